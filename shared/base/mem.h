@@ -1,0 +1,24 @@
+/* The only file that calls malloc and free. Tests make the n-th allocation fail (mem_fail_after) to walk every
+ * out-of-memory path. Sizes are bytes. */
+#ifndef AIGW_MEM_H
+#define AIGW_MEM_H
+
+#include "check.h"
+
+/* Zeroed memory, owned by the caller until mem_free(); NULL when there is none. */
+MUSTCHECK void *mem_new(size_t n);
+/* As realloc: NULL leaves the old block as it was. New bytes are not zeroed. */
+MUSTCHECK void *mem_grow(void *p, size_t n);
+/* Accepts NULL. */
+void mem_free(void *p);
+/* Owned copy with a NUL behind it; NULL when there is no memory. */
+MUSTCHECK char *mem_dup(const void *p, size_t n);
+
+#define mem_new_of(type) ((type *)mem_new(sizeof(type)))
+
+/* For tests: the n-th allocation from now (1 = the next) and all after it fail; 0 switches off. */
+void mem_fail_after(unsigned n);
+/* Allocations not freed yet, for leak checks in tests. */
+size_t mem_live_count(void);
+
+#endif
