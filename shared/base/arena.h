@@ -14,7 +14,7 @@ struct arena_hook;
 struct arena {
 	struct arena_block *head;
 	struct arena_hook *hooks;
-	size_t used, max; /* bytes handed out; ceiling over all blocks */
+	size_t used, max; /* bytes handed out (rounded up to 16) and their ceiling */
 };
 
 void arena_init(struct arena *a, size_t max);
@@ -26,6 +26,7 @@ void arena_reset(struct arena *a);
 MUSTCHECK void *arena_get(struct arena *a, size_t n);
 MUSTCHECK void *arena_zero(struct arena *a, size_t n);
 #define arena_new(a, type) ((type *)arena_zero((a), sizeof(type)))
+/* n must be bounded by the caller: the product is not checked. */
 #define arena_array(a, type, n) ((type *)arena_zero((a), sizeof(type) * (n)))
 /* A copy with a NUL behind it. p == NULL in the result means no memory. */
 MUSTCHECK struct slice arena_dup(struct arena *a, struct slice s);

@@ -1,4 +1,4 @@
-/* Every fixed ceiling of the program in one place, with its reason. Configurable limits.have their defaults in
+/* Every fixed ceiling of the program in one place, with its reason. Configurable limits have their defaults in
  * settings_tbl.h; these are the ones that no setting moves. Bytes unless the name says otherwise. */
 #ifndef AIGW_CAPS_H
 #define AIGW_CAPS_H

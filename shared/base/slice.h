@@ -50,7 +50,7 @@ ptrdiff_t slice_find(struct slice s, struct slice needle);
 bool slice_cut(struct slice *s, char sep, struct slice *head);
 /* Byte order, shorter first among equals. <0, 0, >0. */
 int slice_cmp(struct slice a, struct slice b);
-/* `*` matches any run, `?` one byte. Linear in time: no backtracking beyond the last star. */
+/* `*` matches any run, `?` one byte. Goes back only to the last star: time is bounded by the product of the lengths. */
 bool slice_glob(struct slice pattern, struct slice s);
 
 #endif

@@ -1,0 +1,59 @@
+#include "mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+static void test_counts(void **state)
+{
+	char *a, *b, *c;
+
+	assert_int_equal(mem_live_count(), 0);
+	a = mem_new(100);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(a[i], 0);
+	b = mem_grow(NULL, 10);
+	b = mem_grow(b, 20);
+	c = mem_dup("abc", 3);
+	assert_string_equal(c, "abc");
+	assert_int_equal(mem_live_count(), 3);
+	mem_free(a);
+	mem_free(b);
+	mem_free(c);
+	mem_free(NULL);
+	assert_int_equal(mem_live_count(), 0);
+	c = mem_dup(NULL, 0);
+	assert_string_equal(c, "");
+	mem_free(c);
+	assert_null(mem_dup("x", SIZE_MAX));
+}
+
+static void test_failing(void **state)
+{
+	char *a, *b;
+
+	mem_fail_after(2);
+	a = mem_new(1);
+	assert_non_null(a);
+	assert_null(mem_new(1));
+	b = mem_grow(a, 100);
+	assert_null(b);
+	assert_null(mem_dup("x", 1));
+	mem_fail_after(0);
+	mem_free(a);
+	assert_int_equal(mem_live_count(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_failing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

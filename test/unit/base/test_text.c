@@ -1,0 +1,225 @@
+#include "text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "mem.h"
+
+static void test_hex(void **state)
+{
+	char out[9];
+	unsigned char back[4];
+
+	text_hex("\x00\x7f\xab\xff", 4, out);
+	assert_string_equal(out, "007fabff");
+	assert_true(text_unhex(SLICE_LIT("007FabFF"), back, 4));
+	assert_memory_equal(back, "\x00\x7f\xab\xff", 4);
+	assert_false(text_unhex(SLICE_LIT("007fabf"), back, 4));
+	assert_false(text_unhex(SLICE_LIT("007fab"), back, 4));
+	assert_false(text_unhex(SLICE_LIT("007fabfg"), back, 4));
+}
+
+static void test_base64(void **state)
+{
+	static const char *const rows[][3] = {
+		{"", "", ""},
+		{"f", "Zg==", "Zg"},
+		{"fo", "Zm8=", "Zm8"},
+		{"foo", "Zm9v", "Zm9v"},
+		{"foob", "Zm9vYg==", "Zm9vYg"},
+		{"\xff\xef\xbe", "/+++", "_---"},
+	};
+	static const char *const bad[] = {
+		"Z", "Zg=", "Zh==", "Zg===", "Z*==", "Zm9=", "=", "Zg==Zg=="};
+	struct buf b;
+
+	buf_init(&b, 100);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		buf_reset(&b);
+		assert_int_equal(text_base64(&b, rows[i][0], strlen(rows[i][0])), ERRC_OK);
+		assert_string_equal(buf_cstr(&b), rows[i][1]);
+		buf_reset(&b);
+		assert_int_equal(text_base64url(&b, rows[i][0], strlen(rows[i][0])), ERRC_OK);
+		assert_string_equal(buf_cstr(&b), rows[i][2]);
+		for (int k = 1; k < 3; k++) {
+			buf_reset(&b);
+			assert_int_equal(text_unbase64(&b, slice_str(rows[i][k])), ERRC_OK);
+			assert_string_equal(buf_cstr(&b), rows[i][0]);
+		}
+	}
+	buf_reset(&b);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(text_unbase64(&b, slice_str(bad[i])), ERRC_SYNTAX);
+		assert_true(buf_is_empty(&b));
+	}
+	buf_fini(&b);
+	mem_fail_after(1);
+	assert_int_equal(text_base64(&b, "x", 1), ERRC_NOMEM);
+	assert_int_equal(text_unbase64(&b, SLICE_LIT("Zg==")), ERRC_NOMEM);
+	mem_fail_after(0);
+}
+
+static void test_integers(void **state)
+{
+	static const char *const bad_u64[] = {
+		"", "-1", "+1", " 1", "1 ", "0x1", "18446744073709551616"};
+	uint64_t u;
+	int64_t i;
+
+	assert_true(text_u64(SLICE_LIT("18446744073709551615"), &u) && u == UINT64_MAX);
+	assert_true(text_u64(SLICE_LIT("007"), &u) && u == 7);
+	for (size_t k = 0; k < ARRAY_LEN(bad_u64); k++)
+		assert_false(text_u64(slice_str(bad_u64[k]), &u));
+	assert_true(text_i64(SLICE_LIT("-9223372036854775808"), &i) && i == INT64_MIN);
+	assert_true(text_i64(SLICE_LIT("9223372036854775807"), &i) && i == INT64_MAX);
+	assert_false(text_i64(SLICE_LIT("9223372036854775808"), &i));
+	assert_false(text_i64(SLICE_LIT("-9223372036854775809"), &i));
+	assert_false(text_i64(SLICE_LIT("-"), &i));
+	assert_false(text_i64(SLICE_LIT("--1"), &i));
+}
+
+static void test_decimal(void **state)
+{
+	static const struct {
+		const char *text;
+		int scale;
+		enum errc rc;
+		int64_t value;
+	} rows[] = {
+		{"1.75", 6, ERRC_OK, 1750000},
+		{"0.000001", 6, ERRC_OK, 1},
+		{"1e-6", 6, ERRC_OK, 1},
+		{"-3", 0, ERRC_OK, -3},
+		{"0", 9, ERRC_OK, 0},
+		{"-0.0e5", 9, ERRC_OK, 0},
+		{"0e999999999999999999999", 9, ERRC_OK, 0},
+		{"12.50E+1", 0, ERRC_OK, 125},
+		{"1000000000000000000000000e-24", 0, ERRC_OK, 1},
+		{"0.100000000000000000000000000000000000", 1, ERRC_OK, 1},
+		{"9223372036854775807", 0, ERRC_OK, INT64_MAX},
+		{"-9223372036854775808", 0, ERRC_OK, INT64_MIN},
+		{"9223372036854775808", 0, ERRC_RANGE, 0},
+		{"0.0000001", 6, ERRC_RANGE, 0},
+		{"1e19", 0, ERRC_RANGE, 0},
+		{"1e99999999999999", 0, ERRC_RANGE, 0},
+		{"1e-99999999999999", 0, ERRC_RANGE, 0},
+		{"123456789012345678901234567890", 0, ERRC_RANGE, 0},
+		{"1000000000000000000000000000000000000000000000000000000000001", 0, ERRC_RANGE, 0},
+		{"", 0, ERRC_SYNTAX, 0},
+		{"-", 0, ERRC_SYNTAX, 0},
+		{".5", 1, ERRC_SYNTAX, 0},
+		{"5.", 1, ERRC_SYNTAX, 0},
+		{"1.2.3", 1, ERRC_SYNTAX, 0},
+		{"1e", 1, ERRC_SYNTAX, 0},
+		{"1e+", 1, ERRC_SYNTAX, 0},
+		{"e1", 1, ERRC_SYNTAX, 0},
+		{"1 ", 1, ERRC_SYNTAX, 0},
+		{"+1", 1, ERRC_SYNTAX, 0},
+		{"0x1", 1, ERRC_SYNTAX, 0},
+		{"nan", 1, ERRC_SYNTAX, 0},
+	};
+	int64_t v;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		v = 0;
+		assert_int_equal(text_decimal(slice_str(rows[i].text), rows[i].scale, &v),
+				 rows[i].rc);
+		assert_int_equal(v, rows[i].value);
+	}
+}
+
+static void test_decimal_print(void **state)
+{
+	static const struct {
+		int64_t v;
+		int scale, min_frac;
+		const char *text;
+	} rows[] = {
+		{15000, 9, 1, "0.000015"},
+		{0, 9, 1, "0.0"},
+		{0, 9, 0, "0"},
+		{0, 0, 0, "0"},
+		{1750000, 6, 2, "1.75"},
+		{2000000, 6, 2, "2.00"},
+		{-5, 1, 0, "-0.5"},
+		{42, 0, 0, "42"},
+		{INT64_MIN, 9, 1, "-9223372036.854775808"},
+		{INT64_MAX, 20, 0, "0.09223372036854775807"},
+	};
+	char out[TEXT_DECIMAL_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int64_t back;
+
+		assert_int_equal(
+			text_decimal_print(rows[i].v, rows[i].scale, rows[i].min_frac, out),
+			strlen(rows[i].text));
+		assert_string_equal(out, rows[i].text);
+		assert_int_equal(text_decimal(slice_str(out), rows[i].scale, &back), ERRC_OK);
+		assert_int_equal(back, rows[i].v);
+	}
+}
+
+static void test_units(void **state)
+{
+	int64_t v;
+
+	assert_true(text_duration_ms(SLICE_LIT("250ms"), 1000, &v) && v == 250);
+	assert_true(text_duration_ms(SLICE_LIT("15s"), 1, &v) && v == 15000);
+	assert_true(text_duration_ms(SLICE_LIT("10m"), 1, &v) && v == 600000);
+	assert_true(text_duration_ms(SLICE_LIT("2h"), 1, &v) && v == 7200000);
+	assert_true(text_duration_ms(SLICE_LIT("1d"), 1, &v) && v == 86400000);
+	assert_true(text_duration_ms(SLICE_LIT("7"), 1000, &v) && v == 7000);
+	assert_false(text_duration_ms(SLICE_LIT("s"), 1, &v));
+	assert_false(text_duration_ms(SLICE_LIT("-1s"), 1, &v));
+	assert_false(text_duration_ms(SLICE_LIT("1w"), 1, &v));
+	assert_false(text_duration_ms(SLICE_LIT("9223372036854775807s"), 1, &v));
+	assert_true(text_bytes(SLICE_LIT("64KiB"), &v) && v == 65536);
+	assert_true(text_bytes(SLICE_LIT("32MiB"), &v) && v == 33554432);
+	assert_true(text_bytes(SLICE_LIT("1GiB"), &v) && v == 1073741824);
+	assert_true(text_bytes(SLICE_LIT("4k"), &v) && v == 4096);
+	assert_true(text_bytes(SLICE_LIT("2MB"), &v) && v == 2000000);
+	assert_true(text_bytes(SLICE_LIT("12"), &v) && v == 12);
+	assert_false(text_bytes(SLICE_LIT(""), &v));
+	assert_false(text_bytes(SLICE_LIT("1 k"), &v));
+}
+
+static void test_hashes(void **state)
+{
+	uint8_t seed[16], message[15];
+
+	assert_int_equal(text_hash(SLICE_LIT("")), UINT64_C(0xcbf29ce484222325));
+	assert_int_equal(text_hash(SLICE_LIT("a")), UINT64_C(0xaf63dc4c8601ec8c));
+	/* The test vector of the SipHash paper. */
+	for (uint8_t i = 0; i < 16; i++)
+		seed[i] = i;
+	for (uint8_t i = 0; i < 15; i++)
+		message[i] = i;
+	assert_int_equal(text_hash_keyed(seed, slice_of(message, 15)),
+			 UINT64_C(0xa129ca6149be45e5));
+}
+
+static void test_rng(void **state)
+{
+	struct text_rng zero = {{0, 0}}, a = {{1, 2}}, b = {{1, 2}};
+
+	assert_int_not_equal(text_rng_next(&zero), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(text_rng_next(&a), text_rng_next(&b));
+	assert_int_not_equal(text_rng_next(&a), text_rng_next(&a));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hex),           cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_integers),      cmocka_unit_test(test_decimal),
+		cmocka_unit_test(test_decimal_print), cmocka_unit_test(test_units),
+		cmocka_unit_test(test_hashes),        cmocka_unit_test(test_rng),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
