@@ -48,7 +48,8 @@ struct ptable_provider {
 	struct uri base;          /* scheme, host, port, path prefix without a trailing slash, query ("api-version=…") */
 	bool azure_deployments;   /* path /openai/deployments/{model}/… below base */
 	struct ptable_key *keys;
-	size_t keys_n;            /* 0: no credential is sent */
+	size_t keys_n;            /* 0: no credential is sent, unless `off` */
+	bool off;                 /* keys are configured but none is usable: no offer of it stands in the table */
 	const struct ptable_header *headers;
 	size_t headers_n;
 	struct slice anthropic_version; /* "2023-06-01" */
@@ -85,7 +86,7 @@ struct ptable_model {
 	uint32_t can;                /* PTABLE_CAN_… */
 	const struct price *price;
 	const struct ptable_offer *offers; /* sorted by priority, then weight descending, then name */
-	size_t offers_n;
+	size_t offers_n; /* 0 when all of its providers are off */
 	const struct ptable_model *const *fallbacks; /* in the given order, resolved; no cycles are followed */
 	size_t fallbacks_n;
 	uint32_t index;              /* position in ptable.models, which is sorted by name */
