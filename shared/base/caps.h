@@ -6,6 +6,7 @@
 #define LIMIT_HEADERS_COUNT 200          /* header lines a message: above real clients (curl 20, browsers 40) */
 #define LIMIT_HEAD_UP (64 * 1024)        /* a provider's response head */
 #define LIMIT_JSON_DEPTH 128             /* contract A7 */
+#define LIMIT_JSON_MEMBERS 512           /* top-level members of a request body: clients send up to 40 */
 #define LIMIT_SSE_FRAME (16 * 1024 * 1024) /* one event of a stream that we must understand */
 #define LIMIT_MODEL_NAME 256             /* bytes of a model name in a request */
 #define LIMIT_CANDIDATES 16              /* offers and fallbacks tried for one request */

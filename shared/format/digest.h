@@ -1,0 +1,34 @@
+/* SHA-256 and HMAC-SHA-256 (mbedTLS, only included in digest.c). Constant-time comparison is
+ * secret_eq(). */
+#ifndef AIGW_DIGEST_H
+#define AIGW_DIGEST_H
+
+#include "errc.h"
+#include "slice.h"
+
+#define DIGEST_SHA256 32
+
+/* A running hash: plain memory, no ending function; digest_final() wipes it. Copies go on
+ * independently. */
+struct digest {
+	uint64_t opaque[16];
+};
+
+void digest_init(struct digest *d);
+void digest_add(struct digest *d, struct slice s);
+void digest_final(struct digest *d, uint8_t out[DIGEST_SHA256]);
+
+/* The hash of one piece. */
+void digest_sha256(struct slice s, uint8_t out[DIGEST_SHA256]);
+
+/* A key with the inner and outer block hashed in advance: one check of a short message costs two
+ * blocks. As secret as the key: wiped by digest_key_fini(). */
+struct digest_key {
+	struct digest inner, outer;
+};
+
+void digest_key_init(struct digest_key *k, struct slice key);
+void digest_key_fini(struct digest_key *k);
+void digest_hmac(const struct digest_key *k, struct slice s, uint8_t out[DIGEST_SHA256]);
+
+#endif

@@ -1,0 +1,58 @@
+/* The price of a model as the client pays it, and the two sums that hang on it: the charge of a
+ * usage and the hold before it. For every usage within its bound, charge <= hold. A price row is
+ * complete (every class has its price), so that a stored row can be recomputed alone; its SHA-256
+ * names it in receipts. Pure. */
+#ifndef AIGW_PRICE_H
+#define AIGW_PRICE_H
+
+#include "digest.h"
+#include "money.h"
+#include "usage.h"
+
+#define PRICE_UNSET   INT64_C(-1)
+#define PRICE_PPM     INT64_C(1000000)
+#define PRICE_PPM_MAX (INT64_C(1000) * PRICE_PPM)
+
+struct price {
+	int64_t pusd[USAGE_COUNT]; /* a token; PRICE_UNSET only before price_complete() */
+	int64_t request_nusd;      /* once a request */
+	int64_t mult_ppm; /* what the request's options make of the whole, 1,000,000 = as listed */
+	bool free;        /* costs nothing, by decision: no hold, no credit check */
+};
+
+/* Nothing priced yet: all classes PRICE_UNSET, no request price, multiplier 1. */
+void price_init(struct price *p);
+/* Gives every class that has no price that of its fallback class (usage_tbl.h). ERRC_INVAL: neither
+ * free nor a price of its own for input and output, unless it has a request price (then what is
+ * missing is 0); ERRC_RANGE: a number outside of its range; all prices 0 without `free`. */
+MUSTCHECK
+enum errc price_complete(struct price *p);
+
+/* What may be used at most. */
+struct price_bound {
+	int64_t input;    /* tokens read */
+	int64_t output;   /* tokens generated: the cap, times n and best_of */
+	int64_t requests; /* 1; more when one request counts several times */
+};
+
+/* The charge, rounded up once; 0 when free. Saturates at MONEY_NUSD_MAX. */
+int64_t price_cost(const struct price *p, const struct usage *u);
+/* The hold: every input token at the dearest input class, every output token at the dearest output
+ * class. */
+int64_t price_hold(const struct price *p, const struct price_bound *b);
+/* The most output tokens that `avail_nusd` pays beside this input: price_hold() with it fits, with
+ * one more it does not (or the bound is reached). -1 when even 0 does not fit; `max` when output
+ * costs nothing. */
+int64_t price_affordable(const struct price *p, int64_t input, int64_t avail_nusd, int64_t max);
+/* The dearest of a side, in pico-dollars. */
+int64_t price_dearest(const struct price *p, enum usage_side side);
+
+/* The canonical form: version, flags, classes, numbers, all of fixed width, big-endian. */
+#define PRICE_BYTES (4 + 8 * (USAGE_COUNT + 2))
+void price_encode(const struct price *p, uint8_t out[PRICE_BYTES]);
+/* ERRC_VERSION, ERRC_CORRUPT. Rows with fewer classes than today's are completed. */
+MUSTCHECK
+enum errc price_decode(struct slice bytes, struct price *p);
+void price_hash(const struct price *p, uint8_t out[DIGEST_SHA256]);
+
+#endif

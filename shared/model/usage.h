@@ -1,0 +1,70 @@
+/* What a request used, in the gateway's own terms: disjoint token classes (usage_tbl.h), whatever
+ * way the provider counts. Each number is given or "not reported": 0 and missing differ, an
+ * explicit zero is the truth. Pure. */
+#ifndef AIGW_USAGE_H
+#define AIGW_USAGE_H
+
+#include "errc.h"
+#include "mpack.h"
+
+enum usage_side { USAGE_SIDE_IN, USAGE_SIDE_OUT, USAGE_SIDE_OF };
+
+enum usage_class {
+#define USAGE(id, name, side, fallback) USAGE_##id,
+#include "usage_tbl.h"
+#undef USAGE
+	USAGE_COUNT
+};
+
+/* Numbers above are cut to it: a provider's nonsense must not overflow a sum. */
+#define USAGE_MAX INT64_C(1000000000000)
+
+struct usage {
+	uint32_t have;  /* one bit a class that was reported or estimated */
+	bool estimated; /* at least one number is our own estimate */
+	int64_t n[USAGE_COUNT];
+};
+
+const char *usage_name(enum usage_class c);
+enum usage_side usage_side_of(enum usage_class c);
+/* The class whose price counts where a model's price names none for this one; itself for input and
+ * output. */
+enum usage_class usage_fallback(enum usage_class c);
+/* USAGE_COUNT when there is no such name. */
+enum usage_class usage_class_of(struct slice name);
+
+void usage_init(struct usage *u);
+/* Negative numbers count as 0, those above USAGE_MAX as that. */
+void usage_set(struct usage *u, enum usage_class c, int64_t n);
+static inline bool usage_has(const struct usage *u, enum usage_class c)
+{
+	return (u->have >> c) & 1;
+}
+/* 0 when not reported. */
+static inline int64_t usage_get(const struct usage *u, enum usage_class c)
+{
+	return usage_has(u, c) ? u->n[c] : 0;
+}
+/* True when nothing was reported. */
+static inline bool usage_is_empty(const struct usage *u)
+{
+	return u->have == 0;
+}
+
+/* Takes every number that `newer` has: streams report cumulative numbers several times. */
+void usage_merge(struct usage *u, const struct usage *newer);
+
+/* Sums of a side, as clients and token limits count: everything read (caches included), everything
+ * generated. */
+int64_t usage_input_total(const struct usage *u);
+int64_t usage_output_total(const struct usage *u);
+int64_t usage_total(const struct usage *u);
+/* Reasoning, never more than output: some providers report it beside. */
+int64_t usage_reasoning(const struct usage *u);
+
+/* One msgpack value; reading accepts fewer classes than today's (older records). */
+void usage_pack(struct mpack_out *o, const struct usage *u);
+MUSTCHECK
+enum errc usage_unpack(struct mpack_in *r, struct usage *u);
+
+#endif
