@@ -30,19 +30,24 @@ struct log_field {
 #define LOG_B(n, v) ((struct log_field){.name = (n), .type = LOG_T_BOOL, .i = (v) ? 1 : 0})
 
 struct log_opts {
-	const char *to; /* "stderr", "file:PATH", "syslog"; borrowed during the call */
+	/* "stderr", "file:PATH", "syslog" (or "syslog:PATH of the socket"), "fd:N" for a log file that was opened for us, whose
+	 * descriptor becomes ours. Borrowed during the call. */
+	const char *to;
 	enum log_format format;
 	enum log_level level;
 	const char *process; /* "master", "keeper", "worker-1": in every line; static or valid for the process's life */
 };
 
-/* Before log_start() lines go straight to stderr as text. log_start() opens the target and starts the writer thread;
+/* All three are for the thread that runs the process. After a fork only the child's exec may follow, no line.
+ * Before log_start() lines go straight to stderr as text. log_start() opens the target and starts the writer thread;
  * called again it switches target, format and level (reload). Opening fails: the old target stays, errno's code returned. */
 MUSTCHECK enum errc log_start(const struct log_opts *o);
-/* Opens a file target anew (USR1). An already opened descriptor can be given instead (privilege was dropped): fd, else -1. */
+/* Opens a file target anew (USR1). An already opened descriptor can be given instead (privilege was dropped) and becomes
+ * ours: fd, else -1. Targets that are no files stay as they are. */
 MUSTCHECK enum errc log_reopen(int fd);
-/* Flushes within one second and ends the thread. */
+/* Flushes within one second and ends the thread; later lines are written to the target directly. */
 void log_stop(void);
+/* Lines lost because the ring was full or the target refused them. */
 uint64_t log_dropped(void);
 bool log_wants(enum log_level level);
 
@@ -51,6 +56,9 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 	PRINTF_LIKE(5, 6);
 /* A line of fields only, such as the access line; time and process are added. */
 void log_line(enum log_level level, const char *event, const struct log_field *fields, size_t n);
+
+/* Written at once past the ring, and to stderr too: for a process that is about to abort. */
+void log_now(enum log_level level, const char *event, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 #define log_error(event, ...) log_event(LOG_ERROR, event, NULL, 0, __VA_ARGS__)
 #define log_warn(event, ...) log_event(LOG_WARN, event, NULL, 0, __VA_ARGS__)
