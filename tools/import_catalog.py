@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""Writes etc/catalog/*.yaml from a folder of public provider and model facts.
+
+    tools/import_catalog.py FOLDER --date 2026-08 [--out etc/catalog]
+
+FOLDER holds providers.json (id, name, base_url, env, doc) and models.jsonl (one model a line). Numbers are carried as decimals,
+never as floats. A row that could serve a model at a wrong price, or that says too little to bound a request, is left out and
+counted by reason in the file's head. What the source lacks but the provider documents stands in the tables below.
+"""
+import argparse
+import collections
+import decimal
+import fnmatch
+import json
+import os
+import re
+import sys
+
+# What the format needs beyond the source: dialect, base URL where the source has none or another, provider settings.
+PROVIDERS = {
+    'openai': {'dialect': 'openai', 'settings': {'cap_field': 'max_completion_tokens'}},
+    'anthropic': {'dialect': 'anthropic', 'base_url': 'https://api.anthropic.com/v1'},
+    'deepseek': {'dialect': 'openai', 'base_url': 'https://api.deepseek.com/v1', 'settings': {'cap_field': 'max_tokens'}},
+    'mistral': {'dialect': 'openai', 'base_url': 'https://api.mistral.ai/v1', 'settings': {'cap_field': 'max_tokens'}},
+    'groq': {'dialect': 'openai'},
+    'xai': {'dialect': 'openai', 'settings': {'reasoning_outside': 'true'}},
+}
+
+# Capabilities that the providers document and the source leaves out: provider, pattern of ids, words. Every row applies.
+CAPABILITIES = [
+    ('openai', 'gpt-3.5-turbo', 'tools'),
+    ('openai', 'gpt-4.1*', 'json_schema'),
+    ('openai', 'gpt-4o', 'json_schema'),
+    ('openai', 'gpt-5', 'reasoning tools'),
+    ('openai', 'gpt-5-20*', 'reasoning tools'),
+    ('openai', 'gpt-5-[mnp]*', 'reasoning tools'),
+    ('openai', 'gpt-5.[1-9]*', 'tools json_schema'),
+    ('openai', 'gpt-5.[1-9]', 'reasoning'),
+    ('openai', 'gpt-5.[1-9]-[!c]*', 'reasoning'),
+    ('openai', 'o[134]*', 'json_schema'),
+    ('anthropic', 'claude-*-4-[56]*', 'json_schema'),
+    ('anthropic', 'claude-opus-4-1*', 'json_schema'),
+    ('mistral', '*', 'json_schema'),
+    ('groq', 'openai/gpt-oss-*', 'json_schema'),
+    ('groq', 'moonshotai/kimi-k2-*', 'json_schema'),
+    ('groq', 'meta-llama/llama-4-*', 'json_schema'),
+    ('xai', 'grok-*', 'tools json_schema'),
+    ('xai', 'grok-3-mini*', 'reasoning'),
+    ('xai', 'grok-4', 'reasoning'),
+    ('xai', 'grok-4-fast', 'reasoning'),
+    ('xai', 'grok-4-fast-reasoning', 'reasoning'),
+    ('xai', 'grok-code-fast-1', 'reasoning'),
+]
+
+PRICE_KEYS = ['input', 'cache_read', 'cache_write_5m', 'cache_write_1h', 'output']
+LEAST_INPUT = decimal.Decimal('0.005')  # below: prices by the minute or hour that stand in token fields
+DATED = re.compile(r'^(.*)-(\d{4}-\d{2}-\d{2})$')
+
+
+class LeftOut(Exception):
+    """The row is not shipped; the text is the reason."""
+
+
+def load(folder):
+    with open(os.path.join(folder, 'providers.json'), encoding='utf-8') as f:
+        providers = {p['id']: p for p in json.load(f)}
+    models = collections.defaultdict(list)
+    with open(os.path.join(folder, 'models.jsonl'), encoding='utf-8') as f:
+        for line in f:
+            row = json.loads(line, parse_float=decimal.Decimal, parse_int=decimal.Decimal)
+            models[row['provider']].append(row)
+    return providers, models
+
+
+def number(value):
+    """A decimal as it is written: no exponent, no trailing zeros."""
+    text = format(decimal.Decimal(value), 'f')
+    return (text.rstrip('0').rstrip('.') if '.' in text else text) or '0'
+
+
+def price(row):
+    given = dict(row.get('usd_per_mtok') or {})
+    if 'input' not in given or 'output' not in given:
+        raise LeftOut('no token price')
+    if not given['input']:
+        raise LeftOut('no price, or free at the time')
+    if given['input'] < LEAST_INPUT:
+        raise LeftOut('a price too low to be one of tokens')
+    if given.pop('reasoning', given['output']) != given['output']:
+        raise LeftOut('reasoning priced apart from output')
+    if 'cache_write' in given:
+        given['cache_write_5m'] = given.pop('cache_write')
+        if row['provider'] == 'anthropic':
+            given['cache_write_1h'] = 2 * given['input']  # documented; the source has one write price
+    if set(given) - set(PRICE_KEYS):
+        raise LeftOut('a price class that this format lacks')
+    if given.get('cache_read', 0) > given['input']:
+        raise LeftOut('a cache read dearer than input')
+    return {key: given[key] for key in PRICE_KEYS if key in given}
+
+
+def is_embedding(row):
+    return 'embeddings' in row.get('capabilities', []) or '-embed' in row['model']
+
+
+def capabilities(row):
+    if is_embedding(row):
+        return ['embeddings']
+    words = set(row.get('capabilities', [])) | {'chat'}
+    for provider, pattern, more in CAPABILITIES:
+        if provider == row['provider'] and fnmatch.fnmatchcase(row['model'], pattern):
+            words.update(more.split())
+    return [word for word in ('chat', 'reasoning', 'tools', 'json_schema') if word in words]
+
+
+def fill(row, by_id):
+    """A dated id says no more than its price: the rest is that of the undated one, if the prices agree."""
+    match = DATED.match(row['model'])
+    base = by_id.get(match.group(1)) if match else None
+    if 'context' not in row and base and base.get('usd_per_mtok') == row.get('usd_per_mtok'):
+        row = {**base, **row, 'name': '%s (%s)' % (base.get('name', base['model']), match.group(2)),
+               'release_date': match.group(2)}
+        row.pop('aliases', None)
+    return row
+
+
+def model(row, by_id):
+    row = fill(row, by_id)
+    if row.get('retired'):
+        raise LeftOut('retired')
+    out = {'price': price(row)}
+    if 'context' not in row or 'max_output' not in row:
+        raise LeftOut('no context or output limit')
+    out['name'] = row.get('name', row['model'])
+    out['created'] = row.get('release_date')
+    out['context'] = row['context']
+    out['max_output'] = None if is_embedding(row) else row['max_output']  # there the source gives dimensions
+    out['input'] = row.get('in') or ['text']
+    out['output'] = ['embedding'] if is_embedding(row) else row.get('out') or ['text']
+    out['capabilities'] = capabilities(row)
+    out['deprecated'] = bool(row.get('deprecated'))
+    return out
+
+
+def entries(rows):
+    """(id, model) of all rows that are shipped, aliases included, sorted; and the reasons of the others, counted."""
+    by_id = {row['model']: row for row in rows}
+    out, reasons = {}, collections.Counter()
+    for row in rows:
+        try:
+            entry = model(row, by_id)
+        except LeftOut as reason:
+            reasons[str(reason)] += 1
+            continue
+        out[row['model']] = entry
+        for alias in row.get('aliases', []):
+            # Spellings such as claude-haiku-4.5 are other collections' names; the provider itself refuses them.
+            if alias not in by_id and '.' not in alias:
+                out[alias] = entry
+    return sorted(out.items()), reasons
+
+
+def text(value):
+    """A YAML scalar: quoted only where a plain one would be read as something else."""
+    if re.fullmatch(r'[A-Za-z][A-Za-z0-9 ._/()+-]*', value) and value.lower() not in ('yes', 'no', 'on', 'off', 'true',
+                                                                                     'false', 'null', 'y', 'n'):
+        return value
+    return json.dumps(value)
+
+
+def write_model(out, name, entry):
+    out.append('  %s:' % text(name) + ('  # deprecated by the provider' if entry['deprecated'] else ''))
+    out.append('    name: ' + text(entry['name']))
+    if entry['created']:
+        out.append('    created: ' + entry['created'])
+    out.append('    context: ' + number(entry['context']))
+    if entry['max_output'] is not None:
+        out.append('    max_output: ' + number(entry['max_output']))
+    out.append('    modalities: {input: [%s], output: [%s]}' % (', '.join(entry['input']), ', '.join(entry['output'])))
+    out.append('    capabilities: [%s]' % ', '.join(entry['capabilities']))
+    out.append('    price: {%s}' % ', '.join('%s: %s' % (key, number(entry['price'][key])) for key in entry['price']))
+
+
+def write(provider, rows, date):
+    """The file of one provider, as text."""
+    extra = PROVIDERS[provider['id']]
+    models, reasons = entries(rows)
+    out = ['# %s: models and list prices as published, %s. Prices go stale: check them against' % (provider['name'], date),
+           '# %s' % provider['doc'],
+           '# before charging anyone; a model written out in the configuration wins over this file. README.md has the format.',
+           '# Written by tools/import_catalog.py from agentjido/llm_db (data under Apache-2.0).']
+    if reasons:
+        out.append('# Left out: ' + '; '.join('%d with %s' % (n, why) for why, n in sorted(reasons.items())) + '.')
+    out += ['catalog: ' + provider['id'],
+            'name: ' + text(provider['name']),
+            'facts: "%s"' % date,
+            'dialect: ' + extra['dialect'],
+            'base_url: ' + (extra.get('base_url') or provider['base_url']),
+            'env: ' + provider['env'][0]]
+    if 'settings' in extra:
+        out.append('settings: {%s}' % ', '.join('%s: %s' % kv for kv in extra['settings'].items()))
+    out.append('models:')
+    for name, entry in models:
+        write_model(out, name, entry)
+    return '\n'.join(out) + '\n', len(models), sum(reasons.values())
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Writes the price catalog from a folder of public facts.')
+    parser.add_argument('folder')
+    parser.add_argument('--date', required=True, help='date of the facts, as 2026-08')
+    parser.add_argument('--out', default=os.path.join(os.path.dirname(__file__), '..', 'etc', 'catalog'))
+    args = parser.parse_args()
+    providers, models = load(args.folder)
+    for name in PROVIDERS:
+        if name not in providers:
+            sys.exit('import_catalog: %s/providers.json has no %s' % (args.folder, name))
+        content, shipped, left = write(providers[name], models[name], args.date)
+        with open(os.path.join(args.out, name + '.yaml'), 'w', encoding='utf-8') as f:
+            f.write(content)
+        print('%-10s %3d models, %d rows left out' % (name, shipped, left))
+
+
+if __name__ == '__main__':
+    main()
