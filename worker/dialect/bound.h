@@ -1,0 +1,36 @@
+/* An upper bound of the tokens of a request's input (design 3.2), counted while the body is
+ * scanned: no tokenizer, integers only. Counters do not depend on the model; bound_tokens() applies
+ * a model's figures. */
+#ifndef AIGW_BOUND_H
+#define AIGW_BOUND_H
+
+#include "slice.h"
+
+struct bound {
+	uint64_t text; /* tokens of all text, names, schemas and arguments */
+	uint32_t messages, tools;
+	uint32_t images;
+	uint64_t media_bytes; /* audio and documents, decoded */
+	bool whole_context;   /* a URL, file id or server tool: anything up to the context */
+	uint64_t predicted;   /* tokens of a prediction: may come back as rejected output */
+};
+
+/* Text in pieces: a run of n ASCII letters counts n/2 rounded up, a single space nothing, every
+ * other byte 1. All zero at the start of each text; where a text is cut does not matter. */
+struct bound_run {
+	uint64_t tokens;
+	uint32_t letters, spaces;
+};
+void bound_push(struct bound_run *r, struct slice piece);
+/* The tokens of the text so far, the open run included. */
+uint64_t bound_of(const struct bound_run *r);
+/* A text in one piece. */
+uint64_t bound_text(struct slice s);
+
+struct bound_model {
+	int64_t context, image_tokens, media_tokens_per_kib,
+		input_overhead; /* 0: the default of design 3.2; context 0: none */
+};
+int64_t bound_tokens(const struct bound *b, const struct bound_model *m);
+
+#endif
