@@ -1,0 +1,85 @@
+/* The shared page: one mapped file in the live folder, made by the master, outliving it. Holds what all processes see at
+ * memory speed: the master's generation, a row a process (heartbeat, wants/has/done, gauges), the durable mark, the
+ * keeper's gauges, metric series (series.h) and the health of offers and provider keys (breaker.h). All cells are atomics;
+ * zero is the start value of each. The layout has a version; another one is made anew. */
+#ifndef AIGW_PAGE_H
+#define AIGW_PAGE_H
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "errc.h"
+#include "slice.h"
+
+#define PAGE_BANKS 4            /* masters in a row whose processes may still live */
+#define PAGE_BANK_SLOTS 65      /* keeper, then 64 workers */
+#define PAGE_SLOTS (PAGE_BANKS * PAGE_BANK_SLOTS)
+
+typedef _Atomic uint64_t page_u64;
+typedef _Atomic uint32_t page_u32;
+
+enum page_state { PAGE_EMPTY, PAGE_STARTING, PAGE_READY, PAGE_DRAINING };
+
+/* A process. Written by it alone (the master clears it before a start), read by all. */
+struct page_proc {
+	_Alignas(64) page_u32 pid;
+	page_u32 role, slot, state; /* enum heritage_role; number in its role; enum page_state */
+	page_u64 start_ticks;       /* start time of the pid (proc(5) stat, field 22): tells a reused pid */
+	page_u64 generation;        /* of its master */
+	page_u64 heartbeat_ms;      /* boot clock, every loop turn, at least every 200 ms */
+	page_u64 wants, has, done;  /* counted up before, after the begin of a live write transaction, after its end */
+	page_u64 config_generation;
+	page_u64 inflight;          /* requests running */
+	page_u64 conns_down, conns_up, conns_up_idle;
+	page_u64 requests;          /* answered since its start */
+	page_u64 started_ms;        /* boot clock */
+	page_u64 log_dropped;
+};
+
+/* Gauges that the keeper writes; workers read some for admission. */
+enum page_gauge {
+#define PAGE_GAUGE(NAME, metric, scale, help) PAGE_##NAME,
+#include "page_gauge_tbl.h"
+#undef PAGE_GAUGE
+	PAGE_GAUGE_COUNT
+};
+
+struct page;
+
+/* Master: opens the page at `path`, or makes it (also in place of one with another layout, ledger or boot). */
+MUSTCHECK enum errc page_make(const char *path, const char *ledger_id, struct page **out);
+/* Child: maps an inherited page; takes over fd. ERRC_VERSION when its layout is another. */
+MUSTCHECK enum errc page_map(int fd, struct page **out);
+void page_unmap(struct page **p);
+int page_fd(const struct page *p); /* borrowed */
+
+/* The master's generation. Processes of a lower one are orphans: accept until EAGAIN, close, drain, end. */
+uint64_t page_generation(struct page *p);
+/* The next generation whose bank no living process uses, not yet visible to others; page_raise() publishes it. */
+uint64_t page_next_generation(struct page *p);
+void page_raise(struct page *p, uint64_t generation);
+/* The master writes its heartbeat each tick; 0 when there never was one. */
+void page_master_beat(struct page *p, int64_t now_ms);
+int64_t page_master_seen_ms(struct page *p);
+/* Set by the master at the start of a drain: /readyz answers 503. */
+void page_set_draining(struct page *p, uint64_t generation);
+bool page_is_draining(struct page *p, uint64_t generation);
+
+/* The row of a process; index as in heritage.page_slot, < PAGE_SLOTS. */
+struct page_proc *page_proc(struct page *p, unsigned slot);
+/* Slot numbers of a master's processes. */
+unsigned page_slot_keeper(uint64_t generation);
+unsigned page_slot_worker(uint64_t generation, unsigned worker);
+/* Clears the row, its in-flight columns included; the process itself fills it with page_join(). */
+void page_clear(struct page *p, unsigned slot);
+void page_join(struct page *p, unsigned slot, unsigned role, unsigned number, uint64_t generation);
+/* True when the process that filled the row lives (and its pid was not reused). */
+bool page_is_alive(struct page *p, unsigned slot);
+
+/* The durable mark: every outbox record up to (epoch, n) is in the ledger on disk. One writer, the keeper. */
+void page_durable_set(struct page *p, uint64_t epoch, uint64_t n);
+bool page_durable_has(struct page *p, uint64_t epoch, uint64_t n);
+
+page_u64 *page_gauge(struct page *p, enum page_gauge g); /* signed values are stored as their two's complement */
+
+#endif
