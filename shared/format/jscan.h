@@ -60,8 +60,7 @@ struct jscan_events {
 	/* The next unescaped bytes of the string value; UTF-8 sequences may be cut between calls.
 	 * False: no more of this one. */
 	bool (*text)(void *arg, const struct jscan *s, struct slice piece);
-	/* The value ended; for strings `bytes` is the unescaped length, for others the raw length.
-	 */
+	/* The value ended; for strings `bytes` is the unescaped length, else 0. */
 	void (*end)(void *arg, const struct jscan *s, enum json_type type, size_t bytes);
 };
 
@@ -81,15 +80,16 @@ struct jscan {
 	size_t err_off;
 	char err_name[JSCAN_NAME_BYTES_MAX + 1];
 	/* The rest belongs to jscan.c. */
-	size_t off;                            /* bytes pushed before this piece */
+	const char *piece;                     /* what is being pushed */
+	size_t off;                            /* bytes pushed before it */
 	uint64_t stack[LIMIT_JSON_DEPTH / 64]; /* one bit a level: array */
+	size_t tok_off, str_bytes;             /* of the token being read */
+	const char *lit;                       /* what is left of true, false, null */
+	uint32_t uni, surrogate;               /* of an escape */
+	uint8_t state, need, lo, hi, type, key_n;
+	bool in_key, key_long, want_text;
+	char key[JSCAN_NAME_BYTES_MAX]; /* a key that came in parts */
 	uint64_t hash;
-	size_t val_off, str_bytes;
-	const char *lit;
-	uint32_t uni, surrogate;
-	uint8_t state, need, utf8_lo, utf8_hi, key_n;
-	bool in_key, key_long, key_escaped, want_text;
-	char key[JSCAN_NAME_BYTES_MAX];
 };
 
 /* `names` and `ev` are borrowed until jscan_fini(); either may be NULL. */

@@ -98,7 +98,6 @@ static inline struct slice json_num(const struct json *v)
 /* False when v is no number, is not a whole one (1.0 and 1e3 are) or does not fit. *out is
  * unchanged then. */
 bool json_i64(const struct json *v, int64_t *out);
-bool json_u64(const struct json *v, uint64_t *out);
 /* v as a whole number of 10^-scale units, exactly; ERRC_INVAL when v is no number, else as
  * text_decimal(). */
 MUSTCHECK
@@ -112,6 +111,7 @@ struct json_iter {
 	const struct json *val;
 	struct slice key;
 	size_t i, n;
+	bool is_obj;
 	yyjson_val *at; /* the next element or key */
 };
 

@@ -16,7 +16,9 @@
 
 struct jtext {
 	const char *p, *end;
-	bool bad, first;
+	enum errc err;
+	char close; /* what ends the container */
+	bool begun, done;
 };
 
 /* The kind that the first byte announces; JSON_NONE for anything else. Leading white space is

@@ -1,0 +1,173 @@
+/* The byte-level pieces that jscan.c, jtext.c and json_out.c share: stepping over plain string
+ * bytes, UTF-8, escapes. */
+#ifndef AIGW_JSTEP_H
+#define AIGW_JSTEP_H
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "slice.h"
+
+/* What may follow a first byte of UTF-8: how many bytes, and the range of the second. need 0: no
+ * first byte. */
+struct jstep_lead {
+	uint8_t need, lo, hi;
+};
+
+static inline struct jstep_lead jstep_lead_of(uint8_t c)
+{
+	if (c >= 0xc2 && c <= 0xdf)
+		return (struct jstep_lead){1, 0x80, 0xbf};
+	if ((c & 0xf0) == 0xe0)
+		return (struct jstep_lead){2, c == 0xe0 ? 0xa0 : 0x80, c == 0xed ? 0x9f : 0xbf};
+	if (c >= 0xf0 && c <= 0xf4)
+		return (struct jstep_lead){3, c == 0xf0 ? 0x90 : 0x80, c == 0xf4 ? 0x8f : 0xbf};
+	return (struct jstep_lead){0, 0, 0};
+}
+
+static inline bool jstep_is_plain(uint8_t c)
+{
+	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+/* The first byte that is no plain ASCII of a string: quote, backslash, control or non-ASCII; or
+ * end. */
+static inline const char *jstep_plain(const char *p, const char *end)
+{
+#ifdef __SSE2__
+	const __m128i quote = _mm_set1_epi8('"'), back = _mm_set1_epi8('\\');
+	const __m128i space = _mm_set1_epi8(0x20);
+
+	for (; end - p >= 16; p += 16) {
+		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+		/* Signed: bytes of 0x80 and above are below the space too. */
+		__m128i m = _mm_or_si128(
+			_mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, back)),
+			_mm_cmplt_epi8(x, space));
+		unsigned bits = (unsigned)_mm_movemask_epi8(m);
+
+		if (bits)
+			return p + __builtin_ctz(bits);
+	}
+#else
+	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+
+	for (; end - p >= 8; p += 8) {
+		uint64_t x, q, b;
+
+		memcpy(&x, p, 8);
+		q = x ^ (ones * '"');
+		b = x ^ (ones * '\\');
+		if ((x | (x - ones * 0x20) | ((q - ones) & ~q) | ((b - ones) & ~b)) & highs)
+			break;
+	}
+#endif
+	while (p < end && jstep_is_plain((uint8_t)*p))
+		p++;
+	return p;
+}
+
+/* Passes whole valid UTF-8 sequences from a non-ASCII byte on; stops at ASCII, at what is invalid,
+ * or at a sequence that the end cuts. */
+static inline const char *jstep_utf8(const char *p, const char *end)
+{
+	while (p < end && (uint8_t)*p >= 0x80) {
+		struct jstep_lead l = jstep_lead_of((uint8_t)*p);
+
+		if (!l.need || end - p <= l.need || (uint8_t)p[1] < l.lo || (uint8_t)p[1] > l.hi)
+			return p;
+		for (unsigned i = 2; i <= l.need; i++)
+			if (((uint8_t)p[i] & 0xc0) != 0x80)
+				return p;
+		p += l.need + 1;
+	}
+	return p;
+}
+
+/* Passes plain bytes and non-ASCII ones, whether they are UTF-8 or not: to the next quote,
+ * backslash or control character, or end. */
+static inline const char *jstep_opaque(const char *p, const char *end)
+{
+	for (;;) {
+		p = jstep_plain(p, end);
+		if (p == end || (uint8_t)*p < 0x80)
+			return p;
+		while (p < end && (uint8_t)*p >= 0x80)
+			p++;
+	}
+}
+
+/* The value of a hexadecimal digit, or -1. */
+static inline int jstep_hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		return (c | 0x20) - 'a' + 10;
+	return -1;
+}
+
+/* What stands for the character behind a backslash ('u' excepted); 0 for none. */
+static inline char jstep_escape(char c)
+{
+	switch (c) {
+	case '"':
+	case '\\':
+	case '/':
+		return c;
+	case 'b':
+		return '\b';
+	case 'f':
+		return '\f';
+	case 'n':
+		return '\n';
+	case 'r':
+		return '\r';
+	case 't':
+		return '\t';
+	default:
+		return 0;
+	}
+}
+
+/* Writes a code point as UTF-8, surrogates as U+FFFD; returns the number of bytes. */
+static inline unsigned jstep_encode(uint32_t u, char out[4])
+{
+	if (u >= 0xd800 && u < 0xe000)
+		u = 0xfffd;
+	if (u < 0x80) {
+		out[0] = (char)u;
+		return 1;
+	}
+	if (u < 0x800) {
+		out[0] = (char)(0xc0 | u >> 6);
+		out[1] = (char)(0x80 | (u & 0x3f));
+		return 2;
+	}
+	if (u < 0x10000) {
+		out[0] = (char)(0xe0 | u >> 12);
+		out[1] = (char)(0x80 | (u >> 6 & 0x3f));
+		out[2] = (char)(0x80 | (u & 0x3f));
+		return 3;
+	}
+	out[0] = (char)(0xf0 | u >> 18);
+	out[1] = (char)(0x80 | (u >> 12 & 0x3f));
+	out[2] = (char)(0x80 | (u >> 6 & 0x3f));
+	out[3] = (char)(0x80 | (u & 0x3f));
+	return 4;
+}
+
+static inline bool jstep_is_space(char c)
+{
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static inline const char *jstep_space(const char *p, const char *end)
+{
+	while (p < end && jstep_is_space(*p))
+		p++;
+	return p;
+}
+
+#endif
