@@ -1,6 +1,5 @@
-/* Address ranges in CIDR form, IPv4 and IPv6: trusted proxies, the addresses a key may be used
- * from. An IPv4 address is held as its IPv4-mapped IPv6 form, so that both notations of one address
- * match the same ranges. */
+/* Address ranges in CIDR form, IPv4 and IPv6: trusted proxies, the addresses a key may be used from. An IPv4 address is held
+ * as its IPv4-mapped IPv6 form, so that both notations of one address match the same ranges. */
 #ifndef AIGW_IPNET_H
 #define AIGW_IPNET_H
 
@@ -14,8 +13,8 @@ struct ipnet {
 
 #define IPNET_TEXT_MAX 64
 
-/* "10.0.0.0/8", "fd00::/8", or a lone address, which is a range of one. False when malformed or
- * with bits set beyond the prefix. */
+/* "10.0.0.0/8", "fd00::/8", or a lone address, which is a range of one. False when malformed or with bits set beyond the
+ * prefix. */
 bool ipnet_parse(struct slice text, struct ipnet *out);
 /* A literal address, without brackets, port or zone. False when malformed. */
 bool ipnet_addr(struct slice text, uint8_t out[16]);

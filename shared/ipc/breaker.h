@@ -1,6 +1,6 @@
 /* Health shared by all workers, in the shared page: a breaker an offer, cool-downs and limits a provider key, retry budget
  * and running requests a provider. Rows are found by 64-bit id once and kept by pointer while the page is mapped; every
- * change is one lock-free atomic operation. The arithmetic is pure (breaker_pure.h); times are boot-clock milliseconds. */
+ * change is one lock-free atomic operation. The arithmetic is pure (breaker_word.h); times are boot-clock milliseconds. */
 #ifndef AIGW_BREAKER_H
 #define AIGW_BREAKER_H
 
@@ -31,11 +31,17 @@ struct breaker_key {
 	page_u64 spare;
 };
 
+/* One process at a provider: it alone writes. */
+struct breaker_use {
+	page_u32 inflight;            /* requests, by breaker_inflight_take() and _give() */
+	page_u32 conns_used, conns_idle; /* set by the worker for aigw_upstream_connections */
+};
+
 /* One provider. */
 struct breaker_provider {
 	page_u64 id;
-	page_u64 retry;             /* this and the last minute's requests and retries */
-	page_u32 inflight[PAGE_SLOTS];
+	page_u64 requests, retries; /* of this and the last minute */
+	struct breaker_use use[PAGE_SLOTS]; /* by page row */
 };
 
 /* Rows by id (not 0), made when new; NULL when the table is full: then there is no shared health for it. */
@@ -50,7 +56,6 @@ struct breaker_opts {
 	int64_t probe_ms;        /* a probe that did not report for so long is given up */
 	int64_t slow_start_ms;
 };
-extern const struct breaker_opts breaker_defaults;
 
 enum breaker_state breaker_state(const struct breaker *b, const struct breaker_opts *o, int64_t now_ms);
 /* Milliseconds until an open one lets a probe through; 0 when it is not open. */
@@ -79,9 +84,10 @@ int64_t breaker_key_wait_ms(const struct breaker_key *k, int64_t now_ms, bool *o
 /* Every key that was taken out is tried again: after a reload, the operator may have mended it. */
 void breaker_keys_forgive(struct page *p);
 
-/* Retry budget: max(20 % of requests, 10 a minute). breaker_retry_take() counts a retry when there is room. */
+/* Retry budget: of the last minute's requests the share, at least `minimum`. breaker_retry_take() counts a retry when there
+ * is room. */
 void breaker_request_count(struct breaker_provider *b, int64_t now_ms);
-bool breaker_retry_take(struct breaker_provider *b, int64_t now_ms);
+bool breaker_retry_take(struct breaker_provider *b, int64_t now_ms, int64_t share_ppm, int64_t minimum);
 /* Requests running at the provider, all workers. Take is refused (false) at `max` (0: no limit). A dead worker's share is
  * cleared with its page row. */
 bool breaker_inflight_take(struct breaker_provider *b, unsigned page_slot, int64_t max);

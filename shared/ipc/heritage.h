@@ -10,7 +10,7 @@
 #include "errc.h"
 #include "slice.h"
 
-#define HERITAGE_WORKERS_MAX 64
+#define HERITAGE_WORKERS_MAX 256
 #define HERITAGE_LEDGER_ID 32 /* hexadecimal digits */
 
 enum heritage_role { HERITAGE_MASTER, HERITAGE_KEEPER, HERITAGE_WORKER };

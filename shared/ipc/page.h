@@ -11,9 +11,7 @@
 #include "errc.h"
 #include "slice.h"
 
-#define PAGE_BANKS 4            /* masters in a row whose processes may still live */
-#define PAGE_BANK_SLOTS 65      /* keeper, then 64 workers */
-#define PAGE_SLOTS (PAGE_BANKS * PAGE_BANK_SLOTS)
+#define PAGE_SLOTS 512 /* rows for processes: those of this master and of older ones that still live */
 
 typedef _Atomic uint64_t page_u64;
 typedef _Atomic uint32_t page_u32;
@@ -55,8 +53,7 @@ int page_fd(const struct page *p); /* borrowed */
 
 /* The master's generation. Processes of a lower one are orphans: accept until EAGAIN, close, drain, end. */
 uint64_t page_generation(struct page *p);
-/* The next generation whose bank no living process uses, not yet visible to others; page_raise() publishes it. */
-uint64_t page_next_generation(struct page *p);
+/* Makes a higher generation visible; the caller's own listeners are bound by then. */
 void page_raise(struct page *p, uint64_t generation);
 /* The master writes its heartbeat each tick; 0 when there never was one. */
 void page_master_beat(struct page *p, int64_t now_ms);
@@ -67,12 +64,16 @@ bool page_is_draining(struct page *p, uint64_t generation);
 
 /* The row of a process; index as in heritage.page_slot, < PAGE_SLOTS. */
 struct page_proc *page_proc(struct page *p, unsigned slot);
-/* Slot numbers of a master's processes. */
-unsigned page_slot_keeper(uint64_t generation);
-unsigned page_slot_worker(uint64_t generation, unsigned worker);
-/* Clears the row, its in-flight columns included; the process itself fills it with page_join(). */
+/* Rows in use are below this; for loops. */
+unsigned page_slots_high(struct page *p);
+/* Master: takes a row whose process does not live and clears it; until the child joins it counts as the caller's.
+ * ERRC_LIMIT when there is none. */
+MUSTCHECK enum errc page_claim(struct page *p, unsigned role, unsigned number, uint64_t generation, unsigned *slot);
+/* Master, after a death: clears all that the process counted as running, its columns of breaker_provider included; the row
+ * stays claimed. */
 void page_clear(struct page *p, unsigned slot);
-void page_join(struct page *p, unsigned slot, unsigned role, unsigned number, uint64_t generation);
+/* Child: fills in its pid and start. */
+void page_join(struct page *p, unsigned slot);
 /* True when the process that filled the row lives (and its pid was not reused). */
 bool page_is_alive(struct page *p, unsigned slot);
 

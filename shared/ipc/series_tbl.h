@@ -10,4 +10,3 @@ SERIES(CHARGED, "aigw_charged_usd_total", COUNTER, 9, "model,provider", "What cl
 SERIES(UNCOLLECTED, "aigw_uncollected_usd_total", COUNTER, 9, "", "Charges that the credit did not cover, dollars")
 SERIES(ATTEMPTS, "aigw_upstream_attempts_total", COUNTER, 0, "provider,result", "Attempts at providers")
 SERIES(WORKER_RESTARTS, "aigw_worker_restarts_total", COUNTER, 0, "reason", "Workers started again")
-SERIES(DROPPED, "aigw_series_dropped_total", COUNTER, 0, "", "Series not kept because the table is full")

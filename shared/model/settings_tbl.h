@@ -112,9 +112,9 @@ SETTING(INT, min_output_reasoning, "min_output_reasoning", 1, 10000000, "4096", 
 SETTING(ENUM, client_gone, "client_gone.policy", 0, 0, "abort", SETTINGS_CLIENT_GONE(SETTINGS_CHOICE), CALLS,
 	"What becomes of the provider's answer when the client leaves: abort it at once, or drain it up to client_gone.cap.")
 SETTING(BYTES, client_gone_cap_bytes, "client_gone.cap", 0, 1073741824, "1MiB", "bytes", CALLS, "The cap of drain.")
-SETTING(INT, breaker_failures, "breaker.failures", 1, 1000, "5", "failures", LIVE,
+SETTING(INT, breaker_failures, "breaker.failures", 1, 32, "5", "failures", LIVE,
 	"Failures within breaker.window that open an offer's breaker.")
-SETTING(INT, breaker_requests, "breaker.requests", 1, 1000, "20", "requests", LIVE,
+SETTING(INT, breaker_requests, "breaker.requests", 1, 32, "20", "requests", LIVE,
 	"The last requests among which they are counted.")
 SETTING(MS, breaker_window_ms, "breaker.window", 100, 86400000, "60s", "time", LIVE, "Older outcomes do not count.")
 SETTING(MS, breaker_cool_ms, "breaker.cool_down", 10, 86400000, "5s", "time", LIVE,

@@ -7,8 +7,9 @@ import sys
 import unittest
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
-sys.path.insert(0, os.path.join(ROOT, 'tools'))
+sys.path[:0] = [os.path.join(ROOT, 'tools'), os.path.join(ROOT, 'test', 'lib')]
 import import_catalog  # noqa: E402
+import tap  # noqa: E402
 
 LIMITS = {'context': 1000, 'max_output': 100}
 
@@ -78,4 +79,4 @@ class Importer(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    unittest.main()
+    tap.main()

@@ -1,0 +1,121 @@
+/* HTTP/1.x messages, read and written. The reader is pulled: the caller shows the bytes that it has, the reader consumes
+ * some and says what it found. It is strict on purpose (whatever two parsers could understand differently is refused) and
+ * does what llhttp leaves open. Heads are collected, at most `head_max` bytes, and parsed as a whole; bodies are handed out
+ * as parts of the caller's bytes, without their chunked coding; trailers are dropped. Pure. */
+#ifndef AIGW_HTTP1_H
+#define AIGW_HTTP1_H
+
+#include "buf.h"
+
+enum http1_kind { HTTP1_REQUEST, HTTP1_RESPONSE };
+
+struct http1_limits {
+	size_t line_max;   /* request line or status line, its CRLF included */
+	size_t head_max;   /* all of the head, the first line and the blank one included */
+	unsigned headers_max;
+};
+
+struct http1_field {
+	struct slice name, value; /* value without blanks around it; bytes 0x20 to 0x7e, 0x80 to 0xff and tabs */
+};
+
+/* Valid until the call that begins the next message, http1_relax() or http1_fini(). */
+struct http1_head {
+	struct slice method, target; /* requests */
+	struct slice reason;	     /* responses; may be empty */
+	int status;
+	int version_minor; /* HTTP/1.x */
+	const struct http1_field *fields;
+	size_t field_count;
+	int64_t content_length; /* -1: not given */
+	bool chunked;
+	bool keep_alive;	/* by version and `connection`; false when the body ends with the connection */
+	bool close_delimited;	/* a response without length: its end cannot be told from a cut */
+	bool expect_continue;	/* HTTP/1.1 requests with `expect: 100-continue` */
+	bool upgrade;		/* asked for; the message is read as if it was not */
+	bool has_body;		/* a body part may follow */
+};
+
+enum http1_event {
+	HTTP1_MORE = 0, /* all of *in was consumed; more is needed */
+	HTTP1_HEAD,	/* h->head is filled */
+	HTTP1_BODY,	/* *body is the next part, not empty, inside the caller's bytes */
+	HTTP1_DONE,	/* the message is complete; the next call begins another */
+};
+
+enum http1_fault {
+	HTTP1_FAULT_NONE,
+	HTTP1_FAULT_SYNTAX,    /* 400 */
+	HTTP1_FAULT_LINE,      /* 414: first line above line_max */
+	HTTP1_FAULT_HEAD,      /* 431: head_max or headers_max passed */
+	HTTP1_FAULT_CODING,    /* 501: a transfer coding other than chunked */
+	HTTP1_FAULT_VERSION,   /* 505: HTTP, but not 1.0 or 1.1 */
+	HTTP1_FAULT_MEMORY,    /* 500 */
+};
+
+struct http1 {
+	struct http1_head head; /* the caller may read it from HTTP1_HEAD on */
+	enum http1_fault fault;
+	const char *why; /* static text on the fault */
+	struct http1_limits limits;
+	enum http1_kind kind;
+	bool no_body; /* the next response answers a HEAD request */
+	uint8_t state, informational;
+	uint16_t digits;
+	struct buf text; /* the head's bytes */
+	size_t line_at;	 /* where the head's first unfinished line begins */
+	struct http1_field *fields;
+	size_t field_cap, fields_seen;
+	uint64_t left; /* of the body or chunk */
+	size_t extra;  /* bytes of chunk extensions and trailers seen */
+};
+
+void http1_init(struct http1 *h, enum http1_kind kind, const struct http1_limits *limits);
+void http1_fini(struct http1 *h);
+/* Gives back the memory of the last head (which ends its validity): for connections that turn idle. Only between messages. */
+void http1_relax(struct http1 *h);
+/* Says whether the next response answers a HEAD request and so has no body whatever its head says. Holds for that one. */
+void http1_answers_head(struct http1 *h, bool yes);
+/* True before the first byte of a message and after its HTTP1_DONE. */
+bool http1_is_idle(const struct http1 *h);
+
+/* Consumes the front of *in and says what was found (enum http1_event), or -errc, which stays; then h->fault and h->why tell
+ * more. *body is set for HTTP1_BODY only. After HTTP1_DONE what is left in *in belongs to the next message: with responses
+ * that is a fault of the peer unless another request is out. Informational responses (1xx) are skipped, 101 is refused. */
+MUSTCHECK int http1_next(struct http1 *h, struct slice *in, struct slice *body);
+/* The peer closed its side. HTTP1_DONE ends a close-delimited body, 0 = it closed between messages; -ERRC_TRUNCATED else. */
+MUSTCHECK int http1_eof(struct http1 *h);
+/* The HTTP status that answers h->fault. */
+int http1_fault_status(const struct http1 *h);
+
+/* The first field of that name (lower case), whatever the case it came in; NULL without one. */
+const struct http1_field *http1_find(const struct http1_head *head, const char *name);
+/* Its value, p is NULL without one. */
+struct slice http1_header(const struct http1_head *head, const char *name);
+/* For fields that may be repeated: the next after `after` (NULL = from the start). */
+const struct http1_field *http1_find_next(const struct http1_head *head, const char *name,
+					  const struct http1_field *after);
+/* True when a comma list (all fields of that name together) has `token`, case ignored. */
+bool http1_list_has(const struct http1_head *head, const char *name, const char *token);
+
+/* Writers. What could end a line or be read as another field fails with ERRC_INVAL and leaves the buffer as it was: method and
+ * names must be tokens, targets visible ASCII, values ASCII without control bytes (tabs allowed). */
+MUSTCHECK enum errc http1_put_request(struct buf *b, struct slice method, struct slice target);
+/* HTTP/1.1, with the customary reason. */
+MUSTCHECK enum errc http1_put_status(struct buf *b, int status);
+MUSTCHECK enum errc http1_put_header(struct buf *b, const char *name, struct slice value);
+MUSTCHECK enum errc http1_put_header_i64(struct buf *b, const char *name, int64_t value);
+/* The same for a name that is not ours. */
+MUSTCHECK enum errc http1_put_field(struct buf *b, struct slice name, struct slice value);
+/* The blank line. */
+MUSTCHECK enum errc http1_put_end(struct buf *b);
+/* The line before a chunk of n > 0 bytes. The chunk is followed by HTTP1_CRLF. */
+MUSTCHECK enum errc http1_put_chunk_head(struct buf *b, size_t n);
+/* A whole chunk; nothing for an empty one, which would end the body. */
+MUSTCHECK enum errc http1_put_chunk(struct buf *b, struct slice data);
+#define HTTP1_CRLF SLICE_LIT("\r\n")
+#define HTTP1_LAST_CHUNK SLICE_LIT("0\r\n\r\n")
+/* "Not Found"; "Unknown" for a status without a customary text. */
+const char *http1_reason(int status);
+
+#endif

@@ -1,0 +1,117 @@
+/* Admission and settlement: up to LIMIT_TXN_OPS operations in one write transaction of the live store, each with its own
+ * result. An operation that is refused or fails leaves no trace; the others commit. When admit_batch() returns ERRC_OK
+ * everything that was granted is committed; on any other code nothing of the batch happened and it may be tried again. */
+#ifndef AIGW_ADMIT_H
+#define AIGW_ADMIT_H
+
+#include "hold.h"
+#include "live.h"
+#include "record.h"
+
+enum admit_kind {
+	ADMIT_HOLD,    /* `ask` -> `grant` or `refusal` */
+	ADMIT_SETTLE,  /* `settle` -> `done`: turns the hold into the charge and appends the record */
+	ADMIT_RELEASE, /* `settle.account`, `settle.id`: gives everything back; no record. For what never went upstream */
+	ADMIT_REVERSE, /* `settle.account`, `settle.id`, `outbox_n`: takes back a charge that is not durable yet */
+};
+
+enum admit_reason {
+#define ADMIT_REASON(id, name, status, text) ADMIT_##id,
+#include "admit_tbl.h"
+#undef ADMIT_REASON
+	ADMIT_REASON_COUNT
+};
+
+struct admit_rules { /* from the settings */
+	int64_t ledger_lag_max_ms;
+};
+
+struct admit_ask {
+	uint64_t account;
+	char key_id[APIKEY_ID];
+	struct genid id;
+	int64_t boot_ms, wall_ms;
+	uint8_t addr[16];
+	struct slice model;      /* as asked, resolved to the alias that limits and patterns are about */
+	struct hold_ask hold;
+	int64_t tokens_estimate; /* for token limits */
+	uint32_t slot;           /* of progress */
+	uint8_t front;
+	bool stream;
+};
+
+/* The tightest of all scopes of the key after this request; `limit` ROWS_NO_LIMIT: there is none. */
+struct admit_remaining {
+	int64_t limit, remaining, reset_ms;
+};
+
+struct admit_grant {
+	struct hold_offer hold; /* caps and kept candidates, in the order of the ask */
+	/* Index in the hold row (what settle and progress name) of each candidate of the ask; -1: not kept. */
+	int8_t index[LIMIT_CANDIDATES];
+	struct admit_remaining requests, tokens;
+};
+
+struct admit_refusal {
+	enum rows_kind scope;    /* ROWS_ACCOUNT or ROWS_KEY */
+	char scope_name[ROWS_NAME_MAX + 1];
+	const char *what;        /* "requests a minute", "requests at once", "budget a month", "credit"; static */
+	int64_t limit, remaining; /* nano-dollars when `money` */
+	bool money;
+	int64_t wait_ms;         /* until it may succeed; WINDOW_NEVER; 0 where time does not help */
+	int64_t reset_wall_ms;   /* 0: no reset */
+	int64_t affordable_tokens; /* CREDIT, BUDGET; -1 elsewhere */
+};
+
+struct admit_settle {
+	uint64_t account;
+	struct genid id;
+	int candidate;      /* index in the hold row of the one that answered; -1: none, nothing is charged */
+	bool charged;       /* hold_is_charged() */
+	struct usage usage; /* charged at the price in the hold row */
+	int64_t boot_ms, wall_ms;
+	enum record_end end;
+	uint16_t status;
+	int64_t first_byte_ms, total_ms; /* since admission; -1: never */
+	int64_t cost_nusd;  /* what we pay, lost attempts included */
+	struct slice upstream_id;
+	const struct record_attempt *attempts; /* borrowed during the call */
+	size_t attempts_n;
+	bool capped;        /* never charge more than the hold (orphans) */
+};
+
+struct admit_done {
+	bool settled;       /* false: there was no such hold (settled before); nothing changed */
+	int64_t charge_nusd, uncollected_nusd;
+	int64_t tokens;
+	uint64_t outbox_n;  /* of its record: durable once progress_durable() reaches it */
+	int64_t balance_nusd;
+	/* REVERSE: false in `settled` means that the charge is in the ledger already (or was reversed): it stands. */
+};
+
+struct admit_op {
+	enum admit_kind kind;
+	union {
+		struct admit_ask ask;
+		struct {
+			struct admit_settle settle;
+			uint64_t outbox_n; /* REVERSE */
+		};
+	};
+	/* Results. */
+	enum admit_reason reason; /* HOLD: ADMIT_NONE when granted */
+	union {
+		struct admit_grant grant;
+		struct admit_refusal refusal;
+		struct admit_done done;
+	};
+};
+
+/* 1 <= n <= LIMIT_TXN_OPS. ERRC_NOSPACE: the map is full (settlements have their room reserved; try them alone). */
+MUSTCHECK enum errc admit_batch(struct live *l, const struct admit_rules *rules, struct admit_op *const *ops, size_t n);
+
+const char *admit_reason_code(enum admit_reason r);
+int admit_reason_status(enum admit_reason r);
+const char *admit_reason_text(enum admit_reason r);
+
+#endif

@@ -1,0 +1,81 @@
+/* The ledger: the durable truth about money, an LMDB file in the state folder that only the keeper writes, with fully
+ * durable commits. Records are numbered from 1 and chained: each one is stored with SHA-256(hash before it | its bytes).
+ * Writing goes through one open transaction: ledger_begin() -> ledger_take()/ledger_append()/ledger_checkpoint() ->
+ * ledger_commit(); all of it from one thread. Reading is allowed from any thread. */
+#ifndef AIGW_LEDGER_H
+#define AIGW_LEDGER_H
+
+#include "book.h"
+#include "live.h"
+#include "outbox.h"
+
+struct ledger;
+
+#define LEDGER_LAYOUT 1
+#define LEDGER_MAP_BYTES (UINT64_C(1) << 40)
+
+struct ledger_opts {
+	const char *dir;    /* borrowed during the call; the file is `<dir>/ledger/data.mdb` */
+	bool read_only;     /* ledger verify on a stopped node */
+	uint64_t map_bytes; /* 0: LEDGER_MAP_BYTES (sparse) */
+};
+
+/* Where the ledger stands. */
+struct ledger_state {
+	uint8_t id[LIVE_ID];
+	uint64_t epoch;                  /* raised before a live store is made */
+	uint64_t taken_epoch, taken_n;   /* the last outbox record that is here */
+	uint64_t last_seq, upto_seq;     /* the last record; the last one that the checkpoint contains */
+	uint64_t admin_seq;              /* the last administrative record that did not come through the outbox */
+	uint8_t head[DIGEST_SHA256];     /* of the chain */
+};
+
+/* Opens the ledger, made new with a random id if there is none, and loads the book from its own read inside a transaction.
+ * ERRC_CORRUPT, ERRC_VERSION, ERRC_IO, ERRC_NOSPACE. The result is owned by the caller. */
+MUSTCHECK enum errc ledger_open(const struct ledger_opts *o, struct ledger **out);
+void ledger_close(struct ledger **l);
+
+/* As of the last commit; valid until the next one. Writer thread only. */
+const struct ledger_state *ledger_state(const struct ledger *l);
+const struct book *ledger_book(const struct ledger *l);
+
+/* Waits for no one: a second writer gets ERRC_BUSY. Reads where it continues inside the transaction; ERRC_STALE when another
+ * keeper has written since (end, and start anew). */
+MUSTCHECK enum errc ledger_begin(struct ledger *l);
+/* Appends the rows of the outbox of `epoch` that the ledger does not have yet. ERRC_CORRUPT when a number is missing
+ * between them and the last one taken, or when a row is no record: nothing is appended. */
+MUSTCHECK enum errc ledger_take(struct ledger *l, uint64_t epoch, const struct outbox_batch *b);
+/* Appends an administrative record; *seq gets its number. */
+MUSTCHECK enum errc ledger_append(struct ledger *l, const struct record *r, uint64_t *seq);
+/* Writes the book's changed rows, as of the last commit. Due every 5 s. */
+MUSTCHECK enum errc ledger_checkpoint(struct ledger *l);
+/* Makes price rows findable by their hash; known ones cost a look-up. */
+MUSTCHECK enum errc ledger_put_prices(struct ledger *l, const struct price *const *prices, size_t n);
+/* Raises the epoch and notes the gap (for ledger_rebuild). */
+MUSTCHECK enum errc ledger_raise_epoch(struct ledger *l, const struct record *gap);
+/* On ERRC_OK everything since ledger_begin() is on disk and in the book; else nothing of it is. ERRC_NOSPACE may be tried
+ * again; after ERRC_IO the keeper must end: what the disk holds is unknown until a new start has read it. */
+MUSTCHECK enum errc ledger_commit(struct ledger *l);
+void ledger_abort(struct ledger *l);
+
+/* Reading. Every call is one short read transaction of its own. */
+MUSTCHECK enum errc ledger_get(struct ledger *l, uint64_t seq, struct buf *record); /* appends; ERRC_NOTFOUND */
+MUSTCHECK enum errc ledger_find(struct ledger *l, const struct genid *id, uint64_t *seq);
+/* By the provider's id: the newest charge that has it, made by key_id (NULL: any). */
+MUSTCHECK enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id, const char *key_id, uint64_t *seq);
+MUSTCHECK enum errc ledger_price(struct ledger *l, const uint8_t hash[DIGEST_SHA256], struct price *out);
+/* The first record whose time is not before `wall_ms`; last_seq + 1 when there is none. Records are in time order up to
+ * the ledger's lag: callers that filter begin a minute earlier. */
+MUSTCHECK enum errc ledger_seek(struct ledger *l, int64_t wall_ms, uint64_t *seq);
+
+struct ledger_item {
+	uint64_t seq;
+	const uint8_t *hash; /* DIGEST_SHA256 bytes */
+	struct slice record;
+};
+/* Calls `fn` for records from *seq on, in slices of at most 20 ms a read transaction, until `fn` gives an error (which is
+ * returned), the end, or `upto`; *seq is the next one. The item is valid during the call. */
+MUSTCHECK enum errc ledger_walk(struct ledger *l, uint64_t *seq, uint64_t upto,
+				enum errc (*fn)(void *arg, const struct ledger_item *), void *arg);
+
+#endif

@@ -1,0 +1,86 @@
+/* The records of the ledger: one for each settled request and each administrative change. A record is a msgpack array
+ * [version, type, fields…]; the same bytes stand in the outbox and in the ledger, where the hash chain runs over them.
+ * Fields are only ever added at the end of a type. Content-free: names, numbers and times. Pure. */
+#ifndef AIGW_RECORD_H
+#define AIGW_RECORD_H
+
+#include "buf.h"
+#include "rows.h"
+
+#define RECORD_VERSION 1
+#define RECORD_MAX 16384 /* bytes */
+
+enum record_type {
+#define RECORD_TYPE(id, name, text) RECORD_##id,
+#include "record_type_tbl.h"
+#undef RECORD_TYPE
+	RECORD_TYPE_COUNT
+};
+
+enum record_end {
+#define RECORD_END(id, name, text) RECORD_END_##id,
+#include "record_end_tbl.h"
+#undef RECORD_END
+	RECORD_END_COUNT
+};
+
+struct record_attempt {
+	struct slice provider, upstream;
+	uint16_t status;   /* of the provider's answer; 0: none */
+	int64_t ms;        /* from its start to its end */
+	int64_t cost_nusd; /* what it cost us: our loss where another candidate answered */
+	struct slice error; /* short code; empty for success */
+};
+
+enum { RECORD_STREAM = 1 << 0, RECORD_ESTIMATED = 1 << 1, RECORD_FREE = 1 << 2, RECORD_BUDGET = 1 << 3 /* budget_id counts */ };
+
+/* A settled request. Slices are borrowed: by an encoder during the call, from a decoder as long as the bytes. */
+struct record_charge {
+	char key_id[APIKEY_ID];
+	struct genid id;
+	uint8_t front, flags; /* front: as the worker numbers them (0 chat, 1 completions, 2 embeddings) */
+	uint16_t status;      /* that the client saw; 0: none */
+	enum record_end end;
+	int64_t admitted_ms, first_byte_ms, total_ms; /* wall time; since then; since then (-1: never) */
+	struct slice model_asked, model, provider, upstream, upstream_id;
+	uint8_t price_hash[DIGEST_SHA256];
+	struct usage usage;
+	int64_t hold_nusd, charge_nusd, uncollected_nusd, cost_nusd;
+	int64_t budget_id;
+	size_t attempts_n;
+	struct record_attempt attempts[LIMIT_ATTEMPTS];
+};
+
+/* An administrative change, a reversal or a gap; which members count depends on the type. */
+struct record_change {
+	struct slice who, what, note; /* unix user; "create", "update", "suspend", …; free text */
+	int64_t amount_nusd;          /* GRANT, TAKE, REVERSE; GAP: holds at risk */
+	struct slice row;             /* ACCOUNT: rows_account, KEY: rows_key, as encoded rows */
+	char key_id[APIKEY_ID];       /* REVERSE */
+	struct genid id;              /* REVERSE: of the charge */
+	int64_t budget_id;            /* REVERSE, with flags & RECORD_BUDGET */
+	uint8_t flags;
+	uint64_t epoch;               /* GAP: the one that begins */
+};
+
+struct record {
+	enum record_type type;
+	uint64_t account; /* 0: none (GAP) */
+	int64_t wall_ms;  /* when it was written */
+	union {
+		struct record_charge charge;
+		struct record_change change;
+	};
+};
+
+/* Appends. ERRC_LIMIT when it would be larger than RECORD_MAX. */
+MUSTCHECK enum errc record_encode(struct buf *out, const struct record *r);
+/* ERRC_VERSION, ERRC_CORRUPT. */
+MUSTCHECK enum errc record_decode(struct slice bytes, struct record *r);
+/* Appends one JSON object with all fields by name, for people and for `ledger export`. */
+MUSTCHECK enum errc record_json(struct buf *out, uint64_t seq, const struct record *r);
+
+const char *record_type_name(enum record_type t);
+const char *record_end_name(enum record_end e);
+
+#endif

@@ -1,0 +1,40 @@
+/* Usage reports from the ledger: charges added up by up to four dimensions over a time span. Bounded memory: at most
+ * REPORT_ROWS_MAX rows, what falls beyond is added to one row with empty names. */
+#ifndef AIGW_REPORT_H
+#define AIGW_REPORT_H
+
+#include "ledger.h"
+
+#define REPORT_ROWS_MAX 100000
+#define REPORT_DIMS_MAX 4
+
+enum report_dim { REPORT_DAY, REPORT_MODEL, REPORT_KEY, REPORT_ACCOUNT, REPORT_PROVIDER, REPORT_DIM_COUNT };
+
+struct report_ask {
+	int64_t since_ms, until_ms; /* wall time of the settlement: since <= t < until */
+	enum report_dim by[REPORT_DIMS_MAX];
+	size_t by_n;                /* 0: one total */
+	uint64_t account;           /* 0: all */
+	const char *key_id;         /* NULL: all */
+};
+
+struct report_row {
+	struct slice name[REPORT_DIMS_MAX]; /* "2026-11-25", a model, a key's public id, an account's name, a provider */
+	uint64_t requests, failed;
+	int64_t input, cached, output, reasoning; /* tokens */
+	int64_t charge_nusd, uncollected_nusd, cost_nusd;
+};
+
+struct report;
+
+/* Sums up the ledger; rows come sorted by their names. Owned by the caller. */
+MUSTCHECK enum errc report_new(struct ledger *l, const struct report_ask *ask, struct report **out);
+void report_free(struct report **r);
+size_t report_rows_n(const struct report *r);
+const struct report_row *report_row_at(const struct report *r, size_t i); /* valid until report_free() */
+const struct report_row *report_total(const struct report *r);
+
+/* Names on the command line: "day", "model", … REPORT_DIM_COUNT when there is no such. */
+enum report_dim report_dim_of(struct slice name);
+
+#endif

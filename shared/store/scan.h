@@ -1,0 +1,19 @@
+/* The conservation check over the live store, account by account in slices (design 3.5): granted = balance + held + settled,
+ * balance >= -overdraft, held = sum of the holds, and the counts of holds of account and keys. */
+#ifndef AIGW_SCAN_H
+#define AIGW_SCAN_H
+
+#include "live.h"
+
+struct scan {
+	uint64_t next_account; /* 0 to begin */
+	uint64_t accounts, holds, broken_accounts, first_broken; /* so far in this round */
+	int64_t imbalance_nusd;  /* sum of absolute differences: must be 0 */
+	int64_t held_nusd, balance_nusd, settled_nusd, uncollected_nusd;
+	bool done; /* the round is complete: read the sums, then clear the struct */
+};
+
+/* Goes on with the round for at most `accounts_max` accounts in one read transaction. */
+MUSTCHECK enum errc scan_slice(struct live *l, struct scan *s, size_t accounts_max);
+
+#endif

@@ -1,0 +1,28 @@
+/* Recomputes the ledger from its records: the hash chain, the sums of every account and key against the checkpoint, and with
+ * `charges` each charge from its usage and price row. Memory grows with accounts and keys only. */
+#ifndef AIGW_VERIFY_H
+#define AIGW_VERIFY_H
+
+#include "ledger.h"
+
+struct verify_result {
+	uint64_t records, charges;
+	uint64_t bad_chain_seq;  /* first record whose hash is wrong; 0: none */
+	uint64_t bad_record_seq; /* first record that cannot be read, contradicts those before it, or is a second charge of a request */
+	uint64_t bad_charge_seq; /* first charge that does not follow from its usage and price */
+	uint64_t bad_account;    /* first account whose checkpoint is not the sum of its records */
+	uint64_t bad_accounts_n;
+	bool bad_head;           /* the chain does not end at the stored head */
+	int64_t granted_nusd, settled_nusd, uncollected_nusd; /* sums over all accounts */
+};
+
+/* ERRC_OK: it could be read to its end; whether it is right stands in the result. `progress` (may be NULL) is called now and
+ * then with the share done in per mille. */
+MUSTCHECK enum errc verify_ledger(struct ledger *l, bool charges, void (*progress)(void *arg, int permille), void *arg,
+				  struct verify_result *out);
+static inline bool verify_is_good(const struct verify_result *r)
+{
+	return !r->bad_chain_seq && !r->bad_record_seq && !r->bad_charge_seq && !r->bad_account && !r->bad_head;
+}
+
+#endif

@@ -1,0 +1,59 @@
+"""Runs a unittest module with TAP on standard output, so that every test counts one by one. A test file ends with
+    if __name__ == '__main__':
+        tap.main()
+and takes, as unittest does, names of tests as arguments."""
+import sys
+import traceback
+import unittest
+
+
+class Result(unittest.TestResult):
+    def __init__(self, out):
+        super().__init__()
+        self.out = out
+        self.count = 0
+
+    def line(self, word, test, note=''):
+        self.count += 1
+        self.out.write('%s %d - %s%s\n' % (word, self.count, test.id().rpartition('__main__.')[2], note))
+        self.out.flush()
+
+    def trouble(self, test, err):
+        text = ''.join(traceback.format_exception(*err))
+        self.line('not ok', test)
+        self.out.write(''.join('# %s\n' % line for line in text.splitlines()))
+        self.out.flush()
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.line('ok', test)
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.line('ok', test, ' # SKIP ' + reason)
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.trouble(test, err)
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.trouble(test, err)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.trouble(subtest, err)
+
+
+def main(module='__main__'):
+    loader = unittest.TestLoader()
+    names = sys.argv[1:]
+    suite = loader.loadTestsFromNames(names, sys.modules[module]) if names else loader.loadTestsFromModule(sys.modules[module])
+    result = Result(sys.stdout)
+    suite.run(result)
+    if result.count == 0:
+        print('1..0 # SKIP no tests')
+    else:
+        print('1..%d' % result.count)
+    sys.exit(0 if result.wasSuccessful() else 1)

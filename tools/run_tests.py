@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Runs the test suites of a build folder and adds up what they counted.
+
+    tools/run_tests.py --build build [--sanitize] [SUITE...]
+
+Every test is registered with Meson; its `suite:` sorts it, tests without one are unit tests. Subtests in TAP count one by one, a
+program that only has an exit status counts as one test, 77 is a skip. The last line is "N passed, N failed[, N skipped]", and the
+exit status is 1 when something failed or nothing ran.
+"""
+import argparse
+import collections
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as xml
+
+# In the order in which they run: what fails fast comes first.
+SUITES = {
+    'unit': 'every module alone, without sockets',
+    'tools': 'what ./dev calls',
+    'golden': 'dialect pairs, byte by byte',
+    'fuzz': 'the corpus of every fuzz entry, replayed',
+    'wire': 'recorded exchanges of providers',
+    'flow': 'real processes on loopback',
+    'sdk': 'official client libraries',
+}
+SANITIZERS = {
+    'ASAN_OPTIONS': 'halt_on_error=1:abort_on_error=1:detect_leaks=1:allocator_may_return_null=1',
+    'UBSAN_OPTIONS': 'halt_on_error=1:abort_on_error=1:print_stacktrace=1',
+}
+TAIL_LINES = 40
+
+
+class Count:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self):
+        skipped = ', %d skipped' % self.skipped if self.skipped else ''
+        return '%d passed, %d failed%s' % (self.passed, self.failed, skipped)
+
+
+def registered(build):
+    """suite → names of its tests."""
+    out = subprocess.run(['meson', 'introspect', '--tests', build], check=True, capture_output=True, text=True).stdout
+    suites = collections.defaultdict(list)
+    for test in json.loads(out):
+        words = [suite.rpartition(':')[2] for suite in test['suite']]
+        suite = next((word for word in words if word in SUITES), 'unit')
+        suites[suite].append(test['name'])
+    return suites
+
+
+def plain_name(label, names):
+    """The registered name in a label of Meson's, which adds project and suites in front, differently in each version."""
+    return max((name for name in names if label == name or label.endswith((' / ' + name, ':' + name, '.' + name))),
+               key=len, default=None)
+
+
+def count_subtests(path, names):
+    """test name → Count of its TAP subtests."""
+    counts = collections.defaultdict(Count)
+    for suite in xml.parse(path).getroot().iter('testsuite'):
+        name = plain_name(suite.get('name'), names)
+        for case in suite.iter('testcase') if name else ():
+            count = counts[name]
+            if case.find('failure') is not None or case.find('error') is not None:
+                count.failed += 1
+            elif case.find('skipped') is not None:
+                count.skipped += 1
+            else:
+                count.passed += 1
+    return counts
+
+
+def count_test(entry, subtests):
+    """The Count of one test, never at odds with how it ended."""
+    count = Count()
+    if subtests and entry['result'] != 'SKIP':
+        count.add(subtests)
+    elif entry['result'] == 'SKIP':
+        count.skipped = 1
+    elif entry['result'] == 'OK':
+        count.passed = 1
+    if entry['result'] not in ('OK', 'SKIP', 'EXPECTEDFAIL') and not count.failed:
+        count.failed = 1
+    return count
+
+
+def skip_reason(entry):
+    lines = [line for line in entry.get('stdout', '').splitlines() + entry.get('stderr', '').splitlines() if line.strip()]
+    for line in lines:
+        match = re.match(r'1\.\.0\s*#\s*SKIP\s*(.*)', line, re.IGNORECASE)
+        if match:
+            return match.group(1)
+    return lines[-1] if lines else 'it says no reason'
+
+
+def show_failure(entry):
+    print('---- %s: %s after %.1f s' % (entry['name'], entry['result'], entry['duration']))
+    output = (entry.get('stdout', '') + entry.get('stderr', '')).splitlines()
+    bad = [line for line in output if line.startswith('not ok')]
+    print('\n'.join(bad + ['...'] + output[-TAIL_LINES:] if len(output) > TAIL_LINES else output))
+    print('----')
+
+
+def run_suite(args, suite, names):
+    base = 'suite-' + suite
+    env = dict(os.environ, AIGW_BUILD=os.path.abspath(args.build))
+    command = ['meson', 'test', '-C', args.build, '--no-rebuild', '--logbase', base]
+    if args.sanitize:
+        env.update(SANITIZERS, AIGW_SANITIZE='1')
+        command += ['--timeout-multiplier', '4']
+    logs = os.path.join(args.build, 'meson-logs', base)
+    for ending in ('.json', '.junit.xml'):
+        if os.path.exists(logs + ending):
+            os.remove(logs + ending)
+    started = time.monotonic()
+    run = subprocess.run(command + names, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    total = Count()
+    if not os.path.exists(logs + '.json'):
+        print(run.stdout + run.stderr)
+        total.failed = 1
+        return total
+    subtests = count_subtests(logs + '.junit.xml', names)
+    with open(logs + '.json', encoding='utf-8') as f:
+        entries = [json.loads(line) for line in f]
+    for entry in entries:
+        name = entry['name'] = plain_name(entry['name'], names) or entry['name']
+        count = count_test(entry, subtests.get(name))
+        if count.failed:
+            show_failure(entry)
+        elif entry['result'] == 'SKIP':
+            print('%-8s %s skipped: %s' % (suite, name, skip_reason(entry)))
+        total.add(count)
+    print('%-8s %s  (%d programs, %.1f s)' % (suite, total, len(entries), time.monotonic() - started), flush=True)
+    return total
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Runs the test suites: ' + ', '.join(SUITES) + '.')
+    parser.add_argument('--build', required=True)
+    parser.add_argument('--sanitize', action='store_true', help='the build has sanitizers: give them their options and time')
+    parser.add_argument('suite', nargs='*', help='all unless named')
+    args = parser.parse_args()
+    unknown = set(args.suite) - set(SUITES)
+    if unknown:
+        parser.error('no suite named %s; there are %s' % (', '.join(sorted(unknown)), ', '.join(SUITES)))
+    suites = registered(args.build)
+    total = Count()
+    for suite, what in SUITES.items():
+        if args.suite and suite not in args.suite:
+            continue
+        if suites[suite]:
+            total.add(run_suite(args, suite, suites[suite]))
+        else:
+            print('%-8s skipped: this build has no tests of it (%s)' % (suite, what))
+    print(total)
+    sys.exit(1 if total.failed or not total.passed else 0)
+
+
+if __name__ == '__main__':
+    main()
