@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""The runner of ./dev test on small projects: everything that can happen to a test is counted as what it is."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '..', 'lib'))
+import tap  # noqa: E402
+
+RUNNER = os.path.join(HERE, '..', '..', 'tools', 'run_tests.py')
+
+
+class Runner(unittest.TestCase):
+    def setUp(self):
+        self.root = tempfile.mkdtemp(prefix='run-tests-')
+        self.addCleanup(shutil.rmtree, self.root)
+
+    def run_project(self, tests, *words):
+        """tests: name → (shell program, further arguments of Meson's test()). Returns exit status and lines."""
+        build = ["project('p', version: '1', meson_version: '>=1.0.0')", "sh = find_program('sh')"]
+        for name, (program, more) in tests.items():
+            path = name.replace('/', '-') + '.sh'
+            with open(os.path.join(self.root, path), 'w', encoding='utf-8') as f:
+                f.write(program)
+            build.append("test('%s', sh, args: files('%s')%s)" % (name, path, more and ', ' + more))
+        with open(os.path.join(self.root, 'meson.build'), 'w', encoding='utf-8') as f:
+            f.write('\n'.join(build) + '\n')
+        folder = os.path.join(self.root, 'b')
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(['meson', 'setup', folder, self.root], check=True, capture_output=True)
+        run = subprocess.run([sys.executable, RUNNER, '--build', folder, *words], capture_output=True, text=True)
+        return run.returncode, run.stdout.splitlines(), run.stderr
+
+    def test_counts_subtests_and_programs(self):
+        status, lines, _ = self.run_project({
+            'base/a': ('echo "ok 1 - x"; echo "ok 2 - y # SKIP not here"; echo "1..2"', "protocol: 'tap'"),
+            'base/ab': ('exit 0', ''),
+            'flow/a': ('echo no gateway; exit 77', "suite: ['flow', 'slow']"),
+        })
+        self.assertEqual((status, lines[-1]), (0, '2 passed, 0 failed, 2 skipped'))
+        self.assertTrue(any(line.startswith('unit     2 passed, 0 failed, 1 skipped') for line in lines), lines)
+        self.assertIn('flow     flow/a skipped: no gateway', lines)
+        self.assertTrue(any(line.startswith('sdk      skipped: this build has no tests') for line in lines), lines)
+
+    def test_every_kind_of_failure_fails(self):
+        for program, more in (('exit 1', ''), ('kill -9 $$', ''), ('echo "not ok 1 - x"; echo "1..1"', "protocol: 'tap'"),
+                              ('echo "ok 1 - x"; echo "1..2"', "protocol: 'tap'"),
+                              ('echo "ok 1 - x"; echo "1..1"; exit 3', "protocol: 'tap'"),
+                              ('echo "ok 1 - x"; kill -6 $$', "protocol: 'tap'"), ('exec sleep 60', 'timeout: 1')):
+            status, lines, _ = self.run_project({'base/good': ('exit 0', ''), 'base/bad': (program, more)})
+            self.assertEqual(status, 1, program)
+            self.assertRegex(lines[-1], r'^[12] passed, 1 failed$', program)
+            self.assertTrue(any(line.startswith('---- base/bad: ') for line in lines), program)
+
+    def test_skipping_everything_is_no_success(self):
+        status, lines, _ = self.run_project({'sdk/x': ('echo "1..0 # SKIP no registry"', "suite: 'sdk', protocol: 'tap'")})
+        self.assertEqual((status, lines[-1]), (1, '0 passed, 0 failed, 1 skipped'))
+        self.assertIn('sdk      sdk/x skipped: no registry', lines)
+
+    def test_named_suites_only(self):
+        status, lines, _ = self.run_project({'base/a': ('exit 1', ''), 'wire/a': ('exit 0', "suite: 'wire'")}, 'wire')
+        self.assertEqual((status, lines[-1]), (0, '1 passed, 0 failed'))
+        status, _, said = self.run_project({'base/a': ('exit 0', '')}, 'wired')
+        self.assertEqual(status, 2)
+        self.assertIn('no suite named wired', said)
+
+
+if __name__ == '__main__':
+    tap.main()
