@@ -109,54 +109,9 @@ static inline int jstep_hex(char c)
 }
 
 /* What stands for the character behind a backslash ('u' excepted); 0 for none. */
-static inline char jstep_escape(char c)
-{
-	switch (c) {
-	case '"':
-	case '\\':
-	case '/':
-		return c;
-	case 'b':
-		return '\b';
-	case 'f':
-		return '\f';
-	case 'n':
-		return '\n';
-	case 'r':
-		return '\r';
-	case 't':
-		return '\t';
-	default:
-		return 0;
-	}
-}
-
+char jstep_escape(char c);
 /* Writes a code point as UTF-8, surrogates as U+FFFD; returns the number of bytes. */
-static inline unsigned jstep_encode(uint32_t u, char out[4])
-{
-	if (u >= 0xd800 && u < 0xe000)
-		u = 0xfffd;
-	if (u < 0x80) {
-		out[0] = (char)u;
-		return 1;
-	}
-	if (u < 0x800) {
-		out[0] = (char)(0xc0 | u >> 6);
-		out[1] = (char)(0x80 | (u & 0x3f));
-		return 2;
-	}
-	if (u < 0x10000) {
-		out[0] = (char)(0xe0 | u >> 12);
-		out[1] = (char)(0x80 | (u >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (u & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | u >> 18);
-	out[1] = (char)(0x80 | (u >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (u >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (u & 0x3f));
-	return 4;
-}
+unsigned jstep_encode(uint32_t u, char out[4]);
 
 static inline bool jstep_is_space(char c)
 {

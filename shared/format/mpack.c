@@ -466,8 +466,7 @@ static void print_float(struct json_out *o, const uint8_t *p, size_t n)
 }
 
 /* Prints a value that is no container, and passes it. */
-static enum errc print_scalar(struct json_out *o, struct mpack_in *r, const struct head *h,
-			      bool key)
+static enum errc print_scalar(struct json_out *o, struct mpack_in *r, const struct head *h, bool key)
 {
 	struct slice s = slice_of(r->p + h->bytes, (size_t)h->n);
 

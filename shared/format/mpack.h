@@ -14,8 +14,7 @@ struct mpack_out {
 };
 
 void mpack_out_init(struct mpack_out *o, struct buf *b);
-static inline MUSTCHECK
-enum errc mpack_out_end(const struct mpack_out *o)
+static inline MUSTCHECK enum errc mpack_out_end(const struct mpack_out *o)
 {
 	return o->err;
 }

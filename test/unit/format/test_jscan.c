@@ -249,8 +249,7 @@ static void test_depth_and_counts(void **state)
 	for (int n = LIMIT_JSON_MEMBERS; n <= LIMIT_JSON_MEMBERS + 1; n++) {
 		buf_reset(&b);
 		for (int i = 0; i < n; i++)
-			assert_int_equal(buf_addf(&b, "%s\"k%d\":%d", i ? "," : "{", i, i),
-					 ERRC_OK);
+			assert_int_equal(buf_addf(&b, "%s\"k%d\":%d", i ? "," : "{", i, i), ERRC_OK);
 		assert_int_equal(buf_addz(&b, "}"), ERRC_OK);
 		assert_int_equal(scan_once(buf_slice(&b)),
 				 n > LIMIT_JSON_MEMBERS ? ERRC_LIMIT : ERRC_OK);
