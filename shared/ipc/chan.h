@@ -51,7 +51,7 @@ static inline bool chan_wants_write(const struct chan *c)
 	return !list_is_empty(&c->out);
 }
 
-/* Waits until the channel can be read (or, with queued output, written), flushing meanwhile. timeout_ms < 0: for ever.
+/* Waits until the channel can be read, sending queued output meanwhile. timeout_ms < 0: for ever.
  * ERRC_TIMEOUT when nothing came. */
 MUSTCHECK enum errc chan_wait(struct chan *c, int timeout_ms);
 /* Blocks until everything queued is sent. */

@@ -15,7 +15,8 @@ struct frame {
 	size_t total;         /* bytes of head and payload */
 };
 
-/* Looks at the front of `in`: 1 = a whole frame, 0 = more is needed, <0 = -errc (ERRC_TOOBIG above payload_max,
+/* Looks at the front of `in`: 1 = a whole frame, 0 = more is needed (out->total tells how much once the head is there,
+ * 0 before), <0 = -errc (ERRC_TOOBIG above payload_max,
  * ERRC_PROTOCOL for an odd head). out->payload is valid as long as `in`. */
 MUSTCHECK int frame_parse(struct slice in, size_t payload_max, struct frame *out);
 /* Writes the head of a frame; `out` holds FRAME_HEAD bytes. fds_n <= FRAME_FDS_MAX. */
