@@ -1,4 +1,4 @@
-/* HTTP/1.x messages, read and written. The reader is pulled: the caller shows the bytes that it has, the reader consumes
+/* HTTP/1.x messages, read (http1_put.h writes them). The reader is pulled: the caller shows the bytes that it has, the reader consumes
  * some and says what it found. It is strict on purpose (whatever two parsers could understand differently is refused) and
  * does what llhttp leaves open. Heads are collected, at most `head_max` bytes, and parsed as a whole; bodies are handed out
  * as parts of the caller's bytes, without their chunked coding; trailers are dropped. Pure. */
@@ -6,6 +6,8 @@
 #define AIGW_HTTP1_H
 
 #include "buf.h"
+#include "http1_body.h"
+#include "http1_put.h"
 
 enum http1_kind { HTTP1_REQUEST, HTTP1_RESPONSE };
 
@@ -59,15 +61,14 @@ struct http1 {
 	const char *why; /* static text on the fault */
 	struct http1_limits limits;
 	enum http1_kind kind;
-	bool no_body; /* the next response answers a HEAD request */
-	uint8_t state, informational;
-	uint16_t digits;
+	bool answers_head; /* the next response answers a HEAD request */
+	uint8_t state, blank_lines, informational;
 	struct buf text; /* the head's bytes */
-	size_t line_at;	 /* where the head's first unfinished line begins */
+	size_t line_at;	 /* where its first unfinished line begins */
+	size_t field_lines;
 	struct http1_field *fields;
-	size_t field_cap, fields_seen;
-	uint64_t left; /* of the body or chunk */
-	size_t extra;  /* bytes of chunk extensions and trailers seen */
+	size_t field_cap;
+	struct http1_body body;
 };
 
 void http1_init(struct http1 *h, enum http1_kind kind, const struct http1_limits *limits);
@@ -97,25 +98,5 @@ const struct http1_field *http1_find_next(const struct http1_head *head, const c
 					  const struct http1_field *after);
 /* True when a comma list (all fields of that name together) has `token`, case ignored. */
 bool http1_list_has(const struct http1_head *head, const char *name, const char *token);
-
-/* Writers. What could end a line or be read as another field fails with ERRC_INVAL and leaves the buffer as it was: method and
- * names must be tokens, targets visible ASCII, values ASCII without control bytes (tabs allowed). */
-MUSTCHECK enum errc http1_put_request(struct buf *b, struct slice method, struct slice target);
-/* HTTP/1.1, with the customary reason. */
-MUSTCHECK enum errc http1_put_status(struct buf *b, int status);
-MUSTCHECK enum errc http1_put_header(struct buf *b, const char *name, struct slice value);
-MUSTCHECK enum errc http1_put_header_i64(struct buf *b, const char *name, int64_t value);
-/* The same for a name that is not ours. */
-MUSTCHECK enum errc http1_put_field(struct buf *b, struct slice name, struct slice value);
-/* The blank line. */
-MUSTCHECK enum errc http1_put_end(struct buf *b);
-/* The line before a chunk of n > 0 bytes. The chunk is followed by HTTP1_CRLF. */
-MUSTCHECK enum errc http1_put_chunk_head(struct buf *b, size_t n);
-/* A whole chunk; nothing for an empty one, which would end the body. */
-MUSTCHECK enum errc http1_put_chunk(struct buf *b, struct slice data);
-#define HTTP1_CRLF SLICE_LIT("\r\n")
-#define HTTP1_LAST_CHUNK SLICE_LIT("0\r\n\r\n")
-/* "Not Found"; "Unknown" for a status without a customary text. */
-const char *http1_reason(int status);
 
 #endif
