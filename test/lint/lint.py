@@ -255,12 +255,14 @@ class Tree:
 
 
 def tracked(root):
-    out = subprocess.run(['git', '-C', root, 'ls-files', '-co', '--exclude-standard', '-z'], capture_output=True, text=True)
-    if out.returncode == 0:
-        return [path for path in out.stdout.split('\0') if path]
-    found = []  # an unpacked archive
+    """Every file of the project: what git knows or would add; of an unpacked archive all."""
+    if shutil.which('git'):
+        out = subprocess.run(['git', '-C', root, 'ls-files', '-co', '--exclude-standard', '-z'], capture_output=True, text=True)
+        if out.returncode == 0:
+            return [path for path in out.stdout.split('\0') if path]
+    found = []
     for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(('.', 'build'))]
+        folders[:] = [name for name in folders if name != '.git' and not re.match(r'(build.*|\.deps|\.dev)$', name)]
         found += [os.path.relpath(os.path.join(folder, name), root) for name in names]
     return found
 
