@@ -140,6 +140,8 @@ def run_suite(args, suite, names):
             show_failure(entry)
         elif entry['result'] == 'SKIP':
             print('%-8s %s skipped: %s' % (suite, name, skip_reason(entry)))
+        for case, reason in re.findall(r'^ok \d+ (?:- )?(.*?) *# *SKIP *(.*)$', entry.get('stdout', ''), re.MULTILINE):
+            print('%-8s %s: %s skipped: %s' % (suite, name, case, reason))
         total.add(count)
     print('%-8s %s  (%d programs, %.1f s)' % (suite, total, len(entries), time.monotonic() - started), flush=True)
     return total

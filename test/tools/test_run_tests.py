@@ -44,6 +44,7 @@ class Runner(unittest.TestCase):
         self.assertEqual((status, lines[-1]), (0, '2 passed, 0 failed, 2 skipped'))
         self.assertTrue(any(line.startswith('unit     2 passed, 0 failed, 1 skipped') for line in lines), lines)
         self.assertIn('flow     flow/a skipped: no gateway', lines)
+        self.assertIn('unit     base/a: y skipped: not here', lines)
         self.assertTrue(any(line.startswith('sdk      skipped: this build has no tests') for line in lines), lines)
 
     def test_every_kind_of_failure_fails(self):
