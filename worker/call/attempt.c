@@ -1,0 +1,293 @@
+#include "call_state.h"
+
+#include <stdio.h>
+
+#include "http1.h"
+
+#define LINES_MAX (32 * 1024)
+#define ERROR_BODY_MAX (64 * 1024)
+#define OUT_MAX (96 * 1024 * 1024) /* above any whole answer or frame that is understood */
+#define LEARNED_MS 60000	  /* learned remaining counts are forgotten after the usual window */
+
+static struct slice keep(struct call *c, const struct http1_head *h, const char *name, size_t max)
+{
+	struct slice v = http1_header(h, name);
+
+	return v.n ? arena_dup(&c->arena, slice_sub(v, 0, max)) : SLICE_NONE;
+}
+
+/* The provider's remaining counts: a key that is used up is left alone until they come back. */
+static void learn_limits(struct call *c, const struct http1_head *h)
+{
+	struct rtable_key *k = c->attempt->key;
+	int64_t requests = -1, tokens = -1;
+
+	if (!k || !k->health)
+		return;
+	if (!text_i64(http1_header(h, "x-ratelimit-remaining-requests"), &requests))
+		requests = -1;
+	if (!text_i64(http1_header(h, "x-ratelimit-remaining-tokens"), &tokens))
+		tokens = -1;
+	if (requests >= 0 || tokens >= 0)
+		breaker_key_learn(k->health, requests, tokens, turn_now_ms(call_turn(c)) + LEARNED_MS);
+}
+
+static void on_sent(void *arg)
+{
+	struct call *c = arg;
+
+	c->attempt->sent_us = turn_now_us(call_turn(c));
+}
+
+/* Whether the answer is an event stream, as its head says. */
+static bool is_event_stream(const struct http1_head *h)
+{
+	struct slice type = http1_header(h, "content-type");
+
+	return type.n >= 17 && slice_ieq(slice_sub(type, 0, 17), SLICE_LIT("text/event-stream"));
+}
+
+static void on_head(void *arg, const struct http1_head *h)
+{
+	struct call *c = arg;
+	struct call_attempt *a = c->attempt;
+
+	a->head = true;
+	a->status = h->status;
+	a->head_us = a->seen_us = turn_now_us(call_turn(c));
+	a->stream = is_event_stream(h);
+	a->error = h->status != 200 || a->stream != c->facts.stream;
+	a->up_request_id = keep(c, h, "x-request-id", 128);
+	if (!a->up_request_id.n)
+		a->up_request_id = keep(c, h, "request-id", 128);
+	a->retry_after = keep(c, h, "retry-after", 64);
+	a->retry_after_ms = keep(c, h, "retry-after-ms", 64);
+	a->should_retry = keep(c, h, "x-should-retry", 16);
+	a->openai_ms = keep(c, h, "openai-processing-ms", 32);
+	learn_limits(c, h);
+	call_wake(c);
+}
+
+/* Progress stands in shared memory before the bytes can go to the client. */
+static void note_gain(struct call *c, const struct relay_gain *g)
+{
+	struct progress_slot *s = progress_at(live_progress(c->host->env.live), c->slot);
+
+	if (g->events || g->bytes)
+		progress_content(s, g->events, g->bytes);
+	if (g->usage)
+		progress_usage(s, &c->attempt->relay.usage, true);
+	if (g->finish)
+		progress_finish(s);
+}
+
+static void on_body(void *arg, struct slice data)
+{
+	struct call *c = arg;
+	struct call_attempt *a = c->attempt;
+	struct relay_gain gain = {0};
+
+	a->seen_us = turn_now_us(call_turn(c));
+	if (a->error) {
+		if (a->body.len + data.n <= ERROR_BODY_MAX)
+			(void)!buf_adds(&a->body, data);
+	} else {
+		relay_push(&a->relay, data, &c->arena, &gain);
+		note_gain(c, &gain);
+	}
+	call_wake(c);
+}
+
+static void on_end(void *arg)
+{
+	struct call *c = arg;
+	struct relay_gain gain = {0};
+
+	c->attempt->ended = true;
+	if (!c->attempt->error) {
+		relay_finish(&c->attempt->relay, &c->arena, &gain);
+		note_gain(c, &gain);
+	}
+	call_wake(c);
+}
+
+static void on_fail(void *arg, const struct up_conn_fail *f)
+{
+	struct call *c = arg;
+	struct call_attempt *a = c->attempt;
+
+	a->failed = true;
+	a->stale = f->stale;
+	a->errc = f->errc;
+	a->phase = f->phase;
+	snprintf(a->why, sizeof(a->why), "%s", f->why ? f->why : errc_text(f->errc));
+	call_wake(c);
+}
+
+static const struct up_conn_events events = {
+	.on_sent = on_sent, .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail};
+
+static int64_t cost_of(void *arg, const struct usage *u)
+{
+	struct call *c = arg;
+
+	return price_cost(c->route.v[c->attempt->at].offer->price, u);
+}
+
+/* The neutral form, read once for the first candidate of another dialect. */
+static enum errc need_ir(struct call *c)
+{
+	if (c->ir)
+		return ERRC_OK;
+	return c->front->read_request(&c->facts, buf_slice(&c->body), &c->arena, &c->ir, &c->fault);
+}
+
+static enum errc write_request(struct call *c, const struct dialect_back *back, struct fault *f)
+{
+	struct call_attempt *a = c->attempt;
+	const struct route_candidate *r = &c->route.v[a->at];
+	bool same = dialect_is_same(c->front, back);
+	int64_t cap = c->grant.hold.cap[a->at];
+	struct dialect_ask ask = {.scan = c->scan,
+				  .front = c->front->id,
+				  .facts = &c->facts,
+				  .body = buf_slice(&c->body),
+				  .offer = r->offer,
+				  .model = r->model,
+				  .cap = cap == c->facts.cap && same ? 0 : cap,
+				  .anthropic_beta = c->wish.anthropic_beta,
+				  .anthropic_version = c->wish.anthropic_version,
+				  .openai_beta = c->wish.openai_beta,
+				  .arena = &c->arena};
+	enum errc e;
+
+	if (!same && (e = need_ir(c)))
+		return e;
+	ask.ir = same ? NULL : c->ir;
+	return back->write_request(&ask, &a->req, f);
+}
+
+static enum errc write_lines(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+	struct buf *b = &a->lines;
+	struct slice key = a->key ? secret_reveal(&a->key->line) : SLICE_NONE;
+	enum errc e;
+
+	if ((e = http1_put_request(b, SLICE_LIT("POST"), a->req.path)) || (e = buf_adds(b, buf_slice(&a->provider->fixed))) ||
+	    (e = buf_adds(b, key)) ||
+	    (e = http1_put_header(b, "accept", c->facts.stream ? SLICE_LIT("text/event-stream") : SLICE_LIT("application/json"))) ||
+	    (e = http1_put_header_i64(b, "content-length", (int64_t)a->req.body_bytes)))
+		return e;
+	for (unsigned i = 0; i < a->req.headers_n; i++)
+		if ((e = http1_put_header(b, a->req.headers[i].name, a->req.headers[i].value)))
+			return e;
+	if (c->wish.traceparent.n && (e = http1_put_header(b, "traceparent", c->wish.traceparent)))
+		return e;
+	if (c->wish.tracestate.n && (e = http1_put_header(b, "tracestate", c->wish.tracestate)))
+		return e;
+	return http1_put_end(b);
+}
+
+static enum errc send_request(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+	struct slice v[XPORT_IOV_MAX];
+	size_t n = 0;
+
+	v[n++] = buf_slice(&a->lines);
+	if (a->req.body_n < XPORT_IOV_MAX) {
+		for (unsigned i = 0; i < a->req.body_n; i++)
+			v[n++] = a->req.body[i];
+	} else {
+		char *joined = arena_get(&c->arena, a->req.body_bytes);
+		size_t at = 0;
+
+		if (!joined)
+			return ERRC_NOMEM;
+		for (unsigned i = 0; i < a->req.body_n; at += a->req.body[i++].n)
+			memcpy(joined + at, a->req.body[i].p, a->req.body[i].n);
+		v[n++] = slice_of(joined, at);
+	}
+	return up_conn_send(a->up, v, n, false);
+}
+
+static enum errc init_relay(struct call *c, const struct dialect_back *back)
+{
+	struct call_attempt *a = c->attempt;
+	struct relay_opts o = {.front = c->front,
+			       .back = back,
+			       .facts = &c->facts,
+			       .env = &c->env,
+			       .provider = a->provider->p,
+			       .arena = &c->arena,
+			       .stream = c->facts.stream,
+			       .whole_bytes = (size_t)call_set(c)->limit_answer_buffer_bytes,
+			       .out_max = OUT_MAX};
+
+	c->env = (struct dialect_env){.now_s = turn_wall_ms(call_turn(c)) / 1000,
+				      .gen_id = slice_str(c->id_text),
+				      .model = c->route.v[a->at].model->name,
+				      .cost = cost_of,
+				      .arg = c};
+	return relay_init(&a->relay, &o);
+}
+
+enum errc call_attempt_start(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+	const struct dialect_back *back = dialect_back(a->provider->p->dialect);
+	struct progress_slot *s = progress_at(live_progress(c->host->env.live), c->slot);
+	struct usage input;
+	enum errc e;
+
+	buf_init(&a->lines, LINES_MAX);
+	buf_init(&a->body, ERROR_BODY_MAX);
+	a->start_us = a->seen_us = turn_now_us(call_turn(c));
+	if ((e = write_request(c, back, &c->fault)) || (e = write_lines(c)) || (e = init_relay(c, back)) ||
+	    (e = upool_borrow(a->provider->ep, a->fresh, &events, c, &a->up)) || (e = send_request(c)))
+		return e;
+	progress_attempt(s, (uint32_t)c->grant.index[a->at]);
+	usage_init(&input);
+	usage_set(&input, USAGE_INPUT, MAX_OF(c->route.v[a->at].input_bound / 2, 1));
+	progress_usage(s, &input, false);
+	if (a->provider->health)
+		breaker_request_count(a->provider->health, turn_now_ms(call_turn(c)));
+	return ERRC_OK;
+}
+
+/* What the attempt took from shared health, given back with its verdict. */
+static void report(struct call *c, int ok)
+{
+	struct call_attempt *a = c->attempt;
+	int64_t now = turn_now_ms(call_turn(c));
+
+	if (a->inflight && a->provider->health)
+		breaker_inflight_give(a->provider->health, c->host->env.page_slot);
+	a->inflight = false;
+	if (!a->breaker)
+		return;
+	if (ok >= 0)
+		breaker_report(a->breaker, &c->rt->breaker, now, ok > 0, a->probe, text_rng_next(&c->host->rng));
+	else if (a->probe)
+		breaker_probe_release(a->breaker, c->host->env.page_slot);
+	a->breaker = NULL;
+}
+
+void call_attempt_end(struct call *c, int ok)
+{
+	struct call_attempt *a = c->attempt;
+
+	report(c, ok);
+	if (ok > 0 && a->key && a->key->health)
+		breaker_key_ok(a->key->health);
+	if (a->up && a->ended)
+		upool_give(&a->up);
+	else if (a->up)
+		upool_forget(&a->up);
+	if (a->lines.p)
+		secret_wipe(a->lines.p, a->lines.cap);
+	buf_fini(&a->lines);
+	buf_fini(&a->body);
+	relay_fini(&a->relay);
+}

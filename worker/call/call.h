@@ -1,0 +1,63 @@
+/* The requests of one worker. A call_host takes requests from the down_host and carries each through the steps of call_tbl.h,
+ * from its head to its log line. One `struct call` a request; its inside is call_state.h, private to this folder. The
+ * worker process lends what calls need in struct call_env and passes on what other processes say. Everything here
+ * belongs to the loop's thread; nothing here reads a file or a configuration. */
+#ifndef AIGW_CALL_H
+#define AIGW_CALL_H
+
+#include "digest.h"
+#include "down_conn.h"
+#include "live.h"
+#include "page.h"
+#include "ptable.h"
+#include "upool.h"
+
+struct call_host;
+
+/* All borrowed until call_host_free(). */
+struct call_env {
+	struct turn *turn;
+	struct tls *tls;
+	struct upool *pool;
+	struct live *live; /* joined */
+	struct page *page;
+	unsigned page_slot;
+	const struct digest_key *pepper;
+	/* Asks the keeper to make everything up to now durable at once; it answers through call_host_durable(). */
+	void (*ring_keeper)(void *arg);
+	/* Asks the keeper for a charge record of this key; answered by call_host_found() with the same seq. ERRC_BUSY, ERRC_AGAIN: there is no
+	 * keeper now. */
+	enum errc (*lookup)(void *arg, uint64_t seq, struct slice id, struct slice key_id);
+	void *arg;
+};
+
+MUSTCHECK enum errc call_host_new(const struct call_env *env, struct call_host **out);
+/* Calls that still run are dropped without an answer; their holds are left to the keeper. */
+void call_host_free(struct call_host **h);
+
+/* Takes the table for requests that begin from now on; running ones keep theirs. `t` is held. ERRC_TLS and the like with the cause in `why`:
+ * something that the table names cannot be opened (a CA file), and the old table stays. */
+MUSTCHECK enum errc call_host_set_table(struct call_host *h, struct ptable *t, char *why, size_t why_n);
+
+/* For down_host_new(): receives the host's requests; arg is the call_host. */
+extern const struct down_host_events call_host_down_events;
+
+/* The durable mark in the shared page has moved. */
+void call_host_durable(struct call_host *h);
+/* The keeper's answer to a lookup; `record` is valid during the call. */
+void call_host_found(struct call_host *h, uint64_t seq, enum errc status, struct slice record);
+/* `key revoke --now`: cancels what runs for that key. */
+void call_host_revoked(struct call_host *h, struct slice key_id);
+
+/* /readyz answers 503 from now on; running calls go on. */
+void call_host_drain(struct call_host *h);
+/* Ends every running call as cut off by a drain; returns how many there were. */
+unsigned call_host_cut(struct call_host *h);
+unsigned call_host_count(const struct call_host *h);
+/* Requests that came to their own end since the drain began. */
+uint64_t call_host_finished(const struct call_host *h);
+
+/* Each process's gauges in the shared page; to be called about once a second. */
+void call_host_publish(struct call_host *h);
+
+#endif

@@ -1,0 +1,169 @@
+/* What a failed attempt means: for the client (final or try the next), for the provider's key, for the offer's breaker. */
+#include <stdio.h>
+
+#include "call_state.h"
+#include "log.h"
+
+/* Our word for a connection's failure. */
+static const char *fail_code(const struct call_attempt *a)
+{
+	switch (a->errc) {
+	case ERRC_TIMEOUT:
+		return a->phase <= UP_CONN_TLS ? "connect_timeout" : "timeout";
+	case ERRC_DNS:
+		return "dns_failed";
+	case ERRC_CONNREFUSED:
+		return "connection_refused";
+	case ERRC_TLS:
+	case ERRC_TLS_CERT:
+		return "tls_failed";
+	case ERRC_PROTOCOL:
+	case ERRC_TOOBIG:
+		return "bad_framing";
+	default:
+		return a->phase == UP_CONN_BODY ? "answer_cut" : "connection_failed";
+	}
+}
+
+void call_attempt_record(struct call *c, int status, const char *code)
+{
+	const struct call_attempt *a = c->attempt;
+	const struct ptable_offer *o = c->route.v[a->at].offer;
+	const struct relay *r = &a->relay;
+	struct record_attempt *rec = &c->records[c->tried_n];
+	struct fault_attempt *tried = &c->tried[c->tried_n];
+
+	if (c->tried_n == LIMIT_ATTEMPTS)
+		return;
+	*tried = (struct fault_attempt){.provider = o->provider->name, .model = o->upstream, .status = status};
+	fault_text(tried->code, sizeof(tried->code), slice_str(code));
+	*rec = (struct record_attempt){.provider = o->provider->name,
+				       .upstream = o->upstream,
+				       .status = (uint16_t)status,
+				       .ms = (turn_now_us(call_turn(c)) - a->start_us) / 1000,
+				       .error = slice_str(tried->code)};
+	if (*code && r->reported)
+		rec->cost_nusd = price_cost(o->cost, &r->usage);
+	c->lost_cost_nusd += rec->cost_nusd;
+	c->tried_n++;
+}
+
+static void count_attempt(struct call *c, const char *result)
+{
+	char text[SERIES_LABELS_MAX];
+	struct slice v[2] = {c->attempt->provider->p->name, slice_str(result)};
+
+	series_add(series_cell(c->rt->page, SERIES_ATTEMPTS, slice_of(text, series_labels(SERIES_ATTEMPTS, v, 2, text))), 1);
+}
+
+/* Keeps the fault of the last failure for the answer when nobody is left to try. */
+static void keep_last(struct call *c, const struct fault *f)
+{
+	if (!c->last)
+		c->last = arena_new(&c->arena, struct fault);
+	if (c->last)
+		*c->last = *f;
+}
+
+static bool judge_connection(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+	struct fault f = {0};
+	bool slow = a->errc == ERRC_TIMEOUT;
+
+	fault_set(&f, slow ? FAULT_UPSTREAM_TIMEOUT : FAULT_UPSTREAM, "Provider `" SLICE_FMT "`: %s", SLICE_ARG(a->provider->p->name),
+		  a->why);
+	keep_last(c, &f);
+	if (slow)
+		c->failed_slow++;
+	else
+		c->failed_other++;
+	call_attempt_record(c, a->head ? a->status : 0, fail_code(a));
+	count_attempt(c, fail_code(a));
+	call_attempt_end(c, 0);
+	return true;
+}
+
+static void apply_verdict(struct call *c, const struct dialect_verdict *v)
+{
+	struct call_attempt *a = c->attempt;
+	struct breaker_key *k = a->key ? a->key->health : NULL;
+	int64_t now = turn_now_ms(call_turn(c));
+	int64_t cool = v->cool_ms > 0 ? v->cool_ms : call_set(c)->key_cool_ms;
+
+	if (v->cool_key) {
+		c->failed_rate++;
+		if (c->wait_ms == 0 || cool < c->wait_ms)
+			c->wait_ms = cool;
+		if (k)
+			breaker_key_cool(k, now + cool);
+	} else {
+		c->failed_other++;
+	}
+	if ((v->drop_key || v->billing) && k)
+		breaker_key_out(k, now, a->status);
+	if (v->billing || v->drop_key)
+		log_warn("provider_key_refused", "provider " SLICE_FMT " refused key " SLICE_FMT " with status %d%s",
+			 SLICE_ARG(a->provider->p->name), SLICE_ARG(a->key ? a->key->key->label : SLICE_LIT("none")), a->status,
+			 v->billing ? ": its account is out of money" : "");
+}
+
+static bool judge_status(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+	const struct dialect_back *back = dialect_back(a->provider->p->dialect);
+	struct dialect_answer ans = {.status = a->status,
+				     .retry_after = a->retry_after,
+				     .retry_after_ms = a->retry_after_ms,
+				     .should_retry = a->should_retry,
+				     .body = buf_slice(&a->body),
+				     .provider = a->provider->p,
+				     .now_s = turn_wall_ms(call_turn(c)) / 1000};
+	struct dialect_verdict v = {0};
+	struct fault f = {0};
+
+	back->classify(&ans, &f, &v);
+	apply_verdict(c, &v);
+	call_attempt_record(c, a->status, f.provider_code[0] ? f.provider_code : "error");
+	count_attempt(c, v.cool_key ? "rate_limited" : v.drop_key || v.billing ? "key_refused" : v.final ? "rejected" : "error");
+	call_attempt_end(c, v.breaks ? 0 : -1);
+	if (v.larger)
+		c->context_above = MAX_OF(c->context_above, c->route.v[a->at].model->context);
+	keep_last(c, &f);
+	if (v.final && !v.larger)
+		c->fault = f;
+	return !v.final || v.larger;
+}
+
+/* An error item, a cut, or nothing at all in a stream or body of status 200, before commit. */
+static bool judge_answer(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+	struct fault f = a->relay.fault;
+	int status = fault_status(&f);
+	bool final = a->relay.failed && status >= 400 && status < 500 && status != 408 && status != 409 && status != 429 &&
+		     status != 401 && status != 402 && status != 403;
+
+	if (!a->relay.failed)
+		fault_set(&f, FAULT_UPSTREAM, "Provider `" SLICE_FMT "` answered with nothing.", SLICE_ARG(a->provider->p->name));
+	if (status == 429)
+		c->failed_rate++;
+	else
+		c->failed_other++;
+	keep_last(c, &f);
+	call_attempt_record(c, a->status, f.provider_code[0] ? f.provider_code : a->relay.failed ? "error_item" : "empty_answer");
+	count_attempt(c, final ? "rejected" : "error");
+	call_attempt_end(c, final ? -1 : 0);
+	if (final)
+		c->fault = f;
+	return !final;
+}
+
+bool call_attempt_judge(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+
+	if (a->failed)
+		return judge_connection(c);
+	return a->error ? judge_status(c) : judge_answer(c);
+}

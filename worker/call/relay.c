@@ -1,0 +1,184 @@
+#include "relay.h"
+
+enum errc relay_init(struct relay *r, const struct relay_opts *o)
+{
+	memset(r, 0, sizeof(*r));
+	r->front = o->front;
+	r->back = o->back;
+	r->stream = o->stream;
+	buf_init(&r->out, o->out_max);
+	buf_init(&r->tail, o->out_max);
+	usage_init(&r->usage);
+	r->dec = arena_zero(o->arena, o->back->dec_size);
+	r->enc = arena_zero(o->arena, o->front->enc_size);
+	if (!r->dec || !r->enc) {
+		r->dec = r->enc = NULL;
+		return ERRC_NOMEM;
+	}
+	r->dec_opts = (struct dialect_dec_opts){.facts = o->facts,
+						.provider = o->provider,
+						.stream = o->stream,
+						.raw = dialect_is_same(o->front, o->back),
+						.whole_bytes = o->whole_bytes};
+	r->enc_opts = (struct dialect_enc_opts){.facts = o->facts, .env = o->env, .stream = o->facts->stream};
+	r->back->dec_init(r->dec, &r->dec_opts);
+	r->front->enc_init(r->enc, &r->enc_opts);
+	return ERRC_OK;
+}
+
+void relay_fini(struct relay *r)
+{
+	if (r->dec)
+		r->back->dec_fini(r->dec);
+	if (r->enc)
+		r->front->enc_fini(r->enc);
+	r->dec = r->enc = NULL;
+	if (r->front) {
+		buf_fini(&r->out);
+		buf_fini(&r->tail);
+	}
+}
+
+static void fail_errc(struct relay *r, enum errc e)
+{
+	r->errc = e;
+	r->failed = true;
+	fault_errc(&r->fault, e, "answer");
+}
+
+static void learn_usage(struct relay *r, const struct usage *u, struct relay_gain *gain)
+{
+	usage_merge(&r->usage, u);
+	r->reported = true;
+	r->usage_positive = usage_total(&r->usage) > 0;
+	gain->usage = true;
+}
+
+/* Notes what the event tells. */
+static void learn(struct relay *r, const struct ir_event *ev, struct arena *a, struct relay_gain *gain)
+{
+	if (ev->content_bytes > 0 || ev->commits) {
+		r->content_bytes += ev->content_bytes;
+		r->content_events++;
+		gain->events++;
+		gain->bytes += ev->content_bytes;
+	}
+	if (ev->usage)
+		learn_usage(r, ev->usage, gain);
+	if (ev->finish != IR_FIN_NONE) {
+		r->fin = ev->finish;
+		r->finish = gain->finish = true;
+	}
+	if (ev->id.n && !r->upstream_id.n && (ev->kind == IR_START || ev->kind == IR_RAW))
+		r->upstream_id = arena_dup(a, slice_sub(ev->id, 0, 128));
+	if (r->finish && r->reported)
+		r->settling = true;
+}
+
+/* The end is encoded only after the charge is made: its bytes must outlive the push. */
+static void keep_end(struct relay *r, const struct ir_event *ev)
+{
+	bool inside = ev->usage_json.n && ev->usage_json.p >= ev->raw.p && ev->usage_json.p < ev->raw.p + ev->raw.n;
+	size_t at = inside ? (size_t)(ev->usage_json.p - ev->raw.p) : ev->raw.n;
+	enum errc e = buf_adds(&r->tail, ev->raw);
+
+	if (!e && !inside)
+		e = buf_adds(&r->tail, ev->usage_json);
+	if (e) {
+		fail_errc(r, e);
+		return;
+	}
+	r->end = *ev;
+	r->end.raw = slice_of(r->tail.p, ev->raw.n);
+	r->end.usage_json = slice_of(r->tail.p ? r->tail.p + at : NULL, ev->usage_json.n);
+	r->end.text = r->end.id = r->end.name = r->end.native = SLICE_NONE;
+	r->end.fault = NULL;
+	r->ended = true;
+}
+
+static void take(struct relay *r, const struct ir_event *ev, struct arena *a, struct relay_gain *gain)
+{
+	size_t before = r->out.len;
+	enum errc e;
+
+	learn(r, ev, a, gain);
+	if (ev->kind == IR_ERROR) {
+		r->failed = true;
+		r->fault = *ev->fault;
+		return;
+	}
+	if (ev->kind == IR_END) {
+		keep_end(r, ev);
+		return;
+	}
+	e = r->front->enc_event(r->enc, ev, &r->out);
+	if (e) {
+		fail_errc(r, e);
+		return;
+	}
+	if (!r->committed && r->out.len > before)
+		r->frames++;
+	r->committed = r->committed || ev->commits;
+}
+
+static void drain_events(struct relay *r, struct arena *a, struct relay_gain *gain)
+{
+	struct ir_event ev;
+	int got = 0;
+
+	while (!r->ended && !r->failed && (got = r->back->dec_next(r->dec, &ev)) > 0)
+		take(r, &ev, a, gain);
+	if (got < 0)
+		fail_errc(r, (enum errc)-got);
+}
+
+void relay_push(struct relay *r, struct slice bytes, struct arena *a, struct relay_gain *gain)
+{
+	struct relay_gain none = {0};
+	enum errc e;
+
+	if (r->ended || r->failed)
+		return;
+	e = r->back->dec_push(r->dec, bytes);
+	if (e)
+		fail_errc(r, e);
+	else
+		drain_events(r, a, gain ? gain : &none);
+}
+
+void relay_finish(struct relay *r, struct arena *a, struct relay_gain *gain)
+{
+	struct relay_gain none = {0};
+	enum errc e;
+
+	if (r->ended || r->failed)
+		return;
+	e = r->back->dec_finish(r->dec);
+	if (e)
+		fail_errc(r, e);
+	else
+		drain_events(r, a, gain ? gain : &none);
+	if (!r->ended && !r->failed) {
+		r->failed = true;
+		fault_set(&r->fault, FAULT_UPSTREAM, "The provider's answer ended before its end.");
+	}
+}
+
+bool relay_is_holding(const struct relay *r)
+{
+	return r->enc && !r->failed && r->front->enc_is_holding(r->enc);
+}
+
+void relay_flush(struct relay *r)
+{
+	enum errc e = r->front->enc_flush(r->enc, &r->out);
+
+	if (e)
+		fail_errc(r, e);
+}
+
+enum errc relay_seal(struct relay *r, const struct usage *charged)
+{
+	r->end.usage = charged;
+	return r->front->enc_event(r->enc, &r->end, &r->out);
+}

@@ -1,0 +1,67 @@
+/* One attempt's answer on its way: the provider's bytes -> decoder -> events -> encoder -> bytes for the client, and what was learned on the
+ * way (usage, finish, content, whether the answer is committed). Knows no connection and no clock: the call moves what stands in `out`. The
+ * caller reads all members; only relay_… writes them. */
+#ifndef AIGW_RELAY_H
+#define AIGW_RELAY_H
+
+#include "dialect.h"
+
+struct relay {
+	const struct dialect_front *front;
+	const struct dialect_back *back;
+	void *dec, *enc; /* in the arena; NULL before relay_init() */
+	struct buf out;  /* encoded, not yet written to the client */
+	struct dialect_dec_opts dec_opts;
+	struct dialect_enc_opts enc_opts;
+	bool stream;
+	bool committed;  /* content, reasoning or a tool went into `out` */
+	bool ended;      /* the provider ended it properly; the encoder has not seen the end yet */
+	bool failed;     /* `fault` says why; nothing follows */
+	bool settling;   /* usage and finish are known: what follows waits for the charge */
+	bool reported;   /* usage is the provider's */
+	bool usage_positive;
+	bool finish;
+	enum ir_finish fin;
+	unsigned frames; /* put into `out` before commit */
+	uint64_t content_bytes, content_events; /* so far */
+	struct usage usage;
+	struct fault fault;
+	struct slice upstream_id; /* in the arena */
+	struct ir_event end;      /* as the decoder said it, its bytes kept in `tail` */
+	struct buf tail;
+	enum errc errc;           /* memory or a limit of ours */
+};
+
+/* What a push brought, for the progress slot. */
+struct relay_gain {
+	uint32_t events, bytes;
+	bool usage, finish;
+};
+
+struct relay_opts {
+	const struct dialect_front *front;
+	const struct dialect_back *back;
+	const struct dialect_facts *facts;          /* borrowed for the relay's life, as the next two */
+	const struct dialect_env *env;
+	const struct ptable_provider *provider;
+	struct arena *arena;
+	bool stream;       /* the provider answers with an event stream */
+	size_t whole_bytes, out_max;
+};
+
+/* ERRC_NOMEM only. */
+MUSTCHECK enum errc relay_init(struct relay *r, const struct relay_opts *o);
+/* Allowed at any time, also twice and on zeroed memory. */
+void relay_fini(struct relay *r);
+
+/* The next bytes. After `ended` or `failed` they are ignored. `gain` may be NULL. */
+void relay_push(struct relay *r, struct slice bytes, struct arena *a, struct relay_gain *gain);
+/* The provider's body ended. Sets `ended` or `failed`. */
+void relay_finish(struct relay *r, struct arena *a, struct relay_gain *gain);
+/* The encoder holds an item back for up to 250 ms; relay_flush() lets it go. */
+bool relay_is_holding(const struct relay *r);
+void relay_flush(struct relay *r);
+/* The end, with the usage that is charged: the answer's last bytes go into `out`. */
+MUSTCHECK enum errc relay_seal(struct relay *r, const struct usage *charged);
+
+#endif

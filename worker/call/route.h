@@ -1,0 +1,28 @@
+/* Which offers may serve a request, in which order. Pure: the table, what the request needs, and a random number go in. Health (breakers,
+ * cooling keys) is looked at later, when an offer's turn comes. */
+#ifndef AIGW_ROUTE_H
+#define AIGW_ROUTE_H
+
+#include "caps.h"
+#include "dialect_io.h"
+#include "text.h"
+
+struct route_candidate {
+	const struct ptable_offer *offer;
+	const struct ptable_model *model; /* the offer's */
+	int64_t input_bound;              /* tokens, by that model's figures */
+	int64_t min_output;               /* an uncapped request's least output there */
+};
+
+struct route {
+	const struct ptable_model *asked; /* whose limits count */
+	struct route_candidate v[LIMIT_CANDIDATES];
+	size_t n;
+};
+
+/* The model's offers by priority, weighted at random within one priority, then those of its fallbacks (unless `alone`). Models that lack an
+ * ability that the request needs are left out. ERRC_NOTFOUND: nothing is left, the fault says why. */
+MUSTCHECK enum errc route_build(const struct ptable *t, const struct dialect_facts *facts, bool alone, struct text_rng *rng,
+				struct route *out, struct fault *f);
+
+#endif

@@ -1,0 +1,354 @@
+#include "rtable.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "dialect.h"
+#include "http1.h"
+#include "mem.h"
+
+#define RTABLE_MAGIC 0x5254424cu
+#define RTABLE_FIXED_MAX 16384
+#define RTABLE_CAS_MAX 64
+#define BREAKER_OF_MAX 32 /* results that a breaker remembers (breaker.h) */
+#define PROBE_MS 60000	  /* a probe that has not reported by then is given up */
+
+struct rtable_ca {
+	char *path; /* "" : the system's store */
+	struct timespec changed;
+	off_t size;
+	struct tls_client *client;
+};
+
+struct rtable_cas {
+	struct rtable_ca v[RTABLE_CAS_MAX];
+	size_t n;
+};
+
+enum errc rtable_cas_new(struct rtable_cas **out)
+{
+	*out = mem_new_of(struct rtable_cas);
+	return *out ? ERRC_OK : ERRC_NOMEM;
+}
+
+void rtable_cas_free(struct rtable_cas **c)
+{
+	if (!*c)
+		return;
+	for (size_t i = 0; i < (*c)->n; i++) {
+		mem_free((*c)->v[i].path);
+		tls_client_drop(&(*c)->v[i].client);
+	}
+	mem_free(*c);
+	*c = NULL;
+}
+
+static struct rtable_ca *cas_find(struct rtable_cas *c, struct slice path)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (slice_is(path, c->v[i].path))
+			return &c->v[i];
+	if (c->n == RTABLE_CAS_MAX)
+		return NULL;
+	c->v[c->n].path = mem_dup(path.p ? path.p : "", path.n);
+	return c->v[c->n].path ? &c->v[c->n++] : NULL;
+}
+
+/* The context for a CA file, read again when the file is another than last time. *out is borrowed from the cache. */
+static enum errc cas_client(struct rtable_cas *cas, struct tls *tls, struct slice path, char *why, size_t why_n,
+			    struct tls_client **out)
+{
+	struct rtable_ca *ca = cas_find(cas, path);
+	struct tls_client *fresh = NULL;
+	struct stat st = {0};
+
+	if (!ca)
+		return ERRC_NOMEM;
+	bool same = path.n ? stat(ca->path, &st) == 0 && st.st_size == ca->size &&
+				     st.st_mtim.tv_sec == ca->changed.tv_sec && st.st_mtim.tv_nsec == ca->changed.tv_nsec
+			   : true;
+	if (!ca->client || !same) {
+		enum errc e = tls_client_new(tls, path.n ? ca->path : NULL, why, why_n, &fresh);
+
+		if (e)
+			return e;
+		tls_client_drop(&ca->client);
+		ca->client = fresh;
+		ca->size = st.st_size;
+		ca->changed = st.st_mtim;
+	}
+	*out = ca->client;
+	return ERRC_OK;
+}
+
+static enum errc key_line(enum ptable_auth auth, struct slice secret, struct secret *out)
+{
+	static const char *const names[] = {
+		[PTABLE_AUTH_BEARER] = "authorization", [PTABLE_AUTH_X_API_KEY] = "x-api-key", [PTABLE_AUTH_API_KEY] = "api-key"};
+	struct buf value, line;
+	enum errc e;
+
+	buf_init(&value, RTABLE_FIXED_MAX);
+	buf_init(&line, RTABLE_FIXED_MAX);
+	if ((e = buf_addz(&value, auth == PTABLE_AUTH_BEARER ? "Bearer " : "")) || (e = buf_adds(&value, secret)) ||
+	    (e = http1_put_header(&line, names[auth], buf_slice(&value))))
+		goto out;
+	e = secret_init(out, buf_slice(&line));
+out:
+	if (value.p)
+		secret_wipe(value.p, value.cap);
+	if (line.p)
+		secret_wipe(line.p, line.cap);
+	buf_fini(&value);
+	buf_fini(&line);
+	return e;
+}
+
+static enum errc fixed_lines(const struct ptable_provider *p, struct buf *out)
+{
+	struct buf host;
+	enum errc e;
+
+	buf_init(&host, 512);
+	if ((e = uri_put_host(&host, &p->base)) || (e = http1_put_header(out, "host", buf_slice(&host))) ||
+	    (e = http1_put_header(out, "user-agent", SLICE_LIT("aigw/" AIGW_VERSION))) ||
+	    (e = http1_put_header(out, "accept-encoding", SLICE_LIT("identity"))) ||
+	    (e = http1_put_header(out, "content-type", SLICE_LIT("application/json"))))
+		goto out;
+	for (size_t i = 0; i < p->headers_n && !e; i++)
+		e = http1_put_field(out, p->headers[i].name, p->headers[i].value);
+out:
+	buf_fini(&host);
+	return e;
+}
+
+static enum errc provider_pool(const struct rtable_env *env, const struct settings *set, struct rtable_provider *rp, char *why,
+			       size_t why_n)
+{
+	const struct ptable_provider *p = rp->p;
+	struct upool_spec spec = {.id = p->id,
+				  .port = p->base.port,
+				  .connect_ms = p->connect_ms,
+				  .tls_ms = p->tls_ms,
+				  .idle_ms = set->upstream_idle_ms,
+				  .age_ms = set->upstream_age_ms,
+				  .conns_max = (unsigned)(p->max_connections ? p->max_connections : set->upstream_connections),
+				  .idle_max = (unsigned)set->upstream_idle_connections};
+	char *host = mem_dup(p->base.host.p, p->base.host.n);
+	enum errc e = host ? ERRC_OK : ERRC_NOMEM;
+
+	if (!e && p->base.tls)
+		e = cas_client(env->cas, env->tls, p->ca_file.n ? p->ca_file : set->upstream_ca_file, why, why_n, &spec.tls);
+	spec.host = host;
+	if (!e)
+		e = upool_ep_get(env->pool, &spec, &rp->ep);
+	mem_free(host);
+	return e;
+}
+
+static enum errc provider_init(const struct rtable_env *env, const struct settings *set, const struct ptable_provider *p,
+			       struct rtable_provider *rp, char *why, size_t why_n)
+{
+	enum errc e;
+
+	rp->p = p;
+	rp->health = breaker_provider(env->page, p->id);
+	buf_init(&rp->fixed, RTABLE_FIXED_MAX);
+	if ((e = fixed_lines(p, &rp->fixed)) || (e = provider_pool(env, set, rp, why, why_n)))
+		return e;
+	if (p->keys_n == 0)
+		return ERRC_OK;
+	rp->keys = mem_new(p->keys_n * sizeof(*rp->keys));
+	if (!rp->keys)
+		return ERRC_NOMEM;
+	for (; rp->keys_n < p->keys_n && !e; rp->keys_n++) {
+		struct rtable_key *k = &rp->keys[rp->keys_n];
+
+		k->key = &p->keys[rp->keys_n];
+		k->health = breaker_key(env->page, k->key->id);
+		e = key_line(p->auth, secret_reveal(&k->key->secret), &k->line);
+	}
+	return e;
+}
+
+enum errc rtable_new(const struct rtable_env *env, struct ptable *t, char *why, size_t why_n, struct rtable **out)
+{
+	struct rtable *r = mem_new_of(struct rtable);
+	enum errc e = r ? ERRC_OK : ERRC_NOMEM;
+
+	if (why_n)
+		why[0] = '\0';
+	if (e)
+		return e;
+	r->magic = RTABLE_MAGIC;
+	r->refs = 1;
+	r->t = ptable_hold(t);
+	r->page = env->page;
+	r->breaker = (struct breaker_opts){.failures = (unsigned)MIN_OF(t->set.breaker_failures, BREAKER_OF_MAX),
+					   .of = (unsigned)MIN_OF(t->set.breaker_requests, BREAKER_OF_MAX),
+					   .window_ms = t->set.breaker_window_ms,
+					   .open_ms = t->set.breaker_cool_ms,
+					   .open_max_ms = t->set.breaker_cool_max_ms,
+					   .probe_ms = PROBE_MS,
+					   .slow_start_ms = t->set.breaker_slow_start_ms};
+	r->providers = mem_new((t->providers_n + 1) * sizeof(*r->providers));
+	r->offers = mem_new((t->offers_n + 1) * sizeof(*r->offers));
+	if (!r->providers || !r->offers)
+		e = ERRC_NOMEM;
+	for (size_t i = 0; i < t->providers_n && !e; i++)
+		e = provider_init(env, &t->set, &t->providers[i], &r->providers[i], why, why_n);
+	for (size_t i = 0; i < t->offers_n && !e; i++)
+		r->offers[i].health = breaker_offer(env->page, t->offers[i].id);
+	if (e) {
+		if (why_n && !why[0])
+			snprintf(why, why_n, "%s", errc_text(e));
+		rtable_drop(&r);
+		return e;
+	}
+	*out = r;
+	return ERRC_OK;
+}
+
+struct rtable *rtable_hold(struct rtable *r)
+{
+	require_magic(r, RTABLE_MAGIC);
+	r->refs++;
+	return r;
+}
+
+static void provider_fini(struct rtable_provider *rp)
+{
+	if (rp->ep)
+		upool_ep_drop(&rp->ep);
+	for (size_t i = 0; i < rp->keys_n; i++)
+		secret_fini(&rp->keys[i].line);
+	mem_free(rp->keys);
+	if (rp->p)
+		buf_fini(&rp->fixed);
+}
+
+void rtable_drop(struct rtable **rp)
+{
+	struct rtable *r = *rp;
+
+	*rp = NULL;
+	if (!r)
+		return;
+	require_magic(r, RTABLE_MAGIC);
+	if (--r->refs > 0)
+		return;
+	for (size_t i = 0; r->providers && i < r->t->providers_n; i++)
+		provider_fini(&r->providers[i]);
+	mem_free(r->providers);
+	mem_free(r->offers);
+	ptable_drop(&r->t);
+	r->magic = 0;
+	mem_free(r);
+}
+
+struct rtable_provider *rtable_provider_of(struct rtable *r, const struct ptable_offer *o)
+{
+	return &r->providers[o->provider - r->t->providers];
+}
+
+struct rtable_offer *rtable_offer_of(struct rtable *r, const struct ptable_offer *o)
+{
+	return &r->offers[o->index];
+}
+
+static struct slice labels(enum series_id id, const struct slice *v, size_t n, char out[SERIES_LABELS_MAX])
+{
+	return slice_of(out, series_labels(id, v, n, out));
+}
+
+static page_u64 *cell_of(struct rtable *r, enum series_id id, const struct slice *v, size_t n)
+{
+	char text[SERIES_LABELS_MAX];
+
+	return series_cell(r->page, id, labels(id, v, n, text));
+}
+
+static struct series_histo *histo_of(struct rtable *r, enum series_id id, const struct slice *v, size_t n)
+{
+	char text[SERIES_LABELS_MAX];
+
+	return series_histo(r->page, id, labels(id, v, n, text));
+}
+
+page_u64 *rtable_ok(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m, unsigned op)
+{
+	page_u64 **c = &r->offers[o->index].ok[op];
+
+	if (!*c)
+		*c = cell_of(r, SERIES_REQUESTS,
+			     (struct slice[]){slice_str(dialect_op_name((enum dialect_op)op)), m->name, o->provider->name,
+					      SLICE_LIT("200")},
+			     4);
+	return *c;
+}
+
+struct series_histo *rtable_duration(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m, unsigned op)
+{
+	struct series_histo **h = &r->offers[o->index].duration[op];
+
+	if (!*h)
+		*h = histo_of(r, SERIES_REQUEST_DURATION,
+			      (struct slice[]){slice_str(dialect_op_name((enum dialect_op)op)), m->name, o->provider->name}, 3);
+	return *h;
+}
+
+struct series_histo *rtable_ttft(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m, unsigned op)
+{
+	struct series_histo **h = &r->offers[o->index].ttft[op];
+
+	if (!*h)
+		*h = histo_of(r, SERIES_TTFT,
+			      (struct slice[]){slice_str(dialect_op_name((enum dialect_op)op)), m->name, o->provider->name}, 3);
+	return *h;
+}
+
+page_u64 *rtable_tokens(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m, enum usage_class c)
+{
+	page_u64 **p = &r->offers[o->index].tokens[c];
+
+	if (!*p)
+		*p = cell_of(r, SERIES_TOKENS, (struct slice[]){m->name, o->provider->name, slice_str(usage_name(c))}, 3);
+	return *p;
+}
+
+page_u64 *rtable_cost(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m)
+{
+	page_u64 **p = &r->offers[o->index].cost;
+
+	if (!*p)
+		*p = cell_of(r, SERIES_COST, (struct slice[]){m->name, o->provider->name}, 2);
+	return *p;
+}
+
+page_u64 *rtable_charged(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m)
+{
+	page_u64 **p = &r->offers[o->index].charged;
+
+	if (!*p)
+		*p = cell_of(r, SERIES_CHARGED, (struct slice[]){m->name, o->provider->name}, 2);
+	return *p;
+}
+
+struct rtable_key *rtable_pick_key(struct rtable_provider *p, int64_t now_ms, int64_t *wait_ms, bool *limited, bool *none)
+{
+	*none = p->keys_n == 0;
+	for (size_t i = 0; i < p->keys_n; i++) {
+		struct rtable_key *k = &p->keys[(p->turn + i) % p->keys_n];
+		bool out = false;
+		int64_t wait = k->health ? breaker_key_wait_ms(k->health, now_ms, &out) : 0;
+
+		if (wait == 0) {
+			p->turn = (unsigned)((p->turn + i + 1) % p->keys_n);
+			return k;
+		}
+		*limited = *limited || !out;
+		if (*wait_ms == 0 || wait < *wait_ms)
+			*wait_ms = wait;
+	}
+	return NULL;
+}

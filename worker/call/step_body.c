@@ -1,0 +1,173 @@
+#include "call_state.h"
+#include "http1.h"
+#include "mem.h"
+
+static void count_body(struct call *c, size_t n)
+{
+	c->host->body_bytes += n;
+	c->body_counted += n;
+}
+
+void call_body_free(struct call *c)
+{
+	c->host->body_bytes -= c->body_counted;
+	c->body_counted = 0;
+	buf_fini(&c->body);
+}
+
+static void stop_reading(struct call *c)
+{
+	if (c->down && c->reading)
+		down_conn_read_stop(c->down);
+	c->reading = false;
+}
+
+/* One read of the body: kept and scanned. A fault ends the reading; the step answers it. */
+static void on_body(void *arg, struct slice data)
+{
+	struct call *c = arg;
+	size_t at = c->body.len;
+	enum errc e;
+
+	require_magic(c, CALL_MAGIC);
+	if (c->step != CALL_BODY || fault_is_set(&c->fault))
+		return;
+	if (c->host->body_bytes + data.n > (size_t)call_set(c)->limit_body_memory_bytes) {
+		fault_set(&c->fault, FAULT_BUSY, "This node holds as many request bodies as it may; try again in 1 second.");
+	} else if ((e = buf_adds(&c->body, data))) {
+		fault_errc(&c->fault, e == ERRC_LIMIT ? ERRC_TOOBIG : e, "body");
+	} else {
+		count_body(c, data.n);
+		(void)!c->front->scan_push(c->scan, c->body.p + at, data.n, &c->fault);
+	}
+	if (fault_is_set(&c->fault)) {
+		stop_reading(c);
+		call_wake(c);
+	}
+}
+
+static void on_body_end(void *arg)
+{
+	struct call *c = arg;
+
+	c->body_ended = true;
+	c->body_us = turn_now_us(call_turn(c));
+	call_wake(c);
+}
+
+static void on_fault(void *arg, const struct down_fault *f)
+{
+	struct call *c = arg;
+
+	c->down_fault = *f;
+	call_wake(c);
+}
+
+static void on_writable(void *arg)
+{
+	call_wake(arg);
+}
+
+static void on_sent(void *arg)
+{
+	struct call *c = arg;
+
+	c->bytes_in = down_conn_bytes_in(c->down);
+	c->bytes_out = down_conn_bytes_out(c->down);
+	c->down = NULL;
+	c->head = NULL;
+	c->down_done = true;
+	call_wake(c);
+}
+
+static void on_gone(void *arg)
+{
+	struct call *c = arg;
+	bool drain = c->step == CALL_RELAY && call_set(c)->client_gone == SETTINGS_CLIENT_GONE_DRAIN;
+
+	c->bytes_in = down_conn_bytes_in(c->down);
+	c->bytes_out = down_conn_bytes_out(c->down);
+	c->down = NULL;
+	c->head = NULL;
+	c->down_gone = true;
+	if (!drain)
+		call_cancel(c, RECORD_END_CLIENT_GONE);
+	call_wake(c);
+}
+
+const struct down_conn_events call_down_events = {.on_body = on_body,
+						  .on_body_end = on_body_end,
+						  .on_fault = on_fault,
+						  .on_writable = on_writable,
+						  .on_sent = on_sent,
+						  .on_gone = on_gone};
+
+/* Begins to read; a length that is known is reserved at once, so that the body lies in one piece without copies. */
+static enum errc start_body(struct call *c)
+{
+	int64_t length = c->head->content_length;
+	char *room;
+
+	c->body_started = true;
+	buf_init(&c->body, (size_t)call_set(c)->limit_body_bytes);
+	c->scan = arena_zero(&c->arena, c->front->scan_size);
+	if (!c->scan)
+		return ERRC_NOMEM;
+	c->front->scan_init(c->scan, c->op);
+	if (length > 0 && length <= call_set(c)->limit_body_bytes && buf_reserve(&c->body, (size_t)length, &room))
+		return ERRC_NOMEM;
+	c->reading = true;
+	down_conn_read_start(c->down);
+	return ERRC_OK;
+}
+
+/* The body may go before the call ends: what is used longer moves to the arena. */
+static enum errc keep_facts(struct call *c)
+{
+	c->facts.model = arena_dup(&c->arena, c->facts.model);
+	c->facts.user = arena_dup(&c->arena, c->facts.user);
+	return c->facts.model.p && c->facts.user.p ? ERRC_OK : ERRC_NOMEM;
+}
+
+static enum errc end_body(struct call *c)
+{
+	enum errc e = c->front->scan_end(c->scan, buf_slice(&c->body), &c->facts, &c->fault);
+
+	if (!e && !c->facts.model.n && c->path.deployment[0])
+		c->facts.model = slice_str(c->path.deployment);
+	if (!e)
+		e = keep_facts(c);
+	if (e)
+		fault_errc(&c->fault, e, "body");
+	return e;
+}
+
+/* What a fault of the connection means for the client. */
+static void set_fault(struct call *c)
+{
+	const struct down_fault *f = &c->down_fault;
+
+	fault_set(&c->fault,
+		  f->status == 413   ? FAULT_TOO_LARGE
+		  : f->status == 408 ? FAULT_REQUEST_TIMEOUT
+		  : f->status == 415 ? FAULT_ENCODING
+				     : FAULT_BAD_REQUEST,
+		  "%s", f->text);
+}
+
+enum call_next step_body(struct call *c)
+{
+	enum errc e;
+
+	if (!c->body_started && (e = start_body(c)))
+		fault_errc(&c->fault, e, "body");
+	if (c->down_fault.status)
+		set_fault(c);
+	if (fault_is_set(&c->fault))
+		return call_end(c, RECORD_END_REJECTED);
+	if (!c->body_ended)
+		return CALL_WAIT;
+	if (end_body(c))
+		return call_end(c, RECORD_END_REJECTED);
+	return CALL_MORE;
+}

@@ -1,0 +1,202 @@
+#include "call_state.h"
+#include "log.h"
+
+#define DURABLE_MS 2000	   /* design 3.4: durability settle waits so long for the disk */
+#define SETTLE_RETRY_MS 50 /* a settlement has its room reserved; what fails it passes */
+#define SETTLE_TRIES 40
+
+/* Puts in what the provider did not report: half the bound for the input, counted pieces for the output. A count that stood in the middle of
+ * a stream is no final one, so it only raises. */
+static void estimate(const struct call *c, struct usage *u)
+{
+	const struct relay *r = &c->attempt->relay;
+	int64_t seen = (int64_t)MAX_OF(r->content_events, r->content_bytes / 4);
+	bool cut = !r->finish && c->op != DIALECT_EMBEDDINGS;
+
+	if (!r->reported || usage_input_total(u) == 0) {
+		usage_set(u, USAGE_INPUT, MAX_OF(c->route.v[c->attempt->at].input_bound / 2, 1));
+		u->estimated = !usage_has(&r->usage, USAGE_INPUT) || u->estimated;
+	}
+	if (c->op == DIALECT_EMBEDDINGS || (usage_has(u, USAGE_OUTPUT) && !cut))
+		return;
+	if (seen > usage_get(u, USAGE_OUTPUT) || !usage_has(u, USAGE_OUTPUT)) {
+		usage_set(u, USAGE_OUTPUT, seen);
+		u->estimated = true;
+	}
+}
+
+/* Whether the end is charged, and for what (design 3.3). */
+static bool charge_of(const struct call *c, struct usage *u)
+{
+	const struct relay *r = &c->attempt->relay;
+	bool fault = c->end == RECORD_END_UPSTREAM_ERROR || c->end == RECORD_END_TIMEOUT || c->end == RECORD_END_REJECTED;
+	struct hold_outcome o = {.reported = r->reported && r->usage_positive,
+				 .finish = r->finish,
+				 .content = r->content_events > 0 || c->op == DIALECT_EMBEDDINGS,
+				 .committed = c->commit_us != 0,
+				 .provider_fault = fault};
+
+	if (fault && !c->commit_us)
+		return false; /* given up before commit: our cost, not the client's */
+	*u = r->usage;
+	/* An explicit zero is the truth; only what is missing is estimated. */
+	if (!(r->reported && r->finish && usage_has(u, USAGE_INPUT) && usage_has(u, USAGE_OUTPUT)) &&
+	    !(c->op == DIALECT_EMBEDDINGS && usage_has(u, USAGE_INPUT)))
+		estimate(c, u);
+	return hold_is_charged(&o);
+}
+
+/* The last attempt's place among the records: answered, or broken off. */
+static void close_attempt(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+	bool done = c->end == RECORD_END_DONE;
+
+	if (!a || !a->up)
+		return;
+	if (done) {
+		call_attempt_record(c, a->status, "");
+		return;
+	}
+	if (c->end == RECORD_END_TIMEOUT || c->end == RECORD_END_UPSTREAM_ERROR) {
+		call_attempt_record(c, a->head ? a->status : 0, c->end == RECORD_END_TIMEOUT ? "timeout" : "answer_cut");
+		call_attempt_end(c, 0);
+	} else {
+		call_attempt_record(c, a->head ? a->status : 0, "abandoned");
+		call_attempt_end(c, -1);
+	}
+}
+
+static int end_status(const struct call *c)
+{
+	if (c->status)
+		return c->status;
+	return c->end == RECORD_END_DONE ? 200 : fault_is_set(&c->fault) ? fault_status(&c->fault) : 0;
+}
+
+static void fill_settle(struct call *c)
+{
+	struct admit_settle *s = &c->item.op.settle;
+	const struct call_attempt *a = c->attempt;
+	int64_t now_us = turn_now_us(call_turn(c));
+
+	c->item.op = (struct admit_op){.kind = ADMIT_SETTLE};
+	*s = (struct admit_settle){.account = c->key->account,
+				   .id = c->id,
+				   .candidate = -1,
+				   .boot_ms = turn_now_ms(call_turn(c)),
+				   .wall_ms = turn_wall_ms(call_turn(c)),
+				   .end = c->end,
+				   .status = (uint16_t)end_status(c),
+				   .first_byte_ms = c->first_us ? (c->first_us - c->start_us) / 1000 : -1,
+				   .total_ms = (now_us - c->start_us) / 1000,
+				   .cost_nusd = c->lost_cost_nusd,
+				   .attempts = c->records,
+				   .attempts_n = c->tried_n};
+	s->charged = c->charged = charge_of(c, &c->usage);
+	s->upstream_id = a->relay.upstream_id;
+	if (c->charged || c->commit_us || c->end == RECORD_END_DONE) {
+		s->candidate = c->grant.index[a->at];
+		s->usage = c->usage;
+		if (c->end == RECORD_END_DONE || c->end == RECORD_END_CLIENT_GONE)
+			s->cost_nusd += price_cost(c->route.v[a->at].offer->cost, &c->usage);
+	}
+}
+
+static void ask(struct call *c)
+{
+	if (!c->attempt || (c->tried_n == 0 && c->attempt->start_us == 0)) {
+		c->item.op = (struct admit_op){.kind = ADMIT_RELEASE};
+		c->item.op.settle.account = c->key->account;
+		c->item.op.settle.id = c->id;
+		c->item.op.settle.boot_ms = turn_now_ms(call_turn(c));
+		c->item.op.settle.wall_ms = turn_wall_ms(call_turn(c));
+	} else {
+		fill_settle(c);
+	}
+	batch_add(c->host->batch, &c->item);
+}
+
+/* The store did not take the settlement. The hold stays until it does, or until the keeper settles it when this process ends. */
+static enum call_next settle_failed(struct call *c)
+{
+	if (++c->settle_tries < SETTLE_TRIES) {
+		c->hold = CALL_HOLD_HELD;
+		turn_timer_set(&c->timer, turn_now_ms(call_turn(c)) + SETTLE_RETRY_MS);
+		return CALL_WAIT;
+	}
+	log_error("settle_failed", "request %s could not be settled: %s; its hold is left to the keeper", c->id_text,
+		  errc_text(c->item.result));
+	fault_set(&c->fault, FAULT_LEDGER, "The ledger did not take the charge.");
+	c->end = RECORD_END_LEDGER;
+	return call_goto(c, CALL_FINISH);
+}
+
+enum call_next step_settle(struct call *c)
+{
+	if (c->hold == CALL_HOLD_HELD) {
+		turn_timer_clear(&c->timer);
+		if (c->settle_tries == 0)
+			close_attempt(c);
+		c->hold = CALL_HOLD_ENDING;
+		ask(c);
+		return CALL_WAIT;
+	}
+	if (c->hold == CALL_HOLD_ENDING) {
+		if (c->item.queued)
+			return CALL_WAIT;
+		if (c->item.result)
+			return settle_failed(c);
+		c->done = c->item.op.done;
+		c->hold = CALL_HOLD_ENDED;
+		progress_give(live_progress(c->host->env.live), c->slot);
+		c->slot = PROGRESS_NO_SLOT;
+	}
+	return CALL_MORE;
+}
+
+static enum call_next reverse_charge(struct call *c)
+{
+	if (!c->reversing) {
+		c->reversing = true;
+		c->item.op = (struct admit_op){.kind = ADMIT_REVERSE};
+		c->item.op.settle.account = c->key->account;
+		c->item.op.settle.id = c->id;
+		c->item.op.settle.boot_ms = turn_now_ms(call_turn(c));
+		c->item.op.settle.wall_ms = turn_wall_ms(call_turn(c));
+		c->item.op.outbox_n = c->done.outbox_n;
+		batch_add(c->host->batch, &c->item);
+		return CALL_WAIT;
+	}
+	if (c->item.queued)
+		return CALL_WAIT;
+	if (!c->item.result && !c->item.op.done.settled)
+		return CALL_MORE; /* it had become durable meanwhile: the charge stands and so does the answer */
+	c->done.charge_nusd = 0;
+	c->end = RECORD_END_LEDGER;
+	fault_set(&c->fault, FAULT_LEDGER, "The charge could not be made durable in time; nothing was charged.");
+	return CALL_MORE;
+}
+
+enum call_next step_durable(struct call *c)
+{
+	int64_t now = turn_now_ms(call_turn(c));
+
+	if (call_set(c)->durability != SETTINGS_DURABILITY_SETTLE || c->hold != CALL_HOLD_ENDED || !c->done.settled ||
+	    c->done.outbox_n == 0 || c->end != RECORD_END_DONE)
+		return CALL_MORE;
+	if (c->reversing)
+		return reverse_charge(c);
+	if (page_durable_has(c->host->env.page, live_head(c->host->env.live)->epoch, c->done.outbox_n)) {
+		turn_timer_clear(&c->timer);
+		return CALL_MORE;
+	}
+	if (!c->durable_until_ms) {
+		c->durable_until_ms = now + DURABLE_MS;
+		turn_timer_set(&c->timer, c->durable_until_ms);
+		c->host->env.ring_keeper(c->host->env.arg);
+	} else if (now >= c->durable_until_ms) {
+		return reverse_charge(c);
+	}
+	return CALL_WAIT;
+}
