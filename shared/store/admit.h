@@ -84,7 +84,7 @@ struct admit_done {
 	bool settled;       /* false: there was no such hold (settled before); nothing changed */
 	int64_t charge_nusd, uncollected_nusd;
 	int64_t tokens;
-	uint64_t outbox_n;  /* of its record: durable once progress_durable() reaches it */
+	uint64_t outbox_n;  /* of its record: durable once (epoch, n) is */
 	int64_t balance_nusd;
 	/* REVERSE: false in `settled` means that the charge is in the ledger already (or was reversed): it stands. */
 };
@@ -98,7 +98,8 @@ struct admit_op {
 			uint64_t outbox_n; /* REVERSE */
 		};
 	};
-	/* Results. */
+	/* Results. `rc` is ERRC_OK when the others count; else this operation alone failed and did nothing. */
+	enum errc rc;
 	enum admit_reason reason; /* HOLD: ADMIT_NONE when granted */
 	union {
 		struct admit_grant grant;
@@ -107,7 +108,7 @@ struct admit_op {
 	};
 };
 
-/* 1 <= n <= LIMIT_TXN_OPS. ERRC_NOSPACE: the map is full (settlements have their room reserved; try them alone). */
+/* 1 <= n <= LIMIT_TXN_OPS. Only after live_join(). ERRC_NOSPACE: there is no room even for settlements (try again). */
 MUSTCHECK enum errc admit_batch(struct live *l, const struct admit_rules *rules, struct admit_op *const *ops, size_t n);
 
 const char *admit_reason_code(enum admit_reason r);

@@ -1,7 +1,7 @@
 /* The live store: balances, keys, limits, holds and the outbox of one node, in an LMDB file on tmpfs that all workers and
  * the keeper write (design 3.4). Its folder is `<shared_memory>/<ledger_id>/` with data.mdb, lock.mdb, owners.lock and
  * progress. The keeper creates it, alone and before any worker starts; workers only open it and refuse one whose head row
- * differs. Never open it twice in a process and never across a fork. Every write transaction has at most LIMIT_TXN_OPS
+ * differs. Never open it twice in a process and never across a fork. All functions may be called from any thread. Every write transaction has at most LIMIT_TXN_OPS
  * operations; read transactions last at most a millisecond. */
 #ifndef AIGW_LIVE_H
 #define AIGW_LIVE_H
@@ -43,9 +43,11 @@ struct live_head {
 	uint32_t regions, slots;
 };
 
-/* Makes the folder and a new, empty store in it. ERRC_EXISTS when there is one, ERRC_NOSPACE when the tmpfs has no room for
+/* Makes the folder and a new, empty store in it, which nobody else can open before live_seal(). ERRC_EXISTS when there is one, ERRC_NOSPACE when the tmpfs has no room for
  * the whole map, ERRC_INVAL when the folder is not on a tmpfs. The result is owned by the caller. */
 MUSTCHECK enum errc live_create(const struct live_opts *o, struct live **out);
+/* Makes it valid, once all rows are in that it shall begin with: a keeper that dies in between leaves nothing acceptable. */
+MUSTCHECK enum errc live_seal(struct live *l);
 /* Opens what is there. ERRC_NOTFOUND; ERRC_STALE when layout, ledger_id, boot or the file itself (device and inode, which a
  * copy does not keep) differ from the head row; ERRC_CORRUPT. */
 MUSTCHECK enum errc live_open(const struct live_opts *o, struct live **out);
@@ -67,10 +69,13 @@ MUSTCHECK enum errc live_join(struct live *l);
 uint32_t live_instance(const struct live *l);
 /* True when no living process has this instance number; then nobody else will use its holds. */
 bool live_owner_is_dead(struct live *l, uint32_t instance);
-/* The instances that have joined and whose region is not given back: fills at most `max`, returns the count. */
-MUSTCHECK enum errc live_instances(struct live *l, uint32_t *out, size_t max, size_t *n);
-/* Gives back the progress region of a dead instance that has no hold any more. */
-MUSTCHECK enum errc live_part(struct live *l, uint32_t instance);
+/* The instances that have joined and whose progress region is not given back yet: at most `max`. */
+struct live_owner {
+	uint32_t instance, region;
+};
+MUSTCHECK enum errc live_instances(struct live *l, struct live_owner *out, size_t max, size_t *n);
+/* Gives back the region of a dead instance that has no hold any more. ERRC_STATE when it is not its owner. */
+MUSTCHECK enum errc live_part(struct live *l, const struct live_owner *owner);
 
 /* Owned by the store, valid until live_close(). */
 struct progress *live_progress(struct live *l);

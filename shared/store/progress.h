@@ -1,7 +1,7 @@
 /* How far each call has come: 64 bytes a call in a file that is mapped by its worker and the keeper, written before the bytes
  * go to the client, so that a dead worker's requests can be settled on what was delivered. Numbers only grow during a
  * call, each is one aligned store, so a slot cut off in the middle of an update is a valid earlier state. Used only if the
- * request id matches, charged at most to the hold. The file's first page holds a few counters that all processes share. */
+ * request id matches, charged at most to the hold. Its first page counts the holds of each process. */
 #ifndef AIGW_PROGRESS_H
 #define AIGW_PROGRESS_H
 
@@ -18,28 +18,30 @@ enum {
 };
 
 struct progress_slot {
-	uint8_t id[GENID_BYTES];
+	uint8_t id[GENID_BYTES];    /* all 0: free */
+	uint64_t account;
 	_Atomic uint32_t candidate; /* index in the hold row */
 	_Atomic uint32_t flags;
-	_Atomic uint32_t tokens[6]; /* input, cache_read, cache_write_5m, cache_write_1h, output, reasoning */
+	/* input, cache_read, cache_write_5m, cache_write_1h, output, reasoning */
+	_Atomic uint32_t tokens[6];
 	_Atomic uint32_t events;    /* content-bearing events sent */
 	_Atomic uint32_t bytes;     /* content bytes sent */
-	_Atomic uint32_t attempts;
-	_Atomic uint32_t sequence;
 };
 
 struct progress;
 
-/* A free slot of this process's region for the call, cleared and named; PROGRESS_NO_SLOT when all are in use. */
-uint32_t progress_take(struct progress *p, const struct genid *id);
-/* After the settlement's commit. */
+/* A free slot of this process's region for the call, cleared and named; PROGRESS_NO_SLOT when all are in use (then the
+ * request must be refused: the sweeper finds the holds of a dead process by its slots). Before admission. */
+uint32_t progress_take(struct progress *p, uint64_t account, const struct genid *id);
+/* After the settlement's commit, or after a refusal. */
 void progress_give(struct progress *p, uint32_t slot);
 /* Borrowed; valid from progress_take() to progress_give(). */
 struct progress_slot *progress_at(struct progress *p, uint32_t slot);
 
 /* Records the candidate that a new attempt goes to, and that nothing was received from it yet. */
 void progress_attempt(struct progress_slot *s, uint32_t candidate);
-/* Records usage as the provider reported it, or (reported = false) our estimate of the input alone. */
+/* Records numbers that are known. `reported`: they are the provider's and complete, output included. Else they are our
+ * estimate of the input, or what the provider said of the input before it began to answer. */
 void progress_usage(struct progress_slot *s, const struct usage *u, bool reported);
 /* Adds content that is about to be sent. */
 void progress_content(struct progress_slot *s, uint32_t events, uint32_t bytes);
@@ -49,11 +51,8 @@ void progress_finish(struct progress_slot *s);
  * marked as estimated. False when the slot belongs to another request, or when nothing came that would be charged. */
 bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate, struct usage *out);
 
-/* Shared words. The keeper sets `failed` while the last ledger commit failed, and `durable` to the outbox number up to which
- * everything is on disk. */
+/* A word that all processes share: the keeper sets it while the last ledger commit failed; then nothing is admitted. */
 void progress_set_ledger_failed(struct progress *p, bool failed);
 bool progress_ledger_failed(const struct progress *p);
-void progress_set_durable(struct progress *p, uint64_t n);
-uint64_t progress_durable(const struct progress *p);
 
 #endif

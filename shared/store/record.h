@@ -32,7 +32,8 @@ struct record_attempt {
 	struct slice error; /* short code; empty for success */
 };
 
-enum { RECORD_STREAM = 1 << 0, RECORD_ESTIMATED = 1 << 1, RECORD_FREE = 1 << 2, RECORD_BUDGET = 1 << 3 /* budget_id counts */ };
+enum { RECORD_STREAM = 1 << 0, RECORD_ESTIMATED = 1 << 1, RECORD_FREE = 1 << 2, RECORD_BUDGET = 1 << 3 /* budget_id counts */,
+       RECORD_CHARGED = 1 << 4, RECORD_CAPPED = 1 << 5 /* at the hold */ };
 
 /* A settled request. Slices are borrowed: by an encoder during the call, from a decoder as long as the bytes. */
 struct record_charge {

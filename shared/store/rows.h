@@ -9,6 +9,7 @@
 #include "apikey.h"
 #include "caps.h"
 #include "genid.h"
+#include "ipnet.h"
 #include "price.h"
 #include "window.h"
 
@@ -16,7 +17,7 @@
 #define ROWS_NAME_MAX 64          /* bytes of an account's or key's name */
 #define ROWS_MODELS_MAX 1024      /* bytes of all model patterns of a key */
 #define ROWS_NETS_MAX 32          /* address ranges of a key */
-#define ROWS_MAX 8192             /* bytes of any row */
+#define ROWS_MAX 16384            /* bytes of any row */
 #define ROWS_ACCOUNT_HEAD UINT64_C(0)
 #define ROWS_ACCOUNT_TAIL UINT64_MAX
 
@@ -56,12 +57,6 @@ struct rows_account {
 	struct slice name;
 };
 
-/* An address range; IPv4 is kept as ::ffff:a.b.c.d, `bits` counts from the front of the 128. */
-struct rows_net {
-	uint8_t addr[16];
-	uint8_t bits;
-};
-
 enum { ROWS_KEY_CLAMP = 1 << 0 /* lower a cap that the credit does not cover instead of refusing */ };
 
 struct rows_key {
@@ -75,7 +70,7 @@ struct rows_key {
 	struct slice name;
 	struct slice models; /* patterns, one a line, `!` before those that deny; empty: all */
 	size_t nets_n;       /* 0: from anywhere */
-	struct rows_net nets[ROWS_NETS_MAX];
+	struct ipnet nets[ROWS_NETS_MAX];
 };
 
 /* What one scope has used: of a key now, of teams and end users later. Its row's id is `kind | id` of the scope. */
@@ -142,9 +137,5 @@ bool rows_account_is_sound(const struct rows_account *a);
 /* Whether the patterns admit the model: denied by any `!` pattern that matches, else allowed when some other pattern
  * matches or there is none. */
 bool rows_models_allow(struct slice patterns, struct slice model);
-/* An IPv4 or IPv6 address as 16 bytes, a range as `addr[/bits]`; false when it is neither. */
-bool rows_addr_parse(struct slice text, uint8_t addr[16]);
-bool rows_net_parse(struct slice text, struct rows_net *out);
-bool rows_nets_allow(const struct rows_net *nets, size_t n, const uint8_t addr[16]);
 
 #endif

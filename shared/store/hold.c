@@ -1,0 +1,117 @@
+#include "hold.h"
+
+static int64_t output_of(const struct hold_ask *ask, int64_t cap)
+{
+	return cap > USAGE_MAX / ask->choices ? USAGE_MAX : cap * ask->choices;
+}
+
+static int64_t hold_of(const struct hold_ask *ask, const struct hold_candidate *c, int64_t cap)
+{
+	struct price_bound b = {.input = c->input_bound, .output = output_of(ask, cap), .requests = ask->requests};
+
+	return price_hold(c->price, &b);
+}
+
+/* Output tokens a choice that `nusd` pays beside the input and the request price; -1: not even those. */
+static int64_t paid_by(const struct hold_ask *ask, const struct hold_candidate *c, int64_t nusd, int64_t max)
+{
+	int64_t once = hold_of(ask, c, 0), lo = 0, hi = max;
+
+	if (once > nusd)
+		return -1;
+	if (ask->requests == 1) {
+		int64_t n = price_affordable(c->price, c->input_bound, nusd, output_of(ask, max));
+
+		return n < 0 ? 0 : n / ask->choices;
+	}
+	if (hold_of(ask, c, hi) <= nusd)
+		return hi;
+	/* The hold rises with the cap, fits at `lo` and does not at `hi`: halving finds the border. */
+	while (hi - lo > 1) {
+		int64_t mid = lo + (hi - lo) / 2;
+
+		if (hold_of(ask, c, mid) <= nusd)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* The cap of a request that gave none: output that the share of the credit pays for, no more than all of it pays beside the
+ * input, and at least `floor`. */
+static int64_t cap_uncapped(const struct hold_ask *ask, const struct hold_candidate *c, int64_t available, int64_t floor)
+{
+	struct hold_candidate bare = *c;
+	int64_t share = (int64_t)((money_wide)MAX_OF(available, 0) * ask->uncapped_share_ppm / 1000000);
+	int64_t cap;
+
+	bare.input_bound = 0;
+	cap = paid_by(ask, &bare, share, c->max_output);
+	cap = MIN_OF(cap, paid_by(ask, c, available, c->max_output));
+	return MIN_OF(MAX_OF(cap, floor), c->max_output);
+}
+
+/* The cap that this candidate would get with so much credit, and the least that it must get. */
+static int64_t cap_of(const struct hold_ask *ask, const struct hold_candidate *c, int64_t available)
+{
+	int64_t floor;
+
+	if (c->max_output <= 0)
+		return 0;
+	if (ask->cap > 0) {
+		if (!ask->clamp || hold_of(ask, c, ask->cap) <= available)
+			return ask->cap;
+		floor = MIN_OF(ask->cap, c->min_output);
+		return MAX_OF(paid_by(ask, c, available, ask->cap), floor);
+	}
+	floor = MIN_OF(c->min_output, c->max_output);
+	if (c->price->free || available >= HOLD_AMPLE)
+		return c->max_output;
+	return cap_uncapped(ask, c, available, floor);
+}
+
+static void consider(const struct hold_ask *ask, const struct hold_purse *purse, size_t i, struct hold_offer *out)
+{
+	const struct hold_candidate *c = &ask->candidates[i];
+	int64_t later = purse->available_nusd > HOLD_AMPLE - purse->pending_nusd ? HOLD_AMPLE
+										: purse->available_nusd + purse->pending_nusd;
+	int64_t cap = cap_of(ask, c, purse->available_nusd);
+	int64_t need = c->price->free ? 0 : hold_of(ask, c, cap);
+
+	if (c->price->free || need <= purse->available_nusd) {
+		out->kept[i] = true;
+		out->cap[i] = cap;
+		out->hold_nusd = MAX_OF(out->hold_nusd, need);
+		out->any = true;
+		return;
+	}
+	if (hold_of(ask, c, cap_of(ask, c, later)) <= later)
+		out->fits_later = true;
+	if (out->needed_nusd == 0 || need < out->needed_nusd)
+		out->needed_nusd = need;
+	out->affordable_tokens = MAX_OF(out->affordable_tokens, paid_by(ask, c, purse->available_nusd, USAGE_MAX));
+}
+
+void hold_decide(const struct hold_ask *ask, const struct hold_purse *purse, struct hold_offer *out)
+{
+	require(ask->n <= LIMIT_CANDIDATES && ask->choices >= 1 && ask->requests >= 1);
+	require(purse->pending_nusd >= 0);
+	*out = (struct hold_offer){0};
+	for (size_t i = 0; i < ask->n; i++)
+		consider(ask, purse, i, out);
+	if (out->any) {
+		out->fits_later = false;
+		out->needed_nusd = 0;
+		out->affordable_tokens = 0;
+	}
+}
+
+bool hold_is_charged(const struct hold_outcome *o)
+{
+	if (o->reported || o->finish)
+		return true;
+	if (!o->content)
+		return false;
+	return o->committed || !o->provider_fault;
+}

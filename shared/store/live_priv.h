@@ -1,0 +1,84 @@
+/* The inside of the live store, for the files of this folder that work on its rows. */
+#ifndef AIGW_LIVE_PRIV_H
+#define AIGW_LIVE_PRIV_H
+
+#include <pthread.h>
+
+#include "live.h"
+#include "lmdbx.h"
+#include "progress_priv.h"
+#include "record.h"
+
+#define LIVE_MAGIC 0x11fe5703u
+
+struct live {
+	unsigned magic;
+	MDB_env *env;
+	MDB_dbi rows;  /* the tree of hot rows */
+	MDB_dbi index; /* key hashes, key ids, account names */
+	struct live_watch watch;
+	struct live_head head;
+	size_t size_bytes;
+	char *dir;
+	int owners_fd;
+	uint32_t instance;
+	struct progress *progress;
+	pthread_mutex_t write_lock; /* one write transaction a process; guards `scratch` */
+	pthread_mutex_t read_lock;  /* guards `reader` */
+	MDB_txn *reader;            /* reset between uses */
+	struct buf scratch;         /* rows on their way into the store */
+	unsigned test_sleep_us;
+};
+
+/* A write transaction; the calling thread ends it with one of the other two. Raises the watch's counters. */
+MUSTCHECK enum errc live_txn_begin(struct live *l, MDB_txn **out);
+MUSTCHECK enum errc live_txn_commit(struct live *l, MDB_txn **txn);
+void live_txn_abort(struct live *l, MDB_txn **txn);
+/* A read transaction of at most a millisecond; always ended by live_read_end(). */
+MUSTCHECK enum errc live_read_begin(struct live *l, MDB_txn **out);
+void live_read_end(struct live *l);
+
+static inline struct slice live_name(const struct rows_key_name *n)
+{
+	return slice_of(n->b, n->n);
+}
+
+/* Reads and writes rows of the hot tree. A row whose id is not that of its key is ERRC_CORRUPT. Slices in what is read are
+ * valid until the next write. live_get_state() gives a zeroed one when there is none. */
+MUSTCHECK enum errc live_get_account(struct live *l, MDB_txn *txn, uint64_t account, struct rows_account *out);
+MUSTCHECK enum errc live_put_account(struct live *l, MDB_txn *txn, const struct rows_account *a);
+MUSTCHECK enum errc live_get_key(struct live *l, MDB_txn *txn, uint64_t account, const char id[APIKEY_ID], struct rows_key *out);
+MUSTCHECK enum errc live_put_key(struct live *l, MDB_txn *txn, const struct rows_key *k);
+MUSTCHECK enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope, struct slice id,
+				   struct rows_state *out);
+MUSTCHECK enum errc live_put_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope, struct slice id,
+				   const struct rows_state *s);
+
+/* The index tree. ERRC_NOTFOUND. */
+MUSTCHECK enum errc live_find_hash(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256], uint64_t *account,
+				   char id[APIKEY_ID]);
+MUSTCHECK enum errc live_find_key(struct live *l, MDB_txn *txn, const char id[APIKEY_ID], uint64_t *account);
+MUSTCHECK enum errc live_find_account(struct live *l, MDB_txn *txn, struct slice name, uint64_t *account);
+/* Makes an account or a key findable; existing entries are replaced. */
+MUSTCHECK enum errc live_index_account(struct live *l, MDB_txn *txn, const struct rows_account *a);
+MUSTCHECK enum errc live_index_key(struct live *l, MDB_txn *txn, const struct rows_key *k);
+
+/* Head rows: the last administrative record that is applied here. */
+MUSTCHECK enum errc live_get_admin_seq(struct live *l, MDB_txn *txn, uint64_t *seq);
+MUSTCHECK enum errc live_put_admin_seq(struct live *l, MDB_txn *txn, uint64_t seq);
+
+/* The outbox. Its tail row remembers the last number that was deleted, so that numbers go on when it is empty. */
+MUSTCHECK enum errc live_outbox_base(struct live *l, MDB_txn *txn, uint64_t deleted);
+/* The last number used; the oldest row (ERRC_NOTFOUND when empty). */
+MUSTCHECK enum errc live_outbox_last(struct live *l, MDB_txn *txn, uint64_t *n);
+MUSTCHECK enum errc live_outbox_first(struct live *l, MDB_txn *txn, uint64_t *n, int64_t *boot_ms);
+MUSTCHECK enum errc live_outbox_append(struct live *l, MDB_txn *txn, uint64_t n, int64_t boot_ms, const struct record *r);
+
+/* What stands before the record in an outbox row. */
+struct live_outbox_head {
+	uint8_t version, reversed, reserved[6];
+	int64_t boot_ms;
+};
+bool live_outbox_parse(struct slice value, struct live_outbox_head *head, struct slice *record);
+
+#endif

@@ -1,0 +1,306 @@
+#include "live_priv.h"
+
+#define INDEX_HASH 'h'
+#define INDEX_KEY  'k'
+#define INDEX_NAME 'n'
+
+#define OUTBOX_VERSION 1
+_Static_assert(sizeof(struct live_outbox_head) == 16, "layout of stored rows");
+
+/* What the index says of a key's hash: the whole hash stands in the row's key. */
+struct hash_v1 {
+	uint64_t account;
+	char id[APIKEY_ID];
+	uint32_t reserved;
+};
+
+struct index_name {
+	size_t n;
+	char b[1 + DIGEST_SHA256 + ROWS_NAME_MAX];
+};
+
+static struct index_name index_name(char kind, struct slice s)
+{
+	struct index_name k = {.n = 1 + s.n};
+
+	require(s.n < sizeof k.b);
+	k.b[0] = kind;
+	if (s.n)
+		memcpy(k.b + 1, s.p, s.n);
+	return k;
+}
+
+static struct slice index_slice(const struct index_name *k)
+{
+	return slice_of(k->b, k->n);
+}
+
+static enum errc put_scratch(struct live *l, MDB_txn *txn, struct rows_key_name name, unsigned flags)
+{
+	return lmdbx_put(txn, l->rows, live_name(&name), buf_slice(&l->scratch), flags);
+}
+
+enum errc live_get_account(struct live *l, MDB_txn *txn, uint64_t account, struct rows_account *out)
+{
+	struct rows_key_name name = rows_name(account, ROWS_ACCOUNT, SLICE_NONE);
+	struct slice v;
+	enum errc rc = lmdbx_get(txn, l->rows, live_name(&name), &v);
+
+	if (!rc)
+		rc = rows_get_account(v, out);
+	return !rc && out->id != account ? ERRC_CORRUPT : rc;
+}
+
+enum errc live_put_account(struct live *l, MDB_txn *txn, const struct rows_account *a)
+{
+	enum errc rc;
+
+	buf_reset(&l->scratch);
+	rc = rows_put_account(&l->scratch, a);
+	return rc ? rc : put_scratch(l, txn, rows_name(a->id, ROWS_ACCOUNT, SLICE_NONE), 0);
+}
+
+enum errc live_get_key(struct live *l, MDB_txn *txn, uint64_t account, const char id[APIKEY_ID], struct rows_key *out)
+{
+	struct rows_key_name name = rows_name(account, ROWS_KEY, slice_of(id, APIKEY_ID));
+	struct slice v;
+	enum errc rc = lmdbx_get(txn, l->rows, live_name(&name), &v);
+
+	if (!rc)
+		rc = rows_get_key(v, out);
+	return !rc && (out->account != account || memcmp(out->id, id, APIKEY_ID) != 0) ? ERRC_CORRUPT : rc;
+}
+
+enum errc live_put_key(struct live *l, MDB_txn *txn, const struct rows_key *k)
+{
+	enum errc rc;
+
+	buf_reset(&l->scratch);
+	rc = rows_put_key(&l->scratch, k);
+	return rc ? rc : put_scratch(l, txn, rows_name(k->account, ROWS_KEY, slice_of(k->id, APIKEY_ID)), 0);
+}
+
+enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope, struct slice id,
+			 struct rows_state *out)
+{
+	struct rows_key_name name = rows_name_state(account, scope, id);
+	struct slice v;
+	enum errc rc = lmdbx_get(txn, l->rows, live_name(&name), &v);
+
+	if (rc == ERRC_NOTFOUND) {
+		*out = (struct rows_state){0};
+		return ERRC_OK;
+	}
+	return rc ? rc : rows_get_state(v, out);
+}
+
+enum errc live_put_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope, struct slice id,
+			 const struct rows_state *s)
+{
+	enum errc rc;
+
+	buf_reset(&l->scratch);
+	rc = rows_put_state(&l->scratch, s);
+	return rc ? rc : put_scratch(l, txn, rows_name_state(account, scope, id), 0);
+}
+
+enum errc live_find_hash(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256], uint64_t *account,
+			 char id[APIKEY_ID])
+{
+	struct index_name k = index_name(INDEX_HASH, slice_of(hash, DIGEST_SHA256));
+	struct hash_v1 v;
+	struct slice s;
+	enum errc rc = lmdbx_get(txn, l->index, index_slice(&k), &s);
+
+	if (rc)
+		return rc;
+	if (s.n != sizeof v)
+		return ERRC_CORRUPT;
+	memcpy(&v, s.p, sizeof v);
+	*account = v.account;
+	memcpy(id, v.id, APIKEY_ID);
+	return ERRC_OK;
+}
+
+static enum errc find_account(struct live *l, MDB_txn *txn, struct index_name k, uint64_t *account)
+{
+	struct slice s;
+	enum errc rc = lmdbx_get(txn, l->index, index_slice(&k), &s);
+
+	if (rc)
+		return rc;
+	if (s.n != sizeof *account)
+		return ERRC_CORRUPT;
+	memcpy(account, s.p, sizeof *account);
+	return ERRC_OK;
+}
+
+enum errc live_find_key(struct live *l, MDB_txn *txn, const char id[APIKEY_ID], uint64_t *account)
+{
+	return find_account(l, txn, index_name(INDEX_KEY, slice_of(id, APIKEY_ID)), account);
+}
+
+enum errc live_find_account(struct live *l, MDB_txn *txn, struct slice name, uint64_t *account)
+{
+	if (name.n > ROWS_NAME_MAX)
+		return ERRC_NOTFOUND;
+	return find_account(l, txn, index_name(INDEX_NAME, name), account);
+}
+
+enum errc live_index_account(struct live *l, MDB_txn *txn, const struct rows_account *a)
+{
+	struct index_name k = index_name(INDEX_NAME, a->name);
+
+	return lmdbx_put(txn, l->index, index_slice(&k), slice_of(&a->id, sizeof a->id), 0);
+}
+
+enum errc live_index_key(struct live *l, MDB_txn *txn, const struct rows_key *key)
+{
+	struct index_name k = index_name(INDEX_HASH, slice_of(key->hash, DIGEST_SHA256));
+	struct hash_v1 v = {.account = key->account};
+	enum errc rc;
+
+	memcpy(v.id, key->id, APIKEY_ID);
+	rc = lmdbx_put(txn, l->index, index_slice(&k), slice_of(&v, sizeof v), 0);
+	if (rc)
+		return rc;
+	k = index_name(INDEX_KEY, slice_of(key->id, APIKEY_ID));
+	return lmdbx_put(txn, l->index, index_slice(&k), slice_of(&key->account, sizeof key->account), 0);
+}
+
+enum errc live_get_admin_seq(struct live *l, MDB_txn *txn, uint64_t *seq)
+{
+	struct rows_key_name name = rows_name(ROWS_ACCOUNT_HEAD, ROWS_HEAD, SLICE_LIT("admin"));
+	struct slice v;
+	enum errc rc = lmdbx_get(txn, l->rows, live_name(&name), &v);
+
+	if (rc)
+		return rc;
+	if (v.n != sizeof *seq)
+		return ERRC_CORRUPT;
+	memcpy(seq, v.p, sizeof *seq);
+	return ERRC_OK;
+}
+
+enum errc live_put_admin_seq(struct live *l, MDB_txn *txn, uint64_t seq)
+{
+	struct rows_key_name name = rows_name(ROWS_ACCOUNT_HEAD, ROWS_HEAD, SLICE_LIT("admin"));
+
+	return lmdbx_put(txn, l->rows, live_name(&name), slice_of(&seq, sizeof seq), 0);
+}
+
+static struct rows_key_name tail_name(void)
+{
+	return rows_name(ROWS_ACCOUNT_TAIL, ROWS_TAIL, SLICE_NONE);
+}
+
+enum errc live_outbox_base(struct live *l, MDB_txn *txn, uint64_t deleted)
+{
+	struct rows_key_name name = tail_name();
+
+	return lmdbx_put(txn, l->rows, live_name(&name), slice_of(&deleted, sizeof deleted), 0);
+}
+
+static bool outbox_number(struct slice key, uint64_t *n)
+{
+	uint64_t account, v = 0;
+	enum rows_kind kind;
+	struct slice id;
+
+	if (!rows_name_parse(key, &account, &kind, &id) || account != ROWS_ACCOUNT_TAIL || kind != ROWS_OUTBOX || id.n != 8)
+		return false;
+	for (int i = 0; i < 8; i++)
+		v = v << 8 | (uint8_t)id.p[i];
+	*n = v;
+	return true;
+}
+
+/* The last row of the tree is the newest of the outbox, or the tail row when the outbox is empty. */
+enum errc live_outbox_last(struct live *l, MDB_txn *txn, uint64_t *n)
+{
+	struct rows_key_name tail = tail_name();
+	struct slice key = SLICE_NONE, value;
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->rows, &c));
+
+	if (rc)
+		return rc;
+	rc = lmdbx_move(c, MDB_LAST, &key, &value);
+	if (!rc && !outbox_number(key, n)) {
+		if (!slice_eq(key, live_name(&tail)) || value.n != sizeof *n)
+			rc = ERRC_CORRUPT;
+		else
+			memcpy(n, value.p, sizeof *n);
+	}
+	mdb_cursor_close(c);
+	return rc;
+}
+
+enum errc live_outbox_first(struct live *l, MDB_txn *txn, uint64_t *n, int64_t *boot_ms)
+{
+	struct rows_key_name from = rows_name_outbox(0);
+	struct slice key = live_name(&from), value, record;
+	struct live_outbox_head head;
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->rows, &c));
+
+	if (rc)
+		return rc;
+	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+	if (!rc && (!outbox_number(key, n) || !live_outbox_parse(value, &head, &record)))
+		rc = ERRC_CORRUPT;
+	if (!rc)
+		*boot_ms = head.boot_ms;
+	mdb_cursor_close(c);
+	return rc;
+}
+
+enum errc live_outbox_append(struct live *l, MDB_txn *txn, uint64_t n, int64_t boot_ms, const struct record *r)
+{
+	struct live_outbox_head head = {.version = OUTBOX_VERSION, .boot_ms = boot_ms};
+	enum errc rc;
+
+	buf_reset(&l->scratch);
+	rc = buf_add(&l->scratch, &head, sizeof head);
+	if (!rc)
+		rc = record_encode(&l->scratch, r);
+	return rc ? rc : put_scratch(l, txn, rows_name_outbox(n), MDB_APPEND);
+}
+
+bool live_outbox_parse(struct slice value, struct live_outbox_head *head, struct slice *record)
+{
+	if (value.n < sizeof *head)
+		return false;
+	memcpy(head, value.p, sizeof *head);
+	*record = slice_sub(value, sizeof *head, value.n - sizeof *head);
+	return head->version == OUTBOX_VERSION;
+}
+
+enum errc live_space(struct live *l, int64_t now_boot_ms, struct live_space *out)
+{
+	uint64_t first = 0, last = 0;
+	size_t rows = 0, index = 0;
+	int64_t boot_ms = now_boot_ms;
+	MDB_txn *txn;
+	enum errc rc = live_read_begin(l, &txn);
+
+	if (rc)
+		return rc;
+	rc = lmdbx_used(txn, l->rows, &rows);
+	if (!rc)
+		rc = lmdbx_used(txn, l->index, &index);
+	if (!rc)
+		rc = live_outbox_last(l, txn, &last);
+	if (!rc) {
+		rc = live_outbox_first(l, txn, &first, &boot_ms);
+		if (rc == ERRC_NOTFOUND) {
+			first = last + 1;
+			rc = ERRC_OK;
+		}
+	}
+	live_read_end(l);
+	*out = (struct live_space){.size_bytes = l->size_bytes, .used_bytes = rows + index,
+				   .outbox_records = last + 1 - first, .outbox_age_ms = MAX_OF(now_boot_ms - boot_ms, 0),
+				   .holds = progress_holds(l->progress)};
+	return rc;
+}

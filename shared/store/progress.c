@@ -1,0 +1,284 @@
+#include "progress_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mem.h"
+
+_Static_assert(sizeof(struct progress_slot) == 64, "one cache line a call");
+
+#define TOKENS_MAX UINT32_MAX
+
+struct region_head {
+	_Atomic int32_t holds;
+	uint8_t pad[60];
+};
+
+struct file_head {
+	_Atomic uint32_t ledger_failed;
+	uint8_t pad[60];
+	struct region_head regions[];
+};
+
+struct progress {
+	struct file_head *head;
+	struct progress_slot *slots; /* of all regions */
+	size_t bytes;
+	uint32_t regions, slots_n; /* slots_n: of one region */
+	uint32_t region;           /* ours */
+	uint32_t *free;            /* stack of our free slots, owned */
+	uint32_t free_n;
+};
+
+static size_t head_bytes(uint32_t regions)
+{
+	size_t n = sizeof(struct file_head) + (size_t)regions * sizeof(struct region_head);
+
+	return (n + 4095) / 4096 * 4096;
+}
+
+static size_t file_bytes(uint32_t regions, uint32_t slots)
+{
+	return head_bytes(regions) + (size_t)regions * slots * sizeof(struct progress_slot);
+}
+
+enum errc progress_create(const char *path, uint32_t regions, uint32_t slots)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640), err;
+
+	if (fd < 0)
+		return errc_from_errno(errno);
+	err = posix_fallocate(fd, 0, (off_t)file_bytes(regions, slots));
+	close(fd);
+	return err ? errc_from_errno(err) : ERRC_OK;
+}
+
+enum errc progress_open(const char *path, uint32_t regions, uint32_t slots, struct progress **out)
+{
+	struct progress *p = mem_new_of(struct progress);
+	enum errc rc = ERRC_OK;
+	struct stat st;
+	void *map;
+	int fd = -1;
+
+	if (!p)
+		return ERRC_NOMEM;
+	*p = (struct progress){.bytes = file_bytes(regions, slots), .regions = regions, .slots_n = slots,
+			       .region = PROGRESS_NO_REGION};
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		rc = errc_from_errno(errno);
+		goto out;
+	}
+	if ((size_t)st.st_size != p->bytes) {
+		rc = ERRC_STALE;
+		goto out;
+	}
+	map = mmap(NULL, p->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED) {
+		rc = errc_from_errno(errno);
+		goto out;
+	}
+	p->head = (struct file_head *)map;
+	p->slots = (struct progress_slot *)((char *)map + head_bytes(regions));
+	*out = p;
+	p = NULL;
+out:
+	if (fd >= 0)
+		close(fd);
+	progress_close(&p);
+	return rc;
+}
+
+void progress_close(struct progress **pp)
+{
+	struct progress *p = *pp;
+
+	if (!p)
+		return;
+	if (p->head)
+		munmap(p->head, p->bytes);
+	mem_free(p->free);
+	mem_free(p);
+	*pp = NULL;
+}
+
+enum errc progress_adopt(struct progress *p, uint32_t region)
+{
+	require(region < p->regions && p->region == PROGRESS_NO_REGION);
+	p->free = mem_new(sizeof(uint32_t) * p->slots_n);
+	if (!p->free)
+		return ERRC_NOMEM;
+	progress_clear_region(p, region);
+	p->region = region;
+	for (uint32_t i = 0; i < p->slots_n; i++)
+		p->free[i] = region * p->slots_n + (p->slots_n - 1 - i);
+	p->free_n = p->slots_n;
+	return ERRC_OK;
+}
+
+void progress_count_holds(struct progress *p, int32_t delta)
+{
+	if (p->region != PROGRESS_NO_REGION)
+		atomic_fetch_add_explicit(&p->head->regions[p->region].holds, delta, memory_order_relaxed);
+}
+
+uint64_t progress_holds(const struct progress *p)
+{
+	int64_t sum = 0;
+
+	for (uint32_t i = 0; i < p->regions; i++)
+		sum += atomic_load_explicit(&p->head->regions[i].holds, memory_order_relaxed);
+	return sum > 0 ? (uint64_t)sum : 0;
+}
+
+static bool slot_is_free(const struct progress_slot *s)
+{
+	static const uint8_t none[GENID_BYTES];
+
+	return memcmp(s->id, none, sizeof none) == 0;
+}
+
+bool progress_next(struct progress *p, uint32_t region, uint32_t *slot, uint64_t *account, struct genid *id)
+{
+	uint32_t first = region * p->slots_n;
+
+	for (uint32_t i = MAX_OF(*slot, first); i < first + p->slots_n; i++) {
+		if (slot_is_free(&p->slots[i]))
+			continue;
+		*slot = i;
+		*account = p->slots[i].account;
+		memcpy(id->b, p->slots[i].id, GENID_BYTES);
+		return true;
+	}
+	return false;
+}
+
+void progress_clear_slot(struct progress *p, uint32_t slot)
+{
+	require(slot < p->regions * p->slots_n);
+	memset(&p->slots[slot], 0, sizeof p->slots[slot]);
+}
+
+void progress_clear_region(struct progress *p, uint32_t region)
+{
+	require(region < p->regions);
+	memset(&p->slots[(size_t)region * p->slots_n], 0, (size_t)p->slots_n * sizeof(struct progress_slot));
+	atomic_store_explicit(&p->head->regions[region].holds, 0, memory_order_relaxed);
+}
+
+uint32_t progress_take(struct progress *p, uint64_t account, const struct genid *id)
+{
+	struct progress_slot *s;
+	uint32_t slot;
+
+	if (p->free_n == 0)
+		return PROGRESS_NO_SLOT;
+	slot = p->free[--p->free_n];
+	s = &p->slots[slot];
+	memset(s, 0, sizeof *s);
+	s->account = account;
+	memcpy(s->id, id->b, GENID_BYTES);
+	/* The hold must not be seen by anyone before the slot that leads to it. */
+	atomic_thread_fence(memory_order_release);
+	return slot;
+}
+
+void progress_give(struct progress *p, uint32_t slot)
+{
+	require(slot / p->slots_n == p->region && p->free_n < p->slots_n);
+	progress_clear_slot(p, slot);
+	p->free[p->free_n++] = slot;
+}
+
+struct progress_slot *progress_at(struct progress *p, uint32_t slot)
+{
+	require(slot < p->regions * p->slots_n);
+	return &p->slots[slot];
+}
+
+static void put(_Atomic uint32_t *to, int64_t n)
+{
+	atomic_store_explicit(to, n > (int64_t)TOKENS_MAX ? TOKENS_MAX : (uint32_t)n, memory_order_relaxed);
+}
+
+static uint32_t get(const _Atomic uint32_t *from)
+{
+	return atomic_load_explicit(from, memory_order_relaxed);
+}
+
+static const enum usage_class slot_class[6] = {USAGE_INPUT, USAGE_CACHE_READ, USAGE_CACHE_WRITE_5M, USAGE_CACHE_WRITE_1H,
+					       USAGE_OUTPUT, USAGE_REASONING};
+
+void progress_attempt(struct progress_slot *s, uint32_t candidate)
+{
+	atomic_store_explicit(&s->flags, 0, memory_order_relaxed);
+	for (size_t i = 0; i < ARRAY_LEN(s->tokens); i++)
+		put(&s->tokens[i], 0);
+	put(&s->events, 0);
+	put(&s->bytes, 0);
+	put(&s->candidate, candidate);
+}
+
+void progress_usage(struct progress_slot *s, const struct usage *u, bool reported)
+{
+	for (size_t i = 0; i < ARRAY_LEN(s->tokens); i++) {
+		if (usage_has(u, slot_class[i]))
+			put(&s->tokens[i], usage_get(u, slot_class[i]));
+	}
+	if (reported && usage_total(u) > 0)
+		atomic_fetch_or_explicit(&s->flags, PROGRESS_USAGE, memory_order_release);
+}
+
+void progress_content(struct progress_slot *s, uint32_t events, uint32_t bytes)
+{
+	put(&s->events, (int64_t)get(&s->events) + events);
+	put(&s->bytes, (int64_t)get(&s->bytes) + bytes);
+}
+
+void progress_finish(struct progress_slot *s)
+{
+	atomic_fetch_or_explicit(&s->flags, PROGRESS_FINISH, memory_order_release);
+}
+
+bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate, struct usage *out)
+{
+	struct progress_slot *s;
+	uint32_t flags, estimate;
+
+	if (slot >= p->regions * p->slots_n)
+		return false;
+	s = &p->slots[slot];
+	if (memcmp(s->id, id->b, GENID_BYTES) != 0)
+		return false;
+	flags = get(&s->flags);
+	estimate = MAX_OF(get(&s->events), get(&s->bytes) / 4);
+	if (flags == 0 && estimate == 0)
+		return false;
+	usage_init(out);
+	*candidate = get(&s->candidate);
+	for (size_t i = 0; i < ARRAY_LEN(s->tokens); i++) {
+		uint32_t n = get(&s->tokens[i]);
+
+		if (n > 0)
+			usage_set(out, slot_class[i], n);
+	}
+	if (!(flags & PROGRESS_USAGE)) {
+		usage_set(out, USAGE_OUTPUT, MAX_OF((int64_t)estimate, usage_get(out, USAGE_OUTPUT)));
+		out->estimated = true;
+	}
+	return true;
+}
+
+void progress_set_ledger_failed(struct progress *p, bool failed)
+{
+	atomic_store(&p->head->ledger_failed, failed ? 1u : 0u);
+}
+
+bool progress_ledger_failed(const struct progress *p)
+{
+	return atomic_load(&p->head->ledger_failed) != 0;
+}

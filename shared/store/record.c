@@ -1,0 +1,354 @@
+#include "record.h"
+
+#include "json_out.h"
+#include "mpack.h"
+#include "text.h"
+
+#define HEAD_FIELDS 4 /* version, type, account, time */
+
+/* One macro a field kind and direction; the tables name the fields once. Numbers travel as int64. */
+#define FIELD(kind, member, name) +1
+enum {
+	CHARGE_FIELDS = 0
+#include "record_charge_tbl.h"
+	,
+	CHANGE_FIELDS = 0
+#include "record_change_tbl.h"
+};
+#undef FIELD
+
+static void put_attempts(struct mpack_out *o, const struct record_charge *c)
+{
+	mpack_arr(o, (uint32_t)c->attempts_n);
+	for (size_t i = 0; i < c->attempts_n; i++) {
+		const struct record_attempt *a = &c->attempts[i];
+
+		mpack_arr(o, 6);
+		mpack_str(o, a->provider);
+		mpack_str(o, a->upstream);
+		mpack_i64(o, a->status);
+		mpack_i64(o, a->ms);
+		mpack_i64(o, a->cost_nusd);
+		mpack_str(o, a->error);
+	}
+}
+
+#define PUT_CHARS(r, m)    mpack_str(o, slice_of((r)->m, sizeof(r)->m))
+#define PUT_GENID(r, m)    mpack_bin(o, slice_of((r)->m.b, GENID_BYTES))
+#define PUT_INT(r, m)      mpack_i64(o, (int64_t)(r)->m)
+#define PUT_END(r, m)      mpack_i64(o, (int64_t)(r)->m)
+#define PUT_STR(r, m)      mpack_str(o, (r)->m)
+#define PUT_ROW(r, m)      mpack_bin(o, (r)->m)
+#define PUT_HASH(r, m)     mpack_bin(o, slice_of((r)->m, DIGEST_SHA256))
+#define PUT_USAGE(r, m)    usage_pack(o, &(r)->m)
+#define PUT_ATTEMPTS(r, m) put_attempts(o, (r))
+#define FIELD(kind, member, name) PUT_##kind(r, member);
+
+static void put_charge(struct mpack_out *o, const struct record_charge *r)
+{
+#include "record_charge_tbl.h"
+}
+
+static void put_change(struct mpack_out *o, const struct record_change *r)
+{
+#include "record_change_tbl.h"
+}
+#undef FIELD
+
+enum errc record_encode(struct buf *out, const struct record *r)
+{
+	struct mpack_out o;
+	size_t before = out->len;
+	enum errc rc;
+
+	if (r->type >= RECORD_TYPE_COUNT || (r->type == RECORD_CHARGE && r->charge.attempts_n > LIMIT_ATTEMPTS))
+		return ERRC_INVAL;
+	mpack_out_init(&o, out);
+	mpack_arr(&o, HEAD_FIELDS + (r->type == RECORD_CHARGE ? CHARGE_FIELDS : CHANGE_FIELDS));
+	mpack_i64(&o, RECORD_VERSION);
+	mpack_i64(&o, r->type);
+	mpack_u64(&o, r->account);
+	mpack_i64(&o, r->wall_ms);
+	if (r->type == RECORD_CHARGE)
+		put_charge(&o, &r->charge);
+	else
+		put_change(&o, &r->change);
+	rc = mpack_out_end(&o);
+	if (!rc && out->len - before > RECORD_MAX)
+		rc = ERRC_LIMIT;
+	if (rc)
+		buf_truncate(out, before);
+	return rc;
+}
+
+static enum errc get_int(struct mpack_in *in, int64_t min, int64_t max, int64_t *out)
+{
+	enum errc rc = mpack_read_i64(in, out);
+
+	if (rc)
+		return rc;
+	return *out >= min && *out <= max ? ERRC_OK : ERRC_CORRUPT;
+}
+
+static enum errc get_chars(struct mpack_in *in, char *out, size_t n)
+{
+	struct slice s;
+	enum errc rc = mpack_read_str(in, &s);
+
+	if (rc)
+		return rc;
+	if (s.n != n)
+		return ERRC_CORRUPT;
+	memcpy(out, s.p, n);
+	return ERRC_OK;
+}
+
+static enum errc get_attempt(struct mpack_in *in, struct record_attempt *a)
+{
+	uint32_t n;
+	int64_t status = 0;
+	enum errc rc = mpack_read_arr(in, &n);
+
+	if (!rc && n < 6)
+		rc = ERRC_CORRUPT;
+	if (!rc)
+		rc = mpack_read_str(in, &a->provider);
+	if (!rc)
+		rc = mpack_read_str(in, &a->upstream);
+	if (!rc)
+		rc = get_int(in, 0, UINT16_MAX, &status);
+	if (!rc)
+		rc = mpack_read_i64(in, &a->ms);
+	if (!rc)
+		rc = mpack_read_i64(in, &a->cost_nusd);
+	if (!rc)
+		rc = mpack_read_str(in, &a->error);
+	a->status = (uint16_t)status;
+	for (uint32_t i = 6; !rc && i < n; i++)
+		rc = mpack_skip(in, NULL);
+	return rc;
+}
+
+static enum errc get_attempts(struct mpack_in *in, struct record_charge *c)
+{
+	uint32_t n;
+	enum errc rc = mpack_read_arr(in, &n);
+
+	if (!rc && n > LIMIT_ATTEMPTS)
+		rc = ERRC_CORRUPT;
+	c->attempts_n = rc ? 0 : n;
+	for (uint32_t i = 0; !rc && i < n; i++)
+		rc = get_attempt(in, &c->attempts[i]);
+	return rc;
+}
+
+/* The range of an integer member follows from its type. */
+#define MAX_INT(m)                                                                                 \
+	_Generic((m), uint8_t : INT64_C(0xff), uint16_t : INT64_C(0xffff), int64_t : INT64_MAX, uint64_t : INT64_MAX)
+#define MIN_INT(m) _Generic((m), int64_t : INT64_MIN, default : INT64_C(0))
+#define GET_INT(r, m)                                                                              \
+	do {                                                                                       \
+		rc = get_int(in, MIN_INT((r)->m), MAX_INT((r)->m), &v);                            \
+		if (!rc)                                                                           \
+			(r)->m = (__typeof__((r)->m))v;                                            \
+	} while (0)
+#define GET_END(r, m)                                                                              \
+	do {                                                                                       \
+		rc = get_int(in, 0, RECORD_END_COUNT - 1, &v);                                     \
+		if (!rc)                                                                           \
+			(r)->m = (enum record_end)v;                                               \
+	} while (0)
+#define GET_CHARS(r, m)    rc = get_chars(in, (r)->m, sizeof(r)->m)
+#define GET_GENID(r, m)    rc = mpack_read_fixed(in, (r)->m.b, GENID_BYTES)
+#define GET_STR(r, m)      rc = mpack_read_str(in, &(r)->m)
+#define GET_ROW(r, m)      rc = mpack_read_bin(in, &(r)->m)
+#define GET_HASH(r, m)     rc = mpack_read_fixed(in, (r)->m, DIGEST_SHA256)
+#define GET_USAGE(r, m)    rc = usage_unpack(in, &(r)->m)
+#define GET_ATTEMPTS(r, m) rc = get_attempts(in, (r))
+#define FIELD(kind, member, name)                                                                  \
+	if (!rc)                                                                                   \
+		GET_##kind(r, member);
+
+static enum errc get_charge(struct mpack_in *in, struct record_charge *r)
+{
+	enum errc rc = ERRC_OK;
+	int64_t v;
+
+#include "record_charge_tbl.h"
+	return rc;
+}
+
+static enum errc get_change(struct mpack_in *in, struct record_change *r)
+{
+	enum errc rc = ERRC_OK;
+	int64_t v;
+
+#include "record_change_tbl.h"
+	return rc;
+}
+#undef FIELD
+
+static enum errc get_record(struct mpack_in *in, struct record *r)
+{
+	uint32_t n, known;
+	int64_t v;
+	enum errc rc = mpack_read_arr(in, &n);
+
+	if (rc || n < HEAD_FIELDS)
+		return ERRC_CORRUPT;
+	rc = get_int(in, 0, INT64_MAX, &v);
+	if (rc || v != RECORD_VERSION)
+		return rc ? ERRC_CORRUPT : ERRC_VERSION;
+	rc = get_int(in, 0, RECORD_TYPE_COUNT - 1, &v);
+	if (rc)
+		return rc;
+	r->type = (enum record_type)v;
+	known = HEAD_FIELDS + (r->type == RECORD_CHARGE ? (uint32_t)CHARGE_FIELDS : (uint32_t)CHANGE_FIELDS);
+	if (n < known)
+		return ERRC_CORRUPT;
+	rc = mpack_read_u64(in, &r->account);
+	if (!rc)
+		rc = mpack_read_i64(in, &r->wall_ms);
+	if (!rc)
+		rc = r->type == RECORD_CHARGE ? get_charge(in, &r->charge) : get_change(in, &r->change);
+	for (uint32_t i = known; !rc && i < n; i++)
+		rc = mpack_skip(in, NULL);
+	return rc;
+}
+
+enum errc record_decode(struct slice bytes, struct record *r)
+{
+	struct mpack_in in;
+	enum errc rc;
+
+	mpack_in_init(&in, bytes);
+	rc = get_record(&in, r);
+	if (rc == ERRC_VERSION)
+		return rc;
+	return rc || !mpack_is_end(&in) ? ERRC_CORRUPT : ERRC_OK;
+}
+
+static void json_usage(struct json_out *o, const struct usage *u)
+{
+	json_out_obj(o);
+	for (int c = 0; c < USAGE_COUNT; c++) {
+		if (usage_has(u, (enum usage_class)c))
+			json_out_ki64(o, usage_name((enum usage_class)c), usage_get(u, (enum usage_class)c));
+	}
+	json_out_kbool(o, "estimated", u->estimated);
+	json_out_obj_end(o);
+}
+
+static void json_attempts(struct json_out *o, const struct record_charge *c)
+{
+	json_out_arr(o);
+	for (size_t i = 0; i < c->attempts_n; i++) {
+		const struct record_attempt *a = &c->attempts[i];
+
+		json_out_obj(o);
+		json_out_kstr(o, "provider", a->provider);
+		json_out_kstr(o, "upstream", a->upstream);
+		json_out_ki64(o, "status", a->status);
+		json_out_ki64(o, "ms", a->ms);
+		json_out_ki64(o, "cost_nusd", a->cost_nusd);
+		if (a->error.n)
+			json_out_kstr(o, "error", a->error);
+		json_out_obj_end(o);
+	}
+	json_out_arr_end(o);
+}
+
+static void json_hex(struct json_out *o, const void *p, size_t n)
+{
+	char hex[2 * 64 + 1];
+
+	require(n <= 64);
+	text_hex(p, n, hex);
+	json_out_strz(o, hex);
+}
+
+static void json_genid(struct json_out *o, const struct genid *id)
+{
+	char text[GENID_TEXT + 1];
+
+	genid_print(id, text);
+	json_out_strz(o, text);
+}
+
+static void json_row(struct json_out *o, struct slice row)
+{
+	struct buf b;
+
+	buf_init(&b, 2 * ROWS_MAX);
+	if (text_base64(&b, row.p, row.n) == ERRC_OK)
+		json_out_str(o, buf_slice(&b));
+	else
+		o->err = ERRC_NOMEM;
+	buf_fini(&b);
+}
+
+#define JSON_CHARS(r, m)    json_out_str(o, slice_of((r)->m, strnlen((r)->m, sizeof(r)->m)))
+#define JSON_GENID(r, m)    json_genid(o, &(r)->m)
+#define JSON_INT(r, m)      json_out_i64(o, (int64_t)(r)->m)
+#define JSON_END(r, m)      json_out_strz(o, record_end_name((r)->m))
+#define JSON_STR(r, m)      json_out_str(o, (r)->m)
+#define JSON_ROW(r, m)      json_row(o, (r)->m)
+#define JSON_HASH(r, m)     json_hex(o, (r)->m, DIGEST_SHA256)
+#define JSON_USAGE(r, m)    json_usage(o, &(r)->m)
+#define JSON_ATTEMPTS(r, m) json_attempts(o, (r))
+#define FIELD(kind, member, name)                                                                  \
+	json_out_key(o, name);                                                                     \
+	JSON_##kind(r, member);
+
+static void json_charge(struct json_out *o, const struct record_charge *r)
+{
+#include "record_charge_tbl.h"
+}
+
+static void json_change(struct json_out *o, const struct record_change *r)
+{
+#include "record_change_tbl.h"
+}
+#undef FIELD
+
+enum errc record_json(struct buf *out, uint64_t seq, const struct record *r)
+{
+	struct json_out o;
+
+	json_out_init(&o, out);
+	json_out_obj(&o);
+	json_out_key(&o, "seq");
+	json_out_u64(&o, seq);
+	json_out_kstrz(&o, "type", record_type_name(r->type));
+	json_out_key(&o, "account");
+	json_out_u64(&o, r->account);
+	json_out_ki64(&o, "wall_ms", r->wall_ms);
+	if (r->type == RECORD_CHARGE)
+		json_charge(&o, &r->charge);
+	else
+		json_change(&o, &r->change);
+	json_out_obj_end(&o);
+	return json_out_end(&o);
+}
+
+const char *record_type_name(enum record_type t)
+{
+	static const char *const names[] = {
+#define RECORD_TYPE(id, name, text) name,
+#include "record_type_tbl.h"
+#undef RECORD_TYPE
+	};
+
+	return (size_t)t < ARRAY_LEN(names) ? names[t] : "unknown";
+}
+
+const char *record_end_name(enum record_end e)
+{
+	static const char *const names[] = {
+#define RECORD_END(id, name, text) name,
+#include "record_end_tbl.h"
+#undef RECORD_END
+	};
+
+	return (size_t)e < ARRAY_LEN(names) ? names[e] : "unknown";
+}

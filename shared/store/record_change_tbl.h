@@ -1,0 +1,11 @@
+/* The fields of every other record in stored order: kind, member of struct record_change, name in exports. Add at the end. */
+FIELD(STR, who, "who")
+FIELD(STR, what, "what")
+FIELD(STR, note, "note")
+FIELD(INT, amount_nusd, "amount_nusd")
+FIELD(ROW, row, "row")
+FIELD(CHARS, key_id, "key")
+FIELD(GENID, id, "id")
+FIELD(INT, budget_id, "budget_id")
+FIELD(INT, flags, "flags")
+FIELD(INT, epoch, "epoch")
