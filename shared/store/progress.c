@@ -266,7 +266,9 @@ bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, ui
 		if (n > 0)
 			usage_set(out, slot_class[i], n);
 	}
-	if (!(flags & PROGRESS_USAGE)) {
+	/* Some providers report early what is not final: only with a finish reason are the numbers the whole. */
+	if ((flags & (PROGRESS_USAGE | PROGRESS_FINISH)) != (PROGRESS_USAGE | PROGRESS_FINISH) &&
+	    (!(flags & PROGRESS_USAGE) || usage_get(out, USAGE_OUTPUT) < estimate)) {
 		usage_set(out, USAGE_OUTPUT, MAX_OF((int64_t)estimate, usage_get(out, USAGE_OUTPUT)));
 		out->estimated = true;
 	}

@@ -13,7 +13,7 @@
 #define PROGRESS_NO_SLOT UINT32_MAX
 
 enum {
-	PROGRESS_USAGE = 1 << 0,  /* `tokens` is what the provider reported, output included */
+	PROGRESS_USAGE = 1 << 0,  /* `tokens` is what the provider reported */
 	PROGRESS_FINISH = 1 << 1, /* a finish reason was seen */
 };
 
@@ -40,15 +40,14 @@ struct progress_slot *progress_at(struct progress *p, uint32_t slot);
 
 /* Records the candidate that a new attempt goes to, and that nothing was received from it yet. */
 void progress_attempt(struct progress_slot *s, uint32_t candidate);
-/* Records numbers that are known. `reported`: they are the provider's and complete, output included. Else they are our
- * estimate of the input, or what the provider said of the input before it began to answer. */
+/* Records numbers that are known: `reported` by the provider, or our estimate of the input. */
 void progress_usage(struct progress_slot *s, const struct usage *u, bool reported);
 /* Adds content that is about to be sent. */
 void progress_content(struct progress_slot *s, uint32_t events, uint32_t bytes);
 void progress_finish(struct progress_slot *s);
 
-/* What an orphan is charged for: reported usage as it is; else the input estimate with output = max(events, bytes / 4),
- * marked as estimated. False when the slot belongs to another request, or when nothing came that would be charged. */
+/* What an orphan is charged for: usage that was reported together with a finish reason as it is; else the input with
+ * output = max(what was reported, events, bytes / 4), marked as estimated. False when the slot belongs to another request, or when nothing came that would be charged. */
 bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate, struct usage *out);
 
 /* A word that all processes share: the keeper sets it while the last ledger commit failed; then nothing is admitted. */

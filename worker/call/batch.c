@@ -25,7 +25,7 @@ static void run_some(struct batch *b, struct batch_item *const *items, size_t n)
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
-		items[i]->result = e;
+		items[i]->result = e ? e : items[i]->op.rc;
 		items[i]->done(items[i]);
 	}
 }

@@ -154,7 +154,7 @@ static enum call_next refused(struct call *c)
 enum call_next step_admit(struct call *c)
 {
 	if (c->hold == CALL_HOLD_NONE) {
-		c->slot = progress_take(live_progress(c->host->env.live), &c->id);
+		c->slot = progress_take(live_progress(c->host->env.live), c->key->account, &c->id);
 		if (c->slot == PROGRESS_NO_SLOT) {
 			fault_set(&c->fault, FAULT_BUSY, "This node has no room for another request now; try again in 1 second.");
 			return call_end(c, RECORD_END_REJECTED);
