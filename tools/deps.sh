@@ -70,13 +70,15 @@ all_is_here() {
 	pc --exists "$@" && lmdb_is_good
 }
 
+can_be_root() {
+	[ "$(id -u)" = 0 ] || have sudo
+}
+
 as_root() {
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
-	elif have sudo; then
-		sudo "$@"
 	else
-		die "this needs root: $*"
+		sudo "$@"
 	fi
 }
 
@@ -107,6 +109,7 @@ is_offered() { # NAME PACKAGE
 
 install_packages() {
 	[ $# -gt 0 ] || return 0
+	can_be_root || die "these packages are missing, and installing them needs root: $*"
 	say "installing $*"
 	quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
@@ -212,7 +215,7 @@ if all_is_here && tools_are_here "$tools"; then
 	exit 0
 fi
 if have apt-get; then
-	quietly as_root apt-get update -qq || say "going on with the package lists that are here"
+	! can_be_root || quietly as_root apt-get update -qq || say "going on with the package lists that are here"
 	install_build
 	unpack_missing || say "going on without"
 	install_tools

@@ -3,21 +3,36 @@
 #ifndef AIGW_CAPS_H
 #define AIGW_CAPS_H
 
-#define LIMIT_HEADERS_COUNT 200          /* header lines a message: above real clients (curl 20, browsers 40) */
-#define LIMIT_HEAD_UP (64 * 1024)        /* a provider's response head */
-#define LIMIT_JSON_DEPTH 128             /* contract A7 */
-#define LIMIT_JSON_MEMBERS 512           /* top-level members of a request body: clients send up to 40 */
-#define LIMIT_SSE_FRAME (16 * 1024 * 1024) /* one event of a stream that we must understand */
-#define LIMIT_MODEL_NAME 256             /* bytes of a model name in a request */
-#define LIMIT_CANDIDATES 16              /* offers and fallbacks tried for one request */
-#define LIMIT_ATTEMPTS 8                 /* attempts recorded for one request */
-#define LIMIT_PROVIDER_KEYS 64           /* keys a provider may rotate */
-#define LIMIT_ARENA_CALL (8 * 1024 * 1024) /* everything one request builds, bodies not counted */
-#define LIMIT_FRAME_IPC (64 * 1024 * 1024) /* one message between our processes (the provider table is the largest) */
-#define LIMIT_FRAME_CONTROL (1024 * 1024)  /* one message from aigwctl */
-#define LIMIT_CLIENT_ID 128              /* x-request-id of a client, contract A2 */
-#define LIMIT_HOLDBACK_FRAMES 64         /* contract A4: lifecycle frames held back until commit */
-#define LIMIT_HOLDBACK_BYTES (256 * 1024)
-#define LIMIT_TXN_OPS 8                  /* operations a live-store write transaction (design 3.4) */
+/* Header lines a message: above real clients (curl 20, browsers 40) */
+#define LIMIT_HEADERS_COUNT 200
+/* A provider's response head */
+#define LIMIT_HEAD_UP (64 * 1024)
+/* Contract A7 */
+#define LIMIT_JSON_DEPTH 128
+/* Top-level members of a request body: clients send up to 40 */
+#define LIMIT_JSON_MEMBERS 512
+/* One event of a stream that we must understand */
+#define LIMIT_SSE_FRAME (16 * 1024 * 1024)
+/* Bytes of a model name in a request */
+#define LIMIT_MODEL_NAME 256
+/* Offers and fallbacks tried for one request */
+#define LIMIT_CANDIDATES 16
+/* Attempts recorded for one request */
+#define LIMIT_ATTEMPTS 8
+/* Keys a provider may rotate */
+#define LIMIT_PROVIDER_KEYS 64
+/* Everything one request builds, bodies not counted */
+#define LIMIT_ARENA_CALL (8 * 1024 * 1024)
+/* One message between our processes (the provider table is the largest) */
+#define LIMIT_FRAME_IPC (64 * 1024 * 1024)
+/* One message from aigwctl */
+#define LIMIT_FRAME_CONTROL (1024 * 1024)
+/* x-request-id of a client, contract A2 */
+#define LIMIT_CLIENT_ID 128
+/* Contract A4: lifecycle frames held back until commit */
+#define LIMIT_HOLDBACK_FRAMES 64
+#define LIMIT_HOLDBACK_BYTES  (256 * 1024)
+/* Operations a live-store write transaction (design 3.4) */
+#define LIMIT_TXN_OPS 8
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "slice.h"
 
-#define CLOCK_NS_S INT64_C(1000000000)
+#define CLOCK_NS_S  INT64_C(1000000000)
 #define CLOCK_NS_MS INT64_C(1000000)
 
 int64_t clock_boot_ns(void);

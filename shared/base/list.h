@@ -74,9 +74,9 @@ static inline void list_splice_back(struct list *to, struct list *from)
 }
 
 #define list_entry(n, type, member) CONTAINER_OF(n, type, member)
-#define list_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
-#define list_each_safe(it, head)                                                                   \
-	for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                  \
+#define list_each(it, head)         for (struct list *it = (head)->next; it != (head); it = it->next)
+#define list_each_safe(it, head)                                                  \
+	for (struct list *it = (head)->next, *it##_next = it->next; it != (head); \
 	     it = it##_next, it##_next = it->next)
 
 #endif

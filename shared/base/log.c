@@ -326,8 +326,7 @@ static void *writer(void *arg)
 			use_target(&lg.next);
 			lg.has_next = false;
 		}
-		n = ring_take(batch, target.kind == TARGET_SYSLOG ? 1 : BATCH_BYTES, &lines,
-			      &level);
+		n = ring_take(batch, target.kind == TARGET_SYSLOG ? 1 : BATCH_BYTES, &lines, &level);
 		if (lg.used == 0)
 			lg.urgent = false;
 		stop = lg.stop && lg.used == 0;

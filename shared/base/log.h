@@ -25,9 +25,11 @@ struct log_field {
 #define LOG_Z(n, v) LOG_S(n, slice_str(v))
 #define LOG_I(n, v) ((struct log_field){.name = (n), .type = LOG_T_I64, .i = (int64_t)(v)})
 #define LOG_U(n, v) ((struct log_field){.name = (n), .type = LOG_T_U64, .u = (uint64_t)(v)})
-#define LOG_MS(n, v) ((struct log_field){.name = (n), .type = LOG_T_MS, .i = (int64_t)(v)}) /* value in microseconds */
+#define LOG_MS(n, v)         \
+	((struct log_field){ \
+		.name = (n), .type = LOG_T_MS, .i = (int64_t)(v)}) /* value in microseconds */
 #define LOG_NUSD(n, v) ((struct log_field){.name = (n), .type = LOG_T_NUSD, .i = (int64_t)(v)})
-#define LOG_B(n, v) ((struct log_field){.name = (n), .type = LOG_T_BOOL, .i = (v) ? 1 : 0})
+#define LOG_B(n, v)    ((struct log_field){.name = (n), .type = LOG_T_BOOL, .i = (v) ? 1 : 0})
 
 struct log_opts {
 	/* "stderr", "file:PATH", "syslog" (or "syslog:PATH of the socket"), "fd:N" for a log file that was opened for us, whose
@@ -52,8 +54,8 @@ uint64_t log_dropped(void);
 bool log_wants(enum log_level level);
 
 /* The event is a static word ("worker_started"); the message is for people. */
-void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n, const char *fmt, ...)
-	PRINTF_LIKE(5, 6);
+void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n,
+	       const char *fmt, ...) PRINTF_LIKE(5, 6);
 /* A line of fields only, such as the access line; time and process are added. */
 void log_line(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 
@@ -61,12 +63,12 @@ void log_line(enum log_level level, const char *event, const struct log_field *f
 void log_now(enum log_level level, const char *event, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 #define log_error(event, ...) log_event(LOG_ERROR, event, NULL, 0, __VA_ARGS__)
-#define log_warn(event, ...) log_event(LOG_WARN, event, NULL, 0, __VA_ARGS__)
-#define log_info(event, ...) log_event(LOG_INFO, event, NULL, 0, __VA_ARGS__)
-#define log_debug(event, ...)                                                                      \
-	do {                                                                                       \
-		if (log_wants(LOG_DEBUG))                                                          \
-			log_event(LOG_DEBUG, event, NULL, 0, __VA_ARGS__);                         \
+#define log_warn(event, ...)  log_event(LOG_WARN, event, NULL, 0, __VA_ARGS__)
+#define log_info(event, ...)  log_event(LOG_INFO, event, NULL, 0, __VA_ARGS__)
+#define log_debug(event, ...)                                              \
+	do {                                                               \
+		if (log_wants(LOG_DEBUG))                                  \
+			log_event(LOG_DEBUG, event, NULL, 0, __VA_ARGS__); \
 	} while (0)
 
 #endif

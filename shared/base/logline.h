@@ -6,15 +6,16 @@
 
 #include "log.h"
 
-#define LOGLINE_MAX 8192     /* bytes of a line, its newline included */
-#define LOGLINE_VALUE_MAX 1024 /* bytes of a value that are looked at; the rest is cut and "..." added */
+#define LOGLINE_MAX 8192 /* bytes of a line, its newline included */
+#define LOGLINE_VALUE_MAX \
+	1024 /* bytes of a value that are looked at; the rest is cut and "..." added */
 
 struct logline {
 	int64_t wall_ms;
 	enum log_level level;
 	enum log_format format;
 	const char *process, *event; /* either may be NULL */
-	struct slice message;	     /* left out when p is NULL */
+	struct slice message;        /* left out when p is NULL */
 	const struct log_field *fields;
 	size_t field_count;
 };

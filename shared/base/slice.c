@@ -10,8 +10,7 @@ bool slice_ieq(struct slice a, struct slice b)
 	if (a.n != b.n)
 		return false;
 	for (size_t i = 0; i < a.n; i++)
-		if (a.p[i] != b.p[i] &&
-		    lower((unsigned char)a.p[i]) != lower((unsigned char)b.p[i]))
+		if (a.p[i] != b.p[i] && lower((unsigned char)a.p[i]) != lower((unsigned char)b.p[i]))
 			return false;
 	return true;
 }

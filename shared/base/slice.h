@@ -12,8 +12,8 @@ struct slice {
 };
 
 #define SLICE_LIT(s) ((struct slice){(s), sizeof(s) - 1})
-#define SLICE_NONE ((struct slice){NULL, 0})
-#define SLICE_FMT "%.*s"
+#define SLICE_NONE   ((struct slice){NULL, 0})
+#define SLICE_FMT    "%.*s"
 #define SLICE_ARG(s) (int)(s).n, (s).p
 
 static inline struct slice slice_of(const void *p, size_t n)
@@ -40,7 +40,7 @@ static inline bool slice_is(struct slice a, const char *s)
 bool slice_ieq(struct slice a, struct slice b); /* ASCII case ignored */
 bool slice_has_prefix(struct slice s, struct slice prefix);
 bool slice_has_suffix(struct slice s, struct slice suffix);
-struct slice slice_trim(struct slice s); /* spaces and tabs at both ends */
+struct slice slice_trim(struct slice s);                       /* spaces and tabs at both ends */
 struct slice slice_sub(struct slice s, size_t from, size_t n); /* clamped to s */
 /* Index of the first `c`, or -1. */
 ptrdiff_t slice_chr(struct slice s, char c);

@@ -225,8 +225,7 @@ static bool decimal_parse(struct slice s, struct decimal *d)
 	if ((point ? before : i) == (size_t)d->negative || (point && frac == 0))
 		return false;
 	if (i < s.n) {
-		if ((s.p[i] | 0x20) != 'e' ||
-		    !decimal_exponent(slice_sub(s, i + 1, s.n), &exponent))
+		if ((s.p[i] | 0x20) != 'e' || !decimal_exponent(slice_sub(s, i + 1, s.n), &exponent))
 			return false;
 	}
 	d->exp = exponent - frac + zeros;

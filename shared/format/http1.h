@@ -12,47 +12,48 @@
 enum http1_kind { HTTP1_REQUEST, HTTP1_RESPONSE };
 
 struct http1_limits {
-	size_t line_max;   /* request line or status line, its CRLF included */
-	size_t head_max;   /* all of the head, the first line and the blank one included */
+	size_t line_max; /* request line or status line, its CRLF included */
+	size_t head_max; /* all of the head, the first line and the blank one included */
 	unsigned headers_max;
 };
 
 struct http1_field {
-	struct slice name, value; /* value without blanks around it; bytes 0x20 to 0x7e, 0x80 to 0xff and tabs */
+	struct slice name,
+		value; /* value without blanks around it; bytes 0x20 to 0x7e, 0x80 to 0xff and tabs */
 };
 
 /* Valid until the call that begins the next message, http1_relax() or http1_fini(). */
 struct http1_head {
 	struct slice method, target; /* requests */
-	struct slice reason;	     /* responses; may be empty */
+	struct slice reason;         /* responses; may be empty */
 	int status;
 	int version_minor; /* HTTP/1.x */
 	const struct http1_field *fields;
 	size_t field_count;
 	int64_t content_length; /* -1: not given */
 	bool chunked;
-	bool keep_alive;	/* by version and `connection`; false when the body ends with the connection */
-	bool close_delimited;	/* a response without length: its end cannot be told from a cut */
-	bool expect_continue;	/* HTTP/1.1 requests with `expect: 100-continue` */
-	bool upgrade;		/* asked for; the message is read as if it was not */
-	bool has_body;		/* a body part may follow */
+	bool keep_alive; /* by version and `connection`; false when the body ends with the connection */
+	bool close_delimited; /* a response without length: its end cannot be told from a cut */
+	bool expect_continue; /* HTTP/1.1 requests with `expect: 100-continue` */
+	bool upgrade;         /* asked for; the message is read as if it was not */
+	bool has_body;        /* a body part may follow */
 };
 
 enum http1_event {
 	HTTP1_MORE = 0, /* all of *in was consumed; more is needed */
-	HTTP1_HEAD,	/* h->head is filled */
-	HTTP1_BODY,	/* *body is the next part, not empty, inside the caller's bytes */
-	HTTP1_DONE,	/* the message is complete; the next call begins another */
+	HTTP1_HEAD,     /* h->head is filled */
+	HTTP1_BODY,     /* *body is the next part, not empty, inside the caller's bytes */
+	HTTP1_DONE,     /* the message is complete; the next call begins another */
 };
 
 enum http1_fault {
 	HTTP1_FAULT_NONE,
-	HTTP1_FAULT_SYNTAX,    /* 400 */
-	HTTP1_FAULT_LINE,      /* 414: first line above line_max */
-	HTTP1_FAULT_HEAD,      /* 431: head_max or headers_max passed */
-	HTTP1_FAULT_CODING,    /* 501: a transfer coding other than chunked */
-	HTTP1_FAULT_VERSION,   /* 505: HTTP, but not 1.0 or 1.1 */
-	HTTP1_FAULT_MEMORY,    /* 500 */
+	HTTP1_FAULT_SYNTAX,  /* 400 */
+	HTTP1_FAULT_LINE,    /* 414: first line above line_max */
+	HTTP1_FAULT_HEAD,    /* 431: head_max or headers_max passed */
+	HTTP1_FAULT_CODING,  /* 501: a transfer coding other than chunked */
+	HTTP1_FAULT_VERSION, /* 505: HTTP, but not 1.0 or 1.1 */
+	HTTP1_FAULT_MEMORY,  /* 500 */
 };
 
 struct http1 {
@@ -64,7 +65,7 @@ struct http1 {
 	bool answers_head; /* the next response answers a HEAD request */
 	uint8_t state, blank_lines, informational;
 	struct buf text; /* the head's bytes */
-	size_t line_at;	 /* where its first unfinished line begins */
+	size_t line_at;  /* where its first unfinished line begins */
 	size_t field_lines;
 	struct http1_field *fields;
 	size_t field_cap;

@@ -9,13 +9,18 @@
 /* Bytes of chunk extensions and trailers, which are dropped, in one message. */
 #define HTTP1_BODY_EXTRA_MAX (16 * 1024)
 
-enum http1_body_kind { HTTP1_BODY_NONE, HTTP1_BODY_LENGTH, HTTP1_BODY_CHUNKED, HTTP1_BODY_UNTIL_CLOSE };
+enum http1_body_kind {
+	HTTP1_BODY_NONE,
+	HTTP1_BODY_LENGTH,
+	HTTP1_BODY_CHUNKED,
+	HTTP1_BODY_UNTIL_CLOSE
+};
 
 struct http1_body {
 	enum http1_body_kind kind;
 	uint8_t state, digits;
-	uint64_t left;	 /* of the body or the chunk */
-	size_t extra;	 /* bytes of extensions and trailers seen */
+	uint64_t left;   /* of the body or the chunk */
+	size_t extra;    /* bytes of extensions and trailers seen */
 	const char *why; /* static text on the error */
 };
 

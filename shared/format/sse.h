@@ -18,7 +18,7 @@ struct sse_event {
 struct sse {
 	struct buf held;   /* the frame that began in an earlier push */
 	struct buf joined; /* data of several lines */
-	struct slice in;   /* pushed and not consumed yet; begins at a frame while `held` is empty */
+	struct slice in; /* pushed and not consumed yet; begins at a frame while `held` is empty */
 	size_t max, lines_len; /* lines_len: bytes of the current frame that are whole lines */
 	size_t name_at, name_n, data_at, data_n;
 	uint64_t events; /* frames handed out that are no comments; the caller may read it */

@@ -6,9 +6,9 @@
 #include "buf.h"
 
 struct uri {
-	bool tls;	   /* https */
+	bool tls;          /* https */
 	bool host_is_ipv6; /* host stands without its brackets */
-	uint16_t port;	   /* the given one or the scheme's */
+	uint16_t port;     /* the given one or the scheme's */
 	struct slice host; /* not empty; a name, an IPv4 or IPv6 address */
 	struct slice path; /* without a `/` at its end: "" or "/v1" */
 	struct slice query;

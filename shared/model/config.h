@@ -17,7 +17,7 @@ struct config_opts {
 	const char *catalog_dir; /* where `catalog_dir` is not set; NULL: beside a build tree's program, else the installed one */
 };
 
-/* Lines of at most some hundred bytes, one message each, "file:line:column: error: text" or "…: warning: text". */
+/* One message a line: "file:line:column: text" for an error, "file:line:column: warning: text". */
 #define CONFIG_MESSAGES_MAX (256 * 1024)
 
 /* *out is owned by the caller until config_free(). ERRC_INVAL when there are errors; messages (errors and warnings, also of a

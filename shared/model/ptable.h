@@ -53,7 +53,8 @@ struct ptable_provider {
 	const struct ptable_header *headers;
 	size_t headers_n;
 	struct slice anthropic_version; /* "2023-06-01" */
-	struct slice ca_file;     /* empty: the system's */
+	struct slice ca_file;     /* empty: upstream.ca_file, and without that the system's */
+	struct slice ca_pem;      /* what it held when the configuration was read */
 	bool usage_option;        /* send stream_options.include_usage (default on) */
 	bool embeddings_base64;   /* understands encoding_format base64 (default on) */
 	bool reasoning_outside;   /* xAI chat: completion_tokens leaves reasoning out */
@@ -108,6 +109,9 @@ struct ptable {
 	void *memory; /* private */
 };
 
+/* Appends the blob of a table (its generation, refs and memory are not read). It holds the secrets: wipe it after use. Every
+ * fallback and offer's provider must be one of the table's own. */
+MUSTCHECK enum errc ptable_encode(const struct ptable *t, uint64_t generation, struct buf *out);
 /* Decodes a blob made by config_blob(). The table is new, with one reference. The blob may be wiped afterwards. */
 MUSTCHECK enum errc ptable_decode(struct slice blob, struct ptable **out);
 struct ptable *ptable_hold(struct ptable *t);

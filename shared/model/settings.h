@@ -31,6 +31,7 @@ enum settings_type {
 	SETTINGS_PATH,
 	SETTINGS_LIST,
 	SETTINGS_ENUM,
+	SETTINGS_NODE, /* only in the tables of providers, models and offers: read by code of its own */
 };
 
 enum settings_reload { SETTINGS_LIVE, SETTINGS_CALLS, SETTINGS_RESTART };
@@ -46,6 +47,7 @@ struct settings_listener {
 	int port;             /* 0: any free one */
 	bool tls;
 	struct slice certificate, key; /* files, absolute; empty without tls */
+	struct slice certificate_pem, key_pem; /* what they held when the configuration was read; the key is wiped with its holder */
 	const struct ipnet *trusted;   /* proxies whose x-forwarded-for counts */
 	size_t trusted_n;
 };
@@ -68,6 +70,7 @@ struct settings {
 	/* The one setting that is more than a value: `listen`. Added, removed and changed ones are taken by a reload. */
 	const struct settings_listener *listeners;
 	size_t listeners_n;
+	struct slice upstream_ca_pem; /* what upstream_ca_file held; empty: the system's store */
 };
 
 struct settings_row {
@@ -85,17 +88,16 @@ struct settings_row {
 extern const struct settings_row settings_rows[];
 extern const size_t settings_rows_n;
 
-/* NULL when no setting has that path. */
-const struct settings_row *settings_find(struct slice path);
+/* The same machinery reads providers, models and offers: `base` is then the struct that the rows' offsets belong to. */
 
-/* Reads one written value (not LIST) into its member of *s. ERRC_SYNTAX when it is not of the row's type, ERRC_RANGE when
- * it is out of bounds; texts are borrowed: *s is valid as long as `text`. */
-MUSTCHECK enum errc settings_parse(const struct settings_row *row, struct slice text, struct settings *s);
+/* Reads one written value (not LIST, not NODE) into its member. ERRC_SYNTAX when it is not of the row's type, ERRC_RANGE when
+ * it is out of bounds; a text is borrowed: the member is valid as long as `text`. */
+MUSTCHECK enum errc settings_parse(const struct settings_row *row, struct slice text, void *base);
 /* Writes the value as an operator would, without quotes; a LIST is written as "a, b". */
-MUSTCHECK enum errc settings_print(const struct settings_row *row, const struct settings *s, struct buf *out);
+MUSTCHECK enum errc settings_print(const struct settings_row *row, const void *base, struct buf *out);
 /* Writes what the row expects, for messages: "a time span from 100ms to 1h, such as 15s". */
 MUSTCHECK enum errc settings_expected(const struct settings_row *row, struct buf *out);
-bool settings_equal(const struct settings_row *row, const struct settings *a, const struct settings *b);
+bool settings_equal(const struct settings_row *row, const void *a, const void *b);
 /* All defaults; texts are static. No listener. */
 void settings_defaults(struct settings *s);
 

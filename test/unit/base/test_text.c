@@ -154,9 +154,8 @@ static void test_decimal_print(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		int64_t back;
 
-		assert_int_equal(
-			text_decimal_print(rows[i].v, rows[i].scale, rows[i].min_frac, out),
-			strlen(rows[i].text));
+		assert_int_equal(text_decimal_print(rows[i].v, rows[i].scale, rows[i].min_frac, out),
+				 strlen(rows[i].text));
 		assert_string_equal(out, rows[i].text);
 		assert_int_equal(text_decimal(slice_str(out), rows[i].scale, &back), ERRC_OK);
 		assert_int_equal(back, rows[i].v);
@@ -198,8 +197,7 @@ static void test_hashes(void **state)
 		seed[i] = i;
 	for (uint8_t i = 0; i < 15; i++)
 		message[i] = i;
-	assert_int_equal(text_hash_keyed(seed, slice_of(message, 15)),
-			 UINT64_C(0xa129ca6149be45e5));
+	assert_int_equal(text_hash_keyed(seed, slice_of(message, 15)), UINT64_C(0xa129ca6149be45e5));
 }
 
 static void test_rng(void **state)

@@ -125,8 +125,7 @@ static void test_requests(void **state)
 		 "{POST / 1.1 keep cl=0 [Content-Length=0]}.", 0},
 		{"POST / HTTP/1.1\r\n" H "content-length: 007\r\n\r\nabc",
 		 "{POST / 1.1 keep body cl=7 [content-length=007]}abc", -ERRC_TRUNCATED},
-		{"POST / HTTP/1.1\r\n" H
-		 "Transfer-Encoding: "
+		{"POST / HTTP/1.1\r\n" H "Transfer-Encoding: "
 		 "Chunked\r\n\r\n3\r\nabc\r\n00A;x=\"y\";z\r\n0123456789\r\n0\r\n\r\n",
 		 "{POST / 1.1 keep chunked body [Transfer-Encoding=Chunked]}abc0123456789.", 0},
 		{"POST / HTTP/1.1\r\n" H
@@ -277,6 +276,14 @@ static void test_bad_requests(void **state)
 		{L(GET H "X: a\x7f\r\n\r\n"), 400},
 		{L(GET H "X\xc3\xa9: a\r\n\r\n"), 400},
 		{L(GET H "X(): a\r\n\r\n"), 400},
+	};
+
+	check_bad(HTTP1_REQUEST, rows, ARRAY_LEN(rows));
+}
+
+static void test_bad_host_and_length(void **state)
+{
+	static const struct bad rows[] = {
 		/* host */
 		{L(GET "\r\n"), 400},
 		{L(GET "Host:\r\n\r\n"), 400},
@@ -308,6 +315,14 @@ static void test_bad_requests(void **state)
 		{L(POST "Transfer-Encoding: xchunked\r\n\r\n"), 501},
 		{L(POST "Transfer-Encoding: \"chunked\"\r\n\r\n"), 501},
 		{L(POST "Transfer-Encoding:\r\n\r\n"), 501},
+	};
+
+	check_bad(HTTP1_REQUEST, rows, ARRAY_LEN(rows));
+}
+
+static void test_bad_chunks_and_limits(void **state)
+{
+	static const struct bad rows[] = {
 		/* chunks */
 		{L(CHUNKED "\r\n"), 400},
 		{L(CHUNKED "x\r\n"), 400},
@@ -541,6 +556,8 @@ int main(void)
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_responses),
 		cmocka_unit_test(test_bad_requests),
+		cmocka_unit_test(test_bad_host_and_length),
+		cmocka_unit_test(test_bad_chunks_and_limits),
 		cmocka_unit_test(test_bad_responses),
 		cmocka_unit_test(test_every_byte),
 		cmocka_unit_test(test_head_answer_has_no_body),

@@ -1,8 +1,9 @@
 /* YAML text to a tree of nodes, over libyaml. All scalars are text: what a value means is decided by the row that reads it.
  * Every node knows file, line and column. Mapping order is kept, a duplicate key is an error. Anchors, aliases, tags and a
- * second document are refused. The tree can be changed (merging, overlays); all its memory is the arena's. */
-#ifndef AIGW_YAML_H
-#define AIGW_YAML_H
+ * second document are refused. The tree can be changed (merging, overlays); all its memory is the arena's.
+ * This is the header of yaml.c: the name yaml.h is libyaml's. */
+#ifndef AIGW_YAML_TREE_H
+#define AIGW_YAML_TREE_H
 
 #include "arena.h"
 #include "buf.h"

@@ -1,0 +1,80 @@
+#include "ipnet.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "text.h"
+
+static const uint8_t v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+bool ipnet_addr(struct slice text, uint8_t out[16])
+{
+	char z[INET6_ADDRSTRLEN];
+
+	if (text.n == 0 || text.n >= sizeof(z) || memchr(text.p, '\0', text.n))
+		return false;
+	memcpy(z, text.p, text.n);
+	z[text.n] = '\0';
+	if (inet_pton(AF_INET6, z, out) == 1)
+		return true;
+	memcpy(out, v4_prefix, sizeof(v4_prefix));
+	return inet_pton(AF_INET, z, out + 12) == 1;
+}
+
+/* Byte i of the mask of `bits` leading ones. */
+static uint8_t mask_byte(unsigned bits, unsigned i)
+{
+	if (bits >= 8 * (i + 1))
+		return 0xff;
+	return bits <= 8 * i ? 0 : (uint8_t)(0xff << (8 - (bits - 8 * i)));
+}
+
+bool ipnet_parse(struct slice text, struct ipnet *out)
+{
+	struct slice rest = text, addr;
+	bool has_bits = slice_cut(&rest, '/', &addr);
+	unsigned skipped = slice_chr(addr, ':') < 0 ? 96 : 0; /* an IPv4 prefix counts behind the mapped one */
+	uint64_t bits = 128 - skipped;
+
+	if (!ipnet_addr(addr, out->addr) || (has_bits && (!text_u64(rest, &bits) || bits > 128 - skipped)))
+		return false;
+	out->bits = (uint8_t)(bits + skipped);
+	for (unsigned i = 0; i < 16; i++) {
+		if (out->addr[i] & ~mask_byte(out->bits, i))
+			return false;
+	}
+	return true;
+}
+
+bool ipnet_has(const struct ipnet *net, const uint8_t addr[16])
+{
+	for (unsigned i = 0; i < 16; i++) {
+		if ((addr[i] & mask_byte(net->bits, i)) != net->addr[i])
+			return false;
+	}
+	return true;
+}
+
+bool ipnet_any_has(const struct ipnet *nets, size_t n, const uint8_t addr[16])
+{
+	for (size_t i = 0; i < n; i++) {
+		if (ipnet_has(&nets[i], addr))
+			return true;
+	}
+	return false;
+}
+
+size_t ipnet_print(const struct ipnet *net, char *out)
+{
+	bool v4 = net->bits >= 96 && memcmp(net->addr, v4_prefix, sizeof(v4_prefix)) == 0;
+	unsigned bits = v4 ? net->bits - 96u : net->bits;
+	char z[INET6_ADDRSTRLEN];
+	int n;
+
+	require(inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? net->addr + 12 : net->addr, z, sizeof(z)));
+	if (net->bits == 128)
+		n = snprintf(out, IPNET_TEXT_MAX, "%s", z);
+	else
+		n = snprintf(out, IPNET_TEXT_MAX, "%s/%u", z, bits);
+	return (size_t)n;
+}
