@@ -40,9 +40,8 @@ int64_t price_cost(const struct price *p, const struct usage *u);
 /* The hold: every input token at the dearest input class, every output token at the dearest output
  * class. */
 int64_t price_hold(const struct price *p, const struct price_bound *b);
-/* The most output tokens that `avail_nusd` pays beside this input: price_hold() with it fits, with
- * one more it does not (or the bound is reached). -1 when even 0 does not fit; `max` when output
- * costs nothing. */
+/* The most output tokens, up to `max`, whose hold beside this input `avail_nusd` covers, with the
+ * request price once; -1 when not even 0 fits. */
 int64_t price_affordable(const struct price *p, int64_t input, int64_t avail_nusd, int64_t max);
 /* The dearest of a side, in pico-dollars. */
 int64_t price_dearest(const struct price *p, enum usage_side side);

@@ -9,7 +9,9 @@
 
 #define WINDOW_MINUTE_MS INT64_C(60000)
 #define WINDOW_DAY_MS    INT64_C(86400000)
-#define WINDOW_NEVER     INT64_MAX
+/* No count is larger; two of them can be added. */
+#define WINDOW_RATE_MAX INT64_C(4000000000000000000)
+#define WINDOW_NEVER    INT64_MAX
 
 /* A sliding window of `len_ms`. Used now = cur + floor(prev * share of the previous bucket that the
  * window still covers). The first bucket begins with the first use after two empty ones, so that a

@@ -1,0 +1,93 @@
+#include "apikey.h"
+
+#include "secret.h"
+#include "text.h"
+
+#define PREFIX       "sk-aigw-"
+#define PREFIX_BYTES (sizeof PREFIX - 1)
+
+void apikey_make(struct apikey *k)
+{
+	/* 32 symbols, none of which is easily taken for another. */
+	static const char symbols[] = "abcdefghijkmnpqrstuvwxyz23456789";
+	struct buf b = {.p = k->text, .cap = APIKEY_TEXT, .max = APIKEY_TEXT};
+	uint8_t random[APIKEY_ID + 32];
+
+	secret_random(random, sizeof random);
+	for (unsigned i = 0; i < APIKEY_ID; i++)
+		k->id[i] = symbols[random[i] & 31];
+	k->id[APIKEY_ID] = '\0';
+	require(buf_addz(&b, PREFIX) == ERRC_OK);
+	require(buf_add(&b, k->id, APIKEY_ID) == ERRC_OK);
+	require(buf_addc(&b, '-') == ERRC_OK);
+	require(text_base64url(&b, random + APIKEY_ID, 32) == ERRC_OK);
+	require(b.len == APIKEY_TEXT);
+	k->text[APIKEY_TEXT] = '\0';
+	secret_wipe(random, sizeof random);
+}
+
+void apikey_fini(struct apikey *k)
+{
+	secret_wipe(k, sizeof *k);
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static struct slice trim_space(struct slice s)
+{
+	while (s.n && is_space(s.p[0]))
+		s = slice_of(s.p + 1, s.n - 1);
+	while (s.n && is_space(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
+struct slice apikey_trim(struct slice s)
+{
+	s = trim_space(s);
+	if (s.n >= 2 && s.p[0] == s.p[s.n - 1] && (s.p[0] == '"' || s.p[0] == '\''))
+		s = trim_space(slice_of(s.p + 1, s.n - 2));
+	return s;
+}
+
+static bool is_id_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+static bool is_secret_char(char c)
+{
+	return is_id_char(c) || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+}
+
+bool apikey_parse(struct slice text, struct slice *id)
+{
+	const char *at = text.p + PREFIX_BYTES;
+
+	if (text.n != APIKEY_TEXT || memcmp(text.p, PREFIX, PREFIX_BYTES) != 0 ||
+	    at[APIKEY_ID] != '-')
+		return false;
+	for (unsigned i = 0; i < APIKEY_ID; i++)
+		if (!is_id_char(at[i]))
+			return false;
+	for (unsigned i = 0; i < APIKEY_SECRET; i++)
+		if (!is_secret_char(at[APIKEY_ID + 1 + i]))
+			return false;
+	*id = slice_of(at, APIKEY_ID);
+	return true;
+}
+
+/* Id and secret without what is the same in every key: 55 bytes, the most that one block of SHA-256 takes. */
+void apikey_hash(const struct digest_key *pepper, struct slice text, uint8_t out[DIGEST_SHA256])
+{
+	char message[APIKEY_ID + APIKEY_SECRET];
+
+	require(text.n == APIKEY_TEXT);
+	memcpy(message, text.p + PREFIX_BYTES, APIKEY_ID);
+	memcpy(message + APIKEY_ID, text.p + PREFIX_BYTES + APIKEY_ID + 1, APIKEY_SECRET);
+	digest_hmac(pepper, slice_of(message, sizeof message), out);
+	secret_wipe(message, sizeof message);
+}

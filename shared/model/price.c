@@ -1,0 +1,199 @@
+#include "price.h"
+
+#define VERSION    1
+#define FLAG_FREE  1
+#define HEAD_BYTES 4
+/* A request counts no more often than that; keeps the products inside 128 bits. */
+#define REQUESTS_MAX 1000000
+
+void price_init(struct price *p)
+{
+	*p = (struct price){.mult_ppm = PRICE_PPM};
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+		p->pusd[c] = PRICE_UNSET;
+}
+
+/* A class stands behind the one whose price it takes over, so that one pass is enough. */
+static void fill(struct price *p, int64_t root)
+{
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
+		enum usage_class from = usage_fallback(c);
+
+		if (p->pusd[c] == PRICE_UNSET)
+			p->pusd[c] = from == c ? root : p->pusd[from];
+	}
+}
+
+static bool in_range(const struct price *p)
+{
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+		if (p->pusd[c] < 0 || p->pusd[c] > MONEY_PUSD_MAX)
+			return false;
+	return p->request_nusd >= 0 && p->request_nusd <= MONEY_NUSD_MAX && p->mult_ppm >= 1 &&
+	       p->mult_ppm <= PRICE_PPM_MAX;
+}
+
+static bool is_zero(const struct price *p)
+{
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+		if (p->pusd[c])
+			return false;
+	return p->request_nusd == 0;
+}
+
+enum errc price_complete(struct price *p)
+{
+	struct price full = *p;
+	bool whole = full.pusd[USAGE_INPUT] != PRICE_UNSET && full.pusd[USAGE_OUTPUT] != PRICE_UNSET;
+
+	if (!whole && !full.free && full.request_nusd <= 0)
+		return ERRC_INVAL;
+	fill(&full, 0);
+	if (!in_range(&full) || (is_zero(&full) && !full.free))
+		return ERRC_RANGE;
+	*p = full;
+	return ERRC_OK;
+}
+
+/* What both sums end with: the request price, the multiplier, one rounding. */
+static int64_t finish(const struct price *p, money_wide pusd, int64_t requests)
+{
+	money_wide sum = pusd + (money_wide)p->request_nusd * MONEY_PUSD_NUSD * requests;
+	money_wide scaled = sum * p->mult_ppm;
+
+	return money_from_pusd(scaled / PRICE_PPM + (scaled % PRICE_PPM != 0));
+}
+
+int64_t price_cost(const struct price *p, const struct usage *u)
+{
+	int64_t reasoning = usage_reasoning(u);
+	money_wide pusd = 0;
+
+	if (p->free)
+		return 0;
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
+		int64_t n = c == USAGE_REASONING ? reasoning : usage_get(u, c);
+
+		if (c == USAGE_OUTPUT)
+			n -= reasoning;
+		pusd += (money_wide)n * p->pusd[c];
+	}
+	return finish(p, pusd, 1);
+}
+
+int64_t price_dearest(const struct price *p, enum usage_side side)
+{
+	int64_t max = 0;
+
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
+		enum usage_side s = usage_side_of(c);
+
+		/* What is of the output takes its place: reasoning has a price of its own. */
+		if (s == USAGE_SIDE_OF)
+			s = USAGE_SIDE_OUT;
+		if (s == side)
+			max = MAX_OF(max, p->pusd[c]);
+	}
+	return max;
+}
+
+static int64_t within(int64_t n, int64_t min, int64_t max)
+{
+	return n < min ? min : MIN_OF(n, max);
+}
+
+int64_t price_hold(const struct price *p, const struct price_bound *b)
+{
+	int64_t in = within(b->input, 0, USAGE_MAX * USAGE_COUNT);
+	int64_t out = within(b->output, 0, USAGE_MAX * USAGE_COUNT);
+	money_wide pusd = (money_wide)in * price_dearest(p, USAGE_SIDE_IN) +
+			  (money_wide)out * price_dearest(p, USAGE_SIDE_OUT);
+
+	return p->free ? 0 : finish(p, pusd, within(b->requests, 1, REQUESTS_MAX));
+}
+
+int64_t price_affordable(const struct price *p, int64_t input, int64_t avail_nusd, int64_t max)
+{
+	struct price_bound at = {.input = input, .output = max, .requests = 1};
+	int64_t fits = -1, too_much = max;
+
+	if (price_hold(p, &at) <= avail_nusd)
+		return max;
+	/* Between what fits and what does not, halving the distance. */
+	while (too_much - fits > 1) {
+		at.output = fits + (too_much - fits) / 2;
+		if (price_hold(p, &at) <= avail_nusd)
+			fits = at.output;
+		else
+			too_much = at.output;
+	}
+	return fits;
+}
+
+static uint8_t *put64(uint8_t *at, int64_t v)
+{
+	for (int i = 0; i < 8; i++)
+		at[i] = (uint8_t)((uint64_t)v >> (56 - 8 * i));
+	return at + 8;
+}
+
+static const uint8_t *get64(const uint8_t *at, int64_t *v)
+{
+	uint64_t u = 0;
+
+	for (int i = 0; i < 8; i++)
+		u = u << 8 | at[i];
+	*v = (int64_t)u;
+	return at + 8;
+}
+
+void price_encode(const struct price *p, uint8_t out[PRICE_BYTES])
+{
+	uint8_t *at = out + HEAD_BYTES;
+
+	out[0] = VERSION;
+	out[1] = p->free ? FLAG_FREE : 0;
+	out[2] = 0;
+	out[3] = USAGE_COUNT;
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+		at = put64(at, p->pusd[c]);
+	at = put64(at, p->request_nusd);
+	put64(at, p->mult_ppm);
+}
+
+enum errc price_decode(struct slice bytes, struct price *p)
+{
+	const uint8_t *at = (const uint8_t *)bytes.p;
+	struct price v;
+	unsigned n;
+
+	if (bytes.n < HEAD_BYTES)
+		return ERRC_CORRUPT;
+	if (at[0] != VERSION)
+		return ERRC_VERSION;
+	n = (unsigned)at[2] << 8 | at[3];
+	if (n > USAGE_COUNT)
+		return ERRC_VERSION;
+	if (bytes.n != HEAD_BYTES + 8 * ((size_t)n + 2) || at[1] > FLAG_FREE)
+		return ERRC_CORRUPT;
+	price_init(&v);
+	v.free = at[1] & FLAG_FREE;
+	at += HEAD_BYTES;
+	for (unsigned c = 0; c < n; c++)
+		at = get64(at, &v.pusd[c]);
+	at = get64(at, &v.request_nusd);
+	get64(at, &v.mult_ppm);
+	fill(&v, 0);
+	if (!in_range(&v))
+		return ERRC_CORRUPT;
+	*p = v;
+	return ERRC_OK;
+}
+
+void price_hash(const struct price *p, uint8_t out[DIGEST_SHA256])
+{
+	uint8_t bytes[PRICE_BYTES];
+
+	price_encode(p, bytes);
+	digest_sha256(slice_of(bytes, sizeof bytes), out);
+}

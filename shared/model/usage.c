@@ -1,0 +1,130 @@
+#include "usage.h"
+
+static const struct row {
+	const char *name;
+	enum usage_side side;
+	enum usage_class fallback;
+} rows[USAGE_COUNT] = {
+#define USAGE(id, name, side, fallback) [USAGE_##id] = {#name, USAGE_SIDE_##side, USAGE_##fallback},
+#include "usage_tbl.h"
+#undef USAGE
+};
+
+const char *usage_name(enum usage_class c)
+{
+	return rows[c].name;
+}
+
+enum usage_side usage_side_of(enum usage_class c)
+{
+	return rows[c].side;
+}
+
+enum usage_class usage_fallback(enum usage_class c)
+{
+	return rows[c].fallback;
+}
+
+enum usage_class usage_class_of(struct slice name)
+{
+	enum usage_class c = 0;
+
+	while (c < USAGE_COUNT && !slice_is(name, rows[c].name))
+		c++;
+	return c;
+}
+
+void usage_init(struct usage *u)
+{
+	memset(u, 0, sizeof *u);
+}
+
+void usage_set(struct usage *u, enum usage_class c, int64_t n)
+{
+	u->have |= UINT32_C(1) << c;
+	u->n[c] = n < 0 ? 0 : MIN_OF(n, USAGE_MAX);
+}
+
+void usage_merge(struct usage *u, const struct usage *newer)
+{
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+		if (usage_has(newer, c))
+			usage_set(u, c, newer->n[c]);
+	u->estimated |= newer->estimated;
+}
+
+static int64_t total(const struct usage *u, enum usage_side side)
+{
+	int64_t sum = 0;
+
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+		if (rows[c].side == side)
+			sum += usage_get(u, c);
+	return sum;
+}
+
+int64_t usage_input_total(const struct usage *u)
+{
+	return total(u, USAGE_SIDE_IN);
+}
+
+int64_t usage_output_total(const struct usage *u)
+{
+	return total(u, USAGE_SIDE_OUT);
+}
+
+int64_t usage_total(const struct usage *u)
+{
+	return usage_input_total(u) + usage_output_total(u);
+}
+
+int64_t usage_reasoning(const struct usage *u)
+{
+	return MIN_OF(usage_get(u, USAGE_REASONING), usage_get(u, USAGE_OUTPUT));
+}
+
+/* [classes as bits, estimated, one number a class that is there]. */
+void usage_pack(struct mpack_out *o, const struct usage *u)
+{
+	mpack_arr(o, 2 + (uint32_t)__builtin_popcount(u->have));
+	mpack_u64(o, u->have);
+	mpack_bool(o, u->estimated);
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+		if (usage_has(u, c))
+			mpack_i64(o, u->n[c]);
+}
+
+enum errc usage_unpack(struct mpack_in *r, struct usage *u)
+{
+	struct mpack_in at = *r;
+	struct usage v;
+	uint64_t have;
+	uint32_t n;
+	enum errc e = mpack_read_arr(&at, &n);
+
+	usage_init(&v);
+	if (!e)
+		e = mpack_read_u64(&at, &have);
+	if (!e)
+		e = mpack_read_bool(&at, &v.estimated);
+	if (!e && have >> USAGE_COUNT)
+		e = ERRC_VERSION;
+	if (!e && n != 2 + (uint32_t)__builtin_popcountll(have))
+		e = ERRC_CORRUPT;
+	for (enum usage_class c = 0; !e && c < USAGE_COUNT; c++) {
+		int64_t number;
+
+		if (!(have >> c & 1))
+			continue;
+		e = mpack_read_i64(&at, &number);
+		if (!e && (number < 0 || number > USAGE_MAX))
+			e = ERRC_CORRUPT;
+		if (!e)
+			usage_set(&v, c, number);
+	}
+	if (e)
+		return e;
+	*u = v;
+	*r = at;
+	return ERRC_OK;
+}

@@ -1,0 +1,130 @@
+#include "usage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "buf.h"
+#include "mem.h"
+
+static void test_zero_and_missing_differ(void **state)
+{
+	struct usage u;
+
+	usage_init(&u);
+	assert_true(usage_is_empty(&u));
+	assert_false(usage_has(&u, USAGE_INPUT));
+	assert_int_equal(usage_get(&u, USAGE_INPUT), 0);
+	usage_set(&u, USAGE_INPUT, 0);
+	assert_true(usage_has(&u, USAGE_INPUT));
+	assert_false(usage_is_empty(&u));
+	usage_set(&u, USAGE_INPUT, -5);
+	assert_int_equal(usage_get(&u, USAGE_INPUT), 0);
+	usage_set(&u, USAGE_INPUT, INT64_MAX);
+	assert_int_equal(usage_get(&u, USAGE_INPUT), USAGE_MAX);
+}
+
+static void test_sums(void **state)
+{
+	struct usage u, newer;
+
+	usage_init(&u);
+	usage_init(&newer);
+	usage_set(&u, USAGE_INPUT, 10);
+	usage_set(&u, USAGE_CACHE_READ, 20);
+	usage_set(&u, USAGE_CACHE_WRITE_1H, 5);
+	usage_set(&u, USAGE_OUTPUT, 7);
+	usage_set(&u, USAGE_REASONING, 9);
+	assert_int_equal(usage_input_total(&u), 35);
+	assert_int_equal(usage_output_total(&u), 7);
+	assert_int_equal(usage_total(&u), 42);
+	assert_int_equal(usage_reasoning(&u), 7);
+	usage_set(&newer, USAGE_OUTPUT, 12);
+	newer.estimated = true;
+	usage_merge(&u, &newer);
+	assert_int_equal(usage_output_total(&u), 12);
+	assert_int_equal(usage_get(&u, USAGE_INPUT), 10);
+	assert_int_equal(usage_reasoning(&u), 9);
+	assert_true(u.estimated);
+}
+
+static void test_names(void **state)
+{
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
+		assert_int_equal(usage_class_of(slice_str(usage_name(c))), c);
+		/* price.c fills the prices in one pass. */
+		assert_true(usage_fallback(c) <= c);
+	}
+	assert_int_equal(usage_class_of(SLICE_LIT("nothing")), USAGE_COUNT);
+	assert_int_equal(usage_side_of(USAGE_REASONING), USAGE_SIDE_OF);
+}
+
+static void test_pack(void **state)
+{
+	struct buf b;
+
+	buf_init(&b, 1000);
+	for (uint32_t have = 0; have < UINT32_C(1) << USAGE_COUNT; have += 37) {
+		struct usage u, v;
+		struct mpack_out o;
+		struct mpack_in r;
+
+		usage_init(&u);
+		for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+			if (have >> c & 1)
+				usage_set(&u, c, (int64_t)c * 1000);
+		u.estimated = have & 1;
+		buf_reset(&b);
+		mpack_out_init(&o, &b);
+		usage_pack(&o, &u);
+		assert_int_equal(mpack_out_end(&o), ERRC_OK);
+		mpack_in_init(&r, buf_slice(&b));
+		assert_int_equal(usage_unpack(&r, &v), ERRC_OK);
+		assert_true(mpack_is_end(&r));
+		assert_memory_equal(&u, &v, sizeof u);
+		for (size_t n = 0; n < b.len; n++) {
+			mpack_in_init(&r, slice_of(b.p, n));
+			assert_int_equal(usage_unpack(&r, &v), ERRC_TRUNCATED);
+		}
+	}
+	buf_fini(&b);
+	assert_int_equal(mem_live_count(), 0);
+}
+
+static void test_unpack_refuses(void **state)
+{
+	static const struct {
+		struct slice bytes;
+		enum errc want;
+	} bad[] = {
+		{SLICE_LIT("\x92\xce\xff\xff\xff\xff\xc2"), ERRC_VERSION},
+		{SLICE_LIT("\x92\x01\xc2"), ERRC_CORRUPT},
+		{SLICE_LIT("\x93\x01\xc2\xff"), ERRC_CORRUPT},
+		{SLICE_LIT("\x92\xc2\xc2"), ERRC_INVAL},
+		{SLICE_LIT("\x01"), ERRC_INVAL},
+	};
+	struct usage u = {.have = 77};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct mpack_in r;
+
+		mpack_in_init(&r, bad[i].bytes);
+		assert_int_equal(usage_unpack(&r, &u), bad[i].want);
+	}
+	assert_int_equal(u.have, 77);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_zero_and_missing_differ),
+		cmocka_unit_test(test_sums),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_pack),
+		cmocka_unit_test(test_unpack_refuses),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
