@@ -26,6 +26,9 @@ void bound_push(struct bound_run *r, struct slice piece);
 uint64_t bound_of(const struct bound_run *r);
 /* A text in one piece. */
 uint64_t bound_text(struct slice s);
+/* A JSON value as it stands: names, punctuation and the insides of strings; white space between
+ * values is nothing. */
+uint64_t bound_json(struct slice s);
 
 struct bound_model {
 	int64_t context, image_tokens, media_tokens_per_kib,

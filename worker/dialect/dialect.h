@@ -1,14 +1,11 @@
 /* Dialects as tables of pure functions: a front faces the client, a back faces a provider. No I/O,
- *clock, randomness or globals: time, ids and seed come in `struct dialect_env`. States (scan, dec,
- *enc) are memory of the caller of the size that the row names, zeroed or not; they may own heap
- *memory between init and fini. One answer, whole or streamed, is:
- *
- *	back->dec_push(dec, bytes)  for each read, then  while (back->dec_next(dec, &ev) > 0)
- *front->enc_event(enc, &ev, out) back->dec_finish(dec)       when the body ended, then the same
- *loop: the last event is IR_END or IR_ERROR
- *
- * The same loop serves pass-through: a back that shares the front's dialect (dec_opts.raw) yields
- *IR_RAW events. */
+ * clock, randomness or globals: time, ids and prices come in `struct dialect_env`. States (scan,
+ * dec, enc) are memory of the caller of the size that the row names; they may own heap memory
+ * between init and fini. An answer, whole or streamed, is read with dec_push(dec, bytes) for each
+ * piece, then dec_next(dec, &ev) as long as it gives 1, each event going to enc_event(enc, &ev,
+ * out); when the body ended, dec_finish(dec) and the same loop again: the last event is IR_END or
+ * IR_ERROR. The same loop serves pass-through: a back that shares the front's dialect
+ * (dec_opts.raw) yields IR_RAW events. */
 #ifndef AIGW_DIALECT_H
 #define AIGW_DIALECT_H
 
@@ -64,8 +61,7 @@ struct dialect_back {
 	void (*dec_fini)(void *dec);
 	/* Unreadable events that were left out or passed on. */
 	unsigned (*dec_bad_count)(const void *dec);
-	void (*classify)(const struct dialect_answer *a, struct fault *f,
-			 struct dialect_verdict *v);
+	void (*classify)(const struct dialect_answer *a, struct fault *f, struct dialect_verdict *v);
 };
 
 /* Static rows; NULL for a number that has none. */

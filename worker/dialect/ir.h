@@ -114,6 +114,8 @@ enum ir_finish {
 	IR_FIN_OTHER,
 };
 
+struct dialect_verdict; /* dialect_io.h */
+
 struct ir_event {
 	enum ir_kind kind;
 	unsigned choice; /* which of n answers */
@@ -138,7 +140,9 @@ struct ir_event {
 			       its last bytes */
 	uint32_t raw_marks; /* what the decoder saw in it: private between decoder and encoder of
 			       one dialect */
+	/* IR_ERROR: what the client is told, and what a router makes of it before commit. */
 	const struct fault *fault;
+	const struct dialect_verdict *verdict;
 };
 
 const char *ir_finish_name(enum ir_finish f);

@@ -1,0 +1,436 @@
+#include "chat_chunk.h"
+
+#include "jtext.h"
+
+#define CHAT_SEEN_MAX 128
+
+struct chat_word {
+	const char *word;
+	enum ir_finish finish;
+};
+
+/* formats 12.8: own words and those of servers that look like OpenAI. */
+static const struct chat_word chat_words[] = {
+	{"stop", IR_FIN_STOP},
+	{"length", IR_FIN_LENGTH},
+	{"tool_calls", IR_FIN_TOOLS},
+	{"function_call", IR_FIN_TOOLS},
+	{"content_filter", IR_FIN_FILTER},
+	{"eos", IR_FIN_STOP},
+	{"end_turn", IR_FIN_STOP},
+	{"stop_sequence", IR_FIN_SEQUENCE},
+	{"max_tokens", IR_FIN_LENGTH},
+	{"model_length", IR_FIN_LENGTH},
+	{"sensitive", IR_FIN_FILTER},
+	{"refusal", IR_FIN_REFUSAL},
+	{"error", IR_FIN_ERROR},
+	{"network_error", IR_FIN_ERROR},
+	{"insufficient_system_resource", IR_FIN_ERROR},
+};
+
+enum ir_finish chat_finish_of(struct slice word)
+{
+	for (size_t i = 0; i < ARRAY_LEN(chat_words); i++)
+		if (slice_is(word, chat_words[i].word))
+			return chat_words[i].finish;
+	return IR_FIN_OTHER;
+}
+
+const char *chat_finish_word(enum ir_finish f)
+{
+	switch (f) {
+	case IR_FIN_LENGTH:
+	case IR_FIN_CONTEXT:
+		return "length";
+	case IR_FIN_TOOLS:
+		return "tool_calls";
+	case IR_FIN_FILTER:
+	case IR_FIN_REFUSAL:
+		return "content_filter";
+	case IR_FIN_ERROR:
+		return "error";
+	default:
+		return "stop";
+	}
+}
+
+/* ---- reading ---- */
+
+/* Keys that fill a delta without being content. */
+static bool chunk_is_frame(struct slice key)
+{
+	return slice_is(key, "role") || slice_is(key, "name") || slice_is(key, "channel");
+}
+
+static bool chunk_is_empty(struct slice v)
+{
+	return v.n == 0 || jtext_is_null(v) || slice_is(v, "\"\"") || slice_is(v, "[]") ||
+	       slice_is(v, "{}");
+}
+
+/* Bytes of a string value, or of everything that a list or object says. */
+static uint32_t chunk_bytes(struct slice v)
+{
+	size_t n = v.p[0] == '"' && v.n >= 2 ? v.n - 2 : v.n;
+
+	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+/* Names and arguments of the calls in a list. */
+static uint32_t chunk_call_bytes(struct slice list)
+{
+	struct jtext it = jtext_arr(list);
+	struct slice call, fn, s;
+	uint32_t n = 0;
+
+	while (jtext_arr_next(&it, &call) > 0) {
+		if (!jtext_member(call, "function", &fn) && !jtext_member(call, "custom", &fn))
+			continue;
+		if (jtext_member(fn, "name", &s) && s.p[0] == '"')
+			n += chunk_bytes(s);
+		if ((jtext_member(fn, "arguments", &s) || jtext_member(fn, "input", &s)) && s.n > 2)
+			n += chunk_bytes(s);
+	}
+	return n;
+}
+
+static bool chunk_delta(struct slice delta, struct chat_chunk *c)
+{
+	struct jtext it = jtext_obj(delta);
+	struct slice key, val;
+	uint32_t reasoning = 0, n = 0;
+	int r;
+
+	while ((r = jtext_obj_next(&it, &key, &val)) > 0) {
+		if (slice_is(key, "role"))
+			c->marks |= CHAT_CHUNK_ROLE;
+		if (chunk_is_frame(key) || chunk_is_empty(val))
+			continue;
+		c->marks |= CHAT_CHUNK_CONTENT;
+		if (slice_is(key, "tool_calls"))
+			n += chunk_call_bytes(val);
+		else if (slice_is(key, "content") || slice_is(key, "refusal"))
+			n += chunk_bytes(val);
+		else if (slice_has_prefix(key, SLICE_LIT("reasoning")))
+			/* Some servers send the same thoughts under two or three names. */
+			reasoning = reasoning ? MIN_OF(reasoning, chunk_bytes(val))
+					      : chunk_bytes(val);
+	}
+	c->content_bytes += n + reasoning;
+	return r == 0;
+}
+
+static void chunk_finish(struct slice val, struct chat_chunk *c)
+{
+	struct slice word;
+
+	if (jtext_is_null(val) || slice_is(val, "\"\""))
+		return;
+	c->marks |= CHAT_CHUNK_FINISH;
+	c->native = jtext_plain(val, &word) ? word : SLICE_NONE;
+	c->finish = chat_finish_of(c->native);
+}
+
+static void chunk_usage(struct slice val, struct chat_chunk *c)
+{
+	if (jtext_type(val) != JSON_OBJECT)
+		return;
+	c->marks |= CHAT_CHUNK_USAGE;
+	if (!c->usage.n)
+		c->usage = val;
+}
+
+static bool chunk_choice(struct slice choice, enum chat_form form, struct chat_chunk *c)
+{
+	const char *body = form == CHAT_FORM_MESSAGE ? "message" : "delta";
+	struct jtext it = jtext_obj(choice);
+	struct slice key, val;
+	bool is_text = form == CHAT_FORM_TEXT, has_delta = is_text;
+	int64_t index;
+	int r;
+
+	while ((r = jtext_obj_next(&it, &key, &val)) > 0) {
+		if (slice_is(key, body) && jtext_type(val) == JSON_OBJECT) {
+			has_delta = true;
+			if (!chunk_delta(val, c))
+				return false;
+		} else if (slice_is(key, "text") && is_text && !chunk_is_empty(val)) {
+			c->marks |= CHAT_CHUNK_CONTENT;
+			c->content_bytes += chunk_bytes(val);
+		} else if (slice_is(key, "finish_reason")) {
+			chunk_finish(val, c);
+		} else if (slice_is(key, "index") && c->choices == 0 && jtext_i64(val, &index)) {
+			c->choice = index > 0 && index < INT32_MAX ? (unsigned)index : 0;
+		} else if (slice_is(key, "usage")) {
+			chunk_usage(val, c);
+		}
+	}
+	if (!has_delta)
+		c->marks |= CHAT_CHUNK_NO_DELTA;
+	c->choices++;
+	return r == 0;
+}
+
+static bool chunk_choices(struct slice val, enum chat_form form, struct chat_chunk *c)
+{
+	struct jtext it = jtext_arr(val);
+	struct slice choice;
+	int r;
+
+	if (jtext_type(val) != JSON_ARRAY)
+		return jtext_is_null(val);
+	c->marks |= CHAT_CHUNK_LIST;
+	while ((r = jtext_arr_next(&it, &choice)) > 0)
+		if (!chunk_choice(choice, form, c))
+			return false;
+	return r == 0;
+}
+
+/* MiniMax reports failures under status 200, in this member of every answer. */
+static void chunk_base_resp(struct slice val, struct chat_chunk *c)
+{
+	struct slice code;
+	int64_t n;
+
+	if (jtext_member(val, "status_code", &code) && jtext_i64(code, &n) && n != 0) {
+		c->marks |= CHAT_CHUNK_ERROR;
+		c->error = val;
+	}
+}
+
+static bool chunk_top(struct slice key, struct slice val, enum chat_form form, struct chat_chunk *c)
+{
+	struct slice inner;
+
+	if (slice_is(key, "choices"))
+		return chunk_choices(val, form, c);
+	if (slice_is(key, "usage")) {
+		if (jtext_type(val) == JSON_OBJECT)
+			c->usage = SLICE_NONE; /* the top one goes before those inside */
+		chunk_usage(val, c);
+	} else if (slice_is(key, "x_groq")) {
+		if (jtext_member(val, "usage", &inner))
+			chunk_usage(inner, c);
+	} else if (slice_is(key, "error")) {
+		if (!chunk_is_empty(val)) {
+			c->marks |= CHAT_CHUNK_ERROR;
+			c->error = val;
+		}
+	} else if (slice_is(key, "base_resp")) {
+		chunk_base_resp(val, c);
+	} else if (slice_is(key, "id")) {
+		(void)jtext_plain(val, &c->id);
+	} else if (slice_is(key, "model")) {
+		(void)jtext_plain(val, &c->model);
+	} else if (slice_is(key, "created")) {
+		(void)jtext_i64(val, &c->created_s);
+	}
+	return true;
+}
+
+bool chat_chunk_read(struct slice json, enum chat_form form, struct chat_chunk *c)
+{
+	struct jtext it = jtext_obj(json);
+	struct slice key, val;
+	int r;
+
+	memset(c, 0, sizeof(*c));
+	while ((r = jtext_obj_next(&it, &key, &val)) > 0)
+		if (!chunk_top(key, val, form, c))
+			return false;
+	if (c->choices == 0)
+		c->marks |= CHAT_CHUNK_NO_CHOICE;
+	return r == 0;
+}
+
+/* ---- writing ---- */
+
+/* An object being written anew: the first error sticks. */
+struct chunk_out {
+	struct buf *b;
+	enum errc err;
+	bool comma;
+};
+
+static void chunk_puts(struct chunk_out *o, struct slice s)
+{
+	if (!o->err)
+		o->err = buf_adds(o->b, s);
+}
+
+static void chunk_key(struct chunk_out *o, struct slice key)
+{
+	chunk_puts(o, o->comma ? SLICE_LIT(",\"") : SLICE_LIT("\""));
+	chunk_puts(o, key);
+	chunk_puts(o, SLICE_LIT("\":"));
+	o->comma = true;
+}
+
+static void chunk_member(struct chunk_out *o, struct slice key, struct slice val)
+{
+	chunk_key(o, key);
+	chunk_puts(o, val);
+}
+
+static void chunk_open(struct chunk_out *o, struct slice s)
+{
+	chunk_puts(o, s);
+	o->comma = false;
+}
+
+static void chunk_close(struct chunk_out *o, struct slice s)
+{
+	chunk_puts(o, s);
+	o->comma = true;
+}
+
+static bool chunk_test_set(uint64_t bits[2], int64_t index)
+{
+	uint64_t bit = UINT64_C(1) << (index & 63);
+	bool was;
+
+	if (index < 0 || index >= CHAT_SEEN_MAX)
+		return false;
+	was = bits[index >> 6] & bit;
+	bits[index >> 6] |= bit;
+	return was;
+}
+
+static int chunk_delta_out(struct chunk_out *o, struct slice delta, const struct chat_rewrite *w,
+			   int64_t index)
+{
+	struct jtext it = jtext_obj(delta);
+	struct slice key, val;
+	int r;
+
+	chunk_key(o, SLICE_LIT("delta"));
+	chunk_open(o, SLICE_LIT("{"));
+	while ((r = jtext_obj_next(&it, &key, &val)) > 0) {
+		if (slice_is(key, "role") && chunk_test_set(w->seen->role, index))
+			continue;
+		chunk_member(o, key, val);
+	}
+	chunk_close(o, SLICE_LIT("}"));
+	return r;
+}
+
+static int chunk_choice_out(struct chunk_out *o, struct slice choice, const struct chat_rewrite *w)
+{
+	struct jtext it = jtext_obj(choice);
+	struct slice key, val;
+	bool has_delta = w->is_text;
+	int64_t index = 0;
+	int r;
+
+	if (jtext_member(choice, "index", &val) && !jtext_i64(val, &index))
+		index = 0;
+	chunk_open(o, SLICE_LIT("{"));
+	while ((r = jtext_obj_next(&it, &key, &val)) > 0) {
+		if (slice_is(key, "usage"))
+			continue;
+		if (slice_is(key, "delta") && jtext_type(val) == JSON_OBJECT) {
+			has_delta = true;
+			r = chunk_delta_out(o, val, w, index);
+			if (r < 0)
+				return r;
+			continue;
+		}
+		if (slice_is(key, "delta") && !w->is_text)
+			continue;
+		if (slice_is(key, "finish_reason") && !jtext_is_null(val) &&
+		    (w->drop_finish || chunk_test_set(w->seen->finish, index)))
+			val = SLICE_LIT("null");
+		chunk_member(o, key, val);
+	}
+	if (!has_delta)
+		chunk_member(o, SLICE_LIT("delta"), SLICE_LIT("{}"));
+	chunk_close(o, SLICE_LIT("}"));
+	return r;
+}
+
+static int chunk_choices_out(struct chunk_out *o, struct slice list, const struct chat_rewrite *w)
+{
+	struct jtext it = jtext_arr(list);
+	struct slice choice;
+	bool any = false;
+	int r = 0;
+
+	chunk_key(o, SLICE_LIT("choices"));
+	chunk_open(o, SLICE_LIT("["));
+	while (list.n && jtext_type(list) == JSON_ARRAY && (r = jtext_arr_next(&it, &choice)) > 0) {
+		if (any)
+			chunk_puts(o, SLICE_LIT(","));
+		any = true;
+		r = chunk_choice_out(o, choice, w);
+		if (r < 0)
+			return r;
+	}
+	if (!any && w->fill_choices)
+		chunk_puts(
+			o,
+			w->is_text
+				? SLICE_LIT("{\"index\":0,\"text\":\"\",\"logprobs\":null,"
+					    "\"finish_reason\":null}")
+				: SLICE_LIT("{\"index\":0,\"delta\":{},\"finish_reason\":null}"));
+	chunk_close(o, SLICE_LIT("]"));
+	return r;
+}
+
+/* x_groq without its usage. */
+static int chunk_groq_out(struct chunk_out *o, struct slice object)
+{
+	struct jtext it = jtext_obj(object);
+	struct slice key, val;
+	int r;
+
+	chunk_key(o, SLICE_LIT("x_groq"));
+	chunk_open(o, SLICE_LIT("{"));
+	while ((r = jtext_obj_next(&it, &key, &val)) > 0)
+		if (!slice_is(key, "usage"))
+			chunk_member(o, key, val);
+	chunk_close(o, SLICE_LIT("}"));
+	return r;
+}
+
+static int chunk_members_out(struct chunk_out *o, struct slice json, const struct chat_rewrite *w)
+{
+	struct jtext it = jtext_obj(json);
+	struct slice key, val;
+	bool has_choices = false;
+	int r, inner;
+
+	while ((r = jtext_obj_next(&it, &key, &val)) > 0) {
+		inner = 0;
+		if (slice_is(key, "choices")) {
+			has_choices = true;
+			inner = chunk_choices_out(o, val, w);
+		} else if (slice_is(key, "x_groq") && jtext_type(val) == JSON_OBJECT) {
+			inner = chunk_groq_out(o, val);
+		} else if (!slice_is(key, "usage")) {
+			chunk_member(o, key, val);
+		}
+		if (inner < 0)
+			return inner;
+	}
+	if (r == 0 && !has_choices)
+		r = chunk_choices_out(o, SLICE_NONE, w);
+	return r;
+}
+
+enum errc chat_chunk_write(struct slice json, const struct chat_rewrite *w, struct buf *out)
+{
+	struct chunk_out o = {.b = out};
+	size_t len = out->len;
+	int r;
+
+	chunk_open(&o, SLICE_LIT("{"));
+	r = chunk_members_out(&o, json, w);
+	if (r < 0 && !o.err)
+		o.err = (enum errc) - r;
+	if (w->usage.n)
+		chunk_member(&o, SLICE_LIT("usage"), w->usage);
+	chunk_close(&o, SLICE_LIT("}"));
+	if (o.err)
+		buf_truncate(out, len);
+	return o.err;
+}

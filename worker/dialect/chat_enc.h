@@ -1,0 +1,33 @@
+/* Encoder of the OpenAI front: events to stream items or to a whole body, under the stream contract A4: one finish reason a
+ * choice, one usage with our cost, in the form that the client asked for. Functions are those of struct dialect_front. */
+#ifndef AIGW_CHAT_ENC_H
+#define AIGW_CHAT_ENC_H
+
+#include "caps.h"
+#include "chat_chunk.h"
+#include "dialect.h"
+#include "json_out.h"
+
+struct chat_enc {
+	struct dialect_enc_opts o;
+	bool is_text;     /* completions */
+	bool usage_given; /* the client has its usage */
+	bool holding;     /* `held` is a finish item that waits for its usage */
+	bool has_usage;   /* the provider reported one */
+	struct chat_seen seen;
+	struct buf held, envelope; /* the item held back; the provider's own usage item */
+	struct buf usage_json;     /* its last usage object */
+	struct buf scratch;        /* the usage object as the client sees it */
+	struct usage usage;
+	char id[FAULT_PARAM_MAX], model[LIMIT_MODEL_NAME + 1];
+	int64_t created_s;
+	bool named;
+};
+
+void chat_enc_init(void *enc, const struct dialect_enc_opts *o);
+enum errc chat_enc_event(void *enc, const struct ir_event *ev, struct buf *out);
+bool chat_enc_is_holding(const void *enc);
+enum errc chat_enc_flush(void *enc, struct buf *out);
+void chat_enc_fini(void *enc);
+
+#endif

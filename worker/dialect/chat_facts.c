@@ -1,0 +1,305 @@
+#include "chat_facts.h"
+
+#include <stdio.h>
+
+#include "jtext.h"
+
+#define CHAT_N_MAX   128
+#define CHAT_CAP_MAX INT64_C(100000000)
+
+struct facts_in {
+	struct chat_scan *s;
+	struct slice body;
+	struct dialect_facts *out;
+	struct fault *f;
+	enum errc err;
+};
+
+static struct slice facts_get(const struct facts_in *in, enum chat_id id)
+{
+	return chat_scan_value(in->s, in->body, id);
+}
+
+static void facts_bad(const struct facts_in *in, enum chat_id id, const char *want)
+{
+	const char *name = chat_field_row(id)->name;
+
+	fault_field(in->f, FAULT_INVALID_VALUE, name, "'%s' must be %s.", name, want);
+}
+
+/* A whole number in a range; `dflt` when it was not given. */
+static int64_t facts_int(const struct facts_in *in, enum chat_id id, int64_t max, int64_t dflt)
+{
+	struct slice v = facts_get(in, id);
+	const char *name = chat_field_row(id)->name;
+	int64_t n;
+
+	if (!v.n)
+		return dflt;
+	if (jtext_i64(v, &n) && n >= 1 && n <= max)
+		return n;
+	fault_field(in->f, FAULT_INVALID_VALUE, name, "'%s' must be a whole number from 1 to %lld.",
+		    name, (long long)max);
+	return dflt;
+}
+
+static bool facts_bool(const struct facts_in *in, enum chat_id id)
+{
+	struct slice v = facts_get(in, id);
+
+	if (v.n && jtext_type(v) != JSON_BOOL)
+		facts_bad(in, id, "true or false");
+	return jtext_is_true(v);
+}
+
+/* A short string without escapes; "" when it was not given. */
+static struct slice facts_word(const struct facts_in *in, enum chat_id id)
+{
+	struct slice v = facts_get(in, id), word = SLICE_NONE;
+
+	if (v.n && !jtext_plain(v, &word))
+		facts_bad(in, id, "a string");
+	return word;
+}
+
+static void facts_model(struct facts_in *in)
+{
+	struct chat_scan *s = in->s;
+	struct slice v = facts_get(in, CHAT_ID_MODEL);
+	struct buf b;
+
+	if (!v.n)
+		return;
+	buf_init(&b, LIMIT_MODEL_NAME);
+	in->err = jtext_type(v) == JSON_STRING ? jtext_str(v, &b) : ERRC_INVAL;
+	if (in->err == ERRC_NOMEM) {
+		fault_errc(in->f, in->err, "request");
+	} else if (in->err || b.len == 0) {
+		facts_bad(in, CHAT_ID_MODEL, "the name of a model");
+	} else {
+		memcpy(s->model, b.p, b.len);
+		in->out->model = slice_of(s->model, b.len);
+	}
+	buf_fini(&b);
+}
+
+static void facts_cap(const struct facts_in *in)
+{
+	struct dialect_facts *out = in->out;
+	struct slice a = facts_get(in, CHAT_ID_MAX_TOKENS);
+	struct slice b = facts_get(in, CHAT_ID_MAX_COMPLETION);
+
+	if (a.n && b.n)
+		fault_field(in->f, FAULT_INVALID_VALUE, "max_tokens",
+			    "'max_tokens' and 'max_completion_tokens' are two names of one limit: "
+			    "give one.");
+	if (b.n) {
+		out->cap_field = DIALECT_CAP_MAX_COMPLETION;
+		out->cap = facts_int(in, CHAT_ID_MAX_COMPLETION, CHAT_CAP_MAX, 0);
+	} else if (a.n) {
+		out->cap_field = DIALECT_CAP_MAX_TOKENS;
+		out->cap = facts_int(in, CHAT_ID_MAX_TOKENS, CHAT_CAP_MAX, 0);
+	}
+}
+
+static void facts_stream(const struct facts_in *in)
+{
+	struct slice o = facts_get(in, CHAT_ID_STREAM_OPTIONS), v;
+
+	in->out->stream = facts_bool(in, CHAT_ID_STREAM);
+	if (!o.n)
+		return;
+	if (jtext_type(o) != JSON_OBJECT)
+		facts_bad(in, CHAT_ID_STREAM_OPTIONS, "an object");
+	else if (in->out->stream && jtext_member(o, "include_usage", &v))
+		in->out->include_usage = jtext_is_true(v);
+}
+
+/* Prompts of a list are answered each; a list of token ids is one. */
+static void facts_copies(const struct facts_in *in)
+{
+	struct dialect_facts *out = in->out;
+	int64_t prompts = in->s->op == DIALECT_COMPLETIONS && in->s->prompts > 1 ? in->s->prompts
+										 : 1;
+
+	out->n = facts_int(in, CHAT_ID_N, CHAT_N_MAX, 1);
+	out->best_of = facts_int(in, CHAT_ID_BEST_OF, CHAT_N_MAX, out->n);
+	if (out->best_of < out->n)
+		facts_bad(in, CHAT_ID_BEST_OF, "at least 'n'");
+	out->copies = out->best_of * prompts;
+}
+
+/* Tiers have prices of their own; the model's row prices the ordinary one. */
+static void facts_tier(const struct facts_in *in)
+{
+	static const char *const ordinary[] = {"auto", "default", "standard", "on_demand",
+					       "standard_only"};
+	struct slice tier = facts_word(in, CHAT_ID_SERVICE_TIER);
+
+	if (!tier.n)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(ordinary); i++)
+		if (slice_is(tier, ordinary[i]))
+			return;
+	fault_field(in->f, FAULT_UNSUPPORTED_FIELD, "service_tier",
+		    "'service_tier': '" SLICE_FMT "' has no price here; leave it out or use "
+		    "'default'.",
+		    SLICE_ARG(slice_sub(tier, 0, 32)));
+}
+
+static void facts_modalities(const struct facts_in *in)
+{
+	struct slice v = facts_get(in, CHAT_ID_MODALITIES), m;
+	struct jtext it = jtext_arr(v);
+
+	if (facts_get(in, CHAT_ID_AUDIO).n)
+		in->out->needs |= PTABLE_CAN_AUDIO_OUT;
+	if (!v.n)
+		return;
+	if (jtext_type(v) != JSON_ARRAY)
+		facts_bad(in, CHAT_ID_MODALITIES, "a list");
+	while (jtext_arr_next(&it, &m) > 0) {
+		if (slice_is(m, "\"audio\""))
+			in->out->needs |= PTABLE_CAN_AUDIO_OUT;
+		else if (slice_is(m, "\"image\""))
+			in->out->needs |= PTABLE_CAN_IMAGE_OUT;
+		else if (!slice_is(m, "\"text\""))
+			facts_bad(in, CHAT_ID_MODALITIES, "a list of 'text', 'audio' or 'image'");
+	}
+}
+
+static void facts_thinking(const struct facts_in *in)
+{
+	struct dialect_facts *out = in->out;
+	struct slice effort = facts_word(in, CHAT_ID_REASONING_EFFORT), v;
+	struct slice thinking = facts_get(in, CHAT_ID_THINKING);
+	struct slice reasoning = facts_get(in, CHAT_ID_REASONING);
+
+	if (effort.n)
+		out->thinking = !slice_is(effort, "none");
+	if (thinking.n && jtext_member(thinking, "type", &v))
+		out->thinking |= !slice_is(v, "\"disabled\"");
+	if (thinking.n && jtext_member(thinking, "budget_tokens", &v))
+		(void)jtext_i64(v, &out->thinking_budget);
+	if (reasoning.n)
+		out->thinking |= !jtext_member(reasoning, "enabled", &v) || jtext_is_true(v);
+	if (reasoning.n && jtext_member(reasoning, "max_tokens", &v))
+		(void)jtext_i64(v, &out->thinking_budget);
+	out->thinking |= jtext_is_true(facts_get(in, CHAT_ID_ENABLE_THINKING));
+	if (out->thinking_budget < 0 || out->thinking_budget > CHAT_CAP_MAX)
+		out->thinking_budget = 0;
+}
+
+static void facts_tools(const struct facts_in *in)
+{
+	static const enum chat_id as_input[] = {CHAT_ID_TOOLS, CHAT_ID_FUNCTIONS,
+						CHAT_ID_RESPONSE_FORMAT};
+	struct dialect_facts *out = in->out;
+	struct slice format = facts_get(in, CHAT_ID_RESPONSE_FORMAT), type;
+	char param[FAULT_PARAM_MAX];
+
+	out->has_tools = in->s->bound.tools > 0 || facts_get(in, CHAT_ID_FUNCTIONS).n;
+	if (out->has_tools)
+		out->needs |= PTABLE_CAN_TOOLS;
+	if (jtext_member(format, "type", &type) && slice_is(type, "\"json_schema\""))
+		out->needs |= PTABLE_CAN_JSON_SCHEMA;
+	for (size_t i = 0; i < ARRAY_LEN(as_input); i++)
+		out->bound.text += bound_json(facts_get(in, as_input[i]));
+	if (in->s->bad_tool < 0)
+		return;
+	snprintf(param, sizeof(param), "tools[%d].type", in->s->bad_tool);
+	fault_field(in->f, FAULT_UNSUPPORTED_FIELD, param,
+		    "'%s': tools that the provider runs have no price here; use 'function' or "
+		    "'custom'.",
+		    param);
+}
+
+static void facts_encoding(const struct facts_in *in)
+{
+	struct slice word = facts_word(in, CHAT_ID_ENCODING_FORMAT);
+
+	if (slice_is(word, "base64"))
+		in->out->encoding = DIALECT_ENC_BASE64;
+	else if (slice_is(word, "float"))
+		in->out->encoding = DIALECT_ENC_FLOAT;
+	else if (word.n)
+		facts_bad(in, CHAT_ID_ENCODING_FORMAT, "'float' or 'base64'");
+}
+
+/* Nothing that could be in it is asked for. */
+static bool facts_is_off(struct slice v)
+{
+	return v.n == 0 || slice_is(v, "false") || slice_is(v, "[]") || slice_is(v, "\"\"");
+}
+
+/* Refused and own fields; what is unknown may be input. */
+static void facts_fields(const struct facts_in *in)
+{
+	const struct jscan *j = &in->s->j;
+
+	for (unsigned i = 0; i < j->members_n; i++) {
+		const struct jscan_member *m = &j->members[i];
+		const struct chat_field *row;
+
+		if (m->id == 0 || m->id >= CHAT_ID_TOP_END) {
+			in->out->bound.text += bound_json(jscan_value(m, in->body));
+			continue;
+		}
+		row = chat_field_row((enum chat_id)m->id);
+		if (row->rule == CHAT_RULE_OWN)
+			in->out->own_fields = true;
+		if (row->rule != CHAT_RULE_REFUSE ||
+		    facts_is_off(facts_get(in, (enum chat_id)m->id)))
+			continue;
+		fault_field(in->f, FAULT_UNSUPPORTED_FIELD, row->name,
+			    "'%s' is not supported: %s, which has no price here.", row->name,
+			    row->why);
+	}
+}
+
+/* The field that carries the question, and its type. */
+static void facts_question(const struct facts_in *in)
+{
+	static const enum chat_id ids[DIALECT_OP_COUNT] = {
+		[DIALECT_CHAT] = CHAT_ID_MESSAGES,
+		[DIALECT_COMPLETIONS] = CHAT_ID_PROMPT,
+		[DIALECT_EMBEDDINGS] = CHAT_ID_INPUT,
+	};
+	enum chat_id id = ids[in->s->op];
+	const char *name = chat_field_row(id)->name;
+	struct slice v = facts_get(in, id);
+
+	if (!v.n && id == CHAT_ID_MESSAGES && facts_get(in, CHAT_ID_INPUT).n)
+		fault_field(in->f, FAULT_MISSING_FIELD, name,
+			    "'messages' is missing: this looks like a Responses request, which "
+			    "goes to /v1/responses; /v1/chat/completions takes 'messages'.");
+	else if (!v.n && id != CHAT_ID_PROMPT)
+		fault_field(in->f, FAULT_MISSING_FIELD, name, "'%s' is missing.", name);
+	else if (id == CHAT_ID_MESSAGES && (jtext_type(v) != JSON_ARRAY || !in->s->bound.messages))
+		facts_bad(in, id, "a list of at least one message");
+}
+
+enum errc chat_facts_read(struct chat_scan *s, struct slice body, struct dialect_facts *out,
+			  struct fault *f)
+{
+	struct facts_in in = {.s = s, .body = body, .out = out, .f = f};
+
+	*out = (struct dialect_facts){
+		.op = s->op, .bound = s->bound, .needs = s->needs, .media_url = s->media_url};
+	out->needs |= s->op == DIALECT_EMBEDDINGS ? PTABLE_IS_EMBEDDING : PTABLE_IS_CHAT;
+	facts_model(&in);
+	facts_question(&in);
+	facts_stream(&in);
+	facts_cap(&in);
+	facts_copies(&in);
+	facts_tier(&in);
+	facts_modalities(&in);
+	facts_thinking(&in);
+	facts_tools(&in);
+	facts_encoding(&in);
+	facts_fields(&in);
+	(void)jtext_plain(facts_get(&in, CHAT_ID_USER), &out->user);
+	if (in.err == ERRC_NOMEM)
+		return in.err;
+	return fault_is_set(f) ? ERRC_INVAL : ERRC_OK;
+}

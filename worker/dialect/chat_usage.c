@@ -1,0 +1,221 @@
+#include "chat_usage.h"
+
+#include "json_out.h"
+#include "jtext.h"
+#include "money.h"
+
+/* Numbers as the server gave them; -1: not given. */
+struct chat_counts {
+	int64_t prompt, completion, total;
+	int64_t cached, hit, cached_flat, written, in_audio, in_image;
+	int64_t reasoning, out_audio, out_image;
+};
+
+struct chat_count_name {
+	const char *name;
+	size_t off;
+};
+
+#define CHAT_COUNT(name, field)                           \
+	{                                                 \
+		name, offsetof(struct chat_counts, field) \
+	}
+
+static const struct chat_count_name chat_top[] = {
+	CHAT_COUNT("prompt_tokens", prompt),      CHAT_COUNT("completion_tokens", completion),
+	CHAT_COUNT("total_tokens", total),        CHAT_COUNT("input_tokens", prompt),
+	CHAT_COUNT("output_tokens", completion),  CHAT_COUNT("prompt_cache_hit_tokens", hit),
+	CHAT_COUNT("cached_tokens", cached_flat), CHAT_COUNT("num_cached_tokens", cached_flat),
+};
+
+static const struct chat_count_name chat_in[] = {
+	CHAT_COUNT("cached_tokens", cached),
+	CHAT_COUNT("cache_write_tokens", written),
+	CHAT_COUNT("audio_tokens", in_audio),
+	CHAT_COUNT("image_tokens", in_image),
+};
+
+static const struct chat_count_name chat_out[] = {
+	CHAT_COUNT("reasoning_tokens", reasoning),
+	CHAT_COUNT("audio_tokens", out_audio),
+	CHAT_COUNT("image_tokens", out_image),
+};
+
+static void chat_count_take(const struct chat_count_name *t, size_t n, struct slice key,
+			    struct slice val, struct chat_counts *c)
+{
+	int64_t v;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!jtext_key_is(key, t[i].name))
+			continue;
+		if (jtext_i64(val, &v))
+			*(int64_t *)((char *)c + t[i].off) = v < 0 ? 0 : v;
+		return;
+	}
+}
+
+static void chat_details(const struct chat_count_name *t, size_t n, struct slice object,
+			 struct chat_counts *c)
+{
+	struct jtext it = jtext_obj(object);
+	struct slice key, val;
+
+	if (jtext_type(object) != JSON_OBJECT)
+		return;
+	while (jtext_obj_next(&it, &key, &val) > 0)
+		chat_count_take(t, n, key, val, c);
+}
+
+static bool chat_counts_read(struct slice object, struct chat_counts *c)
+{
+	struct jtext it = jtext_obj(object);
+	struct slice key, val;
+
+	memset(c, 0xFF, sizeof(*c));
+	if (jtext_type(object) != JSON_OBJECT)
+		return false;
+	while (jtext_obj_next(&it, &key, &val) > 0) {
+		if (jtext_type(val) == JSON_NUMBER)
+			chat_count_take(chat_top, ARRAY_LEN(chat_top), key, val, c);
+		else if (jtext_key_is(key, "prompt_tokens_details") ||
+			 jtext_key_is(key, "input_tokens_details"))
+			chat_details(chat_in, ARRAY_LEN(chat_in), val, c);
+		else if (jtext_key_is(key, "completion_tokens_details") ||
+			 jtext_key_is(key, "output_tokens_details"))
+			chat_details(chat_out, ARRAY_LEN(chat_out), val, c);
+	}
+	return c->prompt >= 0 || c->completion >= 0 || c->total >= 0;
+}
+
+static int64_t chat_or0(int64_t v)
+{
+	return v < 0 ? 0 : v;
+}
+
+static void chat_give(struct usage *u, enum usage_class cls, int64_t v)
+{
+	if (v >= 0)
+		usage_set(u, cls, v);
+}
+
+static void chat_input(const struct chat_counts *c, struct usage *u)
+{
+	int64_t cached = c->cached >= 0 ? c->cached : c->hit >= 0 ? c->hit : c->cached_flat;
+	int64_t parts = chat_or0(cached) + chat_or0(c->written) + chat_or0(c->in_audio) +
+			chat_or0(c->in_image);
+	int64_t prompt = c->prompt;
+
+	if (prompt < 0 && c->completion < 0)
+		prompt = c->total; /* embeddings of some servers give only a total */
+	/* Parts larger than the whole: this server counts the cache beside the prompt (Azure's
+	 * Grok). */
+	if (prompt >= 0)
+		usage_set(u, USAGE_INPUT, parts > prompt ? prompt : prompt - parts);
+	chat_give(u, USAGE_CACHE_READ, cached);
+	chat_give(u, USAGE_CACHE_WRITE_5M, c->written);
+	chat_give(u, USAGE_INPUT_AUDIO, c->in_audio);
+	chat_give(u, USAGE_INPUT_IMAGE, c->in_image);
+}
+
+static void chat_output(const struct chat_counts *c, bool outside, struct usage *u)
+{
+	int64_t out = c->completion, reasoning = chat_or0(c->reasoning);
+	int64_t media = chat_or0(c->out_audio) + chat_or0(c->out_image);
+
+	if (out < 0)
+		return;
+	if (reasoning > 0 && c->prompt >= 0 && c->total == c->prompt + out + reasoning)
+		outside = true;
+	else if (reasoning > 0 && c->total >= 0 && c->total == chat_or0(c->prompt) + out)
+		outside = false;
+	if (outside && reasoning > 0)
+		out += reasoning;
+	else if (outside && c->reasoning < 0 && c->total > chat_or0(c->prompt) + out)
+		out = c->total - chat_or0(c->prompt);
+	usage_set(u, USAGE_OUTPUT, out > media ? out - media : 0);
+	chat_give(u, USAGE_OUTPUT_AUDIO, c->out_audio);
+	chat_give(u, USAGE_OUTPUT_IMAGE, c->out_image);
+	chat_give(u, USAGE_REASONING, c->reasoning);
+}
+
+bool chat_usage_read(struct slice object, bool reasoning_outside, struct usage *u)
+{
+	struct chat_counts c;
+
+	usage_init(u);
+	if (!chat_counts_read(object, &c))
+		return false;
+	chat_input(&c, u);
+	chat_output(&c, reasoning_outside, u);
+	return !usage_is_empty(u);
+}
+
+static void chat_cost(struct json_out *o, int64_t cost_nusd)
+{
+	json_out_key(o, "cost");
+	json_out_decimal(o, cost_nusd, 9, 1);
+}
+
+/* The provider's own price of the request: not the client's. */
+static bool chat_is_cost(struct slice key)
+{
+	return jtext_key_is(key, "cost") || jtext_key_is(key, "cost_details") ||
+	       jtext_key_is(key, "is_byok") || jtext_key_is(key, "cost_in_usd_ticks");
+}
+
+enum errc chat_usage_patch(struct slice object, int64_t cost_nusd, struct buf *out)
+{
+	struct jtext it = jtext_obj(object);
+	struct slice key, val;
+	enum errc e = buf_addc(out, '{');
+	char cost[MONEY_TEXT_MAX];
+	int r;
+
+	while (!e && (r = jtext_obj_next(&it, &key, &val)) != 0) {
+		if (r < 0)
+			return (enum errc) - r;
+		if (chat_is_cost(key))
+			continue;
+		e = buf_addc(out, '"');
+		if (!e)
+			e = buf_adds(out, key);
+		if (!e)
+			e = buf_add(out, "\":", 2);
+		if (!e)
+			e = buf_adds(out, val);
+		if (!e)
+			e = buf_addc(out, ',');
+	}
+	if (!e)
+		e = buf_addz(out, "\"cost\":");
+	if (!e)
+		e = buf_add(out, cost, money_print(cost_nusd, 1, cost));
+	return e ? e : buf_addc(out, '}');
+}
+
+enum errc chat_usage_write(const struct usage *u, int64_t cost_nusd, struct buf *out)
+{
+	struct json_out o;
+
+	json_out_init(&o, out);
+	json_out_obj(&o);
+	json_out_ki64(&o, "prompt_tokens", usage_input_total(u));
+	json_out_ki64(&o, "completion_tokens", usage_output_total(u));
+	json_out_ki64(&o, "total_tokens", usage_total(u));
+	json_out_key(&o, "prompt_tokens_details");
+	json_out_obj(&o);
+	json_out_ki64(&o, "cached_tokens", usage_get(u, USAGE_CACHE_READ));
+	if (usage_has(u, USAGE_CACHE_WRITE_5M) || usage_has(u, USAGE_CACHE_WRITE_1H))
+		json_out_ki64(&o, "cache_write_tokens",
+			      usage_get(u, USAGE_CACHE_WRITE_5M) +
+				      usage_get(u, USAGE_CACHE_WRITE_1H));
+	json_out_obj_end(&o);
+	json_out_key(&o, "completion_tokens_details");
+	json_out_obj(&o);
+	json_out_ki64(&o, "reasoning_tokens", usage_reasoning(u));
+	json_out_obj_end(&o);
+	chat_cost(&o, cost_nusd);
+	json_out_obj_end(&o);
+	return json_out_end(&o);
+}

@@ -1,0 +1,20 @@
+/* The usage object of the OpenAI family, read into the neutral record and written for the client.
+ * Pure. */
+#ifndef AIGW_CHAT_USAGE_H
+#define AIGW_CHAT_USAGE_H
+
+#include "buf.h"
+#include "usage.h"
+
+/* Reads a usage object of chat, completions or embeddings of any server that looks like OpenAI.
+ * `reasoning_outside`: the server leaves reasoning out of completion_tokens (xAI); also recognised
+ * by a total that only fits so. False when it is no object or says nothing. */
+bool chat_usage_read(struct slice object, bool reasoning_outside, struct usage *u);
+/* The provider's object with our cost in place of its own. */
+MUSTCHECK
+enum errc chat_usage_patch(struct slice object, int64_t cost_nusd, struct buf *out);
+/* An object made from the neutral record. */
+MUSTCHECK
+enum errc chat_usage_write(const struct usage *u, int64_t cost_nusd, struct buf *out);
+
+#endif

@@ -1,0 +1,190 @@
+#include "openai_dec.h"
+
+#include "chat_usage.h"
+#include "jtext.h"
+#include "provider_error.h"
+
+static bool whole_read(struct openai_dec *d, struct slice body, struct openai_parts *w)
+{
+	enum chat_form form = d->o.facts->op == DIALECT_COMPLETIONS ? CHAT_FORM_TEXT
+								    : CHAT_FORM_MESSAGE;
+	struct jtext it = jtext_obj(body);
+	struct slice key, val;
+	const char *end = body.p + body.n - 1; /* the closing brace */
+	int r;
+
+	if (!body.n || !chat_chunk_read(body, form, &d->chunk))
+		return false;
+	*w = (struct openai_parts){.before = slice_of(body.p, body.n - 1)};
+	while ((r = jtext_obj_next(&it, &key, &val)) > 0) {
+		if (slice_is(key, "usage") && !w->usage.p) {
+			w->before = slice_of(body.p, (size_t)(val.p - body.p));
+			w->usage = val;
+			w->after = slice_of(val.p + val.n, (size_t)(end - (val.p + val.n)));
+		}
+		if (slice_is(key, "data"))
+			w->has_data = true;
+	}
+	return r == 0;
+}
+
+/* Whether a body that parsed is an answer at all. */
+static const char *whole_fault(const struct openai_dec *d, const struct openai_parts *w)
+{
+	if (d->chunk.finish == IR_FIN_ERROR)
+		return "The provider ended the answer with an error.";
+	if (d->o.facts->op == DIALECT_EMBEDDINGS)
+		return w->has_data ? NULL : "The provider's answer holds no embeddings.";
+	return d->chunk.marks & CHAT_CHUNK_LIST ? NULL : "The provider's answer holds no choices.";
+}
+
+static void whole_usage(struct openai_dec *d, struct slice json, struct ir_event *ev)
+{
+	ev->kind = IR_USAGE;
+	if (chat_usage_read(json, d->o.provider->reasoning_outside, &d->usage)) {
+		ev->usage = &d->usage;
+		ev->usage_json = json;
+	}
+}
+
+static void whole_raw(struct openai_dec *d, struct slice raw, struct ir_event *ev)
+{
+	const struct chat_chunk *c = &d->chunk;
+
+	ev->kind = IR_RAW;
+	ev->raw = raw;
+	if (d->step != 1)
+		return;
+	ev->id = c->id;
+	ev->name = c->model;
+	ev->created_s = c->created_s;
+	ev->finish = c->finish;
+	ev->native = c->native;
+	ev->commits = (c->marks & CHAT_CHUNK_CONTENT) || d->o.facts->op == DIALECT_EMBEDDINGS;
+	ev->content_bytes = c->content_bytes;
+}
+
+/* before, usage, after, end: one event a step. */
+static int whole_step(struct openai_dec *d, struct slice body, const struct openai_parts *w,
+		      struct ir_event *ev)
+{
+	switch (++d->step) {
+	case 1:
+		whole_raw(d, w->before, ev);
+		return 1;
+	case 2:
+		if (w->usage.p) {
+			whole_usage(d, w->usage, ev);
+			return 1;
+		}
+		d->step++;
+		/* fall through */
+	case 3:
+		if (w->after.n) {
+			whole_raw(d, w->after, ev);
+			return 1;
+		}
+		/* fall through */
+	default:
+		d->over = true;
+		ev->kind = IR_END;
+		ev->raw = slice_of(body.p + body.n - 1, 1);
+		return 1;
+	}
+}
+
+static struct slice whole_trim(struct slice s)
+{
+	while (s.n && strchr(" \t\r\n", s.p[0]) && s.p[0]) {
+		s.p++;
+		s.n--;
+	}
+	while (s.n && strchr(" \t\r\n", s.p[s.n - 1]) && s.p[s.n - 1])
+		s.n--;
+	return s;
+}
+
+/* What the kept body is, before its first event. 0: an answer; 1: *ev tells of a failure. */
+static int whole_open(struct openai_dec *d, struct slice body, struct ir_event *ev)
+{
+	const char *bad;
+
+	if (!whole_read(d, body, &d->parts))
+		return openai_dec_broken(d, "The provider's answer is cut or not readable.", ev);
+	if (d->chunk.marks & CHAT_CHUNK_ERROR)
+		return openai_dec_error(d, body, ev);
+	bad = whole_fault(d, &d->parts);
+	return bad ? openai_dec_broken(d, bad, ev) : 0;
+}
+
+static int whole_kept_next(struct openai_dec *d, struct ir_event *ev)
+{
+	struct slice body = whole_trim(buf_slice(&d->body));
+	int r = 0;
+
+	if (!d->eof)
+		return 0;
+	if (d->step == 0)
+		r = whole_open(d, body, ev);
+	return r ? r : whole_step(d, body, &d->parts, ev);
+}
+
+/* ---- bodies that are too large to keep ---- */
+
+static int whole_long_next(struct openai_dec *d, struct ir_event *ev)
+{
+	enum json_cut_kind kind;
+	struct slice out;
+	enum errc e;
+
+	if (d->body.len && !d->in.p)
+		d->in = buf_slice(&d->body);
+	do {
+		e = json_cut_next(&d->cut, &d->in, &kind, &out);
+		if (e == ERRC_NOMEM)
+			return -(int)e;
+		if (e)
+			return openai_dec_broken(d, "The provider's answer is not readable.", ev);
+	} while (kind == JSON_CUT_NONE && d->in.n);
+	if (kind == JSON_CUT_NONE) {
+		d->in = SLICE_NONE;
+		if (d->body.len)
+			buf_fini(&d->body);
+		if (!d->eof || json_cut_is_done(&d->cut))
+			return 0;
+		return openai_dec_broken(d, "The provider's answer was cut.", ev);
+	}
+	if (kind == JSON_CUT_VALUE) {
+		whole_usage(d, out, ev);
+		return 1;
+	}
+	ev->kind = kind == JSON_CUT_TAIL ? IR_END : IR_RAW;
+	ev->raw = out;
+	ev->commits = kind == JSON_CUT_BYTES;
+	ev->content_bytes = out.n > UINT32_MAX ? UINT32_MAX : (uint32_t)out.n;
+	ev->finish = kind == JSON_CUT_TAIL ? IR_FIN_OTHER : IR_FIN_NONE;
+	d->over = kind == JSON_CUT_TAIL;
+	return 1;
+}
+
+enum errc openai_whole_push(struct openai_dec *d, struct slice bytes)
+{
+	enum errc e;
+
+	if (d->mode == OPENAI_DEC_LONG) {
+		d->in = bytes;
+		return ERRC_OK;
+	}
+	if (d->body.len + bytes.n <= d->o.whole_bytes)
+		return buf_adds(&d->body, bytes);
+	/* What was kept goes first, with this piece: it is the last that is copied. */
+	d->body.max = d->body.len + bytes.n;
+	e = buf_adds(&d->body, bytes);
+	d->mode = OPENAI_DEC_LONG;
+	return e;
+}
+
+int openai_whole_next(struct openai_dec *d, struct ir_event *ev)
+{
+	return d->mode == OPENAI_DEC_LONG ? whole_long_next(d, ev) : whole_kept_next(d, ev);
+}
