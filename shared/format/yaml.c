@@ -15,6 +15,8 @@ struct yaml_index {
 struct loader {
 	struct arena *a;
 	const char *file;
+	struct slice text;
+	const struct yaml_twice *twice;
 	struct buf *message;
 	struct yaml_pos *where;
 	struct yaml_node *stack[YAML_DEPTH_MAX];
@@ -210,17 +212,31 @@ static enum errc PRINTF_LIKE(4, 5) fail(struct loader *l, enum errc rc, struct y
 	return added == ERRC_NOMEM ? ERRC_NOMEM : rc;
 }
 
+/* The reader, which decodes UTF-8, knows an offset only. */
+static struct yaml_pos pos_at(const struct loader *l, size_t offset)
+{
+	struct yaml_pos pos = {l->file, 1, 1};
+
+	for (size_t i = 0; i < offset && i < l->text.n; i++) {
+		unsigned char c = (unsigned char)l->text.p[i];
+
+		pos.column += (c & 0xc0) != 0x80;
+		if (c == '\n') {
+			pos.line++;
+			pos.column = 1;
+		}
+	}
+	return pos;
+}
+
 static enum errc library_error(struct loader *l, const yaml_parser_t *p)
 {
 	struct yaml_pos pos = pos_of(l, &p->problem_mark);
 
 	if (p->error == YAML_MEMORY_ERROR)
 		return ERRC_NOMEM;
-	if (p->error == YAML_READER_ERROR) {
-		/* The reader knows an offset only; the scanner's mark is where its text came to. */
-		pos = pos_of(l, &p->mark);
-		return fail(l, ERRC_SYNTAX, pos, "not valid YAML: %s", p->problem ? p->problem : "unreadable text");
-	}
+	if (p->error == YAML_READER_ERROR)
+		return fail(l, ERRC_SYNTAX, pos_at(l, p->problem_offset), "not valid YAML: %s", p->problem ? p->problem : "unreadable text");
 	if (p->context && p->context_mark.line != p->problem_mark.line)
 		return fail(l, ERRC_SYNTAX, pos, "not valid YAML: %s (%s that begins in line %zu)", p->problem, p->context,
 			    p->context_mark.line + 1);
@@ -230,8 +246,9 @@ static enum errc library_error(struct loader *l, const yaml_parser_t *p)
 /* Puts a complete or just opened node where it belongs. */
 static enum errc place(struct loader *l, struct yaml_node *n)
 {
-	struct yaml_node *parent = l->depth ? l->stack[l->depth - 1] : NULL, *first;
-	enum errc rc;
+	struct yaml_node *parent = l->depth ? l->stack[l->depth - 1] : NULL;
+	const struct yaml_node *first;
+	enum errc rc = ERRC_OK;
 
 	if (!parent) {
 		l->root = n;
@@ -243,9 +260,9 @@ static enum errc place(struct loader *l, struct yaml_node *n)
 	}
 	first = yaml_get(parent, l->key);
 	if (first)
-		return fail(l, ERRC_DUPLICATE, l->key_pos, "`" SLICE_FMT "` is given twice, first in line %u", SLICE_ARG(l->key),
-			    first->key_pos.line);
-	rc = yaml_put(l->a, parent, l->key, l->key_pos, n);
+		l->twice->fn(l->twice->arg, first, l->key_pos); /* and n stays outside of the tree */
+	else
+		rc = yaml_put(l->a, parent, l->key, l->key_pos, n);
 	l->key = SLICE_NONE;
 	return rc;
 }
@@ -354,10 +371,10 @@ static enum errc take_all(struct loader *l, yaml_parser_t *p)
 	return rc;
 }
 
-enum errc yaml_parse(struct arena *a, const char *file, struct slice text, struct yaml_node **out, struct buf *message,
-		     struct yaml_pos *where)
+enum errc yaml_parse(struct arena *a, const char *file, struct slice text, const struct yaml_twice *twice, struct yaml_node **out,
+		     struct buf *message, struct yaml_pos *where)
 {
-	struct loader l = {.a = a, .file = file, .message = message, .where = where};
+	struct loader l = {.a = a, .file = file, .text = text, .twice = twice, .message = message, .where = where};
 	struct yaml_pos start = {file, 1, 1};
 	yaml_parser_t p;
 	enum errc rc;

@@ -1,5 +1,5 @@
 /* YAML text to a tree of nodes, over libyaml. All scalars are text: what a value means is decided by the row that reads it.
- * Every node knows file, line and column. Mapping order is kept, a duplicate key is an error. Anchors, aliases, tags and a
+ * Every node knows file, line and column. Mapping order is kept, duplicate keys are told. Anchors, aliases, tags and a
  * second document are refused. The tree can be changed (merging, overlays); all its memory is the arena's.
  * This is the header of yaml.c: the name yaml.h is libyaml's. */
 #ifndef AIGW_YAML_TREE_H
@@ -34,11 +34,16 @@ struct yaml_node {
 	struct yaml_index *index; /* private */
 };
 
-/* Parses all of `text`; `file` names it in positions and must outlive the arena's tree. On ERRC_SYNTAX, ERRC_DUPLICATE,
- * ERRC_DEPTH and ERRC_LIMIT the reason, without position, is in `message` and its place in *where. An empty text gives an
- * empty mapping. */
-MUSTCHECK enum errc yaml_parse(struct arena *a, const char *file, struct slice text, struct yaml_node **out,
-			       struct buf *message, struct yaml_pos *where);
+/* Told of each key that a mapping has a second time; the tree keeps the first. */
+struct yaml_twice {
+	void (*fn)(void *arg, const struct yaml_node *first, struct yaml_pos second);
+	void *arg;
+};
+
+/* Parses all of `text`; `file` names it in positions and must outlive the arena's tree. On ERRC_SYNTAX, ERRC_DEPTH and
+ * ERRC_LIMIT the reason, without position, is in `message` and its place in *where. An empty text gives an empty mapping. */
+MUSTCHECK enum errc yaml_parse(struct arena *a, const char *file, struct slice text, const struct yaml_twice *twice,
+			       struct yaml_node **out, struct buf *message, struct yaml_pos *where);
 
 /* The child of a mapping, NULL when there is none. Constant time. */
 struct yaml_node *yaml_get(const struct yaml_node *map, struct slice key);

@@ -11,6 +11,7 @@ struct config;
 
 struct config_opts {
 	const char *path;        /* of aigw.yaml; NULL: no file, the embedded default (contract B1) */
+	struct slice text;       /* p is not NULL: stands for what the file at `path` holds; it cannot name other files then */
 	bool strict;             /* warnings about unset secrets are errors */
 	char *const *env;        /* "NAME=value", NULL-terminated; NULL: none */
 	const char *hostname;    /* for ${hostname}; NULL: asked from the system */

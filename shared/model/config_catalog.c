@@ -306,17 +306,18 @@ static void read_markup(struct short_form *s)
 	s->markup_ppm = PRICE_PPM;
 }
 
-static void expand_provider(struct short_form *s)
+/* False, after an error, when there is no such catalog. */
+static bool expand_provider(struct short_form *s)
 {
 	const struct yaml_node *ref = yaml_getz(s->provider, "catalog"), *more;
 	const char *path = config_ctx_fmt(s->x, "providers." SLICE_FMT ".catalog", SLICE_ARG(s->provider->key)).p;
 	struct slice id;
 
 	if (!config_ctx_text(s->x, ref, path, "the name of a catalog", &id))
-		return;
+		return false;
 	s->catalog = read_catalog(s->x, id, ref->pos);
 	if (!s->catalog)
-		return;
+		return false;
 	read_markup(s);
 	add_models(s);
 	add_missing(s->x, s->provider, yaml_getz(s->catalog, "dialect"));
@@ -325,6 +326,7 @@ static void expand_provider(struct short_form *s)
 	more = yaml_getz(s->catalog, "settings");
 	for (const struct yaml_node *c = more ? more->first : NULL; c; c = c->next)
 		add_missing(s->x, s->provider, c);
+	return true;
 }
 
 static void refuse_without_catalog(struct config_ctx *x, const struct yaml_node *provider)
@@ -357,8 +359,8 @@ void config_catalog_expand(struct config_ctx *x)
 			continue;
 		if (!yaml_getz(p, "catalog"))
 			refuse_without_catalog(x, p);
-		else if (s.models->kind == YAML_MAP)
-			expand_provider(&s);
+		else if (s.models->kind != YAML_MAP || !expand_provider(&s))
+			continue;
 		yaml_remove(p, SLICE_LIT("catalog"));
 		yaml_remove(p, SLICE_LIT("models"));
 		yaml_remove(p, SLICE_LIT("markup"));

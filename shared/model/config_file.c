@@ -29,8 +29,22 @@ struct loading {
 	size_t overlays_n;
 };
 
+static void told_twice(void *arg, const struct yaml_node *first, struct yaml_pos second)
+{
+	config_ctx_error(arg, second, "`" SLICE_FMT "` is given twice, first in line %u", SLICE_ARG(first->key), first->key_pos.line);
+}
+
+static enum errc read_text(struct config_ctx *x, const char *path, struct slice *out, const char **why)
+{
+	if (path != x->opts->path || !x->opts->text.p)
+		return config_ctx_read_file(x, path, YAML_BYTES_MAX, out, why);
+	*out = x->opts->text;
+	return ERRC_OK;
+}
+
 struct yaml_node *config_file_read(struct config_ctx *x, const char *path, struct yaml_pos named)
 {
+	struct yaml_twice twice = {told_twice, x};
 	struct yaml_node *root;
 	struct yaml_pos where;
 	struct slice text;
@@ -38,12 +52,12 @@ struct yaml_node *config_file_read(struct config_ctx *x, const char *path, struc
 	const char *why;
 	enum errc rc;
 
-	if (config_ctx_read_file(x, path, YAML_BYTES_MAX, &text, &why) != ERRC_OK) {
+	if (read_text(x, path, &text, &why) != ERRC_OK) {
 		config_ctx_error(x, named, "cannot read %s: %s", path, why);
 		return NULL;
 	}
 	buf_init(&message, 4096);
-	rc = yaml_parse(x->a, path, text, &root, &message, &where);
+	rc = yaml_parse(x->a, path, text, &twice, &root, &message, &where);
 	if (rc == ERRC_NOMEM)
 		config_ctx_nomem(x);
 	else if (rc != ERRC_OK)
@@ -140,8 +154,8 @@ static void expand(struct loading *l, const struct yaml_node *item, struct paths
 	*out = (struct paths){0};
 	if (!config_ctx_text(x, item, "include", "a list of file names", &text) || !substitute(l, item->pos, text, &text))
 		return;
-	if (text.n == 0 || text.n >= PATH_MAX) {
-		config_ctx_error(x, item->pos, "a file name is expected");
+	if (text.n == 0 || text.n >= PATH_MAX || x->opts->text.p) {
+		config_ctx_error(x, item->pos, x->opts->text.p ? "other files cannot be named here" : "a file name is expected");
 		return;
 	}
 	path = beside(x, item->pos, text);

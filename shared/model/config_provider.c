@@ -87,12 +87,11 @@ static void read_base(struct reading *r)
 {
 	struct slice url = with_api_version(r);
 
-	if (!yaml_getz(r->node, "base_url")) {
-		config_ctx_error(r->x, r->node->key_pos, "`%s.base_url` is missing%s", r->name, r->w.base_url.p ? "" : " (or `catalog`, which supplies it)");
-		return;
-	}
+	/* A catalog that is still named could not be read, and a URL of a wrong type has been told. */
+	if (!yaml_getz(r->node, "base_url") && !yaml_getz(r->node, "catalog"))
+		config_ctx_error(r->x, r->node->key_pos, "`%s.base_url` is missing (or `catalog`, which supplies it)", r->name);
 	if (url.n == 0)
-		return; /* of a wrong type, which was told */
+		return;
 	if (uri_parse(url, &r->w.p.base) != ERRC_OK)
 		config_ctx_error(r->x, pos_of(r, "base_url"), "`%s.base_url` must be like https://api.example.com/v1, without user, password and fragment", r->name);
 	else if (has_secret_parameter(r->w.p.base.query))

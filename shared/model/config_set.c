@@ -45,6 +45,8 @@ bool config_set_address(struct slice text, struct slice *host, int *port)
 		*host = slice_sub(*host, 1, host->n - 2);
 	}
 	*port = (int)p;
+	if (slice_is(*host, "localhost"))
+		*host = SLICE_LIT("127.0.0.1");
 	return ipnet_addr(*host, addr) && bracket == (slice_chr(*host, ':') >= 0);
 }
 

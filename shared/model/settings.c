@@ -233,7 +233,7 @@ enum errc settings_expected(const struct settings_row *row, struct buf *out)
 		return expected_choice(row, out);
 	case SETTINGS_TEXT:
 	case SETTINGS_PATH:
-		return buf_addf(out, "a text of %lld to %lld bytes", (long long)row->min, (long long)row->max);
+		return buf_addf(out, "a text of at most %lld bytes", (long long)row->max);
 	case SETTINGS_LIST:
 		return buf_addf(out, "a list of at most %lld texts", (long long)row->max);
 	case SETTINGS_NODE:
