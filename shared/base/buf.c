@@ -48,7 +48,7 @@ enum errc buf_reserve(struct buf *b, size_t n, char **out)
 		if (rc)
 			return rc;
 	}
-	*out = b->p + b->len;
+	*out = b->p ? b->p + b->len : NULL; /* NULL only for n == 0 */
 	return ERRC_OK;
 }
 
