@@ -274,8 +274,6 @@ static int check_line(struct http1 *h, struct slice line)
 
 	if (line.n < 2 || cr != line.p + line.n - 2)
 		return refuse(h, HTTP1_FAULT_SYNTAX, cr ? "CR without LF" : "LF without CR");
-	if (memchr(line.p, '\0', line.n))
-		return refuse(h, HTTP1_FAULT_SYNTAX, "NUL in the head");
 	if (h->line_at == 0 && line.n > h->limits.line_max)
 		return refuse(h, HTTP1_FAULT_LINE, "first line too long");
 	if (line.n == 2 && h->line_at)
@@ -365,6 +363,8 @@ static int finish_head(struct http1 *h)
 {
 	int rc;
 
+	if (memchr(h->text.p, '\0', h->text.len))
+		return refuse(h, HTTP1_FAULT_SYNTAX, "NUL in the head");
 	if (!make_room(h))
 		return no_memory(h);
 	h->head.fields = h->fields;
@@ -470,9 +470,13 @@ const struct http1_field *http1_find_next(const struct http1_head *head, const c
 {
 	struct slice want = slice_str(name);
 
-	for (size_t i = after ? (size_t)(after - head->fields) + 1 : 0; i < head->field_count; i++)
-		if (slice_ieq(head->fields[i].name, want))
+	for (size_t i = after ? (size_t)(after - head->fields) + 1 : 0; i < head->field_count; i++) {
+		struct slice is = head->fields[i].name;
+
+		/* Most names differ in length or first letter, which spares the call. */
+		if (is.n == want.n && (is.p[0] | 0x20) == (want.p[0] | 0x20) && slice_ieq(is, want))
 			return &head->fields[i];
+	}
 	return NULL;
 }
 
