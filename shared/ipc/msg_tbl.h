@@ -92,6 +92,10 @@ MSG(REVOKED, revoked, MSG_AT_WORKER_FROM_KEEPER, 256, 0) /* `key revoke --now`: 
 MSG_FIELD(revoked, STR, key) /* public id */
 MSG_END(revoked)
 
+MSG(PEPPER, pepper, MSG_AT_WORKER_FROM_KEEPER, 256, 0) /* the first message on every link: what client keys are hashed with */
+MSG_FIELD(pepper, BIN, secret) /* 32 bytes */
+MSG_END(pepper)
+
 /* aigwctl and whoever serves it (control.h). */
 MSG(REQUEST, request, MSG_AT_SERVER, LIMIT_FRAME_CONTROL, 0)
 MSG_FIELD(request, U64, version) /* CONTROL_VERSION */

@@ -242,25 +242,40 @@ void call_host_free(struct call_host **hp)
 		call_reap(&list_entry(n, struct call, node)->reap);
 	batch_free(&h->batch);
 	rtable_drop(&h->rt);
+	rtable_drop(&h->next);
 	rtable_cas_free(&h->cas);
 	buf_fini(&h->scratch);
 	h->magic = 0;
 	mem_free(h);
 }
 
-enum errc call_host_set_table(struct call_host *h, struct ptable *t, char *why, size_t why_n)
+enum errc call_host_prepare(struct call_host *h, struct ptable *t, char *why, size_t why_n)
 {
 	struct rtable_env env = {.tls = h->env.tls, .pool = h->env.pool, .page = h->env.page, .cas = h->cas};
-	struct admit_rules rules = {.ledger_lag_max_ms = t->set.ledger_lag_max_ms};
-	struct rtable *fresh;
-	enum errc e = rtable_new(&env, t, why, why_n, &fresh);
 
-	if (e)
-		return e;
+	call_host_abort(h);
+	return rtable_new(&env, t, why, why_n, &h->next);
+}
+
+void call_host_commit(struct call_host *h)
+{
+	const struct settings *set = &h->next->t->set;
+	struct admit_rules rules = {.ledger_lag_max_ms = set->ledger_lag_max_ms};
+
 	rtable_drop(&h->rt);
-	h->rt = fresh;
+	h->rt = h->next;
+	h->next = NULL;
 	batch_set_rules(h->batch, &rules);
-	return ERRC_OK;
+}
+
+void call_host_abort(struct call_host *h)
+{
+	rtable_drop(&h->next);
+}
+
+struct rtable *call_host_table(struct call_host *h)
+{
+	return h->rt;
 }
 
 void call_host_durable(struct call_host *h)

@@ -13,6 +13,7 @@
 #include "upool.h"
 
 struct call_host;
+struct rtable;
 
 /* All borrowed until call_host_free(). */
 struct call_env {
@@ -35,9 +36,14 @@ MUSTCHECK enum errc call_host_new(const struct call_env *env, struct call_host *
 /* Calls that still run are dropped without an answer; their holds are left to the keeper. */
 void call_host_free(struct call_host **h);
 
-/* Takes the table for requests that begin from now on; running ones keep theirs. `t` is held. ERRC_TLS and the like with the cause in `why`:
- * something that the table names cannot be opened (a CA file), and the old table stays. */
-MUSTCHECK enum errc call_host_set_table(struct call_host *h, struct ptable *t, char *why, size_t why_n);
+/* The two phases of a new table. Prepare opens what the table names, with the cause in `why` on failure; `t` is held. Commit takes it for
+ * requests that begin from now on, running ones keep theirs. */
+MUSTCHECK enum errc call_host_prepare(struct call_host *h, struct ptable *t, char *why, size_t why_n);
+void call_host_commit(struct call_host *h);
+/* Drops what was prepared; nothing happens without. */
+void call_host_abort(struct call_host *h);
+/* The table in force as calls use it; borrowed until the next commit, NULL before the first. */
+struct rtable *call_host_table(struct call_host *h);
 
 /* For down_host_new(): receives the host's requests; arg is the call_host. */
 extern const struct down_host_events call_host_down_events;

@@ -141,7 +141,7 @@ struct call {
 struct call_host {
 	unsigned magic;
 	struct call_env env;
-	struct rtable *rt;
+	struct rtable *rt, *next; /* in force; prepared */
 	struct rtable_cas *cas;
 	struct batch *batch;
 	struct list calls;

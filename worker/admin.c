@@ -1,0 +1,128 @@
+#include "admin.h"
+
+#include "accept.h"
+#include "mem.h"
+#include "series.h"
+#include "worker_state.h"
+
+#define METRICS_MAX (16 * 1024 * 1024)
+
+struct admin {
+	struct worker *w;
+	struct down_host *host;
+};
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void no_body(void *arg, struct slice data)
+{
+	(void)arg;
+	(void)data;
+}
+
+static void no_fault(void *arg, const struct down_fault *f)
+{
+	(void)arg;
+	(void)f;
+}
+
+/* The answer is given inside on_request; nothing later matters. */
+static const struct down_conn_events events = {.on_body = no_body,
+					       .on_body_end = nothing,
+					       .on_fault = no_fault,
+					       .on_writable = nothing,
+					       .on_sent = nothing,
+					       .on_gone = nothing};
+
+static void answer(struct down_conn *dc, int status, const char *type, struct slice body)
+{
+	struct buf fields;
+	struct down_answer a = {.status = status};
+
+	buf_init(&fields, 512);
+	if (http1_put_header(&fields, "content-type", slice_str(type)) == ERRC_OK) {
+		a.fields = buf_slice(&fields);
+		if (down_conn_answer(dc, &a, &body, 1))
+			down_conn_cut(dc);
+	} else {
+		down_conn_cut(dc);
+	}
+	buf_fini(&fields);
+}
+
+static void answer_metrics(struct admin *a, struct down_conn *dc)
+{
+	struct buf body;
+
+	buf_init(&body, METRICS_MAX);
+	call_host_publish(a->w->calls);
+	if (series_print(a->w->page, &body))
+		answer(dc, 500, "text/plain; charset=utf-8", SLICE_LIT("the metrics do not fit\n"));
+	else
+		answer(dc, 200, "text/plain; version=0.0.4; charset=utf-8", buf_slice(&body));
+	buf_fini(&body);
+}
+
+static void on_request(void *arg, struct down_conn *dc, const struct http1_head *head, const struct down_fault *fault)
+{
+	struct admin *a = arg;
+	struct uri_target t;
+	bool draining = a->w->draining || page_is_draining(a->w->page, a->w->h.generation);
+
+	down_conn_take(dc, &events, NULL);
+	if (fault)
+		answer(dc, fault->status, "text/plain; charset=utf-8", slice_str(fault->text));
+	else if (uri_split_target(head->target, &t))
+		answer(dc, 400, "text/plain; charset=utf-8", SLICE_LIT("bad request target\n"));
+	else if (!slice_is(head->method, "GET") && !slice_is(head->method, "HEAD"))
+		answer(dc, 405, "text/plain; charset=utf-8", SLICE_LIT("read-only: GET and HEAD\n"));
+	else if (slice_is(t.path, "/metrics"))
+		answer_metrics(a, dc);
+	else if (slice_is(t.path, "/healthz"))
+		answer(dc, 200, "application/json", SLICE_LIT("{\"status\":\"ok\"}"));
+	else if (slice_is(t.path, "/readyz"))
+		answer(dc, draining ? 503 : 200, "application/json",
+		       draining ? SLICE_LIT("{\"status\":\"draining\"}") : SLICE_LIT("{\"status\":\"ready\"}"));
+	else
+		answer(dc, 404, "text/plain; charset=utf-8", SLICE_LIT("here are /metrics, /healthz and /readyz\n"));
+}
+
+static const struct down_host_events host_events = {.on_request = on_request, .on_closed = nothing};
+
+enum errc admin_new(struct worker *w, struct admin **out)
+{
+	struct admin *a = mem_new_of(struct admin);
+	struct down_opts o = DOWN_OPTS_DEFAULT;
+	enum errc e;
+
+	if (!a)
+		return ERRC_NOMEM;
+	a->w = w;
+	o.body_max = 1024;
+	e = down_host_new(w->turn, &o, accept_admin_set(w->accept), &host_events, a, &a->host);
+	if (e) {
+		mem_free(a);
+		return e;
+	}
+	*out = a;
+	return ERRC_OK;
+}
+
+void admin_free(struct admin **ap)
+{
+	struct admin *a = *ap;
+
+	*ap = NULL;
+	if (!a)
+		return;
+	down_host_free(&a->host);
+	mem_free(a);
+}
+
+struct down_host *admin_host(struct admin *a)
+{
+	return a->host;
+}
