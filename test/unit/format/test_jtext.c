@@ -138,6 +138,9 @@ static void test_values(void **state)
 	assert_false(jtext_plain(SLICE_LIT("\""), &s));
 	assert_false(jtext_plain(SLICE_LIT("12"), &s));
 	assert_int_equal(jtext_type(SLICE_LIT(" -1")), JSON_NUMBER);
+	assert_int_equal(jtext_type(SLICE_LIT("\"x\"")), JSON_STRING);
+	assert_int_equal(jtext_type(SLICE_LIT("\n{}")), JSON_OBJECT);
+	assert_int_equal(jtext_type(SLICE_LIT("[]")), JSON_ARRAY);
 	assert_int_equal(jtext_type(SLICE_LIT("")), JSON_NONE);
 	assert_int_equal(jtext_type(SLICE_LIT("?")), JSON_NONE);
 	assert_true(jtext_key_is(SLICE_LIT("\\u0075sage"), "usage"));

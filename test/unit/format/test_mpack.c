@@ -263,6 +263,28 @@ static void test_error_sticks(void **state)
 	assert_int_equal(mem_live_count(), 0);
 }
 
+static void test_peek(void **state)
+{
+	static const struct {
+		const char *byte;
+		enum mpack_type type;
+	} rows[] = {
+		{"\x05", MPACK_INT}, {"\x81", MPACK_MAP},   {"\x91", MPACK_ARR},
+		{"\xa1", MPACK_STR}, {"\xff", MPACK_INT},   {"\xc0", MPACK_NIL},
+		{"\xc1", MPACK_BAD}, {"\xc3", MPACK_BOOL},  {"\xc4", MPACK_BIN},
+		{"\xc9", MPACK_EXT}, {"\xcb", MPACK_FLOAT}, {"\xcf", MPACK_INT},
+		{"\xd3", MPACK_INT}, {"\xd8", MPACK_EXT},   {"\xdb", MPACK_STR},
+		{"\xdd", MPACK_ARR}, {"\xdf", MPACK_MAP},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct mpack_in r;
+
+		mpack_in_init(&r, slice_of(rows[i].byte, 1));
+		assert_int_equal(mpack_peek(&r), rows[i].type);
+	}
+}
+
 /* Any bytes: skip and print agree on where a value ends and never pass the end (the sanitizer watches). */
 static void test_garbage(void **state)
 {
@@ -302,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_lengths),      cmocka_unit_test(test_lies_about_size),
 		cmocka_unit_test(test_deep_nesting), cmocka_unit_test(test_json),
 		cmocka_unit_test(test_error_sticks), cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_peek),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
