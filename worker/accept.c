@@ -25,7 +25,7 @@ struct accept_socket {
 struct accept_row {
 	char address[ADDRESS_MAX];
 	struct tls_server *tls; /* held; NULL: plain */
-	struct listen_net trusted[TRUSTED_MAX];
+	struct ipnet trusted[TRUSTED_MAX];
 	size_t trusted_n;
 };
 
@@ -98,13 +98,9 @@ void accept_free(struct accept **ap)
 static enum errc row_init(struct accept *a, const struct settings_listener *l, struct accept_row *r, char *why, size_t why_n)
 {
 	snprintf(r->address, sizeof(r->address), "%.*s", (int)l->address.n, l->address.p);
-	for (size_t i = 0; i < l->trusted_n && i < TRUSTED_MAX; i++) {
-		char text[IPNET_TEXT_MAX];
-
-		if (listen_net_parse(slice_of(text, ipnet_print(&l->trusted[i], text)), &r->trusted[r->trusted_n]))
-			continue;
-		r->trusted_n++;
-	}
+	r->trusted_n = MIN_OF(l->trusted_n, (size_t)TRUSTED_MAX);
+	if (r->trusted_n)
+		memcpy(r->trusted, l->trusted, sizeof(r->trusted[0]) * r->trusted_n);
 	if (!l->tls)
 		return ERRC_OK;
 	return tls_server_new(a->w->tls, l->certificate_pem, l->key_pem, why, why_n, &r->tls);

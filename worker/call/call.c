@@ -118,12 +118,7 @@ static void client_addr(struct call *c)
 	uint8_t told[16];
 	ptrdiff_t comma;
 
-	if (p->v6) {
-		memcpy(c->addr, p->ip, 16);
-	} else {
-		c->addr[10] = c->addr[11] = 0xff;
-		memcpy(c->addr + 12, p->ip, 4);
-	}
+	memcpy(c->addr, p->addr, sizeof(c->addr));
 	while ((comma = slice_chr(fwd, ',')) >= 0)
 		fwd = slice_sub(fwd, (size_t)comma + 1, fwd.n);
 	fwd = slice_trim(fwd);

@@ -21,7 +21,7 @@ struct down_host;
 
 /* Why a request cannot be read. The call answers it in its dialect; the connection closes behind that answer. */
 struct down_fault {
-	int status;	  /* 400, 408, 413, 414, 415, 431 */
+	int status; /* 400, 408, 413, 414, 415, 431 */
 	enum errc errc;
 	const char *text; /* one sentence for the client; static */
 };
@@ -45,29 +45,41 @@ struct down_host_events {
 	/* A head is complete, or (`fault` not NULL; valid during the call) will never be: then `head` holds what is known of it (method,
 	 * target, fields so far; any may be empty). The receiver must call down_conn_take() before it returns, later it must answer.
 	 * `head` is borrowed and valid until the request ended (on_sent, on_gone, detach). */
-	void (*on_request)(void *arg, struct down_conn *dc, const struct http1_head *head, const struct down_fault *fault);
+	void (*on_request)(void *arg, struct down_conn *dc, const struct http1_head *head,
+			   const struct down_fault *fault);
 	/* A connection is gone, counters are already lowered; for the drain. */
 	void (*on_closed)(void *arg);
 };
 
 struct down_opts {
-	size_t line_max, head_max, body_max;	   /* 414, 431, 413 (after decoding) */
-	int64_t idle_ms, head_ms;		   /* between requests; first byte to end of head (408) */
-	int64_t body_grace_ms, body_rate_min;	   /* after that time a body must have come at so many bytes a second (408) */
-	int64_t send_ms;			   /* a client that takes no byte for so long is gone */
+	size_t line_max, head_max, body_max; /* 414, 431, 413 (after decoding) */
+	int64_t idle_ms, head_ms;            /* between requests; first byte to end of head (408) */
+	int64_t body_grace_ms,
+		body_rate_min; /* after that time a body must have come at so many bytes a second (408) */
+	int64_t send_ms;       /* a client that takes no byte for so long is gone */
 	int64_t linger_ms, drain_idle_ms;
 	size_t linger_max;
-	size_t high_water, low_water;		   /* of the output buffer */
+	size_t high_water, low_water; /* of the output buffer */
 };
-#define DOWN_OPTS_DEFAULT                                                                                              \
-	((struct down_opts){.line_max = 8 << 10, .head_max = 64 << 10, .body_max = 32 << 20, .idle_ms = 75000,         \
-			    .head_ms = 15000, .body_grace_ms = 15000, .body_rate_min = 1024, .send_ms = 60000,         \
-			    .linger_ms = 5000, .drain_idle_ms = 5000, .linger_max = 32 << 20,                          \
-			    .high_water = 64 << 10, .low_water = 16 << 10})
+#define DOWN_OPTS_DEFAULT                           \
+	((struct down_opts){.line_max = 8 << 10,    \
+			    .head_max = 64 << 10,   \
+			    .body_max = 32 << 20,   \
+			    .idle_ms = 75000,       \
+			    .head_ms = 15000,       \
+			    .body_grace_ms = 15000, \
+			    .body_rate_min = 1024,  \
+			    .send_ms = 60000,       \
+			    .linger_ms = 5000,      \
+			    .drain_idle_ms = 5000,  \
+			    .linger_max = 32 << 20, \
+			    .high_water = 64 << 10, \
+			    .low_water = 16 << 10})
 
 /* The host: options, list and counters of client connections. `set` is told of every connection that ends; NULL in tests. */
 MUSTCHECK enum errc down_host_new(struct turn *t, const struct down_opts *o, struct listen_set *set,
-				  const struct down_host_events *ev, void *arg, struct down_host **out);
+				  const struct down_host_events *ev, void *arg,
+				  struct down_host **out);
 /* Closes what is open without a word. */
 void down_host_free(struct down_host **h);
 /* Live: counts for what happens from now on. */
@@ -81,7 +93,8 @@ struct down_stats {
 void down_stats_get(const struct down_host *h, struct down_stats *out);
 
 /* Serves `x`, which the host's new connection owns (on failure it was closed). `peer` is copied. */
-MUSTCHECK enum errc down_conn_open(struct down_host *h, struct xport *x, const struct listen_peer *peer);
+MUSTCHECK enum errc down_conn_open(struct down_host *h, struct xport *x,
+				   const struct listen_peer *peer);
 
 /* Names the receiver of this request's events; `ev` is borrowed until its last event or detach. */
 void down_conn_take(struct down_conn *dc, const struct down_conn_events *ev, void *arg);
@@ -99,12 +112,13 @@ void down_conn_set_body_max(struct down_conn *dc, size_t max);
 struct down_answer {
 	int status;
 	struct slice fields; /* borrowed during the call */
-	bool close;	     /* close behind it in any case */
+	bool close;          /* close behind it in any case */
 };
 
 /* A whole answer of the given pieces; copied or sent before it returns. To HEAD and for 204 and 304 the body is left out. Ends the
  * request: on_sent or on_gone follows. ERRC_STATE after a start, ERRC_NOMEM: nothing was written. */
-MUSTCHECK enum errc down_conn_answer(struct down_conn *dc, const struct down_answer *a, const struct slice *body, size_t n);
+MUSTCHECK enum errc down_conn_answer(struct down_conn *dc, const struct down_answer *a,
+				     const struct slice *body, size_t n);
 /* Begins a streamed answer: chunked, to HTTP/1.0 until close. */
 MUSTCHECK enum errc down_conn_start(struct down_conn *dc, const struct down_answer *a);
 /* One chunk of all pieces together; copied. Empty ones are left out. Past the high mark it still takes everything (the caller minds

@@ -14,11 +14,11 @@ struct up_conn;
 
 /* How far it came when it failed. */
 enum up_conn_phase {
-	UP_CONN_NAME,	 /* name or TCP: nothing was sent */
-	UP_CONN_TLS,	 /* handshake: nothing was sent */
+	UP_CONN_NAME,    /* name or TCP: nothing was sent */
+	UP_CONN_TLS,     /* handshake: nothing was sent */
 	UP_CONN_REQUEST, /* before any byte of an answer */
-	UP_CONN_HEAD,	 /* inside the head */
-	UP_CONN_BODY,	 /* inside the body: cut (ERRC_TRUNCATED, ERRC_CONNRESET …) or bad framing (ERRC_PROTOCOL) */
+	UP_CONN_HEAD,    /* inside the head */
+	UP_CONN_BODY, /* inside the body: cut (ERRC_TRUNCATED, ERRC_CONNRESET …) or bad framing (ERRC_PROTOCOL) */
 };
 
 struct up_conn_fail {
@@ -34,7 +34,8 @@ struct up_conn_events {
 	void (*on_sent)(void *arg);
 	/* The final head (1xx are swallowed). Borrowed, valid until the connection is given back, forgotten or failed. */
 	void (*on_head)(void *arg, const struct http1_head *head);
-	/* A slice of the body without its framing, valid during the call; not while reading is stopped. */
+	/* A slice of the body without its framing, valid during the call. After up_conn_read_stop() at most the rest of the read in hand
+	 * (TURN_SCRATCH bytes) still comes. */
 	void (*on_body)(void *arg, struct slice data);
 	/* The answer is complete. Nothing follows. */
 	void (*on_end)(void *arg);
@@ -44,7 +45,7 @@ struct up_conn_events {
 
 /* Times of the current request for `server-timing` and logs; 0: not (yet). turn_now_us(). */
 struct up_conn_times {
-	int64_t dial_us, tls_us;		    /* durations, 0 when reused */
+	int64_t dial_us, tls_us;            /* durations, 0 when reused */
 	int64_t sent_us, first_us, last_us; /* moments */
 };
 
@@ -73,16 +74,17 @@ struct up_conn_owner {
 struct up_conn_link { /* private to upool: where the connection is listed */
 	struct list node;
 	void *ep;
-	unsigned state;
+	unsigned state, generation;
 	int64_t born_ms, idle_since_ms;
 };
 
 /* Over an open xport, which the connection owns on success. `owner` is borrowed. */
-MUSTCHECK enum errc up_conn_new(struct turn *t, struct xport *x, const struct up_conn_owner *owner, void *owner_arg,
-				struct up_conn **out);
+MUSTCHECK enum errc up_conn_new(struct turn *t, struct xport *x, const struct up_conn_owner *owner,
+				void *owner_arg, struct up_conn **out);
 /* Dials first. */
-MUSTCHECK enum errc up_conn_dial(struct turn *t, struct dns *dns, const struct dial_target *to, const struct up_conn_owner *owner,
-				 void *owner_arg, struct up_conn **out);
+MUSTCHECK enum errc up_conn_dial(struct turn *t, struct dns *dns, const struct dial_target *to,
+				 const struct up_conn_owner *owner, void *owner_arg,
+				 struct up_conn **out);
 /* The borrower; NULL takes it away. */
 void up_conn_set_events(struct up_conn *u, const struct up_conn_events *ev, void *arg);
 /* Ready for the next request: drops buffers, watches for the peer's end. Only when up_conn_is_reusable(). */

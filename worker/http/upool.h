@@ -14,14 +14,14 @@ struct upool_spec {
 	uint64_t id;
 	const char *host; /* name or literal; also the name the certificate must be for */
 	uint16_t port;
-	struct tls_client *tls; /* NULL: plain; held */
+	struct tls_client *tls;                      /* NULL: plain; held */
 	int64_t connect_ms, tls_ms, idle_ms, age_ms; /* age 0: no limit */
-	unsigned conns_max, idle_max;		     /* 0: the defaults below */
+	unsigned conns_max, idle_max;                /* 0: the defaults below */
 };
 #define UPOOL_CONNS_MAX 4096
-#define UPOOL_IDLE_MAX 256
-#define UPOOL_IDLE_MS 55000 /* below the 60 s after which common front ends close */
-#define UPOOL_AGE_MS 3600000
+#define UPOOL_IDLE_MAX  256
+#define UPOOL_IDLE_MS   55000 /* below the 60 s after which common front ends close */
+#define UPOOL_AGE_MS    3600000
 
 MUSTCHECK enum errc upool_new(struct turn *t, struct dns *dns, struct upool **out);
 /* Borrowed connections are aborted without an event. */
@@ -29,7 +29,8 @@ void upool_free(struct upool **p);
 
 /* Finds the endpoint of spec->id or makes it; holds it for the caller. A changed spec counts from now on: idle connections to the old
  * place are closed, busy ones are not reused. */
-MUSTCHECK enum errc upool_ep_get(struct upool *p, const struct upool_spec *spec, struct upool_ep **out);
+MUSTCHECK enum errc upool_ep_get(struct upool *p, const struct upool_spec *spec,
+				 struct upool_ep **out);
 /* The last drop closes its idle connections; busy ones end with their request. */
 void upool_ep_drop(struct upool_ep **ep);
 /* NULL when there is none. Borrowed from whoever holds it. */
@@ -38,7 +39,8 @@ struct upool_ep *upool_ep_find(struct upool *p, uint64_t id);
 /* Takes an idle connection to `ep`, or starts one. The result is owned by the caller until upool_give() or upool_forget(). `ev` is
  * borrowed and must outlive that. Calls no event before returning. `fresh`: never an idle one (the retry after a stale one).
  * ERRC_BUSY: conns_max is reached. */
-MUSTCHECK enum errc upool_borrow(struct upool_ep *ep, bool fresh, const struct up_conn_events *ev, void *arg, struct up_conn **out);
+MUSTCHECK enum errc upool_borrow(struct upool_ep *ep, bool fresh, const struct up_conn_events *ev,
+				 void *arg, struct up_conn **out);
 /* Gives it back: kept if reusable, else closed. Sets *u to NULL, accepts NULL inside. No event comes any more. */
 void upool_give(struct up_conn **u);
 /* Aborts whatever it does (x_abort): at any time, twice. */
@@ -49,7 +51,7 @@ void upool_warm(struct upool_ep *ep, unsigned n);
 
 struct upool_stats {
 	unsigned dialing, idle, busy;
-	uint64_t dialed, dial_failed, borrowed, reused, stale, tls_full, tls_resumed;
+	uint64_t dialed, dial_failed, borrowed, reused, tls_full, tls_resumed;
 };
 /* Of one endpoint, or (`ep` NULL) the sum. */
 void upool_stats_get(const struct upool *p, const struct upool_ep *ep, struct upool_stats *out);

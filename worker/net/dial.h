@@ -13,9 +13,9 @@ struct dial;
 struct dial_target {
 	const char *host; /* name or literal; copied */
 	uint16_t port;
-	struct tls_client *tls;		/* NULL: plain. Held until the end */
-	struct tls_sessions *sessions;	/* borrowed until the xport is closed; NULL: never resumes */
-	int64_t connect_ms, tls_ms;	/* limits: name and TCP together; the handshake */
+	struct tls_client *tls;        /* NULL: plain. Held until the end */
+	struct tls_sessions *sessions; /* borrowed until the xport is closed; NULL: never resumes */
+	int64_t connect_ms, tls_ms;    /* limits: name and TCP together; the handshake */
 };
 
 struct dial_result {
@@ -24,14 +24,14 @@ struct dial_result {
 	struct xport *xport; /* owned by the receiver; NULL on failure */
 	bool tls_resumed;
 	int64_t name_us, connect_us, tls_us; /* how long each part took */
-	struct dns_addr addr;		     /* where it went, or the last that failed */
+	struct dns_addr addr;                /* where it went, or the last that failed */
 };
 
 /* From a turn or a callback, never from inside dial_start(). The dial is gone when it returns. */
 typedef void (*dial_done_fn)(void *arg, struct dial_result *r);
 
-MUSTCHECK enum errc dial_start(struct turn *t, struct dns *dns, const struct dial_target *to, dial_done_fn done, void *arg,
-			       struct dial **out);
+MUSTCHECK enum errc dial_start(struct turn *t, struct dns *dns, const struct dial_target *to,
+			       dial_done_fn done, void *arg, struct dial **out);
 /* At any time and twice: *d is NULL when it returns and no call comes. */
 void dial_abort(struct dial **d);
 

@@ -5,8 +5,8 @@
 
 #include "turn.h"
 
-#define DNS_ADDRS_MAX 8
-#define DNS_NAME_MAX 253
+#define DNS_ADDRS_MAX   8
+#define DNS_NAME_MAX    253
 #define DNS_ENTRIES_MAX 4096
 
 struct dns;
@@ -37,7 +37,8 @@ void dns_set_max_age(struct dns *d, int64_t max_age_ms);
 
 /* ERRC_OK: q->answer is filled, `done` is not called. ERRC_AGAIN: `done` comes later, `q` is borrowed until then or dns_cancel().
  * Anything else is a failure. `host` is copied. */
-MUSTCHECK enum errc dns_ask(struct dns *d, const char *host, struct dns_query *q, void (*done)(struct dns_query *q));
+MUSTCHECK enum errc dns_ask(struct dns *d, const char *host, struct dns_query *q,
+			    void (*done)(struct dns_query *q));
 /* Allowed at any time, also twice. */
 void dns_cancel(struct dns_query *q);
 

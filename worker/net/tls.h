@@ -20,20 +20,21 @@ const char *tls_version(void);
 
 /* What a provider's chain is verified against: `ca_file` (PEM), or NULL for the system's store. Chain and name are always verified.
  * `why` (of `why_n` bytes) gets a readable cause on failure. */
-MUSTCHECK enum errc tls_client_new(struct tls *tls, const char *ca_file, char *why, size_t why_n, struct tls_client **out);
+MUSTCHECK enum errc tls_client_new(struct tls *tls, const char *ca_file, char *why, size_t why_n,
+				   struct tls_client **out);
 struct tls_client *tls_client_hold(struct tls_client *c);
 void tls_client_drop(struct tls_client **c);
 
 /* Our certificate chain and key, PEM, copied. Refused when they do not belong together. */
-MUSTCHECK enum errc tls_server_new(struct tls *tls, struct slice chain_pem, struct slice key_pem, char *why, size_t why_n,
-				   struct tls_server **out);
+MUSTCHECK enum errc tls_server_new(struct tls *tls, struct slice chain_pem, struct slice key_pem,
+				   char *why, size_t why_n, struct tls_server **out);
 struct tls_server *tls_server_hold(struct tls_server *s);
 void tls_server_drop(struct tls_server **s);
 
 /* The key for session tickets, made by the master for all workers every 12 h; the one before it is still accepted. Without one, and
  * with a key older than 24 h, tickets are made with a random key of this process. */
 #define TLS_TICKET_NAME 4
-#define TLS_TICKET_KEY 32
+#define TLS_TICKET_KEY  32
 struct tls_ticket_key {
 	uint8_t name[TLS_TICKET_NAME];
 	uint8_t key[TLS_TICKET_KEY];
@@ -58,13 +59,16 @@ typedef void (*tls_done_fn)(void *arg, const struct tls_result *r);
 /* Stacks TLS on `*lower`, which it takes over (sets it to NULL) on success. `hostname` (a name or an IP literal) is what the
  * certificate must be for; copied, never NULL or empty. `sessions` may be NULL, else borrowed until the xport is closed. Reading and
  * writing start after `done`. Calls nothing before it returns. */
-MUSTCHECK enum errc tls_connect(struct tls_client *c, struct xport **lower, const char *hostname, struct tls_sessions *sessions,
-				tls_done_fn done, void *arg, struct xport **out);
-MUSTCHECK enum errc tls_accept(struct tls_server *s, struct xport **lower, tls_done_fn done, void *arg, struct xport **out);
+MUSTCHECK enum errc tls_connect(struct tls_client *c, struct xport **lower, const char *hostname,
+				struct tls_sessions *sessions, tls_done_fn done, void *arg,
+				struct xport **out);
+MUSTCHECK enum errc tls_accept(struct tls_server *s, struct xport **lower, tls_done_fn done,
+			       void *arg, struct xport **out);
 
 /* Counters of this worker, for metrics. */
 struct tls_stats {
-	uint64_t client_full, client_resumed, client_failed, server_full, server_resumed, server_failed;
+	uint64_t client_full, client_resumed, client_failed, server_full, server_resumed,
+		server_failed;
 	unsigned queued; /* handshakes with the thread now */
 };
 void tls_stats_get(const struct tls *tls, struct tls_stats *out);

@@ -28,7 +28,7 @@ struct turn_timer {
 	struct turn *turn; /* borrowed */
 	void (*run)(struct turn_timer *);
 	int64_t deadline_ms; /* what was asked; < 0: not set */
-	int64_t key_ms;      /* place in the heap: a later deadline moves it only when the key comes due */
+	int64_t key_ms; /* place in the heap: a later deadline moves it only when the key comes due */
 	struct turn_timer *child, *next, *prev;
 };
 
@@ -38,7 +38,7 @@ struct turn_hook {
 	void (*run)(struct turn_hook *);
 };
 
-/* `loop` is borrowed and must outlive the turn. */
+/* `loop` is borrowed and must outlive the turn, which keeps it running: end with uv_stop() or turn_free(). */
 MUSTCHECK enum errc turn_new(uv_loop_t *loop, struct turn **out);
 /* Ends the turn's handles (run the loop once more before closing it). Runs what is on the reap list. Accepts NULL inside. */
 void turn_free(struct turn **t);

@@ -1,5 +1,5 @@
-/* A scripted xport for tests: the test plays the peer. It is created with the xport face in hand; all events are made inside the
- * mem_xport_* calls of the test, never by themselves. Two of them can be joined so that what one writes the other reads. */
+/* A scripted xport for tests: the test plays the peer. It is created with the xport face in hand; events come inside the
+ * mem_xport_* calls of the test, and from a turn when the code under test began to read again. Two of them can be joined so that what one writes the other reads. */
 #ifndef AIGW_MEM_XPORT_H
 #define AIGW_MEM_XPORT_H
 
@@ -12,13 +12,13 @@ struct mem_xport;
 MUSTCHECK enum errc mem_xport_new(struct turn *t, struct mem_xport **out, struct xport **face);
 void mem_xport_free(struct mem_xport **m);
 
-/* The peer sends; delivered when (and as long as) reading is on, else kept until mem_xport_pump(). In pieces of `step` bytes (0 = one piece). */
+/* The peer sends; delivered when (and as long as) reading is on, else kept. In pieces of `step` bytes (0 = one piece). */
 MUSTCHECK enum errc mem_xport_feed(struct mem_xport *m, struct slice data, size_t step);
 void mem_xport_eof(struct mem_xport *m);
 void mem_xport_reset(struct mem_xport *m, enum errc e);
 /* Delivers what was kept. True when something was delivered. */
 bool mem_xport_pump(struct mem_xport *m);
-/* How many more bytes writes may take; SIZE_MAX (the start) = no bound. Raising it from 0 makes on_writable. */
+/* How many more bytes writes may take; SIZE_MAX (the start) = no bound. Makes on_writable if a write was cut short. */
 void mem_xport_window(struct mem_xport *m, size_t n);
 /* The next write fails with this. */
 void mem_xport_fail_write(struct mem_xport *m, enum errc e);
