@@ -21,6 +21,12 @@ static inline struct slice slice_of(const void *p, size_t n)
 	return (struct slice){(const char *)p, n};
 }
 
+/* Behind the last byte. Adding 0 to no address at all is undefined. */
+static inline const char *slice_end(struct slice s)
+{
+	return s.n ? s.p + s.n : s.p;
+}
+
 /* Valid as long as the string; NULL gives an empty slice. */
 static inline struct slice slice_str(const char *s)
 {

@@ -614,10 +614,11 @@ void jscan_fini(struct jscan *s)
 
 enum errc jscan_push(struct jscan *s, const char *p, size_t n)
 {
-	const char *end = p + n;
+	const char *end;
 
 	if (s->err || !n)
 		return s->err;
+	end = p + n;
 	s->piece = p;
 	if (n > UINT32_MAX - s->off)
 		(void)fail(s, p, ERRC_LIMIT, "the body is too large");
@@ -630,8 +631,9 @@ enum errc jscan_push(struct jscan *s, const char *p, size_t n)
 enum errc jscan_end(struct jscan *s)
 {
 	if (!s->err && s->state != AT_END) {
-		s->piece = NULL;
-		(void)fail(s, NULL, ERRC_TRUNCATED, "the text ends too early");
+		s->err = ERRC_TRUNCATED;
+		s->err_text = "the text ends too early";
+		s->err_off = s->off;
 	}
 	return s->err;
 }

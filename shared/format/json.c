@@ -36,7 +36,7 @@ static const char *string_end(const char *p, const char *end)
  * nothing else of the grammar. */
 static const char *too_deep(struct slice text, unsigned max)
 {
-	const char *p = text.p, *end = p + text.n;
+	const char *p = text.p, *end = slice_end(text);
 	unsigned depth = 0;
 
 	for (; p < end; p++) {

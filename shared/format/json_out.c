@@ -238,7 +238,7 @@ static enum errc escape_byte(struct buf *b, uint8_t c)
 
 enum errc json_out_escape(struct buf *b, struct slice s)
 {
-	const char *p = s.p, *end = p + s.n;
+	const char *p = s.p, *end = slice_end(s);
 	enum errc e = ERRC_OK;
 
 	while (!e && p < end) {

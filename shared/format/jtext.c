@@ -98,7 +98,7 @@ static int bad(struct jtext *it, enum errc e)
 
 static struct jtext over(struct slice s, char close)
 {
-	return (struct jtext){.p = s.p, .end = s.p + s.n, .close = close};
+	return (struct jtext){.p = s.p, .end = slice_end(s), .close = close};
 }
 
 /* Moves it to the next key or value: 1, or the end of the container: 0. */
@@ -143,9 +143,9 @@ static int take_value(struct jtext *it, struct slice *value)
 
 enum json_type jtext_type(struct slice value)
 {
-	const char *p = jstep_space(value.p, value.p + value.n);
+	const char *p = jstep_space(value.p, slice_end(value));
 
-	if (p == value.p + value.n)
+	if (p == slice_end(value))
 		return JSON_NONE;
 	switch (*p) {
 	case '"':
@@ -310,7 +310,7 @@ static const char *unescape_unicode(const char *p, const char *end, uint32_t *ou
 
 enum errc jtext_unescape(struct slice inside, struct buf *out)
 {
-	const char *p = inside.p, *end = p + inside.n;
+	const char *p = inside.p, *end = slice_end(inside);
 	size_t before = out->len;
 	enum errc e = ERRC_OK;
 
