@@ -33,10 +33,12 @@ bool ipnet_parse(struct slice text, struct ipnet *out)
 {
 	struct slice rest = text, addr;
 	bool has_bits = slice_cut(&rest, '/', &addr);
-	unsigned skipped = slice_chr(addr, ':') < 0 ? 96 : 0; /* an IPv4 prefix counts behind the mapped one */
+	unsigned skipped =
+		slice_chr(addr, ':') < 0 ? 96 : 0; /* an IPv4 prefix counts behind the mapped one */
 	uint64_t bits = 128 - skipped;
 
-	if (!ipnet_addr(addr, out->addr) || (has_bits && (!text_u64(rest, &bits) || bits > 128 - skipped)))
+	if (!ipnet_addr(addr, out->addr) ||
+	    (has_bits && (!text_u64(rest, &bits) || bits > 128 - skipped)))
 		return false;
 	out->bits = (uint8_t)(bits + skipped);
 	for (unsigned i = 0; i < 16; i++) {

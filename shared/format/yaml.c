@@ -121,7 +121,8 @@ static struct yaml_node **link_of(struct yaml_node *map, struct slice key)
 	return link;
 }
 
-enum errc yaml_put(struct arena *a, struct yaml_node *map, struct slice key, struct yaml_pos key_pos, struct yaml_node *child)
+enum errc yaml_put(struct arena *a, struct yaml_node *map, struct slice key,
+		   struct yaml_pos key_pos, struct yaml_node *child)
 {
 	struct yaml_node *old = yaml_get(map, key);
 	enum errc rc;
@@ -200,7 +201,8 @@ static struct yaml_pos pos_of(const struct loader *l, const yaml_mark_t *m)
 	return (struct yaml_pos){l->file, (unsigned)m->line + 1, (unsigned)m->column + 1};
 }
 
-static enum errc PRINTF_LIKE(4, 5) fail(struct loader *l, enum errc rc, struct yaml_pos pos, const char *fmt, ...)
+static enum errc PRINTF_LIKE(4, 5)
+	fail(struct loader *l, enum errc rc, struct yaml_pos pos, const char *fmt, ...)
 {
 	va_list ap;
 	enum errc added;
@@ -236,11 +238,13 @@ static enum errc library_error(struct loader *l, const yaml_parser_t *p)
 	if (p->error == YAML_MEMORY_ERROR)
 		return ERRC_NOMEM;
 	if (p->error == YAML_READER_ERROR)
-		return fail(l, ERRC_SYNTAX, pos_at(l, p->problem_offset), "not valid YAML: %s", p->problem ? p->problem : "unreadable text");
+		return fail(l, ERRC_SYNTAX, pos_at(l, p->problem_offset), "not valid YAML: %s",
+			    p->problem ? p->problem : "unreadable text");
 	if (p->context && p->context_mark.line != p->problem_mark.line)
-		return fail(l, ERRC_SYNTAX, pos, "not valid YAML: %s (%s that begins in line %zu)", p->problem, p->context,
-			    p->context_mark.line + 1);
-	return fail(l, ERRC_SYNTAX, pos, "not valid YAML: %s", p->problem ? p->problem : "syntax error");
+		return fail(l, ERRC_SYNTAX, pos, "not valid YAML: %s (%s that begins in line %zu)",
+			    p->problem, p->context, p->context_mark.line + 1);
+	return fail(l, ERRC_SYNTAX, pos, "not valid YAML: %s",
+		    p->problem ? p->problem : "syntax error");
 }
 
 /* Puts a complete or just opened node where it belongs. */
@@ -332,7 +336,8 @@ static enum errc take(struct loader *l, const yaml_event_t *e)
 
 	if (has_anchor_or_tag(e))
 		return fail(l, ERRC_SYNTAX, pos,
-			    "anchors, aliases and tags are not supported; a text that begins with &, * or ! needs quotes");
+			    "anchors, aliases and tags are not supported; a text that begins with "
+			    "&, * or ! needs quotes");
 	switch (e->type) {
 	case YAML_DOCUMENT_START_EVENT:
 		if (l->root)
@@ -371,10 +376,16 @@ static enum errc take_all(struct loader *l, yaml_parser_t *p)
 	return rc;
 }
 
-enum errc yaml_parse(struct arena *a, const char *file, struct slice text, const struct yaml_twice *twice, struct yaml_node **out,
-		     struct buf *message, struct yaml_pos *where)
+enum errc yaml_parse(struct arena *a, const char *file, struct slice text,
+		     const struct yaml_twice *twice, struct yaml_node **out, struct buf *message,
+		     struct yaml_pos *where)
 {
-	struct loader l = {.a = a, .file = file, .text = text, .twice = twice, .message = message, .where = where};
+	struct loader l = {.a = a,
+			   .file = file,
+			   .text = text,
+			   .twice = twice,
+			   .message = message,
+			   .where = where};
 	struct yaml_pos start = {file, 1, 1};
 	yaml_parser_t p;
 	enum errc rc;
@@ -435,7 +446,8 @@ static bool is_printable(uint32_t c)
 {
 	if (c < 0xa0)
 		return c >= 0x20 && c < 0x7f;
-	return (c < 0xd800 && c != 0x2028 && c != 0x2029) || (c >= 0xe000 && c <= 0xfffd && c != 0xfeff) || c >= 0x10000;
+	return (c < 0xd800 && c != 0x2028 && c != 0x2029) ||
+	       (c >= 0xe000 && c <= 0xfffd && c != 0xfeff) || c >= 0x10000;
 }
 
 enum errc yaml_print_text(struct buf *out, struct slice text)

@@ -15,7 +15,7 @@
 enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
 
 struct yaml_pos {
-	const char *file; /* valid as long as the arena; NULL: made by the program */
+	const char *file;      /* valid as long as the arena; NULL: made by the program */
 	unsigned line, column; /* from 1; column counts characters */
 };
 
@@ -26,12 +26,12 @@ struct yaml_node {
 	bool is_null;  /* a plain scalar that is empty or `~` */
 	bool is_plain; /* a scalar written without quotes */
 	struct yaml_pos pos, key_pos;
-	struct slice key;  /* when it stands in a mapping; NUL-terminated */
-	struct slice text; /* of a scalar; NUL-terminated */
-	struct yaml_node *next; /* sibling */
+	struct slice key;               /* when it stands in a mapping; NUL-terminated */
+	struct slice text;              /* of a scalar; NUL-terminated */
+	struct yaml_node *next;         /* sibling */
 	struct yaml_node *first, *last; /* children of a list or mapping */
-	size_t n;               /* children */
-	struct yaml_index *index; /* private */
+	size_t n;                       /* children */
+	struct yaml_index *index;       /* private */
 };
 
 /* Told of each key that a mapping has a second time; the tree keeps the first. */
@@ -42,8 +42,9 @@ struct yaml_twice {
 
 /* Parses all of `text`; `file` names it in positions and must outlive the arena's tree. On ERRC_SYNTAX, ERRC_DEPTH and
  * ERRC_LIMIT the reason, without position, is in `message` and its place in *where. An empty text gives an empty mapping. */
-MUSTCHECK enum errc yaml_parse(struct arena *a, const char *file, struct slice text, const struct yaml_twice *twice,
-			       struct yaml_node **out, struct buf *message, struct yaml_pos *where);
+MUSTCHECK enum errc yaml_parse(struct arena *a, const char *file, struct slice text,
+			       const struct yaml_twice *twice, struct yaml_node **out,
+			       struct buf *message, struct yaml_pos *where);
 
 /* The child of a mapping, NULL when there is none. Constant time. */
 struct yaml_node *yaml_get(const struct yaml_node *map, struct slice key);
@@ -55,7 +56,8 @@ MUSTCHECK struct yaml_node *yaml_new_text(struct arena *a, struct slice text, st
 /* Appends to a list. The node must not stand elsewhere. */
 void yaml_append(struct yaml_node *list, struct yaml_node *child);
 /* Adds to a mapping under `key` (borrowed for the tree's life), or takes the place of the child of that name. */
-MUSTCHECK enum errc yaml_put(struct arena *a, struct yaml_node *map, struct slice key, struct yaml_pos key_pos, struct yaml_node *child);
+MUSTCHECK enum errc yaml_put(struct arena *a, struct yaml_node *map, struct slice key,
+			     struct yaml_pos key_pos, struct yaml_node *child);
 /* Takes the child of that name out of a mapping; nothing when there is none. */
 void yaml_remove(struct yaml_node *map, struct slice key);
 /* A deep copy, whose texts are shared. */

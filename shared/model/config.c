@@ -21,7 +21,8 @@ static void read_all(struct config_ctx *x)
 	if (x->rc == ERRC_OK)
 		config_model_read(x);
 	if (x->rc == ERRC_OK && x->errors == 0 && x->c->table.models_n == 0)
-		config_ctx_warn(x, (struct yaml_pos){path, 1, 1}, "there is no model: every request will be answered with 404");
+		config_ctx_warn(x, (struct yaml_pos){path, 1, 1},
+				"there is no model: every request will be answered with 404");
 }
 
 enum errc config_load(const struct config_opts *opts, struct buf *messages, struct config **out)
@@ -99,9 +100,12 @@ enum errc config_check(const struct config_opts *opts, struct buf *messages)
 
 	if (rc == ERRC_OK) {
 		config_counts(c, &providers, &models, &offers);
-		added = buf_addf(messages, "%s: ok, %zu provider%s, %zu model%s, %zu offer%s, %zu warning%s\n",
-				 opts->path ? opts->path : "(default)", providers, providers == 1 ? "" : "s", models, models == 1 ? "" : "s", offers,
-				 offers == 1 ? "" : "s", c->warnings, c->warnings == 1 ? "" : "s");
+		added = buf_addf(
+			messages,
+			"%s: ok, %zu provider%s, %zu model%s, %zu offer%s, %zu warning%s\n",
+			opts->path ? opts->path : "(default)", providers, providers == 1 ? "" : "s",
+			models, models == 1 ? "" : "s", offers, offers == 1 ? "" : "s", c->warnings,
+			c->warnings == 1 ? "" : "s");
 	}
 	config_free(&c);
 	return added == ERRC_NOMEM ? ERRC_NOMEM : rc;

@@ -10,11 +10,11 @@
 struct config;
 
 struct config_opts {
-	const char *path;        /* of aigw.yaml; NULL: no file, the embedded default (contract B1) */
-	struct slice text;       /* p is not NULL: stands for what the file at `path` holds; it cannot name other files then */
-	bool strict;             /* warnings about unset secrets are errors */
-	char *const *env;        /* "NAME=value", NULL-terminated; NULL: none */
-	const char *hostname;    /* for ${hostname}; NULL: asked from the system */
+	const char *path; /* of aigw.yaml; NULL: no file, the embedded default (contract B1) */
+	struct slice text; /* p is not NULL: stands for what the file at `path` holds; it cannot name other files then */
+	bool strict;          /* warnings about unset secrets are errors */
+	char *const *env;     /* "NAME=value", NULL-terminated; NULL: none */
+	const char *hostname; /* for ${hostname}; NULL: asked from the system */
 	const char *catalog_dir; /* where `catalog_dir` is not set; NULL: beside a build tree's program, else the installed one */
 };
 
@@ -23,7 +23,8 @@ struct config_opts {
 
 /* *out is owned by the caller until config_free(). ERRC_INVAL when there are errors; messages (errors and warnings, also of a
  * success) are appended to `messages`, whose ceiling may cut the list short. Reads files and file: secrets; blocks. */
-MUSTCHECK enum errc config_load(const struct config_opts *opts, struct buf *messages, struct config **out);
+MUSTCHECK enum errc config_load(const struct config_opts *opts, struct buf *messages,
+				struct config **out);
 void config_free(struct config **c);
 
 /* Valid until config_free(). Defaults that depend on the user (state, admin.socket) are filled in; shared_memory stays
@@ -50,8 +51,8 @@ struct config_change {
 
 /* Calls `each` for every difference, settings in table order, then listeners, providers, models by name; the change is valid
  * during the call. Returns how many there were: 0 means that nothing changed (no new generation). */
-size_t config_diff(const struct config *old, const struct config *new_config, void (*each)(void *arg, const struct config_change *ch),
-		   void *arg);
+size_t config_diff(const struct config *old, const struct config *new_config,
+		   void (*each)(void *arg, const struct config_change *ch), void *arg);
 
 /* What `aigwd -t` does: loads, appends messages and a closing line ("aigw.yaml: ok, 2 providers, …") to `messages`. */
 MUSTCHECK enum errc config_check(const struct config_opts *opts, struct buf *messages);

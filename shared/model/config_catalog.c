@@ -15,7 +15,8 @@
 #define MARKUP_MAX   (INT64_C(1000) * PRICE_PPM)
 
 /* The catalog's keys that are not the provider's. */
-static const char *const model_keys[] = {"name", "created", "context", "max_output", "modalities", "capabilities"};
+static const char *const model_keys[] = {"name",       "created",    "context",
+					 "max_output", "modalities", "capabilities"};
 
 struct short_form {
 	struct config_ctx *x;
@@ -80,7 +81,8 @@ static void list_catalogs(struct config_ctx *x, struct settings_list *out)
 			break;
 		name = slice_str(e->d_name);
 		if (name.n > 5 && name.p[0] != '.' && slice_has_suffix(name, SLICE_LIT(".yaml")))
-			v[out->n++] = config_ctx_fmt(x, SLICE_FMT, SLICE_ARG(slice_sub(name, 0, name.n - 5)));
+			v[out->n++] = config_ctx_fmt(x, SLICE_FMT,
+						     SLICE_ARG(slice_sub(name, 0, name.n - 5)));
 	}
 	if (d)
 		closedir(d);
@@ -100,7 +102,8 @@ static struct yaml_node *read_catalog(struct config_ctx *x, struct slice id, str
 	config_ctx_hint_init(&hint, id);
 	for (size_t i = 0; i < known.n; i++)
 		config_ctx_hint_add(&hint, known.v[i]);
-	config_ctx_error(x, named, "there is no catalog `" SLICE_FMT "` in %s%s", SLICE_ARG(id), folder(x), config_ctx_hint_text(x, &hint));
+	config_ctx_error(x, named, "there is no catalog `" SLICE_FMT "` in %s%s", SLICE_ARG(id),
+			 folder(x), config_ctx_hint_text(x, &hint));
 	return NULL;
 }
 
@@ -142,14 +145,16 @@ static struct yaml_node *marked_up(struct short_form *s, const struct yaml_node 
 
 /* ----------------------------------------------------------------- models */
 
-static void add(struct config_ctx *x, struct yaml_node *map, const char *key, struct yaml_pos pos, struct yaml_node *child)
+static void add(struct config_ctx *x, struct yaml_node *map, const char *key, struct yaml_pos pos,
+		struct yaml_node *child)
 {
 	if (!child || yaml_put(x->a, map, slice_str(key), pos, child) != ERRC_OK)
 		config_ctx_nomem(x);
 }
 
 /* The entry of that name, made when there is none; NULL when it is no mapping or without memory. */
-static struct yaml_node *entry(struct config_ctx *x, struct yaml_node *map, struct slice key, struct yaml_pos pos)
+static struct yaml_node *entry(struct config_ctx *x, struct yaml_node *map, struct slice key,
+			       struct yaml_pos pos)
 {
 	struct yaml_node *n = yaml_get(map, key);
 
@@ -178,10 +183,12 @@ static const struct yaml_node *touch(struct short_form *s, const struct yaml_nod
 	return t;
 }
 
-static void add_offer(struct short_form *s, struct yaml_node *model, const struct yaml_node *listed, bool own_price)
+static void add_offer(struct short_form *s, struct yaml_node *model, const struct yaml_node *listed,
+		      bool own_price)
 {
 	struct config_ctx *x = s->x;
-	struct slice name = config_ctx_fmt(x, SLICE_FMT "/" SLICE_FMT, SLICE_ARG(s->provider->key), SLICE_ARG(model->key));
+	struct slice name = config_ctx_fmt(x, SLICE_FMT "/" SLICE_FMT, SLICE_ARG(s->provider->key),
+					   SLICE_ARG(model->key));
 	const struct yaml_node *price = yaml_getz(listed, "price");
 	struct yaml_node *offers = entry(x, model, SLICE_LIT("offers"), s->provider->key_pos);
 	struct yaml_node *offer = offers ? entry(x, offers, name, listed->key_pos) : NULL;
@@ -208,7 +215,8 @@ static void add_model(struct short_form *s, const struct yaml_node *listed)
 			add(x, model, model_keys[i], v->key_pos, yaml_copy(x->a, v));
 	}
 	if (!yaml_getz(model, "price"))
-		add(x, model, "price", yaml_getz(listed, "price")->key_pos, marked_up(s, yaml_getz(listed, "price")));
+		add(x, model, "price", yaml_getz(listed, "price")->key_pos,
+		    marked_up(s, yaml_getz(listed, "price")));
 	if (yaml_getz(t, "open"))
 		add_offer(s, model, listed, yaml_getz(t, "own_price") != NULL);
 }
@@ -232,7 +240,8 @@ static bool is_selected(const struct settings_list *patterns, struct slice id)
 	return hit || (patterns->n && !any_positive);
 }
 
-static void check_patterns(struct short_form *s, const struct yaml_node *given, const struct settings_list *patterns, const struct yaml_node *listed)
+static void check_patterns(struct short_form *s, const struct yaml_node *given,
+			   const struct settings_list *patterns, const struct yaml_node *listed)
 {
 	for (size_t i = 0; i < patterns->n; i++) {
 		struct slice p = patterns->v[i];
@@ -243,15 +252,20 @@ static void check_patterns(struct short_form *s, const struct yaml_node *given, 
 		while (c && !slice_glob(p, c->key))
 			c = c->next;
 		if (!c)
-			config_ctx_error(s->x, given->pos, "`providers." SLICE_FMT ".models`: the catalog has no model `" SLICE_FMT "`%s",
-					 SLICE_ARG(s->provider->key), SLICE_ARG(p), config_ctx_hint_keys(s->x, p, listed));
+			config_ctx_error(s->x, given->pos,
+					 "`providers." SLICE_FMT
+					 ".models`: the catalog has no model `" SLICE_FMT "`%s",
+					 SLICE_ARG(s->provider->key), SLICE_ARG(p),
+					 config_ctx_hint_keys(s->x, p, listed));
 	}
 }
 
 static void add_models(struct short_form *s)
 {
-	const struct yaml_node *given = yaml_getz(s->provider, "models"), *listed = yaml_getz(s->catalog, "models");
-	const char *name = config_ctx_fmt(s->x, "providers." SLICE_FMT ".models", SLICE_ARG(s->provider->key)).p;
+	const struct yaml_node *given = yaml_getz(s->provider, "models"),
+			       *listed = yaml_getz(s->catalog, "models");
+	const char *name =
+		config_ctx_fmt(s->x, "providers." SLICE_FMT ".models", SLICE_ARG(s->provider->key)).p;
 	struct settings_list patterns;
 
 	if (!given || !listed || listed->kind != YAML_MAP)
@@ -284,7 +298,8 @@ static void add_key(struct config_ctx *x, struct yaml_node *provider, const stru
 	if (yaml_getz(provider, "keys") || !env || env->kind != YAML_SCALAR)
 		return;
 	list = yaml_new(x->a, YAML_LIST, env->pos);
-	item = yaml_new_text(x->a, config_ctx_fmt(x, "env:" SLICE_FMT, SLICE_ARG(env->text)), env->pos);
+	item = yaml_new_text(x->a, config_ctx_fmt(x, "env:" SLICE_FMT, SLICE_ARG(env->text)),
+			     env->pos);
 	add(x, provider, "keys", env->key_pos, list);
 	if (list && item)
 		yaml_append(list, item);
@@ -299,9 +314,12 @@ static void read_markup(struct short_form *s)
 	s->markup_ppm = PRICE_PPM;
 	if (!n)
 		return;
-	if (n->kind == YAML_SCALAR && text_decimal(n->text, 6, &s->markup_ppm) == ERRC_OK && s->markup_ppm > 0 && s->markup_ppm <= MARKUP_MAX)
+	if (n->kind == YAML_SCALAR && text_decimal(n->text, 6, &s->markup_ppm) == ERRC_OK &&
+	    s->markup_ppm > 0 && s->markup_ppm <= MARKUP_MAX)
 		return;
-	config_ctx_error(s->x, n->pos, "`providers." SLICE_FMT ".markup` must be a number above 0 and up to 1000 with at most 6 places, such as 1.10",
+	config_ctx_error(s->x, n->pos,
+			 "`providers." SLICE_FMT ".markup` must be a number above 0 and up to 1000 "
+			 "with at most 6 places, such as 1.10",
 			 SLICE_ARG(s->provider->key));
 	s->markup_ppm = PRICE_PPM;
 }
@@ -310,7 +328,8 @@ static void read_markup(struct short_form *s)
 static bool expand_provider(struct short_form *s)
 {
 	const struct yaml_node *ref = yaml_getz(s->provider, "catalog"), *more;
-	const char *path = config_ctx_fmt(s->x, "providers." SLICE_FMT ".catalog", SLICE_ARG(s->provider->key)).p;
+	const char *path =
+		config_ctx_fmt(s->x, "providers." SLICE_FMT ".catalog", SLICE_ARG(s->provider->key)).p;
 	struct slice id;
 
 	if (!config_ctx_text(s->x, ref, path, "the name of a catalog", &id))
@@ -337,7 +356,10 @@ static void refuse_without_catalog(struct config_ctx *x, const struct yaml_node 
 		const struct yaml_node *n = yaml_getz(provider, keys[i]);
 
 		if (n)
-			config_ctx_error(x, n->key_pos, "`providers." SLICE_FMT ".%s` has no meaning without `catalog`", SLICE_ARG(provider->key), keys[i]);
+			config_ctx_error(x, n->key_pos,
+					 "`providers." SLICE_FMT
+					 ".%s` has no meaning without `catalog`",
+					 SLICE_ARG(provider->key), keys[i]);
 	}
 }
 
@@ -371,7 +393,8 @@ void config_catalog_expand(struct config_ctx *x)
 static void add_default(struct config_ctx *x, struct yaml_node *providers, struct slice id)
 {
 	struct yaml_pos pos = {0};
-	struct yaml_node *p = entry(x, providers, id, pos), *list = yaml_new(x->a, YAML_LIST, pos), *all = yaml_new_text(x->a, SLICE_LIT("*"), pos);
+	struct yaml_node *p = entry(x, providers, id, pos), *list = yaml_new(x->a, YAML_LIST, pos),
+			 *all = yaml_new_text(x->a, SLICE_LIT("*"), pos);
 
 	if (!p || !list || !all) {
 		config_ctx_nomem(x);

@@ -22,7 +22,8 @@ static void sanitize(char *p, size_t n)
 	}
 }
 
-static void add_message(struct config_ctx *x, struct yaml_pos pos, const char *kind, const char *fmt, va_list ap)
+static void add_message(struct config_ctx *x, struct yaml_pos pos, const char *kind,
+			const char *fmt, va_list ap)
 {
 	char text[MESSAGE_MAX];
 	enum errc rc;
@@ -30,7 +31,8 @@ static void add_message(struct config_ctx *x, struct yaml_pos pos, const char *k
 	vsnprintf(text, sizeof(text), fmt, ap);
 	sanitize(text, strlen(text));
 	if (pos.file)
-		rc = buf_addf(x->messages, "%s:%u:%u: %s%s\n", pos.file, pos.line, pos.column, kind, text);
+		rc = buf_addf(x->messages, "%s:%u:%u: %s%s\n", pos.file, pos.line, pos.column, kind,
+			      text);
 	else
 		rc = buf_addf(x->messages, "(default): %s%s\n", kind, text);
 	if (rc == ERRC_NOMEM)
@@ -87,7 +89,8 @@ static unsigned distance(struct slice a, struct slice b)
 
 void config_ctx_hint_init(struct config_ctx_hint *h, struct slice wanted)
 {
-	*h = (struct config_ctx_hint){.wanted = wanted, .distance = wanted.n < 4 ? 2 : 3 + (unsigned)(wanted.n > 8)};
+	*h = (struct config_ctx_hint){.wanted = wanted,
+				      .distance = wanted.n < 4 ? 2 : 3 + (unsigned)(wanted.n > 8)};
 }
 
 void config_ctx_hint_add(struct config_ctx_hint *h, struct slice name)
@@ -110,7 +113,8 @@ const char *config_ctx_hint_text(struct config_ctx *x, const struct config_ctx_h
 	return config_ctx_fmt(x, " (did you mean `" SLICE_FMT "`?)", SLICE_ARG(h->best)).p;
 }
 
-const char *config_ctx_hint_keys(struct config_ctx *x, struct slice wanted, const struct yaml_node *map)
+const char *config_ctx_hint_keys(struct config_ctx *x, struct slice wanted,
+				 const struct yaml_node *map)
 {
 	struct config_ctx_hint h;
 
@@ -172,12 +176,16 @@ struct slice config_ctx_absolute(struct config_ctx *x, struct yaml_pos pos, stru
 	if (!slash)
 		snprintf(folder, sizeof(folder), ".");
 	else
-		snprintf(folder, sizeof(folder), "%.*s", slash == pos.file ? 1 : (int)MIN_OF(slash - pos.file, PATH_MAX - 1), pos.file);
+		snprintf(folder, sizeof(folder), "%.*s",
+			 slash == pos.file ? 1 : (int)MIN_OF(slash - pos.file, PATH_MAX - 1),
+			 pos.file);
 	if (!realpath(folder, full)) {
-		config_ctx_error(x, pos, "the folder of this file cannot be found: %s", strerror(errno));
+		config_ctx_error(x, pos, "the folder of this file cannot be found: %s",
+				 strerror(errno));
 		return path;
 	}
-	return config_ctx_fmt(x, "%s/" SLICE_FMT, strcmp(full, "/") == 0 ? "" : full, SLICE_ARG(path));
+	return config_ctx_fmt(x, "%s/" SLICE_FMT, strcmp(full, "/") == 0 ? "" : full,
+			      SLICE_ARG(path));
 }
 
 static void wipe(void *arg)
@@ -228,7 +236,8 @@ static bool read_all(int fd, char *p, size_t n)
 	return true;
 }
 
-enum errc config_ctx_read_file(struct config_ctx *x, const char *path, size_t max, struct slice *out, const char **why)
+enum errc config_ctx_read_file(struct config_ctx *x, const char *path, size_t max,
+			       struct slice *out, const char **why)
 {
 	struct stat st;
 	enum errc rc = ERRC_IO;
@@ -266,7 +275,8 @@ out:
 	return rc;
 }
 
-bool config_ctx_text(struct config_ctx *x, const struct yaml_node *n, const char *path, const char *what, struct slice *out)
+bool config_ctx_text(struct config_ctx *x, const struct yaml_node *n, const char *path,
+		     const char *what, struct slice *out)
 {
 	static const char *const kinds[] = {"a text", "a list", "a mapping"};
 
@@ -275,13 +285,16 @@ bool config_ctx_text(struct config_ctx *x, const struct yaml_node *n, const char
 		return true;
 	}
 	if (n->is_null && n->text.n)
-		config_ctx_error(x, n->pos, "`%s` must be %s; `~` removes, and only in an overlay", path, what);
+		config_ctx_error(x, n->pos, "`%s` must be %s; `~` removes, and only in an overlay",
+				 path, what);
 	else
-		config_ctx_error(x, n->pos, "`%s` must be %s, not %s", path, what, n->is_null ? "empty" : kinds[n->kind]);
+		config_ctx_error(x, n->pos, "`%s` must be %s, not %s", path, what,
+				 n->is_null ? "empty" : kinds[n->kind]);
 	return false;
 }
 
-void config_ctx_texts(struct config_ctx *x, const struct yaml_node *n, const char *path, struct settings_list *out)
+void config_ctx_texts(struct config_ctx *x, const struct yaml_node *n, const char *path,
+		      struct settings_list *out)
 {
 	struct slice *v;
 

@@ -28,8 +28,10 @@ struct config_ctx {
 	size_t overlays_n;
 };
 
-void config_ctx_error(struct config_ctx *x, struct yaml_pos pos, const char *fmt, ...) PRINTF_LIKE(3, 4);
-void config_ctx_warn(struct config_ctx *x, struct yaml_pos pos, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void config_ctx_error(struct config_ctx *x, struct yaml_pos pos, const char *fmt, ...)
+	PRINTF_LIKE(3, 4);
+void config_ctx_warn(struct config_ctx *x, struct yaml_pos pos, const char *fmt, ...)
+	PRINTF_LIKE(3, 4);
 /* Notes that there is no memory. */
 void config_ctx_nomem(struct config_ctx *x);
 
@@ -43,7 +45,8 @@ void config_ctx_hint_add(struct config_ctx_hint *h, struct slice name);
 /* Valid as long as the arena. */
 const char *config_ctx_hint_text(struct config_ctx *x, const struct config_ctx_hint *h);
 /* The same over the keys of a mapping (NULL: none). */
-const char *config_ctx_hint_keys(struct config_ctx *x, struct slice wanted, const struct yaml_node *map);
+const char *config_ctx_hint_keys(struct config_ctx *x, struct slice wanted,
+				 const struct yaml_node *map);
 
 /* The value of an environment variable; p is NULL when it is not set. Borrowed from the options. */
 struct slice config_ctx_env(const struct config_ctx *x, struct slice name);
@@ -59,11 +62,14 @@ void *config_ctx_array(struct config_ctx *x, size_t n, size_t size);
 
 /* Reads a regular file of at most `max` bytes into the arena. On failure *why says what is wrong (an errno's text or words) and
  * p is NULL; ERRC_NOTFOUND only when it does not exist. */
-MUSTCHECK enum errc config_ctx_read_file(struct config_ctx *x, const char *path, size_t max, struct slice *out, const char **why);
+MUSTCHECK enum errc config_ctx_read_file(struct config_ctx *x, const char *path, size_t max,
+					 struct slice *out, const char **why);
 
 /* The text of a scalar; false, with an error that says `what` was expected, for anything else. */
-bool config_ctx_text(struct config_ctx *x, const struct yaml_node *n, const char *path, const char *what, struct slice *out);
+bool config_ctx_text(struct config_ctx *x, const struct yaml_node *n, const char *path,
+		     const char *what, struct slice *out);
 /* A list of texts; one text alone counts as a list of one. Errors are told; what was good is in *out (arena). */
-void config_ctx_texts(struct config_ctx *x, const struct yaml_node *n, const char *path, struct settings_list *out);
+void config_ctx_texts(struct config_ctx *x, const struct yaml_node *n, const char *path,
+		      struct settings_list *out);
 
 #endif

@@ -13,7 +13,8 @@ struct diff {
 	size_t n;
 };
 
-static void tell(struct diff *d, const char *kind, struct slice name, enum config_change_kind change, enum settings_reload reload)
+static void tell(struct diff *d, const char *kind, struct slice name,
+		 enum config_change_kind change, enum settings_reload reload)
 {
 	struct config_change ch = {.kind = change, .reload = reload};
 	struct buf b;
@@ -130,7 +131,8 @@ static bool differ(const struct diff *d, const struct entries *e, size_t i, size
 	mpack_out_init(&n, &b);
 	e->bytes(&o, d->old, i);
 	e->bytes(&n, d->new, k);
-	result = mpack_out_end(&o) != ERRC_OK || mpack_out_end(&n) != ERRC_OK || !slice_eq(buf_slice(&a), buf_slice(&b));
+	result = mpack_out_end(&o) != ERRC_OK || mpack_out_end(&n) != ERRC_OK ||
+		 !slice_eq(buf_slice(&a), buf_slice(&b));
 	/* Header values and TLS keys are secrets. */
 	secret_wipe(a.p, a.len);
 	secret_wipe(b.p, b.len);
@@ -145,7 +147,9 @@ static void walk_sorted(struct diff *d, const struct entries *e, size_t old_n, s
 	size_t i = 0, k = 0;
 
 	while (i < old_n || k < new_n) {
-		int c = i == old_n ? 1 : k == new_n ? -1 : slice_cmp(e->name(d->old, i), e->name(d->new, k));
+		int c = i == old_n   ? 1
+			: k == new_n ? -1
+				     : slice_cmp(e->name(d->old, i), e->name(d->new, k));
 
 		if (c < 0) {
 			tell(d, e->kind, e->name(d->old, i++), CONFIG_REMOVED, SETTINGS_LIVE);
@@ -188,8 +192,8 @@ static void walk_listeners(struct diff *d)
 	}
 }
 
-size_t config_diff(const struct config *old, const struct config *new_config, void (*each)(void *arg, const struct config_change *ch),
-		   void *arg)
+size_t config_diff(const struct config *old, const struct config *new_config,
+		   void (*each)(void *arg, const struct config_change *ch), void *arg)
 {
 	struct diff d = {&old->table, &new_config->table, each, arg, 0};
 

@@ -1,26 +1,31 @@
 #include "config_fields.h"
 
-static void bad_value(struct config_ctx *x, const struct settings_row *row, const char *path, const struct yaml_node *n)
+static void bad_value(struct config_ctx *x, const struct settings_row *row, const char *path,
+		      const struct yaml_node *n)
 {
 	struct buf b;
 
 	buf_init(&b, 1024);
 	if (settings_expected(row, &b) != ERRC_OK)
 		config_ctx_nomem(x);
-	config_ctx_error(x, n->pos, "`%s` must be " SLICE_FMT ", not `%.*s`", path, SLICE_ARG(buf_slice(&b)), (int)MIN_OF(n->text.n, 80u), n->text.p);
+	config_ctx_error(x, n->pos, "`%s` must be " SLICE_FMT ", not `%.*s`", path,
+			 SLICE_ARG(buf_slice(&b)), (int)MIN_OF(n->text.n, 80u), n->text.p);
 	buf_fini(&b);
 }
 
-static void read_list(struct config_ctx *x, const struct settings_row *row, const char *path, const struct yaml_node *n, void *base)
+static void read_list(struct config_ctx *x, const struct settings_row *row, const char *path,
+		      const struct yaml_node *n, void *base)
 {
 	struct settings_list *out = (struct settings_list *)((char *)base + row->offset);
 
 	config_ctx_texts(x, n, path, out);
 	if ((int64_t)out->n > row->max)
-		config_ctx_error(x, n->pos, "`%s` has %zu items, more than %lld", path, out->n, (long long)row->max);
+		config_ctx_error(x, n->pos, "`%s` has %zu items, more than %lld", path, out->n,
+				 (long long)row->max);
 }
 
-static void read_value(struct config_ctx *x, const struct settings_row *row, const char *path, struct yaml_node *n, void *base)
+static void read_value(struct config_ctx *x, const struct settings_row *row, const char *path,
+		       struct yaml_node *n, void *base)
 {
 	struct slice text;
 	enum errc rc;
@@ -66,7 +71,8 @@ static bool is_in_group(const struct settings_row *row, struct slice group, stru
 
 enum found { FOUND_NOTHING, FOUND_ROW, FOUND_GROUP };
 
-static enum found find(const struct config_fields *f, struct slice group, struct slice key, const struct settings_row **row)
+static enum found find(const struct config_fields *f, struct slice group, struct slice key,
+		       const struct settings_row **row)
 {
 	enum found found = FOUND_NOTHING;
 
@@ -85,7 +91,8 @@ static enum found find(const struct config_fields *f, struct slice group, struct
 	return found;
 }
 
-static void unknown(struct config_ctx *x, const struct config_fields *f, struct slice group, const struct yaml_node *c, const char *path)
+static void unknown(struct config_ctx *x, const struct config_fields *f, struct slice group,
+		    const struct yaml_node *c, const char *path)
 {
 	struct config_ctx_hint h;
 
@@ -106,17 +113,22 @@ static bool is_mapping(struct config_ctx *x, const struct yaml_node *n, const ch
 	if (n->kind == YAML_MAP)
 		return true;
 	if (!n->is_null || n->text.n)
-		config_ctx_error(x, n->pos, "`%s` must be a mapping, not %s", name, n->kind == YAML_LIST ? "a list" : "a text");
+		config_ctx_error(x, n->pos, "`%s` must be a mapping, not %s", name,
+				 n->kind == YAML_LIST ? "a list" : "a text");
 	return false;
 }
 
-static void read_group(struct config_ctx *x, const struct config_fields *f, struct yaml_node *map, struct slice group)
+static void read_group(struct config_ctx *x, const struct config_fields *f, struct yaml_node *map,
+		       struct slice group)
 {
 	for (struct yaml_node *c = map->first; c; c = c->next) {
 		const struct settings_row *row = NULL;
 		enum found found = find(f, group, c->key, &row);
-		struct slice inner = config_ctx_fmt(x, SLICE_FMT "%s" SLICE_FMT, SLICE_ARG(group), group.n ? "." : "", SLICE_ARG(c->key));
-		const char *path = config_ctx_fmt(x, "%s%s" SLICE_FMT, f->name, *f->name ? "." : "", SLICE_ARG(inner)).p;
+		struct slice inner = config_ctx_fmt(x, SLICE_FMT "%s" SLICE_FMT, SLICE_ARG(group),
+						    group.n ? "." : "", SLICE_ARG(c->key));
+		const char *path = config_ctx_fmt(x, "%s%s" SLICE_FMT, f->name, *f->name ? "." : "",
+						  SLICE_ARG(inner))
+					   .p;
 
 		if (found == FOUND_NOTHING)
 			unknown(x, f, group, c, path);

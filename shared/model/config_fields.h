@@ -8,7 +8,7 @@
 struct config_fields {
 	const struct settings_row *rows;
 	size_t rows_n;
-	void *base;       /* the struct that the rows' members belong to; holds the defaults before */
+	void *base; /* the struct that the rows' members belong to; holds the defaults before */
 	const char *name; /* of the mapping in messages, "providers.openai"; "" at the top */
 };
 

@@ -31,10 +31,12 @@ struct loading {
 
 static void told_twice(void *arg, const struct yaml_node *first, struct yaml_pos second)
 {
-	config_ctx_error(arg, second, "`" SLICE_FMT "` is given twice, first in line %u", SLICE_ARG(first->key), first->key_pos.line);
+	config_ctx_error(arg, second, "`" SLICE_FMT "` is given twice, first in line %u",
+			 SLICE_ARG(first->key), first->key_pos.line);
 }
 
-static enum errc read_text(struct config_ctx *x, const char *path, struct slice *out, const char **why)
+static enum errc read_text(struct config_ctx *x, const char *path, struct slice *out,
+			   const char **why)
 {
 	if (path != x->opts->path || !x->opts->text.p)
 		return config_ctx_read_file(x, path, YAML_BYTES_MAX, out, why);
@@ -71,7 +73,8 @@ struct yaml_node *config_file_read(struct config_ctx *x, const char *path, struc
 	return NULL;
 }
 
-static bool take_variable(struct loading *l, struct yaml_pos pos, struct slice name, struct slice *value)
+static bool take_variable(struct loading *l, struct yaml_pos pos, struct slice name,
+			  struct slice *value)
 {
 	static char host[256];
 	struct config_ctx *x = l->x;
@@ -86,13 +89,17 @@ static bool take_variable(struct loading *l, struct yaml_pos pos, struct slice n
 	} else if (slice_has_prefix(name, SLICE_LIT("env:"))) {
 		*value = config_ctx_env(x, slice_sub(name, 4, name.n));
 	} else {
-		config_ctx_error(x, pos, "unknown variable `${" SLICE_FMT "}`: region, hostname and env:NAME are known", SLICE_ARG(name));
+		config_ctx_error(x, pos,
+				 "unknown variable `${" SLICE_FMT
+				 "}`: region, hostname and env:NAME are known",
+				 SLICE_ARG(name));
 		return false;
 	}
 	if (value->p)
 		return true;
 	config_ctx_error(x, pos, "`${" SLICE_FMT "}` is used here, but %s", SLICE_ARG(name),
-			 slice_is(name, "region") ? "the main file sets no `region`" : "it is not set");
+			 slice_is(name, "region") ? "the main file sets no `region`"
+						  : "it is not set");
 	return false;
 }
 
@@ -115,8 +122,8 @@ static bool substitute(struct loading *l, struct yaml_pos pos, struct slice text
 		}
 		if (!take_variable(l, pos, slice_sub(name, 0, (size_t)end), &value))
 			return false;
-		result = config_ctx_fmt(l->x, SLICE_FMT SLICE_FMT SLICE_FMT, SLICE_ARG(result), SLICE_ARG(slice_sub(rest, 0, (size_t)at)),
-					SLICE_ARG(value));
+		result = config_ctx_fmt(l->x, SLICE_FMT SLICE_FMT SLICE_FMT, SLICE_ARG(result),
+					SLICE_ARG(slice_sub(rest, 0, (size_t)at)), SLICE_ARG(value));
 		rest = slice_sub(name, (size_t)end + 1, name.n);
 	}
 	*out = config_ctx_fmt(l->x, SLICE_FMT SLICE_FMT, SLICE_ARG(result), SLICE_ARG(rest));
@@ -130,7 +137,8 @@ static struct slice beside(struct config_ctx *x, struct yaml_pos pos, struct sli
 
 	if (name.p[0] == '/' || !slash)
 		return name;
-	return config_ctx_fmt(x, "%.*s" SLICE_FMT, (int)(slash + 1 - pos.file), pos.file, SLICE_ARG(name));
+	return config_ctx_fmt(x, "%.*s" SLICE_FMT, (int)(slash + 1 - pos.file), pos.file,
+			      SLICE_ARG(name));
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -152,10 +160,13 @@ static void expand(struct loading *l, const struct yaml_node *item, struct paths
 	int rc;
 
 	*out = (struct paths){0};
-	if (!config_ctx_text(x, item, "include", "a list of file names", &text) || !substitute(l, item->pos, text, &text))
+	if (!config_ctx_text(x, item, "include", "a list of file names", &text) ||
+	    !substitute(l, item->pos, text, &text))
 		return;
 	if (text.n == 0 || text.n >= PATH_MAX || x->opts->text.p) {
-		config_ctx_error(x, item->pos, x->opts->text.p ? "other files cannot be named here" : "a file name is expected");
+		config_ctx_error(x, item->pos,
+				 x->opts->text.p ? "other files cannot be named here"
+						 : "a file name is expected");
 		return;
 	}
 	path = beside(x, item->pos, text);
@@ -189,8 +200,9 @@ static bool is_new(struct loading *l, const char *path, struct yaml_pos named)
 		const struct file_id *f = &l->files[i];
 
 		if (f->dev == st.st_dev && f->ino == st.st_ino) {
-			config_ctx_error(l->x, named, "%s is read a second time (first named in %s:%u:%u)", path, f->named.file,
-					 f->named.line, f->named.column);
+			config_ctx_error(l->x, named,
+					 "%s is read a second time (first named in %s:%u:%u)", path,
+					 f->named.file, f->named.line, f->named.column);
 			return false;
 		}
 	}
@@ -242,8 +254,9 @@ static void include_file(struct loading *l, const char *path, struct yaml_pos na
 			l->region = region->text;
 	}
 	note_overlays(l, yaml_getz(file, "overlay"));
-	config_merge_include(l->x, l->root, file);
 	list = yaml_getz(file, "include");
+	config_merge_include(l->x, l->root,
+			     file); /* empties the file's mapping of all but these two */
 	if (list && depth == DEPTH_MAX) {
 		config_ctx_error(l->x, list->pos, "included more than %d files deep", DEPTH_MAX);
 		return;

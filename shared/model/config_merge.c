@@ -18,18 +18,21 @@ static bool is_file_list(struct slice key)
 
 /* ---------------------------------------------------------------- include */
 
-static void twice(struct config_ctx *x, const char *path, const struct yaml_node *first, const struct yaml_node *second)
+static void twice(struct config_ctx *x, const char *path, const struct yaml_node *first,
+		  const struct yaml_node *second)
 {
-	config_ctx_error(x, second->key_pos, "`%s` is given a second time (first in %s:%u:%u)", path, first->key_pos.file,
-			 first->key_pos.line, first->key_pos.column);
+	config_ctx_error(x, second->key_pos, "`%s` is given a second time (first in %s:%u:%u)",
+			 path, first->key_pos.file, first->key_pos.line, first->key_pos.column);
 }
 
 static bool has_only_offers(const struct yaml_node *model)
 {
-	return model->kind == YAML_MAP && model->n == 1 && slice_is(model->first->key, "offers") && model->first->kind == YAML_MAP;
+	return model->kind == YAML_MAP && model->n == 1 && slice_is(model->first->key, "offers") &&
+	       model->first->kind == YAML_MAP;
 }
 
-static void move_children(struct config_ctx *x, struct yaml_node *to, struct yaml_node *from, const char *path)
+static void move_children(struct config_ctx *x, struct yaml_node *to, struct yaml_node *from,
+			  const char *path)
 {
 	for (struct yaml_node *c = from->first, *next; c; c = next) {
 		const struct yaml_node *old = yaml_get(to, c->key);
@@ -43,14 +46,17 @@ static void move_children(struct config_ctx *x, struct yaml_node *to, struct yam
 }
 
 /* Two files name one model: fine when one of them brings nothing but offers. */
-static void join_models(struct config_ctx *x, struct yaml_node *models, struct yaml_node *old, struct yaml_node *model)
+static void join_models(struct config_ctx *x, struct yaml_node *models, struct yaml_node *old,
+			struct yaml_node *model)
 {
 	const char *path = join(x, "models", model->key);
 	struct yaml_node *full = has_only_offers(model) ? old : model;
 	struct yaml_node *part = full == old ? model : old, *offers;
 
 	if (!has_only_offers(part) || full->kind != YAML_MAP) {
-		config_ctx_error(x, model->key_pos, "`%s` is given a second time (first in %s:%u:%u); only its `offers` may come from several files",
+		config_ctx_error(x, model->key_pos,
+				 "`%s` is given a second time (first in %s:%u:%u); only its "
+				 "`offers` may come from several files",
 				 path, old->key_pos.file, old->key_pos.line, old->key_pos.column);
 		return;
 	}
@@ -63,7 +69,8 @@ static void join_models(struct config_ctx *x, struct yaml_node *models, struct y
 		move_children(x, offers, part->first, join(x, path, SLICE_LIT("offers")));
 }
 
-static void join_entries(struct config_ctx *x, struct yaml_node *to, struct yaml_node *from, const char *path)
+static void join_entries(struct config_ctx *x, struct yaml_node *to, struct yaml_node *from,
+			 const char *path)
 {
 	bool models = strcmp(path, "models") == 0;
 
@@ -83,7 +90,8 @@ static void join_entries(struct config_ctx *x, struct yaml_node *to, struct yaml
 }
 
 /* Settings in groups (`log: {…}`) are given once each, the groups may be in several files. */
-static void join_group(struct config_ctx *x, struct yaml_node *to, struct yaml_node *from, const char *path, unsigned depth)
+static void join_group(struct config_ctx *x, struct yaml_node *to, struct yaml_node *from,
+		       const char *path, unsigned depth)
 {
 	for (struct yaml_node *c = from->first, *next; c; c = next) {
 		struct yaml_node *old = yaml_get(to, c->key);
@@ -98,7 +106,8 @@ static void join_group(struct config_ctx *x, struct yaml_node *to, struct yaml_n
 			continue;
 		else if (old->kind != YAML_MAP || c->kind != YAML_MAP || depth == YAML_DEPTH_MAX)
 			twice(x, name, old, c);
-		else if (depth == 0 && (slice_is(c->key, "providers") || slice_is(c->key, "models")))
+		else if (depth == 0 &&
+			 (slice_is(c->key, "providers") || slice_is(c->key, "models")))
 			join_entries(x, old, c, name);
 		else
 			join_group(x, old, c, name, depth + 1);
@@ -134,20 +143,28 @@ static struct level_at level_below(struct level_at at, struct slice key)
 
 /* What an overlay adds must be whole. A new model is checked with all others, for a catalog may complete it; a provider and an
  * offer are checked here. Strips nothing: an entry that is refused is still added, so that it is not told of again. */
-static void check_whole(struct config_ctx *x, struct level_at at, const struct yaml_node *map, const struct yaml_node *c, const char *path)
+static void check_whole(struct config_ctx *x, struct level_at at, const struct yaml_node *map,
+			const struct yaml_node *c, const char *path)
 {
-	if (at.level == LEVEL_ENTRIES && !at.models && !yaml_getz(c, "base_url") && !yaml_getz(c, "catalog"))
-		config_ctx_error(x, c->key_pos, "`%s` does not exist%s, and an overlay must give a new provider whole: `dialect` and `base_url`, or `catalog`",
+	if (at.level == LEVEL_ENTRIES && !at.models && !yaml_getz(c, "base_url") &&
+	    !yaml_getz(c, "catalog"))
+		config_ctx_error(x, c->key_pos,
+				 "`%s` does not exist%s, and an overlay must give a new provider "
+				 "whole: `dialect` and `base_url`, or `catalog`",
 				 path, config_ctx_hint_keys(x, c->key, map));
 	if (at.level == LEVEL_OFFERS && (!yaml_getz(c, "weight") || !yaml_getz(c, "priority")))
-		config_ctx_error(x, c->key_pos, "`%s` does not exist%s, and an overlay must give a new offer whole: `weight` and `priority`", path,
-				 config_ctx_hint_keys(x, c->key, map));
+		config_ctx_error(x, c->key_pos,
+				 "`%s` does not exist%s, and an overlay must give a new offer "
+				 "whole: `weight` and `priority`",
+				 path, config_ctx_hint_keys(x, c->key, map));
 }
 
-static void remove_key(struct config_ctx *x, struct level_at at, struct yaml_node *map, const struct yaml_node *c, const char *path)
+static void remove_key(struct config_ctx *x, struct level_at at, struct yaml_node *map,
+		       const struct yaml_node *c, const char *path)
 {
 	if (!yaml_get(map, c->key) && (at.level == LEVEL_ENTRIES || at.level == LEVEL_OFFERS))
-		config_ctx_error(x, c->key_pos, "`%s` does not exist%s, so that `~` removes nothing", path, config_ctx_hint_keys(x, c->key, map));
+		config_ctx_error(x, c->key_pos, "`%s` does not exist%s, so that `~` removes nothing",
+				 path, config_ctx_hint_keys(x, c->key, map));
 	yaml_remove(map, c->key);
 }
 
@@ -165,14 +182,16 @@ static void drop_nulls(struct yaml_node *n)
 	}
 }
 
-static void overlay(struct config_ctx *x, struct level_at at, struct yaml_node *to, struct yaml_node *from, const char *path)
+static void overlay(struct config_ctx *x, struct level_at at, struct yaml_node *to,
+		    struct yaml_node *from, const char *path)
 {
 	for (struct yaml_node *c = from->first, *next; c; c = next) {
 		struct yaml_node *old = yaml_get(to, c->key);
 		const char *name = join(x, path, c->key);
 
 		next = c->next;
-		if (at.level == LEVEL_ROOT && (is_file_list(c->key) || slice_is(c->key, "region"))) {
+		if (at.level == LEVEL_ROOT &&
+		    (is_file_list(c->key) || slice_is(c->key, "region"))) {
 			config_ctx_error(x, c->key_pos, "`%s` cannot stand in an overlay", name);
 		} else if (c->is_null && c->text.n) {
 			remove_key(x, at, to, c, name);

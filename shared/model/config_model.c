@@ -21,8 +21,9 @@ struct written {
 };
 
 static const struct settings_row rows[] = {
-#define FIELD(type, member, path, min, max, def, unit, sentence)                                    \
-	{path, SETTINGS_##type, offsetof(struct written, member), min, max, def, unit, SETTINGS_CALLS, sentence},
+#define FIELD(type, member, path, min, max, def, unit, sentence)                                 \
+	{path,           SETTINGS_##type, offsetof(struct written, member), min, max, def, unit, \
+	 SETTINGS_CALLS, sentence},
 #include "model_tbl.h"
 #undef FIELD
 };
@@ -33,18 +34,32 @@ struct ability {
 };
 
 static const struct ability capabilities[] = {
-	{"chat", PTABLE_IS_CHAT},   {"embeddings", PTABLE_IS_EMBEDDING},   {"reasoning", PTABLE_CAN_REASONING},
-	{"tools", PTABLE_CAN_TOOLS}, {"json_schema", PTABLE_CAN_JSON_SCHEMA}, {NULL, 0},
+	{"chat", PTABLE_IS_CHAT},
+	{"embeddings", PTABLE_IS_EMBEDDING},
+	{"reasoning", PTABLE_CAN_REASONING},
+	{"tools", PTABLE_CAN_TOOLS},
+	{"json_schema", PTABLE_CAN_JSON_SCHEMA},
+	{NULL, 0},
 };
 static const struct ability inputs[] = {
-	{"text", 0}, {"image", PTABLE_CAN_IMAGE_IN}, {"audio", PTABLE_CAN_AUDIO_IN}, {"pdf", PTABLE_CAN_DOCUMENT_IN}, {"video", 0}, {NULL, 0},
+	{"text", 0},
+	{"image", PTABLE_CAN_IMAGE_IN},
+	{"audio", PTABLE_CAN_AUDIO_IN},
+	{"pdf", PTABLE_CAN_DOCUMENT_IN},
+	{"video", 0},
+	{NULL, 0},
 };
 static const struct ability outputs[] = {
-	{"text", 0}, {"image", PTABLE_CAN_IMAGE_OUT}, {"audio", PTABLE_CAN_AUDIO_OUT}, {"embedding", 0}, {NULL, 0},
+	{"text", 0},
+	{"image", PTABLE_CAN_IMAGE_OUT},
+	{"audio", PTABLE_CAN_AUDIO_OUT},
+	{"embedding", 0},
+	{NULL, 0},
 };
 
 /* What a key gives, or all but reasoning (which raises the least output) when it is missing. */
-static uint32_t abilities(struct config_ctx *x, const struct written *w, const char *group, const char *key, const struct settings_list *given,
+static uint32_t abilities(struct config_ctx *x, const struct written *w, const char *group,
+			  const char *key, const struct settings_list *given,
 			  const struct ability *known)
 {
 	const struct yaml_node *map = group ? yaml_getz(w->node, group) : w->node;
@@ -64,7 +79,8 @@ static uint32_t abilities(struct config_ctx *x, const struct written *w, const c
 		for (; a->word && !slice_is(given->v[i], a->word); a++)
 			config_ctx_hint_add(&h, slice_str(a->word));
 		if (!a->word)
-			config_ctx_error(x, n->pos, "`%s.%s%s%s` knows no `" SLICE_FMT "`%s", w->name, group ? group : "", group ? "." : "", key,
+			config_ctx_error(x, n->pos, "`%s.%s%s%s` knows no `" SLICE_FMT "`%s",
+					 w->name, group ? group : "", group ? "." : "", key,
 					 SLICE_ARG(given->v[i]), config_ctx_hint_text(x, &h));
 		can |= a->bit;
 	}
@@ -77,14 +93,18 @@ static void read_created(struct config_ctx *x, struct written *w)
 	struct slice text;
 	int64_t ms;
 
-	if (!n || !config_ctx_text(x, n, config_ctx_fmt(x, "%s.created", w->name).p, "a date such as 2025-12-11", &text))
+	if (!n || !config_ctx_text(x, n, config_ctx_fmt(x, "%s.created", w->name).p,
+				   "a date such as 2025-12-11", &text))
 		return;
 	if (text.n == 7)
 		text = config_ctx_fmt(x, SLICE_FMT "-01", SLICE_ARG(text));
 	if (clock_parse(text, &ms))
 		w->m.created_s = ms / 1000;
 	else
-		config_ctx_error(x, n->pos, "`%s.created` must be a date such as 2025-12-11, not `" SLICE_FMT "`", w->name, SLICE_ARG(slice_sub(text, 0, 40)));
+		config_ctx_error(x, n->pos,
+				 "`%s.created` must be a date such as 2025-12-11, not `" SLICE_FMT
+				 "`",
+				 w->name, SLICE_ARG(slice_sub(text, 0, 40)));
 }
 
 static void read_sizes(struct config_ctx *x, struct written *w)
@@ -96,10 +116,12 @@ static void read_sizes(struct config_ctx *x, struct written *w)
 	else if (!n)
 		w->max_output = MIN_OF(w->max_output, w->context);
 	else if (w->max_output > w->context)
-		config_ctx_error(x, n->pos, "`%s.max_output` is above `context`, which holds it", w->name);
+		config_ctx_error(x, n->pos, "`%s.max_output` is above `context`, which holds it",
+				 w->name);
 }
 
-static const struct price *read_price(struct config_ctx *x, struct config_price_pool *pool, const struct written *w, const char *key)
+static const struct price *read_price(struct config_ctx *x, struct config_price_pool *pool,
+				      const struct written *w, const char *key)
 {
 	const struct yaml_node *n = yaml_getz(w->node, key);
 
@@ -113,16 +135,27 @@ static void check_whole(struct config_ctx *x, const struct written *w)
 	bool has_price = yaml_getz(w->node, "price") != NULL;
 
 	if ((!offers || !has_price) && config_ctx_is_overlay(x, w->node->pos)) {
-		config_ctx_error(x, w->node->key_pos, "`%s` does not exist, and an overlay must give a new model whole: %s", w->name,
-				 has_price ? "`offers` are missing" : offers ? "`price` is missing" : "`price` and `offers` are missing");
+		config_ctx_error(
+			x, w->node->key_pos,
+			"`%s` does not exist, and an overlay must give a new model whole: %s",
+			w->name,
+			has_price ? "`offers` are missing"
+			: offers  ? "`price` is missing"
+				  : "`price` and `offers` are missing");
 		return;
 	}
 	if (!has_price)
-		config_ctx_error(x, w->node->key_pos, "`%s` has no price: give `price: {input: …, output: …}` or `price: free`", w->name);
+		config_ctx_error(
+			x, w->node->key_pos,
+			"`%s` has no price: give `price: {input: …, output: …}` or `price: free`",
+			w->name);
 	if (!offers || offers->is_null || (offers->kind == YAML_MAP && offers->n == 0))
-		config_ctx_error(x, w->node->key_pos, "`%s` has no offer: give `offers: {provider/model: {}}`", w->name);
+		config_ctx_error(x, w->node->key_pos,
+				 "`%s` has no offer: give `offers: {provider/model: {}}`", w->name);
 	else if (offers->kind != YAML_MAP)
-		config_ctx_error(x, offers->pos, "`%s.offers` must be a mapping of provider/model to its settings", w->name);
+		config_ctx_error(x, offers->pos,
+				 "`%s.offers` must be a mapping of provider/model to its settings",
+				 w->name);
 }
 
 static void read_model(struct config_ctx *x, struct config_price_pool *pool, struct written *w)
@@ -135,10 +168,12 @@ static void read_model(struct config_ctx *x, struct config_price_pool *pool, str
 	m->name = w->node->key;
 	m->id = text_hash(m->name);
 	if (m->name.n == 0 || m->name.n > LIMIT_MODEL_NAME)
-		config_ctx_error(x, w->node->key_pos, "a model's name must have 1 to %d bytes", LIMIT_MODEL_NAME);
+		config_ctx_error(x, w->node->key_pos, "a model's name must have 1 to %d bytes",
+				 LIMIT_MODEL_NAME);
 	if (w->node->kind != YAML_MAP && !w->node->is_null)
 		return;
-	m->can = abilities(x, w, NULL, "capabilities", &w->capabilities, capabilities) | abilities(x, w, "modalities", "input", &w->in, inputs) |
+	m->can = abilities(x, w, NULL, "capabilities", &w->capabilities, capabilities) |
+		 abilities(x, w, "modalities", "input", &w->in, inputs) |
 		 abilities(x, w, "modalities", "output", &w->out, outputs);
 	read_created(x, w);
 	read_sizes(x, w);
@@ -191,7 +226,8 @@ static void join_offers(struct reading *r, size_t i)
 static void join_fallbacks(struct reading *r, size_t i)
 {
 	const struct written *w = &r->all[i];
-	const struct yaml_node *n = yaml_getz(w->node, "fallbacks"), *models = yaml_getz(r->x->c->root, "models");
+	const struct yaml_node *n = yaml_getz(w->node, "fallbacks"),
+			       *models = yaml_getz(r->x->c->root, "models");
 	const struct ptable_model **out = config_ctx_array(r->x, w->fallbacks.n, sizeof(*out));
 	struct ptable_model *m = &r->models[i];
 
@@ -201,10 +237,12 @@ static void join_fallbacks(struct reading *r, size_t i)
 		const struct ptable_model *to = ptable_model(&r->x->c->table, name);
 
 		if (!to)
-			config_ctx_error(r->x, n->pos, "`%s.fallbacks`: there is no model `" SLICE_FMT "`%s", w->name, SLICE_ARG(name),
-					 config_ctx_hint_keys(r->x, name, models));
+			config_ctx_error(
+				r->x, n->pos, "`%s.fallbacks`: there is no model `" SLICE_FMT "`%s",
+				w->name, SLICE_ARG(name), config_ctx_hint_keys(r->x, name, models));
 		else if (to == m)
-			config_ctx_error(r->x, n->pos, "`%s.fallbacks` names the model itself", w->name);
+			config_ctx_error(r->x, n->pos, "`%s.fallbacks` names the model itself",
+					 w->name);
 		else
 			out[m->fallbacks_n++] = to;
 	}

@@ -13,15 +13,18 @@ struct written {
 };
 
 static const struct settings_row rows[] = {
-#define FIELD(type, member, path, min, max, def, unit, sentence)                                    \
-	{path, SETTINGS_##type, offsetof(struct written, member), min, max, def, unit, SETTINGS_CALLS, sentence},
+#define FIELD(type, member, path, min, max, def, unit, sentence)                                 \
+	{path,           SETTINGS_##type, offsetof(struct written, member), min, max, def, unit, \
+	 SETTINGS_CALLS, sentence},
 #include "offer_tbl.h"
 #undef FIELD
 };
 
-static const struct slice cap_fields[] = {{"", 0}, {"max_tokens", 10}, {"max_completion_tokens", 21}};
+static const struct slice cap_fields[] = {
+	{"", 0}, {"max_tokens", 10}, {"max_completion_tokens", 21}};
 
-static const struct ptable_provider *provider_of(struct config_ctx *x, const struct yaml_node *n, const char *name, struct slice *upstream)
+static const struct ptable_provider *provider_of(struct config_ctx *x, const struct yaml_node *n,
+						 const char *name, struct slice *upstream)
 {
 	struct slice provider;
 	const struct ptable_provider *p;
@@ -33,12 +36,15 @@ static const struct ptable_provider *provider_of(struct config_ctx *x, const str
 	}
 	p = ptable_provider(&x->c->table, provider);
 	if (!p)
-		config_ctx_error(x, n->key_pos, "`%s`: there is no provider `" SLICE_FMT "`%s", name, SLICE_ARG(provider),
-				 config_ctx_hint_keys(x, provider, yaml_getz(x->c->root, "providers")));
+		config_ctx_error(
+			x, n->key_pos, "`%s`: there is no provider `" SLICE_FMT "`%s", name,
+			SLICE_ARG(provider),
+			config_ctx_hint_keys(x, provider, yaml_getz(x->c->root, "providers")));
 	return p;
 }
 
-static const struct price *read_price(struct config_ctx *x, struct config_price_pool *pool, const struct yaml_node *offer, const char *name,
+static const struct price *read_price(struct config_ctx *x, struct config_price_pool *pool,
+				      const struct yaml_node *offer, const char *name,
 				      const char *key)
 {
 	const struct yaml_node *n = yaml_getz(offer, key);
@@ -60,7 +66,8 @@ static int by_rank(const void *a, const void *b)
 	return c ? c : slice_cmp(x->upstream, y->upstream);
 }
 
-static void read_offer(struct config_ctx *x, struct config_price_pool *pool, const struct ptable_model *model, const struct price *cost,
+static void read_offer(struct config_ctx *x, struct config_price_pool *pool,
+		       const struct ptable_model *model, const struct price *cost,
 		       struct yaml_node *n, const char *name, struct ptable_offer *o)
 {
 	struct written w = {0};
@@ -76,20 +83,24 @@ static void read_offer(struct config_ctx *x, struct config_price_pool *pool, con
 	o->cap_field = cap_fields[w.cap_field];
 	o->price = w.price ? w.price : model->price;
 	o->cost = own_cost ? own_cost : cost ? cost : o->price;
-	o->id = text_hash(config_ctx_fmt(x, SLICE_FMT "|" SLICE_FMT, SLICE_ARG(model->name), SLICE_ARG(n->key)));
+	o->id = text_hash(config_ctx_fmt(x, SLICE_FMT "|" SLICE_FMT, SLICE_ARG(model->name),
+					 SLICE_ARG(n->key)));
 }
 
-size_t config_offer_read(struct config_ctx *x, struct config_price_pool *pool, const struct ptable_model *model, const struct price *cost,
+size_t config_offer_read(struct config_ctx *x, struct config_price_pool *pool,
+			 const struct ptable_model *model, const struct price *cost,
 			 struct yaml_node *map, const char *name, struct ptable_offer *out)
 {
 	size_t n = 0;
 
 	if (map->n > CONFIG_OFFERS_MAX) {
-		config_ctx_error(x, map->pos, "`%s.offers` has %zu offers, more than %d", name, map->n, CONFIG_OFFERS_MAX);
+		config_ctx_error(x, map->pos, "`%s.offers` has %zu offers, more than %d", name,
+				 map->n, CONFIG_OFFERS_MAX);
 		return 0;
 	}
 	for (struct yaml_node *c = map->first; c; c = c->next) {
-		const char *path = config_ctx_fmt(x, "%s.offers." SLICE_FMT, name, SLICE_ARG(c->key)).p;
+		const char *path =
+			config_ctx_fmt(x, "%s.offers." SLICE_FMT, name, SLICE_ARG(c->key)).p;
 		struct ptable_offer o = {0};
 
 		o.provider = provider_of(x, c, path, &o.upstream);

@@ -31,7 +31,8 @@ struct config_price_pool *config_price_pool_new(struct config_ctx *x, size_t max
 	return pool->rows ? pool : NULL;
 }
 
-static const struct price *intern(struct config_ctx *x, struct config_price_pool *pool, const struct price *p)
+static const struct price *intern(struct config_ctx *x, struct config_price_pool *pool,
+				  const struct price *p)
 {
 	struct row row = {0};
 	size_t i;
@@ -81,29 +82,38 @@ static enum usage_class class_of(struct slice key)
 	return slice_is(key, "cache_write") ? USAGE_CACHE_WRITE_5M : usage_class_of(key);
 }
 
-static void read_request(struct config_ctx *x, const struct yaml_node *n, const char *path, struct price *p)
+static void read_request(struct config_ctx *x, const struct yaml_node *n, const char *path,
+			 struct price *p)
 {
 	int64_t v;
 
-	if (n->kind == YAML_SCALAR && money_parse(n->text, &v) == ERRC_OK && v >= 0 && v <= REQUEST_NUSD_MAX)
+	if (n->kind == YAML_SCALAR && money_parse(n->text, &v) == ERRC_OK && v >= 0 &&
+	    v <= REQUEST_NUSD_MAX)
 		p->request_nusd = v;
 	else
-		config_ctx_error(x, n->pos, "`%s.request` must be dollars a request, 0 to 1000 with at most 9 places, such as 0.01", path);
+		config_ctx_error(x, n->pos,
+				 "`%s.request` must be dollars a request, 0 to 1000 with at most 9 "
+				 "places, such as 0.01",
+				 path);
 }
 
-static void read_class(struct config_ctx *x, const struct yaml_node *n, const char *path, enum usage_class class, struct price *p)
+static void read_class(struct config_ctx *x, const struct yaml_node *n, const char *path,
+		       enum usage_class class, struct price *p)
 {
 	int64_t v;
 	enum errc rc = n->kind == YAML_SCALAR ? text_decimal(n->text, 6, &v) : ERRC_SYNTAX;
 
 	if (rc == ERRC_OK && (v == 0 || (v >= PUSD_MIN && v <= MONEY_PUSD_MAX))) {
 		if (p->pusd[class] != PRICE_UNSET)
-			config_ctx_error(x, n->key_pos, "`%s` gives the price of one class twice", path);
+			config_ctx_error(x, n->key_pos, "`%s` gives the price of one class twice",
+					 path);
 		p->pusd[class] = v;
 		return;
 	}
 	config_ctx_error(x, n->pos,
-			 "`%s." SLICE_FMT "` must be dollars per million tokens, 0 or from 0.001 to 1000000 with at most 6 places (1e-9 to 1 dollar a token)",
+			 "`%s." SLICE_FMT
+			 "` must be dollars per million tokens, 0 or from 0.001 to 1000000 with at "
+			 "most 6 places (1e-9 to 1 dollar a token)",
 			 path, SLICE_ARG(n->key));
 }
 
@@ -116,7 +126,8 @@ static void unknown_class(struct config_ctx *x, const struct yaml_node *n, const
 	config_ctx_hint_add(&h, SLICE_LIT("cache_write"));
 	for (int c = 0; c < USAGE_COUNT; c++)
 		config_ctx_hint_add(&h, slice_str(usage_name((enum usage_class)c)));
-	config_ctx_error(x, n->key_pos, "unknown price `%s." SLICE_FMT "`%s", path, SLICE_ARG(n->key), config_ctx_hint_text(x, &h));
+	config_ctx_error(x, n->key_pos, "unknown price `%s." SLICE_FMT "`%s", path,
+			 SLICE_ARG(n->key), config_ctx_hint_text(x, &h));
 }
 
 static bool is_all_zero(const struct price *p)
@@ -130,16 +141,22 @@ static bool is_all_zero(const struct price *p)
 	return true;
 }
 
-static bool finish(struct config_ctx *x, const struct yaml_node *n, const char *path, struct price *p)
+static bool finish(struct config_ctx *x, const struct yaml_node *n, const char *path,
+		   struct price *p)
 {
-	bool has_input = p->pusd[USAGE_INPUT] != PRICE_UNSET, has_output = p->pusd[USAGE_OUTPUT] != PRICE_UNSET;
+	bool has_input = p->pusd[USAGE_INPUT] != PRICE_UNSET,
+	     has_output = p->pusd[USAGE_OUTPUT] != PRICE_UNSET;
 
 	if (n->n && is_all_zero(p) && (has_input || has_output)) {
-		config_ctx_error(x, n->pos, "`%s` is 0 throughout: write `price: free` for a model that costs nothing", path);
+		config_ctx_error(
+			x, n->pos,
+			"`%s` is 0 throughout: write `price: free` for a model that costs nothing",
+			path);
 		return false;
 	}
 	if (p->request_nusd == 0 && (!has_input || !has_output)) {
-		config_ctx_error(x, n->pos, "`%s` must give `input` and `output`, or `request`", path);
+		config_ctx_error(x, n->pos, "`%s` must give `input` and `output`, or `request`",
+				 path);
 		return false;
 	}
 	if (price_complete(p) == ERRC_OK)
@@ -148,7 +165,8 @@ static bool finish(struct config_ctx *x, const struct yaml_node *n, const char *
 	return false;
 }
 
-const struct price *config_price_read(struct config_ctx *x, struct config_price_pool *pool, const struct yaml_node *n, const char *path)
+const struct price *config_price_read(struct config_ctx *x, struct config_price_pool *pool,
+				      const struct yaml_node *n, const char *path)
 {
 	size_t errors = x->errors;
 	struct price p;
@@ -159,7 +177,10 @@ const struct price *config_price_read(struct config_ctx *x, struct config_price_
 		if (price_complete(&p) != ERRC_OK)
 			config_ctx_error(x, n->pos, "`%s` is no complete price", path);
 	} else if (n->kind != YAML_MAP) {
-		config_ctx_error(x, n->pos, "`%s` must be `free` or a mapping such as {input: 1.75, output: 14}, dollars per million tokens", path);
+		config_ctx_error(x, n->pos,
+				 "`%s` must be `free` or a mapping such as {input: 1.75, output: "
+				 "14}, dollars per million tokens",
+				 path);
 	} else {
 		for (const struct yaml_node *c = n->first; c; c = c->next) {
 			enum usage_class class = class_of(c->key);

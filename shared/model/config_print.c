@@ -42,7 +42,8 @@ static void end_line(struct printing *p, struct yaml_pos pos)
 static void row_value(struct printing *p, const struct settings_row *row)
 {
 	const struct settings *s = &p->c->table.set;
-	const struct settings_list *l = (const struct settings_list *)(const void *)((const char *)s + row->offset);
+	const struct settings_list *l =
+		(const struct settings_list *)(const void *)((const char *)s + row->offset);
 	struct buf b;
 
 	if (row->type == SETTINGS_LIST) {
@@ -167,7 +168,9 @@ static void tree(struct printing *p, const struct yaml_node *n, unsigned depth)
 			end_line(p, c->pos);
 		} else if (is_inline(c)) {
 			text(p, " ");
-			inline_value(p, c, headers && is_secret_name(c->key) && !config_secret_is_reference(c->text));
+			inline_value(p, c,
+				     headers && is_secret_name(c->key) &&
+					     !config_secret_is_reference(c->text));
 			end_line(p, c->pos);
 		} else {
 			text(p, "\n");

@@ -22,19 +22,22 @@ struct written {
 	struct slice anthropic_version, ca_file;
 	bool usage_option, embeddings_base64, reasoning_outside, forward_own_fields;
 	int64_t max_inflight, max_connections;
-	int64_t connect_ms, tls_ms, first_byte_stream_ms, first_byte_whole_ms, between_ms, total_stream_ms, total_whole_ms;
+	int64_t connect_ms, tls_ms, first_byte_stream_ms, first_byte_whole_ms, between_ms,
+		total_stream_ms, total_whole_ms;
 };
 
 static const struct settings_row rows[] = {
-#define FIELD(type, member, path, min, max, def, unit, sentence)                                    \
-	{path, SETTINGS_##type, offsetof(struct written, member), min, max, def, unit, SETTINGS_CALLS, sentence},
+#define FIELD(type, member, path, min, max, def, unit, sentence)                                 \
+	{path,           SETTINGS_##type, offsetof(struct written, member), min, max, def, unit, \
+	 SETTINGS_CALLS, sentence},
 #include "provider_tbl.h"
 #undef FIELD
 };
 
 enum { AUTH_AUTO, AUTH_BEARER, AUTH_X_API_KEY, AUTH_API_KEY };
 
-static const struct slice cap_fields[] = {{"", 0}, {"max_tokens", 10}, {"max_completion_tokens", 21}};
+static const struct slice cap_fields[] = {
+	{"", 0}, {"max_tokens", 10}, {"max_completion_tokens", 21}};
 
 /* One load's work on one provider. */
 struct reading {
@@ -79,8 +82,8 @@ static struct slice with_api_version(struct reading *r)
 
 	if (r->w.api_version.n == 0)
 		return url;
-	return config_ctx_fmt(r->x, SLICE_FMT "%sapi-version=" SLICE_FMT, SLICE_ARG(url), slice_chr(url, '?') < 0 ? "?" : "&",
-			      SLICE_ARG(r->w.api_version));
+	return config_ctx_fmt(r->x, SLICE_FMT "%sapi-version=" SLICE_FMT, SLICE_ARG(url),
+			      slice_chr(url, '?') < 0 ? "?" : "&", SLICE_ARG(r->w.api_version));
 }
 
 static void read_base(struct reading *r)
@@ -89,13 +92,20 @@ static void read_base(struct reading *r)
 
 	/* A catalog that is still named could not be read, and a URL of a wrong type has been told. */
 	if (!yaml_getz(r->node, "base_url") && !yaml_getz(r->node, "catalog"))
-		config_ctx_error(r->x, r->node->key_pos, "`%s.base_url` is missing (or `catalog`, which supplies it)", r->name);
+		config_ctx_error(r->x, r->node->key_pos,
+				 "`%s.base_url` is missing (or `catalog`, which supplies it)",
+				 r->name);
 	if (url.n == 0)
 		return;
 	if (uri_parse(url, &r->w.p.base) != ERRC_OK)
-		config_ctx_error(r->x, pos_of(r, "base_url"), "`%s.base_url` must be like https://api.example.com/v1, without user, password and fragment", r->name);
+		config_ctx_error(r->x, pos_of(r, "base_url"),
+				 "`%s.base_url` must be like https://api.example.com/v1, without "
+				 "user, password and fragment",
+				 r->name);
 	else if (has_secret_parameter(r->w.p.base.query))
-		config_ctx_error(r->x, pos_of(r, "base_url"), "`%s.base_url` holds a credential: give it in `keys` or `headers`", r->name);
+		config_ctx_error(r->x, pos_of(r, "base_url"),
+				 "`%s.base_url` holds a credential: give it in `keys` or `headers`",
+				 r->name);
 }
 
 /* ------------------------------------------------------------------- keys */
@@ -116,7 +126,8 @@ static uint64_t key_id(struct slice provider, struct slice secret)
 	return id;
 }
 
-static void add_key(struct reading *r, struct ptable_key *keys, struct yaml_node *n, struct slice value)
+static void add_key(struct reading *r, struct ptable_key *keys, struct yaml_node *n,
+		    struct slice value)
 {
 	struct ptable_provider *p = &r->w.p;
 	struct ptable_key k = {.id = key_id(r->node->key, value), .label = n->text};
@@ -124,8 +135,9 @@ static void add_key(struct reading *r, struct ptable_key *keys, struct yaml_node
 	k.secret = (struct secret){(char *)(uintptr_t)value.p, value.n};
 	for (size_t i = 0; i < p->keys_n; i++) {
 		if (keys[i].id == k.id) {
-			config_ctx_warn(r->x, n->pos, "`%s.keys`: " SLICE_FMT " is the same key as " SLICE_FMT, r->name, SLICE_ARG(k.label),
-					SLICE_ARG(keys[i].label));
+			config_ctx_warn(r->x, n->pos,
+					"`%s.keys`: " SLICE_FMT " is the same key as " SLICE_FMT,
+					r->name, SLICE_ARG(k.label), SLICE_ARG(keys[i].label));
 			return;
 		}
 	}
@@ -133,21 +145,27 @@ static void add_key(struct reading *r, struct ptable_key *keys, struct yaml_node
 }
 
 /* Tells of unset variables, once each or, when no key is left, once for all. */
-static void tell_unset(struct reading *r, const struct yaml_node *list, const struct yaml_node *unset, size_t unset_n, bool bad)
+static void tell_unset(struct reading *r, const struct yaml_node *list,
+		       const struct yaml_node *unset, size_t unset_n, bool bad)
 {
 	struct config_ctx *x = r->x;
 
 	if (unset && x->opts->strict)
-		config_ctx_error(x, unset->pos, "`%s.keys`: the variable of " SLICE_FMT " is not set", r->name, SLICE_ARG(unset->text));
+		config_ctx_error(x, unset->pos,
+				 "`%s.keys`: the variable of " SLICE_FMT " is not set", r->name,
+				 SLICE_ARG(unset->text));
 	if (bad)
 		return;
 	if (r->w.p.off && (!unset || !x->opts->strict)) {
-		config_ctx_warn(x, list->pos, "provider `" SLICE_FMT "` is off: %s" SLICE_FMT "%s", SLICE_ARG(r->node->key),
-				unset ? "" : "none of its keys is there, all of them being optional", SLICE_ARG(unset ? unset->text : SLICE_NONE),
+		config_ctx_warn(x, list->pos, "provider `" SLICE_FMT "` is off: %s" SLICE_FMT "%s",
+				SLICE_ARG(r->node->key),
+				unset ? "" : "none of its keys is there, all of them being optional",
+				SLICE_ARG(unset ? unset->text : SLICE_NONE),
 				unset ? " is not set" : "");
 	} else if (unset && !x->opts->strict) {
-		config_ctx_warn(x, unset->pos, "`%s.keys`: the variable of " SLICE_FMT " is not set%s", r->name, SLICE_ARG(unset->text),
-				unset_n > 1 ? ", nor are others" : "");
+		config_ctx_warn(x, unset->pos,
+				"`%s.keys`: the variable of " SLICE_FMT " is not set%s", r->name,
+				SLICE_ARG(unset->text), unset_n > 1 ? ", nor are others" : "");
 	}
 }
 
@@ -164,7 +182,10 @@ static void read_key_items(struct reading *r, struct yaml_node *list)
 		enum config_secret_state state = CONFIG_SECRET_BAD;
 
 		if (n->kind == YAML_SCALAR && !config_secret_is_reference(n->text))
-			config_ctx_error(r->x, n->pos, "`%s.keys` must be env:NAME or file:PATH: a key itself must not stand in the configuration", r->name);
+			config_ctx_error(r->x, n->pos,
+					 "`%s.keys` must be env:NAME or file:PATH: a key itself "
+					 "must not stand in the configuration",
+					 r->name);
 		else if (n->kind == YAML_SCALAR)
 			state = config_secret_read(r->x, n, path_of(r, "keys"), &value);
 		if (state == CONFIG_SECRET_SET)
@@ -205,7 +226,8 @@ static bool is_token(struct slice s)
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 
-		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || memchr(more, c, sizeof(more) - 1)))
+		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		      memchr(more, c, sizeof(more) - 1)))
 			return false;
 	}
 	return s.n > 0;
@@ -215,8 +237,18 @@ static bool is_token(struct slice s)
 static bool is_ours(struct slice name)
 {
 	static const char *const names[] = {
-		"host", "connection", "content-length", "content-type", "transfer-encoding", "te", "trailer", "upgrade", "expect",
-		"accept-encoding", "keep-alive", "proxy-connection",
+		"host",
+		"connection",
+		"content-length",
+		"content-type",
+		"transfer-encoding",
+		"te",
+		"trailer",
+		"upgrade",
+		"expect",
+		"accept-encoding",
+		"keep-alive",
+		"proxy-connection",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -226,7 +258,8 @@ static bool is_ours(struct slice name)
 	return false;
 }
 
-static bool header_value(struct reading *r, struct yaml_node *n, const char *path, struct slice *value)
+static bool header_value(struct reading *r, struct yaml_node *n, const char *path,
+			 struct slice *value)
 {
 	enum config_secret_state state;
 
@@ -235,7 +268,8 @@ static bool header_value(struct reading *r, struct yaml_node *n, const char *pat
 	if (!config_secret_is_reference(*value)) {
 		for (size_t i = 0; i < value->n; i++) {
 			if ((unsigned char)value->p[i] < ' ' || value->p[i] == 0x7f) {
-				config_ctx_error(r->x, n->pos, "`%s` holds a control character", path);
+				config_ctx_error(r->x, n->pos, "`%s` holds a control character",
+						 path);
 				return false;
 			}
 		}
@@ -243,9 +277,11 @@ static bool header_value(struct reading *r, struct yaml_node *n, const char *pat
 	}
 	state = config_secret_read(r->x, n, path, value);
 	if (state == CONFIG_SECRET_UNSET && r->x->opts->strict)
-		config_ctx_error(r->x, n->pos, "`%s`: the variable of " SLICE_FMT " is not set", path, SLICE_ARG(n->text));
+		config_ctx_error(r->x, n->pos, "`%s`: the variable of " SLICE_FMT " is not set",
+				 path, SLICE_ARG(n->text));
 	else if (state == CONFIG_SECRET_UNSET)
-		config_ctx_warn(r->x, n->pos, "`%s` is left out: " SLICE_FMT " is not set", path, SLICE_ARG(n->text));
+		config_ctx_warn(r->x, n->pos, "`%s` is left out: " SLICE_FMT " is not set", path,
+				SLICE_ARG(n->text));
 	return state == CONFIG_SECRET_SET;
 }
 
@@ -257,19 +293,23 @@ static void read_headers(struct reading *r)
 	if (!map || map->is_null)
 		return;
 	if (map->kind != YAML_MAP || map->n > HEADERS_MAX) {
-		config_ctx_error(r->x, map->pos, "`%s.headers` must be a mapping of at most %d names to texts", r->name, HEADERS_MAX);
+		config_ctx_error(r->x, map->pos,
+				 "`%s.headers` must be a mapping of at most %d names to texts",
+				 r->name, HEADERS_MAX);
 		return;
 	}
 	h = config_ctx_array(r->x, map->n, sizeof(*h));
 	r->w.p.headers = h;
 	for (struct yaml_node *n = map->first; h && n; n = n->next) {
-		const char *path = config_ctx_fmt(r->x, "%s.headers." SLICE_FMT, r->name, SLICE_ARG(n->key)).p;
+		const char *path =
+			config_ctx_fmt(r->x, "%s.headers." SLICE_FMT, r->name, SLICE_ARG(n->key)).p;
 		struct slice value;
 
 		if (!is_token(n->key))
 			config_ctx_error(r->x, n->key_pos, "`%s` is no header name", path);
 		else if (is_ours(n->key))
-			config_ctx_error(r->x, n->key_pos, "`%s`: this header is written by the gateway itself", path);
+			config_ctx_error(r->x, n->key_pos,
+					 "`%s`: this header is written by the gateway itself", path);
 		else if (header_value(r, n, path, &value))
 			h[r->w.p.headers_n++] = (struct ptable_header){n->key, value};
 	}
@@ -335,8 +375,10 @@ static void check_name(struct reading *r)
 
 	if (s.n && s.n <= NAME_MAX_ && is_token(s) && s.p[0] != '.')
 		return;
-	config_ctx_error(r->x, r->node->key_pos, "a provider's name must be 1 to %d letters, digits and `-_.`, not `" SLICE_FMT "`", NAME_MAX_,
-			 SLICE_ARG(slice_sub(s, 0, 80)));
+	config_ctx_error(
+		r->x, r->node->key_pos,
+		"a provider's name must be 1 to %d letters, digits and `-_.`, not `" SLICE_FMT "`",
+		NAME_MAX_, SLICE_ARG(slice_sub(s, 0, 80)));
 }
 
 static void read_provider(struct reading *r)
@@ -356,13 +398,17 @@ static void read_provider(struct reading *r)
 	read_base(r);
 	read_keys(r);
 	read_headers(r);
-	if (r->w.ca_file.n && config_ctx_read_file(r->x, r->w.ca_file.p, PEM_MAX, &r->w.p.ca_pem, &why) != ERRC_OK)
-		config_ctx_error(r->x, pos_of(r, "ca_file"), "`%s.ca_file`: cannot read " SLICE_FMT ": %s", r->name, SLICE_ARG(r->w.ca_file), why);
+	if (r->w.ca_file.n &&
+	    config_ctx_read_file(r->x, r->w.ca_file.p, PEM_MAX, &r->w.p.ca_pem, &why) != ERRC_OK)
+		config_ctx_error(r->x, pos_of(r, "ca_file"),
+				 "`%s.ca_file`: cannot read " SLICE_FMT ": %s", r->name,
+				 SLICE_ARG(r->w.ca_file), why);
 }
 
 static int by_name(const void *a, const void *b)
 {
-	return slice_cmp(((const struct ptable_provider *)a)->name, ((const struct ptable_provider *)b)->name);
+	return slice_cmp(((const struct ptable_provider *)a)->name,
+			 ((const struct ptable_provider *)b)->name);
 }
 
 void config_provider_read(struct config_ctx *x)
@@ -379,7 +425,10 @@ void config_provider_read(struct config_ctx *x)
 	}
 	all = config_ctx_array(x, map->n, sizeof(*all));
 	for (struct yaml_node *c = map->first; all && c && x->rc == ERRC_OK; c = c->next) {
-		struct reading r = {.x = x, .node = c, .name = config_ctx_fmt(x, "providers." SLICE_FMT, SLICE_ARG(c->key)).p};
+		struct reading r = {
+			.x = x,
+			.node = c,
+			.name = config_ctx_fmt(x, "providers." SLICE_FMT, SLICE_ARG(c->key)).p};
 
 		read_provider(&r);
 		all[n++] = r.w.p;

@@ -6,7 +6,8 @@
 
 bool config_secret_is_reference(struct slice text)
 {
-	return slice_has_prefix(text, SLICE_LIT("env:")) || slice_has_prefix(text, SLICE_LIT("file:"));
+	return slice_has_prefix(text, SLICE_LIT("env:")) ||
+	       slice_has_prefix(text, SLICE_LIT("file:"));
 }
 
 /* Spaces and line ends around a value are a pasted file's, not the value's. */
@@ -53,15 +54,19 @@ static bool is_readable_by_others(const char *path)
 	return (st.st_mode & (S_IRWXO | S_IWGRP)) || ((st.st_mode & S_IRGRP) && st.st_gid != 0);
 }
 
-static enum config_secret_state read_file(struct config_ctx *x, struct yaml_pos pos, const char *path, struct slice file, bool optional,
-					   struct slice *out)
+static enum config_secret_state read_file(struct config_ctx *x, struct yaml_pos pos,
+					  const char *path, struct slice file, bool optional,
+					  struct slice *out)
 {
 	const char *why = "";
 	struct slice all;
 	enum errc rc;
 
 	if (is_readable_by_others(file.p)) {
-		config_ctx_error(x, pos, "`%s`: %s can be read or written by others than its owner: chmod 0400 it", path, file.p);
+		config_ctx_error(
+			x, pos,
+			"`%s`: %s can be read or written by others than its owner: chmod 0400 it",
+			path, file.p);
 		return CONFIG_SECRET_BAD;
 	}
 	rc = config_ctx_read_file(x, file.p, SECRET_MAX, &all, &why);
@@ -79,7 +84,8 @@ static enum config_secret_state read_file(struct config_ctx *x, struct yaml_pos 
 	return CONFIG_SECRET_BAD;
 }
 
-enum config_secret_state config_secret_read(struct config_ctx *x, struct yaml_node *n, const char *path, struct slice *out)
+enum config_secret_state config_secret_read(struct config_ctx *x, struct yaml_node *n,
+					    const char *path, struct slice *out)
 {
 	struct slice rest = n->text, kind;
 	bool optional = slice_has_suffix(rest, SLICE_LIT("?"));
@@ -96,13 +102,17 @@ enum config_secret_state config_secret_read(struct config_ctx *x, struct yaml_no
 	if (slice_is(kind, "env")) {
 		state = read_env(x, rest, out);
 	} else {
-		struct slice file = config_ctx_absolute(x, n->pos, config_ctx_fmt(x, SLICE_FMT, SLICE_ARG(rest)));
+		struct slice file = config_ctx_absolute(
+			x, n->pos, config_ctx_fmt(x, SLICE_FMT, SLICE_ARG(rest)));
 
-		n->text = config_ctx_fmt(x, "file:" SLICE_FMT "%s", SLICE_ARG(file), optional ? "?" : "");
+		n->text = config_ctx_fmt(x, "file:" SLICE_FMT "%s", SLICE_ARG(file),
+					 optional ? "?" : "");
 		state = read_file(x, n->pos, path, file, optional, out);
 	}
 	if (state == CONFIG_SECRET_SET && !is_clean(*out)) {
-		config_ctx_error(x, n->pos, "`%s`: the value of %s holds a control or non-ASCII character", path, n->text.p);
+		config_ctx_error(x, n->pos,
+				 "`%s`: the value of %s holds a control or non-ASCII character",
+				 path, n->text.p);
 		return CONFIG_SECRET_BAD;
 	}
 	return state == CONFIG_SECRET_UNSET && optional ? CONFIG_SECRET_MISSING : state;

@@ -15,6 +15,7 @@ enum config_secret_state {
 bool config_secret_is_reference(struct slice text);
 /* Reads the value that the node's text refers to; `path` names it in messages. A file's path is made absolute in the tree. An
  * unset variable is not told here. */
-enum config_secret_state config_secret_read(struct config_ctx *x, struct yaml_node *n, const char *path, struct slice *out);
+enum config_secret_state config_secret_read(struct config_ctx *x, struct yaml_node *n,
+					    const char *path, struct slice *out);
 
 #endif

@@ -12,13 +12,21 @@
 #include "mem.h"
 #include "text.h"
 
-#define PEM_MAX       (1024 * 1024)
-#define LISTENERS_MAX 64
+#define PEM_MAX        (1024 * 1024)
+#define LISTENERS_MAX  64
 #define DEFAULT_LISTEN "127.0.0.1:8080"
 
 static const struct settings_row listener_rows[] = {
-#define FIELD(type, member, path, min, max, def, unit, sentence)                                    \
-	{path, SETTINGS_##type, offsetof(struct settings_listener, member), min, max, def, unit, SETTINGS_LIVE, sentence},
+#define FIELD(type, member, path, min, max, def, unit, sentence) \
+	{path,                                                   \
+	 SETTINGS_##type,                                        \
+	 offsetof(struct settings_listener, member),             \
+	 min,                                                    \
+	 max,                                                    \
+	 def,                                                    \
+	 unit,                                                   \
+	 SETTINGS_LIVE,                                          \
+	 sentence},
 #include "listener_tbl.h"
 #undef FIELD
 };
@@ -52,15 +60,18 @@ bool config_set_address(struct slice text, struct slice *host, int *port)
 
 /* -------------------------------------------------------------- listeners */
 
-static void read_pem(struct config_ctx *x, const struct yaml_node *n, const char *path, struct slice *out)
+static void read_pem(struct config_ctx *x, const struct yaml_node *n, const char *path,
+		     struct slice *out)
 {
 	const char *why;
 
-	if (n && n->kind == YAML_SCALAR && config_ctx_read_file(x, n->text.p, PEM_MAX, out, &why) != ERRC_OK)
+	if (n && n->kind == YAML_SCALAR &&
+	    config_ctx_read_file(x, n->text.p, PEM_MAX, out, &why) != ERRC_OK)
 		config_ctx_error(x, n->pos, "`%s`: cannot read %s: %s", path, n->text.p, why);
 }
 
-static void read_trusted(struct config_ctx *x, const struct yaml_node *n, struct settings_listener *l)
+static void read_trusted(struct config_ctx *x, const struct yaml_node *n,
+			 struct settings_listener *l)
 {
 	struct settings_list texts;
 	struct ipnet *nets;
@@ -71,26 +82,32 @@ static void read_trusted(struct config_ctx *x, const struct yaml_node *n, struct
 	nets = config_ctx_array(x, texts.n, sizeof(*nets));
 	for (size_t i = 0; nets && i < texts.n; i++) {
 		if (!ipnet_parse(texts.v[i], &nets[i]))
-			config_ctx_error(x, n->pos, "`trusted_proxies` must be a list of address ranges such as 10.0.0.0/8, not `" SLICE_FMT "`",
+			config_ctx_error(x, n->pos,
+					 "`trusted_proxies` must be a list of address ranges such "
+					 "as 10.0.0.0/8, not `" SLICE_FMT "`",
 					 SLICE_ARG(texts.v[i]));
 	}
 	l->trusted = nets;
 	l->trusted_n = nets ? texts.n : 0;
 }
 
-static void check_address(struct config_ctx *x, struct yaml_pos pos, struct settings_listener *all, size_t n)
+static void check_address(struct config_ctx *x, struct yaml_pos pos, struct settings_listener *all,
+			  size_t n)
 {
 	struct settings_listener *l = &all[n];
 
 	if (!config_set_address(l->address, &l->host, &l->port)) {
-		config_ctx_error(x, pos, "`listen.address` must be a literal address and a port, such as 127.0.0.1:8080 or \"[::]:8080\", not `" SLICE_FMT "`",
+		config_ctx_error(x, pos,
+				 "`listen.address` must be a literal address and a port, such as "
+				 "127.0.0.1:8080 or \"[::]:8080\", not `" SLICE_FMT "`",
 				 SLICE_ARG(l->address));
 		return;
 	}
 	l->host = config_ctx_fmt(x, SLICE_FMT, SLICE_ARG(l->host));
 	for (size_t i = 0; i < n; i++) {
 		if (l->port && all[i].port == l->port && slice_eq(all[i].host, l->host))
-			config_ctx_error(x, pos, "`listen` has the address " SLICE_FMT " twice", SLICE_ARG(l->address));
+			config_ctx_error(x, pos, "`listen` has the address " SLICE_FMT " twice",
+					 SLICE_ARG(l->address));
 	}
 }
 
@@ -110,7 +127,8 @@ static struct yaml_node *as_mapping(struct config_ctx *x, struct yaml_node *item
 	return map;
 }
 
-static void read_listener(struct config_ctx *x, struct yaml_node *item, struct settings_listener *all, size_t n)
+static void read_listener(struct config_ctx *x, struct yaml_node *item,
+			  struct settings_listener *all, size_t n)
 {
 	struct config_fields f = {listener_rows, ARRAY_LEN(listener_rows), &all[n], "listen"};
 	const struct yaml_node *address = yaml_getz(item, "address"), *tls = yaml_getz(item, "tls");
@@ -135,7 +153,8 @@ static void read_listener(struct config_ctx *x, struct yaml_node *item, struct s
 static struct yaml_node *default_listen(struct config_ctx *x)
 {
 	struct yaml_node *list = yaml_new(x->a, YAML_LIST, (struct yaml_pos){0});
-	struct yaml_node *item = yaml_new_text(x->a, SLICE_LIT(DEFAULT_LISTEN), (struct yaml_pos){0});
+	struct yaml_node *item =
+		yaml_new_text(x->a, SLICE_LIT(DEFAULT_LISTEN), (struct yaml_pos){0});
 
 	if (!list || !item) {
 		config_ctx_nomem(x);
@@ -157,12 +176,16 @@ static void read_listen(struct config_ctx *x)
 	if (!given)
 		return;
 	if (given->kind != YAML_LIST || given->n == 0 || given->n > LISTENERS_MAX) {
-		config_ctx_error(x, given->pos, "`listen` must be a list of 1 to %d items such as {address: \"127.0.0.1:8080\"}", LISTENERS_MAX);
+		config_ctx_error(x, given->pos,
+				 "`listen` must be a list of 1 to %d items such as {address: "
+				 "\"127.0.0.1:8080\"}",
+				 LISTENERS_MAX);
 		return;
 	}
 	list = yaml_new(x->a, YAML_LIST, given->pos);
 	all = config_ctx_array(x, given->n, sizeof(*all));
-	if (!list || !all || yaml_put(x->a, x->c->root, SLICE_LIT("listen"), given->key_pos, list) != ERRC_OK) {
+	if (!list || !all ||
+	    yaml_put(x->a, x->c->root, SLICE_LIT("listen"), given->key_pos, list) != ERRC_OK) {
 		config_ctx_nomem(x);
 		return;
 	}
@@ -190,13 +213,18 @@ static struct yaml_pos pos_of(const struct config_ctx *x, const char *group, con
 static void check_pairs(struct config_ctx *x, const struct settings *s)
 {
 	if (s->limit_request_line_bytes > s->limit_head_bytes)
-		config_ctx_error(x, pos_of(x, "limits", "request_line"), "`limits.request_line` is above `limits.head`, which holds it");
+		config_ctx_error(x, pos_of(x, "limits", "request_line"),
+				 "`limits.request_line` is above `limits.head`, which holds it");
 	if (s->limit_body_bytes > s->limit_body_memory_bytes)
-		config_ctx_error(x, pos_of(x, "limits", "body"), "`limits.body` is above `limits.body_memory`, which holds it");
+		config_ctx_error(x, pos_of(x, "limits", "body"),
+				 "`limits.body` is above `limits.body_memory`, which holds it");
 	if (s->breaker_failures > s->breaker_requests)
-		config_ctx_error(x, pos_of(x, "breaker", "failures"), "`breaker.failures` is above `breaker.requests`, so that it could never open");
+		config_ctx_error(x, pos_of(x, "breaker", "failures"),
+				 "`breaker.failures` is above `breaker.requests`, so that it could "
+				 "never open");
 	if (s->breaker_cool_ms > s->breaker_cool_max_ms)
-		config_ctx_error(x, pos_of(x, "breaker", "cool_down"), "`breaker.cool_down` is above `breaker.cool_down_max`");
+		config_ctx_error(x, pos_of(x, "breaker", "cool_down"),
+				 "`breaker.cool_down` is above `breaker.cool_down_max`");
 }
 
 static void check_files_limit(struct config_ctx *x, const struct settings *s)
@@ -206,8 +234,10 @@ static void check_files_limit(struct config_ctx *x, const struct settings *s)
 	if (s->limit_open_files == 0 || geteuid() == 0 || getrlimit(RLIMIT_NOFILE, &r) != 0)
 		return;
 	if (r.rlim_max != RLIM_INFINITY && (uint64_t)s->limit_open_files > r.rlim_max)
-		config_ctx_error(x, pos_of(x, "limits", "open_files"), "`limits.open_files` is above what the system allows this user, %llu",
-				 (unsigned long long)r.rlim_max);
+		config_ctx_error(
+			x, pos_of(x, "limits", "open_files"),
+			"`limits.open_files` is above what the system allows this user, %llu",
+			(unsigned long long)r.rlim_max);
 }
 
 static void check_admin_http(struct config_ctx *x, const struct settings *s)
@@ -220,14 +250,19 @@ static void check_admin_http(struct config_ctx *x, const struct settings *s)
 	if (slice_is(s->admin_http, "off"))
 		return;
 	if (!config_set_address(s->admin_http, &host, &port)) {
-		config_ctx_error(x, pos_of(x, "admin", "http"), "`admin.http` must be a literal address and a port, such as 127.0.0.1:9464, or off, not `" SLICE_FMT "`",
+		config_ctx_error(x, pos_of(x, "admin", "http"),
+				 "`admin.http` must be a literal address and a port, such as "
+				 "127.0.0.1:9464, or off, not `" SLICE_FMT "`",
 				 SLICE_ARG(s->admin_http));
 		return;
 	}
-	if (!ipnet_addr(host, addr) || !ipnet_parse(SLICE_LIT("127.0.0.0/8"), &loopback4) || !ipnet_parse(SLICE_LIT("::1"), &loopback6))
+	if (!ipnet_addr(host, addr) || !ipnet_parse(SLICE_LIT("127.0.0.0/8"), &loopback4) ||
+	    !ipnet_parse(SLICE_LIT("::1"), &loopback6))
 		return;
 	if (!ipnet_has(&loopback4, addr) && !ipnet_has(&loopback6, addr))
-		config_ctx_warn(x, pos_of(x, "admin", "http"), "`admin.http` is not on loopback: whoever reaches it can read the metrics");
+		config_ctx_warn(
+			x, pos_of(x, "admin", "http"),
+			"`admin.http` is not on loopback: whoever reaches it can read the metrics");
 }
 
 static void check_origins(struct config_ctx *x, const struct settings *s)
@@ -237,9 +272,13 @@ static void check_origins(struct config_ctx *x, const struct settings *s)
 		bool good = slice_is(o, "*") && s->cors_origins.n == 1;
 
 		if (slice_cut(&rest, ':', &scheme) && slice_has_prefix(rest, SLICE_LIT("//")))
-			good = rest.n > 2 && scheme.n && slice_chr(slice_sub(rest, 2, rest.n), '/') < 0 && slice_chr(o, '*') < 0;
+			good = rest.n > 2 && scheme.n &&
+			       slice_chr(slice_sub(rest, 2, rest.n), '/') < 0 &&
+			       slice_chr(o, '*') < 0;
 		if (!good)
-			config_ctx_error(x, pos_of(x, "cors", "origins"), "`cors.origins` must be `*` alone or origins such as https://app.example.com, not `" SLICE_FMT "`",
+			config_ctx_error(x, pos_of(x, "cors", "origins"),
+					 "`cors.origins` must be `*` alone or origins such as "
+					 "https://app.example.com, not `" SLICE_FMT "`",
 					 SLICE_ARG(o));
 	}
 }
@@ -252,18 +291,26 @@ static void check_texts(struct config_ctx *x, struct settings *s)
 	for (size_t i = 0; i < s->region.n; i++) {
 		char c = s->region.p[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || (c == '.' && i))) {
-			config_ctx_error(x, pos_of(x, NULL, "region"), "`region` must be letters, digits, `-`, `_` and `.`, not `" SLICE_FMT "`",
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      c == '-' || c == '_' || (c == '.' && i))) {
+			config_ctx_error(x, pos_of(x, NULL, "region"),
+					 "`region` must be letters, digits, `-`, `_` and `.`, not "
+					 "`" SLICE_FMT "`",
 					 SLICE_ARG(s->region));
 			break;
 		}
 	}
 	if (slice_has_prefix(s->log_to, SLICE_LIT("file:")) && file.n)
-		s->log_to = config_ctx_fmt(x, "file:" SLICE_FMT, SLICE_ARG(config_ctx_absolute(x, to ? to->pos : x->c->root->pos, file)));
+		s->log_to = config_ctx_fmt(
+			x, "file:" SLICE_FMT,
+			SLICE_ARG(config_ctx_absolute(x, to ? to->pos : x->c->root->pos, file)));
 	else if (!slice_is(s->log_to, "stderr") && !slice_is(s->log_to, "syslog"))
-		config_ctx_error(x, pos_of(x, "log", "to"), "`log.to` must be stderr, syslog or file:PATH, not `" SLICE_FMT "`", SLICE_ARG(s->log_to));
+		config_ctx_error(x, pos_of(x, "log", "to"),
+				 "`log.to` must be stderr, syslog or file:PATH, not `" SLICE_FMT "`",
+				 SLICE_ARG(s->log_to));
 	if (s->user.n && !getpwnam(s->user.p))
-		config_ctx_error(x, pos_of(x, NULL, "user"), "there is no user `" SLICE_FMT "`", SLICE_ARG(s->user));
+		config_ctx_error(x, pos_of(x, NULL, "user"), "there is no user `" SLICE_FMT "`",
+				 SLICE_ARG(s->user));
 }
 
 /* --------------------------------------------------------------- defaults */
@@ -278,7 +325,8 @@ static struct slice env_path(const struct config_ctx *x, const char *name)
 static void fill_defaults(struct config_ctx *x, struct settings *s)
 {
 	bool system_user = geteuid() < 1000;
-	struct slice state = env_path(x, "XDG_STATE_HOME"), home = env_path(x, "HOME"), run = env_path(x, "XDG_RUNTIME_DIR");
+	struct slice state = env_path(x, "XDG_STATE_HOME"), home = env_path(x, "HOME"),
+		     run = env_path(x, "XDG_RUNTIME_DIR");
 
 	if (s->durability == SETTINGS_DURABILITY_SETTLE && !yaml_getz(x->c->root, "ledger_lag_max"))
 		s->ledger_lag_max_ms = 2000;
@@ -289,7 +337,9 @@ static void fill_defaults(struct config_ctx *x, struct settings *s)
 	else if (s->state.n == 0 && home.p)
 		s->state = config_ctx_fmt(x, SLICE_FMT "/.local/state/aigw", SLICE_ARG(home));
 	else if (s->state.n == 0)
-		config_ctx_error(x, x->c->root->pos, "`state` is missing, and there is neither $XDG_STATE_HOME nor $HOME to find a place for it");
+		config_ctx_error(x, x->c->root->pos,
+				 "`state` is missing, and there is neither $XDG_STATE_HOME nor "
+				 "$HOME to find a place for it");
 	if (s->admin_socket.n == 0 && system_user)
 		s->admin_socket = SLICE_LIT("/run/aigw/control.sock");
 	else if (s->admin_socket.n == 0 && run.p)
@@ -309,7 +359,8 @@ void config_set_read(struct config_ctx *x)
 		return;
 	memcpy(rows, settings_rows, settings_rows_n * sizeof(*rows));
 	for (size_t i = 0; i < OTHERS_N; i++)
-		rows[settings_rows_n + i] = (struct settings_row){.path = others[i], .type = SETTINGS_NODE};
+		rows[settings_rows_n + i] =
+			(struct settings_row){.path = others[i], .type = SETTINGS_NODE};
 	config_fields_read(x, &f, x->c->root);
 	read_listen(x);
 	check_pairs(x, s);
@@ -318,7 +369,8 @@ void config_set_read(struct config_ctx *x)
 	check_origins(x, s);
 	check_texts(x, s);
 	fill_defaults(x, s);
-	read_pem(x, yaml_getz(yaml_getz(x->c->root, "upstream"), "ca_file"), "upstream.ca_file", &s->upstream_ca_pem);
+	read_pem(x, yaml_getz(yaml_getz(x->c->root, "upstream"), "ca_file"), "upstream.ca_file",
+		 &s->upstream_ca_pem);
 }
 
 bool config_default_socket(char *const *env, char *out, size_t n)

@@ -7,7 +7,7 @@
 #include "mpack.h"
 #include "ptable_fields.h"
 
-#define PTABLE_MAGIC   0x97ab1e01u
+#define PTABLE_MAGIC 0x97ab1e01u
 /* Ceiling of a decoded table; its blob is at most LIMIT_FRAME_IPC. */
 #define ARENA_MAX (512u * 1024 * 1024)
 
@@ -217,7 +217,8 @@ static enum errc read_offer(struct reading *r, struct ptable_offer *of)
 	return rc;
 }
 
-static enum errc read_fallbacks(struct reading *r, const struct ptable_model *all, struct ptable_model *m)
+static enum errc read_fallbacks(struct reading *r, const struct ptable_model *all,
+				struct ptable_model *m)
 {
 	const struct ptable_model **f;
 	enum errc rc = read_array(r, sizeof(*f), &f, &m->fallbacks_n);
@@ -234,7 +235,8 @@ static enum errc read_fallbacks(struct reading *r, const struct ptable_model *al
 	return rc;
 }
 
-static enum errc read_model(struct reading *r, const struct ptable_model *all, struct ptable_model *m)
+static enum errc read_model(struct reading *r, const struct ptable_model *all,
+			    struct ptable_model *m)
 {
 	struct ptable_offer *of = NULL;
 	enum errc rc = read_head(r, ptable_fields_model.n + 3);
@@ -461,7 +463,8 @@ const struct ptable_provider *ptable_provider(const struct ptable *t, struct sli
 	return NULL;
 }
 
-const struct ptable_offer *ptable_offer_named(const struct ptable *t, struct slice name, const struct ptable_model **model)
+const struct ptable_offer *ptable_offer_named(const struct ptable *t, struct slice name,
+					      const struct ptable_model **model)
 {
 	const struct memory *memory = t->memory;
 	struct slice upstream = name, provider;

@@ -35,7 +35,7 @@ struct ptable_header {
 };
 
 struct ptable_key {
-	uint64_t id;   /* stable hash of the provider's name and the secret's digest; names the key in shared state */
+	uint64_t id; /* stable hash of the provider's name and the secret's digest; names the key in shared state */
 	struct secret secret;
 	struct slice label; /* "env:OPENAI_API_KEY" or "file:/etc/…": where it came from, for operators */
 };
@@ -45,35 +45,36 @@ struct ptable_provider {
 	struct slice name;
 	enum ptable_dialect dialect;
 	enum ptable_auth auth;
-	struct uri base;          /* scheme, host, port, path prefix without a trailing slash, query ("api-version=…") */
-	bool azure_deployments;   /* path /openai/deployments/{model}/… below base */
+	struct uri base; /* scheme, host, port, path prefix without a trailing slash, query ("api-version=…") */
+	bool azure_deployments; /* path /openai/deployments/{model}/… below base */
 	struct ptable_key *keys;
-	size_t keys_n;            /* 0: no credential is sent, unless `off` */
-	bool off;                 /* keys are configured but none is usable: no offer of it stands in the table */
+	size_t keys_n; /* 0: no credential is sent, unless `off` */
+	bool off; /* keys are configured but none is usable: no offer of it stands in the table */
 	const struct ptable_header *headers;
 	size_t headers_n;
 	struct slice anthropic_version; /* "2023-06-01" */
-	struct slice ca_file;     /* empty: upstream.ca_file, and without that the system's */
-	struct slice ca_pem;      /* what it held when the configuration was read */
-	bool usage_option;        /* send stream_options.include_usage (default on) */
-	bool embeddings_base64;   /* understands encoding_format base64 (default on) */
-	bool reasoning_outside;   /* xAI chat: completion_tokens leaves reasoning out */
-	bool forward_own_fields;  /* provider, models, route, transforms, usage, session_id are understood there (OpenRouter) */
-	struct slice cap_field;   /* "max_tokens", "max_completion_tokens" or empty: as the client sent, else max_tokens */
-	int64_t connect_ms, tls_ms, first_byte_stream_ms, first_byte_whole_ms, between_ms, total_stream_ms, total_whole_ms;
-	int64_t max_inflight;     /* 0: no limit */
-	int64_t max_connections;  /* a worker, 0: default */
+	struct slice ca_file;           /* empty: upstream.ca_file, and without that the system's */
+	struct slice ca_pem;            /* what it held when the configuration was read */
+	bool usage_option;              /* send stream_options.include_usage (default on) */
+	bool embeddings_base64;         /* understands encoding_format base64 (default on) */
+	bool reasoning_outside;         /* xAI chat: completion_tokens leaves reasoning out */
+	bool forward_own_fields; /* provider, models, route, transforms, usage, session_id are understood there (OpenRouter) */
+	struct slice cap_field; /* "max_tokens", "max_completion_tokens" or empty: as the client sent, else max_tokens */
+	int64_t connect_ms, tls_ms, first_byte_stream_ms, first_byte_whole_ms, between_ms,
+		total_stream_ms, total_whole_ms;
+	int64_t max_inflight;    /* 0: no limit */
+	int64_t max_connections; /* a worker, 0: default */
 };
 
 struct ptable_offer {
 	uint64_t id; /* stable hash of "model|provider/upstream" */
 	const struct ptable_provider *provider;
-	struct slice upstream;       /* the model's name there */
-	int weight, priority;        /* lower priority number first; weights within one */
-	const struct price *price;   /* what the client pays here: the offer's, else the model's */
-	const struct price *cost;    /* what we pay; for margin only; never NULL (= price when not given) */
-	struct slice cap_field;      /* overrides the provider's; empty: provider's */
-	uint32_t index;              /* position in ptable.offers */
+	struct slice upstream;     /* the model's name there */
+	int weight, priority;      /* lower priority number first; weights within one */
+	const struct price *price; /* what the client pays here: the offer's, else the model's */
+	const struct price *cost; /* what we pay; for margin only; never NULL (= price when not given) */
+	struct slice cap_field; /* overrides the provider's; empty: provider's */
+	uint32_t index;         /* position in ptable.offers */
 };
 
 struct ptable_model {
@@ -84,13 +85,14 @@ struct ptable_model {
 	int64_t context, max_output; /* tokens */
 	int64_t min_output;          /* 0: the default (1,024; reasoning 4,096) */
 	int64_t image_tokens, media_tokens_per_kib, input_overhead;
-	uint32_t can;                /* PTABLE_CAN_… */
+	uint32_t can; /* PTABLE_CAN_… */
 	const struct price *price;
 	const struct ptable_offer *offers; /* sorted by priority, then weight descending, then name */
-	size_t offers_n; /* 0 when all of its providers are off */
-	const struct ptable_model *const *fallbacks; /* in the given order, resolved; no cycles are followed */
+	size_t offers_n;                   /* 0 when all of its providers are off */
+	const struct ptable_model *const
+		*fallbacks; /* in the given order, resolved; no cycles are followed */
 	size_t fallbacks_n;
-	uint32_t index;              /* position in ptable.models, which is sorted by name */
+	uint32_t index; /* position in ptable.models, which is sorted by name */
 };
 
 struct ptable {
@@ -104,7 +106,7 @@ struct ptable {
 	size_t models_n;
 	const struct ptable_offer *offers; /* all, grouped by model */
 	size_t offers_n;
-	const struct price **prices;       /* every distinct price row in use, sorted by hash */
+	const struct price **prices; /* every distinct price row in use, sorted by hash */
 	size_t prices_n;
 	void *memory; /* private */
 };
@@ -122,6 +124,7 @@ void ptable_drop(struct ptable **t);
 const struct ptable_model *ptable_model(const struct ptable *t, struct slice name);
 const struct ptable_provider *ptable_provider(const struct ptable *t, struct slice name);
 /* "provider/upstream-model" as a client may ask for it (contract A8): the one offer that it names; NULL when none does. */
-const struct ptable_offer *ptable_offer_named(const struct ptable *t, struct slice name, const struct ptable_model **model);
+const struct ptable_offer *ptable_offer_named(const struct ptable *t, struct slice name,
+					      const struct ptable_model **model);
 
 #endif

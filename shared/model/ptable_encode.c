@@ -39,7 +39,8 @@ static void pack_provider(struct mpack_out *o, const struct ptable_provider *p)
 
 static int by_address(const void *a, const void *b)
 {
-	uintptr_t x = (uintptr_t) * (const struct price *const *)a, y = (uintptr_t) * (const struct price *const *)b;
+	uintptr_t x = (uintptr_t) * (const struct price *const *)a,
+		  y = (uintptr_t) * (const struct price *const *)b;
 
 	return x < y ? -1 : x > y;
 }
@@ -57,7 +58,9 @@ struct price_index {
 
 static void pack_price(struct mpack_out *o, const struct price_index *x, const struct price *p)
 {
-	struct price_at wanted = {.price = p}, *at = p && x->n ? bsearch(&wanted, x->v, x->n, sizeof(*x->v), by_address) : NULL;
+	struct price_at wanted = {.price = p},
+			*at = p && x->n ? bsearch(&wanted, x->v, x->n, sizeof(*x->v), by_address)
+					: NULL;
 
 	if (at)
 		mpack_u64(o, at->index);
@@ -65,7 +68,8 @@ static void pack_price(struct mpack_out *o, const struct price_index *x, const s
 		o->err = o->err ? o->err : ERRC_INVAL;
 }
 
-static void pack_model(struct mpack_out *o, const struct price_index *x, const struct ptable *t, const struct ptable_model *m)
+static void pack_model(struct mpack_out *o, const struct price_index *x, const struct ptable *t,
+		       const struct ptable_model *m)
 {
 	mpack_arr(o, (uint32_t)ptable_fields_model.n + 3);
 	ptable_fields_pack(o, &ptable_fields_model, m);

@@ -2,14 +2,15 @@
 
 #include <stddef.h>
 
-#define ROW(s, type, member, max)           \
-	{                                   \
+#define ROW(s, type, member, max)                                     \
+	{                                                             \
 		PTABLE_FIELDS_##type, offsetof(struct s, member), max \
 	}
 
 static const struct ptable_fields_row listener_rows[] = {
-	ROW(settings_listener, STR, address, 0),	 ROW(settings_listener, STR, host, 0), ROW(settings_listener, ENUM, port, 65535),
-	ROW(settings_listener, BOOL, tls, 0),		 ROW(settings_listener, STR, certificate, 0), ROW(settings_listener, STR, key, 0),
+	ROW(settings_listener, STR, address, 0),         ROW(settings_listener, STR, host, 0),
+	ROW(settings_listener, ENUM, port, 65535),       ROW(settings_listener, BOOL, tls, 0),
+	ROW(settings_listener, STR, certificate, 0),     ROW(settings_listener, STR, key, 0),
 	ROW(settings_listener, STR, certificate_pem, 0), ROW(settings_listener, STR, key_pem, 0),
 };
 
@@ -46,17 +47,24 @@ static const struct ptable_fields_row provider_rows[] = {
 };
 
 static const struct ptable_fields_row model_rows[] = {
-	ROW(ptable_model, U64, id, 0),	       ROW(ptable_model, STR, name, 0),
-	ROW(ptable_model, STR, display_name, 0), ROW(ptable_model, STR, owned_by, 0),
-	ROW(ptable_model, I64, created_s, 0),  ROW(ptable_model, I64, context, 0),
-	ROW(ptable_model, I64, max_output, 0), ROW(ptable_model, I64, min_output, 0),
-	ROW(ptable_model, I64, image_tokens, 0), ROW(ptable_model, I64, media_tokens_per_kib, 0),
-	ROW(ptable_model, I64, input_overhead, 0), ROW(ptable_model, U32, can, 0),
+	ROW(ptable_model, U64, id, 0),
+	ROW(ptable_model, STR, name, 0),
+	ROW(ptable_model, STR, display_name, 0),
+	ROW(ptable_model, STR, owned_by, 0),
+	ROW(ptable_model, I64, created_s, 0),
+	ROW(ptable_model, I64, context, 0),
+	ROW(ptable_model, I64, max_output, 0),
+	ROW(ptable_model, I64, min_output, 0),
+	ROW(ptable_model, I64, image_tokens, 0),
+	ROW(ptable_model, I64, media_tokens_per_kib, 0),
+	ROW(ptable_model, I64, input_overhead, 0),
+	ROW(ptable_model, U32, can, 0),
 };
 
 static const struct ptable_fields_row offer_rows[] = {
-	ROW(ptable_offer, U64, id, 0),	     ROW(ptable_offer, STR, upstream, 0),  ROW(ptable_offer, INT, weight, 0),
-	ROW(ptable_offer, INT, priority, 0), ROW(ptable_offer, STR, cap_field, 0),
+	ROW(ptable_offer, U64, id, 0),        ROW(ptable_offer, STR, upstream, 0),
+	ROW(ptable_offer, INT, weight, 0),    ROW(ptable_offer, INT, priority, 0),
+	ROW(ptable_offer, STR, cap_field, 0),
 };
 
 const struct ptable_fields ptable_fields_listener = {listener_rows, ARRAY_LEN(listener_rows)};
@@ -118,7 +126,8 @@ static enum errc read_number(struct mpack_in *r, int64_t min, int64_t max, int64
 	return rc;
 }
 
-static enum errc unpack_row(struct mpack_in *r, struct arena *a, const struct ptable_fields_row *row, void *m)
+static enum errc unpack_row(struct mpack_in *r, struct arena *a,
+			    const struct ptable_fields_row *row, void *m)
 {
 	int64_t v = 0;
 	enum errc rc;
@@ -147,7 +156,8 @@ static enum errc unpack_row(struct mpack_in *r, struct arena *a, const struct pt
 	}
 }
 
-enum errc ptable_fields_unpack(struct mpack_in *r, struct arena *a, const struct ptable_fields *f, void *base)
+enum errc ptable_fields_unpack(struct mpack_in *r, struct arena *a, const struct ptable_fields *f,
+			       void *base)
 {
 	enum errc rc = ERRC_OK;
 
@@ -159,7 +169,8 @@ enum errc ptable_fields_unpack(struct mpack_in *r, struct arena *a, const struct
 /* --------------------------------------------------------------- settings */
 
 /* Words travel as words, so that both sides check them by the same row. */
-static void pack_setting(struct mpack_out *o, const struct settings_row *row, const struct settings *s)
+static void pack_setting(struct mpack_out *o, const struct settings_row *row,
+			 const struct settings *s)
 {
 	const void *m = (const char *)s + row->offset;
 	struct buf word;
@@ -214,7 +225,8 @@ static enum errc unpack_list(struct mpack_in *r, struct arena *a, struct setting
 	return rc;
 }
 
-static enum errc unpack_setting(struct mpack_in *r, struct arena *a, const struct settings_row *row, struct settings *s)
+static enum errc unpack_setting(struct mpack_in *r, struct arena *a, const struct settings_row *row,
+				struct settings *s)
 {
 	void *m = (char *)s + row->offset;
 	struct slice text;

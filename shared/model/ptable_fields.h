@@ -31,15 +31,18 @@ struct ptable_fields {
 	size_t n;
 };
 
-extern const struct ptable_fields ptable_fields_listener, ptable_fields_provider, ptable_fields_model, ptable_fields_offer;
+extern const struct ptable_fields ptable_fields_listener, ptable_fields_provider,
+	ptable_fields_model, ptable_fields_offer;
 
 /* n values follow one another; they are part of an array whose length the caller writes. */
 void ptable_fields_pack(struct mpack_out *o, const struct ptable_fields *f, const void *base);
 /* Texts are copied into the arena, with a NUL behind them. ERRC_RANGE for a number that does not fit its member. */
-MUSTCHECK enum errc ptable_fields_unpack(struct mpack_in *r, struct arena *a, const struct ptable_fields *f, void *base);
+MUSTCHECK enum errc ptable_fields_unpack(struct mpack_in *r, struct arena *a,
+					 const struct ptable_fields *f, void *base);
 
 /* The settings by the rows of settings_tbl.h. */
 void ptable_fields_pack_settings(struct mpack_out *o, const struct settings *s);
-MUSTCHECK enum errc ptable_fields_unpack_settings(struct mpack_in *r, struct arena *a, struct settings *s);
+MUSTCHECK enum errc ptable_fields_unpack_settings(struct mpack_in *r, struct arena *a,
+						  struct settings *s);
 
 #endif

@@ -7,8 +7,16 @@
 #define PPM INT64_C(1000000)
 
 const struct settings_row settings_rows[] = {
-#define SETTING(type, member, path, min, max, def, unit, reload, sentence)                          \
-	{path, SETTINGS_##type, offsetof(struct settings, member), min, max, def, unit, SETTINGS_##reload, sentence},
+#define SETTING(type, member, path, min, max, def, unit, reload, sentence) \
+	{path,                                                             \
+	 SETTINGS_##type,                                                  \
+	 offsetof(struct settings, member),                                \
+	 min,                                                              \
+	 max,                                                              \
+	 def,                                                              \
+	 unit,                                                             \
+	 SETTINGS_##reload,                                                \
+	 sentence},
 #include "settings_tbl.h"
 #undef SETTING
 };
@@ -39,7 +47,8 @@ static bool parse_ratio(struct slice text, int64_t *out)
 	uint64_t a, b;
 
 	if (slice_cut(&rest, '/', &head)) {
-		if (!text_u64(head, &a) || !text_u64(rest, &b) || b == 0 || a > b || b > (uint64_t)PPM)
+		if (!text_u64(head, &a) || !text_u64(rest, &b) || b == 0 || a > b ||
+		    b > (uint64_t)PPM)
 			return false;
 		*out = (int64_t)(a * (uint64_t)PPM / b);
 		return true;
@@ -124,7 +133,8 @@ enum errc settings_parse(const struct settings_row *row, struct slice text, void
 	}
 }
 
-static enum errc print_unit(struct buf *out, int64_t v, const char *const *names, const int64_t *sizes, size_t n)
+static enum errc print_unit(struct buf *out, int64_t v, const char *const *names,
+			    const int64_t *sizes, size_t n)
 {
 	for (size_t i = n; i-- > 1;) {
 		if (v && v % sizes[i] == 0)
@@ -296,7 +306,8 @@ void settings_defaults(struct settings *s)
 			require(settings_parse(row, def, s) == ERRC_OK);
 		} else if (def.n) {
 			require(slice_eq(def, any[0]));
-			*(struct settings_list *)member(row, s) = (struct settings_list){any, ARRAY_LEN(any)};
+			*(struct settings_list *)member(row, s) =
+				(struct settings_list){any, ARRAY_LEN(any)};
 		}
 	}
 }

@@ -7,17 +7,23 @@
 #include "ipnet.h"
 
 /* Choices of the ENUM rows: constant and word. */
-#define SETTINGS_DURABILITY(X) X(DURABILITY_SETTLE, "settle") X(DURABILITY_GROUP, "group") X(DURABILITY_ASYNC, "async")
+#define SETTINGS_DURABILITY(X) \
+	X(DURABILITY_SETTLE, "settle") X(DURABILITY_GROUP, "group") X(DURABILITY_ASYNC, "async")
 #define SETTINGS_LOG_FORMAT(X) X(LOG_FORMAT_TEXT, "text") X(LOG_FORMAT_JSON, "json")
-#define SETTINGS_LOG_LEVEL(X)                                                                      \
-	X(LOG_LEVEL_ERROR, "error") X(LOG_LEVEL_WARN, "warn") X(LOG_LEVEL_INFO, "info") X(LOG_LEVEL_DEBUG, "debug")
-#define SETTINGS_CLIENT_GONE(X) X(CLIENT_GONE_ABORT, "abort") X(CLIENT_GONE_DRAIN, "drain")
+#define SETTINGS_LOG_LEVEL(X)       \
+	X(LOG_LEVEL_ERROR, "error") \
+	X(LOG_LEVEL_WARN, "warn") X(LOG_LEVEL_INFO, "info") X(LOG_LEVEL_DEBUG, "debug")
+#define SETTINGS_CLIENT_GONE(X)       X(CLIENT_GONE_ABORT, "abort") X(CLIENT_GONE_DRAIN, "drain")
 #define SETTINGS_CONSTANT(name, word) SETTINGS_##name,
-#define SETTINGS_CHOICE(name, word) word "|"
+#define SETTINGS_CHOICE(name, word)   word "|"
 
 enum settings_durability { SETTINGS_DURABILITY(SETTINGS_CONSTANT) SETTINGS_DURABILITY_COUNT };
-enum settings_log_format { SETTINGS_LOG_FORMAT(SETTINGS_CONSTANT) SETTINGS_LOG_FORMAT_COUNT };  /* = enum log_format */
-enum settings_log_level { SETTINGS_LOG_LEVEL(SETTINGS_CONSTANT) SETTINGS_LOG_LEVEL_COUNT };     /* = enum log_level */
+enum settings_log_format {
+	SETTINGS_LOG_FORMAT(SETTINGS_CONSTANT) SETTINGS_LOG_FORMAT_COUNT
+}; /* = enum log_format */
+enum settings_log_level {
+	SETTINGS_LOG_LEVEL(SETTINGS_CONSTANT) SETTINGS_LOG_LEVEL_COUNT
+}; /* = enum log_level */
 enum settings_client_gone { SETTINGS_CLIENT_GONE(SETTINGS_CONSTANT) SETTINGS_CLIENT_GONE_COUNT };
 
 enum settings_type {
@@ -47,24 +53,26 @@ struct settings_listener {
 	int port;             /* 0: any free one */
 	bool tls;
 	struct slice certificate, key; /* files, absolute; empty without tls */
-	struct slice certificate_pem, key_pem; /* what they held when the configuration was read; the key is wiped with its holder */
-	const struct ipnet *trusted;   /* proxies whose x-forwarded-for counts */
+	struct slice certificate_pem,
+		key_pem; /* what they held when the configuration was read; the key is wiped with its holder */
+	const struct ipnet *trusted; /* proxies whose x-forwarded-for counts */
 	size_t trusted_n;
 };
 
-#define SETTINGS_CTYPE_INT int64_t
-#define SETTINGS_CTYPE_AUTO int64_t
+#define SETTINGS_CTYPE_INT   int64_t
+#define SETTINGS_CTYPE_AUTO  int64_t
 #define SETTINGS_CTYPE_BYTES int64_t
-#define SETTINGS_CTYPE_MS int64_t
-#define SETTINGS_CTYPE_BOOL bool
+#define SETTINGS_CTYPE_MS    int64_t
+#define SETTINGS_CTYPE_BOOL  bool
 #define SETTINGS_CTYPE_RATIO int64_t
-#define SETTINGS_CTYPE_TEXT struct slice
-#define SETTINGS_CTYPE_PATH struct slice
-#define SETTINGS_CTYPE_LIST struct settings_list
-#define SETTINGS_CTYPE_ENUM int
+#define SETTINGS_CTYPE_TEXT  struct slice
+#define SETTINGS_CTYPE_PATH  struct slice
+#define SETTINGS_CTYPE_LIST  struct settings_list
+#define SETTINGS_CTYPE_ENUM  int
 
 struct settings {
-#define SETTING(type, member, path, min, max, def, unit, reload, sentence) SETTINGS_CTYPE_##type member;
+#define SETTING(type, member, path, min, max, def, unit, reload, sentence) \
+	SETTINGS_CTYPE_##type member;
 #include "settings_tbl.h"
 #undef SETTING
 	/* The one setting that is more than a value: `listen`. Added, removed and changed ones are taken by a reload. */
@@ -94,7 +102,8 @@ extern const size_t settings_rows_n;
  * it is out of bounds; a text is borrowed: the member is valid as long as `text`. */
 MUSTCHECK enum errc settings_parse(const struct settings_row *row, struct slice text, void *base);
 /* Writes the value as an operator would, without quotes; a LIST is written as "a, b". */
-MUSTCHECK enum errc settings_print(const struct settings_row *row, const void *base, struct buf *out);
+MUSTCHECK enum errc settings_print(const struct settings_row *row, const void *base,
+				   struct buf *out);
 /* Writes what the row expects, for messages: "a time span from 100ms to 1h, such as 15s". */
 MUSTCHECK enum errc settings_expected(const struct settings_row *row, struct buf *out);
 bool settings_equal(const struct settings_row *row, const void *a, const void *b);

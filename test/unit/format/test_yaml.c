@@ -49,7 +49,10 @@ static void knows_places(void **state)
 	struct fixture f;
 	const struct yaml_node *n;
 
-	assert_int_equal(parse(&f, SLICE_LIT("a: one\nb:\n  - two\n  - {c: no, d: \"x\\ty\"}\ne: ~\n\"f\":\n")), ERRC_OK);
+	assert_int_equal(
+		parse(&f,
+		      SLICE_LIT("a: one\nb:\n  - two\n  - {c: no, d: \"x\\ty\"}\ne: ~\n\"f\":\n")),
+		ERRC_OK);
 	assert_int_equal(f.root->kind, YAML_MAP);
 	assert_int_equal(f.root->n, 4);
 	n = yaml_getz(f.root, "a");
@@ -92,7 +95,8 @@ static void tells_duplicates(void **state)
 {
 	struct fixture f;
 
-	assert_int_equal(parse(&f, SLICE_LIT("a: 1\nb: {x: 1, x: [2, {y: z}]}\na: {c: d}\ne: 5\n")), ERRC_OK);
+	assert_int_equal(parse(&f, SLICE_LIT("a: 1\nb: {x: 1, x: [2, {y: z}]}\na: {c: d}\ne: 5\n")),
+			 ERRC_OK);
 	assert_int_equal(f.twice, 2);
 	assert_int_equal(f.twice_line, 3);
 	assert_true(slice_is(yaml_getz(f.root, "a")->text, "1"));
@@ -174,7 +178,8 @@ static void finds_in_large_mappings(void **state)
 		char *copy = arena_get(&f.a, sizeof(key));
 
 		snprintf(copy, sizeof(key), "k%d", i);
-		assert_int_equal(yaml_put(&f.a, f.root, slice_str(copy), (struct yaml_pos){0}, n), ERRC_OK);
+		assert_int_equal(yaml_put(&f.a, f.root, slice_str(copy), (struct yaml_pos){0}, n),
+				 ERRC_OK);
 	}
 	assert_int_equal(f.root->n, 5000);
 	assert_true(slice_is(yaml_getz(f.root, "k3")->text, "new"));
@@ -207,9 +212,52 @@ static void changes_keep_order(void **state)
 static void prints_what_reads_back(void **state)
 {
 	static const char *const texts[] = {
-		"plain", "gpt-5*", "with space", "", "~", "-", "- x", "!x", "&x", "*x", "#x", "a: b", "a #b", "a,b", "{a}", "[a]", "'", "\"",
-		"\\", "line\nend", "tab\t", " lead", "trail ", "no", "null", "1.5", "on", "http://x/y?z=1", "\xc3\xa4\xc3\xb6", "\xe2\x80\xa8",
-		"\xef\xbb\xbf" "bom", "\x7f", "\xc2\x85", "\xf0\x9f\x98\x80", "\x1b", "---", "...", "@at", "%x", "`", "?", ">", "|", "=", "<<",
+		"plain",
+		"gpt-5*",
+		"with space",
+		"",
+		"~",
+		"-",
+		"- x",
+		"!x",
+		"&x",
+		"*x",
+		"#x",
+		"a: b",
+		"a #b",
+		"a,b",
+		"{a}",
+		"[a]",
+		"'",
+		"\"",
+		"\\",
+		"line\nend",
+		"tab\t",
+		" lead",
+		"trail ",
+		"no",
+		"null",
+		"1.5",
+		"on",
+		"http://x/y?z=1",
+		"\xc3\xa4\xc3\xb6",
+		"\xe2\x80\xa8",
+		"\xef\xbb\xbf"
+		"bom",
+		"\x7f",
+		"\xc2\x85",
+		"\xf0\x9f\x98\x80",
+		"\x1b",
+		"---",
+		"...",
+		"@at",
+		"%x",
+		"`",
+		"?",
+		">",
+		"|",
+		"=",
+		"<<",
 	};
 	struct fixture f;
 	struct buf b;
@@ -220,7 +268,8 @@ static void prints_what_reads_back(void **state)
 		assert_int_equal(yaml_print_text(&b, slice_str(texts[i])), ERRC_OK);
 		assert_int_equal(buf_addz(&b, "}]\n"), ERRC_OK);
 		assert_int_equal(parse(&f, buf_slice(&b)), ERRC_OK);
-		assert_true(slice_is(yaml_getz(yaml_getz(f.root, "key")->last, "k")->text, texts[i]));
+		assert_true(
+			slice_is(yaml_getz(yaml_getz(f.root, "key")->last, "k")->text, texts[i]));
 		assert_false(yaml_getz(yaml_getz(f.root, "key")->last, "k")->is_null);
 		buf_fini(&b);
 		done(&f);
@@ -229,7 +278,8 @@ static void prints_what_reads_back(void **state)
 
 static void survives_without_memory(void **state)
 {
-	struct slice text = SLICE_LIT("a: 1\nb: [1, 2, {c: d}]\nc: {a: 1, b: 1, c: 1, d: 1, e: 1, f: 1, g: 1, h: 1, i: 1, j: 1}\n");
+	struct slice text = SLICE_LIT("a: 1\nb: [1, 2, {c: d}]\nc: {a: 1, b: 1, c: 1, d: 1, e: 1, "
+				      "f: 1, g: 1, h: 1, i: 1, j: 1}\n");
 	enum errc rc = ERRC_NOMEM;
 
 	for (unsigned n = 1; rc != ERRC_OK; n++) {

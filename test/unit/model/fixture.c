@@ -15,7 +15,10 @@
 
 void fixture_init(struct fixture *f, const char *const *env)
 {
-	*f = (struct fixture){.opts = {.path = "aigw.yaml", .env = (char *const *)env, .hostname = "node-7", .catalog_dir = getenv("AIGW_TEST_CATALOG")}};
+	*f = (struct fixture){.opts = {.path = "aigw.yaml",
+				       .env = (char *const *)env,
+				       .hostname = "node-7",
+				       .catalog_dir = getenv("AIGW_TEST_CATALOG")}};
 	assert_non_null(f->opts.catalog_dir);
 	buf_init(&f->messages, CONFIG_MESSAGES_MAX);
 }

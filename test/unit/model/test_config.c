@@ -10,21 +10,23 @@
 
 #include "mem.h"
 
-static const char *const env[] = {"HOME=/home/test", "MOCK_KEY=s3cret-mock", "SECOND=second", "SAME=second", "EMPTY=", NULL};
+static const char *const env[] = {
+	"HOME=/nowhere", "MOCK_KEY=s3cret-mock", "SECOND=second", "SAME=second", "EMPTY=", NULL};
 
 /* The configuration of issue 2, as it stands. */
-static const char issue[] =
-	"region: test\n"
-	"workers: 2\n"
-	"listen: [{address: \"127.0.0.1:8181\"}]\n"
-	"admin: {socket: run/control.sock, http: \"127.0.0.1:9465\"}\n"
-	"state: run/state\n"
-	"shared_memory: /dev/shm/aigw-test\n"
-	"durability: group\n"
-	"providers:\n"
-	"  mock: {dialect: openai, base_url: \"http://127.0.0.1:9900/v1\", keys: [\"env:MOCK_KEY\"]}\n"
-	"models:\n"
-	"  m1: {context: 128000, max_output: 100, price: {input: 1, output: 2}, offers: {mock/up-m1: {priority: 1}, mock/up-m2: {priority: 2}}}\n";
+static const char issue[] = "region: test\n"
+			    "workers: 2\n"
+			    "listen: [{address: \"127.0.0.1:8181\"}]\n"
+			    "admin: {socket: run/control.sock, http: \"127.0.0.1:9465\"}\n"
+			    "state: run/state\n"
+			    "shared_memory: /dev/shm/aigw-test\n"
+			    "durability: group\n"
+			    "providers:\n"
+			    "  mock: {dialect: openai, base_url: \"http://127.0.0.1:9900/v1\", "
+			    "keys: [\"env:MOCK_KEY\"]}\n"
+			    "models:\n"
+			    "  m1: {context: 128000, max_output: 100, price: {input: 1, output: "
+			    "2}, offers: {mock/up-m1: {priority: 1}, mock/up-m2: {priority: 2}}}\n";
 
 static void issue_works_as_it_stands(void **state)
 {
@@ -71,7 +73,9 @@ static void values_are_text(void **state)
 	struct fixture f;
 
 	fixture_init(&f, env);
-	assert_int_equal(fixture_load(&f, "region: no\nlog: {access: \"no\"}\ntimeouts: {keepalive: off}\ncors: {origins: []}\n"), ERRC_OK);
+	assert_int_equal(fixture_load(&f, "region: no\nlog: {access: \"no\"}\ntimeouts: "
+					  "{keepalive: off}\ncors: {origins: []}\n"),
+			 ERRC_OK);
 	assert_true(slice_is(config_settings(f.c)->region, "no"));
 	assert_false(config_settings(f.c)->log_access);
 	assert_int_equal(config_settings(f.c)->keepalive_ms, 0);
@@ -102,16 +106,25 @@ static void unset_secrets(void **state)
 		{"[\"env:MOCK_KEY\", \"env:SECOND\"]", "", NULL, 2, 0},
 		{"\"env:MOCK_KEY\"", "", NULL, 1, 0},
 		{"[]", "", NULL, 0, 0},
-		{"[\"env:UNSET\"]", "aigw.yaml:1:46: warning: provider `p` is off: env:UNSET is not set\n",
+		{"[\"env:UNSET\"]",
+		 "aigw.yaml:1:46: warning: provider `p` is off: env:UNSET is not set\n",
 		 "aigw.yaml:1:47: `providers.p.keys`: the variable of env:UNSET is not set\n", 0, 1},
-		{"[\"env:EMPTY\"]", "aigw.yaml:1:46: warning: provider `p` is off: env:EMPTY is not set\n",
+		{"[\"env:EMPTY\"]",
+		 "aigw.yaml:1:46: warning: provider `p` is off: env:EMPTY is not set\n",
 		 "aigw.yaml:1:47: `providers.p.keys`: the variable of env:EMPTY is not set\n", 0, 1},
-		{"[\"env:UNSET?\"]", "aigw.yaml:1:46: warning: provider `p` is off: none of its keys is there, all of them being optional\n", NULL, 0,
-		 1},
-		{"[\"env:MOCK_KEY\", \"env:UNSET\"]", "aigw.yaml:1:63: warning: `providers.p.keys`: the variable of env:UNSET is not set\n",
+		{"[\"env:UNSET?\"]",
+		 "aigw.yaml:1:46: warning: provider `p` is off: none of its keys is there, all of "
+		 "them being optional\n",
+		 NULL, 0, 1},
+		{"[\"env:MOCK_KEY\", \"env:UNSET\"]",
+		 "aigw.yaml:1:63: warning: `providers.p.keys`: the variable of env:UNSET is not "
+		 "set\n",
 		 "aigw.yaml:1:63: `providers.p.keys`: the variable of env:UNSET is not set\n", 1, 0},
 		{"[\"env:MOCK_KEY\", \"env:UNSET?\"]", "", NULL, 1, 0},
-		{"[\"env:SAME\", \"env:SECOND\"]", "aigw.yaml:1:59: warning: `providers.p.keys`: env:SECOND is the same key as env:SAME\n", NULL, 1, 0},
+		{"[\"env:SAME\", \"env:SECOND\"]",
+		 "aigw.yaml:1:59: warning: `providers.p.keys`: env:SECOND is the same key as "
+		 "env:SAME\n",
+		 NULL, 1, 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -121,7 +134,11 @@ static void unset_secrets(void **state)
 
 		fixture_init(&f, env);
 		buf_init(&text, 4096);
-		assert_int_equal(buf_addf(&text, "providers: {p: {base_url: \"http://h/\", keys: %s}}\n" MODEL, cases[i].keys), ERRC_OK);
+		assert_int_equal(
+			buf_addf(&text,
+				 "providers: {p: {base_url: \"http://h/\", keys: %s}}\n" MODEL,
+				 cases[i].keys),
+			ERRC_OK);
 		assert_int_equal(fixture_load(&f, buf_cstr(&text)), ERRC_OK);
 		assert_string_equal(fixture_messages(&f), cases[i].messages);
 		t = fixture_table(&f);
@@ -131,8 +148,10 @@ static void unset_secrets(void **state)
 		assert_int_equal(t->offers_n, cases[i].off ? 0 : 1);
 		ptable_drop(&t);
 		f.opts.strict = true;
-		assert_int_equal(fixture_load(&f, buf_cstr(&text)), cases[i].strict ? ERRC_INVAL : ERRC_OK);
-		assert_string_equal(fixture_messages(&f), cases[i].strict ? cases[i].strict : cases[i].messages);
+		assert_int_equal(fixture_load(&f, buf_cstr(&text)),
+				 cases[i].strict ? ERRC_INVAL : ERRC_OK);
+		assert_string_equal(fixture_messages(&f),
+				    cases[i].strict ? cases[i].strict : cases[i].messages);
 		buf_fini(&text);
 		fixture_fini(&f);
 	}
@@ -144,7 +163,9 @@ static void secret_files(void **state)
 	struct ptable *t;
 
 	fixture_init(&f, env);
-	fixture_file(&f, "aigw.yaml", "providers: {p: {base_url: \"http://h/\", keys: [\"file:k\", \"file:none?\"], headers: {x-a: \"file:k\"}}}\n" MODEL);
+	fixture_file(&f, "aigw.yaml",
+		     "providers: {p: {base_url: \"http://h/\", keys: [\"file:k\", \"file:none?\"], "
+		     "headers: {x-a: \"file:k\"}}}\n" MODEL);
 	fixture_file(&f, "k", "  from-file\n");
 	assert_int_equal(fixture_load_file(&f), ERRC_OK);
 	assert_string_equal(fixture_messages(&f), "");
@@ -155,7 +176,8 @@ static void secret_files(void **state)
 	ptable_drop(&t);
 	assert_int_equal(chmod("k", 0644), 0);
 	assert_int_equal(fixture_load_file(&f), ERRC_INVAL);
-	assert_non_null(strstr(fixture_messages(&f), "can be read or written by others than its owner: chmod 0400 it\n"));
+	assert_non_null(strstr(fixture_messages(&f),
+			       "can be read or written by others than its owner: chmod 0400 it\n"));
 	assert_int_equal(chmod("k", 0400), 0);
 	assert_int_equal(fixture_load_file(&f), ERRC_OK);
 	fixture_file(&f, "k", "\n");
@@ -173,8 +195,11 @@ static void tls_files(void **state)
 	struct ptable *t;
 
 	fixture_init(&f, env);
-	fixture_file(&f, "aigw.yaml", "listen: [{address: \"[::1]:8443\", tls: {certificate: t.crt, key: t.key}, trusted_proxies: [10.0.0.0/8, \"::1\"]}]\n"
-				      "upstream: {ca_file: ca.pem}\nproviders: {p: {base_url: \"https://h/\", ca_file: ca.pem}}\n" MODEL);
+	fixture_file(&f, "aigw.yaml",
+		     "listen: [{address: \"[::1]:8443\", tls: {certificate: t.crt, key: t.key}, "
+		     "trusted_proxies: [10.0.0.0/8, \"::1\"]}]\n"
+		     "upstream: {ca_file: ca.pem}\nproviders: {p: {base_url: \"https://h/\", "
+		     "ca_file: ca.pem}}\n" MODEL);
 	fixture_file(&f, "t.crt", "CERT");
 	fixture_file(&f, "t.key", "KEY");
 	fixture_file(&f, "ca.pem", "CA");
@@ -201,12 +226,17 @@ static void providers_of_all_kinds(void **state)
 	const struct ptable_provider *p;
 
 	fixture_init(&f, env);
-	fixture_good(&f, "timeouts: {connect: 7s}\n"
-			 "providers:\n"
-			 "  azure: {base_url: \"https://x.openai.azure.com\", azure: on, api_version: 2024-10-21, keys: \"env:SECOND\"}\n"
-			 "  claude: {dialect: anthropic, base_url: \"https://api.anthropic.com/v1/\", keys: \"env:MOCK_KEY\", timeouts: {connect: 1s}}\n"
-			 "  local: {base_url: \"http://[::1]:8000\", usage_option: off, cap_field: max_tokens, auth: x-api-key}\n"
-			 "models: {m: {price: {request: 0.01}, offers: {local/m: {cap_field: max_completion_tokens}}}}\n");
+	fixture_good(&f,
+		     "timeouts: {connect: 7s}\n"
+		     "providers:\n"
+		     "  azure: {base_url: \"https://x.openai.azure.com\", azure: on, api_version: "
+		     "2024-10-21, keys: \"env:SECOND\"}\n"
+		     "  claude: {dialect: anthropic, base_url: \"https://api.anthropic.com/v1/\", "
+		     "keys: \"env:MOCK_KEY\", timeouts: {connect: 1s}}\n"
+		     "  local: {base_url: \"http://[::1]:8000\", usage_option: off, cap_field: "
+		     "max_tokens, auth: x-api-key}\n"
+		     "models: {m: {price: {request: 0.01}, offers: {local/m: {cap_field: "
+		     "max_completion_tokens}}}}\n");
 	t = fixture_table(&f);
 	p = ptable_provider(t, SLICE_LIT("azure"));
 	assert_true(p->azure_deployments);
@@ -240,8 +270,10 @@ static void offers_are_ranked_and_priced(void **state)
 	fixture_init(&f, env);
 	fixture_good(&f, "providers: {p: {base_url: \"http://h\"}, q: {base_url: \"http://h\"}}\n"
 			 "models:\n"
-			 "  b: {price: {input: 1, output: 2}, cost: {input: 0.5, output: 1}, fallbacks: [a],\n"
-			 "      offers: {p/x: {weight: 1}, q/y: {weight: 5}, p/z: {priority: 0, price: {input: 3, output: 4}}, p/w: {cost: free}}}\n"
+			 "  b: {price: {input: 1, output: 2}, cost: {input: 0.5, output: 1}, "
+			 "fallbacks: [a],\n"
+			 "      offers: {p/x: {weight: 1}, q/y: {weight: 5}, p/z: {priority: 0, "
+			 "price: {input: 3, output: 4}}, p/w: {cost: free}}}\n"
 			 "  a: {price: free, offers: {p/a: }}\n");
 	t = fixture_table(&f);
 	assert_true(slice_is(t->models[0].name, "a"));
@@ -274,7 +306,8 @@ static void short_form(void **state)
 	const struct ptable_model *m;
 
 	fixture_init(&f, env);
-	fixture_good(&f, "providers: {openai: {catalog: openai, keys: \"env:MOCK_KEY\", models: [\"gpt-4*\", \"!*-turbo*\"], markup: 1.10}}\n"
+	fixture_good(&f, "providers: {openai: {catalog: openai, keys: \"env:MOCK_KEY\", models: "
+			 "[\"gpt-4*\", \"!*-turbo*\"], markup: 1.10}}\n"
 			 "models: {gpt-4.1: {price: {input: 9, output: 9}}}\n");
 	t = fixture_table(&f);
 	assert_null(ptable_model(t, SLICE_LIT("gpt-4-turbo")));
@@ -323,9 +356,10 @@ static void two_catalogs_offer_one_model(void **state)
 	const struct ptable_model *m;
 
 	fixture_init(&f, env);
-	fixture_good(&f, "providers:\n"
-			 "  one: {catalog: openai, keys: \"env:MOCK_KEY\", models: gpt-4}\n"
-			 "  two: {catalog: openai, keys: \"env:SECOND\", models: gpt-4, markup: 2}\n");
+	fixture_good(&f,
+		     "providers:\n"
+		     "  one: {catalog: openai, keys: \"env:MOCK_KEY\", models: gpt-4}\n"
+		     "  two: {catalog: openai, keys: \"env:SECOND\", models: gpt-4, markup: 2}\n");
 	t = fixture_table(&f);
 	m = ptable_model(t, SLICE_LIT("gpt-4"));
 	assert_int_equal(m->offers_n, 2);
@@ -343,13 +377,20 @@ static void markup_is_exact(void **state)
 	struct ptable *t;
 
 	fixture_init(&f, env);
-	fixture_file(&f, "catalog.d/c.yaml", "dialect: openai\nbase_url: \"http://h/v1\"\nenv: NONE\nmodels:\n"
-					     "  m: {price: {input: 0.123457, output: 1000000, request: 0.000000001}}\n  unpriced: {context: 5}\n");
-	fixture_file(&f, "aigw.yaml", "catalog_dir: catalog.d\nproviders: {p: {catalog: c, keys: [], models: [\"*\"], markup: 1.000001}}\n");
+	fixture_file(&f, "catalog.d/c.yaml",
+		     "dialect: openai\nbase_url: \"http://h/v1\"\nenv: NONE\nmodels:\n"
+		     "  m: {price: {input: 0.123457, output: 1000000, request: 0.000000001}}\n  "
+		     "unpriced: {context: 5}\n");
+	fixture_file(&f, "aigw.yaml",
+		     "catalog_dir: catalog.d\nproviders: {p: {catalog: c, keys: [], models: "
+		     "[\"*\"], markup: 1.000001}}\n");
 	assert_int_equal(fixture_load_file(&f), ERRC_INVAL);
-	assert_non_null(strstr(fixture_messages(&f), "`models.m.price.output` must be dollars per million tokens"));
-	fixture_file(&f, "catalog.d/c.yaml", "dialect: openai\nbase_url: \"http://h/v1\"\nenv: NONE\nmodels:\n"
-					     "  m: {price: {input: 0.123457, output: 0, request: 0.000000001}}\n  unpriced: {context: 5}\n");
+	assert_non_null(strstr(fixture_messages(&f),
+			       "`models.m.price.output` must be dollars per million tokens"));
+	fixture_file(&f, "catalog.d/c.yaml",
+		     "dialect: openai\nbase_url: \"http://h/v1\"\nenv: NONE\nmodels:\n"
+		     "  m: {price: {input: 0.123457, output: 0, request: 0.000000001}}\n  "
+		     "unpriced: {context: 5}\n");
 	assert_int_equal(fixture_load_file(&f), ERRC_OK);
 	t = fixture_table(&f);
 	assert_int_equal(t->models_n, 1);
@@ -362,7 +403,8 @@ static void markup_is_exact(void **state)
 
 static void nothing_configured(void **state)
 {
-	const char *const set[] = {"HOME=/home/test", "ANTHROPIC_API_KEY=a", "XDG_RUNTIME_DIR=/run/user/1000", NULL};
+	const char *const set[] = {"HOME=/nowhere", "ANTHROPIC_API_KEY=a",
+				   "XDG_RUNTIME_DIR=/run/user/1000", NULL};
 	struct fixture f;
 	struct ptable *t;
 
@@ -379,7 +421,9 @@ static void nothing_configured(void **state)
 	ptable_drop(&t);
 	f.opts.env = (char *const *)env;
 	assert_int_equal(fixture_load_file(&f), ERRC_OK);
-	assert_string_equal(fixture_messages(&f), "(default): warning: there is no model: every request will be answered with 404\n");
+	assert_string_equal(
+		fixture_messages(&f),
+		"(default): warning: there is no model: every request will be answered with 404\n");
 	fixture_fini(&f);
 }
 
@@ -394,7 +438,8 @@ static void note(void *arg, const struct config_change *ch)
 	static const char *const kinds[] = {"+", "-", "~"};
 	struct seen *s = arg;
 
-	assert_int_equal(buf_addf(&s->text, "%s" SLICE_FMT "%s ", kinds[ch->kind], SLICE_ARG(ch->path), ch->reload == SETTINGS_RESTART ? "!" : ""),
+	assert_int_equal(buf_addf(&s->text, "%s" SLICE_FMT "%s ", kinds[ch->kind],
+				  SLICE_ARG(ch->path), ch->reload == SETTINGS_RESTART ? "!" : ""),
 			 ERRC_OK);
 }
 
@@ -409,13 +454,20 @@ static void diff_names_what_changed(void **state)
 	fixture_good(&a, issue);
 	fixture_good(&b, issue);
 	assert_int_equal(config_diff(a.c, b.c, note, &s), 0);
-	assert_int_equal(fixture_load(&b, "region: test\nworkers: 3\nlimits: {body: 1MiB}\nlisten: [\"127.0.0.1:8181\", \"127.0.0.1:8182\"]\n"
-					  "admin: {socket: run/control.sock, http: \"127.0.0.1:9465\"}\nstate: run/state\nshared_memory: /dev/shm/aigw-test\n"
-					  "providers:\n  mock: {base_url: \"http://127.0.0.1:9900/v1\", keys: [\"env:SECOND\"]}\n  new: {base_url: \"http://h\"}\n"
-					  "models: {m2: {price: free, offers: {new/m: {}}}}\n"),
-			 ERRC_OK);
+	assert_int_equal(
+		fixture_load(&b,
+			     "region: test\nworkers: 3\nlimits: {body: 1MiB}\nlisten: "
+			     "[\"127.0.0.1:8181\", \"127.0.0.1:8182\"]\n"
+			     "admin: {socket: run/control.sock, http: \"127.0.0.1:9465\"}\nstate: "
+			     "run/state\nshared_memory: /dev/shm/aigw-test\n"
+			     "providers:\n  mock: {base_url: \"http://127.0.0.1:9900/v1\", keys: "
+			     "[\"env:SECOND\"]}\n  new: {base_url: \"http://h\"}\n"
+			     "models: {m2: {price: free, offers: {new/m: {}}}}\n"),
+		ERRC_OK);
 	assert_int_equal(config_diff(a.c, b.c, note, &s), 7);
-	assert_string_equal(buf_cstr(&s.text), "~workers! ~limits.body +listen 127.0.0.1:8182 ~providers.mock +providers.new -models.m1 +models.m2 ");
+	assert_string_equal(buf_cstr(&s.text),
+			    "~workers! ~limits.body +listen 127.0.0.1:8182 ~providers.mock "
+			    "+providers.new -models.m1 +models.m2 ");
 	buf_fini(&s.text);
 	config_free(&b.c);
 	buf_fini(&b.messages);
@@ -429,7 +481,8 @@ static void printing_hides_secrets(void **state)
 
 	fixture_init(&f, env);
 	buf_init(&out, 1 << 20);
-	fixture_good(&f, "providers: {p: {base_url: \"http://h\", keys: \"env:MOCK_KEY\", headers: {X-Api-Token: canary, plain: shown, x-auth: \"env:SECOND\"}}}\n" MODEL);
+	fixture_good(&f, "providers: {p: {base_url: \"http://h\", keys: \"env:MOCK_KEY\", headers: "
+			 "{X-Api-Token: canary, plain: shown, x-auth: \"env:SECOND\"}}}\n" MODEL);
 	assert_int_equal(config_print(f.c, true, &out), ERRC_OK);
 	assert_null(strstr(buf_cstr(&out), "canary"));
 	assert_null(strstr(buf_cstr(&out), "s3cret"));
@@ -448,7 +501,8 @@ static void check_says_ok(void **state)
 	fixture_init(&f, env);
 	f.opts.text = slice_str(issue);
 	assert_int_equal(config_check(&f.opts, &f.messages), ERRC_OK);
-	assert_string_equal(fixture_messages(&f), "aigw.yaml: ok, 1 provider, 1 model, 2 offers, 0 warnings\n");
+	assert_string_equal(fixture_messages(&f),
+			    "aigw.yaml: ok, 1 provider, 1 model, 2 offers, 0 warnings\n");
 	fixture_fini(&f);
 }
 
@@ -483,7 +537,7 @@ static void survives_without_memory(void **state)
 
 static void default_socket(void **state)
 {
-	const char *const set[] = {"AIGW_CONFIG=/x/y.yaml", "HOME=/home/test", NULL};
+	const char *const set[] = {"AIGW_CONFIG=/x/y.yaml", "HOME=/nowhere", NULL};
 	char out[200];
 
 	assert_true(config_default_socket((char *const *)set, out, sizeof(out)));

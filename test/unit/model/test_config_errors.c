@@ -12,56 +12,42 @@ struct bad {
 };
 
 static const struct bad all[] = {
-	{"unknown key with a hint",
-	 "regon: x\n",
+	{"unknown key with a hint", "regon: x\n",
 	 "aigw.yaml:1:1: unknown key `regon` (did you mean `region`?)\n"},
-	{"unknown key without a hint",
-	 "zzzzzzzzzzzz: 1\n",
+	{"unknown key without a hint", "zzzzzzzzzzzz: 1\n",
 	 "aigw.yaml:1:1: unknown key `zzzzzzzzzzzz`\n"},
-	{"unknown key in a group",
-	 "limits: {bodi: 1}\n",
+	{"unknown key in a group", "limits: {bodi: 1}\n",
 	 "aigw.yaml:1:10: unknown key `limits.bodi` (did you mean `body`?)\n"},
-	{"text instead of a number",
-	 "workers: many\n",
+	{"text instead of a number", "workers: many\n",
 	 "aigw.yaml:1:10: `workers` must be auto or a whole number from 1 to 256, not `many`\n"},
-	{"number out of range",
-	 "workers: 1000\n",
+	{"number out of range", "workers: 1000\n",
 	 "aigw.yaml:1:10: `workers` must be auto or a whole number from 1 to 256, not `1000`\n"},
-	{"unit missing in a size",
-	 "limits: {body: lots}\n",
+	{"unit missing in a size", "limits: {body: lots}\n",
 	 "aigw.yaml:1:16: `limits.body` must be a size from 1KiB to 1GiB, not `lots`\n"},
-	{"size out of range",
-	 "limits: {body: 1}\n",
+	{"size out of range", "limits: {body: 1}\n",
 	 "aigw.yaml:1:16: `limits.body` must be a size from 1KiB to 1GiB, not `1`\n"},
-	{"time span",
-	 "timeouts: {idle: soon}\n",
-	 "aigw.yaml:1:18: `timeouts.idle` must be a time span from 1s to 1h, such as 15s, not `soon`\n"},
-	{"time span out of range",
-	 "timeouts: {idle: 1ms}\n",
-	 "aigw.yaml:1:18: `timeouts.idle` must be a time span from 1s to 1h, such as 15s, not `1ms`\n"},
-	{"choice",
-	 "durability: always\n",
+	{"time span", "timeouts: {idle: soon}\n",
+	 "aigw.yaml:1:18: `timeouts.idle` must be a time span from 1s to 1h, such as 15s, not "
+	 "`soon`\n"},
+	{"time span out of range", "timeouts: {idle: 1ms}\n",
+	 "aigw.yaml:1:18: `timeouts.idle` must be a time span from 1s to 1h, such as 15s, not "
+	 "`1ms`\n"},
+	{"choice", "durability: always\n",
 	 "aigw.yaml:1:13: `durability` must be one of settle, group, async, not `always`\n"},
-	{"on or off",
-	 "log: {access: maybe}\n",
+	{"on or off", "log: {access: maybe}\n",
 	 "aigw.yaml:1:15: `log.access` must be on or off, not `maybe`\n"},
-	{"list instead of a text",
-	 "region: [a]\n",
+	{"list instead of a text", "region: [a]\n",
 	 "aigw.yaml:1:9: `region` must be a text of at most 64 bytes, not a list\n"},
-	{"mapping instead of a text",
-	 "region: {a: b}\n",
+	{"mapping instead of a text", "region: {a: b}\n",
 	 "aigw.yaml:1:9: `region` must be a text of at most 64 bytes, not a mapping\n"},
-	{"text instead of a mapping",
-	 "log: stderr\n",
+	{"text instead of a mapping", "log: stderr\n",
 	 "aigw.yaml:1:6: `log` must be a mapping, not a text\n"},
-	{"empty value",
-	 "region:\n",
+	{"empty value", "region:\n",
 	 "aigw.yaml:1:8: `region` must be a text of at most 64 bytes, not empty\n"},
-	{"removal outside of an overlay",
-	 "workers: ~\n",
-	 "aigw.yaml:1:10: `workers` must be auto or a whole number from 1 to 256; `~` removes, and only in an overlay\n"},
-	{"share",
-	 "uncapped_share: 3/2\n",
+	{"removal outside of an overlay", "workers: ~\n",
+	 "aigw.yaml:1:10: `workers` must be auto or a whole number from 1 to 256; `~` removes, and "
+	 "only in an overlay\n"},
+	{"share", "uncapped_share: 3/2\n",
 	 "aigw.yaml:1:17: `uncapped_share` must be a share from 0.000001 to 1, not `3/2`\n"},
 	{"duplicate key",
 	 "region: a\n"
@@ -71,7 +57,8 @@ static const struct bad all[] = {
 	{"broken flow mapping",
 	 "log: {to: stderr\n"
 	 "region: a\n",
-	 "aigw.yaml:2:7: not valid YAML: did not find expected ',' or '}' (while parsing a flow mapping that begins in line 1)\n"},
+	 "aigw.yaml:2:7: not valid YAML: did not find expected ',' or '}' (while parsing a flow "
+	 "mapping that begins in line 1)\n"},
 	{"tab for indentation",
 	 "log:\n"
 	 "\tto: stderr\n",
@@ -79,7 +66,8 @@ static const struct bad all[] = {
 	{"alias",
 	 "region: &a x\n"
 	 "user: *a\n",
-	 "aigw.yaml:1:9: anchors, aliases and tags are not supported; a text that begins with &, * or ! needs quotes\n"},
+	 "aigw.yaml:1:9: anchors, aliases and tags are not supported; a text that begins with &, * "
+	 "or ! needs quotes\n"},
 	{"tag that wanted quotes",
 	 "providers: {openai: {catalog: openai, keys: [], models: [!foo]}}\n",
 	 "aigw.yaml:1:62: not valid YAML: did not find expected whitespace or line break\n"},
@@ -88,103 +76,96 @@ static const struct bad all[] = {
 	 "---\n"
 	 "region: b\n",
 	 "aigw.yaml:2:1: a second document in one file\n"},
-	{"a list at the top",
-	 "- a\n",
+	{"a list at the top", "- a\n",
 	 "aigw.yaml:1:1: a configuration must be a mapping of settings\n"},
-	{"a key that is a mapping",
-	 "{a: b}: c\n",
-	 "aigw.yaml:1:1: a key must be a text\n"},
-	{"address with a name",
-	 "listen: [{address: \"example.com:8080\"}]\n",
-	 "aigw.yaml:1:20: `listen.address` must be a literal address and a port, such as 127.0.0.1:8080 or \"[::]:8080\", not `example.com:8080`\n"},
-	{"address without a port",
-	 "listen: [\"127.0.0.1\"]\n",
-	 "aigw.yaml:1:10: `listen.address` must be a literal address and a port, such as 127.0.0.1:8080 or \"[::]:8080\", not `127.0.0.1`\n"},
-	{"address twice",
-	 "listen: [\"127.0.0.1:8080\", {address: \"127.0.0.1:8080\"}]\n",
+	{"a key that is a mapping", "{a: b}: c\n", "aigw.yaml:1:1: a key must be a text\n"},
+	{"address with a name", "listen: [{address: \"example.com:8080\"}]\n",
+	 "aigw.yaml:1:20: `listen.address` must be a literal address and a port, such as "
+	 "127.0.0.1:8080 or \"[::]:8080\", not `example.com:8080`\n"},
+	{"address without a port", "listen: [\"127.0.0.1\"]\n",
+	 "aigw.yaml:1:10: `listen.address` must be a literal address and a port, such as "
+	 "127.0.0.1:8080 or \"[::]:8080\", not `127.0.0.1`\n"},
+	{"address twice", "listen: [\"127.0.0.1:8080\", {address: \"127.0.0.1:8080\"}]\n",
 	 "aigw.yaml:1:38: `listen` has the address 127.0.0.1:8080 twice\n"},
-	{"listen empty",
-	 "listen: []\n",
-	 "aigw.yaml:1:9: `listen` must be a list of 1 to 64 items such as {address: \"127.0.0.1:8080\"}\n"},
-	{"listen unknown key",
-	 "listen: [{address: \"127.0.0.1:8080\", tsl: {}}]\n",
+	{"listen empty", "listen: []\n",
+	 "aigw.yaml:1:9: `listen` must be a list of 1 to 64 items such as {address: "
+	 "\"127.0.0.1:8080\"}\n"},
+	{"listen unknown key", "listen: [{address: \"127.0.0.1:8080\", tsl: {}}]\n",
 	 "aigw.yaml:1:38: unknown key `listen.tsl` (did you mean `tls`?)\n"},
 	{"tls without a key",
 	 "listen: [{address: \"127.0.0.1:8080\", tls: {certificate: /nonexistent/a.pem}}]\n",
 	 "aigw.yaml:1:43: `listen.tls` needs `certificate` and `key`\n"
-	 "aigw.yaml:1:57: `listen.tls.certificate`: cannot read /nonexistent/a.pem: No such file or directory\n"},
-	{"proxies",
-	 "listen: [{address: \"127.0.0.1:8080\", trusted_proxies: [10.0.0.1/8]}]\n",
-	 "aigw.yaml:1:55: `trusted_proxies` must be a list of address ranges such as 10.0.0.0/8, not `10.0.0.1/8`\n"},
-	{"request line above head",
-	 "limits: {request_line: 64KiB, head: 8KiB}\n",
+	 "aigw.yaml:1:57: `listen.tls.certificate`: cannot read /nonexistent/a.pem: No such file "
+	 "or directory\n"},
+	{"proxies", "listen: [{address: \"127.0.0.1:8080\", trusted_proxies: [10.0.0.1/8]}]\n",
+	 "aigw.yaml:1:55: `trusted_proxies` must be a list of address ranges such as 10.0.0.0/8, "
+	 "not `10.0.0.1/8`\n"},
+	{"request line above head", "limits: {request_line: 64KiB, head: 8KiB}\n",
 	 "aigw.yaml:1:24: `limits.request_line` is above `limits.head`, which holds it\n"},
-	{"body above its memory",
-	 "limits: {body: 1GiB, body_memory: 1MiB}\n",
+	{"body above its memory", "limits: {body: 1GiB, body_memory: 1MiB}\n",
 	 "aigw.yaml:1:16: `limits.body` is above `limits.body_memory`, which holds it\n"},
-	{"a breaker that cannot open",
-	 "breaker: {failures: 20, requests: 10}\n",
-	 "aigw.yaml:1:21: `breaker.failures` is above `breaker.requests`, so that it could never open\n"},
-	{"cool-down",
-	 "breaker: {cool_down: 10m, cool_down_max: 1m}\n",
+	{"a breaker that cannot open", "breaker: {failures: 20, requests: 10}\n",
+	 "aigw.yaml:1:21: `breaker.failures` is above `breaker.requests`, so that it could never "
+	 "open\n"},
+	{"cool-down", "breaker: {cool_down: 10m, cool_down_max: 1m}\n",
 	 "aigw.yaml:1:22: `breaker.cool_down` is above `breaker.cool_down_max`\n"},
-	{"admin address",
-	 "admin: {http: \"everywhere:1\"}\n",
-	 "aigw.yaml:1:15: `admin.http` must be a literal address and a port, such as 127.0.0.1:9464, or off, not `everywhere:1`\n"},
-	{"origins",
-	 "cors: {origins: [\"*\", \"https://a.example\"]}\n",
-	 "aigw.yaml:1:17: `cors.origins` must be `*` alone or origins such as https://app.example.com, not `*`\n"},
-	{"origin with a path",
-	 "cors: {origins: [https://a.example/x]}\n",
-	 "aigw.yaml:1:17: `cors.origins` must be `*` alone or origins such as https://app.example.com, not `https://a.example/x`\n"},
-	{"region with a slash",
-	 "region: eu/west\n",
+	{"admin address", "admin: {http: \"everywhere:1\"}\n",
+	 "aigw.yaml:1:15: `admin.http` must be a literal address and a port, such as "
+	 "127.0.0.1:9464, or off, not `everywhere:1`\n"},
+	{"origins", "cors: {origins: [\"*\", \"https://a.example\"]}\n",
+	 "aigw.yaml:1:17: `cors.origins` must be `*` alone or origins such as "
+	 "https://app.example.com, not `*`\n"},
+	{"origin with a path", "cors: {origins: [https://a.example/x]}\n",
+	 "aigw.yaml:1:17: `cors.origins` must be `*` alone or origins such as "
+	 "https://app.example.com, not `https://a.example/x`\n"},
+	{"region with a slash", "region: eu/west\n",
 	 "aigw.yaml:1:9: `region` must be letters, digits, `-`, `_` and `.`, not `eu/west`\n"},
-	{"log target",
-	 "log: {to: /var/log/aigw.log}\n",
+	{"log target", "log: {to: /var/log/aigw.log}\n",
 	 "aigw.yaml:1:11: `log.to` must be stderr, syslog or file:PATH, not `/var/log/aigw.log`\n"},
-	{"no such user",
-	 "user: no-such-user-here\n",
+	{"no such user", "user: no-such-user-here\n",
 	 "aigw.yaml:1:7: there is no user `no-such-user-here`\n"},
-	{"include in a text",
-	 "include: [a.yaml]\n",
+	{"include in a text", "include: [a.yaml]\n",
 	 "aigw.yaml:1:11: other files cannot be named here\n"},
-	{"providers is a list",
-	 "providers: [openai]\n",
+	{"providers is a list", "providers: [openai]\n",
 	 "aigw.yaml:1:12: `providers` must be a mapping of names to providers\n"},
-	{"provider is a text",
-	 "providers: {openai: x}\n",
+	{"provider is a text", "providers: {openai: x}\n",
 	 "aigw.yaml:1:21: `providers.openai` must be a mapping, not a text\n"},
-	{"base_url missing",
-	 "providers: {openai: {dialect: openai}}\n",
-	 "aigw.yaml:1:13: `providers.openai.base_url` is missing (or `catalog`, which supplies it)\n"},
-	{"base_url of another scheme",
-	 "providers: {openai: {base_url: \"ftp://a.example\"}}\n",
-	 "aigw.yaml:1:32: `providers.openai.base_url` must be like https://api.example.com/v1, without user, password and fragment\n"},
+	{"base_url missing", "providers: {openai: {dialect: openai}}\n",
+	 "aigw.yaml:1:13: `providers.openai.base_url` is missing (or `catalog`, which supplies "
+	 "it)\n"},
+	{"base_url of another scheme", "providers: {openai: {base_url: \"ftp://a.example\"}}\n",
+	 "aigw.yaml:1:32: `providers.openai.base_url` must be like https://api.example.com/v1, "
+	 "without user, password and fragment\n"},
 	{"base_url with a password",
 	 "providers: {openai: {base_url: \"https://u:p@a.example/v1\"}}\n",
-	 "aigw.yaml:1:32: `providers.openai.base_url` must be like https://api.example.com/v1, without user, password and fragment\n"},
+	 "aigw.yaml:1:32: `providers.openai.base_url` must be like https://api.example.com/v1, "
+	 "without user, password and fragment\n"},
 	{"base_url with a credential",
 	 "providers: {openai: {base_url: \"https://a.example/v1?api_key=x\"}}\n",
-	 "aigw.yaml:1:32: `providers.openai.base_url` holds a credential: give it in `keys` or `headers`\n"},
-	{"dialect",
-	 "providers: {openai: {dialect: openia, base_url: \"https://a.example\"}}\n",
-	 "aigw.yaml:1:31: `providers.openai.dialect` must be one of openai, anthropic, not `openia`\n"},
+	 "aigw.yaml:1:32: `providers.openai.base_url` holds a credential: give it in `keys` or "
+	 "`headers`\n"},
+	{"dialect", "providers: {openai: {dialect: openia, base_url: \"https://a.example\"}}\n",
+	 "aigw.yaml:1:31: `providers.openai.dialect` must be one of openai, anthropic, not "
+	 "`openia`\n"},
 	{"a key in the configuration",
 	 "providers: {openai: {base_url: \"https://a.example\", keys: [sk-123]}}\n",
-	 "aigw.yaml:1:60: `providers.openai.keys` must be env:NAME or file:PATH: a key itself must not stand in the configuration\n"},
+	 "aigw.yaml:1:60: `providers.openai.keys` must be env:NAME or file:PATH: a key itself must "
+	 "not stand in the configuration\n"},
 	{"key without a name",
 	 "providers: {openai: {base_url: \"https://a.example\", keys: [\"env:\"]}}\n",
 	 "aigw.yaml:1:60: `providers.openai.keys` must be env:NAME or file:PATH\n"},
 	{"key file that is not there",
-	 "providers: {openai: {base_url: \"https://a.example\", keys: [\"file:/nonexistent/key\"]}}\n",
-	 "aigw.yaml:1:60: `providers.openai.keys`: cannot read /nonexistent/key: No such file or directory\n"},
+	 "providers: {openai: {base_url: \"https://a.example\", keys: "
+	 "[\"file:/nonexistent/key\"]}}\n",
+	 "aigw.yaml:1:60: `providers.openai.keys`: cannot read /nonexistent/key: No such file or "
+	 "directory\n"},
 	{"provider key unknown",
 	 "providers: {openai: {base_url: \"https://a.example\", timeout: 3}}\n",
 	 "aigw.yaml:1:53: unknown key `providers.openai.timeout` (did you mean `timeouts`?)\n"},
 	{"header that is ours",
 	 "providers: {openai: {base_url: \"https://a.example\", headers: {Host: x}}}\n",
-	 "aigw.yaml:1:63: `providers.openai.headers.Host`: this header is written by the gateway itself\n"},
+	 "aigw.yaml:1:63: `providers.openai.headers.Host`: this header is written by the gateway "
+	 "itself\n"},
 	{"header name",
 	 "providers: {openai: {base_url: \"https://a.example\", headers: {\"a b\": x}}}\n",
 	 "aigw.yaml:1:63: `providers.openai.headers.a b` is no header name\n"},
@@ -194,23 +175,25 @@ static const struct bad all[] = {
 	{"models without catalog",
 	 "providers: {openai: {base_url: \"https://a.example\", models: [\"*\"]}}\n",
 	 "aigw.yaml:1:53: `providers.openai.models` has no meaning without `catalog`\n"},
-	{"unknown catalog",
-	 "providers: {openai: {catalog: openia}}\n",
+	{"unknown catalog", "providers: {openai: {catalog: openia}}\n",
 	 "aigw.yaml:1:31: there is no catalog `openia` in {catalog} (did you mean `openai`?)\n"},
 	{"markup",
 	 "providers: {openai: {catalog: openai, keys: [], models: [\"gpt-4\"], markup: cheap}}\n",
-	 "aigw.yaml:1:76: `providers.openai.markup` must be a number above 0 and up to 1000 with at most 6 places, such as 1.10\n"},
+	 "aigw.yaml:1:76: `providers.openai.markup` must be a number above 0 and up to 1000 with "
+	 "at most 6 places, such as 1.10\n"},
 	{"pattern that matches nothing",
 	 "providers: {openai: {catalog: openai, keys: [], models: [\"gpt-5.1-codx\"]}}\n",
-	 "aigw.yaml:1:57: `providers.openai.models`: the catalog has no model `gpt-5.1-codx` (did you mean `gpt-5.1-codex`?)\n"},
-	{"model without price and offer",
-	 "models: {a: {context: 1000}}\n",
-	 "aigw.yaml:1:10: `models.a` has no price: give `price: {input: …, output: …}` or `price: free`\n"
+	 "aigw.yaml:1:57: `providers.openai.models`: the catalog has no model `gpt-5.1-codx` (did "
+	 "you mean `gpt-5.1-codex`?)\n"},
+	{"model without price and offer", "models: {a: {context: 1000}}\n",
+	 "aigw.yaml:1:10: `models.a` has no price: give `price: {input: …, output: …}` or `price: "
+	 "free`\n"
 	 "aigw.yaml:1:10: `models.a` has no offer: give `offers: {provider/model: {}}`\n"},
 	{"offer of an unknown provider",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: free, offers: {mokc/a: {}}}}\n",
-	 "aigw.yaml:2:36: `models.a.offers.mokc/a`: there is no provider `mokc` (did you mean `mock`?)\n"},
+	 "aigw.yaml:2:36: `models.a.offers.mokc/a`: there is no provider `mokc` (did you mean "
+	 "`mock`?)\n"},
 	{"offer without a slash",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: free, offers: {mock: {}}}}\n",
@@ -222,15 +205,18 @@ static const struct bad all[] = {
 	{"price too high",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: {input: 2000000, output: 1}, offers: {mock/a: {}}}}\n",
-	 "aigw.yaml:2:29: `models.a.price.input` must be dollars per million tokens, 0 or from 0.001 to 1000000 with at most 6 places (1e-9 to 1 dollar a token)\n"},
+	 "aigw.yaml:2:29: `models.a.price.input` must be dollars per million tokens, 0 or from "
+	 "0.001 to 1000000 with at most 6 places (1e-9 to 1 dollar a token)\n"},
 	{"price too low",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: {input: 0.000001, output: 1}, offers: {mock/a: {}}}}\n",
-	 "aigw.yaml:2:29: `models.a.price.input` must be dollars per million tokens, 0 or from 0.001 to 1000000 with at most 6 places (1e-9 to 1 dollar a token)\n"},
+	 "aigw.yaml:2:29: `models.a.price.input` must be dollars per million tokens, 0 or from "
+	 "0.001 to 1000000 with at most 6 places (1e-9 to 1 dollar a token)\n"},
 	{"price all zero",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: {input: 0, output: 0}, offers: {mock/a: {}}}}\n",
-	 "aigw.yaml:2:21: `models.a.price` is 0 throughout: write `price: free` for a model that costs nothing\n"},
+	 "aigw.yaml:2:21: `models.a.price` is 0 throughout: write `price: free` for a model that "
+	 "costs nothing\n"},
 	{"price incomplete",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: {input: 1}, offers: {mock/a: {}}}}\n",
@@ -241,16 +227,19 @@ static const struct bad all[] = {
 	 "aigw.yaml:2:32: unknown price `models.a.price.outptu` (did you mean `output`?)\n"},
 	{"price class twice",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
-	 "models: {a: {price: {input: 1, output: 1, cache_write: 1, cache_write_5m: 2}, offers: {mock/a: {}}}}\n",
+	 "models: {a: {price: {input: 1, output: 1, cache_write: 1, cache_write_5m: 2}, offers: "
+	 "{mock/a: {}}}}\n",
 	 "aigw.yaml:2:59: `models.a.price` gives the price of one class twice\n"},
 	{"price of a request",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: {request: a lot}, offers: {mock/a: {}}}}\n",
-	 "aigw.yaml:2:31: `models.a.price.request` must be dollars a request, 0 to 1000 with at most 9 places, such as 0.01\n"},
+	 "aigw.yaml:2:31: `models.a.price.request` must be dollars a request, 0 to 1000 with at "
+	 "most 9 places, such as 0.01\n"},
 	{"price as a text",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: cheap, offers: {mock/a: {}}}}\n",
-	 "aigw.yaml:2:21: `models.a.price` must be `free` or a mapping such as {input: 1.75, output: 14}, dollars per million tokens\n"},
+	 "aigw.yaml:2:21: `models.a.price` must be `free` or a mapping such as {input: 1.75, "
+	 "output: 14}, dollars per million tokens\n"},
 	{"max_output above context",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {context: 100, max_output: 200, price: free, offers: {mock/a: {}}}}\n",
@@ -281,7 +270,8 @@ static const struct bad all[] = {
 	 "aigw.yaml:3:15: `log.format` must be one of text, json, not `xml`\n"
 	 "aigw.yaml:3:27: `log.level` must be one of error, warn, info, debug, not `loud`\n"
 	 "aigw.yaml:4:10: `models.a` has no offer: give `offers: {provider/model: {}}`\n"
-	 "aigw.yaml:4:21: `models.a.price` is 0 throughout: write `price: free` for a model that costs nothing\n"},
+	 "aigw.yaml:4:21: `models.a.price` is 0 throughout: write `price: free` for a model that "
+	 "costs nothing\n"},
 };
 
 /* The folder of the catalog depends on where the tests run. */
@@ -305,7 +295,7 @@ static void compare(struct fixture *f, const char *expected)
 static void tells_what_is_wrong(void **state)
 {
 	/* Where an unprivileged user's defaults come from, whoever runs the tests. */
-	const char *const env[] = {"HOME=/home/test", NULL};
+	const char *const env[] = {"HOME=/nowhere", NULL};
 	struct fixture f;
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {

@@ -1,0 +1,275 @@
+/* Several files: what includes and overlays may do (contract B1), and what is told when they may not. */
+#include "fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static const char *const env[] = {"HOME=/nowhere", "SITE=a", NULL};
+
+#define P "providers: {p: {base_url: \"http://h\"}}\n"
+
+static void load_ok(struct fixture *f)
+{
+	enum errc rc = fixture_load_file(f);
+
+	assert_string_equal(fixture_messages(f), "");
+	assert_int_equal(rc, ERRC_OK);
+}
+
+static void load_fails(struct fixture *f, const char *messages)
+{
+	assert_int_equal(fixture_load_file(f), ERRC_INVAL);
+	assert_string_equal(fixture_messages(f), messages);
+}
+
+static void patterns_and_places(void **state)
+{
+	struct fixture f;
+	struct ptable *t;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml",
+		     "region: eu\ninclude: [\"conf/*.yaml\", none/*.yaml, \"${region}.yaml\", "
+		     "\"host-${hostname}.yaml\", \"site-${env:SITE}.yaml\"]\n");
+	fixture_file(&f, "conf/a.yaml", P "include: sub/x.yaml\n");
+	fixture_file(&f, "conf/B.yaml", "models: {b: {price: free, offers: {p/b: {}}}}\n");
+	fixture_file(&f, "conf/.hidden.yaml", "nonsense\n");
+	mkdir("conf/sub", 0700);
+	fixture_file(&f, "conf/sub/x.yaml",
+		     "models: {x: {price: free, offers: {p/x: {}}}}\nlog: {to: \"file:x.log\"}\n");
+	fixture_file(&f, "eu.yaml", "limits: {body: 1MiB}\n");
+	fixture_file(&f, "host-node-7.yaml", "limits: {head: 32KiB}\nlog: {level: debug}\n");
+	fixture_file(&f, "site-a.yaml", "workers: 3\n");
+	load_ok(&f);
+	t = fixture_table(&f);
+	assert_int_equal(t->models_n, 2);
+	assert_int_equal(t->set.limit_body_bytes, 1 << 20);
+	assert_int_equal(t->set.limit_head_bytes, 32 << 10);
+	assert_int_equal(t->set.workers, 3);
+	assert_true(slice_has_suffix(t->set.log_to, SLICE_LIT("/conf/sub/x.log")));
+	ptable_drop(&t);
+	fixture_fini(&f);
+}
+
+static void variables(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml",
+		     "include: [\"${region}.yaml\", \"${env:NONE}.yaml\", \"${user}.yaml\", "
+		     "\"${x\"]\nstate: \"/s/${region}\"\n");
+	load_fails(&f,
+		   "aigw.yaml:1:11: `${region}` is used here, but the main file sets no `region`\n"
+		   "aigw.yaml:1:29: `${env:NONE}` is used here, but it is not set\n"
+		   "aigw.yaml:1:49: unknown variable `${user}`: region, hostname and env:NAME are "
+		   "known\n"
+		   "aigw.yaml:1:65: `${` without `}`\n");
+	fixture_file(&f, "aigw.yaml",
+		     P "models: {m: {price: free, offers: {p/m: {}}}}\nstate: \"/s/${region}\"\n");
+	load_ok(&f);
+	assert_true(slice_is(config_settings(f.c)->state, "/s/${region}"));
+	fixture_fini(&f);
+}
+
+static void missing_and_repeated_files(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml", "include: [a.yaml, b.yaml, none.yaml, \"[ab].yaml\"]\n");
+	fixture_file(&f, "a.yaml", "include: [aigw.yaml]\n");
+	fixture_file(&f, "b.yaml", "log: {\n");
+	load_fails(
+		&f,
+		"a.yaml:1:11: aigw.yaml is read a second time (first named in aigw.yaml:1:1)\n"
+		"b.yaml:2:1: not valid YAML: did not find expected node content\n"
+		"aigw.yaml:1:27: cannot read none.yaml: No such file or directory\n"
+		"aigw.yaml:1:38: a.yaml is read a second time (first named in aigw.yaml:1:11)\n"
+		"aigw.yaml:1:38: b.yaml is read a second time (first named in aigw.yaml:1:19)\n");
+	fixture_fini(&f);
+}
+
+static void a_key_is_given_once(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml",
+		     "include: [a.yaml]\nworkers: 1\nlog: {to: stderr}\n" P
+		     "models: {m: {price: free, offers: {p/m: {}}}}\n");
+	fixture_file(&f, "a.yaml",
+		     "workers: 2\nlog: {to: syslog, level: info}\nproviders: {p: {base_url: "
+		     "\"http://i\"}}\nmodels: {m: {context: 5}}\n");
+	load_fails(&f,
+		   "a.yaml:1:1: `workers` is given a second time (first in aigw.yaml:2:1)\n"
+		   "a.yaml:2:7: `log.to` is given a second time (first in aigw.yaml:3:7)\n"
+		   "a.yaml:3:13: `providers.p` is given a second time (first in aigw.yaml:4:13)\n"
+		   "a.yaml:4:10: `models.m` is given a second time (first in aigw.yaml:5:10); only "
+		   "its `offers` may come from several files\n");
+	fixture_fini(&f);
+}
+
+static void offers_come_from_several_files(void **state)
+{
+	struct fixture f;
+	struct ptable *t;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml", "include: [\"?.yaml\"]\n" P "models:\n");
+	fixture_file(&f, "a.yaml", "models: {m: {offers: {p/a: {}}}}\n");
+	fixture_file(&f, "b.yaml",
+		     "models: {m: {context: 77, max_output: 7, price: free, offers: {p/b: {}}}}\n");
+	fixture_file(&f, "c.yaml", "models: {m: {offers: {p/c: {}}}}\n");
+	load_ok(&f);
+	t = fixture_table(&f);
+	assert_int_equal(t->models_n, 1);
+	assert_int_equal(t->models[0].offers_n, 3);
+	assert_int_equal(t->models[0].context, 77);
+	ptable_drop(&t);
+	fixture_file(&f, "d.yaml", "models: {m: {offers: {p/c: {}}}}\n");
+	load_fails(&f, "d.yaml:1:23: `models.m.offers.p/c` is given a second time (first in "
+		       "c.yaml:1:23)\n");
+	fixture_fini(&f);
+}
+
+/* --------------------------------------------------------------- overlays */
+
+static const char base[] = "region: eu\noverlay: [\"regions/${region}.yaml\"]\nworkers: 1\ncors: "
+			   "{origins: [https://a, https://b]}\n"
+			   "providers:\n  p: {base_url: \"http://h\", headers: {a: x, b: y}}\n  q: "
+			   "{base_url: \"http://h\"}\n"
+			   "models:\n  m: {price: {input: 1, output: 2}, offers: {p/m: {weight: "
+			   "1}, q/m: {weight: 2}}, fallbacks: [n]}\n"
+			   "  n: {price: {input: 1, output: 2}, offers: {p/n: {}}}\n";
+
+static void overlay_merges_replaces_removes(void **state)
+{
+	struct fixture f;
+	struct ptable *t;
+	const struct ptable_model *m;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml", base);
+	fixture_file(&f, "regions/eu.yaml",
+		     "workers: 5\nlog: {level: debug}\nlimits: ~\ncors: {origins: [https://c]}\n"
+		     "providers: {p: {base_url: \"http://eu\", headers: {a: ~, c: z}}, r: "
+		     "{base_url: \"http://r\", timeouts: ~}}\n"
+		     "models:\n  m: {price: {input: 3}, offers: {q/m: ~, p/m: {weight: 9}, r/m: "
+		     "{weight: 1, priority: 2}}, fallbacks: ~}\n"
+		     "  n: ~\n  o: {price: free, offers: {r/o: {}}}\n");
+	load_ok(&f);
+	t = fixture_table(&f);
+	assert_int_equal(t->set.workers, 5);
+	assert_int_equal(t->set.log_level, SETTINGS_LOG_LEVEL_DEBUG);
+	assert_int_equal(t->set.cors_origins.n, 1);
+	assert_true(slice_is(t->providers[0].base.host, "eu"));
+	assert_int_equal(t->providers[0].headers_n, 2);
+	assert_true(slice_is(t->providers[0].headers[0].name, "b"));
+	assert_int_equal(t->providers_n, 3);
+	assert_int_equal(t->models_n, 2);
+	m = ptable_model(t, SLICE_LIT("m"));
+	assert_int_equal(m->price->pusd[USAGE_INPUT], 3000000);
+	assert_int_equal(m->price->pusd[USAGE_OUTPUT], 2000000);
+	assert_int_equal(m->offers_n, 2);
+	assert_int_equal(m->offers[0].weight, 9);
+	assert_true(slice_is(m->offers[1].provider->name, "r"));
+	assert_int_equal(m->fallbacks_n, 0);
+	ptable_drop(&t);
+	fixture_fini(&f);
+}
+
+static void overlay_may_not_invent(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml", base);
+	fixture_file(&f, "regions/eu.yaml",
+		     "region: us\ninclude: x.yaml\nworkerz: ~\n"
+		     "providers: {pp: {keys: []}, x: ~}\n"
+		     "models:\n  m: {offers: {p/mm: {weight: 9}, p/x: ~}}\n  mm: {context: 5}\n  "
+		     "z: ~\n");
+	load_fails(
+		&f,
+		"regions/eu.yaml:1:1: `region` cannot stand in an overlay\n"
+		"regions/eu.yaml:2:1: `include` cannot stand in an overlay\n"
+		"regions/eu.yaml:4:13: `providers.pp` does not exist (did you mean `p`?), and an "
+		"overlay must give a new provider whole: `dialect` and `base_url`, or `catalog`\n"
+		"regions/eu.yaml:4:29: `providers.x` does not exist (did you mean `p`?), so that "
+		"`~` removes nothing\n"
+		"regions/eu.yaml:6:16: `models.m.offers.p/mm` does not exist (did you mean "
+		"`p/m`?), and an overlay must give a new offer whole: `weight` and `priority`\n"
+		"regions/eu.yaml:6:35: `models.m.offers.p/x` does not exist (did you mean `p/m`?), "
+		"so that `~` removes nothing\n"
+		"regions/eu.yaml:8:3: `models.z` does not exist (did you mean `m`?), so that `~` "
+		"removes nothing\n"
+		"regions/eu.yaml:4:13: `providers.pp.base_url` is missing (or `catalog`, which "
+		"supplies it)\n"
+		"regions/eu.yaml:7:3: `models.mm` does not exist, and an overlay must give a new "
+		"model whole: `price` and `offers` are missing\n");
+	fixture_fini(&f);
+}
+
+/* What comes from a catalog exists: an overlay may change it in part. */
+static void overlay_changes_a_catalog_model(void **state)
+{
+	struct fixture f;
+	struct ptable *t;
+	const struct ptable_model *m;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml",
+		     "overlay: o.yaml\nproviders: {openai: {catalog: openai, keys: [], models: "
+		     "[\"gpt-4\", gpt-4.1]}}\n");
+	fixture_file(&f, "o.yaml",
+		     "providers: {openai: {markup: 2}}\nmodels: {gpt-4: {max_output: 99}}\n");
+	load_ok(&f);
+	t = fixture_table(&f);
+	m = ptable_model(t, SLICE_LIT("gpt-4"));
+	assert_int_equal(m->max_output, 99);
+	assert_int_equal(m->context, 8192);
+	assert_int_equal(m->price->pusd[USAGE_INPUT], 60000000);
+	assert_int_equal(m->offers_n, 1);
+	ptable_drop(&t);
+	fixture_fini(&f);
+}
+
+static void overlays_apply_in_order(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml",
+		     "overlay: [one.yaml, \"two/*.yaml\"]\n" P
+		     "models: {m: {price: free, offers: {p/m: {}}}}\n");
+	fixture_file(&f, "one.yaml", "workers: 1\nmin_output: 11\n");
+	fixture_file(&f, "two/b.yaml", "workers: 3\n");
+	fixture_file(&f, "two/a.yaml", "workers: 2\n");
+	load_ok(&f);
+	assert_int_equal(config_settings(f.c)->workers, 3);
+	assert_int_equal(config_settings(f.c)->min_output, 11);
+	fixture_fini(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(patterns_and_places),
+		cmocka_unit_test(variables),
+		cmocka_unit_test(missing_and_repeated_files),
+		cmocka_unit_test(a_key_is_given_once),
+		cmocka_unit_test(offers_come_from_several_files),
+		cmocka_unit_test(overlay_merges_replaces_removes),
+		cmocka_unit_test(overlay_may_not_invent),
+		cmocka_unit_test(overlay_changes_a_catalog_model),
+		cmocka_unit_test(overlays_apply_in_order),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
