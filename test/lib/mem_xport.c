@@ -29,7 +29,10 @@ bool mem_xport_pump(struct mem_xport *m)
 		char *copy = mem_dup(
 			m->in.p, n); /* a slice of its own, so that reading beyond it is found out */
 
-		require(copy != NULL);
+		if (!copy) {
+			mem_xport_reset(m, ERRC_NOMEM);
+			return true;
+		}
 		buf_drop_front(&m->in, n);
 		m->x.ev->on_data(m->x.arg, slice_of(copy, n));
 		mem_free(copy);
