@@ -1,11 +1,11 @@
 #include "rtable.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "dialect.h"
 #include "http1.h"
 #include "mem.h"
+#include "text.h"
 
 #define RTABLE_MAGIC 0x5254424cu
 #define RTABLE_FIXED_MAX 16384
@@ -14,9 +14,9 @@
 #define PROBE_MS 60000	  /* a probe that has not reported by then is given up */
 
 struct rtable_ca {
-	char *path; /* "" : the system's store */
-	struct timespec changed;
-	off_t size;
+	uint64_t hash; /* of the PEM text; of nothing: the system's store */
+	size_t size;
+	int64_t stamp; /* of the system's store when it was read */
 	struct tls_client *client;
 };
 
@@ -35,47 +35,44 @@ void rtable_cas_free(struct rtable_cas **c)
 {
 	if (!*c)
 		return;
-	for (size_t i = 0; i < (*c)->n; i++) {
-		mem_free((*c)->v[i].path);
+	for (size_t i = 0; i < (*c)->n; i++)
 		tls_client_drop(&(*c)->v[i].client);
-	}
 	mem_free(*c);
 	*c = NULL;
 }
 
-static struct rtable_ca *cas_find(struct rtable_cas *c, struct slice path)
+/* The place of these certificates; when all are taken the first makes room: its connections hold what they use. */
+static struct rtable_ca *cas_find(struct rtable_cas *c, struct slice pem)
 {
+	uint64_t hash = text_hash(pem);
+	struct rtable_ca *ca;
+
 	for (size_t i = 0; i < c->n; i++)
-		if (slice_is(path, c->v[i].path))
+		if (c->v[i].hash == hash && c->v[i].size == pem.n)
 			return &c->v[i];
 	if (c->n == RTABLE_CAS_MAX)
-		return NULL;
-	c->v[c->n].path = mem_dup(path.p ? path.p : "", path.n);
-	return c->v[c->n].path ? &c->v[c->n++] : NULL;
+		tls_client_drop(&c->v[0].client);
+	ca = c->n == RTABLE_CAS_MAX ? &c->v[0] : &c->v[c->n++];
+	*ca = (struct rtable_ca){.hash = hash, .size = pem.n};
+	return ca;
 }
 
-/* The context for a CA file, read again when the file is another than last time. *out is borrowed from the cache. */
-static enum errc cas_client(struct rtable_cas *cas, struct tls *tls, struct slice path, char *why, size_t why_n,
+/* The context for trusted certificates, made anew when the system's store has changed. *out is borrowed from the cache. */
+static enum errc cas_client(struct rtable_cas *cas, struct tls *tls, struct slice pem, char *why, size_t why_n,
 			    struct tls_client **out)
 {
-	struct rtable_ca *ca = cas_find(cas, path);
+	struct rtable_ca *ca = cas_find(cas, pem);
+	int64_t stamp = pem.n ? 0 : tls_system_roots_stamp();
 	struct tls_client *fresh = NULL;
-	struct stat st = {0};
 
-	if (!ca)
-		return ERRC_NOMEM;
-	bool same = path.n ? stat(ca->path, &st) == 0 && st.st_size == ca->size &&
-				     st.st_mtim.tv_sec == ca->changed.tv_sec && st.st_mtim.tv_nsec == ca->changed.tv_nsec
-			   : true;
-	if (!ca->client || !same) {
-		enum errc e = tls_client_new(tls, path.n ? ca->path : NULL, why, why_n, &fresh);
+	if (!ca->client || ca->stamp != stamp) {
+		enum errc e = tls_client_new(tls, pem, why, why_n, &fresh);
 
 		if (e)
 			return e;
 		tls_client_drop(&ca->client);
 		ca->client = fresh;
-		ca->size = st.st_size;
-		ca->changed = st.st_mtim;
+		ca->stamp = stamp;
 	}
 	*out = ca->client;
 	return ERRC_OK;
@@ -138,7 +135,7 @@ static enum errc provider_pool(const struct rtable_env *env, const struct settin
 	enum errc e = host ? ERRC_OK : ERRC_NOMEM;
 
 	if (!e && p->base.tls)
-		e = cas_client(env->cas, env->tls, p->ca_file.n ? p->ca_file : set->upstream_ca_file, why, why_n, &spec.tls);
+		e = cas_client(env->cas, env->tls, p->ca_pem.n ? p->ca_pem : set->upstream_ca_pem, why, why_n, &spec.tls);
 	spec.host = host;
 	if (!e)
 		e = upool_ep_get(env->pool, &spec, &rp->ep);

@@ -53,7 +53,7 @@ struct rtable_env {
 	struct rtable_cas *cas;
 };
 
-/* Trust stores that were read, by file; read again when the file changed. */
+/* Trusted certificates that were read; the system's are read again when their file changed. */
 MUSTCHECK enum errc rtable_cas_new(struct rtable_cas **out);
 void rtable_cas_free(struct rtable_cas **c);
 

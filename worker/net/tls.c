@@ -9,6 +9,7 @@
 #include <mbedtls/x509_crt.h>
 #include <psa/crypto.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mem.h"
@@ -198,27 +199,45 @@ static void conf_common(mbedtls_ssl_config *conf)
 	mbedtls_ssl_conf_max_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_3);
 }
 
-static const char *roots_find(const char *ca_file)
+static const char *roots_find(void)
 {
-	if (ca_file)
-		return ca_file;
 	for (size_t i = 0; i < ARRAY_LEN(system_roots); i++)
 		if (access(system_roots[i], R_OK) == 0)
 			return system_roots[i];
 	return system_roots[0];
 }
 
-static enum errc roots_load(struct tls_client *c, const char *ca_file, char *why, size_t why_n)
+int64_t tls_system_roots_stamp(void)
 {
-	const char *file = roots_find(ca_file);
+	struct stat st;
+
+	if (stat(roots_find(), &st) != 0)
+		return 0;
+	return (int64_t)st.st_mtim.tv_sec * 1000003 + st.st_mtim.tv_nsec + (int64_t)st.st_size;
+}
+
+/* The library wants a NUL behind PEM, and counts it. */
+static int roots_parse(struct tls_client *c, struct slice pem)
+{
+	char *text = mem_dup(pem.p, pem.n);
+	int r = text ? mbedtls_x509_crt_parse(&c->roots, (const unsigned char *)text, pem.n + 1)
+		     : MBEDTLS_ERR_X509_ALLOC_FAILED;
+
+	mem_free(text);
+	return r;
+}
+
+static enum errc roots_load(struct tls_client *c, struct slice pem, char *why, size_t why_n)
+{
+	const char *from = pem.n ? "the configured certificates" : roots_find();
 	char text[128];
-	int r = mbedtls_x509_crt_parse_file(&c->roots, file);
+	int r = pem.n ? roots_parse(c, pem) : mbedtls_x509_crt_parse_file(&c->roots, from);
 
 	/* A positive number counts certificates of a kind that the library does not know: the others are there. */
 	if (r >= 0 && c->roots.raw.len > 0)
 		return ERRC_OK;
 	mbedtls_strerror(r < 0 ? r : MBEDTLS_ERR_X509_INVALID_FORMAT, text, sizeof(text));
-	snprintf(why, why_n, "%s: %s", file, text);
+	snprintf(why, why_n, "%s: %s", from, text);
 	return r == MBEDTLS_ERR_X509_ALLOC_FAILED ? ERRC_NOMEM : ERRC_TLS_CERT;
 }
 
@@ -242,7 +261,7 @@ static enum errc client_conf(struct tls_client *c, char *why, size_t why_n)
 	return ERRC_OK;
 }
 
-enum errc tls_client_new(struct tls *tls, const char *ca_file, char *why, size_t why_n,
+enum errc tls_client_new(struct tls *tls, struct slice roots_pem, char *why, size_t why_n,
 			 struct tls_client **out)
 {
 	struct tls_client *c = mem_new_of(struct tls_client);
@@ -257,7 +276,7 @@ enum errc tls_client_new(struct tls *tls, const char *ca_file, char *why, size_t
 	c->tls = tls;
 	mbedtls_ssl_config_init(&c->conf);
 	mbedtls_x509_crt_init(&c->roots);
-	e = roots_load(c, ca_file, why, why_n);
+	e = roots_load(c, roots_pem, why, why_n);
 	if (!e)
 		e = client_conf(c, why, why_n);
 	if (e)

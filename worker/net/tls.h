@@ -18,10 +18,13 @@ MUSTCHECK enum errc tls_new(struct turn *t, struct tls **out);
 void tls_free(struct tls **tls);
 const char *tls_version(void);
 
-/* What a provider's chain is verified against: `ca_file` (PEM), or NULL for the system's store. Chain and name are always verified.
- * `why` (of `why_n` bytes) gets a readable cause on failure. */
-MUSTCHECK enum errc tls_client_new(struct tls *tls, const char *ca_file, char *why, size_t why_n,
+/* What a provider's chain is verified against: certificates in PEM form, or (empty) the system's
+ * store. Chain and name are always verified. `why` (of `why_n` bytes) gets a readable cause on
+ * failure. */
+MUSTCHECK enum errc tls_client_new(struct tls *tls, struct slice roots_pem, char *why, size_t why_n,
 				   struct tls_client **out);
+/* Changes when the system's store does: its file's time and size. */
+int64_t tls_system_roots_stamp(void);
 struct tls_client *tls_client_hold(struct tls_client *c);
 void tls_client_drop(struct tls_client **c);
 
