@@ -7,7 +7,7 @@
 #define PAGE_BYTES   4096
 
 static const char *const budget_names[] = {
-#define WINDOW(id, name, rolling_s) "budget a " #name,
+#define WINDOW(id, name, rolling_s) "budget per " #name,
 #include "window_tbl.h"
 #undef WINDOW
 };

@@ -28,6 +28,7 @@ struct ledger_state {
 	uint64_t last_seq, upto_seq;     /* the last record; the last one that the checkpoint contains */
 	uint64_t admin_seq;              /* the last administrative record that did not come through the outbox */
 	uint8_t head[DIGEST_SHA256];     /* of the chain */
+	char boot_id[40];                /* of the boot in which the epoch began; empty: none did */
 };
 
 /* Opens the ledger, made new with a random id if there is none, and loads the book from its own read inside a transaction.
@@ -39,8 +40,8 @@ void ledger_close(struct ledger **l);
 const struct ledger_state *ledger_state(const struct ledger *l);
 const struct book *ledger_book(const struct ledger *l);
 
-/* Waits for no one: a second writer gets ERRC_BUSY. Reads where it continues inside the transaction; ERRC_STALE when another
- * keeper has written since (end, and start anew). */
+/* Waits while another process writes. Reads where it continues inside the transaction; ERRC_STALE when another keeper has
+ * written since (end, and start anew). */
 MUSTCHECK enum errc ledger_begin(struct ledger *l);
 /* Appends the rows of the outbox of `epoch` that the ledger does not have yet. ERRC_CORRUPT when a number is missing
  * between them and the last one taken, or when a row is no record: nothing is appended. */
@@ -51,14 +52,15 @@ MUSTCHECK enum errc ledger_append(struct ledger *l, const struct record *r, uint
 MUSTCHECK enum errc ledger_checkpoint(struct ledger *l);
 /* Makes price rows findable by their hash; known ones cost a look-up. */
 MUSTCHECK enum errc ledger_put_prices(struct ledger *l, const struct price *const *prices, size_t n);
-/* Raises the epoch and notes the gap (for ledger_rebuild). */
-MUSTCHECK enum errc ledger_raise_epoch(struct ledger *l, const struct record *gap);
+/* Begins the epoch of a new live store; `gap` (NULL: this is the first) is noted when an old one was lost. */
+MUSTCHECK enum errc ledger_raise_epoch(struct ledger *l, const char *boot_id, struct record *gap);
 /* On ERRC_OK everything since ledger_begin() is on disk and in the book; else nothing of it is. ERRC_NOSPACE may be tried
  * again; after ERRC_IO the keeper must end: what the disk holds is unknown until a new start has read it. */
 MUSTCHECK enum errc ledger_commit(struct ledger *l);
 void ledger_abort(struct ledger *l);
 
-/* Reading. Every call is one short read transaction of its own. */
+/* Reading, from any thread. Every call is one short read transaction of its own. */
+MUSTCHECK enum errc ledger_read_state(struct ledger *l, struct ledger_state *out);
 MUSTCHECK enum errc ledger_get(struct ledger *l, uint64_t seq, struct buf *record); /* appends; ERRC_NOTFOUND */
 MUSTCHECK enum errc ledger_find(struct ledger *l, const struct genid *id, uint64_t *seq);
 /* By the provider's id: the newest charge that has it, made by key_id (NULL: any). */

@@ -8,7 +8,12 @@
 #define REPORT_ROWS_MAX 100000
 #define REPORT_DIMS_MAX 4
 
-enum report_dim { REPORT_DAY, REPORT_MODEL, REPORT_KEY, REPORT_ACCOUNT, REPORT_PROVIDER, REPORT_DIM_COUNT };
+enum report_dim {
+#define REPORT_DIM(id, name) REPORT_##id,
+#include "report_dim_tbl.h"
+#undef REPORT_DIM
+	REPORT_DIM_COUNT
+};
 
 struct report_ask {
 	int64_t since_ms, until_ms; /* wall time of the settlement: since <= t < until */
@@ -27,14 +32,16 @@ struct report_row {
 
 struct report;
 
-/* Sums up the ledger; rows come sorted by their names. Owned by the caller. */
-MUSTCHECK enum errc report_new(struct ledger *l, const struct report_ask *ask, struct report **out);
+/* Sums up the ledger; rows come sorted by their names. Owned by the caller. Accounts are named from the live store, those
+ * that are not there by their number. Any thread but a loop. */
+MUSTCHECK enum errc report_new(struct ledger *l, struct live *names, const struct report_ask *ask, struct report **out);
 void report_free(struct report **r);
 size_t report_rows_n(const struct report *r);
 const struct report_row *report_row_at(const struct report *r, size_t i); /* valid until report_free() */
 const struct report_row *report_total(const struct report *r);
 
-/* Names on the command line: "day", "model", … REPORT_DIM_COUNT when there is no such. */
+const char *report_dim_name(enum report_dim d);
+/* REPORT_DIM_COUNT when there is no such name. */
 enum report_dim report_dim_of(struct slice name);
 
 #endif

@@ -16,7 +16,8 @@ struct verify_result {
 	int64_t granted_nusd, settled_nusd, uncollected_nusd; /* sums over all accounts */
 };
 
-/* ERRC_OK: it could be read to its end; whether it is right stands in the result. `progress` (may be NULL) is called now and
+/* ERRC_OK: it could be read to its end; whether it is right stands in the result. Any thread but a loop, also while the keeper
+ * writes. `progress` (may be NULL) is called now and
  * then with the share done in per mille. */
 MUSTCHECK enum errc verify_ledger(struct ledger *l, bool charges, void (*progress)(void *arg, int permille), void *arg,
 				  struct verify_result *out);

@@ -1,0 +1,163 @@
+#include "admin_priv.h"
+
+#define FILL_ROWS 1000 /* rows a transaction while nobody else works on the store */
+
+static enum errc put_new_account(struct live *l, MDB_txn *txn, const struct rows_account *a)
+{
+	enum errc rc = live_put_account(l, txn, a);
+
+	return rc ? rc : live_index_account(l, txn, a);
+}
+
+static enum errc apply_account(struct live *l, MDB_txn *txn, const struct record *r)
+{
+	struct rows_account def, now;
+	char name[ROWS_NAME_MAX];
+	enum errc rc = rows_get_account(r->change.row, &def);
+
+	if (rc)
+		return rc;
+	rc = live_get_account(l, txn, r->account, &now);
+	if (rc == ERRC_NOTFOUND) {
+		def.granted_nusd = def.balance_nusd = def.held_nusd = def.settled_nusd = def.uncollected_nusd = 0;
+		def.holds = 0;
+		return put_new_account(l, txn, &def);
+	}
+	if (rc)
+		return rc;
+	memcpy(name, now.name.p, now.name.n);
+	now.name.p = name;
+	now.mode = def.mode;
+	now.status = def.status;
+	now.overdraft_nusd = def.overdraft_nusd;
+	return live_put_account(l, txn, &now);
+}
+
+static enum errc apply_credit(struct live *l, MDB_txn *txn, const struct record *r)
+{
+	int64_t amount = r->type == RECORD_GRANT ? r->change.amount_nusd : -r->change.amount_nusd;
+	struct rows_account a;
+	char name[ROWS_NAME_MAX];
+	enum errc rc = live_get_account(l, txn, r->account, &a);
+
+	if (rc)
+		return rc;
+	memcpy(name, a.name.p, a.name.n);
+	a.name.p = name;
+	if (!money_add(a.granted_nusd, amount, &a.granted_nusd) || !money_add(a.balance_nusd, amount, &a.balance_nusd))
+		return ERRC_RANGE;
+	return rows_account_is_sound(&a) ? live_put_account(l, txn, &a) : ERRC_STATE;
+}
+
+static enum errc apply_key(struct live *l, MDB_txn *txn, const struct record *r)
+{
+	struct rows_key def;
+	enum errc rc = rows_get_key(r->change.row, &def);
+
+	if (!rc && def.account != r->account)
+		rc = ERRC_CORRUPT;
+	if (!rc)
+		rc = live_put_key(l, txn, &def);
+	return rc ? rc : live_index_key(l, txn, &def);
+}
+
+enum errc admin_apply(struct live *l, MDB_txn *txn, const struct record *r)
+{
+	switch (r->type) {
+	case RECORD_ACCOUNT:
+		return apply_account(l, txn, r);
+	case RECORD_GRANT:
+	case RECORD_TAKE:
+		return apply_credit(l, txn, r);
+	case RECORD_KEY:
+		return apply_key(l, txn, r);
+	default:
+		return ERRC_OK;
+	}
+}
+
+struct catch_up {
+	struct live *l;
+};
+
+static enum errc catch_up_one(void *arg, const struct ledger_item *item)
+{
+	struct live *l = ((struct catch_up *)arg)->l;
+	struct record r;
+	MDB_txn *txn = NULL;
+	enum errc rc = record_decode(item->record, &r);
+
+	if (rc)
+		return rc;
+	/* What came through the outbox was done here before; definitions may be set again, a take may not. */
+	if (r.type != RECORD_ACCOUNT && r.type != RECORD_KEY && r.type != RECORD_GRANT)
+		return ERRC_OK;
+	rc = live_txn_begin(l, &txn);
+	if (rc)
+		return rc;
+	rc = admin_apply(l, txn, &r);
+	if (!rc)
+		rc = live_put_admin_seq(l, txn, item->seq);
+	if (!rc)
+		rc = live_txn_commit(l, &txn);
+	live_txn_abort(l, &txn);
+	return rc;
+}
+
+enum errc admin_catch_up(struct live *l, struct ledger *ledger)
+{
+	struct catch_up c = {l};
+	uint64_t upto = ledger_state(ledger)->admin_seq, seq;
+	MDB_txn *txn;
+	enum errc rc = live_read_begin(l, &txn);
+
+	if (rc)
+		return rc;
+	rc = live_get_admin_seq(l, txn, &seq);
+	live_read_end(l);
+	if (rc || seq >= upto)
+		return rc;
+	seq++;
+	return ledger_walk(ledger, &seq, upto, catch_up_one, &c);
+}
+
+static enum errc fill_key(struct live *l, MDB_txn *txn, const struct book_key *k)
+{
+	struct rows_key def;
+	enum errc rc = rows_get_key(k->row, &def);
+
+	if (!rc)
+		rc = live_put_key(l, txn, &def);
+	if (!rc)
+		rc = live_put_state(l, txn, def.account, ROWS_KEY, slice_of(def.id, APIKEY_ID), &k->state);
+	return rc ? rc : live_index_key(l, txn, &def);
+}
+
+/* Accounts first, then keys: position i runs over both. */
+static enum errc fill_some(struct live *l, const struct book *b, size_t *i, uint64_t seq)
+{
+	size_t accounts = book_accounts_n(b), all = accounts + book_keys_n(b), end = MIN_OF(*i + FILL_ROWS, all);
+	MDB_txn *txn = NULL;
+	enum errc rc = live_txn_begin(l, &txn);
+
+	for (; !rc && *i < end; ++*i)
+		rc = *i < accounts ? put_new_account(l, txn, book_account_at(b, *i))
+				   : fill_key(l, txn, book_key_at(b, *i - accounts));
+	if (!rc)
+		rc = live_put_admin_seq(l, txn, seq);
+	if (!rc)
+		rc = live_txn_commit(l, &txn);
+	live_txn_abort(l, &txn);
+	return rc;
+}
+
+enum errc admin_fill(struct live *l, const struct book *b, uint64_t seq)
+{
+	size_t i = 0;
+	enum errc rc;
+
+	do
+		rc = fill_some(l, b, &i, seq);
+	while (!rc && i < book_accounts_n(b) + book_keys_n(b));
+	return rc;
+}

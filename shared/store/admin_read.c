@@ -1,0 +1,228 @@
+#include "admin.h"
+#include "live_priv.h"
+#include "text.h"
+
+#define SLICE_ROWS 256 /* rows a read transaction */
+
+enum errc admin_account_find(struct live *l, struct slice name_or_id, uint64_t *account)
+{
+	struct rows_account a;
+	MDB_txn *txn;
+	uint64_t id;
+	enum errc rc = live_read_begin(l, &txn);
+
+	if (rc)
+		return rc;
+	rc = live_find_account(l, txn, name_or_id, account);
+	if (rc == ERRC_NOTFOUND && text_u64(name_or_id, &id)) {
+		rc = live_get_account(l, txn, id, &a);
+		if (!rc)
+			*account = id;
+	}
+	live_read_end(l);
+	return rc;
+}
+
+/* Copies a row out of the store, so that what is read from it stays. */
+static enum errc copy_row(struct live *l, MDB_txn *txn, struct rows_key_name name, struct buf *mem, struct slice *out)
+{
+	struct slice v;
+	enum errc rc = lmdbx_get(txn, l->rows, live_name(&name), &v);
+
+	buf_reset(mem);
+	if (!rc)
+		rc = buf_adds(mem, v);
+	*out = buf_slice(mem);
+	return rc;
+}
+
+enum errc admin_account_get(struct live *l, uint64_t account, struct buf *mem, struct rows_account *out)
+{
+	struct slice row;
+	MDB_txn *txn;
+	enum errc rc = live_read_begin(l, &txn);
+
+	if (rc)
+		return rc;
+	rc = copy_row(l, txn, rows_name(account, ROWS_ACCOUNT, SLICE_NONE), mem, &row);
+	live_read_end(l);
+	return rc ? rc : rows_get_account(row, out);
+}
+
+enum errc admin_key_get(struct live *l, const char id[APIKEY_ID], struct buf *mem, struct rows_key *out,
+			struct rows_state *state)
+{
+	struct slice row;
+	uint64_t account;
+	MDB_txn *txn;
+	enum errc rc = live_read_begin(l, &txn);
+
+	if (rc)
+		return rc;
+	rc = live_find_key(l, txn, id, &account);
+	if (!rc)
+		rc = copy_row(l, txn, rows_name(account, ROWS_KEY, slice_of(id, APIKEY_ID)), mem, &row);
+	if (!rc && state)
+		rc = live_get_state(l, txn, account, ROWS_KEY, slice_of(id, APIKEY_ID), state);
+	live_read_end(l);
+	return rc ? rc : rows_get_key(row, out);
+}
+
+/* A walk over accounts or keys: a slice of rows is copied in each read transaction, then handed out without one. */
+struct each {
+	struct live *l;
+	uint64_t only; /* account; 0: all */
+	bool keys;
+	struct rows_key_name at; /* where the next slice begins */
+	struct buf rows;         /* length (4), state's length (4), row, state */
+	bool end;
+};
+
+static enum errc keep(struct each *e, struct slice row, struct slice state)
+{
+	uint32_t n[2] = {(uint32_t)row.n, (uint32_t)state.n};
+	enum errc rc = buf_add(&e->rows, n, sizeof n);
+
+	if (!rc)
+		rc = buf_adds(&e->rows, row);
+	return rc ? rc : buf_adds(&e->rows, state);
+}
+
+static enum errc keep_key(struct each *e, MDB_txn *txn, uint64_t account, struct slice id, struct slice row)
+{
+	struct rows_key_name name = rows_name_state(account, ROWS_KEY, id);
+	struct slice state;
+	enum errc rc = lmdbx_get(txn, e->l->rows, live_name(&name), &state);
+
+	if (rc == ERRC_NOTFOUND) {
+		state = SLICE_NONE;
+		rc = ERRC_OK;
+	}
+	return rc ? rc : keep(e, row, state);
+}
+
+/* The next account is found by a jump, not by passing over holds and states. */
+static enum errc fill(struct each *e, MDB_txn *txn, MDB_cursor *c)
+{
+	struct slice key = live_name(&e->at), value, id;
+	enum rows_kind kind;
+	uint64_t account;
+	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+
+	for (int n = 0; !rc && n < SLICE_ROWS; n++) {
+		if (!rows_name_parse(key, &account, &kind, &id))
+			return ERRC_CORRUPT;
+		if (account == ROWS_ACCOUNT_TAIL || (e->only && account != e->only)) {
+			e->end = true;
+			return ERRC_OK;
+		}
+		if (kind == ROWS_KEY && e->keys)
+			rc = keep_key(e, txn, account, id, value);
+		else if (kind == ROWS_ACCOUNT && !e->keys)
+			rc = keep(e, value, SLICE_NONE);
+		if (rc)
+			return rc;
+		if (kind > ROWS_KEY || (kind == ROWS_ACCOUNT && !e->keys)) {
+			e->at = rows_name(account + 1, ROWS_HEAD, SLICE_NONE);
+			key = live_name(&e->at);
+			rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+		} else {
+			rc = lmdbx_move(c, MDB_NEXT, &key, &value);
+		}
+	}
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc; /* the tail row is always there */
+	require(key.n <= sizeof e->at.b);
+	memcpy(e->at.b, key.p, key.n);
+	e->at.n = key.n;
+	return ERRC_OK;
+}
+
+static enum errc next_slice(struct each *e)
+{
+	MDB_cursor *c;
+	MDB_txn *txn;
+	enum errc rc = live_read_begin(e->l, &txn);
+
+	if (rc)
+		return rc;
+	buf_reset(&e->rows);
+	rc = lmdbx_errc(mdb_cursor_open(txn, e->l->rows, &c));
+	if (!rc) {
+		rc = fill(e, txn, c);
+		mdb_cursor_close(c);
+	}
+	live_read_end(e->l);
+	return rc;
+}
+
+static void each_init(struct each *e, struct live *l, uint64_t only, bool keys)
+{
+	*e = (struct each){.l = l, .only = only, .keys = keys};
+	e->at = rows_name(MAX_OF(only, (uint64_t)1), ROWS_HEAD, SLICE_NONE);
+	buf_init(&e->rows, (size_t)SLICE_ROWS * (ROWS_MAX + 256));
+}
+
+/* The next pair of the slice. False: it is used up. */
+static bool each_next(struct each *e, size_t *at, struct slice *row, struct slice *state)
+{
+	uint32_t n[2];
+
+	if (*at == e->rows.len)
+		return false;
+	memcpy(n, e->rows.p + *at, sizeof n);
+	*row = slice_of(e->rows.p + *at + sizeof n, n[0]);
+	*state = slice_of(e->rows.p + *at + sizeof n + n[0], n[1]);
+	*at += sizeof n + n[0] + n[1];
+	return true;
+}
+
+enum errc admin_account_each(struct live *l, enum errc (*fn)(void *arg, const struct rows_account *), void *arg)
+{
+	struct each e;
+	enum errc rc = ERRC_OK;
+
+	each_init(&e, l, 0, false);
+	while (!rc && !e.end) {
+		struct slice row, state;
+		size_t at = 0;
+
+		rc = next_slice(&e);
+		while (!rc && each_next(&e, &at, &row, &state)) {
+			struct rows_account a;
+
+			rc = rows_get_account(row, &a);
+			if (!rc)
+				rc = fn(arg, &a);
+		}
+	}
+	buf_fini(&e.rows);
+	return rc;
+}
+
+enum errc admin_key_each(struct live *l, uint64_t account,
+			 enum errc (*fn)(void *arg, const struct rows_key *, const struct rows_state *), void *arg)
+{
+	struct each e;
+	enum errc rc = ERRC_OK;
+
+	each_init(&e, l, account, true);
+	while (!rc && !e.end) {
+		struct slice row, state;
+		size_t at = 0;
+
+		rc = next_slice(&e);
+		while (!rc && each_next(&e, &at, &row, &state)) {
+			struct rows_state s = {0};
+			struct rows_key k;
+
+			rc = rows_get_key(row, &k);
+			if (!rc && state.n > 0)
+				rc = rows_get_state(state, &s);
+			if (!rc)
+				rc = fn(arg, &k, &s);
+		}
+	}
+	buf_fini(&e.rows);
+	return rc;
+}

@@ -1,0 +1,536 @@
+#include "ledger_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "mem.h"
+#include "secret.h"
+#include "text.h"
+
+#define READERS_MAX 126
+#define PENDING_MAX ((size_t)256 * 1024 * 1024) /* records of one transaction */
+#define DAY_MS      INT64_C(86400000)
+
+struct state_v1 {
+	uint32_t layout, reserved;
+	uint8_t id[LIVE_ID];
+	uint64_t epoch, taken_epoch, taken_n, last_seq, upto_seq, admin_seq;
+	uint8_t head[DIGEST_SHA256];
+	char boot_id[40];
+};
+_Static_assert(sizeof(struct state_v1) == 144, "layout of stored rows");
+
+#define STATE_KEY SLICE_LIT("state")
+
+static enum errc put_state(struct ledger *l, MDB_txn *txn, const struct ledger_state *s)
+{
+	struct state_v1 v = {.layout = LEDGER_LAYOUT, .epoch = s->epoch, .taken_epoch = s->taken_epoch, .taken_n = s->taken_n,
+			     .last_seq = s->last_seq, .upto_seq = s->upto_seq, .admin_seq = s->admin_seq};
+
+	memcpy(v.id, s->id, sizeof v.id);
+	memcpy(v.head, s->head, sizeof v.head);
+	memcpy(v.boot_id, s->boot_id, sizeof v.boot_id);
+	return lmdbx_put(txn, l->meta, STATE_KEY, slice_of(&v, sizeof v), 0);
+}
+
+enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledger_state *s)
+{
+	struct state_v1 v;
+	struct slice bytes;
+	enum errc rc = lmdbx_get(txn, l->meta, STATE_KEY, &bytes);
+
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
+	if (bytes.n < sizeof v.layout)
+		return ERRC_CORRUPT;
+	memcpy(&v.layout, bytes.p, sizeof v.layout);
+	if (v.layout != LEDGER_LAYOUT)
+		return ERRC_VERSION;
+	if (bytes.n != sizeof v)
+		return ERRC_CORRUPT;
+	memcpy(&v, bytes.p, sizeof v);
+	*s = (struct ledger_state){.epoch = v.epoch, .taken_epoch = v.taken_epoch, .taken_n = v.taken_n,
+				   .last_seq = v.last_seq, .upto_seq = v.upto_seq, .admin_seq = v.admin_seq};
+	memcpy(s->id, v.id, sizeof v.id);
+	memcpy(s->head, v.head, sizeof v.head);
+	memcpy(s->boot_id, v.boot_id, sizeof v.boot_id);
+	s->boot_id[sizeof s->boot_id - 1] = '\0';
+	return v.upto_seq <= v.last_seq ? ERRC_OK : ERRC_CORRUPT;
+}
+
+enum errc ledger_read_begin(struct ledger *l, MDB_txn **txn)
+{
+	*txn = NULL;
+	return lmdbx_errc(mdb_txn_begin(l->env, NULL, MDB_RDONLY, txn));
+}
+
+void ledger_read_end(MDB_txn **txn)
+{
+	if (*txn)
+		mdb_txn_abort(*txn);
+	*txn = NULL;
+}
+
+static enum errc open_dbs(struct ledger *l, MDB_txn *txn, unsigned flags)
+{
+	struct {
+		const char *name;
+		MDB_dbi *db;
+	} const dbs[] = {{"records", &l->records}, {"ids", &l->ids}, {"upstream", &l->upstream},
+			 {"prices", &l->prices}, {"rows", &l->rows}, {"meta", &l->meta}};
+	enum errc rc = ERRC_OK;
+
+	for (size_t i = 0; !rc && i < ARRAY_LEN(dbs); i++)
+		rc = lmdbx_db(txn, dbs[i].name, flags, dbs[i].db);
+	return rc;
+}
+
+/* Opens the trees; the first time makes them, with a new identity. */
+static enum errc open_trees(struct ledger *l)
+{
+	MDB_txn *txn;
+	enum errc rc = lmdbx_errc(mdb_txn_begin(l->env, NULL, l->read_only ? MDB_RDONLY : 0, &txn));
+
+	if (rc)
+		return rc;
+	rc = open_dbs(l, txn, l->read_only ? 0 : MDB_CREATE);
+	if (!rc && !l->read_only) {
+		struct slice bytes;
+
+		rc = lmdbx_get(txn, l->meta, STATE_KEY, &bytes);
+		if (rc == ERRC_NOTFOUND) {
+			struct ledger_state s = {0};
+
+			secret_random(s.id, sizeof s.id);
+			rc = put_state(l, txn, &s);
+		}
+	}
+	if (rc) {
+		mdb_txn_abort(txn);
+		return rc;
+	}
+	return lmdbx_errc(mdb_txn_commit(txn));
+}
+
+static enum errc load_row(struct book *b, MDB_txn *txn, MDB_dbi db, struct slice key, struct slice value)
+{
+	struct rows_key_name name;
+	struct slice id, state;
+	enum rows_kind kind;
+	uint64_t account;
+	enum errc rc;
+
+	if (!rows_name_parse(key, &account, &kind, &id))
+		return ERRC_CORRUPT;
+	if (kind == ROWS_ACCOUNT)
+		return book_load_account(b, value);
+	if (kind != ROWS_KEY)
+		return ERRC_OK; /* states are read with their keys */
+	name = rows_name_state(account, ROWS_KEY, id);
+	rc = lmdbx_get(txn, db, slice_of(name.b, name.n), &state);
+	return rc ? ERRC_CORRUPT : book_load_key(b, value, state);
+}
+
+enum errc ledger_load_rows(struct ledger *l, MDB_txn *txn, struct book *b)
+{
+	struct slice key = SLICE_NONE, value;
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->rows, &c));
+
+	if (rc)
+		return rc;
+	rc = lmdbx_move(c, MDB_FIRST, &key, &value);
+	while (!rc) {
+		rc = load_row(b, txn, l->rows, key, value);
+		if (!rc)
+			rc = lmdbx_move(c, MDB_NEXT, &key, &value);
+	}
+	mdb_cursor_close(c);
+	if (rc == ERRC_NOTFOUND)
+		rc = ERRC_OK;
+	if (!rc)
+		book_clean(b);
+	return rc;
+}
+
+/* A record that contradicts the book is a defect that must not stop the node: it is reported, here and by verify. */
+static enum errc apply(struct book *b, uint64_t seq, struct slice bytes)
+{
+	struct record r;
+	enum errc rc = record_decode(bytes, &r);
+
+	if (!rc)
+		rc = book_apply(b, &r);
+	if (rc == ERRC_CORRUPT || rc == ERRC_VERSION) {
+		log_error("ledger_contradiction", "record %llu of the ledger contradicts those before it",
+			  (unsigned long long)seq);
+		return ERRC_OK;
+	}
+	return rc;
+}
+
+static enum errc replay(struct ledger *l, MDB_txn *txn)
+{
+	uint8_t from[8];
+	struct slice key = slice_of(from, sizeof from), value;
+	MDB_cursor *c;
+	enum errc rc;
+
+	if (l->state.upto_seq == l->state.last_seq)
+		return ERRC_OK;
+	rc = lmdbx_errc(mdb_cursor_open(txn, l->records, &c));
+	if (rc)
+		return rc;
+	ledger_put_be(l->state.upto_seq + 1, from);
+	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+	while (!rc) {
+		if (key.n != 8 || value.n < DIGEST_SHA256)
+			rc = ERRC_CORRUPT;
+		else
+			rc = apply(l->book, ledger_get_be(key.p),
+				   slice_sub(value, DIGEST_SHA256, value.n - DIGEST_SHA256));
+		if (!rc)
+			rc = lmdbx_move(c, MDB_NEXT, &key, &value);
+	}
+	mdb_cursor_close(c);
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+static enum errc load(struct ledger *l)
+{
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = ledger_get_state(l, txn, &l->state);
+	if (!rc)
+		rc = ledger_load_rows(l, txn, l->book);
+	if (!rc)
+		rc = replay(l, txn);
+	ledger_read_end(&txn);
+	return rc;
+}
+
+/* A new file is only there for good once its folder is on disk. */
+static enum errc sync_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum errc rc = ERRC_OK;
+
+	if (fd < 0)
+		return errc_from_errno(errno);
+	if (fsync(fd) != 0)
+		rc = errc_from_errno(errno);
+	close(fd);
+	return rc;
+}
+
+static enum errc open_env(struct ledger *l, const struct ledger_opts *o)
+{
+	char dir[PATH_MAX];
+	int n = snprintf(dir, sizeof dir, "%s/ledger", o->dir);
+	struct lmdbx_opts x = {.dir = dir, .map_bytes = o->map_bytes ? o->map_bytes : LEDGER_MAP_BYTES, .dbs_max = 8,
+			       .readers_max = READERS_MAX, .flags = MDB_NOTLS | (o->read_only ? MDB_RDONLY : 0)};
+	enum errc rc;
+
+	if (n < 0 || (size_t)n >= sizeof dir)
+		return ERRC_LIMIT;
+	if (!o->read_only && ((mkdir(o->dir, 0750) != 0 && errno != EEXIST) || (mkdir(dir, 0750) != 0 && errno != EEXIST)))
+		return errc_from_errno(errno);
+	rc = lmdbx_open(&x, &l->env);
+	if (!rc)
+		rc = open_trees(l);
+	if (!rc && !o->read_only)
+		rc = sync_dir(dir);
+	if (!rc && !o->read_only)
+		rc = sync_dir(o->dir);
+	return rc;
+}
+
+enum errc ledger_open(const struct ledger_opts *o, struct ledger **out)
+{
+	struct ledger *l = mem_new_of(struct ledger);
+	enum errc rc;
+
+	if (!l)
+		return ERRC_NOMEM;
+	l->magic = LEDGER_MAGIC;
+	l->read_only = o->read_only;
+	buf_init(&l->pending, PENDING_MAX);
+	buf_init(&l->scratch, ROWS_MAX + RECORD_MAX + DIGEST_SHA256);
+	rc = book_new(&l->book);
+	if (!rc)
+		rc = open_env(l, o);
+	if (!rc)
+		rc = load(l);
+	if (rc)
+		ledger_close(&l);
+	else
+		*out = l;
+	return rc;
+}
+
+void ledger_close(struct ledger **lp)
+{
+	struct ledger *l = *lp;
+
+	if (!l)
+		return;
+	require_magic(l, LEDGER_MAGIC);
+	ledger_abort(l);
+	if (l->env)
+		mdb_env_close(l->env);
+	book_free(&l->book);
+	buf_fini(&l->pending);
+	buf_fini(&l->scratch);
+	mem_free(l);
+	*lp = NULL;
+}
+
+const struct ledger_state *ledger_state(const struct ledger *l)
+{
+	return &l->state;
+}
+
+const struct book *ledger_book(const struct ledger *l)
+{
+	return l->book;
+}
+
+enum errc ledger_begin(struct ledger *l)
+{
+	enum errc rc;
+
+	require(!l->txn);
+	if (l->read_only)
+		return ERRC_PERM;
+	rc = lmdbx_errc(mdb_txn_begin(l->env, NULL, 0, &l->txn));
+	if (rc)
+		return rc;
+	buf_reset(&l->pending);
+	l->checkpointed = false;
+	rc = ledger_get_state(l, l->txn, &l->next);
+	if (!rc && (l->next.last_seq != l->state.last_seq || l->next.epoch != l->state.epoch ||
+		    memcmp(l->next.head, l->state.head, DIGEST_SHA256) != 0))
+		rc = ERRC_STALE;
+	if (rc)
+		ledger_abort(l);
+	return rc;
+}
+
+static enum errc keep_pending(struct ledger *l, struct slice record)
+{
+	uint32_t n = (uint32_t)record.n;
+	enum errc rc = buf_add(&l->pending, &n, sizeof n);
+
+	return rc ? rc : buf_adds(&l->pending, record);
+}
+
+static enum errc index_charge(struct ledger *l, const struct record *r, const uint8_t seq[8])
+{
+	uint8_t key[12];
+	uint64_t hash;
+	uint32_t day;
+	enum errc rc = lmdbx_put(l->txn, l->ids, slice_of(r->charge.id.b, GENID_BYTES), slice_of(seq, 8), 0);
+
+	if (rc || r->charge.upstream_id.n == 0)
+		return rc;
+	/* Within a day the hash is at random places; the day before it keeps those places near each other. */
+	day = (uint32_t)(r->wall_ms / DAY_MS);
+	for (int i = 0; i < 4; i++)
+		key[i] = (uint8_t)(day >> (24 - 8 * i));
+	hash = text_hash(r->charge.upstream_id);
+	memcpy(key + 4, &hash, sizeof hash);
+	return lmdbx_put(l->txn, l->upstream, slice_of(key, sizeof key), slice_of(seq, 8), 0);
+}
+
+/* `bytes` is what `r` was read from. */
+static enum errc append_bytes(struct ledger *l, const struct record *r, struct slice bytes)
+{
+	uint8_t key[8], *out;
+	MDB_val k = {sizeof key, key}, v = {DIGEST_SHA256 + bytes.n, NULL};
+	enum errc rc;
+
+	ledger_put_be(l->next.last_seq + 1, key);
+	rc = lmdbx_errc(mdb_put(l->txn, l->records, &k, &v, MDB_APPEND | MDB_RESERVE));
+	if (rc)
+		return rc;
+	out = v.mv_data;
+	ledger_chain(l->next.head, bytes, out);
+	memcpy(out + DIGEST_SHA256, bytes.p, bytes.n);
+	memcpy(l->next.head, out, DIGEST_SHA256);
+	l->next.last_seq++;
+	if (r->type == RECORD_CHARGE)
+		rc = index_charge(l, r, key);
+	return rc ? rc : keep_pending(l, bytes);
+}
+
+enum errc ledger_take(struct ledger *l, uint64_t epoch, const struct outbox_batch *b)
+{
+	uint64_t last = l->next.taken_epoch == epoch ? l->next.taken_n : 0;
+	enum errc rc = ERRC_OK;
+
+	require(l->txn);
+	if (epoch != l->next.epoch)
+		return ERRC_STALE;
+	for (size_t i = 0; !rc && i < b->n; i++) {
+		const struct outbox_row *row = &b->rows[i];
+		struct record r;
+
+		if (row->n <= last)
+			continue;
+		if (row->n != last + 1)
+			return ERRC_CORRUPT;
+		rc = record_decode(row->record, &r);
+		if (!rc)
+			rc = append_bytes(l, &r, row->record);
+		last = row->n;
+	}
+	l->next.taken_epoch = epoch;
+	l->next.taken_n = last;
+	return rc;
+}
+
+enum errc ledger_append(struct ledger *l, const struct record *r, uint64_t *seq)
+{
+	enum errc rc;
+
+	require(l->txn);
+	buf_reset(&l->scratch);
+	rc = record_encode(&l->scratch, r);
+	if (!rc)
+		rc = append_bytes(l, r, buf_slice(&l->scratch));
+	if (rc)
+		return rc;
+	*seq = l->next.admin_seq = l->next.last_seq;
+	return ERRC_OK;
+}
+
+static enum errc put_row(struct ledger *l, struct rows_key_name name)
+{
+	return lmdbx_put(l->txn, l->rows, slice_of(name.b, name.n), buf_slice(&l->scratch), 0);
+}
+
+static enum errc put_changed(void *arg, const struct rows_account *a, const struct book_key *k)
+{
+	struct ledger *l = arg;
+	struct rows_key def;
+	struct rows_key_name name;
+	enum errc rc;
+
+	buf_reset(&l->scratch);
+	if (a) {
+		rc = rows_put_account(&l->scratch, a);
+		return rc ? rc : put_row(l, rows_name(a->id, ROWS_ACCOUNT, SLICE_NONE));
+	}
+	rc = rows_get_key(k->row, &def);
+	if (rc)
+		return rc;
+	name = rows_name(def.account, ROWS_KEY, slice_of(def.id, APIKEY_ID));
+	rc = lmdbx_put(l->txn, l->rows, slice_of(name.b, name.n), k->row, 0);
+	if (!rc)
+		rc = rows_put_state(&l->scratch, &k->state);
+	return rc ? rc : put_row(l, rows_name_state(def.account, ROWS_KEY, slice_of(def.id, APIKEY_ID)));
+}
+
+enum errc ledger_checkpoint(struct ledger *l)
+{
+	enum errc rc;
+
+	require(l->txn);
+	rc = book_each_changed(l->book, put_changed, l);
+	if (rc)
+		return rc;
+	/* The book does not have the records of this transaction yet. */
+	l->next.upto_seq = l->state.last_seq;
+	l->checkpointed = true;
+	return ERRC_OK;
+}
+
+enum errc ledger_put_prices(struct ledger *l, const struct price *const *prices, size_t n)
+{
+	enum errc rc = ERRC_OK;
+
+	require(l->txn);
+	for (size_t i = 0; !rc && i < n; i++) {
+		uint8_t hash[DIGEST_SHA256], bytes[PRICE_BYTES];
+
+		price_hash(prices[i], hash);
+		price_encode(prices[i], bytes);
+		rc = lmdbx_put(l->txn, l->prices, slice_of(hash, sizeof hash), slice_of(bytes, sizeof bytes), MDB_NOOVERWRITE);
+		if (rc == ERRC_EXISTS)
+			rc = ERRC_OK;
+	}
+	return rc;
+}
+
+enum errc ledger_raise_epoch(struct ledger *l, const char *boot_id, struct record *gap)
+{
+	uint64_t seq;
+	enum errc rc = ERRC_OK;
+
+	require(l->txn && strlen(boot_id) < sizeof l->next.boot_id);
+	l->next.epoch++;
+	memset(l->next.boot_id, 0, sizeof l->next.boot_id);
+	memcpy(l->next.boot_id, boot_id, strlen(boot_id));
+	if (gap) {
+		gap->change.epoch = l->next.epoch;
+		rc = ledger_append(l, gap, &seq);
+	}
+	return rc;
+}
+
+/* After the commit: what it made durable goes into the book. Without memory for it the keeper cannot go on. */
+static void apply_pending(struct ledger *l)
+{
+	uint64_t seq = l->state.last_seq;
+
+	for (size_t at = 0; at < l->pending.len;) {
+		uint32_t n;
+		enum errc rc;
+
+		memcpy(&n, l->pending.p + at, sizeof n);
+		at += sizeof n;
+		rc = apply(l->book, ++seq, slice_of(l->pending.p + at, n));
+		require(rc == ERRC_OK);
+		at += n;
+	}
+	buf_reset(&l->pending);
+}
+
+enum errc ledger_commit(struct ledger *l)
+{
+	enum errc rc;
+	int err;
+
+	require(l->txn);
+	rc = put_state(l, l->txn, &l->next);
+	if (rc) {
+		ledger_abort(l);
+		return rc;
+	}
+	err = mdb_txn_commit(l->txn);
+	l->txn = NULL;
+	if (err) {
+		buf_reset(&l->pending);
+		return lmdbx_errc(err);
+	}
+	if (l->checkpointed)
+		book_clean(l->book);
+	apply_pending(l);
+	l->state = l->next;
+	return ERRC_OK;
+}
+
+void ledger_abort(struct ledger *l)
+{
+	if (l->txn)
+		mdb_txn_abort(l->txn);
+	l->txn = NULL;
+	buf_reset(&l->pending);
+}

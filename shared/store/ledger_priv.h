@@ -1,0 +1,65 @@
+/* The inside of the ledger, for the files of this folder. */
+#ifndef AIGW_LEDGER_PRIV_H
+#define AIGW_LEDGER_PRIV_H
+
+#include "ledger.h"
+#include "lmdbx.h"
+
+#define LEDGER_MAGIC 0x1ed6e201u
+
+struct ledger {
+	unsigned magic;
+	MDB_env *env;
+	MDB_dbi records; /* number -> hash | record */
+	MDB_dbi ids;     /* generation id -> number */
+	MDB_dbi upstream; /* day | hash of the provider's id -> number */
+	MDB_dbi prices;  /* hash -> price row */
+	MDB_dbi rows;    /* the checkpoint: rows as in the live store */
+	MDB_dbi meta;
+	bool read_only;
+	struct ledger_state state; /* as of the last commit */
+	struct book *book;
+	/* The open write transaction. */
+	MDB_txn *txn;
+	struct ledger_state next;
+	struct buf pending; /* its records: length (4), bytes; for the book after the commit */
+	bool checkpointed;
+	struct buf scratch;
+};
+
+MUSTCHECK enum errc ledger_read_begin(struct ledger *l, MDB_txn **txn);
+void ledger_read_end(MDB_txn **txn);
+
+/* Big-endian numbers sort as they count. */
+static inline void ledger_put_be(uint64_t v, uint8_t out[8])
+{
+	for (int i = 0; i < 8; i++)
+		out[i] = (uint8_t)(v >> (56 - 8 * i));
+}
+
+static inline uint64_t ledger_get_be(const void *p)
+{
+	const uint8_t *b = p;
+	uint64_t v = 0;
+
+	for (int i = 0; i < 8; i++)
+		v = v << 8 | b[i];
+	return v;
+}
+
+/* What stands before a record's bytes. */
+static inline void ledger_chain(const uint8_t before[DIGEST_SHA256], struct slice record, uint8_t out[DIGEST_SHA256])
+{
+	struct digest d;
+
+	digest_init(&d);
+	digest_add(&d, slice_of(before, DIGEST_SHA256));
+	digest_add(&d, record);
+	digest_final(&d, out);
+}
+
+MUSTCHECK enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledger_state *s);
+/* The checkpoint's rows into a book. */
+MUSTCHECK enum errc ledger_load_rows(struct ledger *l, MDB_txn *txn, struct book *b);
+
+#endif

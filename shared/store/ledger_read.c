@@ -1,0 +1,266 @@
+#include "clock.h"
+#include "ledger_priv.h"
+#include "text.h"
+
+#define SLICE_MS  20
+#define DAY_MS    INT64_C(86400000)
+#define DAYS_MAX  4000 /* of the search by a provider's id: eleven years back */
+#define CHECK_NTH 64   /* records between two looks at the clock */
+
+static enum errc get_seq(MDB_txn *txn, MDB_dbi db, struct slice key, uint64_t *seq)
+{
+	struct slice v;
+	enum errc rc = lmdbx_get(txn, db, key, &v);
+
+	if (rc)
+		return rc;
+	if (v.n != 8)
+		return ERRC_CORRUPT;
+	*seq = ledger_get_be(v.p);
+	return ERRC_OK;
+}
+
+static enum errc get_record(struct ledger *l, MDB_txn *txn, uint64_t seq, struct slice *record)
+{
+	uint8_t key[8];
+	struct slice v;
+	enum errc rc;
+
+	ledger_put_be(seq, key);
+	rc = lmdbx_get(txn, l->records, slice_of(key, sizeof key), &v);
+	if (rc)
+		return rc;
+	if (v.n < DIGEST_SHA256)
+		return ERRC_CORRUPT;
+	*record = slice_sub(v, DIGEST_SHA256, v.n - DIGEST_SHA256);
+	return ERRC_OK;
+}
+
+enum errc ledger_read_state(struct ledger *l, struct ledger_state *out)
+{
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = ledger_get_state(l, txn, out);
+	ledger_read_end(&txn);
+	return rc;
+}
+
+enum errc ledger_get(struct ledger *l, uint64_t seq, struct buf *record)
+{
+	struct slice bytes;
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = get_record(l, txn, seq, &bytes);
+	if (!rc)
+		rc = buf_adds(record, bytes);
+	ledger_read_end(&txn);
+	return rc;
+}
+
+enum errc ledger_find(struct ledger *l, const struct genid *id, uint64_t *seq)
+{
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = get_seq(txn, l->ids, slice_of(id->b, GENID_BYTES), seq);
+	ledger_read_end(&txn);
+	return rc;
+}
+
+/* Different ids may share a hash: the record itself decides. */
+static bool is_charge_of(struct ledger *l, MDB_txn *txn, uint64_t seq, struct slice upstream_id, const char *key_id)
+{
+	struct slice bytes;
+	struct record r;
+
+	if (get_record(l, txn, seq, &bytes) || record_decode(bytes, &r) || r.type != RECORD_CHARGE)
+		return false;
+	return slice_eq(r.charge.upstream_id, upstream_id) && (!key_id || memcmp(r.charge.key_id, key_id, APIKEY_ID) == 0);
+}
+
+static enum errc find_upstream(struct ledger *l, MDB_txn *txn, struct slice upstream_id, const char *key_id, uint64_t *seq)
+{
+	uint64_t hash = text_hash(upstream_id);
+	struct slice key = SLICE_NONE, value;
+	MDB_cursor *c;
+	uint32_t day = 0;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->upstream, &c));
+
+	if (rc)
+		return rc;
+	rc = lmdbx_move(c, MDB_LAST, &key, &value);
+	mdb_cursor_close(c);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < 4 && i < key.n; i++)
+		day = day << 8 | (uint8_t)key.p[i];
+	for (uint32_t back = 0; back < DAYS_MAX && back <= day; back++) {
+		uint32_t d = day - back;
+		uint8_t k[12] = {(uint8_t)(d >> 24), (uint8_t)(d >> 16), (uint8_t)(d >> 8), (uint8_t)d};
+
+		memcpy(k + 4, &hash, sizeof hash);
+		rc = get_seq(txn, l->upstream, slice_of(k, sizeof k), seq);
+		if (rc && rc != ERRC_NOTFOUND)
+			return rc;
+		if (!rc && is_charge_of(l, txn, *seq, upstream_id, key_id))
+			return ERRC_OK;
+	}
+	return ERRC_NOTFOUND;
+}
+
+enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id, const char *key_id, uint64_t *seq)
+{
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = find_upstream(l, txn, upstream_id, key_id, seq);
+	ledger_read_end(&txn);
+	return rc;
+}
+
+enum errc ledger_price(struct ledger *l, const uint8_t hash[DIGEST_SHA256], struct price *out)
+{
+	struct slice v;
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = lmdbx_get(txn, l->prices, slice_of(hash, DIGEST_SHA256), &v);
+	if (!rc)
+		rc = price_decode(v, out);
+	ledger_read_end(&txn);
+	return rc;
+}
+
+static enum errc bounds(struct ledger *l, MDB_txn *txn, uint64_t *first, uint64_t *last)
+{
+	struct slice key = SLICE_NONE, value;
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->records, &c));
+
+	if (rc)
+		return rc;
+	rc = lmdbx_move(c, MDB_FIRST, &key, &value);
+	if (!rc) {
+		*first = ledger_get_be(key.p);
+		rc = lmdbx_move(c, MDB_LAST, &key, &value);
+	}
+	if (!rc)
+		*last = ledger_get_be(key.p);
+	mdb_cursor_close(c);
+	return rc;
+}
+
+static enum errc time_of(struct ledger *l, MDB_txn *txn, uint64_t seq, int64_t *wall_ms)
+{
+	struct slice bytes;
+	struct record r;
+	enum errc rc = get_record(l, txn, seq, &bytes);
+
+	if (!rc)
+		rc = record_decode(bytes, &r);
+	if (!rc)
+		*wall_ms = r.wall_ms;
+	return rc;
+}
+
+static enum errc seek(struct ledger *l, MDB_txn *txn, int64_t wall_ms, uint64_t *seq)
+{
+	uint64_t lo = 1, hi = 0;
+	enum errc rc = bounds(l, txn, &lo, &hi);
+
+	if (rc == ERRC_NOTFOUND) {
+		*seq = 1;
+		return ERRC_OK;
+	}
+	/* Everything before lo is too early, everything from hi on is not. */
+	for (hi++; !rc && lo < hi;) {
+		uint64_t mid = lo + (hi - lo) / 2;
+		int64_t at = 0;
+
+		rc = time_of(l, txn, mid, &at);
+		if (!rc && at < wall_ms)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*seq = lo;
+	return rc;
+}
+
+enum errc ledger_seek(struct ledger *l, int64_t wall_ms, uint64_t *seq)
+{
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = seek(l, txn, wall_ms, seq);
+	ledger_read_end(&txn);
+	return rc;
+}
+
+struct walk {
+	struct ledger *l;
+	uint64_t *seq, upto;
+	enum errc (*fn)(void *arg, const struct ledger_item *);
+	void *arg;
+};
+
+/* One read transaction's worth. ERRC_NOTFOUND: the end. */
+static enum errc walk_slice(struct walk *w, MDB_txn *txn)
+{
+	int64_t until_ns = clock_boot_ns() + SLICE_MS * CLOCK_NS_MS;
+	uint8_t from[8];
+	struct slice key = slice_of(from, sizeof from), value;
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, w->l->records, &c));
+
+	if (rc)
+		return rc;
+	ledger_put_be(*w->seq, from);
+	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+	for (unsigned n = 1; !rc; n++) {
+		struct ledger_item item;
+
+		if (key.n != 8 || value.n < DIGEST_SHA256) {
+			rc = ERRC_CORRUPT;
+			break;
+		}
+		item = (struct ledger_item){ledger_get_be(key.p), (const uint8_t *)value.p,
+					    slice_sub(value, DIGEST_SHA256, value.n - DIGEST_SHA256)};
+		if (item.seq > w->upto) {
+			rc = ERRC_NOTFOUND;
+			break;
+		}
+		*w->seq = item.seq + 1;
+		rc = w->fn(w->arg, &item);
+		if (rc || (n % CHECK_NTH == 0 && clock_boot_ns() > until_ns))
+			break;
+		rc = lmdbx_move(c, MDB_NEXT, &key, &value);
+	}
+	mdb_cursor_close(c);
+	return rc;
+}
+
+enum errc ledger_walk(struct ledger *l, uint64_t *seq, uint64_t upto,
+		      enum errc (*fn)(void *arg, const struct ledger_item *), void *arg)
+{
+	struct walk w = {l, seq, upto, fn, arg};
+	enum errc rc = ERRC_OK;
+
+	while (!rc) {
+		MDB_txn *txn;
+
+		rc = ledger_read_begin(l, &txn);
+		if (!rc)
+			rc = walk_slice(&w, txn);
+		ledger_read_end(&txn);
+	}
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}

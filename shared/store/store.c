@@ -1,0 +1,264 @@
+#include "store.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "admin_priv.h"
+#include "clock.h"
+#include "log.h"
+#include "scan.h"
+#include "text.h"
+
+#define DRAIN_ROWS 4096
+
+struct start {
+	const struct store_opts *o;
+	struct store_started *out;
+	struct ledger *ledger;
+	struct live *live;
+	struct outbox_batch batch;
+	char dir[PATH_MAX];
+};
+
+enum errc store_drain_outbox(struct live *live, struct ledger *ledger, struct outbox_batch *b, uint64_t *taken)
+{
+	uint64_t epoch = live_head(live)->epoch;
+	enum errc rc;
+
+	*taken = 0;
+	for (;;) {
+		const struct ledger_state *s = ledger_state(ledger);
+		uint64_t after = s->taken_epoch == epoch ? s->taken_n : 0;
+		bool more = true;
+
+		rc = outbox_read(live, after, b);
+		if (rc)
+			return rc;
+		if (b->n > 0) {
+			rc = ledger_begin(ledger);
+			if (!rc)
+				rc = ledger_take(ledger, epoch, b);
+			if (!rc)
+				rc = ledger_commit(ledger);
+			ledger_abort(ledger);
+		}
+		/* Also what an earlier keeper took and did not come to delete. */
+		while (!rc && more)
+			rc = outbox_delete(live, s->taken_epoch == epoch ? s->taken_n : 0, &more);
+		if (rc || b->n == 0)
+			return rc;
+		*taken += b->n;
+	}
+}
+
+static enum errc live_dir(struct start *s)
+{
+	char hex[2 * LIVE_ID + 1];
+	int n;
+
+	text_hex(ledger_state(s->ledger)->id, LIVE_ID, hex);
+	if (s->o->shared_dir && s->o->shared_dir[0])
+		n = snprintf(s->dir, sizeof s->dir, "%s/%s", s->o->shared_dir, hex);
+	else
+		n = snprintf(s->dir, sizeof s->dir, "/dev/shm/aigw-%u-%.8s/%s", (unsigned)getuid(), hex, hex);
+	if (n < 0 || (size_t)n >= sizeof s->out->live_dir)
+		return ERRC_LIMIT;
+	memcpy(s->out->live_dir, s->dir, (size_t)n + 1);
+	return ERRC_OK;
+}
+
+static void live_opts_of(const struct start *s, struct live_opts *o)
+{
+	*o = (struct live_opts){.dir = s->dir, .watch = s->o->watch, .epoch = ledger_state(s->ledger)->epoch,
+				.size_bytes = s->o->live_bytes, .regions = s->o->regions, .slots = s->o->slots,
+				.any_filesystem = s->o->any_filesystem};
+	memcpy(o->ledger_id, ledger_state(s->ledger)->id, LIVE_ID);
+}
+
+/* Whether the store that could be opened continues this ledger: NULL, or what speaks against it. */
+static enum errc judge(struct start *s, const char **reason)
+{
+	const struct ledger_state *st = ledger_state(s->ledger);
+	uint64_t taken = st->taken_epoch == st->epoch ? st->taken_n : 0, first, last, admin_seq;
+	MDB_txn *txn;
+	enum errc rc = outbox_range(s->live, &first, &last);
+
+	*reason = NULL;
+	if (rc)
+		return rc;
+	rc = live_read_begin(s->live, &txn);
+	if (rc)
+		return rc;
+	rc = live_get_admin_seq(s->live, txn, &admin_seq);
+	live_read_end(s->live);
+	if (live_head(s->live)->epoch != st->epoch)
+		*reason = "the live store is of another epoch";
+	else if (taken + 1 < first || taken > last)
+		*reason = "the ledger's last record is not in the live store's outbox";
+	else if (admin_seq > st->last_seq)
+		*reason = "the live store knows changes that the ledger does not";
+	return rc;
+}
+
+/* What the rejected store holds that the ledger may lack. */
+static int64_t at_risk(struct live *l)
+{
+	struct scan scan = {0};
+	struct outbox_batch b;
+	uint64_t after = 0;
+	int64_t sum;
+
+	while (!scan.done) {
+		if (scan_slice(l, &scan, 1000))
+			return -1;
+	}
+	sum = scan.held_nusd;
+	if (outbox_batch_init(&b, 256))
+		return -1;
+	while (outbox_read(l, after, &b) == ERRC_OK && b.n > 0) {
+		for (size_t i = 0; i < b.n; i++) {
+			struct record r;
+
+			if (record_decode(b.rows[i].record, &r) == ERRC_OK && r.type == RECORD_CHARGE)
+				sum += r.charge.charge_nusd;
+		}
+		after = b.rows[b.n - 1].n;
+	}
+	outbox_batch_fini(&b);
+	return sum;
+}
+
+/* Opens what is there and judges it. s->live stays NULL when it is not to be used. */
+static enum errc find(struct start *s)
+{
+	struct live_opts o;
+	enum errc rc;
+
+	live_opts_of(s, &o);
+	rc = live_open(&o, &s->live);
+	switch (rc) {
+	case ERRC_OK:
+		rc = judge(s, &s->out->reason);
+		if (rc == ERRC_CORRUPT)
+			s->out->reason = "the live store is damaged";
+		else if (rc)
+			return rc;
+		if (!s->out->reason)
+			return ERRC_OK;
+		s->out->at_risk_nusd = rc ? -1 : at_risk(s->live);
+		live_close(&s->live);
+		return ERRC_OK;
+	case ERRC_NOTFOUND:
+		s->out->reason = "there is no live store";
+		break;
+	case ERRC_STALE:
+		s->out->reason = "the live store was made for another ledger, boot or file, or was not finished";
+		break;
+	case ERRC_CORRUPT:
+	case ERRC_VERSION:
+		s->out->reason = "the live store is damaged";
+		break;
+	default:
+		return rc;
+	}
+	s->out->at_risk_nusd = -1;
+	return ERRC_OK;
+}
+
+static enum errc boot_id(char out[40])
+{
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	size_t n = f ? fread(out, 1, 36, f) : 0;
+
+	if (f)
+		fclose(f);
+	out[n] = '\0';
+	return n == 36 ? ERRC_OK : ERRC_SYSTEM;
+}
+
+static enum errc raise_epoch(struct start *s)
+{
+	const struct ledger_state *st = ledger_state(s->ledger);
+	struct record gap = {.type = RECORD_GAP, .wall_ms = clock_wall_ms()};
+	char boot[40] = {0};
+	enum errc rc = boot_id(boot);
+
+	if (rc)
+		return rc;
+	if (st->epoch == 0)
+		s->out->outcome = STORE_FIRST;
+	else if (memcmp(st->boot_id, boot, 36) != 0)
+		s->out->outcome = STORE_REBOOT;
+	else
+		s->out->outcome = STORE_REBUILT;
+	if (s->out->outcome == STORE_FIRST)
+		s->out->at_risk_nusd = 0;
+	gap.change.what = slice_str(s->out->outcome == STORE_REBOOT ? "reboot" : s->out->reason);
+	gap.change.amount_nusd = s->out->at_risk_nusd;
+	rc = ledger_begin(s->ledger);
+	if (!rc)
+		rc = ledger_raise_epoch(s->ledger, boot, s->out->outcome == STORE_FIRST ? NULL : &gap);
+	if (!rc)
+		rc = ledger_commit(s->ledger);
+	ledger_abort(s->ledger);
+	return rc;
+}
+
+/* The old store is gone, the new one has everything of the ledger, and is valid only once all of it is in. */
+static enum errc rebuild(struct start *s)
+{
+	struct live_opts o;
+	enum errc rc = live_remove(s->dir);
+
+	if (!rc)
+		rc = raise_epoch(s);
+	if (rc)
+		return rc;
+	live_opts_of(s, &o);
+	rc = live_create(&o, &s->live);
+	if (!rc)
+		rc = admin_fill(s->live, ledger_book(s->ledger), ledger_state(s->ledger)->last_seq);
+	return rc ? rc : live_seal(s->live);
+}
+
+static enum errc run(struct start *s)
+{
+	enum errc rc = live_dir(s);
+
+	if (!rc)
+		rc = find(s);
+	if (rc)
+		return rc;
+	if (!s->live)
+		return rebuild(s);
+	s->out->outcome = STORE_ACCEPTED;
+	rc = store_drain_outbox(s->live, s->ledger, &s->batch, &s->out->taken);
+	return rc ? rc : admin_catch_up(s->live, s->ledger);
+}
+
+enum errc store_start(const struct store_opts *o, struct live **live, struct ledger **ledger, struct store_started *out)
+{
+	struct start s = {.o = o, .out = out};
+	struct ledger_opts lo = {.dir = o->state_dir, .map_bytes = o->ledger_map_bytes};
+	enum errc rc;
+
+	*out = (struct store_started){0};
+	rc = outbox_batch_init(&s.batch, DRAIN_ROWS);
+	if (!rc)
+		rc = ledger_open(&lo, &s.ledger);
+	if (!rc)
+		rc = run(&s);
+	outbox_batch_fini(&s.batch);
+	if (rc) {
+		live_close(&s.live);
+		ledger_close(&s.ledger);
+		return rc;
+	}
+	if (out->outcome == STORE_REBUILT)
+		log_error("live_store_rebuilt", "%s: rebuilt from the ledger; charges of running requests may be lost",
+			  out->reason);
+	*live = s.live;
+	*ledger = s.ledger;
+	return ERRC_OK;
+}

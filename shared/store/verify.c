@@ -1,0 +1,237 @@
+#include "verify.h"
+
+#include "ledger_priv.h"
+#include "mem.h"
+
+#define ROUNDS_MAX 20 /* each is only what was written during the one before */
+
+struct verify {
+	struct ledger *l;
+	bool charges;
+	void (*progress)(void *arg, int permille);
+	void *arg;
+	uint64_t upto, checkpoint; /* last record; last one in the checkpoint */
+	bool rows_checked;
+	uint8_t head[DIGEST_SHA256];
+	struct book *book;
+	struct verify_result *out;
+	/* The price of the last charge: neighbours often share it. */
+	uint8_t price_hash[DIGEST_SHA256];
+	struct price price;
+	bool have_price;
+	int permille;
+};
+
+static void note(uint64_t *first, uint64_t seq)
+{
+	if (*first == 0)
+		*first = seq;
+}
+
+static bool price_of(struct verify *v, const uint8_t hash[DIGEST_SHA256])
+{
+	if (v->have_price && memcmp(v->price_hash, hash, DIGEST_SHA256) == 0)
+		return true;
+	v->have_price = ledger_price(v->l, hash, &v->price) == ERRC_OK;
+	memcpy(v->price_hash, hash, DIGEST_SHA256);
+	return v->have_price;
+}
+
+/* The charge must follow from usage, price and hold, as at settlement. */
+static bool charge_is_right(struct verify *v, const struct record_charge *c)
+{
+	static const uint8_t none[DIGEST_SHA256];
+	int64_t due;
+
+	if (!(c->flags & RECORD_CHARGED) || memcmp(c->price_hash, none, sizeof none) == 0)
+		return c->charge_nusd == 0 && c->uncollected_nusd == 0;
+	if (!price_of(v, c->price_hash))
+		return false;
+	due = price_cost(&v->price, &c->usage);
+	if (c->flags & RECORD_CAPPED)
+		due = MIN_OF(due, c->hold_nusd);
+	return c->charge_nusd + c->uncollected_nusd == due && c->charge_nusd >= MIN_OF(due, c->hold_nusd);
+}
+
+/* The index knows the last charge of each id: another number means a second one. */
+static bool is_only_charge(struct verify *v, const struct genid *id, uint64_t seq)
+{
+	uint64_t found;
+
+	return ledger_find(v->l, id, &found) == ERRC_OK && found == seq;
+}
+
+static enum errc check_record(struct verify *v, uint64_t seq, struct slice bytes)
+{
+	struct record r;
+	enum errc rc;
+
+	if (record_decode(bytes, &r) != ERRC_OK) {
+		note(&v->out->bad_record_seq, seq);
+		return ERRC_OK;
+	}
+	rc = book_apply(v->book, &r);
+	if (rc && rc != ERRC_CORRUPT)
+		return rc;
+	if (rc)
+		note(&v->out->bad_record_seq, seq);
+	if (r.type != RECORD_CHARGE)
+		return ERRC_OK;
+	v->out->charges++;
+	if (!is_only_charge(v, &r.charge.id, seq))
+		note(&v->out->bad_record_seq, seq);
+	if (v->charges && !charge_is_right(v, &r.charge))
+		note(&v->out->bad_charge_seq, seq);
+	return ERRC_OK;
+}
+
+static bool account_eq(const struct rows_account *a, const struct rows_account *b)
+{
+	return a->mode == b->mode && a->status == b->status && a->granted_nusd == b->granted_nusd &&
+	       a->balance_nusd == b->balance_nusd && a->settled_nusd == b->settled_nusd &&
+	       a->uncollected_nusd == b->uncollected_nusd && a->overdraft_nusd == b->overdraft_nusd;
+}
+
+static bool key_eq(const struct book_key *a, const struct book_key *b)
+{
+	return slice_eq(a->row, b->row) && a->state.charged_nusd == b->state.charged_nusd &&
+	       a->state.requests == b->state.requests && a->state.tokens == b->state.tokens;
+}
+
+static void bad_account(struct verify *v, uint64_t account)
+{
+	note(&v->out->bad_account, account);
+	v->out->bad_accounts_n++;
+}
+
+/* Reads the checkpoint as it is now, and up to which record it goes. */
+static enum errc load_stored(struct verify *v, struct book *stored, struct ledger_state *s)
+{
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(v->l, &txn);
+
+	if (!rc)
+		rc = ledger_get_state(v->l, txn, s);
+	if (!rc)
+		rc = ledger_load_rows(v->l, txn, stored);
+	ledger_read_end(&txn);
+	return rc;
+}
+
+static void compare(struct verify *v, const struct book *stored)
+{
+	for (size_t i = 0; i < book_accounts_n(v->book); i++) {
+		const struct rows_account *a = book_account_at(v->book, i), *b = book_account(stored, a->id);
+
+		if (!b || !account_eq(a, b))
+			bad_account(v, a->id);
+	}
+	for (size_t i = 0; i < book_keys_n(v->book); i++) {
+		const struct book_key *a = book_key_at(v->book, i), *b;
+		struct rows_key def;
+
+		if (rows_get_key(a->row, &def))
+			continue;
+		b = book_key(stored, def.id);
+		if (!b || !key_eq(a, b))
+			bad_account(v, def.account);
+	}
+	if (book_accounts_n(stored) != book_accounts_n(v->book) || book_keys_n(stored) != book_keys_n(v->book))
+		bad_account(v, UINT64_MAX);
+}
+
+/* The stored checkpoint against what the records up to `seq` add up to. A keeper at work may have moved it on meanwhile: then
+ * it is compared there. */
+static enum errc check_rows(struct verify *v, uint64_t seq)
+{
+	struct ledger_state s;
+	struct book *stored = NULL;
+	enum errc rc = book_new(&stored);
+
+	if (!rc)
+		rc = load_stored(v, stored, &s);
+	if (rc == ERRC_CORRUPT || rc == ERRC_VERSION) {
+		bad_account(v, UINT64_MAX);
+		v->rows_checked = true;
+		rc = ERRC_OK;
+	} else if (!rc && s.upto_seq == seq) {
+		compare(v, stored);
+		v->rows_checked = true;
+	} else if (!rc) {
+		v->checkpoint = s.upto_seq;
+	}
+	book_free(&stored);
+	return rc;
+}
+
+static enum errc on_item(void *arg, const struct ledger_item *item)
+{
+	struct verify *v = arg;
+	uint8_t want[DIGEST_SHA256];
+	int permille = (int)(item->seq * 1000 / v->upto);
+	enum errc rc;
+
+	v->out->records++;
+	ledger_chain(v->head, item->record, want);
+	if (memcmp(want, item->hash, DIGEST_SHA256) != 0 || item->seq != v->out->records)
+		note(&v->out->bad_chain_seq, item->seq);
+	/* Goes on with what is stored: one wrong record is named, not all after it. */
+	memcpy(v->head, item->hash, DIGEST_SHA256);
+	rc = check_record(v, item->seq, item->record);
+	if (!rc && item->seq == v->checkpoint && !v->rows_checked)
+		rc = check_rows(v, item->seq);
+	if (v->progress && permille != v->permille) {
+		v->permille = permille;
+		v->progress(v->arg, permille);
+	}
+	return rc;
+}
+
+static void sum_up(struct verify *v)
+{
+	if (!v->book)
+		return;
+	for (size_t i = 0; i < book_accounts_n(v->book); i++) {
+		const struct rows_account *a = book_account_at(v->book, i);
+
+		v->out->granted_nusd += a->granted_nusd;
+		v->out->settled_nusd += a->settled_nusd;
+		v->out->uncollected_nusd += a->uncollected_nusd;
+	}
+}
+
+/* From *seq to what is the end now. */
+static enum errc go_on(struct verify *v, uint64_t *seq)
+{
+	struct ledger_state s;
+	enum errc rc = ledger_read_state(v->l, &s);
+
+	if (rc)
+		return rc;
+	v->upto = s.last_seq;
+	v->checkpoint = s.upto_seq;
+	if (v->checkpoint == *seq - 1 && !v->rows_checked)
+		rc = check_rows(v, *seq - 1);
+	if (!rc)
+		rc = ledger_walk(v->l, seq, s.last_seq, on_item, v);
+	if (!rc && (memcmp(v->head, s.head, DIGEST_SHA256) != 0 || v->out->records != s.last_seq))
+		v->out->bad_head = true;
+	return rc;
+}
+
+enum errc verify_ledger(struct ledger *l, bool charges, void (*progress)(void *arg, int permille), void *arg,
+			struct verify_result *out)
+{
+	struct verify v = {.l = l, .charges = charges, .progress = progress, .arg = arg, .out = out};
+	uint64_t seq = 1;
+	enum errc rc = book_new(&v.book);
+
+	*out = (struct verify_result){0};
+	for (int round = 0; !rc && !v.rows_checked && round < ROUNDS_MAX; round++)
+		rc = go_on(&v, &seq);
+	if (!rc && !v.rows_checked)
+		rc = ERRC_AGAIN;
+	sum_up(&v);
+	book_free(&v.book);
+	return rc;
+}

@@ -1,0 +1,192 @@
+#include "rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+static const struct admit_rules rules = {.ledger_lag_max_ms = 10000};
+
+void rig_init(struct rig *r)
+{
+	*r = (struct rig){.boot_ms = 1000000, .wall_ms = INT64_C(1790000000000)};
+	snprintf(r->dir, sizeof r->dir, "%s/aigw-test-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	assert_non_null(mkdtemp(r->dir));
+	r->by = (struct admin_by){.who = SLICE_LIT("tester"), .note = SLICE_LIT("a note")};
+	price_init(&r->price);
+	r->price.pusd[USAGE_INPUT] = 1000000;
+	r->price.pusd[USAGE_OUTPUT] = 2000000;
+	assert_int_equal(price_complete(&r->price), ERRC_OK);
+	price_init(&r->per_request);
+	r->per_request.request_nusd = RIG_DOLLAR / 100;
+	assert_int_equal(price_complete(&r->per_request), ERRC_OK);
+}
+
+static char state_dir[160], shared_dir[160];
+
+void rig_open(struct rig *r)
+{
+	snprintf(state_dir, sizeof state_dir, "%s/state", r->dir);
+	snprintf(shared_dir, sizeof shared_dir, "%s/live", r->dir);
+	r->opts.state_dir = state_dir;
+	r->opts.shared_dir = shared_dir;
+	r->opts.any_filesystem = true;
+	r->opts.ledger_map_bytes = UINT64_C(1) << 30;
+	if (r->opts.live_bytes == 0)
+		r->opts.live_bytes = 16 * 1024 * 1024;
+	r->opts.regions = 8;
+	r->opts.slots = 256;
+	assert_int_equal(outbox_batch_init(&r->batch, 512), ERRC_OK);
+	assert_int_equal(store_start(&r->opts, &r->live, &r->ledger, &r->started), ERRC_OK);
+	r->admin = (struct admin){r->live, r->ledger, &r->batch};
+}
+
+void rig_close(struct rig *r)
+{
+	live_close(&r->live);
+	ledger_close(&r->ledger);
+	outbox_batch_fini(&r->batch);
+}
+
+void rig_fini(struct rig *r)
+{
+	char cmd[256];
+
+	if (r->live)
+		rig_close(r);
+	snprintf(cmd, sizeof cmd, "rm -rf '%s'", r->dir);
+	assert_int_equal(system(cmd), 0);
+}
+
+void rig_join(struct rig *r)
+{
+	assert_int_equal(live_join(r->live), ERRC_OK);
+}
+
+static void now(struct rig *r)
+{
+	r->by.wall_ms = r->wall_ms;
+	r->by.boot_ms = r->boot_ms;
+}
+
+uint64_t rig_account(struct rig *r, const char *name, int64_t credit_nusd)
+{
+	struct admin_account_spec spec = {.name = slice_str(name), .mode = ROWS_PREPAID, .credit_nusd = credit_nusd};
+	uint64_t account = 0;
+	bool durable = false;
+
+	now(r);
+	assert_int_equal(admin_account_create(&r->admin, &r->by, &spec, &account, &durable), ERRC_OK);
+	assert_true(durable);
+	return account;
+}
+
+void rig_key(struct rig *r, uint64_t account, const char *id, struct rows_key *k)
+{
+	bool durable = false;
+
+	now(r);
+	memset(k, 0, sizeof *k);
+	k->account = account;
+	memcpy(k->id, id, APIKEY_ID);
+	digest_sha256(slice_of(id, APIKEY_ID), k->hash);
+	k->created_s = r->wall_ms / 1000;
+	k->name = SLICE_LIT("a key");
+	rows_limits_init(&k->limits);
+	assert_int_equal(admin_key_create(&r->admin, &r->by, k, &durable), ERRC_OK);
+	assert_true(durable);
+}
+
+struct genid rig_id(struct rig *r)
+{
+	struct genid id = {{0}};
+
+	r->ids++;
+	for (int i = 0; i < 6; i++)
+		id.b[i] = (uint8_t)(r->wall_ms >> (40 - 8 * i));
+	for (int i = 0; i < 8; i++)
+		id.b[8 + i] = (uint8_t)(r->ids >> (56 - 8 * i));
+	return id;
+}
+
+void rig_ask(struct rig *r, struct admit_op *op, struct hold_candidate *c, uint64_t account, const char *key_id,
+	     const struct price *price, int64_t cap)
+{
+	*c = (struct hold_candidate){.price = price, .offer = 7, .provider = SLICE_LIT("mock"), .model = SLICE_LIT("m1"),
+				     .upstream = SLICE_LIT("up-m1"), .input_bound = 100, .max_output = 4096,
+				     .min_output = 1024};
+	*op = (struct admit_op){.kind = ADMIT_HOLD};
+	op->ask = (struct admit_ask){.account = account, .id = rig_id(r), .boot_ms = r->boot_ms, .wall_ms = r->wall_ms,
+				     .model = SLICE_LIT("m1"), .tokens_estimate = 150, .slot = PROGRESS_NO_SLOT,
+				     .hold = {.candidates = c, .n = 1, .cap = cap, .choices = 1, .requests = 1,
+					      .uncapped_share_ppm = 125000}};
+	memcpy(op->ask.key_id, key_id, APIKEY_ID);
+}
+
+void rig_settle_op(struct rig *r, struct admit_op *op, uint64_t account, const struct genid *id, int64_t in, int64_t out)
+{
+	*op = (struct admit_op){.kind = ADMIT_SETTLE};
+	op->settle = (struct admit_settle){.account = account, .id = *id, .candidate = 0, .charged = true,
+					   .boot_ms = r->boot_ms, .wall_ms = r->wall_ms, .end = RECORD_END_DONE,
+					   .status = 200, .first_byte_ms = 5, .total_ms = 10,
+					   .upstream_id = SLICE_LIT("chatcmpl-1")};
+	usage_init(&op->settle.usage);
+	usage_set(&op->settle.usage, USAGE_INPUT, in);
+	usage_set(&op->settle.usage, USAGE_OUTPUT, out);
+}
+
+void rig_run(struct rig *r, struct admit_op *op)
+{
+	assert_int_equal(admit_batch(r->live, &rules, &op, 1), ERRC_OK);
+}
+
+bool rig_hold(struct rig *r, uint64_t account, const char *key_id, const struct price *price, int64_t cap,
+	      struct genid *id, struct admit_op *op)
+{
+	struct hold_candidate c;
+
+	rig_ask(r, op, &c, account, key_id, price, cap);
+	*id = op->ask.id;
+	rig_run(r, op);
+	assert_int_equal(op->rc, ERRC_OK);
+	return op->reason == ADMIT_NONE;
+}
+
+void rig_settle(struct rig *r, uint64_t account, const struct genid *id, int64_t in, int64_t out, struct admit_done *done)
+{
+	struct admit_op op;
+
+	rig_settle_op(r, &op, account, id, in, out);
+	rig_run(r, &op);
+	assert_int_equal(op.rc, ERRC_OK);
+	*done = op.done;
+}
+
+void rig_get_account(struct rig *r, uint64_t account, struct rows_account *a)
+{
+	struct buf mem;
+
+	buf_init(&mem, ROWS_MAX);
+	assert_int_equal(admin_account_get(r->live, account, &mem, a), ERRC_OK);
+	buf_fini(&mem);
+	a->name = SLICE_NONE;
+}
+
+void rig_check(struct rig *r, struct scan *s)
+{
+	*s = (struct scan){0};
+	while (!s->done)
+		assert_int_equal(scan_slice(r->live, s, 3), ERRC_OK);
+	assert_int_equal(s->imbalance_nusd, 0);
+	assert_int_equal(s->broken_accounts, 0);
+}
+
+uint64_t rig_drain(struct rig *r)
+{
+	uint64_t taken;
+
+	assert_int_equal(store_drain_outbox(r->live, r->ledger, &r->batch, &taken), ERRC_OK);
+	return taken;
+}
