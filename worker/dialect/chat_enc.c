@@ -32,6 +32,7 @@ void chat_enc_fini(void *enc)
 	buf_fini(&e->envelope);
 	buf_fini(&e->usage_json);
 	buf_fini(&e->scratch);
+	chat_enc_whole_fini(e);
 }
 
 bool chat_enc_is_holding(const void *enc)
@@ -45,7 +46,7 @@ static enum errc enc_keep(struct buf *b, struct slice s)
 	return buf_adds(b, s);
 }
 
-static enum errc enc_usage(struct chat_enc *e, struct slice *out)
+enum errc chat_enc_usage(struct chat_enc *e, struct slice *out)
 {
 	const struct dialect_env *env = e->o.env;
 	int64_t cost = env->cost(env->arg, &e->usage);
@@ -59,7 +60,7 @@ static enum errc enc_usage(struct chat_enc *e, struct slice *out)
 	return r;
 }
 
-static void enc_head(struct chat_enc *e, struct json_out *o, const char *object)
+void chat_enc_head(struct chat_enc *e, struct json_out *o, const char *object)
 {
 	const struct dialect_env *env = e->o.env;
 
@@ -127,7 +128,7 @@ enum errc chat_enc_flush(void *enc, struct buf *out)
 	if (!e->holding)
 		return ERRC_OK;
 	if (!e->usage_given && !usage_is_empty(&e->usage))
-		r = enc_usage(e, &usage);
+		r = chat_enc_usage(e, &usage);
 	if (!r)
 		r = enc_rewrite(e, buf_slice(&e->held), usage, out);
 	if (r)
@@ -173,7 +174,7 @@ static enum errc enc_note_usage(struct chat_enc *e, const struct ir_event *ev)
 	return enc_keep(&e->usage_json, ev->usage_json);
 }
 
-static void enc_note_names(struct chat_enc *e, const struct ir_event *ev)
+void chat_enc_names(struct chat_enc *e, const struct ir_event *ev)
 {
 	if (e->named || !ev->id.n)
 		return;
@@ -190,7 +191,7 @@ static enum errc enc_raw_item(struct chat_enc *e, const struct ir_event *ev, str
 	uint32_t marks = ev->raw_marks;
 	enum errc r = enc_note_usage(e, ev);
 
-	enc_note_names(e, ev);
+	chat_enc_names(e, ev);
 	if (!r && (marks & CHAT_CHUNK_USAGE) && (marks & CHAT_CHUNK_NO_CHOICE))
 		return asked ? enc_keep(&e->envelope, ev->raw) : ERRC_OK;
 	if (!r && e->holding)
@@ -200,8 +201,7 @@ static enum errc enc_raw_item(struct chat_enc *e, const struct ir_event *ev, str
 	if (!(marks & CHAT_ODD))
 		return enc_frame(ev->raw, false, out);
 	if ((marks & CHAT_CHUNK_FINISH) && one && !asked && !e->usage_given) {
-		e->holding = true;
-		return enc_keep(&e->held, ev->raw);
+		return chat_enc_hold(e, ev->raw);
 	}
 	if (enc_is_fine(e, ev, one))
 		return enc_frame(ev->raw, false, out);
@@ -217,7 +217,7 @@ static enum errc enc_trailer(struct chat_enc *e, struct slice usage, struct buf 
 	if (r)
 		return r;
 	json_out_init(&o, out);
-	enc_head(e, &o, e->is_text ? "text_completion" : "chat.completion.chunk");
+	chat_enc_head(e, &o, e->is_text ? "text_completion" : "chat.completion.chunk");
 	if (!e->o.facts->include_usage)
 		json_out_raw(
 			&o,
@@ -241,7 +241,7 @@ static enum errc enc_stream_end(struct chat_enc *e, const struct ir_event *ev, s
 		e->usage = *ev->usage;
 	r = chat_enc_flush(e, out);
 	if (!r && !e->usage_given && !usage_is_empty(&e->usage)) {
-		r = enc_usage(e, &usage);
+		r = chat_enc_usage(e, &usage);
 		if (!r && e->envelope.len)
 			r = enc_rewrite(e, buf_slice(&e->envelope), usage, out);
 		else if (!r)
@@ -263,7 +263,7 @@ static enum errc enc_raw_usage(struct chat_enc *e, const struct ir_event *ev, st
 		return r ? r : buf_addz(out, "null");
 	e->has_usage = ev->usage_json.n > 0;
 	if (!r)
-		r = enc_usage(e, &usage);
+		r = chat_enc_usage(e, &usage);
 	return r ? r : buf_adds(out, usage);
 }
 
@@ -274,7 +274,7 @@ static enum errc enc_raw_end(struct chat_enc *e, const struct ir_event *ev, stru
 
 	if (!e->usage_given && ev->usage) {
 		e->usage = *ev->usage;
-		r = enc_usage(e, &usage);
+		r = chat_enc_usage(e, &usage);
 		if (!r)
 			r = buf_addz(out, ",\"usage\":");
 		if (!r)
@@ -297,13 +297,24 @@ static enum errc enc_raw_whole(struct chat_enc *e, const struct ir_event *ev, st
 	}
 }
 
+enum errc chat_enc_hold(struct chat_enc *e, struct slice json)
+{
+	e->holding = true;
+	return enc_keep(&e->held, json);
+}
+
 enum errc chat_enc_event(void *enc, const struct ir_event *ev, struct buf *out)
 {
 	struct chat_enc *e = enc;
 
-	if (!e->o.stream)
-		return enc_raw_whole(e, ev, out);
+	if (ev->kind == IR_ERROR)
+		return ERRC_STATE;
+	if (!e->o.stream) {
+		/* A body that comes in neutral parts begins with IR_START. */
+		return ev->kind == IR_START || e->build ? chat_enc_whole(e, ev, out)
+							: enc_raw_whole(e, ev, out);
+	}
 	if (ev->kind == IR_RAW)
 		return enc_raw_item(e, ev, out);
-	return ev->kind == IR_END ? enc_stream_end(e, ev, out) : ERRC_STATE;
+	return ev->kind == IR_END ? enc_stream_end(e, ev, out) : chat_enc_ir(e, ev, out);
 }

@@ -21,7 +21,9 @@ struct chat_enc {
 	struct usage usage;
 	char id[FAULT_PARAM_MAX], model[LIMIT_MODEL_NAME + 1];
 	int64_t created_s;
-	bool named;
+	struct chat_build *build; /* a translated whole answer being put together; owned */
+	bool named, role_sent;
+	unsigned thoughts; /* blocks of thinking that ended */
 };
 
 void chat_enc_init(void *enc, const struct dialect_enc_opts *o);
@@ -29,5 +31,20 @@ enum errc chat_enc_event(void *enc, const struct ir_event *ev, struct buf *out);
 bool chat_enc_is_holding(const void *enc);
 enum errc chat_enc_flush(void *enc, struct buf *out);
 void chat_enc_fini(void *enc);
+
+/* For chat_enc*.c: the usage object with cost, in e->scratch, valid until the next call. */
+enum errc chat_enc_usage(struct chat_enc *e, struct slice *out);
+/* Opens an item of the gateway's own: {"id":…,"object":…,"created":…,"model":…,"choices":[ */
+void chat_enc_head(struct chat_enc *e, struct json_out *o, const char *object);
+/* The provider's id, model and time, from the first event that has them. */
+void chat_enc_names(struct chat_enc *e, const struct ir_event *ev);
+/* Holds a finish item (JSON) back. */
+enum errc chat_enc_hold(struct chat_enc *e, struct slice json);
+/* Opens one entry of reasoning_details. */
+void chat_enc_thought(struct json_out *o, const char *type, unsigned index);
+/* An event of a translated answer: as a stream item, as a part of a whole body. */
+enum errc chat_enc_ir(struct chat_enc *e, const struct ir_event *ev, struct buf *out);
+enum errc chat_enc_whole(struct chat_enc *e, const struct ir_event *ev, struct buf *out);
+void chat_enc_whole_fini(struct chat_enc *e);
 
 #endif

@@ -1,6 +1,9 @@
 #include "dialect.h"
 
+#include "anthropic_dec.h"
+#include "anthropic_write.h"
 #include "chat_enc.h"
+#include "chat_read.h"
 #include "chat_scan.h"
 #include "fault_write.h"
 #include "openai_back.h"
@@ -18,6 +21,7 @@ static const struct dialect_front dialect_fronts[DIALECT_FRONT_COUNT] = {
 			.scan_push = chat_scan_push,
 			.scan_end = chat_scan_end,
 			.scan_fini = chat_scan_fini,
+			.read_request = chat_read_request,
 			.enc_init = chat_enc_init,
 			.enc_event = chat_enc_event,
 			.enc_is_holding = chat_enc_is_holding,
@@ -42,6 +46,20 @@ static const struct dialect_back dialect_backs[PTABLE_DIALECT_COUNT] = {
 			.dec_finish = openai_dec_finish,
 			.dec_fini = openai_dec_fini,
 			.dec_bad_count = openai_dec_bad_count,
+			.classify = provider_error_classify,
+		},
+	[PTABLE_ANTHROPIC] =
+		{
+			.name = "anthropic",
+			.id = PTABLE_ANTHROPIC,
+			.dec_size = sizeof(struct anthropic_dec),
+			.write_request = anthropic_write_request,
+			.dec_init = anthropic_dec_init,
+			.dec_push = anthropic_dec_push,
+			.dec_next = anthropic_dec_next,
+			.dec_finish = anthropic_dec_finish,
+			.dec_fini = anthropic_dec_fini,
+			.dec_bad_count = anthropic_dec_bad_count,
 			.classify = provider_error_classify,
 		},
 };

@@ -64,6 +64,13 @@ struct ir_strings {
 	struct slice s;
 };
 
+/* A field of the request that has no place in the neutral form. A back drops what its own table calls
+ * harmless and refuses the rest by name. */
+struct ir_extra {
+	struct ir_extra *next;
+	struct slice name, json;
+};
+
 struct ir_request {
 	bool stream, include_usage;
 	struct ir_turn *turns;
@@ -80,7 +87,8 @@ struct ir_request {
 	struct slice effort; /* none, minimal, low, medium, high, xhigh, max; "" when not said */
 	int64_t thinking_budget; /* 0: not said */
 	struct slice thinking;   /* Anthropic's own object as JSON text, when the client sent one */
-	struct slice user, service_tier;
+	struct slice user;
+	struct ir_extra *extras;
 };
 
 enum ir_kind {

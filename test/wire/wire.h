@@ -1,0 +1,21 @@
+/* Recorded provider traffic (../shared/wire beside the source, where present): one JSON file an exchange. */
+#ifndef AIGW_TEST_WIRE_H
+#define AIGW_TEST_WIRE_H
+
+#include "json.h"
+
+struct wire {
+	struct json_doc *doc;
+	const struct json *root;
+	struct slice id, dialect, api, provider;
+	int64_t status;
+	bool is_sse;
+	struct buf request;  /* the request's body as JSON text, "" when it was not recorded */
+	struct buf response; /* the body's bytes */
+};
+
+/* Calls `fn` for each exchange; false when the folder is absent. */
+bool wire_each(void (*fn)(void *arg, const struct wire *w), void *arg);
+bool wire_has_kind(const struct wire *w, const char *kind);
+
+#endif
