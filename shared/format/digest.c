@@ -1,5 +1,6 @@
 #include "digest.h"
 
+#include <mbedtls/version.h>
 #include <mbedtls/sha256.h>
 
 #include "secret.h"
@@ -74,4 +75,12 @@ void digest_hmac(const struct digest_key *k, struct slice s, uint8_t out[DIGEST_
 	d = k->outer;
 	digest_add(&d, slice_of(out, DIGEST_SHA256));
 	digest_final(&d, out);
+}
+
+const char *digest_library(void)
+{
+	static char text[24];
+
+	mbedtls_version_get_string(text);
+	return text;
 }

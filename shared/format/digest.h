@@ -31,4 +31,7 @@ void digest_key_init(struct digest_key *k, struct slice key);
 void digest_key_fini(struct digest_key *k);
 void digest_hmac(const struct digest_key *k, struct slice s, uint8_t out[DIGEST_SHA256]);
 
+/* Version of the library that runs here, "3.6.6"; static. */
+const char *digest_library(void);
+
 #endif

@@ -508,3 +508,11 @@ bool http1_list_has(const struct http1_head *head, const char *name, const char 
 	}
 	return false;
 }
+
+#define VERSION_TEXT(a, b, c) #a "." #b "." #c
+#define VERSION_OF(a, b, c)   VERSION_TEXT(a, b, c)
+
+const char *http1_library(void)
+{
+	return VERSION_OF(LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
+}

@@ -100,4 +100,7 @@ const struct http1_field *http1_find_next(const struct http1_head *head, const c
 /* True when a comma list (all fields of that name together) has `token`, case ignored. */
 bool http1_list_has(const struct http1_head *head, const char *name, const char *token);
 
+/* Version of the library that was built in, "9.2.1"; static. */
+const char *http1_library(void);
+
 #endif

@@ -123,3 +123,8 @@ enum errc inflate_finish(const struct inflate *z)
 {
 	return z->ended ? ERRC_OK : ERRC_TRUNCATED;
 }
+
+const char *inflate_library(void)
+{
+	return zlibVersion();
+}

@@ -19,4 +19,7 @@ MUSTCHECK enum errc inflate_push(struct inflate *z, struct slice in, struct buf 
 /* ERRC_TRUNCATED unless the stream came to its end, checksum included. */
 MUSTCHECK enum errc inflate_finish(const struct inflate *z);
 
+/* Version of the library that runs here, "1.2.13"; static. */
+const char *inflate_library(void);
+
 #endif

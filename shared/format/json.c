@@ -154,3 +154,8 @@ enum errc json_raw(const struct json *v, struct buf *out)
 	mem_free(s);
 	return e;
 }
+
+const char *json_library(void)
+{
+	return YYJSON_VERSION_STRING;
+}

@@ -130,4 +130,7 @@ void json_iter_step(struct json_iter *it);
 MUSTCHECK
 enum errc json_raw(const struct json *v, struct buf *out);
 
+/* Version of the library that was built in, "0.10.0"; static. */
+const char *json_library(void);
+
 #endif

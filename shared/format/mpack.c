@@ -562,3 +562,8 @@ enum errc mpack_to_json(struct mpack_in *r, struct buf *out)
 		*r = at;
 	return e;
 }
+
+const char *mpack_library(void)
+{
+	return msgpack_version();
+}

@@ -100,4 +100,7 @@ enum errc mpack_find(const struct mpack_in *r, uint32_t n, const char *key, stru
 MUSTCHECK
 enum errc mpack_to_json(struct mpack_in *r, struct buf *out);
 
+/* Version of the library that runs here, "6.0.1"; static. */
+const char *mpack_library(void);
+
 #endif

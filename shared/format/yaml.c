@@ -471,3 +471,8 @@ enum errc yaml_print_text(struct buf *out, struct slice text)
 	}
 	return rc == ERRC_OK ? buf_addc(out, '"') : rc;
 }
+
+const char *yaml_library(void)
+{
+	return yaml_get_version_string();
+}

@@ -66,4 +66,7 @@ MUSTCHECK struct yaml_node *yaml_copy(struct arena *a, const struct yaml_node *n
 /* Writes a scalar so that it reads back as the same text: plain where that is safe, else in double quotes. */
 MUSTCHECK enum errc yaml_print_text(struct buf *out, struct slice text);
 
+/* Version of the library that runs here, "0.2.5"; static. */
+const char *yaml_library(void);
+
 #endif

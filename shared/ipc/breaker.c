@@ -36,12 +36,14 @@ static void *row_find(void *table, size_t places, size_t step, page_u32 *used, u
 
 struct breaker *breaker_offer(struct page *p, uint64_t offer_id)
 {
-	return row_find(p->m->offers, PAGE_OFFERS, sizeof(struct breaker), &p->m->head.offers_used, offer_id);
+	return row_find(p->m->offers, PAGE_OFFERS, sizeof(struct breaker), &p->m->head.offers_used,
+			offer_id);
 }
 
 struct breaker_key *breaker_key(struct page *p, uint64_t key_id)
 {
-	return row_find(p->m->keys, PAGE_KEYS, sizeof(struct breaker_key), &p->m->head.keys_used, key_id);
+	return row_find(p->m->keys, PAGE_KEYS, sizeof(struct breaker_key), &p->m->head.keys_used,
+			key_id);
 }
 
 struct breaker_provider *breaker_provider(struct page *p, uint64_t provider_id)
@@ -54,7 +56,8 @@ struct breaker_provider *breaker_provider(struct page *p, uint64_t provider_id)
 
 /* A gate with a time is open until then and half open afterwards; without one it is closed and remembers how often it had
  * been opened in a row. */
-enum breaker_state breaker_state(const struct breaker *b, const struct breaker_opts *o, int64_t now_ms)
+enum breaker_state breaker_state(const struct breaker *b, const struct breaker_opts *o,
+				 int64_t now_ms)
 {
 	int64_t until = breaker_word_until_ms(atomic_load(&b->gate));
 	int64_t slow = (int64_t)atomic_load(&b->slow);
@@ -71,19 +74,20 @@ int64_t breaker_wait_ms(const struct breaker *b, int64_t now_ms)
 	return until > now_ms ? until - now_ms : 0;
 }
 
-static bool take_probe(struct breaker *b, const struct breaker_opts *o, int64_t now_ms, unsigned page_slot)
+static bool take_probe(struct breaker *b, const struct breaker_opts *o, int64_t now_ms,
+		       unsigned page_slot)
 {
 	uint64_t was = atomic_load(&b->probe);
 
 	if (breaker_word_until_ms(was) > now_ms)
 		return false;
-	return atomic_compare_exchange_strong(
-		&b->probe, &was,
-		((uint64_t)(now_ms + o->probe_ms) & BREAKER_WORD_MS) | (uint64_t)page_slot << 48);
+	return atomic_compare_exchange_strong(&b->probe, &was,
+					      ((uint64_t)(now_ms + o->probe_ms) & BREAKER_WORD_MS) |
+						      (uint64_t)page_slot << 48);
 }
 
-bool breaker_admit(struct breaker *b, const struct breaker_opts *o, int64_t now_ms, unsigned page_slot, uint64_t rnd,
-		   bool *probe)
+bool breaker_admit(struct breaker *b, const struct breaker_opts *o, int64_t now_ms,
+		   unsigned page_slot, uint64_t rnd, bool *probe)
 {
 	int64_t part;
 
@@ -104,10 +108,12 @@ bool breaker_admit(struct breaker *b, const struct breaker_opts *o, int64_t now_
 }
 
 /* Opens a gate that still is `was`. The count in a row goes on when the gate closed not long ago. */
-static bool open_gate(struct breaker *b, const struct breaker_opts *o, int64_t now_ms, uint64_t was, uint64_t rnd)
+static bool open_gate(struct breaker *b, const struct breaker_opts *o, int64_t now_ms, uint64_t was,
+		      uint64_t rnd)
 {
 	int64_t closed_ms = (int64_t)atomic_load(&b->slow);
-	bool in_a_row = breaker_word_until_ms(was) || (closed_ms && now_ms - closed_ms < o->open_max_ms);
+	bool in_a_row = breaker_word_until_ms(was) ||
+			(closed_ms && now_ms - closed_ms < o->open_max_ms);
 	unsigned times = in_a_row ? breaker_word_times(was) + 1 : 1;
 	int64_t until = now_ms + breaker_word_delay_ms(o->open_ms, o->open_max_ms, times, rnd);
 
@@ -118,7 +124,8 @@ static bool open_gate(struct breaker *b, const struct breaker_opts *o, int64_t n
 	return true;
 }
 
-static bool report_probe(struct breaker *b, const struct breaker_opts *o, int64_t now_ms, bool ok, uint64_t rnd)
+static bool report_probe(struct breaker *b, const struct breaker_opts *o, int64_t now_ms, bool ok,
+			 uint64_t rnd)
 {
 	uint64_t gate = atomic_load(&b->gate);
 	bool opened = false;
@@ -128,13 +135,15 @@ static bool report_probe(struct breaker *b, const struct breaker_opts *o, int64_
 	} else if (breaker_word_until_ms(gate)) {
 		atomic_store(&b->slow, (uint64_t)now_ms);
 		atomic_store(&b->window, 0);
-		(void)atomic_compare_exchange_strong(&b->gate, &gate, breaker_word_until(0, breaker_word_times(gate)));
+		(void)atomic_compare_exchange_strong(
+			&b->gate, &gate, breaker_word_until(0, breaker_word_times(gate)));
 	}
 	atomic_store(&b->probe, 0);
 	return opened;
 }
 
-bool breaker_report(struct breaker *b, const struct breaker_opts *o, int64_t now_ms, bool ok, bool probe, uint64_t rnd)
+bool breaker_report(struct breaker *b, const struct breaker_opts *o, int64_t now_ms, bool ok,
+		    bool probe, uint64_t rnd)
 {
 	uint64_t was, next, gate;
 
@@ -147,7 +156,8 @@ bool breaker_report(struct breaker *b, const struct breaker_opts *o, int64_t now
 	do {
 		next = breaker_word_push(was, o->of, o->window_ms, now_ms, !ok);
 	} while (!atomic_compare_exchange_weak(&b->window, &was, next));
-	return !ok && breaker_word_failures(next, o->of) >= o->failures && open_gate(b, o, now_ms, gate, rnd);
+	return !ok && breaker_word_failures(next, o->of) >= o->failures &&
+	       open_gate(b, o, now_ms, gate, rnd);
 }
 
 void breaker_probe_release(struct breaker *b, unsigned page_slot)
@@ -162,7 +172,8 @@ void breaker_speed(struct breaker *b, uint32_t ttft_ms, uint32_t tokens_per_s)
 {
 	uint64_t was = atomic_load(&b->speed);
 
-	while (!atomic_compare_exchange_weak(&b->speed, &was, breaker_word_smooth(was, ttft_ms, tokens_per_s)))
+	while (!atomic_compare_exchange_weak(&b->speed, &was,
+					     breaker_word_smooth(was, ttft_ms, tokens_per_s)))
 		;
 }
 
@@ -252,17 +263,20 @@ void breaker_request_count(struct breaker_provider *b, int64_t now_ms)
 	count(&b->requests, now_ms);
 }
 
-bool breaker_retry_take(struct breaker_provider *b, int64_t now_ms, int64_t share_ppm, int64_t minimum)
+bool breaker_retry_take(struct breaker_provider *b, int64_t now_ms, int64_t share_ppm,
+			int64_t minimum)
 {
 	uint64_t was = atomic_load(&b->retries);
 	uint64_t room;
 
 	do {
-		room = breaker_word_rate(atomic_load(&b->requests), now_ms) * (uint64_t)share_ppm / 1000000;
+		room = breaker_word_rate(atomic_load(&b->requests), now_ms) * (uint64_t)share_ppm /
+		       1000000;
 		room = MAX_OF(room, (uint64_t)minimum);
 		if (breaker_word_rate(was, now_ms) >= room)
 			return false;
-	} while (!atomic_compare_exchange_weak(&b->retries, &was, breaker_word_count(was, now_ms, 1)));
+	} while (!atomic_compare_exchange_weak(&b->retries, &was,
+					       breaker_word_count(was, now_ms, 1)));
 	return true;
 }
 

@@ -33,14 +33,14 @@ struct breaker_key {
 
 /* One process at a provider: it alone writes. */
 struct breaker_use {
-	page_u32 inflight;            /* requests, by breaker_inflight_take() and _give() */
+	page_u32 inflight;               /* requests, by breaker_inflight_take() and _give() */
 	page_u32 conns_used, conns_idle; /* set by the worker for aigw_upstream_connections */
 };
 
 /* One provider. */
 struct breaker_provider {
 	page_u64 id;
-	page_u64 requests, retries; /* of this and the last minute */
+	page_u64 requests, retries;         /* of this and the last minute */
 	struct breaker_use use[PAGE_SLOTS]; /* by page row */
 };
 
@@ -50,22 +50,24 @@ struct breaker_key *breaker_key(struct page *p, uint64_t key_id);
 struct breaker_provider *breaker_provider(struct page *p, uint64_t provider_id);
 
 struct breaker_opts {
-	unsigned failures, of;   /* N of the last M results open it; M <= 32 */
-	int64_t window_ms;       /* results are forgotten when none came for so long */
+	unsigned failures, of;        /* N of the last M results open it; M <= 32 */
+	int64_t window_ms;            /* results are forgotten when none came for so long */
 	int64_t open_ms, open_max_ms; /* first cool-down, doubled up to the ceiling, +-20 % jitter */
-	int64_t probe_ms;        /* a probe that did not report for so long is given up */
+	int64_t probe_ms;             /* a probe that did not report for so long is given up */
 	int64_t slow_start_ms;
 };
 
-enum breaker_state breaker_state(const struct breaker *b, const struct breaker_opts *o, int64_t now_ms);
+enum breaker_state breaker_state(const struct breaker *b, const struct breaker_opts *o,
+				 int64_t now_ms);
 /* Milliseconds until an open one lets a probe through; 0 when it is not open. */
 int64_t breaker_wait_ms(const struct breaker *b, int64_t now_ms);
 /* May a request go there now? Half open: true for exactly one caller on the node, which is then the probe (*probe is set
  * and it must report); slow start: true with rising probability, `rnd` decides. */
-bool breaker_admit(struct breaker *b, const struct breaker_opts *o, int64_t now_ms, unsigned page_slot, uint64_t rnd,
-		   bool *probe);
+bool breaker_admit(struct breaker *b, const struct breaker_opts *o, int64_t now_ms,
+		   unsigned page_slot, uint64_t rnd, bool *probe);
 /* The result of an attempt. True when this call opened the breaker. */
-bool breaker_report(struct breaker *b, const struct breaker_opts *o, int64_t now_ms, bool ok, bool probe, uint64_t rnd);
+bool breaker_report(struct breaker *b, const struct breaker_opts *o, int64_t now_ms, bool ok,
+		    bool probe, uint64_t rnd);
 /* A probe that ended without a verdict (client gone, drain). */
 void breaker_probe_release(struct breaker *b, unsigned page_slot);
 /* Smoothed figures, weight 1/8. */
@@ -87,7 +89,8 @@ void breaker_keys_forgive(struct page *p);
 /* Retry budget: of the last minute's requests the share, at least `minimum`. breaker_retry_take() counts a retry when there
  * is room. */
 void breaker_request_count(struct breaker_provider *b, int64_t now_ms);
-bool breaker_retry_take(struct breaker_provider *b, int64_t now_ms, int64_t share_ppm, int64_t minimum);
+bool breaker_retry_take(struct breaker_provider *b, int64_t now_ms, int64_t share_ppm,
+			int64_t minimum);
 /* Requests running at the provider, all workers. Take is refused (false) at `max` (0: no limit). A dead worker's share is
  * cleared with its page row. */
 bool breaker_inflight_take(struct breaker_provider *b, unsigned page_slot, int64_t max);

@@ -1,8 +1,8 @@
 #include "breaker_word.h"
 
-#define TICK_BITS 26
-#define TICK_MASK ((UINT64_C(1) << TICK_BITS) - 1)
-#define COUNT_TOP ((UINT64_C(1) << 22) - 1)
+#define TICK_BITS   26
+#define TICK_MASK   ((UINT64_C(1) << TICK_BITS) - 1)
+#define COUNT_TOP   ((UINT64_C(1) << 22) - 1)
 #define MINUTE_MASK ((UINT64_C(1) << 20) - 1)
 
 uint64_t breaker_word_push(uint64_t w, unsigned of, int64_t window_ms, int64_t now_ms, bool failed)

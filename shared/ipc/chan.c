@@ -10,11 +10,11 @@
 #include "mem.h"
 #include "secret.h"
 
-#define CHAN_MAGIC      0x6368616e
-#define READ_CHUNK      (64 * 1024)
-#define READ_TURN       (256 * 1024)
-#define KEEP_BYTES      (16 * 1024) /* a larger input buffer is freed once it is empty */
-#define QUEUE_FRAMES    4           /* largest frames that may wait */
+#define CHAN_MAGIC   0x6368616e
+#define READ_CHUNK   (64 * 1024)
+#define READ_TURN    (256 * 1024)
+#define KEEP_BYTES   (16 * 1024) /* a larger input buffer is freed once it is empty */
+#define QUEUE_FRAMES 4           /* largest frames that may wait */
 
 /* A frame that waits. Its descriptors go with its first byte. */
 struct chan_out {
@@ -64,7 +64,7 @@ void chan_fini(struct chan *c)
 	if (c->magic == 0)
 		return;
 	require_magic(c, CHAN_MAGIC);
-	list_each_safe(it, &c->out)
+	list_each_safe (it, &c->out)
 		out_free(c, list_entry(it, struct chan_out, node));
 	close_fds(c->fds, c->fds_n);
 	if (c->in.p)
@@ -132,7 +132,9 @@ static enum errc read_once(struct chan *c, size_t *got)
 {
 	union fd_space space;
 	struct iovec iov;
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space.bytes,
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = space.bytes,
 			   .msg_controllen = sizeof(space.bytes)};
 	size_t want = read_size(c);
 	enum errc e;
@@ -217,7 +219,8 @@ static enum errc send_some(int fd, const char *bytes, size_t n, const int *fds, 
 		memset(&space, 0, sizeof(space));
 		m.msg_control = space.bytes;
 		m.msg_controllen = CMSG_SPACE(sizeof(int) * fds_n);
-		*CMSG_FIRSTHDR(&m) = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+		*CMSG_FIRSTHDR(&m) = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+						      .cmsg_type = SCM_RIGHTS,
 						      .cmsg_len = CMSG_LEN(sizeof(int) * fds_n)};
 		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), fds, sizeof(int) * fds_n);
 	}

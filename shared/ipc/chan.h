@@ -12,17 +12,17 @@ struct chan {
 	int fd; /* owned */
 	size_t frame_max, queue_max;
 	struct buf in;
-	size_t in_used;     /* front of `in` that the last frame took */
+	size_t in_used;             /* front of `in` that the last frame took */
 	int fds[FRAME_FDS_MAX * 2]; /* received, not yet taken by a frame */
 	unsigned fds_n, fds_cur;    /* fds_cur: of the current frame, at the front */
-	struct list out;    /* struct chan_out, oldest first */
+	struct list out;            /* struct chan_out, oldest first */
 	size_t out_bytes;
 	bool eof;
 };
 
 struct chan_frame {
 	struct slice payload; /* valid until the next chan_next(), chan_read() or chan_fini() */
-	int *fds;             /* likewise; set an entry to -1 to keep that descriptor, the others are closed then */
+	int *fds; /* likewise; set an entry to -1 to keep that descriptor, the others are closed then */
 	unsigned fds_n;
 };
 

@@ -19,7 +19,8 @@ static struct {
 /* Gives `fd` to the log, which closes the one before. */
 static enum errc start_fd(int fd)
 {
-	struct log_opts o = {.to = now.to, .format = now.format, .level = now.level, .process = now.process};
+	struct log_opts o = {
+		.to = now.to, .format = now.format, .level = now.level, .process = now.process};
 	enum errc e;
 
 	snprintf(now.to, sizeof(now.to), "fd:%d", fd);
@@ -33,7 +34,8 @@ static enum errc start_fd(int fd)
 
 static enum errc start_named(void)
 {
-	struct log_opts o = {.to = now.to, .format = now.format, .level = now.level, .process = now.process};
+	struct log_opts o = {
+		.to = now.to, .format = now.format, .level = now.level, .process = now.process};
 
 	now.fd = -1;
 	return log_start(&o);

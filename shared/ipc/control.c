@@ -124,7 +124,8 @@ bool control_get_bool(const struct control_field *f, size_t n, const char *name)
 	return x && x->i;
 }
 
-enum errc control_send_request(struct chan *c, enum control_verb v, const struct control_field *f, size_t n)
+enum errc control_send_request(struct chan *c, enum control_verb v, const struct control_field *f,
+			       size_t n)
 {
 	struct msg m = {.type = MSG_REQUEST};
 	struct buf b;
@@ -133,7 +134,8 @@ enum errc control_send_request(struct chan *c, enum control_verb v, const struct
 	buf_init(&b, LIMIT_FRAME_CONTROL);
 	e = control_encode(f, n, &b);
 	if (!e) {
-		m.request = (struct msg_request){.version = CONTROL_VERSION, .args = buf_slice(&b),
+		m.request = (struct msg_request){.version = CONTROL_VERSION,
+						 .args = buf_slice(&b),
 						 .verb = slice_str(control_verb_row(v)->text)};
 		e = msg_send(c, &m);
 	}
@@ -176,17 +178,21 @@ enum errc control_send_progress(struct chan *c, const char *fmt, ...)
 	return e;
 }
 
-enum errc control_send_end(struct chan *c, enum control_status status, const char *code, struct slice message,
-			   const char *file, unsigned line)
+enum errc control_send_end(struct chan *c, enum control_status status, const char *code,
+			   struct slice message, const char *file, unsigned line)
 {
 	struct msg m = {.type = MSG_END};
 
-	m.end = (struct msg_end){.status = status, .code = slice_str(code), .message = message,
-				 .file = slice_str(file), .line = line};
+	m.end = (struct msg_end){.status = status,
+				 .code = slice_str(code),
+				 .message = message,
+				 .file = slice_str(file),
+				 .line = line};
 	return msg_send(c, &m);
 }
 
-enum errc control_end(struct chan *c, enum control_status status, const char *code, const char *fmt, ...)
+enum errc control_end(struct chan *c, enum control_status status, const char *code, const char *fmt,
+		      ...)
 {
 	struct buf b;
 	enum errc e;

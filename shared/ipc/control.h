@@ -7,11 +7,11 @@
 
 #include "msg.h"
 
-#define CONTROL_VERSION 1
+#define CONTROL_VERSION    1
 #define CONTROL_FIELDS_MAX 64 /* fields a row or request */
 
 enum control_right { CONTROL_MAY_READ = 1, CONTROL_MAY_WRITE = 2 };
-enum control_server { CONTROL_BY_MASTER, CONTROL_BY_KEEPER, CONTROL_BY_WORKER };
+enum control_by { CONTROL_BY_MASTER, CONTROL_BY_KEEPER, CONTROL_BY_WORKER };
 
 /* Exit status of aigwctl, contract B2. */
 enum control_status {
@@ -34,7 +34,7 @@ enum control_verb {
 
 struct control_verb_row {
 	const char *text; /* "account create" */
-	enum control_server server;
+	enum control_by server;
 	enum control_right right;
 };
 const struct control_verb_row *control_verb_row(enum control_verb);
@@ -50,9 +50,12 @@ struct control_field {
 		int64_t i; /* I64, BOOL (0 or 1) */
 	};
 };
-#define CONTROL_S(n, v) ((struct control_field){.name = SLICE_LIT(n), .type = CONTROL_T_STR, .s = (v)})
-#define CONTROL_I(n, v) ((struct control_field){.name = SLICE_LIT(n), .type = CONTROL_T_I64, .i = (int64_t)(v)})
-#define CONTROL_B(n, v) ((struct control_field){.name = SLICE_LIT(n), .type = CONTROL_T_BOOL, .i = (v) ? 1 : 0})
+#define CONTROL_S(n, v) \
+	((struct control_field){.name = SLICE_LIT(n), .type = CONTROL_T_STR, .s = (v)})
+#define CONTROL_I(n, v) \
+	((struct control_field){.name = SLICE_LIT(n), .type = CONTROL_T_I64, .i = (int64_t)(v)})
+#define CONTROL_B(n, v) \
+	((struct control_field){.name = SLICE_LIT(n), .type = CONTROL_T_BOOL, .i = (v) ? 1 : 0})
 #define CONTROL_N(n) ((struct control_field){.name = SLICE_LIT(n), .type = CONTROL_T_NONE})
 
 MUSTCHECK enum errc control_encode(const struct control_field *f, size_t n, struct buf *out);
@@ -62,16 +65,19 @@ MUSTCHECK enum errc control_decode(struct slice in, struct control_field *f, siz
 /* Named values of a decoded list; false when absent or of another type. Pointers as in the list. */
 bool control_get_str(const struct control_field *f, size_t n, const char *name, struct slice *out);
 bool control_get_i64(const struct control_field *f, size_t n, const char *name, int64_t *out);
-bool control_get_bool(const struct control_field *f, size_t n, const char *name); /* absent is false */
+bool control_get_bool(const struct control_field *f, size_t n,
+		      const char *name); /* absent is false */
 
-MUSTCHECK enum errc control_send_request(struct chan *c, enum control_verb v, const struct control_field *f, size_t n);
-MUSTCHECK enum errc control_send_row(struct chan *c, const char *kind, const struct control_field *f, size_t n);
+MUSTCHECK enum errc control_send_request(struct chan *c, enum control_verb v,
+					 const struct control_field *f, size_t n);
+MUSTCHECK enum errc control_send_row(struct chan *c, const char *kind,
+				     const struct control_field *f, size_t n);
 MUSTCHECK enum errc control_send_progress(struct chan *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* code is a short word ("not_found"), "" with CONTROL_DONE; file may be NULL. */
-MUSTCHECK enum errc control_send_end(struct chan *c, enum control_status status, const char *code, struct slice message,
-				     const char *file, unsigned line);
+MUSTCHECK enum errc control_send_end(struct chan *c, enum control_status status, const char *code,
+				     struct slice message, const char *file, unsigned line);
 /* Formats the message and sends an end without a place. */
-MUSTCHECK enum errc control_end(struct chan *c, enum control_status status, const char *code, const char *fmt, ...)
-	PRINTF_LIKE(4, 5);
+MUSTCHECK enum errc control_end(struct chan *c, enum control_status status, const char *code,
+				const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "buf.h"
 
-#define FRAME_HEAD 8
+#define FRAME_HEAD    8
 #define FRAME_FDS_MAX 16 /* descriptors a frame */
 
 struct frame {

@@ -12,23 +12,39 @@
 #include "mem.h"
 #include "text.h"
 
-#define VARIABLE "AIGW_HERITAGE"
-#define VERSION  "1"
-#define ENV_MAX  64
+#define VARIABLE  "AIGW_HERITAGE"
+#define VERSION   "1"
+#define ENV_MAX   64
 #define FDS_FIRST 3
-#define FDS_MAX  (5 + HERITAGE_WORKERS_MAX)
+#define FDS_MAX   (5 + HERITAGE_WORKERS_MAX)
 
-/* The fields of the text, in order: kind and member. Descriptors are written as their numbers in the child. */
-#define FIELDS(N, F, T)                                                                            \
-	N(role) N(slot) N(workers) N(page_slot) N(generation) N(master_pid)                        \
-	F(chan_fd) F(page_fd) F(bell_fd) F(keeper_bell_fd) F(log_fd) T(ledger_id) T(state) T(live)
+/* The fields of the text, in order: numbers, descriptors (as their numbers in the child), texts. */
+#define NUMBERS(X) X(role) X(slot) X(workers) X(page_slot) X(generation) X(master_pid)
+#define FDS(X)     X(chan_fd) X(page_fd) X(bell_fd) X(keeper_bell_fd) X(log_fd)
+#define TEXTS(X)   X(ledger_id) X(state) X(live)
 
 /* What a child may see of the master's environment. Names of the loader, sanitizers and test tools are here so that a
  * whole tree of processes can be run under them; nothing here is a secret of the configuration. */
 static const char *const env_kept[] = {
-	"ASAN_OPTIONS", "FAKETIME", "FAKETIME_DONT_FAKE_MONOTONIC", "DONT_FAKE_MONOTONIC", "GLIBC_TUNABLES", "HOME", "LANG",
-	"LC_ALL", "LD_LIBRARY_PATH", "LD_PRELOAD", "LOCALDOMAIN", "LSAN_OPTIONS", "PATH", "RES_OPTIONS", "SSL_CERT_DIR",
-	"SSL_CERT_FILE", "TSAN_OPTIONS", "TZ", "UBSAN_OPTIONS",
+	"ASAN_OPTIONS",
+	"FAKETIME",
+	"FAKETIME_DONT_FAKE_MONOTONIC",
+	"DONT_FAKE_MONOTONIC",
+	"GLIBC_TUNABLES",
+	"HOME",
+	"LANG",
+	"LC_ALL",
+	"LD_LIBRARY_PATH",
+	"LD_PRELOAD",
+	"LOCALDOMAIN",
+	"LSAN_OPTIONS",
+	"PATH",
+	"RES_OPTIONS",
+	"SSL_CERT_DIR",
+	"SSL_CERT_FILE",
+	"TSAN_OPTIONS",
+	"TZ",
+	"UBSAN_OPTIONS",
 };
 /* And whatever begins so: switches of the tests' own preloaded libraries and hooks. */
 #define ENV_TEST_PREFIX "AIGW_TEST_"
@@ -90,17 +106,19 @@ static bool read_all(struct slice s, struct heritage *h)
 
 	if (!slice_cut(&s, ' ', &version) || !slice_is(version, VERSION))
 		return false;
-#define N(member)                                                                                  \
-	if (!read_number(&s, &v))                                                                  \
-		return false;                                                                      \
+#define N(member)                 \
+	if (!read_number(&s, &v)) \
+		return false;     \
 	h->member = (__typeof__(h->member))v;
-#define F(member)                                                                                  \
-	if (!read_fd(&s, &h->member))                                                              \
+#define F(member)                     \
+	if (!read_fd(&s, &h->member)) \
 		return false;
-#define T(member)                                                                                  \
-	if (!read_text(&s, h->member, sizeof(h->member)))                                          \
+#define T(member)                                         \
+	if (!read_text(&s, h->member, sizeof(h->member))) \
 		return false;
-	FIELDS(N, F, T)
+	NUMBERS(N)
+	FDS(F)
+	TEXTS(T)
 #undef N
 #undef F
 #undef T
@@ -148,16 +166,18 @@ static enum errc write_all(struct heritage_plan *p, const struct heritage *h)
 {
 	enum errc e = buf_addz(&p->text, VARIABLE "=" VERSION " ");
 
-#define N(member)                                                                                  \
-	if (!e)                                                                                    \
+#define N(member) \
+	if (!e)   \
 		e = buf_addf(&p->text, "%lld ", (long long)h->member);
-#define F(member)                                                                                  \
-	if (!e)                                                                                    \
+#define F(member) \
+	if (!e)   \
 		e = buf_addf(&p->text, "%d ", plan_fd(p, h->member));
-#define T(member)                                                                                  \
-	if (!e)                                                                                    \
+#define T(member) \
+	if (!e)   \
 		e = write_text(&p->text, h->member);
-	FIELDS(N, F, T)
+	NUMBERS(N)
+	FDS(F)
+	TEXTS(T)
 #undef N
 #undef F
 #undef T

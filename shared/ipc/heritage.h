@@ -11,27 +11,27 @@
 #include "slice.h"
 
 #define HERITAGE_WORKERS_MAX 256
-#define HERITAGE_LEDGER_ID 32 /* hexadecimal digits */
+#define HERITAGE_LEDGER_ID   32 /* hexadecimal digits */
 
 enum heritage_role { HERITAGE_MASTER, HERITAGE_KEEPER, HERITAGE_WORKER };
 
 /* Paths are absolute. Descriptors that a role does not get are -1. All are owned by the child. */
 struct heritage {
 	enum heritage_role role;
-	unsigned slot;         /* worker: 0…workers-1; keeper: 0 */
-	unsigned workers;      /* slots of this master */
-	unsigned page_slot;    /* of this process in the shared page */
-	uint64_t generation;   /* of this master, as in the page; a higher one there means: another master has taken over */
+	unsigned slot;      /* worker: 0…workers-1; keeper: 0 */
+	unsigned workers;   /* slots of this master */
+	unsigned page_slot; /* of this process in the shared page */
+	uint64_t generation; /* of this master, as in the page; a higher one there means: another master has taken over */
 	pid_t master_pid;
-	int chan_fd;           /* to the master */
-	int page_fd;           /* the shared page */
-	int bell_fd;           /* eventfd that is rung for this process: keeper by workers, worker by the keeper */
-	int keeper_bell_fd;    /* worker: the keeper's bell */
+	int chan_fd; /* to the master */
+	int page_fd; /* the shared page */
+	int bell_fd; /* eventfd that is rung for this process: keeper by workers, worker by the keeper */
+	int keeper_bell_fd;                        /* worker: the keeper's bell */
 	int worker_bell_fds[HERITAGE_WORKERS_MAX]; /* keeper: the workers' bells by slot */
-	int log_fd;            /* an opened `file:` log target, else -1 */
+	int log_fd;                                /* an opened `file:` log target, else -1 */
 	char ledger_id[HERITAGE_LEDGER_ID + 1];
-	char state[PATH_MAX];  /* the state folder */
-	char live[PATH_MAX];   /* the live folder, shared_memory/<ledger_id> */
+	char state[PATH_MAX]; /* the state folder */
+	char live[PATH_MAX];  /* the live folder, shared_memory/<ledger_id> */
 };
 
 const char *heritage_role_name(enum heritage_role); /* "master", "keeper", "worker" */

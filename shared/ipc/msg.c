@@ -42,7 +42,8 @@ enum {
 
 static const struct field fields[] = {
 #define MSG(NAME, name, places, limit, fds)
-#define MSG_FIELD(name, kind, field) {(enum msg_type)NUMBER_##name, KIND_##kind, offsetof(struct msg, name.field)},
+#define MSG_FIELD(name, kind, field) \
+	{(enum msg_type)NUMBER_##name, KIND_##kind, offsetof(struct msg, name.field)},
 #define MSG_END(name)
 #include "msg_tbl.h"
 #undef MSG
@@ -139,7 +140,8 @@ enum errc msg_decode(struct slice payload, unsigned fds_n, enum msg_place place,
 	mpack_in_init(&r, payload);
 	if (mpack_read_arr(&r, &count) || mpack_read_u64(&r, &type) || type >= MSG_COUNT)
 		return ERRC_PROTOCOL;
-	if (!(rows[type].places & place) || payload.n > rows[type].limit || fds_n > rows[type].fds_max)
+	if (!(rows[type].places & place) || payload.n > rows[type].limit ||
+	    fds_n > rows[type].fds_max)
 		return ERRC_PROTOCOL;
 	out->type = (enum msg_type)type;
 	first = fields_of(out->type, &n);

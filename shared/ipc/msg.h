@@ -35,8 +35,10 @@ enum msg_type {
 #undef MSG_FIELD
 #undef MSG_END
 #define MSG(NAME, name, places, limit, fds) struct msg_##name {
-#define MSG_FIELD(name, kind, field) MSG_TYPE_##kind field;
-#define MSG_END(name) };
+#define MSG_FIELD(name, kind, field)        MSG_TYPE_##kind field;
+#define MSG_END(name) \
+	}             \
+	;
 #include "msg_tbl.h"
 #undef MSG
 #undef MSG_FIELD
@@ -62,7 +64,8 @@ const char *msg_name(enum msg_type); /* "PREPARE"; "?" for no message */
 /* Appends the payload of m to out. ERRC_TOOBIG above its row's limit. */
 MUSTCHECK enum errc msg_encode(const struct msg *m, struct buf *out);
 /* Reads a payload that arrived at `place` with fds_n descriptors. Slices of *out point into it. */
-MUSTCHECK enum errc msg_decode(struct slice payload, unsigned fds_n, enum msg_place place, struct msg *out);
+MUSTCHECK enum errc msg_decode(struct slice payload, unsigned fds_n, enum msg_place place,
+			       struct msg *out);
 
 /* Encodes and sends or queues; m->fds are borrowed. Errors as chan_send(). */
 MUSTCHECK enum errc msg_send(struct chan *c, const struct msg *m);

@@ -256,9 +256,9 @@ static void fill(struct page_proc *r)
 static void clear_counts(struct page *p, unsigned slot)
 {
 	struct page_proc *r = page_proc(p, slot);
-	page_u64 *cells[] = {&r->heartbeat_ms, &r->wants, &r->has, &r->done, &r->config_generation, &r->inflight,
-			     &r->conns_down, &r->conns_up, &r->conns_up_idle, &r->requests, &r->started_ms,
-			     &r->log_dropped};
+	page_u64 *cells[] = {&r->heartbeat_ms,      &r->wants,    &r->has,        &r->done,
+			     &r->config_generation, &r->inflight, &r->conns_down, &r->conns_up,
+			     &r->conns_up_idle,     &r->requests, &r->started_ms, &r->log_dropped};
 
 	for (size_t i = 0; i < ARRAY_LEN(cells); i++)
 		atomic_store(cells[i], 0);
@@ -282,7 +282,8 @@ void page_clear(struct page *p, unsigned slot)
 	clear_counts(p, slot);
 }
 
-enum errc page_claim(struct page *p, unsigned role, unsigned number, uint64_t generation, unsigned *slot)
+enum errc page_claim(struct page *p, unsigned role, unsigned number, uint64_t generation,
+		     unsigned *slot)
 {
 	unsigned i = 0;
 

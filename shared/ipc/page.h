@@ -11,7 +11,8 @@
 #include "errc.h"
 #include "slice.h"
 
-#define PAGE_SLOTS 512 /* rows for processes: those of this master and of older ones that still live */
+#define PAGE_SLOTS \
+	512 /* rows for processes: those of this master and of older ones that still live */
 
 typedef _Atomic uint64_t page_u64;
 typedef _Atomic uint32_t page_u32;
@@ -22,15 +23,16 @@ enum page_state { PAGE_EMPTY, PAGE_STARTING, PAGE_READY, PAGE_DRAINING };
 struct page_proc {
 	_Alignas(64) page_u32 pid;
 	page_u32 role, slot, state; /* enum heritage_role; number in its role; enum page_state */
-	page_u64 start_ticks;       /* start time of the pid (proc(5) stat, field 22): tells a reused pid */
-	page_u64 generation;        /* of its master */
-	page_u64 heartbeat_ms;      /* boot clock, every loop turn, at least every 200 ms */
-	page_u64 wants, has, done;  /* counted up before, after the begin of a live write transaction, after its end */
+	page_u64 start_ticks; /* start time of the pid (proc(5) stat, field 22): tells a reused pid */
+	page_u64 generation;   /* of its master */
+	page_u64 heartbeat_ms; /* boot clock, every loop turn, at least every 200 ms */
+	page_u64 wants, has,
+		done; /* counted up before, after the begin of a live write transaction, after its end */
 	page_u64 config_generation;
-	page_u64 inflight;          /* requests running */
+	page_u64 inflight; /* requests running */
 	page_u64 conns_down, conns_up, conns_up_idle;
-	page_u64 requests;          /* answered since its start */
-	page_u64 started_ms;        /* boot clock */
+	page_u64 requests;   /* answered since its start */
+	page_u64 started_ms; /* boot clock */
 	page_u64 log_dropped;
 };
 
@@ -68,7 +70,8 @@ struct page_proc *page_proc(struct page *p, unsigned slot);
 unsigned page_slots_high(struct page *p);
 /* Master: takes a row whose process does not live and clears it; until the child joins it counts as the caller's.
  * ERRC_LIMIT when there is none. */
-MUSTCHECK enum errc page_claim(struct page *p, unsigned role, unsigned number, uint64_t generation, unsigned *slot);
+MUSTCHECK enum errc page_claim(struct page *p, unsigned role, unsigned number, uint64_t generation,
+			       unsigned *slot);
 /* Master, after a death: clears all that the process counted as running, its columns of breaker_provider included; the row
  * stays claimed. */
 void page_clear(struct page *p, unsigned slot);
@@ -81,6 +84,7 @@ bool page_is_alive(struct page *p, unsigned slot);
 void page_durable_set(struct page *p, uint64_t epoch, uint64_t n);
 bool page_durable_has(struct page *p, uint64_t epoch, uint64_t n);
 
-page_u64 *page_gauge(struct page *p, enum page_gauge g); /* signed values are stored as their two's complement */
+page_u64 *page_gauge(struct page *p,
+		     enum page_gauge g); /* signed values are stored as their two's complement */
 
 #endif

@@ -43,7 +43,8 @@ struct page_mem {
 	_Alignas(4096) struct page_head head;
 	_Alignas(4096) struct page_proc procs[PAGE_SLOTS];
 	_Alignas(4096) struct page_series series[PAGE_SERIES];
-	_Alignas(4096) struct series_histo histos[PAGE_HISTOS + 1]; /* the last one takes what found no room */
+	_Alignas(4096) struct series_histo
+		histos[PAGE_HISTOS + 1]; /* the last one takes what found no room */
 	_Alignas(4096) struct breaker offers[PAGE_OFFERS];
 	_Alignas(4096) struct breaker_key keys[PAGE_KEYS];
 	_Alignas(4096) struct breaker_provider providers[PAGE_PROVIDERS];

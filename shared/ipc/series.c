@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-
 #include "mem.h"
 #include "page_mem.h"
 #include "text.h"
@@ -15,7 +14,8 @@ static const struct row {
 	int scale;
 	const char *labels, *help;
 } rows[] = {
-#define SERIES(NAME, text, type, scale, labels, help) [SERIES_##NAME] = {text, type, scale, labels, help},
+#define SERIES(NAME, text, type, scale, labels, help) \
+	[SERIES_##NAME] = {text, type, scale, labels, help},
 #include "series_tbl.h"
 #undef SERIES
 };
@@ -35,9 +35,9 @@ static const struct bound {
 	uint64_t us;
 	const char *text;
 } bounds[SERIES_BUCKETS - 1] = {
-	{100, "0.0001"}, {250, "0.00025"}, {500, "0.0005"}, {1000, "0.001"}, {2500, "0.0025"},
-	{5000, "0.005"}, {10000, "0.01"}, {25000, "0.025"}, {50000, "0.05"}, {100000, "0.1"},
-	{250000, "0.25"}, {500000, "0.5"}, {1000000, "1"}, {2500000, "2.5"}, {5000000, "5"},
+	{100, "0.0001"},  {250, "0.00025"}, {500, "0.0005"},  {1000, "0.001"},    {2500, "0.0025"},
+	{5000, "0.005"},  {10000, "0.01"},  {25000, "0.025"}, {50000, "0.05"},    {100000, "0.1"},
+	{250000, "0.25"}, {500000, "0.5"},  {1000000, "1"},   {2500000, "2.5"},   {5000000, "5"},
 	{10000000, "10"}, {30000000, "30"}, {60000000, "60"}, {300000000, "300"},
 };
 
@@ -75,7 +75,8 @@ static struct slice cut_value(struct slice v, size_t max)
 size_t series_labels(enum series_id id, const struct slice *values, size_t values_n, char *out)
 {
 	struct slice names = slice_str(rows[id].labels), name;
-	size_t share = (SERIES_LABELS_MAX - names.n - 4 * values_n) / MAX_OF(values_n, (size_t)1), i = 0;
+	size_t share = (SERIES_LABELS_MAX - names.n - 4 * values_n) / MAX_OF(values_n, (size_t)1),
+	       i = 0;
 	char text[SERIES_LABELS_MAX];
 	struct buf b;
 	size_t n;
@@ -208,7 +209,8 @@ static enum errc put_title(struct buf *out, const char *name, const char *type, 
 	return buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static enum errc put_value(struct buf *out, const char *name, struct slice labels, int64_t v, int scale)
+static enum errc put_value(struct buf *out, const char *name, struct slice labels, int64_t v,
+			   int scale)
 {
 	char text[TEXT_DECIMAL_MAX];
 	size_t n = text_decimal_print(v, scale, 0, text);
@@ -218,7 +220,8 @@ static enum errc put_value(struct buf *out, const char *name, struct slice label
 	return buf_addf(out, "%s{" SLICE_FMT "} %.*s\n", name, SLICE_ARG(labels), (int)n, text);
 }
 
-static enum errc put_histo(struct buf *out, const char *name, struct slice labels, struct series_histo *h)
+static enum errc put_histo(struct buf *out, const char *name, struct slice labels,
+			   struct series_histo *h)
 {
 	const char *comma = labels.n ? "," : "";
 	char sum[TEXT_DECIMAL_MAX];
@@ -227,16 +230,18 @@ static enum errc put_histo(struct buf *out, const char *name, struct slice label
 
 	for (size_t i = 0; i < SERIES_BUCKETS; i++) {
 		n += atomic_load(&h->bucket[i]);
-		e = buf_addf(out, "%s_bucket{" SLICE_FMT "%sle=\"%s\"} %llu\n", name, SLICE_ARG(labels), comma,
+		e = buf_addf(out, "%s_bucket{" SLICE_FMT "%sle=\"%s\"} %llu\n", name,
+			     SLICE_ARG(labels), comma,
 			     i < ARRAY_LEN(bounds) ? bounds[i].text : "+Inf", (unsigned long long)n);
 		if (e)
 			return e;
 	}
 	sum[text_decimal_print((int64_t)atomic_load(&h->sum_us), 6, 0, sum)] = 0;
 	if (labels.n == 0)
-		return buf_addf(out, "%s_sum %s\n%s_count %llu\n", name, sum, name, (unsigned long long)n);
-	return buf_addf(out, "%s_sum{" SLICE_FMT "} %s\n%s_count{" SLICE_FMT "} %llu\n", name, SLICE_ARG(labels),
-			sum, name, SLICE_ARG(labels), (unsigned long long)n);
+		return buf_addf(out, "%s_sum %s\n%s_count %llu\n", name, sum, name,
+				(unsigned long long)n);
+	return buf_addf(out, "%s_sum{" SLICE_FMT "} %s\n%s_count{" SLICE_FMT "} %llu\n", name,
+			SLICE_ARG(labels), sum, name, SLICE_ARG(labels), (unsigned long long)n);
 }
 
 static struct slice labels_of(const struct page_series *s)
@@ -246,7 +251,8 @@ static struct slice labels_of(const struct page_series *s)
 
 static int by_id_and_labels(const void *a, const void *b)
 {
-	const struct page_series *x = *(struct page_series *const *)a, *y = *(struct page_series *const *)b;
+	const struct page_series *x = *(struct page_series *const *)a,
+				 *y = *(struct page_series *const *)b;
 	uint32_t i = atomic_load(&x->id), j = atomic_load(&y->id);
 
 	return i != j ? (i < j ? -1 : 1) : slice_cmp(labels_of(x), labels_of(y));
@@ -275,7 +281,8 @@ static enum errc put_series(struct page_mem *m, struct page_series *s, struct bu
 	uint32_t at = atomic_load(&s->histo);
 
 	if (r->type != HISTO)
-		return put_value(out, r->name, labels_of(s), (int64_t)atomic_load(&s->value), r->scale);
+		return put_value(out, r->name, labels_of(s), (int64_t)atomic_load(&s->value),
+				 r->scale);
 	return at ? put_histo(out, r->name, labels_of(s), &m->histos[at - 1]) : ERRC_OK;
 }
 
@@ -311,7 +318,8 @@ static enum errc put_gauges(struct page *p, struct buf *out)
 		e = put_title(out, gauges[g].name, "gauge", gauges[g].help);
 		if (!e)
 			e = put_value(out, gauges[g].name, SLICE_NONE,
-				      (int64_t)atomic_load(page_gauge(p, (enum page_gauge)g)), gauges[g].scale);
+				      (int64_t)atomic_load(page_gauge(p, (enum page_gauge)g)),
+				      gauges[g].scale);
 	}
 	return e;
 }
@@ -347,7 +355,8 @@ enum errc series_print(struct page *p, struct buf *out)
 	if (!e)
 		e = put_sums(p, out);
 	if (!e)
-		e = put_title(out, "aigw_series_dropped_total", "counter", "Series not kept because the table is full");
+		e = put_title(out, "aigw_series_dropped_total", "counter",
+			      "Series not kept because the table is full");
 	if (!e)
 		e = put_value(out, "aigw_series_dropped_total", SLICE_NONE,
 			      (int64_t)atomic_load(&p->m->head.series_dropped), 0);

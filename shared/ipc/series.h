@@ -8,7 +8,7 @@
 #include "page.h"
 
 #define SERIES_LABELS_MAX 224 /* bytes of label text */
-#define SERIES_BUCKETS 20     /* of a histogram, the last one is +Inf */
+#define SERIES_BUCKETS    20  /* of a histogram, the last one is +Inf */
 
 enum series_id {
 #define SERIES(NAME, text, type, scale, labels, help) SERIES_##NAME,

@@ -92,6 +92,14 @@ enum errc config_blob(const struct config *c, uint64_t generation, struct buf *o
 	return ptable_encode(&c->table, generation, out);
 }
 
+enum errc config_blob_kept(const struct config *c, const struct config *boot, uint64_t generation, struct buf *out)
+{
+	struct ptable t = c->table;
+
+	settings_keep(&t.set, &boot->table.set);
+	return ptable_encode(&t, generation, out);
+}
+
 enum errc config_check(const struct config_opts *opts, struct buf *messages)
 {
 	struct config *c = NULL;

@@ -292,6 +292,33 @@ bool settings_equal(const struct settings_row *row, const void *a, const void *b
 	}
 }
 
+static size_t member_size(enum settings_type type)
+{
+	switch (type) {
+	case SETTINGS_BOOL:
+		return sizeof(bool);
+	case SETTINGS_ENUM:
+		return sizeof(int);
+	case SETTINGS_TEXT:
+	case SETTINGS_PATH:
+		return sizeof(struct slice);
+	case SETTINGS_LIST:
+		return sizeof(struct settings_list);
+	default:
+		return sizeof(int64_t);
+	}
+}
+
+void settings_keep(struct settings *s, const struct settings *boot)
+{
+	for (size_t i = 0; i < settings_rows_n; i++) {
+		const struct settings_row *row = &settings_rows[i];
+
+		if (row->reload == SETTINGS_RESTART)
+			memcpy((char *)s + row->offset, (const char *)boot + row->offset, member_size(row->type));
+	}
+}
+
 /* The one LIST row whose default is not empty is cors.origins. */
 static const struct slice any[] = {{"*", 1}};
 

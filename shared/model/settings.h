@@ -107,6 +107,8 @@ MUSTCHECK enum errc settings_print(const struct settings_row *row, const void *b
 /* Writes what the row expects, for messages: "a time span from 100ms to 1h, such as 15s". */
 MUSTCHECK enum errc settings_expected(const struct settings_row *row, struct buf *out);
 bool settings_equal(const struct settings_row *row, const void *a, const void *b);
+/* Puts the members that only a restart may change back to those of `boot`, whose texts then are borrowed. */
+void settings_keep(struct settings *s, const struct settings *boot);
 /* All defaults; texts are static. No listener. */
 void settings_defaults(struct settings *s);
 

@@ -579,3 +579,13 @@ struct progress *live_progress(struct live *l)
 {
 	return l->progress;
 }
+
+const char *live_library(void)
+{
+	static char text[32];
+	int major, minor, patch;
+
+	(void)mdb_version(&major, &minor, &patch);
+	snprintf(text, sizeof(text), "%d.%d.%d", major, minor, patch);
+	return text;
+}

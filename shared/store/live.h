@@ -88,4 +88,7 @@ struct live_space {
 };
 MUSTCHECK enum errc live_space(struct live *l, int64_t now_boot_ms, struct live_space *out);
 
+/* Version of the library that runs here, "0.9.24"; static. */
+const char *live_library(void);
+
 #endif

@@ -10,8 +10,13 @@
 
 #include "ipc_page.h"
 
-static const struct breaker_opts opts = {.failures = 3, .of = 10, .window_ms = 60000, .open_ms = 1000, .open_max_ms = 8000,
-					 .probe_ms = 5000, .slow_start_ms = 10000};
+static const struct breaker_opts opts = {.failures = 3,
+					 .of = 10,
+					 .window_ms = 60000,
+					 .open_ms = 1000,
+					 .open_max_ms = 8000,
+					 .probe_ms = 5000,
+					 .slow_start_ms = 10000};
 
 static void failures(struct breaker *b, int64_t now_ms, int times)
 {
@@ -206,9 +211,15 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, ipc_page_setup, ipc_page_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_opens_probes_closes), T(test_failed_probes_double_the_wait), T(test_lost_probe),
-		T(test_late_reports_say_nothing), T(test_keys), T(test_retry_budget), T(test_tables_fill_up),
-		T(test_many_processes), T(test_opened_once),
+		T(test_opens_probes_closes),
+		T(test_failed_probes_double_the_wait),
+		T(test_lost_probe),
+		T(test_late_reports_say_nothing),
+		T(test_keys),
+		T(test_retry_budget),
+		T(test_tables_fill_up),
+		T(test_many_processes),
+		T(test_opened_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

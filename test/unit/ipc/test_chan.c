@@ -188,7 +188,8 @@ static void test_every_split(void **state)
 		assert_int_equal(chan_read(&b), ERRC_OK);
 		while (chan_next(&b, &f) == 1)
 			got += slice_is(f.payload, "abc");
-		assert_int_equal(write(raw, bytes + cut, sizeof(bytes) - cut), (ssize_t)(sizeof(bytes) - cut));
+		assert_int_equal(write(raw, bytes + cut, sizeof(bytes) - cut),
+				 (ssize_t)(sizeof(bytes) - cut));
 		assert_int_equal(chan_read(&b), ERRC_OK);
 		while (chan_next(&b, &f) == 1)
 			got += slice_is(f.payload, "abc");
@@ -249,8 +250,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_frames_and_descriptors_stay_together, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_descriptors_not_taken_are_closed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_frames_and_descriptors_stay_together, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_descriptors_not_taken_are_closed, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_queues_what_does_not_fit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_queue_has_a_ceiling, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end_of_peer, setup, teardown),
@@ -258,7 +261,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_every_split, setup_raw, teardown_raw),
 		cmocka_unit_test_setup_teardown(test_odd_peer, setup_raw, teardown_raw),
-		cmocka_unit_test_setup_teardown(test_frame_without_its_descriptor, setup_raw, teardown_raw),
+		cmocka_unit_test_setup_teardown(test_frame_without_its_descriptor, setup_raw,
+						teardown_raw),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,8 +11,9 @@
 static void test_fields_round_trip(void **state)
 {
 	const struct control_field in[] = {
-		CONTROL_S("name", SLICE_LIT("acme")), CONTROL_I("balance_nusd", -5), CONTROL_B("suspended", true),
-		CONTROL_N("note"), CONTROL_S("empty", SLICE_LIT("")), CONTROL_I("big", INT64_MAX),
+		CONTROL_S("name", SLICE_LIT("acme")), CONTROL_I("balance_nusd", -5),
+		CONTROL_B("suspended", true),         CONTROL_N("note"),
+		CONTROL_S("empty", SLICE_LIT("")),    CONTROL_I("big", INT64_MAX),
 	};
 	struct control_field out[8];
 	struct slice s;
@@ -59,7 +60,9 @@ static void test_verbs(void **state)
 	assert_int_equal(control_verb_row(CONTROL_DO_STATUS)->server, CONTROL_BY_MASTER);
 	assert_int_equal(control_verb_row(CONTROL_DO_KEY_REVOKE)->right, CONTROL_MAY_WRITE);
 	for (unsigned v = 0; v < CONTROL_VERB_COUNT; v++)
-		assert_int_equal(control_verb_named(slice_str(control_verb_row((enum control_verb)v)->text)), v);
+		assert_int_equal(
+			control_verb_named(slice_str(control_verb_row((enum control_verb)v)->text)),
+			v);
 }
 
 int main(void)

@@ -21,17 +21,21 @@ static int child(void)
 	struct heritage h;
 	char c;
 
-	if (heritage_take(&h) != ERRC_OK || getenv("AIGW_HERITAGE") || getenv("SECRET_KEY") || !getenv("AIGW_TEST_HOOK"))
+	if (heritage_take(&h) != ERRC_OK || getenv("AIGW_HERITAGE") || getenv("SECRET_KEY") ||
+	    !getenv("AIGW_TEST_HOOK"))
 		return 2;
-	if (h.role != HERITAGE_KEEPER || h.workers != 3 || h.page_slot != 5 || h.generation != 77 || h.master_pid != getppid())
+	if (h.role != HERITAGE_KEEPER || h.workers != 3 || h.page_slot != 5 || h.generation != 77 ||
+	    h.master_pid != getppid())
 		return 3;
-	if (strcmp(h.state, "/a path/with spaces") != 0 || strcmp(h.live, "") != 0 || strcmp(h.ledger_id, "abc") != 0)
+	if (strcmp(h.state, "/a path/with spaces") != 0 || strcmp(h.live, "") != 0 ||
+	    strcmp(h.ledger_id, "abc") != 0)
 		return 4;
 	if (h.log_fd != -1 || h.keeper_bell_fd != -1 || h.worker_bell_fds[3] != -1)
 		return 5;
 	/* All three bells are copies of the write end of a pipe, chan_fd is its read end. */
 	for (int i = 0; i < 3; i++) {
-		if (!(fcntl(h.worker_bell_fds[i], F_GETFD) & FD_CLOEXEC) || write(h.worker_bell_fds[i], "x", 1) != 1)
+		if (!(fcntl(h.worker_bell_fds[i], F_GETFD) & FD_CLOEXEC) ||
+		    write(h.worker_bell_fds[i], "x", 1) != 1)
 			return 6;
 		if (read(h.chan_fd, &c, 1) != 1)
 			return 7;
@@ -49,9 +53,18 @@ static int child(void)
 
 static void fill(struct heritage *h, const int p[2])
 {
-	*h = (struct heritage){.role = HERITAGE_KEEPER, .workers = 3, .page_slot = 5, .generation = 77,
-			       .master_pid = getpid(), .chan_fd = p[0], .page_fd = p[1], .bell_fd = p[0],
-			       .keeper_bell_fd = -1, .log_fd = -1, .ledger_id = "abc", .state = "/a path/with spaces"};
+	*h = (struct heritage){.role = HERITAGE_KEEPER,
+			       .workers = 3,
+			       .page_slot = 5,
+			       .generation = 77,
+			       .master_pid = getpid(),
+			       .chan_fd = p[0],
+			       .page_fd = p[1],
+			       .bell_fd = p[0],
+			       .keeper_bell_fd = -1,
+			       .log_fd = -1,
+			       .ledger_id = "abc",
+			       .state = "/a path/with spaces"};
 	for (int i = 0; i < HERITAGE_WORKERS_MAX; i++)
 		h->worker_bell_fds[i] = i < 3 ? p[1] : -1;
 }
@@ -96,9 +109,14 @@ static void test_no_heritage_is_the_master(void **state)
 static void test_odd_texts(void **state)
 {
 	static const char *const bad[] = {
-		"", "1", "2 1 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  ", "1 2 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0 ",
-		"1 2 0 0 0 0 0 -1 -1 -1 -1 999999 0  0  0  ", "1 2 0 0 0 0 0 -1 -1 -1 -1 -1 99  0  0  ",
-		"1 7 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  ", "1 1 0 2 0 0 0 -1 -1 -1 -1 -1 0  0  0  -1 ",
+		"",
+		"1",
+		"2 1 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  ",
+		"1 2 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0 ",
+		"1 2 0 0 0 0 0 -1 -1 -1 -1 999999 0  0  0  ",
+		"1 2 0 0 0 0 0 -1 -1 -1 -1 -1 99  0  0  ",
+		"1 7 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  ",
+		"1 1 0 2 0 0 0 -1 -1 -1 -1 -1 0  0  0  -1 ",
 		"1 2 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  x",
 	};
 	struct heritage h;

@@ -54,7 +54,8 @@ static void test_made_once(void **state)
 
 static void test_odd_files(void **state)
 {
-	static const char *const bad[] = {"", "x", "0123456789abcdef0123456789abcde", "0123456789abcdef0123456789abcdeg\n",
+	static const char *const bad[] = {"", "x", "0123456789abcdef0123456789abcde",
+					  "0123456789abcdef0123456789abcdeg\n",
 					  "0123456789abcdef0123456789abcdef0"};
 	char id[LEDGER_ID_DIGITS + 1];
 

@@ -31,13 +31,13 @@ static size_t print(const struct msg *m, char *out, size_t max)
 {
 	size_t n = 0;
 
-#define PRINT_U64(v) n += (size_t)snprintf(out + n, max - n, "%llu;", (unsigned long long)(v))
-#define PRINT_I64(v) n += (size_t)snprintf(out + n, max - n, "%lld;", (long long)(v))
-#define PRINT_STR(v) n += (size_t)snprintf(out + n, max - n, SLICE_FMT ";", SLICE_ARG(v))
-#define PRINT_BIN(v) PRINT_STR(v)
+#define PRINT_U64(v)                        n += (size_t)snprintf(out + n, max - n, "%llu;", (unsigned long long)(v))
+#define PRINT_I64(v)                        n += (size_t)snprintf(out + n, max - n, "%lld;", (long long)(v))
+#define PRINT_STR(v)                        n += (size_t)snprintf(out + n, max - n, SLICE_FMT ";", SLICE_ARG(v))
+#define PRINT_BIN(v)                        PRINT_STR(v)
 #define MSG(NAME, name, places, limit, fds) if (m->type == MSG_##NAME) {
-#define MSG_FIELD(name, kind, field) PRINT_##kind(m->name.field);
-#define MSG_END(name) }
+#define MSG_FIELD(name, kind, field)        PRINT_##kind(m->name.field);
+#define MSG_END(name)                       }
 #include "msg_tbl.h"
 #undef MSG
 #undef MSG_FIELD
@@ -51,13 +51,13 @@ static void fill(struct msg *m)
 	static const char texts[8][8] = {"", "a", "bc", "def", "ghij", "klmno", "pqrstu", "v"};
 	uint64_t k = 1;
 
-#define FILL_U64 UINT64_MAX / k++
-#define FILL_I64 -(int64_t)k++
-#define FILL_STR slice_str(texts[k++ % 8])
-#define FILL_BIN slice_str(texts[k++ % 8])
+#define FILL_U64                            UINT64_MAX / k++
+#define FILL_I64                            -(int64_t)k++
+#define FILL_STR                            slice_str(texts[k++ % 8])
+#define FILL_BIN                            slice_str(texts[k++ % 8])
 #define MSG(NAME, name, places, limit, fds) if (m->type == MSG_##NAME) {
-#define MSG_FIELD(name, kind, field) m->name.field = FILL_##kind;
-#define MSG_END(name) }
+#define MSG_FIELD(name, kind, field)        m->name.field = FILL_##kind;
+#define MSG_END(name)                       }
 #include "msg_tbl.h"
 #undef MSG
 #undef MSG_FIELD
@@ -75,22 +75,28 @@ static void test_round_trip_and_every_cut(void **state)
 		buf_init(&b, 1 << 20);
 		assert_int_equal(msg_encode(&m, &b), ERRC_OK);
 		for (unsigned place = 1; place <= MSG_AT_CTL; place <<= 1) {
-			enum errc e = msg_decode(buf_slice(&b), rows[i].fds, (enum msg_place)place, &got);
+			enum errc e =
+				msg_decode(buf_slice(&b), rows[i].fds, (enum msg_place)place, &got);
 
 			assert_int_equal(e, rows[i].places & place ? ERRC_OK : ERRC_PROTOCOL);
 			if (e)
 				continue;
 			assert_int_equal(got.type, m.type);
-			assert_int_equal(print(&m, want, sizeof(want)), print(&got, have, sizeof(have)));
+			assert_int_equal(print(&m, want, sizeof(want)),
+					 print(&got, have, sizeof(have)));
 			assert_string_equal(want, have);
-			assert_int_equal(msg_decode(buf_slice(&b), rows[i].fds + 1, (enum msg_place)place, &got),
+			assert_int_equal(msg_decode(buf_slice(&b), rows[i].fds + 1,
+						    (enum msg_place)place, &got),
 					 ERRC_PROTOCOL);
 			for (size_t cut = 0; cut < b.len; cut++)
-				assert_int_equal(msg_decode(slice_of(b.p, cut), 0, (enum msg_place)place, &got),
+				assert_int_equal(msg_decode(slice_of(b.p, cut), 0,
+							    (enum msg_place)place, &got),
 						 ERRC_PROTOCOL);
 		}
 		assert_int_equal(buf_addc(&b, 0), ERRC_OK);
-		assert_int_equal(msg_decode(buf_slice(&b), 0, (enum msg_place)(rows[i].places & -rows[i].places), &got),
+		assert_int_equal(msg_decode(buf_slice(&b), 0,
+					    (enum msg_place)(rows[i].places & -rows[i].places),
+					    &got),
 				 ERRC_PROTOCOL);
 		buf_fini(&b);
 	}
@@ -123,8 +129,10 @@ static void decode_fails(const unsigned char *p, size_t n)
 static void test_odd_payloads(void **state)
 {
 	static const unsigned char unknown[] = {0x92, 0xcc, 200, 1}, few[] = {0x91, MSG_COMMIT},
-				   many[] = {0x93, MSG_COMMIT, 1, 2}, text[] = {0x92, MSG_COMMIT, 0xa1, 'x'},
-				   negative[] = {0x92, MSG_COMMIT, 0xff}, huge[] = {0xdd, 0xff, 0xff, 0xff, 0xff, 1},
+				   many[] = {0x93, MSG_COMMIT, 1, 2},
+				   text[] = {0x92, MSG_COMMIT, 0xa1, 'x'},
+				   negative[] = {0x92, MSG_COMMIT, 0xff},
+				   huge[] = {0xdd, 0xff, 0xff, 0xff, 0xff, 1},
 				   map[] = {0x81, MSG_COMMIT, 1};
 
 	decode_fails(unknown, sizeof(unknown));

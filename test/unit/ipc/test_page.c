@@ -30,7 +30,8 @@ static void test_another_ledger_gets_a_new_one(void **state)
 	assert_int_equal(page_generation(page), 0);
 	page_unmap(&page);
 	assert_int_equal(page_make(page_path, "short", &page), ERRC_INVAL);
-	assert_int_equal(page_make("/nonexistent-folder/page", IPC_PAGE_LEDGER, &page), ERRC_NOTFOUND);
+	assert_int_equal(page_make("/nonexistent-folder/page", IPC_PAGE_LEDGER, &page),
+			 ERRC_NOTFOUND);
 	assert_int_equal(page_make(page_path, IPC_PAGE_LEDGER, &page), ERRC_OK);
 }
 

@@ -16,7 +16,8 @@ static page_u64 *cell(const char *model, const char *provider)
 	const struct slice v[] = {slice_str(model), slice_str(provider)};
 	char text[SERIES_LABELS_MAX];
 
-	return series_cell(page, SERIES_CHARGED, slice_of(text, series_labels(SERIES_CHARGED, v, 2, text)));
+	return series_cell(page, SERIES_CHARGED,
+			   slice_of(text, series_labels(SERIES_CHARGED, v, 2, text)));
 }
 
 static void printed(struct buf *b)
@@ -42,8 +43,11 @@ static void test_found_again_and_printed(void **state)
 	assert_ptr_not_equal(cell("gpt", "openai"), cell("gpt", "azure"));
 	printed(&b);
 	assert_true(has(&b, "# TYPE aigw_charged_usd_total counter\n"));
-	assert_true(has(&b, "aigw_charged_usd_total{model=\"gpt\",provider=\"openai\"} 1.50000025\n"));
-	assert_true(has(&b, "aigw_charged_usd_total{model=\"a\\\"b\\\\c\\nd\",provider=\"x\"} 0.000000001\n"));
+	assert_true(
+		has(&b, "aigw_charged_usd_total{model=\"gpt\",provider=\"openai\"} 1.50000025\n"));
+	assert_true(has(
+		&b,
+		"aigw_charged_usd_total{model=\"a\\\"b\\\\c\\nd\",provider=\"x\"} 0.000000001\n"));
 	assert_true(has(&b, "\naigw_ledger_imbalance_nanousd 0\n"));
 	assert_true(has(&b, "aigw_build_info{version=\""));
 	buf_fini(&b);
@@ -123,7 +127,8 @@ static void test_many_processes(void **state)
 				snprintf(name, sizeof(name), "m%d", i);
 				series_add(cell(name, "p"), 1);
 			}
-			series_observe_us(series_histo(page, SERIES_GATEWAY_DURATION, SLICE_NONE), 1);
+			series_observe_us(series_histo(page, SERIES_GATEWAY_DURATION, SLICE_NONE),
+					  1);
 		}
 		_exit(0);
 	}

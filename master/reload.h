@@ -1,0 +1,57 @@
+/* Two-phase reload: the configuration is read and checked aside (off the loop), then keeper and workers PREPARE the new
+ * table; all of them PREPARED: COMMIT; one REJECTED or silent for 2 s: ABORT, and nothing has changed. One at a time;
+ * requests meanwhile become one more run. An unchanged result makes no generation. Also brings every new child to the
+ * committed table. */
+#ifndef AIGW_RELOAD_H
+#define AIGW_RELOAD_H
+
+#include <uv.h>
+
+#include "buf.h"
+#include "config.h"
+#include "list.h"
+
+struct master;
+struct child;
+
+enum reload_phase { RELOAD_IDLE, RELOAD_LOADING, RELOAD_PREPARING };
+
+struct reload {
+	enum reload_phase phase;
+	bool again;          /* asked for meanwhile */
+	uint64_t run;        /* number of the run that goes on, or of the last one */
+	uint64_t generation; /* that is being prepared */
+	struct config *next; /* owned */
+	struct list fresh;   /* listeners bound for it */
+	uv_work_t work;
+	enum errc loaded;
+	struct buf messages; /* of config_load, and what went wrong later */
+	struct buf changes;  /* struct reload_change, one after the other, see reload_changes() */
+	uv_timer_t timer;
+};
+
+/* What a run ended with; valid during the call that gets it. */
+struct reload_result {
+	uint64_t run;
+	bool ok, changed;
+	uint64_t generation;   /* in force now */
+	struct slice messages; /* lines: errors, warnings */
+	struct slice changes;  /* for reload_next_change() */
+};
+
+void reload_init(struct master *m);
+void reload_fini(struct master *m);
+/* Starts a run, or asks for one more; returns the number of the run whose result is the asker's. */
+uint64_t reload_request(struct master *m);
+/* Sends the committed table to a child that has just been started. */
+void reload_bring(struct master *m, struct child *c);
+void reload_prepared(struct master *m, struct child *c, uint64_t generation);
+void reload_rejected(struct master *m, struct child *c, uint64_t generation, struct slice text);
+/* A child has died: it counts as PREPARED. */
+void reload_gone(struct master *m);
+
+/* Takes the next change off the front of *changes; false when there is none. path points into it. */
+bool reload_next_change(struct slice *changes, enum config_change_kind *kind,
+			bool *waits_for_restart, struct slice *path);
+
+#endif

@@ -1,0 +1,373 @@
+"""Starts a gateway for a flow test: a folder with a configuration, the daemon, its log, small HTTP and control clients.
+Only the standard library."""
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+
+CONFIG = '''region: %(region)s
+workers: %(workers)d
+listen: [{address: "%(listen)s"}]
+admin: {socket: run/control.sock, http: "%(admin)s"}
+state: state
+shared_memory: %(live)s
+live_size: 4MiB
+log: {to: %(log)s, format: json}
+timeouts: {drain_timeout: %(drain_timeout)s, drain_delay: %(drain_delay)s}
+providers:
+  mock: {dialect: openai, base_url: "http://127.0.0.1:9/v1", keys: ["env:MOCK_KEY"]}
+models:
+  m1: {context: 128000, max_output: 100, price: {input: 1, output: 2}, offers: {mock/up-m1: {priority: 1}}}
+'''
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, seconds=10.0, step=0.01):
+    """Calls `what` until it is true; its value, or TimeoutError."""
+    end = time.monotonic() + seconds
+    while True:
+        value = what()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError('waited %g s for %s' % (seconds, getattr(what, '__name__', what)))
+        time.sleep(step)
+
+
+def is_alive(pid):
+    try:
+        with open('/proc/%d/stat' % pid) as f:
+            return f.read().rpartition(')')[2].split()[0] not in 'ZX'
+    except FileNotFoundError:
+        return False
+
+
+class Gateway:
+    """One node in a temporary folder. Several masters may run on it one after the other (start, start_another)."""
+
+    def __init__(self, program=None, **settings):
+        self.program = program or os.environ['AIGWD_ROLES']
+        self.dir = tempfile.mkdtemp(prefix='aigw-flow-')
+        os.chmod(self.dir, 0o755)
+        self.live = tempfile.mkdtemp(prefix='aigw-flow-', dir='/dev/shm')
+        os.chmod(self.live, 0o755)
+        self.state = os.path.join(self.dir, 'state')
+        self.socket = os.path.join(self.dir, 'run', 'control.sock')
+        self.port, self.admin_port = free_port(), free_port()
+        self.settings = dict(region='test', workers=2, listen='127.0.0.1:%d' % self.port, drain_timeout='5s', drain_delay='0s',
+                             admin='127.0.0.1:%d' % self.admin_port, live=self.live, log='stderr')
+        self.config = os.path.join(self.dir, 'aigw.yaml')
+        self.log_path = os.path.join(self.dir, 'log')
+        self.log = open(self.log_path, 'ab')
+        self.masters = []
+        self.notify = None
+        self.configure(**settings)
+
+    def configure(self, text=None, **settings):
+        self.settings.update(settings)
+        with open(self.config + '.new', 'w') as f:
+            f.write(text if text is not None else CONFIG % self.settings)
+        os.rename(self.config + '.new', self.config)
+
+    def ask(self, *names):
+        """Asks the processes of aigwd-roles to misbehave; see roles.c."""
+        os.makedirs(self.state, exist_ok=True)
+        for name in names:
+            open(os.path.join(self.state, 'test-' + name), 'w').close()
+
+    def unask(self, *names):
+        for name in names:
+            os.unlink(os.path.join(self.state, 'test-' + name))
+
+    # --- processes ---
+
+    def spawn(self, **env):
+        e = dict(os.environ, MOCK_KEY='sk-canary-0123456789', **env)
+        p = subprocess.Popen([self.program, '-c', self.config], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                             env=e)
+        self.masters.append(p)
+        return p
+
+    def start(self, wait='ready', **env):
+        p = self.spawn(**env)
+        if wait:
+            self.wait_event(wait, pid=p.pid, process='master')
+        return p
+
+    @property
+    def master(self):
+        return self.masters[-1]
+
+    def signal(self, sig):
+        self.master.send_signal(sig)
+
+    def stop(self):
+        """Drains at once; the exit status."""
+        self.signal(signal.SIGINT)
+        self.signal(signal.SIGINT)
+        return self.master.wait(20)
+
+    def close(self):
+        """Ends everything that this gateway started, also what lost its master."""
+        for p in self.masters:
+            if p.poll() is None:
+                p.kill()
+                p.wait()
+        for pid in self.pids():
+            if is_alive(pid):
+                os.kill(pid, signal.SIGKILL)
+        for pid in self.pids():
+            wait_for(lambda: not is_alive(pid))
+        self.log.close()
+        shutil.rmtree(self.live, ignore_errors=True)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    # --- the log ---
+
+    def events(self, event=None, since=0, **fields):
+        """Lines of the log that are JSON, as dictionaries; `since` counts lines to leave out."""
+        found = []
+        with open(self.log_path, 'rb') as f:
+            lines = f.read().split(b'\n')[:-1]
+        for line in lines[since:]:
+            try:
+                e = json.loads(line)
+            except ValueError:
+                e = {'raw': line.decode('utf-8', 'replace')}
+                text = e['raw']
+                if 'event=' in text:
+                    e['event'] = text.split('event=')[1].split()[0]
+                    e['message'] = text
+            if event and e.get('event') != event:
+                continue
+            if all(e.get(k) == v for k, v in fields.items() if k != 'pid'):
+                found.append(e)
+        return found
+
+    def mark(self):
+        """A place in the log, for `since`."""
+        with open(self.log_path, 'rb') as f:
+            return f.read().count(b'\n')
+
+    def wait_event(self, event, seconds=15, since=0, contains='', pid=None, **fields):
+        if pid:
+            p = next(m for m in self.masters if m.pid == pid)
+        end = time.monotonic() + seconds
+        while True:
+            for e in self.events(event, since, **fields):
+                if contains in e.get('message', '') + e.get('msg', '') + e.get('raw', ''):
+                    return e
+            if pid and p.poll() is not None:
+                raise RuntimeError('aigwd ended with %d:\n%s' % (p.returncode, self.log_text()))
+            if time.monotonic() > end:
+                raise TimeoutError('no event %r %r in:\n%s' % (event, contains, self.log_text()))
+            time.sleep(0.005)
+
+    def log_text(self):
+        with open(self.log_path, 'rb') as f:
+            return f.read().decode('utf-8', 'replace')
+
+    def pids(self):
+        """Every child that the log names."""
+        found = []
+        for e in self.events('child_started'):
+            text = e.get('message', e.get('msg', e.get('raw', '')))
+            found.append(int(text.rpartition('pid ')[2].split()[0].strip('",}')))
+        return found
+
+    # --- clients ---
+
+    def get(self, path='/', timeout=10, port=None):
+        """(status, [pid, slot, generation]) of one request on a connection of its own."""
+        with socket.create_connection(('127.0.0.1', port or self.port), timeout) as s:
+            s.sendall(b'GET %s HTTP/1.1\r\nhost: x\r\n\r\n' % path.encode())
+            data = b''
+            while True:
+                part = s.recv(65536)
+                if not part:
+                    break
+                data += part
+        head, _, body = data.partition(b'\r\n\r\n')
+        return int(head.split()[1]), [int(x) for x in body.split()]
+
+    def control(self, verb, timeout=20, **args):
+        return Control(self.socket, timeout).call(verb, **args)
+
+    def status(self):
+        """Rows of `status` by kind."""
+        end, rows, _ = self.control('status')
+        assert end['status'] == 0, end
+        found = {}
+        for kind, fields in rows:
+            found.setdefault(kind, []).append(fields)
+        return found
+
+
+class Load:
+    """Requests on new connections, one after the other, until stopped; what came of them."""
+
+    def __init__(self, gateway, threads=2, path='/'):
+        self.gateway, self.path = gateway, path
+        self.ok, self.refused, self.reset, self.other = 0, 0, 0, []
+        self.longest = 0.0
+        self.going = True
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
+        for t in self.threads:
+            t.start()
+
+    def run(self):
+        while self.going:
+            begun = time.monotonic()
+            try:
+                status, _ = self.gateway.get(self.path)
+                result = 'ok' if status == 200 else 'status %d' % status
+            except ConnectionRefusedError:
+                result = 'refused'
+            except (ConnectionResetError, BrokenPipeError, IndexError):
+                result = 'reset'
+            except OSError as e:
+                result = repr(e)
+            took = time.monotonic() - begun
+            with self.lock:
+                self.longest = max(self.longest, took)
+                if result in ('ok', 'refused', 'reset'):
+                    setattr(self, result, getattr(self, result) + 1)
+                else:
+                    self.other.append(result)
+
+    def stop(self):
+        self.going = False
+        for t in self.threads:
+            t.join()
+        return self
+
+
+# --- the control protocol ---
+
+def pack(v):
+    """The part of msgpack that the control protocol uses."""
+    if v is None:
+        return b'\xc0'
+    if v is True or v is False:
+        return b'\xc3' if v else b'\xc2'
+    if isinstance(v, int):
+        return struct.pack('>Bq', 0xd3, v)
+    if isinstance(v, str):
+        b = v.encode()
+        return struct.pack('>BI', 0xdb, len(b)) + b
+    if isinstance(v, bytes):
+        return struct.pack('>BI', 0xc6, len(v)) + v
+    if isinstance(v, dict):
+        return struct.pack('>BI', 0xdf, len(v)) + b''.join(pack(k) + pack(x) for k, x in v.items())
+    return struct.pack('>BI', 0xdd, len(v)) + b''.join(pack(x) for x in v)
+
+
+class Unpacker:
+    def __init__(self, data):
+        self.d, self.i = data, 0
+
+    def take(self, n):
+        self.i += n
+        return self.d[self.i - n:self.i]
+
+    def number(self, fmt):
+        return struct.unpack(fmt, self.take(struct.calcsize(fmt)))[0]
+
+    def value(self):
+        t = self.number('B')
+        if t < 0x80:
+            return t
+        if t >= 0xe0:
+            return t - 256
+        if t < 0x90:
+            return {self.value(): self.value() for _ in range(t & 15)}
+        if t < 0xa0:
+            return [self.value() for _ in range(t & 15)]
+        if t < 0xc0:
+            return self.take(t & 31).decode()
+        if t in (0xc0, 0xc2, 0xc3):
+            return {0xc0: None, 0xc2: False, 0xc3: True}[t]
+        if 0xcc <= t <= 0xd3:
+            return self.number(('>B', '>H', '>I', '>Q', '>b', '>h', '>i', '>q')[t - 0xcc])
+        if 0xd9 <= t <= 0xdb:
+            return self.take(self.number(('>B', '>H', '>I')[t - 0xd9])).decode()
+        if 0xc4 <= t <= 0xc6:
+            return self.take(self.number(('>B', '>H', '>I')[t - 0xc4]))
+        if t in (0xdc, 0xdd):
+            return [self.value() for _ in range(self.number('>H' if t == 0xdc else '>I'))]
+        if t in (0xde, 0xdf):
+            return {self.value(): self.value() for _ in range(self.number('>H' if t == 0xde else '>I'))}
+        raise ValueError('msgpack type 0x%02x' % t)
+
+
+def message_numbers():
+    """Names to numbers, from the table itself."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'shared', 'ipc', 'msg_tbl.h')
+    with open(path) as f:
+        names = [line[4:].split(',')[0] for line in f if line.startswith('MSG(')]
+    return {name: i for i, name in enumerate(names)}
+
+
+class Control:
+    """One connection to the control socket."""
+
+    def __init__(self, path, timeout=20):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.settimeout(timeout)
+        self.s.connect(path)
+        self.numbers = message_numbers()
+
+    def send(self, payload):
+        self.s.sendall(struct.pack('<IBBBB', len(payload), 0, 0, 0, 0) + payload)
+
+    def receive(self):
+        """(name, fields), or None at the end."""
+        head = self.exactly(8)
+        if head is None:
+            return None
+        fields = Unpacker(self.exactly(struct.unpack('<I', head[:4])[0])).value()
+        return [n for n, i in self.numbers.items() if i == fields[0]][0], fields[1:]
+
+    def exactly(self, n):
+        data = b''
+        while len(data) < n:
+            part = self.s.recv(n - len(data))
+            if not part:
+                return None
+            data += part
+        return data
+
+    def request(self, verb, version=1, **args):
+        self.send(pack([self.numbers['REQUEST'], version, verb, pack(args)]))
+
+    def call(self, verb, version=1, **args):
+        """(end, rows, progress); rows are (kind, fields)."""
+        self.request(verb, version, **args)
+        rows, progress = [], []
+        while True:
+            m = self.receive()
+            if m is None:
+                raise EOFError('the connection ended without END')
+            name, f = m
+            if name == 'ROW':
+                rows.append((f[0], Unpacker(f[1]).value()))
+            elif name == 'PROGRESS':
+                progress.append(f[0])
+            else:
+                self.s.close()
+                return dict(zip(('status', 'code', 'message', 'file', 'line'), f)), rows, progress
