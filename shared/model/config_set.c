@@ -65,7 +65,7 @@ static void read_pem(struct config_ctx *x, const struct yaml_node *n, const char
 {
 	const char *why;
 
-	if (n && n->kind == YAML_SCALAR &&
+	if (n && n->kind == YAML_SCALAR && n->text.n &&
 	    config_ctx_read_file(x, n->text.p, PEM_MAX, out, &why) != ERRC_OK)
 		config_ctx_error(x, n->pos, "`%s`: cannot read %s: %s", path, n->text.p, why);
 }

@@ -1,0 +1,63 @@
+/* The control verbs that the keeper serves: arguments and rows, as fields of control.h. An argument that is absent is not
+ * given; money comes in nano-dollars, times in wall seconds (_s) or milliseconds (_ms), lists as one text with commas. A
+ * field that has no value is there with type NONE.
+ *
+ * `account` as an argument is a name or a number, `key` a public id or the whole key as people paste it. Every writing verb
+ * takes `note` (text). Its row also has `durable` B: false means in force, but not on disk yet ("in force, not durable").
+ *
+ *   account create    name, [credit_nusd I >= 0], [postpaid B], [overdraft_nusd I >= 0]        -> account
+ *   account list                                                                              -> account*
+ *   account show      account                                                                 -> account
+ *   account credit    account, add_nusd I > 0 | take_nusd I > 0 (exactly one)                 -> account
+ *   account suspend   account                                                                 -> account
+ *   account resume    account                                                                 -> account
+ *   key create        account, KEYOPTS                                    -> key, with the field `key`: the secret, once
+ *   key list          [account]                                                               -> key*
+ *   key show          key                                                                     -> key
+ *   key update        key, KEYOPTS; what is not given stays                                    -> key
+ *   key revoke        key, [now B: running requests are cancelled too]                        -> key
+ *   usage             [since_ms I], [until_ms I], [by: "day,model,key,account,provider", at most four], [account], [key]
+ *                                                                                             -> usage*, total
+ *   request show      id: generation id or the provider's id                                  -> request, attempt*, class*
+ *   limit explain     key                                                                     -> limit*
+ *   ledger verify     [charges B]                           -> PROGRESS frames, verify, finding*; END 6 when there are findings
+ *
+ * KEYOPTS (all optional): name; rpm, tpm, rpd, tpd, concurrency I; budget_nusd I; budget_period: minute, hour, day, week,
+ * month (default), quarter, year, total; rolling B; models: patterns, `!` before those that deny; expires_s I, 0: never;
+ * ip: addresses and ranges; clamp B; suspended B. A number of -1, and an empty text for models and ip, take a limit away.
+ *
+ * Rows:
+ *   account   id I, name, mode (prepaid, postpaid), status (active, suspended), granted_nusd, balance_nusd, held_nusd,
+ *             settled_nusd, uncollected_nusd, overdraft_nusd, available_nusd (balance + overdraft; NONE when postpaid),
+ *             holds I, created_s
+ *   key       id, account (name), name, status (active, suspended, revoked, expired), rpm, tpm, rpd, tpd, concurrency (NONE:
+ *             no limit), budget_nusd (NONE), budget_period, rolling B, models, ip, clamp B, expires_s (NONE: never),
+ *             created_s, used_s (NONE: never used), requests, tokens, charged_nusd, holds, budget_used_nusd,
+ *             budget_held_nusd, budget_left_nusd (NONE), budget_reset_s (NONE)
+ *   usage     one text for each name in `by`, in that order; requests, failed, input, cached, output, reasoning,
+ *             charge_nusd, uncollected_nusd, cost_nusd
+ *   total     the numbers of usage
+ *   request   id, seq I (NONE: not in the ledger yet), account, key, front, stream B, status I, end, model_asked, model,
+ *             provider, upstream, upstream_id, admitted_ms, first_byte_ms (NONE), total_ms (NONE), settled_ms, input, cached,
+ *             output, reasoning, estimated B, hold_nusd, charge_nusd, uncollected_nusd, cost_nusd, price (hash as hexadecimal
+ *             text), reversed B
+ *   attempt   provider, upstream, status I, ms, cost_nusd, error
+ *   class     class (input, cache_read, …), tokens I, price_pusd (a token; NONE: price row not found)
+ *   limit     scope ("account" or "key"), name (of the scope), limit (credit, rpm, …, concurrency, budget), text (for
+ *             people), unit (nusd, requests, tokens), max (NONE: none), used, held (NONE), remaining (NONE), reset_s (NONE)
+ *   verify    records, charges I (recomputed ones), accounts, granted_nusd, settled_nusd, uncollected_nusd, imbalance_nusd
+ *             (live store), good B
+ *   finding   what (chain, record, charge, account, head, live), at I (number of the record or account; NONE), text
+ *
+ * Errors (END): 2 invalid; 4 not_found; 1 exists, refused, ledger_unavailable, busy, internal; 5 not_allowed. */
+#ifndef AIGW_VERBS_H
+#define AIGW_VERBS_H
+
+#include "control.h"
+
+/* Where a verb is served: those that write on the ledger thread, one after the other; short reads on a thread of the loop's
+ * pool; reports that read the ledger from end to end likewise, but one at a time. */
+enum verbs_place { VERBS_ON_LEDGER, VERBS_READ, VERBS_REPORT, VERBS_NOT_OURS };
+enum verbs_place verbs_place_of(enum control_verb v);
+
+#endif
