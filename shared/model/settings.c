@@ -241,8 +241,9 @@ enum errc settings_expected(const struct settings_row *row, struct buf *out)
 		return buf_addz(out, "on or off");
 	case SETTINGS_ENUM:
 		return expected_choice(row, out);
-	case SETTINGS_TEXT:
 	case SETTINGS_PATH:
+		return buf_addf(out, "a path of at most %lld bytes", (long long)row->max);
+	case SETTINGS_TEXT:
 		return buf_addf(out, "a text of at most %lld bytes", (long long)row->max);
 	case SETTINGS_LIST:
 		return buf_addf(out, "a list of at most %lld texts", (long long)row->max);
