@@ -176,7 +176,7 @@ static enum errc apply(struct book *b, uint64_t seq, struct slice bytes)
 
 static enum errc replay(struct ledger *l, MDB_txn *txn)
 {
-	uint8_t from[8] = {0};
+	uint8_t from[8];
 	struct slice key = slice_of(from, sizeof from), value;
 	MDB_cursor *c;
 	enum errc rc;
