@@ -60,7 +60,7 @@ static size_t escape(struct slice s, bool json, char e[ESCAPED_MAX + 1])
 
 	if (n && code >= 0x10000) {
 		code -= 0x10000;
-		snprintf(e, ESCAPED_MAX + 1, "\\u%04x\\u%04x", 0xd800 | (code >> 10),
+		snprintf(e, ESCAPED_MAX + 1, "\\u%04x\\u%04x", 0xd800 | (code >> 10 & 0x3ff),
 			 0xdc00 | (code & 0x3ff));
 		return n;
 	}

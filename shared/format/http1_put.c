@@ -118,7 +118,7 @@ enum errc http1_put_request(struct buf *b, struct slice method, struct slice tar
 
 enum errc http1_put_status(struct buf *b, int status)
 {
-	char digits[3];
+	char digits[3] = {0};
 	const struct slice parts[] = {SLICE_LIT("HTTP/1.1 "), slice_of(digits, 3), SLICE_LIT(" "),
 				      slice_str(http1_put_reason(status)), HTTP1_CRLF};
 

@@ -98,7 +98,8 @@ static enum errc withdraw(struct admin *a, int64_t boot_ms, const struct record 
 	return ERRC_OK;
 }
 
-static struct record change(const struct admin_by *by, enum record_type type, uint64_t account, const char *what)
+static struct record change(const struct admin_by *by, enum record_type type, uint64_t account,
+			    const char *what)
 {
 	struct record r = {.type = type, .account = account, .wall_ms = by->wall_ms};
 
@@ -124,18 +125,23 @@ static bool is_amount(int64_t nusd)
 	return nusd >= 0 && nusd <= MONEY_NUSD_MAX;
 }
 
-enum errc admin_account_create(struct admin *a, const struct admin_by *by, const struct admin_account_spec *spec,
-			       uint64_t *account, bool *durable)
+enum errc admin_account_create(struct admin *a, const struct admin_by *by,
+			       const struct admin_account_spec *spec, uint64_t *account,
+			       bool *durable)
 {
 	const struct book *book = ledger_book(a->ledger);
-	struct rows_account row = {.id = book_next_account(book), .mode = spec->mode, .name = spec->name,
-				   .overdraft_nusd = spec->overdraft_nusd, .created_s = by->wall_ms / 1000};
-	struct record r[2] = {change(by, RECORD_ACCOUNT, row.id, "create"), change(by, RECORD_GRANT, row.id, "grant")};
+	struct rows_account row = {.id = book_next_account(book),
+				   .mode = spec->mode,
+				   .name = spec->name,
+				   .overdraft_nusd = spec->overdraft_nusd,
+				   .created_s = by->wall_ms / 1000};
+	struct record r[2] = {change(by, RECORD_ACCOUNT, row.id, "create"),
+			      change(by, RECORD_GRANT, row.id, "grant")};
 	struct buf b;
 	enum errc rc;
 
-	if (!is_name(spec->name) || spec->mode >= ROWS_MODE_COUNT || !is_amount(spec->credit_nusd) ||
-	    !is_amount(spec->overdraft_nusd))
+	if (!is_name(spec->name) || spec->mode >= ROWS_MODE_COUNT ||
+	    !is_amount(spec->credit_nusd) || !is_amount(spec->overdraft_nusd))
 		return ERRC_INVAL;
 	if (book_account_named(book, spec->name))
 		return ERRC_EXISTS;
@@ -151,7 +157,8 @@ enum errc admin_account_create(struct admin *a, const struct admin_by *by, const
 	return rc;
 }
 
-enum errc admin_account_credit(struct admin *a, const struct admin_by *by, uint64_t account, int64_t nusd, bool *durable)
+enum errc admin_account_credit(struct admin *a, const struct admin_by *by, uint64_t account,
+			       int64_t nusd, bool *durable)
 {
 	struct record r = change(by, RECORD_GRANT, account, "grant");
 	const struct rows_account *row = book_account(ledger_book(a->ledger), account);
@@ -165,7 +172,8 @@ enum errc admin_account_credit(struct admin *a, const struct admin_by *by, uint6
 	return give(a, &r, 1, durable);
 }
 
-enum errc admin_account_take(struct admin *a, const struct admin_by *by, uint64_t account, int64_t nusd, bool *durable)
+enum errc admin_account_take(struct admin *a, const struct admin_by *by, uint64_t account,
+			     int64_t nusd, bool *durable)
 {
 	struct record r = change(by, RECORD_TAKE, account, "take");
 
@@ -177,10 +185,11 @@ enum errc admin_account_take(struct admin *a, const struct admin_by *by, uint64_
 	return withdraw(a, by->boot_ms, &r, durable);
 }
 
-enum errc admin_account_set_status(struct admin *a, const struct admin_by *by, uint64_t account, enum rows_status status,
-				   bool *durable)
+enum errc admin_account_set_status(struct admin *a, const struct admin_by *by, uint64_t account,
+				   enum rows_status status, bool *durable)
 {
-	struct record r = change(by, RECORD_ACCOUNT, account, status == ROWS_ACTIVE ? "resume" : "suspend");
+	struct record r =
+		change(by, RECORD_ACCOUNT, account, status == ROWS_ACTIVE ? "resume" : "suspend");
 	struct rows_account row;
 	struct buf mem, b;
 	enum errc rc;
@@ -193,13 +202,15 @@ enum errc admin_account_set_status(struct admin *a, const struct admin_by *by, u
 	if (!rc) {
 		/* A definition: the sums are not its business. */
 		row.status = status;
-		row.granted_nusd = row.balance_nusd = row.held_nusd = row.settled_nusd = row.uncollected_nusd = 0;
+		row.granted_nusd = row.balance_nusd = row.held_nusd = row.settled_nusd =
+			row.uncollected_nusd = 0;
 		row.holds = 0;
 		rc = rows_put_account(&b, &row);
 	}
 	r.change.row = buf_slice(&b);
 	if (!rc)
-		rc = status == ROWS_ACTIVE ? give(a, &r, 1, durable) : withdraw(a, by->boot_ms, &r, durable);
+		rc = status == ROWS_ACTIVE ? give(a, &r, 1, durable)
+					   : withdraw(a, by->boot_ms, &r, durable);
 	buf_fini(&mem);
 	buf_fini(&b);
 	return rc;
@@ -213,12 +224,13 @@ static bool is_key(const struct rows_key *k)
 		if (l->rate[i] < ROWS_NO_LIMIT)
 			return false;
 	}
-	return l->concurrency >= ROWS_NO_LIMIT && l->budget_nusd >= ROWS_NO_LIMIT && l->budget.unit < WINDOW_COUNT &&
-	       k->status < ROWS_STATUS_COUNT && k->expires_s >= 0 && k->name.n <= ROWS_NAME_MAX;
+	return l->concurrency >= ROWS_NO_LIMIT && l->budget_nusd >= ROWS_NO_LIMIT &&
+	       l->budget.unit < WINDOW_COUNT && k->status < ROWS_STATUS_COUNT &&
+	       k->expires_s >= 0 && k->name.n <= ROWS_NAME_MAX;
 }
 
-static enum errc write_key(struct admin *a, const struct admin_by *by, const struct rows_key *k, const char *what,
-			   bool restricts, bool *durable)
+static enum errc write_key(struct admin *a, const struct admin_by *by, const struct rows_key *k,
+			   const char *what, bool restricts, bool *durable)
 {
 	struct record r = change(by, RECORD_KEY, k->account, what);
 	struct buf b;
@@ -234,7 +246,8 @@ static enum errc write_key(struct admin *a, const struct admin_by *by, const str
 	return rc;
 }
 
-enum errc admin_key_create(struct admin *a, const struct admin_by *by, const struct rows_key *k, bool *durable)
+enum errc admin_key_create(struct admin *a, const struct admin_by *by, const struct rows_key *k,
+			   bool *durable)
 {
 	const struct book *book = ledger_book(a->ledger);
 
@@ -263,12 +276,14 @@ static bool restricts(const struct rows_key *from, const struct rows_key *to)
 		less = true;
 	/* Patterns and ranges that change at all may leave something out. */
 	if ((to->models.n > 0 && !slice_eq(from->models, to->models)) ||
-	    (to->nets_n > 0 && (to->nets_n != from->nets_n || memcmp(to->nets, from->nets, to->nets_n * sizeof *to->nets) != 0)))
+	    (to->nets_n > 0 && (to->nets_n != from->nets_n ||
+				memcmp(to->nets, from->nets, to->nets_n * sizeof *to->nets) != 0)))
 		less = true;
 	return less || (to->status != ROWS_ACTIVE && to->status != from->status);
 }
 
-enum errc admin_key_update(struct admin *a, const struct admin_by *by, const struct rows_key *k, bool *durable)
+enum errc admin_key_update(struct admin *a, const struct admin_by *by, const struct rows_key *k,
+			   bool *durable)
 {
 	struct rows_key now, next = *k;
 	struct buf mem;
@@ -285,13 +300,15 @@ enum errc admin_key_update(struct admin *a, const struct admin_by *by, const str
 	if (!rc) {
 		memcpy(next.hash, now.hash, sizeof next.hash);
 		next.created_s = now.created_s;
-		rc = write_key(a, by, &next, next.status == ROWS_REVOKED ? "revoke" : "update", restricts(&now, &next), durable);
+		rc = write_key(a, by, &next, next.status == ROWS_REVOKED ? "revoke" : "update",
+			       restricts(&now, &next), durable);
 	}
 	buf_fini(&mem);
 	return rc;
 }
 
-enum errc admin_key_revoke(struct admin *a, const struct admin_by *by, const char id[APIKEY_ID], bool *durable)
+enum errc admin_key_revoke(struct admin *a, const struct admin_by *by, const char id[APIKEY_ID],
+			   bool *durable)
 {
 	struct rows_key now;
 	struct buf mem;

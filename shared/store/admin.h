@@ -16,7 +16,7 @@ struct admin {
 
 /* What the caller knows about this change; borrowed during the call. */
 struct admin_by {
-	struct slice who;  /* unix user */
+	struct slice who; /* unix user */
 	struct slice note;
 	int64_t wall_ms, boot_ms;
 };
@@ -30,30 +30,42 @@ struct admin_account_spec {
 	enum rows_mode mode;
 	int64_t credit_nusd, overdraft_nusd; /* >= 0 */
 };
-MUSTCHECK enum errc admin_account_create(struct admin *a, const struct admin_by *by, const struct admin_account_spec *spec,
-					 uint64_t *account, bool *durable);
-MUSTCHECK enum errc admin_account_credit(struct admin *a, const struct admin_by *by, uint64_t account, int64_t nusd, bool *durable);
-MUSTCHECK enum errc admin_account_take(struct admin *a, const struct admin_by *by, uint64_t account, int64_t nusd, bool *durable);
+MUSTCHECK enum errc admin_account_create(struct admin *a, const struct admin_by *by,
+					 const struct admin_account_spec *spec, uint64_t *account,
+					 bool *durable);
+MUSTCHECK enum errc admin_account_credit(struct admin *a, const struct admin_by *by,
+					 uint64_t account, int64_t nusd, bool *durable);
+MUSTCHECK enum errc admin_account_take(struct admin *a, const struct admin_by *by, uint64_t account,
+				       int64_t nusd, bool *durable);
 /* ROWS_ACTIVE or ROWS_SUSPENDED. */
-MUSTCHECK enum errc admin_account_set_status(struct admin *a, const struct admin_by *by, uint64_t account,
-					     enum rows_status status, bool *durable);
+MUSTCHECK enum errc admin_account_set_status(struct admin *a, const struct admin_by *by,
+					     uint64_t account, enum rows_status status,
+					     bool *durable);
 
 /* `k` holds everything: id and hash as made by apikey_make() and apikey_hash(), name, limits, patterns, ranges. */
-MUSTCHECK enum errc admin_key_create(struct admin *a, const struct admin_by *by, const struct rows_key *k, bool *durable);
+MUSTCHECK enum errc admin_key_create(struct admin *a, const struct admin_by *by,
+				     const struct rows_key *k, bool *durable);
 /* Replaces the definition: read it with admin_key_get(), change it, write it back. Usage is kept. Account, id, hash and
  * created_s cannot change. A change of status to ROWS_SUSPENDED or ROWS_REVOKED, or one that lowers limits, is a
  * restriction; revoked keys cannot change (ERRC_STATE). */
-MUSTCHECK enum errc admin_key_update(struct admin *a, const struct admin_by *by, const struct rows_key *k, bool *durable);
-MUSTCHECK enum errc admin_key_revoke(struct admin *a, const struct admin_by *by, const char id[APIKEY_ID], bool *durable);
+MUSTCHECK enum errc admin_key_update(struct admin *a, const struct admin_by *by,
+				     const struct rows_key *k, bool *durable);
+MUSTCHECK enum errc admin_key_revoke(struct admin *a, const struct admin_by *by,
+				     const char id[APIKEY_ID], bool *durable);
 
 /* Reads, from the live store, any thread. Slices in the results point into `mem`, which is reset by the call. */
 MUSTCHECK enum errc admin_account_find(struct live *l, struct slice name_or_id, uint64_t *account);
-MUSTCHECK enum errc admin_account_get(struct live *l, uint64_t account, struct buf *mem, struct rows_account *out);
-MUSTCHECK enum errc admin_key_get(struct live *l, const char id[APIKEY_ID], struct buf *mem, struct rows_key *out,
-				  struct rows_state *state);
+MUSTCHECK enum errc admin_account_get(struct live *l, uint64_t account, struct buf *mem,
+				      struct rows_account *out);
+MUSTCHECK enum errc admin_key_get(struct live *l, const char id[APIKEY_ID], struct buf *mem,
+				  struct rows_key *out, struct rows_state *state);
 /* Calls `fn` for each account (key: each key of `account`, 0: of all), in order of account and id. */
-MUSTCHECK enum errc admin_account_each(struct live *l, enum errc (*fn)(void *arg, const struct rows_account *), void *arg);
+MUSTCHECK enum errc admin_account_each(struct live *l,
+				       enum errc (*fn)(void *arg, const struct rows_account *),
+				       void *arg);
 MUSTCHECK enum errc admin_key_each(struct live *l, uint64_t account,
-				   enum errc (*fn)(void *arg, const struct rows_key *, const struct rows_state *), void *arg);
+				   enum errc (*fn)(void *arg, const struct rows_key *,
+						   const struct rows_state *),
+				   void *arg);
 
 #endif

@@ -19,7 +19,8 @@ static enum errc apply_account(struct live *l, MDB_txn *txn, const struct record
 		return rc;
 	rc = live_get_account(l, txn, r->account, &now);
 	if (rc == ERRC_NOTFOUND) {
-		def.granted_nusd = def.balance_nusd = def.held_nusd = def.settled_nusd = def.uncollected_nusd = 0;
+		def.granted_nusd = def.balance_nusd = def.held_nusd = def.settled_nusd =
+			def.uncollected_nusd = 0;
 		def.holds = 0;
 		return put_new_account(l, txn, &def);
 	}
@@ -44,7 +45,8 @@ static enum errc apply_credit(struct live *l, MDB_txn *txn, const struct record 
 		return rc;
 	memcpy(name, a.name.p, a.name.n);
 	a.name.p = name;
-	if (!money_add(a.granted_nusd, amount, &a.granted_nusd) || !money_add(a.balance_nusd, amount, &a.balance_nusd))
+	if (!money_add(a.granted_nusd, amount, &a.granted_nusd) ||
+	    !money_add(a.balance_nusd, amount, &a.balance_nusd))
 		return ERRC_RANGE;
 	return rows_account_is_sound(&a) ? live_put_account(l, txn, &a) : ERRC_STATE;
 }
@@ -129,14 +131,16 @@ static enum errc fill_key(struct live *l, MDB_txn *txn, const struct book_key *k
 	if (!rc)
 		rc = live_put_key(l, txn, &def);
 	if (!rc)
-		rc = live_put_state(l, txn, def.account, ROWS_KEY, slice_of(def.id, APIKEY_ID), &k->state);
+		rc = live_put_state(l, txn, def.account, ROWS_KEY, slice_of(def.id, APIKEY_ID),
+				    &k->state);
 	return rc ? rc : live_index_key(l, txn, &def);
 }
 
 /* Accounts first, then keys: position i runs over both. */
 static enum errc fill_some(struct live *l, const struct book *b, size_t *i, uint64_t seq)
 {
-	size_t accounts = book_accounts_n(b), all = accounts + book_keys_n(b), end = MIN_OF(*i + FILL_ROWS, all);
+	size_t accounts = book_accounts_n(b), all = accounts + book_keys_n(b),
+	       end = MIN_OF(*i + FILL_ROWS, all);
 	MDB_txn *txn = NULL;
 	enum errc rc = live_txn_begin(l, &txn);
 

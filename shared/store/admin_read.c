@@ -24,7 +24,8 @@ enum errc admin_account_find(struct live *l, struct slice name_or_id, uint64_t *
 }
 
 /* Copies a row out of the store, so that what is read from it stays. */
-static enum errc copy_row(struct live *l, MDB_txn *txn, struct rows_key_name name, struct buf *mem, struct slice *out)
+static enum errc copy_row(struct live *l, MDB_txn *txn, struct rows_key_name name, struct buf *mem,
+			  struct slice *out)
 {
 	struct slice v;
 	enum errc rc = lmdbx_get(txn, l->rows, live_name(&name), &v);
@@ -36,7 +37,8 @@ static enum errc copy_row(struct live *l, MDB_txn *txn, struct rows_key_name nam
 	return rc;
 }
 
-enum errc admin_account_get(struct live *l, uint64_t account, struct buf *mem, struct rows_account *out)
+enum errc admin_account_get(struct live *l, uint64_t account, struct buf *mem,
+			    struct rows_account *out)
 {
 	struct slice row;
 	MDB_txn *txn;
@@ -49,8 +51,8 @@ enum errc admin_account_get(struct live *l, uint64_t account, struct buf *mem, s
 	return rc ? rc : rows_get_account(row, out);
 }
 
-enum errc admin_key_get(struct live *l, const char id[APIKEY_ID], struct buf *mem, struct rows_key *out,
-			struct rows_state *state)
+enum errc admin_key_get(struct live *l, const char id[APIKEY_ID], struct buf *mem,
+			struct rows_key *out, struct rows_state *state)
 {
 	struct slice row;
 	uint64_t account;
@@ -61,7 +63,8 @@ enum errc admin_key_get(struct live *l, const char id[APIKEY_ID], struct buf *me
 		return rc;
 	rc = live_find_key(l, txn, id, &account);
 	if (!rc)
-		rc = copy_row(l, txn, rows_name(account, ROWS_KEY, slice_of(id, APIKEY_ID)), mem, &row);
+		rc = copy_row(l, txn, rows_name(account, ROWS_KEY, slice_of(id, APIKEY_ID)), mem,
+			      &row);
 	if (!rc && state)
 		rc = live_get_state(l, txn, account, ROWS_KEY, slice_of(id, APIKEY_ID), state);
 	live_read_end(l);
@@ -88,7 +91,8 @@ static enum errc keep(struct each *e, struct slice row, struct slice state)
 	return rc ? rc : buf_adds(&e->rows, state);
 }
 
-static enum errc keep_key(struct each *e, MDB_txn *txn, uint64_t account, struct slice id, struct slice row)
+static enum errc keep_key(struct each *e, MDB_txn *txn, uint64_t account, struct slice id,
+			  struct slice row)
 {
 	struct rows_key_name name = rows_name_state(account, ROWS_KEY, id);
 	struct slice state;
@@ -177,7 +181,8 @@ static bool each_next(struct each *e, size_t *at, struct slice *row, struct slic
 	return true;
 }
 
-enum errc admin_account_each(struct live *l, enum errc (*fn)(void *arg, const struct rows_account *), void *arg)
+enum errc admin_account_each(struct live *l,
+			     enum errc (*fn)(void *arg, const struct rows_account *), void *arg)
 {
 	struct each e;
 	enum errc rc = ERRC_OK;
@@ -201,7 +206,9 @@ enum errc admin_account_each(struct live *l, enum errc (*fn)(void *arg, const st
 }
 
 enum errc admin_key_each(struct live *l, uint64_t account,
-			 enum errc (*fn)(void *arg, const struct rows_key *, const struct rows_state *), void *arg)
+			 enum errc (*fn)(void *arg, const struct rows_key *,
+					 const struct rows_state *),
+			 void *arg)
 {
 	struct each e;
 	enum errc rc = ERRC_OK;

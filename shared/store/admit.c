@@ -30,7 +30,8 @@ enum errc admit_load_account(struct admit_run *b, uint64_t account, struct admit
 
 enum errc admit_load_state(struct admit_run *b, uint64_t account, struct admit_scope *s)
 {
-	return live_get_state(b->l, b->txn, account, s->kind, slice_of(s->id, sizeof s->id), &s->state);
+	return live_get_state(b->l, b->txn, account, s->kind, slice_of(s->id, sizeof s->id),
+			      &s->state);
 }
 
 enum errc admit_store(struct admit_run *b, const struct admit_rows *r)
@@ -38,7 +39,8 @@ enum errc admit_store(struct admit_run *b, const struct admit_rows *r)
 	enum errc rc;
 
 	if (check_fails(rows_account_is_sound(&r->account))) {
-		log_error("imbalance", "the sums of account %llu do not hold, the operation is refused",
+		log_error("imbalance",
+			  "the sums of account %llu do not hold, the operation is refused",
 			  (unsigned long long)r->account.id);
 		return ERRC_INTERNAL;
 	}
@@ -46,7 +48,8 @@ enum errc admit_store(struct admit_run *b, const struct admit_rows *r)
 	for (size_t i = 0; !rc && i < r->scopes_n; i++) {
 		const struct admit_scope *s = &r->scopes[i];
 
-		rc = live_put_state(b->l, b->txn, r->account.id, s->kind, slice_of(s->id, sizeof s->id), &s->state);
+		rc = live_put_state(b->l, b->txn, r->account.id, s->kind,
+				    slice_of(s->id, sizeof s->id), &s->state);
 	}
 	return rc;
 }
@@ -97,7 +100,8 @@ static enum errc run_all(struct admit_run *b, struct admit_op *const *ops, size_
 	return rc;
 }
 
-enum errc admit_batch(struct live *l, const struct admit_rules *rules, struct admit_op *const *ops, size_t n)
+enum errc admit_batch(struct live *l, const struct admit_rules *rules, struct admit_op *const *ops,
+		      size_t n)
 {
 	struct admit_run b = {.l = l, .rules = rules};
 	enum errc rc;

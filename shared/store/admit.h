@@ -9,8 +9,8 @@
 #include "record.h"
 
 enum admit_kind {
-	ADMIT_HOLD,    /* `ask` -> `grant` or `refusal` */
-	ADMIT_SETTLE,  /* `settle` -> `done`: turns the hold into the charge and appends the record */
+	ADMIT_HOLD,   /* `ask` -> `grant` or `refusal` */
+	ADMIT_SETTLE, /* `settle` -> `done`: turns the hold into the charge and appends the record */
 	ADMIT_RELEASE, /* `settle.account`, `settle.id`: gives everything back; no record. For what never went upstream */
 	ADMIT_REVERSE, /* `settle.account`, `settle.id`, `outbox_n`: takes back a charge that is not durable yet */
 };
@@ -32,7 +32,7 @@ struct admit_ask {
 	struct genid id;
 	int64_t boot_ms, wall_ms;
 	uint8_t addr[16];
-	struct slice model;      /* as asked, resolved to the alias that limits and patterns are about */
+	struct slice model; /* as asked, resolved to the alias that limits and patterns are about */
 	struct hold_ask hold;
 	int64_t tokens_estimate; /* for token limits */
 	uint32_t slot;           /* of progress */
@@ -53,38 +53,38 @@ struct admit_grant {
 };
 
 struct admit_refusal {
-	enum rows_kind scope;    /* ROWS_ACCOUNT or ROWS_KEY */
+	enum rows_kind scope; /* ROWS_ACCOUNT or ROWS_KEY */
 	char scope_name[ROWS_NAME_MAX + 1];
-	const char *what;        /* "requests a minute", "requests at once", "budget a month", "credit"; static */
+	const char *what; /* "requests a minute", "requests at once", "budget per month", "credit"; static */
 	int64_t limit, remaining; /* nano-dollars when `money` */
 	bool money;
-	int64_t wait_ms;         /* until it may succeed; WINDOW_NEVER; 0 where time does not help */
-	int64_t reset_wall_ms;   /* 0: no reset */
+	int64_t wait_ms;       /* until it may succeed; WINDOW_NEVER; 0 where time does not help */
+	int64_t reset_wall_ms; /* 0: no reset */
 	int64_t affordable_tokens; /* CREDIT, BUDGET; -1 elsewhere */
 };
 
 struct admit_settle {
 	uint64_t account;
 	struct genid id;
-	int candidate;      /* index in the hold row of the one that answered; -1: none, nothing is charged */
+	int candidate; /* index in the hold row of the one that answered; -1: none, nothing is charged */
 	bool charged;       /* hold_is_charged() */
 	struct usage usage; /* charged at the price in the hold row */
 	int64_t boot_ms, wall_ms;
 	enum record_end end;
 	uint16_t status;
 	int64_t first_byte_ms, total_ms; /* since admission; -1: never */
-	int64_t cost_nusd;  /* what we pay, lost attempts included */
+	int64_t cost_nusd;               /* what we pay, lost attempts included */
 	struct slice upstream_id;
 	const struct record_attempt *attempts; /* borrowed during the call */
 	size_t attempts_n;
-	bool capped;        /* never charge more than the hold (orphans) */
+	bool capped; /* never charge more than the hold (orphans) */
 };
 
 struct admit_done {
-	bool settled;       /* false: there was no such hold (settled before); nothing changed */
+	bool settled; /* false: there was no such hold (settled before); nothing changed */
 	int64_t charge_nusd, uncollected_nusd;
 	int64_t tokens;
-	uint64_t outbox_n;  /* of its record: durable once (epoch, n) is */
+	uint64_t outbox_n; /* of its record: durable once (epoch, n) is */
 	int64_t balance_nusd;
 	/* REVERSE: false in `settled` means that the charge is in the ledger already (or was reversed): it stands. */
 };
@@ -109,7 +109,8 @@ struct admit_op {
 };
 
 /* 1 <= n <= LIMIT_TXN_OPS. Only after live_join(). ERRC_NOSPACE: there is no room even for settlements (try again). */
-MUSTCHECK enum errc admit_batch(struct live *l, const struct admit_rules *rules, struct admit_op *const *ops, size_t n);
+MUSTCHECK enum errc admit_batch(struct live *l, const struct admit_rules *rules,
+				struct admit_op *const *ops, size_t n);
 
 const char *admit_reason_code(enum admit_reason r);
 int admit_reason_status(enum admit_reason r);

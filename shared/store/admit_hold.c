@@ -14,7 +14,8 @@ static const char *const budget_names[] = {
 
 static const char *budget_name(struct window_spec spec)
 {
-	return spec.unit == WINDOW_TOTAL || spec.unit >= WINDOW_COUNT ? "budget in total" : budget_names[spec.unit];
+	return spec.unit == WINDOW_TOTAL || spec.unit >= WINDOW_COUNT ? "budget in total"
+								      : budget_names[spec.unit];
 }
 
 /* Everything else of a request's rows, and how far it came. */
@@ -64,7 +65,8 @@ static enum errc gate_outbox(struct admit_run *b, int64_t boot_ms, enum admit_ga
 
 static enum errc look_at_gate(struct admit_run *b, int64_t boot_ms)
 {
-	enum admit_gate gate = progress_ledger_failed(b->l->progress) ? ADMIT_GATE_LEDGER : ADMIT_GATE_OPEN;
+	enum admit_gate gate = progress_ledger_failed(b->l->progress) ? ADMIT_GATE_LEDGER
+								      : ADMIT_GATE_OPEN;
 	enum errc rc = ERRC_OK;
 
 	if (gate == ADMIT_GATE_OPEN)
@@ -92,7 +94,8 @@ static enum errc load_key(struct hold_run *h)
 	return admit_load_state(h->b, h->ask->account, s);
 }
 
-static struct admit_refusal *refuse(struct hold_run *h, enum admit_reason reason, enum rows_kind scope, const char *name)
+static struct admit_refusal *refuse(struct hold_run *h, enum admit_reason reason,
+				    enum rows_kind scope, const char *name)
 {
 	h->op->reason = reason;
 	h->op->refusal = (struct admit_refusal){.scope = scope, .affordable_tokens = -1, .what = ""};
@@ -133,7 +136,8 @@ static bool take_rate(struct window_rate *w, size_t i, int64_t limit, const stru
 
 	/* Without a limit it is counted all the same: a limit that is set later finds the use there. */
 	if (admit_limit_is_tokens[i])
-		return window_rate_take_open(w, admit_limit_len_ms[i], ask->boot_ms, max, ask->tokens_estimate);
+		return window_rate_take_open(w, admit_limit_len_ms[i], ask->boot_ms, max,
+					     ask->tokens_estimate);
 	return window_rate_take(w, admit_limit_len_ms[i], ask->boot_ms, max, 1);
 }
 
@@ -163,7 +167,8 @@ static bool check_limits(struct hold_run *h)
 				return false;
 			}
 		}
-		if (s->limits.concurrency != ROWS_NO_LIMIT && s->state.holds >= s->limits.concurrency) {
+		if (s->limits.concurrency != ROWS_NO_LIMIT &&
+		    s->state.holds >= s->limits.concurrency) {
 			struct admit_refusal *r = refuse(h, ADMIT_CONCURRENCY, s->kind, s->name);
 
 			r->what = "requests at once";
@@ -217,13 +222,16 @@ static struct hold_purse all_purses(const struct hold_run *h)
 
 static bool purse_refuses(struct hold_purse p, const struct hold_offer *o)
 {
-	return o->needed_nusd > (o->fits_later ? p.available_nusd : p.available_nusd + p.pending_nusd);
+	return o->needed_nusd >
+	       (o->fits_later ? p.available_nusd : p.available_nusd + p.pending_nusd);
 }
 
-static void refuse_budget(struct hold_run *h, const struct admit_scope *s, struct hold_purse p, const struct hold_offer *o)
+static void refuse_budget(struct hold_run *h, const struct admit_scope *s, struct hold_purse p,
+			  const struct hold_offer *o)
 {
 	int64_t wall_s = h->ask->wall_ms / 1000, reset_s;
-	struct admit_refusal *r = refuse(h, o->fits_later ? ADMIT_CREDIT_HELD : ADMIT_BUDGET, s->kind, s->name);
+	struct admit_refusal *r =
+		refuse(h, o->fits_later ? ADMIT_CREDIT_HELD : ADMIT_BUDGET, s->kind, s->name);
 
 	r->what = budget_name(s->limits.budget);
 	r->money = true;
@@ -255,7 +263,8 @@ static void refuse_money(struct hold_run *h, const struct hold_offer *o)
 			return;
 		}
 	}
-	r = refuse(h, o->fits_later ? ADMIT_CREDIT_HELD : ADMIT_CREDIT, ROWS_ACCOUNT, h->rows.account_name);
+	r = refuse(h, o->fits_later ? ADMIT_CREDIT_HELD : ADMIT_CREDIT, ROWS_ACCOUNT,
+		   h->rows.account_name);
 	r->what = "credit";
 	r->money = true;
 	r->limit = h->rows.account.granted_nusd;
@@ -278,11 +287,14 @@ static struct admit_remaining tightest(const struct hold_run *h, bool tokens)
 
 			if (admit_limit_is_tokens[i] != tokens || limit == ROWS_NO_LIMIT)
 				continue;
-			left = MAX_OF(limit - window_rate_used(&s->state.rate[i], admit_limit_len_ms[i], now), 0);
+			left = MAX_OF(limit - window_rate_used(&s->state.rate[i],
+							       admit_limit_len_ms[i], now),
+				      0);
 			if (out.limit != ROWS_NO_LIMIT && left >= out.remaining)
 				continue;
-			out = (struct admit_remaining){limit, left,
-						       window_rate_reset_ms(&s->state.rate[i], admit_limit_len_ms[i], now)};
+			out = (struct admit_remaining){
+				limit, left,
+				window_rate_reset_ms(&s->state.rate[i], admit_limit_len_ms[i], now)};
 		}
 	}
 	return out;
@@ -294,7 +306,8 @@ static enum errc take_money(struct hold_run *h, struct rows_hold *row)
 	struct rows_account *a = &h->rows.account;
 	int64_t hold = row->hold_nusd;
 
-	if (!money_sub(a->balance_nusd, hold, &a->balance_nusd) || !money_add(a->held_nusd, hold, &a->held_nusd))
+	if (!money_sub(a->balance_nusd, hold, &a->balance_nusd) ||
+	    !money_add(a->held_nusd, hold, &a->held_nusd))
 		return ERRC_RANGE;
 	a->holds++;
 	for (size_t n = 0; n < h->rows.scopes_n; n++) {
@@ -304,8 +317,8 @@ static enum errc take_money(struct hold_run *h, struct rows_hold *row)
 		s->state.used_s = h->ask->wall_ms / 1000;
 		if (s->limits.budget_nusd == ROWS_NO_LIMIT || hold == 0)
 			continue;
-		if (!window_budget_hold(&s->state.budget, s->limits.budget, h->ask->wall_ms / 1000, s->limits.budget_nusd,
-					hold, &row->budget_id))
+		if (!window_budget_hold(&s->state.budget, s->limits.budget, h->ask->wall_ms / 1000,
+					s->limits.budget_nusd, hold, &row->budget_id))
 			return ERRC_INTERNAL;
 		row->flags |= ROWS_HOLD_BUDGET;
 	}
@@ -324,7 +337,8 @@ static uint8_t price_index(struct rows_hold *row, const struct price **seen, con
 	return (uint8_t)row->prices_n++;
 }
 
-static void fill_row(const struct hold_run *h, const struct hold_offer *o, struct rows_hold *row, int8_t *index)
+static void fill_row(const struct hold_run *h, const struct hold_offer *o, struct rows_hold *row,
+		     int8_t *index)
 {
 	const struct admit_ask *ask = h->ask;
 	const struct price *seen[LIMIT_CANDIDATES];
@@ -354,8 +368,11 @@ static void fill_row(const struct hold_run *h, const struct hold_offer *o, struc
 		index[i] = (int8_t)row->candidates_n;
 		row->input_bound = MAX_OF(row->input_bound, c->input_bound);
 		row->candidates[row->candidates_n++] =
-			(struct rows_candidate){.offer = c->offer, .price = price_index(row, seen, c->price),
-						.cap = o->cap[i], .provider = c->provider, .model = c->model,
+			(struct rows_candidate){.offer = c->offer,
+						.price = price_index(row, seen, c->price),
+						.cap = o->cap[i],
+						.provider = c->provider,
+						.model = c->model,
 						.upstream = c->upstream};
 	}
 }
@@ -363,14 +380,16 @@ static void fill_row(const struct hold_run *h, const struct hold_offer *o, struc
 /* The hold row goes first: that it exists already is the last thing that can refuse the request. */
 static enum errc put_hold(struct admit_run *b, const struct rows_hold *row, bool *wrote)
 {
-	struct rows_key_name name = rows_name(row->account, ROWS_HOLD, slice_of(row->id.b, GENID_BYTES));
+	struct rows_key_name name =
+		rows_name(row->account, ROWS_HOLD, slice_of(row->id.b, GENID_BYTES));
 	enum errc rc;
 
 	buf_reset(&b->l->scratch);
 	rc = rows_put_hold(&b->l->scratch, row);
 	if (rc)
 		return rc;
-	rc = lmdbx_put(b->txn, b->l->rows, live_name(&name), buf_slice(&b->l->scratch), MDB_NOOVERWRITE);
+	rc = lmdbx_put(b->txn, b->l->rows, live_name(&name), buf_slice(&b->l->scratch),
+		       MDB_NOOVERWRITE);
 	*wrote = rc != ERRC_EXISTS;
 	return rc;
 }
@@ -430,7 +449,8 @@ enum errc admit_hold(struct admit_run *b, struct admit_op *op, bool *wrote)
 	if (rc)
 		return rc;
 	if (b->gate != ADMIT_GATE_OPEN) {
-		refuse(&h, b->gate == ADMIT_GATE_LEDGER ? ADMIT_LEDGER : ADMIT_SPACE, ROWS_HEAD, "")->wait_ms = 1000;
+		refuse(&h, b->gate == ADMIT_GATE_LEDGER ? ADMIT_LEDGER : ADMIT_SPACE, ROWS_HEAD, "")
+			->wait_ms = 1000;
 		return ERRC_OK;
 	}
 	rc = admit_load_account(b, ask->account, &h.rows);

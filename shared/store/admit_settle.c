@@ -31,9 +31,12 @@ static enum errc load(struct settle_run *s, const struct admit_settle *e)
 	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 }
 
-static const struct rows_candidate *candidate_of(const struct settle_run *s, const struct admit_settle *e)
+static const struct rows_candidate *candidate_of(const struct settle_run *s,
+						 const struct admit_settle *e)
 {
-	return e->candidate >= 0 && (size_t)e->candidate < s->hold.candidates_n ? &s->hold.candidates[e->candidate] : NULL;
+	return e->candidate >= 0 && (size_t)e->candidate < s->hold.candidates_n
+		       ? &s->hold.candidates[e->candidate]
+		       : NULL;
 }
 
 /* What the request costs, and how much of it the account can pay: beyond the hold only what is available. */
@@ -76,7 +79,8 @@ static enum errc move_money(struct settle_run *s, const struct admit_done *d)
 }
 
 /* Corrects what was taken at admission: tokens by `tokens`, requests by `requests`. */
-static void correct(struct settle_run *s, const struct admit_settle *e, int64_t charge, int64_t tokens, int64_t requests)
+static void correct(struct settle_run *s, const struct admit_settle *e, int64_t charge,
+		    int64_t tokens, int64_t requests)
 {
 	for (size_t n = 0; n < s->rows.scopes_n; n++) {
 		struct rows_state *st = &s->rows.scopes[n].state;
@@ -91,7 +95,8 @@ static void correct(struct settle_run *s, const struct admit_settle *e, int64_t 
 		if (st->holds > 0)
 			st->holds--;
 		if (s->hold.flags & ROWS_HOLD_BUDGET)
-			window_budget_settle(&st->budget, s->hold.budget_id, s->hold.hold_nusd, charge);
+			window_budget_settle(&st->budget, s->hold.budget_id, s->hold.hold_nusd,
+					     charge);
 	}
 }
 
@@ -106,7 +111,8 @@ static void count(struct settle_run *s, const struct admit_done *d)
 	}
 }
 
-static void fill_record(const struct settle_run *s, const struct admit_settle *e, const struct admit_done *d, struct record *r)
+static void fill_record(const struct settle_run *s, const struct admit_settle *e,
+			const struct admit_done *d, struct record *r)
 {
 	const struct rows_candidate *c = candidate_of(s, e);
 	const struct rows_hold *h = &s->hold;
@@ -115,11 +121,20 @@ static void fill_record(const struct settle_run *s, const struct admit_settle *e
 	r->type = RECORD_CHARGE;
 	r->account = h->account;
 	r->wall_ms = e->wall_ms;
-	*out = (struct record_charge){.id = h->id, .front = h->front, .status = e->status, .end = e->end,
-				      .admitted_ms = h->admitted_wall_ms, .first_byte_ms = e->first_byte_ms,
-				      .total_ms = e->total_ms, .model_asked = h->model_asked, .upstream_id = e->upstream_id,
-				      .usage = e->usage, .hold_nusd = h->hold_nusd, .charge_nusd = d->charge_nusd,
-				      .uncollected_nusd = d->uncollected_nusd, .cost_nusd = e->cost_nusd,
+	*out = (struct record_charge){.id = h->id,
+				      .front = h->front,
+				      .status = e->status,
+				      .end = e->end,
+				      .admitted_ms = h->admitted_wall_ms,
+				      .first_byte_ms = e->first_byte_ms,
+				      .total_ms = e->total_ms,
+				      .model_asked = h->model_asked,
+				      .upstream_id = e->upstream_id,
+				      .usage = e->usage,
+				      .hold_nusd = h->hold_nusd,
+				      .charge_nusd = d->charge_nusd,
+				      .uncollected_nusd = d->uncollected_nusd,
+				      .cost_nusd = e->cost_nusd,
 				      .attempts_n = MIN_OF(e->attempts_n, (size_t)LIMIT_ATTEMPTS)};
 	memcpy(out->key_id, h->key_id, sizeof out->key_id);
 	for (size_t i = 0; i < out->attempts_n; i++)
@@ -230,7 +245,8 @@ static enum errc load_charge(struct settle_run *s, struct admit_op *op, struct r
 	rc = record_decode(bytes, r);
 	if (rc)
 		return rc;
-	if (r->type != RECORD_CHARGE || r->account != op->settle.account || !genid_eq(&r->charge.id, &op->settle.id))
+	if (r->type != RECORD_CHARGE || r->account != op->settle.account ||
+	    !genid_eq(&r->charge.id, &op->settle.id))
 		return ERRC_NOTFOUND;
 	rc = admit_load_account(s->b, r->account, &s->rows);
 	key->kind = ROWS_KEY;
@@ -278,9 +294,12 @@ enum errc admit_reverse(struct admit_run *b, struct admit_op *op, bool *wrote)
 	st->charged_nusd -= nusd;
 	if (!money_add(a->balance_nusd, nusd, &a->balance_nusd))
 		return ERRC_RANGE;
-	back = (struct record){.type = RECORD_REVERSE, .account = charge.account, .wall_ms = op->settle.wall_ms};
-	back.change = (struct record_change){.what = SLICE_LIT("ledger_unavailable"), .amount_nusd = nusd,
-					     .id = charge.charge.id, .flags = charge.charge.flags & RECORD_BUDGET,
+	back = (struct record){
+		.type = RECORD_REVERSE, .account = charge.account, .wall_ms = op->settle.wall_ms};
+	back.change = (struct record_change){.what = SLICE_LIT("ledger_unavailable"),
+					     .amount_nusd = nusd,
+					     .id = charge.charge.id,
+					     .flags = charge.charge.flags & RECORD_BUDGET,
 					     .budget_id = charge.charge.budget_id};
 	memcpy(back.change.key_id, charge.charge.key_id, sizeof back.change.key_id);
 	if (back.change.flags & RECORD_BUDGET)

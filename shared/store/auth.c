@@ -9,7 +9,8 @@ static void copy_name(char out[ROWS_NAME_MAX + 1], struct slice name)
 	out[name.n] = '\0';
 }
 
-static enum auth_result judge(const struct rows_key *k, const struct rows_account *a, const uint8_t addr[16], int64_t wall_s)
+static enum auth_result judge(const struct rows_key *k, const struct rows_account *a,
+			      const uint8_t addr[16], int64_t wall_s)
 {
 	if (k->status == ROWS_REVOKED)
 		return AUTH_REVOKED;
@@ -22,8 +23,8 @@ static enum auth_result judge(const struct rows_key *k, const struct rows_accoun
 	return AUTH_OK;
 }
 
-static enum errc look_up(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256], struct rows_key *k,
-			 struct rows_account *a)
+static enum errc look_up(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
+			 struct rows_key *k, struct rows_account *a)
 {
 	char id[APIKEY_ID];
 	uint64_t account;
@@ -51,8 +52,8 @@ static void fill(const struct rows_key *k, const struct rows_account *a, struct 
 	memcpy(out->models, k->models.p, k->models.n);
 }
 
-enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256], const uint8_t addr[16], int64_t wall_s,
-		      enum auth_result *result, struct auth_key *out)
+enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256], const uint8_t addr[16],
+		      int64_t wall_s, enum auth_result *result, struct auth_key *out)
 {
 	struct rows_account a;
 	struct rows_key k;
@@ -73,8 +74,8 @@ enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256], const u
 	return rc;
 }
 
-static void fill_usage(const struct rows_key *k, const struct rows_state *s, int64_t boot_ms, int64_t wall_s,
-		       struct auth_usage *out)
+static void fill_usage(const struct rows_key *k, const struct rows_state *s, int64_t boot_ms,
+		       int64_t wall_s, struct auth_usage *out)
 {
 	static const int64_t len_ms[ROWS_LIMIT_COUNT] = {
 #define LIMIT_ROW(id, name, text, counts, len) len,
@@ -94,14 +95,15 @@ static void fill_usage(const struct rows_key *k, const struct rows_state *s, int
 		return;
 	out->budget_reset_s = window_budget_reset_s(&s->budget, l->budget, wall_s);
 	out->budget_left_nusd = window_budget_left(&s->budget, l->budget, wall_s, l->budget_nusd);
-	if (out->budget_left_nusd != l->budget_nusd - s->budget.cur.used_nusd - s->budget.cur.held_nusd)
+	if (out->budget_left_nusd !=
+	    l->budget_nusd - s->budget.cur.used_nusd - s->budget.cur.held_nusd)
 		return; /* the last window has ended: nothing is used in the next */
 	out->budget_held_nusd = s->budget.cur.held_nusd;
 	out->budget_used_nusd = s->budget.cur.used_nusd;
 }
 
-enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_ID], int64_t boot_ms, int64_t wall_s,
-		     struct auth_usage *out)
+enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_ID],
+		     int64_t boot_ms, int64_t wall_s, struct auth_usage *out)
 {
 	struct rows_account a;
 	struct rows_key k;
@@ -117,9 +119,12 @@ enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_
 	if (!rc)
 		rc = live_get_state(l, txn, account, ROWS_KEY, slice_of(key_id, APIKEY_ID), &s);
 	if (!rc) {
-		*out = (struct auth_usage){.granted_nusd = a.granted_nusd, .balance_nusd = a.balance_nusd,
-					   .held_nusd = a.held_nusd, .settled_nusd = a.settled_nusd,
-					   .overdraft_nusd = a.overdraft_nusd, .mode = a.mode};
+		*out = (struct auth_usage){.granted_nusd = a.granted_nusd,
+					   .balance_nusd = a.balance_nusd,
+					   .held_nusd = a.held_nusd,
+					   .settled_nusd = a.settled_nusd,
+					   .overdraft_nusd = a.overdraft_nusd,
+					   .mode = a.mode};
 		fill_usage(&k, &s, boot_ms, wall_s, out);
 	}
 	live_read_end(l);

@@ -20,21 +20,23 @@ struct auth_key {
 
 /* `hash` is apikey_hash() of the whole credential, `addr` the client's address. *out is filled for every result but
  * AUTH_UNKNOWN. ERRC_IO and the like: the store could not be read (500, never 401). */
-MUSTCHECK enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256], const uint8_t addr[16], int64_t wall_s,
-				enum auth_result *result, struct auth_key *out);
+MUSTCHECK enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256],
+				const uint8_t addr[16], int64_t wall_s, enum auth_result *result,
+				struct auth_key *out);
 
 /* For GET /v1/key and /v1/credits: the limits and what is used of them now. */
 struct auth_usage {
 	struct rows_limits limits;
 	int64_t used[ROWS_LIMIT_COUNT]; /* in the sliding windows */
 	uint32_t holds;
-	int64_t charged_nusd;           /* by this key, ever */
+	int64_t charged_nusd; /* by this key, ever */
 	uint64_t requests, tokens;
 	int64_t budget_used_nusd, budget_held_nusd, budget_left_nusd, budget_reset_s;
-	int64_t granted_nusd, balance_nusd, held_nusd, settled_nusd, overdraft_nusd; /* the account's */
+	int64_t granted_nusd, balance_nusd, held_nusd, settled_nusd,
+		overdraft_nusd; /* the account's */
 	enum rows_mode mode;
 };
-MUSTCHECK enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_ID], int64_t boot_ms,
-			       int64_t wall_s, struct auth_usage *out);
+MUSTCHECK enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_ID],
+			       int64_t boot_ms, int64_t wall_s, struct auth_usage *out);
 
 #endif

@@ -32,8 +32,6 @@ struct book {
 	uint64_t next_account;
 };
 
-typedef struct slice table_key(const void *item);
-
 static struct slice account_key(const void *item)
 {
 	const struct account *a = item;
@@ -51,7 +49,7 @@ static struct slice key_key(const void *item)
 	return slice_of(((const struct key *)item)->id, APIKEY_ID);
 }
 
-static void *table_find(const struct table *t, table_key *of, struct slice want)
+static void *table_find(const struct table *t, struct slice (*of)(const void *), struct slice want)
 {
 	size_t mask = t->slots_n - 1;
 
@@ -66,7 +64,7 @@ static void *table_find(const struct table *t, table_key *of, struct slice want)
 	return NULL;
 }
 
-static void table_link(struct table *t, table_key *of, uint32_t pos)
+static void table_link(struct table *t, struct slice (*of)(const void *), uint32_t pos)
 {
 	size_t mask = t->slots_n - 1, i = text_hash(of(t->items[pos])) & mask;
 
@@ -75,7 +73,7 @@ static void table_link(struct table *t, table_key *of, uint32_t pos)
 	t->slots[i] = pos + 1;
 }
 
-static enum errc table_grow(struct table *t, table_key *of)
+static enum errc table_grow(struct table *t, struct slice (*of)(const void *))
 {
 	if (t->n >= BOOK_MAX)
 		return ERRC_LIMIT;
@@ -104,7 +102,7 @@ static enum errc table_grow(struct table *t, table_key *of)
 }
 
 /* After table_grow(). */
-static void table_add(struct table *t, table_key *of, void *item)
+static void table_add(struct table *t, struct slice (*of)(const void *), void *item)
 {
 	t->items[t->n] = item;
 	table_link(t, of, (uint32_t)t->n++);
@@ -163,8 +161,8 @@ static enum errc add_account(struct book *b, const struct rows_account *row)
 	struct account *a;
 	enum errc rc;
 
-	if (row->id == ROWS_ACCOUNT_HEAD || row->id == ROWS_ACCOUNT_TAIL || find_account(b, row->id) ||
-	    table_find(&b->names, account_name, row->name))
+	if (row->id == ROWS_ACCOUNT_HEAD || row->id == ROWS_ACCOUNT_TAIL ||
+	    find_account(b, row->id) || table_find(&b->names, account_name, row->name))
 		return ERRC_CORRUPT;
 	rc = table_grow(&b->accounts, account_key);
 	if (!rc)
@@ -197,7 +195,8 @@ static enum errc set_key_row(struct key *k, struct slice row)
 	return ERRC_OK;
 }
 
-static enum errc add_key(struct book *b, const struct rows_key *def, struct slice row, const struct rows_state *state)
+static enum errc add_key(struct book *b, const struct rows_key *def, struct slice row,
+			 const struct rows_state *state)
 {
 	struct key *k;
 	enum errc rc;
@@ -230,7 +229,8 @@ static enum errc apply_account(struct book *b, const struct record *r)
 	if (rows_get_account(r->change.row, &def) || def.id != r->account)
 		return ERRC_CORRUPT;
 	if (!a) {
-		def.granted_nusd = def.balance_nusd = def.held_nusd = def.settled_nusd = def.uncollected_nusd = 0;
+		def.granted_nusd = def.balance_nusd = def.held_nusd = def.settled_nusd =
+			def.uncollected_nusd = 0;
 		def.holds = 0;
 		return add_account(b, &def);
 	}
@@ -260,7 +260,8 @@ static enum errc apply_key(struct book *b, const struct record *r)
 static enum errc apply_credit(struct book *b, const struct record *r)
 {
 	struct account *a = find_account(b, r->account);
-	int64_t amount = r->type == RECORD_GRANT ? r->change.amount_nusd : -r->change.amount_nusd, granted, balance;
+	int64_t amount = r->type == RECORD_GRANT ? r->change.amount_nusd : -r->change.amount_nusd,
+		granted, balance;
 
 	if (!a || r->change.amount_nusd < 0 || !money_add(a->row.granted_nusd, amount, &granted) ||
 	    !money_add(a->row.balance_nusd, amount, &balance))
@@ -281,16 +282,16 @@ static void charge_window(struct window_budget *w, int64_t id, int64_t nusd)
 	window_budget_settle(w, id, 0, nusd);
 }
 
-static enum errc settle(struct book *b, uint64_t account, const char key_id[APIKEY_ID], int64_t nusd, int64_t uncollected,
-			struct key **key)
+static enum errc settle(struct book *b, uint64_t account, const char key_id[APIKEY_ID],
+			int64_t nusd, int64_t uncollected, struct key **key)
 {
 	struct account *a = find_account(b, account);
 	struct key *k = find_key(b, key_id);
 	int64_t settled, balance, lost;
 
 	if (!a || !k || k->account != account || !money_add(a->row.settled_nusd, nusd, &settled) ||
-	    !money_sub(a->row.balance_nusd, nusd, &balance) || !money_add(a->row.uncollected_nusd, uncollected, &lost) ||
-	    settled < 0)
+	    !money_sub(a->row.balance_nusd, nusd, &balance) ||
+	    !money_add(a->row.uncollected_nusd, uncollected, &lost) || settled < 0)
 		return ERRC_CORRUPT;
 	a->row.settled_nusd = settled;
 	a->row.balance_nusd = balance;
@@ -423,7 +424,9 @@ const struct book_key *book_key_at(const struct book *b, size_t i)
 }
 
 enum errc book_each_changed(struct book *b,
-			    enum errc (*fn)(void *arg, const struct rows_account *, const struct book_key *), void *arg)
+			    enum errc (*fn)(void *arg, const struct rows_account *,
+					    const struct book_key *),
+			    void *arg)
 {
 	enum errc rc = ERRC_OK;
 

@@ -9,7 +9,7 @@
 struct book;
 
 struct book_key {
-	struct slice row;        /* rows_key, encoded; owned by the book, valid until the next change */
+	struct slice row; /* rows_key, encoded; owned by the book, valid until the next change */
 	struct rows_state state; /* budget and totals; rates are not in the ledger */
 };
 
@@ -36,7 +36,10 @@ const struct book_key *book_key_at(const struct book *b, size_t i);
 
 /* Calls `fn` for each account and key that changed since the last book_clean(); one of the two pointers is NULL. Stops at
  * the first error and returns it. */
-MUSTCHECK enum errc book_each_changed(struct book *b, enum errc (*fn)(void *arg, const struct rows_account *, const struct book_key *), void *arg);
+MUSTCHECK enum errc book_each_changed(struct book *b,
+				      enum errc (*fn)(void *arg, const struct rows_account *,
+						      const struct book_key *),
+				      void *arg);
 void book_clean(struct book *b);
 
 #endif

@@ -7,13 +7,15 @@ static int64_t output_of(const struct hold_ask *ask, int64_t cap)
 
 static int64_t hold_of(const struct hold_ask *ask, const struct hold_candidate *c, int64_t cap)
 {
-	struct price_bound b = {.input = c->input_bound, .output = output_of(ask, cap), .requests = ask->requests};
+	struct price_bound b = {
+		.input = c->input_bound, .output = output_of(ask, cap), .requests = ask->requests};
 
 	return price_hold(c->price, &b);
 }
 
 /* Output tokens a choice that `nusd` pays beside the input and the request price; -1: not even those. */
-static int64_t paid_by(const struct hold_ask *ask, const struct hold_candidate *c, int64_t nusd, int64_t max)
+static int64_t paid_by(const struct hold_ask *ask, const struct hold_candidate *c, int64_t nusd,
+		       int64_t max)
 {
 	int64_t once = hold_of(ask, c, 0), lo = 0, hi = max;
 
@@ -40,10 +42,12 @@ static int64_t paid_by(const struct hold_ask *ask, const struct hold_candidate *
 
 /* The cap of a request that gave none: output that the share of the credit pays for, no more than all of it pays beside the
  * input, and at least `floor`. */
-static int64_t cap_uncapped(const struct hold_ask *ask, const struct hold_candidate *c, int64_t available, int64_t floor)
+static int64_t cap_uncapped(const struct hold_ask *ask, const struct hold_candidate *c,
+			    int64_t available, int64_t floor)
 {
 	struct hold_candidate bare = *c;
-	int64_t share = (int64_t)((money_wide)MAX_OF(available, 0) * ask->uncapped_share_ppm / 1000000);
+	int64_t share =
+		(int64_t)((money_wide)MAX_OF(available, 0) * ask->uncapped_share_ppm / 1000000);
 	int64_t cap;
 
 	bare.input_bound = 0;
@@ -71,11 +75,13 @@ static int64_t cap_of(const struct hold_ask *ask, const struct hold_candidate *c
 	return cap_uncapped(ask, c, available, floor);
 }
 
-static void consider(const struct hold_ask *ask, const struct hold_purse *purse, size_t i, struct hold_offer *out)
+static void consider(const struct hold_ask *ask, const struct hold_purse *purse, size_t i,
+		     struct hold_offer *out)
 {
 	const struct hold_candidate *c = &ask->candidates[i];
-	int64_t later = purse->available_nusd > HOLD_AMPLE - purse->pending_nusd ? HOLD_AMPLE
-										: purse->available_nusd + purse->pending_nusd;
+	int64_t later = purse->available_nusd > HOLD_AMPLE - purse->pending_nusd
+				? HOLD_AMPLE
+				: purse->available_nusd + purse->pending_nusd;
 	int64_t cap = cap_of(ask, c, purse->available_nusd);
 	int64_t need = c->price->free ? 0 : hold_of(ask, c, cap);
 
@@ -90,7 +96,8 @@ static void consider(const struct hold_ask *ask, const struct hold_purse *purse,
 		out->fits_later = true;
 	if (out->needed_nusd == 0 || need < out->needed_nusd)
 		out->needed_nusd = need;
-	out->affordable_tokens = MAX_OF(out->affordable_tokens, paid_by(ask, c, purse->available_nusd, USAGE_MAX));
+	out->affordable_tokens =
+		MAX_OF(out->affordable_tokens, paid_by(ask, c, purse->available_nusd, USAGE_MAX));
 }
 
 void hold_decide(const struct hold_ask *ask, const struct hold_purse *purse, struct hold_offer *out)

@@ -11,9 +11,9 @@ struct hold_candidate {
 	const struct price *price;
 	uint64_t offer;
 	struct slice provider, model, upstream; /* names, for the record */
-	int64_t input_bound; /* tokens */
-	int64_t max_output;  /* the model's; 0: the operation has no output tokens (embeddings) */
-	int64_t min_output;  /* what an uncapped request gets at least: min_output, more for reasoning, thinking budget + 1 */
+	int64_t input_bound;                    /* tokens */
+	int64_t max_output; /* the model's; 0: the operation has no output tokens (embeddings) */
+	int64_t min_output; /* what an uncapped request gets at least: min_output, more for reasoning, thinking budget + 1 */
 };
 
 struct hold_ask {
@@ -34,13 +34,13 @@ struct hold_purse {
 };
 
 struct hold_offer {
-	bool kept[LIMIT_CANDIDATES];    /* false: the credit does not cover this candidate */
-	int64_t cap[LIMIT_CANDIDATES];  /* 0 where there is no output */
-	int64_t hold_nusd;              /* the dearest of those that are kept; 0 when all of them are free */
-	bool any;                       /* at least one is kept */
-	bool fits_later;                /* none is kept now, one would be once running requests release their holds */
-	int64_t affordable_tokens;      /* none is kept: output tokens that the purse pays at the cheapest candidate; >= 0 */
-	int64_t needed_nusd;            /* none is kept: the smallest hold that would be needed */
+	bool kept[LIMIT_CANDIDATES];   /* false: the credit does not cover this candidate */
+	int64_t cap[LIMIT_CANDIDATES]; /* 0 where there is no output */
+	int64_t hold_nusd; /* the dearest of those that are kept; 0 when all of them are free */
+	bool any;          /* at least one is kept */
+	bool fits_later; /* none is kept now, one would be once running requests release their holds */
+	int64_t affordable_tokens; /* none is kept: output tokens that the purse pays at the cheapest candidate; >= 0 */
+	int64_t needed_nusd; /* none is kept: the smallest hold that would be needed */
 };
 
 /* Free candidates are always kept. */
@@ -48,10 +48,10 @@ void hold_decide(const struct hold_ask *ask, const struct hold_purse *purse, str
 
 /* How a request came to its end, as far as the charge depends on it. */
 struct hold_outcome {
-	bool reported;  /* the provider reported usage above 0 */
-	bool finish;    /* it gave a finish reason */
-	bool content;   /* some output was received */
-	bool committed; /* content went to the client */
+	bool reported;       /* the provider reported usage above 0 */
+	bool finish;         /* it gave a finish reason */
+	bool content;        /* some output was received */
+	bool committed;      /* content went to the client */
 	bool provider_fault; /* no answer, an HTTP error, or an error item that the provider caused */
 };
 

@@ -29,8 +29,13 @@ _Static_assert(sizeof(struct state_v1) == 144, "layout of stored rows");
 
 static enum errc put_state(struct ledger *l, MDB_txn *txn, const struct ledger_state *s)
 {
-	struct state_v1 v = {.layout = LEDGER_LAYOUT, .epoch = s->epoch, .taken_epoch = s->taken_epoch, .taken_n = s->taken_n,
-			     .last_seq = s->last_seq, .upto_seq = s->upto_seq, .admin_seq = s->admin_seq};
+	struct state_v1 v = {.layout = LEDGER_LAYOUT,
+			     .epoch = s->epoch,
+			     .taken_epoch = s->taken_epoch,
+			     .taken_n = s->taken_n,
+			     .last_seq = s->last_seq,
+			     .upto_seq = s->upto_seq,
+			     .admin_seq = s->admin_seq};
 
 	memcpy(v.id, s->id, sizeof v.id);
 	memcpy(v.head, s->head, sizeof v.head);
@@ -54,8 +59,12 @@ enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledger_state *
 	if (bytes.n != sizeof v)
 		return ERRC_CORRUPT;
 	memcpy(&v, bytes.p, sizeof v);
-	*s = (struct ledger_state){.epoch = v.epoch, .taken_epoch = v.taken_epoch, .taken_n = v.taken_n,
-				   .last_seq = v.last_seq, .upto_seq = v.upto_seq, .admin_seq = v.admin_seq};
+	*s = (struct ledger_state){.epoch = v.epoch,
+				   .taken_epoch = v.taken_epoch,
+				   .taken_n = v.taken_n,
+				   .last_seq = v.last_seq,
+				   .upto_seq = v.upto_seq,
+				   .admin_seq = v.admin_seq};
 	memcpy(s->id, v.id, sizeof v.id);
 	memcpy(s->head, v.head, sizeof v.head);
 	memcpy(s->boot_id, v.boot_id, sizeof v.boot_id);
@@ -81,8 +90,8 @@ static enum errc open_dbs(struct ledger *l, MDB_txn *txn, unsigned flags)
 	struct {
 		const char *name;
 		MDB_dbi *db;
-	} const dbs[] = {{"records", &l->records}, {"ids", &l->ids}, {"upstream", &l->upstream},
-			 {"prices", &l->prices}, {"rows", &l->rows}, {"meta", &l->meta}};
+	} const dbs[] = {{"records", &l->records}, {"ids", &l->ids},   {"upstream", &l->upstream},
+			 {"prices", &l->prices},   {"rows", &l->rows}, {"meta", &l->meta}};
 	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; !rc && i < ARRAY_LEN(dbs); i++)
@@ -117,7 +126,8 @@ static enum errc open_trees(struct ledger *l)
 	return lmdbx_errc(mdb_txn_commit(txn));
 }
 
-static enum errc load_row(struct book *b, MDB_txn *txn, MDB_dbi db, struct slice key, struct slice value)
+static enum errc load_row(struct book *b, MDB_txn *txn, MDB_dbi db, struct slice key,
+			  struct slice value)
 {
 	struct rows_key_name name;
 	struct slice id, state;
@@ -167,7 +177,8 @@ static enum errc apply(struct book *b, uint64_t seq, struct slice bytes)
 	if (!rc)
 		rc = book_apply(b, &r);
 	if (rc == ERRC_CORRUPT || rc == ERRC_VERSION) {
-		log_error("ledger_contradiction", "record %llu of the ledger contradicts those before it",
+		log_error("ledger_contradiction",
+			  "record %llu of the ledger contradicts those before it",
 			  (unsigned long long)seq);
 		return ERRC_OK;
 	}
@@ -176,7 +187,7 @@ static enum errc apply(struct book *b, uint64_t seq, struct slice bytes)
 
 static enum errc replay(struct ledger *l, MDB_txn *txn)
 {
-	uint8_t from[8];
+	uint8_t from[8] = {0};
 	struct slice key = slice_of(from, sizeof from), value;
 	MDB_cursor *c;
 	enum errc rc;
@@ -234,13 +245,17 @@ static enum errc open_env(struct ledger *l, const struct ledger_opts *o)
 {
 	char dir[PATH_MAX];
 	int n = snprintf(dir, sizeof dir, "%s/ledger", o->dir);
-	struct lmdbx_opts x = {.dir = dir, .map_bytes = o->map_bytes ? o->map_bytes : LEDGER_MAP_BYTES, .dbs_max = 8,
-			       .readers_max = READERS_MAX, .flags = MDB_NOTLS | (o->read_only ? MDB_RDONLY : 0)};
+	struct lmdbx_opts x = {.dir = dir,
+			       .map_bytes = o->map_bytes ? o->map_bytes : LEDGER_MAP_BYTES,
+			       .dbs_max = 8,
+			       .readers_max = READERS_MAX,
+			       .flags = MDB_NOTLS | (o->read_only ? MDB_RDONLY : 0)};
 	enum errc rc;
 
 	if (n < 0 || (size_t)n >= sizeof dir)
 		return ERRC_LIMIT;
-	if (!o->read_only && ((mkdir(o->dir, 0750) != 0 && errno != EEXIST) || (mkdir(dir, 0750) != 0 && errno != EEXIST)))
+	if (!o->read_only && ((mkdir(o->dir, 0750) != 0 && errno != EEXIST) ||
+			      (mkdir(dir, 0750) != 0 && errno != EEXIST)))
 		return errc_from_errno(errno);
 	rc = lmdbx_open(&x, &l->env);
 	if (!rc)
@@ -336,7 +351,8 @@ static enum errc index_charge(struct ledger *l, const struct record *r, const ui
 	uint8_t key[12];
 	uint64_t hash;
 	uint32_t day;
-	enum errc rc = lmdbx_put(l->txn, l->ids, slice_of(r->charge.id.b, GENID_BYTES), slice_of(seq, 8), 0);
+	enum errc rc = lmdbx_put(l->txn, l->ids, slice_of(r->charge.id.b, GENID_BYTES),
+				 slice_of(seq, 8), 0);
 
 	if (rc || r->charge.upstream_id.n == 0)
 		return rc;
@@ -435,7 +451,8 @@ static enum errc put_changed(void *arg, const struct rows_account *a, const stru
 	rc = lmdbx_put(l->txn, l->rows, slice_of(name.b, name.n), k->row, 0);
 	if (!rc)
 		rc = rows_put_state(&l->scratch, &k->state);
-	return rc ? rc : put_row(l, rows_name_state(def.account, ROWS_KEY, slice_of(def.id, APIKEY_ID)));
+	return rc ? rc
+		  : put_row(l, rows_name_state(def.account, ROWS_KEY, slice_of(def.id, APIKEY_ID)));
 }
 
 enum errc ledger_checkpoint(struct ledger *l)
@@ -462,7 +479,8 @@ enum errc ledger_put_prices(struct ledger *l, const struct price *const *prices,
 
 		price_hash(prices[i], hash);
 		price_encode(prices[i], bytes);
-		rc = lmdbx_put(l->txn, l->prices, slice_of(hash, sizeof hash), slice_of(bytes, sizeof bytes), MDB_NOOVERWRITE);
+		rc = lmdbx_put(l->txn, l->prices, slice_of(hash, sizeof hash),
+			       slice_of(bytes, sizeof bytes), MDB_NOOVERWRITE);
 		if (rc == ERRC_EXISTS)
 			rc = ERRC_OK;
 	}

@@ -11,7 +11,7 @@
 
 struct ledger;
 
-#define LEDGER_LAYOUT 1
+#define LEDGER_LAYOUT    1
 #define LEDGER_MAP_BYTES (UINT64_C(1) << 40)
 
 struct ledger_opts {
@@ -23,12 +23,12 @@ struct ledger_opts {
 /* Where the ledger stands. */
 struct ledger_state {
 	uint8_t id[LIVE_ID];
-	uint64_t epoch;                  /* raised before a live store is made */
-	uint64_t taken_epoch, taken_n;   /* the last outbox record that is here */
-	uint64_t last_seq, upto_seq;     /* the last record; the last one that the checkpoint contains */
-	uint64_t admin_seq;              /* the last administrative record that did not come through the outbox */
-	uint8_t head[DIGEST_SHA256];     /* of the chain */
-	char boot_id[40];                /* of the boot in which the epoch began; empty: none did */
+	uint64_t epoch;                /* raised before a live store is made */
+	uint64_t taken_epoch, taken_n; /* the last outbox record that is here */
+	uint64_t last_seq, upto_seq; /* the last record; the last one that the checkpoint contains */
+	uint64_t admin_seq; /* the last administrative record that did not come through the outbox */
+	uint8_t head[DIGEST_SHA256]; /* of the chain */
+	char boot_id[40];            /* of the boot in which the epoch began; empty: none did */
 };
 
 /* Opens the ledger, made new with a random id if there is none, and loads the book from its own read inside a transaction.
@@ -61,11 +61,14 @@ void ledger_abort(struct ledger *l);
 
 /* Reading, from any thread. Every call is one short read transaction of its own. */
 MUSTCHECK enum errc ledger_read_state(struct ledger *l, struct ledger_state *out);
-MUSTCHECK enum errc ledger_get(struct ledger *l, uint64_t seq, struct buf *record); /* appends; ERRC_NOTFOUND */
+MUSTCHECK enum errc ledger_get(struct ledger *l, uint64_t seq,
+			       struct buf *record); /* appends; ERRC_NOTFOUND */
 MUSTCHECK enum errc ledger_find(struct ledger *l, const struct genid *id, uint64_t *seq);
 /* By the provider's id: the newest charge that has it, made by key_id (NULL: any). */
-MUSTCHECK enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id, const char *key_id, uint64_t *seq);
-MUSTCHECK enum errc ledger_price(struct ledger *l, const uint8_t hash[DIGEST_SHA256], struct price *out);
+MUSTCHECK enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id,
+					 const char *key_id, uint64_t *seq);
+MUSTCHECK enum errc ledger_price(struct ledger *l, const uint8_t hash[DIGEST_SHA256],
+				 struct price *out);
 /* The first record whose time is not before `wall_ms`; last_seq + 1 when there is none. Records are in time order up to
  * the ledger's lag: callers that filter begin a minute earlier. */
 MUSTCHECK enum errc ledger_seek(struct ledger *l, int64_t wall_ms, uint64_t *seq);

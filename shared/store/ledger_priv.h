@@ -10,11 +10,11 @@
 struct ledger {
 	unsigned magic;
 	MDB_env *env;
-	MDB_dbi records; /* number -> hash | record */
-	MDB_dbi ids;     /* generation id -> number */
+	MDB_dbi records;  /* number -> hash | record */
+	MDB_dbi ids;      /* generation id -> number */
 	MDB_dbi upstream; /* day | hash of the provider's id -> number */
-	MDB_dbi prices;  /* hash -> price row */
-	MDB_dbi rows;    /* the checkpoint: rows as in the live store */
+	MDB_dbi prices;   /* hash -> price row */
+	MDB_dbi rows;     /* the checkpoint: rows as in the live store */
 	MDB_dbi meta;
 	bool read_only;
 	struct ledger_state state; /* as of the last commit */
@@ -48,7 +48,8 @@ static inline uint64_t ledger_get_be(const void *p)
 }
 
 /* What stands before a record's bytes. */
-static inline void ledger_chain(const uint8_t before[DIGEST_SHA256], struct slice record, uint8_t out[DIGEST_SHA256])
+static inline void ledger_chain(const uint8_t before[DIGEST_SHA256], struct slice record,
+				uint8_t out[DIGEST_SHA256])
 {
 	struct digest d;
 

@@ -73,17 +73,20 @@ enum errc ledger_find(struct ledger *l, const struct genid *id, uint64_t *seq)
 }
 
 /* Different ids may share a hash: the record itself decides. */
-static bool is_charge_of(struct ledger *l, MDB_txn *txn, uint64_t seq, struct slice upstream_id, const char *key_id)
+static bool is_charge_of(struct ledger *l, MDB_txn *txn, uint64_t seq, struct slice upstream_id,
+			 const char *key_id)
 {
 	struct slice bytes;
 	struct record r;
 
 	if (get_record(l, txn, seq, &bytes) || record_decode(bytes, &r) || r.type != RECORD_CHARGE)
 		return false;
-	return slice_eq(r.charge.upstream_id, upstream_id) && (!key_id || memcmp(r.charge.key_id, key_id, APIKEY_ID) == 0);
+	return slice_eq(r.charge.upstream_id, upstream_id) &&
+	       (!key_id || memcmp(r.charge.key_id, key_id, APIKEY_ID) == 0);
 }
 
-static enum errc find_upstream(struct ledger *l, MDB_txn *txn, struct slice upstream_id, const char *key_id, uint64_t *seq)
+static enum errc find_upstream(struct ledger *l, MDB_txn *txn, struct slice upstream_id,
+			       const char *key_id, uint64_t *seq)
 {
 	uint64_t hash = text_hash(upstream_id);
 	struct slice key = SLICE_NONE, value;
@@ -101,7 +104,8 @@ static enum errc find_upstream(struct ledger *l, MDB_txn *txn, struct slice upst
 		day = day << 8 | (uint8_t)key.p[i];
 	for (uint32_t back = 0; back < DAYS_MAX && back <= day; back++) {
 		uint32_t d = day - back;
-		uint8_t k[12] = {(uint8_t)(d >> 24), (uint8_t)(d >> 16), (uint8_t)(d >> 8), (uint8_t)d};
+		uint8_t k[12] = {(uint8_t)(d >> 24), (uint8_t)(d >> 16), (uint8_t)(d >> 8),
+				 (uint8_t)d};
 
 		memcpy(k + 4, &hash, sizeof hash);
 		rc = get_seq(txn, l->upstream, slice_of(k, sizeof k), seq);
@@ -113,7 +117,8 @@ static enum errc find_upstream(struct ledger *l, MDB_txn *txn, struct slice upst
 	return ERRC_NOTFOUND;
 }
 
-enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id, const char *key_id, uint64_t *seq)
+enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id, const char *key_id,
+			       uint64_t *seq)
 {
 	MDB_txn *txn;
 	enum errc rc = ledger_read_begin(l, &txn);
@@ -232,8 +237,9 @@ static enum errc walk_slice(struct walk *w, MDB_txn *txn)
 			rc = ERRC_CORRUPT;
 			break;
 		}
-		item = (struct ledger_item){ledger_get_be(key.p), (const uint8_t *)value.p,
-					    slice_sub(value, DIGEST_SHA256, value.n - DIGEST_SHA256)};
+		item = (struct ledger_item){
+			ledger_get_be(key.p), (const uint8_t *)value.p,
+			slice_sub(value, DIGEST_SHA256, value.n - DIGEST_SHA256)};
 		if (item.seq > w->upto) {
 			rc = ERRC_NOTFOUND;
 			break;

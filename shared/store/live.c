@@ -11,7 +11,7 @@
 
 #include "mem.h"
 
-#define TMPFS_TYPE 0x01021994
+#define TMPFS_TYPE  0x01021994
 #define READERS_MAX 510
 #define REGIONS_MAX 512
 
@@ -149,7 +149,8 @@ enum errc live_read_begin(struct live *l, MDB_txn **out)
 	int rc;
 
 	pthread_mutex_lock(&l->read_lock);
-	rc = l->reader ? mdb_txn_renew(l->reader) : mdb_txn_begin(l->env, NULL, MDB_RDONLY, &l->reader);
+	rc = l->reader ? mdb_txn_renew(l->reader)
+		       : mdb_txn_begin(l->env, NULL, MDB_RDONLY, &l->reader);
 	if (rc != 0) {
 		if (l->reader)
 			mdb_txn_abort(l->reader);
@@ -211,8 +212,11 @@ void live_close(struct live **lp)
 
 static enum errc open_env(struct live *l, uint64_t map_bytes)
 {
-	struct lmdbx_opts o = {.dir = l->dir, .map_bytes = map_bytes, .flags = MDB_NOSYNC | MDB_NOTLS,
-			       .readers_max = READERS_MAX, .dbs_max = 2};
+	struct lmdbx_opts o = {.dir = l->dir,
+			       .map_bytes = map_bytes,
+			       .flags = MDB_NOSYNC | MDB_NOTLS,
+			       .readers_max = READERS_MAX,
+			       .dbs_max = 2};
 	MDB_envinfo info;
 	enum errc rc = lmdbx_open(&o, &l->env);
 
@@ -322,12 +326,14 @@ enum errc live_create(const struct live_opts *o, struct live **out)
 	struct live *l;
 	enum errc rc;
 
-	if (o->regions == 0 || o->regions > REGIONS_MAX || o->slots == 0 || o->size_bytes < 1024 * 1024)
+	if (o->regions == 0 || o->regions > REGIONS_MAX || o->slots == 0 ||
+	    o->size_bytes < 1024 * 1024)
 		return ERRC_INVAL;
 	l = live_alloc(o);
 	if (!l)
 		return ERRC_NOMEM;
-	l->head = (struct live_head){.layout = LIVE_LAYOUT, .epoch = o->epoch, .regions = o->regions, .slots = o->slots};
+	l->head = (struct live_head){
+		.layout = LIVE_LAYOUT, .epoch = o->epoch, .regions = o->regions, .slots = o->slots};
 	memcpy(l->head.ledger_id, o->ledger_id, LIVE_ID);
 	rc = read_boot_id(l->head.boot_id);
 	if (!rc)
@@ -341,8 +347,12 @@ enum errc live_create(const struct live_opts *o, struct live **out)
 
 enum errc live_seal(struct live *l)
 {
-	struct head_v1 v = {.layout = l->head.layout, .regions = l->head.regions, .slots = l->head.slots,
-			    .epoch = l->head.epoch, .dev = l->head.dev, .ino = l->head.ino};
+	struct head_v1 v = {.layout = l->head.layout,
+			    .regions = l->head.regions,
+			    .slots = l->head.slots,
+			    .epoch = l->head.epoch,
+			    .dev = l->head.dev,
+			    .ino = l->head.ino};
 	MDB_txn *txn = NULL;
 	enum errc rc = live_txn_begin(l, &txn);
 
@@ -374,10 +384,15 @@ static enum errc check_head(struct live *l, const struct live_opts *o, MDB_txn *
 	if (mdb_env_get_fd(l->env, &fd) != 0 || fstat(fd, &st) != 0)
 		return ERRC_SYSTEM;
 	if (v.layout != LIVE_LAYOUT || memcmp(v.ledger_id, o->ledger_id, LIVE_ID) != 0 ||
-	    memcmp(v.boot_id, boot_id, sizeof boot_id) != 0 || v.dev != st.st_dev || v.ino != st.st_ino)
+	    memcmp(v.boot_id, boot_id, sizeof boot_id) != 0 || v.dev != st.st_dev ||
+	    v.ino != st.st_ino)
 		return ERRC_STALE;
-	l->head = (struct live_head){.layout = v.layout, .epoch = v.epoch, .dev = v.dev, .ino = v.ino,
-				     .regions = v.regions, .slots = v.slots};
+	l->head = (struct live_head){.layout = v.layout,
+				     .epoch = v.epoch,
+				     .dev = v.dev,
+				     .ino = v.ino,
+				     .regions = v.regions,
+				     .slots = v.slots};
 	memcpy(l->head.ledger_id, v.ledger_id, LIVE_ID);
 	memcpy(l->head.boot_id, boot_id, sizeof boot_id);
 	return v.regions == 0 || v.regions > REGIONS_MAX ? ERRC_CORRUPT : ERRC_OK;
@@ -448,7 +463,8 @@ enum errc live_remove(const char *dir)
 		if (unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR)
 			return errc_from_errno(errno);
 	}
-	return rmdir(dir) == 0 || errno == ENOENT || errno == ENOTEMPTY ? ERRC_OK : errc_from_errno(errno);
+	return rmdir(dir) == 0 || errno == ENOENT || errno == ENOTEMPTY ? ERRC_OK
+									: errc_from_errno(errno);
 }
 
 const struct live_head *live_head(const struct live *l)
@@ -461,8 +477,8 @@ bool live_is_in_place(const struct live *l)
 	char path[PATH_MAX];
 	struct stat st;
 
-	return path_in(l->dir, "data.mdb", path) == ERRC_OK && stat(path, &st) == 0 && st.st_dev == l->head.dev &&
-	       st.st_ino == l->head.ino;
+	return path_in(l->dir, "data.mdb", path) == ERRC_OK && stat(path, &st) == 0 &&
+	       st.st_dev == l->head.dev && st.st_ino == l->head.ino;
 }
 
 enum errc live_readers_check(struct live *l, int *cleared)
@@ -532,7 +548,8 @@ bool live_owner_is_dead(struct live *l, uint32_t instance)
 
 	if (instance == l->instance)
 		return false;
-	return lock_byte(l->owners_fd, F_WRLCK, F_OFD_GETLK, instance, &lock) == ERRC_OK && lock.l_type == F_UNLCK;
+	return lock_byte(l->owners_fd, F_WRLCK, F_OFD_GETLK, instance, &lock) == ERRC_OK &&
+	       lock.l_type == F_UNLCK;
 }
 
 enum errc live_instances(struct live *l, struct live_owner *out, size_t max, size_t *n)

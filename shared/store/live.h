@@ -30,8 +30,9 @@ struct live_opts {
 	/* The rest counts for live_create() only. */
 	uint64_t epoch;
 	size_t size_bytes;
-	uint32_t regions, slots; /* progress: regions are for processes (twice the workers), slots for their calls */
-	bool any_filesystem;     /* tests: not only tmpfs */
+	uint32_t regions,
+		slots; /* progress: regions are for processes (twice the workers), slots for their calls */
+	bool any_filesystem; /* tests: not only tmpfs */
 };
 
 struct live_head {

@@ -45,20 +45,25 @@ static inline struct slice live_name(const struct rows_key_name *n)
 
 /* Reads and writes rows of the hot tree. A row whose id is not that of its key is ERRC_CORRUPT. Slices in what is read are
  * valid until the next write. live_get_state() gives a zeroed one when there is none. */
-MUSTCHECK enum errc live_get_account(struct live *l, MDB_txn *txn, uint64_t account, struct rows_account *out);
+MUSTCHECK enum errc live_get_account(struct live *l, MDB_txn *txn, uint64_t account,
+				     struct rows_account *out);
 MUSTCHECK enum errc live_put_account(struct live *l, MDB_txn *txn, const struct rows_account *a);
-MUSTCHECK enum errc live_get_key(struct live *l, MDB_txn *txn, uint64_t account, const char id[APIKEY_ID], struct rows_key *out);
+MUSTCHECK enum errc live_get_key(struct live *l, MDB_txn *txn, uint64_t account,
+				 const char id[APIKEY_ID], struct rows_key *out);
 MUSTCHECK enum errc live_put_key(struct live *l, MDB_txn *txn, const struct rows_key *k);
-MUSTCHECK enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope, struct slice id,
-				   struct rows_state *out);
-MUSTCHECK enum errc live_put_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope, struct slice id,
+MUSTCHECK enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account,
+				   enum rows_kind scope, struct slice id, struct rows_state *out);
+MUSTCHECK enum errc live_put_state(struct live *l, MDB_txn *txn, uint64_t account,
+				   enum rows_kind scope, struct slice id,
 				   const struct rows_state *s);
 
 /* The index tree. ERRC_NOTFOUND. */
-MUSTCHECK enum errc live_find_hash(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256], uint64_t *account,
-				   char id[APIKEY_ID]);
-MUSTCHECK enum errc live_find_key(struct live *l, MDB_txn *txn, const char id[APIKEY_ID], uint64_t *account);
-MUSTCHECK enum errc live_find_account(struct live *l, MDB_txn *txn, struct slice name, uint64_t *account);
+MUSTCHECK enum errc live_find_hash(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
+				   uint64_t *account, char id[APIKEY_ID]);
+MUSTCHECK enum errc live_find_key(struct live *l, MDB_txn *txn, const char id[APIKEY_ID],
+				  uint64_t *account);
+MUSTCHECK enum errc live_find_account(struct live *l, MDB_txn *txn, struct slice name,
+				      uint64_t *account);
 /* Makes an account or a key findable; existing entries are replaced. */
 MUSTCHECK enum errc live_index_account(struct live *l, MDB_txn *txn, const struct rows_account *a);
 MUSTCHECK enum errc live_index_key(struct live *l, MDB_txn *txn, const struct rows_key *k);
@@ -72,7 +77,8 @@ MUSTCHECK enum errc live_outbox_base(struct live *l, MDB_txn *txn, uint64_t dele
 /* The last number used; the oldest row (ERRC_NOTFOUND when empty). */
 MUSTCHECK enum errc live_outbox_last(struct live *l, MDB_txn *txn, uint64_t *n);
 MUSTCHECK enum errc live_outbox_first(struct live *l, MDB_txn *txn, uint64_t *n, int64_t *boot_ms);
-MUSTCHECK enum errc live_outbox_append(struct live *l, MDB_txn *txn, uint64_t n, int64_t boot_ms, const struct record *r);
+MUSTCHECK enum errc live_outbox_append(struct live *l, MDB_txn *txn, uint64_t n, int64_t boot_ms,
+				       const struct record *r);
 
 /* What stands before the record in an outbox row. */
 struct live_outbox_head {

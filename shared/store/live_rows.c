@@ -1,8 +1,8 @@
 #include "live_priv.h"
 
-#define INDEX_HASH 'h'
-#define INDEX_KEY  'k'
-#define INDEX_NAME 'n'
+#define INDEX_HASH     'h'
+#define INDEX_KEY      'k'
+#define INDEX_NAME     'n'
 
 #define OUTBOX_VERSION 1
 _Static_assert(sizeof(struct live_outbox_head) == 16, "layout of stored rows");
@@ -60,7 +60,8 @@ enum errc live_put_account(struct live *l, MDB_txn *txn, const struct rows_accou
 	return rc ? rc : put_scratch(l, txn, rows_name(a->id, ROWS_ACCOUNT, SLICE_NONE), 0);
 }
 
-enum errc live_get_key(struct live *l, MDB_txn *txn, uint64_t account, const char id[APIKEY_ID], struct rows_key *out)
+enum errc live_get_key(struct live *l, MDB_txn *txn, uint64_t account, const char id[APIKEY_ID],
+		       struct rows_key *out)
 {
 	struct rows_key_name name = rows_name(account, ROWS_KEY, slice_of(id, APIKEY_ID));
 	struct slice v;
@@ -68,7 +69,9 @@ enum errc live_get_key(struct live *l, MDB_txn *txn, uint64_t account, const cha
 
 	if (!rc)
 		rc = rows_get_key(v, out);
-	return !rc && (out->account != account || memcmp(out->id, id, APIKEY_ID) != 0) ? ERRC_CORRUPT : rc;
+	return !rc && (out->account != account || memcmp(out->id, id, APIKEY_ID) != 0)
+		       ? ERRC_CORRUPT
+		       : rc;
 }
 
 enum errc live_put_key(struct live *l, MDB_txn *txn, const struct rows_key *k)
@@ -77,11 +80,13 @@ enum errc live_put_key(struct live *l, MDB_txn *txn, const struct rows_key *k)
 
 	buf_reset(&l->scratch);
 	rc = rows_put_key(&l->scratch, k);
-	return rc ? rc : put_scratch(l, txn, rows_name(k->account, ROWS_KEY, slice_of(k->id, APIKEY_ID)), 0);
+	return rc ? rc
+		  : put_scratch(l, txn, rows_name(k->account, ROWS_KEY, slice_of(k->id, APIKEY_ID)),
+				0);
 }
 
-enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope, struct slice id,
-			 struct rows_state *out)
+enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope,
+			 struct slice id, struct rows_state *out)
 {
 	struct rows_key_name name = rows_name_state(account, scope, id);
 	struct slice v;
@@ -94,8 +99,8 @@ enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account, enum ro
 	return rc ? rc : rows_get_state(v, out);
 }
 
-enum errc live_put_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope, struct slice id,
-			 const struct rows_state *s)
+enum errc live_put_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope,
+			 struct slice id, const struct rows_state *s)
 {
 	enum errc rc;
 
@@ -104,8 +109,8 @@ enum errc live_put_state(struct live *l, MDB_txn *txn, uint64_t account, enum ro
 	return rc ? rc : put_scratch(l, txn, rows_name_state(account, scope, id), 0);
 }
 
-enum errc live_find_hash(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256], uint64_t *account,
-			 char id[APIKEY_ID])
+enum errc live_find_hash(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
+			 uint64_t *account, char id[APIKEY_ID])
 {
 	struct index_name k = index_name(INDEX_HASH, slice_of(hash, DIGEST_SHA256));
 	struct hash_v1 v;
@@ -165,7 +170,8 @@ enum errc live_index_key(struct live *l, MDB_txn *txn, const struct rows_key *ke
 	if (rc)
 		return rc;
 	k = index_name(INDEX_KEY, slice_of(key->id, APIKEY_ID));
-	return lmdbx_put(txn, l->index, index_slice(&k), slice_of(&key->account, sizeof key->account), 0);
+	return lmdbx_put(txn, l->index, index_slice(&k),
+			 slice_of(&key->account, sizeof key->account), 0);
 }
 
 enum errc live_get_admin_seq(struct live *l, MDB_txn *txn, uint64_t *seq)
@@ -207,7 +213,8 @@ static bool outbox_number(struct slice key, uint64_t *n)
 	enum rows_kind kind;
 	struct slice id;
 
-	if (!rows_name_parse(key, &account, &kind, &id) || account != ROWS_ACCOUNT_TAIL || kind != ROWS_OUTBOX || id.n != 8)
+	if (!rows_name_parse(key, &account, &kind, &id) || account != ROWS_ACCOUNT_TAIL ||
+	    kind != ROWS_OUTBOX || id.n != 8)
 		return false;
 	for (int i = 0; i < 8; i++)
 		v = v << 8 | (uint8_t)id.p[i];
@@ -255,7 +262,8 @@ enum errc live_outbox_first(struct live *l, MDB_txn *txn, uint64_t *n, int64_t *
 	return rc;
 }
 
-enum errc live_outbox_append(struct live *l, MDB_txn *txn, uint64_t n, int64_t boot_ms, const struct record *r)
+enum errc live_outbox_append(struct live *l, MDB_txn *txn, uint64_t n, int64_t boot_ms,
+			     const struct record *r)
 {
 	struct live_outbox_head head = {.version = OUTBOX_VERSION, .boot_ms = boot_ms};
 	enum errc rc;
@@ -299,8 +307,10 @@ enum errc live_space(struct live *l, int64_t now_boot_ms, struct live_space *out
 		}
 	}
 	live_read_end(l);
-	*out = (struct live_space){.size_bytes = l->size_bytes, .used_bytes = rows + index,
-				   .outbox_records = last + 1 - first, .outbox_age_ms = MAX_OF(now_boot_ms - boot_ms, 0),
+	*out = (struct live_space){.size_bytes = l->size_bytes,
+				   .used_bytes = rows + index,
+				   .outbox_records = last + 1 - first,
+				   .outbox_age_ms = MAX_OF(now_boot_ms - boot_ms, 0),
 				   .holds = progress_holds(l->progress)};
 	return rc;
 }

@@ -20,12 +20,14 @@ MUSTCHECK enum errc lmdbx_db(MDB_txn *txn, const char *name, unsigned flags, MDB
 
 /* Valid until the next write of the transaction, or its end. ERRC_NOTFOUND. */
 MUSTCHECK enum errc lmdbx_get(MDB_txn *txn, MDB_dbi db, struct slice key, struct slice *out);
-MUSTCHECK enum errc lmdbx_put(MDB_txn *txn, MDB_dbi db, struct slice key, struct slice value, unsigned flags);
+MUSTCHECK enum errc lmdbx_put(MDB_txn *txn, MDB_dbi db, struct slice key, struct slice value,
+			      unsigned flags);
 /* ERRC_NOTFOUND. */
 MUSTCHECK enum errc lmdbx_del(MDB_txn *txn, MDB_dbi db, struct slice key);
 
 /* Moves a cursor; *key is the argument of MDB_SET_RANGE and MDB_SET_KEY and a result of all. ERRC_NOTFOUND at the end. */
-MUSTCHECK enum errc lmdbx_move(MDB_cursor *c, MDB_cursor_op op, struct slice *key, struct slice *value);
+MUSTCHECK enum errc lmdbx_move(MDB_cursor *c, MDB_cursor_op op, struct slice *key,
+			       struct slice *value);
 
 /* Bytes of the pages that hold rows of `db`. */
 MUSTCHECK enum errc lmdbx_used(MDB_txn *txn, MDB_dbi db, size_t *bytes);

@@ -3,7 +3,7 @@
 #include "live_priv.h"
 #include "mem.h"
 
-#define SLICE_ROWS 256 /* rows a read transaction of a search: well within a millisecond */
+#define SLICE_ROWS        256 /* rows a read transaction of a search: well within a millisecond */
 #define BATCH_BYTES_A_ROW 1024
 
 enum errc outbox_batch_init(struct outbox_batch *b, size_t rows_max)
@@ -100,7 +100,8 @@ enum errc outbox_read(struct live *l, uint64_t after, struct outbox_batch *b)
 }
 
 /* Numbers have no gaps, so rows are deleted by name. */
-static enum errc delete_rows(struct live *l, MDB_txn *txn, uint64_t upto, size_t *deleted, uint64_t *last)
+static enum errc delete_rows(struct live *l, MDB_txn *txn, uint64_t upto, size_t *deleted,
+			     uint64_t *last)
 {
 	int64_t boot_ms;
 	uint64_t n;
@@ -158,19 +159,22 @@ enum errc outbox_range(struct live *l, uint64_t *first, uint64_t *last)
 	return rc;
 }
 
-static bool is_wanted(struct slice bytes, const struct genid *id, struct slice upstream_id, const char *key_id)
+static bool is_wanted(struct slice bytes, const struct genid *id, struct slice upstream_id,
+		      const char *key_id)
 {
 	struct slice needle = id ? slice_of(id->b, GENID_BYTES) : upstream_id;
 	struct record r;
 
-	if (slice_find(bytes, needle) < 0 || record_decode(bytes, &r) != ERRC_OK || r.type != RECORD_CHARGE)
+	if (slice_find(bytes, needle) < 0 || record_decode(bytes, &r) != ERRC_OK ||
+	    r.type != RECORD_CHARGE)
 		return false;
 	if (key_id && memcmp(r.charge.key_id, key_id, APIKEY_ID) != 0)
 		return false;
 	return id ? genid_eq(&r.charge.id, id) : slice_eq(r.charge.upstream_id, upstream_id);
 }
 
-enum errc outbox_find(struct live *l, const struct genid *id, struct slice upstream_id, const char *key_id, struct buf *out)
+enum errc outbox_find(struct live *l, const struct genid *id, struct slice upstream_id,
+		      const char *key_id, struct buf *out)
 {
 	struct outbox_batch b;
 	uint64_t after = 0;

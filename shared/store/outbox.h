@@ -35,7 +35,7 @@ MUSTCHECK enum errc outbox_delete(struct live *l, uint64_t upto, bool *more);
 MUSTCHECK enum errc outbox_range(struct live *l, uint64_t *first, uint64_t *last);
 /* The settled request with this generation id (or, when id is NULL, the provider's id), if `key_id` made it (NULL: any).
  * ERRC_NOTFOUND. *record is appended to `out`. Reads in slices; meant for the keeper, not for a loop. */
-MUSTCHECK enum errc outbox_find(struct live *l, const struct genid *id, struct slice upstream_id, const char *key_id,
-				struct buf *out);
+MUSTCHECK enum errc outbox_find(struct live *l, const struct genid *id, struct slice upstream_id,
+				const char *key_id, struct buf *out);
 
 #endif

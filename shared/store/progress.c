@@ -66,7 +66,9 @@ enum errc progress_open(const char *path, uint32_t regions, uint32_t slots, stru
 
 	if (!p)
 		return ERRC_NOMEM;
-	*p = (struct progress){.bytes = file_bytes(regions, slots), .regions = regions, .slots_n = slots,
+	*p = (struct progress){.bytes = file_bytes(regions, slots),
+			       .regions = regions,
+			       .slots_n = slots,
 			       .region = PROGRESS_NO_REGION};
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) != 0) {
@@ -123,7 +125,8 @@ enum errc progress_adopt(struct progress *p, uint32_t region)
 void progress_count_holds(struct progress *p, int32_t delta)
 {
 	if (p->region != PROGRESS_NO_REGION)
-		atomic_fetch_add_explicit(&p->head->regions[p->region].holds, delta, memory_order_relaxed);
+		atomic_fetch_add_explicit(&p->head->regions[p->region].holds, delta,
+					  memory_order_relaxed);
 }
 
 uint64_t progress_holds(const struct progress *p)
@@ -142,7 +145,8 @@ static bool slot_is_free(const struct progress_slot *s)
 	return memcmp(s->id, none, sizeof none) == 0;
 }
 
-bool progress_next(struct progress *p, uint32_t region, uint32_t *slot, uint64_t *account, struct genid *id)
+bool progress_next(struct progress *p, uint32_t region, uint32_t *slot, uint64_t *account,
+		   struct genid *id)
 {
 	uint32_t first = region * p->slots_n;
 
@@ -166,7 +170,8 @@ void progress_clear_slot(struct progress *p, uint32_t slot)
 void progress_clear_region(struct progress *p, uint32_t region)
 {
 	require(region < p->regions);
-	memset(&p->slots[(size_t)region * p->slots_n], 0, (size_t)p->slots_n * sizeof(struct progress_slot));
+	memset(&p->slots[(size_t)region * p->slots_n], 0,
+	       (size_t)p->slots_n * sizeof(struct progress_slot));
 	atomic_store_explicit(&p->head->regions[region].holds, 0, memory_order_relaxed);
 }
 
@@ -202,7 +207,8 @@ struct progress_slot *progress_at(struct progress *p, uint32_t slot)
 
 static void put(_Atomic uint32_t *to, int64_t n)
 {
-	atomic_store_explicit(to, n > (int64_t)TOKENS_MAX ? TOKENS_MAX : (uint32_t)n, memory_order_relaxed);
+	atomic_store_explicit(to, n > (int64_t)TOKENS_MAX ? TOKENS_MAX : (uint32_t)n,
+			      memory_order_relaxed);
 }
 
 static uint32_t get(const _Atomic uint32_t *from)
@@ -210,8 +216,9 @@ static uint32_t get(const _Atomic uint32_t *from)
 	return atomic_load_explicit(from, memory_order_relaxed);
 }
 
-static const enum usage_class slot_class[6] = {USAGE_INPUT, USAGE_CACHE_READ, USAGE_CACHE_WRITE_5M, USAGE_CACHE_WRITE_1H,
-					       USAGE_OUTPUT, USAGE_REASONING};
+static const enum usage_class slot_class[6] = {USAGE_INPUT,          USAGE_CACHE_READ,
+					       USAGE_CACHE_WRITE_5M, USAGE_CACHE_WRITE_1H,
+					       USAGE_OUTPUT,         USAGE_REASONING};
 
 void progress_attempt(struct progress_slot *s, uint32_t candidate)
 {
@@ -244,7 +251,8 @@ void progress_finish(struct progress_slot *s)
 	atomic_fetch_or_explicit(&s->flags, PROGRESS_FINISH, memory_order_release);
 }
 
-bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate, struct usage *out)
+bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate,
+		   struct usage *out)
 {
 	struct progress_slot *s;
 	uint32_t flags, estimate;
@@ -269,7 +277,8 @@ bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, ui
 	/* Some providers report early what is not final: only with a finish reason are the numbers the whole. */
 	if ((flags & (PROGRESS_USAGE | PROGRESS_FINISH)) != (PROGRESS_USAGE | PROGRESS_FINISH) &&
 	    (!(flags & PROGRESS_USAGE) || usage_get(out, USAGE_OUTPUT) < estimate)) {
-		usage_set(out, USAGE_OUTPUT, MAX_OF((int64_t)estimate, usage_get(out, USAGE_OUTPUT)));
+		usage_set(out, USAGE_OUTPUT,
+			  MAX_OF((int64_t)estimate, usage_get(out, USAGE_OUTPUT)));
 		out->estimated = true;
 	}
 	return true;

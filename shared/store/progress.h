@@ -18,14 +18,14 @@ enum {
 };
 
 struct progress_slot {
-	uint8_t id[GENID_BYTES];    /* all 0: free */
+	uint8_t id[GENID_BYTES]; /* all 0: free */
 	uint64_t account;
 	_Atomic uint32_t candidate; /* index in the hold row */
 	_Atomic uint32_t flags;
 	/* input, cache_read, cache_write_5m, cache_write_1h, output, reasoning */
 	_Atomic uint32_t tokens[6];
-	_Atomic uint32_t events;    /* content-bearing events sent */
-	_Atomic uint32_t bytes;     /* content bytes sent */
+	_Atomic uint32_t events; /* content-bearing events sent */
+	_Atomic uint32_t bytes;  /* content bytes sent */
 };
 
 struct progress;
@@ -48,7 +48,8 @@ void progress_finish(struct progress_slot *s);
 
 /* What an orphan is charged for: usage that was reported together with a finish reason as it is; else the input with
  * output = max(what was reported, events, bytes / 4), marked as estimated. False when the slot belongs to another request, or when nothing came that would be charged. */
-bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate, struct usage *out);
+bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate,
+		   struct usage *out);
 
 /* A word that all processes share: the keeper sets it while the last ledger commit failed; then nothing is admitted. */
 void progress_set_ledger_failed(struct progress *p, bool failed);

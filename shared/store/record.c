@@ -33,15 +33,15 @@ static void put_attempts(struct mpack_out *o, const struct record_charge *c)
 	}
 }
 
-#define PUT_CHARS(r, m)    mpack_str(o, slice_of((r)->m, sizeof(r)->m))
-#define PUT_GENID(r, m)    mpack_bin(o, slice_of((r)->m.b, GENID_BYTES))
-#define PUT_INT(r, m)      mpack_i64(o, (int64_t)(r)->m)
-#define PUT_END(r, m)      mpack_i64(o, (int64_t)(r)->m)
-#define PUT_STR(r, m)      mpack_str(o, (r)->m)
-#define PUT_ROW(r, m)      mpack_bin(o, (r)->m)
-#define PUT_HASH(r, m)     mpack_bin(o, slice_of((r)->m, DIGEST_SHA256))
-#define PUT_USAGE(r, m)    usage_pack(o, &(r)->m)
-#define PUT_ATTEMPTS(r, m) put_attempts(o, (r))
+#define PUT_CHARS(r, m)           mpack_str(o, slice_of((r)->m, sizeof(r)->m))
+#define PUT_GENID(r, m)           mpack_bin(o, slice_of((r)->m.b, GENID_BYTES))
+#define PUT_INT(r, m)             mpack_i64(o, (int64_t)(r)->m)
+#define PUT_END(r, m)             mpack_i64(o, (int64_t)(r)->m)
+#define PUT_STR(r, m)             mpack_str(o, (r)->m)
+#define PUT_ROW(r, m)             mpack_bin(o, (r)->m)
+#define PUT_HASH(r, m)            mpack_bin(o, slice_of((r)->m, DIGEST_SHA256))
+#define PUT_USAGE(r, m)           usage_pack(o, &(r)->m)
+#define PUT_ATTEMPTS(r, m)        put_attempts(o, (r))
 #define FIELD(kind, member, name) PUT_##kind(r, member);
 
 static void put_charge(struct mpack_out *o, const struct record_charge *r)
@@ -61,7 +61,8 @@ enum errc record_encode(struct buf *out, const struct record *r)
 	size_t before = out->len;
 	enum errc rc;
 
-	if (r->type >= RECORD_TYPE_COUNT || (r->type == RECORD_CHARGE && r->charge.attempts_n > LIMIT_ATTEMPTS))
+	if (r->type >= RECORD_TYPE_COUNT ||
+	    (r->type == RECORD_CHARGE && r->charge.attempts_n > LIMIT_ATTEMPTS))
 		return ERRC_INVAL;
 	mpack_out_init(&o, out);
 	mpack_arr(&o, HEAD_FIELDS + (r->type == RECORD_CHARGE ? CHARGE_FIELDS : CHANGE_FIELDS));
@@ -143,20 +144,24 @@ static enum errc get_attempts(struct mpack_in *in, struct record_charge *c)
 }
 
 /* The range of an integer member follows from its type. */
-#define MAX_INT(m)                                                                                 \
-	_Generic((m), uint8_t : INT64_C(0xff), uint16_t : INT64_C(0xffff), int64_t : INT64_MAX, uint64_t : INT64_MAX)
+#define MAX_INT(m)                          \
+	_Generic((m), uint8_t               \
+		 : INT64_C(0xff), uint16_t  \
+		 : INT64_C(0xffff), int64_t \
+		 : INT64_MAX, uint64_t      \
+		 : INT64_MAX)
 #define MIN_INT(m) _Generic((m), int64_t : INT64_MIN, default : INT64_C(0))
-#define GET_INT(r, m)                                                                              \
-	do {                                                                                       \
-		rc = get_int(in, MIN_INT((r)->m), MAX_INT((r)->m), &v);                            \
-		if (!rc)                                                                           \
-			(r)->m = (__typeof__((r)->m))v;                                            \
+#define GET_INT(r, m)                                                   \
+	do {                                                            \
+		rc = get_int(in, MIN_INT((r)->m), MAX_INT((r)->m), &v); \
+		if (!rc)                                                \
+			(r)->m = (__typeof__((r)->m))v;                 \
 	} while (0)
-#define GET_END(r, m)                                                                              \
-	do {                                                                                       \
-		rc = get_int(in, 0, RECORD_END_COUNT - 1, &v);                                     \
-		if (!rc)                                                                           \
-			(r)->m = (enum record_end)v;                                               \
+#define GET_END(r, m)                                          \
+	do {                                                   \
+		rc = get_int(in, 0, RECORD_END_COUNT - 1, &v); \
+		if (!rc)                                       \
+			(r)->m = (enum record_end)v;           \
 	} while (0)
 #define GET_CHARS(r, m)    rc = get_chars(in, (r)->m, sizeof(r)->m)
 #define GET_GENID(r, m)    rc = mpack_read_fixed(in, (r)->m.b, GENID_BYTES)
@@ -165,8 +170,8 @@ static enum errc get_attempts(struct mpack_in *in, struct record_charge *c)
 #define GET_HASH(r, m)     rc = mpack_read_fixed(in, (r)->m, DIGEST_SHA256)
 #define GET_USAGE(r, m)    rc = usage_unpack(in, &(r)->m)
 #define GET_ATTEMPTS(r, m) rc = get_attempts(in, (r))
-#define FIELD(kind, member, name)                                                                  \
-	if (!rc)                                                                                   \
+#define FIELD(kind, member, name) \
+	if (!rc)                  \
 		GET_##kind(r, member);
 
 static enum errc get_charge(struct mpack_in *in, struct record_charge *r)
@@ -203,14 +208,16 @@ static enum errc get_record(struct mpack_in *in, struct record *r)
 	if (rc)
 		return rc;
 	r->type = (enum record_type)v;
-	known = HEAD_FIELDS + (r->type == RECORD_CHARGE ? (uint32_t)CHARGE_FIELDS : (uint32_t)CHANGE_FIELDS);
+	known = HEAD_FIELDS +
+		(r->type == RECORD_CHARGE ? (uint32_t)CHARGE_FIELDS : (uint32_t)CHANGE_FIELDS);
 	if (n < known)
 		return ERRC_CORRUPT;
 	rc = mpack_read_u64(in, &r->account);
 	if (!rc)
 		rc = mpack_read_i64(in, &r->wall_ms);
 	if (!rc)
-		rc = r->type == RECORD_CHARGE ? get_charge(in, &r->charge) : get_change(in, &r->change);
+		rc = r->type == RECORD_CHARGE ? get_charge(in, &r->charge)
+					      : get_change(in, &r->change);
 	for (uint32_t i = known; !rc && i < n; i++)
 		rc = mpack_skip(in, NULL);
 	return rc;
@@ -233,7 +240,8 @@ static void json_usage(struct json_out *o, const struct usage *u)
 	json_out_obj(o);
 	for (int c = 0; c < USAGE_COUNT; c++) {
 		if (usage_has(u, (enum usage_class)c))
-			json_out_ki64(o, usage_name((enum usage_class)c), usage_get(u, (enum usage_class)c));
+			json_out_ki64(o, usage_name((enum usage_class)c),
+				      usage_get(u, (enum usage_class)c));
 	}
 	json_out_kbool(o, "estimated", u->estimated);
 	json_out_obj_end(o);
@@ -296,8 +304,8 @@ static void json_row(struct json_out *o, struct slice row)
 #define JSON_HASH(r, m)     json_hex(o, (r)->m, DIGEST_SHA256)
 #define JSON_USAGE(r, m)    json_usage(o, &(r)->m)
 #define JSON_ATTEMPTS(r, m) json_attempts(o, (r))
-#define FIELD(kind, member, name)                                                                  \
-	json_out_key(o, name);                                                                     \
+#define FIELD(kind, member, name) \
+	json_out_key(o, name);    \
 	JSON_##kind(r, member);
 
 static void json_charge(struct json_out *o, const struct record_charge *r)

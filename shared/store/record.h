@@ -8,7 +8,7 @@
 #include "rows.h"
 
 #define RECORD_VERSION 1
-#define RECORD_MAX 16384 /* bytes */
+#define RECORD_MAX     16384 /* bytes */
 
 enum record_type {
 #define RECORD_TYPE(id, name, text) RECORD_##id,
@@ -26,23 +26,31 @@ enum record_end {
 
 struct record_attempt {
 	struct slice provider, upstream;
-	uint16_t status;   /* of the provider's answer; 0: none */
-	int64_t ms;        /* from its start to its end */
-	int64_t cost_nusd; /* what it cost us: our loss where another candidate answered */
+	uint16_t status;    /* of the provider's answer; 0: none */
+	int64_t ms;         /* from its start to its end */
+	int64_t cost_nusd;  /* what it cost us: our loss where another candidate answered */
 	struct slice error; /* short code; empty for success */
 };
 
-enum { RECORD_STREAM = 1 << 0, RECORD_ESTIMATED = 1 << 1, RECORD_FREE = 1 << 2, RECORD_BUDGET = 1 << 3 /* budget_id counts */,
-       RECORD_CHARGED = 1 << 4, RECORD_CAPPED = 1 << 5 /* at the hold */ };
+enum {
+	RECORD_STREAM = 1 << 0,
+	RECORD_ESTIMATED = 1 << 1,
+	RECORD_FREE = 1 << 2,
+	RECORD_BUDGET = 1 << 3 /* budget_id counts */,
+	RECORD_CHARGED = 1 << 4,
+	RECORD_CAPPED = 1 << 5 /* at the hold */
+};
 
 /* A settled request. Slices are borrowed: by an encoder during the call, from a decoder as long as the bytes. */
 struct record_charge {
 	char key_id[APIKEY_ID];
 	struct genid id;
-	uint8_t front, flags; /* front: as the worker numbers them (0 chat, 1 completions, 2 embeddings) */
-	uint16_t status;      /* that the client saw; 0: none */
+	uint8_t front,
+		flags; /* front: as the worker numbers them (0 chat, 1 completions, 2 embeddings) */
+	uint16_t status; /* that the client saw; 0: none */
 	enum record_end end;
-	int64_t admitted_ms, first_byte_ms, total_ms; /* wall time; since then; since then (-1: never) */
+	int64_t admitted_ms, first_byte_ms,
+		total_ms; /* wall time; since then; since then (-1: never) */
 	struct slice model_asked, model, provider, upstream, upstream_id;
 	uint8_t price_hash[DIGEST_SHA256];
 	struct usage usage;
@@ -61,7 +69,7 @@ struct record_change {
 	struct genid id;              /* REVERSE: of the charge */
 	int64_t budget_id;            /* REVERSE, with flags & RECORD_BUDGET */
 	uint8_t flags;
-	uint64_t epoch;               /* GAP: the one that begins */
+	uint64_t epoch; /* GAP: the one that begins */
 };
 
 struct record {

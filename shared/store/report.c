@@ -41,15 +41,16 @@ static struct slice account_name(struct report *r, uint64_t account)
 		memcpy(r->account_name, a.name.p, a.name.n);
 		r->account_name_n = a.name.n;
 	} else {
-		r->account_name_n = (size_t)snprintf(r->account_name, sizeof r->account_name, "%llu",
-						     (unsigned long long)account);
+		r->account_name_n = (size_t)snprintf(r->account_name, sizeof r->account_name,
+						     "%llu", (unsigned long long)account);
 	}
 	buf_fini(&mem);
 	r->named_account = account;
 	return slice_of(r->account_name, r->account_name_n);
 }
 
-static struct slice name_of(struct report *r, enum report_dim d, const struct record *rec, char day[CLOCK_TEXT_MAX])
+static struct slice name_of(struct report *r, enum report_dim d, const struct record *rec,
+			    char day[CLOCK_TEXT_MAX])
 {
 	switch (d) {
 	case REPORT_DAY:
@@ -124,7 +125,8 @@ static enum errc row_of(struct report *r, const struct slice *names, struct repo
 		if (rc)
 			return rc;
 	}
-	for (at = names_hash(r, names) & (r->slots_n - 1); r->slots[at]; at = (at + 1) & (r->slots_n - 1)) {
+	for (at = names_hash(r, names) & (r->slots_n - 1); r->slots[at];
+	     at = (at + 1) & (r->slots_n - 1)) {
 		*out = &r->rows[r->slots[at] - 1];
 		if (names_eq(r, (*out)->name, names))
 			return ERRC_OK;
@@ -269,7 +271,8 @@ static enum errc finish(struct report *r)
 	return ERRC_OK;
 }
 
-enum errc report_new(struct ledger *l, struct live *names, const struct report_ask *ask, struct report **out)
+enum errc report_new(struct ledger *l, struct live *names, const struct report_ask *ask,
+		     struct report **out)
 {
 	struct report *r;
 	struct ledger_state s;

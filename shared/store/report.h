@@ -18,9 +18,9 @@ enum report_dim {
 struct report_ask {
 	int64_t since_ms, until_ms; /* wall time of the settlement: since <= t < until */
 	enum report_dim by[REPORT_DIMS_MAX];
-	size_t by_n;                /* 0: one total */
-	uint64_t account;           /* 0: all */
-	const char *key_id;         /* NULL: all */
+	size_t by_n;        /* 0: one total */
+	uint64_t account;   /* 0: all */
+	const char *key_id; /* NULL: all */
 };
 
 struct report_row {
@@ -34,10 +34,12 @@ struct report;
 
 /* Sums up the ledger; rows come sorted by their names. Owned by the caller. Accounts are named from the live store, those
  * that are not there by their number. Any thread but a loop. */
-MUSTCHECK enum errc report_new(struct ledger *l, struct live *names, const struct report_ask *ask, struct report **out);
+MUSTCHECK enum errc report_new(struct ledger *l, struct live *names, const struct report_ask *ask,
+			       struct report **out);
 void report_free(struct report **r);
 size_t report_rows_n(const struct report *r);
-const struct report_row *report_row_at(const struct report *r, size_t i); /* valid until report_free() */
+const struct report_row *report_row_at(const struct report *r,
+				       size_t i); /* valid until report_free() */
 const struct report_row *report_total(const struct report *r);
 
 const char *report_dim_name(enum report_dim d);

@@ -55,8 +55,8 @@ struct candidate_v1 {
 };
 _Static_assert(sizeof(struct candidate_v1) == 24, "layout of stored rows");
 
-#define VERSION 1
-#define NET_BYTES 17 /* address, bits */
+#define VERSION         1
+#define NET_BYTES       17   /* address, bits */
 #define NAME_MAX_STORED 1024 /* of a model or provider in a hold */
 
 /* A cursor over the bytes of a row; every take is checked. */
@@ -155,11 +155,19 @@ bool rows_name_parse(struct slice bytes, uint64_t *account, enum rows_kind *kind
 
 enum errc rows_put_account(struct buf *out, const struct rows_account *a)
 {
-	struct account_v1 v = {.version = VERSION, .mode = (uint8_t)a->mode, .status = (uint8_t)a->status,
-			       .name_n = (uint8_t)a->name.n, .holds = a->holds, .id = a->id,
-			       .granted = a->granted_nusd, .balance = a->balance_nusd, .held = a->held_nusd,
-			       .settled = a->settled_nusd, .uncollected = a->uncollected_nusd,
-			       .overdraft = a->overdraft_nusd, .created_s = a->created_s};
+	struct account_v1 v = {.version = VERSION,
+			       .mode = (uint8_t)a->mode,
+			       .status = (uint8_t)a->status,
+			       .name_n = (uint8_t)a->name.n,
+			       .holds = a->holds,
+			       .id = a->id,
+			       .granted = a->granted_nusd,
+			       .balance = a->balance_nusd,
+			       .held = a->held_nusd,
+			       .settled = a->settled_nusd,
+			       .uncollected = a->uncollected_nusd,
+			       .overdraft = a->overdraft_nusd,
+			       .created_s = a->created_s};
 	enum errc rc;
 
 	if (a->name.n > ROWS_NAME_MAX)
@@ -176,10 +184,17 @@ enum errc rows_get_account(struct slice bytes, struct rows_account *a)
 
 	if (rc)
 		return rc;
-	*a = (struct rows_account){.id = v.id, .mode = (enum rows_mode)v.mode, .status = (enum rows_status)v.status,
-				   .holds = v.holds, .granted_nusd = v.granted, .balance_nusd = v.balance,
-				   .held_nusd = v.held, .settled_nusd = v.settled, .uncollected_nusd = v.uncollected,
-				   .overdraft_nusd = v.overdraft, .created_s = v.created_s};
+	*a = (struct rows_account){.id = v.id,
+				   .mode = (enum rows_mode)v.mode,
+				   .status = (enum rows_status)v.status,
+				   .holds = v.holds,
+				   .granted_nusd = v.granted,
+				   .balance_nusd = v.balance,
+				   .held_nusd = v.held,
+				   .settled_nusd = v.settled,
+				   .uncollected_nusd = v.uncollected,
+				   .overdraft_nusd = v.overdraft,
+				   .created_s = v.created_s};
 	if (v.mode >= ROWS_MODE_COUNT || v.status >= ROWS_STATUS_COUNT || v.name_n > ROWS_NAME_MAX)
 		return ERRC_CORRUPT;
 	return take_slice(&r, &a->name, v.name_n) && r.left == 0 ? ERRC_OK : ERRC_CORRUPT;
@@ -187,11 +202,18 @@ enum errc rows_get_account(struct slice bytes, struct rows_account *a)
 
 enum errc rows_put_key(struct buf *out, const struct rows_key *k)
 {
-	struct key_v1 v = {.version = VERSION, .status = (uint8_t)k->status, .flags = k->flags,
-			   .name_n = (uint8_t)k->name.n, .nets_n = (uint8_t)k->nets_n,
-			   .budget_unit = (uint8_t)k->limits.budget.unit, .budget_rolling = k->limits.budget.rolling,
-			   .models_n = (uint16_t)k->models.n, .account = k->account, .created_s = k->created_s,
-			   .expires_s = k->expires_s, .concurrency = k->limits.concurrency,
+	struct key_v1 v = {.version = VERSION,
+			   .status = (uint8_t)k->status,
+			   .flags = k->flags,
+			   .name_n = (uint8_t)k->name.n,
+			   .nets_n = (uint8_t)k->nets_n,
+			   .budget_unit = (uint8_t)k->limits.budget.unit,
+			   .budget_rolling = k->limits.budget.rolling,
+			   .models_n = (uint16_t)k->models.n,
+			   .account = k->account,
+			   .created_s = k->created_s,
+			   .expires_s = k->expires_s,
+			   .concurrency = k->limits.concurrency,
 			   .budget = k->limits.budget_nusd};
 	enum errc rc;
 
@@ -237,8 +259,9 @@ enum errc rows_get_key(struct slice bytes, struct rows_key *k)
 
 	if (rc)
 		return rc;
-	if (v.status >= ROWS_STATUS_COUNT || v.name_n > ROWS_NAME_MAX || v.models_n > ROWS_MODELS_MAX ||
-	    v.nets_n > ROWS_NETS_MAX || v.budget_unit >= WINDOW_COUNT || v.budget_rolling > 1)
+	if (v.status >= ROWS_STATUS_COUNT || v.name_n > ROWS_NAME_MAX ||
+	    v.models_n > ROWS_MODELS_MAX || v.nets_n > ROWS_NETS_MAX ||
+	    v.budget_unit >= WINDOW_COUNT || v.budget_rolling > 1)
 		return ERRC_CORRUPT;
 	k->account = v.account;
 	memcpy(k->id, v.id, sizeof k->id);
@@ -250,7 +273,8 @@ enum errc rows_get_key(struct slice bytes, struct rows_key *k)
 	memcpy(k->limits.rate, v.rate, sizeof v.rate);
 	k->limits.concurrency = v.concurrency;
 	k->limits.budget_nusd = v.budget;
-	k->limits.budget = (struct window_spec){(enum window_unit)v.budget_unit, v.budget_rolling == 1};
+	k->limits.budget =
+		(struct window_spec){(enum window_unit)v.budget_unit, v.budget_rolling == 1};
 	if (!take_slice(&r, &k->name, v.name_n) || !take_slice(&r, &k->models, v.models_n) ||
 	    !take_nets(&r, k, v.nets_n))
 		return ERRC_CORRUPT;
@@ -259,10 +283,15 @@ enum errc rows_get_key(struct slice bytes, struct rows_key *k)
 
 enum errc rows_put_state(struct buf *out, const struct rows_state *s)
 {
-	struct state_v1 v = {.version = VERSION, .holds = s->holds, .requests = s->requests, .tokens = s->tokens,
-			     .charged = s->charged_nusd, .used_s = s->used_s,
-			     .budget = {s->budget.cur.id, s->budget.cur.used_nusd, s->budget.cur.held_nusd,
-					s->budget.prev.id, s->budget.prev.used_nusd, s->budget.prev.held_nusd}};
+	struct state_v1 v = {.version = VERSION,
+			     .holds = s->holds,
+			     .requests = s->requests,
+			     .tokens = s->tokens,
+			     .charged = s->charged_nusd,
+			     .used_s = s->used_s,
+			     .budget = {s->budget.cur.id, s->budget.cur.used_nusd,
+					s->budget.cur.held_nusd, s->budget.prev.id,
+					s->budget.prev.used_nusd, s->budget.prev.held_nusd}};
 
 	for (size_t i = 0; i < ROWS_LIMIT_COUNT; i++) {
 		v.rate[i][0] = s->rate[i].start_ms;
@@ -280,8 +309,11 @@ enum errc rows_get_state(struct slice bytes, struct rows_state *s)
 
 	if (rc)
 		return rc;
-	*s = (struct rows_state){.holds = v.holds, .requests = v.requests, .tokens = v.tokens,
-				 .charged_nusd = v.charged, .used_s = v.used_s,
+	*s = (struct rows_state){.holds = v.holds,
+				 .requests = v.requests,
+				 .tokens = v.tokens,
+				 .charged_nusd = v.charged,
+				 .used_s = v.used_s,
 				 .budget = {{v.budget[0], v.budget[1], v.budget[2]},
 					    {v.budget[3], v.budget[4], v.budget[5]}}};
 	for (size_t i = 0; i < ROWS_LIMIT_COUNT; i++)
@@ -291,12 +323,16 @@ enum errc rows_get_state(struct slice bytes, struct rows_state *s)
 
 static enum errc put_candidate(struct buf *out, const struct rows_candidate *c)
 {
-	struct candidate_v1 v = {.offer = c->offer, .cap = c->cap, .price = c->price,
-				 .provider_n = (uint16_t)c->provider.n, .model_n = (uint16_t)c->model.n,
+	struct candidate_v1 v = {.offer = c->offer,
+				 .cap = c->cap,
+				 .price = c->price,
+				 .provider_n = (uint16_t)c->provider.n,
+				 .model_n = (uint16_t)c->model.n,
 				 .upstream_n = (uint16_t)c->upstream.n};
 	enum errc rc;
 
-	if (c->provider.n > NAME_MAX_STORED || c->model.n > NAME_MAX_STORED || c->upstream.n > NAME_MAX_STORED)
+	if (c->provider.n > NAME_MAX_STORED || c->model.n > NAME_MAX_STORED ||
+	    c->upstream.n > NAME_MAX_STORED)
 		return ERRC_LIMIT;
 	rc = buf_add(out, &v, sizeof v);
 	if (!rc)
@@ -308,15 +344,25 @@ static enum errc put_candidate(struct buf *out, const struct rows_candidate *c)
 
 enum errc rows_put_hold(struct buf *out, const struct rows_hold *h)
 {
-	struct hold_v1 v = {.version = VERSION, .front = h->front, .flags = h->flags,
-			    .candidates_n = (uint8_t)h->candidates_n, .prices_n = (uint8_t)h->prices_n,
-			    .model_asked_n = (uint16_t)h->model_asked.n, .instance = h->instance, .slot = h->slot,
-			    .account = h->account, .hold = h->hold_nusd, .budget_id = h->budget_id,
-			    .tokens_estimate = h->tokens_estimate, .input_bound = h->input_bound,
-			    .boot_ms = h->admitted_boot_ms, .wall_ms = h->admitted_wall_ms};
+	struct hold_v1 v = {.version = VERSION,
+			    .front = h->front,
+			    .flags = h->flags,
+			    .candidates_n = (uint8_t)h->candidates_n,
+			    .prices_n = (uint8_t)h->prices_n,
+			    .model_asked_n = (uint16_t)h->model_asked.n,
+			    .instance = h->instance,
+			    .slot = h->slot,
+			    .account = h->account,
+			    .hold = h->hold_nusd,
+			    .budget_id = h->budget_id,
+			    .tokens_estimate = h->tokens_estimate,
+			    .input_bound = h->input_bound,
+			    .boot_ms = h->admitted_boot_ms,
+			    .wall_ms = h->admitted_wall_ms};
 	enum errc rc;
 
-	if (h->model_asked.n > NAME_MAX_STORED || h->candidates_n > LIMIT_CANDIDATES || h->prices_n > LIMIT_CANDIDATES)
+	if (h->model_asked.n > NAME_MAX_STORED || h->candidates_n > LIMIT_CANDIDATES ||
+	    h->prices_n > LIMIT_CANDIDATES)
 		return ERRC_LIMIT;
 	memcpy(v.id, h->id.b, sizeof v.id);
 	memcpy(v.key_id, h->key_id, sizeof v.key_id);
@@ -398,7 +444,9 @@ const char *rows_limit_name(enum rows_limit l)
 
 void rows_limits_init(struct rows_limits *l)
 {
-	*l = (struct rows_limits){.concurrency = ROWS_NO_LIMIT, .budget_nusd = ROWS_NO_LIMIT, .budget = {WINDOW_MONTH, false}};
+	*l = (struct rows_limits){.concurrency = ROWS_NO_LIMIT,
+				  .budget_nusd = ROWS_NO_LIMIT,
+				  .budget = {WINDOW_MONTH, false}};
 	for (size_t i = 0; i < ROWS_LIMIT_COUNT; i++)
 		l->rate[i] = ROWS_NO_LIMIT;
 }
@@ -407,7 +455,8 @@ bool rows_account_is_sound(const struct rows_account *a)
 {
 	money_wide sum = (money_wide)a->balance_nusd + a->held_nusd + a->settled_nusd;
 
-	if (sum != a->granted_nusd || a->held_nusd < 0 || a->settled_nusd < 0 || a->uncollected_nusd < 0)
+	if (sum != a->granted_nusd || a->held_nusd < 0 || a->settled_nusd < 0 ||
+	    a->uncollected_nusd < 0)
 		return false;
 	if (a->holds == 0 && a->held_nusd != 0)
 		return false;

@@ -13,15 +13,25 @@
 #include "price.h"
 #include "window.h"
 
-#define ROWS_NO_LIMIT INT64_C(-1) /* "none" differs from a limit of 0, which refuses everything */
-#define ROWS_NAME_MAX 64          /* bytes of an account's or key's name */
-#define ROWS_MODELS_MAX 1024      /* bytes of all model patterns of a key */
-#define ROWS_NETS_MAX 32          /* address ranges of a key */
-#define ROWS_MAX 16384            /* bytes of any row */
+#define ROWS_NO_LIMIT     INT64_C(-1) /* "none" differs from a limit of 0, which refuses everything */
+#define ROWS_NAME_MAX     64          /* bytes of an account's or key's name */
+#define ROWS_MODELS_MAX   1024        /* bytes of all model patterns of a key */
+#define ROWS_NETS_MAX     32          /* address ranges of a key */
+#define ROWS_MAX          16384       /* bytes of any row */
 #define ROWS_ACCOUNT_HEAD UINT64_C(0)
 #define ROWS_ACCOUNT_TAIL UINT64_MAX
 
-enum rows_kind { ROWS_HEAD = 1, ROWS_ACCOUNT = 2, ROWS_TEAM = 3, ROWS_KEY = 4, ROWS_STATE = 5, ROWS_HOLD = 7, ROWS_TAIL = 8, ROWS_OUTBOX = 9 };
+enum rows_kind {
+	ROWS_HEAD = 1, /* the order is that of an account's rows */
+	ROWS_ACCOUNT,
+	ROWS_TEAM, /* not yet */
+	ROWS_KEY,
+	ROWS_STATE,
+	ROWS_HOLD,
+	ROWS_TAIL,
+	ROWS_OUTBOX
+};
+
 enum rows_mode { ROWS_PREPAID, ROWS_POSTPAID, ROWS_MODE_COUNT };
 enum rows_status { ROWS_ACTIVE, ROWS_SUSPENDED, ROWS_REVOKED, ROWS_STATUS_COUNT };
 
@@ -32,12 +42,12 @@ enum rows_limit {
 	ROWS_LIMIT_COUNT
 };
 
-struct rows_key_name { /* a row's key */
+struct rows_key_name {
 	size_t n;
 	uint8_t b[48];
 };
 
-/* What one scope may use; ROWS_NO_LIMIT where there is none. */
+/* What one scope may use. */
 struct rows_limits {
 	int64_t rate[ROWS_LIMIT_COUNT];
 	int64_t concurrency;
@@ -57,14 +67,14 @@ struct rows_account {
 	struct slice name;
 };
 
-enum { ROWS_KEY_CLAMP = 1 << 0 /* lower a cap that the credit does not cover instead of refusing */ };
+#define ROWS_KEY_CLAMP (1 << 0) /* lower a cap that the credit does not cover instead of refusing */
 
 struct rows_key {
 	uint64_t account;
 	char id[APIKEY_ID];
 	uint8_t hash[DIGEST_SHA256]; /* apikey_hash() */
 	enum rows_status status;
-	uint8_t flags; /* ROWS_KEY_… */
+	uint8_t flags;                /* ROWS_KEY_… */
 	int64_t created_s, expires_s; /* 0: never */
 	struct rows_limits limits;
 	struct slice name;
@@ -111,11 +121,10 @@ struct rows_hold {
 	struct price prices[LIMIT_CANDIDATES];
 };
 
-/* Keys. The functions for single kinds are shorthands of the first. */
 struct rows_key_name rows_name(uint64_t account, enum rows_kind kind, struct slice id);
 struct rows_key_name rows_name_state(uint64_t account, enum rows_kind scope, struct slice id);
 struct rows_key_name rows_name_outbox(uint64_t n);
-/* False when the bytes are no key of ours. */
+/* False: no key of ours. */
 bool rows_name_parse(struct slice bytes, uint64_t *account, enum rows_kind *kind, struct slice *id);
 
 /* Encoders append to `out`; ERRC_LIMIT when a name or list is too long, ERRC_NOMEM. */

@@ -22,7 +22,8 @@ static void finish(struct scan *s, const struct sums *m)
 
 	if (!m->any)
 		return;
-	off = distance(a->granted_nusd, a->balance_nusd + a->held_nusd + a->settled_nusd) + distance(a->held_nusd, m->held);
+	off = distance(a->granted_nusd, a->balance_nusd + a->held_nusd + a->settled_nusd) +
+	      distance(a->held_nusd, m->held);
 	s->accounts++;
 	s->holds += m->holds;
 	s->imbalance_nusd += off;
@@ -68,7 +69,8 @@ static enum errc add(struct sums *m, enum rows_kind kind, struct slice value)
 
 static enum errc scan_rows(struct scan *s, MDB_cursor *c, size_t accounts_max)
 {
-	struct rows_key_name from = rows_name(MAX_OF(s->next_account, (uint64_t)1), ROWS_HEAD, SLICE_NONE);
+	struct rows_key_name from =
+		rows_name(MAX_OF(s->next_account, (uint64_t)1), ROWS_HEAD, SLICE_NONE);
 	struct slice key = live_name(&from), value, id;
 	struct sums m = {0};
 	uint64_t account = 0, now;

@@ -21,7 +21,8 @@ struct start {
 	char dir[PATH_MAX];
 };
 
-enum errc store_drain_outbox(struct live *live, struct ledger *ledger, struct outbox_batch *b, uint64_t *taken)
+enum errc store_drain_outbox(struct live *live, struct ledger *ledger, struct outbox_batch *b,
+			     uint64_t *taken)
 {
 	uint64_t epoch = live_head(live)->epoch;
 	enum errc rc;
@@ -61,7 +62,8 @@ static enum errc live_dir(struct start *s)
 	if (s->o->shared_dir && s->o->shared_dir[0])
 		n = snprintf(s->dir, sizeof s->dir, "%s/%s", s->o->shared_dir, hex);
 	else
-		n = snprintf(s->dir, sizeof s->dir, "/dev/shm/aigw-%u-%.8s/%s", (unsigned)getuid(), hex, hex);
+		n = snprintf(s->dir, sizeof s->dir, "/dev/shm/aigw-%u-%.8s/%s", (unsigned)getuid(),
+			     hex, hex);
 	if (n < 0 || (size_t)n >= sizeof s->out->live_dir)
 		return ERRC_LIMIT;
 	memcpy(s->out->live_dir, s->dir, (size_t)n + 1);
@@ -70,8 +72,12 @@ static enum errc live_dir(struct start *s)
 
 static void live_opts_of(const struct start *s, struct live_opts *o)
 {
-	*o = (struct live_opts){.dir = s->dir, .watch = s->o->watch, .epoch = ledger_state(s->ledger)->epoch,
-				.size_bytes = s->o->live_bytes, .regions = s->o->regions, .slots = s->o->slots,
+	*o = (struct live_opts){.dir = s->dir,
+				.watch = s->o->watch,
+				.epoch = ledger_state(s->ledger)->epoch,
+				.size_bytes = s->o->live_bytes,
+				.regions = s->o->regions,
+				.slots = s->o->slots,
 				.any_filesystem = s->o->any_filesystem};
 	memcpy(o->ledger_id, ledger_state(s->ledger)->id, LIVE_ID);
 }
@@ -120,7 +126,8 @@ static int64_t at_risk(struct live *l)
 		for (size_t i = 0; i < b.n; i++) {
 			struct record r;
 
-			if (record_decode(b.rows[i].record, &r) == ERRC_OK && r.type == RECORD_CHARGE)
+			if (record_decode(b.rows[i].record, &r) == ERRC_OK &&
+			    r.type == RECORD_CHARGE)
 				sum += r.charge.charge_nusd;
 		}
 		after = b.rows[b.n - 1].n;
@@ -153,7 +160,8 @@ static enum errc find(struct start *s)
 		s->out->reason = "there is no live store";
 		break;
 	case ERRC_STALE:
-		s->out->reason = "the live store was made for another ledger, boot or file, or was not finished";
+		s->out->reason = "the live store was made for another ledger, boot or file, or was "
+				 "not finished";
 		break;
 	case ERRC_CORRUPT:
 	case ERRC_VERSION:
@@ -198,7 +206,8 @@ static enum errc raise_epoch(struct start *s)
 	gap.change.amount_nusd = s->out->at_risk_nusd;
 	rc = ledger_begin(s->ledger);
 	if (!rc)
-		rc = ledger_raise_epoch(s->ledger, boot, s->out->outcome == STORE_FIRST ? NULL : &gap);
+		rc = ledger_raise_epoch(s->ledger, boot,
+					s->out->outcome == STORE_FIRST ? NULL : &gap);
 	if (!rc)
 		rc = ledger_commit(s->ledger);
 	ledger_abort(s->ledger);
@@ -237,7 +246,8 @@ static enum errc run(struct start *s)
 	return rc ? rc : admin_catch_up(s->live, s->ledger);
 }
 
-enum errc store_start(const struct store_opts *o, struct live **live, struct ledger **ledger, struct store_started *out)
+enum errc store_start(const struct store_opts *o, struct live **live, struct ledger **ledger,
+		      struct store_started *out)
 {
 	struct start s = {.o = o, .out = out};
 	struct ledger_opts lo = {.dir = o->state_dir, .map_bytes = o->ledger_map_bytes};
@@ -256,7 +266,8 @@ enum errc store_start(const struct store_opts *o, struct live **live, struct led
 		return rc;
 	}
 	if (out->outcome == STORE_REBUILT)
-		log_error("live_store_rebuilt", "%s: rebuilt from the ledger; charges of running requests may be lost",
+		log_error("live_store_rebuilt",
+			  "%s: rebuilt from the ledger; charges of running requests may be lost",
 			  out->reason);
 	*live = s.live;
 	*ledger = s.ledger;

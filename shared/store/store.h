@@ -6,13 +6,13 @@
 #include "ledger.h"
 
 struct store_opts {
-	const char *state_dir;  /* of the ledger; borrowed during the call, like the rest */
+	const char *state_dir; /* of the ledger; borrowed during the call, like the rest */
 	const char *shared_dir; /* the live store's folder is below it, named after the ledger_id; NULL or empty: the
 				   default for a user, /dev/shm/aigw-<uid>-<8 hex of the ledger_id> */
 	struct live_watch watch;
 	size_t live_bytes;
 	uint32_t regions, slots;
-	bool any_filesystem; /* tests */
+	bool any_filesystem;       /* tests */
 	uint64_t ledger_map_bytes; /* 0: the default */
 };
 
@@ -25,19 +25,20 @@ enum store_outcome {
 
 struct store_started {
 	enum store_outcome outcome;
-	const char *reason;     /* static: what was wrong with the old live store; NULL when accepted */
-	int64_t at_risk_nusd;   /* STORE_REBUILT: charges and holds seen in the old one that the ledger lacks; -1: unknown */
-	uint64_t taken;         /* outbox records that were taken over from the live store during start */
-	char live_dir[256];     /* what workers open */
+	const char *reason; /* static: what was wrong with the old live store; NULL when accepted */
+	int64_t at_risk_nusd; /* STORE_REBUILT: charges and holds seen in the old one that the ledger lacks; -1: unknown */
+	uint64_t taken; /* outbox records that were taken over from the live store during start */
+	char live_dir[256]; /* what workers open */
 };
 
 /* Both results are owned by the caller: live_close(), ledger_close(). On return the ledger has everything that the outbox
  * held, and administrative records that had not reached the live store are applied there. */
-MUSTCHECK enum errc store_start(const struct store_opts *o, struct live **live, struct ledger **ledger,
-				struct store_started *out);
+MUSTCHECK enum errc store_start(const struct store_opts *o, struct live **live,
+				struct ledger **ledger, struct store_started *out);
 
 /* Takes over all that the outbox holds now into the ledger, in as many commits as it needs, and deletes it from the outbox.
  * For a start, a drain's end, and before administrative records. Ledger thread only. */
-MUSTCHECK enum errc store_drain_outbox(struct live *live, struct ledger *ledger, struct outbox_batch *b, uint64_t *taken);
+MUSTCHECK enum errc store_drain_outbox(struct live *live, struct ledger *ledger,
+				       struct outbox_batch *b, uint64_t *taken);
 
 #endif

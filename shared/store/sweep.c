@@ -12,8 +12,8 @@ struct sweep_batch {
 	size_t n;
 };
 
-static void fill_op(struct live *l, struct sweep_batch *b, uint32_t slot, uint64_t account, const struct genid *id,
-		    int64_t boot_ms, int64_t wall_ms)
+static void fill_op(struct live *l, struct sweep_batch *b, uint32_t slot, uint64_t account,
+		    const struct genid *id, int64_t boot_ms, int64_t wall_ms)
 {
 	struct admit_op *op = &b->ops[b->n];
 	struct admit_settle *e = &op->settle;
@@ -66,8 +66,8 @@ static enum errc settle(struct live *l, struct sweep_batch *b, struct sweep_resu
 }
 
 /* One transaction's worth of a dead process; when nothing is left of it, its region goes back. */
-static enum errc sweep_owner(struct live *l, const struct live_owner *owner, int64_t boot_ms, int64_t wall_ms,
-			     struct sweep_result *out)
+static enum errc sweep_owner(struct live *l, const struct live_owner *owner, int64_t boot_ms,
+			     int64_t wall_ms, struct sweep_result *out)
 {
 	struct sweep_batch b = {.n = 0};
 	uint32_t slot = 0;

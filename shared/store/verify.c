@@ -50,7 +50,8 @@ static bool charge_is_right(struct verify *v, const struct record_charge *c)
 	due = price_cost(&v->price, &c->usage);
 	if (c->flags & RECORD_CAPPED)
 		due = MIN_OF(due, c->hold_nusd);
-	return c->charge_nusd + c->uncollected_nusd == due && c->charge_nusd >= MIN_OF(due, c->hold_nusd);
+	return c->charge_nusd + c->uncollected_nusd == due &&
+	       c->charge_nusd >= MIN_OF(due, c->hold_nusd);
 }
 
 /* The index knows the last charge of each id: another number means a second one. */
@@ -121,7 +122,8 @@ static enum errc load_stored(struct verify *v, struct book *stored, struct ledge
 static void compare(struct verify *v, const struct book *stored)
 {
 	for (size_t i = 0; i < book_accounts_n(v->book); i++) {
-		const struct rows_account *a = book_account_at(v->book, i), *b = book_account(stored, a->id);
+		const struct rows_account *a = book_account_at(v->book, i),
+					  *b = book_account(stored, a->id);
 
 		if (!b || !account_eq(a, b))
 			bad_account(v, a->id);
@@ -136,7 +138,8 @@ static void compare(struct verify *v, const struct book *stored)
 		if (!b || !key_eq(a, b))
 			bad_account(v, def.account);
 	}
-	if (book_accounts_n(stored) != book_accounts_n(v->book) || book_keys_n(stored) != book_keys_n(v->book))
+	if (book_accounts_n(stored) != book_accounts_n(v->book) ||
+	    book_keys_n(stored) != book_keys_n(v->book))
 		bad_account(v, UINT64_MAX);
 }
 
@@ -219,8 +222,8 @@ static enum errc go_on(struct verify *v, uint64_t *seq)
 	return rc;
 }
 
-enum errc verify_ledger(struct ledger *l, bool charges, void (*progress)(void *arg, int permille), void *arg,
-			struct verify_result *out)
+enum errc verify_ledger(struct ledger *l, bool charges, void (*progress)(void *arg, int permille),
+			void *arg, struct verify_result *out)
 {
 	struct verify v = {.l = l, .charges = charges, .progress = progress, .arg = arg, .out = out};
 	uint64_t seq = 1;

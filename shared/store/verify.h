@@ -12,18 +12,20 @@ struct verify_result {
 	uint64_t bad_charge_seq; /* first charge that does not follow from its usage and price */
 	uint64_t bad_account;    /* first account whose checkpoint is not the sum of its records */
 	uint64_t bad_accounts_n;
-	bool bad_head;           /* the chain does not end at the stored head */
+	bool bad_head; /* the chain does not end at the stored head */
 	int64_t granted_nusd, settled_nusd, uncollected_nusd; /* sums over all accounts */
 };
 
 /* ERRC_OK: it could be read to its end; whether it is right stands in the result. Any thread but a loop, also while the keeper
  * writes. `progress` (may be NULL) is called now and
  * then with the share done in per mille. */
-MUSTCHECK enum errc verify_ledger(struct ledger *l, bool charges, void (*progress)(void *arg, int permille), void *arg,
+MUSTCHECK enum errc verify_ledger(struct ledger *l, bool charges,
+				  void (*progress)(void *arg, int permille), void *arg,
 				  struct verify_result *out);
 static inline bool verify_is_good(const struct verify_result *r)
 {
-	return !r->bad_chain_seq && !r->bad_record_seq && !r->bad_charge_seq && !r->bad_account && !r->bad_head;
+	return !r->bad_chain_seq && !r->bad_record_seq && !r->bad_charge_seq && !r->bad_account &&
+	       !r->bad_head;
 }
 
 #endif

@@ -12,7 +12,8 @@ static const struct admit_rules rules = {.ledger_lag_max_ms = 10000};
 void rig_init(struct rig *r)
 {
 	*r = (struct rig){.boot_ms = 1000000, .wall_ms = INT64_C(1790000000000)};
-	snprintf(r->dir, sizeof r->dir, "%s/aigw-test-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	snprintf(r->dir, sizeof r->dir, "%s/aigw-test-XXXXXX",
+		 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	assert_non_null(mkdtemp(r->dir));
 	r->by = (struct admin_by){.who = SLICE_LIT("tester"), .note = SLICE_LIT("a note")};
 	price_init(&r->price);
@@ -73,12 +74,14 @@ static void now(struct rig *r)
 
 uint64_t rig_account(struct rig *r, const char *name, int64_t credit_nusd)
 {
-	struct admin_account_spec spec = {.name = slice_str(name), .mode = ROWS_PREPAID, .credit_nusd = credit_nusd};
+	struct admin_account_spec spec = {
+		.name = slice_str(name), .mode = ROWS_PREPAID, .credit_nusd = credit_nusd};
 	uint64_t account = 0;
 	bool durable = false;
 
 	now(r);
-	assert_int_equal(admin_account_create(&r->admin, &r->by, &spec, &account, &durable), ERRC_OK);
+	assert_int_equal(admin_account_create(&r->admin, &r->by, &spec, &account, &durable),
+			 ERRC_OK);
 	assert_true(durable);
 	return account;
 }
@@ -111,26 +114,48 @@ struct genid rig_id(struct rig *r)
 	return id;
 }
 
-void rig_ask(struct rig *r, struct admit_op *op, struct hold_candidate *c, uint64_t account, const char *key_id,
-	     const struct price *price, int64_t cap)
+void rig_ask(struct rig *r, struct admit_op *op, struct hold_candidate *c, uint64_t account,
+	     const char *key_id, const struct price *price, int64_t cap)
 {
-	*c = (struct hold_candidate){.price = price, .offer = 7, .provider = SLICE_LIT("mock"), .model = SLICE_LIT("m1"),
-				     .upstream = SLICE_LIT("up-m1"), .input_bound = 100, .max_output = 4096,
+	*c = (struct hold_candidate){.price = price,
+				     .offer = 7,
+				     .provider = SLICE_LIT("mock"),
+				     .model = SLICE_LIT("m1"),
+				     .upstream = SLICE_LIT("up-m1"),
+				     .input_bound = 100,
+				     .max_output = 4096,
 				     .min_output = 1024};
 	*op = (struct admit_op){.kind = ADMIT_HOLD};
-	op->ask = (struct admit_ask){.account = account, .id = rig_id(r), .boot_ms = r->boot_ms, .wall_ms = r->wall_ms,
-				     .model = SLICE_LIT("m1"), .tokens_estimate = 150, .slot = PROGRESS_NO_SLOT,
-				     .hold = {.candidates = c, .n = 1, .cap = cap, .choices = 1, .requests = 1,
+	op->ask = (struct admit_ask){.account = account,
+				     .id = rig_id(r),
+				     .boot_ms = r->boot_ms,
+				     .wall_ms = r->wall_ms,
+				     .model = SLICE_LIT("m1"),
+				     .tokens_estimate = 150,
+				     .slot = PROGRESS_NO_SLOT,
+				     .hold = {.candidates = c,
+					      .n = 1,
+					      .cap = cap,
+					      .choices = 1,
+					      .requests = 1,
 					      .uncapped_share_ppm = 125000}};
 	memcpy(op->ask.key_id, key_id, APIKEY_ID);
 }
 
-void rig_settle_op(struct rig *r, struct admit_op *op, uint64_t account, const struct genid *id, int64_t in, int64_t out)
+void rig_settle_op(struct rig *r, struct admit_op *op, uint64_t account, const struct genid *id,
+		   int64_t in, int64_t out)
 {
 	*op = (struct admit_op){.kind = ADMIT_SETTLE};
-	op->settle = (struct admit_settle){.account = account, .id = *id, .candidate = 0, .charged = true,
-					   .boot_ms = r->boot_ms, .wall_ms = r->wall_ms, .end = RECORD_END_DONE,
-					   .status = 200, .first_byte_ms = 5, .total_ms = 10,
+	op->settle = (struct admit_settle){.account = account,
+					   .id = *id,
+					   .candidate = 0,
+					   .charged = true,
+					   .boot_ms = r->boot_ms,
+					   .wall_ms = r->wall_ms,
+					   .end = RECORD_END_DONE,
+					   .status = 200,
+					   .first_byte_ms = 5,
+					   .total_ms = 10,
 					   .upstream_id = SLICE_LIT("chatcmpl-1")};
 	usage_init(&op->settle.usage);
 	usage_set(&op->settle.usage, USAGE_INPUT, in);
@@ -142,8 +167,8 @@ void rig_run(struct rig *r, struct admit_op *op)
 	assert_int_equal(admit_batch(r->live, &rules, &op, 1), ERRC_OK);
 }
 
-bool rig_hold(struct rig *r, uint64_t account, const char *key_id, const struct price *price, int64_t cap,
-	      struct genid *id, struct admit_op *op)
+bool rig_hold(struct rig *r, uint64_t account, const char *key_id, const struct price *price,
+	      int64_t cap, struct genid *id, struct admit_op *op)
 {
 	struct hold_candidate c;
 
@@ -154,7 +179,8 @@ bool rig_hold(struct rig *r, uint64_t account, const char *key_id, const struct 
 	return op->reason == ADMIT_NONE;
 }
 
-void rig_settle(struct rig *r, uint64_t account, const struct genid *id, int64_t in, int64_t out, struct admit_done *done)
+void rig_settle(struct rig *r, uint64_t account, const struct genid *id, int64_t in, int64_t out,
+		struct admit_done *done)
 {
 	struct admit_op op;
 

@@ -28,7 +28,7 @@ struct rig {
 	struct store_started started;
 	struct admin admin;
 	struct admin_by by;
-	struct price price; /* 1 dollar a million in, 2 out */
+	struct price price;       /* 1 dollar a million in, 2 out */
 	struct price per_request; /* a cent a request */
 	int64_t boot_ms, wall_ms;
 	uint64_t ids;
@@ -47,14 +47,16 @@ void rig_key(struct rig *r, uint64_t account, const char *id, struct rows_key *k
 
 struct genid rig_id(struct rig *r);
 /* An ask with one candidate: 100 tokens of input at most, `cap` of output. */
-void rig_ask(struct rig *r, struct admit_op *op, struct hold_candidate *c, uint64_t account, const char *key_id,
-	     const struct price *price, int64_t cap);
-void rig_settle_op(struct rig *r, struct admit_op *op, uint64_t account, const struct genid *id, int64_t in, int64_t out);
+void rig_ask(struct rig *r, struct admit_op *op, struct hold_candidate *c, uint64_t account,
+	     const char *key_id, const struct price *price, int64_t cap);
+void rig_settle_op(struct rig *r, struct admit_op *op, uint64_t account, const struct genid *id,
+		   int64_t in, int64_t out);
 void rig_run(struct rig *r, struct admit_op *op);
 /* Ask and run; true when granted (the slot of progress is taken and kept). */
-bool rig_hold(struct rig *r, uint64_t account, const char *key_id, const struct price *price, int64_t cap,
-	      struct genid *id, struct admit_op *op);
-void rig_settle(struct rig *r, uint64_t account, const struct genid *id, int64_t in, int64_t out, struct admit_done *done);
+bool rig_hold(struct rig *r, uint64_t account, const char *key_id, const struct price *price,
+	      int64_t cap, struct genid *id, struct admit_op *op);
+void rig_settle(struct rig *r, uint64_t account, const struct genid *id, int64_t in, int64_t out,
+		struct admit_done *done);
 
 void rig_get_account(struct rig *r, uint64_t account, struct rows_account *a);
 /* Conservation over the whole live store. */

@@ -211,13 +211,15 @@ static void test_all_or_none(void **state)
 	k.limits.budget = (struct window_spec){WINDOW_DAY, false};
 	update_key(r, &k);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
-	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u), ERRC_OK);
+	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u),
+			 ERRC_OK);
 	assert_int_equal(u.used[ROWS_RPM], 1);
 	assert_int_equal(u.budget_held_nusd, 120000);
 	assert_false(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
 	assert_int_equal(op.reason, ADMIT_CREDIT);
 	assert_int_equal(op.refusal.affordable_tokens, 15);
-	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &v), ERRC_OK);
+	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &v),
+			 ERRC_OK);
 	assert_memory_equal(&u, &v, sizeof u);
 }
 
@@ -271,13 +273,15 @@ static void test_budget_window(void **state)
 	r->wall_ms = (r->by.wall_ms / 3600000 + 1) * 3600000 + 5000;
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 200, &id, &op));
 	rig_settle(r, acc, &late, 100, 50, &done);
-	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u), ERRC_OK);
+	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u),
+			 ERRC_OK);
 	assert_int_equal(u.budget_used_nusd, 0);
 	assert_int_equal(u.budget_held_nusd, 500000);
 	/* Editing keeps what is used. */
 	k.limits.budget_nusd = 600000;
 	update_key(r, &k);
-	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u), ERRC_OK);
+	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u),
+			 ERRC_OK);
 	assert_int_equal(u.budget_left_nusd, 100000);
 }
 
@@ -315,9 +319,11 @@ static void test_access(void **state)
 	refuses(r, acc, ADMIT_KEY_EXPIRED);
 	k.expires_s = 0;
 	update_key(r, &k);
-	assert_int_equal(admin_account_set_status(&r->admin, &r->by, acc, ROWS_SUSPENDED, &durable), ERRC_OK);
+	assert_int_equal(admin_account_set_status(&r->admin, &r->by, acc, ROWS_SUSPENDED, &durable),
+			 ERRC_OK);
 	refuses(r, acc, ADMIT_ACCOUNT_SUSPENDED);
-	assert_int_equal(admin_account_set_status(&r->admin, &r->by, acc, ROWS_ACTIVE, &durable), ERRC_OK);
+	assert_int_equal(admin_account_set_status(&r->admin, &r->by, acc, ROWS_ACTIVE, &durable),
+			 ERRC_OK);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
 	assert_int_equal(admin_key_revoke(&r->admin, &r->by, KEY_A, &durable), ERRC_OK);
 	refuses(r, acc, ADMIT_KEY_REVOKED);
@@ -369,7 +375,8 @@ static void test_release_and_reverse(void **state)
 	op.kind = ADMIT_RELEASE;
 	rig_run(r, &op);
 	assert_true(op.done.settled);
-	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u), ERRC_OK);
+	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u),
+			 ERRC_OK);
 	assert_int_equal(u.used[ROWS_RPM], 0);
 	assert_int_equal(u.used[ROWS_TPM], 0);
 	assert_int_equal(u.balance_nusd, RIG_DOLLAR);
@@ -419,9 +426,18 @@ static void test_ledger_gate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_credit_for_exactly_ten), T(test_settle_once), T(test_cost_above_hold),
-		T(test_candidates_dropped_and_caps), T(test_rate_limits), T(test_all_or_none), T(test_concurrency),
-		T(test_budget_window), T(test_access), T(test_batch), T(test_release_and_reverse), T(test_ledger_gate),
+		T(test_credit_for_exactly_ten),
+		T(test_settle_once),
+		T(test_cost_above_hold),
+		T(test_candidates_dropped_and_caps),
+		T(test_rate_limits),
+		T(test_all_or_none),
+		T(test_concurrency),
+		T(test_budget_window),
+		T(test_access),
+		T(test_batch),
+		T(test_release_and_reverse),
+		T(test_ledger_gate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,274 @@
+/* Hold and settle on the live store, one by one, in batches of 8, and by two processes at once; the keeper's part a record.
+ * The live store stands in /dev/shm, the ledger in the current folder. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "admin.h"
+#include "admit.h"
+#include "auth.h"
+#include "clock.h"
+#include "genid.h"
+#include "progress.h"
+#include "store.h"
+
+#define ROUNDS  20000
+#define KEY_ID  "benchbenchbe"
+#define STRAND  8
+#define BATCH_N 4096
+
+static const struct admit_rules rules = {.ledger_lag_max_ms = INT64_MAX};
+
+struct bench {
+	struct store_opts opts;
+	struct live *live;
+	struct ledger *ledger;
+	struct outbox_batch batch;
+	struct price price;
+	struct genid_source ids;
+	uint64_t account;
+};
+
+static int64_t cpu_us(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * INT64_C(1000000) + u.ru_utime.tv_usec +
+	       u.ru_stime.tv_usec;
+}
+
+static void ask(struct bench *b, struct admit_op *op, struct hold_candidate *c)
+{
+	*c = (struct hold_candidate){.price = &b->price,
+				     .offer = 7,
+				     .provider = SLICE_LIT("openai"),
+				     .model = SLICE_LIT("gpt-5.2"),
+				     .upstream = SLICE_LIT("gpt-5.2"),
+				     .input_bound = 1000,
+				     .max_output = 128000,
+				     .min_output = 1024};
+	*op = (struct admit_op){.kind = ADMIT_HOLD};
+	op->ask = (struct admit_ask){.account = b->account,
+				     .id = genid_next(&b->ids, clock_wall_ms()),
+				     .boot_ms = clock_boot_ms(),
+				     .wall_ms = clock_wall_ms(),
+				     .model = SLICE_LIT("gpt-5.2"),
+				     .tokens_estimate = 1500,
+				     .hold = {.candidates = c,
+					      .n = 1,
+					      .choices = 1,
+					      .requests = 1,
+					      .uncapped_share_ppm = 125000}};
+	memcpy(op->ask.key_id, KEY_ID, APIKEY_ID);
+}
+
+static void settle(struct bench *b, struct admit_op *op, const struct record_attempt *attempt)
+{
+	struct genid id = op->ask.id;
+
+	*op = (struct admit_op){.kind = ADMIT_SETTLE};
+	op->settle = (struct admit_settle){
+		.account = b->account,
+		.id = id,
+		.candidate = 0,
+		.charged = true,
+		.boot_ms = clock_boot_ms(),
+		.wall_ms = clock_wall_ms(),
+		.end = RECORD_END_DONE,
+		.status = 200,
+		.first_byte_ms = 400,
+		.total_ms = 900,
+		.upstream_id = SLICE_LIT("chatcmpl-CcZ0KXkz6RkHnqvOmPb3ZfX1yQwEa"),
+		.attempts = attempt,
+		.attempts_n = 1};
+	usage_init(&op->settle.usage);
+	usage_set(&op->settle.usage, USAGE_INPUT, 500);
+	usage_set(&op->settle.usage, USAGE_OUTPUT, 200);
+}
+
+static void pass(struct bench *b, size_t n)
+{
+	static const struct record_attempt attempt = {.provider = SLICE_LIT("openai"),
+						      .upstream = SLICE_LIT("gpt-5.2"),
+						      .status = 200,
+						      .ms = 900};
+	struct admit_op op[STRAND], *ops[STRAND] = {NULL};
+	struct hold_candidate c[STRAND];
+
+	for (size_t i = 0; i < n; i++) {
+		ask(b, &op[i], &c[i]);
+		ops[i] = &op[i];
+	}
+	require(admit_batch(b->live, &rules, ops, n) == ERRC_OK);
+	for (size_t i = 0; i < n; i++) {
+		require(op[i].rc == ERRC_OK && op[i].reason == ADMIT_NONE);
+		settle(b, &op[i], &attempt);
+	}
+	require(admit_batch(b->live, &rules, ops, n) == ERRC_OK);
+	for (size_t i = 0; i < n; i++)
+		require(op[i].done.settled);
+}
+
+static void trim(struct bench *b)
+{
+	uint64_t taken;
+
+	require(store_drain_outbox(b->live, b->ledger, &b->batch, &taken) == ERRC_OK);
+}
+
+static void measure(struct bench *b, const char *name, size_t n, unsigned rounds)
+{
+	int64_t ns = 0, us = 0;
+
+	for (unsigned done = 0; done < rounds;) {
+		int64_t t = clock_boot_ns(), c = cpu_us();
+
+		for (unsigned i = 0; i < 2000; i += (unsigned)n, done += (unsigned)n)
+			pass(b, n);
+		ns += clock_boot_ns() - t;
+		us += cpu_us() - c;
+		trim(b);
+	}
+	printf("%-44s %7.2f us wall %7.2f us cpu\n", name, (double)ns / rounds / 1e3,
+	       (double)us / rounds);
+}
+
+static void look_up(struct bench *b)
+{
+	uint8_t hash[DIGEST_SHA256], addr[16] = {0};
+	struct auth_key key;
+	enum auth_result result;
+	int64_t t = clock_boot_ns();
+
+	digest_sha256(SLICE_LIT(KEY_ID), hash);
+	for (int i = 0; i < ROUNDS * 5; i++) {
+		require(auth_lookup(b->live, hash, addr, 1, &result, &key) == ERRC_OK);
+		require(result == AUTH_OK);
+	}
+	printf("%-44s %7.2f us\n", "auth_lookup",
+	       (double)(clock_boot_ns() - t) / (ROUNDS * 5) / 1e3);
+}
+
+/* The keeper alone: records that wait, taken in commits of `a_commit`. */
+static void keeper(struct bench *b, unsigned a_commit, unsigned commits)
+{
+	int64_t ns = 0, us = 0;
+	char name[64];
+
+	for (unsigned i = 0; i < commits; i++) {
+		int64_t t, c;
+
+		for (unsigned k = 0; k < a_commit; k += STRAND)
+			pass(b, STRAND);
+		t = clock_boot_ns();
+		c = cpu_us();
+		trim(b);
+		ns += clock_boot_ns() - t;
+		us += cpu_us() - c;
+	}
+	snprintf(name, sizeof name, "keeper a record, commits of %u", a_commit);
+	printf("%-44s %7.2f us wall %7.2f us cpu\n", name, (double)ns / (a_commit * commits) / 1e3,
+	       (double)us / (a_commit * commits));
+}
+
+/* A process of its own, which opens the store as a worker does. */
+static void worker(struct bench *b, const char *dir, const uint8_t *id, unsigned n)
+{
+	struct live_opts o = {.dir = dir};
+
+	memcpy(o.ledger_id, id, LIVE_ID);
+	require(live_open(&o, &b->live) == ERRC_OK && live_join(b->live) == ERRC_OK);
+	for (unsigned done = 0; done < ROUNDS; done += n)
+		pass(b, n);
+	live_close(&b->live);
+}
+
+/* Two workers without a pause, the keeper beside them. The stores are closed before and after. */
+static void saturated(struct bench *b, unsigned n)
+{
+	struct store_started started;
+	uint8_t id[LIVE_ID];
+	int64_t t;
+	int left = 2;
+	char name[64];
+
+	memcpy(id, live_head(b->live)->ledger_id, LIVE_ID);
+	live_close(&b->live);
+	ledger_close(&b->ledger);
+	require(store_start(&b->opts, &b->live, &b->ledger, &started) == ERRC_OK);
+	live_close(&b->live);
+	ledger_close(&b->ledger);
+	fflush(stdout);
+	t = clock_boot_ns();
+	for (int i = 0; i < 2; i++) {
+		if (fork() == 0) {
+			worker(b, started.live_dir, id, n);
+			_exit(0);
+		}
+	}
+	require(store_start(&b->opts, &b->live, &b->ledger, &started) == ERRC_OK);
+	while (left > 0) {
+		trim(b);
+		usleep(20000);
+		while (left > 0 && waitpid(-1, NULL, WNOHANG) > 0)
+			left--;
+	}
+	snprintf(name, sizeof name, "hold + settle, 2 processes, batches of %u", n);
+	printf("%-44s %7.2f us wall\n", name, (double)(clock_boot_ns() - t) / (2 * ROUNDS) / 1e3);
+}
+
+static void open_all(struct bench *b, const char *state, const char *shared)
+{
+	struct admin admin;
+	struct admin_by by = {.who = SLICE_LIT("bench")};
+	struct admin_account_spec spec = {.name = SLICE_LIT("bench"),
+					  .credit_nusd = 1000000 * MONEY_NUSD_DOLLAR};
+	struct rows_key k = {.name = SLICE_LIT("bench")};
+	struct store_started started;
+	bool durable;
+
+	b->opts = (struct store_opts){.state_dir = state,
+				      .shared_dir = shared,
+				      .live_bytes = 128 << 20,
+				      .regions = 16,
+				      .slots = 4096};
+	genid_source_init(&b->ids);
+	price_init(&b->price);
+	b->price.pusd[USAGE_INPUT] = 1750000;
+	b->price.pusd[USAGE_OUTPUT] = 14000000;
+	require(price_complete(&b->price) == ERRC_OK);
+	require(store_start(&b->opts, &b->live, &b->ledger, &started) == ERRC_OK);
+	require(outbox_batch_init(&b->batch, BATCH_N) == ERRC_OK);
+	admin = (struct admin){b->live, b->ledger, &b->batch};
+	require(admin_account_create(&admin, &by, &spec, &b->account, &durable) == ERRC_OK);
+	k.account = b->account;
+	memcpy(k.id, KEY_ID, APIKEY_ID);
+	digest_sha256(SLICE_LIT(KEY_ID), k.hash);
+	rows_limits_init(&k.limits);
+	require(admin_key_create(&admin, &by, &k, &durable) == ERRC_OK);
+	require(live_join(b->live) == ERRC_OK);
+}
+
+int main(void)
+{
+	struct bench b = {0};
+	char shared[] = "/dev/shm/aigw-bench-XXXXXX", state[] = "aigw-bench-XXXXXX", cmd[128];
+
+	require(mkdtemp(shared) && mkdtemp(state));
+	open_all(&b, state, shared);
+	look_up(&b);
+	measure(&b, "hold + settle, one by one", 1, ROUNDS);
+	measure(&b, "hold + settle, batches of 8", STRAND, ROUNDS);
+	keeper(&b, 96, 50);
+	keeper(&b, 1000, 20);
+	saturated(&b, 1);
+	saturated(&b, STRAND);
+	live_close(&b.live);
+	ledger_close(&b.ledger);
+	outbox_batch_fini(&b.batch);
+	snprintf(cmd, sizeof cmd, "rm -rf %s %s", shared, state);
+	return system(cmd);
+}

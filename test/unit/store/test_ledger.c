@@ -1,0 +1,386 @@
+#include "rig.h"
+
+#include "ledger_priv.h"
+#include "report.h"
+#include "verify.h"
+
+#define KEY_A "aaaaaaaaaaaa"
+#define KEY_B "bbbbbbbbbbbb"
+
+static int setup(void **state)
+{
+	static struct rig r;
+
+	rig_init(&r);
+	rig_open(&r);
+	rig_join(&r);
+	*state = &r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_fini(*state);
+	return 0;
+}
+
+static void put_prices(struct rig *r)
+{
+	const struct price *prices[] = {&r->price, &r->per_request};
+
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_put_prices(r->ledger, prices, 2), ERRC_OK);
+	assert_int_equal(ledger_put_prices(r->ledger, prices, 2), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+}
+
+/* Some requests of a fresh account; the last one's id is returned. */
+static struct genid spend(struct rig *r, uint64_t acc, const char *key_id, int n)
+{
+	struct admit_done done;
+	struct admit_op op;
+	struct genid id;
+
+	for (int i = 0; i < n; i++) {
+		assert_true(rig_hold(r, acc, key_id, &r->price, 100, &id, &op));
+		rig_settle(r, acc, &id, 10 + i, 5, &done);
+		assert_true(done.settled);
+		r->wall_ms += 1000;
+	}
+	return id;
+}
+
+static void verify(struct rig *r, struct verify_result *v)
+{
+	assert_int_equal(verify_ledger(r->ledger, true, NULL, NULL, v), ERRC_OK);
+}
+
+static void test_take_once(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), last, epoch = live_head(r->live)->epoch;
+	struct verify_result v;
+	struct rows_key k;
+
+	rig_key(r, acc, KEY_A, &k);
+	spend(r, acc, KEY_A, 10);
+	assert_int_equal(outbox_read(r->live, 0, &r->batch), ERRC_OK);
+	assert_int_equal(r->batch.n, 10);
+	last = ledger_state(r->ledger)->last_seq;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+		assert_int_equal(ledger_take(r->ledger, epoch, &r->batch), ERRC_OK);
+		assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+		assert_int_equal(ledger_state(r->ledger)->last_seq, last + 10);
+		assert_int_equal(ledger_state(r->ledger)->taken_n, 10);
+	}
+	/* A number is missing. */
+	r->batch.rows[0].n = 12;
+	r->batch.n = 1;
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_take(r->ledger, epoch, &r->batch), ERRC_CORRUPT);
+	ledger_abort(r->ledger);
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_take(r->ledger, epoch + 1, &r->batch), ERRC_STALE);
+	ledger_abort(r->ledger);
+	put_prices(r);
+	verify(r, &v);
+	assert_true(verify_is_good(&v));
+	assert_int_equal(v.charges, 10);
+	assert_int_equal(v.granted_nusd, RIG_DOLLAR);
+}
+
+static void test_aborted_is_not_there(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), seq,
+		 last = ledger_state(r->ledger)->last_seq;
+	struct record grant = {.type = RECORD_GRANT, .account = acc, .wall_ms = r->wall_ms};
+	struct ledger_state s;
+
+	grant.change.amount_nusd = 5;
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_append(r->ledger, &grant, &seq), ERRC_OK);
+	assert_int_equal(seq, last + 1);
+	ledger_abort(r->ledger);
+	assert_int_equal(ledger_state(r->ledger)->last_seq, last);
+	assert_int_equal(ledger_read_state(r->ledger, &s), ERRC_OK);
+	assert_int_equal(s.last_seq, last);
+	assert_int_equal(book_account(ledger_book(r->ledger), acc)->granted_nusd, RIG_DOLLAR);
+}
+
+static void assert_books_equal(const struct book *a, const struct book *b)
+{
+	assert_int_equal(book_accounts_n(a), book_accounts_n(b));
+	assert_int_equal(book_keys_n(a), book_keys_n(b));
+	for (size_t i = 0; i < book_accounts_n(a); i++) {
+		const struct rows_account *x = book_account_at(a, i), *y = book_account(b, x->id);
+
+		assert_non_null(y);
+		assert_int_equal(x->granted_nusd, y->granted_nusd);
+		assert_int_equal(x->balance_nusd, y->balance_nusd);
+		assert_int_equal(x->settled_nusd, y->settled_nusd);
+		assert_int_equal(x->status, y->status);
+		assert_true(slice_eq(x->name, y->name));
+	}
+	for (size_t i = 0; i < book_keys_n(a); i++) {
+		const struct book_key *x = book_key_at(a, i), *y;
+		struct rows_key def;
+
+		assert_int_equal(rows_get_key(x->row, &def), ERRC_OK);
+		y = book_key(b, def.id);
+		assert_non_null(y);
+		assert_true(slice_eq(x->row, y->row));
+		assert_memory_equal(&x->state, &y->state, sizeof x->state);
+	}
+}
+
+/* Checkpoint plus the records after it is the same as all records. */
+static void test_checkpoint_and_replay(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), other = rig_account(r, "other", 7);
+	struct book *book = NULL;
+	struct verify_result v;
+	struct rows_key k, k2;
+	MDB_txn *txn;
+	bool durable;
+
+	assert_int_equal(other, acc + 1);
+	rig_key(r, acc, KEY_A, &k);
+	spend(r, acc, KEY_A, 20);
+	rig_drain(r);
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_checkpoint(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_state(r->ledger)->upto_seq, ledger_state(r->ledger)->last_seq);
+	verify(r, &v);
+	assert_int_equal(v.bad_account, 0);
+	rig_key(r, other, KEY_B, &k2);
+	k.limits.budget_nusd = RIG_DOLLAR;
+	k.limits.budget = (struct window_spec){WINDOW_DAY, false};
+	assert_int_equal(admin_key_update(&r->admin, &r->by, &k, &durable), ERRC_OK);
+	spend(r, acc, KEY_A, 20);
+	rig_drain(r);
+	rig_close(r);
+	rig_open(r);
+	assert_int_equal(r->started.outcome, STORE_ACCEPTED);
+	/* A book of the checkpoint alone is behind; the ledger's is not. */
+	assert_int_equal(book_new(&book), ERRC_OK);
+	assert_int_equal(ledger_read_begin(r->ledger, &txn), ERRC_OK);
+	assert_int_equal(ledger_load_rows(r->ledger, txn, book), ERRC_OK);
+	ledger_read_end(&txn);
+	assert_int_equal(book_keys_n(book), 1);
+	book_free(&book);
+	assert_int_equal(book_keys_n(ledger_book(r->ledger)), 2);
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_checkpoint(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+	assert_int_equal(book_new(&book), ERRC_OK);
+	assert_int_equal(ledger_read_begin(r->ledger, &txn), ERRC_OK);
+	assert_int_equal(ledger_load_rows(r->ledger, txn, book), ERRC_OK);
+	ledger_read_end(&txn);
+	assert_books_equal(ledger_book(r->ledger), book);
+	book_free(&book);
+	verify(r, &v);
+	assert_int_equal(v.bad_account, 0);
+	assert_int_equal(v.bad_chain_seq, 0);
+}
+
+static void poke(struct rig *r, uint64_t seq, size_t at, uint8_t bit)
+{
+	uint8_t key[8], bytes[RECORD_MAX];
+	MDB_val k = {8, key}, v;
+	MDB_txn *txn;
+
+	ledger_put_be(seq, key);
+	assert_int_equal(mdb_txn_begin(r->ledger->env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_get(txn, r->ledger->records, &k, &v), 0);
+	memcpy(bytes, v.mv_data, v.mv_size);
+	bytes[at % v.mv_size] ^= bit;
+	v.mv_data = bytes;
+	assert_int_equal(mdb_put(txn, r->ledger->records, &k, &v, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+}
+
+static size_t size_of(struct rig *r, uint64_t seq)
+{
+	struct buf b;
+	size_t n;
+
+	buf_init(&b, RECORD_MAX);
+	assert_int_equal(ledger_get(r->ledger, seq, &b), ERRC_OK);
+	n = DIGEST_SHA256 + b.len;
+	buf_fini(&b);
+	return n;
+}
+
+/* Whatever byte of whatever record is changed, verify names that record. */
+static void test_every_flipped_byte(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), last;
+	struct verify_result v;
+	struct rows_key k;
+
+	rig_key(r, acc, KEY_A, &k);
+	spend(r, acc, KEY_A, 3);
+	rig_drain(r);
+	put_prices(r);
+	verify(r, &v);
+	assert_true(verify_is_good(&v));
+	last = ledger_state(r->ledger)->last_seq;
+	for (uint64_t seq = 1; seq <= last; seq++) {
+		for (size_t at = 0, n = size_of(r, seq); at < n; at++) {
+			poke(r, seq, at, (uint8_t)(1u << (at % 8)));
+			verify(r, &v);
+			assert_int_equal(v.bad_chain_seq, seq);
+			poke(r, seq, at, (uint8_t)(1u << (at % 8)));
+		}
+	}
+	verify(r, &v);
+	assert_true(verify_is_good(&v));
+}
+
+static void test_wrong_charge_is_found(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), seq = 0;
+	struct record rec;
+	struct verify_result v;
+	struct rows_key k;
+	struct buf b;
+
+	rig_key(r, acc, KEY_A, &k);
+	spend(r, acc, KEY_A, 2);
+	rig_drain(r);
+	verify(r, &v);
+	assert_int_equal(v.bad_charge_seq,
+			 ledger_state(r->ledger)->last_seq - 1); /* the price is not known */
+	put_prices(r);
+	verify(r, &v);
+	assert_true(verify_is_good(&v));
+	buf_init(&b, RECORD_MAX);
+	assert_int_equal(ledger_get(r->ledger, ledger_state(r->ledger)->last_seq, &b), ERRC_OK);
+	assert_int_equal(record_decode(buf_slice(&b), &rec), ERRC_OK);
+	rec.charge.charge_nusd++;
+	rec.charge.id.b[15]++;
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_append(r->ledger, &rec, &seq), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+	verify(r, &v);
+	assert_int_equal(v.bad_charge_seq, seq);
+	assert_int_equal(v.bad_record_seq, 0);
+	/* The same request once more. */
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_append(r->ledger, &rec, &seq), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+	verify(r, &v);
+	assert_int_equal(v.bad_record_seq, seq - 1);
+	buf_fini(&b);
+}
+
+static void test_find(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), seq;
+	struct rows_key k, k2;
+	struct price p;
+	uint8_t hash[DIGEST_SHA256];
+	struct genid id;
+	struct buf b;
+
+	rig_key(r, acc, KEY_A, &k);
+	rig_key(r, acc, KEY_B, &k2);
+	id = spend(r, acc, KEY_A, 5);
+	buf_init(&b, RECORD_MAX);
+	assert_int_equal(outbox_find(r->live, &id, SLICE_NONE, KEY_A, &b), ERRC_OK);
+	assert_int_equal(outbox_find(r->live, &id, SLICE_NONE, KEY_B, &b), ERRC_NOTFOUND);
+	assert_int_equal(outbox_find(r->live, NULL, SLICE_LIT("chatcmpl-1"), NULL, &b), ERRC_OK);
+	assert_int_equal(ledger_find(r->ledger, &id, &seq), ERRC_NOTFOUND);
+	rig_drain(r);
+	assert_int_equal(outbox_find(r->live, &id, SLICE_NONE, NULL, &b), ERRC_NOTFOUND);
+	assert_int_equal(ledger_find(r->ledger, &id, &seq), ERRC_OK);
+	assert_int_equal(seq, ledger_state(r->ledger)->last_seq);
+	assert_int_equal(ledger_find_upstream(r->ledger, SLICE_LIT("chatcmpl-1"), KEY_A, &seq),
+			 ERRC_OK);
+	assert_int_equal(seq, ledger_state(r->ledger)->last_seq);
+	assert_int_equal(ledger_find_upstream(r->ledger, SLICE_LIT("chatcmpl-1"), KEY_B, &seq),
+			 ERRC_NOTFOUND);
+	assert_int_equal(ledger_find_upstream(r->ledger, SLICE_LIT("chatcmpl-2"), NULL, &seq),
+			 ERRC_NOTFOUND);
+	put_prices(r);
+	price_hash(&r->price, hash);
+	assert_int_equal(ledger_price(r->ledger, hash, &p), ERRC_OK);
+	assert_int_equal(p.pusd[USAGE_OUTPUT], 2000000);
+	hash[0] ^= 1;
+	assert_int_equal(ledger_price(r->ledger, hash, &p), ERRC_NOTFOUND);
+	buf_fini(&b);
+}
+
+static void test_report(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), two = rig_account(r, "two", RIG_DOLLAR);
+	struct report_ask ask = {
+		.until_ms = INT64_MAX, .by = {REPORT_ACCOUNT, REPORT_DAY}, .by_n = 2};
+	struct report *rep = NULL;
+	const struct report_row *row;
+	struct rows_key k, k2;
+	int64_t split;
+
+	rig_key(r, acc, KEY_A, &k);
+	rig_key(r, two, KEY_B, &k2);
+	r->wall_ms = INT64_C(1790035200000) - 2500; /* 2026-09-22T00:00:00Z less 2.5 s */
+	spend(r, acc, KEY_A, 5);
+	split = r->wall_ms;
+	spend(r, two, KEY_B, 2);
+	rig_drain(r);
+	assert_int_equal(report_new(r->ledger, r->live, &ask, &rep), ERRC_OK);
+	assert_int_equal(report_rows_n(rep), 3);
+	row = report_row_at(rep, 0);
+	assert_true(slice_is(row->name[0], "acme"));
+	assert_true(slice_is(row->name[1], "2026-09-21"));
+	assert_int_equal(row->requests, 3);
+	assert_int_equal(row->input, 10 + 11 + 12);
+	assert_int_equal(row->output, 15);
+	assert_int_equal(row->charge_nusd, (33 + 15 * 2) * 1000);
+	assert_true(slice_is(report_row_at(rep, 1)->name[1], "2026-09-22"));
+	assert_true(slice_is(report_row_at(rep, 2)->name[0], "two"));
+	assert_int_equal(report_total(rep)->requests, 7);
+	report_free(&rep);
+	ask.since_ms = split;
+	ask.by_n = 0;
+	assert_int_equal(report_new(r->ledger, NULL, &ask, &rep), ERRC_OK);
+	assert_int_equal(report_rows_n(rep), 0);
+	assert_int_equal(report_total(rep)->requests, 2);
+	report_free(&rep);
+	ask.since_ms = 0;
+	ask.key_id = KEY_A;
+	ask.by[0] = REPORT_MODEL;
+	ask.by_n = 1;
+	assert_int_equal(report_new(r->ledger, NULL, &ask, &rep), ERRC_OK);
+	assert_int_equal(report_rows_n(rep), 1);
+	assert_true(slice_is(report_row_at(rep, 0)->name[0], "m1"));
+	assert_int_equal(report_row_at(rep, 0)->requests, 5);
+	report_free(&rep);
+	assert_int_equal(report_dim_of(SLICE_LIT("provider")), REPORT_PROVIDER);
+	assert_int_equal(report_dim_of(SLICE_LIT("tag")), REPORT_DIM_COUNT);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_take_once),
+		T(test_aborted_is_not_there),
+		T(test_checkpoint_and_replay),
+		T(test_every_flipped_byte),
+		T(test_wrong_charge_is_found),
+		T(test_find),
+		T(test_report),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,461 @@
+#include "rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lmdbx.h"
+#include "sweep.h"
+#include "verify.h"
+
+#define KEY_A "aaaaaaaaaaaa"
+#define KEY_B "bbbbbbbbbbbb"
+
+/* The program is linked so that every commit passes here: a process can be ended before or after its n-th one. */
+int __real_mdb_txn_commit(MDB_txn *txn);
+int __wrap_mdb_txn_commit(MDB_txn *txn);
+
+static unsigned commits, die_before, die_after;
+
+int __wrap_mdb_txn_commit(MDB_txn *txn)
+{
+	int rc;
+
+	commits++;
+	if (commits == die_before)
+		_exit(77);
+	rc = __real_mdb_txn_commit(txn);
+	if (commits == die_after)
+		_exit(77);
+	return rc;
+}
+
+static int setup(void **state)
+{
+	static struct rig r;
+
+	rig_init(&r);
+	rig_open(&r);
+	*state = &r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_fini(*state);
+	return 0;
+}
+
+static void run(const char *fmt, const char *a, const char *b)
+{
+	char cmd[1024];
+
+	if (strcmp(fmt, "rm") == 0)
+		snprintf(cmd, sizeof cmd, "rm -rf '%s'", a);
+	else
+		snprintf(cmd, sizeof cmd, "%s '%s' '%s'", fmt, a, b);
+	assert_int_equal(system(cmd), 0);
+}
+
+/* Live store and book agree, the ledger is sound, and nothing is out of balance. */
+static void check_all(struct rig *r)
+{
+	const struct book *book;
+	struct verify_result v;
+	struct scan s;
+
+	rig_drain(r);
+	rig_check(r, &s);
+	book = ledger_book(r->ledger);
+	assert_int_equal(s.accounts, book_accounts_n(book));
+	for (size_t i = 0; i < book_accounts_n(book); i++) {
+		const struct rows_account *b = book_account_at(book, i);
+		struct rows_account a;
+
+		rig_get_account(r, b->id, &a);
+		assert_int_equal(a.granted_nusd, b->granted_nusd);
+		assert_int_equal(a.settled_nusd, b->settled_nusd);
+		assert_int_equal(a.status, b->status);
+		assert_int_equal(a.balance_nusd + a.held_nusd, b->balance_nusd);
+	}
+	assert_int_equal(verify_ledger(r->ledger, false, NULL, NULL, &v), ERRC_OK);
+	assert_true(verify_is_good(&v));
+}
+
+static uint64_t some_work(struct rig *r, const char *name, const char *key_id)
+{
+	uint64_t acc = rig_account(r, name, RIG_DOLLAR);
+	struct admit_done done;
+	struct admit_op op;
+	struct rows_key k;
+	struct genid id;
+
+	rig_key(r, acc, key_id, &k);
+	rig_join(r);
+	for (int i = 0; i < 5; i++) {
+		assert_true(rig_hold(r, acc, key_id, &r->price, 100, &id, &op));
+		rig_settle(r, acc, &id, 10, 10, &done);
+	}
+	return acc;
+}
+
+static void test_goes_on(void **state)
+{
+	struct rig *r = *state;
+	struct rows_account a, b;
+	struct admit_op op;
+	struct genid id;
+	uint64_t acc;
+
+	assert_int_equal(r->started.outcome, STORE_FIRST);
+	acc = some_work(r, "acme", KEY_A);
+	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
+	rig_get_account(r, acc, &a);
+	rig_close(r);
+	rig_open(r);
+	assert_int_equal(r->started.outcome, STORE_ACCEPTED);
+	assert_null(r->started.reason);
+	assert_int_equal(r->started.taken, 5);
+	rig_get_account(r, acc, &b);
+	assert_memory_equal(&a, &b, sizeof a);
+	check_all(r);
+}
+
+/* The keeper dies between the ledger's commit and the outbox's delete. */
+static void test_taken_but_not_deleted(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = some_work(r, "acme", KEY_A), seq;
+
+	assert_int_equal(outbox_read(r->live, 0, &r->batch), ERRC_OK);
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_take(r->ledger, live_head(r->live)->epoch, &r->batch), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+	seq = ledger_state(r->ledger)->last_seq;
+	rig_close(r);
+	rig_open(r);
+	assert_int_equal(r->started.outcome, STORE_ACCEPTED);
+	assert_int_equal(r->started.taken, 0);
+	assert_int_equal(ledger_state(r->ledger)->last_seq, seq);
+	assert_int_equal(book_account(ledger_book(r->ledger), acc)->settled_nusd, 5 * 30000);
+	check_all(r);
+}
+
+static void expect_rebuilt(struct rig *r, uint64_t acc, int64_t settled)
+{
+	struct rows_account a;
+	struct admit_op op;
+	struct genid id;
+	struct auth_key key;
+	enum auth_result result;
+	uint8_t hash[DIGEST_SHA256], addr[16] = {0};
+
+	assert_int_equal(r->started.outcome, STORE_REBUILT);
+	assert_non_null(r->started.reason);
+	rig_get_account(r, acc, &a);
+	assert_int_equal(a.granted_nusd, RIG_DOLLAR);
+	assert_int_equal(a.settled_nusd, settled);
+	assert_int_equal(a.held_nusd, 0);
+	digest_sha256(SLICE_LIT(KEY_A), hash);
+	assert_int_equal(auth_lookup(r->live, hash, addr, 1, &result, &key), ERRC_OK);
+	assert_int_equal(result, AUTH_OK);
+	assert_string_equal(key.account_name, "acme");
+	rig_join(r);
+	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
+	check_all(r);
+}
+
+static void test_lost_live_store(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = some_work(r, "acme", KEY_A), epoch = live_head(r->live)->epoch;
+	struct admit_op op;
+	struct genid id;
+	char dir[256];
+
+	rig_drain(r);
+	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
+	assert_true(live_is_in_place(r->live));
+	memcpy(dir, r->started.live_dir, sizeof dir);
+	run("rm", dir, NULL);
+	assert_false(live_is_in_place(r->live));
+	rig_close(r);
+	rig_open(r);
+	assert_int_equal(live_head(r->live)->epoch, epoch + 1);
+	expect_rebuilt(r, acc, 5 * 30000);
+}
+
+/* A copy of the very files in the very place is another file. */
+static void test_copied_live_store(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = some_work(r, "acme", KEY_A);
+	char dir[256], copy[300];
+
+	rig_drain(r);
+	memcpy(dir, r->started.live_dir, sizeof dir);
+	snprintf(copy, sizeof copy, "%s.copy", dir);
+	run("cp -r", dir, copy);
+	rig_close(r);
+	run("rm", dir, NULL);
+	run("mv", copy, dir);
+	rig_open(r);
+	expect_rebuilt(r, acc, 5 * 30000);
+}
+
+/* The ledger is older than the live store: a backup was put back by hand. */
+static void test_older_ledger(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct admit_done done;
+	struct rows_key k;
+	struct admit_op op;
+	struct genid id;
+	char ledger[256], copy[256];
+
+	rig_key(r, acc, KEY_A, &k);
+	rig_close(r);
+	snprintf(ledger, sizeof ledger, "%s/state", r->dir);
+	snprintf(copy, sizeof copy, "%s/state.copy", r->dir);
+	run("cp -r", ledger, copy);
+	rig_open(r);
+	rig_join(r);
+	for (int i = 0; i < 5; i++) {
+		assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
+		rig_settle(r, acc, &id, 10, 10, &done);
+	}
+	rig_drain(r);
+	rig_close(r);
+	run("rm", ledger, NULL);
+	run("mv", copy, ledger);
+	rig_open(r);
+	assert_true(r->started.at_risk_nusd >= 0);
+	expect_rebuilt(r, acc, 0);
+}
+
+static void test_unfinished_live_store(void **state)
+{
+	struct rig *r = *state;
+	struct live_opts o = {.dir = r->started.live_dir,
+			      .size_bytes = 4 << 20,
+			      .regions = 4,
+			      .slots = 16,
+			      .any_filesystem = true};
+	struct live *l = NULL;
+
+	memcpy(o.ledger_id, live_head(r->live)->ledger_id, LIVE_ID);
+	live_close(&r->live);
+	assert_int_equal(live_create(&o, &l), ERRC_EXISTS);
+	assert_int_equal(live_remove(o.dir), ERRC_OK);
+	assert_int_equal(live_open(&o, &l), ERRC_NOTFOUND);
+	assert_int_equal(live_create(&o, &l), ERRC_OK);
+	live_close(&l);
+	assert_int_equal(live_open(&o, &l), ERRC_STALE);
+	rig_close(r);
+	rig_open(r);
+	assert_int_equal(r->started.outcome, STORE_REBUILT);
+}
+
+static void test_other_ledger_is_refused(void **state)
+{
+	struct rig *r = *state;
+	struct live_opts o = {.dir = r->started.live_dir};
+	struct live *l = NULL;
+
+	live_close(&r->live);
+	assert_int_equal(live_open(&o, &l), ERRC_STALE);
+	o.dir = "/nowhere";
+	assert_int_equal(live_open(&o, &l), ERRC_NOTFOUND);
+}
+
+/* A worker that dies with holds: in a process of its own, since its lock must go with it. */
+static void test_sweep(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct sweep_result sw;
+	struct rows_account a;
+	struct rows_key k;
+	struct scan s;
+	pid_t pid;
+	int status, settled = 0;
+
+	rig_key(r, acc, KEY_A, &k);
+	rig_close(r);
+	pid = fork();
+	if (pid == 0) {
+		rig_open(r);
+		rig_join(r);
+		for (int i = 0; i < 20; i++) {
+			struct hold_candidate c;
+			struct admit_op op;
+			struct progress *p = live_progress(r->live);
+
+			rig_ask(r, &op, &c, acc, KEY_A, &r->price, 100);
+			op.ask.slot = progress_take(p, acc, &op.ask.id);
+			rig_run(r, &op);
+			progress_attempt(progress_at(p, op.ask.slot), 0);
+			if (i % 2 == 0)
+				progress_content(progress_at(p, op.ask.slot), 7, 12);
+		}
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	rig_open(r);
+	rig_check(r, &s);
+	assert_int_equal(s.holds, 20);
+	do {
+		assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_OK);
+		settled += (int)sw.settled;
+		assert_true(sw.settled <= LIMIT_TXN_OPS);
+	} while (sw.more);
+	assert_int_equal(settled, 20);
+	assert_int_equal(sw.instances, 1);
+	rig_get_account(r, acc, &a);
+	assert_int_equal(a.settled_nusd, 10 * 7 * 2000);
+	assert_int_equal(a.held_nusd, 0);
+	assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_OK);
+	assert_int_equal(sw.settled + sw.instances, 0);
+	assert_int_equal(rig_drain(r), 20);
+	check_all(r);
+}
+
+/* The life of a node, with everything that writes. `r` is closed before and after. */
+static void script(struct rig *r)
+{
+	struct admit_done done;
+	struct admit_op op;
+	struct rows_key k;
+	struct genid id, open;
+	uint64_t acc;
+	bool durable;
+
+	rig_open(r);
+	acc = some_work(r, "second", KEY_B);
+	assert_true(rig_hold(r, acc, KEY_B, &r->price, 100, &open, &op));
+	assert_int_equal(admin_account_take(&r->admin, &r->by, acc, 1000, &durable), ERRC_OK);
+	assert_int_equal(admin_account_credit(&r->admin, &r->by, acc, 5000, &durable), ERRC_OK);
+	assert_int_equal(admin_account_set_status(&r->admin, &r->by, acc, ROWS_SUSPENDED, &durable),
+			 ERRC_OK);
+	assert_int_equal(admin_account_set_status(&r->admin, &r->by, acc, ROWS_ACTIVE, &durable),
+			 ERRC_OK);
+	rig_key(r, acc, "cccccccccccc", &k);
+	assert_int_equal(admin_key_revoke(&r->admin, &r->by, k.id, &durable), ERRC_OK);
+	assert_true(rig_hold(r, acc, KEY_B, &r->price, 100, &id, &op));
+	rig_settle(r, acc, &id, 10, 10, &done);
+	rig_settle_op(r, &op, acc, &id, 0, 0);
+	op.kind = ADMIT_REVERSE;
+	op.outbox_n = done.outbox_n;
+	rig_run(r, &op);
+	rig_drain(r);
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_checkpoint(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+	rig_settle(r, acc, &open, 10, 10, &done);
+	rig_drain(r);
+	rig_close(r);
+}
+
+enum loss { LOSE_NOTHING, LOSE_BEFORE, LOSE_AFTER };
+
+/* Ends the node before or after its n-th commit; whatever stands then must start, agree and verify. The live store may be
+ * lost before (then the node dies while it rebuilds) or after. True when the script ran to its end. */
+static bool crash_at(unsigned n, bool after, enum loss loss)
+{
+	static struct rig r;
+	char live[256];
+	int status;
+	pid_t pid;
+
+	rig_init(&r);
+	rig_open(&r);
+	some_work(&r, "acme", KEY_A);
+	rig_drain(&r);
+	rig_close(&r);
+	snprintf(live, sizeof live, "%s/live", r.dir);
+	if (loss == LOSE_BEFORE)
+		run("rm", live, NULL);
+	pid = fork();
+	if (pid == 0) {
+		commits = 0;
+		*(after ? &die_after : &die_before) = n;
+		script(&r);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 77 || WEXITSTATUS(status) == 0));
+	if (loss == LOSE_AFTER)
+		run("rm", live, NULL);
+	rig_open(&r);
+	if (loss == LOSE_AFTER)
+		assert_int_equal(r.started.outcome, STORE_REBUILT);
+	if (loss == LOSE_NOTHING)
+		assert_int_equal(r.started.outcome, STORE_ACCEPTED);
+	check_all(&r);
+	rig_join(&r);
+	rig_fini(&r);
+	return WEXITSTATUS(status) == 0;
+}
+
+static void test_crash_at_every_commit(void **state)
+{
+	unsigned n = 1;
+
+	(void)state;
+	for (; !crash_at(n, false, LOSE_NOTHING); n++)
+		;
+	assert_true(n > 30);
+	for (n = 1; !crash_at(n, true, LOSE_NOTHING); n++)
+		;
+	for (n = 1; !crash_at(n, n % 2 == 0, LOSE_AFTER); n++)
+		;
+	for (n = 1; n <= 12; n++) {
+		crash_at(n, false, LOSE_BEFORE);
+		crash_at(n, true, LOSE_BEFORE);
+	}
+}
+
+/* An administrative record that is in the ledger and did not reach the live store is applied at the next start, once. */
+static void test_catch_up(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = some_work(r, "acme", KEY_A), seq;
+	struct record grant = {.type = RECORD_GRANT, .account = acc, .wall_ms = r->wall_ms};
+	struct rows_account a;
+
+	grant.change.amount_nusd = 42;
+	rig_drain(r);
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_append(r->ledger, &grant, &seq), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+	for (int i = 0; i < 2; i++) {
+		rig_close(r);
+		rig_open(r);
+		rig_get_account(r, acc, &a);
+		assert_int_equal(a.granted_nusd, RIG_DOLLAR + 42);
+		check_all(r);
+	}
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_goes_on),
+		T(test_taken_but_not_deleted),
+		T(test_lost_live_store),
+		T(test_copied_live_store),
+		T(test_older_ledger),
+		T(test_unfinished_live_store),
+		T(test_other_ledger_is_refused),
+		T(test_sweep),
+		T(test_catch_up),
+		cmocka_unit_test(test_crash_at_every_commit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
