@@ -73,22 +73,21 @@ static void wire_one(const char *path, void (*fn)(void *arg, const struct wire *
 
 static void wire_folder(const char *path, void (*fn)(void *arg, const struct wire *w), void *arg)
 {
-	struct dirent **list;
-	int n = scandir(path, &list, NULL, alphasort);
+	DIR *dir = opendir(path);
+	struct dirent *d;
 	char name[1024];
 
-	require(n >= 0);
-	for (int i = 0; i < n; i++) {
-		size_t len = strlen(list[i]->d_name);
+	require(dir != NULL);
+	while ((d = readdir(dir)) != NULL) {
+		size_t len = strlen(d->d_name);
 
-		snprintf(name, sizeof(name), "%s/%s", path, list[i]->d_name);
-		if (len > 5 && !strcmp(list[i]->d_name + len - 5, ".json"))
+		snprintf(name, sizeof(name), "%s/%s", path, d->d_name);
+		if (len > 5 && !strcmp(d->d_name + len - 5, ".json"))
 			wire_one(name, fn, arg);
-		else if (list[i]->d_name[0] != '.')
+		else if (d->d_name[0] != '.')
 			wire_folder(name, fn, arg);
-		free(list[i]);
 	}
-	free(list);
+	closedir(dir);
 }
 
 bool wire_each(void (*fn)(void *arg, const struct wire *w), void *arg)

@@ -22,6 +22,7 @@ void chat_enc_init(void *enc, const struct dialect_enc_opts *o)
 	buf_init(&e->usage_json, LIMIT_SSE_FRAME);
 	buf_init(&e->scratch, LIMIT_SSE_FRAME);
 	usage_init(&e->usage);
+	embeddings_init(&e->embeddings, o->facts->encoding == DIALECT_ENC_BASE64);
 }
 
 void chat_enc_fini(void *enc)
@@ -287,7 +288,9 @@ static enum errc enc_raw_whole(struct chat_enc *e, const struct ir_event *ev, st
 {
 	switch (ev->kind) {
 	case IR_RAW:
-		return buf_adds(out, ev->raw);
+		return e->o.facts->op == DIALECT_EMBEDDINGS
+			       ? embeddings_push(&e->embeddings, ev->raw, out)
+			       : buf_adds(out, ev->raw);
 	case IR_USAGE:
 		return enc_raw_usage(e, ev, out);
 	case IR_END:

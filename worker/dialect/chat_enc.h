@@ -6,6 +6,7 @@
 #include "caps.h"
 #include "chat_chunk.h"
 #include "dialect.h"
+#include "embeddings.h"
 #include "json_out.h"
 
 struct chat_enc {
@@ -21,6 +22,7 @@ struct chat_enc {
 	struct usage usage;
 	char id[FAULT_PARAM_MAX], model[LIMIT_MODEL_NAME + 1];
 	int64_t created_s;
+	struct embeddings embeddings;
 	struct chat_build *build; /* a translated whole answer being put together; owned */
 	bool named, role_sent;
 	unsigned thoughts; /* blocks of thinking that ended */

@@ -58,7 +58,6 @@ struct ir_tool {
 
 enum ir_choice { IR_CHOICE_DEFAULT, IR_CHOICE_NONE, IR_CHOICE_AUTO, IR_CHOICE_ANY, IR_CHOICE_ONE };
 enum ir_format { IR_FORMAT_TEXT, IR_FORMAT_JSON, IR_FORMAT_SCHEMA };
-
 struct ir_strings {
 	struct ir_strings *next;
 	struct slice s;
@@ -123,18 +122,14 @@ enum ir_finish {
 };
 
 struct dialect_verdict; /* dialect_io.h */
-
 struct ir_event {
 	enum ir_kind kind;
-	unsigned choice; /* which of n answers */
-	unsigned tool;   /* position among the answer's tool calls, dense from 0 */
-	bool commits;    /* carries content, reasoning or tool bytes: a stream is committed by it
-			    (contract A4) */
-	uint32_t content_bytes; /* bytes of text, reasoning and arguments in it, for progress and
-				   estimates */
+	unsigned choice;        /* which of n answers */
+	unsigned tool;          /* position among the answer's tool calls, dense from 0 */
+	bool commits;           /* has content, reasoning or tool bytes: commits a stream (A4) */
+	uint32_t content_bytes; /* how many of these, for progress and estimates */
 	struct slice text;
-	struct slice id, name; /* tool call; for IR_START the provider's answer id and model, ""
-				  when unknown */
+	struct slice id, name; /* of a tool call; IR_START, IR_RAW: the answer's id and model */
 	int64_t created_s;     /* IR_START, 0 when unknown */
 	enum ir_finish finish; /* IR_FINISH; also on an IR_RAW that carries one */
 	struct slice native;   /* the provider's own finish word */
@@ -142,12 +137,9 @@ struct ir_event {
 	 * On IR_END the caller sets it to what it will charge (an estimate when the provider
 	 * reported none) before the event goes to the encoder. */
 	const struct usage *usage;
-	struct slice usage_json; /* the provider's own object behind `usage`, when front and back
-				    share the dialect */
-	struct slice raw;   /* IR_RAW: JSON of the item, or bytes of a body; IR_END of a whole body:
-			       its last bytes */
-	uint32_t raw_marks; /* what the decoder saw in it: private between decoder and encoder of
-			       one dialect */
+	struct slice usage_json; /* the provider's own object behind it, in the same dialect */
+	struct slice raw;   /* IR_RAW: an item's JSON or bytes of a body; IR_END: its last bytes */
+	uint32_t raw_marks; /* private between decoder and encoder of one dialect */
 	/* IR_ERROR: what the client is told, and what a router makes of it before commit. */
 	const struct fault *fault;
 	const struct dialect_verdict *verdict;

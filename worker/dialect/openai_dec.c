@@ -12,7 +12,10 @@ void openai_dec_init(void *dec, const struct dialect_dec_opts *o)
 
 	memset(d, 0, sizeof(*d));
 	d->o = *o;
-	d->mode = o->stream ? OPENAI_DEC_STREAM : OPENAI_DEC_WHOLE;
+	/* A whole answer to a client that wants a stream can only be an error. */
+	d->mode = o->stream          ? OPENAI_DEC_STREAM
+		  : o->facts->stream ? OPENAI_DEC_PLAIN
+				     : OPENAI_DEC_WHOLE;
 	sse_init(&d->sse, LIMIT_SSE_FRAME);
 	buf_init(&d->body,
 		 o->stream ? OPENAI_PLAIN_MAX : MAX_OF(o->whole_bytes, (size_t)OPENAI_PLAIN_MAX));
@@ -183,6 +186,18 @@ static int openai_stream_next(struct openai_dec *d, struct ir_event *ev)
 	return d->eof ? openai_end(d, ev) : 0;
 }
 
+/* One JSON text where a stream was due. */
+static int openai_plain(struct openai_dec *d, struct ir_event *ev)
+{
+	struct slice body = buf_slice(&d->body);
+
+	if (chat_chunk_read(body, CHAT_FORM_MESSAGE, &d->chunk) &&
+	    (d->chunk.marks & CHAT_CHUNK_LIST))
+		return openai_dec_broken(
+			d, "The provider answered whole where a stream was asked for.", ev);
+	return openai_dec_error(d, body, ev);
+}
+
 int openai_dec_next(void *dec, struct ir_event *ev)
 {
 	struct openai_dec *d = dec;
@@ -193,6 +208,6 @@ int openai_dec_next(void *dec, struct ir_event *ev)
 	if (d->mode == OPENAI_DEC_STREAM)
 		return openai_stream_next(d, ev);
 	if (d->mode == OPENAI_DEC_PLAIN)
-		return d->eof ? openai_dec_error(d, buf_slice(&d->body), ev) : 0;
+		return d->eof ? openai_plain(d, ev) : 0;
 	return openai_whole_next(d, ev);
 }
