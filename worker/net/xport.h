@@ -75,6 +75,8 @@ const char *xport_why(const struct xport *x);
 
 /* A connected, non-blocking TCP socket (TCP_NODELAY is set here). On success `fd` is owned by the xport. */
 MUSTCHECK enum errc xport_tcp_new(struct turn *t, int fd, struct xport **out);
+/* The descriptor, borrowed; -1 when `x` is not TCP. */
+int xport_tcp_fd(const struct xport *x);
 /* Translates a code of libuv. */
 enum errc xport_errc_from_uv(int code);
 

@@ -218,6 +218,11 @@ static const struct xport_ops tcp_ops = {
 	.why = tcp_why,
 };
 
+int xport_tcp_fd(const struct xport *x)
+{
+	return x && x->ops == &tcp_ops ? CONTAINER_OF(x, struct xport_tcp, x)->fd : -1;
+}
+
 enum errc xport_tcp_new(struct turn *turn, int fd, struct xport **out)
 {
 	struct xport_tcp *t = mem_new_of(struct xport_tcp);
