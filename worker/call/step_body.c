@@ -133,8 +133,10 @@ static enum errc end_body(struct call *c)
 {
 	enum errc e = c->front->scan_end(c->scan, buf_slice(&c->body), &c->facts, &c->fault);
 
-	if (!e && !c->facts.model.n && c->path.deployment[0])
+	if (!e && c->path.deployment[0])
 		c->facts.model = slice_str(c->path.deployment);
+	if (!e && !c->facts.model.n)
+		fault_field(&c->fault, FAULT_MISSING_FIELD, "model", "'model' is missing.");
 	if (!e)
 		e = keep_facts(c);
 	if (e)
@@ -167,7 +169,7 @@ enum call_next step_body(struct call *c)
 		return call_end(c, RECORD_END_REJECTED);
 	if (!c->body_ended)
 		return CALL_WAIT;
-	if (end_body(c))
+	if (end_body(c) || fault_is_set(&c->fault))
 		return call_end(c, RECORD_END_REJECTED);
 	return CALL_MORE;
 }

@@ -172,6 +172,14 @@ static enum errc back_path(struct back *b, struct dialect_request *out)
 	return e;
 }
 
+/* Whether the body names this model already. A model that the path names need not stand in the body. */
+static bool back_names(const struct back *b, struct slice model)
+{
+	struct slice v = chat_scan_value(b->scan, b->ask->body, CHAT_ID_MODEL);
+
+	return v.n == model.n + 2 && slice_eq(slice_sub(v, 1, model.n), model);
+}
+
 enum errc openai_back_write(const struct dialect_ask *ask, struct dialect_request *out,
 			    struct fault *f)
 {
@@ -181,7 +189,7 @@ enum errc openai_back_write(const struct dialect_ask *ask, struct dialect_reques
 	_Static_assert(JSPLICE_SLICES_MAX <= DIALECT_SLICES_MAX, "the splices fit");
 	memset(out, 0, sizeof(*out));
 	jsplice_init(&b.splice, &b.scan->j, ask->body);
-	if (!slice_eq(ask->facts->model, ask->offer->upstream))
+	if (!back_names(&b, ask->offer->upstream))
 		back_set(&b, CHAT_ID_MODEL, back_string(&b, ask->offer->upstream));
 	back_cap(&b);
 	back_stream_options(&b);
