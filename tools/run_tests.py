@@ -96,17 +96,26 @@ def count_test(entry, subtests):
 
 
 def skip_reason(entry):
-    lines = [line for line in entry.get('stdout', '').splitlines() + entry.get('stderr', '').splitlines() if line.strip()]
+    """TAP has a place for the reason; where it was not used, the last thing that the program said."""
+    lines = entry.get('stdout', '').splitlines() + (entry.get('stderr') or '').splitlines()
     for line in lines:
         match = re.match(r'1\.\.0\s*#\s*SKIP\s*(.*)', line, re.IGNORECASE)
         if match:
             return match.group(1)
+    lines = [line.lstrip('# ') for line in lines
+             if line.strip() and not re.match(r'(not )?ok |# (not )?ok - |\d+\.\.\d+$|TAP version', line)]
     return lines[-1] if lines else 'it says no reason'
+
+
+def skipped_cases(entry):
+    """(case, reason) of single cases; cmocka writes the case's name where the reason should stand."""
+    for case, reason in re.findall(r'^ok \d+ (?:- )?(.*?) *# *SKIP *(.*)$', entry.get('stdout', ''), re.MULTILINE):
+        yield (case, reason) if case else (reason, skip_reason(entry))
 
 
 def show_failure(entry):
     print('---- %s: %s after %.1f s' % (entry['name'], entry['result'], entry['duration']))
-    output = (entry.get('stdout', '') + entry.get('stderr', '')).splitlines()
+    output = (entry.get('stdout', '') + (entry.get('stderr') or '')).splitlines()
     bad = [line for line in output if line.startswith('not ok')]
     print('\n'.join(bad + ['...'] + output[-TAIL_LINES:] if len(output) > TAIL_LINES else output))
     print('----')
@@ -140,7 +149,7 @@ def run_suite(args, suite, names):
             show_failure(entry)
         elif entry['result'] == 'SKIP':
             print('%-8s %s skipped: %s' % (suite, name, skip_reason(entry)))
-        for case, reason in re.findall(r'^ok \d+ (?:- )?(.*?) *# *SKIP *(.*)$', entry.get('stdout', ''), re.MULTILINE):
+        for case, reason in skipped_cases(entry) if entry['result'] == 'OK' else ():
             print('%-8s %s: %s skipped: %s' % (suite, name, case, reason))
         total.add(count)
     print('%-8s %s  (%d programs, %.1f s)' % (suite, total, len(entries), time.monotonic() - started), flush=True)

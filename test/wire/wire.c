@@ -98,8 +98,10 @@ bool wire_each(void (*fn)(void *arg, const struct wire *w), void *arg)
 
 	snprintf(path, sizeof(path), "%s/exchanges", folder ? folder : "../shared/wire");
 	d = opendir(path);
-	if (!d)
+	if (!d) {
+		printf("# there are no recorded exchanges in %s\n", path);
 		return false;
+	}
 	closedir(d);
 	wire_folder(path, fn, arg);
 	return true;
