@@ -91,7 +91,10 @@ class Gateway:
 
     def unask(self, *names):
         for name in names:
-            os.unlink(os.path.join(self.state, 'test-' + name))
+            try:
+                os.unlink(os.path.join(self.state, 'test-' + name))
+            except FileNotFoundError:
+                pass # was asked for once
 
     # --- processes ---
 
@@ -103,9 +106,10 @@ class Gateway:
         return p
 
     def start(self, wait='ready', **env):
+        mark = self.mark()
         p = self.spawn(**env)
         if wait:
-            self.wait_event(wait, pid=p.pid, process='master')
+            self.wait_event(wait, since=mark, pid=p.pid, process='master')
         return p
 
     @property
@@ -135,6 +139,16 @@ class Gateway:
         self.log.close()
         shutil.rmtree(self.live, ignore_errors=True)
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def kill(self, kind, index=0):
+        """kill -9 of a keeper or worker; the seconds until another one is ready in its place."""
+        def row():
+            return self.status()[kind][index]
+        old = row()['pid']
+        os.kill(old, signal.SIGKILL)
+        begun = time.monotonic()
+        wait_for(lambda: row()['pid'] not in (0, old) and row()['state'] == 'ready', 20)
+        return time.monotonic() - begun
 
     # --- the log ---
 

@@ -75,6 +75,15 @@ static void tell(const struct msg *m)
 		_exit(3);
 }
 
+/* The same, but not again by the process that is started next. */
+static bool asked_once(const char *name)
+{
+	char path[PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/test-%s-%u", me.h->state, name, me.h->slot);
+	return unlink(path) == 0;
+}
+
 /* --- connections --- */
 
 static void answer(int fd, const char *status)
@@ -291,21 +300,23 @@ static bool read_master(void)
 /* As a process that is stopped inside a write transaction, or before one. */
 static void misbehave(void)
 {
-	if (asked_slot("hold-lock")) {
+	if (me.h->role != HERITAGE_WORKER)
+		return;
+	if (asked_once("hold-lock")) {
 		atomic_fetch_add(&me.row->wants, 1);
 		atomic_fetch_add(&me.row->has, 1);
 		for (;;)
 			pause();
 	}
-	if (asked_slot("want-lock")) {
+	if (asked_once("want-lock")) {
 		atomic_fetch_add(&me.row->wants, 1);
 		raise(SIGSTOP);
 	}
-	if (asked_slot("no-beat")) {
+	if (asked_once("no-beat")) {
 		for (;;)
 			pause();
 	}
-	if (asked_slot("bad-message")) {
+	if (asked_once("bad-message")) {
 		(void)!(int)chan_send(&me.chan, SLICE_LIT("nonsense"), NULL, 0);
 		for (;;)
 			pause();

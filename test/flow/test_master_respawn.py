@@ -1,0 +1,93 @@
+"""Children that die: how soon they are back, what happens to their sockets, back-off in a crash loop."""
+import os
+import signal
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import Gateway, Load, is_alive, wait_for
+import tap
+
+
+class Respawn(unittest.TestCase):
+    def setUp(self):
+        self.g = Gateway()
+        self.g.start()
+
+    def tearDown(self):
+        self.g.close()
+
+    def rows(self, kind):
+        return self.g.status()[kind]
+
+    def test_worker_is_back_soon_and_the_keeper_is_told(self):
+        for i in range(10):
+            self.assertLess(self.g.kill('worker', i % 2), 0.25)
+        self.g.wait_event('role_child_died', contains='slot 1')
+
+    def test_keeper_is_back_soon_and_workers_stay(self):
+        workers = [w['pid'] for w in self.rows('worker')]
+        for _ in range(10):
+            self.assertLess(self.g.kill('keeper'), 0.25)
+        self.assertEqual(workers, [w['pid'] for w in self.rows('worker')])
+
+    def test_no_connection_is_refused_while_workers_die(self):
+        load = Load(self.g, threads=4)
+        for i in range(30):
+            self.g.kill('worker', i % 2)
+        load.stop()
+        self.assertEqual((load.refused, load.other), (0, []))
+        self.assertGreater(load.ok, 100)
+
+    def test_crash_loop_backs_off_and_the_sockets_are_lent(self):
+        """Row 35: back-off, little work, recovery when the cause is gone; half of the connections would wait without lending."""
+        mark = self.g.mark()
+        self.g.ask('crash-1')
+        os.kill(self.rows('worker')[1]['pid'], signal.SIGKILL)
+        self.g.wait_event('socket_lent', since=mark, contains='worker 1 is away')
+        for _ in range(50):
+            self.assertEqual(self.g.get(timeout=2)[1][1], 0)
+        cpu = self.cpu()
+        time.sleep(2)
+        self.assertLess(self.cpu() - cpu, 0.02 * 2)
+        waits = [e['message'].rpartition(' in ')[2] for e in self.g.events('child_backoff', mark)]
+        self.assertEqual(waits[:5], ['100 ms', '200 ms', '400 ms', '800 ms', '1600 ms'])
+        self.g.unask('crash-1')
+        wait_for(lambda: self.rows('worker')[1]['state'] == 'ready', 20)
+        self.g.wait_event('socket_returned', since=mark, contains='worker 1')
+        wait_for(lambda: {self.g.get()[1][1] for _ in range(20)} == {0, 1})
+        self.assertEqual(self.rows('worker')[1]['early_deaths'], 0)
+
+    def cpu(self):
+        with open('/proc/%d/stat' % self.g.master.pid) as f:
+            fields = f.read().rpartition(')')[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+    def test_crash_loop_of_all_keeps_the_queue_open(self):
+        self.g.ask('crash')
+        for w in self.rows('worker'):
+            os.kill(w['pid'], signal.SIGKILL)
+        time.sleep(0.5)
+        load = Load(self.g, threads=3)
+        time.sleep(0.5)
+        self.g.unask('crash')
+        wait_for(lambda: all(w['state'] == 'ready' for w in self.rows('worker')), 20)
+        load.stop()
+        self.assertEqual((load.refused, load.reset, load.other), (0, 0, []))
+        self.assertGreater(load.longest, 0.4)
+
+    def test_keeper_that_cannot_start_at_first_is_tried_again(self):
+        g = Gateway()
+        try:
+            g.ask('crash-keeper')
+            g.start(wait='child_backoff')
+            g.unask('crash-keeper')
+            g.wait_event('ready')
+            self.assertEqual(g.get()[0], 200)
+        finally:
+            g.close()
+
+
+if __name__ == '__main__':
+    tap.main()
