@@ -92,7 +92,8 @@ enum errc config_blob(const struct config *c, uint64_t generation, struct buf *o
 	return ptable_encode(&c->table, generation, out);
 }
 
-enum errc config_blob_kept(const struct config *c, const struct config *boot, uint64_t generation, struct buf *out)
+enum errc config_blob_kept(const struct config *c, const struct config *boot, uint64_t generation,
+			   struct buf *out)
 {
 	struct ptable t = c->table;
 

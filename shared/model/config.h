@@ -42,7 +42,8 @@ MUSTCHECK enum errc config_print(const struct config *c, bool origin, struct buf
 MUSTCHECK enum errc config_blob(const struct config *c, uint64_t generation, struct buf *out);
 
 /* The same, but settings that wait for a restart are those of `boot`, the configuration of the start. */
-MUSTCHECK enum errc config_blob_kept(const struct config *c, const struct config *boot, uint64_t generation, struct buf *out);
+MUSTCHECK enum errc config_blob_kept(const struct config *c, const struct config *boot,
+				     uint64_t generation, struct buf *out);
 
 enum config_change_kind { CONFIG_ADDED, CONFIG_REMOVED, CONFIG_CHANGED };
 

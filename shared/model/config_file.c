@@ -253,6 +253,7 @@ static void include_file(struct loading *l, const char *path, struct yaml_pos na
 		if (region && region->kind == YAML_SCALAR)
 			l->region = region->text;
 	}
+	config_merge_names(l->x, file);
 	note_overlays(l, yaml_getz(file, "overlay"));
 	list = yaml_getz(file, "include");
 	config_merge_include(l->x, l->root,
@@ -279,6 +280,7 @@ static void overlay_file(struct loading *l, const char *path, struct yaml_pos na
 	file = config_file_read(l->x, path, named);
 	if (!file)
 		return;
+	config_merge_names(l->x, file);
 	if (l->x->overlays_n < FILES_MAX)
 		l->x->overlays[l->x->overlays_n++] = path;
 	config_merge_overlay(l->x, l->root, file);

@@ -16,6 +16,52 @@ static bool is_file_list(struct slice key)
 	return slice_is(key, "include") || slice_is(key, "overlay");
 }
 
+/* ------------------------------------------------------------------ names */
+
+/* Settings that people know by their last name. */
+static const struct short_name {
+	const char *group, *key;
+} short_names[] = {
+	{"timeouts", "head_after"},    {"timeouts", "keepalive"}, {"timeouts", "drain_delay"},
+	{"timeouts", "drain_timeout"}, {"limits", "body_memory"}, {"limits", "answer_buffer"},
+};
+
+static struct yaml_node *group_of(struct config_ctx *x, struct yaml_node *file,
+				  const struct short_name *s, struct yaml_pos pos)
+{
+	struct yaml_node *group = yaml_getz(file, s->group);
+
+	if (group && !group->is_null)
+		return group->kind == YAML_MAP ? group : NULL;
+	group = yaml_new(x->a, YAML_MAP, pos);
+	if (group && yaml_put(x->a, file, slice_str(s->group), pos, group) == ERRC_OK)
+		return group;
+	config_ctx_nomem(x);
+	return NULL;
+}
+
+void config_merge_names(struct config_ctx *x, struct yaml_node *file)
+{
+	for (size_t i = 0; i < ARRAY_LEN(short_names); i++) {
+		const struct short_name *s = &short_names[i];
+		struct yaml_node *n = yaml_getz(file, s->key), *group;
+		const struct yaml_node *old;
+
+		group = n ? group_of(x, file, s, n->key_pos) : NULL;
+		if (!group)
+			continue;
+		yaml_remove(file, n->key);
+		old = yaml_getz(group, s->key);
+		if (old)
+			config_ctx_error(x, n->key_pos,
+					 "`%s.%s` is given a second time (first in %s:%u:%u)",
+					 s->group, s->key, old->key_pos.file, old->key_pos.line,
+					 old->key_pos.column);
+		else
+			put(x, group, n);
+	}
+}
+
 /* ---------------------------------------------------------------- include */
 
 static void twice(struct config_ctx *x, const char *path, const struct yaml_node *first,

@@ -5,6 +5,8 @@
 
 #include "config_ctx.h"
 
+/* Brings settings that may also stand at the top, such as `keepalive`, into their group. Before a file is merged. */
+void config_merge_names(struct config_ctx *x, struct yaml_node *file);
 /* Adds an included file: each key is given once; only the offers of one model may come from several files. */
 void config_merge_include(struct config_ctx *x, struct yaml_node *root, struct yaml_node *file);
 /* Applies an overlay: mappings merge, scalars and lists replace, `~` removes; what does not exist must be given whole. */

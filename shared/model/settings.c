@@ -316,7 +316,8 @@ void settings_keep(struct settings *s, const struct settings *boot)
 		const struct settings_row *row = &settings_rows[i];
 
 		if (row->reload == SETTINGS_RESTART)
-			memcpy((char *)s + row->offset, (const char *)boot + row->offset, member_size(row->type));
+			memcpy((char *)s + row->offset, (const char *)boot + row->offset,
+			       member_size(row->type));
 	}
 }
 

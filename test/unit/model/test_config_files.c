@@ -240,6 +240,30 @@ static void overlay_changes_a_catalog_model(void **state)
 	fixture_fini(&f);
 }
 
+static void short_names_stand_for_long_ones(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml",
+		     "overlay: o.yaml\nkeepalive: 1s\ntimeouts: {idle: 9s}\nbody_memory: 64MiB\n" P
+		     "models: {m: {price: free, offers: {p/m: {}}}}\n");
+	fixture_file(&f, "o.yaml", "timeouts: {keepalive: 2s}\nhead_after: 0\n");
+	load_ok(&f);
+	assert_int_equal(config_settings(f.c)->keepalive_ms, 2000);
+	assert_int_equal(config_settings(f.c)->head_after_ms, 0);
+	assert_int_equal(config_settings(f.c)->timeout_idle_ms, 9000);
+	assert_int_equal(config_settings(f.c)->limit_body_memory_bytes, 64 << 20);
+	fixture_file(&f, "o.yaml",
+		     "timeouts: {keepalive: 2s}\nkeepalive: 2s\nlimits: 5\nanswer_buffer: 1MiB\n");
+	load_fails(
+		&f,
+		"o.yaml:2:1: `timeouts.keepalive` is given a second time (first in o.yaml:1:12)\n"
+		"o.yaml:3:9: `limits` must be a mapping, not a text\n"
+		"o.yaml:4:1: unknown key `answer_buffer`\n");
+	fixture_fini(&f);
+}
+
 static void overlays_apply_in_order(void **state)
 {
 	struct fixture f;
@@ -269,6 +293,7 @@ int main(void)
 		cmocka_unit_test(overlay_may_not_invent),
 		cmocka_unit_test(overlay_changes_a_catalog_model),
 		cmocka_unit_test(overlays_apply_in_order),
+		cmocka_unit_test(short_names_stand_for_long_ones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
