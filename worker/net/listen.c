@@ -48,7 +48,7 @@ struct listen {
 	struct list node;
 	uv_poll_t poll;
 	int fd; /* < 0: closed after the drain */
-	bool armed, is_paused, out_of_fds, is_draining, is_closed;
+	bool armed, is_paused, out_of_fds, is_draining, drained_told, is_closed;
 	struct tls_server *tls; /* held */
 	int64_t tls_ms;
 	struct ipnet *trusted; /* owned */
@@ -390,7 +390,10 @@ static void listen_task(struct turn_task *k)
 		accept_some(l);
 	if (l->is_closed)
 		return;
-	if (l->is_draining && l->fd < 0)
+	if (l->drained_told)
+		return;
+	l->drained_told = l->is_draining && l->fd < 0;
+	if (l->drained_told)
 		l->ev->on_drained(l->arg);
 	else if (l->is_draining && !l->out_of_fds)
 		turn_wake(&l->task);

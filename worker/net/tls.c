@@ -45,6 +45,16 @@ struct tls_sessions {
 	bool is_good;
 };
 
+/* What we take from a provider, in this order. PKCS #1 stands before PSS because the library does not know PSS in TLS 1.2, while
+ * servers that stop at 1.2 take the first that they like; 1.3 never uses PKCS #1 in handshakes, whatever the order. */
+static const uint16_t signatures[] = {
+	MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256, MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
+	MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512, MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
+	MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,       MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
+	MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256,    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384,
+	MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512,    MBEDTLS_TLS1_3_SIG_NONE,
+};
+
 static const char *const alpn[] = {"http/1.1", NULL};
 
 /* Where distributions keep the bundle of the roots that the system trusts. */
@@ -253,6 +263,7 @@ static enum errc client_conf(struct tls_client *c, char *why, size_t why_n)
 		return tls_errc(r, why, why_n);
 	conf_common(&c->conf);
 	mbedtls_ssl_conf_authmode(&c->conf, MBEDTLS_SSL_VERIFY_REQUIRED);
+	mbedtls_ssl_conf_sig_algs(&c->conf, signatures);
 	mbedtls_ssl_conf_ca_chain(&c->conf, &c->roots, NULL);
 	mbedtls_ssl_conf_session_tickets(&c->conf, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
 	mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(

@@ -17,7 +17,7 @@ struct tls_job {
 };
 
 #define TLS_RECORD   16384
-#define TLS_BURST    (2 * TLS_RECORD) /* plaintext encrypted before the lower xport is asked */
+#define TLS_BURST    TLS_RECORD /* plaintext encrypted before the lower xport is asked */
 #define TLS_WIRE_MAX (TLS_BURST + 4096)
 
 #define TLS_MAGIC    0x544c5321u

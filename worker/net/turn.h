@@ -75,7 +75,7 @@ void turn_hook_fini(struct turn_hook *h);
 
 /* A buffer shared by all readers of the loop, TURN_SCRATCH bytes: valid until the callback that took it returns. Only one at a
  * time may use it; a transport takes it while it reads and hands slices of it upward. */
-#define TURN_SCRATCH (64 * 1024)
+#define TURN_SCRATCH (32 * 1024)
 char *turn_scratch(struct turn *t);
 
 /* What the turn did, for metrics. */

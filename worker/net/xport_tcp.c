@@ -157,7 +157,8 @@ static enum errc tcp_write(struct xport *x, const struct iovec *v, int n, size_t
 	if (total == 0)
 		return ERRC_OK;
 	do {
-		sent = sendmsg(t->fd, &m, MSG_NOSIGNAL);
+		sent = n == 1 ? send(t->fd, v->iov_base, v->iov_len, MSG_NOSIGNAL)
+			      : sendmsg(t->fd, &m, MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
 		t->errc = errno == EPIPE ? ERRC_CONNRESET : errc_from_errno(errno);

@@ -99,7 +99,7 @@ static void test_marks(void **state)
 {
 	struct fixture *f = *state;
 	const struct down_answer a = {.status = 200};
-	static const char piece[10000];
+	static const char piece[4000];
 
 	f->manual = true;
 	fix_feedz(f, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -111,10 +111,10 @@ static void test_marks(void **state)
 		fix_step(f);
 		assert_int_equal(down_conn_is_full(f->calls[0].dc), i == 6);
 	}
-	mem_xport_window(f->mem, 40000);
+	mem_xport_window(f->mem, 15000);
 	fix_step(f);
 	assert_false(f->calls[0].writable);
-	mem_xport_window(f->mem, 20000);
+	mem_xport_window(f->mem, 8000);
 	fix_step(f);
 	assert_true(f->calls[0].writable);
 	assert_int_equal(down_conn_end(f->calls[0].dc), ERRC_OK);

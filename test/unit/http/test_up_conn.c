@@ -106,7 +106,8 @@ static int setup(void **state)
 	assert_int_equal(turn_new(&f->loop, &f->turn), ERRC_OK);
 	turn_fake_clock(f->turn, 1000);
 	buf_init(&f->body, 1 << 20);
-	assert_int_equal(buf_reserve(&f->body, 100, &room), ERRC_OK); /* none is taken while memory is short */
+	assert_int_equal(buf_reserve(&f->body, 100, &room),
+			 ERRC_OK); /* none is taken while memory is short */
 	conn_open(f);
 	return 0;
 }
