@@ -2,7 +2,7 @@
 
 #include "accept.h"
 #include "mem.h"
-#include "series.h"
+#include "metrics.h"
 #include "worker_state.h"
 
 #define METRICS_MAX (16 * 1024 * 1024)
@@ -58,8 +58,7 @@ static void answer_metrics(struct admin *a, struct down_conn *dc)
 	struct buf body;
 
 	buf_init(&body, METRICS_MAX);
-	call_host_publish(a->w->calls);
-	if (series_print(a->w->page, &body))
+	if (metrics_print(a->w, &body))
 		answer(dc, 500, "text/plain; charset=utf-8", SLICE_LIT("the metrics do not fit\n"));
 	else
 		answer(dc, 200, "text/plain; version=0.0.4; charset=utf-8", buf_slice(&body));

@@ -7,6 +7,7 @@
 #include "text.h"
 
 enum type { COUNTER, GAUGE, HISTO };
+static const char *const types[] = {"counter", "gauge", "histogram"};
 
 static const struct row {
 	const char *name;
@@ -288,7 +289,6 @@ static enum errc put_series(struct page_mem *m, struct page_series *s, struct bu
 
 static enum errc put_all_series(struct page *p, struct buf *out)
 {
-	static const char *const types[] = {"counter", "gauge", "histogram"};
 	uint32_t id, last = SERIES_ID_COUNT;
 	enum errc e = ERRC_OK;
 	size_t n;
@@ -306,6 +306,17 @@ static enum errc put_all_series(struct page *p, struct buf *out)
 	}
 	mem_free(v);
 	return e;
+}
+
+enum errc series_put(struct buf *out, enum series_id id, bool title, const struct slice *values,
+		     size_t values_n, int64_t v)
+{
+	char text[SERIES_LABELS_MAX];
+	size_t n = series_labels(id, values, values_n, text);
+	enum errc e = title ? put_title(out, rows[id].name, types[rows[id].type], rows[id].help)
+			    : ERRC_OK;
+
+	return e ? e : put_value(out, rows[id].name, slice_of(text, n), v, rows[id].scale);
 }
 
 static enum errc put_gauges(struct page *p, struct buf *out)

@@ -40,4 +40,8 @@ void series_observe_us(struct series_histo *h, uint64_t us);
 /* Everything as Prometheus text: series, gauges of the page, sums over living processes, build info. */
 MUSTCHECK enum errc series_print(struct page *p, struct buf *out);
 
+/* One line of a metric that is computed, for series that are not kept; `title` puts its help and type before it. */
+MUSTCHECK enum errc series_put(struct buf *out, enum series_id id, bool title,
+			       const struct slice *values, size_t values_n, int64_t v);
+
 #endif

@@ -10,3 +10,6 @@ SERIES(CHARGED, "aigw_charged_usd_total", COUNTER, 9, "model,provider", "What cl
 SERIES(UNCOLLECTED, "aigw_uncollected_usd_total", COUNTER, 9, "", "Charges that the credit did not cover, dollars")
 SERIES(ATTEMPTS, "aigw_upstream_attempts_total", COUNTER, 0, "provider,result", "Attempts at providers")
 SERIES(WORKER_RESTARTS, "aigw_worker_restarts_total", COUNTER, 0, "reason", "Workers started again")
+/* Not kept: computed when they are asked for, see series_put(). */
+SERIES(UPSTREAM_CONNECTIONS, "aigw_upstream_connections", GAUGE, 0, "provider,state", "Connections to providers, used and idle")
+SERIES(OFFER_STATE, "aigw_offer_state", GAUGE, 0, "model,provider", "0 good, 1 slow start, 2 half open, 3 open; the worst of the pair's offers")

@@ -327,6 +327,22 @@ uint64_t call_host_finished(const struct call_host *h)
 	return h->finished;
 }
 
+static void publish_connections(struct call_host *h)
+{
+	struct rtable *rt = h->rt;
+	struct upool_stats s;
+
+	for (size_t i = 0; rt && i < rt->t->providers_n; i++) {
+		struct breaker_provider *b = rt->providers[i].health;
+
+		if (!b)
+			continue;
+		upool_stats_get(h->env.pool, rt->providers[i].ep, &s);
+		atomic_store_explicit(&b->use[h->env.page_slot].conns_used, s.busy + s.dialing, memory_order_relaxed);
+		atomic_store_explicit(&b->use[h->env.page_slot].conns_idle, s.idle, memory_order_relaxed);
+	}
+}
+
 void call_host_publish(struct call_host *h)
 {
 	struct page_proc *p = page_proc(h->env.page, h->env.page_slot);
@@ -337,4 +353,5 @@ void call_host_publish(struct call_host *h)
 	atomic_store_explicit(&p->requests, h->requests, memory_order_relaxed);
 	atomic_store_explicit(&p->conns_up, s.busy + s.dialing, memory_order_relaxed);
 	atomic_store_explicit(&p->conns_up_idle, s.idle, memory_order_relaxed);
+	publish_connections(h);
 }

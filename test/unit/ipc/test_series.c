@@ -92,6 +92,19 @@ static void test_histogram(void **state)
 	buf_fini(&b);
 }
 
+static void test_computed_line(void **state)
+{
+	const struct slice v[] = {SLICE_LIT("gpt"), SLICE_LIT("openai")};
+	struct buf b;
+
+	buf_init(&b, 1000);
+	assert_int_equal(series_put(&b, SERIES_OFFER_STATE, true, v, 2, 3), ERRC_OK);
+	assert_int_equal(series_put(&b, SERIES_OFFER_STATE, false, v, 2, 0), ERRC_OK);
+	assert_true(has(&b, "# TYPE aigw_offer_state gauge\naigw_offer_state{model=\"gpt\",provider=\"openai\"} 3\n"));
+	assert_true(has(&b, "3\naigw_offer_state{model=\"gpt\",provider=\"openai\"} 0\n"));
+	buf_fini(&b);
+}
+
 static void test_full_table_spills(void **state)
 {
 	char name[32];
@@ -164,6 +177,7 @@ int main(void)
 		T(test_found_again_and_printed),
 		T(test_long_values_are_cut_between_characters),
 		T(test_histogram),
+		T(test_computed_line),
 		T(test_full_table_spills),
 		T(test_many_processes),
 		T(test_no_memory),
