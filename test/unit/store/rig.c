@@ -190,6 +190,15 @@ void rig_settle(struct rig *r, uint64_t account, const struct genid *id, int64_t
 	*done = op.done;
 }
 
+bool rig_same(const struct rows_account *a, const struct rows_account *b)
+{
+	return a->id == b->id && a->mode == b->mode && a->status == b->status &&
+	       a->holds == b->holds && a->granted_nusd == b->granted_nusd &&
+	       a->balance_nusd == b->balance_nusd && a->held_nusd == b->held_nusd &&
+	       a->settled_nusd == b->settled_nusd && a->uncollected_nusd == b->uncollected_nusd &&
+	       a->overdraft_nusd == b->overdraft_nusd && a->created_s == b->created_s;
+}
+
 void rig_get_account(struct rig *r, uint64_t account, struct rows_account *a)
 {
 	struct buf mem;

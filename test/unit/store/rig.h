@@ -58,6 +58,8 @@ bool rig_hold(struct rig *r, uint64_t account, const char *key_id, const struct 
 void rig_settle(struct rig *r, uint64_t account, const struct genid *id, int64_t in, int64_t out,
 		struct admit_done *done);
 
+/* Equal in all but the name. */
+bool rig_same(const struct rows_account *a, const struct rows_account *b);
 void rig_get_account(struct rig *r, uint64_t account, struct rows_account *a);
 /* Conservation over the whole live store. */
 void rig_check(struct rig *r, struct scan *s);

@@ -100,7 +100,7 @@ static void test_settle_once(void **state)
 	rig_settle(r, acc, &id, 50, 20, &done);
 	assert_false(done.settled);
 	rig_get_account(r, acc, &b);
-	assert_memory_equal(&a, &b, sizeof a);
+	assert_true(rig_same(&a, &b));
 	assert_int_equal(a.settled_nusd, 90000);
 	assert_int_equal(a.held_nusd, 0);
 }
@@ -186,7 +186,7 @@ static void test_rate_limits(void **state)
 	assert_true(op.refusal.wait_ms > 0 && op.refusal.wait_ms <= 120000);
 	assert_int_equal(op.refusal.reset_wall_ms, r->wall_ms + op.refusal.wait_ms);
 	rig_get_account(r, acc, &b);
-	assert_memory_equal(&a, &b, sizeof a);
+	assert_true(rig_same(&a, &b));
 	r->boot_ms += op.refusal.wait_ms - 1;
 	assert_false(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
 	r->boot_ms += 1;

@@ -1,0 +1,181 @@
+#include "rig.h"
+
+#include "hold.h"
+#include "text.h"
+
+static struct price price_of(int64_t in, int64_t out)
+{
+	struct price p;
+
+	price_init(&p);
+	p.pusd[USAGE_INPUT] = in;
+	p.pusd[USAGE_OUTPUT] = out;
+	assert_int_equal(price_complete(&p), ERRC_OK);
+	return p;
+}
+
+static struct hold_offer decide(const struct hold_candidate *c, size_t n, int64_t cap, bool clamp,
+				int64_t available, int64_t pending)
+{
+	struct hold_ask ask = {.candidates = c,
+			       .n = n,
+			       .cap = cap,
+			       .clamp = clamp,
+			       .choices = 1,
+			       .requests = 1,
+			       .uncapped_share_ppm = 125000};
+	struct hold_purse purse = {available, pending};
+	struct hold_offer o;
+
+	hold_decide(&ask, &purse, &o);
+	return o;
+}
+
+static void test_given_cap(void **state)
+{
+	struct price p = price_of(1000000, 2000000);
+	struct hold_candidate c = {
+		.price = &p, .input_bound = 100, .max_output = 1000, .min_output = 50};
+	struct hold_offer o = decide(&c, 1, 10, false, 120000, 0);
+
+	(void)state;
+	assert_true(o.any);
+	assert_int_equal(o.cap[0], 10);
+	assert_int_equal(o.hold_nusd, 120000);
+	/* A nano-dollar less: refused, with what would fit. */
+	o = decide(&c, 1, 10, false, 119999, 0);
+	assert_false(o.any || o.fits_later);
+	assert_int_equal(o.affordable_tokens, 9);
+	assert_int_equal(o.needed_nusd, 120000);
+	o = decide(&c, 1, 10, false, 119999, 1);
+	assert_true(!o.any && o.fits_later);
+	/* Never changed, also above the model's own. */
+	o = decide(&c, 1, 5000, false, HOLD_AMPLE, 0);
+	assert_int_equal(o.cap[0], 5000);
+	/* Lowered when that is asked, down to min_output. */
+	o = decide(&c, 1, 500, true, 100000 + 60 * 2000, 0);
+	assert_int_equal(o.cap[0], 60);
+	o = decide(&c, 1, 500, true, 100000 + 49 * 2000, 0);
+	assert_false(o.any);
+	o = decide(&c, 1, 40, true, 100000 + 49 * 2000, 0);
+	assert_int_equal(o.cap[0], 40);
+}
+
+static void test_no_cap(void **state)
+{
+	struct price p = price_of(1000000, 2000000);
+	struct hold_candidate c = {
+		.price = &p, .input_bound = 100, .max_output = 1000, .min_output = 50};
+	struct hold_offer o = decide(&c, 1, 0, false, HOLD_AMPLE, 0);
+
+	(void)state;
+	assert_int_equal(o.cap[0], 1000);
+	o = decide(&c, 1, 0, false, 8 * 1000 * 2000, 0);
+	assert_int_equal(o.cap[0], 1000);
+	o = decide(&c, 1, 0, false, 8 * 400 * 2000, 0);
+	assert_int_equal(o.cap[0], 400);
+	o = decide(&c, 1, 0, false, 8 * 10 * 2000 + 40000, 0); /* an eighth pays 12 */
+	assert_int_equal(o.cap[0], 50);
+	o = decide(&c, 1, 0, false, 100000 + 50 * 2000 - 1, 0);
+	assert_false(o.any);
+	/* The floor is never above the model's own. */
+	c.max_output = 20;
+	o = decide(&c, 1, 0, false, 100000 + 20 * 2000, 0);
+	assert_int_equal(o.cap[0], 20);
+	/* No output at all (embeddings). */
+	c.max_output = 0;
+	o = decide(&c, 1, 0, false, 100000, 0);
+	assert_true(o.any);
+	assert_int_equal(o.cap[0], 0);
+	assert_int_equal(o.hold_nusd, 100000);
+}
+
+static void test_dearest_remaining(void **state)
+{
+	struct price cheap = price_of(1000000, 2000000), dear = price_of(5000000, 9000000), gratis;
+	struct hold_candidate c[3] = {
+		{.price = &cheap, .input_bound = 100, .max_output = 1000, .min_output = 10},
+		{.price = &dear, .input_bound = 100, .max_output = 1000, .min_output = 10}};
+	struct hold_offer o;
+
+	(void)state;
+	price_init(&gratis);
+	gratis.free = true;
+	assert_int_equal(price_complete(&gratis), ERRC_OK);
+	c[2] = c[0];
+	c[2].price = &gratis;
+	o = decide(c, 2, 10, false, MONEY_NUSD_DOLLAR, 0);
+	assert_true(o.kept[0] && o.kept[1]);
+	assert_int_equal(o.hold_nusd, 590000);
+	o = decide(c, 2, 10, false, 589999, 0);
+	assert_true(o.kept[0] && !o.kept[1] && o.any);
+	assert_int_equal(o.hold_nusd, 120000);
+	o = decide(c, 3, 10, false, -5, 0);
+	assert_true(!o.kept[0] && !o.kept[1] && o.kept[2]);
+	assert_int_equal(o.hold_nusd, 0);
+}
+
+/* Against the definition: what is kept fits, one token more than affordable does not, choices multiply. */
+static void test_random(void **state)
+{
+	struct text_rng rng = {{42, 4711}};
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		struct price p = price_of((int64_t)(text_rng_next(&rng) % 5000000) + 1,
+					  (int64_t)(text_rng_next(&rng) % 9000000) + 1);
+		struct hold_candidate c = {.price = &p,
+					   .input_bound = (int64_t)(text_rng_next(&rng) % 2000),
+					   .max_output = (int64_t)(text_rng_next(&rng) % 5000) + 1,
+					   .min_output = 64};
+		struct hold_ask ask = {.candidates = &c,
+				       .n = 1,
+				       .choices = 1 + (int64_t)(text_rng_next(&rng) % 3),
+				       .requests = 1 + (int64_t)(text_rng_next(&rng) % 2),
+				       .uncapped_share_ppm = 125000};
+		struct hold_purse purse = {(int64_t)(text_rng_next(&rng) % 40000000), 0};
+		struct price_bound b = {.input = c.input_bound, .requests = ask.requests};
+		struct hold_offer o;
+
+		p.request_nusd = (int64_t)(text_rng_next(&rng) % 1000000);
+		if (i % 2)
+			ask.cap = (int64_t)(text_rng_next(&rng) % 5000) + 1;
+		hold_decide(&ask, &purse, &o);
+		b.output = (o.any ? o.cap[0] : o.affordable_tokens) * ask.choices;
+		if (o.any) {
+			assert_int_equal(o.hold_nusd, price_hold(&p, &b));
+			assert_true(o.hold_nusd <= purse.available_nusd);
+			continue;
+		}
+		if (price_hold(&p, &b) > purse.available_nusd)
+			assert_int_equal(o.affordable_tokens, 0);
+		b.output += ask.choices;
+		assert_true(price_hold(&p, &b) > purse.available_nusd);
+	}
+}
+
+static void test_charged(void **state)
+{
+	(void)state;
+	assert_false(hold_is_charged(&(struct hold_outcome){.provider_fault = true}));
+	assert_false(hold_is_charged(&(struct hold_outcome){.committed = true}));
+	assert_false(
+		hold_is_charged(&(struct hold_outcome){.content = true, .provider_fault = true}));
+	assert_true(hold_is_charged(&(struct hold_outcome){
+		.content = true, .committed = true, .provider_fault = true}));
+	assert_true(hold_is_charged(&(struct hold_outcome){.content = true}));
+	assert_true(hold_is_charged(&(struct hold_outcome){.finish = true}));
+	assert_true(
+		hold_is_charged(&(struct hold_outcome){.reported = true, .provider_fault = true}));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_given_cap),         cmocka_unit_test(test_no_cap),
+		cmocka_unit_test(test_dearest_remaining), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_charged),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,170 @@
+#include "rig.h"
+
+#include "json.h"
+#include "mem.h"
+#include "mpack.h"
+
+static struct record charge(void)
+{
+	struct record r = {
+		.type = RECORD_CHARGE, .account = UINT64_C(1) << 40, .wall_ms = 1790000000123};
+
+	r.charge = (struct record_charge){.front = 2,
+					  .flags = RECORD_STREAM | RECORD_CHARGED,
+					  .status = 200,
+					  .end = RECORD_END_CLIENT_GONE,
+					  .admitted_ms = 5,
+					  .first_byte_ms = -1,
+					  .total_ms = 9,
+					  .model_asked = SLICE_LIT("fast"),
+					  .model = SLICE_LIT("gpt"),
+					  .provider = SLICE_LIT("openai"),
+					  .upstream = SLICE_LIT("gpt-5.2"),
+					  .upstream_id = SLICE_LIT("chatcmpl-1"),
+					  .hold_nusd = 1,
+					  .charge_nusd = 2,
+					  .uncollected_nusd = 3,
+					  .cost_nusd = 4,
+					  .budget_id = 5,
+					  .attempts_n = 2};
+	memcpy(r.charge.key_id, "abcdefghijkl", APIKEY_ID);
+	memset(r.charge.id.b, 3, GENID_BYTES);
+	memset(r.charge.price_hash, 4, DIGEST_SHA256);
+	usage_set(&r.charge.usage, USAGE_INPUT, 10);
+	usage_set(&r.charge.usage, USAGE_OUTPUT, 20);
+	for (size_t i = 0; i < 2; i++)
+		r.charge.attempts[i] = (struct record_attempt){.provider = SLICE_LIT("openai"),
+							       .upstream = SLICE_LIT("x"),
+							       .status = 503,
+							       .ms = 7,
+							       .cost_nusd = 8,
+							       .error = SLICE_LIT("overloaded")};
+	return r;
+}
+
+static void test_round_trip(void **state)
+{
+	struct record r = charge(), got;
+	struct buf a, b;
+
+	(void)state;
+	buf_init(&a, RECORD_MAX);
+	buf_init(&b, RECORD_MAX);
+	for (int t = 0; t < RECORD_TYPE_COUNT; t++) {
+		buf_reset(&a);
+		buf_reset(&b);
+		if (t != RECORD_CHARGE) {
+			r = (struct record){.type = (enum record_type)t, .account = 4, .wall_ms = 6};
+			r.change = (struct record_change){.who = SLICE_LIT("root"),
+							  .what = SLICE_LIT("create"),
+							  .note = SLICE_LIT("n"),
+							  .amount_nusd = -1,
+							  .row = SLICE_LIT("\0\1\2"),
+							  .budget_id = 7,
+							  .flags = 8,
+							  .epoch = 9};
+		}
+		assert_int_equal(record_encode(&a, &r), ERRC_OK);
+		assert_int_equal(record_decode(buf_slice(&a), &got), ERRC_OK);
+		assert_int_equal(got.type, t);
+		assert_int_equal(record_encode(&b, &got), ERRC_OK);
+		assert_true(slice_eq(buf_slice(&a), buf_slice(&b)));
+		for (size_t n = 0; n < a.len; n++)
+			assert_int_equal(record_decode(slice_of(a.p, n), &got), ERRC_CORRUPT);
+	}
+	buf_fini(&a);
+	buf_fini(&b);
+}
+
+/* A record of a later version of the same layout has more at its end: it is read as far as it is known. */
+static void test_longer(void **state)
+{
+	struct record r = {.type = RECORD_GRANT, .account = 4}, got;
+	struct buf a;
+
+	(void)state;
+	r.change.amount_nusd = 5;
+	buf_init(&a, RECORD_MAX);
+	assert_int_equal(record_encode(&a, &r), ERRC_OK);
+	assert_int_equal((uint8_t)a.p[0], 0x90 + 14);
+	a.p[0]++;
+	assert_int_equal(record_decode(buf_slice(&a), &got), ERRC_CORRUPT);
+	assert_int_equal(buf_addc(&a, 1), ERRC_OK);
+	assert_int_equal(record_decode(buf_slice(&a), &got), ERRC_OK);
+	assert_int_equal(got.change.amount_nusd, 5);
+	a.p[1] = 2;
+	assert_int_equal(record_decode(buf_slice(&a), &got), ERRC_VERSION);
+	buf_fini(&a);
+}
+
+static void test_limits(void **state)
+{
+	struct record r = charge();
+	char *big = mem_new(RECORD_MAX);
+	struct buf a;
+
+	(void)state;
+	assert_non_null(big);
+	buf_init(&a, 4 * RECORD_MAX);
+	assert_int_equal(buf_addc(&a, 'x'), ERRC_OK);
+	r.charge.model = slice_of(big, RECORD_MAX);
+	assert_int_equal(record_encode(&a, &r), ERRC_LIMIT);
+	assert_int_equal(a.len, 1);
+	r = charge();
+	r.charge.attempts_n = LIMIT_ATTEMPTS + 1;
+	assert_int_equal(record_encode(&a, &r), ERRC_INVAL);
+	buf_fini(&a);
+	mem_free(big);
+}
+
+static void test_json(void **state)
+{
+	struct record r = charge();
+	struct json_doc *doc = NULL;
+	struct buf a;
+
+	(void)state;
+	buf_init(&a, 65536);
+	assert_int_equal(record_json(&a, 12, &r), ERRC_OK);
+	assert_true(slice_find(buf_slice(&a), SLICE_LIT("\"seq\":12,\"type\":\"charge\"")) >= 0);
+	assert_true(slice_find(buf_slice(&a), SLICE_LIT("\"end\":\"client_gone\"")) >= 0);
+	assert_true(slice_find(buf_slice(&a),
+			       SLICE_LIT("\"usage\":{\"input\":10,\"output\":20,")) >= 0);
+	assert_true(slice_find(buf_slice(&a),
+			       SLICE_LIT("\"key\":\"abcdefghijkl\",\"id\":\"gen_")) >= 0);
+	assert_int_equal(json_parse(buf_slice(&a), NULL, &doc), ERRC_OK);
+	json_free(&doc);
+	buf_fini(&a);
+}
+
+static void test_out_of_memory(void **state)
+{
+	struct record r = charge();
+	unsigned n = 1;
+
+	(void)state;
+	for (enum errc rc = ERRC_NOMEM; rc; n++) {
+		struct buf b;
+
+		buf_init(&b, 65536);
+		mem_fail_after(n);
+		rc = record_encode(&b, &r);
+		if (!rc)
+			rc = record_json(&b, 1, &r);
+		mem_fail_after(0);
+		buf_fini(&b);
+		assert_true(rc == ERRC_OK || rc == ERRC_NOMEM);
+	}
+	assert_true(n > 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_longer),
+		cmocka_unit_test(test_limits),        cmocka_unit_test(test_json),
+		cmocka_unit_test(test_out_of_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,298 @@
+#include "rig.h"
+
+#include "mem.h"
+
+static struct price some_price(int64_t base)
+{
+	struct price p;
+
+	price_init(&p);
+	p.pusd[USAGE_INPUT] = base;
+	p.pusd[USAGE_OUTPUT] = 2 * base;
+	assert_int_equal(price_complete(&p), ERRC_OK);
+	return p;
+}
+
+static void fill_key(struct rows_key *k)
+{
+	memset(k, 0, sizeof *k);
+	*k = (struct rows_key){.account = 77,
+			       .status = ROWS_SUSPENDED,
+			       .flags = ROWS_KEY_CLAMP,
+			       .created_s = 5,
+			       .expires_s = 6,
+			       .name = SLICE_LIT("café"),
+			       .models = SLICE_LIT("gpt-*\n!gpt-5*"),
+			       .nets_n = 2};
+	memcpy(k->id, "abcdefghijkl", APIKEY_ID);
+	memset(k->hash, 0xa5, sizeof k->hash);
+	rows_limits_init(&k->limits);
+	k->limits.rate[ROWS_TPD] = 12;
+	k->limits.concurrency = 0;
+	k->limits.budget_nusd = 99;
+	k->limits.budget = (struct window_spec){WINDOW_WEEK, true};
+	assert_true(ipnet_parse(SLICE_LIT("10.1.0.0/16"), &k->nets[0]));
+	assert_true(ipnet_parse(SLICE_LIT("fd00::/8"), &k->nets[1]));
+}
+
+static void fill_hold(struct rows_hold *h)
+{
+	memset(h, 0, sizeof *h);
+	*h = (struct rows_hold){.account = 9,
+				.instance = 3,
+				.slot = 17,
+				.front = 2,
+				.flags = ROWS_HOLD_STREAM | ROWS_HOLD_BUDGET,
+				.hold_nusd = 1234,
+				.budget_id = 55,
+				.tokens_estimate = 10,
+				.input_bound = 20,
+				.admitted_boot_ms = 30,
+				.admitted_wall_ms = 40,
+				.model_asked = SLICE_LIT("fast"),
+				.candidates_n = 3,
+				.prices_n = 2};
+	memset(h->id.b, 7, sizeof h->id.b);
+	memcpy(h->key_id, "abcdefghijkl", APIKEY_ID);
+	for (size_t i = 0; i < h->candidates_n; i++)
+		h->candidates[i] = (struct rows_candidate){.offer = i,
+							   .price = (uint8_t)(i % 2),
+							   .cap = 100 + (int64_t)i,
+							   .provider = SLICE_LIT("openai"),
+							   .model = SLICE_LIT("fast"),
+							   .upstream = SLICE_LIT("gpt-5.2")};
+	h->prices[0] = some_price(1000000);
+	h->prices[1] = some_price(3000000);
+}
+
+/* Any row cut short or made longer is refused, whatever reader gets it. */
+static void check_lengths(struct buf *b, enum errc (*read)(struct slice))
+{
+	assert_int_equal(read(buf_slice(b)), ERRC_OK);
+	for (size_t n = 0; n < b->len; n++)
+		assert_int_equal(read(slice_of(b->p, n)), ERRC_CORRUPT);
+	assert_int_equal(buf_addc(b, 'x'), ERRC_OK);
+	assert_int_equal(read(buf_slice(b)), ERRC_CORRUPT);
+	b->p[0] = 9;
+	assert_int_equal(read(buf_slice(b)), ERRC_VERSION);
+}
+
+static enum errc read_account(struct slice s)
+{
+	struct rows_account a;
+
+	return rows_get_account(s, &a);
+}
+
+static enum errc read_key(struct slice s)
+{
+	struct rows_key k;
+
+	return rows_get_key(s, &k);
+}
+
+static enum errc read_state(struct slice s)
+{
+	struct rows_state st;
+
+	return rows_get_state(s, &st);
+}
+
+static enum errc read_hold(struct slice s)
+{
+	struct rows_hold h;
+
+	return rows_get_hold(s, &h);
+}
+
+static void test_account(void **state)
+{
+	struct rows_account a = {.id = 5,
+				 .mode = ROWS_POSTPAID,
+				 .status = ROWS_SUSPENDED,
+				 .holds = 2,
+				 .granted_nusd = 10,
+				 .balance_nusd = 3,
+				 .held_nusd = 4,
+				 .settled_nusd = 3,
+				 .uncollected_nusd = 9,
+				 .overdraft_nusd = 7,
+				 .created_s = 11,
+				 .name = SLICE_LIT("acme")};
+	struct rows_account got;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, ROWS_MAX);
+	assert_int_equal(rows_put_account(&b, &a), ERRC_OK);
+	assert_int_equal(rows_get_account(buf_slice(&b), &got), ERRC_OK);
+	assert_true(slice_eq(got.name, a.name));
+	assert_true(rig_same(&got, &a));
+	check_lengths(&b, read_account);
+	a.name.n = ROWS_NAME_MAX + 1;
+	assert_int_equal(rows_put_account(&b, &a), ERRC_LIMIT);
+	buf_fini(&b);
+}
+
+static void test_key(void **state)
+{
+	struct rows_key k, got;
+	struct buf b;
+
+	(void)state;
+	memset(&got, 0, sizeof got);
+	fill_key(&k);
+	buf_init(&b, ROWS_MAX);
+	assert_int_equal(rows_put_key(&b, &k), ERRC_OK);
+	assert_int_equal(rows_get_key(buf_slice(&b), &got), ERRC_OK);
+	assert_true(slice_eq(got.name, k.name) && slice_eq(got.models, k.models));
+	got.name = k.name;
+	got.models = k.models;
+	assert_memory_equal(&got, &k, sizeof k);
+	check_lengths(&b, read_key);
+	k.nets_n = ROWS_NETS_MAX + 1;
+	assert_int_equal(rows_put_key(&b, &k), ERRC_LIMIT);
+	buf_fini(&b);
+}
+
+static void test_state(void **state)
+{
+	struct rows_state s = {.holds = 3,
+			       .requests = 4,
+			       .tokens = 5,
+			       .charged_nusd = 6,
+			       .used_s = 7,
+			       .budget = {{1, 2, 3}, {4, 5, 6}}};
+	struct rows_state got;
+	struct buf b;
+
+	(void)state;
+	memset(&got, 0, sizeof got);
+	s.rate[ROWS_TPM] = (struct window_rate){8, 9, 10};
+	buf_init(&b, ROWS_MAX);
+	assert_int_equal(rows_put_state(&b, &s), ERRC_OK);
+	assert_int_equal(rows_get_state(buf_slice(&b), &got), ERRC_OK);
+	assert_int_equal(got.rate[ROWS_TPM].prev, 10);
+	assert_int_equal(got.budget.prev.held_nusd, 6);
+	assert_int_equal(got.used_s, 7);
+	check_lengths(&b, read_state);
+	buf_fini(&b);
+}
+
+static void test_hold(void **state)
+{
+	struct rows_hold h, got;
+	struct buf b;
+
+	(void)state;
+	fill_hold(&h);
+	buf_init(&b, ROWS_MAX);
+	assert_int_equal(rows_put_hold(&b, &h), ERRC_OK);
+	assert_int_equal(rows_get_hold(buf_slice(&b), &got), ERRC_OK);
+	assert_int_equal(got.candidates_n, 3);
+	assert_int_equal(got.prices_n, 2);
+	assert_true(slice_is(got.candidates[2].upstream, "gpt-5.2"));
+	assert_int_equal(got.candidates[2].cap, 102);
+	assert_int_equal(got.prices[1].pusd[USAGE_INPUT], 3000000);
+	assert_int_equal(got.hold_nusd, 1234);
+	assert_int_equal(got.instance, 3);
+	check_lengths(&b, read_hold);
+	buf_fini(&b);
+}
+
+static void test_out_of_memory(void **state)
+{
+	struct rows_key k;
+	unsigned n = 1;
+
+	(void)state;
+	fill_key(&k);
+	for (enum errc rc = ERRC_NOMEM; rc; n++) {
+		struct buf b;
+
+		buf_init(&b, ROWS_MAX);
+		mem_fail_after(n);
+		rc = rows_put_key(&b, &k);
+		mem_fail_after(0);
+		buf_fini(&b);
+		assert_true(rc == ERRC_OK || rc == ERRC_NOMEM);
+	}
+	assert_true(n > 2);
+}
+
+static void test_names(void **state)
+{
+	struct rows_key_name a = rows_name(1, ROWS_ACCOUNT, SLICE_NONE),
+			     b = rows_name(1, ROWS_KEY, SLICE_LIT("abcdefghijkl")),
+			     s = rows_name_state(1, ROWS_KEY, SLICE_LIT("abcdefghijkl")),
+			     n = rows_name_outbox(258);
+	enum rows_kind kind;
+	uint64_t account;
+	struct slice id;
+
+	(void)state;
+	assert_true(slice_cmp(slice_of(a.b, a.n), slice_of(b.b, b.n)) < 0);
+	assert_true(slice_cmp(slice_of(b.b, b.n), slice_of(s.b, s.n)) < 0);
+	assert_true(rows_name_parse(slice_of(s.b, s.n), &account, &kind, &id));
+	assert_int_equal(account, 1);
+	assert_int_equal(kind, ROWS_STATE);
+	assert_int_equal(id.n, 1 + APIKEY_ID);
+	assert_true(rows_name_parse(slice_of(n.b, n.n), &account, &kind, &id));
+	assert_true(account == ROWS_ACCOUNT_TAIL && kind == ROWS_OUTBOX && id.n == 8 &&
+		    id.p[6] == 1 && id.p[7] == 2);
+	assert_false(rows_name_parse(slice_of(n.b, 8), &account, &kind, &id));
+}
+
+static void test_models(void **state)
+{
+	static const struct {
+		const char *patterns, *model;
+		bool allowed;
+	} cases[] = {
+		{"", "any", true},
+		{"gpt-*", "gpt-5", true},
+		{"gpt-*", "claude", false},
+		{"!gpt-5", "gpt-5", false},
+		{"!gpt-5", "gpt-4", true},
+		{"gpt-*\n!gpt-5", "gpt-5", false},
+		{"!gpt-5\ngpt-*", "gpt-4", true},
+		{"a\nb\n", "b", true},
+		{"a\n\nb", "c", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_int_equal(
+			rows_models_allow(slice_str(cases[i].patterns), slice_str(cases[i].model)),
+			cases[i].allowed);
+}
+
+static void test_sound(void **state)
+{
+	struct rows_account a = {
+		.granted_nusd = 10, .balance_nusd = 3, .held_nusd = 4, .settled_nusd = 3, .holds = 1};
+
+	(void)state;
+	assert_true(rows_account_is_sound(&a));
+	a.balance_nusd++;
+	assert_false(rows_account_is_sound(&a));
+	a = (struct rows_account){.granted_nusd = 0, .balance_nusd = -3, .settled_nusd = 3};
+	assert_false(rows_account_is_sound(&a));
+	a.overdraft_nusd = 3;
+	assert_true(rows_account_is_sound(&a));
+	a.overdraft_nusd = 0;
+	a.mode = ROWS_POSTPAID;
+	assert_true(rows_account_is_sound(&a));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_account),       cmocka_unit_test(test_key),
+		cmocka_unit_test(test_state),         cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_models),        cmocka_unit_test(test_sound),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

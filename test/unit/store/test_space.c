@@ -1,0 +1,129 @@
+#include "rig.h"
+
+#include <stdio.h>
+
+#include "mem.h"
+
+#define KEY_A "aaaaaaaaaaaa"
+#define HOLDS 20000
+#define BYTES ((size_t)4 << 20)
+
+static int setup(void **state)
+{
+	static struct rig r;
+
+	rig_init(&r);
+	r.opts.live_bytes = BYTES;
+	rig_open(&r);
+	rig_join(&r);
+	*state = &r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_fini(*state);
+	return 0;
+}
+
+/* Holds until the store says no; then every one of them settles, though nobody takes from the outbox. */
+static void fill_and_settle(struct rig *r, uint64_t acc, struct genid *ids)
+{
+	struct admit_done done;
+	struct admit_op op;
+	int n = 0;
+
+	while (n < HOLDS && rig_hold(r, acc, KEY_A, &r->price, 100, &ids[n], &op))
+		n++;
+	assert_in_range(n, 100, HOLDS - 1);
+	assert_true(op.reason == ADMIT_SPACE || op.reason == ADMIT_LEDGER);
+	assert_int_equal(admit_reason_status(op.reason), 503);
+	for (int i = 0; i < n; i++) {
+		rig_settle(r, acc, &ids[i], 10, 10, &done);
+		assert_true(done.settled);
+	}
+}
+
+static void test_full_store_settles(void **state)
+{
+	struct rig *r = *state;
+	struct genid *ids = mem_new(HOLDS * sizeof *ids);
+	uint64_t acc = rig_account(r, "acme", 1000 * RIG_DOLLAR);
+	struct live_space space;
+	struct rows_key k;
+	struct scan s;
+
+	assert_non_null(ids);
+	rig_key(r, acc, KEY_A, &k);
+	for (int round = 0; round < 4; round++) {
+		fill_and_settle(r, acc, ids);
+		assert_int_equal(live_space(r->live, r->boot_ms, &space), ERRC_OK);
+		assert_true(space.used_bytes < BYTES);
+		assert_int_equal(space.holds, 0);
+		assert_true(space.outbox_records > 100);
+		assert_int_equal(rig_drain(r), space.outbox_records);
+		rig_check(r, &s);
+	}
+	assert_int_equal(live_space(r->live, r->boot_ms, &space), ERRC_OK);
+	assert_int_equal(space.outbox_records, 0);
+	assert_int_equal(space.outbox_age_ms, 0);
+	mem_free(ids);
+}
+
+/* Nobody takes from the outbox at all: in the end nothing is admitted, and nothing is lost. */
+static void test_outbox_share(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 1000 * RIG_DOLLAR);
+	struct admit_done done;
+	struct admit_op op;
+	struct genid id;
+	struct rows_key k;
+	uint64_t n = 0;
+	struct scan s;
+
+	rig_key(r, acc, KEY_A, &k);
+	for (; n < HOLDS && rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op); n++) {
+		rig_settle(r, acc, &id, 10, 10, &done);
+		assert_true(done.settled);
+	}
+	assert_in_range(n, 1000, HOLDS - 1);
+	assert_int_equal(op.reason, ADMIT_LEDGER);
+	rig_check(r, &s);
+	assert_int_equal(s.settled_nusd, (int64_t)n * 30000);
+	assert_int_equal(rig_drain(r), n);
+	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
+}
+
+static void test_too_small_or_no_room(void **state)
+{
+	struct rig *r = *state;
+	struct live_opts o = {
+		.dir = r->started.live_dir, .size_bytes = 1000, .regions = 4, .slots = 16};
+	struct live *l = NULL;
+	char dir[200];
+
+	assert_int_equal(live_create(&o, &l), ERRC_INVAL);
+	snprintf(dir, sizeof dir, "%s/huge", r->dir);
+	o.dir = dir;
+	o.any_filesystem = true;
+	o.size_bytes = (size_t)1 << 46;
+	assert_int_equal(live_create(&o, &l), ERRC_NOSPACE);
+	assert_null(l);
+	o.size_bytes = BYTES;
+	o.dir = "/proc/aigw";
+	assert_true(live_create(&o, &l) != ERRC_OK);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_full_store_settles),
+		T(test_outbox_share),
+		T(test_too_small_or_no_room),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
