@@ -324,6 +324,12 @@ enum errc chat_read_request(const struct dialect_facts *facts, struct slice body
 		if (e)
 			json_free(&doc);
 	}
+	if (e == ERRC_SYNTAX || e == ERRC_DEPTH) {
+		/* The scan lets halves of surrogate pairs pass, which cannot be translated. */
+		fault_set(f, FAULT_INVALID_JSON,
+			  "The body is not valid JSON: a text holds half of a surrogate pair.");
+		return ERRC_INVAL;
+	}
 	if (e) {
 		fault_errc(f, e, "request");
 		return e;
