@@ -10,11 +10,12 @@ static bool whole_read(struct openai_dec *d, struct slice body, struct openai_pa
 								    : CHAT_FORM_MESSAGE;
 	struct jtext it = jtext_obj(body);
 	struct slice key, val;
-	const char *end = body.p + body.n - 1; /* the closing brace */
+	const char *end;
 	int r;
 
 	if (!body.n || !chat_chunk_read(body, form, &d->chunk))
 		return false;
+	end = body.p + body.n - 1; /* the closing brace */
 	*w = (struct openai_parts){.before = slice_of(body.p, body.n - 1)};
 	while ((r = jtext_obj_next(&it, &key, &val)) > 0) {
 		if (slice_is(key, "usage") && !w->usage.p) {
