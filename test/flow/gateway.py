@@ -74,7 +74,7 @@ class Gateway:
         self.log_path = os.path.join(self.dir, 'log')
         self.log = open(self.log_path, 'ab')
         self.masters = []
-        self.notify = None
+        self.env = {'MOCK_KEY': 'sk-canary-0123456789'}
         self.configure(**settings)
 
     def configure(self, text=None, **settings):
@@ -99,7 +99,7 @@ class Gateway:
     # --- processes ---
 
     def spawn(self, **env):
-        e = dict(os.environ, MOCK_KEY='sk-canary-0123456789', **env)
+        e = {**os.environ, **self.env, **env}
         p = subprocess.Popen([self.program, '-c', self.config], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                              env=e)
         self.masters.append(p)

@@ -1,7 +1,7 @@
 """Runs a unittest module with TAP on standard output, so that every test counts one by one. A test file ends with
     if __name__ == '__main__':
         tap.main()
-and takes, as unittest does, names of tests as arguments."""
+and takes, as unittest does, names of tests as arguments. A test case may have explain(): lines that are added to its failures."""
 import sys
 import traceback
 import unittest
@@ -21,7 +21,9 @@ class Result(unittest.TestResult):
     def trouble(self, test, err):
         text = ''.join(traceback.format_exception(*err))
         self.line('not ok', test)
-        self.out.write(''.join('# %s\n' % line for line in text.splitlines()))
+        explain = getattr(getattr(test, 'test_case', test), 'explain', list)
+        for line in text.splitlines() + list(explain()):
+            self.out.write('# %s\n' % line)
         self.out.flush()
 
     def addSuccess(self, test):

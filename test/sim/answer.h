@@ -6,7 +6,14 @@
 #include "buf.h"
 #include "script.h"
 
-enum answer_api { ANSWER_CHAT, ANSWER_COMPLETIONS, ANSWER_EMBEDDINGS, ANSWER_MODELS, ANSWER_MESSAGES, ANSWER_COUNT };
+enum answer_api {
+	ANSWER_CHAT,
+	ANSWER_COMPLETIONS,
+	ANSWER_EMBEDDINGS,
+	ANSWER_MODELS,
+	ANSWER_MESSAGES,
+	ANSWER_COUNT
+};
 
 enum answer_end { ANSWER_KEEP, ANSWER_CLOSE, ANSWER_RESET, ANSWER_HANG, ANSWER_ENDLESS };
 
@@ -36,14 +43,16 @@ struct answer {
 	size_t marks_n, marks_max;
 	enum answer_end end;
 	int64_t input, output, cached, events; /* as reported when it is whole */
-	bool complete;               /* holds its proper end */
+	bool complete;                         /* holds its proper end */
 };
 
 void answer_init(struct answer *a);
 void answer_fini(struct answer *a);
 /* Replaces what was in `a`. `faulty`: the script's status and fault count. */
-MUSTCHECK enum errc answer_make(struct answer *a, const struct answer_ask *ask, const struct script *s, bool faulty);
+MUSTCHECK enum errc answer_make(struct answer *a, const struct answer_ask *ask,
+				const struct script *s, bool faulty);
 /* A recorded body under a head of its own. */
-MUSTCHECK enum errc answer_replay(struct answer *a, int status, struct slice content_type, struct slice body);
+MUSTCHECK enum errc answer_replay(struct answer *a, int status, struct slice content_type,
+				  struct slice body);
 
 #endif

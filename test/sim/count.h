@@ -7,12 +7,12 @@
 
 #include "buf.h"
 
-#define COUNT_LOG 8192
+#define COUNT_LOG   8192
 #define COUNT_MODEL 160
 
 struct count_request {
 	uint64_t serial;
-	char key[24];  /* end of the credential */
+	char key[24]; /* end of the credential */
 	char model[COUNT_MODEL];
 	int64_t input, output, cached; /* reported when whole; output sent until now */
 	int64_t events;
@@ -22,7 +22,8 @@ struct count_request {
 };
 
 struct count {
-	_Atomic uint64_t connections, tls_handshakes, requests, aborted, whole, input_tokens, output_tokens, bytes;
+	_Atomic uint64_t connections, tls_handshakes, requests, aborted, whole, input_tokens,
+		output_tokens, bytes;
 	_Atomic uint64_t serial;
 	_Atomic uint64_t fails[256]; /* by hash of a model name: for fail_first */
 	struct count_request log[COUNT_LOG];

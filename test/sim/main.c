@@ -14,9 +14,9 @@
 #include "sim.h"
 #include "text.h"
 
-#define BACKLOG 4096
+#define BACKLOG     4096
 #define WORKERS_MAX 64
-#define PEM_MAX (256 * 1024)
+#define PEM_MAX     (256 * 1024)
 
 struct options {
 	struct in_addr host;
@@ -27,9 +27,12 @@ struct options {
 
 static void usage(FILE *to)
 {
-	fprintf(to, "usage: aigwsim [--listen ADDRESS:PORT] [--workers N] [--exchanges DIR] [--certificate FILE --key FILE]\n\n"
-		    "Plays an AI provider: /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models, /v1/messages.\n"
-		    "GET /sim/counts, /sim/requests and /sim/last tell what it has sent and received, POST /sim/reset clears that.\n"
+	fprintf(to, "usage: aigwsim [--listen ADDRESS:PORT] [--workers N] [--exchanges DIR] "
+		    "[--certificate FILE --key FILE]\n\n"
+		    "Plays an AI provider: /v1/chat/completions, /v1/completions, /v1/embeddings, "
+		    "/v1/models, /v1/messages.\n"
+		    "GET /sim/counts, /sim/requests and /sim/last tell what it has sent and "
+		    "received, POST /sim/reset clears that.\n"
 		    "A model `replay:ID` is answered with that exchange of --exchanges.\n\n");
 	if (to == stdout)
 		script_help();
@@ -37,7 +40,8 @@ static void usage(FILE *to)
 
 static int open_socket(const struct options *o)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = o->host, .sin_port = htons(o->port)};
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_addr = o->host, .sin_port = htons(o->port)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
 
 	if (fd < 0)
@@ -58,7 +62,8 @@ static bool parse_listen(const char *text, struct options *o)
 	char name[64];
 	uint64_t n;
 
-	if (!slice_cut(&port, ':', &host) || host.n >= sizeof(name) || !text_u64(port, &n) || n > 65535)
+	if (!slice_cut(&port, ':', &host) || host.n >= sizeof(name) || !text_u64(port, &n) ||
+	    n > 65535)
 		return false;
 	memcpy(name, host.p, host.n);
 	name[host.n] = '\0';
@@ -68,9 +73,12 @@ static bool parse_listen(const char *text, struct options *o)
 
 static bool read_options(int argc, char **argv, struct options *o)
 {
-	static const struct option longs[] = {{"listen", required_argument, NULL, 'l'},	 {"workers", required_argument, NULL, 'w'},
-					      {"exchanges", required_argument, NULL, 'e'}, {"certificate", required_argument, NULL, 'c'},
-					      {"key", required_argument, NULL, 'k'},	   {"help", no_argument, NULL, 'h'},
+	static const struct option longs[] = {{"listen", required_argument, NULL, 'l'},
+					      {"workers", required_argument, NULL, 'w'},
+					      {"exchanges", required_argument, NULL, 'e'},
+					      {"certificate", required_argument, NULL, 'c'},
+					      {"key", required_argument, NULL, 'k'},
+					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
 	int c;
 
@@ -80,7 +88,9 @@ static bool read_options(int argc, char **argv, struct options *o)
 			exit(0);
 		}
 		if ((c == 'l' && !parse_listen(optarg, o)) ||
-		    (c == 'w' && (!text_i64(slice_str(optarg), &o->workers) || o->workers < 1 || o->workers > WORKERS_MAX)) || c == '?')
+		    (c == 'w' && (!text_i64(slice_str(optarg), &o->workers) || o->workers < 1 ||
+				  o->workers > WORKERS_MAX)) ||
+		    c == '?')
 			return false;
 		if (c == 'e')
 			o->exchanges = optarg;
@@ -107,13 +117,16 @@ static bool read_pem(const char *path, struct buf *out)
 	return true;
 }
 
-static bool open_tls(struct turn *t, const struct options *o, struct tls **tls, struct tls_server **server)
+static bool open_tls(struct turn *t, const struct options *o, struct tls **tls,
+		     struct tls_server **server)
 {
 	struct buf chain, key;
 	char why[256] = "";
-	bool ok = read_pem(o->certificate, &chain) && read_pem(o->key, &key) && tls_new(t, tls) == ERRC_OK;
+	bool ok = read_pem(o->certificate, &chain) && read_pem(o->key, &key) &&
+		  tls_new(t, tls) == ERRC_OK;
 
-	if (ok && tls_server_new(*tls, buf_slice(&chain), buf_slice(&key), why, sizeof(why), server)) {
+	if (ok &&
+	    tls_server_new(*tls, buf_slice(&chain), buf_slice(&key), why, sizeof(why), server)) {
 		fprintf(stderr, "aigwsim: %s\n", why);
 		ok = false;
 	}
@@ -129,7 +142,8 @@ static int serve(const struct options *o, struct count *count, int fd)
 	struct sim *s;
 	struct sim_opts so = {.exchanges = o->exchanges, .fd = fd, .count = count};
 
-	if (uv_loop_init(&loop) || turn_new(&loop, &t) || (o->certificate && !open_tls(t, o, &tls, &so.tls)) || sim_new(t, &so, &s)) {
+	if (uv_loop_init(&loop) || turn_new(&loop, &t) ||
+	    (o->certificate && !open_tls(t, o, &tls, &so.tls)) || sim_new(t, &so, &s)) {
 		fprintf(stderr, "aigwsim: cannot start\n");
 		return 1;
 	}

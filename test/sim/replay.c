@@ -42,7 +42,8 @@ static enum errc put_body(const struct json *response, struct buf *out)
 		return buf_adds(out, json_str(body));
 	json_arr_each (it, body)
 		if (!e)
-			e = slice_is(how, "eventstream") ? text_unbase64(out, json_str(it.val)) : buf_adds(out, json_str(it.val));
+			e = slice_is(how, "eventstream") ? text_unbase64(out, json_str(it.val))
+							 : buf_adds(out, json_str(it.val));
 	return e;
 }
 
@@ -62,8 +63,9 @@ enum errc replay_load(const char *dir, struct slice id, struct answer *a)
 	response = json_obj_get(json_root(doc), "response");
 	type = json_str(json_obj_get(json_obj_get(response, "headers"), "content-type"));
 	if (!type.n)
-		type = slice_is(json_str(json_obj_get(response, "body_encoding")), "sse") ? SLICE_LIT("text/event-stream")
-										  : SLICE_LIT("application/json");
+		type = slice_is(json_str(json_obj_get(response, "body_encoding")), "sse")
+			       ? SLICE_LIT("text/event-stream")
+			       : SLICE_LIT("application/json");
 	if (!json_i64(json_obj_get(response, "status"), &status))
 		status = 200;
 	e = put_body(response, &body);

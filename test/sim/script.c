@@ -7,8 +7,8 @@
 
 enum script_type { SCRIPT_NUM, SCRIPT_MS, SCRIPT_WORDS };
 
-#define SCRIPT_TYPE_NUM SCRIPT_NUM
-#define SCRIPT_TYPE_MS SCRIPT_MS
+#define SCRIPT_TYPE_NUM  SCRIPT_NUM
+#define SCRIPT_TYPE_MS   SCRIPT_MS
 #define SCRIPT_TYPE_WORD SCRIPT_WORDS
 
 static const struct {

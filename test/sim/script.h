@@ -15,9 +15,9 @@ enum script_fault {
 #define SCRIPT_WORD 48
 
 struct script {
-#define SCRIPT_CTYPE_NUM(m) int64_t m
-#define SCRIPT_CTYPE_MS(m) int64_t m
-#define SCRIPT_CTYPE_WORD(m) char m[SCRIPT_WORD]
+#define SCRIPT_CTYPE_NUM(m)        int64_t m
+#define SCRIPT_CTYPE_MS(m)         int64_t m
+#define SCRIPT_CTYPE_WORD(m)       char m[SCRIPT_WORD]
 #define SCRIPT(m, type, def, text) SCRIPT_CTYPE_##type(m);
 #include "script_tbl.h"
 #undef SCRIPT

@@ -12,7 +12,7 @@
 #include "script.h"
 #include "text.h"
 
-#define BODY_MAX ((size_t)64 << 20)
+#define BODY_MAX  ((size_t)64 << 20)
 #define SMALL_MAX ((size_t)32 << 20)
 
 struct sim {
@@ -221,8 +221,11 @@ static bool api_of(const char *target, enum answer_api *api)
 	static const struct {
 		const char *end;
 		enum answer_api api;
-	} paths[] = {{"/chat/completions", ANSWER_CHAT}, {"/completions", ANSWER_COMPLETIONS}, {"/embeddings", ANSWER_EMBEDDINGS},
-		     {"/messages", ANSWER_MESSAGES},	 {"/models", ANSWER_MODELS}};
+	} paths[] = {{"/chat/completions", ANSWER_CHAT},
+		     {"/completions", ANSWER_COMPLETIONS},
+		     {"/embeddings", ANSWER_EMBEDDINGS},
+		     {"/messages", ANSWER_MESSAGES},
+		     {"/models", ANSWER_MODELS}};
 	struct slice path = slice_str(target), query = path;
 
 	slice_cut(&query, '?', &path);
@@ -241,7 +244,8 @@ static void read_ask(const struct json *root, struct answer_ask *ask)
 
 	ask->model = json_str(json_obj_get(root, "model"));
 	ask->stream = json_is_true(json_obj_get(root, "stream"));
-	ask->include_usage = json_is_true(json_obj_get(json_obj_get(root, "stream_options"), "include_usage"));
+	ask->include_usage =
+		json_is_true(json_obj_get(json_obj_get(root, "stream_options"), "include_usage"));
 	ask->base64 = slice_is(json_str(json_obj_get(root, "encoding_format")), "base64");
 	if (!cap)
 		cap = json_obj_get(root, "max_tokens");
@@ -249,7 +253,9 @@ static void read_ask(const struct json *root, struct answer_ask *ask)
 		ask->cap = 0;
 	if (!json_i64(json_obj_get(root, "n"), &ask->n) || ask->n < 1)
 		ask->n = 1;
-	ask->inputs = json_is_arr(json_obj_get(root, "input")) ? (int64_t)json_count(json_obj_get(root, "input")) : 1;
+	ask->inputs = json_is_arr(json_obj_get(root, "input"))
+			      ? (int64_t)json_count(json_obj_get(root, "input"))
+			      : 1;
 }
 
 /* Whether this request is one of those that go wrong. */
@@ -301,7 +307,8 @@ static void serve_replay(struct sim_conn *c, struct slice id)
 
 static void serve(struct sim_conn *c)
 {
-	struct answer_ask ask = {.n = 1, .body_bytes = c->body.len, .now_s = turn_wall_ms(c->sim->turn) / 1000};
+	struct answer_ask ask = {
+		.n = 1, .body_bytes = c->body.len, .now_s = turn_wall_ms(c->sim->turn) / 1000};
 	struct json_doc *doc = NULL;
 	struct script script;
 	struct slice bad;
@@ -312,11 +319,15 @@ static void serve(struct sim_conn *c)
 		return;
 	}
 	if (!api_of(c->target, &ask.api)) {
-		answer_small(c, 404, SLICE_LIT("{\"error\":{\"message\":\"no such path\",\"type\":\"invalid_request_error\"}}"));
+		answer_small(c, 404,
+			     SLICE_LIT("{\"error\":{\"message\":\"no such "
+				       "path\",\"type\":\"invalid_request_error\"}}"));
 		return;
 	}
 	if (c->post && json_parse(buf_slice(&c->body), NULL, &doc)) {
-		answer_small(c, 400, SLICE_LIT("{\"error\":{\"message\":\"the body is not JSON\",\"type\":\"invalid_request_error\"}}"));
+		answer_small(c, 400,
+			     SLICE_LIT("{\"error\":{\"message\":\"the body is not "
+				       "JSON\",\"type\":\"invalid_request_error\"}}"));
 		return;
 	}
 	if (doc)
@@ -325,7 +336,9 @@ static void serve(struct sim_conn *c)
 	if (slice_has_prefix(ask.model, SLICE_LIT("replay:"))) {
 		serve_replay(c, slice_sub(ask.model, 7, ask.model.n));
 	} else if (script_parse(ask.model, &script, &bad)) {
-		answer_small(c, 400, SLICE_LIT("{\"error\":{\"message\":\"the model name is no script\",\"type\":\"invalid_request_error\"}}"));
+		answer_small(c, 400,
+			     SLICE_LIT("{\"error\":{\"message\":\"the model name is no "
+				       "script\",\"type\":\"invalid_request_error\"}}"));
 	} else {
 		c->chunk = script.chunk;
 		c->gap_ms = script.gap;
@@ -350,9 +363,11 @@ static void take_head(struct sim_conn *c)
 	c->post = slice_is(h->method, "POST");
 	buf_reset(&c->body);
 	buf_reset(&c->head_text);
-	(void)!buf_addf(&c->head_text, SLICE_FMT " " SLICE_FMT "\n", SLICE_ARG(h->method), SLICE_ARG(h->target));
+	(void)!buf_addf(&c->head_text, SLICE_FMT " " SLICE_FMT "\n", SLICE_ARG(h->method),
+			SLICE_ARG(h->target));
 	for (size_t i = 0; i < h->field_count; i++)
-		(void)!buf_addf(&c->head_text, SLICE_FMT ": " SLICE_FMT "\n", SLICE_ARG(h->fields[i].name), SLICE_ARG(h->fields[i].value));
+		(void)!buf_addf(&c->head_text, SLICE_FMT ": " SLICE_FMT "\n",
+				SLICE_ARG(h->fields[i].name), SLICE_ARG(h->fields[i].value));
 }
 
 static void keep_last(struct sim_conn *c)
@@ -464,7 +479,8 @@ static const struct xport_events conn_events = {.on_data = on_data,
 
 static void on_conn(void *arg, struct xport *x, const struct listen_peer *peer)
 {
-	static const struct http1_limits limits = {.line_max = 65536, .head_max = 1 << 20, .headers_max = 1000};
+	static const struct http1_limits limits = {
+		.line_max = 65536, .head_max = 1 << 20, .headers_max = 1000};
 	struct sim *s = arg;
 	struct sim_conn *c = mem_new_of(struct sim_conn);
 
@@ -510,7 +526,8 @@ enum errc sim_new(struct turn *t, const struct sim_opts *o, struct sim **out)
 	s->o = *o;
 	list_init(&s->conns);
 	buf_init(&s->last, SMALL_MAX);
-	if ((e = listen_set_new(t, 100000, 100000, &s->set)) || (e = listen_open(s->set, o->fd, &lo, &listener, s, &s->listen))) {
+	if ((e = listen_set_new(t, 100000, 100000, &s->set)) ||
+	    (e = listen_open(s->set, o->fd, &lo, &listener, s, &s->listen))) {
 		sim_free(&s);
 		return e;
 	}

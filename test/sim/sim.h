@@ -9,7 +9,7 @@ struct sim_opts {
 	const char *exchanges; /* folder of recorded exchanges, for models `replay:PROVIDER/NAME`; NULL: none */
 	int fd;                /* listens, non-blocking; taken over */
 	struct tls_server *tls; /* or NULL; held */
-	struct count *count;   /* borrowed */
+	struct count *count;    /* borrowed */
 };
 
 struct sim;

@@ -1,0 +1,267 @@
+"""A whole node for flow tests: aigwd with its keeper and workers, aigwsim as its providers, aigwctl to run it. Programs come from the
+environment: AIGWD, AIGWCTL, AIGWSIM. NodeCase is the base of the tests that use one node for a class of tests."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from client import Answer, Conn, ask, message
+from gateway import Gateway, Load, free_port, is_alive, wait_for
+
+LONG = os.environ.get('AIGW_LONG') == '1'
+CANARY = 'canary-7e1f93'
+UP_KEY = 'sk-up-%s-provider' % CANARY
+BACKS = {'oai': 'openai', 'ant': 'anthropic'}
+
+
+def model(*offers, input=1, output=2, context=128000, max_output=4096, **more):
+    """A model's mapping; the offers (`provider/upstream model`) in the order in which they are tried."""
+    m = dict(context=context, max_output=max_output, price={'input': input, 'output': output},
+             offers={o: {'priority': i + 1} for i, o in enumerate(offers)})
+    m.update(more)
+    return m
+
+
+def on_both(name, script, **more):
+    """The same scripted model on both backs: {NAME-oai: …, NAME-ant: …}."""
+    return {'%s-%s' % (name, back): model('%s/sim?%s' % (back, script), **more) for back in BACKS}
+
+
+def charge_nusd(usage, price):
+    """Nano-dollars of {class: tokens} at dollars a million tokens (as decimal text or int), rounded up once."""
+    from fractions import Fraction
+    total = sum(Fraction(str(price[c])) * n for c, n in usage.items() if n) * 1000
+    return -(-total.numerator // total.denominator)
+
+
+class Sim:
+    """aigwsim on a free port."""
+
+    def __init__(self, *args):
+        self.p = subprocess.Popen([os.environ['AIGWSIM'], '--listen', '127.0.0.1:0', *args], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, text=True)
+        self.port = int(self.p.stdout.readline().rpartition(':')[2])
+
+    def counts(self):
+        return ask(self.port, 'GET', '/sim/counts').json()
+
+    def requests(self):
+        """What was asked and sent, one dictionary a request, oldest first."""
+        return ask(self.port, 'GET', '/sim/requests').json()['log']
+
+    def last(self):
+        """(request line, [(name, value)], body) of the last request as it came."""
+        head, _, body = ask(self.port, 'GET', '/sim/last').json().partition('\n\n')
+        lines = head.split('\n')
+        return lines[0], [tuple(line.split(': ', 1)) if ': ' in line else (line.rstrip(':'), '') for line in lines[1:]], body
+
+    def reset(self):
+        ask(self.port, 'POST', '/sim/reset', b'')
+
+    def close(self):
+        self.p.kill()
+        self.p.wait()
+        self.p.stdout.close()
+
+
+class CtlError(Exception):
+    def __init__(self, status, error):
+        super().__init__('exit %d: %s' % (status, error))
+        self.status = status
+        self.error = error
+
+
+class Node(Gateway):
+    """`config` is merged into the default configuration, mapping by mapping."""
+
+    def __init__(self, models, sim=None, program=None, sim_args=(), **config):
+        self.own_sim = None if sim else Sim(*sim_args)
+        self.sim = sim or self.own_sim
+        self.models, self.more = models, config
+        self.secrets = []
+        super().__init__(program or os.environ['AIGWD'])
+        self.env = {'MOCK_KEY': UP_KEY}
+
+    def make(self):
+        base = {
+            'region': 'test', 'workers': 2, 'listen': [{'address': '127.0.0.1:%d' % self.port}],
+            'admin': {'socket': 'run/control.sock', 'http': '127.0.0.1:%d' % self.admin_port},
+            'state': 'state', 'shared_memory': self.live, 'live_size': '16MiB', 'log': {'to': 'stderr', 'format': 'json'},
+            'timeouts': {'drain_timeout': '5s'},
+            'providers': {
+                'oai': {'dialect': 'openai', 'base_url': 'http://127.0.0.1:%d/v1' % self.sim.port, 'keys': ['env:MOCK_KEY']},
+                'ant': {'dialect': 'anthropic', 'base_url': 'http://127.0.0.1:%d/v1' % self.sim.port, 'keys': ['env:MOCK_KEY']}},
+            'models': self.models}
+        return merge(base, self.more)
+
+    def configure(self, text=None, **config):
+        self.more = merge(self.more, config)
+        super().configure(text or json.dumps(self.make(), indent=1))
+
+    # --- aigwctl ---
+
+    def ctl_raw(self, *words, timeout=60):
+        return subprocess.run([os.environ['AIGWCTL'], '--socket', self.socket, *words], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=timeout)
+
+    def ctl(self, *words, timeout=60):
+        """What `aigwctl … --json` prints; CtlError when it fails."""
+        p = self.ctl_raw(*words, '--json', timeout=timeout)
+        if p.returncode:
+            try:
+                error = json.loads(p.stderr)['error']
+            except (ValueError, KeyError):
+                error = {'message': p.stderr or p.stdout}
+            raise CtlError(p.returncode, error)
+        return json.loads(p.stdout)
+
+    def account(self, name, credit='100', *options):
+        return self.ctl('account', 'create', name, *(('--credit', str(credit)) if credit is not None else ()), *options)
+
+    def key(self, account, **options):
+        """A new key's text; options as aigwctl's, with _ for -."""
+        words = []
+        for name, value in options.items():
+            words += ['--' + name.replace('_', '-'), str(value)]
+        self.secrets.append(self.ctl('key', 'create', '--account', account, *words)['key'])
+        return self.secrets[-1]
+
+    def customer(self, name, credit='100', **options):
+        """An account and its key."""
+        self.account(name, credit)
+        return self.key(name, **options)
+
+    def verify(self, *words):
+        return self.ctl('ledger', 'verify', *words)
+
+    def show(self, name):
+        return self.ctl('account', 'show', name)
+
+    def record(self, request_id):
+        """The ledger's record of a request, once it is there."""
+        def found():
+            try:
+                return self.ctl('request', 'show', request_id)
+            except CtlError as e:
+                if e.status != 4:
+                    raise
+        return wait_for(found, 10, 0.05)
+
+    def settled(self, name, seconds=15):
+        """The account once none of its requests is running."""
+        def quiet():
+            a = self.show(name)
+            return a if a['holds'] == 0 else None
+        return wait_for(quiet, seconds, 0.05)
+
+    def metrics(self):
+        """{'name{labels}': value}."""
+        found = {}
+        for line in ask(self.admin_port, 'GET', '/metrics').body.decode().split('\n'):
+            if line and not line.startswith('#'):
+                name, _, value = line.rpartition(' ')
+                found[name] = float(value)
+        return found
+
+    # --- requests ---
+
+    def ask(self, method, path, body=None, key=None, headers=(), **more):
+        return ask(self.port, method, path, body, headers, key, **more)
+
+    def chat(self, key, model, stream=False, headers=(), text='hi', **fields):
+        return self.ask('POST', '/v1/chat/completions', chat_body(model, stream, text, **fields), key, headers)
+
+    def access(self, request_id, seconds=5):
+        """The access line of a request."""
+        return wait_for(lambda: next((e for e in self.events() if e.get('request') == request_id and 'status' in e), None), seconds)
+
+    # --- processes ---
+
+    def spawn(self, **env):
+        return super().spawn(**dict(self.env, **env))
+
+    def children(self, role=None):
+        """{pid: role} of the living children of the last master: worker, keeper."""
+        found = {}
+        for pid in self.pids():
+            if not is_alive(pid):
+                continue
+            with open('/proc/%d/cmdline' % pid, 'rb') as f:
+                line = f.read().decode()
+            found[pid] = 'keeper' if 'keeper' in line else 'worker'
+        return found if role is None else [p for p, r in found.items() if r == role]
+
+    def close(self):
+        super().close()
+        if self.own_sim:
+            self.own_sim.close()
+
+    def tail(self, lines=60):
+        return self.log_text().split('\n')[-lines:]
+
+
+def chat_body(model, stream=False, text='hi', **fields):
+    body = {'model': model, 'messages': [{'role': 'user', 'content': text}]}
+    if stream:
+        body['stream'] = True
+    body.update(fields)
+    return body
+
+
+def merge(base, over):
+    """`over` laid over `base`: mappings key by key, None removes, the rest replaces."""
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    made = dict(base)
+    for k, v in over.items():
+        if v is None:
+            made.pop(k, None)
+        else:
+            made[k] = merge(made.get(k), v)
+    return made
+
+
+class NodeCase(unittest.TestCase):
+    """One node for the class. MODELS and CONFIG are its own; the last test of every class looks at the books and for secrets."""
+    MODELS = {}
+    CONFIG = {}
+    SIM_ARGS = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Node(cls.MODELS, sim_args=cls.SIM_ARGS, **cls.CONFIG)
+        try:
+            cls.node.start()
+            cls.key = cls.node.customer('main', '1000')
+        except BaseException:
+            sys.stdout.write(''.join('# %s\n' % line for line in cls.node.tail()))
+            cls.node.close()
+            raise
+        cls.sim = cls.node.sim
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.node.close()
+
+    def explain(self):
+        """Lines for the report of a failure."""
+        return self.node.tail()
+
+    def chat(self, model, stream=False, key=None, **more):
+        return self.node.chat(key or self.key, model, stream, **more)
+
+    def test_zz_books_are_right_and_no_secret_shows(self):
+        """Rows 17, 18: granted = balance + held + settled; row 37: no credential in logs and metrics."""
+        for account in self.node.ctl('account', 'list')['accounts']:
+            self.node.settled(account['name'])
+        verdict = self.node.verify('--charges')
+        self.assertTrue(verdict['good'], verdict)
+        text = self.node.log_text() + ask(self.node.admin_port, 'GET', '/metrics').body.decode()
+        self.assertNotIn(CANARY, text)
+        for secret in self.node.secrets:
+            self.assertNotIn(secret.rpartition('-')[2], text)
+        self.assertEqual([e for e in self.node.events() if e.get('level') == 'error'], [])

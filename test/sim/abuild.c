@@ -1,0 +1,162 @@
+#include "abuild.h"
+
+#include "mem.h"
+
+#define BIG_FRAME ((size_t)64 << 20)
+
+void abuild_put(struct abuild *b, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (!b->e)
+		b->e = buf_addvf(&b->body, fmt, ap);
+	va_end(ap);
+}
+
+void abuild_puts(struct abuild *b, const char *text)
+{
+	if (!b->e)
+		b->e = buf_addz(&b->body, text);
+}
+
+/* A frame ends here; the player waits `ms` before what follows. */
+void abuild_mark(struct abuild *b, int64_t ms)
+{
+	struct answer *a = b->a;
+
+	if (b->e)
+		return;
+	if (a->marks_n == a->marks_max) {
+		size_t max = a->marks_max ? a->marks_max * 2 : 64;
+		struct answer_mark *m = mem_grow(a->marks, max * sizeof(*m));
+
+		if (!m) {
+			b->e = ERRC_NOMEM;
+			return;
+		}
+		a->marks = m;
+		a->marks_max = max;
+	}
+	a->marks[a->marks_n++] = (struct answer_mark){
+		.at = b->body.len, .ms = ms, .tokens = b->output, .events = b->content};
+}
+
+bool abuild_faults(const struct abuild *b, enum script_fault f)
+{
+	return b->faulty && b->s->kind == f;
+}
+
+/* Cuts the body so many bytes from now on; the first cut stays. */
+void abuild_cut(struct abuild *b, size_t at, enum answer_end end)
+{
+	if (b->cut != ABUILD_NO_CUT)
+		return;
+	b->cut = at;
+	b->a->end = end;
+}
+
+const char *abuild_nl(const struct abuild *b)
+{
+	return b->s->crlf ? "\r\n" : "\n";
+}
+
+int64_t abuild_token_ms(const struct abuild *b)
+{
+	return b->s->rate > 0 ? 1000 / b->s->rate : 0;
+}
+
+/* The text of the i-th token, so that all of them together have the wanted size. */
+void abuild_put_token(struct abuild *b, int64_t i)
+{
+	int64_t n = b->s->size > 0 ? b->s->size / b->s->tokens + (i < b->s->size % b->s->tokens) : 5;
+
+	for (; n > 1 && !b->e; n--)
+		b->e = buf_addc(&b->body, (char)('a' + (i + n) % 26));
+	if (n == 1)
+		abuild_puts(b, " ");
+}
+
+bool abuild_usage_is(const struct abuild *b, const char *word)
+{
+	return !strcmp(b->s->usage, word);
+}
+
+void abuild_close(struct abuild *b, int64_t ms)
+{
+	abuild_put(b, "%s%s", abuild_nl(b), abuild_nl(b));
+	abuild_mark(b, ms);
+}
+
+int64_t abuild_prompt_tokens(const struct abuild *b)
+{
+	return b->s->input >= 0 ? b->s->input : (int64_t)(b->ask->body_bytes + 3) / 4;
+}
+
+int64_t abuild_count_tokens(const struct abuild *b)
+{
+	return b->ask->cap > 0 ? MIN_OF(b->s->tokens, b->ask->cap) : b->s->tokens;
+}
+
+const char *abuild_finish_word(const struct abuild *b, const char *stop, const char *tools,
+			       const char *length)
+{
+	if (b->s->finish[0])
+		return b->s->finish;
+	if (b->s->tools > 0)
+		return tools;
+	return b->ask->cap > 0 && b->s->tokens > b->ask->cap ? length : stop;
+}
+
+/* Faults between two events. */
+void abuild_between(struct abuild *b)
+{
+	if (!b->faulty || b->content != b->s->at)
+		return;
+	switch (b->s->kind) {
+	case SCRIPT_CUT:
+	case SCRIPT_HALF_CHUNK:
+		abuild_cut(b, b->body.len, ANSWER_CLOSE);
+		break;
+	case SCRIPT_RST:
+		abuild_cut(b, b->body.len, ANSWER_RESET);
+		break;
+	case SCRIPT_STALL:
+		abuild_cut(b, b->body.len, ANSWER_HANG);
+		break;
+	case SCRIPT_ENDLESS:
+		abuild_cut(b, b->body.len, ANSWER_ENDLESS);
+		break;
+	case SCRIPT_GARBAGE:
+		abuild_put(b, "data: {\"this is\": not JSON%s%s", abuild_nl(b), abuild_nl(b));
+		abuild_mark(b, 0);
+		break;
+	case SCRIPT_ERROR_ITEM:
+		if (b->ask->api == ANSWER_MESSAGES)
+			abuild_put(b,
+				   "event: error%sdata: "
+				   "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\","
+				   "\"message\":\"Overloaded\"}}",
+				   abuild_nl(b));
+		else
+			abuild_puts(b, "data: {\"error\":{\"message\":\"The server had an "
+				       "error\",\"type\":\"server_error\",\"code\":null}}");
+		abuild_close(b, 0);
+		abuild_cut(b, b->body.len, ANSWER_CLOSE);
+		break;
+	case SCRIPT_BIG_FRAME:
+		abuild_puts(b, b->ask->api == ANSWER_MESSAGES
+				       ? "event: content_block_delta\ndata: {\"x\":\""
+				       : "data: {\"x\":\"");
+		for (size_t i = 0; i < BIG_FRAME && !b->e; i += 64)
+			b->e = buf_add(
+				&b->body,
+				"0123456789012345678901234567890123456789012345678901234567890123",
+				64);
+		abuild_puts(b, "\"}");
+		abuild_close(b, 0);
+		break;
+	default:
+		break;
+	}
+}
