@@ -93,15 +93,15 @@ static void list_catalogs(struct config_ctx *x, struct settings_list *out)
 static struct yaml_node *read_catalog(struct config_ctx *x, struct slice id, struct yaml_pos named)
 {
 	const char *path = config_ctx_fmt(x, "%s/" SLICE_FMT ".yaml", folder(x), SLICE_ARG(id)).p;
-	struct config_ctx_hint hint;
+	struct hint hint;
 	struct settings_list known;
 
 	if (id.n && slice_chr(id, '/') < 0 && access(path, R_OK) == 0)
 		return config_file_read(x, path, named);
 	list_catalogs(x, &known);
-	config_ctx_hint_init(&hint, id);
+	hint_init(&hint, id);
 	for (size_t i = 0; i < known.n; i++)
-		config_ctx_hint_add(&hint, known.v[i]);
+		hint_add(&hint, known.v[i]);
 	config_ctx_error(x, named, "there is no catalog `" SLICE_FMT "` in %s%s", SLICE_ARG(id),
 			 folder(x), config_ctx_hint_text(x, &hint));
 	return NULL;

@@ -10,8 +10,7 @@
 
 #include "mem.h"
 
-#define HINT_NAME_MAX 64
-#define MESSAGE_MAX   1000
+#define MESSAGE_MAX 1000
 
 /* One line whatever the texts in it hold. */
 static void sanitize(char *p, size_t n)
@@ -65,48 +64,7 @@ void config_ctx_nomem(struct config_ctx *x)
 		x->rc = ERRC_NOMEM;
 }
 
-/* Edits (insert, delete, replace, swap of neighbours) that turn a into b. */
-static unsigned distance(struct slice a, struct slice b)
-{
-	unsigned row[3][HINT_NAME_MAX + 1];
-
-	for (size_t j = 0; j <= b.n; j++)
-		row[0][j] = (unsigned)j;
-	for (size_t i = 1; i <= a.n; i++) {
-		unsigned *now = row[i % 3], *last = row[(i + 2) % 3], *before = row[(i + 1) % 3];
-
-		now[0] = (unsigned)i;
-		for (size_t j = 1; j <= b.n; j++) {
-			unsigned same = last[j - 1] + (a.p[i - 1] != b.p[j - 1]);
-
-			now[j] = MIN_OF(same, MIN_OF(last[j], now[j - 1]) + 1);
-			if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1])
-				now[j] = MIN_OF(now[j], before[j - 2] + 1);
-		}
-	}
-	return row[a.n % 3][b.n];
-}
-
-void config_ctx_hint_init(struct config_ctx_hint *h, struct slice wanted)
-{
-	*h = (struct config_ctx_hint){.wanted = wanted,
-				      .distance = wanted.n < 4 ? 2 : 3 + (unsigned)(wanted.n > 8)};
-}
-
-void config_ctx_hint_add(struct config_ctx_hint *h, struct slice name)
-{
-	unsigned d;
-
-	if (h->wanted.n > HINT_NAME_MAX || name.n > HINT_NAME_MAX)
-		return;
-	d = distance(h->wanted, name);
-	if (d < h->distance) {
-		h->distance = d;
-		h->best = name;
-	}
-}
-
-const char *config_ctx_hint_text(struct config_ctx *x, const struct config_ctx_hint *h)
+const char *config_ctx_hint_text(struct config_ctx *x, const struct hint *h)
 {
 	if (!h->best.p)
 		return "";
@@ -116,11 +74,11 @@ const char *config_ctx_hint_text(struct config_ctx *x, const struct config_ctx_h
 const char *config_ctx_hint_keys(struct config_ctx *x, struct slice wanted,
 				 const struct yaml_node *map)
 {
-	struct config_ctx_hint h;
+	struct hint h;
 
-	config_ctx_hint_init(&h, wanted);
+	hint_init(&h, wanted);
 	for (const struct yaml_node *c = map ? map->first : NULL; c; c = c->next)
-		config_ctx_hint_add(&h, c->key);
+		hint_add(&h, c->key);
 	return config_ctx_hint_text(x, &h);
 }
 

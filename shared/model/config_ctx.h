@@ -4,6 +4,7 @@
 #define AIGW_CONFIG_CTX_H
 
 #include "config.h"
+#include "hint.h"
 #include "ptable.h"
 #include "yaml_tree.h"
 
@@ -35,15 +36,8 @@ void config_ctx_warn(struct config_ctx *x, struct yaml_pos pos, const char *fmt,
 /* Notes that there is no memory. */
 void config_ctx_nomem(struct config_ctx *x);
 
-/* " (did you mean `name`?)" for the likest of the names, or an empty text. Names are added one by one. */
-struct config_ctx_hint {
-	struct slice wanted, best;
-	unsigned distance;
-};
-void config_ctx_hint_init(struct config_ctx_hint *h, struct slice wanted);
-void config_ctx_hint_add(struct config_ctx_hint *h, struct slice name);
-/* Valid as long as the arena. */
-const char *config_ctx_hint_text(struct config_ctx *x, const struct config_ctx_hint *h);
+/* " (did you mean `name`?)" for the best name of h, or an empty text. Valid as long as the arena. */
+const char *config_ctx_hint_text(struct config_ctx *x, const struct hint *h);
 /* The same over the keys of a mapping (NULL: none). */
 const char *config_ctx_hint_keys(struct config_ctx *x, struct slice wanted,
 				 const struct yaml_node *map);

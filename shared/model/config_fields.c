@@ -94,15 +94,15 @@ static enum found find(const struct config_fields *f, struct slice group, struct
 static void unknown(struct config_ctx *x, const struct config_fields *f, struct slice group,
 		    const struct yaml_node *c, const char *path)
 {
-	struct config_ctx_hint h;
+	struct hint h;
 
-	config_ctx_hint_init(&h, c->key);
+	hint_init(&h, c->key);
 	for (size_t i = 0; i < f->rows_n; i++) {
 		struct slice rest, head;
 
 		if (is_in_group(&f->rows[i], group, &rest)) {
 			(void)slice_cut(&rest, '.', &head);
-			config_ctx_hint_add(&h, head);
+			hint_add(&h, head);
 		}
 	}
 	config_ctx_error(x, c->key_pos, "unknown key `%s`%s", path, config_ctx_hint_text(x, &h));

@@ -73,11 +73,11 @@ static uint32_t abilities(struct config_ctx *x, const struct written *w, const c
 	}
 	for (size_t i = 0; i < given->n; i++) {
 		const struct ability *a = known;
-		struct config_ctx_hint h;
+		struct hint h;
 
-		config_ctx_hint_init(&h, given->v[i]);
+		hint_init(&h, given->v[i]);
 		for (; a->word && !slice_is(given->v[i], a->word); a++)
-			config_ctx_hint_add(&h, slice_str(a->word));
+			hint_add(&h, slice_str(a->word));
 		if (!a->word)
 			config_ctx_error(x, n->pos, "`%s.%s%s%s` knows no `" SLICE_FMT "`%s",
 					 w->name, group ? group : "", group ? "." : "", key,

@@ -119,13 +119,13 @@ static void read_class(struct config_ctx *x, const struct yaml_node *n, const ch
 
 static void unknown_class(struct config_ctx *x, const struct yaml_node *n, const char *path)
 {
-	struct config_ctx_hint h;
+	struct hint h;
 
-	config_ctx_hint_init(&h, n->key);
-	config_ctx_hint_add(&h, SLICE_LIT("request"));
-	config_ctx_hint_add(&h, SLICE_LIT("cache_write"));
+	hint_init(&h, n->key);
+	hint_add(&h, SLICE_LIT("request"));
+	hint_add(&h, SLICE_LIT("cache_write"));
 	for (int c = 0; c < USAGE_COUNT; c++)
-		config_ctx_hint_add(&h, slice_str(usage_name((enum usage_class)c)));
+		hint_add(&h, slice_str(usage_name((enum usage_class)c)));
 	config_ctx_error(x, n->key_pos, "unknown price `%s." SLICE_FMT "`%s", path,
 			 SLICE_ARG(n->key), config_ctx_hint_text(x, &h));
 }
