@@ -4,11 +4,11 @@
 
 #include "breaker.h"
 #include "clock.h"
+#include "config_message.h"
 #include "log.h"
 #include "master.h"
 #include "ptable.h"
 #include "secret.h"
-#include "text.h"
 
 #define PIECE (64 * 1024) /* of a long text, a row each */
 
@@ -37,72 +37,33 @@ static enum errc send_row(struct control_client *c, const char *kind, const stru
 
 /* --- messages of the configuration --- */
 
-struct line {
-	struct slice file, level, text;
-	uint64_t line, column;
-};
-
-/* "file:line:column: error: text"; without a place all of it is text. */
-static void parse_line(struct slice s, struct line *out)
-{
-	struct slice rest = s, file, line, column, level;
-
-	*out = (struct line){.level = SLICE_LIT("error"), .text = s};
-	if (!slice_cut(&rest, ':', &file) || !slice_cut(&rest, ':', &line) ||
-	    !slice_cut(&rest, ':', &column) || !text_u64(line, &out->line) ||
-	    !text_u64(column, &out->column)) {
-		out->line = out->column = 0;
-		return;
-	}
-	out->file = file;
-	rest = slice_trim(rest);
-	out->text = rest;
-	if (slice_cut(&rest, ':', &level) &&
-	    (slice_is(level, "error") || slice_is(level, "warning"))) {
-		out->level = level;
-		out->text = slice_trim(rest);
-	}
-}
-
 enum errc control_verb_messages(struct control_client *c, struct slice lines)
 {
+	struct config_message m;
 	enum errc e = ERRC_OK;
-	struct slice one;
-	struct line l;
 
-	while (lines.n && !e) {
-		(void)slice_cut(&lines, '\n', &one);
-		if (one.n == 0)
-			continue;
-		parse_line(one, &l);
-		e = ROW(c, "message", CONTROL_S("level", l.level), CONTROL_S("file", l.file),
-			CONTROL_I("line", l.line), CONTROL_I("column", l.column),
-			CONTROL_S("text", l.text));
-	}
+	while (!e && config_message_next(&lines, &m))
+		e = ROW(c, "message", CONTROL_S("level", m.level), CONTROL_S("file", m.file),
+			CONTROL_I("line", m.line), CONTROL_I("column", m.column),
+			CONTROL_S("text", m.text));
 	return e;
 }
 
 enum errc control_verb_end_errors(struct control_client *c, enum control_status status,
 				  const char *code, struct slice lines)
 {
-	struct line l = {.text = SLICE_LIT("refused")};
-	struct slice one;
+	struct config_message m;
 	struct buf file;
 	enum errc e;
 
 	c->ended = true;
-	while (lines.n) {
-		(void)slice_cut(&lines, '\n', &one);
-		if (one.n)
-			parse_line(one, &l);
-		if (one.n && slice_is(l.level, "error"))
-			break;
-	}
+	if (!config_message_first_error(lines, &m))
+		m = (struct config_message){.text = SLICE_LIT("refused")};
 	buf_init(&file, 8192);
-	e = buf_adds(&file, l.file);
+	e = buf_adds(&file, m.file);
 	if (!e)
-		e = control_send_end(&c->chan, status, code, l.text, buf_cstr(&file),
-				     (unsigned)l.line);
+		e = control_send_end(&c->chan, status, code, m.text, buf_cstr(&file),
+				     (unsigned)m.line);
 	buf_fini(&file);
 	return e;
 }
@@ -252,17 +213,21 @@ static enum errc verb_config_check(struct control_client *c, const struct args *
 	struct config_opts o = {.path = c->m->config_path,
 				.env = environ,
 				.strict = control_get_bool(a->f, a->n, "strict")};
+	struct slice lines, closing = SLICE_NONE;
 	struct buf messages;
 	enum errc e, checked;
 
 	buf_init(&messages, CONFIG_MESSAGES_MAX);
 	checked = config_check(&o, &messages);
-	e = control_verb_messages(c, buf_slice(&messages));
+	lines = buf_slice(&messages);
+	if (!checked)
+		closing = config_message_cut_last(&lines);
+	e = control_verb_messages(c, lines);
+	c->ended = true;
 	if (!e && checked)
-		e = control_verb_end_errors(c, CONTROL_FINDINGS, "invalid_config",
-					    buf_slice(&messages));
+		e = control_verb_end_errors(c, CONTROL_FINDINGS, "invalid_config", lines);
 	else if (!e)
-		e = done(c);
+		e = control_send_end(&c->chan, CONTROL_DONE, "", closing, NULL, 0);
 	buf_fini(&messages);
 	return e;
 }

@@ -1,0 +1,87 @@
+#include "view.h"
+
+/* What a table shows besides its dimensions. */
+#define NUMBERS "requests failed input output charge_nusd +cached +reasoning +uncollected_nusd"
+
+/* A copy of the row with its margin, what the client paid above what it cost us, as one more field. */
+static enum errc add_margin(struct ask_answer *a, struct ask_row *r)
+{
+	struct control_field *f = arena_array(&a->arena, struct control_field, r->n + 1);
+
+	if (!f)
+		return ERRC_NOMEM;
+	memcpy(f, r->f, r->n * sizeof(*f));
+	f[r->n] = CONTROL_I("margin_nusd", ask_i64(r, "charge_nusd") - ask_i64(r, "cost_nusd"));
+	r->f = f;
+	r->n++;
+	return ERRC_OK;
+}
+
+/* The total as the last row of the table, named so in its first column. */
+static enum errc add_total_row(struct ask_answer *a, struct slice first_name)
+{
+	const struct ask_row *total = ask_row_of(a, "total");
+	struct control_field f[CONTROL_FIELDS_MAX] = {
+		{.name = first_name, .type = CONTROL_T_STR, .s = SLICE_LIT("total")}};
+
+	if (!total || total->n + 1 > ARRAY_LEN(f))
+		return ERRC_OK;
+	memcpy(f + 1, total->f, total->n * sizeof(*f));
+	return ask_add(a, "usage", f, total->n + 1);
+}
+
+static void show_text(struct ctl *c, struct ask_answer *a, bool margin)
+{
+	const char *numbers = margin ? NUMBERS " cost_nusd margin_nusd" : NUMBERS;
+	struct slice by = SLICE_NONE, left, first, one;
+	struct put columns;
+	enum errc e;
+
+	if (!control_get_str(c->p.send.f, c->p.send.n, "by", &by)) {
+		if (ask_row_of(a, "total"))
+			view_sheet(c, ask_row_of(a, "total"), NULL, margin ? NULL : "cost_nusd");
+		return;
+	}
+	left = by;
+	(void)slice_cut(&left, ',', &first);
+	e = add_total_row(a, first);
+	put_init(&columns);
+	for (left = by; left.n;) {
+		(void)slice_cut(&left, ',', &one);
+		put_s(&columns, one);
+		put_z(&columns, " ");
+	}
+	put_z(&columns, numbers);
+	put_s(&columns, slice_of("", 1));
+	if (!e)
+		e = columns.err;
+	if (e)
+		ctl_fail(c, CONTROL_REFUSED, "failed", "%s", errc_text(e));
+	else
+		view_table(c, a, "usage", NULL, columns.b.p, false);
+	put_fini(&columns);
+}
+
+enum control_status cmd_usage(struct ctl *c)
+{
+	bool margin = parse_local_bool(&c->p, "margin"), csv = parse_local_bool(&c->p, "csv");
+	struct ask_answer a;
+	enum control_status status;
+	enum errc e = ERRC_OK;
+
+	if (csv && c->json)
+		return ctl_fail(c, CONTROL_USAGE, "usage", "--csv and --json exclude each other");
+	status = ask_command(c, &a);
+	for (size_t i = 0; margin && i < a.n && !e; i++)
+		e = add_margin(&a, &a.rows[i]);
+	if (e)
+		status = ctl_fail(c, CONTROL_REFUSED, "failed", "%s", errc_text(e));
+	if (csv && status == CONTROL_DONE)
+		view_csv(c, &a, ask_row_of(&a, "usage") ? "usage" : "total");
+	else if (c->json)
+		view_show(c, CONTROL_DO_USAGE, &a);
+	else if (status == CONTROL_DONE)
+		show_text(c, &a, margin);
+	ask_fini(&a);
+	return status;
+}

@@ -1,0 +1,206 @@
+/* The token table of aigwctl: one row feeds the parser, --help at each level, the shells' completion, the request that is
+ * sent, and the section COMMANDS of the manual. Included with these defined; no include guard.
+ *	GROUP(words, sentence)                          what stands before a verb
+ *	COMMAND(ID, words, run, timeout_ms, sentence)   ID: the verb of control_tbl.h, or LOCAL_… for those without one;
+ *	                                                run: cmd_<run>(); timeout_ms: of silence, 0 = none
+ *	WORD(type, NAME, field, where, need, sentence)  an argument; need: NEEDED or MAY
+ *	OPTION(type, name, VALUE, field, where, sentence)
+ *	COMMAND_END(ID)
+ * type: how the text is read, see command.h. where: SEND (to the daemon, as `field`) or LOCAL. VALUE of a choice lists the
+ * values. The first row is no command: its options are understood with every one. */
+COMMAND(LOCAL_ALL, "", none, 0, "")
+OPTION(TEXT, "socket", "PATH", "socket", LOCAL,
+       "The control socket; else $AIGW_SOCKET, else that of a node without configuration.")
+OPTION(FLAG, "json", "", "json", LOCAL, "Print one JSON object, errors too.")
+OPTION(SPAN, "timeout", "TIME", "timeout_ms", LOCAL,
+       "Give up after this silence of the daemon (5s, 2m, 0 = never).")
+OPTION(FLAG, "wide", "", "wide", LOCAL, "Print all columns, whatever the width of the terminal.")
+OPTION(FLAG, "help", "", "help", LOCAL, "Explain the command; works at each level.")
+OPTION(FLAG, "version", "", "version", LOCAL, "Print the version.")
+COMMAND_END(LOCAL_ALL)
+
+/* --- the node --- */
+
+COMMAND(STATUS, "status", plain, 15000, "Show the node: state, ledger, listeners, workers.")
+COMMAND_END(STATUS)
+
+COMMAND(RELOAD, "reload", reload, 60000,
+	"Read the configuration again, wait until all processes use it, and print what changed, or "
+	"all errors.")
+COMMAND_END(RELOAD)
+
+COMMAND(STOP, "stop", plain, 0, "Drain and stop the daemon, and wait for its end.")
+OPTION(FLAG, "now", "", "now", SEND, "Cut running requests off instead of waiting for them.")
+COMMAND_END(STOP)
+
+GROUP("config", "The configuration.")
+COMMAND(CONFIG_CHECK, "config check", config_check, 30000,
+	"Check the daemon's configuration files as they are now, or FILE without a daemon.")
+WORD(TEXT, "FILE", "file", LOCAL, MAY, "An aigw.yaml to check here.")
+OPTION(FLAG, "strict", "", "strict", SEND, "An unset env: secret is an error, not a warning.")
+COMMAND_END(CONFIG_CHECK)
+
+COMMAND(CONFIG_SHOW, "config show", config_show, 15000,
+	"Print the configuration in force, merged, secrets as ***; it parses again.")
+OPTION(FLAG, "origin", "", "origin", SEND, "Add the place that each value came from.")
+COMMAND_END(CONFIG_SHOW)
+
+/* --- money --- */
+
+GROUP("account", "Accounts: who pays.")
+COMMAND(ACCOUNT_CREATE, "account create", account_create, 15000,
+	"Make an account, prepaid unless told otherwise.")
+WORD(TEXT, "NAME", "name", SEND, NEEDED, "A name that no other account has.")
+OPTION(USD, "credit", "DOLLARS", "credit_nusd", SEND, "Credit to begin with, such as 5 or 0.25.")
+OPTION(FLAG, "postpaid", "", "postpaid", SEND, "Used without credit, to be paid afterwards.")
+OPTION(USD, "overdraft", "DOLLARS", "overdraft_nusd", SEND,
+       "How far the balance may go below zero; default 0.")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(ACCOUNT_CREATE)
+
+COMMAND(ACCOUNT_LIST, "account list", plain, 15000, "List the accounts with their balances.")
+COMMAND_END(ACCOUNT_LIST)
+
+COMMAND(ACCOUNT_SHOW, "account show", plain, 15000, "Show one account.")
+WORD(TEXT, "NAME", "account", SEND, NEEDED, "The account's name or number.")
+COMMAND_END(ACCOUNT_SHOW)
+
+COMMAND(ACCOUNT_CREDIT, "account credit", account_credit, 15000,
+	"Give credit to an account, or take it away.")
+WORD(TEXT, "NAME", "account", SEND, NEEDED, "The account's name or number.")
+OPTION(USD, "add", "DOLLARS", "add_nusd", SEND, "Add this much.")
+OPTION(USD, "take", "DOLLARS", "take_nusd", SEND,
+       "Take this much; refused where the balance would go below its floor.")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(ACCOUNT_CREDIT)
+
+COMMAND(ACCOUNT_SUSPEND, "account suspend", plain, 15000,
+	"Refuse new requests of an account; running ones end normally.")
+WORD(TEXT, "NAME", "account", SEND, NEEDED, "The account's name or number.")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(ACCOUNT_SUSPEND)
+
+COMMAND(ACCOUNT_RESUME, "account resume", plain, 15000,
+	"Admit requests of a suspended account again.")
+WORD(TEXT, "NAME", "account", SEND, NEEDED, "The account's name or number.")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(ACCOUNT_RESUME)
+
+#define KEY_OPTIONS                                                                                              \
+	OPTION(TEXT, "name", "TEXT", "name", SEND, "A name for people.")                                         \
+	OPTION(COUNT, "rpm", "N", "rpm", SEND, "Requests a minute.")                                             \
+	OPTION(COUNT, "tpm", "N", "tpm", SEND, "Tokens a minute.")                                               \
+	OPTION(COUNT, "rpd", "N", "rpd", SEND, "Requests a day.")                                                \
+	OPTION(COUNT, "tpd", "N", "tpd", SEND, "Tokens a day.")                                                  \
+	OPTION(COUNT, "concurrency", "N", "concurrency", SEND, "Requests at the same time.")                     \
+	OPTION(USD_NONE, "budget", "DOLLARS", "budget_nusd", SEND,                                               \
+	       "What the key may spend in each period.")                                                         \
+	OPTION(CHOICE, "period", "minute|hour|day|week|month|quarter|year|total", "budget_period",               \
+	       SEND, "The budget's period; default month.")                                                      \
+	OPTION(SWITCH, "rolling", "on|off", "rolling",                                                           \
+	       SEND, "on: a period begins with the first use after the last one ended; off: with the calendar.") \
+	OPTION(LIST, "models", "PATTERNS", "models", SEND,                                                       \
+	       "Models that the key may use, such as 'gpt-5*,!*-preview'; may be repeated.")                     \
+	OPTION(LIST, "ip", "RANGES", "ip", SEND,                                                                 \
+	       "Addresses and ranges that may use the key; may be repeated.")                                    \
+	OPTION(WHEN, "expires", "TIME", "expires_s", SEND,                                                       \
+	       "End of the key's life: a date, a time, or a span such as 30d; never.")                           \
+	OPTION(SWITCH, "clamp", "on|off", "clamp", SEND,                                                         \
+	       "on: lower max_tokens to what the credit covers instead of refusing the request.")                \
+	OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+
+GROUP("key", "API keys, which act for an account within their limits.")
+COMMAND(KEY_CREATE, "key create", key_create, 15000,
+	"Make a key and print it: the only time that it is seen.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "The account that pays (needed).")
+KEY_OPTIONS
+COMMAND_END(KEY_CREATE)
+
+COMMAND(KEY_LIST, "key list", plain, 15000, "List the keys.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "Only those of this account.")
+COMMAND_END(KEY_LIST)
+
+COMMAND(KEY_SHOW, "key show", plain, 15000, "Show one key with its limits and what it has used.")
+WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
+COMMAND_END(KEY_SHOW)
+
+COMMAND(KEY_UPDATE, "key update", key_update, 15000,
+	"Change a key; what is not given stays. The value none takes a limit, models or ip away.")
+WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
+KEY_OPTIONS
+OPTION(SWITCH, "suspended", "on|off", "suspended", SEND,
+       "on: refuse requests with this key until it is off again.")
+COMMAND_END(KEY_UPDATE)
+#undef KEY_OPTIONS
+
+COMMAND(KEY_REVOKE, "key revoke", plain, 15000, "End a key for good; running requests end normally.")
+WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
+OPTION(FLAG, "now", "", "now", SEND, "Cancel its running requests too.")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(KEY_REVOKE)
+
+COMMAND(USAGE, "usage", usage, 300000, "Add up requests, tokens and money from the ledger.")
+OPTION(SINCE, "since", "TIME", "since_ms", SEND,
+       "From here on: a date, a time, or a span before now such as 24h or 7d.")
+OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default now.")
+OPTION(CHOICES, "by", "day|model|key|account|provider", "by", SEND,
+       "One row for each; up to four, with commas.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "Only this account.")
+OPTION(SECRET, "key", "KEY", "key", SEND, "Only this key.")
+OPTION(FLAG, "margin", "", "margin", LOCAL, "Add what it cost us and the difference.")
+OPTION(FLAG, "csv", "", "csv", LOCAL, "Print comma-separated values.")
+COMMAND_END(USAGE)
+
+GROUP("request", "Single requests.")
+COMMAND(REQUEST_SHOW, "request show", plain, 30000,
+	"Show the record of one request: attempts, tokens, prices, charge.")
+WORD(TEXT, "ID", "id", SEND, NEEDED, "The request id (gen_…), or the provider's id.")
+COMMAND_END(REQUEST_SHOW)
+
+GROUP("limit", "Limits.")
+COMMAND(LIMIT_EXPLAIN, "limit explain", plain, 15000,
+	"Show every limit that a request with this key meets, and what is left of it.")
+WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
+COMMAND_END(LIMIT_EXPLAIN)
+
+GROUP("ledger", "The books.")
+COMMAND(LEDGER_VERIFY, "ledger verify", plain, 0,
+	"Recompute the hash chain and all sums of the ledger; exit status 6 if something is wrong.")
+OPTION(FLAG, "charges", "", "charges", SEND,
+       "Recompute each charge from its usage and prices as well.")
+COMMAND_END(LEDGER_VERIFY)
+
+/* --- where requests go --- */
+
+GROUP("provider", "Providers.")
+COMMAND(PROVIDER_LIST, "provider list", plain, 15000, "List the providers in use.")
+COMMAND_END(PROVIDER_LIST)
+
+COMMAND(PROVIDER_SHOW, "provider show", plain, 15000,
+	"Show one provider, its keys and offers, and which of them are out.")
+WORD(TEXT, "NAME", "name", SEND, NEEDED, "The provider's name.")
+COMMAND_END(PROVIDER_SHOW)
+
+COMMAND(PROVIDER_TEST, "provider test", plain, 120000,
+	"Ask a provider for its models with each of its keys, and tell what came.")
+WORD(TEXT, "NAME", "provider", SEND, NEEDED, "The provider's name.")
+COMMAND_END(PROVIDER_TEST)
+
+GROUP("model", "Models, as clients name them.")
+COMMAND(MODEL_LIST, "model list", plain, 15000, "List the models with their prices.")
+COMMAND_END(MODEL_LIST)
+
+COMMAND(MODEL_SHOW, "model show", plain, 15000, "Show one model, its offers and fallbacks.")
+WORD(TEXT, "NAME", "name", SEND, NEEDED, "The model's name.")
+COMMAND_END(MODEL_SHOW)
+
+GROUP("worker", "Worker processes.")
+COMMAND(WORKER_LIST, "worker list", plain, 15000, "List the keeper and the workers.")
+COMMAND_END(WORKER_LIST)
+
+/* --- for people --- */
+
+COMMAND(LOCAL_COMPLETION, "completion", completion, 0,
+	"Print the completion of a shell, to be sourced or installed.")
+WORD(CHOICE, "bash|zsh|fish", "shell", LOCAL, NEEDED, "The shell.")
+COMMAND_END(LOCAL_COMPLETION)

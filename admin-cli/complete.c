@@ -1,0 +1,231 @@
+#include "complete.h"
+
+/* Every script is one function over lists that are written out here: the words after each group, the options of each
+ * command, the choices of options and words. File names are left to the shell where a value is a path. */
+
+static void put_options(struct put *p, const struct command *c)
+{
+	for (size_t i = 0; i < c->args_n; i++) {
+		if (c->args[i].is_option)
+			put_f(p, " --%s", c->args[i].name);
+	}
+}
+
+static void put_choices(struct put *p, const struct command_arg *a)
+{
+	struct slice left = command_choices(a), choice;
+
+	while (command_next_choice(&left, &choice))
+		put_f(p, " " SLICE_FMT, SLICE_ARG(choice));
+}
+
+/* What may stand first: groups and commands of one word. */
+static void put_first_words(struct put *p)
+{
+	const struct command_group *g;
+	const struct command *c;
+
+	for (size_t i = 0; (c = command_at(i)); i++) {
+		if (!strchr(c->words, ' '))
+			put_f(p, " %s", c->words);
+	}
+	for (size_t i = 0; (g = command_group_at(i)); i++)
+		put_f(p, " %s", g->words);
+}
+
+static void put_verbs(struct put *p, const struct command_group *g)
+{
+	const struct command *c;
+
+	for (size_t i = 0; (c = command_at(i)); i++) {
+		if (command_is_in(c, g))
+			put_f(p, " %s", command_verb_text(c));
+	}
+}
+
+/* The first word of a command without options that lists its choices, such as a shell's name. */
+static bool has_word_choices(const struct command *c)
+{
+	const struct command_arg *a = command_word(c, 0);
+
+	return a && command_choices(a).n;
+}
+
+/* --- bash --- */
+
+/* A case branch for each option that has choices; the same option means the same wherever it stands. */
+static void bash_values(struct put *p)
+{
+	const struct command *c;
+
+	put_z(p, "\tcase $last in\n");
+	for (size_t i = 0; (c = command_at(i)); i++) {
+		for (size_t k = 0; k < c->args_n; k++) {
+			if (!c->args[k].is_option || !command_choices(&c->args[k]).n)
+				continue;
+			put_f(p, "\t--%s) words=\"", c->args[k].name);
+			put_choices(p, &c->args[k]);
+			put_z(p, "\" ;;\n");
+		}
+	}
+	put_z(p, "\t--socket) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n\tesac\n");
+}
+
+static void bash_words(struct put *p)
+{
+	const struct command_group *g;
+	const struct command *c;
+
+	put_z(p, "\t[ -n \"$words\" ] || case $line in\n\t'') words=\"");
+	put_first_words(p);
+	put_z(p, "\" ;;\n");
+	for (size_t i = 0; (g = command_group_at(i)); i++) {
+		put_f(p, "\t%s) words=\"", g->words);
+		put_verbs(p, g);
+		put_z(p, "\" ;;\n");
+	}
+	for (size_t i = 0; (c = command_at(i)); i++) {
+		if (!has_word_choices(c))
+			continue;
+		put_f(p, "\t'%s') words=\"", c->words);
+		put_choices(p, command_word(c, 0));
+		put_z(p, "\" ;;\n");
+	}
+	put_z(p, "\t'config check') COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n\tesac\n");
+}
+
+static void bash_options(struct put *p)
+{
+	const struct command *c;
+
+	put_z(p, "\t[ \"${cur#-}\" = \"$cur\" ] || case $line in\n");
+	for (size_t i = 0; (c = command_at(i)); i++) {
+		put_f(p, "\t'%s' | '%s '*) words=\"", c->words, c->words);
+		put_options(p, c);
+		put_options(p, command_all());
+		put_z(p, "\" ;;\n");
+	}
+	put_z(p, "\t*) words=\"");
+	put_options(p, command_all());
+	put_z(p, "\" ;;\n\tesac\n");
+}
+
+/* The words of the line so far that are neither options nor their values. */
+static void bash_line(struct put *p)
+{
+	const struct command *c = command_all();
+
+	put_z(p, "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tword=${COMP_WORDS[i]}\n\t\tcase "
+		 "$word in\n\t\t");
+	for (size_t n = 0, i = 0; c; c = command_at(i++)) {
+		for (size_t k = 0; k < c->args_n; k++) {
+			if (c->args[k].is_option && c->args[k].type != COMMAND_FLAG)
+				put_f(p, "%s--%s", n++ ? " | " : "", c->args[k].name);
+		}
+	}
+	put_z(p, ") i=$((i + 1)) ;;\n\t\t-*) ;;\n\t\t*) line=\"${line:+$line }$word\" "
+		 ";;\n\t\tesac\n\tdone\n");
+}
+
+static void bash_script(struct put *p)
+{
+	put_z(p, "# bash completion of aigwctl: . <(aigwctl completion bash)\n_aigwctl()\n{\n"
+		 "\tlocal cur=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD-1]} line='' "
+		 "words='' word i\n"
+		 "\tCOMPREPLY=()\n");
+	bash_line(p);
+	bash_values(p);
+	bash_words(p);
+	bash_options(p);
+	put_z(p, "\t[ -z \"$words\" ] || COMPREPLY=($(compgen -W \"$words\" -- "
+		 "\"$cur\"))\n}\ncomplete -F _aigwctl aigwctl\n");
+}
+
+/* --- fish --- */
+
+/* In single quotes, as fish and zsh read them. */
+static void put_quoted(struct put *p, const char *text, const char *quote)
+{
+	for (const char *s = text; *s; s++) {
+		if (*s == '\'')
+			put_z(p, quote);
+		else
+			put_s(p, slice_of(s, 1));
+	}
+}
+
+static void fish_option(struct put *p, const struct command *c, const struct command_arg *a)
+{
+	put_z(p, "complete -c aigwctl");
+	if (c != command_all())
+		put_f(p, " -n '__aigwctl_at \"%s\"'", c->words);
+	put_f(p, " -l %s", a->name);
+	if (a->type != COMMAND_FLAG)
+		put_z(p, strcmp(a->value, "PATH") == 0 ? " -rF" : " -x");
+	if (command_choices(a).n) {
+		put_z(p, " -a '");
+		put_choices(p, a);
+		put_z(p, "'");
+	}
+	put_z(p, " -d '");
+	put_quoted(p, a->sentence, "\\'");
+	put_z(p, "'\n");
+}
+
+static void fish_command(struct put *p, const struct command *c)
+{
+	struct slice words = slice_str(c->words), first;
+
+	if (slice_cut(&words, ' ', &first))
+		put_f(p, "complete -c aigwctl -n '__aigwctl_is \"" SLICE_FMT "\"' -a %s -d '",
+		      SLICE_ARG(first), command_verb_text(c));
+	else
+		put_f(p, "complete -c aigwctl -n '__aigwctl_is \"\"' -a %s -d '", c->words);
+	put_quoted(p, c->sentence, "\\'");
+	put_z(p, "'\n");
+	if (has_word_choices(c)) {
+		put_f(p, "complete -c aigwctl -n '__aigwctl_is \"%s\"' -a '", c->words);
+		put_choices(p, command_word(c, 0));
+		put_z(p, "'\n");
+	}
+	for (size_t i = 0; i < c->args_n; i++) {
+		if (c->args[i].is_option)
+			fish_option(p, c, &c->args[i]);
+	}
+}
+
+static void fish_script(struct put *p)
+{
+	const struct command_group *g;
+	const struct command *c;
+
+	put_z(p, "# fish completion of aigwctl: aigwctl completion fish | source\n"
+		 "function __aigwctl_line\n\tset -l words (commandline -opc)\n"
+		 "\tstring join ' ' -- (string match -v -- '-*' $words[2..-1])\nend\n"
+		 "function __aigwctl_is\n\ttest (__aigwctl_line) = \"$argv[1]\"\nend\n"
+		 "function __aigwctl_at\n\tstring match -q -- \"$argv[1]*\" (__aigwctl_line)\nend\n"
+		 "complete -c aigwctl -f\n");
+	for (size_t i = 0; (g = command_group_at(i)); i++) {
+		put_f(p, "complete -c aigwctl -n '__aigwctl_is \"\"' -a %s -d '", g->words);
+		put_quoted(p, g->sentence, "\\'");
+		put_z(p, "'\n");
+	}
+	for (size_t i = 0; i < command_all()->args_n; i++)
+		fish_option(p, command_all(), &command_all()->args[i]);
+	for (size_t i = 0; (c = command_at(i)); i++)
+		fish_command(p, c);
+}
+
+bool complete_script(struct put *p, struct slice shell)
+{
+	if (slice_is(shell, "fish"))
+		fish_script(p);
+	else if (slice_is(shell, "zsh")) {
+		put_z(p, "#compdef aigwctl\nautoload -Uz bashcompinit && bashcompinit\n");
+		bash_script(p);
+	} else if (slice_is(shell, "bash"))
+		bash_script(p);
+	else
+		return false;
+	return true;
+}

@@ -1,0 +1,32 @@
+/* Text that is built up to be printed: a growing buffer whose first failure sticks, so that printers need no checks; the one
+ * who writes it out asks put_flush(). */
+#ifndef AIGW_PUT_H
+#define AIGW_PUT_H
+
+#include "buf.h"
+
+#define PUT_BYTES_MAX (1024 * 1024 * 1024)
+
+struct put {
+	struct buf b;
+	enum errc err;
+};
+
+void put_init(struct put *p);
+void put_fini(struct put *p);
+
+/* Notes a failure (ERRC_OK is none) that happened while the text was made. */
+void put_fail(struct put *p, enum errc e);
+void put_s(struct put *p, struct slice s);
+void put_z(struct put *p, const char *s);
+void put_f(struct put *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void put_repeat(struct put *p, char c, size_t n);
+/* For terminals: control bytes become '?', so that a name cannot move the cursor. */
+void put_safe(struct put *p, struct slice s);
+/* Columns that the text takes, one for each character of UTF-8. */
+size_t put_width(struct slice s);
+
+/* Writes everything to fd and empties p. The sticky error, or why writing failed. */
+MUSTCHECK enum errc put_flush(struct put *p, int fd);
+
+#endif

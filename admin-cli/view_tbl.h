@@ -1,0 +1,61 @@
+/* How the rows of each verb's answer are shown: verb, kind of row, shape, key in JSON, columns of the text table ('' = all
+ * fields as they came; + before those that a narrow terminal may leave out).
+ *	SELF    the fields of the one row are the answer itself (JSON), a sheet (text)
+ *	ONE     one row: an object below its key, a sheet
+ *	MANY    any number: an array, a table in the order of the daemon
+ *	SORTED  the same, sorted by the first column
+ * No include guard. */
+VIEW(STATUS, "node", ONE, "node", "")
+VIEW(STATUS, "ledger", ONE, "ledger", "")
+VIEW(STATUS, "listener", MANY, "listeners", "")
+VIEW(STATUS, "keeper", ONE, "keeper", "pid state uptime_ms")
+VIEW(STATUS, "worker", MANY, "workers",
+     "slot pid state uptime_ms inflight requests +conns_down +conns_up +config_generation")
+VIEW(WORKER_LIST, "keeper", ONE, "keeper", "pid state uptime_ms early_deaths")
+VIEW(WORKER_LIST, "worker", MANY, "workers",
+     "slot pid state uptime_ms inflight requests +conns_down +conns_up +conns_up_idle "
+     "+config_generation +early_deaths")
+
+VIEW(RELOAD, "message", MANY, "messages", "level file line column text")
+VIEW(RELOAD, "change", MANY, "changes", "change path waits_for_restart")
+VIEW(CONFIG_CHECK, "message", MANY, "messages", "level file line column text")
+
+VIEW(PROVIDER_LIST, "provider", SORTED, "providers",
+     "name dialect host port keys offers inflight +conns_used +conns_idle")
+VIEW(PROVIDER_SHOW, "provider", SELF, "", "")
+VIEW(PROVIDER_SHOW, "key", MANY, "keys", "source state wait_ms status")
+VIEW(PROVIDER_SHOW, "offer", MANY, "offers",
+     "upstream priority weight breaker +wait_ms +ttft_ms +tokens_per_s")
+VIEW(PROVIDER_TEST, "test", MANY, "tests", "provider key ok status time_ms error")
+VIEW(MODEL_LIST, "model", SORTED,
+     "models", "name free input_pusd cache_read_pusd output_pusd offers +fallbacks +context +max_output +owned_by")
+VIEW(MODEL_SHOW, "model", SELF, "", "")
+VIEW(MODEL_SHOW, "offer", MANY, "offers",
+     "provider upstream priority weight breaker +wait_ms +ttft_ms +tokens_per_s")
+VIEW(MODEL_SHOW, "fallback", MANY, "fallbacks", "name")
+
+VIEW(ACCOUNT_CREATE, "account", SELF, "", "")
+VIEW(ACCOUNT_SHOW, "account", SELF, "", "")
+VIEW(ACCOUNT_CREDIT, "account", SELF, "", "")
+VIEW(ACCOUNT_SUSPEND, "account", SELF, "", "")
+VIEW(ACCOUNT_RESUME, "account", SELF, "", "")
+VIEW(ACCOUNT_LIST, "account", SORTED, "accounts",
+     "name mode status balance_nusd held_nusd +settled_nusd +granted_nusd +overdraft_nusd "
+     "+uncollected_nusd +holds +created_s")
+VIEW(KEY_CREATE, "key", SELF, "", "")
+VIEW(KEY_SHOW, "key", SELF, "", "")
+VIEW(KEY_UPDATE, "key", SELF, "", "")
+VIEW(KEY_REVOKE, "key", SELF, "", "")
+VIEW(KEY_LIST, "key", MANY, "keys",
+     "id account name status charged_nusd requests +budget_left_nusd +used_s +expires_s +tokens "
+     "+rpm +tpm +concurrency +models")
+
+VIEW(USAGE, "usage", MANY, "rows", "")
+VIEW(USAGE, "total", ONE, "total", "")
+VIEW(REQUEST_SHOW, "request", SELF, "", "")
+VIEW(REQUEST_SHOW, "attempt", MANY, "attempts", "provider upstream status ms cost_nusd error")
+VIEW(REQUEST_SHOW, "class", MANY, "tokens", "class tokens price_pusd")
+VIEW(LIMIT_EXPLAIN, "limit", MANY, "limits",
+     "scope name limit max used held remaining unit +reset_s +text")
+VIEW(LEDGER_VERIFY, "verify", SELF, "", "")
+VIEW(LEDGER_VERIFY, "finding", MANY, "findings", "what at text")
