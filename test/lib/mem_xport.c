@@ -24,7 +24,7 @@ bool mem_xport_pump(struct mem_xport *m)
 {
 	bool moved = false;
 
-	while (m->reading && !m->closed && !buf_is_empty(&m->in)) {
+	while (m->reading && !m->closed && !m->eof_told && !buf_is_empty(&m->in)) {
 		size_t n = m->step ? MIN_OF(m->step, m->in.len) : m->in.len;
 		char *copy = mem_dup(
 			m->in.p, n); /* a slice of its own, so that reading beyond it is found out */
@@ -184,6 +184,9 @@ void mem_xport_reset(struct mem_xport *m, enum errc e)
 {
 	m->errc = e;
 	m->fail = e;
+	m->reading = false;
+	m->eof_told = true; /* nothing comes behind it */
+	buf_reset(&m->in);
 	if (!m->closed && m->x.ev)
 		m->x.ev->on_error(m->x.arg, e);
 }
@@ -240,7 +243,8 @@ static bool carry(struct mem_xport *from, struct mem_xport *to, size_t step)
 		struct buf bytes = from->out;
 
 		buf_init(&from->out, MEM_XPORT_MAX);
-		require(mem_xport_feed(to, buf_slice(&bytes), step) == ERRC_OK);
+		if (mem_xport_feed(to, buf_slice(&bytes), step))
+			mem_xport_reset(to, ERRC_NOMEM);
 		buf_fini(&bytes);
 	}
 	if ((from->shut || from->closed) && !to->eof) {

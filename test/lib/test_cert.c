@@ -1,5 +1,6 @@
 #include "test_cert.h"
 
+#include <arpa/inet.h>
 #include <mbedtls/ecp.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/psa_util.h>
@@ -28,13 +29,15 @@ void test_cert_make(struct test_cert *c, const char *host, const struct test_cer
 	mbedtls_x509write_cert w;
 	unsigned char serial[] = {1, 2, 3};
 	mbedtls_x509_san_list san = {.node = {.type = MBEDTLS_X509_SAN_DNS_NAME}};
+	struct in_addr ip;
+	bool is_ip = inet_pton(AF_INET, host, &ip) == 1;
 
 	require(psa_crypto_init() == PSA_SUCCESS);
 	snprintf(c->name, sizeof(c->name), "CN=%s,O=aigw test", host);
 	c->key = key_make();
 	mbedtls_x509write_crt_init(&w);
 	mbedtls_x509write_crt_set_version(&w, MBEDTLS_X509_CRT_VERSION_3);
-	mbedtls_x509write_crt_set_md_alg(&w, MBEDTLS_MD_SHA256);
+	mbedtls_x509write_crt_set_md_alg(&w, c->is_weak ? MBEDTLS_MD_SHA1 : MBEDTLS_MD_SHA256);
 	mbedtls_x509write_crt_set_subject_key(&w, c->key);
 	mbedtls_x509write_crt_set_issuer_key(&w, issuer ? issuer->key : c->key);
 	require(mbedtls_x509write_crt_set_subject_name(&w, c->name) == 0);
@@ -42,8 +45,10 @@ void test_cert_make(struct test_cert *c, const char *host, const struct test_cer
 	require(mbedtls_x509write_crt_set_serial_raw(&w, serial, sizeof(serial)) == 0);
 	require(mbedtls_x509write_crt_set_validity(&w, "20200101000000", not_after) == 0);
 	require(mbedtls_x509write_crt_set_basic_constraints(&w, issuer == NULL, -1) == 0);
-	san.node.san.unstructured_name.p = (unsigned char *)host;
-	san.node.san.unstructured_name.len = strlen(host);
+	if (is_ip)
+		san.node.type = MBEDTLS_X509_SAN_IP_ADDRESS;
+	san.node.san.unstructured_name.p = is_ip ? (unsigned char *)&ip : (unsigned char *)host;
+	san.node.san.unstructured_name.len = is_ip ? sizeof(ip) : strlen(host);
 	require(mbedtls_x509write_crt_set_subject_alternative_name(&w, &san) == 0);
 	require(mbedtls_x509write_crt_pem(&w, (unsigned char *)c->crt_pem, sizeof(c->crt_pem),
 					  RNG) == 0);

@@ -266,18 +266,85 @@ static void refused(const struct test_cert *cert, const char *host, const char *
 	fixture_free(f);
 }
 
+static void refused_when(struct test_cert *c, const char *made_for, const struct test_cert *issuer,
+			 const char *host, const char *cause)
+{
+	test_cert_make(c, made_for, issuer, "20991231235959");
+	live_before++;
+	refused(c, host, cause);
+	test_cert_drop(c);
+	live_before--;
+}
+
 static void test_bad_certificates_are_refused(void **state)
 {
-	struct test_cert lonely;
+	struct test_cert lonely = {.key = NULL}, weak = {.is_weak = true}, ip = {.key = NULL},
+			 foreign = {.key = NULL};
 
 	(void)state;
-	test_cert_make(&lonely, "api.example.com", NULL, "20991231235959");
-	live_before++;
 	refused(&good, "other.example.com", "does not match");
+	refused(&good, "example.com", "does not match");
+	refused(&good, "127.0.0.1", "does not match");
 	refused(&old, "api.example.com", "expired");
-	refused(&lonely, "api.example.com", "not correctly signed by the trusted CA");
+	refused_when(&lonely, "api.example.com", NULL, "api.example.com",
+		     "not correctly signed by the trusted CA");
+	refused_when(&weak, "api.example.com", &root, "api.example.com", "unacceptable hash");
+	refused_when(&ip, "127.0.0.1", &root, "127.0.0.2", "does not match");
+	test_cert_make(&lonely, "root", NULL, "20991231235959"); /* our root's name, another key */
+	live_before++;
+	refused_when(&foreign, "api.example.com", &lonely, "api.example.com",
+		     "not correctly signed by the trusted CA");
 	test_cert_drop(&lonely);
 	live_before--;
+}
+
+static void test_address_in_the_certificate(void **state)
+{
+	struct test_cert ip = {.key = NULL};
+	struct fixture *f;
+
+	(void)state;
+	test_cert_make(&ip, "127.0.0.1", &root, "20991231235959");
+	live_before++;
+	f = fixture_new(&ip);
+	connect_sides(f, "127.0.0.1");
+	run_until_quiet(f, 0);
+	assert_string_equal(f->c.why, "");
+	assert_int_equal(f->c.result, ERRC_OK);
+	fixture_free(f);
+	test_cert_drop(&ip);
+	live_before--;
+}
+
+/* The n-th allocation of ours fails while a connection is made: it fails, and nothing is left behind or waited for. */
+static void test_out_of_memory(void **state)
+{
+	bool done = false;
+
+	(void)state;
+	for (unsigned n = 1; !done && n < 200; n++) {
+		struct fixture *f = fixture_new(&good);
+		struct xport *lower = NULL;
+		struct tls_stats st;
+
+		connect_sides(f, "api.example.com");
+		xport_close(&f->c.x);
+		mem_xport_free(&f->c.mem);
+		assert_int_equal(mem_xport_new(f->turn, &f->c.mem, &lower), ERRC_OK);
+		mem_fail_after(n);
+		if (tls_connect(f->client, &lower, "api.example.com", NULL, on_done, &f->c,
+				&f->c.x) == ERRC_OK)
+			run_until_quiet(f, 0);
+		mem_fail_after(0);
+		done = f->c.done && f->c.result == ERRC_OK && f->s.result == ERRC_OK;
+		xport_close(&lower);
+		do {
+			uv_run(&f->loop, UV_RUN_NOWAIT);
+			tls_stats_get(f->tls, &st);
+		} while (st.queued > 0);
+		fixture_free(f);
+	}
+	assert_true(done);
 }
 
 static void test_no_hostname_no_connection(void **state)
@@ -434,6 +501,8 @@ int main(void)
 		cmocka_unit_test(test_handshake_and_data),
 		cmocka_unit_test(test_resumption),
 		cmocka_unit_test(test_bad_certificates_are_refused),
+		cmocka_unit_test(test_address_in_the_certificate),
+		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_no_hostname_no_connection),
 		cmocka_unit_test(test_garbage_and_end_during_the_handshake),
 		cmocka_unit_test(test_close_while_away),
