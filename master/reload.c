@@ -109,7 +109,8 @@ static void finish(struct master *m, bool ok, bool changed)
 	control_server_reloaded(m, &res);
 	listeners_drop(&r->fresh);
 	config_free(&r->next);
-	notify_ready();
+	if (m->ready && !drain_is_on(m))
+		notify_ready();
 	if (r->again && !drain_is_on(m))
 		start(m);
 }
@@ -356,7 +357,8 @@ static void start(struct master *m)
 	r->run++;
 	buf_reset(&r->messages);
 	buf_reset(&r->changes);
-	notify_reloading();
+	if (m->ready)
+		notify_reloading();
 	require(uv_queue_work(&m->loop, &r->work, load, loaded) == 0);
 }
 
