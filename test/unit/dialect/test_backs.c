@@ -1,0 +1,249 @@
+/* What stands around a request's body: path, headers; memory that fails on the way through the translation. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "anthropic_write.h"
+#include "mem.h"
+#include "rig.h"
+
+#define BODY "{\"model\":\"m1\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}"
+
+static struct dialect_request written(struct rig *r, enum dialect_op op, const char *body)
+{
+	struct dialect_request q;
+	struct ir_request *ir = NULL;
+	struct dialect_ask ask = {
+		.facts = &r->facts, .offer = &r->offer, .model = &r->model, .arena = &r->arena};
+
+	assert_int_equal(rig_ask(r, op, body), ERRC_OK);
+	ask.scan = r->scan;
+	ask.body = r->body;
+	ask.anthropic_beta = SLICE_LIT("a,b");
+	ask.openai_beta = SLICE_LIT("assistants=v2");
+	if (!dialect_is_same(r->front, r->back))
+		assert_int_equal(
+			r->front->read_request(&r->facts, r->body, &r->arena, &ir, &r->fault),
+			ERRC_OK);
+	ask.ir = ir;
+	assert_int_equal(r->back->write_request(&ask, &q, &r->fault), ERRC_OK);
+	return q;
+}
+
+static void paths_and_headers_of_openai(void **state)
+{
+	struct dialect_request q;
+	struct rig r;
+
+	rig_init(&r, PTABLE_OPENAI);
+	q = written(&r, DIALECT_CHAT, BODY);
+	assert_true(slice_is(q.path, "/v1/chat/completions"));
+	assert_int_equal(q.headers_n, 1);
+	assert_string_equal(q.headers[0].name, "openai-beta");
+	q = written(&r, DIALECT_COMPLETIONS, "{\"model\":\"m1\",\"prompt\":\"x\"}");
+	assert_true(slice_is(q.path, "/v1/completions"));
+	r.provider.base.path = SLICE_LIT("");
+	r.provider.base.query = SLICE_LIT("api-version=2024-10-21");
+	r.provider.azure_deployments = true;
+	r.offer.upstream = SLICE_LIT("my dep");
+	q = written(&r, DIALECT_EMBEDDINGS, "{\"model\":\"m1\",\"input\":\"x\"}");
+	assert_true(
+		slice_is(q.path, "/openai/deployments/my%20dep/embeddings?api-version=2024-10-21"));
+	rig_fini(&r);
+}
+
+static void base64_is_not_asked_where_it_is_not_known(void **state)
+{
+	struct rig r;
+
+	rig_init(&r, PTABLE_OPENAI);
+	r.provider.embeddings_base64 = false;
+	assert_int_equal(
+		rig_ask(&r, DIALECT_EMBEDDINGS,
+			"{\"model\":\"up-m1\",\"input\":\"x\",\"encoding_format\":\"base64\"}"),
+		ERRC_OK);
+	assert_int_equal(rig_write(&r, 0), ERRC_OK);
+	assert_true(
+		slice_is(buf_slice(&r.out),
+			 "{\"model\":\"up-m1\",\"input\":\"x\",\"encoding_format\":\"float\"}"));
+	rig_fini(&r);
+}
+
+static void paths_and_headers_of_anthropic(void **state)
+{
+	struct dialect_request q;
+	struct rig r;
+
+	rig_init(&r, PTABLE_ANTHROPIC);
+	q = written(&r, DIALECT_CHAT, BODY);
+	assert_true(slice_is(q.path, "/v1/messages"));
+	assert_int_equal(q.headers_n, 2);
+	assert_string_equal(q.headers[0].name, "anthropic-version");
+	assert_true(slice_is(q.headers[0].value, "2023-06-01"));
+	assert_true(slice_is(q.headers[1].value, "a,b"));
+	rig_fini(&r);
+}
+
+static void sampling_follows_the_version(void **state)
+{
+	const char *body = "{\"model\":\"m1\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],"
+			   "\"temperature\":0.5}";
+	struct rig r;
+
+	rig_init(&r, PTABLE_ANTHROPIC);
+	assert_int_equal(rig_ask(&r, DIALECT_CHAT, body), ERRC_OK);
+	assert_int_equal(rig_write(&r, 9), ERRC_OK);
+	assert_true(slice_find(buf_slice(&r.out), SLICE_LIT("\"temperature\":0.5")) > 0);
+	r.provider.anthropic_version = SLICE_LIT("2026-10-21");
+	assert_int_equal(rig_write(&r, 9), ERRC_OK);
+	assert_int_equal(slice_find(buf_slice(&r.out), SLICE_LIT("temperature")), -1);
+	rig_fini(&r);
+}
+
+struct traits_case {
+	const char *model;
+	bool adaptive, no_sampling, system_turn;
+};
+
+static void models_are_known_by_their_names(void **state)
+{
+	static const struct traits_case cases[] = {
+		{"claude-3-5-haiku-20241022", false, false, false},
+		{"claude-sonnet-4-20250514", false, false, false},
+		{"claude-sonnet-4-5-20250929", false, false, false},
+		{"claude-sonnet-4-6", true, false, false},
+		{"claude-opus-4-7-20260301", true, true, false},
+		{"claude-opus-4-8", true, true, true},
+		{"claude-sonnet-5", true, true, true},
+		{"anthropic/claude-opus-4-8", true, true, true},
+		{"deepseek-chat", false, false, false},
+		{"claude-next", true, true, true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct anthropic_traits t = anthropic_traits_of(slice_str(cases[i].model));
+
+		if (t.adaptive != cases[i].adaptive || t.no_sampling != cases[i].no_sampling ||
+		    t.system_turn != cases[i].system_turn)
+			fail_msg("%s: %d %d %d", cases[i].model, t.adaptive, t.no_sampling,
+				 t.system_turn);
+	}
+}
+
+#define ASKED                                                                                    \
+	"{\"model\":\"m1\",\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":"     \
+	"\"user\",\"content\":["                                                                 \
+	"{\"type\":\"text\",\"text\":\"x\"},{\"type\":\"file\",\"file\":{\"file_data\":\"data:"  \
+	"text/plain;base64,aGk=\"}}]},"                                                          \
+	"{\"role\":\"assistant\",\"content\":null,\"reasoning_details\":[{\"type\":\"reasoning." \
+	"text\",\"index\":0,\"text\":\"a\"},"                                                    \
+	"{\"type\":\"reasoning.text\",\"index\":0,\"text\":\"b\",\"signature\":\"s\"}],\"tool_"  \
+	"calls\":[{\"id\":\"c.1\",\"function\":"                                                 \
+	"{\"name\":\"f\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"c.1\","  \
+	"\"content\":\"r\"}],"                                                                   \
+	"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{"        \
+	"\"properties\":{}}}}],\"stop\":[\"a\"],"                                                \
+	"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"schema\":{\"type\":"   \
+	"\"object\"}}}}"
+
+static void memory_that_fails_in_a_request_is_reported(void **state)
+{
+	unsigned n = 0;
+	enum errc e;
+
+	do {
+		struct rig r;
+
+		rig_init(&r, PTABLE_ANTHROPIC);
+		mem_fail_after(++n);
+		e = rig_ask(&r, DIALECT_CHAT, ASKED);
+		if (!e)
+			e = rig_write(&r, 9);
+		mem_fail_after(0);
+		if (e && e != ERRC_NOMEM)
+			fail_msg("allocation %u: %s", n, errc_name(e));
+		rig_fini(&r);
+	} while (e);
+	assert_true(n > 8);
+}
+
+#define ANSWER                                                                                     \
+	"event: message_start\ndata: "                                                             \
+	"{\"type\":\"message_start\",\"message\":{\"id\":\"m\\u0031\",\"model\":\"c\",\"usage\":{" \
+	"\"input_tokens\":3}}}\n\n"                                                                \
+	"event: content_block_start\ndata: "                                                       \
+	"{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\","      \
+	"\"text\":\"\"}}\n\n"                                                                      \
+	"event: content_block_delta\ndata: "                                                       \
+	"{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\","        \
+	"\"text\":\"a\\nb\"}}\n\n"                                                                 \
+	"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"       \
+	"event: message_delta\ndata: "                                                             \
+	"{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{"         \
+	"\"output_tokens\":2}}\n\n"                                                                \
+	"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+#define WHOLE                                                                                    \
+	"{\"id\":\"m1\",\"model\":\"c\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"t\"," \
+	"\"signature\":\"s\"},{\"type\":\"text\",\"text\":\"a\"},"                               \
+	"{\"type\":\"tool_use\",\"id\":\"u\",\"name\":\"f\",\"input\":{}}],\"stop_reason\":"     \
+	"\"tool_use\",\"usage\":{\"input_tokens\":3,\"output_tokens\":2}}"
+
+static void memory_that_fails_in_an_answer_is_reported(void **state)
+{
+	static const char *const answers[] = {WHOLE, ANSWER};
+
+	for (unsigned stream = 0; stream < 2; stream++) {
+		unsigned n = 0;
+		enum errc e;
+
+		do {
+			struct rig r;
+
+			rig_init(&r, PTABLE_ANTHROPIC);
+			r.split = 60;
+			r.facts.stream = stream;
+			mem_fail_after(++n);
+			e = rig_answer(&r, slice_str(answers[stream]), stream);
+			mem_fail_after(0);
+			if (e)
+				assert_int_equal(e, ERRC_NOMEM);
+			else
+				assert_true(r.ended);
+			rig_fini(&r);
+		} while (e);
+		assert_true(n > 5);
+	}
+	assert_int_equal(mem_live_count(), 0);
+}
+
+static void a_whole_answer_where_a_stream_was_due(void **state)
+{
+	const char *chat =
+		"{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}";
+	struct rig r;
+
+	rig_init(&r, PTABLE_OPENAI);
+	r.facts.stream = true;
+	assert_int_equal(rig_answer(&r, slice_str(chat), false), ERRC_OK);
+	assert_true(r.failed);
+	assert_int_equal(fault_status(&r.fault), 502);
+	rig_fini(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(paths_and_headers_of_openai),
+		cmocka_unit_test(base64_is_not_asked_where_it_is_not_known),
+		cmocka_unit_test(paths_and_headers_of_anthropic),
+		cmocka_unit_test(sampling_follows_the_version),
+		cmocka_unit_test(models_are_known_by_their_names),
+		cmocka_unit_test(memory_that_fails_in_a_request_is_reported),
+		cmocka_unit_test(memory_that_fails_in_an_answer_is_reported),
+		cmocka_unit_test(a_whole_answer_where_a_stream_was_due),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

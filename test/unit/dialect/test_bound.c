@@ -1,0 +1,89 @@
+/* The input bound of design 3.2. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "bound.h"
+
+struct text_case {
+	const char *text;
+	uint64_t tokens;
+};
+
+static void texts_are_counted(void **state)
+{
+	static const struct text_case cases[] = {
+		{"", 0},         {"a", 1},    {"ab", 1},   {"abc", 2}, {"abcd", 2},
+		{"abc def", 4},  {"a  b", 3}, {"1234", 4}, {"a1b", 3}, {"Hi, you!", 1 + 1 + 2 + 1},
+		{"\xc3\xa9", 2}, {"a\nb", 3}, {" ", 0},    {"   ", 2},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct slice s = slice_str(cases[i].text);
+
+		if (bound_text(s) != cases[i].tokens)
+			print_error("'%s': %llu\n", cases[i].text,
+				    (unsigned long long)bound_text(s));
+		assert_int_equal(bound_text(s), cases[i].tokens);
+		for (size_t cut = 0; cut <= s.n; cut++) {
+			struct bound_run r = {0};
+
+			bound_push(&r, slice_sub(s, 0, cut));
+			bound_push(&r, slice_sub(s, cut, s.n));
+			assert_int_equal(bound_of(&r), cases[i].tokens);
+		}
+	}
+}
+
+static void json_is_counted_without_its_white_space(void **state)
+{
+	assert_int_equal(bound_json(SLICE_LIT("{ \"ab\" :\n [1, 2] }")), 1 + 3 + 1 + 5 + 1);
+	assert_int_equal(bound_json(SLICE_LIT("\"a\\\"b\"")), 2 + 1 + 2 + 1);
+	assert_int_equal(bound_json(SLICE_LIT("\"cut")), 1 + 2);
+	assert_int_equal(bound_json(SLICE_LIT("\"\\")), 2);
+}
+
+static void models_set_the_figures(void **state)
+{
+	struct bound b = {.text = 1000, .messages = 2, .tools = 1, .images = 3, .media_bytes = 1025};
+	struct bound_model dflt = {0}, own = {.context = 9000,
+					      .image_tokens = 100,
+					      .media_tokens_per_kib = 1,
+					      .input_overhead = 10};
+
+	assert_int_equal(bound_tokens(&b, &dflt), 96 + 600 + 1000 + 16 + 16 + 6000 + 128);
+	assert_int_equal(bound_tokens(&b, &own), 10 + 600 + 1000 + 16 + 16 + 300 + 2);
+	own.context = 500;
+	assert_int_equal(bound_tokens(&b, &own), 500);
+	b.whole_context = true;
+	own.context = 200000;
+	assert_int_equal(bound_tokens(&b, &own), 200000);
+}
+
+static void nonsense_does_not_overflow(void **state)
+{
+	struct bound b = {.text = UINT64_MAX,
+			  .messages = UINT32_MAX,
+			  .tools = UINT32_MAX,
+			  .images = UINT32_MAX,
+			  .media_bytes = UINT64_MAX};
+	struct bound_model m = {.image_tokens = INT64_MAX,
+				.media_tokens_per_kib = INT64_MAX,
+				.input_overhead = INT64_MAX};
+
+	assert_int_equal(bound_tokens(&b, &m), INT64_C(1000000000000));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(texts_are_counted),
+		cmocka_unit_test(json_is_counted_without_its_white_space),
+		cmocka_unit_test(models_set_the_figures),
+		cmocka_unit_test(nonsense_does_not_overflow),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
