@@ -297,8 +297,8 @@ static enum errc write_out(struct call *c)
 		return e;
 	if (!c->commit_us) {
 		c->commit_us = turn_now_us(call_turn(c));
-		if (c->route.n && c->attempt->provider)
-			call_body_free(c);
+		if (c->attempt->sent_us)
+			call_body_free(c); /* no other candidate will need it, and it is not being sent any more */
 	}
 	e = down_conn_write(c->down, buf_slice(&r->out));
 	buf_reset(&r->out);
