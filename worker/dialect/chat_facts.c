@@ -83,6 +83,28 @@ static void facts_model(struct facts_in *in)
 	buf_fini(&b);
 }
 
+/* The end user, cut where it is too long to be kept. */
+static void facts_user(struct facts_in *in)
+{
+	struct chat_scan *s = in->s;
+	struct slice v = facts_get(in, CHAT_ID_USER);
+	struct buf b;
+	enum errc e;
+
+	if (jtext_type(v) != JSON_STRING)
+		return;
+	buf_init(&b, v.n);
+	e = jtext_str(v, &b);
+	if (e == ERRC_NOMEM) {
+		in->err = e;
+		fault_errc(in->f, e, "request");
+	} else {
+		fault_text(s->user, sizeof(s->user), buf_slice(&b));
+		in->out->user = slice_str(s->user);
+	}
+	buf_fini(&b);
+}
+
 static void facts_cap(const struct facts_in *in)
 {
 	struct dialect_facts *out = in->out;
@@ -298,7 +320,7 @@ enum errc chat_facts_read(struct chat_scan *s, struct slice body, struct dialect
 	facts_tools(&in);
 	facts_encoding(&in);
 	facts_fields(&in);
-	(void)jtext_plain(facts_get(&in, CHAT_ID_USER), &out->user);
+	facts_user(&in);
 	if (in.err == ERRC_NOMEM)
 		return in.err;
 	return fault_is_set(f) ? ERRC_INVAL : ERRC_OK;

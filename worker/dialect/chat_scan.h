@@ -59,7 +59,7 @@ struct chat_scan {
 	char small[12];             /* the beginning of a short string */
 	unsigned small_n;
 	int bad_tool; /* index of the first tool that a provider would run, -1: none */
-	char model[LIMIT_MODEL_NAME + 1];
+	char model[LIMIT_MODEL_NAME + 1], user[LIMIT_CLIENT_ID + 1];
 };
 
 void chat_scan_init(void *scan, enum dialect_op op);

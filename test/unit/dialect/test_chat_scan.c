@@ -20,7 +20,7 @@ static void facts_of_a_plain_request(void **state)
 	const char *body =
 		"{\"model\":\"a\\/b\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello you\"}],"
 		"\"stream\":true,\"stream_options\":{\"include_usage\":true},\"max_tokens\":5,"
-		"\"user\":\"u1\",\"unknown\":[1,{\"x\":2}]}";
+		"\"user\":\"u\\u00e9\",\"unknown\":[1,{\"x\":2}]}";
 
 	for (unsigned split = 0; split <= strlen(body); split++) {
 		struct rig r;
@@ -32,7 +32,7 @@ static void facts_of_a_plain_request(void **state)
 		assert_int_equal(r.facts.cap, 5);
 		assert_int_equal(r.facts.n, 1);
 		assert_int_equal(r.facts.copies, 1);
-		assert_true(slice_is(r.facts.user, "u1"));
+		assert_true(slice_is(r.facts.user, "u\xc3\xa9"));
 		assert_int_equal(r.facts.bound.messages, 1);
 		/* Hello 3, you 2; the unknown member: [1,{"x":2}] 5 + 5. */
 		assert_int_equal(r.facts.bound.text, 3 + 2 + 11);

@@ -16,6 +16,73 @@ struct error_case {
 	const char *said;    /* a part of the message */
 };
 
+static const struct error_case cases[] = {
+	{400,
+	 "{\"error\":{\"message\":\"Bad "
+	 "temperature\",\"type\":\"invalid_request_error\",\"param\":\"temperature\","
+	 "\"code\":null}}",
+	 FAULT_INVALID_VALUE, 400, "F", "Bad temperature"},
+	{400,
+	 "{\"error\":{\"message\":\"Unsupported parameter: "
+	 "'max_tokens'\",\"type\":\"invalid_request_error\",\"code\":\"unsupported_"
+	 "parameter\"}}",
+	 FAULT_UNSUPPORTED_FIELD, 400, "F", "Unsupported parameter"},
+	{400,
+	 "{\"error\":{\"message\":\"This model's maximum context length is 8192 "
+	 "tokens\",\"code\":\"context_length_exceeded\"}}",
+	 FAULT_CONTEXT_TOO_LONG, 400, "FL", "8192"},
+	{413, "<html>413</html>", FAULT_TOO_LARGE, 413, "F", "refused"},
+	{422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"Extra inputs\",\"type\":\"x\"}]}",
+	 FAULT_UNPROCESSABLE, 422, "F", "Extra inputs"},
+	{404,
+	 "{\"error\":{\"message\":\"The model `x` does not exist\",\"code\":\"model_not_found\"}}",
+	 FAULT_MODEL_UNKNOWN, 404, "F", "does not exist"},
+	{401, "{\"error\":{\"message\":\"Incorrect API key provided: sk-abc\",\"code\":\"invalid_api_key\"}}",
+	 FAULT_UPSTREAM, 502, "D", "key"},
+	{400, "{\"code\":\"invalid-argument\",\"error\":\"Incorrect API key provided: xa***\"}",
+	 FAULT_UPSTREAM, 502, "D", "key"},
+	{403, "{\"error\":{\"message\":\"Country not supported\"}}", FAULT_UPSTREAM, 502, "D",
+	 "key"},
+	{402, "{\"error\":{\"message\":\"Insufficient Balance\",\"type\":\"unknown_error\"}}",
+	 FAULT_UPSTREAM, 502, "DB", "account"},
+	{429,
+	 "{\"error\":{\"message\":\"You exceeded your current "
+	 "quota\",\"type\":\"insufficient_quota\",\"code\":\"insufficient_quota\"}}",
+	 FAULT_UPSTREAM, 502, "DB", "account"},
+	{429,
+	 "{\"error\":{\"message\":\"Rate limit reached for "
+	 "gpt\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}",
+	 FAULT_UPSTREAM_RATE, 429, "C", "limits"},
+	{429, "{\"error\":{\"code\":\"1113\",\"message\":\"no balance\"}}", FAULT_UPSTREAM, 502,
+	 "DB", "account"},
+	{500,
+	 "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"insufficient "
+	 "balance (1008)\"}}",
+	 FAULT_UPSTREAM, 502, "DB", "account"},
+	{500, "oops", FAULT_UPSTREAM, 502, "X", "500"},
+	{503, "", FAULT_UPSTREAM, 502, "X", "503"},
+	{529, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
+	 FAULT_OVERLOADED, 503, "C", "overloaded"},
+	{408, "", FAULT_UPSTREAM, 502, "X", "timed out"},
+	{501,
+	 "{\"error\":{\"code\":501,\"message\":\"This server does not support "
+	 "tools\",\"type\":\"not_supported_error\"}}",
+	 FAULT_UNSUPPORTED_FIELD, 400, "F", "does not support"},
+	{403, "{\"error\":{\"code\":403,\"message\":\"Your input was flagged\"}}",
+	 FAULT_CONTENT_POLICY, 400, "F", "flagged"},
+	{400,
+	 "[{\"error\":{\"code\":400,\"message\":\"In a list\",\"status\":\"INVALID_ARGUMENT\"}}]",
+	 FAULT_BAD_REQUEST, 400, "F", "In a list"},
+	{400,
+	 "{\"error\":{\"code\":400,\"message\":\"Provider returned "
+	 "error\",\"metadata\":{\"raw\":\"bad schema\"}}}",
+	 FAULT_BAD_REQUEST, 400, "F", "Provider returned error: bad schema"},
+	{0, "{\"error\":{\"code\":429,\"message\":\"slow down\"}}", FAULT_UPSTREAM_RATE, 429, "C",
+	 "limits"},
+	{0, "{\"error\":{\"message\":\"x\",\"type\":\"server_error\"}}", FAULT_UPSTREAM, 502, "X",
+	 "failed"},
+};
+
 static void verdict_text(const struct dialect_verdict *v, char out[8])
 {
 	size_t n = 0;
@@ -37,73 +104,6 @@ static void verdict_text(const struct dialect_verdict *v, char out[8])
 
 static void errors_are_classified(void **state)
 {
-	static const struct error_case cases[] = {
-		{400,
-		 "{\"error\":{\"message\":\"Bad "
-		 "temperature\",\"type\":\"invalid_request_error\",\"param\":\"temperature\","
-		 "\"code\":null}}",
-		 FAULT_INVALID_VALUE, 400, "F", "Bad temperature"},
-		{400,
-		 "{\"error\":{\"message\":\"Unsupported parameter: "
-		 "'max_tokens'\",\"type\":\"invalid_request_error\",\"code\":\"unsupported_"
-		 "parameter\"}}",
-		 FAULT_UNSUPPORTED_FIELD, 400, "F", "Unsupported parameter"},
-		{400,
-		 "{\"error\":{\"message\":\"This model's maximum context length is 8192 "
-		 "tokens\",\"code\":\"context_length_exceeded\"}}",
-		 FAULT_CONTEXT_TOO_LONG, 400, "FL", "8192"},
-		{413, "<html>413</html>", FAULT_TOO_LARGE, 413, "F", "refused"},
-		{422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"Extra inputs\",\"type\":\"x\"}]}",
-		 FAULT_UNPROCESSABLE, 422, "F", "Extra inputs"},
-		{404, "{\"error\":{\"message\":\"The model `x` does not exist\",\"code\":\"model_not_found\"}}",
-		 FAULT_MODEL_UNKNOWN, 404, "F", "does not exist"},
-		{401, "{\"error\":{\"message\":\"Incorrect API key provided: sk-abc\",\"code\":\"invalid_api_key\"}}",
-		 FAULT_UPSTREAM, 502, "D", "key"},
-		{400,
-		 "{\"code\":\"invalid-argument\",\"error\":\"Incorrect API key provided: xa***\"}",
-		 FAULT_UPSTREAM, 502, "D", "key"},
-		{403, "{\"error\":{\"message\":\"Country not supported\"}}", FAULT_UPSTREAM, 502,
-		 "D", "key"},
-		{402,
-		 "{\"error\":{\"message\":\"Insufficient Balance\",\"type\":\"unknown_error\"}}",
-		 FAULT_UPSTREAM, 502, "DB", "account"},
-		{429,
-		 "{\"error\":{\"message\":\"You exceeded your current "
-		 "quota\",\"type\":\"insufficient_quota\",\"code\":\"insufficient_quota\"}}",
-		 FAULT_UPSTREAM, 502, "DB", "account"},
-		{429,
-		 "{\"error\":{\"message\":\"Rate limit reached for "
-		 "gpt\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}",
-		 FAULT_UPSTREAM_RATE, 429, "C", "limits"},
-		{429, "{\"error\":{\"code\":\"1113\",\"message\":\"no balance\"}}", FAULT_UPSTREAM,
-		 502, "DB", "account"},
-		{500,
-		 "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"insufficient "
-		 "balance (1008)\"}}",
-		 FAULT_UPSTREAM, 502, "DB", "account"},
-		{500, "oops", FAULT_UPSTREAM, 502, "X", "500"},
-		{503, "", FAULT_UPSTREAM, 502, "X", "503"},
-		{529, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
-		 FAULT_OVERLOADED, 503, "C", "overloaded"},
-		{408, "", FAULT_UPSTREAM, 502, "X", "timed out"},
-		{501,
-		 "{\"error\":{\"code\":501,\"message\":\"This server does not support "
-		 "tools\",\"type\":\"not_supported_error\"}}",
-		 FAULT_UNSUPPORTED_FIELD, 400, "F", "does not support"},
-		{403, "{\"error\":{\"code\":403,\"message\":\"Your input was flagged\"}}",
-		 FAULT_CONTENT_POLICY, 400, "F", "flagged"},
-		{400, "[{\"error\":{\"code\":400,\"message\":\"In a list\",\"status\":\"INVALID_ARGUMENT\"}}]",
-		 FAULT_BAD_REQUEST, 400, "F", "In a list"},
-		{400,
-		 "{\"error\":{\"code\":400,\"message\":\"Provider returned "
-		 "error\",\"metadata\":{\"raw\":\"bad schema\"}}}",
-		 FAULT_BAD_REQUEST, 400, "F", "Provider returned error: bad schema"},
-		{0, "{\"error\":{\"code\":429,\"message\":\"slow down\"}}", FAULT_UPSTREAM_RATE,
-		 429, "C", "limits"},
-		{0, "{\"error\":{\"message\":\"x\",\"type\":\"server_error\"}}", FAULT_UPSTREAM,
-		 502, "X", "failed"},
-	};
-
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct error_case *c = &cases[i];
 		struct ptable_provider p = {.name = SLICE_LIT("prov")};
