@@ -54,7 +54,8 @@ static void on_head(void *arg, const struct http1_head *h)
 
 	a->head = true;
 	a->status = h->status;
-	a->head_us = a->seen_us = turn_now_us(call_turn(c));
+	a->head_us = call_now_us();
+	a->seen_us = turn_now_us(call_turn(c));
 	a->stream = is_event_stream(h);
 	a->error = h->status != 200 || a->stream != c->facts.stream;
 	a->up_request_id = keep(c, h, "x-request-id", 128);
@@ -243,7 +244,8 @@ enum errc call_attempt_start(struct call *c)
 
 	buf_init(&a->lines, LINES_MAX);
 	buf_init(&a->body, ERROR_BODY_MAX);
-	a->start_us = a->seen_us = turn_now_us(call_turn(c));
+	a->start_us = call_now_us();
+	a->seen_us = turn_now_us(call_turn(c));
 	if ((e = write_request(c, back, &c->fault)) || (e = write_lines(c)) || (e = init_relay(c, back)) ||
 	    (e = upool_borrow(a->provider->ep, a->fresh, &events, c, &a->up)) || (e = send_request(c)))
 		return e;

@@ -140,7 +140,7 @@ static struct call *call_new(struct call_host *h, struct down_conn *dc, const st
 	c->peer = *down_conn_peer(dc);
 	c->slot = PROGRESS_NO_SLOT;
 	c->end = RECORD_END_INTERNAL;
-	c->start_us = turn_now_us(h->env.turn);
+	c->start_us = call_now_us();
 	arena_init(&c->arena, LIMIT_ARENA_CALL);
 	c->rt = rtable_hold(h->rt);
 	turn_task_init(&c->task, h->env.turn, call_run);

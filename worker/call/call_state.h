@@ -10,6 +10,7 @@
 #include "auth.h"
 #include "batch.h"
 #include "call.h"
+#include "clock.h"
 #include "fault.h"
 #include "genid.h"
 #include "paths.h"
@@ -106,7 +107,6 @@ struct call {
 	enum call_hold hold;
 	struct admit_grant grant;
 	uint32_t slot; /* of progress */
-	int64_t admitted_us;
 	bool charged;
 	struct usage usage; /* that is charged */
 	struct admit_done done;
@@ -163,6 +163,11 @@ void call_wake(struct call *c);
 static inline struct turn *call_turn(const struct call *c)
 {
 	return c->host->env.turn;
+}
+/* The clock itself, not the turn's: for what is reported about times. */
+static inline int64_t call_now_us(void)
+{
+	return clock_boot_ns() / 1000;
 }
 static inline const struct settings *call_set(const struct call *c)
 {

@@ -40,7 +40,7 @@ void call_attempt_record(struct call *c, int status, const char *code)
 	*rec = (struct record_attempt){.provider = o->provider->name,
 				       .upstream = o->upstream,
 				       .status = (uint16_t)status,
-				       .ms = (turn_now_us(call_turn(c)) - a->start_us) / 1000,
+				       .ms = (call_now_us() - a->start_us) / 1000,
 				       .error = slice_str(tried->code)};
 	if (*code && r->reported)
 		rec->cost_nusd = price_cost(o->cost, &r->usage);

@@ -94,7 +94,7 @@ static enum errc put_limits(const struct call *c, struct buf *b)
 static enum errc put_timing(const struct call *c, struct buf *b)
 {
 	const struct call_attempt *a = c->attempt;
-	int64_t now = turn_now_us(call_turn(c)), up = a->head_us > a->start_us ? a->head_us - a->start_us : 0;
+	int64_t now = call_now_us(), up = a->head_us > a->start_us ? a->head_us - a->start_us : 0;
 	int64_t gw = now - (c->body_us ? c->body_us : c->start_us) - up;
 	char gw_text[TEXT_DECIMAL_MAX], up_text[TEXT_DECIMAL_MAX];
 	char line[128];
@@ -114,6 +114,12 @@ static enum errc put_clamp(const struct call *c, struct buf *b)
 	return lowered ? http1_put_header_i64(b, "x-aigw-max-tokens-clamped", cap) : ERRC_OK;
 }
 
+/* The one that answered included; once the call is settling it stands among the tried ones. */
+static size_t attempts_count(const struct call *c)
+{
+	return c->tried_n + (c->step < CALL_SETTLE);
+}
+
 enum errc reply_lines_up(struct call *c, struct buf *b, bool whole)
 {
 	const struct call_attempt *a = c->attempt;
@@ -123,7 +129,7 @@ enum errc reply_lines_up(struct call *c, struct buf *b, bool whole)
 
 	if ((e = http1_put_header(b, "x-aigw-provider", o->provider->name)) ||
 	    (e = http1_put_header(b, "x-aigw-model", c->route.v[a->at].model->name)) ||
-	    (e = http1_put_header_i64(b, "x-aigw-attempts", (int64_t)c->tried_n + 1)) || (e = put_clamp(c, b)) ||
+	    (e = http1_put_header_i64(b, "x-aigw-attempts", (int64_t)attempts_count(c))) || (e = put_clamp(c, b)) ||
 	    (e = put_timing(c, b)) || (e = put_limits(c, b)))
 		return e;
 	if (a->up_request_id.n && (e = http1_put_header(b, "x-aigw-upstream-request-id", a->up_request_id)))
@@ -247,6 +253,6 @@ enum errc reply_stream_head(struct call *c)
 	c->head_sent = true;
 	c->status = 200;
 	if (!c->first_us)
-		c->first_us = turn_now_us(call_turn(c));
+		c->first_us = call_now_us();
 	return ERRC_OK;
 }

@@ -171,6 +171,5 @@ enum call_next step_admit(struct call *c)
 		return refused(c);
 	c->grant = c->item.op.grant;
 	c->hold = CALL_HOLD_HELD;
-	c->admitted_us = turn_now_us(call_turn(c));
 	return CALL_MORE;
 }

@@ -51,7 +51,7 @@ static void on_body_end(void *arg)
 	struct call *c = arg;
 
 	c->body_ended = true;
-	c->body_us = turn_now_us(call_turn(c));
+	c->body_us = call_now_us();
 	call_wake(c);
 }
 

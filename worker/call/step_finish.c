@@ -23,7 +23,7 @@ static enum errc finish_done(struct call *c)
 			return e;
 		ans.fields = buf_slice(b);
 		c->status = 200;
-		c->first_us = turn_now_us(call_turn(c));
+		c->first_us = call_now_us();
 		e = down_conn_answer(c->down, &ans, &body, 1);
 	} else {
 		if (!c->head_sent && (e = reply_stream_head(c)))
@@ -63,7 +63,7 @@ enum call_next step_finish(struct call *c)
 {
 	enum errc e;
 
-	c->end_us = turn_now_us(call_turn(c));
+	c->end_us = call_now_us();
 	if (!c->down || c->end_sent)
 		return CALL_MORE;
 	if (c->end == RECORD_END_DONE) {
@@ -87,7 +87,7 @@ enum call_next step_sent(struct call *c)
 {
 	if (c->down)
 		return CALL_WAIT;
-	c->end_us = turn_now_us(call_turn(c));
+	c->end_us = call_now_us();
 	return CALL_MORE;
 }
 

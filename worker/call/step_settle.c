@@ -78,7 +78,7 @@ static void fill_settle(struct call *c)
 {
 	struct admit_settle *s = &c->item.op.settle;
 	const struct call_attempt *a = c->attempt;
-	int64_t now_us = turn_now_us(call_turn(c));
+	int64_t now_us = call_now_us();
 
 	c->item.op = (struct admit_op){.kind = ADMIT_SETTLE};
 	*s = (struct admit_settle){.account = c->key->account,

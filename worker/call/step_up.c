@@ -296,7 +296,7 @@ static enum errc write_out(struct call *c)
 	if (!c->head_sent && (e = reply_stream_head(c)))
 		return e;
 	if (!c->commit_us) {
-		c->commit_us = turn_now_us(call_turn(c));
+		c->commit_us = call_now_us();
 		if (c->attempt->sent_us)
 			call_body_free(c); /* no other candidate will need it, and it is not being sent any more */
 	}
