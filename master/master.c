@@ -17,8 +17,8 @@
 #include "secret.h"
 #include "signals.h"
 
-#define TICKET_MS  (INT64_C(12) * 3600 * 1000)
-#define LIVE_SPARE (16 * 1024 * 1024) /* beside the live store: the page, progress and locks */
+#define TICKET_MS      (INT64_C(12) * 3600 * 1000)
+#define PROGRESS_BYTES 64 /* a call, design 3.4 */
 
 const struct settings *master_settings(const struct master *m)
 {
@@ -167,6 +167,24 @@ static bool open_state(struct master *m)
 	return e ? stop_at("cannot use the ledger's id in", m->state, e) : true;
 }
 
+static unsigned worker_count(const struct settings *set)
+{
+	int64_t n = set->workers;
+
+	if (n == 0)
+		n = uv_available_parallelism();
+	return (unsigned)MIN_OF(MAX_OF(n, 1), HERITAGE_WORKERS_MAX);
+}
+
+/* The store itself, and beside it the page and a place for the progress of every call that may run: of our workers and of as
+ * many that are not settled yet. */
+static uint64_t live_need(const struct settings *set)
+{
+	uint64_t calls = (uint64_t)set->limit_calls * (2 * worker_count(set) + 2);
+
+	return (uint64_t)set->live_size_bytes + page_bytes() + calls * PROGRESS_BYTES;
+}
+
 static bool open_live(struct master *m)
 {
 	const struct settings *set = master_settings(m);
@@ -174,13 +192,19 @@ static bool open_live(struct master *m)
 	enum errc e = folders_live_path(set->shared_memory, m->ledger_id, m->live, sizeof(m->live));
 
 	if (!e)
-		e = folders_live_make(m->live, (uint64_t)set->live_size_bytes + LIVE_SPARE, &m->ids);
-	if (e == ERRC_INVAL) {
-		fprintf(stderr, "aigwd: shared_memory must lie on a tmpfs: %s\n", m->live);
-		return false;
-	}
-	if (e)
+		e = folders_live_make(m->live, live_need(set), &m->ids);
+	if (e == ERRC_INVAL)
+		fprintf(stderr,
+			"aigwd: shared_memory must lie on a tmpfs, such as /dev/shm/aigw; this "
+			"does not: %s\n",
+			m->live);
+	else if (e == ERRC_NOSPACE)
+		fprintf(stderr, "aigwd: %llu MiB are needed in %s: make that tmpfs larger or lower live_size\n",
+			(unsigned long long)(live_need(set) >> 20) + 1, m->live);
+	else if (e)
 		return stop_at("cannot use the live folder", m->live, e);
+	if (e)
+		return false;
 	if (snprintf(path, sizeof(path), "%s/page", m->live) >= (int)sizeof(path))
 		return stop_at("cannot use", m->live, ERRC_TOOBIG);
 	e = page_make(path, m->ledger_id, &m->page);
@@ -233,15 +257,6 @@ static bool open_control(struct master *m)
 	e = control_server_open(m, set->admin_socket, set->admin_group);
 	snprintf(path, sizeof(path), SLICE_FMT, SLICE_ARG(set->admin_socket));
 	return e ? stop_at("cannot listen on the control socket", path, e) : true;
-}
-
-static unsigned worker_count(const struct settings *set)
-{
-	int64_t n = set->workers;
-
-	if (n == 0)
-		n = uv_available_parallelism();
-	return (unsigned)MIN_OF(MAX_OF(n, 1), HERITAGE_WORKERS_MAX);
 }
 
 /* What the process is, before it opens anything. */

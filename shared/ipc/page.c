@@ -198,6 +198,11 @@ int page_fd(const struct page *p)
 	return p->fd;
 }
 
+size_t page_bytes(void)
+{
+	return sizeof(struct page_mem);
+}
+
 /* --- the master --- */
 
 uint64_t page_generation(struct page *p)

@@ -52,6 +52,7 @@ MUSTCHECK enum errc page_make(const char *path, const char *ledger_id, struct pa
 MUSTCHECK enum errc page_map(int fd, struct page **out);
 void page_unmap(struct page **p);
 int page_fd(const struct page *p); /* borrowed */
+size_t page_bytes(void);           /* its size, all of it allocated */
 
 /* The master's generation. Processes of a lower one are orphans: accept until EAGAIN, close, drain, end. */
 uint64_t page_generation(struct page *p);

@@ -61,6 +61,10 @@ class Start(unittest.TestCase):
         self.g.configure(live=os.path.join(self.g.dir, 'live'))
         self.refused('tmpfs')
 
+    def test_shared_memory_must_have_room(self):
+        self.g.configure(text=open(self.g.config).read().replace('live_size: 4MiB', 'live_size: 60GiB'))
+        self.refused('MiB are needed', 'live_size')
+
     def test_child_that_says_why_it_cannot_start_ends_the_start(self):
         self.g.ask('failed-1')
         self.refused('worker 1 cannot start', 'made of cheese')

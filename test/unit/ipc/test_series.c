@@ -100,7 +100,8 @@ static void test_computed_line(void **state)
 	buf_init(&b, 1000);
 	assert_int_equal(series_put(&b, SERIES_OFFER_STATE, true, v, 2, 3), ERRC_OK);
 	assert_int_equal(series_put(&b, SERIES_OFFER_STATE, false, v, 2, 0), ERRC_OK);
-	assert_true(has(&b, "# TYPE aigw_offer_state gauge\naigw_offer_state{model=\"gpt\",provider=\"openai\"} 3\n"));
+	assert_true(has(&b, "# TYPE aigw_offer_state "
+			    "gauge\naigw_offer_state{model=\"gpt\",provider=\"openai\"} 3\n"));
 	assert_true(has(&b, "3\naigw_offer_state{model=\"gpt\",provider=\"openai\"} 0\n"));
 	buf_fini(&b);
 }
