@@ -44,6 +44,8 @@ enum page_gauge {
 	PAGE_GAUGE_COUNT
 };
 
+enum page_ledger { PAGE_LEDGER_GOOD, PAGE_LEDGER_FAILED, PAGE_LEDGER_READ_ONLY }; /* values of PAGE_LEDGER_STATE */
+
 struct page;
 
 /* Master: opens the page at `path`, or makes it (also in place of one with another layout, ledger or boot). */

@@ -100,7 +100,7 @@ static enum errc open_dbs(struct ledger *l, MDB_txn *txn, unsigned flags)
 }
 
 /* Opens the trees; the first time makes them, with a new identity. */
-static enum errc open_trees(struct ledger *l)
+static enum errc open_trees(struct ledger *l, const uint8_t *id)
 {
 	MDB_txn *txn;
 	enum errc rc = lmdbx_errc(mdb_txn_begin(l->env, NULL, l->read_only ? MDB_RDONLY : 0, &txn));
@@ -115,7 +115,10 @@ static enum errc open_trees(struct ledger *l)
 		if (rc == ERRC_NOTFOUND) {
 			struct ledger_state s = {0};
 
-			secret_random(s.id, sizeof s.id);
+			if (id)
+				memcpy(s.id, id, sizeof s.id);
+			else
+				secret_random(s.id, sizeof s.id);
 			rc = put_state(l, txn, &s);
 		}
 	}
@@ -259,7 +262,7 @@ static enum errc open_env(struct ledger *l, const struct ledger_opts *o)
 		return errc_from_errno(errno);
 	rc = lmdbx_open(&x, &l->env);
 	if (!rc)
-		rc = open_trees(l);
+		rc = open_trees(l, o->id);
 	if (!rc && !o->read_only)
 		rc = sync_dir(dir);
 	if (!rc && !o->read_only)
@@ -283,6 +286,8 @@ enum errc ledger_open(const struct ledger_opts *o, struct ledger **out)
 		rc = open_env(l, o);
 	if (!rc)
 		rc = load(l);
+	if (!rc && o->id && memcmp(o->id, l->state.id, LIVE_ID) != 0)
+		rc = ERRC_STALE;
 	if (rc)
 		ledger_close(&l);
 	else

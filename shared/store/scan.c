@@ -6,7 +6,7 @@
 struct sums {
 	bool any, sound;
 	struct rows_account a;
-	int64_t held;
+	int64_t held, oldest_ms;
 	uint64_t holds, state_holds;
 };
 
@@ -25,6 +25,8 @@ static void finish(struct scan *s, const struct sums *m)
 	off = distance(a->granted_nusd, a->balance_nusd + a->held_nusd + a->settled_nusd) +
 	      distance(a->held_nusd, m->held);
 	s->accounts++;
+	if (m->holds > 0 && (s->holds == 0 || m->oldest_ms < s->oldest_hold_ms))
+		s->oldest_hold_ms = m->oldest_ms;
 	s->holds += m->holds;
 	s->imbalance_nusd += off;
 	s->held_nusd += a->held_nusd;
@@ -58,6 +60,8 @@ static enum errc add(struct sums *m, enum rows_kind kind, struct slice value)
 		rc = rows_get_hold(value, &hold);
 		if (!rc) {
 			m->held += hold.hold_nusd;
+			if (m->holds == 0 || hold.admitted_boot_ms < m->oldest_ms)
+				m->oldest_ms = hold.admitted_boot_ms;
 			m->holds++;
 		}
 		break;

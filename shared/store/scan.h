@@ -9,6 +9,7 @@ struct scan {
 	uint64_t next_account;                                   /* 0 to begin */
 	uint64_t accounts, holds, broken_accounts, first_broken; /* so far in this round */
 	int64_t imbalance_nusd; /* sum of absolute differences: must be 0 */
+	int64_t oldest_hold_ms; /* boot clock when the oldest hold was made; 0: there is none */
 	int64_t held_nusd, balance_nusd, settled_nusd, uncollected_nusd;
 	bool done; /* the round is complete: read the sums, then clear the struct */
 };

@@ -250,7 +250,8 @@ enum errc store_start(const struct store_opts *o, struct live **live, struct led
 		      struct store_started *out)
 {
 	struct start s = {.o = o, .out = out};
-	struct ledger_opts lo = {.dir = o->state_dir, .map_bytes = o->ledger_map_bytes};
+	struct ledger_opts lo = {
+		.dir = o->state_dir, .id = o->ledger_id, .map_bytes = o->ledger_map_bytes};
 	enum errc rc;
 
 	*out = (struct store_started){0};
@@ -272,4 +273,22 @@ enum errc store_start(const struct store_opts *o, struct live **live, struct led
 	*live = s.live;
 	*ledger = s.ledger;
 	return ERRC_OK;
+}
+
+enum errc store_renew(const struct store_opts *o, struct ledger *ledger, struct live **live,
+		      struct store_started *out)
+{
+	struct start s = {.o = o, .out = out, .ledger = ledger};
+	enum errc rc;
+
+	*out = (struct store_started){
+		.reason = "the live store was removed or replaced while it was in use"};
+	rc = live_dir(&s);
+	if (!rc)
+		rc = rebuild(&s);
+	if (rc)
+		live_close(&s.live);
+	else
+		*live = s.live;
+	return rc;
 }

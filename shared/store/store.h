@@ -9,6 +9,7 @@ struct store_opts {
 	const char *state_dir; /* of the ledger; borrowed during the call, like the rest */
 	const char *shared_dir; /* the live store's folder is below it, named after the ledger_id; NULL or empty: the
 				   default for a user, /dev/shm/aigw-<uid>-<8 hex of the ledger_id> */
+	const uint8_t *ledger_id; /* LIVE_ID bytes; NULL: a new ledger gets a random one */
 	struct live_watch watch;
 	size_t live_bytes;
 	uint32_t regions, slots;
@@ -35,6 +36,12 @@ struct store_started {
  * held, and administrative records that had not reached the live store are applied there. */
 MUSTCHECK enum errc store_start(const struct store_opts *o, struct live **live,
 				struct ledger **ledger, struct store_started *out);
+
+/* Makes a new live store in place of one that was removed or replaced while it was in use: the epoch rises, everything is
+ * filled in from the ledger. Before it nobody but the caller may have the old one open, and its outbox must be in the ledger:
+ * then nothing is lost. The result is owned by the caller; the old one is closed by the caller, afterwards. */
+MUSTCHECK enum errc store_renew(const struct store_opts *o, struct ledger *ledger,
+				struct live **live, struct store_started *out);
 
 /* Takes over all that the outbox holds now into the ledger, in as many commits as it needs, and deletes it from the outbox.
  * For a start, a drain's end, and before administrative records. Ledger thread only. */
