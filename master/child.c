@@ -110,17 +110,20 @@ static void take_messages(struct child_link *l)
 static void on_poll(uv_poll_t *h, int status, int events)
 {
 	struct child_link *l = CONTAINER_OF(h, struct child_link, poll);
-	enum errc e = status < 0 ? ERRC_IO : ERRC_OK;
+	enum errc e = ERRC_OK;
 
-	if (!e && (events & UV_WRITABLE))
-		e = chan_flush(&l->chan);
-	if (e) {
-		link_failed(l->child, e);
-		return;
-	}
-	if (events & (UV_READABLE | UV_DISCONNECT))
+	/* First what it sent: a child that has ended with something unread makes the poll and all writing fail. */
+	if (status < 0 || (events & (UV_READABLE | UV_DISCONNECT)))
 		take_messages(l);
-	if (l->child)
+	if (!l->child)
+		return;
+	if (status < 0)
+		e = ERRC_CONNRESET;
+	else if (events & UV_WRITABLE)
+		e = chan_flush(&l->chan);
+	if (e)
+		link_failed(l->child, e);
+	else
 		link_poll(l);
 }
 
