@@ -53,11 +53,61 @@
 #ifndef AIGW_VERBS_H
 #define AIGW_VERBS_H
 
+#include <stdatomic.h>
+
+#include "admin.h"
 #include "control.h"
+#include "stores.h"
+#include "verb_args.h"
 
 /* Where a verb is served: those that write on the ledger thread, one after the other; short reads on a thread of the loop's
  * pool; reports that read the ledger from end to end likewise, but one at a time. */
 enum verbs_place { VERBS_ON_LEDGER, VERBS_READ, VERBS_REPORT, VERBS_NOT_OURS };
 enum verbs_place verbs_place_of(enum control_verb v);
+
+/* A request under way, with all that its function may use; borrowed. */
+struct verbs {
+	enum control_verb verb;
+	struct verb_args args;
+	struct chan *chan;
+	struct stores *stores; /* for verbs_run() */
+	struct live *live;     /* held while the request is served */
+	struct ledger *ledger;
+	struct admin *admin; /* on the ledger thread; else NULL */
+	const struct digest_key *pepper;
+	const char *who;             /* unix user */
+	const atomic_bool *cancel;   /* the keeper ends */
+	char revoked[APIKEY_ID + 1]; /* result: this key's running requests are to be cancelled */
+	enum errc failed;            /* result: the ledger did; for the writer */
+	bool ended;                  /* END is sent or queued */
+};
+
+/* Serves the request to its END. */
+void verbs_run(struct verbs *v);
+
+/* For the functions. Once the peer has gone they give its error: the function gives up. */
+MUSTCHECK enum errc verbs_row(struct verbs *v, const char *kind, const struct control_field *f,
+			      size_t n);
+/* Statuses and codes as above; does nothing after the first. */
+void verbs_end(struct verbs *v, enum control_status status, const char *code, const char *fmt, ...)
+	PRINTF_LIKE(4, 5);
+/* The END of a store's code: done, not_found, exists, … `what` names the object in the message. */
+void verbs_end_errc(struct verbs *v, enum errc e, const char *what);
+/* Who changes what, when. */
+struct admin_by verbs_by(const struct verbs *v);
+/* By name or number; on failure END is sent and the result is false. */
+bool verbs_account(struct verbs *v, struct slice name, uint64_t *account);
+/* The public id in the argument `key`; as above. */
+bool verbs_key(struct verbs *v, char id[APIKEY_ID + 1]);
+
+/* The functions, by file. */
+void verb_account_write(struct verbs *v);
+void verb_account_read(struct verbs *v);
+void verb_key_write(struct verbs *v);
+void verb_key_read(struct verbs *v);
+void verb_usage(struct verbs *v);
+void verb_request(struct verbs *v);
+void verb_limit(struct verbs *v);
+void verb_verify(struct verbs *v);
 
 #endif

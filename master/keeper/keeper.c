@@ -1,0 +1,310 @@
+#include "keeper.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "childlog.h"
+#include "clock.h"
+#include "keeper_state.h"
+#include "ktable.h"
+#include "log.h"
+#include "mem.h"
+#include "serve.h"
+#include "sweep.h"
+
+#define TICK_MS        100
+#define MASTER_LOST_MS 30000 /* design 2 */
+#define LAST_MS        2000  /* how long an end waits for a report that is being read */
+#define POOL_THREADS   "3"   /* a report, and others that read beside it */
+
+static void finish(struct keeper *k)
+{
+	uv_stop(&k->loop);
+}
+
+static void on_last(uv_timer_t *t)
+{
+	finish(t->data);
+}
+
+/* No new work from here on; what is being read may come to its end. */
+static void end(struct keeper *k, enum keeper_end how, int status)
+{
+	k->end = how;
+	k->exit_status = status;
+	watch_stop(&k->watch);
+	serve_stop(k->serve);
+	if (k->works_n == 0)
+		finish(k);
+	else
+		require(uv_timer_start(&k->last, on_last, LAST_MS, 0) == 0);
+}
+
+void keeper_work_over(struct keeper *k)
+{
+	k->works_n--;
+	if (k->works_n == 0 && (k->end == KEEPER_YIELDS || k->end == KEEPER_FAILED))
+		finish(k);
+}
+
+void keeper_fail(struct keeper *k, const char *fmt, ...)
+{
+	struct msg m = {.type = MSG_FAILED};
+	char text[512];
+	va_list ap;
+
+	if (k->end == KEEPER_FAILED)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_error("keeper_failed", "%s", text);
+	m.failed.text = slice_str(text);
+	if (klink_is_up(&k->master)) {
+		(void)!klink_send(&k->master, &m);
+		(void)!chan_drain(&k->master.chan, 1000);
+	}
+	end(k, KEEPER_FAILED, 1);
+}
+
+void keeper_check_ready(struct keeper *k)
+{
+	const struct msg m = {.type = MSG_READY};
+
+	if (k->ready || !k->started || !ktable_current(k->table) || k->end != KEEPER_RUNS)
+		return;
+	k->ready = true;
+	atomic_store(&k->proc->state, PAGE_READY);
+	log_info("keeper_ready", "the ledger is open");
+	(void)!klink_send(&k->master, &m);
+}
+
+/* --- what the ledger thread tells --- */
+
+static void on_started(void *arg, const struct store_started *s)
+{
+	static const char *const how[] = {[STORE_ACCEPTED] = "accepted",
+					  [STORE_FIRST] = "new",
+					  [STORE_REBOOT] = "rebuilt after a reboot",
+					  [STORE_REBUILT] = "rebuilt"};
+	struct keeper *k = arg;
+
+	log_info("stores_open", "live store %s, %llu records taken over", how[s->outcome],
+		 (unsigned long long)s->taken);
+	if (s->outcome == STORE_REBUILT)
+		log_error("live_store_gap", "%s; charges at risk: %lld nano-dollars (-1: unknown)",
+			  s->reason, (long long)s->at_risk_nusd);
+	k->started = true;
+	for (unsigned i = 0; i < HERITAGE_WORKERS_MAX; i++)
+		kmsg_greet(k, &k->workers[i]);
+	ktable_started(k->table);
+	keeper_check_ready(k);
+}
+
+static void on_failed(void *arg, enum errc e, const char *what)
+{
+	keeper_fail(arg, "%s: %s", what, errc_text(e));
+}
+
+static void on_renewed(void *arg)
+{
+	struct keeper *k = arg;
+
+	log_warn("live_store_renewed", "a new live store is there");
+	watch_renewed(&k->watch);
+}
+
+static const struct writer_events writer_events = {
+	.started = on_started, .failed = on_failed, .renewed = on_renewed};
+
+enum errc keeper_open(struct keeper *k, const struct settings *set)
+{
+	struct writer_opts o = {
+		.h = &k->h, .page = k->page, .stores = &k->stores, .ev = &writer_events, .arg = k};
+
+	o.durability = (enum settings_durability)set->durability;
+	o.live_bytes = (size_t)set->live_size_bytes;
+	/* Twice the workers: an orphan or a dead process that is not settled yet beside each one; and some for a crash loop. */
+	o.regions = 2 * k->h.workers + 2;
+	o.slots = (uint32_t)set->limit_calls;
+	return writer_new(&k->loop, &o, &k->writer);
+}
+
+/* --- the end --- */
+
+/* No worker is left: what dead ones held is settled, all of it goes into the ledger, and the next start has nothing to replay. */
+static enum errc drain_all(struct writer_job *j, struct admin *a)
+{
+	struct sweep_result swept = {.more = true};
+	uint64_t taken;
+	enum errc e = ERRC_OK;
+
+	(void)j;
+	while (!e && swept.more)
+		e = sweep_run(a->live, clock_boot_ms(), clock_wall_ms(), &swept);
+	if (!e)
+		e = store_drain_outbox(a->live, a->ledger, a->batch, &taken);
+	if (!e)
+		e = ledger_begin(a->ledger);
+	if (!e)
+		e = ledger_checkpoint(a->ledger);
+	if (!e)
+		e = ledger_commit(a->ledger);
+	ledger_abort(a->ledger);
+	return e;
+}
+
+static void drained(struct writer_job *j, enum errc e)
+{
+	struct keeper *k = CONTAINER_OF(j, struct keeper, drain);
+
+	if (e == ERRC_CANCELED)
+		return;
+	if (e)
+		keeper_fail(
+			k, "the last records could not be written: %s; they stay in the live store",
+			errc_text(e));
+	else
+		end(k, KEEPER_YIELDS, 0);
+}
+
+void keeper_drain(struct keeper *k)
+{
+	if (k->end != KEEPER_RUNS)
+		return;
+	atomic_store(&k->proc->state, PAGE_DRAINING);
+	if (!k->started) {
+		end(k, KEEPER_YIELDS, 0);
+		return;
+	}
+	k->end = KEEPER_DRAINS;
+	k->drain = (struct writer_job){.run = drain_all, .done = drained};
+	writer_submit(k->writer, &k->drain);
+}
+
+static bool has_workers(struct keeper *k)
+{
+	struct live_owner one;
+	size_t n = 0;
+	struct live *live = stores_hold(&k->stores);
+	enum errc e = live_instances(live, &one, 1, &n);
+
+	stores_drop(&k->stores, live);
+	return e || n > 0;
+}
+
+/* Another master has begun, with a keeper of its own that waits for the lock; or none has been seen for long, and the workers
+ * have drained. */
+static void look_for_master(struct keeper *k, int64_t now_ms)
+{
+	int64_t seen = page_master_seen_ms(k->page);
+
+	if (page_generation(k->page) > k->h.generation) {
+		log_info("keeper_yields", "another master serves now; its keeper goes on");
+		end(k, KEEPER_YIELDS, 0);
+	} else if (!klink_is_up(&k->master) && now_ms - seen > MASTER_LOST_MS &&
+		   !(k->started && has_workers(k))) {
+		log_info("keeper_orphan", "no master, and no worker any more");
+		keeper_drain(k);
+	}
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	struct keeper *k = t->data;
+	int64_t now = clock_boot_ms();
+
+	require_magic(k, KEEPER_MAGIC);
+	atomic_store_explicit(&k->proc->heartbeat_ms, (uint64_t)now, memory_order_relaxed);
+	atomic_store_explicit(&k->proc->log_dropped, log_dropped(), memory_order_relaxed);
+	if (k->end == KEEPER_RUNS)
+		look_for_master(k, now);
+	if (k->end == KEEPER_RUNS && k->started)
+		watch_tick(&k->watch, now);
+}
+
+static void on_term(uv_signal_t *s, int signum)
+{
+	(void)signum;
+	keeper_drain(s->data);
+}
+
+/* --- start and stop --- */
+
+static enum errc start(struct keeper *k)
+{
+	enum errc e = page_map(k->h.page_fd, &k->page);
+
+	if (e)
+		return e;
+	page_join(k->page, k->h.page_slot);
+	k->proc = page_proc(k->page, k->h.page_slot);
+	if (uv_timer_init(&k->loop, &k->tick) || uv_timer_init(&k->loop, &k->last) ||
+	    uv_signal_init(&k->loop, &k->term))
+		return ERRC_SYSTEM;
+	k->tick.data = k->last.data = k->term.data = k;
+	watch_init(&k->watch, k);
+	k->master.on_msg = kmsg_on_master;
+	k->master.on_end = kmsg_on_master_end;
+	klink_init(&k->master, k->h.chan_fd, MSG_AT_KEEPER, LIMIT_FRAME_IPC);
+	if ((e = klink_watch(&k->master, &k->loop)) || (e = ktable_new(k, &k->table)) ||
+	    (e = serve_new(k, &k->serve)))
+		return e;
+	require(uv_timer_start(&k->tick, on_tick, 0, TICK_MS) == 0);
+	require(uv_signal_start(&k->term, on_term, SIGTERM) == 0);
+	return ERRC_OK;
+}
+
+static void stop(struct keeper *k)
+{
+	writer_free(&k->writer);
+	/* A report that is still being read uses the stores: they go with the process. */
+	if (k->works_n == 0)
+		stores_fini(&k->stores);
+	serve_free(&k->serve);
+	ktable_free(&k->table);
+	for (unsigned i = 0; i < HERITAGE_WORKERS_MAX; i++)
+		klink_close(&k->workers[i].link);
+	klink_close(&k->master);
+	/* What the loop still holds goes with the process. */
+}
+
+static void ignore_signals(void)
+{
+	static const int ignored[] = {SIGPIPE, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+
+	for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+}
+
+int keeper_main(const struct heritage *h)
+{
+	struct keeper *k = mem_new_of(struct keeper);
+	int status = 1;
+	enum errc e;
+
+	ignore_signals();
+	if (childlog_start(h, "keeper"))
+		fprintf(stderr, "aigwd: the keeper has no log\n");
+	setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 1);
+	if (!k || uv_loop_init(&k->loop))
+		return 1;
+	k->magic = KEEPER_MAGIC;
+	k->h = *h;
+	stores_init(&k->stores);
+	e = start(k);
+	if (e) {
+		log_error("keeper_failed", "the keeper cannot start: %s", errc_text(e));
+	} else {
+		uv_run(&k->loop, UV_RUN_DEFAULT);
+		status = k->exit_status;
+		stop(k);
+	}
+	log_stop();
+	if (k->works_n > 0)
+		_Exit(status);
+	mem_free(k);
+	return status;
+}

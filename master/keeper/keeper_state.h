@@ -1,0 +1,74 @@
+/* The inside of a keeper process, shared by the files of this folder. All of it belongs to the loop's thread, but what
+ * writer.h and stores.h say. */
+#ifndef AIGW_KEEPER_STATE_H
+#define AIGW_KEEPER_STATE_H
+
+#include "heritage.h"
+#include "klink.h"
+#include "list.h"
+#include "ptable.h"
+#include "stores.h"
+#include "watch.h"
+#include "writer.h"
+
+#define KEEPER_MAGIC 0x4b454550u
+
+struct ktable;
+struct serve;
+
+/* The link to one worker. */
+struct keeper_worker {
+	struct klink link;
+	struct keeper *k;
+	uint64_t serial;    /* of the link: an answer for an older one is dropped */
+	unsigned lookups_n; /* under way */
+};
+
+enum keeper_end { KEEPER_RUNS, KEEPER_DRAINS, KEEPER_YIELDS, KEEPER_FAILED };
+
+struct keeper {
+	unsigned magic;
+	struct heritage h;
+	uv_loop_t loop;
+	struct page *page;
+	struct page_proc *proc;
+	struct stores stores;
+	struct writer *writer; /* NULL before the first table and after the end */
+	bool started, ready;   /* stores open; the master was told so */
+	struct klink master;
+	struct keeper_worker workers[HERITAGE_WORKERS_MAX]; /* by slot */
+	uint64_t serials;
+	struct ktable *table;
+	struct serve *serve;
+	struct watch watch;
+	unsigned works_n; /* on the loop's thread pool */
+	enum keeper_end end;
+	struct writer_job drain;
+	uv_timer_t tick, last; /* last: how long an end may take */
+	uv_signal_t term;
+	int exit_status;
+};
+
+/* keeper.c */
+/* Once tables and stores are there. */
+void keeper_check_ready(struct keeper *k);
+/* First table: the ledger thread starts with its settings. */
+MUSTCHECK enum errc keeper_open(struct keeper *k, const struct settings *set);
+/* Takes everything into the ledger and ends with status 0. */
+void keeper_drain(struct keeper *k);
+/* Says why to the master and ends with status 1. */
+void keeper_fail(struct keeper *k, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Work on the loop's pool is over: an end may wait for it. */
+void keeper_work_over(struct keeper *k);
+
+/* kmsg.c: what comes over the channels. */
+void kmsg_on_master(struct klink *l, struct msg *m);
+void kmsg_on_master_end(struct klink *l, enum errc e);
+/* The pepper is the first message on every link. */
+void kmsg_greet(struct keeper *k, struct keeper_worker *w);
+/* `key revoke --now`. */
+void kmsg_revoked(struct keeper *k, const char *key_id);
+/* All workers of this master are to be replaced; those of older ones, which it does not know, are killed. */
+void kmsg_store_lost(struct keeper *k);
+
+#endif

@@ -1,0 +1,146 @@
+#include <signal.h>
+
+#include "childlog.h"
+#include "keeper_state.h"
+#include "ktable.h"
+#include "log.h"
+#include "lookup.h"
+#include "serve.h"
+
+static void on_worker(struct klink *l, struct msg *m)
+{
+	struct keeper_worker *w = CONTAINER_OF(l, struct keeper_worker, link);
+
+	if (m->type == MSG_LOOKUP)
+		lookup_start(w, &m->lookup);
+}
+
+static void on_worker_end(struct klink *l, enum errc e)
+{
+	struct keeper_worker *w = CONTAINER_OF(l, struct keeper_worker, link);
+
+	if (e != ERRC_EOF && e != ERRC_CONNRESET)
+		log_warn("worker_link", "the link to worker %u: %s", (unsigned)(w - w->k->workers),
+			 errc_text(e));
+	w->serial = 0;
+	w->lookups_n = 0;
+}
+
+void kmsg_greet(struct keeper *k, struct keeper_worker *w)
+{
+	struct msg m = {.type = MSG_PEPPER};
+
+	if (!k->started || !klink_is_up(&w->link))
+		return;
+	m.pepper.secret = slice_of(writer_pepper(k->writer), PEPPER_BYTES);
+	(void)!klink_send(&w->link, &m);
+}
+
+static void on_worker_link(struct keeper *k, struct msg *m)
+{
+	int fd = msg_take_fd(m, 0);
+	struct keeper_worker *w;
+	enum errc e;
+
+	if (m->worker_link.slot >= HERITAGE_WORKERS_MAX || fd < 0) {
+		keeper_fail(k, "a link without a worker");
+		return;
+	}
+	w = &k->workers[m->worker_link.slot];
+	klink_close(&w->link);
+	w->k = k;
+	w->serial = ++k->serials;
+	w->lookups_n = 0;
+	w->link.on_msg = on_worker;
+	w->link.on_end = on_worker_end;
+	klink_init(&w->link, fd, MSG_AT_KEEPER_FROM_WORKER, LIMIT_FRAME_CONTROL);
+	e = klink_watch(&w->link, &k->loop);
+	if (e)
+		log_error("worker_link", "no link to worker %u: %s", (unsigned)m->worker_link.slot,
+			  errc_text(e));
+	kmsg_greet(k, w);
+}
+
+static void on_died(struct keeper *k, const struct msg_child_died *m)
+{
+	if (m->slot < HERITAGE_WORKERS_MAX && k->workers[m->slot].k) {
+		struct keeper_worker *w = &k->workers[m->slot];
+
+		klink_close(&w->link);
+		w->serial = 0;
+	}
+	if (k->started)
+		watch_death(&k->watch);
+}
+
+void kmsg_on_master(struct klink *l, struct msg *m)
+{
+	struct keeper *k = CONTAINER_OF(l, struct keeper, master);
+
+	require_magic(k, KEEPER_MAGIC);
+	switch (m->type) {
+	case MSG_PREPARE:
+		ktable_prepare(k->table, m->prepare.generation, m->prepare.blob);
+		break;
+	case MSG_COMMIT:
+		ktable_commit(k->table, m->commit.generation);
+		break;
+	case MSG_ABORT:
+		ktable_abort(k->table, m->abort.generation);
+		break;
+	case MSG_WORKER_LINK:
+		on_worker_link(k, m);
+		break;
+	case MSG_CHILD_DIED:
+		on_died(k, &m->child_died);
+		break;
+	case MSG_LOG_REOPEN:
+		if (childlog_reopen(m))
+			log_warn("log_target", "the log file cannot be taken over");
+		break;
+	case MSG_CONTROL:
+		serve_request(k->serve, m);
+		break;
+	case MSG_DRAIN:
+		keeper_drain(k);
+		break;
+	default: /* MSG_AT_KEEPER has no other */
+		break;
+	}
+}
+
+void kmsg_on_master_end(struct klink *l, enum errc e)
+{
+	(void)l;
+	/* The next master raises the generation in the page; until then the ledger is written as before. */
+	log_warn("master_gone", "the master is gone (%s); the ledger is kept on", errc_text(e));
+}
+
+void kmsg_revoked(struct keeper *k, const char *key_id)
+{
+	const struct msg m = {.type = MSG_REVOKED, .revoked = {.key = slice_of(key_id, APIKEY_ID)}};
+
+	for (unsigned i = 0; i < HERITAGE_WORKERS_MAX; i++)
+		(void)!klink_send(&k->workers[i].link, &m);
+}
+
+void kmsg_store_lost(struct keeper *k)
+{
+	struct live *live = stores_hold(&k->stores);
+	const struct msg m = {.type = MSG_STORE_RENEWED,
+			      .store_renewed = {.epoch = live_head(live)->epoch + 1}};
+
+	stores_drop(&k->stores, live);
+	(void)!klink_send(&k->master, &m);
+	for (unsigned i = 0; i < page_slots_high(k->page); i++) {
+		struct page_proc *p = page_proc(k->page, i);
+
+		if (atomic_load(&p->role) != HERITAGE_WORKER ||
+		    atomic_load(&p->generation) == k->h.generation || !page_is_alive(k->page, i))
+			continue;
+		log_warn("orphan_killed",
+			 "worker of an older master, pid %u: it has the lost live store",
+			 atomic_load(&p->pid));
+		kill((pid_t)atomic_load(&p->pid), SIGKILL);
+	}
+}

@@ -1,0 +1,344 @@
+#include "serve.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "keeper_state.h"
+#include "log.h"
+#include "mem.h"
+#include "secret.h"
+#include "verbs.h"
+
+#define CONNS_MAX 64    /* requests at a time; the master has its own limit */
+#define LAST_MS   10000 /* for aigwctl to read the end of an answer */
+#define WHO_MAX   64
+
+struct serve {
+	struct keeper *k;
+	struct list conns;
+	unsigned conns_n;
+	struct list waiting; /* reports, behind the one that runs */
+	bool reporting, stopped;
+	atomic_bool cancel;
+	struct digest_key pepper;
+	bool have_pepper;
+};
+
+/* One request. Owned by the loop, by a thread of the pool or by the ledger thread, one after the other. */
+struct serve_conn {
+	struct list node, wait;
+	struct serve *s;
+	struct klink link;
+	uv_work_t work;
+	struct writer_job job;
+	uv_timer_t *timer; /* NULL until the loop sends the rest */
+	uint64_t uid;
+	char who[WHO_MAX];
+	char *request; /* owned: what the fields point into; wiped: a key may be in it */
+	size_t request_n;
+	struct control_field f[CONTROL_FIELDS_MAX];
+	struct verbs v;
+};
+
+/* --- the end of a connection --- */
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	mem_free(h);
+}
+
+static void conn_free(struct serve_conn *c)
+{
+	if (c->timer)
+		uv_close((uv_handle_t *)c->timer, on_timer_closed);
+	klink_close(&c->link);
+	list_remove(&c->node);
+	list_remove(&c->wait);
+	c->s->conns_n--;
+	if (c->request)
+		secret_wipe(c->request, c->request_n);
+	mem_free(c->request);
+	mem_free(c);
+}
+
+static void on_link_msg(struct klink *l, struct msg *m)
+{
+	(void)l;
+	(void)m; /* one request a connection: what else comes is not read */
+}
+
+static void on_link_end(struct klink *l, enum errc e)
+{
+	(void)e;
+	conn_free(CONTAINER_OF(l, struct serve_conn, link));
+}
+
+static void on_link_sent(struct klink *l)
+{
+	conn_free(CONTAINER_OF(l, struct serve_conn, link));
+}
+
+static void on_timer(uv_timer_t *t)
+{
+	conn_free(t->data);
+}
+
+/* The answer is complete: what the socket did not take yet is sent by the loop. */
+static void finish(struct serve_conn *c)
+{
+	struct keeper *k = c->s->k;
+
+	if (c->v.revoked[0])
+		kmsg_revoked(k, c->v.revoked);
+	if (chan_flush(&c->link.chan) || !chan_wants_write(&c->link.chan)) {
+		conn_free(c);
+		return;
+	}
+	c->timer = mem_new_of(uv_timer_t);
+	if (!c->timer || uv_timer_init(&k->loop, c->timer)) {
+		mem_free(c->timer);
+		c->timer = NULL;
+		conn_free(c);
+		return;
+	}
+	c->timer->data = c;
+	require(uv_timer_start(c->timer, on_timer, LAST_MS, 0) == 0);
+	if (klink_watch(&c->link, &k->loop))
+		conn_free(c);
+}
+
+/* --- where it is served --- */
+
+static void run_read(uv_work_t *work)
+{
+	struct serve_conn *c = CONTAINER_OF(work, struct serve_conn, work);
+
+	verbs_run(&c->v);
+}
+
+static void next_report(struct serve *s);
+
+static void read_done(uv_work_t *work, int status)
+{
+	struct serve_conn *c = CONTAINER_OF(work, struct serve_conn, work);
+	struct serve *s = c->s;
+	bool report = verbs_place_of(c->v.verb) == VERBS_REPORT;
+
+	(void)status; /* work is never cancelled */
+	finish(c);
+	if (report) {
+		s->reporting = false;
+		next_report(s);
+	}
+	keeper_work_over(s->k);
+}
+
+static void start_read(struct serve_conn *c)
+{
+	require(uv_queue_work(&c->s->k->loop, &c->work, run_read, read_done) == 0);
+	c->s->k->works_n++;
+}
+
+static void next_report(struct serve *s)
+{
+	struct list *n = s->reporting || s->stopped ? NULL : list_pop_front(&s->waiting);
+
+	if (!n)
+		return;
+	s->reporting = true;
+	start_read(list_entry(n, struct serve_conn, wait));
+}
+
+static enum errc run_write(struct writer_job *j, struct admin *a)
+{
+	struct serve_conn *c = CONTAINER_OF(j, struct serve_conn, job);
+
+	c->v.admin = a;
+	verbs_run(&c->v);
+	c->v.admin = NULL;
+	return c->v.failed;
+}
+
+static void write_done(struct writer_job *j, enum errc e)
+{
+	struct serve_conn *c = CONTAINER_OF(j, struct serve_conn, job);
+
+	if (e == ERRC_CANCELED)
+		verbs_end_errc(&c->v, e, "");
+	finish(c);
+}
+
+/* Names may come over the network: never on the loop or the ledger thread. */
+static void find_name(uv_work_t *work)
+{
+	struct serve_conn *c = CONTAINER_OF(work, struct serve_conn, work);
+	struct passwd pw, *found = NULL;
+	char space[4096];
+
+	if (getpwuid_r((uid_t)c->uid, &pw, space, sizeof(space), &found) == 0 && found)
+		snprintf(c->who, sizeof(c->who), "%s", found->pw_name);
+	else
+		snprintf(c->who, sizeof(c->who), "uid:%llu", (unsigned long long)c->uid);
+}
+
+static void name_found(uv_work_t *work, int status)
+{
+	struct serve_conn *c = CONTAINER_OF(work, struct serve_conn, work);
+	struct keeper *k = c->s->k;
+
+	(void)status;
+	if (k->end != KEEPER_RUNS) {
+		verbs_end_errc(&c->v, ERRC_CANCELED, "");
+		finish(c);
+	} else {
+		c->job = (struct writer_job){.run = run_write, .done = write_done};
+		writer_submit(k->writer, &c->job);
+	}
+	keeper_work_over(k);
+}
+
+static void start_write(struct serve_conn *c)
+{
+	require(uv_queue_work(&c->s->k->loop, &c->work, find_name, name_found) == 0);
+	c->s->k->works_n++;
+}
+
+/* --- a new request --- */
+
+static enum errc decode(struct serve_conn *c, struct slice request, enum control_verb *verb,
+			size_t *n)
+{
+	struct msg m;
+	enum errc e;
+
+	c->request = mem_dup(request.p, request.n);
+	if (!c->request)
+		return ERRC_NOMEM;
+	c->request_n = request.n;
+	e = msg_decode(slice_of(c->request, request.n), 0, MSG_AT_SERVER, &m);
+	if (e)
+		return e;
+	*verb = control_verb_named(m.request.verb);
+	return control_decode(m.request.args, c->f, CONTROL_FIELDS_MAX, n);
+}
+
+static void dispatch(struct serve_conn *c)
+{
+	switch (verbs_place_of(c->v.verb)) {
+	case VERBS_ON_LEDGER:
+		start_write(c);
+		break;
+	case VERBS_READ:
+		start_read(c);
+		break;
+	case VERBS_REPORT:
+		list_push_back(&c->s->waiting, &c->wait);
+		next_report(c->s);
+		break;
+	default:
+		verbs_end(&c->v, CONTROL_USAGE, "unknown_verb", "the keeper does not serve this");
+		finish(c);
+		break;
+	}
+}
+
+static bool refuse(struct serve_conn *c, enum errc e, uint64_t rights)
+{
+	struct keeper *k = c->s->k;
+
+	if (e)
+		verbs_end(&c->v, CONTROL_REFUSED, "protocol", "the request cannot be read: %s",
+			  errc_text(e));
+	else if (!k->started || k->end != KEEPER_RUNS)
+		verbs_end(&c->v, CONTROL_REFUSED, "unavailable",
+			  "the ledger is not open; try again");
+	else if (c->s->conns_n > CONNS_MAX)
+		verbs_end(&c->v, CONTROL_REFUSED, "busy", "too many requests at once; try again");
+	else if (c->v.verb < CONTROL_VERB_COUNT && !(rights & control_verb_row(c->v.verb)->right))
+		verbs_end(&c->v, CONTROL_NOT_ALLOWED, "not_allowed",
+			  "'%s' changes the ledger and you may only read",
+			  control_verb_row(c->v.verb)->text);
+	return c->v.ended;
+}
+
+void serve_request(struct serve *s, struct msg *m)
+{
+	struct serve_conn *c = mem_new_of(struct serve_conn);
+	int fd = msg_take_fd(m, 0);
+	enum control_verb verb = CONTROL_VERB_COUNT;
+	size_t n = 0;
+	enum errc e;
+
+	if (!c || fd < 0) {
+		if (fd >= 0)
+			close(fd);
+		mem_free(c);
+		return;
+	}
+	c->s = s;
+	c->uid = m->control.uid;
+	list_init(&c->wait);
+	list_push_back(&s->conns, &c->node);
+	s->conns_n++;
+	c->link.on_msg = on_link_msg;
+	c->link.on_end = on_link_end;
+	c->link.on_sent = on_link_sent;
+	klink_init(&c->link, fd, MSG_AT_SERVER, LIMIT_FRAME_CONTROL);
+	e = decode(c, m->control.request, &verb, &n);
+	if (s->k->started && !s->have_pepper) {
+		digest_key_init(&s->pepper, slice_of(writer_pepper(s->k->writer), PEPPER_BYTES));
+		s->have_pepper = true;
+	}
+	c->v = (struct verbs){.verb = verb,
+			      .args = {c->f, n},
+			      .chan = &c->link.chan,
+			      .stores = &s->k->stores,
+			      .pepper = &s->pepper,
+			      .who = c->who,
+			      .cancel = &s->cancel};
+	if (refuse(c, e, m->control.rights))
+		finish(c);
+	else
+		dispatch(c);
+}
+
+enum errc serve_new(struct keeper *k, struct serve **out)
+{
+	struct serve *s = mem_new_of(struct serve);
+
+	if (!s)
+		return ERRC_NOMEM;
+	s->k = k;
+	list_init(&s->conns);
+	list_init(&s->waiting);
+	*out = s;
+	return ERRC_OK;
+}
+
+void serve_stop(struct serve *s)
+{
+	struct list *n;
+
+	s->stopped = true;
+	atomic_store(&s->cancel, true);
+	while ((n = list_pop_front(&s->waiting)) != NULL) {
+		struct serve_conn *c = list_entry(n, struct serve_conn, wait);
+
+		verbs_end_errc(&c->v, ERRC_CANCELED, "");
+		finish(c);
+	}
+}
+
+void serve_free(struct serve **sp)
+{
+	struct serve *s = *sp;
+
+	*sp = NULL;
+	if (!s || s->k->works_n > 0)
+		return;
+	list_each_safe (it, &s->conns)
+		conn_free(list_entry(it, struct serve_conn, node));
+	digest_key_fini(&s->pepper);
+	mem_free(s);
+}

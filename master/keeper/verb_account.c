@@ -1,0 +1,147 @@
+#include "text.h"
+#include "verbs.h"
+
+#define ROW_FIELDS 16
+
+static const char *mode_name(enum rows_mode m)
+{
+	return m == ROWS_POSTPAID ? "postpaid" : "prepaid";
+}
+
+static size_t fill(struct control_field f[ROW_FIELDS], const struct rows_account *a)
+{
+	size_t n = 0;
+	int64_t available = 0;
+
+	f[n++] = CONTROL_I("id", a->id);
+	f[n++] = CONTROL_S("name", a->name);
+	f[n++] = CONTROL_S("mode", slice_str(mode_name(a->mode)));
+	f[n++] = CONTROL_S("status",
+			   slice_str(a->status == ROWS_SUSPENDED ? "suspended" : "active"));
+	f[n++] = CONTROL_I("granted_nusd", a->granted_nusd);
+	f[n++] = CONTROL_I("balance_nusd", a->balance_nusd);
+	f[n++] = CONTROL_I("held_nusd", a->held_nusd);
+	f[n++] = CONTROL_I("settled_nusd", a->settled_nusd);
+	f[n++] = CONTROL_I("uncollected_nusd", a->uncollected_nusd);
+	f[n++] = CONTROL_I("overdraft_nusd", a->overdraft_nusd);
+	if (a->mode == ROWS_PREPAID && money_add(a->balance_nusd, a->overdraft_nusd, &available))
+		f[n++] = CONTROL_I("available_nusd", available);
+	else
+		f[n++] = CONTROL_N("available_nusd");
+	f[n++] = CONTROL_I("holds", a->holds);
+	f[n++] = CONTROL_I("created_s", a->created_s);
+	return n;
+}
+
+/* One row; `durable` NULL: of a reading verb. */
+static void show(struct verbs *v, uint64_t account, const bool *durable)
+{
+	struct control_field f[ROW_FIELDS];
+	struct rows_account a;
+	struct buf mem;
+	size_t n;
+	enum errc e;
+
+	buf_init(&mem, ROWS_MAX);
+	e = admin_account_get(v->live, account, &mem, &a);
+	if (!e) {
+		n = fill(f, &a);
+		if (durable)
+			f[n++] = CONTROL_B("durable", *durable);
+		e = verbs_row(v, "account", f, n);
+	}
+	buf_fini(&mem);
+	verbs_end_errc(v, e, "account");
+}
+
+static enum errc list_one(void *arg, const struct rows_account *a)
+{
+	struct control_field f[ROW_FIELDS];
+
+	return verbs_row(arg, "account", f, fill(f, a));
+}
+
+static void list(struct verbs *v)
+{
+	/* The store copies each slice before it calls: waiting for aigwctl in list_one() keeps no transaction open. */
+	enum errc e = admin_account_each(v->live, list_one, v);
+
+	verbs_end_errc(v, e, "account");
+}
+
+void verb_account_read(struct verbs *v)
+{
+	uint64_t account;
+
+	if (v->verb == CONTROL_DO_ACCOUNT_LIST)
+		list(v);
+	else if (verbs_account(v, verb_args_str(v->args, "account"), &account))
+		show(v, account, NULL);
+}
+
+/* --- writing --- */
+
+static enum errc create(struct verbs *v, uint64_t *account, bool *durable)
+{
+	struct admin_account_spec spec = {
+		.name = verb_args_str(v->args, "name"),
+		.mode = verb_args_bool(v->args, "postpaid") ? ROWS_POSTPAID : ROWS_PREPAID,
+		.credit_nusd = verb_args_i64(v->args, "credit_nusd", 0),
+		.overdraft_nusd = verb_args_i64(v->args, "overdraft_nusd", 0)};
+	struct admin_by by = verbs_by(v);
+	uint64_t number;
+
+	/* A name that is a number would hide the account with that number. */
+	if (text_u64(spec.name, &number)) {
+		verbs_end(v, CONTROL_USAGE, "invalid", "name: '" SLICE_FMT "' is a number",
+			  SLICE_ARG(spec.name));
+		return ERRC_OK;
+	}
+	return admin_account_create(v->admin, &by, &spec, account, durable);
+}
+
+static enum errc credit(struct verbs *v, uint64_t account, bool *durable)
+{
+	int64_t add = verb_args_i64(v->args, "add_nusd", 0),
+		take = verb_args_i64(v->args, "take_nusd", 0);
+	struct admin_by by = verbs_by(v);
+	enum errc e;
+
+	if ((add > 0) == (take > 0) || add < 0 || take < 0) {
+		verbs_end(v, CONTROL_USAGE, "invalid",
+			  "account credit takes one amount above 0, to add or to take");
+		return ERRC_OK;
+	}
+	if (add > 0)
+		return admin_account_credit(v->admin, &by, account, add, durable);
+	e = admin_account_take(v->admin, &by, account, take, durable);
+	if (e == ERRC_STATE)
+		verbs_end(v, CONTROL_REFUSED, "refused", "the account has less than that to take");
+	return e;
+}
+
+static enum errc write_account(struct verbs *v, uint64_t *account, bool *durable)
+{
+	struct admin_by by = verbs_by(v);
+
+	if (v->verb == CONTROL_DO_ACCOUNT_CREATE)
+		return create(v, account, durable);
+	if (!verbs_account(v, verb_args_str(v->args, "account"), account))
+		return ERRC_OK;
+	if (v->verb == CONTROL_DO_ACCOUNT_CREDIT)
+		return credit(v, *account, durable);
+	return admin_account_set_status(
+		v->admin, &by, *account,
+		v->verb == CONTROL_DO_ACCOUNT_SUSPEND ? ROWS_SUSPENDED : ROWS_ACTIVE, durable);
+}
+
+void verb_account_write(struct verbs *v)
+{
+	uint64_t account = 0;
+	bool durable = true;
+
+	v->failed = write_account(v, &account, &durable);
+	if (!v->failed && !v->ended)
+		show(v, account, &durable);
+	verbs_end_errc(v, v->failed, "account");
+}

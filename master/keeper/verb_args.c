@@ -1,0 +1,291 @@
+#include "verb_args.h"
+
+#include <stdio.h>
+
+#define KEY_TAG "sk-aigw-"
+
+static const char *const specs[CONTROL_VERB_COUNT] = {
+#define VERB_ARGS(NAME, spec) [CONTROL_DO_##NAME] = spec,
+#include "verb_args_tbl.h"
+#undef VERB_ARGS
+};
+
+struct spec {
+	struct slice name;
+	bool must;
+	enum control_type type;
+};
+
+/* Takes the next one off the front of *rest; false at the end. */
+static bool next_spec(struct slice *rest, struct spec *out)
+{
+	struct slice word = SLICE_NONE;
+
+	while (rest->n && word.n == 0)
+		(void)slice_cut(rest, ' ', &word);
+	if (word.n < 3)
+		return false;
+	out->name = slice_sub(word, 0, word.n - 2);
+	out->must = word.p[word.n - 2] == '!';
+	switch (word.p[word.n - 1]) {
+	case 'S':
+		out->type = CONTROL_T_STR;
+		break;
+	case 'I':
+		out->type = CONTROL_T_I64;
+		break;
+	default:
+		out->type = CONTROL_T_BOOL;
+		break;
+	}
+	return true;
+}
+
+static bool find_spec(const char *all, struct slice name, struct spec *out)
+{
+	struct slice rest = slice_str(all);
+
+	while (next_spec(&rest, out)) {
+		if (slice_eq(out->name, name))
+			return true;
+	}
+	return false;
+}
+
+static const struct control_field *find(struct verb_args a, struct slice name)
+{
+	for (size_t i = 0; i < a.n; i++) {
+		if (slice_eq(a.f[i].name, name))
+			return &a.f[i];
+	}
+	return NULL;
+}
+
+static bool check_field(const char *all, struct verb_args a, const struct control_field *f,
+			char *why)
+{
+	struct spec s;
+
+	if (!find_spec(all, f->name, &s))
+		snprintf(why, VERB_ARGS_WHY, "unknown argument '" SLICE_FMT "'",
+			 SLICE_ARG(slice_sub(f->name, 0, 64)));
+	else if (find(a, f->name) != f)
+		snprintf(why, VERB_ARGS_WHY, "argument '" SLICE_FMT "' is given twice",
+			 SLICE_ARG(s.name));
+	else if (f->type != s.type)
+		snprintf(why, VERB_ARGS_WHY, "argument '" SLICE_FMT "' is of the wrong type",
+			 SLICE_ARG(s.name));
+	else
+		return true;
+	return false;
+}
+
+bool verb_args_check(enum control_verb v, struct verb_args a, char why[VERB_ARGS_WHY])
+{
+	const char *all = (unsigned)v < CONTROL_VERB_COUNT && specs[v] ? specs[v] : "";
+	struct slice rest = slice_str(all);
+	struct spec s;
+
+	for (size_t i = 0; i < a.n; i++) {
+		if (!check_field(all, a, &a.f[i], why))
+			return false;
+	}
+	while (next_spec(&rest, &s)) {
+		const struct control_field *f = find(a, s.name);
+
+		if (s.must && (!f || (f->type == CONTROL_T_STR && f->s.n == 0))) {
+			snprintf(why, VERB_ARGS_WHY, "argument '" SLICE_FMT "' is missing",
+				 SLICE_ARG(s.name));
+			return false;
+		}
+	}
+	return true;
+}
+
+bool verb_args_has(struct verb_args a, const char *name)
+{
+	return find(a, slice_str(name)) != NULL;
+}
+
+struct slice verb_args_str(struct verb_args a, const char *name)
+{
+	struct slice s = SLICE_NONE;
+
+	(void)control_get_str(a.f, a.n, name, &s);
+	return s;
+}
+
+int64_t verb_args_i64(struct verb_args a, const char *name, int64_t otherwise)
+{
+	(void)control_get_i64(a.f, a.n, name, &otherwise);
+	return otherwise;
+}
+
+bool verb_args_bool(struct verb_args a, const char *name)
+{
+	return control_get_bool(a.f, a.n, name);
+}
+
+static bool is_separator(char c)
+{
+	return c == ',' || c == '\n' || c == ' ' || c == '\t';
+}
+
+/* The next entry of a list written with commas, spaces or lines; false at the end. */
+static bool next_entry(struct slice *rest, struct slice *out)
+{
+	size_t n = 0;
+
+	while (rest->n && is_separator(rest->p[0]))
+		*rest = slice_sub(*rest, 1, rest->n);
+	while (n < rest->n && !is_separator(rest->p[n]))
+		n++;
+	*out = slice_sub(*rest, 0, n);
+	*rest = slice_sub(*rest, n, rest->n);
+	return n > 0;
+}
+
+static bool put_models(struct slice text, struct rows_key *k, struct buf *mem, char *why)
+{
+	size_t from = mem->len;
+	struct slice one;
+
+	while (next_entry(&text, &one)) {
+		if (slice_is(one, "!")) {
+			snprintf(why, VERB_ARGS_WHY, "models: '!' stands before a pattern");
+			return false;
+		}
+		if ((mem->len > from && buf_addc(mem, '\n')) || buf_adds(mem, one) ||
+		    mem->len - from > ROWS_MODELS_MAX) {
+			snprintf(why, VERB_ARGS_WHY, "models: at most %d bytes in all",
+				 ROWS_MODELS_MAX);
+			return false;
+		}
+	}
+	k->models = slice_sub(buf_slice(mem), from, mem->len - from);
+	return true;
+}
+
+static bool put_nets(struct slice text, struct rows_key *k, char *why)
+{
+	struct slice one;
+
+	k->nets_n = 0;
+	while (next_entry(&text, &one)) {
+		if (k->nets_n == ROWS_NETS_MAX) {
+			snprintf(why, VERB_ARGS_WHY, "ip: at most %d ranges", ROWS_NETS_MAX);
+			return false;
+		}
+		if (!ipnet_parse(one, &k->nets[k->nets_n++])) {
+			snprintf(why, VERB_ARGS_WHY,
+				 "ip: '" SLICE_FMT "' is no address or range, such as 10.0.0.0/8",
+				 SLICE_ARG(slice_sub(one, 0, 64)));
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool put_number(struct verb_args a, const char *name, int64_t least, int64_t *out, char *why)
+{
+	int64_t v = verb_args_i64(a, name, *out);
+
+	if (v < least || v > MONEY_NUSD_MAX) {
+		snprintf(why, VERB_ARGS_WHY, "%s: %lld is out of range", name, (long long)v);
+		return false;
+	}
+	*out = v;
+	return true;
+}
+
+const char *verb_args_limit(enum rows_limit l)
+{
+	static const char *const names[] = {
+#define LIMIT_ROW(id, name, text, counts, len_ms) #name,
+#include "limits_tbl.h"
+#undef LIMIT_ROW
+	};
+
+	return names[l];
+}
+
+static bool put_limits(struct verb_args a, struct rows_limits *l, char *why)
+{
+	for (unsigned i = 0; i < ROWS_LIMIT_COUNT; i++) {
+		if (!put_number(a, verb_args_limit((enum rows_limit)i), ROWS_NO_LIMIT, &l->rate[i],
+				why))
+			return false;
+	}
+	return put_number(a, "concurrency", ROWS_NO_LIMIT, &l->concurrency, why) &&
+	       put_number(a, "budget_nusd", ROWS_NO_LIMIT, &l->budget_nusd, why);
+}
+
+static bool put_window(struct verb_args a, struct window_spec *w, char *why)
+{
+	if (verb_args_has(a, "budget_period"))
+		w->unit = window_unit_of(verb_args_str(a, "budget_period"));
+	if (w->unit == WINDOW_COUNT) {
+		snprintf(why, VERB_ARGS_WHY,
+			 "budget_period: minute, hour, day, week, month, quarter, year or total");
+		return false;
+	}
+	if (verb_args_has(a, "rolling"))
+		w->rolling = verb_args_bool(a, "rolling");
+	if (w->rolling && w->unit == WINDOW_TOTAL) {
+		snprintf(why, VERB_ARGS_WHY, "rolling: a total never ends");
+		return false;
+	}
+	return true;
+}
+
+static bool put_name(struct verb_args a, struct rows_key *k, char *why)
+{
+	struct slice name = verb_args_str(a, "name");
+
+	if (!verb_args_has(a, "name"))
+		return true;
+	for (size_t i = 0; i < name.n; i++) {
+		if ((uint8_t)name.p[i] < ' ' || name.p[i] == 0x7f)
+			name.n = ROWS_NAME_MAX + 1;
+	}
+	if (name.n > ROWS_NAME_MAX) {
+		snprintf(why, VERB_ARGS_WHY, "name: at most %d bytes without control characters",
+			 ROWS_NAME_MAX);
+		return false;
+	}
+	k->name = name;
+	return true;
+}
+
+bool verb_args_key(struct verb_args a, struct rows_key *k, struct buf *mem, char why[VERB_ARGS_WHY])
+{
+	if (!put_name(a, k, why) || !put_limits(a, &k->limits, why) ||
+	    !put_window(a, &k->limits.budget, why) ||
+	    !put_number(a, "expires_s", 0, &k->expires_s, why))
+		return false;
+	if (verb_args_has(a, "models") && !put_models(verb_args_str(a, "models"), k, mem, why))
+		return false;
+	if (verb_args_has(a, "ip") && !put_nets(verb_args_str(a, "ip"), k, why))
+		return false;
+	if (verb_args_has(a, "clamp"))
+		k->flags = (uint8_t)((k->flags & ~ROWS_KEY_CLAMP) |
+				     (verb_args_bool(a, "clamp") ? ROWS_KEY_CLAMP : 0));
+	if (verb_args_has(a, "suspended") && k->status != ROWS_REVOKED)
+		k->status = verb_args_bool(a, "suspended") ? ROWS_SUSPENDED : ROWS_ACTIVE;
+	return true;
+}
+
+bool verb_args_key_id(struct slice text, char id[APIKEY_ID + 1])
+{
+	struct slice s = apikey_trim(text), found;
+
+	if (apikey_parse(s, &found))
+		s = found;
+	else if (slice_has_prefix(s, SLICE_LIT(KEY_TAG)))
+		s = slice_sub(s, sizeof(KEY_TAG) - 1, s.n); /* the id as logs show it */
+	if (s.n != APIKEY_ID)
+		return false;
+	memcpy(id, s.p, APIKEY_ID);
+	id[APIKEY_ID] = '\0';
+	return true;
+}

@@ -1,0 +1,86 @@
+#include "report.h"
+#include "verbs.h"
+
+#define NUMBERS 9
+
+/* "day,model" into dimensions. False: END is sent. */
+static bool put_by(struct verbs *v, struct slice text, struct report_ask *ask)
+{
+	struct slice one;
+
+	while (text.n) {
+		(void)slice_cut(&text, ',', &one);
+		one = slice_trim(one);
+		if (ask->by_n == REPORT_DIMS_MAX || report_dim_of(one) == REPORT_DIM_COUNT) {
+			verbs_end(v, CONTROL_USAGE, "invalid",
+				  "by: at most %d of day, model, key, account, provider",
+				  REPORT_DIMS_MAX);
+			return false;
+		}
+		ask->by[ask->by_n++] = report_dim_of(one);
+	}
+	return true;
+}
+
+static bool put_ask(struct verbs *v, struct report_ask *ask, char key[APIKEY_ID + 1])
+{
+	struct slice account = verb_args_str(v->args, "account");
+
+	ask->since_ms = verb_args_i64(v->args, "since_ms", 0);
+	ask->until_ms = verb_args_i64(v->args, "until_ms", INT64_MAX);
+	if (!put_by(v, verb_args_str(v->args, "by"), ask) ||
+	    (account.n && !verbs_account(v, account, &ask->account)))
+		return false;
+	if (!verb_args_has(v->args, "key"))
+		return true;
+	ask->key_id = key;
+	return verbs_key(v, key);
+}
+
+static void fill_numbers(struct control_field f[NUMBERS], const struct report_row *r)
+{
+	f[0] = CONTROL_I("requests", r->requests);
+	f[1] = CONTROL_I("failed", r->failed);
+	f[2] = CONTROL_I("input", r->input);
+	f[3] = CONTROL_I("cached", r->cached);
+	f[4] = CONTROL_I("output", r->output);
+	f[5] = CONTROL_I("reasoning", r->reasoning);
+	f[6] = CONTROL_I("charge_nusd", r->charge_nusd);
+	f[7] = CONTROL_I("uncollected_nusd", r->uncollected_nusd);
+	f[8] = CONTROL_I("cost_nusd", r->cost_nusd);
+}
+
+static enum errc send_rows(struct verbs *v, const struct report_ask *ask, const struct report *r)
+{
+	struct control_field f[REPORT_DIMS_MAX + NUMBERS];
+	enum errc e = ERRC_OK;
+
+	for (size_t i = 0; !e && ask->by_n && i < report_rows_n(r); i++) {
+		const struct report_row *row = report_row_at(r, i);
+
+		for (size_t d = 0; d < ask->by_n; d++)
+			f[d] = (struct control_field){.name = slice_str(report_dim_name(ask->by[d])),
+						      .type = CONTROL_T_STR,
+						      .s = row->name[d]};
+		fill_numbers(f + ask->by_n, row);
+		e = verbs_row(v, "usage", f, ask->by_n + NUMBERS);
+	}
+	fill_numbers(f, report_total(r));
+	return e ? e : verbs_row(v, "total", f, NUMBERS);
+}
+
+void verb_usage(struct verbs *v)
+{
+	struct report_ask ask = {.by_n = 0};
+	struct report *r = NULL;
+	char key[APIKEY_ID + 1];
+	enum errc e;
+
+	if (!put_ask(v, &ask, key))
+		return;
+	e = report_new(v->ledger, v->live, &ask, &r);
+	if (!e)
+		e = send_rows(v, &ask, r);
+	report_free(&r);
+	verbs_end_errc(v, e, "usage");
+}

@@ -1,0 +1,147 @@
+#include "verbs.h"
+
+#include "clock.h"
+
+#define QUEUE_BYTES \
+	(256 * 1024) /* that may wait in the channel before a reading thread waits for aigwctl */
+#define QUEUE_MS 10000
+
+static const struct {
+	enum verbs_place place;
+	void (*fn)(struct verbs *v);
+} rows[CONTROL_VERB_COUNT] = {
+	[CONTROL_DO_ACCOUNT_CREATE] = {VERBS_ON_LEDGER, verb_account_write},
+	[CONTROL_DO_ACCOUNT_LIST] = {VERBS_READ, verb_account_read},
+	[CONTROL_DO_ACCOUNT_SHOW] = {VERBS_READ, verb_account_read},
+	[CONTROL_DO_ACCOUNT_CREDIT] = {VERBS_ON_LEDGER, verb_account_write},
+	[CONTROL_DO_ACCOUNT_SUSPEND] = {VERBS_ON_LEDGER, verb_account_write},
+	[CONTROL_DO_ACCOUNT_RESUME] = {VERBS_ON_LEDGER, verb_account_write},
+	[CONTROL_DO_KEY_CREATE] = {VERBS_ON_LEDGER, verb_key_write},
+	[CONTROL_DO_KEY_LIST] = {VERBS_READ, verb_key_read},
+	[CONTROL_DO_KEY_SHOW] = {VERBS_READ, verb_key_read},
+	[CONTROL_DO_KEY_UPDATE] = {VERBS_ON_LEDGER, verb_key_write},
+	[CONTROL_DO_KEY_REVOKE] = {VERBS_ON_LEDGER, verb_key_write},
+	[CONTROL_DO_USAGE] = {VERBS_REPORT, verb_usage},
+	[CONTROL_DO_REQUEST_SHOW] = {VERBS_READ, verb_request},
+	[CONTROL_DO_LIMIT_EXPLAIN] = {VERBS_READ, verb_limit},
+	[CONTROL_DO_LEDGER_VERIFY] = {VERBS_REPORT, verb_verify},
+};
+
+enum verbs_place verbs_place_of(enum control_verb v)
+{
+	return (unsigned)v < CONTROL_VERB_COUNT && rows[v].fn ? rows[v].place : VERBS_NOT_OURS;
+}
+
+void verbs_run(struct verbs *v)
+{
+	char why[VERB_ARGS_WHY];
+
+	v->live = stores_hold(v->stores);
+	v->ledger = v->stores->ledger;
+	if (!verb_args_check(v->verb, v->args, why))
+		verbs_end(v, CONTROL_USAGE, "invalid", "%s: %s", control_verb_row(v->verb)->text,
+			  why);
+	else
+		rows[v->verb].fn(v);
+	verbs_end(v, CONTROL_DONE, "", "%s", "");
+	stores_drop(v->stores, v->live);
+}
+
+/* A thread that may wait does so, so that memory stays bounded however long the answer is. */
+static enum errc make_room(struct verbs *v)
+{
+	if (v->admin || v->chan->out_bytes < QUEUE_BYTES)
+		return ERRC_OK;
+	return chan_drain(v->chan, QUEUE_MS);
+}
+
+enum errc verbs_row(struct verbs *v, const char *kind, const struct control_field *f, size_t n)
+{
+	enum errc e = make_room(v);
+
+	if (!e && atomic_load_explicit(v->cancel, memory_order_relaxed))
+		e = ERRC_CANCELED;
+	return e ? e : control_send_row(v->chan, kind, f, n);
+}
+
+void verbs_end(struct verbs *v, enum control_status status, const char *code, const char *fmt, ...)
+{
+	struct buf b;
+	va_list ap;
+	enum errc e;
+
+	if (v->ended)
+		return;
+	v->ended = true;
+	buf_init(&b, 8192);
+	va_start(ap, fmt);
+	e = buf_addvf(&b, fmt, ap);
+	va_end(ap);
+	if (!e)
+		e = control_send_end(v->chan, status, code, buf_slice(&b), NULL, 0);
+	buf_fini(&b);
+	(void)e; /* the peer has gone, then nobody is there to read it */
+}
+
+void verbs_end_errc(struct verbs *v, enum errc e, const char *what)
+{
+	switch (e) {
+	case ERRC_OK:
+		verbs_end(v, CONTROL_DONE, "", "%s", "");
+		break;
+	case ERRC_NOTFOUND:
+		verbs_end(v, CONTROL_NOT_FOUND, "not_found", "there is no such %s", what);
+		break;
+	case ERRC_EXISTS:
+		verbs_end(v, CONTROL_REFUSED, "exists", "there is such a %s already", what);
+		break;
+	case ERRC_INVAL:
+	case ERRC_RANGE:
+	case ERRC_LIMIT:
+		verbs_end(v, CONTROL_USAGE, "invalid", "%s: %s", what, errc_text(e));
+		break;
+	case ERRC_STATE:
+		verbs_end(v, CONTROL_REFUSED, "refused", "%s: %s", what, errc_text(e));
+		break;
+	case ERRC_CANCELED:
+		verbs_end(v, CONTROL_REFUSED, "unavailable", "the keeper is ending; try again");
+		break;
+	case ERRC_NOSPACE:
+	case ERRC_IO:
+		verbs_end(v, CONTROL_REFUSED, "ledger_unavailable",
+			  "the ledger cannot be written: %s", errc_text(e));
+		break;
+	default:
+		verbs_end(v, CONTROL_REFUSED, "internal", "%s: %s", what, errc_text(e));
+		break;
+	}
+}
+
+struct admin_by verbs_by(const struct verbs *v)
+{
+	return (struct admin_by){.who = slice_str(v->who),
+				 .note = verb_args_str(v->args, "note"),
+				 .wall_ms = clock_wall_ms(),
+				 .boot_ms = clock_boot_ms()};
+}
+
+bool verbs_account(struct verbs *v, struct slice name, uint64_t *account)
+{
+	enum errc e = admin_account_find(v->live, name, account);
+
+	if (e == ERRC_NOTFOUND)
+		verbs_end(v, CONTROL_NOT_FOUND, "not_found", "there is no account '" SLICE_FMT "'",
+			  SLICE_ARG(slice_sub(name, 0, ROWS_NAME_MAX)));
+	else if (e)
+		verbs_end_errc(v, e, "account");
+	return e == ERRC_OK;
+}
+
+bool verbs_key(struct verbs *v, char id[APIKEY_ID + 1])
+{
+	if (verb_args_key_id(verb_args_str(v->args, "key"), id))
+		return true;
+	verbs_end(v, CONTROL_USAGE, "invalid",
+		  "a key is named by its public id (12 letters and digits) or by the whole key");
+	return false;
+}

@@ -1,0 +1,190 @@
+#include "watch.h"
+
+#include "clock.h"
+#include "keeper_state.h"
+#include "log.h"
+#include "sweep.h"
+
+#define SECOND_MS      1000
+#define SLICE_ACCOUNTS 64 /* looked at in one read transaction */
+
+static void set_gauge(struct watch *w, enum page_gauge g, int64_t v)
+{
+	atomic_store_explicit(page_gauge(w->k->page, g), (uint64_t)v, memory_order_relaxed);
+}
+
+static struct live *hold(struct watch *w)
+{
+	return stores_hold(&w->k->stores);
+}
+
+static void drop(struct watch *w, struct live *live)
+{
+	stores_drop(&w->k->stores, live);
+}
+
+/* A live store that cannot be read is damaged: the next start makes a new one. */
+static bool is_fine(struct watch *w, enum errc e, const char *what)
+{
+	if (e == ERRC_CORRUPT || e == ERRC_IO)
+		keeper_fail(w->k, "%s: %s", what, errc_text(e));
+	else if (e)
+		log_warn("watch_failed", "%s: %s", what, errc_text(e));
+	return e == ERRC_OK;
+}
+
+/* --- holds of the dead --- */
+
+static void on_sweep(uv_timer_t *t)
+{
+	struct watch *w = t->data;
+	struct live *live = hold(w);
+	struct sweep_result r;
+	enum errc e = sweep_run(live, clock_boot_ms(), clock_wall_ms(), &r);
+
+	drop(w, live);
+	if (r.settled || r.instances)
+		log_info("swept", "%u holds of dead processes settled, %u processes done with",
+			 r.settled, r.instances);
+	if (is_fine(w, e, "settling the holds of a dead process") && r.more)
+		require(uv_timer_start(&w->sweep, on_sweep, 0, 0) == 0);
+}
+
+static void begin_sweep(struct watch *w)
+{
+	require(uv_timer_start(&w->sweep, on_sweep, 0, 0) == 0);
+}
+
+static void check_readers(struct watch *w)
+{
+	struct live *live = hold(w);
+	int cleared = 0;
+	enum errc e = live_readers_check(live, &cleared);
+
+	drop(w, live);
+	if (is_fine(w, e, "clearing dead readers") && cleared > 0)
+		log_info("readers_cleared", "%d readers of dead processes", cleared);
+}
+
+/* --- the invariants --- */
+
+static void scanned(struct watch *w)
+{
+	const struct scan *s = &w->round;
+	int64_t off = s->imbalance_nusd;
+
+	/* An account can be broken without a difference in money: the gauge must not say 0 then. */
+	if (off == 0 && s->broken_accounts > 0)
+		off = (int64_t)s->broken_accounts;
+	set_gauge(w, PAGE_IMBALANCE_NUSD, off);
+	set_gauge(w, PAGE_HOLDS, (int64_t)s->holds);
+	set_gauge(w, PAGE_HELD_NUSD, s->held_nusd);
+	set_gauge(w, PAGE_HOLD_AGE_MS,
+		  s->oldest_hold_ms ? MAX_OF(clock_boot_ms() - s->oldest_hold_ms, 0) : 0);
+	if (off && !w->told)
+		log_error("imbalance",
+			  "the books are out of balance by %lld nano-dollars in %llu accounts, "
+			  "first account %llu",
+			  (long long)s->imbalance_nusd, (unsigned long long)s->broken_accounts,
+			  (unsigned long long)s->first_broken);
+	w->told = off != 0;
+}
+
+static void on_scan(uv_timer_t *t)
+{
+	struct watch *w = t->data;
+	struct live *live = hold(w);
+	enum errc e = scan_slice(live, &w->round, SLICE_ACCOUNTS);
+
+	drop(w, live);
+	w->scanning = is_fine(w, e, "checking the balances") && !w->round.done;
+	if (w->scanning)
+		require(uv_timer_start(&w->scan, on_scan, 0, 0) == 0);
+	else if (!e)
+		scanned(w);
+}
+
+static void begin_scan(struct watch *w)
+{
+	if (w->scanning)
+		return;
+	w->scanning = true;
+	w->round = (struct scan){.done = false};
+	require(uv_timer_start(&w->scan, on_scan, 0, 0) == 0);
+}
+
+/* --- each tick --- */
+
+static void measure(struct watch *w, int64_t now_ms)
+{
+	struct live *live = hold(w);
+	struct live_space s;
+	enum errc e = live_space(live, now_ms, &s);
+
+	drop(w, live);
+	if (!is_fine(w, e, "measuring the live store"))
+		return;
+	set_gauge(w, PAGE_LIVE_BYTES, (int64_t)s.used_bytes);
+	set_gauge(w, PAGE_LIVE_BYTES_MAX, (int64_t)s.size_bytes);
+	set_gauge(w, PAGE_OUTBOX_RECORDS, (int64_t)s.outbox_records);
+	set_gauge(w, PAGE_LEDGER_LAG_MS, s.outbox_age_ms);
+	set_gauge(w, PAGE_OUTBOX_OLDEST_MS, s.outbox_records ? now_ms - s.outbox_age_ms : 0);
+	set_gauge(w, PAGE_OUTBOX_SHARE_PERMILLE,
+		  s.size_bytes ? (int64_t)(s.used_bytes * 1000 / s.size_bytes) : 0);
+}
+
+static void check_place(struct watch *w)
+{
+	struct live *live = hold(w);
+	bool there = live_is_in_place(live);
+
+	drop(w, live);
+	if (there && !w->lost)
+		return;
+	if (!w->lost)
+		log_error("live_store_lost",
+			  "%s was removed or replaced: all workers are replaced, a new one is made",
+			  w->k->h.live);
+	/* Said again until it is done: a process may have been started in between. */
+	kmsg_store_lost(w->k);
+	if (!w->lost)
+		writer_renew(w->k->writer);
+	w->lost = true;
+}
+
+void watch_init(struct watch *w, struct keeper *k)
+{
+	*w = (struct watch){.k = k};
+	uv_timer_init(&k->loop, &w->sweep);
+	uv_timer_init(&k->loop, &w->scan);
+	w->sweep.data = w->scan.data = w;
+}
+
+void watch_tick(struct watch *w, int64_t now_ms)
+{
+	measure(w, now_ms);
+	if (now_ms - w->second_ms < SECOND_MS)
+		return;
+	w->second_ms = now_ms;
+	check_place(w);
+	check_readers(w);
+	begin_sweep(w);
+	begin_scan(w);
+}
+
+void watch_death(struct watch *w)
+{
+	check_readers(w);
+	begin_sweep(w);
+}
+
+void watch_renewed(struct watch *w)
+{
+	w->lost = false;
+}
+
+void watch_stop(struct watch *w)
+{
+	uv_timer_stop(&w->sweep);
+	uv_timer_stop(&w->scan);
+}

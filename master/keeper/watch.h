@@ -1,0 +1,30 @@
+/* What the keeper looks after all the time: dead readers of the live store, dead processes' holds, whether the store is still
+ * in its place, the invariants, the gauges of the shared page. On the loop; every step takes at most about a millisecond. */
+#ifndef AIGW_WATCH_H
+#define AIGW_WATCH_H
+
+#include <uv.h>
+
+#include "scan.h"
+
+struct keeper;
+
+struct watch {
+	struct keeper *k;
+	uv_timer_t sweep, scan; /* run while there is more to do */
+	struct scan round;      /* of the invariants */
+	bool scanning, told;    /* told: an imbalance is in the log */
+	bool lost;              /* the live store is not in its place; a new one is being made */
+	int64_t second_ms;      /* boot clock of the last turn of each second */
+};
+
+void watch_init(struct watch *w, struct keeper *k);
+/* Each tick, once the stores are open. */
+void watch_tick(struct watch *w, int64_t now_ms);
+/* A process that had the live store open has died. */
+void watch_death(struct watch *w);
+/* The new live store is there. */
+void watch_renewed(struct watch *w);
+void watch_stop(struct watch *w);
+
+#endif

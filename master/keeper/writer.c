@@ -1,0 +1,636 @@
+#include "writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "pace.h"
+#include "progress.h"
+#include "renew.h"
+#include "secret.h"
+#include "text.h"
+#include "verify.h"
+
+#define WRITER_MAGIC  0x57524954u
+#define BATCH_ROWS    1024 /* a live read transaction: about a third of a millisecond */
+#define ROUND_BATCHES 16   /* taken with one commit */
+#define LOCK_POLL_MS  5
+#define OLD_POLL_MS   5
+#define WAIT_MAX_MS   1000
+
+struct writer {
+	unsigned magic;
+	struct writer_opts o;
+	pthread_t thread;
+	uv_async_t *async; /* owned by the loop once closed */
+
+	/* The ledger thread's own. */
+	struct admin admin;
+	struct outbox_batch batch;
+	struct pace pace;
+	char shared_dir[PATH_MAX];
+	uint8_t ledger_id[LIVE_ID];
+	int lock_fd, wake_fd;
+	bool renewing,
+		leftover; /* leftover: rows that are in the ledger may still stand in the outbox */
+	uint64_t durable_epoch, durable_n; /* as published */
+
+	pthread_mutex_t lock; /* guards the rest */
+	struct list jobs, done;
+	bool stop, renew;
+	struct store_started started;
+	bool tell_started, tell_failed, tell_renewed;
+	enum errc failure;
+	const char *failed_at;
+	uint8_t pepper[PEPPER_BYTES];
+};
+
+static void set_gauge(struct writer *w, enum page_gauge g, int64_t v)
+{
+	atomic_store(page_gauge(w->o.page, g), (uint64_t)v);
+}
+
+/* --- waiting and telling --- */
+
+static bool is_stopped(struct writer *w)
+{
+	bool stop;
+
+	pthread_mutex_lock(&w->lock);
+	stop = w->stop;
+	pthread_mutex_unlock(&w->lock);
+	return stop;
+}
+
+static bool has_work(struct writer *w)
+{
+	bool yes;
+
+	pthread_mutex_lock(&w->lock);
+	yes = w->stop || !list_is_empty(&w->jobs);
+	pthread_mutex_unlock(&w->lock);
+	return yes;
+}
+
+static void wake(struct writer *w)
+{
+	(void)!eventfd_write(w->wake_fd, 1);
+}
+
+/* Until somebody rings, the loop wants something, or the time is over. True when the bell was rung. */
+static bool wait_for(struct writer *w, int64_t ms)
+{
+	struct pollfd p[2] = {{.fd = w->wake_fd, .events = POLLIN},
+			      {.fd = w->o.h->bell_fd, .events = POLLIN}};
+	eventfd_t n;
+
+	if (poll(p, 2, (int)MIN_OF(ms, WAIT_MAX_MS)) <= 0)
+		return false;
+	if (p[0].revents)
+		(void)!eventfd_read(w->wake_fd, &n);
+	return p[1].revents && eventfd_read(w->o.h->bell_fd, &n) == 0;
+}
+
+static void fail(struct writer *w, enum errc e, const char *what)
+{
+	if (e == ERRC_IO)
+		set_gauge(w, PAGE_LEDGER_STATE, PAGE_LEDGER_READ_ONLY);
+	pthread_mutex_lock(&w->lock);
+	w->tell_failed = true;
+	w->failure = e;
+	w->failed_at = what;
+	pthread_mutex_unlock(&w->lock);
+	uv_async_send(w->async);
+}
+
+/* --- start --- */
+
+static enum errc try_lock(struct writer *w)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char path[PATH_MAX];
+
+	if (w->lock_fd < 0) {
+		if (snprintf(path, sizeof(path), "%s/keeper.lock", w->o.h->state) >=
+		    (int)sizeof(path))
+			return ERRC_TOOBIG;
+		w->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (w->lock_fd < 0)
+			return errc_from_errno(errno);
+	}
+	if (fcntl(w->lock_fd, F_OFD_SETLK, &l) == 0)
+		return ERRC_OK;
+	return errno == EAGAIN || errno == EACCES ? ERRC_AGAIN : errc_from_errno(errno);
+}
+
+/* The keeper before may still be at its last commit. */
+static enum errc take_lock(struct writer *w)
+{
+	enum errc e = try_lock(w);
+
+	if (e == ERRC_AGAIN)
+		log_info("keeper_waits", "another keeper holds %s/keeper.lock", w->o.h->state);
+	while (e == ERRC_AGAIN && !is_stopped(w)) {
+		(void)wait_for(w, LOCK_POLL_MS);
+		e = try_lock(w);
+	}
+	return e;
+}
+
+/* The keeper before ended because the disk failed: nothing is written before all of the ledger could be read and is right. */
+static enum errc verify_first(struct writer *w)
+{
+	struct ledger_opts o = {.dir = w->o.h->state, .read_only = true};
+	struct ledger *l = NULL;
+	struct verify_result r;
+	enum errc e;
+
+	if (atomic_load(page_gauge(w->o.page, PAGE_LEDGER_STATE)) != PAGE_LEDGER_READ_ONLY)
+		return ERRC_OK;
+	log_warn("ledger_verify",
+		 "the disk failed under the keeper before: the ledger is verified");
+	e = ledger_open(&o, &l);
+	if (!e)
+		e = verify_ledger(l, false, NULL, NULL, &r);
+	if (!e && !verify_is_good(&r))
+		e = ERRC_CORRUPT;
+	ledger_close(&l);
+	return e;
+}
+
+static void store_opts_of(struct writer *w, struct store_opts *o)
+{
+	struct page_proc *p = page_proc(w->o.page, w->o.h->page_slot);
+
+	*o = (struct store_opts){.state_dir = w->o.h->state,
+				 .shared_dir = w->shared_dir,
+				 .ledger_id = w->ledger_id,
+				 .live_bytes = w->o.live_bytes,
+				 .regions = w->o.regions,
+				 .slots = w->o.slots,
+				 .watch = {.wants = &p->wants, .has = &p->has, .done = &p->done}};
+}
+
+/* The last record of the live store's epoch that the ledger has. */
+static uint64_t taken_of(const struct writer *w)
+{
+	const struct ledger_state *s = ledger_state(w->admin.ledger);
+
+	return s->taken_epoch == live_head(w->admin.live)->epoch ? s->taken_n : 0;
+}
+
+/* What is on disk is visible to all who wait for it. */
+static void publish(struct writer *w)
+{
+	uint64_t epoch = live_head(w->admin.live)->epoch, n = taken_of(w);
+
+	if (epoch == w->durable_epoch && n == w->durable_n)
+		return;
+	w->durable_epoch = epoch;
+	w->durable_n = n;
+	page_durable_set(w->o.page, epoch, n);
+	if (w->o.durability != SETTINGS_DURABILITY_SETTLE)
+		return; /* nobody waits */
+	for (unsigned i = 0; i < w->o.h->workers; i++)
+		(void)!eventfd_write(w->o.h->worker_bell_fds[i], 1);
+}
+
+/* The live store is this thread's to replace, so it needs not to hold it. */
+static void opened(struct writer *w, struct live *live)
+{
+	w->admin = (struct admin){.live = live, .ledger = w->o.stores->ledger, .batch = &w->batch};
+	progress_set_ledger_failed(live_progress(w->admin.live), false);
+	set_gauge(w, PAGE_LEDGER_STATE, PAGE_LEDGER_GOOD);
+	set_gauge(w, PAGE_EPOCH, (int64_t)ledger_state(w->admin.ledger)->epoch);
+	publish(w);
+}
+
+static enum errc open_stores(struct writer *w)
+{
+	struct store_opts o;
+	struct live *live = NULL;
+	enum errc e;
+
+	store_opts_of(w, &o);
+	e = store_start(&o, &live, &w->o.stores->ledger, &w->started);
+	if (e)
+		return e;
+	stores_put(w->o.stores, live);
+	opened(w, live);
+	return ERRC_OK;
+}
+
+static enum errc start(struct writer *w)
+{
+	enum errc e = take_lock(w);
+
+	if (!e)
+		e = verify_first(w);
+	if (!e)
+		e = pepper_open(w->o.h->state, w->pepper);
+	if (!e)
+		e = outbox_batch_init(&w->batch, BATCH_ROWS);
+	if (!e)
+		e = open_stores(w);
+	while (e == ERRC_NOSPACE && !is_stopped(w)) {
+		log_error("ledger_no_space",
+			  "no space for the stores in %s or %s; tried again each second",
+			  w->o.h->state, w->o.h->live);
+		(void)wait_for(w, PACE_RETRY_MS);
+		e = open_stores(w);
+	}
+	if (e)
+		return e;
+	pace_init(&w->pace, w->o.durability, clock_boot_ms());
+	return ERRC_OK;
+}
+
+/* --- taking the outbox --- */
+
+/* With the transaction open: batch after batch, the first of which has been read. */
+static enum errc take_batches(struct writer *w, uint64_t epoch)
+{
+	enum errc e = ERRC_OK;
+
+	for (unsigned i = 0; !e && w->batch.n > 0; i++) {
+		uint64_t last = w->batch.rows[w->batch.n - 1].n;
+
+		e = ledger_take(w->admin.ledger, epoch, &w->batch);
+		if (e || i + 1 == ROUND_BATCHES)
+			break;
+		e = outbox_read(w->admin.live, last, &w->batch);
+	}
+	return e;
+}
+
+static enum errc commit(struct writer *w, bool checkpoint, bool *took)
+{
+	uint64_t epoch = live_head(w->admin.live)->epoch;
+	enum errc e = outbox_read(w->admin.live, taken_of(w), &w->batch);
+
+	*took = w->batch.n > 0;
+	if (e || (!*took && !checkpoint))
+		return e;
+	e = ledger_begin(w->admin.ledger);
+	if (!e)
+		e = take_batches(w, epoch);
+	if (!e && checkpoint)
+		e = ledger_checkpoint(w->admin.ledger);
+	if (!e)
+		e = ledger_commit(w->admin.ledger);
+	ledger_abort(w->admin.ledger);
+	return e;
+}
+
+static enum errc delete_taken(struct writer *w)
+{
+	uint64_t taken = taken_of(w);
+	bool more = true;
+	enum errc e = ERRC_OK;
+
+	while (!e && more)
+		e = outbox_delete(w->admin.live, taken, &more);
+	if (!e)
+		w->leftover = false;
+	return e;
+}
+
+/* Whether trying again can help; else only a new start can tell what the disk holds. */
+static bool may_pass(enum errc e)
+{
+	return e == ERRC_NOSPACE || e == ERRC_NOMEM;
+}
+
+static void note_failure(struct writer *w, enum errc e)
+{
+	if (!w->pace.retry_ms) {
+		log_error("ledger_failed",
+			  "the ledger takes no records: %s; tried again each second", errc_text(e));
+		progress_set_ledger_failed(live_progress(w->admin.live), true);
+		set_gauge(w, PAGE_LEDGER_STATE, PAGE_LEDGER_FAILED);
+	}
+	pace_failed(&w->pace, clock_boot_ms());
+}
+
+static void note_success(struct writer *w)
+{
+	if (w->pace.retry_ms == 0)
+		return;
+	log_info("ledger_good", "the ledger takes records again");
+	progress_set_ledger_failed(live_progress(w->admin.live), false);
+	set_gauge(w, PAGE_LEDGER_STATE, PAGE_LEDGER_GOOD);
+}
+
+static enum errc round_of(struct writer *w)
+{
+	int64_t now = clock_boot_ms();
+	bool checkpoint = pace_wants_checkpoint(&w->pace, now), took = false;
+	enum errc e;
+
+	pace_begin(&w->pace, now);
+	e = commit(w, checkpoint, &took);
+	/* Nothing to write is no proof that the disk takes something again. */
+	if (!e && w->pace.retry_ms && !took && !checkpoint) {
+		checkpoint = true;
+		e = commit(w, checkpoint, &took);
+	}
+	if (!e) {
+		note_success(w);
+		pace_good(&w->pace, now, took, checkpoint);
+		w->leftover |= took;
+		publish(w);
+	}
+	if (!e && w->leftover)
+		e = delete_taken(w);
+	if (!may_pass(e))
+		return e;
+	note_failure(w, e);
+	return ERRC_OK;
+}
+
+/* --- jobs --- */
+
+static struct writer_job *next_job(struct writer *w)
+{
+	struct list *n;
+
+	pthread_mutex_lock(&w->lock);
+	n = list_pop_front(&w->jobs);
+	pthread_mutex_unlock(&w->lock);
+	return n ? list_entry(n, struct writer_job, node) : NULL;
+}
+
+static void job_over(struct writer *w, struct writer_job *j, enum errc e)
+{
+	j->result = e;
+	pthread_mutex_lock(&w->lock);
+	list_push_back(&w->done, &j->node);
+	pthread_mutex_unlock(&w->lock);
+	uv_async_send(w->async);
+}
+
+/* Of what a job may meet only these say that the disk or the order of things is broken. */
+static bool ends_keeper(enum errc e)
+{
+	return e == ERRC_IO || e == ERRC_CORRUPT || e == ERRC_STALE || e == ERRC_VERSION;
+}
+
+static enum errc run_jobs(struct writer *w)
+{
+	struct writer_job *j;
+	enum errc e = ERRC_OK;
+
+	while (!e && (j = next_job(w)) != NULL) {
+		e = j->run(j, &w->admin);
+		w->pace.dirty = true; /* it may have taken the outbox with it */
+		w->leftover = true;
+		publish(w);
+		job_over(w, j, e);
+		if (!ends_keeper(e))
+			e = ERRC_OK;
+	}
+	return e;
+}
+
+/* --- another live store --- */
+
+static enum errc replace_live(struct writer *w)
+{
+	struct store_opts o;
+	struct store_started s;
+	struct live *live = NULL;
+	enum errc e;
+
+	store_opts_of(w, &o);
+	e = store_renew(&o, w->o.stores->ledger, &live, &s);
+	if (e)
+		return e;
+	stores_put(w->o.stores, live);
+	opened(w, live);
+	w->renewing = false;
+	pthread_mutex_lock(&w->lock);
+	w->renew = false;
+	w->tell_renewed = true;
+	pthread_mutex_unlock(&w->lock);
+	uv_async_send(w->async);
+	return ERRC_OK;
+}
+
+static enum errc renew_step(struct writer *w)
+{
+	bool empty;
+	enum errc e = renew_take(&w->admin, clock_boot_ms(), clock_wall_ms(), &empty);
+
+	publish(w);
+	if (!e && empty)
+		e = replace_live(w);
+	if (!e || !may_pass(e))
+		return e;
+	note_failure(w, e);
+	(void)wait_for(w, PACE_RETRY_MS);
+	return ERRC_OK;
+}
+
+static void look_for_renew(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->renewing = w->renew;
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* --- the thread --- */
+
+static enum errc serve(struct writer *w)
+{
+	enum errc e = ERRC_OK;
+
+	while (!e && !is_stopped(w)) {
+		int64_t wait_ms = w->renewing ? OLD_POLL_MS
+					      : pace_wait_ms(&w->pace, clock_boot_ms());
+
+		if (!(has_work(w) && !w->renewing) && wait_ms > 0 && wait_for(w, wait_ms))
+			pace_ring(&w->pace);
+		look_for_renew(w);
+		if (w->renewing) {
+			e = renew_step(w);
+			continue;
+		}
+		e = run_jobs(w);
+		if (!e && pace_is_due(&w->pace, clock_boot_ms()))
+			e = round_of(w);
+	}
+	return e;
+}
+
+static void *run(void *arg)
+{
+	struct writer *w = arg;
+	enum errc e = start(w);
+
+	require_magic(w, WRITER_MAGIC);
+	if (e) {
+		fail(w, e, "the start of the stores");
+		return NULL;
+	}
+	pthread_mutex_lock(&w->lock);
+	w->tell_started = true;
+	pthread_mutex_unlock(&w->lock);
+	uv_async_send(w->async);
+	e = serve(w);
+	if (e)
+		fail(w, e, "writing the ledger");
+	return NULL;
+}
+
+/* --- the loop's side --- */
+
+static void end_jobs(struct list *done)
+{
+	struct list *n;
+
+	while ((n = list_pop_front(done)) != NULL) {
+		struct writer_job *j = list_entry(n, struct writer_job, node);
+
+		j->done(j, j->result);
+	}
+}
+
+static void on_async(uv_async_t *a)
+{
+	struct writer *w = a->data;
+	bool started, failed, renewed;
+	struct list done;
+
+	if (!w)
+		return;
+	list_init(&done);
+	pthread_mutex_lock(&w->lock);
+	list_splice_back(&done, &w->done);
+	started = w->tell_started;
+	failed = w->tell_failed;
+	renewed = w->tell_renewed;
+	w->tell_started = w->tell_failed = w->tell_renewed = false;
+	pthread_mutex_unlock(&w->lock);
+	if (started)
+		w->o.ev->started(w->o.arg, &w->started);
+	end_jobs(&done);
+	if (renewed)
+		w->o.ev->renewed(w->o.arg);
+	if (failed)
+		w->o.ev->failed(w->o.arg, w->failure, w->failed_at);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	mem_free(h);
+}
+
+static void release(struct writer *w)
+{
+	if (w->lock_fd >= 0)
+		close(w->lock_fd);
+	if (w->wake_fd >= 0)
+		close(w->wake_fd);
+	outbox_batch_fini(&w->batch);
+	secret_wipe(w->pepper, sizeof(w->pepper));
+	pthread_mutex_destroy(&w->lock);
+	mem_free(w);
+}
+
+/* The folder above the live store's: that of all ledgers. */
+static enum errc name_folders(struct writer *w)
+{
+	const char *end = strrchr(w->o.h->live, '/');
+
+	if (!end || end == w->o.h->live ||
+	    !text_unhex(slice_str(w->o.h->ledger_id), w->ledger_id, LIVE_ID))
+		return ERRC_PROTOCOL;
+	memcpy(w->shared_dir, w->o.h->live, (size_t)(end - w->o.h->live));
+	return ERRC_OK;
+}
+
+enum errc writer_new(uv_loop_t *loop, const struct writer_opts *o, struct writer **out)
+{
+	struct writer *w = mem_new_of(struct writer);
+	enum errc e;
+
+	if (!w)
+		return ERRC_NOMEM;
+	*w = (struct writer){.magic = WRITER_MAGIC, .o = *o, .lock_fd = -1};
+	list_init(&w->jobs);
+	list_init(&w->done);
+	pthread_mutex_init(&w->lock, NULL);
+	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	e = w->wake_fd < 0 ? ERRC_SYSTEM : name_folders(w);
+	w->async = e ? NULL : mem_new_of(uv_async_t);
+	if (!e && (!w->async || uv_async_init(loop, w->async, on_async))) {
+		mem_free(w->async);
+		e = ERRC_NOMEM;
+	}
+	if (e) {
+		release(w);
+		return e;
+	}
+	w->async->data = w;
+	if (pthread_create(&w->thread, NULL, run, w)) {
+		uv_close((uv_handle_t *)w->async, on_closed);
+		release(w);
+		return ERRC_SYSTEM;
+	}
+	*out = w;
+	return ERRC_OK;
+}
+
+void writer_free(struct writer **wp)
+{
+	struct writer *w = *wp;
+	struct list over;
+
+	*wp = NULL;
+	if (!w)
+		return;
+	require_magic(w, WRITER_MAGIC);
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_mutex_unlock(&w->lock);
+	wake(w);
+	pthread_join(w->thread, NULL);
+	list_init(&over);
+	list_splice_back(&over, &w->done);
+	list_each (it, &w->jobs)
+		list_entry(it, struct writer_job, node)->result = ERRC_CANCELED;
+	list_splice_back(&over, &w->jobs);
+	end_jobs(&over);
+	w->async->data = NULL;
+	uv_close((uv_handle_t *)w->async, on_closed);
+	release(w);
+}
+
+void writer_submit(struct writer *w, struct writer_job *j)
+{
+	pthread_mutex_lock(&w->lock);
+	list_push_back(&w->jobs, &j->node);
+	pthread_mutex_unlock(&w->lock);
+	wake(w);
+}
+
+void writer_renew(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->renew = true;
+	pthread_mutex_unlock(&w->lock);
+	wake(w);
+}
+
+const uint8_t *writer_pepper(const struct writer *w)
+{
+	return w->pepper;
+}

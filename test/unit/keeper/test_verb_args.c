@@ -1,0 +1,165 @@
+/* The arguments of the keeper's verbs: which are refused and why, what the options of a key become. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "verb_args.h"
+
+#define ARGS(...)                                                                 \
+	((struct verb_args){(const struct control_field[]){__VA_ARGS__},          \
+			    sizeof((const struct control_field[]){__VA_ARGS__}) / \
+				    sizeof(struct control_field)})
+
+static void refuse(enum control_verb v, struct verb_args a, const char *part)
+{
+	char why[VERB_ARGS_WHY] = "";
+
+	assert_false(verb_args_check(v, a, why));
+	if (!strstr(why, part))
+		fail_msg("'%s' is not in '%s'", part, why);
+}
+
+static void test_check(void **state)
+{
+	char why[VERB_ARGS_WHY];
+
+	assert_true(verb_args_check(CONTROL_DO_ACCOUNT_LIST, (struct verb_args){NULL, 0}, why));
+	assert_true(verb_args_check(
+		CONTROL_DO_ACCOUNT_CREATE,
+		ARGS(CONTROL_S("name", SLICE_LIT("acme")), CONTROL_I("credit_nusd", 5)), why));
+	refuse(CONTROL_DO_ACCOUNT_CREATE, (struct verb_args){NULL, 0}, "'name' is missing");
+	refuse(CONTROL_DO_ACCOUNT_CREATE, ARGS(CONTROL_S("name", SLICE_NONE)), "'name' is missing");
+	refuse(CONTROL_DO_ACCOUNT_CREATE, ARGS(CONTROL_I("name", 5)), "wrong type");
+	refuse(CONTROL_DO_ACCOUNT_CREATE,
+	       ARGS(CONTROL_S("name", SLICE_LIT("a")), CONTROL_S("name", SLICE_LIT("b"))), "twice");
+	refuse(CONTROL_DO_ACCOUNT_SHOW,
+	       ARGS(CONTROL_S("account", SLICE_LIT("a")), CONTROL_B("now", true)),
+	       "unknown argument 'now'");
+	refuse(CONTROL_DO_ACCOUNT_LIST, ARGS(CONTROL_S("account", SLICE_LIT("a"))), "unknown");
+	(void)state;
+}
+
+static void key_init(struct rows_key *k)
+{
+	*k = (struct rows_key){.account = 1};
+	rows_limits_init(&k->limits);
+	k->limits.budget.unit = WINDOW_MONTH;
+}
+
+static void test_key_options(void **state)
+{
+	struct verb_args a = ARGS(
+		CONTROL_S("name", SLICE_LIT("robot 1")), CONTROL_I("rpm", 60), CONTROL_I("tpd", 0),
+		CONTROL_I("concurrency", 4), CONTROL_I("budget_nusd", 5000000000),
+		CONTROL_S("budget_period", SLICE_LIT("week")), CONTROL_B("rolling", true),
+		CONTROL_S("models", SLICE_LIT("gpt-*, !gpt-4*,claude-?\nx")),
+		CONTROL_I("expires_s", 1800000000),
+		CONTROL_S("ip", SLICE_LIT("10.0.0.0/8 192.168.1.7")), CONTROL_B("clamp", true));
+	char why[VERB_ARGS_WHY], text[IPNET_TEXT_MAX];
+	struct rows_key k;
+	struct buf mem;
+
+	buf_init(&mem, 4096);
+	key_init(&k);
+	assert_true(verb_args_check(CONTROL_DO_KEY_UPDATE,
+				    ARGS(CONTROL_S("key", SLICE_LIT("aaaaaaaaaaaa"))), why));
+	assert_true(verb_args_key(a, &k, &mem, why));
+	assert_true(slice_is(k.name, "robot 1"));
+	assert_int_equal(k.limits.rate[ROWS_RPM], 60);
+	assert_int_equal(k.limits.rate[ROWS_TPM], ROWS_NO_LIMIT);
+	assert_int_equal(k.limits.rate[ROWS_TPD], 0);
+	assert_int_equal(k.limits.concurrency, 4);
+	assert_int_equal(k.limits.budget_nusd, 5000000000);
+	assert_int_equal(k.limits.budget.unit, WINDOW_WEEK);
+	assert_true(k.limits.budget.rolling);
+	assert_true(slice_is(k.models, "gpt-*\n!gpt-4*\nclaude-?\nx"));
+	assert_true(rows_models_allow(k.models, SLICE_LIT("gpt-5")));
+	assert_false(rows_models_allow(k.models, SLICE_LIT("gpt-4o")));
+	assert_int_equal(k.expires_s, 1800000000);
+	assert_int_equal(k.nets_n, 2);
+	(void)ipnet_print(&k.nets[0], text);
+	assert_string_equal(text, "10.0.0.0/8");
+	assert_int_equal(k.flags & ROWS_KEY_CLAMP, ROWS_KEY_CLAMP);
+
+	/* What is not given stays; -1 and an empty text take away. */
+	assert_true(verb_args_key(ARGS(CONTROL_I("rpm", -1), CONTROL_S("models", SLICE_NONE),
+				       CONTROL_S("ip", SLICE_NONE), CONTROL_B("clamp", false),
+				       CONTROL_B("suspended", true)),
+				  &k, &mem, why));
+	assert_int_equal(k.limits.rate[ROWS_RPM], ROWS_NO_LIMIT);
+	assert_int_equal(k.limits.concurrency, 4);
+	assert_int_equal(k.models.n, 0);
+	assert_int_equal(k.nets_n, 0);
+	assert_int_equal(k.flags & ROWS_KEY_CLAMP, 0);
+	assert_int_equal(k.status, ROWS_SUSPENDED);
+	assert_int_equal(k.limits.budget.unit, WINDOW_WEEK);
+	buf_fini(&mem);
+	(void)state;
+}
+
+static void refuse_key(struct verb_args a, const char *part)
+{
+	char why[VERB_ARGS_WHY] = "";
+	struct rows_key k;
+	struct buf mem;
+
+	buf_init(&mem, 4096);
+	key_init(&k);
+	assert_false(verb_args_key(a, &k, &mem, why));
+	if (!strstr(why, part))
+		fail_msg("'%s' is not in '%s'", part, why);
+	buf_fini(&mem);
+}
+
+static void test_key_refused(void **state)
+{
+	static char longer[ROWS_MODELS_MAX + 2];
+
+	memset(longer, 'x', sizeof(longer));
+	refuse_key(ARGS(CONTROL_I("rpm", -2)), "rpm: -2");
+	refuse_key(ARGS(CONTROL_I("budget_nusd", INT64_MAX)), "budget_nusd");
+	refuse_key(ARGS(CONTROL_I("expires_s", -5)), "expires_s");
+	refuse_key(ARGS(CONTROL_S("budget_period", SLICE_LIT("fortnight"))), "budget_period");
+	refuse_key(ARGS(CONTROL_S("budget_period", SLICE_LIT("total")), CONTROL_B("rolling", true)),
+		   "rolling");
+	refuse_key(ARGS(CONTROL_S("models", SLICE_LIT("a,!,b"))), "'!'");
+	refuse_key(ARGS(CONTROL_S("models", slice_of(longer, sizeof(longer)))), "1024 bytes");
+	refuse_key(ARGS(CONTROL_S("ip", SLICE_LIT("10.0.0.1/8"))), "10.0.0.1/8");
+	refuse_key(ARGS(CONTROL_S("ip", SLICE_LIT("example.com"))), "example.com");
+	refuse_key(ARGS(CONTROL_S("name", SLICE_LIT("a\nb"))), "name");
+	refuse_key(ARGS(CONTROL_S("name", slice_of(longer, ROWS_NAME_MAX + 1))), "name");
+	(void)state;
+}
+
+static void test_key_id(void **state)
+{
+	char id[APIKEY_ID + 1];
+	struct apikey k;
+
+	apikey_make(&k);
+	assert_true(verb_args_key_id(slice_str(k.text), id));
+	assert_string_equal(id, k.id);
+	assert_true(verb_args_key_id(slice_str(k.id), id));
+	assert_string_equal(id, k.id);
+	assert_true(verb_args_key_id(SLICE_LIT(" sk-aigw-abcdefghijk1 "), id));
+	assert_string_equal(id, "abcdefghijk1");
+	assert_false(verb_args_key_id(SLICE_LIT("acme"), id));
+	assert_false(verb_args_key_id(SLICE_NONE, id));
+	apikey_fini(&k);
+	(void)state;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_key_options),
+		cmocka_unit_test(test_key_refused),
+		cmocka_unit_test(test_key_id),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
