@@ -233,6 +233,14 @@ static void put_tokens(struct json_out *o, const struct record_charge *r)
 	json_out_kbool(o, "usage_estimated", (r->flags & RECORD_ESTIMATED) != 0);
 }
 
+static void put_ms(struct json_out *o, const char *key, int64_t ms)
+{
+	if (ms >= 0)
+		json_out_ki64(o, key, ms);
+	else
+		json_out_knull(o, key);
+}
+
 static void put_generation(struct json_out *o, const struct record_charge *r)
 {
 	char id[GENID_TEXT + 1];
@@ -251,8 +259,8 @@ static void put_generation(struct json_out *o, const struct record_charge *r)
 	put_dollars(o, "total_cost", r->charge_nusd);
 	put_dollars(o, "usage", r->charge_nusd);
 	put_tokens(o, r);
-	json_out_ki64(o, "latency", r->first_byte_ms);
-	json_out_ki64(o, "generation_time", generation);
+	put_ms(o, "latency", r->first_byte_ms);
+	put_ms(o, "generation_time", generation);
 	put_time(o, "created_at", r->admitted_ms / 1000);
 	put_attempts(o, r);
 }

@@ -79,6 +79,8 @@ static void fill_settle(struct call *c)
 	struct admit_settle *s = &c->item.op.settle;
 	const struct call_attempt *a = c->attempt;
 	int64_t now_us = call_now_us();
+	/* A whole answer goes out at once, right after this. */
+	int64_t first_us = c->first_us || c->end != RECORD_END_DONE ? c->first_us : now_us;
 
 	c->item.op = (struct admit_op){.kind = ADMIT_SETTLE};
 	*s = (struct admit_settle){.account = c->key->account,
@@ -88,7 +90,7 @@ static void fill_settle(struct call *c)
 				   .wall_ms = turn_wall_ms(call_turn(c)),
 				   .end = c->end,
 				   .status = (uint16_t)end_status(c),
-				   .first_byte_ms = c->first_us ? (c->first_us - c->start_us) / 1000 : -1,
+				   .first_byte_ms = first_us ? (first_us - c->start_us) / 1000 : -1,
 				   .total_ms = (now_us - c->start_us) / 1000,
 				   .cost_nusd = c->lost_cost_nusd,
 				   .attempts = c->records,
