@@ -57,7 +57,8 @@ static const struct ability outputs[] = {
 	{NULL, 0},
 };
 
-/* What a key gives, or all but reasoning (which raises the least output) when it is missing. */
+/* What a key gives. When it is missing: all that a chat model may take, but not reasoning (which raises the least output), and
+ * text as the only output. */
 static uint32_t abilities(struct config_ctx *x, const struct written *w, const char *group,
 			  const char *key, const struct settings_list *given,
 			  const struct ability *known)
@@ -68,7 +69,7 @@ static uint32_t abilities(struct config_ctx *x, const struct written *w, const c
 
 	if (!n) {
 		for (const struct ability *a = known; a->word; a++)
-			can |= a->bit & ~(uint32_t)PTABLE_CAN_REASONING;
+			can |= a->bit & ~(uint32_t)(PTABLE_CAN_REASONING | PTABLE_CAN_IMAGE_OUT | PTABLE_CAN_AUDIO_OUT);
 		return can;
 	}
 	for (size_t i = 0; i < given->n; i++) {

@@ -32,6 +32,12 @@ static void models_word(struct json_out *o, bool given, const char *word)
 		json_out_strz(o, word);
 }
 
+/* A model that also chats is listed as a chat model. */
+static bool embeds_only(uint32_t can)
+{
+	return (can & PTABLE_IS_EMBEDDING) && !(can & PTABLE_IS_CHAT);
+}
+
 static void models_architecture(struct json_out *o, uint32_t can)
 {
 	json_out_key(o, "architecture");
@@ -45,8 +51,8 @@ static void models_architecture(struct json_out *o, uint32_t can)
 	json_out_arr_end(o);
 	json_out_key(o, "output_modalities");
 	json_out_arr(o);
-	models_word(o, !(can & PTABLE_IS_EMBEDDING), "text");
-	models_word(o, can & PTABLE_IS_EMBEDDING, "embeddings");
+	models_word(o, !embeds_only(can), "text");
+	models_word(o, embeds_only(can), "embeddings");
 	models_word(o, can & PTABLE_CAN_IMAGE_OUT, "image");
 	models_word(o, can & PTABLE_CAN_AUDIO_OUT, "audio");
 	json_out_arr_end(o);
@@ -70,7 +76,7 @@ static void models_parameters(struct json_out *o, uint32_t can)
 	models_word(o, can & PTABLE_CAN_REASONING, "reasoning_effort");
 	models_word(o, can & PTABLE_CAN_JSON_SCHEMA, "response_format");
 	models_word(o, can & PTABLE_CAN_JSON_SCHEMA, "structured_outputs");
-	models_word(o, can & PTABLE_IS_EMBEDDING, "encoding_format");
+	models_word(o, embeds_only(can), "encoding_format");
 	json_out_arr_end(o);
 }
 
