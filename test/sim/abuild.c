@@ -1,5 +1,6 @@
 #include "abuild.h"
 
+#include "json_out.h"
 #include "mem.h"
 
 #define BIG_FRAME ((size_t)64 << 20)
@@ -66,9 +67,23 @@ int64_t abuild_token_ms(const struct abuild *b)
 	return b->s->rate > 0 ? 1000 / b->s->rate : 0;
 }
 
-/* The text of the i-th token, so that all of them together have the wanted size. */
+/* The i-th token's share of a given text. */
+static void put_share(struct abuild *b, struct slice text, int64_t i)
+{
+	int64_t n = abuild_count_tokens(b);
+	size_t from = text.n * (size_t)i / (size_t)n, to = text.n * (size_t)(i + 1) / (size_t)n;
+
+	if (!b->e)
+		b->e = json_out_escape(&b->body, slice_sub(text, from, to - from));
+}
+
 void abuild_put_token(struct abuild *b, int64_t i)
 {
+	if (b->s->text[0]) {
+		put_share(b, slice_str(b->s->text), i);
+		return;
+	}
+
 	int64_t n = b->s->size > 0 ? b->s->size / b->s->tokens + (i < b->s->size % b->s->tokens) : 5;
 
 	for (; n > 1 && !b->e; n--)

@@ -22,7 +22,7 @@ struct abuild {
 
 void abuild_put(struct abuild *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void abuild_puts(struct abuild *b, const char *text);
-/* The text of the i-th token, so that all of them together have the wanted size. */
+/* The text of the i-th token, so that all of them together have the wanted size or are the wanted text. */
 void abuild_put_token(struct abuild *b, int64_t i);
 /* A frame ends here; the player waits `ms` before what follows. */
 void abuild_mark(struct abuild *b, int64_t ms);

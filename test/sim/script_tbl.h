@@ -1,6 +1,7 @@
 /* Parameters of a scripted model name, `sim?tokens=100&fault=rst@3`: member, type (NUM, MS, WORD), default, what it does. */
 SCRIPT(tokens, NUM, 16, "content events of the answer, one output token each")
 SCRIPT(size, NUM, 0, "bytes of content in all, spread over the tokens (0: five a token)")
+SCRIPT(text, WORD, 0, "the content itself, spread over the tokens; ASCII without &")
 SCRIPT(input, NUM, -1, "prompt tokens reported (-1: a quarter of the body's bytes)")
 SCRIPT(cached, NUM, 0, "of them read from a cache")
 SCRIPT(cache_write, NUM, 0, "written to a cache, beside them")

@@ -98,6 +98,31 @@ static void test_proper_answers_are_whole(void **state)
 	}
 }
 
+static void test_given_text_is_the_content(void **state)
+{
+	for (int api = 0; api < ANSWER_COUNT; api++) {
+		struct answer_ask ask = ask_of((enum answer_api)api, false);
+		struct answer a;
+		struct reading r;
+
+		if (api != ANSWER_CHAT && api != ANSWER_MESSAGES)
+			continue;
+		answer_init(&a);
+		assert_int_equal(make(&a, &ask, "sim?tokens=4&text={\"n\":7}"), ERRC_OK);
+		r = read_wire(&a);
+		assert_true(has(&r, "\"{\\\"n\\\":7}\""));
+		buf_fini(&r.body);
+		answer_fini(&a);
+		ask.stream = true;
+		assert_int_equal(make(&a, &ask, "sim?tokens=4&text={\"n\":7}"), ERRC_OK);
+		r = read_wire(&a);
+		assert_true(has(&r, "\"{\"") && has(&r, "\"\\\"n\"") && has(&r, "\"\\\":\"") &&
+			    has(&r, "\"7}\""));
+		buf_fini(&r.body);
+		answer_fini(&a);
+	}
+}
+
 static void test_cap_shortens(void **state)
 {
 	struct answer_ask ask = ask_of(ANSWER_CHAT, true);
@@ -200,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_proper_answers_are_whole),
+		cmocka_unit_test(test_given_text_is_the_content),
 		cmocka_unit_test(test_cap_shortens),
 		cmocka_unit_test(test_marks_count_what_was_sent),
 		cmocka_unit_test(test_every_fault_ends_as_it_says),
