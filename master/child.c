@@ -141,7 +141,8 @@ void child_send(struct child *c, const struct msg *m)
 	if (!c->link)
 		return;
 	e = msg_send(&c->link->chan, m);
-	if (e)
+	/* One that has gone may have said why: that is read first. */
+	if (e && e != ERRC_EOF && e != ERRC_CONNRESET)
 		link_failed(c, e);
 	else
 		link_poll(c->link);

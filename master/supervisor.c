@@ -13,7 +13,8 @@
 #include "mem.h"
 #include "series.h"
 
-#define LEND_AFTER_MS 1000
+#define LEND_AFTER_MS  1000
+#define GIVE_UP_DEATHS 5 /* of one child that says why, before everything was ready once */
 #define START_MAX_MS \
 	30000 /* a worker that is not ready by then is killed; the keeper may have much to read */
 #define TICKET_LIFETIME_S (24 * 3600)
@@ -118,15 +119,21 @@ static void equip(struct master *m, struct child *c)
 
 static void heritage_of(struct master *m, struct heritage *h)
 {
+	const struct settings *set = master_settings(m);
+
 	*h = (struct heritage){.workers = m->sup.workers_n,
 			       .generation = m->generation,
 			       .master_pid = getpid(),
 			       .page_fd = page_fd(m->page),
 			       .keeper_bell_fd = m->sup.keeper.child.bell_fd,
-			       .log_fd = m->log_fd};
+			       .log_fd = m->log_fd,
+			       .log_format = (unsigned)set->log_format,
+			       .log_level = (unsigned)set->log_level};
 	memcpy(h->ledger_id, m->ledger_id, sizeof(h->ledger_id));
 	memcpy(h->state, m->state, sizeof(h->state));
 	memcpy(h->live, m->live, sizeof(h->live));
+	if (m->log_fd < 0)
+		snprintf(h->log_to, sizeof(h->log_to), SLICE_FMT, SLICE_ARG(set->log_to));
 	for (unsigned i = 0; i < m->sup.workers_n; i++)
 		h->worker_bell_fds[i] = m->sup.workers[i].child.bell_fd;
 }
@@ -270,7 +277,8 @@ static void on_failed(struct master *m, struct child *c, struct slice text)
 {
 	log_error("child_failed", "%s, pid %d: " SLICE_FMT, child_name(c), (int)c->pid,
 		  SLICE_ARG(text));
-	if (!m->ready)
+	/* What is in the way may go by itself, as the processes of an older master do; not for ever, though. */
+	if (!m->ready && c->early_deaths >= GIVE_UP_DEATHS)
 		master_give_up(m, "%s cannot start: " SLICE_FMT, child_name(c), SLICE_ARG(text));
 }
 

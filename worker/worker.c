@@ -106,6 +106,8 @@ static void step_drain(struct worker *w, int64_t now_ms)
 {
 	struct down_stats s;
 
+	if (w->ended)
+		return;
 	if (now_ms >= w->cut_at_ms)
 		w->cut += call_host_cut(w->calls);
 	down_stats_get(w->clients, &s);

@@ -44,6 +44,10 @@ static enum errc start_named(void)
 enum errc childlog_start(const struct heritage *h, const char *process)
 {
 	now.process = process;
+	now.format = (enum log_format)h->log_format;
+	now.level = (enum log_level)h->log_level;
+	if (h->log_to[0])
+		snprintf(now.to, sizeof(now.to), "%s", h->log_to);
 	return h->log_fd >= 0 ? start_fd(h->log_fd) : start_named();
 }
 

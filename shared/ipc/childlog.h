@@ -8,7 +8,7 @@
 #include "msg.h"
 #include "settings.h"
 
-/* First thing in a child: writes to the heritage's descriptor, else to stderr. `process` is valid for the process's life. */
+/* First thing in a child: writes where and how the heritage says. `process` is valid for the process's life. */
 MUSTCHECK enum errc childlog_start(const struct heritage *h, const char *process);
 /* After a commit: level, format and target. Until a new file's descriptor comes the old target stays. */
 MUSTCHECK enum errc childlog_apply(const struct settings *set);

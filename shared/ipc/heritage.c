@@ -19,9 +19,11 @@
 #define FDS_MAX   (5 + HERITAGE_WORKERS_MAX)
 
 /* The fields of the text, in order: numbers, descriptors (as their numbers in the child), texts. */
-#define NUMBERS(X) X(role) X(slot) X(workers) X(page_slot) X(generation) X(master_pid)
-#define FDS(X)     X(chan_fd) X(page_fd) X(bell_fd) X(keeper_bell_fd) X(log_fd)
-#define TEXTS(X)   X(ledger_id) X(state) X(live)
+#define NUMBERS(X) \
+	X(role)    \
+	X(slot) X(workers) X(page_slot) X(generation) X(master_pid) X(log_format) X(log_level)
+#define FDS(X)   X(chan_fd) X(page_fd) X(bell_fd) X(keeper_bell_fd) X(log_fd)
+#define TEXTS(X) X(ledger_id) X(state) X(live) X(log_to)
 
 /* What a child may see of the master's environment. Names of the loader, sanitizers and test tools are here so that a
  * whole tree of processes can be run under them; nothing here is a secret of the configuration. */

@@ -29,6 +29,8 @@ struct heritage {
 	int keeper_bell_fd;                        /* worker: the keeper's bell */
 	int worker_bell_fds[HERITAGE_WORKERS_MAX]; /* keeper: the workers' bells by slot */
 	int log_fd;                                /* an opened `file:` log target, else -1 */
+	unsigned log_format, log_level;            /* enum log_format, enum log_level */
+	char log_to[256];                          /* where log lines go without log_fd */
 	char ledger_id[HERITAGE_LEDGER_ID + 1];
 	char state[PATH_MAX]; /* the state folder */
 	char live[PATH_MAX];  /* the live folder, shared_memory/<ledger_id> */

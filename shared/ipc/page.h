@@ -44,7 +44,11 @@ enum page_gauge {
 	PAGE_GAUGE_COUNT
 };
 
-enum page_ledger { PAGE_LEDGER_GOOD, PAGE_LEDGER_FAILED, PAGE_LEDGER_READ_ONLY }; /* values of PAGE_LEDGER_STATE */
+enum page_ledger {
+	PAGE_LEDGER_GOOD,
+	PAGE_LEDGER_FAILED,
+	PAGE_LEDGER_READ_ONLY
+}; /* values of PAGE_LEDGER_STATE */
 
 struct page;
 

@@ -30,6 +30,8 @@ static int child(void)
 	if (strcmp(h.state, "/a path/with spaces") != 0 || strcmp(h.live, "") != 0 ||
 	    strcmp(h.ledger_id, "abc") != 0)
 		return 4;
+	if (h.log_format != 1 || h.log_level != 3 || strcmp(h.log_to, "syslog") != 0)
+		return 9;
 	if (h.log_fd != -1 || h.keeper_bell_fd != -1 || h.worker_bell_fds[3] != -1)
 		return 5;
 	/* All three bells are copies of the write end of a pipe, chan_fd is its read end. */
@@ -63,6 +65,9 @@ static void fill(struct heritage *h, const int p[2])
 			       .bell_fd = p[0],
 			       .keeper_bell_fd = -1,
 			       .log_fd = -1,
+			       .log_format = 1,
+			       .log_level = 3,
+			       .log_to = "syslog",
 			       .ledger_id = "abc",
 			       .state = "/a path/with spaces"};
 	for (int i = 0; i < HERITAGE_WORKERS_MAX; i++)
@@ -84,7 +89,7 @@ static void test_crosses_exec(void **state)
 	pid = fork();
 	if (pid == 0) {
 		heritage_exec(plan);
-		_exit(9);
+		_exit(20);
 	}
 	assert_int_equal(waitpid(pid, &st, 0), pid);
 	heritage_plan_free(&plan);
@@ -111,17 +116,17 @@ static void test_odd_texts(void **state)
 	static const char *const bad[] = {
 		"",
 		"1",
-		"2 1 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  ",
-		"1 2 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0 ",
-		"1 2 0 0 0 0 0 -1 -1 -1 -1 999999 0  0  0  ",
-		"1 2 0 0 0 0 0 -1 -1 -1 -1 -1 99  0  0  ",
-		"1 7 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  ",
-		"1 1 0 2 0 0 0 -1 -1 -1 -1 -1 0  0  0  -1 ",
-		"1 2 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  x",
+		"2 2 0 0 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  0  ",
+		"1 2 0 0 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  0 ",
+		"1 2 0 0 0 0 0 0 0 -1 -1 -1 -1 999999 0  0  0  0  ",
+		"1 2 0 0 0 0 0 0 0 -1 -1 -1 -1 -1 99  0  0  0  ",
+		"1 7 0 0 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  0  ",
+		"1 1 0 2 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  0  -1 ",
+		"1 2 0 0 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  0  x",
 	};
 	struct heritage h;
 
-	setenv("AIGW_HERITAGE", "1 2 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  ", 1);
+	setenv("AIGW_HERITAGE", "1 2 0 0 0 0 0 0 0 -1 -1 -1 -1 -1 0  0  0  0  ", 1);
 	assert_int_equal(heritage_take(&h), ERRC_OK);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		setenv("AIGW_HERITAGE", bad[i], 1);
