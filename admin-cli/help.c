@@ -175,7 +175,7 @@ void help_show(struct put *p, const struct term *t, const struct command_group *
 
 /* --- the manual --- */
 
-/* A dot or quote at the start of a line and backslashes mean something to mandoc. */
+/* A dot or quote at the start of a line and backslashes mean something to roff. */
 static void put_roff(struct put *p, const char *text)
 {
 	for (const char *s = text; *s; s++) {
@@ -191,46 +191,39 @@ static void put_roff(struct put *p, const char *text)
 
 static void manual_arg(struct put *p, const struct command_arg *a)
 {
+	put_z(p, ".TP\n");
 	if (!a->is_option)
-		put_f(p, ".It Ar %s\n", a->name);
-	else if (a->value[0])
-		put_f(p, ".It Fl -%s Ar %s\n", a->name, a->value);
-	else
-		put_f(p, ".It Fl -%s\n", a->name);
+		put_f(p, ".I %s\n", a->name);
+	else {
+		put_z(p, ".BR \\-\\-");
+		for (const char *s = a->name; *s; s++)
+			put_z(p, *s == '-' ? "\\-" : (char[]){*s, '\0'});
+		put_f(p, a->value[0] ? " \" \\fI%s\\fR\"\n" : "\n", a->value);
+	}
 	put_roff(p, a->sentence);
-}
-
-static void manual_args(struct put *p, const struct command *c)
-{
-	if (c->args_n == 0)
-		return;
-	put_z(p, ".Bl -tag -width 4n -compact\n");
-	for (size_t i = 0; i < c->args_n; i++)
-		manual_arg(p, &c->args[i]);
-	put_z(p, ".El\n");
 }
 
 static void manual_command(struct put *p, const struct command *c)
 {
 	const struct command_arg *a;
 
-	put_f(p, ".It Cm %s", c->words);
+	put_f(p, ".SS %s", c->words);
 	for (size_t i = 0; (a = command_word(c, i)); i++)
-		put_f(p, a->is_needed ? " Ar %s" : " Op Ar %s", a->name);
-	put_z(p, has_options(c) ? " Op Ar option ...\n" : "\n");
+		put_f(p, a->is_needed ? " \\fI%s\\fR" : " [\\fI%s\\fR]", a->name);
+	put_z(p, has_options(c) ? " [\\fIOPTION\\fR...]\n" : "\n");
 	put_roff(p, c->sentence);
-	manual_args(p, c);
+	for (size_t i = 0; i < c->args_n; i++)
+		manual_arg(p, &c->args[i]);
 }
 
 void help_manual(struct put *p)
 {
-	const struct command *c;
+	const struct command *all = command_all(), *c;
 
-	put_z(p,
-	      ".Sh OPTIONS\nThese are understood with every command, anywhere on the line:\n.Pp\n");
-	manual_args(p, command_all());
-	put_z(p, ".Sh COMMANDS\n.Bl -tag -width 4n\n");
+	put_z(p, ".SH OPTIONS\nThese are understood with every command, anywhere on the line.\n");
+	for (size_t i = 0; i < all->args_n; i++)
+		manual_arg(p, &all->args[i]);
+	put_z(p, ".SH COMMANDS\n");
 	for (size_t i = 0; (c = command_at(i)); i++)
 		manual_command(p, c);
-	put_z(p, ".El\n");
 }

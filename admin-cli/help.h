@@ -10,7 +10,7 @@ void help_show(struct put *p, const struct term *t, const struct command_group *
 	       const struct command *cmd, size_t width);
 /* "usage: aigwctl account create NAME [OPTION…]" */
 void help_usage(struct put *p, const struct command_group *g, const struct command *cmd);
-/* The commands and options in mdoc form. */
+/* The sections OPTIONS and COMMANDS, in roff with the man macros. */
 void help_manual(struct put *p);
 
 #endif

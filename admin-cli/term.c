@@ -59,14 +59,14 @@ enum term_color term_color_of(struct slice state)
 		const char *word;
 		enum term_color color;
 	} words[] = {
-		{"active", TERM_GOOD},   {"closed", TERM_GOOD},       {"good", TERM_GOOD},
-		{"ready", TERM_GOOD},    {"serving", TERM_GOOD},      {"added", TERM_GOOD},
-		{"draining", TERM_WARN}, {"starting", TERM_WARN},     {"suspended", TERM_WARN},
-		{"cooling", TERM_WARN},  {"half-open", TERM_WARN},    {"slow start", TERM_WARN},
-		{"warning", TERM_WARN},  {"expired", TERM_WARN},      {"changed", TERM_WARN},
-		{"open", TERM_BAD},      {"out", TERM_BAD},           {"revoked", TERM_BAD},
-		{"empty", TERM_BAD},     {"commit failed", TERM_BAD}, {"read-only", TERM_BAD},
-		{"error", TERM_BAD},     {"removed", TERM_BAD},
+		{"active", TERM_GOOD},   {"closed", TERM_GOOD},    {"good", TERM_GOOD},
+		{"ready", TERM_GOOD},    {"serving", TERM_GOOD},   {"added", TERM_GOOD},
+		{"draining", TERM_WARN}, {"starting", TERM_WARN},  {"suspended", TERM_WARN},
+		{"cooling", TERM_WARN},  {"half-open", TERM_WARN}, {"slow start", TERM_WARN},
+		{"degraded", TERM_WARN}, {"warning", TERM_WARN},   {"expired", TERM_WARN},
+		{"changed", TERM_WARN},  {"open", TERM_BAD},       {"out", TERM_BAD},
+		{"revoked", TERM_BAD},   {"empty", TERM_BAD},      {"commit failed", TERM_BAD},
+		{"read-only", TERM_BAD}, {"error", TERM_BAD},      {"removed", TERM_BAD},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {

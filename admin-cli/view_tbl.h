@@ -21,7 +21,8 @@ VIEW(RELOAD, "change", MANY, "changes", "change path waits_for_restart")
 VIEW(CONFIG_CHECK, "message", MANY, "messages", "level file line column text")
 
 VIEW(PROVIDER_LIST, "provider", SORTED, "providers",
-     "name dialect host port keys offers inflight +conns_used +conns_idle")
+     "name dialect state host port keys_good keys offers_closed offers inflight +conns_used "
+     "+conns_idle")
 VIEW(PROVIDER_SHOW, "provider", SELF, "", "")
 VIEW(PROVIDER_SHOW, "key", MANY, "keys", "source state wait_ms status")
 VIEW(PROVIDER_SHOW, "offer", MANY, "offers",

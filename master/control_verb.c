@@ -153,6 +153,15 @@ static enum errc row_ledger(struct control_client *c)
 		   CONTROL_I("imbalance_nusd", gauge(m, PAGE_IMBALANCE_NUSD)));
 }
 
+static bool speaks_tls(const struct settings *set, const struct listeners_row *r)
+{
+	for (size_t i = 0; i < set->listeners_n && !r->admin; i++) {
+		if (slice_is(set->listeners[i].address, r->address))
+			return set->listeners[i].tls;
+	}
+	return false;
+}
+
 static enum errc rows_listeners(struct control_client *c)
 {
 	enum errc e = ERRC_OK;
@@ -161,7 +170,8 @@ static enum errc rows_listeners(struct control_client *c)
 		const struct listeners_row *r = list_entry(it, struct listeners_row, node);
 
 		e = ROW(c, "listener", CONTROL_S("address", slice_str(r->address)),
-			CONTROL_I("port", r->port), CONTROL_B("admin", r->admin));
+			CONTROL_I("port", r->port), CONTROL_B("admin", r->admin),
+			CONTROL_B("tls", speaks_tls(master_settings(c->m), r)));
 		if (e)
 			break;
 	}
@@ -268,14 +278,61 @@ static const char *dialect_name(enum ptable_dialect d)
 	return d == PTABLE_ANTHROPIC ? "anthropic" : "openai";
 }
 
+static void breaker_opts_of(const struct settings *set, struct breaker_opts *o)
+{
+	*o = (struct breaker_opts){.failures = (unsigned)set->breaker_failures,
+				   .of = (unsigned)set->breaker_requests,
+				   .window_ms = set->breaker_window_ms,
+				   .open_ms = set->breaker_cool_ms,
+				   .open_max_ms = set->breaker_cool_max_ms,
+				   .slow_start_ms = set->breaker_slow_start_ms};
+}
+
+/* What of a provider can be used now. */
+struct usable {
+	int64_t keys_good, offers, offers_closed;
+};
+
+static void count_usable(const struct master *m, const struct ptable *t,
+			 const struct ptable_provider *p, struct usable *u)
+{
+	int64_t now_ms = clock_boot_ms();
+	struct breaker_opts opts;
+
+	*u = (struct usable){0};
+	breaker_opts_of(&t->set, &opts);
+	for (size_t i = 0; i < p->keys_n; i++) {
+		const struct breaker_key *k = breaker_key(m->page, p->keys[i].id);
+
+		u->keys_good += !k || breaker_key_wait_ms(k, now_ms, NULL) == 0;
+	}
+	for (size_t i = 0; i < t->offers_n; i++) {
+		const struct breaker *b = breaker_offer(m->page, t->offers[i].id);
+
+		if (t->offers[i].provider != p)
+			continue;
+		u->offers++;
+		u->offers_closed += !b || breaker_state(b, &opts, now_ms) != BREAKER_OPEN;
+	}
+}
+
+static const char *usable_state(const struct ptable_provider *p, const struct usable *u)
+{
+	if ((p->keys_n && u->keys_good == 0) || (u->offers && u->offers_closed == 0))
+		return "out";
+	if (u->keys_good < (int64_t)p->keys_n || u->offers_closed < u->offers)
+		return "degraded";
+	return "good";
+}
+
 static enum errc row_provider(struct control_client *c, const struct ptable *t,
 			      const struct ptable_provider *p)
 {
 	const struct breaker_provider *b = breaker_provider(c->m->page, p->id);
-	int64_t offers = 0, used = 0, idle = 0;
+	int64_t used = 0, idle = 0;
+	struct usable u;
 
-	for (size_t i = 0; i < t->offers_n; i++)
-		offers += t->offers[i].provider == p;
+	count_usable(c->m, t, p, &u);
 	for (unsigned i = 0; b && i < page_slots_high(c->m->page); i++) {
 		used += atomic_load(&b->use[i].conns_used);
 		idle += atomic_load(&b->use[i].conns_idle);
@@ -283,7 +340,9 @@ static enum errc row_provider(struct control_client *c, const struct ptable *t,
 	return ROW(c, "provider", CONTROL_S("name", p->name),
 		   CONTROL_S("dialect", slice_str(dialect_name(p->dialect))),
 		   CONTROL_S("host", p->base.host), CONTROL_I("port", p->base.port),
-		   CONTROL_I("keys", p->keys_n), CONTROL_I("offers", offers),
+		   CONTROL_S("state", slice_str(usable_state(p, &u))), CONTROL_I("keys", p->keys_n),
+		   CONTROL_I("keys_good", u.keys_good), CONTROL_I("offers", u.offers),
+		   CONTROL_I("offers_closed", u.offers_closed),
 		   CONTROL_I("inflight", b ? breaker_inflight(b) : 0),
 		   CONTROL_I("conns_used", used), CONTROL_I("conns_idle", idle));
 }
@@ -300,16 +359,6 @@ static enum errc row_key(struct control_client *c, const struct ptable_key *k, i
 						       : "good")),
 		   CONTROL_I("wait_ms", wait),
 		   CONTROL_I("status", b && out ? atomic_load(&b->out_status) : 0));
-}
-
-static void breaker_opts_of(const struct settings *set, struct breaker_opts *o)
-{
-	*o = (struct breaker_opts){.failures = (unsigned)set->breaker_failures,
-				   .of = (unsigned)set->breaker_requests,
-				   .window_ms = set->breaker_window_ms,
-				   .open_ms = set->breaker_cool_ms,
-				   .open_max_ms = set->breaker_cool_max_ms,
-				   .slow_start_ms = set->breaker_slow_start_ms};
 }
 
 static enum errc row_offer(struct control_client *c, const struct ptable *t,
