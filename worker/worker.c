@@ -191,6 +191,7 @@ static enum errc open_net(struct worker *w)
 				.live = w->live,
 				.page = w->page,
 				.page_slot = w->h.page_slot,
+				.generation = w->h.generation,
 				.pepper = &w->pepper,
 				.ring_keeper = ring_keeper,
 				.lookup = lookup,

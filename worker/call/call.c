@@ -98,6 +98,8 @@ static void call_reap(struct turn_task *k)
 	turn_task_fini(&c->task);
 	rtable_drop(&c->rt);
 	arena_fini(&c->arena);
+	if (c->addr_counted)
+		addrs_give(&h->addrs, c->addr);
 	list_remove(&c->node);
 	h->count--;
 	h->finished++;
@@ -214,6 +216,7 @@ enum errc call_host_new(const struct call_env *env, struct call_host **out)
 	h->env = *env;
 	list_init(&h->calls);
 	list_init(&h->lookups);
+	addrs_init(&h->addrs);
 	buf_init(&h->scratch, SCRATCH_MAX);
 	genid_source_init(&h->ids);
 	secret_random(h->rng.s, sizeof(h->rng.s));
@@ -239,6 +242,7 @@ void call_host_free(struct call_host **hp)
 	rtable_drop(&h->rt);
 	rtable_drop(&h->next);
 	rtable_cas_free(&h->cas);
+	addrs_fini(&h->addrs);
 	buf_fini(&h->scratch);
 	h->magic = 0;
 	mem_free(h);

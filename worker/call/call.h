@@ -23,6 +23,7 @@ struct call_env {
 	struct live *live; /* joined */
 	struct page *page;
 	unsigned page_slot;
+	uint64_t generation; /* of our master */
 	const struct digest_key *pepper;
 	/* Asks the keeper to make everything up to now durable at once; it answers through call_host_durable(). */
 	void (*ring_keeper)(void *arg);

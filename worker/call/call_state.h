@@ -6,6 +6,7 @@
 #ifndef AIGW_CALL_STATE_H
 #define AIGW_CALL_STATE_H
 
+#include "addrs.h"
 #include "arena.h"
 #include "auth.h"
 #include "batch.h"
@@ -131,7 +132,7 @@ struct call {
 	bool own_found;
 
 	/* the answer */
-	bool head_sent, end_sent, down_done, down_gone, canceled, unlogged;
+	bool head_sent, end_sent, down_done, down_gone, canceled, unlogged, addr_counted;
 	int status; /* that the client saw; 0: none yet */
 	int64_t start_us, body_us, commit_us, first_us, end_us;
 	int64_t flush_at_ms; /* an item held back goes out then; 0: none */
@@ -147,6 +148,7 @@ struct call_host {
 	struct list calls;
 	struct list lookups; /* private to own.c */
 	unsigned count;
+	struct addrs addrs;
 	uint64_t finished, seq;
 	size_t body_bytes;
 	bool draining;

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "fault_write.h"
 #include "http1.h"
 
 #define FAULT_BODY_MAX (64 * 1024)
@@ -187,16 +188,26 @@ static enum errc fault_lines(struct call *c, struct buf *b, const struct fault *
 	return ERRC_OK;
 }
 
+/* In the dialect of the route's family; what has none speaks OpenAI's. */
+static enum errc write_fault(const struct call *c, struct buf *out)
+{
+	struct slice id = slice_str(c->id_text);
+
+	if (c->front)
+		return c->front->write_fault(&c->fault, id, out);
+	return c->path.family == PATHS_FOR_ANTHROPIC ? fault_write_anthropic(&c->fault, id, out)
+						     : fault_write_openai(&c->fault, id, out);
+}
+
 void reply_fault(struct call *c)
 {
-	const struct dialect_front *front = c->front ? c->front : dialect_front(DIALECT_FRONT_OPENAI);
 	struct buf *b = &c->host->scratch;
 	struct buf body;
 	struct slice s;
 	enum errc e;
 
 	buf_init(&body, FAULT_BODY_MAX);
-	e = front->write_fault(&c->fault, slice_str(c->id_text), &body);
+	e = write_fault(c, &body);
 	if (!e)
 		e = fault_lines(c, b, &c->fault);
 	s = buf_slice(&body);

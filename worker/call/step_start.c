@@ -97,7 +97,9 @@ static void set_down_fault(struct call *c)
 /* Answers that need neither key nor log. */
 static bool plain_answer(struct call *c)
 {
-	bool ready = !c->host->draining;
+	struct page *p = c->host->env.page;
+	bool good = atomic_load(page_gauge(p, PAGE_LEDGER_STATE)) == PAGE_LEDGER_GOOD;
+	bool ready = !c->host->draining && !page_is_draining(p, c->host->env.generation) && good;
 
 	switch (c->path.route) {
 	case PATHS_ROOT:
@@ -109,11 +111,37 @@ static bool plain_answer(struct call *c)
 		return true;
 	case PATHS_READYZ:
 		reply_body(c, ready ? 200 : 503, "application/json",
-			   ready ? SLICE_LIT("{\"status\":\"ready\"}") : SLICE_LIT("{\"status\":\"draining\"}"));
+			   ready  ? SLICE_LIT("{\"status\":\"ready\"}")
+			   : good ? SLICE_LIT("{\"status\":\"draining\"}")
+				  : SLICE_LIT("{\"status\":\"ledger_unavailable\"}"));
 		return true;
 	default:
 		return false;
 	}
+}
+
+/* Whether one more request may run: in this worker, and for this address (trusted proxies answer for their clients). */
+static bool take_room(struct call *c)
+{
+	const struct settings *set = call_set(c);
+	enum errc e;
+
+	if (c->host->count > (unsigned)set->limit_calls) {
+		fault_set(&c->fault, FAULT_BUSY,
+			  "This node has no room for another request now; try again in 1 second.");
+		return false;
+	}
+	if (c->peer.trusted)
+		return true;
+	e = addrs_take(&c->host->addrs, c->addr, (uint32_t)set->limit_calls_address);
+	c->addr_counted = !e;
+	if (e == ERRC_LIMIT)
+		fault_set(&c->fault, FAULT_RATE_LIMIT,
+			  "Too many requests of this address at once (%lld); try again in 1 second.",
+			  (long long)set->limit_calls_address);
+	else if (e)
+		fault_errc(&c->fault, e, "request");
+	return !e;
 }
 
 enum call_next step_start(struct call *c)
@@ -142,10 +170,8 @@ enum call_next step_start(struct call *c)
 		return call_goto(c, CALL_SENT);
 	if (route_op(c->path.route, &c->op))
 		c->front = dialect_front(DIALECT_FRONT_OPENAI);
-	if (c->host->count > (unsigned)call_set(c)->limit_calls) {
-		fault_set(&c->fault, FAULT_BUSY, "This node has no room for another request now; try again in 1 second.");
+	if (!take_room(c))
 		return call_end(c, RECORD_END_REJECTED);
-	}
 	return CALL_MORE;
 }
 
