@@ -135,14 +135,6 @@ static int64_t cost_of(void *arg, const struct usage *u)
 	return price_cost(c->route.v[c->attempt->at].offer->price, u);
 }
 
-/* The neutral form, read once for the first candidate of another dialect. */
-static enum errc need_ir(struct call *c)
-{
-	if (c->ir)
-		return ERRC_OK;
-	return c->front->read_request(&c->facts, buf_slice(&c->body), &c->arena, &c->ir, &c->fault);
-}
-
 static enum errc write_request(struct call *c, const struct dialect_back *back, struct fault *f)
 {
 	struct call_attempt *a = c->attempt;
@@ -160,10 +152,7 @@ static enum errc write_request(struct call *c, const struct dialect_back *back, 
 				  .anthropic_version = c->wish.anthropic_version,
 				  .openai_beta = c->wish.openai_beta,
 				  .arena = &c->arena};
-	enum errc e;
 
-	if (!same && (e = need_ir(c)))
-		return e;
 	ask.ir = same ? NULL : c->ir;
 	return back->write_request(&ask, &a->req, f);
 }

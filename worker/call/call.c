@@ -50,6 +50,7 @@ static void undo(struct call *c)
 	if (c->hold == CALL_HOLD_ASKED && batch_cancel(&c->item))
 		c->hold = CALL_HOLD_NONE;
 	call_own_forget(c);
+	call_read_forget(c);
 	c->step = CALL_SETTLE;
 }
 
@@ -59,6 +60,8 @@ static void call_run(struct turn_task *k)
 	enum call_next next = CALL_MORE;
 
 	require_magic(c, CALL_MAGIC);
+	if (call_is_off(c))
+		return;
 	for (unsigned i = 0; next == CALL_MORE; i++) {
 		require(i < STEPS_A_RUN);
 		if (c->canceled && c->step < CALL_SETTLE)

@@ -98,6 +98,7 @@ struct call {
 	struct dialect_facts facts;
 	struct dialect_env env;
 	struct ir_request *ir; /* made for the first candidate that needs translation */
+	struct call_reading *off; /* a thread reads the body into `ir`: arena and body are its until it is done */
 	struct down_fault down_fault; /* .status != 0: the request cannot be read */
 
 	/* candidates, hold, charge */
@@ -188,6 +189,13 @@ enum call_next call_end(struct call *c, enum record_end end);
 /* step_body.c */
 extern const struct down_conn_events call_down_events;
 void call_body_free(struct call *c);
+
+/* step_read.c. Whether candidate `at` needs the neutral form, which is not there yet. */
+bool call_needs_reading(const struct call *c, size_t at);
+/* A thread is at work on the call: nothing may be done with it until it wakes. */
+bool call_is_off(const struct call *c);
+/* Drops what a finished thread left behind. */
+void call_read_forget(struct call *c);
 
 /* attempt.c */
 enum errc call_attempt_start(struct call *c);

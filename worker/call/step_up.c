@@ -173,6 +173,8 @@ enum call_next step_send(struct call *c)
 			c->next++;
 			continue;
 		}
+		if (call_needs_reading(c, c->next))
+			return call_goto(c, CALL_READ);
 		a = new_attempt(c);
 		if (!a) {
 			fault_errc(&c->fault, ERRC_NOMEM, "attempt");
