@@ -118,7 +118,5 @@ bool hold_is_charged(const struct hold_outcome *o)
 {
 	if (o->reported || o->finish)
 		return true;
-	if (!o->content)
-		return false;
-	return o->committed || !o->provider_fault;
+	return o->content && !o->provider_fault;
 }

@@ -51,12 +51,11 @@ struct hold_outcome {
 	bool reported;       /* the provider reported usage above 0 */
 	bool finish;         /* it gave a finish reason */
 	bool content;        /* some output was received */
-	bool committed;      /* content went to the client */
-	bool provider_fault; /* no answer, an HTTP error, or an error item that the provider caused */
+	bool provider_fault; /* no answer, an HTTP error, a failure before commit, or an error item that the provider caused */
 };
 
 /* Design 3.3: reported usage or any finish reason is charged, however empty the text; free are, without reported usage, the
- * faults of providers before commit and a generation with neither output nor finish reason. */
+ * faults of providers and a generation with neither output nor finish reason. */
 bool hold_is_charged(const struct hold_outcome *o);
 
 #endif

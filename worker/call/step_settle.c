@@ -29,11 +29,12 @@ static void estimate(const struct call *c, struct usage *u)
 static bool charge_of(const struct call *c, struct usage *u)
 {
 	const struct relay *r = &c->attempt->relay;
-	bool fault = c->end == RECORD_END_UPSTREAM_ERROR || c->end == RECORD_END_TIMEOUT || c->end == RECORD_END_REJECTED;
+	/* Behind commit the total time is ours or the client's: ending a stream by it is no refund. */
+	bool late = c->end == RECORD_END_TIMEOUT && (c->attempt->failed || !c->commit_us);
+	bool fault = late || c->end == RECORD_END_UPSTREAM_ERROR || c->end == RECORD_END_REJECTED;
 	struct hold_outcome o = {.reported = r->reported && r->usage_positive,
 				 .finish = r->finish,
 				 .content = r->content_events > 0 || c->op == DIALECT_EMBEDDINGS,
-				 .committed = c->commit_us != 0,
 				 .provider_fault = fault};
 
 	if (fault && !c->commit_us)
