@@ -406,6 +406,12 @@ void provider_error_classify(const struct dialect_answer *a, struct fault *f,
 
 	memset(f, 0, sizeof(*f));
 	memset(v, 0, sizeof(*v));
+	if (a->status >= 300 && a->status < 400) {
+		/* Whatever its body says, it is no word on the request, and it is never followed. */
+		provider_error_broken(a->provider, f, v, "The provider answered with a redirection.");
+		f->provider_status = a->status;
+		return;
+	}
 	provider_error_read(a->body, &e);
 	k = perr_kind_of(&e);
 	status = perr_status(a, &e, k);
