@@ -72,8 +72,11 @@ static void on_head(void *arg, const struct http1_head *h)
 /* Progress stands in shared memory before the bytes can go to the client. */
 static void note_gain(struct call *c, const struct relay_gain *g)
 {
-	struct progress_slot *s = progress_at(live_progress(c->host->env.live), c->slot);
+	struct progress_slot *s;
 
+	if (c->slot == PROGRESS_NO_SLOT)
+		return; /* settled: only the rest of the framing can come */
+	s = progress_at(live_progress(c->host->env.live), c->slot);
 	if (g->events || g->bytes)
 		progress_content(s, g->events, g->bytes);
 	if (g->usage)
