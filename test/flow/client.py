@@ -3,6 +3,7 @@ import json
 import socket
 import struct
 import time
+from decimal import Decimal
 
 
 class Answer:
@@ -27,7 +28,7 @@ class Answer:
         return self.ended in ('length', 'chunked', 'none')
 
     def json(self):
-        return json.loads(self.body)
+        return json.loads(self.body, parse_float=Decimal)
 
     @property
     def error(self):
@@ -48,7 +49,7 @@ class Answer:
 
     def data(self):
         """The events' data, JSON decoded, without [DONE]."""
-        return [json.loads(d) for _, d in self.events() if d != '[DONE]']
+        return [json.loads(d, parse_float=Decimal) for _, d in self.events() if d != '[DONE]']
 
     @property
     def is_done(self):

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import unittest
+from decimal import Decimal
+from fractions import Fraction
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Answer, Conn, ask, message
@@ -33,9 +35,15 @@ def on_both(name, script, **more):
 
 def charge_nusd(usage, price):
     """Nano-dollars of {class: tokens} at dollars a million tokens (as decimal text or int), rounded up once."""
-    from fractions import Fraction
     total = sum(Fraction(str(price[c])) * n for c, n in usage.items() if n) * 1000
     return -(-total.numerator // total.denominator)
+
+
+def nusd(dollars):
+    """Nano-dollars of an amount in dollars, exactly."""
+    n = Decimal(str(dollars)) * 10**9
+    assert n == int(n), dollars
+    return int(n)
 
 
 class Sim:
@@ -117,7 +125,7 @@ class Node(Gateway):
             except (ValueError, KeyError):
                 error = {'message': p.stderr or p.stdout}
             raise CtlError(p.returncode, error)
-        return json.loads(p.stdout)
+        return json.loads(p.stdout, parse_float=Decimal)
 
     def account(self, name, credit='100', *options):
         return self.ctl('account', 'create', name, *(('--credit', str(credit)) if credit is not None else ()), *options)
@@ -167,6 +175,13 @@ class Node(Gateway):
                 found[name] = float(value)
         return found
 
+    def access(self, *ids, seconds=5):
+        """The access lines of these requests, once all are there, by id."""
+        def found():
+            lines = {e['request_id']: e for e in self.events('request') if e['request_id'] in set(ids)}
+            return lines if len(lines) == len(set(ids)) else None
+        return wait_for(found, seconds, 0.05)
+
     # --- requests ---
 
     def ask(self, method, path, body=None, key=None, headers=(), **more):
@@ -174,10 +189,6 @@ class Node(Gateway):
 
     def chat(self, key, model, stream=False, headers=(), text='hi', **fields):
         return self.ask('POST', '/v1/chat/completions', chat_body(model, stream, text, **fields), key, headers)
-
-    def access(self, request_id, seconds=5):
-        """The access line of a request."""
-        return wait_for(lambda: next((e for e in self.events() if e.get('request') == request_id and 'status' in e), None), seconds)
 
     # --- processes ---
 
@@ -200,8 +211,8 @@ class Node(Gateway):
         if self.own_sim:
             self.own_sim.close()
 
-    def tail(self, lines=60):
-        return self.log_text().split('\n')[-lines:]
+    def tail(self, lines=25):
+        return [line[:300] for line in self.log_text().split('\n')[-lines:]]
 
 
 def chat_body(model, stream=False, text='hi', **fields):

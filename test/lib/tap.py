@@ -51,7 +51,10 @@ class Result(unittest.TestResult):
 def main(module='__main__'):
     loader = unittest.TestLoader()
     names = sys.argv[1:]
-    suite = loader.loadTestsFromNames(names, sys.modules[module]) if names else loader.loadTestsFromModule(sys.modules[module])
+    here = sys.modules[module]
+    # A base class that was imported is no test of this file.
+    own = [c.__name__ for c in vars(here).values() if isinstance(c, type) and issubclass(c, unittest.TestCase) and c.__module__ == module]
+    suite = loader.loadTestsFromNames(names or own, here)
     result = Result(sys.stdout)
     suite.run(result)
     if result.count == 0:

@@ -90,7 +90,7 @@ static void chunks(struct abuild *b, struct buf *w)
 
 	for (size_t i = 0; i <= n && from < MIN_OF(b->body.len, b->cut) && !b->e; i++) {
 		size_t to = MIN_OF(i < n ? a->marks[i].at : b->body.len, b->cut);
-		bool bad = abuild_faults(b, SCRIPT_BAD_CHUNK) && i == 1;
+		bool bad = abuild_faults(b, SCRIPT_BAD_CHUNK) && i == MIN_OF(n, 1);
 
 		if (to > from)
 			b->e = bad ? buf_addz(w, "zz\r\n") : http1_put_chunk_head(w, to - from);

@@ -94,7 +94,7 @@ static void chat_finish(struct abuild *b, int64_t choice)
 	    abuild_usage_is(b, "every"))
 		chat_usage(b, ",");
 	abuild_puts(b, "}");
-	abuild_close(b, 0);
+	abuild_close(b, b->s->late);
 }
 
 void answer_chat_stream(struct abuild *b)

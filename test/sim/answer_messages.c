@@ -89,7 +89,7 @@ static void msg_finish(struct abuild *b)
 		msg_usage(b, true);
 	}
 	abuild_puts(b, "}");
-	abuild_close(b, 0);
+	abuild_close(b, b->s->late);
 }
 
 void answer_messages_stream(struct abuild *b)
