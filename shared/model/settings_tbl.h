@@ -96,7 +96,7 @@ SETTING(MS, upstream_idle_ms, "upstream.idle", 100, 3600000, "55s", "time", CALL
 SETTING(MS, upstream_age_ms, "upstream.age", 1000, 86400000, "30m", "time", CALLS,
 	"A connection to a provider is not used again once it is this old.")
 SETTING(INT, upstream_connections, "upstream.connections", 1, 100000, "1024", "connections", CALLS,
-	"Connections of one worker to one provider, unless the provider says otherwise; calls beyond it wait.")
+	"Connections of one worker to one provider, unless the provider says otherwise; calls beyond it go to the next candidate.")
 SETTING(INT, upstream_idle_connections, "upstream.idle_connections", 0, 100000, "256", "connections", CALLS,
 	"Idle ones among them that are kept.")
 SETTING(PATH, upstream_ca_file, "upstream.ca_file", 0, 4000, "", "", LIVE,

@@ -265,6 +265,7 @@ void call_host_commit(struct call_host *h)
 	struct admit_rules rules = {.ledger_lag_max_ms = set->ledger_lag_max_ms};
 
 	rtable_drop(&h->rt);
+	rtable_warm(h->next);
 	h->rt = h->next;
 	h->next = NULL;
 	batch_set_rules(h->batch, &rules);

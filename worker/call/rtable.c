@@ -243,6 +243,13 @@ void rtable_drop(struct rtable **rp)
 	mem_free(r);
 }
 
+void rtable_warm(struct rtable *r)
+{
+	for (size_t i = 0; i < r->t->providers_n; i++)
+		if (r->providers[i].p->base.tls)
+			upool_warm(r->providers[i].ep, 1);
+}
+
 struct rtable_provider *rtable_provider_of(struct rtable *r, const struct ptable_offer *o)
 {
 	return &r->providers[o->provider - r->t->providers];

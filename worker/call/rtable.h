@@ -62,6 +62,9 @@ MUSTCHECK enum errc rtable_new(const struct rtable_env *env, struct ptable *t, c
 struct rtable *rtable_hold(struct rtable *r);
 void rtable_drop(struct rtable **r);
 
+/* Opens a connection to each provider that is reached over TLS and has none: the first request need not wait for its handshake. */
+void rtable_warm(struct rtable *r);
+
 struct rtable_provider *rtable_provider_of(struct rtable *r, const struct ptable_offer *o);
 struct rtable_offer *rtable_offer_of(struct rtable *r, const struct ptable_offer *o);
 /* The counters of an offer, found on first use. */
