@@ -104,10 +104,16 @@ enum errc admit_batch(struct live *l, const struct admit_rules *rules, struct ad
 		      size_t n)
 {
 	struct admit_run b = {.l = l, .rules = rules};
+	int cleared = 0;
 	enum errc rc;
 
 	require(n >= 1 && n <= LIMIT_TXN_OPS);
 	rc = run_all(&b, ops, n);
+	if (rc == ERRC_NOSPACE && live_readers_check(l, &cleared) == ERRC_OK && cleared > 0) {
+		/* A dead reader kept the pages that became free. */
+		b = (struct admit_run){.l = l, .rules = rules};
+		rc = run_all(&b, ops, n);
+	}
 	if (rc == ERRC_NOSPACE) {
 		/* Settlements have their room; it was an admission that found the store full. */
 		b = (struct admit_run){.l = l, .rules = rules, .gate = ADMIT_GATE_SPACE};

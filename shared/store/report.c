@@ -9,15 +9,17 @@
 #include "mem.h"
 #include "text.h"
 
-#define SLACK_MS    INT64_C(60000) /* records are in time order up to the ledger's lag */
-#define NAMES_BYTES ((size_t)256 * 1024 * 1024)
-#define DAY_TEXT    10
+#define SLACK_MS      INT64_C(60000) /* records are in time order up to the ledger's lag */
+#define NAMES_BYTES   ((size_t)256 * 1024 * 1024)
+#define ACCOUNT_BYTES 512 /* more than an account's row has */
+#define DAY_TEXT      10
 
 struct report {
 	struct report_ask ask;
 	struct ledger *ledger;
 	struct live *live;
 	struct arena names;
+	struct buf row; /* of an account, reserved */
 	struct report_row *rows;
 	size_t n, cap;
 	uint32_t *slots; /* positions + 1 by hash; the size is a power of two */
@@ -32,19 +34,16 @@ struct report {
 static struct slice account_name(struct report *r, uint64_t account)
 {
 	struct rows_account a;
-	struct buf mem;
 
 	if (r->named_account == account)
 		return slice_of(r->account_name, r->account_name_n);
-	buf_init(&mem, ROWS_MAX);
-	if (r->live && admin_account_get(r->live, account, &mem, &a) == ERRC_OK) {
+	if (r->live && admin_account_get(r->live, account, &r->row, &a) == ERRC_OK) {
 		memcpy(r->account_name, a.name.p, a.name.n);
 		r->account_name_n = a.name.n;
 	} else {
 		r->account_name_n = (size_t)snprintf(r->account_name, sizeof r->account_name,
 						     "%llu", (unsigned long long)account);
 	}
-	buf_fini(&mem);
 	r->named_account = account;
 	return slice_of(r->account_name, r->account_name_n);
 }
@@ -278,6 +277,7 @@ enum errc report_new(struct ledger *l, struct live *names, const struct report_a
 	struct ledger_state s;
 	uint64_t seq;
 	enum errc rc;
+	char *room;
 
 	if (ask->by_n > REPORT_DIMS_MAX)
 		return ERRC_INVAL;
@@ -288,7 +288,10 @@ enum errc report_new(struct ledger *l, struct live *names, const struct report_a
 	r->ledger = l;
 	r->live = names;
 	arena_init(&r->names, NAMES_BYTES);
-	rc = ledger_read_state(l, &s);
+	buf_init(&r->row, ROWS_MAX);
+	rc = buf_reserve(&r->row, ACCOUNT_BYTES, &room);
+	if (!rc)
+		rc = ledger_read_state(l, &s);
 	if (!rc)
 		rc = ledger_seek(l, MAX_OF(ask->since_ms, SLACK_MS) - SLACK_MS, &seq);
 	if (!rc)
@@ -309,6 +312,7 @@ void report_free(struct report **rp)
 	if (!r)
 		return;
 	arena_fini(&r->names);
+	buf_fini(&r->row);
 	mem_free(r->rows);
 	mem_free(r->slots);
 	mem_free(r);

@@ -176,6 +176,19 @@ enum errc rows_put_account(struct buf *out, const struct rows_account *a)
 	return rc ? rc : buf_adds(out, a->name);
 }
 
+static bool is_money(int64_t nusd, int64_t min)
+{
+	return nusd >= min && nusd <= MONEY_NUSD_MAX;
+}
+
+/* Within these bounds two of them can be added. */
+static bool account_in_range(const struct account_v1 *v)
+{
+	return is_money(v->granted, -MONEY_NUSD_MAX) && is_money(v->balance, -MONEY_NUSD_MAX) &&
+	       is_money(v->held, 0) && is_money(v->settled, 0) && is_money(v->uncollected, 0) &&
+	       is_money(v->overdraft, 0);
+}
+
 enum errc rows_get_account(struct slice bytes, struct rows_account *a)
 {
 	struct account_v1 v;
@@ -195,7 +208,8 @@ enum errc rows_get_account(struct slice bytes, struct rows_account *a)
 				   .uncollected_nusd = v.uncollected,
 				   .overdraft_nusd = v.overdraft,
 				   .created_s = v.created_s};
-	if (v.mode >= ROWS_MODE_COUNT || v.status >= ROWS_STATUS_COUNT || v.name_n > ROWS_NAME_MAX)
+	if (v.mode >= ROWS_MODE_COUNT || v.status >= ROWS_STATUS_COUNT ||
+	    v.name_n > ROWS_NAME_MAX || !account_in_range(&v))
 		return ERRC_CORRUPT;
 	return take_slice(&r, &a->name, v.name_n) && r.left == 0 ? ERRC_OK : ERRC_CORRUPT;
 }

@@ -55,7 +55,7 @@ void rig_fini(struct rig *r)
 {
 	char cmd[256];
 
-	if (r->live)
+	if (r->live || r->ledger)
 		rig_close(r);
 	snprintf(cmd, sizeof cmd, "rm -rf '%s'", r->dir);
 	assert_int_equal(system(cmd), 0);

@@ -73,7 +73,7 @@ static void begin(void)
 	rig_join(&m.r);
 	m.day0 = m.r.wall_ms / DAY_MS;
 	for (int a = 0; a < ACCOUNTS; a++) {
-		char name[8];
+		char name[16];
 
 		snprintf(name, sizeof name, "acc%d", a);
 		m.accounts[a].granted = RIG_DOLLAR / 200;

@@ -1,0 +1,95 @@
+/* Stored rows and records: the first byte chooses the reader. What one accepts can be written again, and is read again as the
+ * same. */
+#include "fuzz.h"
+#include "record.h"
+
+static void account(struct slice in, struct buf *b)
+{
+	struct rows_account a;
+
+	if (rows_get_account(in, &a) != ERRC_OK)
+		return;
+	(void)rows_account_is_sound(&a);
+	require(rows_put_account(b, &a) == ERRC_OK && slice_eq(in, buf_slice(b)));
+}
+
+static void key(struct slice in, struct buf *b)
+{
+	const uint8_t addr[16] = {0};
+	struct rows_key k;
+
+	if (rows_get_key(in, &k) != ERRC_OK)
+		return;
+	(void)rows_models_allow(k.models, SLICE_LIT("gpt-5.2"));
+	(void)ipnet_any_has(k.nets, k.nets_n, addr);
+	require(rows_put_key(b, &k) == ERRC_OK && rows_get_key(buf_slice(b), &k) == ERRC_OK);
+	require(b->len == in.n);
+}
+
+static void state(struct slice in, struct buf *b)
+{
+	struct rows_state s;
+
+	if (rows_get_state(in, &s) != ERRC_OK)
+		return;
+	require(rows_put_state(b, &s) == ERRC_OK && b->len == in.n);
+}
+
+static void hold(struct slice in, struct buf *b)
+{
+	struct rows_hold h, again;
+	enum errc rc;
+
+	if (rows_get_hold(in, &h) != ERRC_OK)
+		return;
+	rc = rows_put_hold(b, &h);
+	require(rc == ERRC_OK || rc == ERRC_LIMIT);
+	if (rc)
+		return;
+	require(rows_get_hold(buf_slice(b), &again) == ERRC_OK &&
+		again.candidates_n == h.candidates_n);
+	for (size_t i = 0; i < h.candidates_n; i++)
+		require(h.candidates[i].price < h.prices_n &&
+			slice_eq(h.candidates[i].model, again.candidates[i].model));
+}
+
+static void record(struct slice in, struct buf *b)
+{
+	struct record r, again;
+	struct buf json;
+
+	if (record_decode(in, &r) != ERRC_OK)
+		return;
+	buf_init(&json, 16 * in.n + 8192);
+	require(record_json(&json, 1, &r) == ERRC_OK);
+	buf_fini(&json);
+	if (record_encode(b, &r) != ERRC_OK)
+		return; /* too large once written our way */
+	require(record_decode(buf_slice(b), &again) == ERRC_OK && again.type == r.type &&
+		again.account == r.account);
+}
+
+static void name(struct slice in, struct buf *b)
+{
+	enum rows_kind kind;
+	uint64_t account_id;
+	struct slice id;
+
+	(void)b;
+	if (rows_name_parse(in, &account_id, &kind, &id))
+		require(id.n == in.n - 9);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	static void (*const readers[])(struct slice, struct buf *) = {account, key,    state,
+								      hold,    record, name};
+	struct buf b;
+
+	if (n == 0 || data[0] >= ARRAY_LEN(readers))
+		return 0;
+	buf_init(&b, 4 * ROWS_MAX);
+	readers[data[0]](slice_of(data + 1, n - 1), &b);
+	buf_fini(&b);
+	return 0;
+}
