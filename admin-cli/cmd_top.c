@@ -116,7 +116,7 @@ static void put_value(struct ctl *c, const char *label, const struct ask_row *r,
 	for (size_t i = 0; r && i < r->n; i++) {
 		if (!slice_is(r->f[i].name, name))
 			continue;
-		put_f(&c->text, "  %s ", label);
+		put_f(&c->text, label[0] ? "  %s " : "%s ", label);
 		if (r->f[i].type == CONTROL_T_STR)
 			term_put(&c->out, &c->text, term_color_of(r->f[i].s), r->f[i].s);
 		else
@@ -158,9 +158,12 @@ static void put_head(struct top *t)
 	put_f(&c->text, "  in flight %lld", (long long)sum_of(&t->status, "worker", "inflight"));
 	put_value(c, "holds", ledger, "holds");
 	put_value(c, "held $", ledger, "held_nusd");
-	put_value(c, "ledger", ledger, "state");
-	put_value(c, "lag", ledger, "lag_ms");
+	put_z(&c->text, "\nledger");
+	put_value(c, "", ledger, "state");
+	put_value(c, "behind", ledger, "lag_ms");
 	put_value(c, "outbox", ledger, "outbox_records");
+	put_value(c, "live store", ledger, "live_bytes");
+	put_value(c, "of", ledger, "live_max_bytes");
 	put_z(&c->text, "\n");
 	if (t->lost) {
 		term_put(&c->out, &c->text, TERM_BAD, slice_str(c->fail.message));
@@ -171,16 +174,9 @@ static void put_head(struct top *t)
 static void put_screen(struct top *t)
 {
 	put_head(t);
-	view_table(
-		t->c, &t->status, "worker", NULL,
-		"slot pid state uptime_ms requests_per_s inflight +conns_down +conns_up +requests",
-		false);
-	view_table(
-		t->c, &t->providers, "provider", NULL,
-		"name state inflight keys_good keys offers_closed offers +conns_used +conns_idle",
-		true);
-	view_table(t->c, &t->accounts, "account", NULL,
-		   "name status balance_nusd held_nusd +settled_nusd +holds +mode", false);
+	view_part(t->c, VIEW_TOP, &t->status, "worker");
+	view_part(t->c, VIEW_TOP, &t->providers, "provider");
+	view_part(t->c, VIEW_TOP, &t->accounts, "account");
 }
 
 static void put_json(struct top *t)
@@ -202,7 +198,7 @@ static void put_json(struct top *t)
 		}
 	}
 	put_fail(&t->c->text, e);
-	view_show(t->c, CONTROL_DO_STATUS, &all);
+	view_show(t->c, VIEW_TOP, &all);
 	ask_fini(&all);
 }
 

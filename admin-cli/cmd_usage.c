@@ -1,7 +1,8 @@
 #include "view.h"
 
 /* What a table shows besides its dimensions. */
-#define NUMBERS "requests failed input output charge_nusd +cached +reasoning +uncollected_nusd"
+#define NUMBERS "requests input output charge_nusd"
+#define MORE    " +failed +cached +reasoning +uncollected_nusd"
 
 /* A copy of the row with its margin, what the client paid above what it cost us, as one more field. */
 static enum errc add_margin(struct ask_answer *a, struct ask_row *r)
@@ -32,14 +33,14 @@ static enum errc add_total_row(struct ask_answer *a, struct slice first_name)
 
 static void show_text(struct ctl *c, struct ask_answer *a, bool margin)
 {
-	const char *numbers = margin ? NUMBERS " cost_nusd margin_nusd" : NUMBERS;
+	const char *numbers = margin ? NUMBERS " cost_nusd margin_nusd" MORE : NUMBERS MORE;
 	struct slice by = SLICE_NONE, left, first, one;
 	struct put columns;
 	enum errc e;
 
 	if (!control_get_str(c->p.send.f, c->p.send.n, "by", &by)) {
 		if (ask_row_of(a, "total"))
-			view_sheet(c, ask_row_of(a, "total"), NULL, margin ? NULL : "cost_nusd");
+			view_sheet(c, ask_row_of(a, "total"), margin ? NULL : "cost_nusd");
 		return;
 	}
 	left = by;
@@ -62,6 +63,29 @@ static void show_text(struct ctl *c, struct ask_answer *a, bool margin)
 	put_fini(&columns);
 }
 
+/* Without rows there is still a line of names. */
+static void show_csv(struct ctl *c, const struct ask_answer *a)
+{
+	const struct ask_row *total = ask_row_of(a, "total"), *first = ask_row_of(a, "usage");
+	struct control_field f[CONTROL_FIELDS_MAX];
+	struct ask_row names = {.f = f};
+	struct slice by = SLICE_NONE, one;
+
+	if (!total)
+		return;
+	if (!control_get_str(c->p.send.f, c->p.send.n, "by", &by)) {
+		view_csv(c, a, "total", total);
+		return;
+	}
+	while (by.n && names.n < ARRAY_LEN(f)) {
+		(void)slice_cut(&by, ',', &one);
+		f[names.n++] = (struct control_field){.name = one};
+	}
+	for (size_t i = 0; i < total->n && names.n < ARRAY_LEN(f); i++)
+		f[names.n++] = total->f[i];
+	view_csv(c, a, "usage", first ? first : &names);
+}
+
 enum control_status cmd_usage(struct ctl *c)
 {
 	bool margin = parse_local_bool(&c->p, "margin"), csv = parse_local_bool(&c->p, "csv");
@@ -77,7 +101,7 @@ enum control_status cmd_usage(struct ctl *c)
 	if (e)
 		status = ctl_fail(c, CONTROL_REFUSED, "failed", "%s", errc_text(e));
 	if (csv && status == CONTROL_DONE)
-		view_csv(c, &a, ask_row_of(&a, "usage") ? "usage" : "total");
+		show_csv(c, &a);
 	else if (c->json)
 		view_show(c, CONTROL_DO_USAGE, &a);
 	else if (status == CONTROL_DONE)

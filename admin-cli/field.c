@@ -259,6 +259,13 @@ int field_places(const struct ask_row *r, const struct control_field *f)
 	return point ? (int)strlen(point + 1) : 2;
 }
 
+const char *field_unit(struct slice name)
+{
+	if (slice_has_suffix(name, SLICE_LIT("_nusd")))
+		return " $";
+	return slice_has_suffix(name, SLICE_LIT("_pusd")) ? " $/M" : "";
+}
+
 bool field_is_number(const struct control_field *f)
 {
 	const struct row *w = row_of(f->name);

@@ -35,6 +35,8 @@ void field_label(struct put *p, struct slice name);
 void field_text(struct put *p, const struct ask_row *r, const struct control_field *f, int frac);
 /* Decimal places that an amount of money needs, at least 2; 0 for other fields. */
 int field_places(const struct ask_row *r, const struct control_field *f);
+/* What follows the label of a column of money: " $", for prices of a million tokens " $/M"; "" for other fields. */
+const char *field_unit(struct slice name);
 /* Numbers stand at the right of their column. */
 bool field_is_number(const struct control_field *f);
 /* False for what people need not see. */

@@ -17,8 +17,11 @@ struct view {
 	const char *key, *columns;
 };
 
+enum { CONTROL_DO_TOP = CONTROL_VERB_COUNT };
+
 static const struct view views[] = {
-#define VIEW(verb, kind, shape, key, columns) {CONTROL_DO_##verb, kind, shape, key, columns},
+#define VIEW(verb, kind, shape, key, columns) \
+	{(enum control_verb)CONTROL_DO_##verb, kind, shape, key, columns},
 #include "view_tbl.h"
 #undef VIEW
 };
@@ -147,6 +150,8 @@ static void sheet_line(struct ctl *c, const struct ask_row *r, const struct cont
 	if (field_places(r, f))
 		put_z(&value, "$");
 	field_text(&value, r, f, 0);
+	if (field_places(r, f) && strcmp(field_unit(f->name), " $/M") == 0)
+		put_z(&value, " a million tokens");
 	width = put_width(buf_slice(&label.b));
 	put_repeat(&c->text, ' ', indent);
 	term_put(&c->out, &c->text, TERM_DIM, buf_slice(&label.b));
@@ -160,12 +165,32 @@ static void sheet_line(struct ctl *c, const struct ask_row *r, const struct cont
 	put_fini(&value);
 }
 
-void view_sheet(struct ctl *c, const struct ask_row *r, const char *title, const char *skip)
+/* The fields in the order of `names`; all of them where it is empty. */
+static void put_sheet(struct ctl *c, const struct ask_row *r, const char *title, const char *names)
 {
+	struct slice left = slice_str(names), name;
+	size_t indent = title ? 2 : 0;
+
 	put_title(c, title);
+	while (left.n) {
+		const struct control_field *f;
+
+		(void)slice_cut(&left, ' ', &name);
+		f = field_of(r, name);
+		if (f)
+			sheet_line(c, r, f, indent);
+	}
+	for (size_t i = 0; names[0] == '\0' && i < r->n; i++) {
+		if (field_is_shown(&r->f[i]))
+			sheet_line(c, r, &r->f[i], indent);
+	}
+}
+
+void view_sheet(struct ctl *c, const struct ask_row *r, const char *skip)
+{
 	for (size_t i = 0; i < r->n; i++) {
 		if (field_is_shown(&r->f[i]) && !(skip && slice_is(r->f[i].name, skip)))
-			sheet_line(c, r, &r->f[i], title ? 2 : 0);
+			sheet_line(c, r, &r->f[i], 0);
 	}
 }
 
@@ -234,8 +259,7 @@ static void add_column(struct grid *g, const struct column *col)
 	put_init(&label);
 	field_label(&label, col->name);
 	put_upper(grid_header(g), buf_slice(&label.b));
-	if (col->places)
-		put_z(grid_header(g), " $");
+	put_z(grid_header(g), field_unit(col->name));
 	grid_column(g, false, col->is_optional);
 	put_fail(grid_header(g), label.err);
 	put_fini(&label);
@@ -287,7 +311,7 @@ static void print_grid(struct ctl *c, struct grid *g)
 	struct put left_out;
 
 	put_init(&left_out);
-	if (grid_print(g, &c->out, width, &c->text, &left_out)) {
+	if (grid_print(g, &c->out, width, &c->text, &left_out) && c->p.cmd->verb != VIEW_TOP) {
 		term_put(&c->out, &c->text, TERM_DIM, SLICE_LIT("--wide also shows "));
 		term_put(&c->out, &c->text, TERM_DIM, buf_slice(&left_out.b));
 		put_z(&c->text, "\n");
@@ -340,7 +364,7 @@ static void text_view(struct ctl *c, const struct ask_answer *a, const struct vi
 	if (w->shape == MANY || w->shape == SORTED)
 		view_table(c, a, w->kind, title, w->columns, w->shape == SORTED);
 	else
-		view_sheet(c, r, w->shape == SELF ? NULL : title, NULL);
+		put_sheet(c, r, w->shape == SELF ? NULL : title, w->columns);
 }
 
 static void show_text(struct ctl *c, enum control_verb v, const struct ask_answer *a)
@@ -368,6 +392,16 @@ static void show_text(struct ctl *c, enum control_verb v, const struct ask_answe
 	if (a->message.n) {
 		put_safe(&c->text, a->message);
 		put_z(&c->text, "\n");
+	}
+}
+
+void view_part(struct ctl *c, enum control_verb v, const struct ask_answer *a, const char *kind)
+{
+	const struct view *w;
+
+	for (size_t i = 0; (w = view_at(v, i)); i++) {
+		if (strcmp(w->kind, kind) == 0)
+			view_table(c, a, kind, NULL, w->columns, w->shape == SORTED);
 	}
 }
 
@@ -424,16 +458,12 @@ static void csv_line(struct ctl *c, const struct ask_row *r, bool names)
 	put_fini(&cell);
 }
 
-void view_csv(struct ctl *c, const struct ask_answer *a, const char *kind)
+void view_csv(struct ctl *c, const struct ask_answer *a, const char *kind,
+	      const struct ask_row *names)
 {
-	bool first = true;
-
+	csv_line(c, names, true);
 	for (size_t i = 0; i < a->n; i++) {
-		if (!slice_is(a->rows[i].kind, kind))
-			continue;
-		if (first)
-			csv_line(c, &a->rows[i], true);
-		csv_line(c, &a->rows[i], false);
-		first = false;
+		if (slice_is(a->rows[i].kind, kind))
+			csv_line(c, &a->rows[i], false);
 	}
 }

@@ -5,14 +5,20 @@
 
 #include "ask.h"
 
+/* What `aigwctl top` shows is the answer to several verbs. */
+#define VIEW_TOP ((enum control_verb)CONTROL_VERB_COUNT)
+
 /* As the command line asked for: JSON or text, into c->text. */
 void view_show(struct ctl *c, enum control_verb v, const struct ask_answer *a);
+/* The table of one kind, as text and without title. */
+void view_part(struct ctl *c, enum control_verb v, const struct ask_answer *a, const char *kind);
 /* One kind as a table of the given columns (as in view_tbl.h) under a title (NULL: none). */
 void view_table(struct ctl *c, const struct ask_answer *a, const char *kind, const char *title,
 		const char *columns, bool sorted);
-/* The first row of the kind as a sheet; the field `skip` (NULL: none) is left out. */
-void view_sheet(struct ctl *c, const struct ask_row *r, const char *title, const char *skip);
-/* All fields of the rows of one kind, with a line of names. */
-void view_csv(struct ctl *c, const struct ask_answer *a, const char *kind);
+/* A row as a sheet of all its fields but `skip` (NULL: none). */
+void view_sheet(struct ctl *c, const struct ask_row *r, const char *skip);
+/* All fields of the rows of one kind, below a line of the names that `names` has. */
+void view_csv(struct ctl *c, const struct ask_answer *a, const char *kind,
+	      const struct ask_row *names);
 
 #endif

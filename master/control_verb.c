@@ -347,6 +347,13 @@ static enum errc row_provider(struct control_client *c, const struct ptable *t,
 		   CONTROL_I("conns_used", used), CONTROL_I("conns_idle", idle));
 }
 
+/* 0 stands for not known. */
+static struct control_field known(const char *name, int64_t v)
+{
+	return (struct control_field){
+		.name = slice_str(name), .type = v ? CONTROL_T_I64 : CONTROL_T_NONE, .i = v};
+}
+
 static enum errc row_key(struct control_client *c, const struct ptable_key *k, int64_t now_ms)
 {
 	struct breaker_key *b = breaker_key(c->m->page, k->id);
@@ -357,8 +364,8 @@ static enum errc row_key(struct control_client *c, const struct ptable_key *k, i
 		   CONTROL_S("state", slice_str(out    ? "out"
 						: wait ? "cooling"
 						       : "good")),
-		   CONTROL_I("wait_ms", wait),
-		   CONTROL_I("status", b && out ? atomic_load(&b->out_status) : 0));
+		   known("wait_ms", wait),
+		   known("status", b && out ? atomic_load(&b->out_status) : 0));
 }
 
 static enum errc row_offer(struct control_client *c, const struct ptable *t,
@@ -377,8 +384,8 @@ static enum errc row_offer(struct control_client *c, const struct ptable *t,
 		   CONTROL_I("weight", o->weight),
 		   CONTROL_S("breaker",
 			     slice_str(b ? states[breaker_state(b, &opts, now_ms)] : "closed")),
-		   CONTROL_I("wait_ms", b ? breaker_wait_ms(b, now_ms) : 0),
-		   CONTROL_I("ttft_ms", ttft), CONTROL_I("tokens_per_s", tps));
+		   known("wait_ms", b ? breaker_wait_ms(b, now_ms) : 0), known("ttft_ms", ttft),
+		   known("tokens_per_s", tps));
 }
 
 static enum errc not_found(struct control_client *c, const char *what, struct slice name)

@@ -10,7 +10,7 @@
 #include "rtable.h"
 #include "worker_state.h"
 
-#define PROBE_MS 15000
+#define PROBE_MS   15000
 #define FIELDS_MAX 16
 
 /* One test that runs: the keys one after another. */
@@ -59,23 +59,28 @@ static void on_fail(void *arg, const struct up_conn_fail *f)
 	turn_wake(&b->task);
 }
 
-static const struct up_conn_events events = {
-	.on_sent = on_nothing, .on_head = on_head, .on_body = on_body, .on_end = on_nothing, .on_fail = on_fail};
+static const struct up_conn_events events = {.on_sent = on_nothing,
+					     .on_head = on_head,
+					     .on_body = on_body,
+					     .on_end = on_nothing,
+					     .on_fail = on_fail};
 
 static enum errc send_get(struct probe *b)
 {
 	const struct ptable_provider *p = b->p->p;
-	struct slice v, key = b->key < b->p->keys_n ? secret_reveal(&b->p->keys[b->key].line) : SLICE_NONE;
+	struct slice v,
+		key = b->key < b->p->keys_n ? secret_reveal(&b->p->keys[b->key].line) : SLICE_NONE;
 	char target[1024];
 	enum errc e;
 
-	snprintf(target, sizeof(target), SLICE_FMT "/models%s" SLICE_FMT, SLICE_ARG(p->base.path), p->base.query.n ? "?" : "",
-		 SLICE_ARG(p->base.query));
+	snprintf(target, sizeof(target), SLICE_FMT "/models%s" SLICE_FMT, SLICE_ARG(p->base.path),
+		 p->base.query.n ? "?" : "", SLICE_ARG(p->base.query));
 	buf_reset(&b->lines);
 	if ((e = http1_put_request(&b->lines, SLICE_LIT("GET"), slice_str(target))) ||
 	    (e = buf_adds(&b->lines, buf_slice(&b->p->fixed))) || (e = buf_adds(&b->lines, key)))
 		return e;
-	if (p->dialect == PTABLE_ANTHROPIC && (e = http1_put_header(&b->lines, "anthropic-version", p->anthropic_version)))
+	if (p->dialect == PTABLE_ANTHROPIC &&
+	    (e = http1_put_header(&b->lines, "anthropic-version", p->anthropic_version)))
 		return e;
 	if ((e = http1_put_end(&b->lines)) || (e = upool_borrow(b->p->ep, true, &events, b, &b->up)))
 		return e;
@@ -85,14 +90,16 @@ static enum errc send_get(struct probe *b)
 
 static void send_result(struct probe *b)
 {
-	struct slice label = b->key < b->p->keys_n ? b->p->keys[b->key].key->label : SLICE_LIT("none");
+	struct slice label = b->key < b->p->keys_n ? b->p->keys[b->key].key->label
+						   : SLICE_LIT("none");
 	bool ok = b->status >= 200 && b->status < 300;
-	struct control_field f[] = {CONTROL_S("provider", b->p->p->name),
-				    CONTROL_S("key", label),
-				    CONTROL_B("ok", ok),
-				    CONTROL_I("status", b->status),
-				    CONTROL_I("time_ms", (turn_now_us(b->w->turn) - b->start_us) / 1000),
-				    CONTROL_S("error", slice_str(b->why))};
+	struct control_field f[] = {
+		CONTROL_S("provider", b->p->p->name),
+		CONTROL_S("key", label),
+		CONTROL_B("ok", ok),
+		b->status ? CONTROL_I("status", b->status) : CONTROL_N("status"),
+		CONTROL_I("time_ms", (turn_now_us(b->w->turn) - b->start_us) / 1000),
+		CONTROL_S("error", slice_str(b->why))};
 
 	b->bad = b->bad || !ok;
 	if (control_send_row(&b->client, "test", f, ARRAY_LEN(f)) || chan_flush(&b->client))
@@ -102,7 +109,8 @@ static void send_result(struct probe *b)
 static void probe_end(struct probe *b)
 {
 	if (b->bad)
-		(void)!control_end(&b->client, CONTROL_REFUSED, "provider_failed", "a key of provider " SLICE_FMT " did not work",
+		(void)!control_end(&b->client, CONTROL_REFUSED, "provider_failed",
+				   "a key of provider " SLICE_FMT " did not work",
 				   SLICE_ARG(b->p->p->name));
 	else
 		(void)!control_end(&b->client, CONTROL_DONE, "", "%s", "");
@@ -177,7 +185,8 @@ static bool asked_provider(const struct msg *m, struct slice *name)
 	struct msg request;
 	size_t n;
 
-	if (msg_decode(m->control.request, 0, MSG_AT_SERVER, &request) || request.type != MSG_REQUEST ||
+	if (msg_decode(m->control.request, 0, MSG_AT_SERVER, &request) ||
+	    request.type != MSG_REQUEST ||
 	    control_verb_named(request.request.verb) != CONTROL_DO_PROVIDER_TEST ||
 	    control_decode(request.request.args, f, CONTROL_FIELDS_MAX, &n))
 		return false;
@@ -206,7 +215,8 @@ void probe_serve(struct worker *w, struct msg *m)
 	if (!asked_provider(m, &name))
 		(void)!control_end(&b->client, CONTROL_USAGE, "usage", "name a provider");
 	else if (!rt || !(b->p = named(rt, name)))
-		(void)!control_end(&b->client, CONTROL_NOT_FOUND, "not_found", "there is no provider " SLICE_FMT, SLICE_ARG(name));
+		(void)!control_end(&b->client, CONTROL_NOT_FOUND, "not_found",
+				   "there is no provider " SLICE_FMT, SLICE_ARG(name));
 	if (b->p) {
 		turn_wake(&b->task);
 		return;

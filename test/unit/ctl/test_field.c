@@ -80,10 +80,10 @@ static void test_spans_and_sizes(void **state)
 	expect_text(CONTROL_I("uptime_ms", 200000), "uptime", "3m 20s");
 	expect_text(CONTROL_I("uptime_ms", 14700000), "uptime", "4h 05m");
 	expect_text(CONTROL_I("uptime_ms", 273600000), "uptime", "3d 04h");
-	expect_text(CONTROL_I("live_bytes", 1023), "live", "1023 B");
-	expect_text(CONTROL_I("live_bytes", 1536), "live", "1.5 KiB");
-	expect_text(CONTROL_I("live_bytes", 134217728), "live", "128.0 MiB");
-	expect_text(CONTROL_I("live_bytes", INT64_MAX), "live", "838860.7 TiB");
+	expect_text(CONTROL_I("live_bytes", 1023), "live store", "1023 B");
+	expect_text(CONTROL_I("live_bytes", 1536), "live store", "1.5 KiB");
+	expect_text(CONTROL_I("live_bytes", 134217728), "live store", "128.0 MiB");
+	expect_text(CONTROL_I("live_bytes", INT64_MAX), "live store", "838860.7 TiB");
 }
 
 static void test_words(void **state)
