@@ -59,7 +59,7 @@ static void run_in_child(struct rig *r, struct admit_op *op)
 }
 
 /* Holds all it can and exits with the number. */
-static void race(struct rig *r, uint64_t acc)
+static void race(struct rig *r, uint64_t acc, enum admit_reason refusal)
 {
 	int granted = 0;
 
@@ -70,29 +70,26 @@ static void race(struct rig *r, uint64_t acc)
 		rig_ask(r, &op, &c, acc, KEY_A, &r->per_request, 10);
 		run_in_child(r, &op);
 		granted += op.reason == ADMIT_NONE;
-		require(op.reason == ADMIT_NONE || op.reason == ADMIT_CREDIT_HELD);
+		require(op.reason == ADMIT_NONE || op.reason == refusal);
 	}
 	_exit(granted);
 }
 
-static void test_exactly_ten(void **state)
+/* All workers at once; the number that they were granted together. */
+static int race_all(struct rig *r, uint64_t acc, enum admit_reason refusal)
 {
-	struct rig *r = *state;
-	uint64_t acc = rig_account(r, "acme", 10 * r->per_request.request_nusd);
-	char dir[256];
 	uint8_t ledger_id[LIVE_ID];
 	int granted = 0, status;
-	struct rows_key k;
-	struct scan s;
+	char dir[256];
 
-	rig_key(r, acc, KEY_A, &k);
 	memcpy(dir, r->started.live_dir, sizeof dir);
 	memcpy(ledger_id, live_head(r->live)->ledger_id, LIVE_ID);
+	rig_drain(r);
 	rig_close(r);
 	for (int i = 0; i < WORKERS; i++) {
 		if (fork() == 0) {
 			open_as_worker(r, dir, ledger_id, i);
-			race(r, acc);
+			race(r, acc, refusal);
 		}
 	}
 	for (int i = 0; i < WORKERS; i++) {
@@ -100,11 +97,35 @@ static void test_exactly_ten(void **state)
 		assert_true(WIFEXITED(status));
 		granted += WEXITSTATUS(status);
 	}
-	assert_int_equal(granted, 10);
 	rig_open(r);
+	return granted;
+}
+
+static void test_exactly_ten(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 10 * r->per_request.request_nusd);
+	struct rows_key k;
+	struct scan s;
+
+	rig_key(r, acc, KEY_A, &k);
+	assert_int_equal(race_all(r, acc, ADMIT_CREDIT_HELD), 10);
 	rig_check(r, &s);
 	assert_int_equal(s.holds, 10);
 	assert_int_equal(s.balance_nusd, 0);
+}
+
+static void test_exact_rate(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 1000 * RIG_DOLLAR);
+	struct rows_key k;
+	bool durable;
+
+	rig_key(r, acc, KEY_A, &k);
+	k.limits.rate[ROWS_RPM] = 200;
+	assert_int_equal(admin_key_update(&r->admin, &r->by, &k, &durable), ERRC_OK);
+	assert_int_equal(race_all(r, acc, ADMIT_RATE), 200);
 }
 
 /* Works until it is killed. */
@@ -275,8 +296,8 @@ static void test_dead_reader(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {T(test_exactly_ten), T(test_killed_workers),
-					   T(test_dead_reader)};
+	const struct CMUnitTest tests[] = {T(test_exactly_ten), T(test_exact_rate),
+					   T(test_killed_workers), T(test_dead_reader)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,148 @@
+#include "rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "progress_priv.h"
+
+#define REGIONS 3
+#define SLOTS   4
+
+struct file {
+	char dir[64], path[96];
+	struct progress *p;
+};
+
+static int setup(void **state)
+{
+	static struct file f;
+
+	snprintf(f.dir, sizeof f.dir, "/tmp/aigw-progress-XXXXXX");
+	assert_non_null(mkdtemp(f.dir));
+	snprintf(f.path, sizeof f.path, "%s/progress", f.dir);
+	assert_int_equal(progress_create(f.path, REGIONS, SLOTS), ERRC_OK);
+	assert_int_equal(progress_create(f.path, REGIONS, SLOTS), ERRC_EXISTS);
+	assert_int_equal(progress_open(f.path, REGIONS, SLOTS, &f.p), ERRC_OK);
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct file *f = *state;
+
+	progress_close(&f->p);
+	assert_int_equal(unlink(f->path), 0);
+	return rmdir(f->dir);
+}
+
+static struct genid id_of(uint8_t n)
+{
+	struct genid id = {{n, 1}};
+
+	return id;
+}
+
+static void test_slots(void **state)
+{
+	struct file *f = *state;
+	struct genid id = id_of(1), got;
+	struct progress *other = NULL;
+	uint32_t slots[SLOTS], at = 0;
+	uint64_t account;
+
+	assert_int_equal(progress_open(f->path, REGIONS, SLOTS + 1, &other), ERRC_STALE);
+	assert_int_equal(progress_open("/nowhere", REGIONS, SLOTS, &other), ERRC_NOTFOUND);
+	assert_int_equal(progress_take(f->p, 7, &id), PROGRESS_NO_SLOT); /* no region yet */
+	assert_int_equal(progress_adopt(f->p, 1), ERRC_OK);
+	for (uint8_t i = 0; i < SLOTS; i++) {
+		id = id_of((uint8_t)(i + 1));
+		slots[i] = progress_take(f->p, 7u + i, &id);
+		assert_in_range(slots[i], SLOTS, 2 * SLOTS - 1);
+	}
+	assert_int_equal(progress_take(f->p, 7, &id), PROGRESS_NO_SLOT);
+	/* The sweeper finds them, in whatever process. */
+	assert_int_equal(progress_open(f->path, REGIONS, SLOTS, &other), ERRC_OK);
+	for (uint32_t n = 0; n < SLOTS; n++, at++) {
+		assert_true(progress_next(other, 1, &at, &account, &got));
+		assert_int_equal(account, 7 + (int)got.b[0] - 1);
+	}
+	assert_false(progress_next(other, 1, &at, &account, &got));
+	at = 0;
+	assert_false(progress_next(other, 0, &at, &account, &got));
+	progress_give(f->p, slots[2]);
+	assert_int_equal(progress_take(f->p, 7, &id), slots[2]);
+	progress_clear_region(other, 1);
+	at = 0;
+	assert_false(progress_next(other, 1, &at, &account, &got));
+	progress_close(&other);
+}
+
+static void test_holds(void **state)
+{
+	struct file *f = *state;
+
+	progress_count_holds(f->p, 5); /* of no region: nobody's */
+	assert_int_equal(progress_holds(f->p), 0);
+	assert_int_equal(progress_adopt(f->p, 2), ERRC_OK);
+	progress_count_holds(f->p, 5);
+	progress_count_holds(f->p, -2);
+	assert_int_equal(progress_holds(f->p), 3);
+	progress_clear_region(f->p, 2);
+	assert_int_equal(progress_holds(f->p), 0);
+	assert_false(progress_ledger_failed(f->p));
+	progress_set_ledger_failed(f->p, true);
+	assert_true(progress_ledger_failed(f->p));
+}
+
+static void test_what_is_charged(void **state)
+{
+	struct file *f = *state;
+	struct genid id = id_of(1), wrong = id_of(2);
+	struct progress_slot *s;
+	struct usage u, got;
+	uint32_t slot, candidate = 9;
+
+	assert_int_equal(progress_adopt(f->p, 0), ERRC_OK);
+	slot = progress_take(f->p, 1, &id);
+	s = progress_at(f->p, slot);
+	assert_false(progress_read(f->p, slot, &id, &candidate, &got)); /* nothing came */
+	usage_init(&u);
+	usage_set(&u, USAGE_INPUT, 50);
+	progress_attempt(s, 3);
+	progress_usage(s, &u, false);
+	assert_false(progress_read(f->p, slot, &id, &candidate,
+				   &got)); /* an estimate alone is not charged */
+	progress_content(s, 3, 40);
+	progress_content(s, 1, 4);
+	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
+	assert_int_equal(candidate, 3);
+	assert_int_equal(usage_get(&got, USAGE_INPUT), 50);
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 11); /* max(4 events, 44 bytes / 4) */
+	assert_true(got.estimated);
+	assert_false(progress_read(f->p, slot, &wrong, &candidate, &got));
+	assert_false(progress_read(f->p, REGIONS * SLOTS, &id, &candidate, &got));
+	/* Reported early, before the end: the larger number counts. */
+	usage_set(&u, USAGE_OUTPUT, 2);
+	progress_usage(s, &u, true);
+	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 11);
+	/* With a finish reason what is reported is the truth. */
+	progress_finish(s);
+	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 2);
+	assert_false(got.estimated);
+	/* Another candidate begins from nothing. */
+	progress_attempt(s, 4);
+	assert_false(progress_read(f->p, slot, &id, &candidate, &got));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {T(test_slots), T(test_holds), T(test_what_is_charged)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
