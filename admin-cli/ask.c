@@ -67,6 +67,7 @@ static void show_progress(struct ctl *c, struct slice text)
 
 	if (!c->err.is_tty || c->json)
 		return;
+	c->progress_shown = true;
 	put_init(&p);
 	put_z(&p, "\r\033[K");
 	term_put(&c->err, &p, TERM_DIM, slice_sub(text, 0, PROGRESS_SHOWN));
@@ -78,8 +79,9 @@ static void end_progress(struct ctl *c)
 {
 	struct put p;
 
-	if (!c->err.is_tty || c->json)
+	if (!c->progress_shown)
 		return;
+	c->progress_shown = false;
 	put_init(&p);
 	put_z(&p, "\r\033[K");
 	(void)!put_flush(&p, c->err.fd);

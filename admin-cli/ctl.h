@@ -24,6 +24,7 @@ struct ctl {
 	enum control_status connect_status;
 	struct ctl_fail fail;
 	bool json;
+	bool progress_shown; /* a line of progress stands on the terminal */
 };
 
 /* argv with the program's name. Descriptors and env are borrowed. `connect` is ctl_connect() but for tests. Returns the exit

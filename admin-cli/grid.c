@@ -2,7 +2,8 @@
 
 #include "mem.h"
 
-#define GAP 2
+#define GAP     2
+#define CUT_MIN 8
 
 void grid_init(struct grid *g)
 {
@@ -101,6 +102,43 @@ static bool leave_out(struct grid *g, size_t width)
 	return any;
 }
 
+/* Texts that still do not fit are cut, the widest column of texts first. */
+static bool cut_texts(struct grid *g, size_t width)
+{
+	bool any = false;
+
+	while (width && total_width(g) > width) {
+		struct grid_column *widest = NULL;
+
+		for (size_t i = 0; i < g->columns_n; i++) {
+			struct grid_column *col = &g->columns[i];
+
+			if (!col->is_left_out && !col->is_right &&
+			    (!widest || col->width > widest->width))
+				widest = col;
+		}
+		if (!widest || widest->width <= CUT_MIN)
+			break;
+		widest->width--;
+		any = true;
+	}
+	return any;
+}
+
+/* The text as far as it fits into the column; *rest is what stands behind it then. */
+static struct slice fit(struct slice text, size_t width, const char **rest)
+{
+	size_t seen = 0, i = 0;
+
+	*rest = "";
+	if (put_width(text) <= width)
+		return text;
+	for (; i < text.n && seen + 1 <= width; i++)
+		seen += ((unsigned char)text.p[i] & 0xc0) != 0x80;
+	*rest = "\xe2\x80\xa6";
+	return slice_sub(text, 0, i - 1);
+}
+
 static void print_line(struct grid *g, const struct term *t, struct put *out,
 		       const struct grid_cell *row)
 {
@@ -109,15 +147,18 @@ static void print_line(struct grid *g, const struct term *t, struct put *out,
 
 	for (size_t i = 0; i < g->columns_n; i++) {
 		const struct grid_column *col = &g->columns[i];
-		struct slice text = row ? cell_text(g, &row[i]) : header_of(g, i);
+		const char *rest;
+		struct slice text;
 		size_t room;
 
 		if (col->is_left_out)
 			continue;
-		room = col->width - put_width(text);
+		text = fit(row ? cell_text(g, &row[i]) : header_of(g, i), col->width, &rest);
+		room = col->width - put_width(text) - (rest[0] != '\0');
 		if (text.n) {
 			put_repeat(out, ' ', pad + (col->is_right ? room : 0));
 			term_put(t, out, row ? row[i].color : TERM_BOLD, text);
+			put_z(out, rest);
 			pad = GAP + (col->is_right ? 0 : room);
 		} else
 			pad += col->width + GAP;
@@ -134,6 +175,7 @@ bool grid_print(struct grid *g, const struct term *t, size_t width, struct put *
 	if (out->err)
 		return false;
 	any = leave_out(g, width);
+	any = cut_texts(g, width) || any;
 	print_line(g, t, out, NULL);
 	for (size_t i = 0; i + g->columns_n <= g->cells_n; i += g->columns_n)
 		print_line(g, t, out, &g->at[i]);

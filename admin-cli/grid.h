@@ -1,4 +1,5 @@
-/* A table for people: cells of text, columns aligned, left out from the least important where the terminal is too narrow. */
+/* A table for people: cells of text, columns aligned, left out from the
+ * least important and texts cut where the terminal is too narrow. */
 #ifndef AIGW_GRID_H
 #define AIGW_GRID_H
 
@@ -39,7 +40,7 @@ struct put *grid_text(struct grid *g);
 void grid_cell(struct grid *g, enum term_color color);
 /* Right-aligned from now on. */
 void grid_set_right(struct grid *g, size_t column);
-/* Writes the table. width 0: no limit. Returns whether columns were left out; their names stand in *left_out then. */
+/* Writes the table. width 0: no limit. Returns whether columns were left out, whose names are added to left_out, or texts cut. */
 bool grid_print(struct grid *g, const struct term *t, size_t width, struct put *out,
 		struct put *left_out);
 

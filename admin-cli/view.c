@@ -312,7 +312,9 @@ static void print_grid(struct ctl *c, struct grid *g)
 
 	put_init(&left_out);
 	if (grid_print(g, &c->out, width, &c->text, &left_out) && c->p.cmd->verb != VIEW_TOP) {
-		term_put(&c->out, &c->text, TERM_DIM, SLICE_LIT("--wide also shows "));
+		term_put(&c->out, &c->text, TERM_DIM,
+			 left_out.b.len ? SLICE_LIT("--wide also shows ")
+					: SLICE_LIT("--wide shows all in full"));
 		term_put(&c->out, &c->text, TERM_DIM, buf_slice(&left_out.b));
 		put_z(&c->text, "\n");
 	}

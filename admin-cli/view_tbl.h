@@ -49,7 +49,7 @@ VIEW(KEY_SHOW, "key", SELF, "", "")
 VIEW(KEY_UPDATE, "key", SELF, "", "")
 VIEW(KEY_REVOKE, "key", SELF, "", "")
 VIEW(KEY_LIST, "key", MANY, "keys",
-     "id account name status charged_nusd requests +budget_left_nusd +used_s +expires_s +tokens "
+     "id account name status charged_nusd +requests +budget_left_nusd +used_s +expires_s +tokens "
      "+rpm +tpm +concurrency +models")
 
 VIEW(USAGE, "usage", MANY, "rows", "")

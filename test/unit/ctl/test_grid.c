@@ -75,6 +75,30 @@ static void test_narrow_terminals_lose_the_last_columns(void **state)
 	       "");
 }
 
+static void test_texts_are_cut_last(void **state)
+{
+	struct put out, left_out;
+	struct grid g;
+
+	put_init(&out);
+	put_init(&left_out);
+	grid_init(&g);
+	column(&g, "NAME", false, false);
+	column(&g, "N", true, false);
+	cell(&g, "z\xc3\xbcrich-und-genf", TERM_PLAIN);
+	cell(&g, "5", TERM_PLAIN);
+	cell(&g, "short", TERM_PLAIN);
+	cell(&g, "123", TERM_PLAIN);
+	assert_true(grid_print(&g, &plain, 14, &out, &left_out));
+	put_s(&out, slice_of("", 1));
+	assert_string_equal(out.b.p,
+			    "NAME         N\nz\xc3\xbcrich-u\xe2\x80\xa6    5\nshort      123\n");
+	assert_int_equal(left_out.b.len, 0);
+	grid_fini(&g);
+	put_fini(&out);
+	put_fini(&left_out);
+}
+
 static void test_colors_take_no_room(void **state)
 {
 	expect(&colored, 0,
@@ -112,6 +136,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_columns_are_aligned_by_characters),
 		cmocka_unit_test(test_narrow_terminals_lose_the_last_columns),
+		cmocka_unit_test(test_texts_are_cut_last),
 		cmocka_unit_test(test_colors_take_no_room),
 		cmocka_unit_test(test_no_memory_is_told),
 	};
