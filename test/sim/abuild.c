@@ -67,14 +67,26 @@ int64_t abuild_token_ms(const struct abuild *b)
 	return b->s->rate > 0 ? 1000 / b->s->rate : 0;
 }
 
+static void put_text(struct abuild *b, struct slice text)
+{
+	if (!b->e)
+		b->e = json_out_escape(&b->body, text);
+}
+
+void abuild_put_model(struct abuild *b)
+{
+	abuild_puts(b, "\"model\":\"");
+	put_text(b, b->ask->model);
+	abuild_puts(b, "\",");
+}
+
 /* The i-th token's share of a given text. */
 static void put_share(struct abuild *b, struct slice text, int64_t i)
 {
 	int64_t n = abuild_count_tokens(b);
 	size_t from = text.n * (size_t)i / (size_t)n, to = text.n * (size_t)(i + 1) / (size_t)n;
 
-	if (!b->e)
-		b->e = json_out_escape(&b->body, slice_sub(text, from, to - from));
+	put_text(b, slice_sub(text, from, to - from));
 }
 
 void abuild_put_token(struct abuild *b, int64_t i)

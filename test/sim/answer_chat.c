@@ -3,11 +3,11 @@
 
 static void chat_open(struct abuild *b)
 {
-	abuild_put(
-		b, "data: {\"id\":\"chatcmpl-sim%llu\",\"object\":\"%s\",\"created\":%lld,\"model\":\"%.*s\",",
-		(unsigned long long)b->ask->serial,
-		b->ask->api == ANSWER_CHAT ? "chat.completion.chunk" : "text_completion",
-		(long long)b->ask->now_s, (int)b->ask->model.n, b->ask->model.p);
+	abuild_put(b, "data: {\"id\":\"chatcmpl-sim%llu\",\"object\":\"%s\",\"created\":%lld,",
+		   (unsigned long long)b->ask->serial,
+		   b->ask->api == ANSWER_CHAT ? "chat.completion.chunk" : "text_completion",
+		   (long long)b->ask->now_s);
+	abuild_put_model(b);
 }
 
 static void chat_usage(struct abuild *b, const char *before)
@@ -165,12 +165,12 @@ static void chat_message(struct abuild *b, int64_t choice)
 
 void answer_chat_whole(struct abuild *b)
 {
-	abuild_put(b,
-		   "{\"id\":\"chatcmpl-sim%llu\",\"object\":\"%s\",\"created\":%lld,\"model\":\"%.*"
-		   "s\",\"choices\":[",
+	abuild_put(b, "{\"id\":\"chatcmpl-sim%llu\",\"object\":\"%s\",\"created\":%lld,",
 		   (unsigned long long)b->ask->serial,
 		   b->ask->api == ANSWER_CHAT ? "chat.completion" : "text_completion",
-		   (long long)b->ask->now_s, (int)b->ask->model.n, b->ask->model.p);
+		   (long long)b->ask->now_s);
+	abuild_put_model(b);
+	abuild_puts(b, "\"choices\":[");
 	for (int64_t c = 0; c < b->ask->n; c++)
 		chat_message(b, c);
 	abuild_puts(b, "]");
@@ -196,8 +196,8 @@ void answer_embeddings(struct abuild *b)
 			abuild_puts(b, "[0.25,-0.5,0.125,1.0]}");
 		}
 	}
-	abuild_put(b,
-		   "],\"model\":\"%.*s\",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld}}",
-		   (int)b->ask->model.n, b->ask->model.p, (long long)abuild_prompt_tokens(b),
-		   (long long)abuild_prompt_tokens(b));
+	abuild_puts(b, "],");
+	abuild_put_model(b);
+	abuild_put(b, "\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld}}",
+		   (long long)abuild_prompt_tokens(b), (long long)abuild_prompt_tokens(b));
 }

@@ -99,9 +99,10 @@ void answer_messages_stream(struct abuild *b)
 	msg_event(b, "message_start");
 	abuild_put(b,
 		   ",\"message\":{\"id\":\"msg_sim%llu\",\"type\":\"message\",\"role\":"
-		   "\"assistant\",\"model\":\"%.*s\",\"content\":[],"
-		   "\"stop_reason\":null,\"stop_sequence\":null,",
-		   (unsigned long long)b->ask->serial, (int)b->ask->model.n, b->ask->model.p);
+		   "\"assistant\",",
+		   (unsigned long long)b->ask->serial);
+	abuild_put_model(b);
+	abuild_puts(b, "\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,");
 	if (abuild_usage_is(b, "none"))
 		abuild_puts(b, "\"usage\":{}");
 	else
@@ -142,10 +143,10 @@ void answer_messages_stream(struct abuild *b)
 
 void answer_messages_whole(struct abuild *b)
 {
-	abuild_put(b,
-		   "{\"id\":\"msg_sim%llu\",\"type\":\"message\",\"role\":\"assistant\",\"model\":"
-		   "\"%.*s\",\"content\":[",
-		   (unsigned long long)b->ask->serial, (int)b->ask->model.n, b->ask->model.p);
+	abuild_put(b, "{\"id\":\"msg_sim%llu\",\"type\":\"message\",\"role\":\"assistant\",",
+		   (unsigned long long)b->ask->serial);
+	abuild_put_model(b);
+	abuild_puts(b, "\"content\":[");
 	if (b->s->reasoning > 0)
 		abuild_puts(b, "{\"type\":\"thinking\",\"thinking\":\"thinking\",\"signature\":"
 			       "\"c2lt\"},");

@@ -111,6 +111,7 @@ static void test_given_text_is_the_content(void **state)
 		assert_int_equal(make(&a, &ask, "sim?tokens=4&text={\"n\":7}"), ERRC_OK);
 		r = read_wire(&a);
 		assert_true(has(&r, "\"{\\\"n\\\":7}\""));
+		assert_true(has(&r, "\"model\":\"sim?tokens=4&text={\\\"n\\\":7}\""));
 		buf_fini(&r.body);
 		answer_fini(&a);
 		ask.stream = true;
