@@ -357,8 +357,9 @@ static struct control_field known(const char *name, int64_t v)
 static enum errc row_key(struct control_client *c, const struct ptable_key *k, int64_t now_ms)
 {
 	struct breaker_key *b = breaker_key(c->m->page, k->id);
-	bool out = false;
-	int64_t wait = b ? breaker_key_wait_ms(b, now_ms, &out) : 0;
+	enum breaker_rest why = BREAKER_READY;
+	int64_t wait = b ? breaker_key_wait_ms(b, now_ms, &why) : 0;
+	bool out = why == BREAKER_OUT;
 
 	return ROW(c, "key", CONTROL_S("source", k->label),
 		   CONTROL_S("state", slice_str(out    ? "out"

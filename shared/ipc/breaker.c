@@ -187,12 +187,11 @@ void breaker_speed_get(const struct breaker *b, uint32_t *ttft_ms, uint32_t *tok
 
 /* --- provider keys --- */
 
-void breaker_key_cool(struct breaker_key *k, int64_t until_ms)
+void breaker_key_cool(struct breaker_key *k, int64_t until_ms, bool overloaded)
 {
-	uint64_t was = atomic_load(&k->cooled_until_ms);
+	uint64_t was = atomic_load(&k->cooled), is = (uint64_t)until_ms << 1 | overloaded;
 
-	while (was < (uint64_t)until_ms &&
-	       !atomic_compare_exchange_weak(&k->cooled_until_ms, &was, (uint64_t)until_ms))
+	while (was >> 1 < (uint64_t)until_ms && !atomic_compare_exchange_weak(&k->cooled, &was, is))
 		;
 }
 
@@ -226,17 +225,22 @@ void breaker_key_learn(struct breaker_key *k, int64_t requests, int64_t tokens, 
 	atomic_store(&k->remaining_until_ms, (uint64_t)until_ms);
 }
 
-int64_t breaker_key_wait_ms(const struct breaker_key *k, int64_t now_ms, bool *out)
+int64_t breaker_key_wait_ms(const struct breaker_key *k, int64_t now_ms, enum breaker_rest *why)
 {
 	int64_t out_ms = breaker_word_until_ms(atomic_load(&k->out));
-	int64_t until = MAX_OF((int64_t)atomic_load(&k->cooled_until_ms), out_ms);
+	uint64_t cooled = atomic_load(&k->cooled);
+	int64_t until = MAX_OF((int64_t)(cooled >> 1), out_ms);
 	int64_t empty = (int64_t)atomic_load(&k->remaining_until_ms);
+	bool overloaded = (cooled & 1) && (int64_t)(cooled >> 1) > now_ms;
 
-	if (out)
-		*out = out_ms > now_ms;
 	/* A key that said "0 left" is as good as cooled until it said it resets. */
 	if (atomic_load(&k->remaining_requests) == 1 || atomic_load(&k->remaining_tokens) == 1)
 		until = MAX_OF(until, empty);
+	if (why)
+		*why = out_ms > now_ms   ? BREAKER_OUT
+		       : overloaded      ? BREAKER_OVERLOADED
+		       : until > now_ms ? BREAKER_LIMITED
+					 : BREAKER_READY;
 	return until > now_ms ? until - now_ms : 0;
 }
 

@@ -6,6 +6,9 @@
 
 #include "page.h"
 
+/* Why a provider key rests: after a 429, after a 529, or because it was refused. */
+enum breaker_rest { BREAKER_READY, BREAKER_LIMITED, BREAKER_OVERLOADED, BREAKER_OUT };
+
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN, BREAKER_SLOW_START };
 
 /* One offer. Opaque cells; use the functions. */
@@ -23,7 +26,7 @@ struct breaker {
 /* One provider key. */
 struct breaker_key {
 	page_u64 id;
-	page_u64 cooled_until_ms;
+	page_u64 cooled;     /* until when, times two, plus one after a 529 */
 	page_u64 out;        /* out until, how often in a row */
 	page_u64 out_status; /* the status that took it out, for operators */
 	page_u64 remaining_requests, remaining_tokens; /* learned; value + 1, 0 = unknown */
@@ -74,15 +77,15 @@ void breaker_probe_release(struct breaker *b, unsigned page_slot);
 void breaker_speed(struct breaker *b, uint32_t ttft_ms, uint32_t tokens_per_s);
 void breaker_speed_get(const struct breaker *b, uint32_t *ttft_ms, uint32_t *tokens_per_s);
 
-/* 429 and 529: cool until then; an earlier one never shortens a later one. */
-void breaker_key_cool(struct breaker_key *k, int64_t until_ms);
+/* 429, or 529 (`overloaded`): cool until then; an earlier one never shortens a later one. */
+void breaker_key_cool(struct breaker_key *k, int64_t until_ms, bool overloaded);
 /* 401, 402, 403: out, at first for a minute, doubled each time in a row up to an hour. */
 void breaker_key_out(struct breaker_key *k, int64_t now_ms, int status);
 void breaker_key_ok(struct breaker_key *k);
 /* Learned from x-ratelimit-remaining-*; -1 = not told. */
 void breaker_key_learn(struct breaker_key *k, int64_t requests, int64_t tokens, int64_t until_ms);
-/* 0 = usable now, else milliseconds until it is. *out (may be NULL) tells whether it was taken out. */
-int64_t breaker_key_wait_ms(const struct breaker_key *k, int64_t now_ms, bool *out);
+/* 0 = usable now, else milliseconds until it is. *why (may be NULL) tells what it rests for. */
+int64_t breaker_key_wait_ms(const struct breaker_key *k, int64_t now_ms, enum breaker_rest *why);
 /* Every key that was taken out is tried again: after a reload, the operator may have mended it. */
 void breaker_keys_forgive(struct page *p);
 

@@ -84,19 +84,21 @@ static bool judge_connection(struct call *c)
 	return true;
 }
 
-static void apply_verdict(struct call *c, const struct dialect_verdict *v)
+static void apply_verdict(struct call *c, const struct dialect_verdict *v, const struct fault *f)
 {
 	struct call_attempt *a = c->attempt;
 	struct breaker_key *k = a->key ? a->key->health : NULL;
 	int64_t now = turn_now_ms(call_turn(c));
 	int64_t cool = v->cool_ms > 0 ? v->cool_ms : call_set(c)->key_cool_ms;
+	bool overloaded = f->kind == FAULT_OVERLOADED;
 
 	if (v->cool_key) {
-		c->failed_rate++;
+		c->failed_rate += !overloaded;
+		c->failed_out += overloaded;
 		if (c->wait_ms == 0 || cool < c->wait_ms)
 			c->wait_ms = cool;
 		if (k)
-			breaker_key_cool(k, now + cool);
+			breaker_key_cool(k, now + cool, overloaded);
 	} else {
 		c->failed_other++;
 	}
@@ -123,7 +125,7 @@ static bool judge_status(struct call *c)
 	struct fault f = {0};
 
 	back->classify(&ans, &f, &v);
-	apply_verdict(c, &v);
+	apply_verdict(c, &v, &f);
 	call_attempt_record(c, a->status, f.provider_code[0] ? f.provider_code : "error");
 	count_attempt(c, v.cool_key ? "rate_limited" : v.drop_key || v.billing ? "key_refused" : v.final ? "rejected" : "error");
 	call_attempt_end(c, v.breaks ? 0 : -1);

@@ -343,14 +343,14 @@ struct rtable_key *rtable_pick_key(struct rtable_provider *p, int64_t now_ms, in
 	*none = p->keys_n == 0;
 	for (size_t i = 0; i < p->keys_n; i++) {
 		struct rtable_key *k = &p->keys[(p->turn + i) % p->keys_n];
-		bool out = false;
-		int64_t wait = k->health ? breaker_key_wait_ms(k->health, now_ms, &out) : 0;
+		enum breaker_rest why = BREAKER_READY;
+		int64_t wait = k->health ? breaker_key_wait_ms(k->health, now_ms, &why) : 0;
 
 		if (wait == 0) {
 			p->turn = (unsigned)((p->turn + i + 1) % p->keys_n);
 			return k;
 		}
-		*limited = *limited || !out;
+		*limited = *limited || why == BREAKER_LIMITED;
 		if (*wait_ms == 0 || wait < *wait_ms)
 			*wait_ms = wait;
 	}

@@ -67,7 +67,7 @@ static enum call_next exhausted(struct call *c)
 	} else if (c->failed_rate && !c->failed_other && !c->failed_slow && !c->failed_out) {
 		fault_set(f, FAULT_UPSTREAM_RATE, "All providers of `" SLICE_FMT "` are at their limits; try again in %lld seconds.",
 			  SLICE_ARG(c->route.asked->name), (long long)(MAX_OF(c->wait_ms, 1000) + 999) / 1000);
-	} else if (c->tried_n == 0) {
+	} else if (c->tried_n == 0 || (c->failed_out && !c->failed_other && !c->failed_slow)) {
 		fault_set(f, FAULT_OVERLOADED, "No provider of `" SLICE_FMT "` is available now%s%s", SLICE_ARG(c->route.asked->name),
 			  *text ? ": " : ".", text);
 	} else if (c->failed_slow && !c->failed_other) {
@@ -209,7 +209,7 @@ static enum call_next try_next(struct call *c, bool same)
 static enum call_next failed(struct call *c)
 {
 	struct call_attempt *a = c->attempt;
-	unsigned rate = c->failed_rate;
+	unsigned resting = c->failed_rate + c->failed_out;
 	bool key_trouble = a->error && (a->status == 401 || a->status == 402 || a->status == 403);
 
 	if (a->failed && a->stale) {
@@ -219,7 +219,7 @@ static enum call_next failed(struct call *c)
 	}
 	if (!call_attempt_judge(c))
 		return call_end(c, RECORD_END_REJECTED);
-	return try_next(c, (key_trouble || c->failed_rate > rate) && a->provider->keys_n > 1);
+	return try_next(c, (key_trouble || c->failed_rate + c->failed_out > resting) && a->provider->keys_n > 1);
 }
 
 /* A deadline of ours has passed: recorded as the connection's failure. */

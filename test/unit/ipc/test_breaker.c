@@ -103,24 +103,30 @@ static void test_late_reports_say_nothing(void **state)
 static void test_keys(void **state)
 {
 	struct breaker_key *k = breaker_key(page, 9);
-	bool out;
+	enum breaker_rest why;
 
-	assert_int_equal(breaker_key_wait_ms(k, 1000, &out), 0);
-	breaker_key_cool(k, 5000);
-	breaker_key_cool(k, 3000);
-	assert_int_equal(breaker_key_wait_ms(k, 1000, &out), 4000);
-	assert_false(out);
+	assert_int_equal(breaker_key_wait_ms(k, 1000, &why), 0);
+	assert_int_equal(why, BREAKER_READY);
+	breaker_key_cool(k, 5000, false);
+	breaker_key_cool(k, 3000, true);
+	assert_int_equal(breaker_key_wait_ms(k, 1000, &why), 4000);
+	assert_int_equal(why, BREAKER_LIMITED);
+	breaker_key_cool(k, 6000, true);
+	assert_int_equal(breaker_key_wait_ms(k, 1000, &why), 5000);
+	assert_int_equal(why, BREAKER_OVERLOADED);
+	assert_int_equal(breaker_key_wait_ms(k, 6000, &why), 0);
+	assert_int_equal(why, BREAKER_READY);
 	breaker_key_out(k, 1000, 401);
 	breaker_key_out(k, 1001, 401);
-	assert_int_equal(breaker_key_wait_ms(k, 1000, &out), 60000);
-	assert_true(out);
+	assert_int_equal(breaker_key_wait_ms(k, 1000, &why), 60000);
+	assert_int_equal(why, BREAKER_OUT);
 	breaker_key_out(k, 61000, 401);
-	assert_int_equal(breaker_key_wait_ms(k, 61000, &out), 120000);
+	assert_int_equal(breaker_key_wait_ms(k, 61000, &why), 120000);
 	breaker_keys_forgive(page);
-	assert_int_equal(breaker_key_wait_ms(k, 61000, &out), 0);
+	assert_int_equal(breaker_key_wait_ms(k, 61000, &why), 0);
 	breaker_key_learn(k, 0, -1, 63000);
-	assert_int_equal(breaker_key_wait_ms(k, 61000, &out), 2000);
-	assert_false(out);
+	assert_int_equal(breaker_key_wait_ms(k, 61000, &why), 2000);
+	assert_int_equal(why, BREAKER_LIMITED);
 	breaker_key_learn(k, 5, -1, 63000);
 	assert_int_equal(breaker_key_wait_ms(k, 61000, NULL), 0);
 }
