@@ -168,7 +168,8 @@ static void socket_open(struct accept *a, struct accept_socket *s)
 				.trusted_n = r ? r->trusted_n : 0};
 	enum errc e;
 
-	if (!s->admin && !r)
+	/* Without the keeper's pepper no key is known: clients wait in the queue. */
+	if (!s->admin && (!r || !a->w->have_pepper))
 		return;
 	if (s->listen) {
 		e = s->admin ? ERRC_OK : listen_update(s->listen, &o);
@@ -190,6 +191,13 @@ void accept_commit(struct accept *a, const struct settings *set)
 	listen_set_caps(a->set, (unsigned)set->limit_connections, (unsigned)set->limit_connections_address);
 	for (size_t i = 0; i < a->n; i++)
 		if (!a->sockets[i]->closing)
+			socket_open(a, a->sockets[i]);
+}
+
+void accept_pepper(struct accept *a)
+{
+	for (size_t i = 0; i < a->n && a->committed; i++)
+		if (!a->sockets[i]->closing && !a->sockets[i]->listen)
 			socket_open(a, a->sockets[i]);
 }
 

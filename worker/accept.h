@@ -17,6 +17,9 @@ void accept_abort(struct accept *a);
 /* Takes what was prepared: new certificates and proxies for listeners that are open, opens those that wait. */
 void accept_commit(struct accept *a, const struct settings *set);
 
+/* The worker has its pepper now: opens what waited for it. */
+void accept_pepper(struct accept *a);
+
 /* A socket from the master; `fd` is owned from now on. */
 void accept_add(struct accept *a, struct slice address, bool admin, unsigned slot, int fd);
 /* Accepts what is queued there, then closes. */

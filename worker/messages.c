@@ -94,6 +94,7 @@ void worker_on_keeper(void *arg, struct msg *m)
 	case MSG_PEPPER:
 		digest_key_init(&w->pepper, m->pepper.secret);
 		w->have_pepper = true;
+		accept_pepper(w->accept);
 		worker_check_ready(w);
 		break;
 	case MSG_FOUND:

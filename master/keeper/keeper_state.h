@@ -12,6 +12,7 @@
 #include "writer.h"
 
 #define KEEPER_MAGIC 0x4b454550u
+#define KEEPER_ORPHAN_TICK_MS 10
 
 struct ktable;
 struct serve;

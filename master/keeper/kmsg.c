@@ -111,8 +111,12 @@ void kmsg_on_master(struct klink *l, struct msg *m)
 
 void kmsg_on_master_end(struct klink *l, enum errc e)
 {
-	(void)l;
-	/* The next master raises the generation in the page; until then the ledger is written as before. */
+	struct keeper *k = CONTAINER_OF(l, struct keeper, master);
+
+	/* The next master raises the generation in the page, and its keeper waits for our lock: we look often. Until then the
+	 * ledger is written as before. */
+	uv_timer_set_repeat(&k->tick, KEEPER_ORPHAN_TICK_MS);
+	require(uv_timer_again(&k->tick) == 0);
 	log_warn("master_gone", "the master is gone (%s); the ledger is kept on", errc_text(e));
 }
 
