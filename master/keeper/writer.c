@@ -103,6 +103,8 @@ static void fail(struct writer *w, enum errc e, const char *what)
 {
 	if (e == ERRC_IO)
 		set_gauge(w, PAGE_LEDGER_STATE, PAGE_LEDGER_READ_ONLY);
+	if (e == ERRC_IO && w->admin.live)
+		progress_set_ledger_failed(live_progress(w->admin.live), true);
 	pthread_mutex_lock(&w->lock);
 	w->tell_failed = true;
 	w->failure = e;

@@ -167,6 +167,9 @@ static enum errc find(struct start *s)
 	case ERRC_VERSION:
 		s->out->reason = "the live store is damaged";
 		break;
+	case ERRC_PERM:
+		s->out->reason = "the live store's files are somebody else's";
+		break;
 	default:
 		return rc;
 	}

@@ -1,0 +1,74 @@
+"""Requests that are counted to the nano-dollar, for tests that kill things while they run."""
+import threading
+
+from client import Conn
+from gateway import wait_for
+from node import chat_body
+
+
+class Spender:
+    """Threads that ask one after the other on kept connections until stopped. What was answered is in `answered`: {request id:
+    nano-dollars}; what was not, in `failed`."""
+
+    def __init__(self, node, key, model, threads=4, stream=False):
+        self.node, self.key, self.model, self.stream = node, key, model, stream
+        self.answered, self.failed, self.statuses = {}, [], {}
+        self.going, self.lock = True, threading.Lock()
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
+        for t in self.threads:
+            t.start()
+
+    def one(self, conn):
+        a = conn.request('POST', '/v1/chat/completions', chat_body(self.model, self.stream), key=self.key).answer('POST')
+        if a is None:
+            raise ConnectionResetError
+        with self.lock:
+            self.statuses[a.status] = self.statuses.get(a.status, 0) + 1
+            if a.status == 200 and a.is_whole:
+                cost = a.get('x-aigw-cost-usd') or '%.9f' % a.usage['cost']
+                self.answered[a.get('x-generation-id')] = int(cost.replace('.', '').ljust(len(cost.partition('.')[0]) + 9, '0'))
+            elif a.status != 200:
+                self.failed.append('%d %s' % (a.status, a.body[:200]))
+            else:
+                self.failed.append(a.ended)
+
+    def run(self):
+        conn = None
+        while self.going:
+            try:
+                conn = conn or Conn(self.node.port)
+                self.one(conn)
+            except OSError as e:
+                with self.lock:
+                    self.failed.append(repr(e))
+                conn = None
+
+    def stop(self):
+        self.going = False
+        for t in self.threads:
+            t.join()
+        return self
+
+
+def nusd(value):
+    """Dollars as aigwctl --json prints them, to nano-dollars."""
+    return round(value * 10**9)
+
+
+def check_books(test, node, account, spender):
+    """Everything that was answered is in the ledger once, at its price, and the account is the sum of its records."""
+    a = node.settled(account)
+    # The ledger follows the live store within a moment.
+    wait_for(lambda: nusd(node.ctl('usage')['total']['charge_usd']) == nusd(a['settled_usd']), 5, 0.02)
+    verdict = node.verify('--charges')
+    test.assertTrue(verdict['good'], verdict)
+    test.assertEqual(nusd(a['granted_usd']), nusd(a['balance_usd']) + nusd(a['held_usd']) + nusd(a['settled_usd']), a)
+    total = node.ctl('usage')['total']
+    test.assertEqual(nusd(total['charge_usd']), nusd(a['settled_usd']))
+    test.assertEqual(nusd(verdict['settled_usd']), nusd(a['settled_usd']))
+    test.assertGreaterEqual(nusd(a['settled_usd']), sum(spender.answered.values()))
+    ids = list(spender.answered)
+    for request_id in ids[:20] + ids[len(ids) // 2:len(ids) // 2 + 20] + ids[-40:]:
+        record = node.record(request_id)
+        test.assertEqual(nusd(record['charge_usd']), spender.answered[request_id])
+    return a, total

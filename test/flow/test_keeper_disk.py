@@ -1,0 +1,97 @@
+"""A disk that is full or fails: nothing is acknowledged that is not on it, requests are refused by name, it recovers by itself."""
+import os
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import Gateway, wait_for
+from money import Spender, check_books
+from node import CtlError, Node, model
+import tap
+
+MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=20&rate=40&input=20')}
+
+
+class Disk(unittest.TestCase):
+    def setUp(self):
+        self.n = Node(MODELS, program=os.environ['AIGWD_FAULTY'], log={'access': 'off'})
+        self.n.start()
+        self.key = self.n.customer('main', '1000')
+        self.other = self.n.key('main')
+
+    def tearDown(self):
+        self.n.close()
+
+    def explain(self):
+        return self.n.tail()
+
+    def state(self):
+        return self.n.status()['ledger'][0]['state']
+
+    def refused(self):
+        """The answer to a new request, once they are refused."""
+        def look():
+            a = self.n.chat(self.key, 'm')
+            return a if a.status != 200 else None
+        return wait_for(look, 15, 0.05)
+
+    def serves_again(self):
+        wait_for(lambda: self.n.chat(self.key, 'm').status == 200, 15, 0.05)
+
+    def check_refusal(self, a):
+        self.assertEqual((a.status, a.error['code']), (503, 'ledger_unavailable'), a)
+        self.assertGreaterEqual(int(a.get('retry-after')), 1)
+
+    def test_full(self):
+        """Rows 26, 27: retried each second; running requests end well; what gives is refused, what takes is in force."""
+        running = Spender(self.n, self.key, 'slow', 4, stream=True)
+        time.sleep(0.3)
+        Gateway.ask(self.n, 'enospc')
+        self.check_refusal(self.refused())
+        self.assertEqual(self.state(), 'commit failed')
+        with self.assertRaises(CtlError) as e:
+            self.n.ctl('account', 'credit', 'main', '--add', '5')
+        self.assertEqual((e.exception.status, e.exception.error['code']), (1, 'ledger_unavailable'))
+        self.assertEqual(self.n.show('main')['granted_usd'], 1000)
+        with self.assertRaises(CtlError):
+            self.n.account('second', '1')
+        revoked = self.n.ctl('key', 'revoke', self.other)
+        self.assertEqual((revoked['status'], revoked['durable']), ('revoked', False))
+        running.going = False
+        wait_for(lambda: self.n.show('main')['holds'] == 0, 10)
+        self.n.unask('enospc')
+        self.serves_again()
+        self.assertEqual(self.state(), 'good')
+        running.stop()
+        self.assertEqual([f for f in running.failed if not f.startswith('503')], [])
+        self.assertEqual(len(self.n.children('keeper')), 1)
+        check_books(self, self.n, 'main', running)
+        # The revocation has followed.
+        self.n.kill('keeper')
+        self.assertEqual(self.n.ctl('key', 'show', self.other)['status'], 'revoked')
+        self.n.ctl('account', 'credit', 'main', '--add', '5')
+        self.assertEqual(self.n.show('main')['granted_usd'], 1005)
+
+    def test_broken(self):
+        """EIO: the keeper ends; the next one serves only after it has verified the ledger."""
+        load = Spender(self.n, self.key, 'm', 2)
+        time.sleep(0.3)
+        old = self.n.children('keeper')[0]
+        Gateway.ask(self.n, 'eio')
+        self.check_refusal(self.refused())
+        wait_for(lambda: self.n.children('keeper') != [old])
+        self.assertEqual(self.state(), 'read-only')
+        mark = self.n.mark()
+        self.n.unask('eio')
+        self.n.wait_event('ledger_verify', since=mark)
+        self.serves_again()
+        self.assertEqual(self.state(), 'good')
+        load.stop()
+        self.assertEqual([f for f in load.failed if not f.startswith('503')], [])
+        check_books(self, self.n, 'main', load)
+        self.assertEqual(self.n.status()['ledger'][0]['epoch'], 1)
+
+
+if __name__ == '__main__':
+    tap.main()
