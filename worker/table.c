@@ -142,6 +142,7 @@ static void apply(struct worker *w, const struct settings *set)
 	o.body_max = (size_t)set->limit_body_bytes;
 	o.idle_ms = set->timeout_idle_ms;
 	o.head_ms = set->timeout_head_ms;
+	o.body_grace_ms = set->timeout_head_ms;
 	o.body_rate_min = set->limit_body_rate_bytes;
 	o.send_ms = set->timeout_send_ms;
 	down_host_set_opts(w->clients, &o);
