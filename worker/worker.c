@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "childlog.h"
 #include "log.h"
+#include "series.h"
 #include "mem.h"
 #include "table.h"
 #include "text.h"
@@ -221,6 +222,7 @@ static enum errc start(struct worker *w)
 	w->keeper = (struct link){.on_msg = worker_on_keeper, .on_end = worker_on_keeper_end, .arg = w};
 	if ((e = page_map(w->h.page_fd, &w->page)))
 		return e;
+	(void)series_cell(w->page, SERIES_UNCOLLECTED, SLICE_NONE); /* without labels it is there from the start */
 	page_join(w->page, w->h.page_slot);
 	w->proc = page_proc(w->page, w->h.page_slot);
 	if ((e = open_loop(w)) || (e = link_open(&w->master, &w->loop, w->h.chan_fd, MSG_AT_WORKER, LIMIT_FRAME_IPC)) ||
