@@ -210,7 +210,7 @@ static enum errc open_loop(struct worker *w)
 	if (uv_loop_init(&w->loop) || uv_timer_init(&w->loop, &w->tick) || uv_signal_init(&w->loop, &w->term) ||
 	    uv_poll_init(&w->loop, &w->bell, w->h.bell_fd))
 		return ERRC_SYSTEM;
-	w->tick.data = w->term.data = w->bell.data = w;
+	w->loop.data = w->tick.data = w->term.data = w->bell.data = w;
 	return ERRC_OK;
 }
 
@@ -234,6 +234,13 @@ static enum errc start(struct worker *w)
 	return ERRC_OK;
 }
 
+static void close_handle(uv_handle_t *h)
+{
+	if (h->loop && !uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+/* Frees from the top down, then lets libuv call what it still owes. */
 static void stop(struct worker *w)
 {
 	link_close(&w->master);
@@ -251,10 +258,22 @@ static void stop(struct worker *w)
 		dns_free(&w->dns);
 	if (w->tls)
 		tls_free(&w->tls);
+	if (w->turn) {
+		turn_hook_fini(&w->beat);
+		turn_free(&w->turn);
+	}
 	if (w->live)
 		live_close(&w->live);
+	close_handle((uv_handle_t *)&w->tick);
+	close_handle((uv_handle_t *)&w->term);
+	close_handle((uv_handle_t *)&w->bell);
+	if (w->loop.data == w) {
+		uv_run(&w->loop, UV_RUN_DEFAULT);
+		uv_loop_close(&w->loop);
+	}
+	if (w->page)
+		page_unmap(&w->page);
 	digest_key_fini(&w->pepper);
-	/* The process ends here: what the loop still holds goes with it. */
 }
 
 int worker_main(const struct heritage *h)
