@@ -257,6 +257,12 @@ static enum errc start(struct keeper *k)
 	return ERRC_OK;
 }
 
+static void close_handle(uv_handle_t *h)
+{
+	if (h->loop && !uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
 static void stop(struct keeper *k)
 {
 	writer_free(&k->writer);
@@ -268,7 +274,16 @@ static void stop(struct keeper *k)
 	for (unsigned i = 0; i < HERITAGE_WORKERS_MAX; i++)
 		klink_close(&k->workers[i].link);
 	klink_close(&k->master);
-	/* What the loop still holds goes with the process. */
+	if (k->works_n > 0)
+		return; /* what the loop still holds goes with the process */
+	close_handle((uv_handle_t *)&k->tick);
+	close_handle((uv_handle_t *)&k->last);
+	close_handle((uv_handle_t *)&k->term);
+	close_handle((uv_handle_t *)&k->watch.sweep);
+	close_handle((uv_handle_t *)&k->watch.scan);
+	uv_run(&k->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&k->loop);
+	page_unmap(&k->page);
 }
 
 static void ignore_signals(void)
