@@ -11,7 +11,7 @@
 #include "watch.h"
 #include "writer.h"
 
-#define KEEPER_MAGIC 0x4b454550u
+#define KEEPER_MAGIC          0x4b454550u
 #define KEEPER_ORPHAN_TICK_MS 10
 
 struct ktable;

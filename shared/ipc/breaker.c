@@ -237,10 +237,10 @@ int64_t breaker_key_wait_ms(const struct breaker_key *k, int64_t now_ms, enum br
 	if (atomic_load(&k->remaining_requests) == 1 || atomic_load(&k->remaining_tokens) == 1)
 		until = MAX_OF(until, empty);
 	if (why)
-		*why = out_ms > now_ms   ? BREAKER_OUT
-		       : overloaded      ? BREAKER_OVERLOADED
+		*why = out_ms > now_ms  ? BREAKER_OUT
+		       : overloaded     ? BREAKER_OVERLOADED
 		       : until > now_ms ? BREAKER_LIMITED
-					 : BREAKER_READY;
+					: BREAKER_READY;
 	return until > now_ms ? until - now_ms : 0;
 }
 

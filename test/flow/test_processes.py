@@ -1,0 +1,307 @@
+"""The real processes under load: deaths, reloads and drains that no client notices, and books that are right after each of them.
+AIGW_LONG=1 runs the full counts of the proofs."""
+import collections
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from client import ask
+from gateway import is_alive, wait_for
+from node import LONG, Node, model
+import tap
+
+MODELS = {'fast': model('oai/sim'), 'slow': model('oai/sim?tokens=80&rate=40'), 'endless': model('oai/sim?tokens=4000&rate=20')}
+
+
+class Chats:
+    """Chat requests on new connections until stopped; what came of them and how long they took."""
+
+    def __init__(self, node, key, threads=3, name='fast'):
+        self.node, self.key, self.name = node, key, name
+        self.results, self.took, self.going = collections.Counter(), [], True
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
+        for t in self.threads:
+            t.start()
+
+    def one(self):
+        try:
+            a = self.node.chat(self.key, self.name)
+        except ConnectionRefusedError:
+            return 'refused'
+        except (ConnectionResetError, BrokenPipeError):
+            return 'reset'
+        return a.status if a and a.status and a.is_whole else 'cut'
+
+    def run(self):
+        while self.going:
+            begun = time.monotonic()
+            self.results[self.one()] += 1
+            self.took.append(time.monotonic() - begun)
+
+    def stop(self):
+        self.going = False
+        for t in self.threads:
+            t.join()
+        return self
+
+    def p99(self, since=0):
+        v = sorted(self.took[since:])
+        return v[len(v) * 99 // 100]
+
+
+class Base(unittest.TestCase):
+    MODELS = MODELS
+
+    def setUp(self):
+        self.node = Node(self.MODELS)
+        self.addCleanup(self.node.close)
+        self.node.start()
+        self.key = self.node.customer('acme', '1000')
+
+    def explain(self):
+        return self.node.tail(40)
+
+    def rows(self, kind):
+        return self.node.status()[kind]
+
+    def books(self):
+        self.node.settled('acme')
+        verdict = self.node.verify('--charges')
+        self.assertTrue(verdict['good'], verdict)
+
+    def only(self, results, *allowed):
+        self.assertEqual({k: n for k, n in results.items() if k not in (200,) + allowed}, {})
+        self.assertGreater(results[200], 50)
+
+
+class Deaths(Base):
+    """Row 20."""
+    ROUNDS = 100 if LONG else 8
+
+    def test_workers(self):
+        """Only what runs in the killed worker fails."""
+        load = Chats(self.node, self.key)
+        for i in range(self.ROUNDS):
+            self.assertLess(self.node.kill('worker', i % 2), 1.0)
+            time.sleep(0.05)
+        load.stop()
+        self.only(load.results, 'cut', 'reset')
+        self.assertLessEqual(load.results['cut'] + load.results['reset'], 4 * self.ROUNDS)
+        self.books()
+
+    def test_keeper(self):
+        """Nobody notices."""
+        load = Chats(self.node, self.key)
+        for _ in range(self.ROUNDS):
+            self.node.kill('keeper')
+            time.sleep(0.1)
+        load.stop()
+        self.only(load.results)
+        self.books()
+
+    def test_master(self):
+        """Nobody notices; at most one connection a closing socket may be reset."""
+        load = Chats(self.node, self.key)
+        for _ in range(self.ROUNDS):
+            old = self.node.pids()
+            self.node.master.kill()
+            self.node.master.wait()
+            self.node.start()
+            wait_for(lambda: not any(is_alive(p) for p in old), 20)
+        load.stop()
+        self.only(load.results, 'reset', 'cut')
+        self.assertLessEqual(load.results['cut'] + load.results['reset'], 2 * self.ROUNDS)
+        self.books()
+
+    def test_all_at_once(self):
+        load = Chats(self.node, self.key)
+        for _ in range(self.ROUNDS):
+            time.sleep(0.2)
+            for pid in [p for p in self.node.pids() if is_alive(p)] + [self.node.master.pid]:
+                os.kill(pid, signal.SIGKILL)
+            self.node.master.wait()
+            self.node.start()
+        load.stop()
+        self.only(load.results, 'refused', 'reset', 'cut')
+        self.books()
+
+    def test_old_stream_goes_on_beside_the_new_master(self):
+        result = []
+        t = threading.Thread(target=lambda: result.append(self.node.chat(self.key, 'slow', True)))
+        t.start()
+        wait_for(lambda: sum(w['inflight'] for w in self.rows('worker')) == 1)
+        self.node.master.kill()
+        self.node.master.wait()
+        self.node.start()
+        t.join()
+        self.assertTrue(result[0].is_done, result)
+        self.books()
+
+    def test_stopped_worker_is_replaced(self):
+        """Row 21, outside of a transaction: its loop does not turn."""
+        old = self.rows('worker')[0]['pid']
+        os.kill(old, signal.SIGSTOP)
+        wait_for(lambda: self.rows('worker')[0]['pid'] not in (0, old), 20)
+        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.books()
+
+
+class Reloads(Base):
+    """Rows 30 and 31."""
+    MODELS = dict({'m%d' % i: model('oai/sim') for i in range(1000)}, **MODELS)
+
+    def memory_kib(self):
+        """Of all processes, without the stores' mapped files."""
+        total = 0
+        for pid in [self.node.master.pid] + list(self.node.children()):
+            with open('/proc/%d/status' % pid) as f:
+                total += int(f.read().partition('RssAnon:')[2].split()[0])
+        return total
+
+    def test_hup_every_100_ms(self):
+        load = Chats(self.node, self.key, threads=2)
+        time.sleep(3)
+        quiet, since = load.p99(), len(load.took)
+        memory = []
+        for i in range(600 if LONG else 60):
+            self.node.configure(region='r%d' % i)
+            self.node.signal(signal.SIGHUP)
+            time.sleep(0.1)
+            memory.append(self.memory_kib())
+        busy = load.p99(since)
+        load.stop()
+        self.only(load.results)
+        print('# p99 %.1f ms, while reloading %.1f ms; %d KiB, then %d KiB'
+              % (quiet * 1e3, busy * 1e3, memory[len(memory) // 3], memory[-1]))
+        self.assertGreater(self.node.status()['node'][0]['config_generation'], len(memory) // 3)
+        if not self.node.is_sanitized():
+            self.assertLess(memory[-1], memory[len(memory) // 3] * 1.1)
+            self.assertLess(busy, 2 * quiet + 0.05)
+        self.books()
+
+    def broken(self, rnd):
+        """A mutation that cannot be good: cut short, or with a key that nobody knows."""
+        with open(self.node.config) as f:
+            text = f.read().rstrip()
+        if rnd.random() < 0.5:
+            return text[:rnd.randrange(1, len(text) - 1)]
+        at = rnd.choice([i for i, c in enumerate(text[:4000]) if c == '{']) + 1
+        return text[:at] + '"zzz": 1, ' + text[at:]
+
+    def test_broken_files_change_nothing(self):
+        rnd = random.Random(os.environ.get('AIGW_SEED', '31'))
+        load = Chats(self.node, self.key, threads=2)
+        for i in range(200 if LONG else 40):
+            text = self.broken(rnd)
+            self.node.configure(text=text)
+            end, rows, _ = self.node.control('reload')
+            self.assertEqual((end['status'], end['code']), (1, 'reload_refused'), text[-200:])
+            self.assertGreater(end['line'], 0)
+            self.node.configure()
+        load.stop()
+        self.only(load.results)
+        self.assertEqual(self.node.status()['node'][0]['config_generation'], 1)
+        self.books()
+
+
+class Drains(Base):
+    """Row 32."""
+    STREAMS = 200 if LONG else 60
+
+    def streams(self, name):
+        results = []
+        def one():
+            try:
+                results.append(self.node.chat(self.key, name, True))
+            except OSError as e:
+                results.append(e)
+        threads = [threading.Thread(target=one) for _ in range(self.STREAMS)]
+        for t in threads:
+            t.start()
+        wait_for(lambda: sum(w['inflight'] for w in self.rows('worker')) == self.STREAMS, 20)
+        return threads, results
+
+    def end(self, threads, seconds):
+        self.assertEqual(self.node.master.wait(seconds), 0)
+        for t in threads:
+            t.join()
+        self.assertEqual([p for p in self.node.pids() if is_alive(p)], [])
+
+    def test_streams_come_to_their_end(self):
+        for sig in (signal.SIGTERM, signal.SIGQUIT):
+            threads, results = self.streams('slow')
+            self.node.signal(sig)
+            self.node.wait_event('worker_drain')
+            time.sleep(0.2)
+            with self.assertRaises(ConnectionRefusedError):
+                self.node.chat(self.key, 'fast')
+            self.end(threads, 20)
+            self.assertEqual([a for a in results if not (a.status == 200 and a.is_done)], [])
+            self.node.start()
+        self.books()
+
+    def test_late_streams_get_the_error_item(self):
+        self.node.configure(timeouts={'drain_timeout': '1s'})
+        self.node.ctl('reload')
+        threads, results = self.streams('endless')
+        begun = time.monotonic()
+        self.node.signal(signal.SIGTERM)
+        self.end(threads, 20)
+        self.assertLess(time.monotonic() - begun, 5)
+        for a in results:
+            self.assertEqual((a.status, a.ended, a.is_done), (200, 'cut', False), a)
+            self.assertIn('error', a.data()[-1])
+        self.node.start()
+        self.books()
+
+    def test_readyz_says_no_while_the_listeners_go_on(self):
+        self.node.configure(timeouts={'drain_delay': '1s'})
+        self.node.ctl('reload')
+        self.assertEqual(ask(self.node.admin_port, 'GET', '/readyz').status, 200)
+        self.node.signal(signal.SIGTERM)
+        self.node.wait_event('drain_started')
+        self.assertEqual(ask(self.node.admin_port, 'GET', '/readyz').status, 503)
+        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.node.master.wait(20), 0)
+
+    def test_stop_waits_until_all_is_in_the_ledger(self):
+        threads, results = self.streams('slow')
+        p = self.node.ctl_raw('stop', timeout=30)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.end(threads, 5)
+        self.node.start()
+        self.assertEqual(self.node.verify()['charges'], self.STREAMS)
+        self.books()
+
+
+class Counters(Base):
+    """Counters survive workers, keeper and master."""
+
+    def test_they_go_on(self):
+        key = [k for k in self.count_after(3) if k.startswith('aigw_requests_total{') and 'model="fast"' in k]
+        self.assertEqual(len(key), 1)
+        for step in ('worker', 'keeper', 'master'):
+            if step == 'master':
+                self.node.master.kill()
+                self.node.master.wait()
+                self.node.start()
+            else:
+                self.node.kill(step)
+            before = self.node.metrics()[key[0]]
+            self.assertGreaterEqual(self.count_after(2)[key[0]], before + 2)
+        restarts = [v for k, v in self.node.metrics().items() if k.startswith('aigw_worker_restarts_total')]
+        self.assertEqual(sum(restarts), 1)
+
+    def count_after(self, n):
+        for _ in range(n):
+            self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        return self.node.metrics()
+
+
+if __name__ == '__main__':
+    tap.main()
