@@ -388,8 +388,7 @@ static enum errc put_hold(struct admit_run *b, const struct rows_hold *row, bool
 	rc = rows_put_hold(&b->l->scratch, row);
 	if (rc)
 		return rc;
-	rc = lmdbx_put(b->txn, b->l->rows, live_name(&name), buf_slice(&b->l->scratch),
-		       MDB_NOOVERWRITE);
+	rc = live_row_put(b->l, b->txn, &name, buf_slice(&b->l->scratch), MDB_NOOVERWRITE);
 	*wrote = rc != ERRC_EXISTS;
 	return rc;
 }

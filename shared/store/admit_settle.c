@@ -15,7 +15,7 @@ static enum errc load(struct settle_run *s, const struct admit_settle *e)
 	enum errc rc;
 
 	s->name = rows_name(e->account, ROWS_HOLD, slice_of(e->id.b, GENID_BYTES));
-	rc = lmdbx_get(s->b->txn, s->b->l->rows, live_name(&s->name), &v);
+	rc = live_row_get(s->b->l, s->b->txn, &s->name, &v);
 	if (!rc)
 		rc = rows_get_hold(v, &s->hold);
 	if (rc)
@@ -167,7 +167,7 @@ static enum errc write_out(struct settle_run *s)
 	enum errc rc = admit_store(s->b, &s->rows);
 
 	if (!rc)
-		rc = lmdbx_del(s->b->txn, s->b->l->rows, live_name(&s->name));
+		rc = live_row_del(s->b->l, s->b->txn, &s->name);
 	if (!rc)
 		s->b->holds--;
 	return rc;
@@ -234,7 +234,7 @@ static enum errc load_charge(struct settle_run *s, struct admit_op *op, struct r
 	struct admit_scope *key = &s->rows.scopes[0];
 	struct live_outbox_head head;
 	struct slice v, bytes;
-	enum errc rc = lmdbx_get(s->b->txn, s->b->l->rows, live_name(&name), &v);
+	enum errc rc = live_row_get(s->b->l, s->b->txn, &name, &v);
 
 	if (rc)
 		return rc;
@@ -261,7 +261,7 @@ static enum errc mark_reversed(struct settle_run *s, uint64_t n)
 	struct live *l = s->b->l;
 	struct live_outbox_head head;
 	struct slice v, bytes;
-	enum errc rc = lmdbx_get(s->b->txn, l->rows, live_name(&name), &v);
+	enum errc rc = live_row_get(l, s->b->txn, &name, &v);
 
 	if (rc)
 		return rc;
@@ -272,7 +272,7 @@ static enum errc mark_reversed(struct settle_run *s, uint64_t n)
 	rc = buf_add(&l->scratch, &head, sizeof head);
 	if (!rc)
 		rc = buf_adds(&l->scratch, bytes);
-	return rc ? rc : lmdbx_put(s->b->txn, l->rows, live_name(&name), buf_slice(&l->scratch), 0);
+	return rc ? rc : live_row_put(l, s->b->txn, &name, buf_slice(&l->scratch), 0);
 }
 
 enum errc admit_reverse(struct admit_run *b, struct admit_op *op, bool *wrote)

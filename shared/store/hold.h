@@ -48,9 +48,9 @@ void hold_decide(const struct hold_ask *ask, const struct hold_purse *purse, str
 
 /* How a request came to its end, as far as the charge depends on it. */
 struct hold_outcome {
-	bool reported;       /* the provider reported usage above 0 */
-	bool finish;         /* it gave a finish reason */
-	bool content;        /* some output was received */
+	bool reported; /* the provider reported usage above 0 */
+	bool finish;   /* it gave a finish reason */
+	bool content;  /* some output was received */
 	bool provider_fault; /* no answer, an HTTP error, a failure before commit, or an error item that the provider caused */
 };
 

@@ -38,7 +38,7 @@ static enum errc put_head(struct live *l, MDB_txn *txn, const char *what, const 
 {
 	struct rows_key_name name = head_name(what);
 
-	return lmdbx_put(txn, l->rows, live_name(&name), slice_of(p, n), 0);
+	return live_row_put(l, txn, &name, slice_of(p, n), 0);
 }
 
 /* Copies a head row of exactly n bytes. */
@@ -46,7 +46,7 @@ static enum errc get_head(struct live *l, MDB_txn *txn, const char *what, void *
 {
 	struct rows_key_name name = head_name(what);
 	struct slice v;
-	enum errc rc = lmdbx_get(txn, l->rows, live_name(&name), &v);
+	enum errc rc = live_row_get(l, txn, &name, &v);
 
 	if (rc)
 		return rc;
@@ -106,8 +106,10 @@ enum errc live_txn_begin(struct live *l, MDB_txn **out)
 	rc = mdb_txn_begin(l->env, NULL, 0, out);
 	if (l->watch.has)
 		atomic_fetch_add(l->watch.has, 1);
-	if (rc == 0)
+	if (rc == 0) {
+		atomic_store_explicit(&l->writing, *out, memory_order_relaxed);
 		return ERRC_OK;
+	}
 	if (l->watch.done)
 		atomic_fetch_add(l->watch.done, 1);
 	pthread_mutex_unlock(&l->write_lock);
@@ -116,6 +118,8 @@ enum errc live_txn_begin(struct live *l, MDB_txn **out)
 
 static void txn_over(struct live *l)
 {
+	l->near = NULL; /* LMDB closes the cursors of a write transaction with it */
+	atomic_store_explicit(&l->writing, NULL, memory_order_relaxed);
 	if (l->watch.done)
 		atomic_fetch_add(l->watch.done, 1);
 	pthread_mutex_unlock(&l->write_lock);

@@ -27,6 +27,8 @@ struct live {
 	pthread_mutex_t read_lock;  /* guards `reader` */
 	MDB_txn *reader;            /* reset between uses */
 	struct buf scratch;         /* rows on their way into the store */
+	_Atomic(MDB_txn *) writing; /* the open write transaction */
+	MDB_cursor *near;           /* its last row: rows of one account lie side by side */
 	unsigned test_sleep_us;
 };
 
@@ -42,6 +44,14 @@ static inline struct slice live_name(const struct rows_key_name *n)
 {
 	return slice_of(n->b, n->n);
 }
+
+/* Rows of the hot tree by name. In a write transaction the search begins at the row before, for most are neighbours. What is
+ * read is valid until the next write. live_row_get(), live_row_del(): ERRC_NOTFOUND. */
+MUSTCHECK enum errc live_row_get(struct live *l, MDB_txn *txn, const struct rows_key_name *name,
+				 struct slice *out);
+MUSTCHECK enum errc live_row_put(struct live *l, MDB_txn *txn, const struct rows_key_name *name,
+				 struct slice value, unsigned flags);
+MUSTCHECK enum errc live_row_del(struct live *l, MDB_txn *txn, const struct rows_key_name *name);
 
 /* Reads and writes rows of the hot tree. A row whose id is not that of its key is ERRC_CORRUPT. Slices in what is read are
  * valid until the next write. live_get_state() gives a zeroed one when there is none. */

@@ -35,16 +35,60 @@ static struct slice index_slice(const struct index_name *k)
 	return slice_of(k->b, k->n);
 }
 
+/* A delete or an append elsewhere in the tree may move pages under the cursor: then the next search begins at the root. */
+static void forget_near(struct live *l)
+{
+	if (l->near)
+		mdb_cursor_close(l->near);
+	l->near = NULL;
+}
+
+static enum errc near(struct live *l, MDB_txn *txn)
+{
+	return l->near ? ERRC_OK : lmdbx_errc(mdb_cursor_open(txn, l->rows, &l->near));
+}
+
+enum errc live_row_get(struct live *l, MDB_txn *txn, const struct rows_key_name *name,
+		       struct slice *out)
+{
+	struct slice key = live_name(name);
+	enum errc rc;
+
+	if (txn != atomic_load_explicit(&l->writing, memory_order_relaxed))
+		return lmdbx_get(txn, l->rows, key, out);
+	rc = near(l, txn);
+	return rc ? rc : lmdbx_move(l->near, MDB_SET, &key, out);
+}
+
+enum errc live_row_put(struct live *l, MDB_txn *txn, const struct rows_key_name *name,
+		       struct slice value, unsigned flags)
+{
+	enum errc rc;
+
+	if (flags & MDB_APPEND) {
+		forget_near(l);
+		return lmdbx_put(txn, l->rows, live_name(name), value, flags);
+	}
+	rc = near(l, txn);
+	return rc ? rc : lmdbx_cursor_put(l->near, live_name(name), value, flags);
+}
+
+enum errc live_row_del(struct live *l, MDB_txn *txn, const struct rows_key_name *name)
+{
+	forget_near(l);
+	return lmdbx_del(txn, l->rows, live_name(name));
+}
+
 static enum errc put_scratch(struct live *l, MDB_txn *txn, struct rows_key_name name, unsigned flags)
 {
-	return lmdbx_put(txn, l->rows, live_name(&name), buf_slice(&l->scratch), flags);
+	return live_row_put(l, txn, &name, buf_slice(&l->scratch), flags);
 }
 
 enum errc live_get_account(struct live *l, MDB_txn *txn, uint64_t account, struct rows_account *out)
 {
 	struct rows_key_name name = rows_name(account, ROWS_ACCOUNT, SLICE_NONE);
 	struct slice v;
-	enum errc rc = lmdbx_get(txn, l->rows, live_name(&name), &v);
+	enum errc rc = live_row_get(l, txn, &name, &v);
 
 	if (!rc)
 		rc = rows_get_account(v, out);
@@ -65,7 +109,7 @@ enum errc live_get_key(struct live *l, MDB_txn *txn, uint64_t account, const cha
 {
 	struct rows_key_name name = rows_name(account, ROWS_KEY, slice_of(id, APIKEY_ID));
 	struct slice v;
-	enum errc rc = lmdbx_get(txn, l->rows, live_name(&name), &v);
+	enum errc rc = live_row_get(l, txn, &name, &v);
 
 	if (!rc)
 		rc = rows_get_key(v, out);
@@ -90,7 +134,7 @@ enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account, enum ro
 {
 	struct rows_key_name name = rows_name_state(account, scope, id);
 	struct slice v;
-	enum errc rc = lmdbx_get(txn, l->rows, live_name(&name), &v);
+	enum errc rc = live_row_get(l, txn, &name, &v);
 
 	if (rc == ERRC_NOTFOUND) {
 		*out = (struct rows_state){0};
@@ -178,7 +222,7 @@ enum errc live_get_admin_seq(struct live *l, MDB_txn *txn, uint64_t *seq)
 {
 	struct rows_key_name name = rows_name(ROWS_ACCOUNT_HEAD, ROWS_HEAD, SLICE_LIT("admin"));
 	struct slice v;
-	enum errc rc = lmdbx_get(txn, l->rows, live_name(&name), &v);
+	enum errc rc = live_row_get(l, txn, &name, &v);
 
 	if (rc)
 		return rc;
@@ -192,7 +236,7 @@ enum errc live_put_admin_seq(struct live *l, MDB_txn *txn, uint64_t seq)
 {
 	struct rows_key_name name = rows_name(ROWS_ACCOUNT_HEAD, ROWS_HEAD, SLICE_LIT("admin"));
 
-	return lmdbx_put(txn, l->rows, live_name(&name), slice_of(&seq, sizeof seq), 0);
+	return live_row_put(l, txn, &name, slice_of(&seq, sizeof seq), 0);
 }
 
 static struct rows_key_name tail_name(void)
@@ -204,7 +248,7 @@ enum errc live_outbox_base(struct live *l, MDB_txn *txn, uint64_t deleted)
 {
 	struct rows_key_name name = tail_name();
 
-	return lmdbx_put(txn, l->rows, live_name(&name), slice_of(&deleted, sizeof deleted), 0);
+	return live_row_put(l, txn, &name, slice_of(&deleted, sizeof deleted), 0);
 }
 
 static bool outbox_number(struct slice key, uint64_t *n)

@@ -83,6 +83,13 @@ enum errc lmdbx_put(MDB_txn *txn, MDB_dbi db, struct slice key, struct slice val
 	return lmdbx_errc(mdb_put(txn, db, &k, &v, flags));
 }
 
+enum errc lmdbx_cursor_put(MDB_cursor *c, struct slice key, struct slice value, unsigned flags)
+{
+	MDB_val k = val_of(key), v = val_of(value);
+
+	return lmdbx_errc(mdb_cursor_put(c, &k, &v, flags));
+}
+
 enum errc lmdbx_del(MDB_txn *txn, MDB_dbi db, struct slice key)
 {
 	MDB_val k = val_of(key);

@@ -22,6 +22,8 @@ MUSTCHECK enum errc lmdbx_db(MDB_txn *txn, const char *name, unsigned flags, MDB
 MUSTCHECK enum errc lmdbx_get(MDB_txn *txn, MDB_dbi db, struct slice key, struct slice *out);
 MUSTCHECK enum errc lmdbx_put(MDB_txn *txn, MDB_dbi db, struct slice key, struct slice value,
 			      unsigned flags);
+MUSTCHECK enum errc lmdbx_cursor_put(MDB_cursor *c, struct slice key, struct slice value,
+				     unsigned flags);
 /* ERRC_NOTFOUND. */
 MUSTCHECK enum errc lmdbx_del(MDB_txn *txn, MDB_dbi db, struct slice key);
 

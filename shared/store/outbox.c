@@ -110,7 +110,7 @@ static enum errc delete_rows(struct live *l, MDB_txn *txn, uint64_t upto, size_t
 	for (; !rc && n <= upto && *deleted < OUTBOX_DELETE_MAX; n++) {
 		struct rows_key_name name = rows_name_outbox(n);
 
-		rc = lmdbx_del(txn, l->rows, live_name(&name));
+		rc = live_row_del(l, txn, &name);
 		if (!rc) {
 			*last = n;
 			++*deleted;
