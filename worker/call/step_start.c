@@ -5,6 +5,7 @@
 
 #define CREDENTIAL_MAX 512
 #define CLIENT_MARGIN_MS 2000 /* contract A7: the gateway ends a request so much before its client would */
+#define CLIENT_LEAST_MS  1000
 
 /* The route's front and operation; false for routes of our own. */
 static bool route_op(enum paths_route r, enum dialect_op *op)
@@ -46,14 +47,15 @@ static struct slice client_id(struct call *c)
 	return v.n ? arena_dup(&c->arena, v) : SLICE_NONE;
 }
 
-/* Seconds of the SDK's announced time-out, as milliseconds less the margin. */
+/* Seconds of the SDK's announced time-out, as milliseconds less the margin. A client that waits 3 s or less still gets an answer that comes
+ * in the first second, or in half of its time. */
 static int64_t announced_ms(struct call *c, const char *name)
 {
 	int64_t ms;
 
 	if (text_decimal(http1_header(c->head, name), 3, &ms) || ms <= 0)
 		return 0;
-	return MAX_OF(ms - CLIENT_MARGIN_MS, 1);
+	return MAX_OF(ms - CLIENT_MARGIN_MS, MAX_OF(MIN_OF(ms / 2, CLIENT_LEAST_MS), 1));
 }
 
 static void read_wishes(struct call *c)
