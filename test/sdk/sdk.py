@@ -36,6 +36,7 @@ def models():
     for name, script in SCRIPTS.items():
         made.update(node.on_both(name, script))
     for back in node.BACKS:
+        made['free-' + back] = node.model('%s/sim?tokens=7&input=131' % back, price='free')
         made['think-' + back]['capabilities'] = ['chat', 'tools', 'reasoning']
         made['twice-' + back] = node.model('%s/sim?status=500&tokens=1' % back, '%s/sim?status=500&tokens=2' % back)
         for name, script in RESTING.items():
