@@ -1,0 +1,123 @@
+"""Many streams and requests at once for flow tests, in one thread over non-blocking sockets."""
+import errno
+import selectors
+import socket
+import threading
+import time
+
+from client import message
+from node import chat_body
+
+
+class Outcome:
+    """One request. `kind`: done, error_item, cut (ended without either), refused, or 'status NNN'."""
+
+    def __init__(self, kind, begun, ended, request_id):
+        self.kind, self.begun, self.ended, self.request_id = kind, begun, ended, request_id
+
+    def __repr__(self):
+        return '<%s %.3f..%.3f %s>' % (self.kind, self.begun, self.ended, self.request_id)
+
+
+class StreamLoad:
+    """Keeps `n` streamed requests going, each on a connection of its own, until stopped; `once`: n requests, then no more."""
+
+    def __init__(self, port, key, models, n, once=False, stream=True):
+        self.port, self.once, self.n = port, once, n
+        self.messages = [message('POST', '/v1/chat/completions', chat_body(m, stream), key=key) for m in models]
+        self.outcomes, self.open, self.begun = [], {}, 0
+        self.going, self.select = True, selectors.DefaultSelector()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def start_one(self):
+        s = socket.socket()
+        s.setblocking(False)
+        try:
+            s.connect(('127.0.0.1', self.port))
+        except BlockingIOError:
+            pass
+        self.open[s] = [time.monotonic(), b'', self.messages[self.begun % len(self.messages)]]
+        self.begun += 1
+        self.select.register(s, selectors.EVENT_WRITE)
+
+    def end_one(self, s, failure=None):
+        begun, data, _ = self.open.pop(s)
+        self.select.unregister(s)
+        s.close()
+        self.outcomes.append(Outcome(failure or kind_of(data), begun, time.monotonic(), id_of(data)))
+
+    def serve(self, s, events):
+        state = self.open[s]
+        try:
+            if events & selectors.EVENT_WRITE:
+                error = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if error:
+                    self.end_one(s, 'refused' if error == errno.ECONNREFUSED else 'cut')
+                    return
+                s.send(state[2])
+                self.select.modify(s, selectors.EVENT_READ)
+                return
+            part = s.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.end_one(s)
+            return
+        state[1] += part
+        if not part or is_over(state[1]):
+            self.end_one(s)
+
+    def run(self):
+        while True:
+            while self.going and len(self.open) < self.n and (not self.once or self.begun < self.n):
+                self.start_one()
+            if not self.open and (not self.going or self.once):
+                return
+            for key, events in self.select.select(0.05):
+                self.serve(key.fileobj, events)
+
+    def wait(self, seconds=60):
+        self.thread.join(seconds)
+        return not self.thread.is_alive()
+
+    def stop(self, seconds=60):
+        """Begins no more and waits for those that run."""
+        self.going = False
+        if not self.wait(seconds):
+            raise TimeoutError('%d streams did not end' % len(self.open))
+        return self
+
+    def kinds(self):
+        found = {}
+        for o in self.outcomes:
+            found[o.kind] = found.get(o.kind, 0) + 1
+        return found
+
+    def of(self, kind):
+        return [o for o in self.outcomes if o.kind == kind]
+
+
+def is_over(data):
+    head, _, body = data.partition(b'\r\n\r\n')
+    if b'transfer-encoding: chunked' in head:
+        return body.endswith(b'\r\n0\r\n\r\n')
+    length = head.partition(b'content-length: ')[2]
+    return bool(length) and len(body) >= int(length.split(b'\r')[0])
+
+
+def kind_of(data):
+    head, _, body = data.partition(b'\r\n\r\n')
+    if not head.startswith(b'HTTP/1.1 '):
+        return 'cut'
+    if head[9:12] != b'200':
+        return 'status ' + head[9:12].decode()
+    if b'transfer-encoding: chunked' not in head:
+        return 'done' if is_over(data) else 'cut'
+    if is_over(data) and b'data: [DONE]\n\n' in body:
+        return 'done'
+    return 'error_item' if b'data: {"error":' in body else 'cut'
+
+
+def id_of(data):
+    return data.partition(b'x-request-id: ')[2].split(b'\r')[0].decode() or None
