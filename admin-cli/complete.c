@@ -43,6 +43,21 @@ static void put_verbs(struct put *p, const struct command_group *g)
 	}
 }
 
+/* All options that take a value, with `before` the first and `between` the others. */
+static void put_valued_options(struct put *p, const char *before, const char *between)
+{
+	const struct command *c = command_all();
+
+	for (size_t i = 0; c; c = command_at(i++)) {
+		for (size_t k = 0; k < c->args_n; k++) {
+			if (!c->args[k].is_option || c->args[k].type == COMMAND_FLAG)
+				continue;
+			put_f(p, "%s--%s", before, c->args[k].name);
+			before = between;
+		}
+	}
+}
+
 /* The first word of a command without options that lists its choices, such as a shell's name. */
 static bool has_word_choices(const struct command *c)
 {
@@ -113,16 +128,9 @@ static void bash_options(struct put *p)
 /* The words of the line so far that are neither options nor their values. */
 static void bash_line(struct put *p)
 {
-	const struct command *c = command_all();
-
 	put_z(p, "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tword=${COMP_WORDS[i]}\n\t\tcase "
 		 "$word in\n\t\t");
-	for (size_t n = 0, i = 0; c; c = command_at(i++)) {
-		for (size_t k = 0; k < c->args_n; k++) {
-			if (c->args[k].is_option && c->args[k].type != COMMAND_FLAG)
-				put_f(p, "%s--%s", n++ ? " | " : "", c->args[k].name);
-		}
-	}
+	put_valued_options(p, "", " | ");
 	put_z(p, ") i=$((i + 1)) ;;\n\t\t-*) ;;\n\t\t*) line=\"${line:+$line }$word\" "
 		 ";;\n\t\tesac\n\tdone\n");
 }
@@ -194,17 +202,31 @@ static void fish_command(struct put *p, const struct command *c)
 	}
 }
 
+/* The words of the line so far that are neither options nor their values, and questions about them. */
+static void fish_functions(struct put *p)
+{
+	put_z(p, "# fish completion of aigwctl: aigwctl completion fish | source\n"
+		 "function __aigwctl_line\n\tset -l words\n\tset -l skip no\n"
+		 "\tfor word in (commandline -opc)[2..-1]\n\t\tif test $skip = yes\n\t\t\tset skip "
+		 "no\n\t\t\tcontinue\n\t\tend\n"
+		 "\t\tswitch $word\n\t\tcase");
+	put_valued_options(p, " ", " ");
+	put_z(p, "\n\t\t\tset skip yes\n\t\tcase '-*'\n\t\tcase '*'\n\t\t\tset -a words "
+		 "$word\n\t\tend\n\tend\n"
+		 "\techo \"$words\"\nend\n"
+		 "function __aigwctl_is\n\tset -l line (__aigwctl_line)\n\ttest \"$line\" = "
+		 "\"$argv[1]\"\nend\n"
+		 "function __aigwctl_at\n\tset -l line (__aigwctl_line)\n\tstring match -q -- "
+		 "\"$argv[1]*\" \"$line\"\nend\n"
+		 "complete -c aigwctl -f\n");
+}
+
 static void fish_script(struct put *p)
 {
 	const struct command_group *g;
 	const struct command *c;
 
-	put_z(p, "# fish completion of aigwctl: aigwctl completion fish | source\n"
-		 "function __aigwctl_line\n\tset -l words (commandline -opc)\n"
-		 "\tstring join ' ' -- (string match -v -- '-*' $words[2..-1])\nend\n"
-		 "function __aigwctl_is\n\ttest (__aigwctl_line) = \"$argv[1]\"\nend\n"
-		 "function __aigwctl_at\n\tstring match -q -- \"$argv[1]*\" (__aigwctl_line)\nend\n"
-		 "complete -c aigwctl -f\n");
+	fish_functions(p);
 	for (size_t i = 0; (g = command_group_at(i)); i++) {
 		put_f(p, "complete -c aigwctl -n '__aigwctl_is \"\"' -a %s -d '", g->words);
 		put_quoted(p, g->sentence, "\\'");
@@ -223,6 +245,8 @@ bool complete_script(struct put *p, struct slice shell)
 	else if (slice_is(shell, "zsh")) {
 		put_z(p, "#compdef aigwctl\nautoload -Uz bashcompinit && bashcompinit\n");
 		bash_script(p);
+		/* From a folder of fpath the script itself is the first call. */
+		put_z(p, "[[ $funcstack[1] != _aigwctl ]] || _bash_complete -F _aigwctl\n");
 	} else if (slice_is(shell, "bash"))
 		bash_script(p);
 	else
