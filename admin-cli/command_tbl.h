@@ -209,7 +209,7 @@ OPTION(TEXT, "system", "TEXT", "system", LOCAL, "Instructions to the model.")
 OPTION(COUNT, "max-tokens", "N", "max_tokens", LOCAL, "The longest answer.")
 COMMAND_END(LOCAL_CHAT)
 
-COMMAND(LOCAL_TOP, "top", top, 0, "Watch the node, renewed every second until q or Ctrl-C; printed once where there is no terminal.")
+COMMAND(LOCAL_TOP, "top", top, 5000, "Watch the node, renewed every second until q or Ctrl-C; printed once where there is no terminal.")
 COMMAND_END(LOCAL_TOP)
 
 COMMAND(LOCAL_COMPLETION, "completion", completion, 0,

@@ -6,10 +6,13 @@ import json
 import os
 import pty
 import re
+import select
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
 from decimal import Decimal
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
@@ -283,7 +286,7 @@ class Chat(Case):
         p = subprocess.Popen([os.environ['AIGWCTL'], '--socket', self.node.socket, 'chat', 'slow', 'x', '--key', self.key],
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.assertTrue(p.stdout.read(1)) # it streams
-        p.send_signal(2)
+        p.send_signal(signal.SIGINT)
         _, err = p.communicate(timeout=10)
         self.assertEqual(p.returncode, 1)
         request_id = re.search(r'cancelled; .*\(request (gen_\w+)\)', err).group(1)
@@ -298,8 +301,12 @@ class Terminal(Case):
             os.environ.update(env, TERM='xterm')
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 30, columns, 0, 0))
             os.execv(os.environ['AIGWCTL'], ['aigwctl', '--socket', self.node.socket, *words])
-        seen = b''
+        seen, end = b'', time.monotonic() + 20
         while True:
+            if not select.select([fd], [], [], max(0, end - time.monotonic()))[0]:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                self.fail('still runs after 20 s: %r' % seen[-2000:])
             try:
                 part = os.read(fd, 65536)
             except OSError: # the other side has ended
