@@ -406,7 +406,7 @@ def measure(options, f):
         if wanted('stream'):
             measure_streams(bench, nginx, f, 200)
         if wanted('idle'):
-            measure_idle(bench, nginx, f, 1000 if options.quick else 4000, 200)
+            measure_idle(bench, nginx, f, 4000, 200)
         if wanted('reload'):
             measure_reload(bench, f, 2000)
     finally:

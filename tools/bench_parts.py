@@ -261,6 +261,7 @@ class Gateway(Part):
         try:
             wait_for(lambda: self.process.poll() is not None or is_open(self.port))
             wait_for(lambda: self.process.poll() is not None or self.is_ready())
+            wait_for(lambda: len(self.workers()) == 2)
         except TimeoutError:
             pass
         if self.process.poll() is not None or not self.is_ready():

@@ -5,7 +5,7 @@
 #include "mem.h"
 
 #define ALIGN     16
-#define BLOCK_MIN 2048
+#define BLOCK_MIN 2048 /* blocks are of this size until eight of them are used, then a quarter of what is used */
 #define BLOCK_MAX (64 * 1024)
 
 /* Blocks form a list, newest first; only the newest is filled further. */
@@ -68,7 +68,7 @@ void arena_reset(struct arena *a)
 
 static bool add_block(struct arena *a, size_t n)
 {
-	size_t cap = a->head ? MIN_OF(a->head->cap * 2, (size_t)BLOCK_MAX) : BLOCK_MIN;
+	size_t cap = MIN_OF(MAX_OF(a->used / 4, (size_t)BLOCK_MIN), (size_t)BLOCK_MAX);
 	struct arena_block *b;
 
 	cap = MAX_OF(cap, n);

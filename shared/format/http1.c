@@ -33,6 +33,15 @@ bool http1_is_idle(const struct http1 *h)
 	return h->state == IDLE;
 }
 
+void http1_drop_fields(struct http1 *h)
+{
+	require(h->state == IDLE || h->state == BODY);
+	h->head.method = h->head.target = h->head.reason = SLICE_NONE;
+	h->head.fields = NULL;
+	h->head.field_count = 0;
+	http1_fini(h);
+}
+
 void http1_relax(struct http1 *h)
 {
 	require(h->state == IDLE);

@@ -22,7 +22,7 @@ struct http1_field {
 		value; /* value without blanks around it; bytes 0x20 to 0x7e, 0x80 to 0xff and tabs */
 };
 
-/* Valid until the call that begins the next message, http1_relax() or http1_fini(). */
+/* Valid until the call that begins the next message, http1_drop_fields(), http1_relax() or http1_fini(). */
 struct http1_head {
 	struct slice method, target; /* requests */
 	struct slice reason;         /* responses; may be empty */
@@ -74,6 +74,8 @@ struct http1 {
 
 void http1_init(struct http1 *h, enum http1_kind kind, const struct http1_limits *limits);
 void http1_fini(struct http1 *h);
+/* Gives back the memory of the head's texts: no slice and no field of it is valid any more, its numbers are. From HTTP1_HEAD on. */
+void http1_drop_fields(struct http1 *h);
 /* Gives back the memory of the last head (which ends its validity): for connections that turn idle. Only between messages. */
 void http1_relax(struct http1 *h);
 /* Says whether the next response answers a HEAD request and so has no body whatever its head says. Holds for that one. */

@@ -132,7 +132,9 @@ static void answered(struct load *l, struct conn *c, int64_t now)
 
 static void failed(struct load *l, struct conn *c, int64_t now)
 {
-	if (c->is_busy) {
+	bool was_busy = c->is_busy;
+
+	if (was_busy) {
 		c->is_busy = false;
 		l->busy_n--;
 		l->errors++;
@@ -140,7 +142,8 @@ static void failed(struct load *l, struct conn *c, int64_t now)
 	close(c->fd);
 	if (!l->hold && !is_over(l, now)) {
 		open_conn(l, c);
-		go_on(l, c, now);
+		if (was_busy)
+			go_on(l, c, now);
 	}
 }
 

@@ -76,7 +76,7 @@ struct call {
 	struct arena arena;
 	struct rtable *rt;
 	struct down_conn *down;
-	const struct http1_head *head; /* valid while `down` is not NULL */
+	const struct http1_head *head; /* NULL once the body is read or `down` is gone */
 	struct listen_peer peer;
 	uint8_t addr[16]; /* of the client, behind trusted proxies */
 	struct slice method, target; /* in the arena */

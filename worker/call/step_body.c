@@ -171,5 +171,9 @@ enum call_next step_body(struct call *c)
 		return CALL_WAIT;
 	if (end_body(c) || fault_is_set(&c->fault))
 		return call_end(c, RECORD_END_REJECTED);
+	if (c->down) { /* what it said has been taken from it */
+		c->head = NULL;
+		down_conn_drop_head(c->down);
+	}
 	return CALL_MORE;
 }

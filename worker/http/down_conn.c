@@ -557,6 +557,13 @@ void down_conn_read_stop(struct down_conn *dc)
 	turn_wake(&dc->step);
 }
 
+void down_conn_drop_head(struct down_conn *dc)
+{
+	down_conn_check(dc);
+	if (dc->phase == DOWN_CALL && dc->body_end_told)
+		http1_drop_fields(&dc->http);
+}
+
 void down_conn_set_body_max(struct down_conn *dc, size_t max)
 {
 	down_conn_check(dc);

@@ -44,7 +44,7 @@ struct down_conn_events {
 struct down_host_events {
 	/* A head is complete, or (`fault` not NULL; valid during the call) will never be: then `head` holds what is known of it (method,
 	 * target, fields so far; any may be empty). The receiver must call down_conn_take() before it returns, later it must answer.
-	 * `head` is borrowed and valid until the request ended (on_sent, on_gone, detach). */
+	 * `head` is borrowed and valid until the request ended (on_sent, on_gone, detach) or down_conn_drop_head(). */
 	void (*on_request)(void *arg, struct down_conn *dc, const struct http1_head *head,
 			   const struct down_fault *fault);
 	/* A connection is gone, counters are already lowered; for the drain. */
@@ -104,6 +104,8 @@ const struct listen_peer *down_conn_peer(const struct down_conn *dc);
 /* Flow of the body. It starts stopped: nothing is read (and no 100 Continue sent) before the first down_conn_read_start(). */
 void down_conn_read_start(struct down_conn *dc);
 void down_conn_read_stop(struct down_conn *dc);
+/* The head of this request is not needed any more: its memory goes. After on_body_end. */
+void down_conn_drop_head(struct down_conn *dc);
 /* A lower limit than the host's for this request's body; before reading starts. */
 void down_conn_set_body_max(struct down_conn *dc, size_t max);
 

@@ -140,6 +140,8 @@ static void on_head(struct up_conn *u)
 	u->head_told = true;
 	if (u->ev)
 		u->ev->on_head(u->arg, &u->http.head);
+	if (!u->is_freed)
+		http1_drop_fields(&u->http);
 }
 
 static void on_data(void *arg, struct slice data)

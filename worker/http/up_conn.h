@@ -32,7 +32,7 @@ struct up_conn_fail {
 struct up_conn_events {
 	/* The request is wholly in the kernel's hands; its slices are no longer borrowed. Not called if the answer ends first. */
 	void (*on_sent)(void *arg);
-	/* The final head (1xx are swallowed). Borrowed, valid until the connection is given back, forgotten or failed. */
+	/* The final head (1xx are swallowed), valid during the call. */
 	void (*on_head)(void *arg, const struct http1_head *head);
 	/* A slice of the body without its framing, valid during the call. After up_conn_read_stop() at most the rest of the read in hand
 	 * (TURN_SCRATCH bytes) still comes. */

@@ -97,10 +97,13 @@ static void tcp_read(struct xport_tcp *t)
 static void on_poll(uv_poll_t *h, int status, int events)
 {
 	struct xport_tcp *t = h->data;
+	bool lazy;
 
 	require_magic(&t->x, XPORT_MAGIC);
 	if (t->is_closed)
 		return;
+	/* A request stops reading and starts it again; what comes between would come at once again. */
+	lazy = status == 0 && (events & ~tcp_wanted(t)) == 0 && !(events & UV_WRITABLE);
 	if (status < 0) {
 		t->is_broken = true;
 		t->armed = 0;
@@ -118,7 +121,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
 		t->x.ev->on_hangup(t->x.arg);
 	}
 	if (!t->is_closed)
-		tcp_arm(t, false);
+		tcp_arm(t, lazy);
 }
 
 static void tcp_task(struct turn_task *k)
