@@ -141,6 +141,30 @@ static const struct command_group *group_of(const struct command *c)
 	return NULL;
 }
 
+/* A group with its verbs: "Accounts: who pays. Verbs: create, list." */
+static void put_group_row(struct put *p, const struct term *t, const struct command_group *g,
+			  size_t width)
+{
+	const char *between = " Verbs: ";
+	const struct command *c;
+	struct put text;
+
+	put_init(&text);
+	put_z(&text, g->sentence);
+	for (size_t i = 0; (c = command_at(i)); i++) {
+		if (!command_is_in(c, g))
+			continue;
+		put_f(&text, "%s%s", between, command_verb_text(c));
+		between = ", ";
+	}
+	put_z(&text, ".");
+	put_s(&text, slice_of("", 1));
+	put_fail(p, text.err);
+	if (!text.err)
+		put_row(p, t, g->words, text.b.p, 14, width);
+	put_fini(&text);
+}
+
 static void help_all(struct put *p, const struct term *t, size_t width)
 {
 	const struct command_group *last = NULL, *g;
@@ -150,9 +174,10 @@ static void help_all(struct put *p, const struct term *t, size_t width)
 		 "socket.\n\n");
 	for (size_t i = 0; (c = command_at(i)); i++) {
 		g = group_of(c);
-		if (!g || g != last)
-			put_row(p, t, g ? g->words : c->words, g ? g->sentence : c->sentence, 14,
-				width);
+		if (!g)
+			put_row(p, t, c->words, c->sentence, 14, width);
+		else if (g != last)
+			put_group_row(p, t, g, width);
 		last = g;
 	}
 	put_z(p, "\noptions of every command:\n");
