@@ -1,14 +1,23 @@
-/* aigwd whose disk fails on demand: while the file state/test-enospc or state/test-eio exists, no commit of the ledger succeeds.
- * Linked with --wrap=mdb_txn_commit. */
+/* aigwd with faults on demand, linked with --wrap for what it changes in LMDB. What a test wants it asks for by files in the state
+ * folder:
+ * test-enospc, test-eio: while it is there, no commit of the ledger succeeds;
+ * and, where $AIGW_TEST_DIR names that folder to the workers as well:
+ * test-kill-in-write, test-stop-in-write: the next worker inside a write transaction of the live store kills or stops itself, once;
+ * test-kill-in-read: the same in a read transaction. */
 #include <errno.h>
 #include <lmdb.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 int __real_mdb_txn_commit(MDB_txn *txn);
 int __wrap_mdb_txn_commit(MDB_txn *txn);
+int __real_mdb_txn_renew(MDB_txn *txn);
+int __wrap_mdb_txn_renew(MDB_txn *txn);
 
 static bool is_asked(const char *ledger, const char *what)
 {
@@ -16,6 +25,23 @@ static bool is_asked(const char *ledger, const char *what)
 
 	return snprintf(path, sizeof(path), "%s/../test-%s", ledger, what) < (int)sizeof(path) &&
 	       access(path, F_OK) == 0;
+}
+
+/* Once: whoever removes the file does it. */
+static bool is_asked_once(const char *what)
+{
+	const char *dir = getenv("AIGW_TEST_DIR");
+	char path[4096];
+
+	return dir && snprintf(path, sizeof(path), "%s/test-%s", dir, what) < (int)sizeof(path) &&
+	       access(path, F_OK) == 0 && unlink(path) == 0;
+}
+
+static bool is_worker(void)
+{
+	char name[16] = "";
+
+	return prctl(PR_GET_NAME, name, 0, 0, 0) == 0 && strcmp(name, "aigwd-worker") == 0;
 }
 
 int __wrap_mdb_txn_commit(MDB_txn *txn)
@@ -26,8 +52,21 @@ int __wrap_mdb_txn_commit(MDB_txn *txn)
 	if (mdb_env_get_path(mdb_txn_env(txn), &path) == 0 && (end = strrchr(path, '/')) &&
 	    strcmp(end, "/ledger") == 0)
 		err = is_asked(path, "enospc") ? ENOSPC : is_asked(path, "eio") ? EIO : 0;
+	else if (is_worker() && is_asked_once("kill-in-write"))
+		raise(SIGKILL);
+	else if (is_worker() && is_asked_once("stop-in-write"))
+		raise(SIGSTOP);
 	if (!err)
 		return __real_mdb_txn_commit(txn);
 	mdb_txn_abort(txn);
 	return err;
+}
+
+int __wrap_mdb_txn_renew(MDB_txn *txn)
+{
+	int rc = __real_mdb_txn_renew(txn);
+
+	if (rc == 0 && is_worker() && is_asked_once("kill-in-read"))
+		raise(SIGKILL);
+	return rc;
 }

@@ -22,7 +22,11 @@ class Result(unittest.TestResult):
         text = ''.join(traceback.format_exception(*err))
         self.line('not ok', test)
         explain = getattr(getattr(test, 'test_case', test), 'explain', list)
-        for line in text.splitlines() + list(explain()):
+        try:
+            more = list(explain())
+        except Exception: # the test failed before there was anything to explain it
+            more = []
+        for line in text.splitlines() + more:
             self.out.write('# %s\n' % line)
         self.out.flush()
 

@@ -1,0 +1,88 @@
+"""Workers that die or stop inside a transaction of the live store: others go on, the books are right."""
+import os
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import Gateway, wait_for
+from money import Spender, check_books
+from node import LONG, Node, model
+import tap
+
+MODELS = {'m': model('oai/sim?tokens=8&input=20')}
+
+
+class Faults(unittest.TestCase):
+    def setUp(self):
+        self.n = Node(MODELS, program=os.environ['AIGWD_FAULTY'], log={'access': 'off'})
+        self.addCleanup(self.n.close)
+        self.n.env['AIGW_TEST_DIR'] = self.n.state
+        self.n.start()
+        self.key = self.n.customer('main', '1000')
+
+    def explain(self):
+        return self.n.tail()
+
+    def happen(self, what):
+        """Asks for it and waits until a worker has taken it."""
+        path = os.path.join(self.n.state, 'test-' + what)
+        Gateway.ask(self.n, what)
+        wait_for(lambda: not os.path.exists(path), 20, 0.001)
+
+    def ready(self):
+        wait_for(lambda: all(w['state'] == 'ready' for w in self.n.status()['worker']), 20)
+
+    def test_killed_in_a_write_transaction(self):
+        """Row 19: the next commit by another worker within 50 ms; nothing lost, nothing twice."""
+        load = Spender(self.n, self.key, 'm')
+        gaps = []
+        for _ in range(1000 if LONG else 60):
+            self.happen('kill-in-write')
+            begun, count = time.monotonic(), len(load.answered)
+            wait_for(lambda: len(load.answered) > count + 1, 5, 0.0005)
+            gaps.append(time.monotonic() - begun)
+        load.stop()
+        gaps.sort()
+        print('# another commit after %.1f ms (median), %.1f ms (longest)' % (gaps[len(gaps) // 2] * 1e3, gaps[-1] * 1e3))
+        self.assertLess(gaps[len(gaps) // 2], 0.05)
+        # Only what the killed worker had taken fails, by its connection's end.
+        self.assertEqual(set(load.statuses) - {0, 200}, set(), load.failed)
+        self.ready()
+        check_books(self, self.n, 'main', load)
+        self.assertEqual(self.n.status()['ledger'][0]['epoch'], 1)
+
+    def test_stopped_in_a_write_transaction(self):
+        """Row 21: the watchdog kills it, others are served again within 2 s."""
+        load = Spender(self.n, self.key, 'm')
+        for _ in range(10 if LONG else 2):
+            time.sleep(0.5)
+            mark = self.n.mark()
+            begun = time.monotonic()
+            self.happen('stop-in-write')
+            time.sleep(0.1)
+            count = len(load.answered)
+            wait_for(lambda: len(load.answered) > count + 4, 5, 0.001)
+            self.assertLess(time.monotonic() - begun, 2.0 if not self.n.is_sanitized() else 4.0)
+            self.n.wait_event('child_killed', since=mark, contains='holds the writer lock')
+        load.stop()
+        self.ready()
+        check_books(self, self.n, 'main', load)
+
+    def test_killed_in_a_read_transaction(self):
+        """Row 22: the dead reader is cleared, the store does not grow."""
+        load = Spender(self.n, self.key, 'm', threads=8)
+        time.sleep(1)
+        before = self.n.status()['ledger'][0]['live_bytes']
+        for _ in range(5):
+            self.happen('kill-in-read')
+            time.sleep(0.2)
+        wait_for(lambda: len(load.answered) > (100000 if LONG else 8000), 600)
+        load.stop()
+        self.ready()
+        self.assertLess(self.n.status()['ledger'][0]['live_bytes'] - before, 1 << 20)
+        check_books(self, self.n, 'main', load)
+
+
+if __name__ == '__main__':
+    tap.main()
