@@ -1,0 +1,245 @@
+/* relay.c with the real dialects: an answer at every split point, its failures, what stands for the end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mem.h"
+#include "relay.h"
+
+#define REQUEST "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
+#define CHUNK(delta, finish)                                                                       \
+	"data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"up\","    \
+	"\"choices\":[{\"index\":0,\"delta\":" delta ",\"finish_reason\":" finish "}]}\n\n"
+#define USAGE                                                                                      \
+	"data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"up\","    \
+	"\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9}}\n\n"
+#define OPENING CHUNK("{\"role\":\"assistant\",\"content\":\"\"}", "null")
+#define CONTENT CHUNK("{\"content\":\"hel\"}", "null") CHUNK("{\"content\":\"lo\"}", "null")
+#define CLOSING CHUNK("{}", "\"stop\"") USAGE "data: [DONE]\n\n"
+
+struct fixture {
+	struct arena arena;
+	void *scan;
+	struct dialect_facts facts;
+	struct dialect_env env;
+	struct ptable_provider provider;
+	struct relay relay;
+	const struct dialect_front *front;
+};
+
+static int64_t cost(void *arg, const struct usage *u)
+{
+	(void)arg;
+	return usage_total(u) * 1000;
+}
+
+static void setup(struct fixture *f, enum ptable_dialect back, const char *request)
+{
+	struct fault fault = {0};
+	struct relay_opts o;
+
+	memset(f, 0, sizeof(*f));
+	arena_init(&f->arena, 1 << 20);
+	f->front = dialect_front(DIALECT_FRONT_OPENAI);
+	f->scan = arena_zero(&f->arena, f->front->scan_size);
+	f->front->scan_init(f->scan, DIALECT_CHAT);
+	assert_int_equal(f->front->scan_push(f->scan, request, strlen(request), &fault), ERRC_OK);
+	assert_int_equal(f->front->scan_end(f->scan, slice_str(request), &f->facts, &fault), ERRC_OK);
+	f->provider = (struct ptable_provider){.name = SLICE_LIT("p"), .dialect = back, .usage_option = true};
+	f->env = (struct dialect_env){.now_s = 1, .gen_id = SLICE_LIT("gen_x"), .model = SLICE_LIT("m"), .cost = cost};
+	o = (struct relay_opts){.front = f->front,
+				.back = dialect_back(back),
+				.facts = &f->facts,
+				.env = &f->env,
+				.provider = &f->provider,
+				.arena = &f->arena,
+				.stream = f->facts.stream,
+				.whole_bytes = 1 << 20,
+				.out_max = 1 << 22};
+	assert_int_equal(relay_init(&f->relay, &o), ERRC_OK);
+}
+
+static void teardown(struct fixture *f)
+{
+	relay_fini(&f->relay);
+	relay_fini(&f->relay); /* allowed twice */
+	f->front->scan_fini(f->scan);
+	arena_fini(&f->arena);
+}
+
+static void push(struct fixture *f, const char *p, size_t n, struct relay_gain *sum)
+{
+	struct relay_gain g = {0};
+	char *copy = mem_dup(p, n); /* a read's bytes are gone after it */
+
+	relay_push(&f->relay, slice_of(copy, n), &f->arena, &g);
+	memset(copy, 'x', n);
+	mem_free(copy);
+	sum->events += g.events;
+	sum->bytes += g.bytes;
+	sum->usage |= g.usage;
+	sum->finish |= g.finish;
+}
+
+static void check_end(struct fixture *f, const struct relay_gain *sum)
+{
+	struct relay *r = &f->relay;
+	struct slice out;
+
+	assert_true(r->ended && r->committed && r->finish && r->reported && r->settling);
+	assert_false(r->failed);
+	assert_int_equal(sum->events, 2);
+	assert_int_equal(sum->bytes, 5);
+	assert_true(sum->usage && sum->finish);
+	assert_int_equal(usage_input_total(&r->usage), 7);
+	assert_true(slice_is(r->upstream_id, "c1"));
+	assert_int_equal(relay_seal(r, &r->usage), ERRC_OK);
+	out = buf_slice(&r->out);
+	assert_true(slice_find(out, SLICE_LIT("\"cost\":0.000009")) > 0);
+	assert_true(slice_has_suffix(out, SLICE_LIT("data: [DONE]\n\n")));
+}
+
+static void test_stream_at_every_split(void **state)
+{
+	static const char answer[] = OPENING CONTENT CLOSING;
+	struct fixture f;
+
+	(void)state;
+	for (size_t cut = 0; cut < sizeof(answer); cut++) {
+		struct relay_gain sum = {0};
+
+		setup(&f, PTABLE_OPENAI, REQUEST);
+		push(&f, answer, cut, &sum);
+		push(&f, answer + cut, sizeof(answer) - 1 - cut, &sum);
+		relay_finish(&f.relay, &f.arena, NULL);
+		check_end(&f, &sum);
+		teardown(&f);
+	}
+}
+
+static void test_cut_stream_fails(void **state)
+{
+	static const char answer[] = OPENING CONTENT;
+	struct relay_gain sum = {0};
+	struct fixture f;
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(answer); n++) {
+		setup(&f, PTABLE_OPENAI, REQUEST);
+		push(&f, answer, n, &sum);
+		relay_finish(&f.relay, &f.arena, NULL);
+		assert_true(f.relay.failed);
+		assert_false(f.relay.ended);
+		assert_true(fault_is_set(&f.relay.fault));
+		assert_int_equal(f.relay.committed, f.relay.content_events > 0);
+		teardown(&f);
+	}
+}
+
+static void test_lifecycle_is_not_commit(void **state)
+{
+	struct relay_gain sum = {0};
+	struct fixture f;
+
+	(void)state;
+	setup(&f, PTABLE_OPENAI, REQUEST);
+	push(&f, OPENING, strlen(OPENING), &sum);
+	assert_false(f.relay.committed);
+	assert_int_equal(f.relay.frames, 1);
+	assert_int_equal(sum.events, 0);
+	teardown(&f);
+}
+
+static void test_held_finish_is_flushed(void **state)
+{
+	static const char answer[] = OPENING CONTENT CHUNK("{}", "\"stop\"");
+	struct relay_gain sum = {0};
+	struct fixture f;
+	size_t before;
+
+	(void)state;
+	setup(&f, PTABLE_OPENAI, REQUEST);
+	push(&f, answer, sizeof(answer) - 1, &sum);
+	assert_true(relay_is_holding(&f.relay));
+	before = f.relay.out.len;
+	relay_flush(&f.relay);
+	assert_false(relay_is_holding(&f.relay));
+	assert_true(f.relay.out.len > before);
+	teardown(&f);
+}
+
+static void test_whole_keeps_its_end(void **state)
+{
+	static const char request[] = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+	static const char answer[] = "{\"id\":\"c1\",\"object\":\"chat.completion\",\"created\":5,\"model\":\"up\",\"choices\":["
+				     "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hello\"},\"finish_reason\":\"stop\"}],"
+				     "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9},\"x\":1}";
+	struct fixture f;
+
+	(void)state;
+	for (size_t cut = 0; cut < sizeof(answer); cut++) {
+		struct relay_gain sum = {0};
+
+		setup(&f, PTABLE_OPENAI, request);
+		push(&f, answer, cut, &sum);
+		push(&f, answer + cut, sizeof(answer) - 1 - cut, &sum);
+		relay_finish(&f.relay, &f.arena, NULL);
+		assert_true(f.relay.ended);
+		assert_int_equal(relay_seal(&f.relay, &f.relay.usage), ERRC_OK);
+		assert_true(slice_has_suffix(buf_slice(&f.relay.out), SLICE_LIT(",\"x\":1}")));
+		assert_true(slice_find(buf_slice(&f.relay.out), SLICE_LIT("\"cost\":0.000009")) > 0);
+		teardown(&f);
+	}
+}
+
+static void test_error_item(void **state)
+{
+	static const char answer[] = OPENING "data: {\"error\":{\"message\":\"Overloaded\",\"type\":\"server_error\"}}\n\n";
+	struct relay_gain sum = {0};
+	struct fixture f;
+
+	(void)state;
+	setup(&f, PTABLE_OPENAI, REQUEST);
+	push(&f, answer, sizeof(answer) - 1, &sum);
+	assert_true(f.relay.failed && !f.relay.committed);
+	push(&f, CONTENT, strlen(CONTENT), &sum); /* ignored */
+	assert_int_equal(sum.events, 0);
+	teardown(&f);
+}
+
+static void test_no_memory(void **state)
+{
+	static const char answer[] = OPENING CONTENT CLOSING;
+	bool ended = false;
+
+	(void)state;
+	for (unsigned n = 1; !ended; n++) {
+		struct relay_gain sum = {0};
+		struct fixture f;
+
+		setup(&f, PTABLE_OPENAI, REQUEST);
+		mem_fail_after(n);
+		relay_push(&f.relay, slice_of(answer, sizeof(answer) - 1), &f.arena, &sum);
+		relay_finish(&f.relay, &f.arena, NULL);
+		ended = f.relay.ended && relay_seal(&f.relay, &f.relay.usage) == ERRC_OK;
+		mem_fail_after(0);
+		assert_true(ended || f.relay.failed || f.relay.ended);
+		teardown(&f);
+		assert_true(n < 1000);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stream_at_every_split), cmocka_unit_test(test_cut_stream_fails),
+		cmocka_unit_test(test_lifecycle_is_not_commit), cmocka_unit_test(test_held_finish_is_flushed),
+		cmocka_unit_test(test_whole_keeps_its_end),   cmocka_unit_test(test_error_item),
+		cmocka_unit_test(test_no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
