@@ -276,17 +276,18 @@ static bool target_write(enum log_level level, const char *p, size_t n)
 }
 
 /* Says how many lines were lost since the last time it said so. */
-static void report_dropped(uint64_t *told)
+static void report_dropped(void)
 {
+	static uint64_t told; /* outlives the thread: what is lost before the next one starts is told by it */
 	uint64_t now = atomic_load(&dropped);
 	char line[LOGLINE_MAX];
-	struct log_field count = LOG_U("lines", now - *told);
+	struct log_field count = LOG_U("lines", now - told);
 
-	if (now == *told)
+	if (now == told)
 		return;
 	if (target_write(LOG_WARN, line,
 			 format_line(line, LOG_WARN, "log_dropped", SLICE_NONE, &count, 1)))
-		*told = now;
+		told = now;
 }
 
 static void wait_for_lines(void)
@@ -312,7 +313,6 @@ static void wait_for_lines(void)
 static void *writer(void *arg)
 {
 	static char batch[BATCH_BYTES];
-	uint64_t told = atomic_load(&dropped);
 	bool stop = false;
 
 	while (!stop) {
@@ -333,7 +333,7 @@ static void *writer(void *arg)
 		pthread_mutex_unlock(&lg.lock);
 		if (n && !target_write(level, batch, n))
 			atomic_fetch_add(&dropped, lines);
-		report_dropped(&told);
+		report_dropped();
 	}
 	return NULL;
 }
