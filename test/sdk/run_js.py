@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import kit
 import sdk
 import node
+from report import Report
 
 SECONDS = 240
 
@@ -25,25 +26,6 @@ def needs_newer_node(program, folder, packages):
         least = wanted.replace('>=', '').strip().split('.')[0]
         if wanted.startswith('>=') and int(least) > have:
             raise kit.Missing('%s needs Node.js %s, this is %d' % (name, least, have))
-
-
-class Report:
-    """TAP on standard output."""
-
-    def __init__(self):
-        self.count, self.failed = 0, 0
-
-    def test(self, name, error='', lines=()):
-        self.count += 1
-        self.failed += bool(error)
-        print('%s %d - %s' % ('not ok' if error else 'ok', self.count, name))
-        for line in error.splitlines() + (list(lines) if error else []):
-            print('# ' + line)
-        sys.stdout.flush()
-
-    def end(self):
-        print('1..%d' % self.count)
-        sys.exit(1 if self.failed else 0)
 
 
 def folder_for(folder, name):
@@ -84,11 +66,7 @@ def main(name, packages):
     gateway = sdk.SdkNode()
     try:
         run_tests(program, made, name, gateway, report)
-        try:
-            gateway.check_books()
-            report.test('books are right and no secret shows')
-        except AssertionError as e:
-            report.test('books are right and no secret shows', str(e), gateway.tail())
+        report.run('books are right and no secret shows', gateway.check_books, gateway.tail)
     finally:
         gateway.close()
         shutil.rmtree(made)

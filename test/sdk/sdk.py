@@ -53,10 +53,10 @@ class SdkNode(node.Node):
     """The gateway with its simulator; `keys` by name: main, poor (no credit to speak of), minute (one request a minute), day (one a
     day), unknown."""
 
-    def __init__(self):
-        sim = node.Sim()
+    def __init__(self, more_models=(), sim_args=()):
+        sim = node.Sim(*sim_args)
         try:
-            super().__init__(models(), sim=sim, providers=providers(sim.port))
+            super().__init__({**models(), **dict(more_models)}, sim=sim, providers=providers(sim.port))
             self.own_sim = sim
             self.start()
         except BaseException:
