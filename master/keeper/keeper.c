@@ -257,32 +257,27 @@ static enum errc start(struct keeper *k)
 	return ERRC_OK;
 }
 
-static void close_handle(uv_handle_t *h)
+static void close_handle(uv_handle_t *h, void *arg)
 {
-	if (h->loop && !uv_is_closing(h))
+	if (!uv_is_closing(h))
 		uv_close(h, NULL);
 }
 
 static void stop(struct keeper *k)
 {
 	writer_free(&k->writer);
-	/* A report that is still being read uses the stores: they go with the process. */
-	if (k->works_n == 0)
-		stores_fini(&k->stores);
+	/* A report that is still being read uses all of this: it goes with the process. */
+	if (k->works_n > 0)
+		return;
+	stores_fini(&k->stores);
 	serve_free(&k->serve);
 	ktable_free(&k->table);
 	for (unsigned i = 0; i < HERITAGE_WORKERS_MAX; i++)
 		klink_close(&k->workers[i].link);
 	klink_close(&k->master);
-	if (k->works_n > 0)
-		return; /* what the loop still holds goes with the process */
-	close_handle((uv_handle_t *)&k->tick);
-	close_handle((uv_handle_t *)&k->last);
-	close_handle((uv_handle_t *)&k->term);
-	close_handle((uv_handle_t *)&k->watch.sweep);
-	close_handle((uv_handle_t *)&k->watch.scan);
-	uv_run(&k->loop, UV_RUN_DEFAULT);
-	uv_loop_close(&k->loop);
+	uv_walk(&k->loop, close_handle, NULL);
+	(void)uv_run(&k->loop, UV_RUN_DEFAULT);
+	require(uv_loop_close(&k->loop) == 0);
 	page_unmap(&k->page);
 }
 

@@ -335,7 +335,7 @@ void serve_free(struct serve **sp)
 	struct serve *s = *sp;
 
 	*sp = NULL;
-	if (!s || s->k->works_n > 0)
+	if (!s)
 		return;
 	list_each_safe (it, &s->conns)
 		conn_free(list_entry(it, struct serve_conn, node));

@@ -9,7 +9,7 @@ struct keeper;
 struct serve;
 
 MUSTCHECK enum errc serve_new(struct keeper *k, struct serve **out);
-/* Nothing is under way any more, or goes with the process. */
+/* No thread is at a request any more. */
 void serve_free(struct serve **s);
 /* Answers a CONTROL message; its socket is taken over. */
 void serve_request(struct serve *s, struct msg *m);

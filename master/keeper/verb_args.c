@@ -241,14 +241,13 @@ static bool put_window(struct verb_args a, struct window_spec *w, char *why)
 static bool put_name(struct verb_args a, struct rows_key *k, char *why)
 {
 	struct slice name = verb_args_str(a, "name");
+	bool good = name.n <= ROWS_NAME_MAX;
 
 	if (!verb_args_has(a, "name"))
 		return true;
-	for (size_t i = 0; i < name.n; i++) {
-		if ((uint8_t)name.p[i] < ' ' || name.p[i] == 0x7f)
-			name.n = ROWS_NAME_MAX + 1;
-	}
-	if (name.n > ROWS_NAME_MAX) {
+	for (size_t i = 0; i < name.n; i++)
+		good = good && (uint8_t)name.p[i] >= ' ' && name.p[i] != 0x7f;
+	if (!good) {
 		snprintf(why, VERB_ARGS_WHY, "name: at most %d bytes without control characters",
 			 ROWS_NAME_MAX);
 		return false;

@@ -35,13 +35,24 @@ static bool is_fine(struct watch *w, enum errc e, const char *what)
 
 /* --- holds of the dead --- */
 
+/* Two sweeps at a time would clear each other's slots of progress: while a lost store is taken over, and in a drain, the
+ * ledger thread does it. */
+static bool may_sweep(const struct watch *w)
+{
+	return !w->lost && w->k->end == KEEPER_RUNS;
+}
+
 static void on_sweep(uv_timer_t *t)
 {
 	struct watch *w = t->data;
-	struct live *live = hold(w);
 	struct sweep_result r;
-	enum errc e = sweep_run(live, clock_boot_ms(), clock_wall_ms(), &r);
+	struct live *live;
+	enum errc e;
 
+	if (!may_sweep(w))
+		return;
+	live = hold(w);
+	e = sweep_run(live, clock_boot_ms(), clock_wall_ms(), &r);
 	drop(w, live);
 	if (r.settled || r.instances)
 		log_info("swept", "%u holds of dead processes settled, %u processes done with",
@@ -147,9 +158,10 @@ static void check_place(struct watch *w)
 			  w->k->h.live);
 	/* Said again until it is done: a process may have been started in between. */
 	kmsg_store_lost(w->k);
-	if (!w->lost)
-		writer_renew(w->k->writer);
+	if (w->lost)
+		return;
 	w->lost = true;
+	writer_renew(w->k->writer);
 }
 
 void watch_init(struct watch *w, struct keeper *k)
