@@ -4,6 +4,7 @@ import collections
 import os
 import random
 import signal
+import socket
 import sys
 import threading
 import time
@@ -56,9 +57,10 @@ class Chats:
 
 class Base(unittest.TestCase):
     MODELS = MODELS
+    CONFIG = {}
 
     def setUp(self):
-        self.node = Node(self.MODELS)
+        self.node = Node(self.MODELS, **self.CONFIG)
         self.addCleanup(self.node.close)
         self.node.start()
         self.key = self.node.customer('acme', '1000')
@@ -92,6 +94,39 @@ class Deaths(Base):
         load.stop()
         self.only(load.results, 'cut', 'reset')
         self.assertLessEqual(load.results['cut'] + load.results['reset'], 4 * self.ROUNDS)
+        self.books()
+
+    def test_random_worker_under_streams(self):
+        """Row 18: only streams of killed workers fail, each charged for what it delivered, no hold is left."""
+        lock, ends, going = threading.Lock(), collections.Counter(), [True]
+
+        def stream():
+            while going[0]:
+                try:
+                    a = self.node.chat(self.key, 'slow', True)
+                    end = 'done' if a and a.is_done else 'cut' if a is None or a.ended in ('cut', 'reset') else repr(a)
+                except OSError:
+                    end = 'cut'
+                with lock:
+                    ends[end] += 1
+        threads = [threading.Thread(target=stream, daemon=True) for _ in range(200 if LONG else 60)]
+        for t in threads:
+            t.start()
+        rnd = random.Random(18)
+        end = time.monotonic() + (60 if LONG else 6)
+        while time.monotonic() < end:
+            time.sleep(0.2)
+            pid = self.rows('worker')[rnd.randrange(2)]['pid']
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+        going[0] = False
+        for t in threads:
+            t.join()
+        self.assertEqual(set(ends) - {'done', 'cut'}, set())
+        self.assertGreater(ends['done'], 0)
+        account = self.node.settled('acme')
+        self.assertGreater(account['settled_usd'], 0)
+        self.assertGreaterEqual(account['balance_usd'], 0)
         self.books()
 
     def test_keeper(self):
@@ -277,6 +312,49 @@ class Drains(Base):
         self.node.start()
         self.assertEqual(self.node.verify()['charges'], self.STREAMS)
         self.books()
+
+
+class Descriptors(Base):
+    """Rows 36 and 54."""
+    CONFIG = {'limits': {'open_files': 256}}
+
+    def cpu_s(self, pid):
+        with open('/proc/%d/stat' % pid) as f:
+            v = f.read().rpartition(')')[2].split()
+        return (int(v[11]) + int(v[12])) / os.sysconf('SC_CLK_TCK')
+
+    def test_used_up(self):
+        results = []
+        threads = [threading.Thread(target=lambda: results.append(self.node.chat(self.key, 'slow', True))) for _ in range(10)]
+        for t in threads:
+            t.start()
+        wait_for(lambda: sum(w['inflight'] for w in self.rows('worker')) == 10)
+        idle = [socket.create_connection(('127.0.0.1', self.node.port)) for _ in range(1000)]
+        workers = [w['pid'] for w in self.rows('worker')]
+        wait_for(lambda: all(len(os.listdir('/proc/%d/fd' % p)) > 240 for p in workers))
+        before = sum(self.cpu_s(p) for p in workers)
+        time.sleep(1)
+        self.assertLess(sum(self.cpu_s(p) for p in workers) - before, 0.2 * len(workers))
+        for s in idle:
+            s.close()
+        begun = time.monotonic()
+        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertLess(time.monotonic() - begun, 1)
+        for t in threads:
+            t.join()
+        self.assertEqual([a for a in results if not (a.status == 200 and a.is_done)], [])
+        self.books()
+
+    def test_long_streams_are_spread_over_the_workers(self):
+        threads = [threading.Thread(target=lambda: self.node.chat(self.key, 'slow', True)) for _ in range(200)]
+        for t in threads:
+            t.start()
+        wait_for(lambda: sum(w['inflight'] for w in self.rows('worker')) == 200, 20)
+        share = max(w['inflight'] for w in self.rows('worker')) / 200
+        for t in threads:
+            t.join()
+        print('# the busier worker has %.2f' % share)
+        self.assertLessEqual(share, 0.62)
 
 
 class Counters(Base):
