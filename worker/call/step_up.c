@@ -210,7 +210,7 @@ static enum call_next failed(struct call *c)
 {
 	struct call_attempt *a = c->attempt;
 	unsigned resting = c->failed_rate + c->failed_out;
-	bool key_trouble = a->error && (a->status == 401 || a->status == 402 || a->status == 403);
+	bool key_trouble = a->error && (a->status == 401 || a->status == 402 || a->status == 403), same;
 
 	if (a->failed && a->stale) {
 		call_attempt_end(c, -1);
@@ -219,7 +219,11 @@ static enum call_next failed(struct call *c)
 	}
 	if (!call_attempt_judge(c))
 		return call_end(c, RECORD_END_REJECTED);
-	return try_next(c, (key_trouble || c->failed_rate + c->failed_out > resting) && a->provider->keys_n > 1);
+	same = (key_trouble || c->failed_rate + c->failed_out > resting) && a->provider->keys_n > 1;
+	/* The client wants no failover; another key of the same provider is none. */
+	if (c->wish.no_fallback && !same)
+		return exhausted(c);
+	return try_next(c, same);
 }
 
 /* A deadline of ours has passed: recorded as the connection's failure. */
