@@ -32,6 +32,17 @@ static struct slice keep(struct call *c, const char *name, size_t max)
 	return v.n ? arena_dup(&c->arena, slice_sub(v, 0, max)) : SLICE_NONE;
 }
 
+/* For a header that crosses to the provider: other bytes than printable ASCII do not, so the header stays here. */
+static struct slice cross(struct call *c, const char *name, size_t max)
+{
+	struct slice v = keep(c, name, max);
+
+	for (size_t i = 0; i < v.n; i++)
+		if (v.p[i] < 0x20 || v.p[i] > 0x7e)
+			return SLICE_NONE;
+	return v;
+}
+
 /* Visible ASCII only: it is logged and echoed. */
 static struct slice client_id(struct call *c)
 {
@@ -72,11 +83,11 @@ static void read_wishes(struct call *c)
 		w->timeout_ms = read;
 	w->client_id = client_id(c);
 	w->origin = keep(c, "origin", 512);
-	w->anthropic_beta = keep(c, "anthropic-beta", 1024);
-	w->anthropic_version = keep(c, "anthropic-version", 64);
-	w->openai_beta = keep(c, "openai-beta", 1024);
-	w->traceparent = keep(c, "traceparent", 128);
-	w->tracestate = keep(c, "tracestate", 1024);
+	w->anthropic_beta = cross(c, "anthropic-beta", 1024);
+	w->anthropic_version = cross(c, "anthropic-version", 64);
+	w->openai_beta = cross(c, "openai-beta", 1024);
+	w->traceparent = cross(c, "traceparent", 128);
+	w->tracestate = cross(c, "tracestate", 1024);
 }
 
 /* Why the head could not be read, as a fault of its status. */
