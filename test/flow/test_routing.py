@@ -1,0 +1,348 @@
+"""Which provider answers: priority, weight, failover, fallbacks, keys that rotate, cool and go out, breakers shared by all workers; and that
+nothing else is ever connected to (row 47) or injected (row 46). Rows 14, 50, 54."""
+import json
+import os
+import socket
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from client import Conn
+from load import StreamLoad
+from node import BACKS, LONG, Node, NodeCase, charge_nusd, chat_body, model, nusd
+import tap
+
+GOOD = 'oai/sim?tokens=2&input=5'
+
+
+def weighted(**offers):
+    return model(offers={GOOD + '&size=%d' % w: {'weight': w} for w in offers.values()})
+
+
+class Order(NodeCase):
+    MODELS = {
+        'good': model(GOOD), 'good-ant': model('ant/sim?tokens=2&input=5'),
+        'second': model('oai/sim?status=500', 'ant/sim?tokens=2&input=5'),
+        'third': model('oai/sim?status=500', 'dead/x', 'ant/sim?tokens=2&input=5'),
+        'weights': weighted(a=80, b=20), 'standby': weighted(a=5, b=0),
+        'falls': model('oai/sim?status=503', fallbacks=['dear']), 'dear': model('ant/sim?tokens=3&input=7', input=10, output=20),
+        'wide': model('oai/sim?status=400&code=context_length_exceeded', context=1000, max_output=100, fallbacks=['good']),
+        'timid': model('oai/sim?fault=silent', 'ant/sim?tokens=2&input=5'),
+        'hasty': model('oai/sim?tokens=2&delay=30s'),
+    }
+    CONFIG = {'breaker': {'failures': 32, 'requests': 32}, 'retry': {'minimum': 100000},
+              'timeouts': {'first_byte': '500ms', 'first_byte_whole': '20s', 'connect': '500ms'},
+              'providers': {'dead': {'dialect': 'openai', 'base_url': 'http://127.0.0.1:1/v1'}}}
+
+    def test_next_offer(self):
+        for name, attempts in (('second', '2'), ('third', '3')):
+            for stream in (False, True):
+                with self.subTest(name, stream=stream):
+                    a = self.chat(name, stream)
+                    self.assertEqual((a.status, a.get('x-aigw-provider'), a.get('x-aigw-attempts')), (200, 'ant', attempts), a)
+                    record = self.node.record(a.get('x-request-id'))
+                    self.assertEqual([t['provider'] for t in record['attempts']], ['oai', 'ant'] if name == 'second' else ['oai', 'dead', 'ant'])
+
+    def test_no_answer_in_time_goes_to_the_next(self):
+        a = self.chat('timid', True)
+        self.assertEqual((a.status, a.get('x-aigw-provider')), (200, 'ant'))
+
+    def test_no_fallback(self):
+        a = self.chat('second', headers=[('x-aigw-no-fallback', '1')])
+        self.assertEqual((a.status, a.get('x-aigw-attempts'), a.get('x-should-retry')), (502, '1', 'true'), a)
+        self.assertEqual(self.chat('falls', headers=[('x-aigw-no-fallback', '1')]).status, 502)
+
+    def test_two_attempts_are_not_worth_a_retry(self):
+        """A3: 502 says x-should-retry: false once two or more attempts were made."""
+        self.node.configure(models={'lost': model('oai/sim?status=500', 'dead/x')})
+        self.node.ctl('reload')
+        a = self.chat('lost')
+        self.assertEqual((a.status, a.get('x-should-retry'), len(a.error['metadata']['attempts'])), (502, 'false', 2), a)
+
+    def test_weights(self):
+        n = 1000 if LONG else 400
+        self.sim.reset()
+        for _ in range(n):
+            self.chat('weights')
+        heavy = len([r for r in self.sim.requests() if r['model'].endswith('size=80')])
+        self.assertTrue(abs(heavy - 0.8 * n) < 0.08 * n, heavy)
+        self.sim.reset()
+        for _ in range(50):
+            self.chat('standby')
+        self.assertEqual({r['model'][-6:] for r in self.sim.requests()}, {'size=5'})
+
+    def test_fallback_model_is_charged_at_its_own_price(self):
+        a = self.chat('falls')
+        self.assertEqual((a.status, a.get('x-aigw-model'), a.get('x-aigw-provider')), (200, 'dear', 'ant'), a)
+        self.assertEqual(nusd(a.usage['cost']), charge_nusd({'input': 7, 'output': 3}, {'input': 10, 'output': 20}))
+        line = self.node.access(a.get('x-request-id'))[a.get('x-request-id')]
+        self.assertEqual((line['model'], line['model_used']), ('falls', 'dear'))
+
+    def test_larger_model_where_the_context_is_too_long(self):
+        a = self.chat('wide')
+        self.assertEqual((a.status, a.get('x-aigw-model')), (200, 'good'), a)
+
+    def test_provider_and_model_by_name(self):
+        a = self.chat(GOOD)
+        self.assertEqual((a.status, a.get('x-aigw-provider')), (200, 'oai'), a)
+        self.assertEqual(self.chat('oai/sim?not=offered').status, 404)
+
+    def test_clients_time_out_less_two_seconds(self):
+        """A7: the gateway ends the request (504, settled) and not the client."""
+        begun = time.monotonic()
+        a = self.chat('hasty', headers=[('x-stainless-timeout', '3')])
+        self.assertTrue(0.7 < time.monotonic() - begun < 1.8)
+        self.assertEqual((a.status, a.error['code'], a.get('x-should-retry')), (504, 'upstream_timeout', 'false'), a)
+
+    def test_balance_of_workers(self):
+        """Row 54: 200 long streams, the busier worker has at most 0.60 of them."""
+        self.node.configure(models={'long': model('oai/sim?tokens=12&rate=4&input=5')})
+        self.node.ctl('reload')
+        load = StreamLoad(self.node.port, self.key, ['long'], 200, once=True)
+        time.sleep(1.5)
+        busy = [w['inflight'] for w in self.node.ctl('worker', 'list')['workers']]
+        load.stop()
+        self.assertEqual(sum(busy), 200)
+        self.assertLessEqual(max(busy), 120, busy)
+        self.assertEqual(load.kinds(), {'done': 200})
+
+    def test_provider_connections_are_reused(self):
+        """Row 14: at least 99.9 % of the requests of many clients on reused connections."""
+        self.chat('good')
+        before = self.sim.counts()
+        n = 20000 if LONG else 3000
+
+        def run():
+            with Conn(self.node.port) as c:
+                for _ in range(n // 30):
+                    c.request('POST', '/v1/chat/completions', chat_body('good'), key=self.key).answer()
+        threads = [threading.Thread(target=run) for _ in range(30)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        after = self.sim.counts()
+        self.assertEqual(after['requests'] - before['requests'], n)
+        # Not more than were in use at once; /sim/counts itself is one.
+        self.assertLessEqual(after['connections'] - before['connections'], 61)
+
+    def test_header_injection(self):
+        """Row 46: nothing of the kind reaches an upstream header or stands raw in a log line."""
+        with self.subTest('headers'):
+            for name in ('traceparent', 'tracestate', 'openai-beta', 'anthropic-beta'):
+                for value in ('caf\xe9', 'a\x01b', 'a\x7fb', 'x\tevil'):
+                    for m in ('good', 'good-ant'):
+                        a = self.chat(m, headers=[(name, value)])
+                        self.assertIn(a.status, (200, 400), a)
+                        if a.status == 200:
+                            _, headers, _ = self.sim.last()
+                            self.assertNotIn(value.encode('latin-1').decode('latin-1'), str([v for n, v in headers]))
+                            for n, v in headers:
+                                self.assertTrue(all(' ' <= ch <= '~' for ch in v), (n, v))
+        with self.subTest('JSON strings and paths'):
+            for text in ('a\r\nx-evil: 1', 'a\nevent=forged status=200', 'a\0b', 'a\x1b[31m', '\u2028x', '"}'):
+                self.assertEqual(self.chat(text).status, 404)
+                a = self.node.ask('GET', '/v1/models/' + ''.join('%%%02x' % b for b in text.encode()), key=self.key)
+                self.assertIn(a.status, (400, 404))
+                self.assertNotIn('x-evil', a.names)
+        with open(self.node.log_path, 'rb') as f:
+            for line in f.read().split(b'\n'):
+                self.assertFalse([b for b in line if b < 0x20 or b == 0x7f], line)
+                if line.startswith(b'{'):
+                    json.loads(line)
+
+
+class Keys(NodeCase):
+    """Provider keys: used in turn; a 429 cools one, 401/402/403 take it out; both shared by all workers."""
+    MODELS = {
+        'turn': model('two/sim?tokens=2&input=5'),
+        'limited': model('lim/sim?status=429&retry_after=2&bad_key=aaa&tokens=2'),
+        'all-limited': model('lima/sim?status=429&retry_after=3'),
+        **{'out-%d' % n: model('out%d/sim?status=%d&bad_key=aaa&tokens=2' % (n, n)) for n in (401, 402, 403)},
+        'busy': model('ant529/sim?status=529'),
+    }
+
+    @classmethod
+    def setUpClass(cls):
+        providers = {}
+        for name in ('two', 'lim', 'lima', 'out401', 'out402', 'out403'):
+            providers[name] = {'dialect': 'openai', 'base_url': None, 'keys': ['env:KEY_A', 'env:KEY_B']}
+        providers['ant529'] = {'dialect': 'anthropic', 'base_url': None, 'keys': ['env:KEY_A']}
+        from node import Sim
+        sim = Sim()
+        cls.addClassCleanup(sim.close)
+        for p in providers.values():
+            p['base_url'] = 'http://127.0.0.1:%d/v1' % sim.port
+        cls.node = Node(cls.MODELS, sim=sim, providers=providers, retry={'minimum': 100000}, breaker={'failures': 32, 'requests': 32})
+        cls.node.env.update(KEY_A='sk-canary-7e1f93-aaa', KEY_B='sk-canary-7e1f93-bbb')
+        cls.addClassCleanup(cls.node.close)
+        cls.node.start()
+        cls.key = cls.node.customer('main', '1000')
+        cls.sim = sim
+
+    @classmethod
+    def tearDownClass(cls):
+        pass
+
+    def used(self):
+        keys = [r['key'][-3:] for r in self.sim.requests()]
+        self.sim.reset()
+        return keys
+
+    def test_in_turn(self):
+        self.sim.reset()
+        for _ in range(20):
+            self.assertEqual(self.chat('turn').status, 200)
+        keys = self.used()
+        self.assertTrue(6 <= keys.count('aaa') <= 14, keys)
+
+    def test_429_cools_the_key_for_all_workers(self):
+        self.sim.reset()
+        for _ in range(12):
+            self.assertEqual(self.chat('limited').status, 200)
+        self.assertEqual(self.used().count('aaa'), 1)
+        time.sleep(2.3)
+        for _ in range(4):
+            self.assertEqual(self.chat('limited').status, 200)
+        self.assertEqual(self.used().count('aaa'), 1)
+
+    def test_all_keys_cooling_is_429(self):
+        a = self.chat('all-limited')
+        self.assertEqual((a.status, a.error['code'], a.error['type']), (429, 'upstream_rate_limited', 'rate_limit_error'), a)
+        self.assertTrue(1 <= int(a.get('retry-after')) <= 3, a)
+        self.assertEqual(a.get('x-should-retry'), 'true')
+        self.assertRegex(a.error['message'], r'try again in \d+ second')
+        self.assertNotRegex(a.error['message'], r'(?i)reset at|quota|credit|billing')
+        self.sim.reset()
+        for _ in range(5):
+            self.assertEqual(self.chat('all-limited').status, 429)
+        self.assertEqual(self.used(), [])
+
+    def test_refused_key_is_out(self):
+        for status in (401, 402, 403):
+            with self.subTest(status):
+                self.sim.reset()
+                for _ in range(10):
+                    a = self.chat('out-%d' % status)
+                    self.assertEqual(a.status, 200, a)
+                self.assertEqual(self.used().count('aaa'), 1)
+                self.assertTrue(self.node.events('provider_key_refused'))
+
+    def test_overloaded_is_503(self):
+        a = self.chat('busy')
+        self.assertEqual((a.status, a.error['code']), (503, 'overloaded'), a)
+        self.assertTrue(a.get('retry-after'))
+
+
+class Breakers(NodeCase):
+    MODELS = {
+        'down': model('oai/sim?status=500'),
+        'heals': model('oai/sim?status=500&fail_first=3&tokens=2&input=5'),
+        'backed': model('oai/sim?status=502', 'ant/sim?tokens=2&input=5'),
+    }
+    CONFIG = {'breaker': {'failures': 3, 'requests': 10, 'cool_down': '700ms', 'slow_start': '0s'}, 'retry': {'minimum': 100000}}
+
+    def test_open_for_all_workers(self):
+        for _ in range(3):
+            self.assertEqual(self.chat('down').status, 502)
+        self.sim.reset()
+        for _ in range(10):
+            a = self.chat('down')
+            self.assertEqual((a.status, a.error['code'], a.get('x-should-retry')), (503, 'overloaded', 'true'), a)
+            self.assertTrue(a.get('retry-after') and a.get('retry-after-ms'))
+        self.assertEqual(self.sim.requests(), [])
+
+    def test_one_probe_closes_it(self):
+        for _ in range(3):
+            self.chat('heals')
+        self.assertEqual(self.chat('heals').status, 503)
+        time.sleep(1.1)
+        self.assertEqual([self.chat('heals').status for _ in range(5)], [200] * 5)
+
+    def test_open_offer_is_skipped(self):
+        for _ in range(3):
+            self.assertEqual(self.chat('backed').status, 200)
+        self.sim.reset()
+        for _ in range(5):
+            self.assertEqual((self.chat('backed').get('x-aigw-attempts')), '1')
+        self.assertEqual({r['model'] for r in self.sim.requests()}, {'sim?tokens=2&input=5'})
+
+
+class Trap:
+    """Listens where nobody should come; counts those who do."""
+
+    def __init__(self, host='127.0.0.1'):
+        self.s = socket.create_server((host, 0))
+        self.port, self.came = self.s.getsockname()[1], []
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while True:
+            try:
+                c, _ = self.s.accept()
+            except OSError:
+                return
+            c.settimeout(2)
+            try:
+                self.came.append(c.recv(65536))
+            except OSError:
+                self.came.append(b'')
+            c.close()
+
+    def close(self):
+        self.s.close()
+
+
+class Elsewhere(unittest.TestCase):
+    """Row 47: no connection to anything but configured upstreams. Row 50: no two processes share their randomness."""
+
+    def test_no_request_leads_elsewhere(self):
+        trap = Trap()
+        self.addCleanup(trap.close)
+        here = '127.0.0.1:%d' % trap.port
+        node = Node({'r-' + b: model('%s/sim?fault=redirect&location=%s' % (b, here)) for b in BACKS} |
+                    {'m-' + b: model('%s/sim?tokens=2&input=5' % b, context=1000000) for b in BACKS})
+        self.addCleanup(node.close)
+        node.start()
+        key = node.customer('main', '1000')
+        for b in BACKS:
+            self.assertEqual(node.chat(key, 'r-' + b).status, 502)
+            self.assertEqual(node.chat(key, 'r-' + b, True).status, 502)
+            url = 'http://%s/x.png' % here
+            image = [{'role': 'user', 'content': [{'type': 'text', 'text': 'x'}, {'type': 'image_url', 'image_url': {'url': url}}]}]
+            node.chat(key, 'm-' + b, messages=image)
+            for headers in ([('host', here)], [('x-forwarded-host', here)], [('x-original-url', url)], [('forwarded', 'host=' + here)]):
+                self.assertIn(node.chat(key, 'm-' + b, headers=headers).status, (200, 400))
+            a = node.ask('POST', 'http://%s/v1/chat/completions' % here, chat_body('m-' + b), key)
+            self.assertIn(a.status, (200, 400))
+            node.ask('CONNECT', here, None, key)
+            node.chat(key, url)
+            node.chat(key, 'm-' + b, base_url=url, api_base=url)
+        time.sleep(0.3)
+        self.assertEqual(trap.came, [])
+
+    def test_randomness_differs(self):
+        trap = Trap()
+        self.addCleanup(trap.close)
+        n = 10000 if LONG else 200
+        models = max(n // 25, 1)  # each with a breaker of its own
+        node = Node({'tls-%d' % i: model('tls/x%d' % i) for i in range(models)}, breaker={'failures': 32, 'requests': 32, 'cool_down': '10ms', 'cool_down_max': '10ms'},
+                    retry={'attempts': 1},
+                    providers={'tls': {'dialect': 'openai', 'base_url': 'https://127.0.0.1:%d/v1' % trap.port}})
+        self.addCleanup(node.close)
+        node.start()
+        key = node.customer('main', '1000')
+        ids = [node.chat(key, 'tls-%d' % (i % models)).get('x-request-id') for i in range(n)]
+        self.assertEqual(len(set(ids)), n)
+        hellos = [h[11:43] for h in trap.came if h[:1] == b'\x16']
+        self.assertGreater(len(hellos), n // 2)
+        self.assertEqual(len(set(hellos)), len(hellos))
+        workers = {e['process'] for e in node.events('request')}
+        self.assertEqual(len(workers), 2)
+
+
+if __name__ == '__main__':
+    tap.main()
