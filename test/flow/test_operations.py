@@ -1,0 +1,265 @@
+"""The node under an operator's hands and under pressure: reload, drain, descriptors, slow clients, memory. Rows 9, 30, 31, 32, 36, 38, 39."""
+import os
+import random
+import resource
+import signal
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from client import Conn
+from gateway import is_alive, wait_for
+from load import StreamLoad
+from node import LONG, Node, chat_body, message, model, on_both
+import tap
+
+MODELS = {
+    **on_both('quick', 'tokens=5&input=11'),
+    **on_both('run', 'tokens=60&rate=20&input=11'),
+    'flood': model('oai/sim?tokens=4000&size=8000000&input=11', max_output=20000),
+}
+
+
+def memory_kib(pids):
+    """Sum over the processes, tmpfs and files left out: private and shared anonymous memory."""
+    total = 0
+    for pid in pids:
+        with open('/proc/%d/smaps_rollup' % pid) as f:
+            fields = dict(line.split(':', 1) for line in f if ':' in line)
+        total += int(fields['Anonymous'].split()[0])
+    return total
+
+
+def cpu_seconds(pid):
+    with open('/proc/%d/stat' % pid) as f:
+        fields = f.read().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+class Operations(unittest.TestCase):
+    def setUp(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    def begin(self, models=MODELS, **config):
+        self.node = Node(models, **config)
+        self.addCleanup(self.node.close)
+        self.node.start()
+        self.key = self.node.customer('main', '1000')
+
+    def explain(self):
+        return self.node.tail(30)
+
+    def check_books(self):
+        self.node.settled('main')
+        self.assertTrue(self.node.verify('--charges')['good'])
+
+    # --- reload ---
+
+    def test_reload_every_100_ms_under_load(self):
+        """Row 30: a table of 1,000 entries; no failed request, no leaked generation."""
+        many = {'entry-%d' % i: model('oai/sim?size=%d' % (i + 1)) for i in range(1000)}
+        self.begin({**MODELS, **many})
+        workers = self.node.children('worker')
+        load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant', 'run-oai'], 10)
+        seconds, n, sizes = (60 if LONG else 6), 0, []
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.node.configure(models={'entry-0': model('oai/sim?size=%d' % (5000 + n))})
+            self.node.signal(signal.SIGHUP)
+            time.sleep(0.1)
+            n += 1
+            if n % 10 == 0:
+                sizes.append(memory_kib(workers))
+        load.stop()
+        self.assertEqual(set(load.kinds()), {'done'})
+        self.assertEqual(sorted(workers), sorted(self.node.children('worker')))
+        self.assertGreater(self.node.metrics()['aigw_config_generation'], n / 4)
+        self.assertLess(sizes[-1], sizes[1] * 1.5 + 4096, sizes)
+        self.check_books()
+
+    def test_broken_files_change_nothing(self):
+        """Row 31: mutations of a good file; the old table stays, the place is named, no request fails."""
+        self.begin()
+        rng = random.Random(31)
+        with open(self.node.config) as f:
+            good = f.read()
+        load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant'], 4)
+        refused = 0
+        for _ in range(200 if LONG else 40):
+            i = rng.randrange(len(good))
+            bad = rng.choice([good[:i], good[:i] + rng.choice('{}[]:,"\t\x00\x85') + good[i:], good[:i] + good[i + rng.randrange(1, 9):],
+                              good.replace('"providers"', '"provders"'), good.replace('"price"', '"prize"', 1)])
+            self.node.configure(bad)
+            generation = self.node.metrics()['aigw_config_generation']
+            p = self.node.ctl_raw('reload')
+            if p.returncode == 0:
+                continue
+            refused += 1
+            self.assertEqual(p.returncode, 1, p.stderr)
+            self.assertRegex(p.stderr + p.stdout, r'aigw\.yaml(:\d+:\d+)?', bad[max(i - 20, 0):i + 20])
+            self.assertEqual(self.node.metrics()['aigw_config_generation'], generation)
+            self.assertEqual(self.node.metrics()['aigw_config_last_reload_success'], 0)
+        self.node.configure(good)
+        self.node.ctl('reload')
+        load.stop()
+        self.assertGreater(refused, 20)
+        self.assertEqual(set(load.kinds()), {'done'})
+        self.assertEqual(self.node.metrics()['aigw_config_last_reload_success'], 1)
+
+    def test_running_request_keeps_its_price(self):
+        """Design 3.1: a reload never reprices a request."""
+        self.begin()
+        with Conn(self.node.port) as c:
+            c.request('POST', '/v1/chat/completions', chat_body('run-oai', True), key=self.key)
+            head = c.head()
+            self.node.configure(models={'run-oai': {'price': {'input': 1000, 'output': 1000}}})
+            self.node.ctl('reload')
+            b''.join(c.parts(head))
+        record = self.node.record(head.get('x-request-id'))
+        self.assertEqual(record['charge_usd'] * 10**9, 11 * 1000 + 60 * 2000)
+        self.check_books()
+
+    # --- drain ---
+
+    def drain(self, sig, drain_timeout):
+        self.begin(timeouts={'drain_timeout': drain_timeout})
+        load = StreamLoad(self.node.port, self.key, ['run-oai', 'run-ant'], 200 if LONG else 60, once=True)
+        wait_for(lambda: self.node.metrics().get('aigw_inflight_requests') == load.n, 10, 0.1)
+        begun = time.monotonic()
+        self.node.signal(sig)
+        time.sleep(0.3)
+        with self.assertRaises(OSError):
+            Conn(self.node.port).close()
+        self.assertEqual(self.node.master.wait(20), 0)
+        took = time.monotonic() - begun
+        self.assertTrue(load.wait(5))
+        for pid in self.node.pids():
+            self.assertFalse(is_alive(pid))
+        self.node.start()
+        self.check_books()
+        return load.kinds(), took
+
+    def test_drain_waits_for_streams(self):
+        """Row 32: TERM with live streams; all finish, none is cut."""
+        kinds, took = self.drain(signal.SIGTERM, '20s')
+        self.assertEqual(set(kinds), {'done'})
+        self.assertTrue(1 < took < 6, took)
+
+    def test_drain_ends_streams_at_its_time_out(self):
+        """Row 32: QUIT; those that still run get the error item, none is cut without notice."""
+        kinds, took = self.drain(signal.SIGQUIT, '1s')
+        self.assertLessEqual(set(kinds), {'done', 'error_item'}, kinds)
+        self.assertGreater(kinds.get('error_item', 0), 0)
+        self.assertTrue(0.8 < took < 4, took)
+
+    # --- pressure ---
+
+    def test_descriptors_run_out(self):
+        """Row 36: no spin, living streams go on, served again at once."""
+        self.begin(limits={'open_files': 256})
+        workers = self.node.children('worker')
+        stream = StreamLoad(self.node.port, self.key, ['run-oai'], 2, once=True)
+        wait_for(lambda: self.node.metrics()['aigw_inflight_requests'] == 2, 5)
+        conns = []
+        try:
+            for _ in range(1000):
+                c = Conn(self.node.port, timeout=5)
+                conns.append(c)
+            before, begun = [cpu_seconds(p) for p in workers], time.monotonic()
+            time.sleep(2)
+            took = time.monotonic() - begun
+            for pid, then in zip(workers, before):
+                self.assertLess((cpu_seconds(pid) - then) / took, 0.2)
+        finally:
+            for c in conns:
+                c.close()
+        self.assertTrue(stream.wait(10))
+        self.assertEqual(stream.kinds(), {'done': 2})
+        begun = time.monotonic()
+        self.assertEqual(self.node.chat(self.key, 'quick-oai').status, 200)
+        self.assertLess(time.monotonic() - begun, 1.5)
+        self.assertEqual(sorted(workers), sorted(self.node.children('worker')))
+        self.check_books()
+
+    def test_memory_of_an_idle_connection(self):
+        """Row 9: at most 2 KiB each after one answered request."""
+        n = 4000 if LONG else 2000
+        self.begin()
+        workers = self.node.children('worker')
+        warm = [Conn(self.node.port) for _ in range(200)]
+        data = message('POST', '/v1/chat/completions', chat_body('quick-oai'), key=self.key)
+
+        def answered(conns):
+            for i in range(0, len(conns), 50):
+                for c in conns[i:i + 50]:
+                    c.send(data)
+                for c in conns[i:i + 50]:
+                    self.assertEqual(c.answer().status, 200)
+        answered(warm)
+        before = memory_kib(workers)
+        conns = [Conn(self.node.port) for _ in range(n)]
+        answered(conns)
+        time.sleep(0.5)
+        each = (memory_kib(workers) - before) / n
+        for c in conns + warm:
+            c.close()
+        self.assertLessEqual(each, 2.0)
+
+    def test_slow_readers(self):
+        """Row 39: clients that do not read while the provider is fast: bounded memory, others unaffected."""
+        n = 200 if LONG else 40
+        self.begin(timeouts={'send': '30s'})
+        workers = self.node.children('worker')
+        before = memory_kib(workers)
+        conns = []
+        try:
+            for _ in range(n):
+                c = Conn(self.node.port, rcvbuf=4096)
+                c.request('POST', '/v1/chat/completions', chat_body('flood', True), key=self.key)
+                conns.append(c)
+            wait_for(lambda: self.node.metrics()['aigw_inflight_requests'] == n, 20)
+            time.sleep(1.5)
+            grown = memory_kib(workers) - before
+            self.assertLess(grown / n, 160, grown)
+            took = []
+            for _ in range(30):
+                begun = time.monotonic()
+                self.assertEqual(self.node.chat(self.key, 'quick-ant').status, 200)
+                took.append(time.monotonic() - begun)
+            self.assertLess(sorted(took)[27], 0.1, took)
+        finally:
+            for c in conns:
+                c.reset()
+        self.check_books()
+
+    def test_slow_heads(self):
+        """Row 38: thousands of sockets that send a byte now and then; all are closed in time, others are served as ever."""
+        n = 5000 if LONG else 1000
+        self.begin(timeouts={'head': '2s'}, limits={'connections_address': 20000})
+        workers = self.node.children('worker')
+        before = memory_kib(workers)
+        slow = [Conn(self.node.port, timeout=10) for _ in range(n)]
+        try:
+            begun = time.monotonic()
+            for c in slow:
+                c.send(b'POST /v1/ch')
+            took = []
+            while time.monotonic() - begun < 1.5:
+                t = time.monotonic()
+                self.assertEqual(self.node.chat(self.key, 'quick-oai').status, 200)
+                took.append(time.monotonic() - t)
+            self.assertLess((memory_kib(workers) - before) / n, 10)
+            self.assertLess(sorted(took)[len(took) * 95 // 100], 0.1)
+            for c in slow:
+                a = c.answer()
+                self.assertTrue(a is None or a.status == 408, a)
+            self.assertLess(time.monotonic() - begun, 6)
+        finally:
+            for c in slow:
+                c.close()
+
+
+if __name__ == '__main__':
+    tap.main()
