@@ -21,6 +21,8 @@ static void perr_put(char *dst, size_t cap, struct slice value)
 
 static void perr_code(struct provider_error *e, struct slice val)
 {
+	int64_t n = 0;
+
 	if (jtext_is_null(val))
 		return;
 	perr_put(e->code, sizeof(e->code), val);
@@ -28,12 +30,20 @@ static void perr_code(struct provider_error *e, struct slice val)
 		return;
 	/* "1302": digits in a string are a number too. */
 	for (const char *p = e->code; *p; p++) {
-		if (*p < '0' || *p > '9' || p - e->code > 8) {
-			e->number = 0;
+		if (*p < '0' || *p > '9' || p - e->code > 8)
 			return;
-		}
-		e->number = e->number * 10 + (*p - '0');
+		n = n * 10 + (*p - '0');
 	}
+	e->number = n;
+}
+
+/* A number beside `code`, whose word says more. */
+static void perr_status_code(struct provider_error *e, struct slice val)
+{
+	if (!e->code[0])
+		perr_code(e, val);
+	else if (e->number == 0 && !jtext_i64(val, &e->number))
+		e->number = 0;
 }
 
 /* {"detail":"…"} or {"detail":[{"msg":…}]} (Mistral, FastAPI). */
@@ -88,8 +98,10 @@ static void perr_members(struct provider_error *e, struct slice object)
 		else if (slice_is(key, "type") || slice_is(key, "error_type") ||
 			 (slice_is(key, "status") && jtext_type(val) == JSON_STRING))
 			perr_put(e->type, sizeof(e->type), val);
-		else if (slice_is(key, "code") || slice_is(key, "status_code"))
+		else if (slice_is(key, "code"))
 			perr_code(e, val);
+		else if (slice_is(key, "status_code"))
+			perr_status_code(e, val);
 		else if (slice_is(key, "param"))
 			perr_put(e->param, sizeof(e->param), val);
 	}

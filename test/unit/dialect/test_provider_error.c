@@ -172,12 +172,31 @@ static void account_names_are_masked(void **state)
 			    "org-****** and key sk-********, task-sk-* risk-free");
 }
 
+static void word_of_the_code_beats_its_number(void **state)
+{
+	static const char *const bodies[] = {
+		"{\"error\":{\"message\":\"m\",\"code\":\"tool_use_failed\",\"status_code\":400}}",
+		"{\"error\":{\"status_code\":400,\"message\":\"m\",\"code\":\"tool_use_failed\"}}",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+		struct dialect_answer a = {.status = 0, .body = slice_str(bodies[i])};
+		struct dialect_verdict v;
+		struct fault f;
+
+		provider_error_classify(&a, &f, &v);
+		assert_string_equal(f.provider_code, "tool_use_failed");
+		assert_int_equal(fault_status(&f), 400);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors_are_classified),
 		cmocka_unit_test(waits_are_read),
 		cmocka_unit_test(account_names_are_masked),
+		cmocka_unit_test(word_of_the_code_beats_its_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
