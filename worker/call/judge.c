@@ -150,6 +150,8 @@ static bool judge_answer(struct call *c)
 		fault_set(&f, FAULT_UPSTREAM, "Provider `" SLICE_FMT "` answered with nothing.", SLICE_ARG(a->provider->p->name));
 	if (status == 429)
 		c->failed_rate++;
+	else if (f.kind == FAULT_OVERLOADED)
+		c->failed_out++;
 	else
 		c->failed_other++;
 	keep_last(c, &f);
