@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -17,8 +18,9 @@
 #include "secret.h"
 #include "signals.h"
 
-#define TICKET_MS      (INT64_C(12) * 3600 * 1000)
-#define PROGRESS_BYTES 64 /* a call, design 3.4 */
+#define TICKET_MS       (INT64_C(12) * 3600 * 1000)
+#define ADDRESS_WAIT_MS 1000
+#define PROGRESS_BYTES  64 /* a call, design 3.4 */
 
 const struct settings *master_settings(const struct master *m)
 {
@@ -223,6 +225,23 @@ enum errc master_plan_listeners(struct master *m, const struct settings *set, st
 	return listeners_plan(&m->listeners, set, alone, fresh, why);
 }
 
+/* The sockets of a process that was killed with us a moment ago are closed only when the last of its threads is gone: a taken
+ * address is tried for a second. */
+static enum errc plan_patiently(struct master *m, struct list *fresh, struct buf *why)
+{
+	int64_t end_ms = clock_boot_ms() + ADDRESS_WAIT_MS;
+	const struct timespec pause = {.tv_nsec = 10 * CLOCK_NS_MS};
+	enum errc e;
+
+	for (;;) {
+		buf_reset(why);
+		e = master_plan_listeners(m, master_settings(m), fresh, why);
+		if (e != ERRC_EXISTS || clock_boot_ms() > end_ms)
+			return e;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static bool bind_all(struct master *m, unsigned workers)
 {
 	struct list fresh;
@@ -232,7 +251,7 @@ static bool bind_all(struct master *m, unsigned workers)
 	listeners_init(&m->listeners, workers);
 	list_init(&fresh);
 	buf_init(&why, 4096);
-	e = master_plan_listeners(m, master_settings(m), &fresh, &why);
+	e = plan_patiently(m, &fresh, &why);
 	list_splice_back(&m->listeners.rows, &fresh);
 	if (e)
 		fprintf(stderr, "aigwd: %s\n", buf_cstr(&why) ? why.p : errc_text(e));
