@@ -28,6 +28,10 @@
 /* What a child may see of the master's environment. Names of the loader, sanitizers and test tools are here so that a
  * whole tree of processes can be run under them; nothing here is a secret of the configuration. */
 static const char *const env_kept[] = {
+#ifdef AIGW_TEST_HOOKS
+	"AIGW_TEST_READ_SLEEP_US",
+	"AIGW_TEST_TXN_SLEEP_US",
+#endif
 	"ASAN_OPTIONS",
 	"FAKETIME",
 	"FAKETIME_DONT_FAKE_MONOTONIC",

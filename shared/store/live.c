@@ -162,6 +162,10 @@ enum errc live_read_begin(struct live *l, MDB_txn **out)
 		pthread_mutex_unlock(&l->read_lock);
 		return lmdbx_errc(rc);
 	}
+#ifdef AIGW_TEST_HOOKS
+	if (l->test_read_sleep_us)
+		usleep(l->test_read_sleep_us);
+#endif
 	*out = l->reader;
 	return ERRC_OK;
 }
@@ -171,6 +175,15 @@ void live_read_end(struct live *l)
 	mdb_txn_reset(l->reader);
 	pthread_mutex_unlock(&l->read_lock);
 }
+
+#ifdef AIGW_TEST_HOOKS
+static unsigned env_us(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? (unsigned)strtoul(text, NULL, 10) : 0;
+}
+#endif
 
 static struct live *live_alloc(const struct live_opts *o)
 {
@@ -184,8 +197,8 @@ static struct live *live_alloc(const struct live_opts *o)
 	buf_init(&l->scratch, ROWS_MAX + RECORD_MAX);
 	l->dir = mem_dup(o->dir, strlen(o->dir));
 #ifdef AIGW_TEST_HOOKS
-	if (getenv("AIGW_TEST_TXN_SLEEP_US"))
-		l->test_sleep_us = (unsigned)strtoul(getenv("AIGW_TEST_TXN_SLEEP_US"), NULL, 10);
+	l->test_sleep_us = env_us("AIGW_TEST_TXN_SLEEP_US");
+	l->test_read_sleep_us = env_us("AIGW_TEST_READ_SLEEP_US");
 #endif
 	if (!l->dir)
 		live_close(&l);
