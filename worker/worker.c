@@ -16,6 +16,10 @@
 #include "text.h"
 #include "worker_state.h"
 
+/* A prompt of this size or more is rare enough for memory of its own; several smaller ones may be in work. */
+#define MEM_BIG   (1 << 20)
+#define MEM_SPARE (2 << 20)
+
 #define TICK_MS 200
 #define MASTER_LOST_MS 30000 /* design 2: an orphan drains so long after the last sign of a master */
 #define ORPHAN_DRAIN_MS 600000
@@ -285,6 +289,7 @@ int worker_main(const struct heritage *h)
 
 	if (!w)
 		return 1;
+	mem_keep(MEM_BIG, MEM_SPARE);
 	w->magic = WORKER_MAGIC;
 	w->h = *h;
 	snprintf(name, sizeof(name), "worker-%u", h->slot);

@@ -1,5 +1,6 @@
 #include "mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,12 @@ char *mem_dup(const void *p, size_t n)
 		memcpy(copy, p, n);
 	copy[n] = '\0';
 	return copy;
+}
+
+void mem_keep(int big, int spare)
+{
+	mallopt(M_MMAP_THRESHOLD, big);
+	mallopt(M_TRIM_THRESHOLD, spare);
 }
 
 void mem_fail_after(unsigned n)

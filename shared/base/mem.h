@@ -14,6 +14,11 @@ void mem_free(void *p);
 /* Owned copy with a NUL behind it; NULL when there is no memory. */
 MUSTCHECK char *mem_dup(const void *p, size_t n);
 
+/* For a process that takes and frees much: blocks from `big` bytes on are given back to the system at once, of the rest at
+ * most about `spare` bytes are kept free. Without it both figures follow the largest block ever freed, up to 64 MiB, and
+ * start so low that each large request is paid for with page faults. */
+void mem_keep(int big, int spare);
+
 #define mem_new_of(type) ((type *)mem_new(sizeof(type)))
 
 /* For tests: the n-th allocation from now (1 = the next) and all after it fail; 0 switches off. */

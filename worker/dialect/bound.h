@@ -19,7 +19,7 @@ struct bound {
  * other byte 1. All zero at the start of each text; where a text is cut does not matter. */
 struct bound_run {
 	uint64_t tokens;
-	uint32_t letters, spaces;
+	uint32_t letters, spaces; /* private: 1 behind the first of a pair, behind a space */
 };
 void bound_push(struct bound_run *r, struct slice piece);
 /* The tokens of the text so far, the open run included. */

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "bound.h"
+#include "text.h"
 
 struct text_case {
 	const char *text;
@@ -34,6 +35,44 @@ static void texts_are_counted(void **state)
 			bound_push(&r, slice_sub(s, cut, s.n));
 			assert_int_equal(bound_of(&r), cases[i].tokens);
 		}
+	}
+}
+
+/* What the header says, byte by byte. */
+static uint64_t slow_count(struct slice s)
+{
+	uint64_t tokens = 0;
+	size_t run = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		bool letter = (s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= 'A' && s.p[i] <= 'Z');
+
+		run = letter ? run + 1 : 0;
+		if (letter)
+			tokens += run % 2;
+		else if (s.p[i] != ' ' || (i > 0 && s.p[i - 1] == ' '))
+			tokens++;
+	}
+	return tokens;
+}
+
+static void long_texts_are_counted_as_short_ones(void **state)
+{
+	static const char alphabet[] = "aZz@[`{  \x80\xe1\n9qwertyuiopasdfghjkl";
+	struct text_rng rng = {{1, 2}};
+	char text[300];
+
+	for (int round = 0; round < 300; round++) {
+		/* Few different bytes make long runs. */
+		size_t kinds = 1 + text_rng_next(&rng) % (sizeof(alphabet) - 1);
+		size_t cut = text_rng_next(&rng) % sizeof(text);
+		struct bound_run r = {0};
+
+		for (size_t i = 0; i < sizeof(text); i++)
+			text[i] = alphabet[text_rng_next(&rng) % kinds];
+		bound_push(&r, slice_of(text, cut));
+		bound_push(&r, slice_of(text + cut, sizeof(text) - cut));
+		assert_int_equal(bound_of(&r), slow_count(slice_of(text, sizeof(text))));
 	}
 }
 
@@ -80,6 +119,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(texts_are_counted),
+		cmocka_unit_test(long_texts_are_counted_as_short_ones),
 		cmocka_unit_test(json_is_counted_without_its_white_space),
 		cmocka_unit_test(models_set_the_figures),
 		cmocka_unit_test(nonsense_does_not_overflow),
