@@ -3,6 +3,7 @@
 #
 #   tools/deps.sh            compiler, meson, ninja and the libraries that meson.build names
 #   tools/deps.sh --test     the programs that the test suites use as well
+#   tools/deps.sh --fuzz     clang with libFuzzer as well
 #   tools/deps.sh --pkgpath  prints the folder of .pc files below .deps, if there is one
 #
 # The order is: what is installed already; packages of this release, where they are new enough; on Debian 12 some -dev
@@ -17,8 +18,8 @@ LIBRARIES='libuv:libuv1-dev mbedtls:libmbedtls-dev libllhttp:libllhttp-dev msgpa
 	yyjson:libyyjson-dev yaml-0.1:libyaml-dev zlib:zlib1g-dev lmdb:liblmdb-dev cmocka:libcmocka-dev'
 # command:package
 BUILD_TOOLS='cc:gcc meson:meson ninja:ninja-build pkg-config:pkg-config'
-TEST_TOOLS='python3:python3 openssl:openssl curl:curl node:nodejs npm:npm nginx:nginx-light chromium:chromium
-	clang-14:clang-14'
+TEST_TOOLS='python3:python3 openssl:openssl curl:curl pip3:python3-pip node:nodejs npm:npm nginx:nginx-light
+	chromium:chromium clang-format-14:clang-format-14'
 
 say() { echo "deps: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -107,6 +108,10 @@ is_offered() { # NAME PACKAGE
 	fi
 }
 
+fuzzer_is_here() {
+	have clang && ls "$(clang -print-runtime-dir)"/libclang_rt.fuzzer* >/dev/null 2>&1
+}
+
 install_packages() {
 	[ $# -gt 0 ] || return 0
 	can_be_root || die "these packages are missing, and installing them needs root: $*"
@@ -114,7 +119,7 @@ install_packages() {
 	quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
-install_tools() { # TABLE
+install_tools() {
 	set --
 	for row in $tools; do
 		have "${row%%:*}" || [ -z "$(candidate "${row#*:}")" ] || set -- "$@" "${row#*:}"
@@ -207,11 +212,12 @@ case ${1:-} in
 	exit 0
 	;;
 --test) tools=$TEST_TOOLS ;;
-'') tools='' ;;
-*) die "usage: tools/deps.sh [--test | --pkgpath]" ;;
+'' | --fuzz) tools='' ;;
+*) die "usage: tools/deps.sh [--test | --fuzz | --pkgpath]" ;;
 esac
+fuzz=$([ "${1:-}" != --fuzz ] || echo yes)
 
-if all_is_here && tools_are_here "$tools"; then
+if all_is_here && tools_are_here "$tools" && { [ -z "$fuzz" ] || fuzzer_is_here; }; then
 	exit 0
 fi
 if have apt-get; then
@@ -219,6 +225,8 @@ if have apt-get; then
 	install_build
 	unpack_missing || say "going on without"
 	install_tools
+	[ -z "$fuzz" ] || fuzzer_is_here || install_packages clang libclang-rt-dev
 fi
+[ -z "$fuzz" ] || fuzzer_is_here || die "fuzzing needs clang with its libFuzzer runtime"
 tools_are_here "$BUILD_TOOLS" || die "needed: a C compiler, meson (1.0 or later), ninja, pkg-config"
 all_is_here || say "what is still missing, Meson will fetch (subprojects/*.wrap)"
