@@ -34,14 +34,15 @@ def read(name):
 
 
 def run(what, command, folder):
-    """Runs a command of a package manager; Missing with its last line when it fails."""
+    """Runs a command of a package manager; Missing with what it complained of when it fails."""
     try:
         p = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECONDS)
     except subprocess.TimeoutExpired:
         raise Missing('%s took longer than %d s' % (what, FETCH_SECONDS)) from None
     if p.returncode:
-        lines = [line for line in (p.stderr or p.stdout).splitlines() if re.search('error', line, re.IGNORECASE)]
-        raise Missing('%s failed: %s' % (what, lines[0].strip()[:200] if lines else 'exit status %d' % p.returncode))
+        said = (p.stderr or p.stdout).splitlines()
+        wrong = [match.group(1) for match in (re.match(r'(?:ERROR|npm (?:error|ERR!)):?\s+(.*)', line) for line in said) if match]
+        raise Missing('%s failed: %s' % (what, ' '.join(wrong or said[-1:])[:300]))
 
 
 def cached(name, fill):
