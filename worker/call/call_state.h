@@ -203,6 +203,9 @@ enum errc call_attempt_start(struct call *c);
 void call_attempt_end(struct call *c, int ok);
 /* Notes it among the tried ones. */
 void call_attempt_record(struct call *c, int status, const char *code);
+/* What a deadline that has passed says of the provider, for call_attempt_end(): nothing when it had less than half of its own time, because
+ * the client's announced time-out or earlier attempts took the rest, and nothing when the total time ends a stream that flows. */
+int call_timeout_verdict(const struct call *c);
 /* What the attempt's failure means: breaker, key; sets the fault of a final one. True: try the next. */
 bool call_attempt_judge(struct call *c);
 

@@ -65,6 +65,19 @@ static void keep_last(struct call *c, const struct fault *f)
 		*c->last = *f;
 }
 
+int call_timeout_verdict(const struct call *c)
+{
+	const struct call_attempt *a = c->attempt;
+	const struct ptable_provider *p = a->provider->p;
+	int64_t allowed = c->facts.stream ? p->first_byte_stream_ms : p->first_byte_whole_ms;
+
+	if (a->failed && (a->head || a->phase <= UP_CONN_TLS))
+		return 0;
+	if (!a->failed && c->commit_us)
+		return -1;
+	return (call_now_us() - a->start_us) / 1000 < allowed / 2 ? -1 : 0;
+}
+
 static bool judge_connection(struct call *c)
 {
 	struct call_attempt *a = c->attempt;
@@ -80,7 +93,7 @@ static bool judge_connection(struct call *c)
 		c->failed_other++;
 	call_attempt_record(c, a->head ? a->status : 0, fail_code(a));
 	count_attempt(c, fail_code(a));
-	call_attempt_end(c, 0);
+	call_attempt_end(c, slow ? call_timeout_verdict(c) : 0);
 	return true;
 }
 

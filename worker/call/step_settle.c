@@ -61,7 +61,7 @@ static void close_attempt(struct call *c)
 	}
 	if (c->end == RECORD_END_TIMEOUT || c->end == RECORD_END_UPSTREAM_ERROR) {
 		call_attempt_record(c, a->head ? a->status : 0, c->end == RECORD_END_TIMEOUT ? "timeout" : "answer_cut");
-		call_attempt_end(c, 0);
+		call_attempt_end(c, c->end == RECORD_END_TIMEOUT ? call_timeout_verdict(c) : 0);
 	} else {
 		call_attempt_record(c, a->head ? a->status : 0, "abandoned");
 		call_attempt_end(c, -1);

@@ -23,12 +23,14 @@ static int64_t total_deadline(const struct call *c)
 	return ms_of(c->start_us) + lowered(c, c->facts.stream ? s->timeout_total_ms : s->timeout_total_whole_ms);
 }
 
-/* When the provider must have shown its next sign of life. */
+/* When the provider must have shown its next sign of life: never while we ourselves do not read because the client is slow. */
 static int64_t up_deadline(const struct call *c)
 {
 	const struct call_attempt *a = c->attempt;
 	const struct ptable_provider *p = a->provider->p;
 
+	if (a->paused)
+		return INT64_MAX;
 	if (!a->head)
 		return ms_of(a->start_us) + lowered(c, c->facts.stream ? p->first_byte_stream_ms : p->first_byte_whole_ms);
 	return ms_of(a->seen_us) + p->between_ms;
@@ -260,7 +262,7 @@ enum call_next step_head(struct call *c)
 
 	if (check_deadlines(c)) {
 		call_attempt_record(c, a->head ? a->status : 0, "timeout");
-		call_attempt_end(c, 0);
+		call_attempt_end(c, call_timeout_verdict(c));
 		return call_end(c, RECORD_END_TIMEOUT);
 	}
 	if (a->failed || (a->error && a->ended))
