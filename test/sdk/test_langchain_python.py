@@ -125,9 +125,9 @@ class LangChainPython(sdk.SdkCase):
         """A short one that the library announces: half of it is the provider's."""
         begun = time.monotonic()
         with self.assertRaises(openai.InternalServerError) as raised:
-            self.make('late-' + back, timeout=1, max_retries=0).invoke('hi')
+            self.make('late-' + back, timeout=2, max_retries=0).invoke('hi')
         self.assertEqual(raised.exception.status_code, 504)
-        self.assertTrue(0.4 < time.monotonic() - begun < 1.1, time.monotonic() - begun)
+        self.assertTrue(0.9 < time.monotonic() - begun < 2.1, time.monotonic() - begun)
         node.wait_for(lambda: self.sim.requests()[-1]['aborted'])
 
     def both_cancelled_stream(self, back):

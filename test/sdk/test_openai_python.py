@@ -17,6 +17,7 @@ HI = [{'role': 'user', 'content': 'hi'}]
 TOOLS = [{'type': 'function', 'function': {'name': 'tool%d' % i, 'parameters': {'type': 'object', 'properties': {
     'n': {'type': 'integer'}}}}} for i in range(2)]
 CLOSED_AT_DONE = 1000
+UPLOADS = 10
 AT_ONCE = 16
 
 
@@ -112,6 +113,48 @@ class OpenAiPython(sdk.SdkCase):
         self.assertEqual(names, sorted(names))
         self.assertIn('plain-ant', names)
         self.assertEqual(self.client.models.retrieve('plain-ant').object, 'model')
+
+    def test_completions(self):
+        a = self.client.completions.create(model='plain-oai', prompt='once')
+        self.assertEqual((len(a.choices[0].text.split()), a.usage.completion_tokens), (7, 7))
+        chunks = list(self.client.completions.create(model='plain-oai', prompt='once', stream=True))
+        self.assertEqual(''.join(c.choices[0].text for c in chunks), a.choices[0].text)
+
+    def test_several_choices(self):
+        a = self.create('plain-oai', n=3)
+        self.assertEqual(([c.index for c in a.choices], a.usage.completion_tokens), ([0, 1, 2], 21))
+        chunks = list(self.create('plain-oai', n=3, stream=True))
+        self.assertTrue(all(len(c.choices) == 1 for c in chunks))
+        self.assertEqual(sorted(c.choices[0].index for c in chunks if c.choices[0].finish_reason), [0, 1, 2])
+        self.assertEqual([c.usage.completion_tokens for c in chunks if c.usage], [21])
+
+    def both_azure_client(self, back):
+        """Model in the path, key in `api-key`."""
+        client = openai.AzureOpenAI(azure_endpoint=self.node.url[:-3], api_key=self.key, api_version='2024-10-21')
+        self.assertEqual(self.create('plain-' + back, client).usage.total_tokens, 138)
+        self.assertEqual([c.usage.total_tokens for c in self.create('plain-' + back, client, stream=True) if c.usage], [138])
+
+    def test_base_urls_that_people_write(self):
+        for path in ('', '/', '/v1', '/v1/', '/api/v1', '/openai/v1', '/v1/v1', '/v1/chat/completions'):
+            with self.subTest(path):
+                client = openai.OpenAI(base_url=self.node.url[:-3] + path, api_key=self.key)
+                self.assertEqual(self.create('plain-oai', client).usage.total_tokens, 138)
+
+    def test_front_still_to_come(self):
+        with self.assertRaises(openai.NotFoundError) as raised:
+            self.client.responses.create(model='plain-oai', input='hi')
+        self.assertEqual(raised.exception.code, 'unknown_url')
+        self.assertIn('/v1/chat/completions', raised.exception.message)
+
+    def test_big_upload_that_is_refused(self):
+        """12 MB with a wrong key or without credit, or more than the limit: the status is seen every time."""
+        for key, megabytes, status in (('unknown', 12, 401), ('poor', 12, 402), ('main', 40, 413)):
+            big = [{'role': 'user', 'content': 'word ' * (megabytes * 1024 * 1024 // 5)}]
+            for i in range(UPLOADS):
+                with self.subTest(key=key, i=i), self.assertRaises(openai.APIStatusError) as raised:
+                    self.make(key).chat.completions.create(model='plain-oai', messages=big)
+                self.assertEqual(raised.exception.status_code, status)
+                self.assertEqual(raised.exception.response.request.headers['x-stainless-retry-count'], '0')
 
     def refusal(self, kind, status, code, client, model, **fields):
         """The error of one request, which is not sent again."""

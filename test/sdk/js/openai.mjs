@@ -1,11 +1,12 @@
 // The official OpenAI library for JavaScript.
 import assert from 'node:assert/strict'
-import OpenAI from 'openai'
+import OpenAI, { AzureOpenAI } from 'openai'
 import { zodResponseFormat } from 'openai/helpers/zod'
 import { z } from 'zod'
 import { asked, backs, both, failure, hi, keys, logged, record, reset, runAll, sent, test, tools, until, url } from './harness.mjs'
 
 const CLOSED_AT_DONE = 1000
+const UPLOADS = 10
 const AT_ONCE = 16
 
 const make = (key = 'main', options = {}) => new OpenAI({ baseURL: url, apiKey: keys[key], ...options })
@@ -106,6 +107,21 @@ both('permanent errors', async back => {
   await reset()
   await refusal(OpenAI.InternalServerError, 502, 'upstream_error', `twice-${back}`)
   assert.deepEqual((await sent()).map(r => r.status), [500, 500])
+})
+
+for (const [key, megabytes, status] of [['unknown', 12, 401], ['poor', 12, 402], ['main', 40, 413]]) {
+  test(`a refused upload of ${megabytes} MB, ${status}`, async () => {
+    const messages = [{ role: 'user', content: 'word '.repeat(megabytes * 1024 * 1024 / 5) }]
+    for (let i = 0; i < UPLOADS; i++) {
+      const e = await failure(make(key, { maxRetries: 0 }).chat.completions.create({ model: 'plain-oai', messages }))
+      assert.equal(e.status, status, e)
+    }
+  })
+}
+
+test('azure\'s client', async () => {
+  const azure = new AzureOpenAI({ endpoint: url.slice(0, -3), apiKey: keys.main, apiVersion: '2024-10-21' })
+  assert.equal((await create('plain-ant', {}, azure)).usage.total_tokens, 138)
 })
 
 test('a day\'s limit is not retried', async () => {
