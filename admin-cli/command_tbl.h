@@ -200,16 +200,19 @@ COMMAND_END(WORKER_LIST)
 
 /* --- for people --- */
 
-COMMAND(LOCAL_CHAT, "chat", chat, 600000, "Send one message to a model through the gateway and print the answer as it comes.")
+COMMAND(LOCAL_CHAT, "chat", chat, 600000,
+	"Send one message to a model through the gateway and print the answer as it comes.")
 WORD(TEXT, "MODEL", "model", LOCAL, NEEDED, "The model's name.")
 WORD(TEXT, "TEXT", "text", LOCAL, NEEDED, "The message; - reads it from standard input.")
 OPTION(SECRET, "key", "KEY", "key", LOCAL, "The API key; else $AIGW_API_KEY.")
-OPTION(TEXT, "url", "URL", "url", LOCAL, "The gateway, such as http://127.0.0.1:8080; else the daemon on the socket is asked.")
+OPTION(TEXT, "url", "URL", "url", LOCAL,
+       "The gateway, such as http://127.0.0.1:8080; else the daemon on the socket is asked.")
 OPTION(TEXT, "system", "TEXT", "system", LOCAL, "Instructions to the model.")
 OPTION(COUNT, "max-tokens", "N", "max_tokens", LOCAL, "The longest answer.")
 COMMAND_END(LOCAL_CHAT)
 
-COMMAND(LOCAL_TOP, "top", top, 5000, "Watch the node, renewed every second until q or Ctrl-C; printed once where there is no terminal.")
+COMMAND(LOCAL_TOP, "top", top,
+	5000, "Watch the node, renewed every second until q or Ctrl-C; printed once where there is no terminal.")
 COMMAND_END(LOCAL_TOP)
 
 COMMAND(LOCAL_COMPLETION, "completion", completion, 0,

@@ -6,7 +6,8 @@
  *	SORTED  the same, sorted by the first column
  * No include guard. */
 VIEW(STATUS, "node", ONE, "node",
-     "version state pid uptime_ms region config config_generation last_reload_ok ledger_id state_folder live_folder workers "
+     "version state pid uptime_ms region config config_generation last_reload_ok ledger_id "
+     "state_folder live_folder workers "
      "workers_ready providers models offers")
 VIEW(STATUS, "ledger", ONE, "ledger", "")
 VIEW(STATUS, "listener", MANY, "listeners", "")
@@ -23,7 +24,8 @@ VIEW(RELOAD, "change", MANY, "changes", "change path waits_for_restart")
 VIEW(CONFIG_CHECK, "message", MANY, "messages", "level file line column text")
 
 VIEW(PROVIDER_LIST, "provider", SORTED, "providers",
-     "name dialect state keys_good keys offers_closed offers inflight +conns_used +conns_idle +host +port")
+     "name dialect state keys_good keys offers_closed offers inflight +conns_used +conns_idle "
+     "+host +port")
 VIEW(PROVIDER_SHOW, "provider", SELF, "", "")
 VIEW(PROVIDER_SHOW, "key", MANY, "keys", "source state wait_ms status")
 VIEW(PROVIDER_SHOW, "offer", MANY, "offers",
@@ -57,7 +59,8 @@ VIEW(USAGE, "total", ONE, "total", "")
 VIEW(REQUEST_SHOW, "request", SELF, "", "")
 VIEW(REQUEST_SHOW, "attempt", MANY, "attempts", "provider upstream status ms cost_nusd error")
 VIEW(REQUEST_SHOW, "class", MANY, "tokens", "class tokens price_pusd")
-VIEW(LIMIT_EXPLAIN, "limit", MANY, "limits", "scope name limit max used held remaining unit +reset_s")
+VIEW(LIMIT_EXPLAIN, "limit", MANY, "limits",
+     "scope name limit max used held remaining unit +reset_s")
 VIEW(LEDGER_VERIFY, "verify", SELF, "", "")
 VIEW(LEDGER_VERIFY, "finding", MANY, "findings", "what at text")
 
@@ -65,7 +68,9 @@ VIEW(TOP, "node", ONE, "node", "")
 VIEW(TOP, "ledger", ONE, "ledger", "")
 VIEW(TOP, "listener", MANY, "listeners", "")
 VIEW(TOP, "keeper", ONE, "keeper", "")
-VIEW(TOP, "worker", MANY, "workers", "slot pid state uptime_ms requests_per_s inflight +conns_down +conns_up +requests")
+VIEW(TOP, "worker", MANY, "workers",
+     "slot pid state uptime_ms requests_per_s inflight +conns_down +conns_up +requests")
 VIEW(TOP, "provider", SORTED, "providers",
      "name state inflight keys_good keys offers_closed offers +conns_used +conns_idle")
-VIEW(TOP, "account", MANY, "accounts", "name status balance_nusd held_nusd +settled_nusd +holds +mode")
+VIEW(TOP, "account", MANY, "accounts",
+     "name status balance_nusd held_nusd +settled_nusd +holds +mode")

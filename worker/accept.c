@@ -60,7 +60,8 @@ enum errc accept_new(struct worker *w, struct accept **out)
 	if (!a)
 		return ERRC_NOMEM;
 	a->w = w;
-	if ((e = listen_set_new(w->turn, 16, 16, &a->set)) || (e = listen_set_new(w->turn, 256, 256, &a->admin_set))) {
+	if ((e = listen_set_new(w->turn, 16, 16, &a->set)) ||
+	    (e = listen_set_new(w->turn, 256, 256, &a->admin_set))) {
 		accept_free(&a);
 		return e;
 	}
@@ -95,7 +96,8 @@ void accept_free(struct accept **ap)
 	mem_free(a);
 }
 
-static enum errc row_init(struct accept *a, const struct settings_listener *l, struct accept_row *r, char *why, size_t why_n)
+static enum errc row_init(struct accept *a, const struct settings_listener *l, struct accept_row *r,
+			  char *why, size_t why_n)
 {
 	snprintf(r->address, sizeof(r->address), "%.*s", (int)l->address.n, l->address.p);
 	r->trusted_n = MIN_OF(l->trusted_n, (size_t)TRUSTED_MAX);
@@ -114,11 +116,12 @@ enum errc accept_prepare(struct accept *a, const struct settings *set, char *why
 		return ERRC_NOMEM;
 	for (size_t i = 0; i < set->listeners_n; i++) {
 		char cause[160] = "";
-		enum errc e = row_init(a, &set->listeners[i], &a->next.v[a->next.n], cause, sizeof(cause));
+		enum errc e = row_init(a, &set->listeners[i], &a->next.v[a->next.n], cause,
+				       sizeof(cause));
 
 		if (e) {
-			snprintf(why, why_n, "listener %.*s: %s", (int)set->listeners[i].address.n, set->listeners[i].address.p,
-				 cause[0] ? cause : errc_text(e));
+			snprintf(why, why_n, "listener %.*s: %s", (int)set->listeners[i].address.n,
+				 set->listeners[i].address.p, cause[0] ? cause : errc_text(e));
 			rows_free(&a->next);
 			return e;
 		}
@@ -147,7 +150,8 @@ static void on_conn(void *arg, struct xport *x, const struct listen_peer *peer)
 	enum errc e = down_conn_open(host, x, peer);
 
 	if (e)
-		log_warn("connection_refused", "a client's connection cannot be served: %s", errc_text(e));
+		log_warn("connection_refused", "a client's connection cannot be served: %s",
+			 errc_text(e));
 }
 
 static void on_drained(void *arg)
@@ -188,7 +192,8 @@ void accept_commit(struct accept *a, const struct settings *set)
 	a->next = (struct accept_rows){0};
 	a->tls_ms = set->timeout_tls_ms;
 	a->committed = true;
-	listen_set_caps(a->set, (unsigned)set->limit_connections, (unsigned)set->limit_connections_address);
+	listen_set_caps(a->set, (unsigned)set->limit_connections,
+			(unsigned)set->limit_connections_address);
 	for (size_t i = 0; i < a->n; i++)
 		if (!a->sockets[i]->closing)
 			socket_open(a, a->sockets[i]);
@@ -206,7 +211,8 @@ void accept_add(struct accept *a, struct slice address, bool admin, unsigned slo
 	struct accept_socket *s = a->n < SOCKETS_MAX ? mem_new_of(struct accept_socket) : NULL;
 
 	if (!s) {
-		log_error("listen_failed", "no room for the socket of " SLICE_FMT, SLICE_ARG(address));
+		log_error("listen_failed", "no room for the socket of " SLICE_FMT,
+			  SLICE_ARG(address));
 		close(fd);
 		return;
 	}

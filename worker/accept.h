@@ -12,7 +12,8 @@ MUSTCHECK enum errc accept_new(struct worker *w, struct accept **out);
 void accept_free(struct accept **a);
 
 /* Opens certificates of the settings aside; ERRC_TLS with the cause in `why`. */
-MUSTCHECK enum errc accept_prepare(struct accept *a, const struct settings *set, char *why, size_t why_n);
+MUSTCHECK enum errc accept_prepare(struct accept *a, const struct settings *set, char *why,
+				   size_t why_n);
 void accept_abort(struct accept *a);
 /* Takes what was prepared: new certificates and proxies for listeners that are open, opens those that wait. */
 void accept_commit(struct accept *a, const struct settings *set);

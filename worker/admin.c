@@ -65,7 +65,8 @@ static void answer_metrics(struct admin *a, struct down_conn *dc)
 	buf_fini(&body);
 }
 
-static void on_request(void *arg, struct down_conn *dc, const struct http1_head *head, const struct down_fault *fault)
+static void on_request(void *arg, struct down_conn *dc, const struct http1_head *head,
+		       const struct down_fault *fault)
 {
 	struct admin *a = arg;
 	struct uri_target t;
@@ -84,9 +85,11 @@ static void on_request(void *arg, struct down_conn *dc, const struct http1_head 
 		answer(dc, 200, "application/json", SLICE_LIT("{\"status\":\"ok\"}"));
 	else if (slice_is(t.path, "/readyz"))
 		answer(dc, draining ? 503 : 200, "application/json",
-		       draining ? SLICE_LIT("{\"status\":\"draining\"}") : SLICE_LIT("{\"status\":\"ready\"}"));
+		       draining ? SLICE_LIT("{\"status\":\"draining\"}")
+				: SLICE_LIT("{\"status\":\"ready\"}"));
 	else
-		answer(dc, 404, "text/plain; charset=utf-8", SLICE_LIT("here are /metrics, /healthz and /readyz\n"));
+		answer(dc, 404, "text/plain; charset=utf-8",
+		       SLICE_LIT("here are /metrics, /healthz and /readyz\n"));
 }
 
 static const struct down_host_events host_events = {.on_request = on_request, .on_closed = nothing};

@@ -24,7 +24,7 @@ static enum errc take_messages(struct link *l)
 
 	while (l->poll && (got = msg_next(&l->chan, l->place, &m)) > 0)
 		l->on_msg(l->arg, &m);
-	return l->poll && got < 0 ? (enum errc)-got : ERRC_OK;
+	return l->poll && got < 0 ? (enum errc) - got : ERRC_OK;
 }
 
 static void on_poll(uv_poll_t *p, int status, int revents)

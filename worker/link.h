@@ -18,7 +18,8 @@ struct link {
 };
 
 /* Takes over fd. The callbacks and arg were set by the caller and are kept over close and open. */
-MUSTCHECK enum errc link_open(struct link *l, uv_loop_t *loop, int fd, enum msg_place place, size_t frame_max);
+MUSTCHECK enum errc link_open(struct link *l, uv_loop_t *loop, int fd, enum msg_place place,
+			      size_t frame_max);
 /* Allowed when down. Calls nothing. */
 void link_close(struct link *l);
 static inline bool link_is_up(const struct link *l)

@@ -19,7 +19,8 @@ static void on_ticket_key(struct worker *w, const struct msg_ticket_key *m)
 		secret_wipe(&k, sizeof(k));
 	}
 	if (e)
-		log_warn("ticket_key", "the new key for TLS tickets is not usable: %s", errc_text(e));
+		log_warn("ticket_key", "the new key for TLS tickets is not usable: %s",
+			 errc_text(e));
 }
 
 static void on_keeper_link(struct worker *w, struct msg *m)
@@ -49,7 +50,8 @@ void worker_on_master(void *arg, struct msg *m)
 		table_abort(w->table, m->abort.generation);
 		break;
 	case MSG_LISTEN:
-		accept_add(w->accept, m->listen.address, m->listen.admin != 0, (unsigned)m->listen.slot, msg_take_fd(m, 0));
+		accept_add(w->accept, m->listen.address, m->listen.admin != 0,
+			   (unsigned)m->listen.slot, msg_take_fd(m, 0));
 		worker_check_ready(w);
 		break;
 	case MSG_UNLISTEN:
@@ -104,12 +106,15 @@ void worker_on_keeper(void *arg, struct msg *m)
 		call_host_revoked(w->calls, m->revoked.key);
 		break;
 	default:
-		log_warn("keeper_message", "unexpected message %s from the keeper", msg_name(m->type));
+		log_warn("keeper_message", "unexpected message %s from the keeper",
+			 msg_name(m->type));
 	}
 }
 
 void worker_on_keeper_end(void *arg, enum errc e)
 {
 	(void)arg;
-	log_warn("keeper_gone", "the keeper is gone (%s); requests are served while the outbox has room", errc_text(e));
+	log_warn("keeper_gone",
+		 "the keeper is gone (%s); requests are served while the outbox has room",
+		 errc_text(e));
 }

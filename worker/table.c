@@ -35,7 +35,8 @@ static void job_run(uv_work_t *work)
 
 static void reject(struct worker *w, uint64_t generation, const char *why)
 {
-	struct msg m = {.type = MSG_REJECTED, .rejected = {.generation = generation, .text = slice_str(why)}};
+	struct msg m = {.type = MSG_REJECTED,
+			.rejected = {.generation = generation, .text = slice_str(why)}};
 
 	log_warn("table_rejected", "table %llu: %s", (unsigned long long)generation, why);
 	(void)!link_send(&w->master, &m);
@@ -156,7 +157,8 @@ void table_commit(struct table *t, uint64_t generation)
 	struct worker *w = t->w;
 
 	if (!t->next || t->next_generation != generation) {
-		worker_fail(w, "COMMIT of table %llu, which is not prepared", (unsigned long long)generation);
+		worker_fail(w, "COMMIT of table %llu, which is not prepared",
+			    (unsigned long long)generation);
 		return;
 	}
 	ptable_drop(&t->current);

@@ -20,8 +20,9 @@
 #define MEM_BIG   (1 << 20)
 #define MEM_SPARE (2 << 20)
 
-#define TICK_MS 200
-#define MASTER_LOST_MS 30000 /* design 2: an orphan drains so long after the last sign of a master */
+#define TICK_MS   200
+#define MASTER_LOST_MS \
+	30000 /* design 2: an orphan drains so long after the last sign of a master */
 #define ORPHAN_DRAIN_MS 600000
 
 void worker_fail(struct worker *w, const char *fmt, ...)
@@ -48,7 +49,8 @@ void worker_check_ready(struct worker *w)
 {
 	struct msg m = {.type = MSG_READY};
 
-	if (w->ready || !w->have_pepper || !table_current(w->table) || accept_open_count(w->accept) == 0)
+	if (w->ready || !w->have_pepper || !table_current(w->table) ||
+	    accept_open_count(w->accept) == 0)
 		return;
 	w->ready = true;
 	atomic_store(&w->proc->state, PAGE_READY);
@@ -95,10 +97,11 @@ static bool is_orphan(struct worker *w, int64_t now_ms)
 
 static void end_drain(struct worker *w)
 {
-	struct msg m = {.type = MSG_DRAINED, .drained = {.finished = call_host_finished(w->calls), .cut = w->cut}};
+	struct msg m = {.type = MSG_DRAINED,
+			.drained = {.finished = call_host_finished(w->calls), .cut = w->cut}};
 
-	log_info("worker_drained", "%llu requests came to their end, %llu were cut", (unsigned long long)m.drained.finished,
-		 (unsigned long long)w->cut);
+	log_info("worker_drained", "%llu requests came to their end, %llu were cut",
+		 (unsigned long long)m.drained.finished, (unsigned long long)w->cut);
 	if (link_is_up(&w->master)) {
 		(void)!link_send(&w->master, &m);
 		(void)!chan_drain(&w->master.chan, 1000);
@@ -116,7 +119,8 @@ static void step_drain(struct worker *w, int64_t now_ms)
 	if (now_ms >= w->cut_at_ms)
 		w->cut += call_host_cut(w->calls);
 	down_stats_get(w->clients, &s);
-	if (accept_open_count(w->accept) == 0 && accept_conns(w->accept) == 0 && s.open == 0 && call_host_count(w->calls) == 0)
+	if (accept_open_count(w->accept) == 0 && accept_conns(w->accept) == 0 && s.open == 0 &&
+	    call_host_count(w->calls) == 0)
 		end_drain(w);
 }
 
@@ -126,7 +130,8 @@ void worker_drain(struct worker *w, int64_t deadline_ms)
 	if (!w->draining) {
 		w->draining = true;
 		atomic_store(&w->proc->state, PAGE_DRAINING);
-		log_info("worker_drain", "worker %u drains: %u requests run", w->h.slot, call_host_count(w->calls));
+		log_info("worker_drain", "worker %u drains: %u requests run", w->h.slot,
+			 call_host_count(w->calls));
 		call_host_drain(w->calls);
 		accept_drain(w->accept);
 		down_host_drain(w->clients);
@@ -147,7 +152,9 @@ static void on_tick(uv_timer_t *t)
 	call_host_publish(w->calls);
 	if (!w->draining && is_orphan(w, now)) {
 		log_info("worker_orphan", "another master serves now; this worker drains");
-		worker_drain(w, now + (table_current(w->table) ? table_current(w->table)->set.drain_timeout_ms : ORPHAN_DRAIN_MS));
+		worker_drain(w, now + (table_current(w->table)
+					       ? table_current(w->table)->set.drain_timeout_ms
+					       : ORPHAN_DRAIN_MS));
 	}
 	if (w->draining)
 		step_drain(w, now);
@@ -157,7 +164,8 @@ static void on_beat(struct turn_hook *h)
 {
 	struct worker *w = CONTAINER_OF(h, struct worker, beat);
 
-	atomic_store_explicit(&w->proc->heartbeat_ms, (uint64_t)turn_now_ms(w->turn), memory_order_relaxed);
+	atomic_store_explicit(&w->proc->heartbeat_ms, (uint64_t)turn_now_ms(w->turn),
+			      memory_order_relaxed);
 }
 
 static void on_term(uv_signal_t *s, int signum)
@@ -171,8 +179,9 @@ static void on_term(uv_signal_t *s, int signum)
 
 static enum errc open_live(struct worker *w)
 {
-	struct live_opts o = {.dir = w->h.live,
-			      .watch = {.wants = &w->proc->wants, .has = &w->proc->has, .done = &w->proc->done}};
+	struct live_opts o = {
+		.dir = w->h.live,
+		.watch = {.wants = &w->proc->wants, .has = &w->proc->has, .done = &w->proc->done}};
 	enum errc e;
 
 	if (!text_unhex(slice_str(w->h.ledger_id), o.ledger_id, sizeof(o.ledger_id)))
@@ -187,8 +196,9 @@ static enum errc open_net(struct worker *w)
 	struct call_env env;
 	enum errc e;
 
-	if ((e = turn_new(&w->loop, &w->turn)) || (e = tls_new(w->turn, &w->tls)) || (e = dns_new(w->turn, 30000, &w->dns)) ||
-	    (e = upool_new(w->turn, w->dns, &w->pool)) || (e = accept_new(w, &w->accept)))
+	if ((e = turn_new(&w->loop, &w->turn)) || (e = tls_new(w->turn, &w->tls)) ||
+	    (e = dns_new(w->turn, 30000, &w->dns)) || (e = upool_new(w->turn, w->dns, &w->pool)) ||
+	    (e = accept_new(w, &w->accept)))
 		return e;
 	env = (struct call_env){.turn = w->turn,
 				.tls = w->tls,
@@ -202,7 +212,8 @@ static enum errc open_net(struct worker *w)
 				.lookup = lookup,
 				.arg = w};
 	if ((e = call_host_new(&env, &w->calls)) ||
-	    (e = down_host_new(w->turn, &o, accept_set(w->accept), &call_host_down_events, w->calls, &w->clients)) ||
+	    (e = down_host_new(w->turn, &o, accept_set(w->accept), &call_host_down_events, w->calls,
+			       &w->clients)) ||
 	    (e = admin_new(w, &w->admin)) || (e = table_new(w, &w->table)))
 		return e;
 	turn_hook_init(&w->beat, w->turn, on_beat);
@@ -211,8 +222,8 @@ static enum errc open_net(struct worker *w)
 
 static enum errc open_loop(struct worker *w)
 {
-	if (uv_loop_init(&w->loop) || uv_timer_init(&w->loop, &w->tick) || uv_signal_init(&w->loop, &w->term) ||
-	    uv_poll_init(&w->loop, &w->bell, w->h.bell_fd))
+	if (uv_loop_init(&w->loop) || uv_timer_init(&w->loop, &w->tick) ||
+	    uv_signal_init(&w->loop, &w->term) || uv_poll_init(&w->loop, &w->bell, w->h.bell_fd))
 		return ERRC_SYSTEM;
 	w->loop.data = w->tick.data = w->term.data = w->bell.data = w;
 	return ERRC_OK;
@@ -222,14 +233,18 @@ static enum errc start(struct worker *w)
 {
 	enum errc e;
 
-	w->master = (struct link){.on_msg = worker_on_master, .on_end = worker_on_master_end, .arg = w};
-	w->keeper = (struct link){.on_msg = worker_on_keeper, .on_end = worker_on_keeper_end, .arg = w};
+	w->master =
+		(struct link){.on_msg = worker_on_master, .on_end = worker_on_master_end, .arg = w};
+	w->keeper =
+		(struct link){.on_msg = worker_on_keeper, .on_end = worker_on_keeper_end, .arg = w};
 	if ((e = page_map(w->h.page_fd, &w->page)))
 		return e;
-	(void)series_cell(w->page, SERIES_UNCOLLECTED, SLICE_NONE); /* without labels it is there from the start */
+	(void)series_cell(w->page, SERIES_UNCOLLECTED,
+			  SLICE_NONE); /* without labels it is there from the start */
 	page_join(w->page, w->h.page_slot);
 	w->proc = page_proc(w->page, w->h.page_slot);
-	if ((e = open_loop(w)) || (e = link_open(&w->master, &w->loop, w->h.chan_fd, MSG_AT_WORKER, LIMIT_FRAME_IPC)) ||
+	if ((e = open_loop(w)) ||
+	    (e = link_open(&w->master, &w->loop, w->h.chan_fd, MSG_AT_WORKER, LIMIT_FRAME_IPC)) ||
 	    (e = open_live(w)) || (e = open_net(w)))
 		return e;
 	uv_timer_start(&w->tick, on_tick, 0, TICK_MS);

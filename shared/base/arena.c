@@ -4,8 +4,9 @@
 
 #include "mem.h"
 
-#define ALIGN     16
-#define BLOCK_MIN 2048 /* blocks are of this size until eight of them are used, then a quarter of what is used */
+#define ALIGN 16
+#define BLOCK_MIN \
+	2048 /* blocks are of this size until eight of them are used, then a quarter of what is used */
 #define BLOCK_MAX (64 * 1024)
 
 /* Blocks form a list, newest first; only the newest is filled further. */

@@ -278,7 +278,8 @@ static bool target_write(enum log_level level, const char *p, size_t n)
 /* Says how many lines were lost since the last time it said so. */
 static void report_dropped(void)
 {
-	static uint64_t told; /* outlives the thread: what is lost before the next one starts is told by it */
+	static uint64_t
+		told; /* outlives the thread: what is lost before the next one starts is told by it */
 	uint64_t now = atomic_load(&dropped);
 	char line[LOGLINE_MAX];
 	struct log_field count = LOG_U("lines", now - told);

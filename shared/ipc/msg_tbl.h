@@ -5,7 +5,8 @@
  * A message that comes to somebody who is not named, or is malformed, ends that peer. New rows are added at the end. */
 
 /* Master to both kinds of children. */
-MSG(PREPARE, prepare, MSG_AT_WORKER | MSG_AT_KEEPER, LIMIT_FRAME_IPC, 0) /* decode and check; answer PREPARED or REJECTED */
+MSG(PREPARE, prepare, MSG_AT_WORKER | MSG_AT_KEEPER, LIMIT_FRAME_IPC,
+    0) /* decode and check; answer PREPARED or REJECTED */
 MSG_FIELD(prepare, U64, generation)
 MSG_FIELD(prepare, BIN, blob) /* of config_blob(); wiped after decoding */
 MSG_END(prepare)
@@ -15,39 +16,46 @@ MSG_END(commit)
 MSG(ABORT, abort, MSG_AT_WORKER | MSG_AT_KEEPER, 64, 0) /* drop the prepared table */
 MSG_FIELD(abort, U64, generation)
 MSG_END(abort)
-MSG(DRAIN, drain, MSG_AT_WORKER | MSG_AT_KEEPER, 64, 0) /* worker: accept until EAGAIN, close, finish; keeper: all in, exit */
+MSG(DRAIN, drain, MSG_AT_WORKER | MSG_AT_KEEPER, 64,
+    0) /* worker: accept until EAGAIN, close, finish; keeper: all in, exit */
 MSG_FIELD(drain, I64, deadline_ms) /* boot clock; streams that still run then get the error item */
 MSG_END(drain)
-MSG(LOG_REOPEN, log_reopen, MSG_AT_WORKER | MSG_AT_KEEPER, 64, 1) /* with the file opened anew; none: target is not a file */
+MSG(LOG_REOPEN, log_reopen, MSG_AT_WORKER | MSG_AT_KEEPER, 64,
+    1) /* with the file opened anew; none: target is not a file */
 MSG_END(log_reopen)
-MSG(CONTROL, control, MSG_AT_WORKER | MSG_AT_KEEPER, LIMIT_FRAME_CONTROL + 1024, 1) /* with aigwctl's socket: serve this request */
+MSG(CONTROL, control, MSG_AT_WORKER | MSG_AT_KEEPER, LIMIT_FRAME_CONTROL + 1024,
+    1) /* with aigwctl's socket: serve this request */
 MSG_FIELD(control, U64, uid)
 MSG_FIELD(control, U64, gid)
 MSG_FIELD(control, U64, pid)
-MSG_FIELD(control, U64, rights) /* CONTROL_MAY_… */
+MSG_FIELD(control, U64, rights)  /* CONTROL_MAY_… */
 MSG_FIELD(control, BIN, request) /* payload of the REQUEST frame */
 MSG_END(control)
 
 /* Master to workers. */
 MSG(LISTEN, listen, MSG_AT_WORKER, 1024, 1) /* accept on this socket once a table is committed */
-MSG_FIELD(listen, STR, address) /* as in the settings: the key of its listener row, or of admin.http */
-MSG_FIELD(listen, U64, admin)   /* 1: the admin listener */
-MSG_FIELD(listen, U64, slot)    /* whose socket it is: the own slot's, or one lent by an empty slot */
+MSG_FIELD(listen, STR,
+	  address) /* as in the settings: the key of its listener row, or of admin.http */
+MSG_FIELD(listen, U64, admin) /* 1: the admin listener */
+MSG_FIELD(listen, U64, slot)  /* whose socket it is: the own slot's, or one lent by an empty slot */
 MSG_END(listen)
 MSG(UNLISTEN, unlisten, MSG_AT_WORKER, 1024, 0) /* accept until EAGAIN, then close that socket */
 MSG_FIELD(unlisten, STR, address)
 MSG_FIELD(unlisten, U64, slot)
 MSG_END(unlisten)
-MSG(TICKET_KEY, ticket_key, MSG_AT_WORKER, 256, 0) /* the key for new TLS tickets; the one before stays good for opening */
+MSG(TICKET_KEY, ticket_key, MSG_AT_WORKER, 256,
+    0) /* the key for new TLS tickets; the one before stays good for opening */
 MSG_FIELD(ticket_key, BIN, name) /* 4 bytes */
 MSG_FIELD(ticket_key, BIN, key)  /* 32 bytes */
 MSG_FIELD(ticket_key, U64, lifetime_s)
 MSG_END(ticket_key)
-MSG(KEEPER_LINK, keeper_link, MSG_AT_WORKER, 64, 1) /* the socket to the (new) keeper; replaces an older one */
+MSG(KEEPER_LINK, keeper_link, MSG_AT_WORKER, 64,
+    1) /* the socket to the (new) keeper; replaces an older one */
 MSG_END(keeper_link)
 
 /* Master to keeper. */
-MSG(WORKER_LINK, worker_link, MSG_AT_KEEPER, 64, 1) /* the socket to a (new) worker; replaces an older one of that slot */
+MSG(WORKER_LINK, worker_link, MSG_AT_KEEPER, 64,
+    1) /* the socket to a (new) worker; replaces an older one of that slot */
 MSG_FIELD(worker_link, U64, slot)
 MSG_FIELD(worker_link, U64, pid)
 MSG_END(worker_link)
@@ -57,7 +65,8 @@ MSG_FIELD(child_died, U64, pid)
 MSG_END(child_died)
 
 /* Children to master. */
-MSG(READY, ready, MSG_AT_MASTER, 64, 0) /* keeper: stores open, lock held; worker: table committed and accepting */
+MSG(READY, ready, MSG_AT_MASTER, 64,
+    0) /* keeper: stores open, lock held; worker: table committed and accepting */
 MSG_END(ready)
 MSG(PREPARED, prepared, MSG_AT_MASTER, 64, 0)
 MSG_FIELD(prepared, U64, generation)
@@ -67,13 +76,15 @@ MSG_FIELD(rejected, U64, generation)
 MSG_FIELD(rejected, STR, text)
 MSG_END(rejected)
 MSG(DRAINED, drained, MSG_AT_MASTER, 64, 0) /* the last word of a draining worker; it exits 0 */
-MSG_FIELD(drained, U64, finished) /* requests ended in their own way since DRAIN */
-MSG_FIELD(drained, U64, cut)      /* requests ended by the deadline */
+MSG_FIELD(drained, U64, finished)           /* requests ended in their own way since DRAIN */
+MSG_FIELD(drained, U64, cut)                /* requests ended by the deadline */
 MSG_END(drained)
-MSG(FAILED, failed, MSG_AT_MASTER, 4096, 0) /* why the child exits now; for logs and for who waits on a start */
+MSG(FAILED, failed, MSG_AT_MASTER, 4096,
+    0) /* why the child exits now; for logs and for who waits on a start */
 MSG_FIELD(failed, STR, text)
 MSG_END(failed)
-MSG(STORE_RENEWED, store_renewed, MSG_AT_MASTER, 64, 0) /* keeper made a new live store: every worker must be replaced */
+MSG(STORE_RENEWED, store_renewed, MSG_AT_MASTER, 64,
+    0) /* keeper made a new live store: every worker must be replaced */
 MSG_FIELD(store_renewed, U64, epoch)
 MSG_END(store_renewed)
 
@@ -88,11 +99,13 @@ MSG_FIELD(found, U64, seq)
 MSG_FIELD(found, U64, status) /* an errc: OK, NOTFOUND, … */
 MSG_FIELD(found, BIN, record) /* stored form of the charge record */
 MSG_END(found)
-MSG(REVOKED, revoked, MSG_AT_WORKER_FROM_KEEPER, 256, 0) /* `key revoke --now`: cancel the key's running requests */
+MSG(REVOKED, revoked, MSG_AT_WORKER_FROM_KEEPER, 256,
+    0)                       /* `key revoke --now`: cancel the key's running requests */
 MSG_FIELD(revoked, STR, key) /* public id */
 MSG_END(revoked)
 
-MSG(PEPPER, pepper, MSG_AT_WORKER_FROM_KEEPER, 256, 0) /* the first message on every link: what client keys are hashed with */
+MSG(PEPPER, pepper, MSG_AT_WORKER_FROM_KEEPER, 256,
+    0) /* the first message on every link: what client keys are hashed with */
 MSG_FIELD(pepper, BIN, secret) /* 32 bytes */
 MSG_END(pepper)
 
@@ -110,8 +123,8 @@ MSG(PROGRESS, progress, MSG_AT_CTL, 8192, 0)
 MSG_FIELD(progress, STR, text)
 MSG_END(progress)
 MSG(END, end, MSG_AT_CTL, LIMIT_FRAME_CONTROL, 0) /* the last frame of an answer */
-MSG_FIELD(end, U64, status) /* exit status of aigwctl, contract B2 */
-MSG_FIELD(end, STR, code)   /* "" when done */
+MSG_FIELD(end, U64, status)                       /* exit status of aigwctl, contract B2 */
+MSG_FIELD(end, STR, code)                         /* "" when done */
 MSG_FIELD(end, STR, message)
 MSG_FIELD(end, STR, file)
 MSG_FIELD(end, U64, line)

@@ -69,7 +69,8 @@ static uint32_t abilities(struct config_ctx *x, const struct written *w, const c
 
 	if (!n) {
 		for (const struct ability *a = known; a->word; a++)
-			can |= a->bit & ~(uint32_t)(PTABLE_CAN_REASONING | PTABLE_CAN_IMAGE_OUT | PTABLE_CAN_AUDIO_OUT);
+			can |= a->bit & ~(uint32_t)(PTABLE_CAN_REASONING | PTABLE_CAN_IMAGE_OUT |
+						    PTABLE_CAN_AUDIO_OUT);
 		return can;
 	}
 	for (size_t i = 0; i < given->n; i++) {

@@ -1,7 +1,8 @@
 /* How a request ended: name in logs and records, sentence. The order is part of stored records: add at the end. */
 RECORD_END(DONE, "done", "answered in full")
 RECORD_END(CLIENT_GONE, "client_gone", "the client left")
-RECORD_END(UPSTREAM_ERROR, "upstream_error", "all candidates failed, or the stream broke after its first content")
+RECORD_END(UPSTREAM_ERROR, "upstream_error",
+	   "all candidates failed, or the stream broke after its first content")
 RECORD_END(REJECTED, "rejected", "a provider refused the request itself")
 RECORD_END(TIMEOUT, "timeout", "too slow")
 RECORD_END(DRAIN, "drain", "cut off at the end of a drain")

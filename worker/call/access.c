@@ -1,7 +1,7 @@
 /* The access line and the counters of a request, from what its call knows at its end. */
 #include <stdio.h>
 
-#include "call_state.h"
+#include "call_steps.h"
 #include "ipnet.h"
 #include "log.h"
 
@@ -49,7 +49,8 @@ static size_t put_answer(const struct call *c, struct log_field *f)
 	f[n++] = LOG_Z("end", record_end_name(c->end));
 	if (fault_is_set(&c->fault)) {
 		f[n++] = LOG_Z("error", fault_row(c->fault.kind)->openai_code);
-		f[n++] = LOG_Z("error_from", c->fault.provider[0] || c->tried_n ? "provider" : "gateway");
+		f[n++] = LOG_Z("error_from",
+			       c->fault.provider[0] || c->tried_n ? "provider" : "gateway");
 		f[n++] = LOG_Z("error_text", fault_message(&c->fault));
 	}
 	f[n++] = LOG_I("attempts", c->tried_n);
@@ -67,7 +68,8 @@ static size_t put_answer(const struct call *c, struct log_field *f)
 static int64_t gateway_us(const struct call *c)
 {
 	const struct call_attempt *a = c->attempt;
-	int64_t from = c->body_us ? c->body_us : c->start_us, to = c->first_us ? c->first_us : c->end_us;
+	int64_t from = c->body_us ? c->body_us : c->start_us,
+		to = c->first_us ? c->first_us : c->end_us;
 	int64_t up = a && a->head_us > a->start_us ? a->head_us - a->start_us : 0;
 
 	return MAX_OF(to - from - up, 0);
@@ -105,7 +107,9 @@ static void count_other(struct call *c)
 			     a && a->provider ? a->provider->p->name : SLICE_LIT("none")};
 
 	v[3] = slice_of(code, (size_t)snprintf(code, sizeof(code), "%d", c->status));
-	series_add(series_cell(c->rt->page, SERIES_REQUESTS, slice_of(text, series_labels(SERIES_REQUESTS, v, 4, text))), 1);
+	series_add(series_cell(c->rt->page, SERIES_REQUESTS,
+			       slice_of(text, series_labels(SERIES_REQUESTS, v, 4, text))),
+		   1);
 }
 
 static void count_charge(struct call *c)
@@ -120,7 +124,8 @@ static void count_charge(struct call *c)
 	series_add(rtable_cost(c->rt, o, r->model), (uint64_t)price_cost(o->cost, &c->usage));
 	series_add(rtable_charged(c->rt, o, r->model), (uint64_t)c->done.charge_nusd);
 	if (c->done.uncollected_nusd > 0)
-		series_add(series_cell(c->rt->page, SERIES_UNCOLLECTED, SLICE_NONE), (uint64_t)c->done.uncollected_nusd);
+		series_add(series_cell(c->rt->page, SERIES_UNCOLLECTED, SLICE_NONE),
+			   (uint64_t)c->done.uncollected_nusd);
 }
 
 void call_count(struct call *c)
@@ -130,11 +135,13 @@ void call_count(struct call *c)
 
 	if (r && c->front && c->status == 200) {
 		series_add(rtable_ok(c->rt, r->offer, r->model, c->op), 1);
-		series_observe_us(rtable_duration(c->rt, r->offer, r->model, c->op), (uint64_t)MAX_OF(c->end_us - c->start_us, 0));
+		series_observe_us(rtable_duration(c->rt, r->offer, r->model, c->op),
+				  (uint64_t)MAX_OF(c->end_us - c->start_us, 0));
 		if (c->first_us && c->body_us)
 			series_observe_us(rtable_ttft(c->rt, r->offer, r->model, c->op),
 					  (uint64_t)MAX_OF(c->first_us - c->body_us, 0));
-		series_observe_us(series_histo(c->rt->page, SERIES_GATEWAY_DURATION, SLICE_NONE), (uint64_t)gateway_us(c));
+		series_observe_us(series_histo(c->rt->page, SERIES_GATEWAY_DURATION, SLICE_NONE),
+				  (uint64_t)gateway_us(c));
 	} else {
 		count_other(c);
 	}

@@ -1,13 +1,14 @@
-#include "call_state.h"
+#include "call_steps.h"
+#include "progress.h"
 
 #include <stdio.h>
 
 #include "http1.h"
 
-#define LINES_MAX (32 * 1024)
+#define LINES_MAX      (32 * 1024)
 #define ERROR_BODY_MAX (64 * 1024)
-#define OUT_MAX (96 * 1024 * 1024) /* above any whole answer or frame that is understood */
-#define LEARNED_MS 60000	  /* learned remaining counts are forgotten after the usual window */
+#define OUT_MAX        (96 * 1024 * 1024) /* above any whole answer or frame that is understood */
+#define LEARNED_MS     60000 /* learned remaining counts are forgotten after the usual window */
 
 static struct slice keep(struct call *c, const struct http1_head *h, const char *name, size_t max)
 {
@@ -29,7 +30,8 @@ static void learn_limits(struct call *c, const struct http1_head *h)
 	if (!text_i64(http1_header(h, "x-ratelimit-remaining-tokens"), &tokens))
 		tokens = -1;
 	if (requests >= 0 || tokens >= 0)
-		breaker_key_learn(k->health, requests, tokens, turn_now_ms(call_turn(c)) + LEARNED_MS);
+		breaker_key_learn(k->health, requests, tokens,
+				  turn_now_ms(call_turn(c)) + LEARNED_MS);
 }
 
 static void on_sent(void *arg)
@@ -128,8 +130,11 @@ static void on_fail(void *arg, const struct up_conn_fail *f)
 	call_wake(c);
 }
 
-static const struct up_conn_events events = {
-	.on_sent = on_sent, .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail};
+static const struct up_conn_events events = {.on_sent = on_sent,
+					     .on_head = on_head,
+					     .on_body = on_body,
+					     .on_end = on_end,
+					     .on_fail = on_fail};
 
 static int64_t cost_of(void *arg, const struct usage *u)
 {
@@ -167,9 +172,11 @@ static enum errc write_lines(struct call *c)
 	struct slice key = a->key ? secret_reveal(&a->key->line) : SLICE_NONE;
 	enum errc e;
 
-	if ((e = http1_put_request(b, SLICE_LIT("POST"), a->req.path)) || (e = buf_adds(b, buf_slice(&a->provider->fixed))) ||
-	    (e = buf_adds(b, key)) ||
-	    (e = http1_put_header(b, "accept", c->facts.stream ? SLICE_LIT("text/event-stream") : SLICE_LIT("application/json"))) ||
+	if ((e = http1_put_request(b, SLICE_LIT("POST"), a->req.path)) ||
+	    (e = buf_adds(b, buf_slice(&a->provider->fixed))) || (e = buf_adds(b, key)) ||
+	    (e = http1_put_header(b, "accept",
+				  c->facts.stream ? SLICE_LIT("text/event-stream")
+						  : SLICE_LIT("application/json"))) ||
 	    (e = http1_put_header_i64(b, "content-length", (int64_t)a->req.body_bytes)))
 		return e;
 	for (unsigned i = 0; i < a->req.headers_n; i++)
@@ -238,8 +245,10 @@ enum errc call_attempt_start(struct call *c)
 	buf_init(&a->body, ERROR_BODY_MAX);
 	a->start_us = call_now_us();
 	a->seen_us = turn_now_us(call_turn(c));
-	if ((e = write_request(c, back, &c->fault)) || (e = write_lines(c)) || (e = init_relay(c, back)) ||
-	    (e = upool_borrow(a->provider->ep, a->fresh, &events, c, &a->up)) || (e = send_request(c)))
+	if ((e = write_request(c, back, &c->fault)) || (e = write_lines(c)) ||
+	    (e = init_relay(c, back)) ||
+	    (e = upool_borrow(a->provider->ep, a->fresh, &events, c, &a->up)) ||
+	    (e = send_request(c)))
 		return e;
 	progress_attempt(s, (uint32_t)c->grant.index[a->at]);
 	usage_init(&input);
@@ -262,7 +271,8 @@ static void report(struct call *c, int ok)
 	if (!a->breaker)
 		return;
 	if (ok >= 0)
-		breaker_report(a->breaker, &c->rt->breaker, now, ok > 0, a->probe, text_rng_next(&c->host->rng));
+		breaker_report(a->breaker, &c->rt->breaker, now, ok > 0, a->probe,
+			       text_rng_next(&c->host->rng));
 	else if (a->probe)
 		breaker_probe_release(a->breaker, c->host->env.page_slot);
 	a->breaker = NULL;

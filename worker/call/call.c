@@ -1,9 +1,10 @@
-#include "call_state.h"
+#include "call_steps.h"
+#include "progress.h"
 
 #include "ipnet.h"
 #include "mem.h"
 
-#define HOST_MAGIC 0x484f5354u
+#define HOST_MAGIC  0x484f5354u
 #define STEPS_A_RUN 64 /* a call that goes through more steps without waiting is broken */
 #define SCRATCH_MAX (4 * 1024 * 1024)
 
@@ -69,7 +70,8 @@ static void call_run(struct turn_task *k)
 		c->jump = -1;
 		next = steps[c->step].fn(c);
 		if (next == CALL_MORE)
-			c->step = c->jump >= 0 ? (enum call_step)c->jump : (enum call_step)(c->step + 1);
+			c->step = c->jump >= 0 ? (enum call_step)c->jump
+					       : (enum call_step)(c->step + 1);
 	}
 	if (next == CALL_DONE)
 		turn_reap(&c->reap);
@@ -131,8 +133,8 @@ static void client_addr(struct call *c)
 		memcpy(c->addr, told, sizeof(told));
 }
 
-static struct call *call_new(struct call_host *h, struct down_conn *dc, const struct http1_head *head,
-			     const struct down_fault *fault)
+static struct call *call_new(struct call_host *h, struct down_conn *dc,
+			     const struct http1_head *head, const struct down_fault *fault)
 {
 	struct call *c = mem_new_of(struct call);
 
@@ -190,7 +192,8 @@ static const struct down_conn_events deaf = {.on_body = no_body,
 					     .on_sent = no_event,
 					     .on_gone = no_event};
 
-static void on_request(void *arg, struct down_conn *dc, const struct http1_head *head, const struct down_fault *fault)
+static void on_request(void *arg, struct down_conn *dc, const struct http1_head *head,
+		       const struct down_fault *fault)
 {
 	struct call_host *h = arg;
 	struct call *c;
@@ -206,7 +209,8 @@ static void on_request(void *arg, struct down_conn *dc, const struct http1_head 
 	call_wake(c);
 }
 
-const struct down_host_events call_host_down_events = {.on_request = on_request, .on_closed = no_event};
+const struct down_host_events call_host_down_events = {.on_request = on_request,
+						       .on_closed = no_event};
 
 enum errc call_host_new(const struct call_env *env, struct call_host **out)
 {
@@ -253,7 +257,8 @@ void call_host_free(struct call_host **hp)
 
 enum errc call_host_prepare(struct call_host *h, struct ptable *t, char *why, size_t why_n)
 {
-	struct rtable_env env = {.tls = h->env.tls, .pool = h->env.pool, .page = h->env.page, .cas = h->cas};
+	struct rtable_env env = {
+		.tls = h->env.tls, .pool = h->env.pool, .page = h->env.page, .cas = h->cas};
 
 	call_host_abort(h);
 	return rtable_new(&env, t, why, why_n, &h->next);
@@ -318,7 +323,8 @@ unsigned call_host_cut(struct call_host *h)
 
 		if (c->step >= CALL_SETTLE)
 			continue;
-		fault_set(&c->fault, FAULT_OVERLOADED, "The gateway is shutting down; send the request again.");
+		fault_set(&c->fault, FAULT_OVERLOADED,
+			  "The gateway is shutting down; send the request again.");
 		call_cancel(c, RECORD_END_DRAIN);
 		n_cut++;
 	}
@@ -346,8 +352,10 @@ static void publish_connections(struct call_host *h)
 		if (!b)
 			continue;
 		upool_stats_get(h->env.pool, rt->providers[i].ep, &s);
-		atomic_store_explicit(&b->use[h->env.page_slot].conns_used, s.busy + s.dialing, memory_order_relaxed);
-		atomic_store_explicit(&b->use[h->env.page_slot].conns_idle, s.idle, memory_order_relaxed);
+		atomic_store_explicit(&b->use[h->env.page_slot].conns_used, s.busy + s.dialing,
+				      memory_order_relaxed);
+		atomic_store_explicit(&b->use[h->env.page_slot].conns_idle, s.idle,
+				      memory_order_relaxed);
 	}
 }
 

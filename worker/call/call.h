@@ -39,7 +39,8 @@ void call_host_free(struct call_host **h);
 
 /* The two phases of a new table. Prepare opens what the table names, with the cause in `why` on failure; `t` is held. Commit takes it for
  * requests that begin from now on, running ones keep theirs. */
-MUSTCHECK enum errc call_host_prepare(struct call_host *h, struct ptable *t, char *why, size_t why_n);
+MUSTCHECK enum errc call_host_prepare(struct call_host *h, struct ptable *t, char *why,
+				      size_t why_n);
 void call_host_commit(struct call_host *h);
 /* Drops what was prepared; nothing happens without. */
 void call_host_abort(struct call_host *h);

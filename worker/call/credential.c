@@ -23,18 +23,20 @@ static void add(struct credential *out, size_t *n, const char *where, struct sli
 	(*n)++;
 }
 
-size_t credential_find(const struct http1_head *head, const struct paths_match *m, struct buf *query,
-		       struct credential out[CREDENTIAL_PLACES])
+size_t credential_find(const struct http1_head *head, const struct paths_match *m,
+		       struct buf *query, struct credential out[CREDENTIAL_PLACES])
 {
-	static const char *const names[2][4] = {{"authorization", "x-api-key", "api-key", "x-goog-api-key"},
-						{"x-api-key", "authorization", "api-key", "x-goog-api-key"}};
+	static const char *const names[2][4] = {
+		{"authorization", "x-api-key", "api-key", "x-goog-api-key"},
+		{"x-api-key", "authorization", "api-key", "x-goog-api-key"}};
 	const char *const *order = names[m->family == PATHS_FOR_ANTHROPIC];
 	size_t n = 0;
 
 	for (size_t i = 0; i < 4; i++) {
 		struct slice v = http1_header(head, order[i]);
 
-		add(out, &n, order[i], slice_is(slice_str(order[i]), "authorization") ? without_scheme(v) : v);
+		add(out, &n, order[i],
+		    slice_is(slice_str(order[i]), "authorization") ? without_scheme(v) : v);
 	}
 	if (paths_query(m->query, "key", query) == ERRC_OK)
 		add(out, &n, "?key=", buf_slice(query));

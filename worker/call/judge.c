@@ -1,7 +1,7 @@
 /* What a failed attempt means: for the client (final or try the next), for the provider's key, for the offer's breaker. */
 #include <stdio.h>
 
-#include "call_state.h"
+#include "call_steps.h"
 #include "log.h"
 
 /* Our word for a connection's failure. */
@@ -35,7 +35,8 @@ void call_attempt_record(struct call *c, int status, const char *code)
 
 	if (c->tried_n == LIMIT_ATTEMPTS)
 		return;
-	*tried = (struct fault_attempt){.provider = o->provider->name, .model = o->upstream, .status = status};
+	*tried = (struct fault_attempt){
+		.provider = o->provider->name, .model = o->upstream, .status = status};
 	fault_text(tried->code, sizeof(tried->code), slice_str(code));
 	*rec = (struct record_attempt){.provider = o->provider->name,
 				       .upstream = o->upstream,
@@ -53,7 +54,9 @@ static void count_attempt(struct call *c, const char *result)
 	char text[SERIES_LABELS_MAX];
 	struct slice v[2] = {c->attempt->provider->p->name, slice_str(result)};
 
-	series_add(series_cell(c->rt->page, SERIES_ATTEMPTS, slice_of(text, series_labels(SERIES_ATTEMPTS, v, 2, text))), 1);
+	series_add(series_cell(c->rt->page, SERIES_ATTEMPTS,
+			       slice_of(text, series_labels(SERIES_ATTEMPTS, v, 2, text))),
+		   1);
 }
 
 /* Keeps the fault of the last failure for the answer when nobody is left to try. */
@@ -84,8 +87,8 @@ static bool judge_connection(struct call *c)
 	struct fault f = {0};
 	bool slow = a->errc == ERRC_TIMEOUT;
 
-	fault_set(&f, slow ? FAULT_UPSTREAM_TIMEOUT : FAULT_UPSTREAM, "Provider `" SLICE_FMT "`: %s", SLICE_ARG(a->provider->p->name),
-		  a->why);
+	fault_set(&f, slow ? FAULT_UPSTREAM_TIMEOUT : FAULT_UPSTREAM,
+		  "Provider `" SLICE_FMT "`: %s", SLICE_ARG(a->provider->p->name), a->why);
 	keep_last(c, &f);
 	if (slow)
 		c->failed_slow++;
@@ -118,8 +121,10 @@ static void apply_verdict(struct call *c, const struct dialect_verdict *v, const
 	if ((v->drop_key || v->billing) && k)
 		breaker_key_out(k, now, a->status);
 	if (v->billing || v->drop_key)
-		log_warn("provider_key_refused", "provider " SLICE_FMT " refused key " SLICE_FMT " with status %d%s",
-			 SLICE_ARG(a->provider->p->name), SLICE_ARG(a->key ? a->key->key->label : SLICE_LIT("none")), a->status,
+		log_warn("provider_key_refused",
+			 "provider " SLICE_FMT " refused key " SLICE_FMT " with status %d%s",
+			 SLICE_ARG(a->provider->p->name),
+			 SLICE_ARG(a->key ? a->key->key->label : SLICE_LIT("none")), a->status,
 			 v->billing ? ": its account is out of money" : "");
 }
 
@@ -140,7 +145,10 @@ static bool judge_status(struct call *c)
 	back->classify(&ans, &f, &v);
 	apply_verdict(c, &v, &f);
 	call_attempt_record(c, a->status, f.provider_code[0] ? f.provider_code : "error");
-	count_attempt(c, v.cool_key ? "rate_limited" : v.drop_key || v.billing ? "key_refused" : v.final ? "rejected" : "error");
+	count_attempt(c, v.cool_key                ? "rate_limited"
+			 : v.drop_key || v.billing ? "key_refused"
+			 : v.final                 ? "rejected"
+						   : "error");
 	call_attempt_end(c, v.breaks ? 0 : -1);
 	if (v.larger)
 		c->context_above = MAX_OF(c->context_above, c->route.v[a->at].model->context);
@@ -156,11 +164,13 @@ static bool judge_answer(struct call *c)
 	struct call_attempt *a = c->attempt;
 	struct fault f = a->relay.fault;
 	int status = fault_status(&f);
-	bool final = a->relay.failed && status >= 400 && status < 500 && status != 408 && status != 409 && status != 429 &&
-		     status != 401 && status != 402 && status != 403;
+	bool final = a->relay.failed && status >= 400 && status < 500 && status != 408 &&
+		     status != 409 && status != 429 && status != 401 && status != 402 &&
+		     status != 403;
 
 	if (!a->relay.failed)
-		fault_set(&f, FAULT_UPSTREAM, "Provider `" SLICE_FMT "` answered with nothing.", SLICE_ARG(a->provider->p->name));
+		fault_set(&f, FAULT_UPSTREAM, "Provider `" SLICE_FMT "` answered with nothing.",
+			  SLICE_ARG(a->provider->p->name));
 	if (status == 429)
 		c->failed_rate++;
 	else if (f.kind == FAULT_OVERLOADED)
@@ -168,7 +178,10 @@ static bool judge_answer(struct call *c)
 	else
 		c->failed_other++;
 	keep_last(c, &f);
-	call_attempt_record(c, a->status, f.provider_code[0] ? f.provider_code : a->relay.failed ? "error_item" : "empty_answer");
+	call_attempt_record(c, a->status,
+			    f.provider_code[0] ? f.provider_code
+			    : a->relay.failed  ? "error_item"
+					       : "empty_answer");
 	count_attempt(c, final ? "rejected" : "error");
 	call_attempt_end(c, final ? -1 : 0);
 	if (final)

@@ -10,7 +10,7 @@
 #include "reply.h"
 
 #define OWN_BODY_MAX (4 * 1024 * 1024)
-#define LOOKUP_MS 5000
+#define LOOKUP_MS    5000
 
 static bool allows(void *arg, const struct ptable_model *m)
 {
@@ -83,7 +83,9 @@ static void own_model(struct call *c)
 
 	if (!m || !allows(c, m)) {
 		fault_field(&c->fault, FAULT_MODEL_UNKNOWN, "model",
-			    "There is no model `%.200s` here for this key; GET /v1/models lists those that there are.", c->path.id);
+			    "There is no model `%.200s` here for this key; GET /v1/models lists "
+			    "those that there are.",
+			    c->path.id);
 		return;
 	}
 	buf_init(&body, OWN_BODY_MAX);
@@ -181,7 +183,8 @@ static void own_account(struct call *c)
 	struct auth_usage u;
 	struct json_out o;
 	struct buf body;
-	enum errc e = auth_usage(c->host->env.live, c->key->account, c->key->id, turn_now_ms(t), turn_wall_ms(t), &u);
+	enum errc e = auth_usage(c->host->env.live, c->key->account, c->key->id, turn_now_ms(t),
+				 turn_wall_ms(t), &u);
 
 	buf_init(&body, OWN_BODY_MAX);
 	if (e)
@@ -244,7 +247,9 @@ static void put_ms(struct json_out *o, const char *key, int64_t ms)
 static void put_generation(struct json_out *o, const struct record_charge *r)
 {
 	char id[GENID_TEXT + 1];
-	int64_t generation = r->total_ms >= 0 && r->first_byte_ms >= 0 ? r->total_ms - r->first_byte_ms : r->total_ms;
+	int64_t generation = r->total_ms >= 0 && r->first_byte_ms >= 0
+				     ? r->total_ms - r->first_byte_ms
+				     : r->total_ms;
 
 	genid_print(&r->id, id);
 	json_out_kstrz(o, "id", id);
@@ -294,9 +299,11 @@ static void reply_generation(struct call *c)
 	if (!e)
 		e = write_generation(c->own_record, &body);
 	if (e == ERRC_NOTFOUND)
-		fault_field(&c->fault, FAULT_NOT_FOUND, "id", "This key has made no generation of that id.");
+		fault_field(&c->fault, FAULT_NOT_FOUND, "id",
+			    "This key has made no generation of that id.");
 	else if (e)
-		fault_set(&c->fault, FAULT_LEDGER, "The ledger cannot be asked now: %s.", errc_text(e));
+		fault_set(&c->fault, FAULT_LEDGER, "The ledger cannot be asked now: %s.",
+			  errc_text(e));
 	else
 		reply_body(c, 200, "application/json", buf_slice(&body));
 	buf_fini(&body);
@@ -310,13 +317,16 @@ static enum errc ask_generation(struct call *c)
 	buf_init(&id, 256);
 	e = paths_query(c->path.query, "id", &id);
 	if (e || id.len == 0) {
-		fault_field(&c->fault, FAULT_MISSING_FIELD, "id", "Name the generation: /v1/generation?id=gen_...");
+		fault_field(&c->fault, FAULT_MISSING_FIELD, "id",
+			    "Name the generation: /v1/generation?id=gen_...");
 		e = ERRC_INVAL;
 	} else {
 		c->own_seq = ++c->host->seq;
-		e = c->host->env.lookup(c->host->env.arg, c->own_seq, buf_slice(&id), slice_str(c->key->id));
+		e = c->host->env.lookup(c->host->env.arg, c->own_seq, buf_slice(&id),
+					slice_str(c->key->id));
 		if (e)
-			fault_set(&c->fault, FAULT_LEDGER, "The ledger cannot be asked now: %s.", errc_text(e));
+			fault_set(&c->fault, FAULT_LEDGER, "The ledger cannot be asked now: %s.",
+				  errc_text(e));
 	}
 	buf_fini(&id);
 	return e;

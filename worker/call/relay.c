@@ -20,7 +20,8 @@ enum errc relay_init(struct relay *r, const struct relay_opts *o)
 						.stream = o->stream,
 						.raw = dialect_is_same(o->front, o->back),
 						.whole_bytes = o->whole_bytes};
-	r->enc_opts = (struct dialect_enc_opts){.facts = o->facts, .env = o->env, .stream = o->facts->stream};
+	r->enc_opts = (struct dialect_enc_opts){
+		.facts = o->facts, .env = o->env, .stream = o->facts->stream};
 	r->back->dec_init(r->dec, &r->dec_opts);
 	r->front->enc_init(r->enc, &r->enc_opts);
 	return ERRC_OK;
@@ -55,7 +56,8 @@ static void learn_usage(struct relay *r, const struct usage *u, struct relay_gai
 }
 
 /* Notes what the event tells. */
-static void learn(struct relay *r, const struct ir_event *ev, struct arena *a, struct relay_gain *gain)
+static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
+		  struct relay_gain *gain)
 {
 	if (ev->content_bytes > 0 || ev->commits) {
 		r->content_bytes += ev->content_bytes;
@@ -78,7 +80,8 @@ static void learn(struct relay *r, const struct ir_event *ev, struct arena *a, s
 /* The end is encoded only after the charge is made: its bytes must outlive the push. */
 static void keep_end(struct relay *r, const struct ir_event *ev)
 {
-	bool inside = ev->usage_json.n && ev->usage_json.p >= ev->raw.p && ev->usage_json.p < ev->raw.p + ev->raw.n;
+	bool inside = ev->usage_json.n && ev->usage_json.p >= ev->raw.p &&
+		      ev->usage_json.p < ev->raw.p + ev->raw.n;
 	size_t at = inside ? (size_t)(ev->usage_json.p - ev->raw.p) : ev->raw.n;
 	enum errc e = buf_adds(&r->tail, ev->raw);
 
@@ -96,7 +99,8 @@ static void keep_end(struct relay *r, const struct ir_event *ev)
 	r->ended = true;
 }
 
-static void take(struct relay *r, const struct ir_event *ev, struct arena *a, struct relay_gain *gain)
+static void take(struct relay *r, const struct ir_event *ev, struct arena *a,
+		 struct relay_gain *gain)
 {
 	size_t before = r->out.len;
 	enum errc e;
@@ -129,7 +133,7 @@ static void drain_events(struct relay *r, struct arena *a, struct relay_gain *ga
 	while (!r->ended && !r->failed && (got = r->back->dec_next(r->dec, &ev)) > 0)
 		take(r, &ev, a, gain);
 	if (got < 0)
-		fail_errc(r, (enum errc)-got);
+		fail_errc(r, (enum errc) - got);
 }
 
 void relay_push(struct relay *r, struct slice bytes, struct arena *a, struct relay_gain *gain)

@@ -14,22 +14,22 @@ struct relay {
 	struct dialect_dec_opts dec_opts;
 	struct dialect_enc_opts enc_opts;
 	bool stream;
-	bool committed;  /* content, reasoning or a tool went into `out` */
-	bool ended;      /* the provider ended it properly; the encoder has not seen the end yet */
-	bool failed;     /* `fault` says why; nothing follows */
-	bool settling;   /* usage and finish are known: what follows waits for the charge */
-	bool reported;   /* usage is the provider's */
+	bool committed; /* content, reasoning or a tool went into `out` */
+	bool ended;     /* the provider ended it properly; the encoder has not seen the end yet */
+	bool failed;    /* `fault` says why; nothing follows */
+	bool settling;  /* usage and finish are known: what follows waits for the charge */
+	bool reported;  /* usage is the provider's */
 	bool usage_positive;
 	bool finish;
 	enum ir_finish fin;
-	unsigned frames; /* put into `out` before commit */
+	unsigned frames;                        /* put into `out` before commit */
 	uint64_t content_bytes, content_events; /* so far */
 	struct usage usage;
 	struct fault fault;
 	struct slice upstream_id; /* in the arena */
 	struct ir_event end;      /* as the decoder said it, its bytes kept in `tail` */
 	struct buf tail;
-	enum errc errc;           /* memory or a limit of ours */
+	enum errc errc; /* memory or a limit of ours */
 };
 
 /* What a push brought, for the progress slot. */
@@ -41,11 +41,11 @@ struct relay_gain {
 struct relay_opts {
 	const struct dialect_front *front;
 	const struct dialect_back *back;
-	const struct dialect_facts *facts;          /* borrowed for the relay's life, as the next two */
+	const struct dialect_facts *facts; /* borrowed for the relay's life, as the next two */
 	const struct dialect_env *env;
 	const struct ptable_provider *provider;
 	struct arena *arena;
-	bool stream;       /* the provider answers with an event stream */
+	bool stream; /* the provider answers with an event stream */
 	size_t whole_bytes, out_max;
 };
 

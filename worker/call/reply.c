@@ -41,11 +41,13 @@ enum errc reply_lines(struct call *c, struct buf *b)
 	enum errc e;
 
 	buf_reset(b);
-	if ((e = http1_put_header(b, "x-request-id", id)) || (e = http1_put_header(b, "x-generation-id", id)))
+	if ((e = http1_put_header(b, "x-request-id", id)) ||
+	    (e = http1_put_header(b, "x-generation-id", id)))
 		return e;
 	if (c->path.family == PATHS_FOR_ANTHROPIC && (e = http1_put_header(b, "request-id", id)))
 		return e;
-	if (c->wish.client_id.n && (e = http1_put_header(b, "x-client-request-id", c->wish.client_id)))
+	if (c->wish.client_id.n &&
+	    (e = http1_put_header(b, "x-client-request-id", c->wish.client_id)))
 		return e;
 	if ((e = http1_put_header_i64(b, "x-aigw-config", (int64_t)c->rt->t->generation)))
 		return e;
@@ -69,27 +71,28 @@ static struct slice reset_text(int64_t ms, char out[32])
 	return slice_of(out, n);
 }
 
-static enum errc put_limit(struct buf *b, const char *limit, const char *remaining, const char *reset,
-			   const struct admit_remaining *r)
+static enum errc put_limit(struct buf *b, const char *limit, const char *remaining,
+			   const char *reset, const struct admit_remaining *r)
 {
 	char text[32];
 	enum errc e;
 
 	if (r->limit == ROWS_NO_LIMIT)
 		return ERRC_OK;
-	if ((e = http1_put_header_i64(b, limit, r->limit)) || (e = http1_put_header_i64(b, remaining, MAX_OF(r->remaining, 0))))
+	if ((e = http1_put_header_i64(b, limit, r->limit)) ||
+	    (e = http1_put_header_i64(b, remaining, MAX_OF(r->remaining, 0))))
 		return e;
 	return http1_put_header(b, reset, reset_text(r->reset_ms, text));
 }
 
 static enum errc put_limits(const struct call *c, struct buf *b)
 {
-	enum errc e = put_limit(b, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
-				&c->grant.requests);
+	enum errc e = put_limit(b, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
+				"x-ratelimit-reset-requests", &c->grant.requests);
 
 	return e ? e
-		 : put_limit(b, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens",
-			     &c->grant.tokens);
+		 : put_limit(b, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens",
+			     "x-ratelimit-reset-tokens", &c->grant.tokens);
 }
 
 static enum errc put_timing(const struct call *c, struct buf *b)
@@ -102,15 +105,18 @@ static enum errc put_timing(const struct call *c, struct buf *b)
 
 	text_decimal_print(MAX_OF(gw, 0), 3, 0, gw_text);
 	text_decimal_print(up, 3, 0, up_text);
-	return http1_put_header(b, "server-timing",
-				slice_of(line, (size_t)snprintf(line, sizeof(line), "gw;dur=%s, up;dur=%s", gw_text, up_text)));
+	return http1_put_header(
+		b, "server-timing",
+		slice_of(line, (size_t)snprintf(line, sizeof(line), "gw;dur=%s, up;dur=%s", gw_text,
+						up_text)));
 }
 
 static enum errc put_clamp(const struct call *c, struct buf *b)
 {
 	const struct call_attempt *a = c->attempt;
 	int64_t cap = c->grant.hold.cap[a->at], max = c->route.v[a->at].model->max_output;
-	bool lowered = c->facts.cap ? cap > 0 && cap < c->facts.cap : cap > 0 && max > 0 && cap < max;
+	bool lowered = c->facts.cap ? cap > 0 && cap < c->facts.cap
+				    : cap > 0 && max > 0 && cap < max;
 
 	return lowered ? http1_put_header_i64(b, "x-aigw-max-tokens-clamped", cap) : ERRC_OK;
 }
@@ -130,16 +136,18 @@ enum errc reply_lines_up(struct call *c, struct buf *b, bool whole)
 
 	if ((e = http1_put_header(b, "x-aigw-provider", o->provider->name)) ||
 	    (e = http1_put_header(b, "x-aigw-model", c->route.v[a->at].model->name)) ||
-	    (e = http1_put_header_i64(b, "x-aigw-attempts", (int64_t)attempts_count(c))) || (e = put_clamp(c, b)) ||
-	    (e = put_timing(c, b)) || (e = put_limits(c, b)))
+	    (e = http1_put_header_i64(b, "x-aigw-attempts", (int64_t)attempts_count(c))) ||
+	    (e = put_clamp(c, b)) || (e = put_timing(c, b)) || (e = put_limits(c, b)))
 		return e;
-	if (a->up_request_id.n && (e = http1_put_header(b, "x-aigw-upstream-request-id", a->up_request_id)))
+	if (a->up_request_id.n &&
+	    (e = http1_put_header(b, "x-aigw-upstream-request-id", a->up_request_id)))
 		return e;
 	if (a->openai_ms.n && (e = http1_put_header(b, "openai-processing-ms", a->openai_ms)))
 		return e;
 	if (!whole)
 		return ERRC_OK;
-	return http1_put_header(b, "x-aigw-cost-usd", slice_of(cost, money_print(c->done.charge_nusd, 1, cost)));
+	return http1_put_header(b, "x-aigw-cost-usd",
+				slice_of(cost, money_print(c->done.charge_nusd, 1, cost)));
 }
 
 static void answer(struct call *c, int status, struct buf *lines, const struct slice *body, size_t n)
@@ -173,15 +181,18 @@ static enum errc fault_lines(struct call *c, struct buf *b, const struct fault *
 	int status = fault_status(f);
 	enum errc e;
 
-	if ((e = reply_lines(c, b)) || (e = http1_put_header(b, "content-type", SLICE_LIT("application/json"))) ||
-	    (e = http1_put_header(b, "x-should-retry", fault_should_retry(f) ? SLICE_LIT("true") : SLICE_LIT("false"))))
+	if ((e = reply_lines(c, b)) ||
+	    (e = http1_put_header(b, "content-type", SLICE_LIT("application/json"))) ||
+	    (e = http1_put_header(b, "x-should-retry",
+				  fault_should_retry(f) ? SLICE_LIT("true") : SLICE_LIT("false"))))
 		return e;
 	if (wait > 0 && ((e = http1_put_header_i64(b, "retry-after", (wait + 999) / 1000)) ||
 			 (e = http1_put_header_i64(b, "retry-after-ms", wait))))
 		return e;
 	if (status == 401 && (e = http1_put_header(b, "www-authenticate", SLICE_LIT("Bearer"))))
 		return e;
-	if (status == 405 && c->path.allow[0] && (e = http1_put_header(b, "allow", slice_str(c->path.allow))))
+	if (status == 405 && c->path.allow[0] &&
+	    (e = http1_put_header(b, "allow", slice_str(c->path.allow))))
 		return e;
 	if (c->tried_n > 0)
 		return http1_put_header_i64(b, "x-aigw-attempts", (int64_t)c->tried_n);
@@ -227,9 +238,11 @@ void reply_preflight(struct call *c)
 	enum errc e = reply_lines(c, b);
 
 	if (!e && cors_origin(c).n) {
-		e = http1_put_header(b, "access-control-allow-methods", SLICE_LIT("GET, POST, DELETE, OPTIONS"));
+		e = http1_put_header(b, "access-control-allow-methods",
+				     SLICE_LIT("GET, POST, DELETE, OPTIONS"));
 		if (!e && asked.n)
-			e = http1_put_header(b, "access-control-allow-headers", slice_sub(asked, 0, 4096));
+			e = http1_put_header(b, "access-control-allow-headers",
+					     slice_sub(asked, 0, 4096));
 		if (!e)
 			e = http1_put_header(b, "access-control-max-age", SLICE_LIT("86400"));
 	}
@@ -250,7 +263,8 @@ enum errc reply_stream_head(struct call *c)
 	if ((e = reply_lines(c, b)) || (e = reply_lines_up(c, b, false)))
 		return e;
 	if (c->facts.stream) {
-		if ((e = http1_put_header(b, "content-type", SLICE_LIT("text/event-stream; charset=utf-8"))) ||
+		if ((e = http1_put_header(b, "content-type",
+					  SLICE_LIT("text/event-stream; charset=utf-8"))) ||
 		    (e = http1_put_header(b, "cache-control", SLICE_LIT("no-cache"))) ||
 		    (e = http1_put_header(b, "x-accel-buffering", SLICE_LIT("no"))))
 			return e;

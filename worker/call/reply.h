@@ -3,7 +3,7 @@
 #ifndef AIGW_REPLY_H
 #define AIGW_REPLY_H
 
-#include "call_state.h"
+#include "call_steps.h"
 
 /* Lines that every answer has; into the host's scratch buffer, which is emptied first. */
 MUSTCHECK enum errc reply_lines(struct call *c, struct buf *b);

@@ -4,9 +4,12 @@ static const struct {
 	uint32_t bit;
 	const char *what;
 } abilities[] = {
-	{PTABLE_CAN_IMAGE_IN, "images"},       {PTABLE_CAN_AUDIO_IN, "audio"},
-	{PTABLE_CAN_DOCUMENT_IN, "documents"}, {PTABLE_CAN_TOOLS, "tools"},
-	{PTABLE_IS_CHAT, "chat"},	       {PTABLE_IS_EMBEDDING, "embeddings"},
+	{PTABLE_CAN_IMAGE_IN, "images"},
+	{PTABLE_CAN_AUDIO_IN, "audio"},
+	{PTABLE_CAN_DOCUMENT_IN, "documents"},
+	{PTABLE_CAN_TOOLS, "tools"},
+	{PTABLE_IS_CHAT, "chat"},
+	{PTABLE_IS_EMBEDDING, "embeddings"},
 	{PTABLE_CAN_AUDIO_OUT, "audio output"},
 };
 
@@ -21,12 +24,15 @@ static const char *lacks(const struct ptable_model *m, uint32_t needs)
 	return NULL;
 }
 
-static int64_t min_output_of(const struct ptable *t, const struct ptable_model *m, const struct dialect_facts *facts)
+static int64_t min_output_of(const struct ptable *t, const struct ptable_model *m,
+			     const struct dialect_facts *facts)
 {
 	int64_t least = m->min_output;
 
 	if (least == 0)
-		least = (m->can & PTABLE_CAN_REASONING) || facts->thinking ? t->set.min_output_reasoning : t->set.min_output;
+		least = (m->can & PTABLE_CAN_REASONING) || facts->thinking
+				? t->set.min_output_reasoning
+				: t->set.min_output;
 	return MAX_OF(least, facts->thinking_budget ? facts->thinking_budget + 1 : 0);
 }
 
@@ -59,8 +65,9 @@ static void shuffle(const struct ptable_offer **v, size_t n, struct text_rng *rn
 	}
 }
 
-static void add_model(const struct ptable *t, const struct ptable_model *m, const struct ptable_offer *only,
-		      const struct dialect_facts *facts, struct text_rng *rng, struct route *out)
+static void add_model(const struct ptable *t, const struct ptable_model *m,
+		      const struct ptable_offer *only, const struct dialect_facts *facts,
+		      struct text_rng *rng, struct route *out)
 {
 	const struct ptable_offer *v[LIMIT_CANDIDATES];
 	size_t n = 0;
@@ -78,14 +85,15 @@ static void add_model(const struct ptable *t, const struct ptable_model *m, cons
 		shuffle(&v[from], to - from, rng);
 	}
 	for (size_t i = 0; i < n && out->n < LIMIT_CANDIDATES; i++)
-		out->v[out->n++] = (struct route_candidate){.offer = v[i],
-							    .model = m,
-							    .input_bound = bound_tokens(&facts->bound, &bm),
-							    .min_output = min_output_of(t, m, facts)};
+		out->v[out->n++] =
+			(struct route_candidate){.offer = v[i],
+						 .model = m,
+						 .input_bound = bound_tokens(&facts->bound, &bm),
+						 .min_output = min_output_of(t, m, facts)};
 }
 
-enum errc route_build(const struct ptable *t, const struct dialect_facts *facts, bool alone, struct text_rng *rng,
-		      struct route *out, struct fault *f)
+enum errc route_build(const struct ptable *t, const struct dialect_facts *facts, bool alone,
+		      struct text_rng *rng, struct route *out, struct fault *f)
 {
 	const struct ptable_offer *only = NULL;
 	const struct ptable_model *m = ptable_model(t, facts->model);
@@ -95,7 +103,9 @@ enum errc route_build(const struct ptable *t, const struct dialect_facts *facts,
 	if (!m)
 		only = ptable_offer_named(t, facts->model, &m);
 	if (!m) {
-		fault_field(f, FAULT_MODEL_UNKNOWN, "model", "There is no model `" SLICE_FMT "` here; GET /v1/models lists those that there are.",
+		fault_field(f, FAULT_MODEL_UNKNOWN, "model",
+			    "There is no model `" SLICE_FMT
+			    "` here; GET /v1/models lists those that there are.",
 			    SLICE_ARG(slice_sub(facts->model, 0, 200)));
 		return ERRC_NOTFOUND;
 	}
@@ -109,8 +119,10 @@ enum errc route_build(const struct ptable *t, const struct dialect_facts *facts,
 	if (out->n > 0)
 		return ERRC_OK;
 	if (missing)
-		fault_field(f, FAULT_UNSUPPORTED_FIELD, "model", "Model `" SLICE_FMT "` does not take %s.", SLICE_ARG(m->name), missing);
+		fault_field(f, FAULT_UNSUPPORTED_FIELD, "model",
+			    "Model `" SLICE_FMT "` does not take %s.", SLICE_ARG(m->name), missing);
 	else
-		fault_set(f, FAULT_OVERLOADED, "Model `" SLICE_FMT "` has no provider now.", SLICE_ARG(m->name));
+		fault_set(f, FAULT_OVERLOADED, "Model `" SLICE_FMT "` has no provider now.",
+			  SLICE_ARG(m->name));
 	return ERRC_NOTFOUND;
 }

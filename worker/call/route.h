@@ -22,7 +22,8 @@ struct route {
 
 /* The model's offers by priority, weighted at random within one priority, then those of its fallbacks (unless `alone`). Models that lack an
  * ability that the request needs are left out. ERRC_NOTFOUND: nothing is left, the fault says why. */
-MUSTCHECK enum errc route_build(const struct ptable *t, const struct dialect_facts *facts, bool alone, struct text_rng *rng,
-				struct route *out, struct fault *f);
+MUSTCHECK enum errc route_build(const struct ptable *t, const struct dialect_facts *facts,
+				bool alone, struct text_rng *rng, struct route *out,
+				struct fault *f);
 
 #endif

@@ -7,11 +7,11 @@
 #include "mem.h"
 #include "text.h"
 
-#define RTABLE_MAGIC 0x5254424cu
+#define RTABLE_MAGIC     0x5254424cu
 #define RTABLE_FIXED_MAX 16384
-#define RTABLE_CAS_MAX 64
-#define BREAKER_OF_MAX 32 /* results that a breaker remembers (breaker.h) */
-#define PROBE_MS 60000	  /* a probe that has not reported by then is given up */
+#define RTABLE_CAS_MAX   64
+#define BREAKER_OF_MAX   32    /* results that a breaker remembers (breaker.h) */
+#define PROBE_MS         60000 /* a probe that has not reported by then is given up */
 
 struct rtable_ca {
 	uint64_t hash; /* of the PEM text; of nothing: the system's store */
@@ -58,8 +58,8 @@ static struct rtable_ca *cas_find(struct rtable_cas *c, struct slice pem)
 }
 
 /* The context for trusted certificates, made anew when the system's store has changed. *out is borrowed from the cache. */
-static enum errc cas_client(struct rtable_cas *cas, struct tls *tls, struct slice pem, char *why, size_t why_n,
-			    struct tls_client **out)
+static enum errc cas_client(struct rtable_cas *cas, struct tls *tls, struct slice pem, char *why,
+			    size_t why_n, struct tls_client **out)
 {
 	struct rtable_ca *ca = cas_find(cas, pem);
 	int64_t stamp = pem.n ? 0 : tls_system_roots_stamp();
@@ -80,14 +80,16 @@ static enum errc cas_client(struct rtable_cas *cas, struct tls *tls, struct slic
 
 static enum errc key_line(enum ptable_auth auth, struct slice secret, struct secret *out)
 {
-	static const char *const names[] = {
-		[PTABLE_AUTH_BEARER] = "authorization", [PTABLE_AUTH_X_API_KEY] = "x-api-key", [PTABLE_AUTH_API_KEY] = "api-key"};
+	static const char *const names[] = {[PTABLE_AUTH_BEARER] = "authorization",
+					    [PTABLE_AUTH_X_API_KEY] = "x-api-key",
+					    [PTABLE_AUTH_API_KEY] = "api-key"};
 	struct buf value, line;
 	enum errc e;
 
 	buf_init(&value, RTABLE_FIXED_MAX);
 	buf_init(&line, RTABLE_FIXED_MAX);
-	if ((e = buf_addz(&value, auth == PTABLE_AUTH_BEARER ? "Bearer " : "")) || (e = buf_adds(&value, secret)) ||
+	if ((e = buf_addz(&value, auth == PTABLE_AUTH_BEARER ? "Bearer " : "")) ||
+	    (e = buf_adds(&value, secret)) ||
 	    (e = http1_put_header(&line, names[auth], buf_slice(&value))))
 		goto out;
 	e = secret_init(out, buf_slice(&line));
@@ -107,7 +109,8 @@ static enum errc fixed_lines(const struct ptable_provider *p, struct buf *out)
 	enum errc e;
 
 	buf_init(&host, 512);
-	if ((e = uri_put_host(&host, &p->base)) || (e = http1_put_header(out, "host", buf_slice(&host))) ||
+	if ((e = uri_put_host(&host, &p->base)) ||
+	    (e = http1_put_header(out, "host", buf_slice(&host))) ||
 	    (e = http1_put_header(out, "user-agent", SLICE_LIT("aigw/" AIGW_VERSION))) ||
 	    (e = http1_put_header(out, "accept-encoding", SLICE_LIT("identity"))) ||
 	    (e = http1_put_header(out, "content-type", SLICE_LIT("application/json"))))
@@ -119,8 +122,8 @@ out:
 	return e;
 }
 
-static enum errc provider_pool(const struct rtable_env *env, const struct settings *set, struct rtable_provider *rp, char *why,
-			       size_t why_n)
+static enum errc provider_pool(const struct rtable_env *env, const struct settings *set,
+			       struct rtable_provider *rp, char *why, size_t why_n)
 {
 	const struct ptable_provider *p = rp->p;
 	struct upool_spec spec = {.id = p->id,
@@ -129,13 +132,16 @@ static enum errc provider_pool(const struct rtable_env *env, const struct settin
 				  .tls_ms = p->tls_ms,
 				  .idle_ms = set->upstream_idle_ms,
 				  .age_ms = set->upstream_age_ms,
-				  .conns_max = (unsigned)(p->max_connections ? p->max_connections : set->upstream_connections),
+				  .conns_max = (unsigned)(p->max_connections
+								  ? p->max_connections
+								  : set->upstream_connections),
 				  .idle_max = (unsigned)set->upstream_idle_connections};
 	char *host = mem_dup(p->base.host.p, p->base.host.n);
 	enum errc e = host ? ERRC_OK : ERRC_NOMEM;
 
 	if (!e && p->base.tls)
-		e = cas_client(env->cas, env->tls, p->ca_pem.n ? p->ca_pem : set->upstream_ca_pem, why, why_n, &spec.tls);
+		e = cas_client(env->cas, env->tls, p->ca_pem.n ? p->ca_pem : set->upstream_ca_pem,
+			       why, why_n, &spec.tls);
 	spec.host = host;
 	if (!e)
 		e = upool_ep_get(env->pool, &spec, &rp->ep);
@@ -143,8 +149,9 @@ static enum errc provider_pool(const struct rtable_env *env, const struct settin
 	return e;
 }
 
-static enum errc provider_init(const struct rtable_env *env, const struct settings *set, const struct ptable_provider *p,
-			       struct rtable_provider *rp, char *why, size_t why_n)
+static enum errc provider_init(const struct rtable_env *env, const struct settings *set,
+			       const struct ptable_provider *p, struct rtable_provider *rp,
+			       char *why, size_t why_n)
 {
 	enum errc e;
 
@@ -168,7 +175,8 @@ static enum errc provider_init(const struct rtable_env *env, const struct settin
 	return e;
 }
 
-enum errc rtable_new(const struct rtable_env *env, struct ptable *t, char *why, size_t why_n, struct rtable **out)
+enum errc rtable_new(const struct rtable_env *env, struct ptable *t, char *why, size_t why_n,
+		     struct rtable **out)
 {
 	struct rtable *r = mem_new_of(struct rtable);
 	enum errc e = r ? ERRC_OK : ERRC_NOMEM;
@@ -181,13 +189,14 @@ enum errc rtable_new(const struct rtable_env *env, struct ptable *t, char *why, 
 	r->refs = 1;
 	r->t = ptable_hold(t);
 	r->page = env->page;
-	r->breaker = (struct breaker_opts){.failures = (unsigned)MIN_OF(t->set.breaker_failures, BREAKER_OF_MAX),
-					   .of = (unsigned)MIN_OF(t->set.breaker_requests, BREAKER_OF_MAX),
-					   .window_ms = t->set.breaker_window_ms,
-					   .open_ms = t->set.breaker_cool_ms,
-					   .open_max_ms = t->set.breaker_cool_max_ms,
-					   .probe_ms = PROBE_MS,
-					   .slow_start_ms = t->set.breaker_slow_start_ms};
+	r->breaker = (struct breaker_opts){
+		.failures = (unsigned)MIN_OF(t->set.breaker_failures, BREAKER_OF_MAX),
+		.of = (unsigned)MIN_OF(t->set.breaker_requests, BREAKER_OF_MAX),
+		.window_ms = t->set.breaker_window_ms,
+		.open_ms = t->set.breaker_cool_ms,
+		.open_max_ms = t->set.breaker_cool_max_ms,
+		.probe_ms = PROBE_MS,
+		.slow_start_ms = t->set.breaker_slow_start_ms};
 	r->providers = mem_new((t->providers_n + 1) * sizeof(*r->providers));
 	r->offers = mem_new((t->offers_n + 1) * sizeof(*r->offers));
 	if (!r->providers || !r->offers)
@@ -260,7 +269,8 @@ struct rtable_offer *rtable_offer_of(struct rtable *r, const struct ptable_offer
 	return &r->offers[o->index];
 }
 
-static struct slice labels(enum series_id id, const struct slice *v, size_t n, char out[SERIES_LABELS_MAX])
+static struct slice labels(enum series_id id, const struct slice *v, size_t n,
+			   char out[SERIES_LABELS_MAX])
 {
 	return slice_of(out, series_labels(id, v, n, out));
 }
@@ -272,51 +282,62 @@ static page_u64 *cell_of(struct rtable *r, enum series_id id, const struct slice
 	return series_cell(r->page, id, labels(id, v, n, text));
 }
 
-static struct series_histo *histo_of(struct rtable *r, enum series_id id, const struct slice *v, size_t n)
+static struct series_histo *histo_of(struct rtable *r, enum series_id id, const struct slice *v,
+				     size_t n)
 {
 	char text[SERIES_LABELS_MAX];
 
 	return series_histo(r->page, id, labels(id, v, n, text));
 }
 
-page_u64 *rtable_ok(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m, unsigned op)
+page_u64 *rtable_ok(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m,
+		    unsigned op)
 {
 	page_u64 **c = &r->offers[o->index].ok[op];
 
 	if (!*c)
 		*c = cell_of(r, SERIES_REQUESTS,
-			     (struct slice[]){slice_str(dialect_op_name((enum dialect_op)op)), m->name, o->provider->name,
-					      SLICE_LIT("200")},
+			     (struct slice[]){slice_str(dialect_op_name((enum dialect_op)op)),
+					      m->name, o->provider->name, SLICE_LIT("200")},
 			     4);
 	return *c;
 }
 
-struct series_histo *rtable_duration(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m, unsigned op)
+struct series_histo *rtable_duration(struct rtable *r, const struct ptable_offer *o,
+				     const struct ptable_model *m, unsigned op)
 {
 	struct series_histo **h = &r->offers[o->index].duration[op];
 
 	if (!*h)
 		*h = histo_of(r, SERIES_REQUEST_DURATION,
-			      (struct slice[]){slice_str(dialect_op_name((enum dialect_op)op)), m->name, o->provider->name}, 3);
+			      (struct slice[]){slice_str(dialect_op_name((enum dialect_op)op)),
+					       m->name, o->provider->name},
+			      3);
 	return *h;
 }
 
-struct series_histo *rtable_ttft(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m, unsigned op)
+struct series_histo *rtable_ttft(struct rtable *r, const struct ptable_offer *o,
+				 const struct ptable_model *m, unsigned op)
 {
 	struct series_histo **h = &r->offers[o->index].ttft[op];
 
 	if (!*h)
 		*h = histo_of(r, SERIES_TTFT,
-			      (struct slice[]){slice_str(dialect_op_name((enum dialect_op)op)), m->name, o->provider->name}, 3);
+			      (struct slice[]){slice_str(dialect_op_name((enum dialect_op)op)),
+					       m->name, o->provider->name},
+			      3);
 	return *h;
 }
 
-page_u64 *rtable_tokens(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m, enum usage_class c)
+page_u64 *rtable_tokens(struct rtable *r, const struct ptable_offer *o,
+			const struct ptable_model *m, enum usage_class c)
 {
 	page_u64 **p = &r->offers[o->index].tokens[c];
 
 	if (!*p)
-		*p = cell_of(r, SERIES_TOKENS, (struct slice[]){m->name, o->provider->name, slice_str(usage_name(c))}, 3);
+		*p = cell_of(r, SERIES_TOKENS,
+			     (struct slice[]){m->name, o->provider->name, slice_str(usage_name(c))},
+			     3);
 	return *p;
 }
 
@@ -329,7 +350,8 @@ page_u64 *rtable_cost(struct rtable *r, const struct ptable_offer *o, const stru
 	return *p;
 }
 
-page_u64 *rtable_charged(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m)
+page_u64 *rtable_charged(struct rtable *r, const struct ptable_offer *o,
+			 const struct ptable_model *m)
 {
 	page_u64 **p = &r->offers[o->index].charged;
 
@@ -338,7 +360,8 @@ page_u64 *rtable_charged(struct rtable *r, const struct ptable_offer *o, const s
 	return *p;
 }
 
-struct rtable_key *rtable_pick_key(struct rtable_provider *p, int64_t now_ms, int64_t *wait_ms, bool *limited, bool *none)
+struct rtable_key *rtable_pick_key(struct rtable_provider *p, int64_t now_ms, int64_t *wait_ms,
+				   bool *limited, bool *none)
 {
 	*none = p->keys_n == 0;
 	for (size_t i = 0; i < p->keys_n; i++) {

@@ -19,16 +19,16 @@ struct rtable_key {
 
 struct rtable_provider {
 	const struct ptable_provider *p;
-	struct upool_ep *ep; /* held */
+	struct upool_ep *ep;             /* held */
 	struct breaker_provider *health; /* or NULL */
 	struct rtable_key *keys;
 	size_t keys_n;
-	unsigned turn; /* rotation of the keys */
+	unsigned turn;    /* rotation of the keys */
 	struct buf fixed; /* host, user-agent and the configured headers as lines */
 };
 
 struct rtable_offer {
-	struct breaker *health; /* or NULL */
+	struct breaker *health;   /* or NULL */
 	page_u64 *ok[RTABLE_OPS]; /* requests answered 200 */
 	struct series_histo *duration[RTABLE_OPS], *ttft[RTABLE_OPS];
 	page_u64 *tokens[USAGE_COUNT];
@@ -37,10 +37,10 @@ struct rtable_offer {
 
 struct rtable {
 	unsigned magic, refs;
-	struct ptable *t; /* held */
-	struct page *page; /* borrowed */
+	struct ptable *t;                  /* held */
+	struct page *page;                 /* borrowed */
 	struct rtable_provider *providers; /* as t->providers */
-	struct rtable_offer *offers; /* as t->offers */
+	struct rtable_offer *offers;       /* as t->offers */
 	struct breaker_opts breaker;
 };
 
@@ -58,7 +58,8 @@ MUSTCHECK enum errc rtable_cas_new(struct rtable_cas **out);
 void rtable_cas_free(struct rtable_cas **c);
 
 /* `t` is held by the result. On failure `why` says what could not be opened. */
-MUSTCHECK enum errc rtable_new(const struct rtable_env *env, struct ptable *t, char *why, size_t why_n, struct rtable **out);
+MUSTCHECK enum errc rtable_new(const struct rtable_env *env, struct ptable *t, char *why,
+			       size_t why_n, struct rtable **out);
 struct rtable *rtable_hold(struct rtable *r);
 void rtable_drop(struct rtable **r);
 
@@ -68,15 +69,21 @@ void rtable_warm(struct rtable *r);
 struct rtable_provider *rtable_provider_of(struct rtable *r, const struct ptable_offer *o);
 struct rtable_offer *rtable_offer_of(struct rtable *r, const struct ptable_offer *o);
 /* The counters of an offer, found on first use. */
-page_u64 *rtable_ok(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m, unsigned op);
-struct series_histo *rtable_duration(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m, unsigned op);
-struct series_histo *rtable_ttft(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m, unsigned op);
-page_u64 *rtable_tokens(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m, enum usage_class c);
+page_u64 *rtable_ok(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m,
+		    unsigned op);
+struct series_histo *rtable_duration(struct rtable *r, const struct ptable_offer *o,
+				     const struct ptable_model *m, unsigned op);
+struct series_histo *rtable_ttft(struct rtable *r, const struct ptable_offer *o,
+				 const struct ptable_model *m, unsigned op);
+page_u64 *rtable_tokens(struct rtable *r, const struct ptable_offer *o,
+			const struct ptable_model *m, enum usage_class c);
 page_u64 *rtable_cost(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m);
-page_u64 *rtable_charged(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m);
+page_u64 *rtable_charged(struct rtable *r, const struct ptable_offer *o,
+			 const struct ptable_model *m);
 
 /* The next key in rotation that is usable now. NULL: none is; *wait_ms is the shortest wait (lowered, never raised), *limited tells that at
  * least one only rests after a 429. A provider without keys gives NULL with *none set. */
-struct rtable_key *rtable_pick_key(struct rtable_provider *p, int64_t now_ms, int64_t *wait_ms, bool *limited, bool *none);
+struct rtable_key *rtable_pick_key(struct rtable_provider *p, int64_t now_ms, int64_t *wait_ms,
+				   bool *limited, bool *none);
 
 #endif

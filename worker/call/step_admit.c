@@ -1,4 +1,5 @@
-#include "call_state.h"
+#include "call_steps.h"
+#include "progress.h"
 
 /* Our estimate of the input, for token limits and for answers without usage: the bound is about twice the real count of English text. */
 static int64_t input_estimate(const struct call *c)
@@ -8,7 +9,8 @@ static int64_t input_estimate(const struct call *c)
 
 enum call_next step_route(struct call *c)
 {
-	if (route_build(c->rt->t, &c->facts, c->wish.no_fallback, &c->host->rng, &c->route, &c->fault))
+	if (route_build(c->rt->t, &c->facts, c->wish.no_fallback, &c->host->rng, &c->route,
+			&c->fault))
 		return call_end(c, RECORD_END_REJECTED);
 	c->hold_candidates = arena_array(&c->arena, struct hold_candidate, c->route.n);
 	if (!c->hold_candidates) {
@@ -19,14 +21,15 @@ enum call_next step_route(struct call *c)
 		const struct route_candidate *r = &c->route.v[i];
 		bool output = c->op != DIALECT_EMBEDDINGS;
 
-		c->hold_candidates[i] = (struct hold_candidate){.price = r->offer->price,
-								.offer = r->offer->id,
-								.provider = r->offer->provider->name,
-								.model = r->model->name,
-								.upstream = r->offer->upstream,
-								.input_bound = r->input_bound,
-								.max_output = output ? r->model->max_output : 0,
-								.min_output = r->min_output};
+		c->hold_candidates[i] =
+			(struct hold_candidate){.price = r->offer->price,
+						.offer = r->offer->id,
+						.provider = r->offer->provider->name,
+						.model = r->model->name,
+						.upstream = r->offer->upstream,
+						.input_bound = r->input_bound,
+						.max_output = output ? r->model->max_output : 0,
+						.min_output = r->min_output};
 	}
 	return CALL_MORE;
 }
@@ -35,22 +38,23 @@ static void fill_ask(struct call *c, struct admit_ask *ask)
 {
 	struct turn *t = call_turn(c);
 
-	*ask = (struct admit_ask){.account = c->key->account,
-				  .id = c->id,
-				  .boot_ms = turn_now_ms(t),
-				  .wall_ms = turn_wall_ms(t),
-				  .model = c->route.asked->name,
-				  .tokens_estimate = input_estimate(c),
-				  .slot = c->slot,
-				  .front = (uint8_t)c->op,
-				  .stream = c->facts.stream,
-				  .hold = {.candidates = c->hold_candidates,
-					   .n = c->route.n,
-					   .cap = c->facts.cap,
-					   .clamp = c->wish.clamp || (c->key->flags & ROWS_KEY_CLAMP),
-					   .choices = MAX_OF(c->facts.copies, 1),
-					   .requests = 1,
-					   .uncapped_share_ppm = call_set(c)->uncapped_share_ppm}};
+	*ask = (struct admit_ask){
+		.account = c->key->account,
+		.id = c->id,
+		.boot_ms = turn_now_ms(t),
+		.wall_ms = turn_wall_ms(t),
+		.model = c->route.asked->name,
+		.tokens_estimate = input_estimate(c),
+		.slot = c->slot,
+		.front = (uint8_t)c->op,
+		.stream = c->facts.stream,
+		.hold = {.candidates = c->hold_candidates,
+			 .n = c->route.n,
+			 .cap = c->facts.cap,
+			 .clamp = c->wish.clamp || (c->key->flags & ROWS_KEY_CLAMP),
+			 .choices = MAX_OF(c->facts.copies, 1),
+			 .requests = 1,
+			 .uncapped_share_ppm = call_set(c)->uncapped_share_ppm}};
 	memcpy(ask->key_id, c->key->id, APIKEY_ID);
 	memcpy(ask->addr, c->addr, sizeof(ask->addr));
 }
@@ -86,12 +90,13 @@ static enum fault_kind refusal_kind(enum admit_reason r)
 /* Numbers of a refusal, for metadata. */
 static void refusal_numbers(struct fault *f, const struct admit_refusal *r, enum admit_reason why)
 {
-	snprintf(f->scope, sizeof(f->scope), "%s %s: %s", r->scope == ROWS_ACCOUNT ? "account" : "key", r->scope_name,
+	snprintf(f->scope, sizeof(f->scope), "%s %s: %s",
+		 r->scope == ROWS_ACCOUNT ? "account" : "key", r->scope_name,
 		 r->what ? r->what : "");
 	f->limit = r->limit;
 	f->remaining = r->remaining;
-	f->unit = r->money			 ? FAULT_UNIT_NUSD
-		  : why == ADMIT_CONCURRENCY	 ? FAULT_UNIT_CONCURRENT
+	f->unit = r->money                       ? FAULT_UNIT_NUSD
+		  : why == ADMIT_CONCURRENCY     ? FAULT_UNIT_CONCURRENT
 		  : r->what && r->what[0] == 't' ? FAULT_UNIT_TOKENS
 						 : FAULT_UNIT_REQUESTS;
 	f->reset_wall_ms = r->reset_wall_ms;
@@ -112,26 +117,40 @@ static void set_refusal(struct call *c, enum admit_reason why, const struct admi
 	switch (kind) {
 	case FAULT_RATE_LIMIT:
 		refusal_numbers(f, r, why);
-		fault_set(f, kind, "%s `%s` has reached its limit of %lld %s; try again in %lld seconds.",
-			  r->scope == ROWS_ACCOUNT ? "Account" : "Key", r->scope_name, (long long)r->limit, r->what,
-			  (long long)(MAX_OF(fault_wait_ms(&(struct fault){.kind = kind, .retry_after_ms = f->retry_after_ms}), 1000) + 999) / 1000);
+		fault_set(f, kind,
+			  "%s `%s` has reached its limit of %lld %s; try again in %lld seconds.",
+			  r->scope == ROWS_ACCOUNT ? "Account" : "Key", r->scope_name,
+			  (long long)r->limit, r->what,
+			  (long long)(MAX_OF(fault_wait_ms(&(struct fault){
+						     .kind = kind,
+						     .retry_after_ms = f->retry_after_ms}),
+					     1000) +
+				      999) /
+				  1000);
 		return;
 	case FAULT_CREDIT:
 		refusal_numbers(f, r, why);
-		fault_set(f, kind, "The credit of account `%s` does not cover this request: $%s is left. Add credit%s.", r->scope_name, left,
-			  f->affordable_tokens > 0 ? " or ask for fewer output tokens" : "");
+		fault_set(
+			f,
+			kind, "The credit of account `%s` does not cover this request: $%s is left. Add credit%s.",
+			r->scope_name, left,
+			f->affordable_tokens > 0 ? " or ask for fewer output tokens" : "");
 		return;
 	case FAULT_BUDGET:
 		refusal_numbers(f, r, why);
-		fault_set(f, kind, "The %s of key `%s` ($%s) does not cover this request: $%s is left.", r->what, r->scope_name, limit, left);
+		fault_set(f, kind,
+			  "The %s of key `%s` ($%s) does not cover this request: $%s is left.",
+			  r->what, r->scope_name, limit, left);
 		return;
 	case FAULT_CREDIT_HELD:
 		refusal_numbers(f, r, why);
 		f->retry_after_ms = 1000;
-		fault_set(f, kind, "Running requests hold what this one needs; try again in 1 second.");
+		fault_set(f, kind,
+			  "Running requests hold what this one needs; try again in 1 second.");
 		return;
 	case FAULT_MODEL_DENIED:
-		fault_set(f, kind, "API key `%s` may not use model `" SLICE_FMT "`.", c->key->id, SLICE_ARG(c->route.asked->name));
+		fault_set(f, kind, "API key `%s` may not use model `" SLICE_FMT "`.", c->key->id,
+			  SLICE_ARG(c->route.asked->name));
 		return;
 	default:
 		fault_set(f, kind, "API key `%s`: %s.", c->key->id, admit_reason_text(why));
@@ -144,8 +163,8 @@ static enum call_next refused(struct call *c)
 	progress_give(live_progress(c->host->env.live), c->slot);
 	c->slot = PROGRESS_NO_SLOT;
 	if (c->item.result)
-		fault_set(&c->fault, c->item.result == ERRC_NOSPACE ? FAULT_LEDGER : FAULT_INTERNAL, "The ledger did not take the request: %s.",
-			  errc_text(c->item.result));
+		fault_set(&c->fault, c->item.result == ERRC_NOSPACE ? FAULT_LEDGER : FAULT_INTERNAL,
+			  "The ledger did not take the request: %s.", errc_text(c->item.result));
 	else
 		set_refusal(c, c->item.op.reason, &c->item.op.refusal);
 	return call_end(c, RECORD_END_REJECTED);
@@ -156,7 +175,9 @@ enum call_next step_admit(struct call *c)
 	if (c->hold == CALL_HOLD_NONE) {
 		c->slot = progress_take(live_progress(c->host->env.live), c->key->account, &c->id);
 		if (c->slot == PROGRESS_NO_SLOT) {
-			fault_set(&c->fault, FAULT_BUSY, "This node has no room for another request now; try again in 1 second.");
+			fault_set(&c->fault, FAULT_BUSY,
+				  "This node has no room for another request now; try again in 1 "
+				  "second.");
 			return call_end(c, RECORD_END_REJECTED);
 		}
 		c->item.op = (struct admit_op){.kind = ADMIT_HOLD};

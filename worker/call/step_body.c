@@ -1,4 +1,4 @@
-#include "call_state.h"
+#include "call_steps.h"
 #include "http1.h"
 #include "mem.h"
 
@@ -33,7 +33,9 @@ static void on_body(void *arg, struct slice data)
 	if (c->step != CALL_BODY || fault_is_set(&c->fault))
 		return;
 	if (c->host->body_bytes + data.n > (size_t)call_set(c)->limit_body_memory_bytes) {
-		fault_set(&c->fault, FAULT_BUSY, "This node holds as many request bodies as it may; try again in 1 second.");
+		fault_set(
+			&c->fault, FAULT_BUSY,
+			"This node holds as many request bodies as it may; try again in 1 second.");
 	} else if ((e = buf_adds(&c->body, data))) {
 		fault_errc(&c->fault, e == ERRC_LIMIT ? ERRC_TOOBIG : e, "body");
 	} else {
@@ -114,7 +116,8 @@ static enum errc start_body(struct call *c)
 	if (!c->scan)
 		return ERRC_NOMEM;
 	c->front->scan_init(c->scan, c->op);
-	if (length > 0 && length <= call_set(c)->limit_body_bytes && buf_reserve(&c->body, (size_t)length, &room))
+	if (length > 0 && length <= call_set(c)->limit_body_bytes &&
+	    buf_reserve(&c->body, (size_t)length, &room))
 		return ERRC_NOMEM;
 	c->reading = true;
 	down_conn_read_start(c->down);

@@ -1,9 +1,9 @@
-#include "call_state.h"
+#include "call_steps.h"
 #include "http1.h"
 #include "reply.h"
 
 #define ITEM_MAX (64 * 1024)
-#define REST_MS 1000 /* a provider that sent its last event has so long to end the body */
+#define REST_MS  1000 /* a provider that sent its last event has so long to end the body */
 
 /* The proper end: what is left goes out together with the final chunk, in one write. */
 static enum errc finish_done(struct call *c)
@@ -45,7 +45,8 @@ static void finish_cut(struct call *c)
 	buf_init(&item, ITEM_MAX);
 	if (r && r->out.len && c->commit_us)
 		(void)!down_conn_write(c->down, buf_slice(&r->out));
-	if (c->facts.stream && c->front->write_fault_event(&c->fault, slice_str(c->id_text), &item) == ERRC_OK)
+	if (c->facts.stream &&
+	    c->front->write_fault_event(&c->fault, slice_str(c->id_text), &item) == ERRC_OK)
 		(void)!down_conn_write(c->down, buf_slice(&item));
 	buf_fini(&item);
 	down_conn_cut(c->down);

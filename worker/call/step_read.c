@@ -1,6 +1,6 @@
 /* The neutral form of a request, read once for the first candidate of another dialect. A body that would hold the loop up is read by a thread
  * of libuv's pool: it is a pure function of the body and the arena, and the call waits. */
-#include "call_state.h"
+#include "call_steps.h"
 #include "mem.h"
 
 #define LOOP_BYTES ((size_t)1 << 20) /* design 4: longer bodies are read off the loop */

@@ -1,9 +1,10 @@
-#include "call_state.h"
+#include "call_steps.h"
+#include "progress.h"
 #include "log.h"
 
-#define DURABLE_MS 2000	   /* design 3.4: durability settle waits so long for the disk */
-#define SETTLE_RETRY_MS 50 /* a settlement has its room reserved; what fails it passes */
-#define SETTLE_TRIES 40
+#define DURABLE_MS      2000 /* design 3.4: durability settle waits so long for the disk */
+#define SETTLE_RETRY_MS 50   /* a settlement has its room reserved; what fails it passes */
+#define SETTLE_TRIES    40
 
 /* Puts in what the provider did not report: half the bound for the input, counted pieces for the output. A count that stood in the middle of
  * a stream is no final one, so it only raises. */
@@ -60,7 +61,8 @@ static void close_attempt(struct call *c)
 		return;
 	}
 	if (c->end == RECORD_END_TIMEOUT || c->end == RECORD_END_UPSTREAM_ERROR) {
-		call_attempt_record(c, a->head ? a->status : 0, c->end == RECORD_END_TIMEOUT ? "timeout" : "answer_cut");
+		call_attempt_record(c, a->head ? a->status : 0,
+				    c->end == RECORD_END_TIMEOUT ? "timeout" : "answer_cut");
 		call_attempt_end(c, c->end == RECORD_END_TIMEOUT ? call_timeout_verdict(c) : 0);
 	} else {
 		call_attempt_record(c, a->head ? a->status : 0, "abandoned");
@@ -72,7 +74,9 @@ static int end_status(const struct call *c)
 {
 	if (c->status)
 		return c->status;
-	return c->end == RECORD_END_DONE ? 200 : fault_is_set(&c->fault) ? fault_status(&c->fault) : 0;
+	return c->end == RECORD_END_DONE ? 200
+	       : fault_is_set(&c->fault) ? fault_status(&c->fault)
+					 : 0;
 }
 
 static void fill_settle(struct call *c)
@@ -128,7 +132,8 @@ static enum call_next settle_failed(struct call *c)
 		turn_timer_set(&c->timer, turn_now_ms(call_turn(c)) + SETTLE_RETRY_MS);
 		return CALL_WAIT;
 	}
-	log_error("settle_failed", "request %s could not be settled: %s; its hold is left to the keeper", c->id_text,
+	log_error("settle_failed",
+		  "request %s could not be settled: %s; its hold is left to the keeper", c->id_text,
 		  errc_text(c->item.result));
 	fault_set(&c->fault, FAULT_LEDGER, "The ledger did not take the charge.");
 	c->end = RECORD_END_LEDGER;
@@ -177,7 +182,8 @@ static enum call_next reverse_charge(struct call *c)
 		return CALL_MORE; /* it had become durable meanwhile: the charge stands and so does the answer */
 	c->done.charge_nusd = 0;
 	c->end = RECORD_END_LEDGER;
-	fault_set(&c->fault, FAULT_LEDGER, "The charge could not be made durable in time; nothing was charged.");
+	fault_set(&c->fault, FAULT_LEDGER,
+		  "The charge could not be made durable in time; nothing was charged.");
 	return CALL_MORE;
 }
 
@@ -185,12 +191,13 @@ enum call_next step_durable(struct call *c)
 {
 	int64_t now = turn_now_ms(call_turn(c));
 
-	if (call_set(c)->durability != SETTINGS_DURABILITY_SETTLE || c->hold != CALL_HOLD_ENDED || !c->done.settled ||
-	    c->done.outbox_n == 0 || c->end != RECORD_END_DONE)
+	if (call_set(c)->durability != SETTINGS_DURABILITY_SETTLE || c->hold != CALL_HOLD_ENDED ||
+	    !c->done.settled || c->done.outbox_n == 0 || c->end != RECORD_END_DONE)
 		return CALL_MORE;
 	if (c->reversing)
 		return reverse_charge(c);
-	if (page_durable_has(c->host->env.page, live_head(c->host->env.live)->epoch, c->done.outbox_n)) {
+	if (page_durable_has(c->host->env.page, live_head(c->host->env.live)->epoch,
+			     c->done.outbox_n)) {
 		turn_timer_clear(&c->timer);
 		return CALL_MORE;
 	}

@@ -1,11 +1,12 @@
-#include "call_state.h"
+#include "call_steps.h"
 #include "credential.h"
 #include "http1.h"
 #include "reply.h"
 
 #define CREDENTIAL_MAX 512
-#define CLIENT_MARGIN_MS 2000 /* contract A7: the gateway ends a request so much before its client would */
-#define CLIENT_LEAST_MS  1000
+#define CLIENT_MARGIN_MS \
+	2000 /* contract A7: the gateway ends a request so much before its client would */
+#define CLIENT_LEAST_MS 1000
 
 /* The route's front and operation; false for routes of our own. */
 static bool route_op(enum paths_route r, enum dialect_op *op)
@@ -96,8 +97,9 @@ static void set_down_fault(struct call *c)
 	static const struct {
 		int status;
 		enum fault_kind kind;
-	} kinds[] = {{400, FAULT_BAD_REQUEST}, {408, FAULT_REQUEST_TIMEOUT}, {413, FAULT_TOO_LARGE},
-		     {414, FAULT_URI_TOO_LONG}, {415, FAULT_ENCODING},	      {431, FAULT_HEADERS_TOO_LARGE}};
+	} kinds[] = {{400, FAULT_BAD_REQUEST}, {408, FAULT_REQUEST_TIMEOUT},
+		     {413, FAULT_TOO_LARGE},   {414, FAULT_URI_TOO_LONG},
+		     {415, FAULT_ENCODING},    {431, FAULT_HEADERS_TOO_LARGE}};
 	const struct down_fault *df = &c->down_fault;
 	enum fault_kind kind = FAULT_BAD_REQUEST;
 
@@ -149,9 +151,10 @@ static bool take_room(struct call *c)
 	e = addrs_take(&c->host->addrs, c->addr, (uint32_t)set->limit_calls_address);
 	c->addr_counted = !e;
 	if (e == ERRC_LIMIT)
-		fault_set(&c->fault, FAULT_RATE_LIMIT,
-			  "Too many requests of this address at once (%lld); try again in 1 second.",
-			  (long long)set->limit_calls_address);
+		fault_set(
+			&c->fault, FAULT_RATE_LIMIT,
+			"Too many requests of this address at once (%lld); try again in 1 second.",
+			(long long)set->limit_calls_address);
 	else if (e)
 		fault_errc(&c->fault, e, "request");
 	return !e;
@@ -177,8 +180,8 @@ enum call_next step_start(struct call *c)
 	}
 	if (e)
 		return call_end(c, RECORD_END_REJECTED);
-	c->unlogged = c->path.route == PATHS_ROOT || c->path.route == PATHS_HELLO || c->path.route == PATHS_HEALTHZ ||
-		      c->path.route == PATHS_READYZ;
+	c->unlogged = c->path.route == PATHS_ROOT || c->path.route == PATHS_HELLO ||
+		      c->path.route == PATHS_HEALTHZ || c->path.route == PATHS_READYZ;
 	if (plain_answer(c))
 		return call_goto(c, CALL_SENT);
 	if (route_op(c->path.route, &c->op))
@@ -195,28 +198,36 @@ static void auth_fault(struct call *c, enum auth_result r, const struct credenti
 
 	switch (r) {
 	case AUTH_REVOKED:
-		fault_set(&c->fault, FAULT_KEY_INVALID, "The API key `%.*s` (header `%s`) was revoked.", n, id, cr->where);
+		fault_set(&c->fault, FAULT_KEY_INVALID,
+			  "The API key `%.*s` (header `%s`) was revoked.", n, id, cr->where);
 		break;
 	case AUTH_EXPIRED:
-		fault_set(&c->fault, FAULT_KEY_INVALID, "The API key `%.*s` (header `%s`) has expired.", n, id, cr->where);
+		fault_set(&c->fault, FAULT_KEY_INVALID,
+			  "The API key `%.*s` (header `%s`) has expired.", n, id, cr->where);
 		break;
 	case AUTH_SUSPENDED:
-		fault_set(&c->fault, FAULT_SUSPENDED, "The account of API key `%.*s` is suspended.", n, id);
+		fault_set(&c->fault, FAULT_SUSPENDED, "The account of API key `%.*s` is suspended.",
+			  n, id);
 		break;
 	case AUTH_IP:
-		fault_set(&c->fault, FAULT_IP_DENIED, "The API key `%.*s` may not be used from this address.", n, id);
+		fault_set(&c->fault, FAULT_IP_DENIED,
+			  "The API key `%.*s` may not be used from this address.", n, id);
 		break;
 	default:
 		if (n)
-			fault_set(&c->fault, FAULT_KEY_INVALID, "The API key `%.*s` in `%s` is not known here.", n, id, cr->where);
+			fault_set(&c->fault, FAULT_KEY_INVALID,
+				  "The API key `%.*s` in `%s` is not known here.", n, id, cr->where);
 		else
 			fault_set(&c->fault, FAULT_KEY_INVALID,
-				  "What `%s` holds is not an API key of this gateway (they begin with `sk-aigw-`).", cr->where);
+				  "What `%s` holds is not an API key of this gateway (they begin "
+				  "with `sk-aigw-`).",
+				  cr->where);
 	}
 }
 
 /* Tries the credentials in their order; the first value that is a known key counts. */
-static enum errc look_up(struct call *c, const struct credential *cr, size_t n, enum auth_result *result, size_t *at)
+static enum errc look_up(struct call *c, const struct credential *cr, size_t n,
+			 enum auth_result *result, size_t *at)
 {
 	struct auth_key *key = arena_new(&c->arena, struct auth_key);
 	uint8_t hash[DIGEST_SHA256];
@@ -231,7 +242,8 @@ static enum errc look_up(struct call *c, const struct credential *cr, size_t n, 
 			continue;
 		*at = i;
 		apikey_hash(c->host->env.pepper, cr[i].value, hash);
-		e = auth_lookup(c->host->env.live, hash, c->addr, turn_wall_ms(call_turn(c)) / 1000, result, key);
+		e = auth_lookup(c->host->env.live, hash, c->addr, turn_wall_ms(call_turn(c)) / 1000,
+				result, key);
 		if (e)
 			return e;
 	}
@@ -252,7 +264,8 @@ enum call_next step_auth(struct call *c)
 	n = credential_find(c->head, &c->path, &query, cr);
 	if (n == 0)
 		fault_set(&c->fault, FAULT_KEY_INVALID,
-			  "No API key was given: send it as `authorization: Bearer sk-aigw-...` or `x-api-key`.");
+			  "No API key was given: send it as `authorization: Bearer sk-aigw-...` or "
+			  "`x-api-key`.");
 	else if ((e = look_up(c, cr, n, &result, &at)))
 		fault_errc(&c->fault, e, "key lookup");
 	else if (result != AUTH_OK)

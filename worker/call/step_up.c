@@ -1,6 +1,6 @@
 #include <stdio.h>
 
-#include "call_state.h"
+#include "call_steps.h"
 #include "reply.h"
 
 #define FLUSH_MS 250 /* contract A4: a finish chunk waits so long for its usage */
@@ -20,7 +20,8 @@ static int64_t total_deadline(const struct call *c)
 {
 	const struct settings *s = call_set(c);
 
-	return ms_of(c->start_us) + lowered(c, c->facts.stream ? s->timeout_total_ms : s->timeout_total_whole_ms);
+	return ms_of(c->start_us) +
+	       lowered(c, c->facts.stream ? s->timeout_total_ms : s->timeout_total_whole_ms);
 }
 
 /* When the provider must have shown its next sign of life: never while we ourselves do not read because the client is slow. */
@@ -32,13 +33,15 @@ static int64_t up_deadline(const struct call *c)
 	if (a->paused)
 		return INT64_MAX;
 	if (!a->head)
-		return ms_of(a->start_us) + lowered(c, c->facts.stream ? p->first_byte_stream_ms : p->first_byte_whole_ms);
+		return ms_of(a->start_us) + lowered(c, c->facts.stream ? p->first_byte_stream_ms
+								       : p->first_byte_whole_ms);
 	return ms_of(a->seen_us) + p->between_ms;
 }
 
 static bool wants_keepalive(const struct call *c)
 {
-	return c->head_sent && c->facts.stream && c->down && call_set(c)->keepalive_ms > 0 && !c->wish.keepalive_off;
+	return c->head_sent && c->facts.stream && c->down && call_set(c)->keepalive_ms > 0 &&
+	       !c->wish.keepalive_off;
 }
 
 static void arm(struct call *c)
@@ -67,11 +70,14 @@ static enum call_next exhausted(struct call *c)
 	if (c->context_above && c->last) {
 		*f = *c->last;
 	} else if (c->failed_rate && !c->failed_other && !c->failed_slow && !c->failed_out) {
-		fault_set(f, FAULT_UPSTREAM_RATE, "All providers of `" SLICE_FMT "` are at their limits; try again in %lld seconds.",
-			  SLICE_ARG(c->route.asked->name), (long long)(MAX_OF(c->wait_ms, 1000) + 999) / 1000);
+		fault_set(f, FAULT_UPSTREAM_RATE,
+			  "All providers of `" SLICE_FMT
+			  "` are at their limits; try again in %lld seconds.",
+			  SLICE_ARG(c->route.asked->name),
+			  (long long)(MAX_OF(c->wait_ms, 1000) + 999) / 1000);
 	} else if (c->tried_n == 0 || (c->failed_out && !c->failed_other && !c->failed_slow)) {
-		fault_set(f, FAULT_OVERLOADED, "No provider of `" SLICE_FMT "` is available now%s%s", SLICE_ARG(c->route.asked->name),
-			  *text ? ": " : ".", text);
+		fault_set(f, FAULT_OVERLOADED, "No provider of `" SLICE_FMT "` is available now%s%s",
+			  SLICE_ARG(c->route.asked->name), *text ? ": " : ".", text);
 	} else if (c->failed_slow && !c->failed_other) {
 		fault_set(f, FAULT_UPSTREAM_TIMEOUT, "%s", text);
 	} else {
@@ -82,7 +88,8 @@ static enum call_next exhausted(struct call *c)
 		memcpy(f->provider_code, c->last->provider_code, sizeof(f->provider_code));
 		f->provider_status = c->last->provider_status;
 	}
-	return call_end(c, f->kind == FAULT_UPSTREAM_TIMEOUT ? RECORD_END_TIMEOUT : RECORD_END_UPSTREAM_ERROR);
+	return call_end(c, f->kind == FAULT_UPSTREAM_TIMEOUT ? RECORD_END_TIMEOUT
+							     : RECORD_END_UPSTREAM_ERROR);
 }
 
 static void note_wait(struct call *c, int64_t wait_ms)
@@ -101,8 +108,9 @@ static bool take_candidate(struct call *c, struct call_attempt *a, size_t at)
 
 	a->at = at;
 	a->provider = rtable_provider_of(c->rt, o);
-	if (c->tried_n > 0 && !c->stale_retry && a->provider->health && 
-	    !breaker_retry_take(a->provider->health, now, call_set(c)->retry_share_ppm, call_set(c)->retry_minimum))
+	if (c->tried_n > 0 && !c->stale_retry && a->provider->health &&
+	    !breaker_retry_take(a->provider->health, now, call_set(c)->retry_share_ppm,
+				call_set(c)->retry_minimum))
 		return false;
 	a->key = rtable_pick_key(a->provider, now, &wait, &limited, &none);
 	if (!a->key && !none) {
@@ -111,15 +119,16 @@ static bool take_candidate(struct call *c, struct call_attempt *a, size_t at)
 		note_wait(c, wait);
 		return false;
 	}
-	if (ro->health && !breaker_admit(ro->health, &c->rt->breaker, now, c->host->env.page_slot, text_rng_next(&c->host->rng),
-					 &a->probe)) {
+	if (ro->health && !breaker_admit(ro->health, &c->rt->breaker, now, c->host->env.page_slot,
+					 text_rng_next(&c->host->rng), &a->probe)) {
 		c->failed_out++;
 		note_wait(c, breaker_wait_ms(ro->health, now));
 		return false;
 	}
 	a->breaker = ro->health;
 	if (a->provider->health &&
-	    !breaker_inflight_take(a->provider->health, c->host->env.page_slot, a->provider->p->max_inflight)) {
+	    !breaker_inflight_take(a->provider->health, c->host->env.page_slot,
+				   a->provider->p->max_inflight)) {
 		c->failed_out++;
 		if (a->probe)
 			breaker_probe_release(a->breaker, c->host->env.page_slot);
@@ -132,7 +141,8 @@ static bool take_candidate(struct call *c, struct call_attempt *a, size_t at)
 
 static bool may_try(const struct call *c, size_t at)
 {
-	return c->grant.index[at] >= 0 && c->route.v[at].model->context > c->context_above - (c->context_above == 0);
+	return c->grant.index[at] >= 0 &&
+	       c->route.v[at].model->context > c->context_above - (c->context_above == 0);
 }
 
 /* A fresh attempt in the memory of the last one. */
@@ -212,7 +222,8 @@ static enum call_next failed(struct call *c)
 {
 	struct call_attempt *a = c->attempt;
 	unsigned resting = c->failed_rate + c->failed_out;
-	bool key_trouble = a->error && (a->status == 401 || a->status == 402 || a->status == 403), same;
+	bool key_trouble = a->error && (a->status == 401 || a->status == 402 || a->status == 403),
+	     same;
 
 	if (a->failed && a->stale) {
 		call_attempt_end(c, -1);
@@ -247,12 +258,14 @@ static bool check_deadlines(struct call *c)
 	struct call_attempt *a = c->attempt;
 
 	if (now >= total_deadline(c)) {
-		fault_set(&c->fault, FAULT_UPSTREAM_TIMEOUT, "The request was not finished within its total time of %lld seconds.",
+		fault_set(&c->fault, FAULT_UPSTREAM_TIMEOUT,
+			  "The request was not finished within its total time of %lld seconds.",
 			  (long long)(total_deadline(c) - ms_of(c->start_us)) / 1000);
 		return true;
 	}
 	if (!a->failed && !a->ended && now >= up_deadline(c))
-		time_out(c, a->head ? "no byte for too long in the middle of the answer" : "no answer in time");
+		time_out(c, a->head ? "no byte for too long in the middle of the answer"
+				    : "no answer in time");
 	return false;
 }
 
@@ -268,11 +281,13 @@ enum call_next step_head(struct call *c)
 	if (a->failed || (a->error && a->ended))
 		return failed(c);
 	if (c->facts.stream && !c->head_sent && c->down && call_set(c)->head_after_ms > 0 &&
-	    turn_now_ms(call_turn(c)) >= ms_of(c->body_us) + call_set(c)->head_after_ms && reply_stream_head(c)) {
+	    turn_now_ms(call_turn(c)) >= ms_of(c->body_us) + call_set(c)->head_after_ms &&
+	    reply_stream_head(c)) {
 		fault_errc(&c->fault, ERRC_NOMEM, "head");
 		return call_end(c, RECORD_END_INTERNAL);
 	}
-	if (wants_keepalive(c) && turn_now_ms(call_turn(c)) >= down_conn_wrote_ms(c->down) + call_set(c)->keepalive_ms)
+	if (wants_keepalive(c) &&
+	    turn_now_ms(call_turn(c)) >= down_conn_wrote_ms(c->down) + call_set(c)->keepalive_ms)
 		(void)!down_conn_write(c->down, c->front->keepalive);
 	if (a->head && !a->error)
 		return CALL_MORE;
@@ -287,7 +302,8 @@ static bool is_open(const struct call *c)
 
 	if (!c->facts.stream)
 		return r->out.len > (size_t)call_set(c)->limit_answer_buffer_bytes;
-	return r->committed || r->frames > LIMIT_HOLDBACK_FRAMES || r->out.len > LIMIT_HOLDBACK_BYTES;
+	return r->committed || r->frames > LIMIT_HOLDBACK_FRAMES ||
+	       r->out.len > LIMIT_HOLDBACK_BYTES;
 }
 
 /* With durability settle nothing goes out once the usage is known: it waits for the charge. */
@@ -306,7 +322,8 @@ static enum errc write_out(struct call *c)
 	if (!c->commit_us) {
 		c->commit_us = call_now_us();
 		if (c->attempt->sent_us)
-			call_body_free(c); /* no other candidate will need it, and it is not being sent any more */
+			call_body_free(
+				c); /* no other candidate will need it, and it is not being sent any more */
 	}
 	e = down_conn_write(c->down, buf_slice(&r->out));
 	buf_reset(&r->out);
@@ -360,11 +377,14 @@ static enum call_next broken(struct call *c)
 	if (!c->commit_us && !(c->head_sent && !c->facts.stream))
 		return failed(c);
 	if (a->failed)
-		fault_set(&c->fault, a->errc == ERRC_TIMEOUT ? FAULT_UPSTREAM_TIMEOUT : FAULT_UPSTREAM,
-			  "Provider `" SLICE_FMT "` broke off its answer: %s.", SLICE_ARG(a->provider->p->name), a->why);
+		fault_set(&c->fault,
+			  a->errc == ERRC_TIMEOUT ? FAULT_UPSTREAM_TIMEOUT : FAULT_UPSTREAM,
+			  "Provider `" SLICE_FMT "` broke off its answer: %s.",
+			  SLICE_ARG(a->provider->p->name), a->why);
 	else
 		c->fault = r->fault;
-	return call_end(c, a->errc == ERRC_TIMEOUT && a->failed ? RECORD_END_TIMEOUT : RECORD_END_UPSTREAM_ERROR);
+	return call_end(c, a->errc == ERRC_TIMEOUT && a->failed ? RECORD_END_TIMEOUT
+								: RECORD_END_UPSTREAM_ERROR);
 }
 
 /* The client left under policy `drain`: what comes is only counted, up to the cap. */
@@ -398,7 +418,8 @@ enum call_next step_relay(struct call *c)
 	if (!c->down && drained_enough(c))
 		return call_end(c, RECORD_END_CLIENT_GONE);
 	mind_flow(c);
-	if (wants_keepalive(c) && turn_now_ms(call_turn(c)) >= down_conn_wrote_ms(c->down) + call_set(c)->keepalive_ms)
+	if (wants_keepalive(c) &&
+	    turn_now_ms(call_turn(c)) >= down_conn_wrote_ms(c->down) + call_set(c)->keepalive_ms)
 		e = down_conn_write(c->down, c->front->keepalive);
 	arm(c);
 	return CALL_WAIT;

@@ -420,7 +420,8 @@ void provider_error_classify(const struct dialect_answer *a, struct fault *f,
 	memset(v, 0, sizeof(*v));
 	if (a->status >= 300 && a->status < 400) {
 		/* Whatever its body says, it is no word on the request, and it is never followed. */
-		provider_error_broken(a->provider, f, v, "The provider answered with a redirection.");
+		provider_error_broken(a->provider, f, v,
+				      "The provider answered with a redirection.");
 		f->provider_status = a->status;
 		return;
 	}

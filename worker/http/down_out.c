@@ -7,9 +7,8 @@
 
 #define DIRECT_MIN \
 	(16 * 1024) /* pieces from here on are offered to the kernel at once instead of copied */
-#define KEEP_CAP \
-	1024            /* an empty output buffer up to this size is kept while an answer streams */
-#define HEAD_EXTRA  256 /* what we add to an answer's head, at most */
+#define KEEP_CAP    1024 /* an empty output buffer up to this size is kept while an answer streams */
+#define HEAD_EXTRA  256  /* what we add to an answer's head, at most */
 #define CHUNK_EXTRA 32
 
 /* --- toward the xport --- */

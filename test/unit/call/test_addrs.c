@@ -11,8 +11,8 @@
 #include "text.h"
 
 #define ADDRESSES 500
-#define STEPS 200000
-#define MAX 5
+#define STEPS     200000
+#define MAX       5
 
 static void address(unsigned i, uint8_t out[ADDRS_BYTES])
 {

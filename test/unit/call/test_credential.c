@@ -8,11 +8,11 @@
 
 #include "credential.h"
 
-#define KEY "sk-aigw-abcdefghijkl-0123456789012345678901234567890123456789012"
+#define KEY   "sk-aigw-abcdefghijkl-0123456789012345678901234567890123456789012"
 #define OTHER "sk-aigw-mnopqrstuvwx-0123456789012345678901234567890123456789012"
 
-static size_t find(const struct http1_field *fields, size_t n, enum paths_family family, const char *query, struct buf *b,
-		   struct credential out[CREDENTIAL_PLACES])
+static size_t find(const struct http1_field *fields, size_t n, enum paths_family family,
+		   const char *query, struct buf *b, struct credential out[CREDENTIAL_PLACES])
 {
 	struct http1_head head = {.fields = fields, .field_count = n};
 	struct paths_match m = {.family = family, .query = slice_str(query)};
@@ -23,8 +23,9 @@ static size_t find(const struct http1_field *fields, size_t n, enum paths_family
 
 static void test_forms(void **state)
 {
-	static const char *const values[] = {"Bearer " KEY, "bearer " KEY,   "BEARER   " KEY " ", KEY,
-					     "Bearer \"" KEY "\"", " " KEY " ", "'" KEY "'"};
+	static const char *const values[] = {
+		"Bearer " KEY,        "bearer " KEY, "BEARER   " KEY " ", KEY,
+		"Bearer \"" KEY "\"", " " KEY " ",   "'" KEY "'"};
 	struct credential cr[CREDENTIAL_PLACES];
 	struct buf b;
 
@@ -42,7 +43,8 @@ static void test_forms(void **state)
 
 static void test_order(void **state)
 {
-	struct http1_field f[] = {{SLICE_LIT("x-api-key"), SLICE_LIT(OTHER)}, {SLICE_LIT("authorization"), SLICE_LIT("Bearer " KEY)}};
+	struct http1_field f[] = {{SLICE_LIT("x-api-key"), SLICE_LIT(OTHER)},
+				  {SLICE_LIT("authorization"), SLICE_LIT("Bearer " KEY)}};
 	struct credential cr[CREDENTIAL_PLACES];
 	struct buf b;
 
@@ -61,7 +63,8 @@ static void test_order(void **state)
 
 static void test_none_and_foreign(void **state)
 {
-	struct http1_field f[] = {{SLICE_LIT("authorization"), SLICE_LIT("Bearer sk-proj-xyz")}, {SLICE_LIT("api-key"), SLICE_LIT("  ")}};
+	struct http1_field f[] = {{SLICE_LIT("authorization"), SLICE_LIT("Bearer sk-proj-xyz")},
+				  {SLICE_LIT("api-key"), SLICE_LIT("  ")}};
 	struct credential cr[CREDENTIAL_PLACES];
 	struct buf b;
 

@@ -9,13 +9,17 @@
 #include "mem.h"
 #include "relay.h"
 
-#define REQUEST "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
-#define CHUNK(delta, finish)                                                                       \
-	"data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"up\","    \
+#define REQUEST \
+	"{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
+#define CHUNK(delta, finish)                                                                  \
+	"data: "                                                                              \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"up\"," \
 	"\"choices\":[{\"index\":0,\"delta\":" delta ",\"finish_reason\":" finish "}]}\n\n"
-#define USAGE                                                                                      \
-	"data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"up\","    \
-	"\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9}}\n\n"
+#define USAGE                                                                                     \
+	"data: "                                                                                  \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"up\","     \
+	"\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":" \
+	"9}}\n\n"
 #define OPENING CHUNK("{\"role\":\"assistant\",\"content\":\"\"}", "null")
 #define CONTENT CHUNK("{\"content\":\"hel\"}", "null") CHUNK("{\"content\":\"lo\"}", "null")
 #define CLOSING CHUNK("{}", "\"stop\"") USAGE "data: [DONE]\n\n"
@@ -47,9 +51,12 @@ static void setup(struct fixture *f, enum ptable_dialect back, const char *reque
 	f->scan = arena_zero(&f->arena, f->front->scan_size);
 	f->front->scan_init(f->scan, DIALECT_CHAT);
 	assert_int_equal(f->front->scan_push(f->scan, request, strlen(request), &fault), ERRC_OK);
-	assert_int_equal(f->front->scan_end(f->scan, slice_str(request), &f->facts, &fault), ERRC_OK);
-	f->provider = (struct ptable_provider){.name = SLICE_LIT("p"), .dialect = back, .usage_option = true};
-	f->env = (struct dialect_env){.now_s = 1, .gen_id = SLICE_LIT("gen_x"), .model = SLICE_LIT("m"), .cost = cost};
+	assert_int_equal(f->front->scan_end(f->scan, slice_str(request), &f->facts, &fault),
+			 ERRC_OK);
+	f->provider = (struct ptable_provider){
+		.name = SLICE_LIT("p"), .dialect = back, .usage_option = true};
+	f->env = (struct dialect_env){
+		.now_s = 1, .gen_id = SLICE_LIT("gen_x"), .model = SLICE_LIT("m"), .cost = cost};
 	o = (struct relay_opts){.front = f->front,
 				.back = dialect_back(back),
 				.facts = &f->facts,
@@ -173,10 +180,14 @@ static void test_held_finish_is_flushed(void **state)
 
 static void test_whole_keeps_its_end(void **state)
 {
-	static const char request[] = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
-	static const char answer[] = "{\"id\":\"c1\",\"object\":\"chat.completion\",\"created\":5,\"model\":\"up\",\"choices\":["
-				     "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hello\"},\"finish_reason\":\"stop\"}],"
-				     "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9},\"x\":1}";
+	static const char request[] =
+		"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+	static const char answer[] = "{\"id\":\"c1\",\"object\":\"chat.completion\",\"created\":5,"
+				     "\"model\":\"up\",\"choices\":["
+				     "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"
+				     "\"hello\"},\"finish_reason\":\"stop\"}],"
+				     "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2,"
+				     "\"total_tokens\":9},\"x\":1}";
 	struct fixture f;
 
 	(void)state;
@@ -197,7 +208,8 @@ static void test_whole_keeps_its_end(void **state)
 
 static void test_error_item(void **state)
 {
-	static const char answer[] = OPENING "data: {\"error\":{\"message\":\"Overloaded\",\"type\":\"server_error\"}}\n\n";
+	static const char answer[] = OPENING
+		"data: {\"error\":{\"message\":\"Overloaded\",\"type\":\"server_error\"}}\n\n";
 	struct relay_gain sum = {0};
 	struct fixture f;
 
@@ -235,9 +247,12 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stream_at_every_split), cmocka_unit_test(test_cut_stream_fails),
-		cmocka_unit_test(test_lifecycle_is_not_commit), cmocka_unit_test(test_held_finish_is_flushed),
-		cmocka_unit_test(test_whole_keeps_its_end),   cmocka_unit_test(test_error_item),
+		cmocka_unit_test(test_stream_at_every_split),
+		cmocka_unit_test(test_cut_stream_fails),
+		cmocka_unit_test(test_lifecycle_is_not_commit),
+		cmocka_unit_test(test_held_finish_is_flushed),
+		cmocka_unit_test(test_whole_keeps_its_end),
+		cmocka_unit_test(test_error_item),
 		cmocka_unit_test(test_no_memory),
 	};
 

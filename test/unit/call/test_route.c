@@ -21,7 +21,8 @@ struct fixture {
 	struct price price;
 };
 
-static void offer(struct fixture *f, size_t i, size_t provider, const char *upstream, int priority, int weight)
+static void offer(struct fixture *f, size_t i, size_t provider, const char *upstream, int priority,
+		  int weight)
 {
 	f->offers[i] = (struct ptable_offer){.id = i + 1,
 					     .provider = &f->providers[provider],
@@ -42,8 +43,10 @@ static void setup(struct fixture *f)
 	f->rng = (struct text_rng){{1, 2}};
 	settings_defaults(&f->t.set);
 	for (size_t i = 0; i < MODELS; i++)
-		f->models[i] = (struct ptable_model){
-			.name = slice_str(names[i]), .context = 1000 * ((int64_t)i + 1), .max_output = 100, .index = (uint32_t)i};
+		f->models[i] = (struct ptable_model){.name = slice_str(names[i]),
+						     .context = 1000 * ((int64_t)i + 1),
+						     .max_output = 100,
+						     .index = (uint32_t)i};
 	f->providers[0].name = SLICE_LIT("p0");
 	f->providers[1].name = SLICE_LIT("p1");
 	f->providers[2].name = SLICE_LIT("p2");
@@ -164,8 +167,10 @@ static void test_least_output(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_priority_then_fallbacks), cmocka_unit_test(test_weights_decide_the_first),
-		cmocka_unit_test(test_unknown_model),	cmocka_unit_test(test_abilities),
+		cmocka_unit_test(test_priority_then_fallbacks),
+		cmocka_unit_test(test_weights_decide_the_first),
+		cmocka_unit_test(test_unknown_model),
+		cmocka_unit_test(test_abilities),
 		cmocka_unit_test(test_least_output),
 	};
 

@@ -31,8 +31,7 @@ static const struct error_case cases[] = {
 	 "{\"error\":{\"message\":\"This model's maximum context length is 8192 "
 	 "tokens\",\"code\":\"context_length_exceeded\"}}",
 	 FAULT_CONTEXT_TOO_LONG, 400, "FL", "8192"},
-	{302,
-	 "{\"error\":{\"message\":\"moved\",\"type\":\"invalid_request_error\"}}",
+	{302, "{\"error\":{\"message\":\"moved\",\"type\":\"invalid_request_error\"}}",
 	 FAULT_UPSTREAM, 502, "X", "redirection"},
 	{413, "<html>413</html>", FAULT_TOO_LARGE, 413, "F", "refused"},
 	{422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"Extra inputs\",\"type\":\"x\"}]}",

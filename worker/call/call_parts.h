@@ -1,0 +1,59 @@
+/* The parts of a call: its steps, what its client wished, one attempt. See call_state.h. */
+#ifndef AIGW_CALL_PARTS_H
+#define AIGW_CALL_PARTS_H
+
+#include "relay.h"
+#include "rtable.h"
+
+enum call_step {
+#define CALL_STEP(NAME, fn, what) CALL_##NAME,
+#include "call_tbl.h"
+#undef CALL_STEP
+	CALL_STEP_COUNT
+};
+
+enum call_next { CALL_MORE, CALL_WAIT, CALL_DONE };
+
+enum call_hold {
+	CALL_HOLD_NONE,
+	CALL_HOLD_ASKED,
+	CALL_HOLD_HELD,
+	CALL_HOLD_ENDING,
+	CALL_HOLD_ENDED
+};
+
+/* What the client asked for in headers. */
+struct call_wish {
+	bool no_fallback, clamp, keepalive_off;
+	int64_t timeout_ms;     /* announced by the client's SDK; 0: none */
+	struct slice client_id; /* x-request-id or x-client-request-id, in the arena */
+	struct slice origin;    /* CORS; in the arena */
+	struct slice anthropic_beta, anthropic_version, openai_beta, traceparent,
+		tracestate; /* in the arena */
+};
+
+/* One try at one candidate. Upcalls of the connection write `head`, `ended`, `failed` and what belongs to them. */
+struct call_attempt {
+	struct up_conn *up;
+	size_t at; /* index in route.v */
+	struct rtable_provider *provider;
+	struct rtable_key *key;
+	struct breaker *breaker;
+	bool probe, inflight, fresh;
+	bool stream; /* the provider answers with events */
+	bool head, ended, failed, stale, paused;
+	bool error; /* status of 400 or more: the body is read to tell why */
+	int status;
+	enum errc errc;
+	enum up_conn_phase phase;
+	int64_t start_us, sent_us, head_us, seen_us;
+	struct dialect_request req;
+	struct buf lines; /* our head for the provider; holds its key: wiped */
+	struct buf body;  /* of an error answer */
+	struct slice up_request_id, retry_after, retry_after_ms, should_retry,
+		openai_ms; /* in the arena */
+	char why[160];
+	struct relay relay;
+};
+
+#endif

@@ -1,0 +1,51 @@
+/* What the files of this folder do for each other, by file; the steps of call_tbl.h among it. */
+#ifndef AIGW_CALL_STEPS_H
+#define AIGW_CALL_STEPS_H
+
+#include "call_state.h"
+
+/* call.c. Ends the call with `end` unless it has an end already: aborts the attempt, wakes; goes on at SETTLE. May be called from any upcall,
+ * also twice. */
+void call_cancel(struct call *c, enum record_end end);
+void call_wake(struct call *c);
+/* Goes to a step out of order; used as `return call_goto(c, CALL_LOG)`. */
+enum call_next call_goto(struct call *c, enum call_step step);
+/* Where an end that is known goes on: SETTLE. */
+enum call_next call_end(struct call *c, enum record_end end);
+
+/* The steps, each in its own file or with its neighbours. */
+#define CALL_STEP(NAME, fn, what) enum call_next fn(struct call *c);
+#include "call_tbl.h"
+#undef CALL_STEP
+
+/* step_body.c */
+extern const struct down_conn_events call_down_events;
+void call_body_free(struct call *c);
+
+/* step_read.c. Whether candidate `at` needs the neutral form, which is not there yet. */
+bool call_needs_reading(const struct call *c, size_t at);
+/* A thread is at work on the call: nothing may be done with it until it wakes. */
+bool call_is_off(const struct call *c);
+/* Drops what a finished thread left behind. */
+void call_read_forget(struct call *c);
+
+/* attempt.c */
+enum errc call_attempt_start(struct call *c);
+/* The attempt is over; its connection goes back or away, its relay is freed. `ok` counts for breaker and key, -1: no verdict. */
+void call_attempt_end(struct call *c, int ok);
+/* Notes it among the tried ones. */
+void call_attempt_record(struct call *c, int status, const char *code);
+/* What a deadline that has passed says of the provider, for call_attempt_end(): nothing when it had less than half of its own time, because
+ * the client's announced time-out or earlier attempts took the rest, and nothing when the total time ends a stream that flows. */
+int call_timeout_verdict(const struct call *c);
+/* What the attempt's failure means: breaker, key; sets the fault of a final one. True: try the next. */
+bool call_attempt_judge(struct call *c);
+
+/* own.c */
+void call_own_forget(struct call *c);
+
+/* access.c */
+void call_access_log(struct call *c);
+void call_count(struct call *c);
+
+#endif
