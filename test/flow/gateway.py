@@ -357,8 +357,8 @@ class Control:
 
     def __init__(self, path, timeout=20):
         self.s = socket.socket(socket.AF_UNIX)
+        self.s.connect(path)  # waits while the listen queue is full; with a time-out it would fail at once
         self.s.settimeout(timeout)
-        self.s.connect(path)
         self.numbers = message_numbers()
 
     def send(self, payload):
