@@ -1,0 +1,183 @@
+#include "agree.h"
+
+#include "admin_priv.h"
+
+#define ROUNDS_MAX 8 /* of taking over, while the workers go on */
+
+/* What the ledger says of one account, and the outbox beside it. */
+struct expected {
+	uint64_t account;
+	int64_t granted, settled, uncollected;
+};
+
+/* The accounts of a slice, in order. */
+struct slice_of_accounts {
+	struct expected of[AGREE_SLICE];
+	struct rows_account live[AGREE_SLICE]; /* without names */
+	size_t n;
+	bool last; /* there is none behind them */
+};
+
+static enum errc read_accounts(MDB_cursor *c, uint64_t from, struct slice_of_accounts *s)
+{
+	struct rows_key_name at = rows_name(MAX_OF(from, (uint64_t)1), ROWS_HEAD, SLICE_NONE);
+	struct slice key = live_name(&at), value, id;
+	enum rows_kind kind;
+	uint64_t account;
+	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+
+	while (!rc) {
+		if (!rows_name_parse(key, &account, &kind, &id))
+			return ERRC_CORRUPT;
+		s->last = account == ROWS_ACCOUNT_TAIL;
+		if (s->last || s->n == AGREE_SLICE)
+			return ERRC_OK;
+		if (kind == ROWS_ACCOUNT) {
+			rc = rows_get_account(value, &s->live[s->n]);
+			if (rc)
+				return rc;
+			s->live[s->n++].name = SLICE_NONE;
+		}
+		at = rows_name(account + 1, ROWS_HEAD, SLICE_NONE);
+		key = live_name(&at);
+		rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+	}
+	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc; /* the tail row is always there */
+}
+
+static void expect(const struct book *b, struct slice_of_accounts *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct rows_account *a = book_account(b, s->live[i].id);
+
+		s->of[i] = (struct expected){.account = s->live[i].id};
+		if (!a)
+			continue;
+		s->of[i].granted = a->granted_nusd;
+		s->of[i].settled = a->settled_nusd;
+		s->of[i].uncollected = a->uncollected_nusd;
+	}
+}
+
+static struct expected *find(struct slice_of_accounts *s, uint64_t account)
+{
+	size_t lo = 0, hi = s->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->of[mid].account < account)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->n && s->of[lo].account == account ? &s->of[lo] : NULL;
+}
+
+static void add(struct slice_of_accounts *s, const struct record *r)
+{
+	struct expected *e = find(s, r->account);
+
+	if (!e)
+		return;
+	if (r->type == RECORD_CHARGE) {
+		e->settled += r->charge.charge_nusd;
+		e->uncollected += r->charge.uncollected_nusd;
+	} else if (r->type == RECORD_REVERSE) {
+		e->settled -= r->change.amount_nusd;
+	} else if (r->type == RECORD_TAKE) {
+		e->granted -= r->change.amount_nusd;
+	}
+}
+
+static enum errc add_outbox(MDB_cursor *c, uint64_t taken, struct slice_of_accounts *s)
+{
+	struct rows_key_name at = rows_name_outbox(taken + 1);
+	struct slice key = live_name(&at), value, bytes;
+	struct live_outbox_head head;
+	struct record r;
+	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+
+	while (!rc) {
+		if (!live_outbox_parse(value, &head, &bytes))
+			return ERRC_CORRUPT;
+		rc = record_decode(bytes, &r);
+		if (rc)
+			return rc;
+		add(s, &r);
+		rc = lmdbx_move(c, MDB_NEXT, &key, &value);
+	}
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+static void compare(struct agree *g, const struct slice_of_accounts *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct expected *e = &s->of[i];
+		const struct rows_account *a = &s->live[i];
+
+		g->accounts++;
+		if (a->granted_nusd == e->granted && a->settled_nusd == e->settled &&
+		    a->uncollected_nusd == e->uncollected)
+			continue;
+		if (g->different++ == 0)
+			g->first_different = a->id;
+	}
+}
+
+/* All in one read transaction: the accounts and what waits beside them belong to one moment. */
+static enum errc look(struct admin *a, MDB_txn *txn, uint64_t taken, struct agree *g,
+		      struct slice_of_accounts *s)
+{
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, a->live->rows, &c));
+
+	if (rc)
+		return rc;
+	rc = read_accounts(c, g->next_account, s);
+	expect(ledger_book(a->ledger), s);
+	if (!rc)
+		rc = add_outbox(c, taken, s);
+	mdb_cursor_close(c);
+	return rc;
+}
+
+/* Until little waits: the read transaction below has to read the rest. */
+static enum errc take_over(struct admin *a)
+{
+	uint64_t taken = 1;
+	enum errc rc = admin_catch_up(a->live, a->ledger);
+
+	for (int i = 0; !rc && taken > 0 && i < ROUNDS_MAX; i++)
+		rc = store_drain_outbox(a->live, a->ledger, a->batch, &taken);
+	return rc;
+}
+
+enum errc agree_slice(struct admin *a, struct agree *g)
+{
+	struct slice_of_accounts s = {.n = 0};
+	const struct ledger_state *st = ledger_state(a->ledger);
+	MDB_txn *txn;
+	enum errc rc;
+
+	require(!g->done);
+	rc = take_over(a);
+	if (!rc)
+		rc = live_read_begin(a->live, &txn);
+	if (rc)
+		return rc;
+	rc = look(a, txn, st->taken_epoch == live_head(a->live)->epoch ? st->taken_n : 0, g, &s);
+	live_read_end(a->live);
+	if (rc)
+		return rc;
+	compare(g, &s);
+	if (s.n > 0)
+		g->next_account = s.live[s.n - 1].id + 1;
+	g->done = s.last;
+	if (g->done) {
+		uint64_t known = book_accounts_n(ledger_book(a->ledger));
+
+		g->missing = known > g->accounts ? known - g->accounts : g->accounts - known;
+	}
+	return ERRC_OK;
+}

@@ -1,0 +1,21 @@
+/* Whether live store and ledger agree (design 3.5): every account has in the live store what the ledger's records say,
+ * together with those that still wait in the outbox. In slices; ledger thread only, so that the ledger stands still in one. */
+#ifndef AIGW_AGREE_H
+#define AIGW_AGREE_H
+
+#include "admin.h"
+
+#define AGREE_SLICE 64 /* accounts a read transaction */
+
+struct agree {
+	uint64_t next_account; /* 0 to begin */
+	uint64_t accounts;     /* of the live store, so far in this round */
+	uint64_t different, first_different;
+	uint64_t missing; /* accounts that only one of the two has; known at the end */
+	bool done;        /* the round is complete */
+};
+
+/* Takes over the outbox, then goes on with the round for at most AGREE_SLICE accounts. */
+MUSTCHECK enum errc agree_slice(struct admin *a, struct agree *g);
+
+#endif
