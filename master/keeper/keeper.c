@@ -105,7 +105,12 @@ static void on_started(void *arg, const struct store_started *s)
 
 static void on_failed(void *arg, enum errc e, const char *what)
 {
-	keeper_fail(arg, "%s: %s", what, errc_text(e));
+	struct keeper *k = arg;
+
+	if (k->started)
+		keeper_fail(k, "%s: %s", what, errc_text(e));
+	else
+		keeper_fail(k, "%s in %s and %s: %s", what, k->h.state, k->h.live, errc_text(e));
 }
 
 static void on_renewed(void *arg)

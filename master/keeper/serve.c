@@ -1,5 +1,6 @@
 #include "serve.h"
 
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -10,16 +11,23 @@
 #include "secret.h"
 #include "verbs.h"
 
-#define CONNS_MAX 64    /* requests at a time; the master has its own limit */
-#define LAST_MS   10000 /* for aigwctl to read the end of an answer */
-#define WHO_MAX   64
+#define CONNS_MAX   256   /* requests at a time; the master has its own limit */
+#define WAITING_MAX 16    /* in a lane */
+#define LAST_MS     10000 /* for aigwctl to read the end of an answer */
+#define WHO_MAX     64
+
+/* One request at a time, so that a thread of the pool stays free for tables and look-ups however slow aigwctl reads. */
+struct lane {
+	struct list waiting;
+	unsigned waiting_n;
+	bool busy;
+};
 
 struct serve {
 	struct keeper *k;
 	struct list conns;
 	unsigned conns_n;
-	struct list waiting; /* reports, behind the one that runs */
-	bool reporting, stopped;
+	struct lane reads, reports;
 	atomic_bool cancel;
 	struct digest_key pepper;
 	bool have_pepper;
@@ -29,6 +37,7 @@ struct serve {
 struct serve_conn {
 	struct list node, wait;
 	struct serve *s;
+	struct lane *lane; /* that it takes; NULL */
 	struct klink link;
 	uv_work_t work;
 	struct writer_job job;
@@ -59,6 +68,7 @@ static void conn_free(struct serve_conn *c)
 	if (c->request)
 		secret_wipe(c->request, c->request_n);
 	mem_free(c->request);
+	mem_free(c->v.state);
 	mem_free(c);
 }
 
@@ -110,6 +120,31 @@ static void finish(struct serve_conn *c)
 
 /* --- where it is served --- */
 
+static void dispatch(struct serve_conn *c, enum verbs_place place);
+static void next_in(struct lane *l);
+
+/* One step is done: goes on elsewhere, or is over. */
+static void stepped(struct serve_conn *c)
+{
+	struct lane *l = c->lane;
+
+	if (c->v.next != VERBS_NOT_OURS && !c->v.ended) {
+		dispatch(c, c->v.next);
+		return;
+	}
+	finish(c);
+	if (l) {
+		l->busy = false;
+		next_in(l);
+	}
+}
+
+static void cancel(struct serve_conn *c)
+{
+	verbs_end_errc(&c->v, ERRC_CANCELED, "");
+	stepped(c);
+}
+
 static void run_read(uv_work_t *work)
 {
 	struct serve_conn *c = CONTAINER_OF(work, struct serve_conn, work);
@@ -117,21 +152,14 @@ static void run_read(uv_work_t *work)
 	verbs_run(&c->v);
 }
 
-static void next_report(struct serve *s);
-
 static void read_done(uv_work_t *work, int status)
 {
 	struct serve_conn *c = CONTAINER_OF(work, struct serve_conn, work);
-	struct serve *s = c->s;
-	bool report = verbs_place_of(c->v.verb) == VERBS_REPORT;
+	struct keeper *k = c->s->k;
 
 	(void)status; /* work is never cancelled */
-	finish(c);
-	if (report) {
-		s->reporting = false;
-		next_report(s);
-	}
-	keeper_work_over(s->k);
+	stepped(c);
+	keeper_work_over(k);
 }
 
 static void start_read(struct serve_conn *c)
@@ -140,14 +168,66 @@ static void start_read(struct serve_conn *c)
 	c->s->k->works_n++;
 }
 
-static void next_report(struct serve *s)
+static bool is_gone(const struct serve_conn *c)
 {
-	struct list *n = s->reporting || s->stopped ? NULL : list_pop_front(&s->waiting);
+	struct pollfd p = {.fd = chan_fd(&c->link.chan), .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+static struct serve_conn *pop(struct lane *l)
+{
+	struct list *n = list_pop_front(&l->waiting);
 
 	if (!n)
+		return NULL;
+	l->waiting_n--;
+	return list_entry(n, struct serve_conn, wait);
+}
+
+/* What nobody waits for any more is not made. */
+static void next_in(struct lane *l)
+{
+	struct serve_conn *c = NULL;
+
+	while (!l->busy && (c = pop(l)) != NULL && is_gone(c))
+		conn_free(c);
+	if (l->busy || !c)
 		return;
-	s->reporting = true;
-	start_read(list_entry(n, struct serve_conn, wait));
+	l->busy = true;
+	c->lane = l;
+	start_read(c);
+}
+
+static void drop_gone(struct lane *l)
+{
+	list_each_safe (it, &l->waiting) {
+		struct serve_conn *c = list_entry(it, struct serve_conn, wait);
+
+		if (!is_gone(c))
+			continue;
+		l->waiting_n--;
+		conn_free(c);
+	}
+}
+
+static void start_in(struct serve_conn *c, struct lane *l)
+{
+	if (c->lane) {
+		start_read(c);
+		return;
+	}
+	if (l->waiting_n == WAITING_MAX)
+		drop_gone(l);
+	if (l->waiting_n == WAITING_MAX) {
+		verbs_end(&c->v, CONTROL_REFUSED, "busy",
+			  "too many such requests at once; try again");
+		finish(c);
+		return;
+	}
+	list_push_back(&l->waiting, &c->wait);
+	l->waiting_n++;
+	next_in(l);
 }
 
 static enum errc run_write(struct writer_job *j, struct admin *a)
@@ -165,8 +245,21 @@ static void write_done(struct writer_job *j, enum errc e)
 	struct serve_conn *c = CONTAINER_OF(j, struct serve_conn, job);
 
 	if (e == ERRC_CANCELED)
-		verbs_end_errc(&c->v, e, "");
-	finish(c);
+		cancel(c);
+	else
+		stepped(c);
+}
+
+static void submit(struct serve_conn *c)
+{
+	struct keeper *k = c->s->k;
+
+	if (k->end != KEEPER_RUNS) {
+		cancel(c);
+		return;
+	}
+	c->job = (struct writer_job){.run = run_write, .done = write_done};
+	writer_submit(k->writer, &c->job);
 }
 
 /* Names may come over the network: never on the loop or the ledger thread. */
@@ -188,20 +281,37 @@ static void name_found(uv_work_t *work, int status)
 	struct keeper *k = c->s->k;
 
 	(void)status;
-	if (k->end != KEEPER_RUNS) {
-		verbs_end_errc(&c->v, ERRC_CANCELED, "");
-		finish(c);
-	} else {
-		c->job = (struct writer_job){.run = run_write, .done = write_done};
-		writer_submit(k->writer, &c->job);
-	}
+	submit(c);
 	keeper_work_over(k);
 }
 
 static void start_write(struct serve_conn *c)
 {
+	if (c->who[0]) {
+		submit(c);
+		return;
+	}
 	require(uv_queue_work(&c->s->k->loop, &c->work, find_name, name_found) == 0);
 	c->s->k->works_n++;
+}
+
+static void dispatch(struct serve_conn *c, enum verbs_place place)
+{
+	switch (place) {
+	case VERBS_ON_LEDGER:
+		start_write(c);
+		break;
+	case VERBS_READ:
+		start_in(c, &c->s->reads);
+		break;
+	case VERBS_REPORT:
+		start_in(c, &c->s->reports);
+		break;
+	case VERBS_NOT_OURS:
+		verbs_end(&c->v, CONTROL_USAGE, "unknown_verb", "the keeper does not serve this");
+		finish(c);
+		break;
+	}
 }
 
 /* --- a new request --- */
@@ -221,26 +331,6 @@ static enum errc decode(struct serve_conn *c, struct slice request, enum control
 		return e;
 	*verb = control_verb_named(m.request.verb);
 	return control_decode(m.request.args, c->f, CONTROL_FIELDS_MAX, n);
-}
-
-static void dispatch(struct serve_conn *c)
-{
-	switch (verbs_place_of(c->v.verb)) {
-	case VERBS_ON_LEDGER:
-		start_write(c);
-		break;
-	case VERBS_READ:
-		start_read(c);
-		break;
-	case VERBS_REPORT:
-		list_push_back(&c->s->waiting, &c->wait);
-		next_report(c->s);
-		break;
-	default:
-		verbs_end(&c->v, CONTROL_USAGE, "unknown_verb", "the keeper does not serve this");
-		finish(c);
-		break;
-	}
 }
 
 static bool refuse(struct serve_conn *c, enum errc e, uint64_t rights)
@@ -300,7 +390,7 @@ void serve_request(struct serve *s, struct msg *m)
 	if (refuse(c, e, m->control.rights))
 		finish(c);
 	else
-		dispatch(c);
+		dispatch(c, verbs_place_of(c->v.verb));
 }
 
 enum errc serve_new(struct keeper *k, struct serve **out)
@@ -311,23 +401,25 @@ enum errc serve_new(struct keeper *k, struct serve **out)
 		return ERRC_NOMEM;
 	s->k = k;
 	list_init(&s->conns);
-	list_init(&s->waiting);
+	list_init(&s->reads.waiting);
+	list_init(&s->reports.waiting);
 	*out = s;
 	return ERRC_OK;
 }
 
+static void cancel_waiting(struct lane *l)
+{
+	struct serve_conn *c;
+
+	while ((c = pop(l)) != NULL)
+		cancel(c);
+}
+
 void serve_stop(struct serve *s)
 {
-	struct list *n;
-
-	s->stopped = true;
 	atomic_store(&s->cancel, true);
-	while ((n = list_pop_front(&s->waiting)) != NULL) {
-		struct serve_conn *c = list_entry(n, struct serve_conn, wait);
-
-		verbs_end_errc(&c->v, ERRC_CANCELED, "");
-		finish(c);
-	}
+	cancel_waiting(&s->reads);
+	cancel_waiting(&s->reports);
 }
 
 void serve_free(struct serve **sp)

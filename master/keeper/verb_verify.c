@@ -1,103 +1,159 @@
+#include "agree.h"
+#include "mem.h"
 #include "scan.h"
 #include "verbs.h"
 #include "verify.h"
 
-#define SLICE_ACCOUNTS 64
+#define SCAN_ACCOUNTS 64 /* a read transaction */
+#define STEP_SLICES   4  /* compared before the ledger thread sees to its commits again */
 
-struct shown {
+/* Three parts: the records and the live store are recomputed as a report; both are compared on the ledger thread, a few
+ * accounts at a time; the answer is sent. */
+struct work {
+	struct verify_result records;
+	struct scan live;
+	struct agree agree;
+	int permille; /* last told */
 	struct verbs *v;
-	int permille;
 };
 
 /* At most a hundred frames, however large the ledger is. */
 static void on_progress(void *arg, int permille)
 {
-	struct shown *s = arg;
+	struct work *w = arg;
 
-	if (permille < s->permille + 10 && permille < 1000)
+	if (permille < w->permille + 10 && permille < 1000)
 		return;
-	s->permille = permille;
+	w->permille = permille;
 	/* Whether somebody still reads is found with the rows. */
-	(void)!control_send_progress(s->v->chan, "%d.%d %% of the ledger", permille / 10,
+	(void)!control_send_progress(w->v->chan, "%d.%d %% of the ledger", permille / 10,
 				     permille % 10);
 }
 
-static enum errc finding(struct verbs *v, const char *what, uint64_t at, const char *text)
+static enum errc recompute(struct verbs *v, struct work *w)
+{
+	enum errc e = verify_ledger(v->ledger, verb_args_bool(v->args, "charges"), on_progress, w,
+				    &w->records);
+
+	while (!e && !w->live.done)
+		e = scan_slice(v->live, &w->live, SCAN_ACCOUNTS);
+	return e;
+}
+
+static enum errc compare(struct verbs *v, struct work *w)
+{
+	enum errc e = ERRC_OK;
+
+	for (int i = 0; !e && !w->agree.done && i < STEP_SLICES; i++)
+		e = agree_slice(v->admin, &w->agree);
+	v->failed = e;
+	return e;
+}
+
+/* --- the answer --- */
+
+static enum errc finding(struct verbs *v, bool found, const char *what, uint64_t at,
+			 const char *text)
 {
 	const struct control_field f[] = {CONTROL_S("what", slice_str(what)),
 					  at ? CONTROL_I("at", at) : CONTROL_N("at"),
 					  CONTROL_S("text", slice_str(text))};
 
-	return verbs_row(v, "finding", f, ARRAY_LEN(f));
+	return found ? verbs_row(v, "finding", f, ARRAY_LEN(f)) : ERRC_OK;
 }
 
-static enum errc send_findings(struct verbs *v, const struct verify_result *r, const struct scan *s)
+static enum errc send_record_findings(struct verbs *v, const struct verify_result *r)
 {
-	enum errc e = ERRC_OK;
+	enum errc e = finding(v, r->bad_chain_seq, "chain", r->bad_chain_seq,
+			      "the first record whose hash does not follow from the one before");
 
-	if (r->bad_chain_seq)
-		e = finding(v, "chain", r->bad_chain_seq,
-			    "the first record whose hash does not follow from the one before");
-	if (!e && r->bad_record_seq)
-		e = finding(v, "record", r->bad_record_seq,
+	if (!e)
+		e = finding(v, r->bad_record_seq, "record", r->bad_record_seq,
 			    "the first record that cannot be read, contradicts those before it or "
 			    "settles a request twice");
-	if (!e && r->bad_charge_seq)
-		e = finding(v, "charge", r->bad_charge_seq,
+	if (!e)
+		e = finding(v, r->bad_charge_seq, "charge", r->bad_charge_seq,
 			    "the first charge that does not follow from its usage and price");
-	if (!e && r->bad_account)
-		e = finding(v, "account", r->bad_account,
+	if (!e)
+		e = finding(v, r->bad_account, "account", r->bad_account,
 			    "the first account whose balance is not the sum of its records");
-	if (!e && r->bad_head)
-		e = finding(v, "head", 0, "the chain does not end where the ledger says");
-	if (!e && s->broken_accounts)
-		e = finding(v, "live", s->first_broken,
-			    "the first account whose sums in the live store do not add up");
+	if (!e)
+		e = finding(v, r->bad_head, "head", 0,
+			    "the chain does not end where the ledger says");
 	return e;
 }
 
-static enum errc send_result(struct verbs *v, const struct verify_result *r, const struct scan *s,
-			     bool good)
+static enum errc send_live_findings(struct verbs *v, const struct work *w)
 {
+	enum errc e = finding(v, w->live.broken_accounts, "live", w->live.first_broken,
+			      "the first account whose sums in the live store do not add up");
+
+	if (!e)
+		e = finding(v, w->agree.different, "agree", w->agree.first_different,
+			    "the first account that live store and ledger disagree about");
+	if (!e)
+		e = finding(v, w->agree.missing, "agree", 0,
+			    "there are accounts that only one of live store and ledger has");
+	return e;
+}
+
+static enum errc send_result(struct verbs *v, const struct work *w, bool good)
+{
+	const struct verify_result *r = &w->records;
 	const struct control_field f[] = {CONTROL_I("records", r->records),
 					  CONTROL_I("charges", r->charges),
-					  CONTROL_I("accounts", s->accounts),
+					  CONTROL_I("accounts", w->live.accounts),
 					  CONTROL_I("granted_nusd", r->granted_nusd),
 					  CONTROL_I("settled_nusd", r->settled_nusd),
 					  CONTROL_I("uncollected_nusd", r->uncollected_nusd),
-					  CONTROL_I("imbalance_nusd", s->imbalance_nusd),
+					  CONTROL_I("imbalance_nusd", w->live.imbalance_nusd),
 					  CONTROL_B("good", good)};
 
 	return verbs_row(v, "verify", f, ARRAY_LEN(f));
 }
 
-static enum errc scan_live(struct verbs *v, struct scan *s)
+static enum errc answer(struct verbs *v, const struct work *w)
 {
-	enum errc e = ERRC_OK;
+	bool good = verify_is_good(&w->records) && w->live.broken_accounts == 0 &&
+		    w->live.imbalance_nusd == 0 && w->agree.different == 0 && w->agree.missing == 0;
+	enum errc e = send_result(v, w, good);
 
-	while (!e && !s->done)
-		e = scan_slice(v->live, s, SLICE_ACCOUNTS);
+	if (!e)
+		e = send_record_findings(v, &w->records);
+	if (!e)
+		e = send_live_findings(v, w);
+	if (!e && !good)
+		verbs_end(v, CONTROL_FINDINGS, "findings", "the ledger is not in order");
+	return e;
+}
+
+static enum errc step(struct verbs *v)
+{
+	struct work *w = v->state;
+	enum errc e;
+
+	if (!w) {
+		v->state = w = mem_new_of(struct work);
+		if (!w)
+			return ERRC_NOMEM;
+		*w = (struct work){.permille = -10, .v = v};
+		e = recompute(v, w);
+		v->next = VERBS_ON_LEDGER;
+	} else if (!w->agree.done) {
+		e = compare(v, w);
+		v->next = w->agree.done ? VERBS_REPORT : VERBS_ON_LEDGER;
+	} else {
+		e = answer(v, w);
+	}
 	return e;
 }
 
 void verb_verify(struct verbs *v)
 {
-	struct shown shown = {.v = v, .permille = -10};
-	struct verify_result r;
-	struct scan s = {.done = false};
-	bool good = false;
-	enum errc e = verify_ledger(v->ledger, verb_args_bool(v->args, "charges"), on_progress,
-				    &shown, &r);
+	enum errc e = step(v);
 
 	if (!e)
-		e = scan_live(v, &s);
-	if (!e) {
-		good = verify_is_good(&r) && s.broken_accounts == 0 && s.imbalance_nusd == 0;
-		e = send_result(v, &r, &s, good);
-	}
-	if (!e)
-		e = send_findings(v, &r, &s);
-	if (!e && !good)
-		verbs_end(v, CONTROL_FINDINGS, "findings", "the ledger is not in order");
+		return;
+	v->next = VERBS_NOT_OURS;
 	verbs_end_errc(v, e, "ledger");
 }

@@ -36,6 +36,7 @@ void verbs_run(struct verbs *v)
 {
 	char why[VERB_ARGS_WHY];
 
+	v->next = VERBS_NOT_OURS;
 	v->live = stores_hold(v->stores);
 	v->ledger = v->stores->ledger;
 	if (!verb_args_check(v->verb, v->args, why))
@@ -43,7 +44,8 @@ void verbs_run(struct verbs *v)
 			  why);
 	else
 		rows[v->verb].fn(v);
-	verbs_end(v, CONTROL_DONE, "", "%s", "");
+	if (v->next == VERBS_NOT_OURS)
+		verbs_end(v, CONTROL_DONE, "", "%s", "");
 	stores_drop(v->stores, v->live);
 }
 

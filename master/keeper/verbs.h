@@ -47,7 +47,7 @@
  *             people), unit (nusd, requests, tokens), max (NONE: none), used, held (NONE), remaining (NONE), reset_s (NONE)
  *   verify    records, charges I (recomputed ones), accounts, granted_nusd, settled_nusd, uncollected_nusd, imbalance_nusd
  *             (live store), good B
- *   finding   what (chain, record, charge, account, head, live), at I (number of the record or account; NONE), text
+ *   finding   what (chain, record, charge, account, head, live, agree), at I (number of the record or account; NONE), text
  *
  * Errors (END): 2 invalid; 4 not_found; 1 exists, refused, ledger_unavailable, busy, internal; 5 not_allowed. */
 #ifndef AIGW_VERBS_H
@@ -80,9 +80,13 @@ struct verbs {
 	char revoked[APIKEY_ID + 1]; /* result: this key's running requests are to be cancelled */
 	enum errc failed;            /* result: the ledger did; for the writer */
 	bool ended;                  /* END is sent or queued */
+	/* A function that is not done yet says where it goes on; what it needs there is in `state`, which is freed with the
+	 * request (mem_free). */
+	enum verbs_place next;
+	void *state;
 };
 
-/* Serves the request to its END. */
+/* Serves the request, to its END when v->next is VERBS_NOT_OURS afterwards. */
 void verbs_run(struct verbs *v);
 
 /* For the functions. Once the peer has gone they give its error: the function gives up. */

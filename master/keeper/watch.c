@@ -6,7 +6,8 @@
 #include "sweep.h"
 
 #define SECOND_MS      1000
-#define SLICE_ACCOUNTS 64 /* looked at in one read transaction */
+#define SLICE_ACCOUNTS 64    /* looked at in one read transaction */
+#define SCAN_A_SECOND  10000 /* accounts: with more a round takes longer than a second */
 
 static void set_gauge(struct watch *w, enum page_gauge g, int64_t v)
 {
@@ -99,6 +100,7 @@ static void scanned(struct watch *w)
 			  (long long)s->imbalance_nusd, (unsigned long long)s->broken_accounts,
 			  (unsigned long long)s->first_broken);
 	w->told = off != 0;
+	w->scan_ms += MAX_OF((int64_t)(s->accounts * SECOND_MS / SCAN_A_SECOND), SECOND_MS);
 }
 
 static void on_scan(uv_timer_t *t)
@@ -115,11 +117,12 @@ static void on_scan(uv_timer_t *t)
 		scanned(w);
 }
 
-static void begin_scan(struct watch *w)
+static void begin_scan(struct watch *w, int64_t now_ms)
 {
-	if (w->scanning)
+	if (w->scanning || now_ms < w->scan_ms)
 		return;
 	w->scanning = true;
+	w->scan_ms = now_ms;
 	w->round = (struct scan){.done = false};
 	require(uv_timer_start(&w->scan, on_scan, 0, 0) == 0);
 }
@@ -139,9 +142,6 @@ static void measure(struct watch *w, int64_t now_ms)
 	set_gauge(w, PAGE_LIVE_BYTES_MAX, (int64_t)s.size_bytes);
 	set_gauge(w, PAGE_OUTBOX_RECORDS, (int64_t)s.outbox_records);
 	set_gauge(w, PAGE_LEDGER_LAG_MS, s.outbox_age_ms);
-	set_gauge(w, PAGE_OUTBOX_OLDEST_MS, s.outbox_records ? now_ms - s.outbox_age_ms : 0);
-	set_gauge(w, PAGE_OUTBOX_SHARE_PERMILLE,
-		  s.size_bytes ? (int64_t)(s.used_bytes * 1000 / s.size_bytes) : 0);
 }
 
 static void check_place(struct watch *w)
@@ -181,7 +181,7 @@ void watch_tick(struct watch *w, int64_t now_ms)
 	check_place(w);
 	check_readers(w);
 	begin_sweep(w);
-	begin_scan(w);
+	begin_scan(w, now_ms);
 }
 
 void watch_death(struct watch *w)

@@ -15,6 +15,7 @@ struct watch {
 	struct scan round;      /* of the invariants */
 	bool scanning, told;    /* told: an imbalance is in the log */
 	bool lost;              /* the live store is not in its place; a new one is being made */
+	int64_t scan_ms;        /* when the round began, then when the next one may */
 	int64_t second_ms;      /* boot clock of the last turn of each second */
 };
 

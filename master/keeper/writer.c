@@ -213,6 +213,7 @@ static void opened(struct writer *w, struct live *live)
 	set_gauge(w, PAGE_LEDGER_STATE, PAGE_LEDGER_GOOD);
 	set_gauge(w, PAGE_EPOCH, (int64_t)ledger_state(w->admin.ledger)->epoch);
 	publish(w);
+	w->leftover = true;
 }
 
 static enum errc open_stores(struct writer *w)
@@ -292,16 +293,18 @@ static enum errc commit(struct writer *w, bool checkpoint, bool *took)
 	return e;
 }
 
+/* Each transaction waits for those of the workers: after a while the next commit comes first. */
 static enum errc delete_taken(struct writer *w)
 {
 	uint64_t taken = taken_of(w);
 	bool more = true;
 	enum errc e = ERRC_OK;
 
-	while (!e && more)
+	do
 		e = outbox_delete(w->admin.live, taken, &more);
+	while (!e && more && !pace_is_due(&w->pace, clock_boot_ms()));
 	if (!e)
-		w->leftover = false;
+		w->leftover = more;
 	return e;
 }
 

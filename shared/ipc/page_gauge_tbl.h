@@ -11,9 +11,6 @@ PAGE_GAUGE(LEDGER_LAG_MS, "aigw_ledger_lag_seconds", 3,
 PAGE_GAUGE(IMBALANCE_NUSD, "aigw_ledger_imbalance_nanousd", 0,
 	   "Sum by which the books are out of balance; must be 0")
 PAGE_GAUGE(LEDGER_STATE, NULL, 0, "enum page_ledger: 0 good, 1 last commit failed, 2 read-only")
-PAGE_GAUGE(OUTBOX_OLDEST_MS, NULL, 0,
-	   "Boot clock when the oldest waiting record was made; 0 when none waits")
-PAGE_GAUGE(OUTBOX_SHARE_PERMILLE, NULL, 0, "How full the outbox's share of the live store is")
 PAGE_GAUGE(EPOCH, NULL, 0, "Epoch of the ledger")
 PAGE_GAUGE(CONFIG_GENERATION, "aigw_config_generation", 0,
 	   "Generation of the configuration in force; written by the master")

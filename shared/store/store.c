@@ -21,36 +21,46 @@ struct start {
 	char dir[PATH_MAX];
 };
 
+static uint64_t taken_of(const struct live *live, const struct ledger *ledger)
+{
+	const struct ledger_state *s = ledger_state(ledger);
+
+	return s->taken_epoch == live_head(live)->epoch ? s->taken_n : 0;
+}
+
+/* Up to what is there now: workers that go on do not keep us. */
+static enum errc take_outbox(struct live *live, struct ledger *ledger, struct outbox_batch *b,
+			     uint64_t *taken)
+{
+	uint64_t first, last, before = taken_of(live, ledger);
+	enum errc rc = outbox_range(live, &first, &last);
+
+	while (!rc && taken_of(live, ledger) < last) {
+		rc = outbox_read(live, taken_of(live, ledger), b);
+		if (!rc)
+			rc = ledger_begin(ledger);
+		if (!rc)
+			rc = ledger_take(ledger, live_head(live)->epoch, b);
+		if (!rc)
+			rc = ledger_commit(ledger);
+		ledger_abort(ledger);
+		if (!rc && b->n == 0)
+			rc = ERRC_CORRUPT; /* the range said that there is more */
+	}
+	*taken = taken_of(live, ledger) - before;
+	return rc;
+}
+
 enum errc store_drain_outbox(struct live *live, struct ledger *ledger, struct outbox_batch *b,
 			     uint64_t *taken)
 {
-	uint64_t epoch = live_head(live)->epoch;
-	enum errc rc;
+	bool more = true;
+	enum errc rc = take_outbox(live, ledger, b, taken);
 
-	*taken = 0;
-	for (;;) {
-		const struct ledger_state *s = ledger_state(ledger);
-		uint64_t after = s->taken_epoch == epoch ? s->taken_n : 0;
-		bool more = true;
-
-		rc = outbox_read(live, after, b);
-		if (rc)
-			return rc;
-		if (b->n > 0) {
-			rc = ledger_begin(ledger);
-			if (!rc)
-				rc = ledger_take(ledger, epoch, b);
-			if (!rc)
-				rc = ledger_commit(ledger);
-			ledger_abort(ledger);
-		}
-		/* Also what an earlier keeper took and did not come to delete. */
-		while (!rc && more)
-			rc = outbox_delete(live, s->taken_epoch == epoch ? s->taken_n : 0, &more);
-		if (rc || b->n == 0)
-			return rc;
-		*taken += b->n;
-	}
+	/* Also what an earlier keeper took and did not come to delete. */
+	while (!rc && more)
+		rc = outbox_delete(live, taken_of(live, ledger), &more);
+	return rc;
 }
 
 static enum errc live_dir(struct start *s)
@@ -108,11 +118,11 @@ static enum errc judge(struct start *s, const char **reason)
 }
 
 /* What the rejected store holds that the ledger may lack. */
-static int64_t at_risk(struct live *l)
+static int64_t at_risk(struct live *l, const struct ledger *ledger)
 {
 	struct scan scan = {0};
 	struct outbox_batch b;
-	uint64_t after = 0;
+	uint64_t after = taken_of(l, ledger);
 	int64_t sum;
 
 	while (!scan.done) {
@@ -153,7 +163,7 @@ static enum errc find(struct start *s)
 			return rc;
 		if (!s->out->reason)
 			return ERRC_OK;
-		s->out->at_risk_nusd = rc ? -1 : at_risk(s->live);
+		s->out->at_risk_nusd = rc ? -1 : at_risk(s->live, s->ledger);
 		live_close(&s->live);
 		return ERRC_OK;
 	case ERRC_NOTFOUND:
@@ -245,7 +255,8 @@ static enum errc run(struct start *s)
 	if (!s->live)
 		return rebuild(s);
 	s->out->outcome = STORE_ACCEPTED;
-	rc = store_drain_outbox(s->live, s->ledger, &s->batch, &s->out->taken);
+	/* It is deleted later, beside what workers do: for now somebody waits. */
+	rc = take_outbox(s->live, s->ledger, &s->batch, &s->out->taken);
 	return rc ? rc : admin_catch_up(s->live, s->ledger);
 }
 

@@ -33,7 +33,8 @@ struct store_started {
 };
 
 /* Both results are owned by the caller: live_close(), ledger_close(). On return the ledger has everything that the outbox
- * held, and administrative records that had not reached the live store are applied there. */
+ * held when it was looked at (it is still there, to be deleted), and administrative records that had not reached the live
+ * store are applied there. */
 MUSTCHECK enum errc store_start(const struct store_opts *o, struct live **live,
 				struct ledger **ledger, struct store_started *out);
 

@@ -16,7 +16,7 @@ import tap
 MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=40&rate=20&input=20')}
 
 
-class Crash(unittest.TestCase):
+class Base(unittest.TestCase):
     CONFIG = {}
 
     def setUp(self):
@@ -36,6 +36,8 @@ class Crash(unittest.TestCase):
     def live_file(self):
         return glob.glob(self.n.live + '/*/data.mdb')[0]
 
+
+class Crash(Base):
     def test_killed_at_any_time(self):
         """Row 20: kill -9 of the keeper; requests go on, another one is ready within 250 ms."""
         rounds = 100 if LONG else 25
@@ -160,10 +162,8 @@ class Crash(unittest.TestCase):
         self.assertEqual(total['requests'], len(load.answered))
 
 
-class PowerLossGroup(Crash):
+class PowerLoss(Base):
     """All processes and the live store are gone at once: what is lost is younger than the level allows."""
-    LEVEL, AGE = 'group', 0.15
-    CONFIG = {'durability': 'group'}
 
     def lose_power(self):
         children = self.n.children()
@@ -174,12 +174,12 @@ class PowerLossGroup(Crash):
         wait_for(lambda: not any(is_alive(p) for p in children))
         shutil.rmtree(glob.glob(self.n.live + '/*')[0])
 
-    def test_power_loss(self):
+    def lose_again_and_again(self, age):
         for i in range(5):
             load = Spender(self.n, self.key, 'm')
             time.sleep(0.3 + 0.01 * i)
             load.stop()
-            time.sleep(self.AGE)
+            time.sleep(age)
             self.lose_power()
             self.n.start()
             self.assertEqual(self.n.status()['ledger'][0]['epoch'], 2 + i)
@@ -188,17 +188,18 @@ class PowerLossGroup(Crash):
             self.assertTrue(self.n.verify('--charges')['good'])
 
 
-class PowerLossSettle(PowerLossGroup):
-    LEVEL, AGE = 'settle', 0
+class PowerLossGroup(PowerLoss):
+    CONFIG = {'durability': 'group'}
+
+    def test_power_loss(self):
+        self.lose_again_and_again(0.15)
+
+
+class PowerLossSettle(PowerLoss):
     CONFIG = {'durability': 'settle'}
 
-
-def load_tests(loader, tests, pattern):
-    """The classes of power loss have one test of their own; the others are not run again."""
-    suite = unittest.TestSuite(loader.loadTestsFromTestCase(Crash))
-    suite.addTest(PowerLossGroup('test_power_loss'))
-    suite.addTest(PowerLossSettle('test_power_loss'))
-    return suite
+    def test_power_loss(self):
+        self.lose_again_and_again(0)
 
 
 if __name__ == '__main__':
