@@ -31,6 +31,10 @@ RESTING = {
 }
 
 
+# Uploads of 12 MiB fit in, those of 14 do not; both are below the 32 MiB that the gateway reads behind an early answer.
+BODY_LIMIT = '13MiB'
+
+
 def models():
     made = {'embed': node.model('oai/sim?input=40', max_output=0)}
     for name, script in SCRIPTS.items():
@@ -56,7 +60,7 @@ class SdkNode(node.Node):
     def __init__(self, more_models=(), sim_args=()):
         sim = node.Sim(*sim_args)
         try:
-            super().__init__({**models(), **dict(more_models)}, sim=sim, providers=providers(sim.port))
+            super().__init__({**models(), **dict(more_models)}, sim=sim, providers=providers(sim.port), limits={'body': BODY_LIMIT})
             self.own_sim = sim
             self.start()
         except BaseException:

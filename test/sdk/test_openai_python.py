@@ -148,7 +148,7 @@ class OpenAiPython(sdk.SdkCase):
 
     def test_big_upload_that_is_refused(self):
         """12 MB with a wrong key or without credit, or more than the limit: the status is seen every time."""
-        for key, megabytes, status in (('unknown', 12, 401), ('poor', 12, 402), ('main', 40, 413)):
+        for key, megabytes, status in (('unknown', 12, 401), ('poor', 12, 402), ('main', 14, 413)):
             big = [{'role': 'user', 'content': 'word ' * (megabytes * 1024 * 1024 // 5)}]
             for i in range(UPLOADS):
                 with self.subTest(key=key, i=i), self.assertRaises(openai.APIStatusError) as raised:

@@ -109,7 +109,7 @@ both('permanent errors', async back => {
   assert.deepEqual((await sent()).map(r => r.status), [500, 500])
 })
 
-for (const [key, megabytes, status] of [['unknown', 12, 401], ['poor', 12, 402], ['main', 40, 413]]) {
+for (const [key, megabytes, status] of [['unknown', 12, 401], ['poor', 12, 402], ['main', 14, 413]]) {
   test(`a refused upload of ${megabytes} MB, ${status}`, async () => {
     const messages = [{ role: 'user', content: 'word '.repeat(megabytes * 1024 * 1024 / 5) }]
     for (let i = 0; i < UPLOADS; i++) {
