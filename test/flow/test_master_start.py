@@ -75,6 +75,7 @@ class Start(unittest.TestCase):
         self.g.configure(region='rejected')
         self.refused('worker 1 rejects the configuration: not this one')
 
+    @unittest.skipUnless(os.geteuid() == 0, 'only root may look into processes that are not dumpable')
     def test_children_get_no_secret_and_no_other_descriptor(self):
         self.g.start(SECRET_CANARY='sk-canary-abcdef')
         for pid in self.g.pids():
