@@ -140,6 +140,9 @@ static void shorten(struct master *m)
 {
 	int64_t now_ms = clock_boot_ms();
 
+	if (m->drain.now)
+		return;
+	m->drain.now = true;
 	m->drain.deadline_ms = now_ms;
 	m->drain.kill_ms = now_ms + GRACE_NOW_MS;
 	log_warn("stop_now", "%llu requests are cut", (unsigned long long)running(m));

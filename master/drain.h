@@ -14,6 +14,7 @@ enum drain_phase { DRAIN_OFF, DRAIN_DELAY, DRAIN_WORKERS, DRAIN_KEEPER, DRAIN_DO
 
 struct drain {
 	enum drain_phase phase;
+	bool now;            /* nothing may run on any more */
 	int64_t deadline_ms; /* boot clock; for the streams */
 	int64_t kill_ms;     /* boot clock; what still runs then is killed */
 	uint64_t finished, cut;

@@ -388,6 +388,11 @@ static void close_one(uv_handle_t *h, void *arg)
 
 void master_finish(struct master *m, int status)
 {
+	sigset_t all;
+
+	/* A signal that comes once our handlers are gone must not end us with another status. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
 	m->exit_status = status;
 	control_server_close(m, status);
 	listeners_fini(&m->listeners);

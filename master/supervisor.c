@@ -509,6 +509,8 @@ static void on_tick(uv_timer_t *t)
 
 	m->sup.tick_ms = now_ms;
 	page_master_beat(m->page, now_ms);
+	/* A flood of signals may have cost us one of SIGCHLD. */
+	supervisor_reap(m);
 	for (unsigned i = 0; i < high; i++)
 		observe(m, i);
 	victim = watchdog_tick(m->sup.rows, high, on_time, &why);

@@ -74,6 +74,14 @@ class Drain(unittest.TestCase):
         self.assertLess(time.monotonic() - begun, 1.0)
         self.assertEqual(self.results, [500] * 5)
 
+    def test_signals_at_the_very_end_do_not_change_the_status(self):
+        for _ in range(5):
+            while self.g.master.poll() is None:
+                self.g.signal(signal.SIGINT)
+                time.sleep(0.0002)
+            self.assertEqual(self.g.master.returncode, 0)
+            self.g.start()
+
     def test_every_connection_made_before_the_end_is_answered(self):
         """Closing a listener may reset what is in its queue at that instant: at most one a socket."""
         load = Load(self.g, threads=8)
