@@ -108,6 +108,10 @@ void verbs_end_errc(struct verbs *v, enum errc e, const char *what)
 	case ERRC_CANCELED:
 		verbs_end(v, CONTROL_REFUSED, "unavailable", "the keeper is ending; try again");
 		break;
+	case ERRC_FULL:
+		verbs_end(v, CONTROL_REFUSED, "full",
+			  "the live store has no room for it: raise live_size and restart");
+		break;
 	case ERRC_NOSPACE:
 	case ERRC_IO:
 		verbs_end(v, CONTROL_REFUSED, "ledger_unavailable",

@@ -37,13 +37,31 @@ static enum errc apply_live(struct admin *a, const struct record *records, size_
 	return rc;
 }
 
+/* A definition that makes the live store larger is refused before the ledger has it, and while requests still find room. */
+static enum errc has_room(struct admin *a)
+{
+	struct live *l = a->live;
+	size_t room = 0;
+	MDB_txn *txn;
+	enum errc rc = live_read_begin(l, &txn);
+
+	if (rc)
+		return rc;
+	rc = live_room(l, txn, &room);
+	live_read_end(l);
+	return !rc && room < l->size_bytes / 32 ? ERRC_FULL : rc;
+}
+
 /* What gives more: ledger first. When the live store cannot follow, it does before the next change, or at the next start. */
-static enum errc give(struct admin *a, const struct record *records, size_t n, bool *durable)
+static enum errc give(struct admin *a, const struct record *records, size_t n, bool grows,
+		      bool *durable)
 {
 	uint64_t seq = 0;
 	enum errc rc = admin_catch_up(a->live, a->ledger);
 
 	*durable = false;
+	if (!rc && grows)
+		rc = has_room(a);
 	if (!rc)
 		rc = ledger_begin(a->ledger);
 	if (!rc)
@@ -150,7 +168,7 @@ enum errc admin_account_create(struct admin *a, const struct admin_by *by,
 	r[0].change.row = buf_slice(&b);
 	r[1].change.amount_nusd = spec->credit_nusd;
 	if (!rc)
-		rc = give(a, r, spec->credit_nusd > 0 ? 2 : 1, durable);
+		rc = give(a, r, spec->credit_nusd > 0 ? 2 : 1, true, durable);
 	if (!rc)
 		*account = row.id;
 	buf_fini(&b);
@@ -169,7 +187,7 @@ enum errc admin_account_credit(struct admin *a, const struct admin_by *by, uint6
 	if (nusd <= 0 || !money_add(row->granted_nusd, nusd, &sum))
 		return ERRC_RANGE;
 	r.change.amount_nusd = nusd;
-	return give(a, &r, 1, durable);
+	return give(a, &r, 1, false, durable);
 }
 
 enum errc admin_account_take(struct admin *a, const struct admin_by *by, uint64_t account,
@@ -209,7 +227,7 @@ enum errc admin_account_set_status(struct admin *a, const struct admin_by *by, u
 	}
 	r.change.row = buf_slice(&b);
 	if (!rc)
-		rc = status == ROWS_ACTIVE ? give(a, &r, 1, durable)
+		rc = status == ROWS_ACTIVE ? give(a, &r, 1, false, durable)
 					   : withdraw(a, by->boot_ms, &r, durable);
 	buf_fini(&mem);
 	buf_fini(&b);
@@ -230,7 +248,7 @@ static bool is_key(const struct rows_key *k)
 }
 
 static enum errc write_key(struct admin *a, const struct admin_by *by, const struct rows_key *k,
-			   const char *what, bool restricts, bool *durable)
+			   const char *what, bool restricts, bool grows, bool *durable)
 {
 	struct record r = change(by, RECORD_KEY, k->account, what);
 	struct buf b;
@@ -241,7 +259,8 @@ static enum errc write_key(struct admin *a, const struct admin_by *by, const str
 	r.change.row = buf_slice(&b);
 	memcpy(r.change.key_id, k->id, APIKEY_ID);
 	if (!rc)
-		rc = restricts ? withdraw(a, by->boot_ms, &r, durable) : give(a, &r, 1, durable);
+		rc = restricts ? withdraw(a, by->boot_ms, &r, durable)
+			       : give(a, &r, 1, grows, durable);
 	buf_fini(&b);
 	return rc;
 }
@@ -257,7 +276,7 @@ enum errc admin_key_create(struct admin *a, const struct admin_by *by, const str
 		return ERRC_NOTFOUND;
 	if (book_key(book, k->id))
 		return ERRC_EXISTS;
-	return write_key(a, by, k, "create", false, durable);
+	return write_key(a, by, k, "create", false, true, durable);
 }
 
 static bool lowers(int64_t from, int64_t to)
@@ -282,6 +301,12 @@ static bool restricts(const struct rows_key *from, const struct rows_key *to)
 	return less || (to->status != ROWS_ACTIVE && to->status != from->status);
 }
 
+static bool is_larger(const struct rows_key *from, const struct rows_key *to)
+{
+	return to->name.n > from->name.n || to->models.n > from->models.n ||
+	       to->nets_n > from->nets_n;
+}
+
 enum errc admin_key_update(struct admin *a, const struct admin_by *by, const struct rows_key *k,
 			   bool *durable)
 {
@@ -301,7 +326,7 @@ enum errc admin_key_update(struct admin *a, const struct admin_by *by, const str
 		memcpy(next.hash, now.hash, sizeof next.hash);
 		next.created_s = now.created_s;
 		rc = write_key(a, by, &next, next.status == ROWS_REVOKED ? "revoke" : "update",
-			       restricts(&now, &next), durable);
+			       restricts(&now, &next), is_larger(&now, &next), durable);
 	}
 	buf_fini(&mem);
 	return rc;
@@ -320,7 +345,7 @@ enum errc admin_key_revoke(struct admin *a, const struct admin_by *by, const cha
 		*durable = true; /* nothing is left to do; the first time has its record */
 	else if (!rc) {
 		now.status = ROWS_REVOKED;
-		rc = write_key(a, by, &now, "revoke", true, durable);
+		rc = write_key(a, by, &now, "revoke", true, false, durable);
 	}
 	buf_fini(&mem);
 	return rc;

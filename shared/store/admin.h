@@ -23,7 +23,8 @@ struct admin_by {
 
 /* Every writing function returns ERRC_OK when the change is in force; then *durable (never NULL) says whether the ledger has
  * it: false only for restrictions that the ledger could not take now, they follow from the outbox. On any other code nothing
- * changed. ERRC_NOTFOUND, ERRC_EXISTS, ERRC_INVAL, ERRC_LIMIT, ERRC_RANGE; ERRC_STATE: take below the floor. */
+ * changed. ERRC_NOTFOUND, ERRC_EXISTS, ERRC_INVAL, ERRC_LIMIT, ERRC_RANGE; ERRC_STATE: take below the floor; ERRC_FULL: the
+ * live store has no room for another account or key, or for a larger one. */
 
 struct admin_account_spec {
 	struct slice name; /* unique, 1..ROWS_NAME_MAX visible characters */

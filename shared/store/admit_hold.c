@@ -1,10 +1,7 @@
 #include "admit_priv.h"
 
-/* Room that a settlement may need: one outbox record and what the pages around it waste. */
-#define SETTLE_BYTES 2048
 /* Bytes of an outbox record as they come, for its share of the store. */
 #define RECORD_BYTES 512
-#define PAGE_BYTES   4096
 
 static const char *const budget_names[] = {
 #define WINDOW(id, name, rolling_s) "budget per " #name,
@@ -29,19 +26,12 @@ struct hold_run {
 
 static enum errc gate_space(struct admit_run *b, enum admit_gate *gate)
 {
-	size_t rows, index, reserve, slack, room = b->l->size_bytes;
-	enum errc rc = lmdbx_used(b->txn, b->l->rows, &rows);
+	size_t room;
+	enum errc rc = live_room(b->l, b->txn, &room);
 
-	if (!rc)
-		rc = lmdbx_used(b->txn, b->l->index, &index);
-	if (rc)
-		return rc;
-	/* What LMDB copies on write while a reader still sees the old pages: some transactions of 8 operations. */
-	slack = MAX_OF(room / 16, (size_t)128 * PAGE_BYTES);
-	reserve = (size_t)(progress_holds(b->l->progress) + LIMIT_TXN_OPS) * SETTLE_BYTES;
-	if (rows + index + reserve + slack > room)
+	if (!rc && room == 0)
 		*gate = ADMIT_GATE_SPACE;
-	return ERRC_OK;
+	return rc;
 }
 
 /* The outbox may take half of the store; admission ends when three quarters of that are full, or when the oldest record

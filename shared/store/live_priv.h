@@ -41,6 +41,10 @@ void live_txn_abort(struct live *l, MDB_txn **txn);
 MUSTCHECK enum errc live_read_begin(struct live *l, MDB_txn **out);
 void live_read_end(struct live *l);
 
+/* Bytes that new rows may take: the map without what is used, what settlements of the running requests need, and what LMDB
+ * copies on write while a reader still sees the old pages. 0: none. */
+MUSTCHECK enum errc live_room(struct live *l, MDB_txn *txn, size_t *bytes);
+
 static inline struct slice live_name(const struct rows_key_name *n)
 {
 	return slice_of(n->b, n->n);

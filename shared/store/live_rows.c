@@ -5,6 +5,11 @@
 #define INDEX_NAME     'n'
 
 #define OUTBOX_VERSION 1
+
+/* Room that a settlement may need: one outbox record and what the pages around it waste. */
+#define SETTLE_BYTES 2048
+#define PAGE_BYTES   4096
+
 _Static_assert(sizeof(struct live_outbox_head) == 16, "layout of stored rows");
 
 /* What the index says of a key's hash: the whole hash stands in the row's key. */
@@ -326,6 +331,20 @@ bool live_outbox_parse(struct slice value, struct live_outbox_head *head, struct
 	memcpy(head, value.p, sizeof *head);
 	*record = slice_sub(value, sizeof *head, value.n - sizeof *head);
 	return head->version == OUTBOX_VERSION;
+}
+
+enum errc live_room(struct live *l, MDB_txn *txn, size_t *bytes)
+{
+	size_t rows = 0, index = 0, reserve, slack;
+	enum errc rc = lmdbx_used(txn, l->rows, &rows);
+
+	if (!rc)
+		rc = lmdbx_used(txn, l->index, &index);
+	/* Some transactions of 8 operations. */
+	slack = MAX_OF(l->size_bytes / 16, (size_t)128 * PAGE_BYTES);
+	reserve = (size_t)(progress_holds(l->progress) + LIMIT_TXN_OPS) * SETTLE_BYTES;
+	*bytes = l->size_bytes - MIN_OF(rows + index + reserve + slack, l->size_bytes);
+	return rc;
 }
 
 enum errc live_space(struct live *l, int64_t now_boot_ms, struct live_space *out)

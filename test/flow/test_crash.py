@@ -256,7 +256,8 @@ class Full(unittest.TestCase):
         finally:
             load.stop()
         self.assertNotEqual(end['status'], 0, made)
-        self.assertTrue(end['message'])
+        self.assertEqual(end['code'], 'full')
+        self.assertIn('live_size', end['message'])
         self.assertGreater(made, 500)
         self.assertLessEqual(set(load.kinds()), {'done', 'status 503'}, load.kinds())
         a = node.chat(key, 'quick-oai')
@@ -264,6 +265,12 @@ class Full(unittest.TestCase):
         if a.status == 503:
             self.assertIn(a.error['code'], ('ledger_unavailable', 'overloaded'))
         node.settled('main')
+        self.assertTrue(node.verify('--charges')['good'])
+        # What restricts still works, and so does a start.
+        node.ctl('key', 'revoke', key)
+        self.assertEqual(node.chat(key, 'quick-oai').status, 401)
+        self.assertEqual(node.stop(), 0)
+        node.start()
         self.assertTrue(node.verify('--charges')['good'])
         self.assertFalse([e for e in node.events('child_died')])
 

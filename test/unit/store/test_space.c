@@ -95,6 +95,47 @@ static void test_outbox_share(void **state)
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
 }
 
+/* Keys until there is no room: refused before the ledger has it, so that what restricts still works, requests are still
+ * admitted, and a start finds the stores as they were. */
+static void test_full_of_keys(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 1000 * RIG_DOLLAR);
+	struct rows_key k;
+	struct admit_done done;
+	struct admit_op op;
+	struct genid id;
+	struct scan s;
+	bool durable = false;
+	char name[16];
+	enum errc rc = ERRC_OK;
+	int n = 0;
+
+	rig_key(r, acc, KEY_A, &k);
+	for (; n < HOLDS && !rc; n++) {
+		snprintf(name, sizeof name, "%012d", n);
+		memcpy(k.id, name, APIKEY_ID);
+		memset(k.hash, 0, sizeof k.hash);
+		memcpy(k.hash, &n, sizeof n);
+		rc = admin_key_create(&r->admin, &r->by, &k, &durable);
+	}
+	assert_int_equal(rc, ERRC_FULL);
+	assert_in_range(n, 1000, HOLDS - 1);
+	assert_false(durable);
+	assert_int_equal(admin_account_credit(&r->admin, &r->by, acc, 1, &durable), ERRC_OK);
+	assert_int_equal(admin_key_revoke(&r->admin, &r->by, "000000000001", &durable), ERRC_OK);
+	assert_true(durable);
+	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
+	rig_settle(r, acc, &id, 10, 10, &done);
+	assert_true(done.settled);
+	rig_drain(r);
+	rig_check(r, &s);
+	rig_close(r);
+	rig_open(r);
+	rig_join(r);
+	rig_check(r, &s);
+}
+
 static void test_too_small_or_no_room(void **state)
 {
 	struct rig *r = *state;
@@ -121,6 +162,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_full_store_settles),
+		T(test_full_of_keys),
 		T(test_outbox_share),
 		T(test_too_small_or_no_room),
 	};
