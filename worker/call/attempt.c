@@ -6,6 +6,7 @@
 #include "http1.h"
 
 #define LINES_MAX      (32 * 1024)
+#define STREAM_STEP    4096
 #define ERROR_BODY_MAX (64 * 1024)
 #define OUT_MAX        (96 * 1024 * 1024) /* above any whole answer or frame that is understood */
 #define LEARNED_MS     60000 /* learned remaining counts are forgotten after the usual window */
@@ -87,6 +88,18 @@ static void note_gain(struct call *c, const struct relay_gain *g)
 		progress_finish(s);
 }
 
+/* A transport reads several times before the call gets its turn. A stream's next reads wait for that turn once this much is there, so
+ * that what stands in memory for a client that does not read stays below 64 KiB. */
+static void mind_size(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+
+	if (!c->facts.stream || a->paused || a->relay.out.len < STREAM_STEP)
+		return;
+	a->paused = true;
+	up_conn_read_stop(a->up);
+}
+
 static void on_body(void *arg, struct slice data)
 {
 	struct call *c = arg;
@@ -100,6 +113,7 @@ static void on_body(void *arg, struct slice data)
 	} else {
 		relay_push(&a->relay, data, &c->arena, &gain);
 		note_gain(c, &gain);
+		mind_size(c);
 	}
 	call_wake(c);
 }

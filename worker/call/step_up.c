@@ -326,7 +326,10 @@ static enum errc write_out(struct call *c)
 				c); /* no other candidate will need it, and it is not being sent any more */
 	}
 	e = down_conn_write(c->down, buf_slice(&r->out));
-	buf_reset(&r->out);
+	if (down_conn_is_full(c->down))
+		buf_fini(&r->out); /* nothing comes into it before the client has read */
+	else
+		buf_reset(&r->out);
 	return e;
 }
 

@@ -73,8 +73,8 @@ struct down_opts {
 			    .linger_ms = 5000,      \
 			    .drain_idle_ms = 5000,  \
 			    .linger_max = 32 << 20, \
-			    .high_water = 24 << 10, \
-			    .low_water = 8 << 10})
+			    .high_water = 16 << 10, \
+			    .low_water = 4 << 10})
 
 /* The host: options, list and counters of client connections. `set` is told of every connection that ends; NULL in tests. */
 MUSTCHECK enum errc down_host_new(struct turn *t, const struct down_opts *o, struct listen_set *set,

@@ -105,11 +105,11 @@ static void test_marks(void **state)
 	fix_feedz(f, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
 	mem_xport_window(f->mem, 0);
 	assert_int_equal(down_conn_start(f->calls[0].dc, &a), ERRC_OK);
-	for (int i = 0; i < 7; i++) {
+	for (int i = 0; i < 5; i++) {
 		assert_int_equal(down_conn_write(f->calls[0].dc, slice_of(piece, sizeof(piece))),
 				 ERRC_OK);
 		fix_step(f);
-		assert_int_equal(down_conn_is_full(f->calls[0].dc), i == 6);
+		assert_int_equal(down_conn_is_full(f->calls[0].dc), i == 4);
 	}
 	mem_xport_window(f->mem, 15000);
 	fix_step(f);
