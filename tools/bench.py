@@ -181,12 +181,9 @@ def report_rounds(rounds, f):
     if 'tls' in rounds.results and 'requests 32' in rounds.results:
         f.add('TLS upstream over plain, a request',
               median([a - b for a, b in zip(rounds.cpu_a('requests', 'tls'), rounds.cpu_a('requests', 'requests 32'))]), 'us', 10)
-    rates = [r for c in CONNECTIONS for r in rounds.each('requests %d' % c, 'aigwd', per_second)]
-    if rates:
-        f.add('peak, 2 workers', max(rates), '/s', 20000, at_least=True,
-              beside=max([r for c in CONNECTIONS for r in rounds.each('requests %d' % c, 'nginx', per_second)], default=None))
-        f.add('peak without a proxy', max(r for c in CONNECTIONS for r in rounds.each('requests %d' % c, 'direct', per_second)),
-              '/s')
+    if peak(rounds, 'aigwd'):
+        f.add('peak, 2 workers', peak(rounds, 'aigwd'), '/s', 20000, peak(rounds, 'nginx'), at_least=True)
+        f.add('peak without a proxy', peak(rounds, 'direct'), '/s')
     report_latency(rounds, f)
     rounds.beside(f, 'CPU an SSE event, same dialect, %d streams' % STREAMS, 'events', 'events', 1.4)
     report_translated(rounds, f)
@@ -200,6 +197,12 @@ def report_rounds(rounds, f):
 
 def per_second(result):
     return result['requests'] / result['elapsed_us'] * 1e6
+
+
+def peak(rounds, way):
+    """The number of connections that does most counts, by the median of its rounds."""
+    rates = [median(rounds.each('requests %d' % c, way, per_second)) for c in CONNECTIONS]
+    return max((r for r in rates if r is not None), default=None)
 
 
 def added(rounds, load, way, where, at):
@@ -251,16 +254,17 @@ def report_prompt(rounds, f):
 # --- what is measured once ---
 
 def measure_start(bench, gateway, f, times):
-    """A node that has its stores, killed and started again; the first answer is a whole chat completion."""
+    """A node that has its stores, stopped and started again; the first answer is a whole chat completion with status 200."""
     taken = []
     body = bench.body('sim-1k')
     for _ in range(times):
         gateway.stop()
         begun = time.monotonic()
         gateway.spawn([bench.program('aigwd'), '-c', gateway.dir + '/aigw.yaml'], BENCH_KEY='sk-bench')
-        while subprocess.run(bench.load_command(gateway.port, body, gateway.key, requests=1), capture_output=True,
-                             check=False).returncode != 0:
-            pass
+        while True:
+            done = subprocess.run(bench.load_command(gateway.port, body, gateway.key, requests=1), capture_output=True, check=False)
+            if done.returncode == 0 and not json.loads(done.stdout)['errors']:
+                break
         taken.append((time.monotonic() - begun) * 1e3)
     f.add('start to first answer', median(taken), 'ms', 50)
     time.sleep(1.0)
@@ -364,6 +368,7 @@ def measure_reuse(bench, gateway, f, seconds):
 STORE = {
     'hold + settle, one by one': ('hold + settle, 1 worker, unbatched', 16),
     'hold + settle, batches of 8': ('hold + settle, 1 worker, batches of 8', None),
+    'hold + settle, 2 processes, batches of 1': ('hold + settle, 2 saturated workers, unbatched', None),
     'hold + settle, 2 processes, batches of 8': ('hold + settle, 2 saturated workers, batches of 8', 14),
     'keeper a record, commits of 96': ('keeper a record, commits of 96, alone', 10),
     'keeper a record, commits of 1000': ('keeper a record, commits of 1000, alone', 5),
@@ -372,11 +377,16 @@ STORE = {
 
 def measure_store(bench, f):
     out = subprocess.run([bench.program('test/bench/micro_store')], cwd=bench.dir, check=True, capture_output=True, text=True)
+    found = {}
     for line in out.stdout.splitlines():
-        match = re.match(r'(.*?)\s+([\d.]+) us wall\s+([\d.]+) us cpu', line)
-        if match and match[1] in STORE:
-            name, budget = STORE[match[1]]
-            f.add(name, float(match[3]), 'us', budget, note='%s us by the clock' % short(float(match[2])))
+        match = re.match(r'(.*?)\s+([\d.]+) us wall(?:\s+([\d.]+) us cpu)?$', line)
+        if match:
+            found[match[1]] = match
+    for key, (name, budget) in STORE.items():
+        match = found[key] # a row that is not printed any more must not vanish in silence
+        # Two processes at once are timed by the clock only: what counts there is how they get in each other's way.
+        note = '%s us by the clock' % short(float(match[2])) if match[3] else 'by the clock'
+        f.add(name, float(match[3] or match[2]), 'us', budget, note=note)
 
 
 def measure(options, f):
