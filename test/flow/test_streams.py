@@ -11,13 +11,13 @@ from node import BACKS, LONG, NodeCase, chat_body, charge_nusd, model, nusd, on_
 import tap
 
 # Fault: what a stream with it becomes. before: nothing was sent, so the next candidate is tried; after: content was sent, so the error item;
-# fine: a proper answer; dropped: on OpenAI's back an event that is not JSON is left out and the rest goes on.
+# fine: a proper answer.
 STREAM_FAULTS = {
     'before_head': 'before', 'half_head': 'before', 'after_head': 'before', 'lifecycle': 'before', 'noise': 'before', 'big_head': 'before',
     'html': 'before', 'empty': 'before', 'redirect': 'before', 'bad_chunk': 'before', 'two_lengths': 'before', 'silent': 'slow',
-    'cut@3': 'after', 'utf8@2': 'after', 'json@2': 'after', 'rst@3&rate=50': 'after', 'stall@3': 'after', 'garbage@2': 'dropped',
+    'cut@3': 'after', 'utf8@2': 'after', 'json@2': 'after', 'rst@3&rate=50': 'after', 'stall@3': 'after', 'garbage@2': 'after',
     'big_frame@2': 'after', 'half_chunk@2': 'after', 'error_item@2': 'after', 'endless@3': 'after',
-    'cut': 'before', 'utf8@1': 'before', 'rst': 'before', 'error_item': 'before', 'stall': 'slow',
+    'cut': 'before', 'garbage': 'before', 'utf8@1': 'before', 'rst': 'before', 'error_item': 'before', 'stall': 'slow',
     'dup_finish': 'fine', 'trailing': 'fine'}
 WHOLE_FAULTS = {
     'before_head': 'before', 'half_head': 'before', 'after_head': 'before', 'cut': 'before', 'rst': 'before', 'noise': 'before',
@@ -77,7 +77,7 @@ class Faults(NodeCase):
         faults = STREAM_FAULTS
         for fault in faults:
             for back in BACKS:
-                kind = {'dropped': {'oai': 'fine', 'ant': 'after'}[back]}.get(faults[fault], faults[fault])
+                kind = faults[fault]
                 if (fault, back) == ('error_item', 'ant'):
                     kind = 'overloaded'
                 with self.subTest(fault=fault, back=back):
@@ -109,7 +109,7 @@ class Faults(NodeCase):
         for stream, faults in ((False, WHOLE_FAULTS), (True, STREAM_FAULTS)):
             for fault in faults:
                 for back in BACKS:
-                    kind = {'dropped': {'oai': 'fine', 'ant': 'after'}[back]}.get(faults[fault], faults[fault])
+                    kind = faults[fault]
                     with self.subTest(fault=fault, back=back, stream=stream):
                         a = self.chat(named('two-' + back, fault), stream)
                         if kind == 'after':

@@ -136,6 +136,19 @@ static void openai_item(struct openai_dec *d, struct slice data, struct ir_event
 	}
 }
 
+/* What cannot be read may have held a part of the answer, so the answer is not whole any more (contract A4). Behind the finish of the
+ * only choice there is nothing to lose; and what a cut last frame means the end of the stream decides. */
+static int openai_unreadable(struct openai_dec *d, const struct sse_event *frame,
+			     struct ir_event *ev)
+{
+	if (frame->is_unfinished)
+		return 0;
+	d->bad++;
+	if (d->finished && d->o.facts->copies <= 1)
+		return 0;
+	return openai_dec_broken(d, "The provider sent an item that cannot be read.", ev);
+}
+
 /* 1 = an event, 0 = the frame makes none. */
 static int openai_frame(struct openai_dec *d, const struct sse_event *frame, struct ir_event *ev)
 {
@@ -146,11 +159,8 @@ static int openai_frame(struct openai_dec *d, const struct sse_event *frame, str
 		return openai_end(d, ev);
 	if (!chat_chunk_read(
 		    data, d->o.facts->op == DIALECT_COMPLETIONS ? CHAT_FORM_TEXT : CHAT_FORM_DELTA,
-		    c)) {
-		/* A cut last frame is no bad item: what it means the end of the stream decides. */
-		d->bad += !frame->is_unfinished;
-		return 0;
-	}
+		    c))
+		return openai_unreadable(d, frame, ev);
 	if (c->marks & CHAT_CHUNK_ERROR)
 		return openai_dec_error(d, data, ev);
 	if (slice_is(frame->name, "error"))

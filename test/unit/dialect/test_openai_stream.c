@@ -179,22 +179,47 @@ static void delta_is_added_where_it_lacks(void **state)
 		 "\"delta\":{}}]}\n\n" STOP "data: " HEAD "[],\"usage\":" ESTIMATED "}\n\n" DONE);
 }
 
-static void bad_items_are_left_out_and_counted(void **state)
+static void items_without_choices_are_left_out_and_counted(void **state)
+{
+	struct rig r;
+
+	rig_init(&r, PTABLE_OPENAI);
+	r.facts.include_usage = true;
+	assert_int_equal(rig_answer(&r,
+				    slice_str(HI "data: {\"id\":\"\",\"choices\":null}\n\n"
+						 ": ping\n\ndata:\n\n" STOP USAGE_ITEM DONE),
+				    true),
+			 ERRC_OK);
+	assert_int_equal(r.bad, 1);
+	same(&r, HI STOP "data: " HEAD "[],\"usage\":" COSTED "}\n\n" DONE);
+	rig_fini(&r);
+}
+
+/* The answer is whole by then; nothing behind its finish can be missing from it. */
+static void what_cannot_be_read_behind_the_finish_is_left_out(void **state)
 {
 	struct rig r;
 
 	rig_init(&r, PTABLE_OPENAI);
 	r.facts.include_usage = true;
 	assert_int_equal(
-		rig_answer(&r,
-			   slice_str(HI "data: {\"id\":\"\",\"choices\":null}\n\ndata: "
-					"nonsense\n\n: ping\n\n"
-					"data: {\"choices\":[{\"delta\":{\"content\":\"x\n\n" STOP
-						USAGE_ITEM DONE),
-			   true),
+		rig_answer(&r, slice_str(HI STOP "data: nonsense\n\n" USAGE_ITEM DONE), true),
 		ERRC_OK);
-	assert_int_equal(r.bad, 3);
+	assert_int_equal(r.bad, 1);
 	same(&r, HI STOP "data: " HEAD "[],\"usage\":" COSTED "}\n\n" DONE);
+	rig_fini(&r);
+}
+
+static void what_cannot_be_read_of_another_choice_is_an_error(void **state)
+{
+	struct rig r;
+
+	rig_init(&r, PTABLE_OPENAI);
+	r.facts.n = r.facts.copies = 2;
+	assert_int_equal(rig_answer(&r, slice_str(HI STOP "data: nonsense\n\n" DONE), true),
+			 ERRC_OK);
+	assert_true(r.failed);
+	assert_non_null(strstr(fault_message(&r.fault), "cannot be read"));
 	rig_fini(&r);
 }
 
@@ -227,6 +252,10 @@ static void streams_that_fail_end_with_an_error(void **state)
 		{"{\"error\":{\"message\":\"too long\",\"code\":\"context_length_exceeded\"}}",
 		 "too long", 400, true},
 		{"<html>", "ended before", 502, false},
+		{HI "data: nonsense\n\n" HI STOP DONE, "cannot be read", 502, false},
+		{HI "data: {\"choices\":[{\"delta\":{\"content\":\"x\n\n" STOP DONE,
+		 "cannot be read", 502, false},
+		{"data: nonsense\n\n" HI STOP DONE, "cannot be read", 502, false},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -319,7 +348,9 @@ int main(void)
 		cmocka_unit_test(finish_given_twice_is_thinned),
 		cmocka_unit_test(empty_choices_are_filled_when_usage_was_not_asked),
 		cmocka_unit_test(delta_is_added_where_it_lacks),
-		cmocka_unit_test(bad_items_are_left_out_and_counted),
+		cmocka_unit_test(items_without_choices_are_left_out_and_counted),
+		cmocka_unit_test(what_cannot_be_read_behind_the_finish_is_left_out),
+		cmocka_unit_test(what_cannot_be_read_of_another_choice_is_an_error),
 		cmocka_unit_test(streams_that_fail_end_with_an_error),
 		cmocka_unit_test(a_stream_may_end_without_done),
 		cmocka_unit_test(content_is_counted),
