@@ -19,7 +19,7 @@ class Routes(NodeCase):
     # (method, route without prefix) of those that this version does not serve yet
     LATER = [('POST', '/responses'), ('POST', '/moderations'), ('POST', '/images/generations'), ('POST', '/images/edits'),
              ('POST', '/images/variations'), ('POST', '/audio/speech'), ('POST', '/audio/transcriptions'), ('POST', '/audio/translations'),
-             ('POST', '/rerank'), ('GET', '/videos'), ('GET', '/files'), ('GET', '/batches'), ('GET', '/realtime'),
+             ('POST', '/rerank'), ('GET', '/videos'), ('GET', '/files'), ('POST', '/files'), ('GET', '/files/f1/content'), ('GET', '/batches'), ('GET', '/realtime'),
              ('GET', '/receipts/x'), ('GET', '/usage'), ('GET', '/dashboard/billing/subscription'), ('GET', '/dashboard/billing/usage')]
 
     def test_prefixes_and_folding(self):
@@ -81,12 +81,13 @@ class Routes(NodeCase):
             with self.subTest(path):
                 a = self.node.ask(method, '/v1' + path, {} if method == 'POST' else None, self.key)
                 self.assertEqual((a.status, a.error['code']), (404, 'unknown_url'), a)
-                self.assertRegex(a.error['message'], r'not serve|not yet|later|does not')
+                self.assertRegex(a.error['message'], r'is not served by this version of the gateway; use .{8}')
         for path in ('/v1/messages', '/anthropic/v1/messages', '/anthropic/messages', '/messages', '/v1/messages/count_tokens'):
             with self.subTest(path):
                 a = self.node.ask('POST', path, {}, self.key)
                 self.assertEqual((a.status, a.json()['type'], a.json()['error']['type']), (404, 'error', 'not_found_error'), a)
                 self.assertEqual(a.json()['request_id'], a.get('request-id'))
+                self.assertRegex(a.json()['error']['message'], r'is not served by this version of the gateway; use /v1/chat/completions')
 
     def test_percent_decoding_once(self):
         self.assertEqual(self.node.ask('GET', '/v1/models/org%2Fwith%2Fslashes', key=self.key).json()['id'], 'org/with/slashes')
@@ -114,6 +115,8 @@ class Routes(NodeCase):
         a = self.node.ask('POST', CHAT, {'model': 'm-oai', 'input': 'hi'}, self.key)
         self.assertEqual((a.status, a.error['code'], a.error['param']), (400, 'missing_required_parameter', 'messages'))
         self.assertIn('this looks like a Responses request', a.error['message'])
+        self.assertRegex(a.error['message'], r"does not serve.*'messages' to /v1/chat/completions")
+        self.assertNotIn('/v1/responses', a.error['message'])
 
 
 class Errors(NodeCase):

@@ -294,7 +294,8 @@ static void facts_question(const struct facts_in *in)
 	if (!v.n && id == CHAT_ID_MESSAGES && facts_get(in, CHAT_ID_INPUT).n)
 		fault_field(in->f, FAULT_MISSING_FIELD, name,
 			    "'messages' is missing: this looks like a Responses request, which "
-			    "goes to /v1/responses; /v1/chat/completions takes 'messages'.");
+			    "this version does not serve; send its input as 'messages' to "
+			    "/v1/chat/completions.");
 	else if (!v.n && id != CHAT_ID_PROMPT)
 		fault_field(in->f, FAULT_MISSING_FIELD, name, "'%s' is missing.", name);
 	else if (id == CHAT_ID_MESSAGES && (jtext_type(v) != JSON_ARRAY || !in->s->bound.messages))

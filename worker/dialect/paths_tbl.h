@@ -1,5 +1,6 @@
 /* Routes of contract A1: id, methods, family, served by this version, path (without /v1; {id} takes
- * one segment, {rest} all that follows), what to use instead of a route that is not served yet. */
+ * one segment, {rest} all that follows), what to use instead of a route that is not
+ * served yet: never empty there. */
 PATHS(ROOT, PATHS_GET, PATHS_FOR_OWN, 1, "/", "")
 PATHS(HELLO, PATHS_GET, PATHS_FOR_OWN, 1, "/api/hello", "")
 PATHS(HEALTHZ, PATHS_GET, PATHS_FOR_OWN, 1, "/healthz", "")
@@ -16,22 +17,36 @@ PATHS(RESPONSES, PATHS_POST, PATHS_FOR_OPENAI, 0, "/responses", "/v1/chat/comple
 PATHS(RESPONSE, PATHS_GET | PATHS_POST | PATHS_DELETE, PATHS_FOR_OPENAI, 0, "/responses/{rest}",
       "/v1/chat/completions")
 PATHS(MESSAGES, PATHS_POST, PATHS_FOR_ANTHROPIC, 0, "/messages", "/v1/chat/completions")
-PATHS(COUNT_TOKENS, PATHS_POST, PATHS_FOR_ANTHROPIC, 0, "/messages/count_tokens", "")
-PATHS(MODERATIONS, PATHS_POST, PATHS_FOR_OPENAI, 0, "/moderations", "")
-PATHS(IMAGES, PATHS_POST, PATHS_FOR_OPENAI, 0, "/images/generations", "")
-PATHS(IMAGE_EDITS, PATHS_POST, PATHS_FOR_OPENAI, 0, "/images/edits", "")
-PATHS(IMAGE_VARIATIONS, PATHS_POST, PATHS_FOR_OPENAI, 0, "/images/variations", "")
-PATHS(SPEECH, PATHS_POST, PATHS_FOR_OPENAI, 0, "/audio/speech", "")
-PATHS(TRANSCRIPTIONS, PATHS_POST, PATHS_FOR_OPENAI, 0, "/audio/transcriptions", "")
-PATHS(TRANSLATIONS, PATHS_POST, PATHS_FOR_OPENAI, 0, "/audio/translations", "")
-PATHS(RERANK, PATHS_POST, PATHS_FOR_OPENAI, 0, "/rerank", "")
-PATHS(VIDEOS, PATHS_GET | PATHS_POST, PATHS_FOR_OPENAI, 0, "/videos", "")
-PATHS(VIDEO, PATHS_GET | PATHS_POST | PATHS_DELETE, PATHS_FOR_OPENAI, 0, "/videos/{rest}", "")
-PATHS(FILES, PATHS_GET | PATHS_POST, PATHS_FOR_OPENAI, 0, "/files", "")
-PATHS(FILE, PATHS_GET | PATHS_DELETE, PATHS_FOR_OPENAI, 0, "/files/{rest}", "")
-PATHS(BATCHES, PATHS_GET | PATHS_POST, PATHS_FOR_OPENAI, 0, "/batches", "")
-PATHS(BATCH, PATHS_GET | PATHS_POST, PATHS_FOR_OPENAI, 0, "/batches/{rest}", "")
-PATHS(REALTIME, PATHS_GET, PATHS_FOR_OPENAI, 0, "/realtime", "/v1/chat/completions")
+PATHS(COUNT_TOKENS, PATHS_POST, PATHS_FOR_ANTHROPIC, 0, "/messages/count_tokens",
+      "/v1/chat/completions, whose `usage` counts the tokens")
+PATHS(MODERATIONS, PATHS_POST, PATHS_FOR_OPENAI, 0, "/moderations",
+      "/v1/chat/completions with a model that judges texts")
+PATHS(IMAGES, PATHS_POST, PATHS_FOR_OPENAI, 0, "/images/generations",
+      "/v1/chat/completions with a model that makes images (`modalities`)")
+PATHS(IMAGE_EDITS, PATHS_POST, PATHS_FOR_OPENAI, 0, "/images/edits",
+      "/v1/chat/completions with a model that makes images (`modalities`)")
+PATHS(IMAGE_VARIATIONS, PATHS_POST, PATHS_FOR_OPENAI, 0, "/images/variations",
+      "/v1/chat/completions with a model that makes images (`modalities`)")
+PATHS(SPEECH, PATHS_POST, PATHS_FOR_OPENAI, 0, "/audio/speech",
+      "/v1/chat/completions with a model that speaks (`modalities`, `audio`)")
+PATHS(TRANSCRIPTIONS, PATHS_POST, PATHS_FOR_OPENAI, 0, "/audio/transcriptions",
+      "/v1/chat/completions with a model that hears (`input_audio` parts)")
+PATHS(TRANSLATIONS, PATHS_POST, PATHS_FOR_OPENAI, 0, "/audio/translations",
+      "/v1/chat/completions with a model that hears (`input_audio` parts)")
+PATHS(RERANK, PATHS_POST, PATHS_FOR_OPENAI, 0, "/rerank", "/v1/embeddings and compare the vectors")
+PATHS(VIDEOS, PATHS_GET | PATHS_POST, PATHS_FOR_OPENAI, 0, "/videos",
+      "the provider's own API: nothing here makes videos yet")
+PATHS(VIDEO, PATHS_GET | PATHS_POST | PATHS_DELETE, PATHS_FOR_OPENAI, 0, "/videos/{rest}",
+      "the provider's own API: nothing here makes videos yet")
+PATHS(FILES, PATHS_GET | PATHS_POST, PATHS_FOR_OPENAI, 0, "/files",
+      "`file` parts with `file_data` in the messages of /v1/chat/completions")
+PATHS(FILE, PATHS_GET | PATHS_DELETE, PATHS_FOR_OPENAI, 0, "/files/{rest}",
+      "`file` parts with `file_data` in the messages of /v1/chat/completions")
+PATHS(BATCHES, PATHS_GET | PATHS_POST, PATHS_FOR_OPENAI, 0, "/batches",
+      "/v1/chat/completions, one request each")
+PATHS(BATCH, PATHS_GET | PATHS_POST, PATHS_FOR_OPENAI, 0, "/batches/{rest}",
+      "/v1/chat/completions, one request each")
+PATHS(REALTIME, PATHS_GET, PATHS_FOR_OPENAI, 0, "/realtime", "/v1/chat/completions with `stream`")
 PATHS(GEMINI, PATHS_GET | PATHS_POST, PATHS_FOR_GEMINI, 0, "/v1beta/models/{rest}",
       "/v1/chat/completions")
 PATHS(RECEIPT, PATHS_GET, PATHS_FOR_OWN, 0, "/receipts/{id}", "/v1/generation?id=")

@@ -108,11 +108,56 @@ static void details_of_a_match(void **state)
 	assert_int_equal(m.family, PATHS_FOR_ANTHROPIC);
 }
 
+/* A route that this version does not serve names what to use, and what it names is served. */
+static void routes_to_come_name_what_to_use(void **state)
+{
+	static const struct {
+		enum paths_route route;
+		bool served;
+		const char *path, *instead;
+	} rows[] = {
+#define PATHS(id, methods, family, served, path, instead) {PATHS_##id, served, path, instead},
+#include "paths_tbl.h"
+#undef PATHS
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *named = strstr(rows[i].instead, "/v1/");
+		struct paths_match m;
+		struct fault f = {0}, none = {0};
+		char path[80];
+		size_t n;
+
+		if (rows[i].served) {
+			assert_string_equal(rows[i].instead, "");
+			continue;
+		}
+		n = strcspn(rows[i].path, "{");
+		assert_true(n < sizeof(path) - 2);
+		memcpy(path, rows[i].path, n);
+		memcpy(path + n, rows[i].path[n] ? "x" : "", 2);
+		assert_int_equal(paths_resolve(SLICE_LIT("POST"), slice_str(path), &m, &f),
+				 ERRC_NOTFOUND);
+		assert_int_equal(m.route, rows[i].route);
+		assert_int_equal(f.kind, FAULT_URL_UNKNOWN);
+		assert_non_null(strstr(fault_message(&f), "not served by this version"));
+		assert_string_not_equal(rows[i].instead, "");
+		assert_non_null(strstr(fault_message(&f), rows[i].instead));
+		if (!named)
+			continue;
+		/* GET gives 405 for those that take POST: a route that is served, either way. */
+		n = strcspn(named, " ,?");
+		assert_int_not_equal(paths_resolve(SLICE_LIT("GET"), slice_of(named, n), &m, &none),
+				     ERRC_NOTFOUND);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(targets_resolve),
 		cmocka_unit_test(details_of_a_match),
+		cmocka_unit_test(routes_to_come_name_what_to_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
