@@ -3,7 +3,7 @@
 #ifndef AIGW_WORKER_STATE_H
 #define AIGW_WORKER_STATE_H
 
-#include "call.h"
+#include "call_host.h"
 #include "heritage.h"
 #include "link.h"
 #include "list.h"

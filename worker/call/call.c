@@ -1,12 +1,10 @@
+/* The machine of a request and its life: made for a head, carried from step to step, reaped. */
 #include "call_steps.h"
-#include "progress.h"
-
 #include "ipnet.h"
 #include "mem.h"
+#include "progress.h"
 
-#define HOST_MAGIC  0x484f5354u
 #define STEPS_A_RUN 64 /* a call that goes through more steps without waiting is broken */
-#define SCRATCH_MAX (4 * 1024 * 1024)
 
 static const struct {
 	enum call_next (*fn)(struct call *c);
@@ -82,9 +80,8 @@ static void call_timer(struct turn_timer *m)
 	call_wake(CONTAINER_OF(m, struct call, timer));
 }
 
-static void call_reap(struct turn_task *k)
+void call_free(struct call *c)
 {
-	struct call *c = CONTAINER_OF(k, struct call, reap);
 	struct call_host *h = c->host;
 
 	require_magic(c, CALL_MAGIC);
@@ -112,6 +109,11 @@ static void call_reap(struct turn_task *k)
 	mem_free(c);
 }
 
+static void call_reap(struct turn_task *k)
+{
+	call_free(CONTAINER_OF(k, struct call, reap));
+}
+
 static void settle_done(struct batch_item *i)
 {
 	call_wake(CONTAINER_OF(i, struct call, item));
@@ -133,8 +135,8 @@ static void client_addr(struct call *c)
 		memcpy(c->addr, told, sizeof(told));
 }
 
-static struct call *call_new(struct call_host *h, struct down_conn *dc,
-			     const struct http1_head *head, const struct down_fault *fault)
+struct call *call_new(struct call_host *h, struct down_conn *dc, const struct http1_head *head,
+		      const struct down_fault *fault)
 {
 	struct call *c = mem_new_of(struct call);
 
@@ -165,209 +167,4 @@ static struct call *call_new(struct call_host *h, struct down_conn *dc,
 	h->count++;
 	h->requests++;
 	return c;
-}
-
-static void no_event(void *arg)
-{
-	(void)arg;
-}
-
-static void no_body(void *arg, struct slice data)
-{
-	(void)arg;
-	(void)data;
-}
-
-static void no_fault(void *arg, const struct down_fault *f)
-{
-	(void)arg;
-	(void)f;
-}
-
-/* For a request that there is no memory for. */
-static const struct down_conn_events deaf = {.on_body = no_body,
-					     .on_body_end = no_event,
-					     .on_fault = no_fault,
-					     .on_writable = no_event,
-					     .on_sent = no_event,
-					     .on_gone = no_event};
-
-static void on_request(void *arg, struct down_conn *dc, const struct http1_head *head,
-		       const struct down_fault *fault)
-{
-	struct call_host *h = arg;
-	struct call *c;
-
-	require_magic(h, HOST_MAGIC);
-	c = call_new(h, dc, head, fault);
-	if (!c) {
-		down_conn_take(dc, &deaf, NULL);
-		down_conn_cut(dc);
-		return;
-	}
-	down_conn_take(dc, &call_down_events, c);
-	call_wake(c);
-}
-
-const struct down_host_events call_host_down_events = {.on_request = on_request,
-						       .on_closed = no_event};
-
-enum errc call_host_new(const struct call_env *env, struct call_host **out)
-{
-	struct call_host *h = mem_new_of(struct call_host);
-	enum errc e;
-
-	if (!h)
-		return ERRC_NOMEM;
-	h->magic = HOST_MAGIC;
-	h->env = *env;
-	list_init(&h->calls);
-	list_init(&h->lookups);
-	addrs_init(&h->addrs);
-	buf_init(&h->scratch, SCRATCH_MAX);
-	genid_source_init(&h->ids);
-	secret_random(h->rng.s, sizeof(h->rng.s));
-	if ((e = rtable_cas_new(&h->cas)) || (e = batch_new(env->turn, env->live, &h->batch))) {
-		call_host_free(&h);
-		return e;
-	}
-	*out = h;
-	return ERRC_OK;
-}
-
-void call_host_free(struct call_host **hp)
-{
-	struct call_host *h = *hp;
-
-	*hp = NULL;
-	if (!h)
-		return;
-	require_magic(h, HOST_MAGIC);
-	list_each_safe (n, &h->calls)
-		call_reap(&list_entry(n, struct call, node)->reap);
-	batch_free(&h->batch);
-	rtable_drop(&h->rt);
-	rtable_drop(&h->next);
-	rtable_cas_free(&h->cas);
-	addrs_fini(&h->addrs);
-	buf_fini(&h->scratch);
-	h->magic = 0;
-	mem_free(h);
-}
-
-enum errc call_host_prepare(struct call_host *h, struct ptable *t, char *why, size_t why_n)
-{
-	struct rtable_env env = {
-		.tls = h->env.tls, .pool = h->env.pool, .page = h->env.page, .cas = h->cas};
-
-	call_host_abort(h);
-	return rtable_new(&env, t, why, why_n, &h->next);
-}
-
-void call_host_commit(struct call_host *h)
-{
-	const struct settings *set = &h->next->t->set;
-	struct admit_rules rules = {.ledger_lag_max_ms = set->ledger_lag_max_ms};
-
-	rtable_drop(&h->rt);
-	rtable_warm(h->next);
-	h->rt = h->next;
-	h->next = NULL;
-	batch_set_rules(h->batch, &rules);
-}
-
-void call_host_abort(struct call_host *h)
-{
-	rtable_drop(&h->next);
-}
-
-struct rtable *call_host_table(struct call_host *h)
-{
-	return h->rt;
-}
-
-void call_host_durable(struct call_host *h)
-{
-	list_each (n, &h->calls) {
-		struct call *c = list_entry(n, struct call, node);
-
-		if (c->step == CALL_DURABLE)
-			call_wake(c);
-	}
-}
-
-void call_host_revoked(struct call_host *h, struct slice key_id)
-{
-	list_each (n, &h->calls) {
-		struct call *c = list_entry(n, struct call, node);
-
-		if (!c->key || !slice_is(key_id, c->key->id))
-			continue;
-		fault_set(&c->fault, FAULT_KEY_INVALID, "The API key `%s` was revoked.", c->key->id);
-		call_cancel(c, RECORD_END_REVOKED);
-	}
-}
-
-void call_host_drain(struct call_host *h)
-{
-	h->draining = true;
-	h->finished = 0;
-}
-
-unsigned call_host_cut(struct call_host *h)
-{
-	unsigned n_cut = 0;
-
-	list_each (n, &h->calls) {
-		struct call *c = list_entry(n, struct call, node);
-
-		if (c->step >= CALL_SETTLE)
-			continue;
-		fault_set(&c->fault, FAULT_OVERLOADED,
-			  "The gateway is shutting down; send the request again.");
-		call_cancel(c, RECORD_END_DRAIN);
-		n_cut++;
-	}
-	return n_cut;
-}
-
-unsigned call_host_count(const struct call_host *h)
-{
-	return h->count;
-}
-
-uint64_t call_host_finished(const struct call_host *h)
-{
-	return h->finished;
-}
-
-static void publish_connections(struct call_host *h)
-{
-	struct rtable *rt = h->rt;
-	struct upool_stats s;
-
-	for (size_t i = 0; rt && i < rt->t->providers_n; i++) {
-		struct breaker_provider *b = rt->providers[i].health;
-
-		if (!b)
-			continue;
-		upool_stats_get(h->env.pool, rt->providers[i].ep, &s);
-		atomic_store_explicit(&b->use[h->env.page_slot].conns_used, s.busy + s.dialing,
-				      memory_order_relaxed);
-		atomic_store_explicit(&b->use[h->env.page_slot].conns_idle, s.idle,
-				      memory_order_relaxed);
-	}
-}
-
-void call_host_publish(struct call_host *h)
-{
-	struct page_proc *p = page_proc(h->env.page, h->env.page_slot);
-	struct upool_stats s;
-
-	upool_stats_get(h->env.pool, NULL, &s);
-	atomic_store_explicit(&p->inflight, h->count, memory_order_relaxed);
-	atomic_store_explicit(&p->requests, h->requests, memory_order_relaxed);
-	atomic_store_explicit(&p->conns_up, s.busy + s.dialing, memory_order_relaxed);
-	atomic_store_explicit(&p->conns_up_idle, s.idle, memory_order_relaxed);
-	publish_connections(h);
 }

@@ -1,4 +1,4 @@
-/* The parts of a call: its steps, what its client wished, one attempt. See call_state.h. */
+/* The parts of a call: its steps, a lookup, one attempt. See call_state.h. */
 #ifndef AIGW_CALL_PARTS_H
 #define AIGW_CALL_PARTS_H
 
@@ -22,14 +22,13 @@ enum call_hold {
 	CALL_HOLD_ENDED
 };
 
-/* What the client asked for in headers. */
-struct call_wish {
-	bool no_fallback, clamp, keepalive_off;
-	int64_t timeout_ms;     /* announced by the client's SDK; 0: none */
-	struct slice client_id; /* x-request-id or x-client-request-id, in the arena */
-	struct slice origin;    /* CORS; in the arena */
-	struct slice anthropic_beta, anthropic_version, openai_beta, traceparent,
-		tracestate; /* in the arena */
+/* A question to the keeper, which answers through call_host_found(). */
+struct call_lookup {
+	uint64_t seq; /* 0: none runs */
+	int64_t until_ms;
+	bool found; /* the answer is there: status and record */
+	enum errc status;
+	struct slice record; /* in the arena */
 };
 
 /* One try at one candidate. Upcalls of the connection write `head`, `ended`, `failed` and what belongs to them. */

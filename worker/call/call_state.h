@@ -10,12 +10,13 @@
 #include "arena.h"
 #include "auth.h"
 #include "batch.h"
-#include "call.h"
+#include "call_host.h"
 #include "call_parts.h"
 #include "clock.h"
 #include "genid.h"
 #include "paths.h"
 #include "route.h"
+#include "wish.h"
 
 #define CALL_MAGIC 0x43414c4cu
 
@@ -35,7 +36,7 @@ struct call {
 	uint8_t addr[16];            /* of the client, behind trusted proxies */
 	struct slice method, target; /* in the arena */
 	struct paths_match path;
-	struct call_wish wish;
+	struct wish wish;
 	struct genid id;
 	char id_text[GENID_TEXT + 1];
 	struct auth_key *key; /* in the arena; NULL: not authenticated */
@@ -83,10 +84,7 @@ struct call {
 		failed_other; /* candidates given up, by cause */
 	int64_t wait_ms;      /* the shortest cool-down met */
 	int64_t lost_cost_nusd;
-	uint64_t own_seq; /* of a lookup that runs */
-	enum errc own_status;
-	struct slice own_record; /* in the arena */
-	bool own_found;
+	struct call_lookup lookup; /* of /v1/generation */
 
 	/* the answer */
 	bool head_sent, end_sent, down_done, down_gone, canceled, unlogged, addr_counted;
@@ -103,7 +101,6 @@ struct call_host {
 	struct rtable_cas *cas;
 	struct batch *batch;
 	struct list calls;
-	struct list lookups; /* private to own.c */
 	unsigned count;
 	struct addrs addrs;
 	uint64_t finished, seq;

@@ -4,7 +4,14 @@
 
 #include "call_state.h"
 
-/* call.c. Ends the call with `end` unless it has an end already: aborts the attempt, wakes; goes on at SETTLE. May be called from any upcall,
+/* call.c. A call for the head of a request, in the host's list until it is freed; NULL: no memory. `dc` and `head` are borrowed as
+ * call_state.h says, `fault` is valid during the call. */
+struct call *call_new(struct call_host *h, struct down_conn *dc, const struct http1_head *head,
+		      const struct down_fault *fault);
+/* At once: for the end of the host. A call that ran to its end is reaped by its own task. */
+void call_free(struct call *c);
+
+/* Ends the call with `end` unless it has an end already: aborts the attempt, wakes; goes on at SETTLE. May be called from any upcall,
  * also twice. */
 void call_cancel(struct call *c, enum record_end end);
 void call_wake(struct call *c);
@@ -41,7 +48,21 @@ int call_timeout_verdict(const struct call *c);
 /* What the attempt's failure means: breaker, key; sets the fault of a final one. True: try the next. */
 bool call_attempt_judge(struct call *c);
 
-/* own.c */
+/* deadline.c. True: the total time is over; the fault is set and the call ends. A provider's own deadline that has passed is noted as a failure
+ * of its connection. */
+bool call_deadline_passed(struct call *c);
+/* Wakes the call at the next of its moments. */
+void call_deadline_arm(struct call *c);
+/* Sends a stream's early head or its client's sign of life, if one is due. */
+MUSTCHECK enum errc call_sign_of_life(struct call *c);
+
+/* step_send.c. No candidate is left: what most of them failed of decides about the fault (contract A3). */
+enum call_next call_exhausted(struct call *c);
+
+/* step_head.c. The attempt failed before commit: tries its candidate again (stale connection, another key), the next one, or ends the call. */
+enum call_next call_failover(struct call *c);
+
+/* step_own.c. No answer of the keeper is waited for any more. */
 void call_own_forget(struct call *c);
 
 /* access.c */

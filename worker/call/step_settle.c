@@ -2,8 +2,7 @@
 #include "progress.h"
 #include "log.h"
 
-#define DURABLE_MS      2000 /* design 3.4: durability settle waits so long for the disk */
-#define SETTLE_RETRY_MS 50   /* a settlement has its room reserved; what fails it passes */
+#define SETTLE_RETRY_MS 50 /* a settlement has its room reserved; what fails it passes */
 #define SETTLE_TRIES    40
 
 /* Puts in what the provider did not report: half the bound for the input, counted pieces for the output. A count that stood in the middle of
@@ -161,52 +160,4 @@ enum call_next step_settle(struct call *c)
 		c->slot = PROGRESS_NO_SLOT;
 	}
 	return CALL_MORE;
-}
-
-static enum call_next reverse_charge(struct call *c)
-{
-	if (!c->reversing) {
-		c->reversing = true;
-		c->item.op = (struct admit_op){.kind = ADMIT_REVERSE};
-		c->item.op.settle.account = c->key->account;
-		c->item.op.settle.id = c->id;
-		c->item.op.settle.boot_ms = turn_now_ms(call_turn(c));
-		c->item.op.settle.wall_ms = turn_wall_ms(call_turn(c));
-		c->item.op.outbox_n = c->done.outbox_n;
-		batch_add(c->host->batch, &c->item);
-		return CALL_WAIT;
-	}
-	if (c->item.queued)
-		return CALL_WAIT;
-	if (!c->item.result && !c->item.op.done.settled)
-		return CALL_MORE; /* it had become durable meanwhile: the charge stands and so does the answer */
-	c->done.charge_nusd = 0;
-	c->end = RECORD_END_LEDGER;
-	fault_set(&c->fault, FAULT_LEDGER,
-		  "The charge could not be made durable in time; nothing was charged.");
-	return CALL_MORE;
-}
-
-enum call_next step_durable(struct call *c)
-{
-	int64_t now = turn_now_ms(call_turn(c));
-
-	if (call_set(c)->durability != SETTINGS_DURABILITY_SETTLE || c->hold != CALL_HOLD_ENDED ||
-	    !c->done.settled || c->done.outbox_n == 0 || c->end != RECORD_END_DONE)
-		return CALL_MORE;
-	if (c->reversing)
-		return reverse_charge(c);
-	if (page_durable_has(c->host->env.page, live_head(c->host->env.live)->epoch,
-			     c->done.outbox_n)) {
-		turn_timer_clear(&c->timer);
-		return CALL_MORE;
-	}
-	if (!c->durable_until_ms) {
-		c->durable_until_ms = now + DURABLE_MS;
-		turn_timer_set(&c->timer, c->durable_until_ms);
-		c->host->env.ring_keeper(c->host->env.arg);
-	} else if (now >= c->durable_until_ms) {
-		return reverse_charge(c);
-	}
-	return CALL_WAIT;
 }

@@ -2,8 +2,8 @@
  * from its head to its log line. One `struct call` a request; its inside is call_state.h, private to this folder. The
  * worker process lends what calls need in struct call_env and passes on what other processes say. Everything here
  * belongs to the loop's thread; nothing here reads a file or a configuration. */
-#ifndef AIGW_CALL_H
-#define AIGW_CALL_H
+#ifndef AIGW_CALL_HOST_H
+#define AIGW_CALL_HOST_H
 
 #include "digest.h"
 #include "down_conn.h"

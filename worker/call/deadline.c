@@ -1,0 +1,104 @@
+/* When a call is woken next while a provider works on it, and what has passed by then: the total time, the provider's next sign of life, an
+ * early head, a sign of life for the client, an item held back. Moments are milliseconds of turn_now_ms(). */
+#include <stdio.h>
+
+#include "call_steps.h"
+#include "reply.h"
+
+static int64_t ms_of(int64_t us)
+{
+	return us / 1000;
+}
+
+/* A limit lowered by what the client announced. */
+static int64_t lowered(const struct call *c, int64_t ms)
+{
+	return c->wish.timeout_ms ? MIN_OF(ms, c->wish.timeout_ms) : ms;
+}
+
+static int64_t total_deadline(const struct call *c)
+{
+	const struct settings *s = call_set(c);
+
+	return ms_of(c->start_us) +
+	       lowered(c, c->facts.stream ? s->timeout_total_ms : s->timeout_total_whole_ms);
+}
+
+/* When the provider must have shown its next sign of life: never while we ourselves do not read because the client is slow. */
+static int64_t up_deadline(const struct call *c)
+{
+	const struct call_attempt *a = c->attempt;
+	const struct ptable_provider *p = a->provider->p;
+
+	if (a->paused)
+		return INT64_MAX;
+	if (!a->head)
+		return ms_of(a->start_us) + lowered(c, c->facts.stream ? p->first_byte_stream_ms
+								       : p->first_byte_whole_ms);
+	return ms_of(a->seen_us) + p->between_ms;
+}
+
+/* When a stream's head goes out although no candidate has answered yet; INT64_MAX: never, or it is out. */
+static int64_t early_head(const struct call *c)
+{
+	if (!c->facts.stream || c->head_sent || !c->down || call_set(c)->head_after_ms <= 0)
+		return INT64_MAX;
+	return ms_of(c->body_us) + call_set(c)->head_after_ms;
+}
+
+/* When the client gets a sign of life; INT64_MAX: it wants none, or no stream is out. */
+static int64_t next_keepalive(const struct call *c)
+{
+	if (!c->head_sent || !c->facts.stream || !c->down || call_set(c)->keepalive_ms <= 0 ||
+	    c->wish.keepalive_off)
+		return INT64_MAX;
+	return down_conn_wrote_ms(c->down) + call_set(c)->keepalive_ms;
+}
+
+enum errc call_sign_of_life(struct call *c)
+{
+	int64_t now = turn_now_ms(call_turn(c));
+
+	if (now >= early_head(c))
+		return reply_stream_head(c);
+	if (now >= next_keepalive(c))
+		return down_conn_write(c->down, c->front->keepalive);
+	return ERRC_OK;
+}
+
+void call_deadline_arm(struct call *c)
+{
+	int64_t at = MIN_OF(MIN_OF(total_deadline(c), up_deadline(c)),
+			    MIN_OF(early_head(c), next_keepalive(c)));
+
+	turn_timer_set(&c->timer, c->flush_at_ms ? MIN_OF(at, c->flush_at_ms) : at);
+}
+
+/* A deadline of ours has passed: recorded as the connection's failure. */
+static void time_out(struct call *c, const char *why)
+{
+	struct call_attempt *a = c->attempt;
+
+	a->failed = true;
+	a->stale = false;
+	a->errc = ERRC_TIMEOUT;
+	a->phase = a->head ? UP_CONN_BODY : UP_CONN_REQUEST;
+	snprintf(a->why, sizeof(a->why), "%s", why);
+}
+
+bool call_deadline_passed(struct call *c)
+{
+	int64_t now = turn_now_ms(call_turn(c));
+	struct call_attempt *a = c->attempt;
+
+	if (now >= total_deadline(c)) {
+		fault_set(&c->fault, FAULT_UPSTREAM_TIMEOUT,
+			  "The request was not finished within its total time of %lld seconds.",
+			  (long long)(total_deadline(c) - ms_of(c->start_us)) / 1000);
+		return true;
+	}
+	if (!a->failed && !a->ended && now >= up_deadline(c))
+		time_out(c, a->head ? "no byte for too long in the middle of the answer"
+				    : "no answer in time");
+	return false;
+}

@@ -1,0 +1,17 @@
+/* Bodies of the routes about a key's own account, `{"data":{…}}` as OpenRouter's clients read them. Pure; what is written goes behind what `out`
+ * holds. Money is written in dollars, from nano-dollars. */
+#ifndef AIGW_OWN_BODY_H
+#define AIGW_OWN_BODY_H
+
+#include "auth.h"
+#include "buf.h"
+
+/* GET /v1/key: the key, its limits and what is left of them. */
+MUSTCHECK enum errc own_body_key(const struct auth_key *key, const struct auth_usage *u,
+				 struct buf *out);
+/* GET /v1/credits: the account's balance. */
+MUSTCHECK enum errc own_body_credits(const struct auth_usage *u, struct buf *out);
+/* GET /v1/generation: one request, from its record of the ledger. ERRC_NOTFOUND: it is no charge. */
+MUSTCHECK enum errc own_body_generation(struct slice record, struct buf *out);
+
+#endif

@@ -1,0 +1,91 @@
+#include "call_steps.h"
+#include "credential.h"
+
+#define CREDENTIAL_MAX 512 /* of the value of ?key=, decoded */
+
+static void auth_fault(struct call *c, enum auth_result r, const struct credential *cr)
+{
+	int n = (int)cr->id.n;
+	const char *id = cr->id.p ? cr->id.p : "";
+
+	switch (r) {
+	case AUTH_REVOKED:
+		fault_set(&c->fault, FAULT_KEY_INVALID,
+			  "The API key `%.*s` (header `%s`) was revoked.", n, id, cr->where);
+		break;
+	case AUTH_EXPIRED:
+		fault_set(&c->fault, FAULT_KEY_INVALID,
+			  "The API key `%.*s` (header `%s`) has expired.", n, id, cr->where);
+		break;
+	case AUTH_SUSPENDED:
+		fault_set(&c->fault, FAULT_SUSPENDED, "The account of API key `%.*s` is suspended.",
+			  n, id);
+		break;
+	case AUTH_IP:
+		fault_set(&c->fault, FAULT_IP_DENIED,
+			  "The API key `%.*s` may not be used from this address.", n, id);
+		break;
+	default:
+		if (n)
+			fault_set(&c->fault, FAULT_KEY_INVALID,
+				  "The API key `%.*s` in `%s` is not known here.", n, id, cr->where);
+		else
+			fault_set(&c->fault, FAULT_KEY_INVALID,
+				  "What `%s` holds is not an API key of this gateway (they begin "
+				  "with `sk-aigw-`).",
+				  cr->where);
+	}
+}
+
+/* Tries the credentials in their order; the first value that is a known key counts. */
+static enum errc look_up(struct call *c, const struct credential *cr, size_t n,
+			 enum auth_result *result, size_t *at)
+{
+	struct auth_key *key = arena_new(&c->arena, struct auth_key);
+	uint8_t hash[DIGEST_SHA256];
+
+	if (!key)
+		return ERRC_NOMEM;
+	*result = AUTH_UNKNOWN;
+	for (size_t i = 0; i < n && *result == AUTH_UNKNOWN; i++) {
+		enum errc e;
+
+		if (!cr[i].id.n)
+			continue;
+		*at = i;
+		apikey_hash(c->host->env.pepper, cr[i].value, hash);
+		e = auth_lookup(c->host->env.live, hash, c->addr, turn_wall_ms(call_turn(c)) / 1000,
+				result, key);
+		if (e)
+			return e;
+	}
+	if (*result != AUTH_UNKNOWN)
+		c->key = key;
+	return ERRC_OK;
+}
+
+enum call_next step_auth(struct call *c)
+{
+	struct credential cr[CREDENTIAL_PLACES];
+	enum auth_result result = AUTH_UNKNOWN;
+	struct buf query;
+	size_t n, at = 0;
+	enum errc e = ERRC_OK;
+
+	buf_init(&query, CREDENTIAL_MAX);
+	n = credential_find(c->head, &c->path, &query, cr);
+	if (n == 0)
+		fault_set(&c->fault, FAULT_KEY_INVALID,
+			  "No API key was given: send it as `authorization: Bearer sk-aigw-...` or "
+			  "`x-api-key`.");
+	else if ((e = look_up(c, cr, n, &result, &at)))
+		fault_errc(&c->fault, e, "key lookup");
+	else if (result != AUTH_OK)
+		auth_fault(c, result, &cr[at]);
+	if (query.p)
+		secret_wipe(query.p, query.cap);
+	buf_fini(&query);
+	if (fault_is_set(&c->fault))
+		return call_end(c, e ? RECORD_END_INTERNAL : RECORD_END_REJECTED);
+	return c->front ? call_goto(c, CALL_BODY) : CALL_MORE;
+}

@@ -1,0 +1,143 @@
+#include "call_steps.h"
+#include "reply.h"
+
+#define FLUSH_MS 250 /* contract A4: a finish chunk waits so long for its usage */
+
+/* Whether what was encoded may go out now. */
+static bool is_open(const struct call *c)
+{
+	const struct relay *r = &c->attempt->relay;
+
+	if (!c->facts.stream)
+		return r->out.len > (size_t)call_set(c)->limit_answer_buffer_bytes;
+	return r->committed || r->frames > LIMIT_HOLDBACK_FRAMES ||
+	       r->out.len > LIMIT_HOLDBACK_BYTES;
+}
+
+/* With durability settle nothing goes out once the usage is known: it waits for the charge. */
+static bool waits_for_charge(const struct call *c)
+{
+	return call_set(c)->durability == SETTINGS_DURABILITY_SETTLE && c->attempt->relay.settling;
+}
+
+static enum errc write_out(struct call *c)
+{
+	struct relay *r = &c->attempt->relay;
+	enum errc e;
+
+	if (!c->head_sent && (e = reply_stream_head(c)))
+		return e;
+	if (!c->commit_us) {
+		c->commit_us = call_now_us();
+		if (c->attempt->sent_us)
+			call_body_free(
+				c); /* no other candidate will need it, and it is not being sent any more */
+	}
+	e = down_conn_write(c->down, buf_slice(&r->out));
+	if (down_conn_is_full(c->down))
+		buf_fini(&r->out); /* nothing comes into it before the client has read */
+	else
+		buf_reset(&r->out);
+	return e;
+}
+
+/* Flow control: reading stops while the client's buffer is full. */
+static void mind_flow(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+	bool full = c->down && down_conn_is_full(c->down);
+
+	if (full == a->paused || a->ended || a->failed)
+		return;
+	a->paused = full;
+	if (full)
+		up_conn_read_stop(a->up);
+	else
+		up_conn_read_start(a->up);
+	a->seen_us = turn_now_us(call_turn(c));
+}
+
+static void hold_or_flush(struct call *c)
+{
+	struct relay *r = &c->attempt->relay;
+	int64_t now = turn_now_ms(call_turn(c));
+
+	if (!relay_is_holding(r)) {
+		c->flush_at_ms = 0;
+	} else if (!c->flush_at_ms) {
+		c->flush_at_ms = now + FLUSH_MS;
+	} else if (now >= c->flush_at_ms) {
+		relay_flush(r);
+		c->flush_at_ms = 0;
+	}
+}
+
+static bool is_empty_answer(const struct call *c)
+{
+	const struct relay *r = &c->attempt->relay;
+
+	return r->ended && c->op == DIALECT_CHAT && !r->finish && r->content_events == 0;
+}
+
+/* The answer failed: before commit another candidate, after it the error item. */
+static enum call_next broken(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+	struct relay *r = &a->relay;
+
+	if (!c->commit_us && !(c->head_sent && !c->facts.stream))
+		return call_failover(c);
+	if (a->failed)
+		fault_set(&c->fault,
+			  a->errc == ERRC_TIMEOUT ? FAULT_UPSTREAM_TIMEOUT : FAULT_UPSTREAM,
+			  "Provider `" SLICE_FMT "` broke off its answer: %s.",
+			  SLICE_ARG(a->provider->p->name), a->why);
+	else
+		c->fault = r->fault;
+	return call_end(c, a->errc == ERRC_TIMEOUT && a->failed ? RECORD_END_TIMEOUT
+								: RECORD_END_UPSTREAM_ERROR);
+}
+
+/* The client left under policy `drain`: what comes is only counted, up to the cap. */
+static bool drained_enough(struct call *c)
+{
+	struct relay *r = &c->attempt->relay;
+
+	buf_reset(&r->out);
+	return r->content_bytes > (uint64_t)call_set(c)->client_gone_cap_bytes;
+}
+
+/* What may go out now: bytes of the answer, else a sign of life while its end is awaited. */
+static enum errc send_on(struct call *c)
+{
+	const struct relay *r = &c->attempt->relay;
+
+	if (r->out.len && c->down && is_open(c) && !waits_for_charge(c))
+		return write_out(c);
+	return r->ended || r->failed || c->attempt->failed ? ERRC_OK : call_sign_of_life(c);
+}
+
+enum call_next step_relay(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+	struct relay *r = &a->relay;
+	enum errc e;
+
+	if (!r->ended && call_deadline_passed(c))
+		return call_end(c, RECORD_END_TIMEOUT);
+	hold_or_flush(c);
+	e = send_on(c);
+	if (e || r->errc) {
+		fault_errc(&c->fault, e ? e : r->errc, "answer");
+		return call_end(c, RECORD_END_INTERNAL);
+	}
+	if (is_empty_answer(c) || r->failed || (a->failed && !r->ended))
+		return broken(c);
+	if (r->ended)
+		return call_end(c, RECORD_END_DONE);
+	if (!c->down && drained_enough(c))
+		return call_end(c, RECORD_END_CLIENT_GONE);
+	mind_flow(c);
+	call_deadline_arm(c);
+	return CALL_WAIT;
+}
