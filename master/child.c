@@ -151,7 +151,7 @@ void child_send(struct child *c, const struct msg *m)
 /* --- process --- */
 
 /* Between fork and exec: nothing but system calls. Signals that a terminal sends to all are the master's affair. */
-static void become(const struct child_env *env, struct heritage_plan *plan)
+static void become(const struct child_env *env, enum heritage_role role, struct heritage_plan *plan)
 {
 	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE};
 	sigset_t none;
@@ -165,7 +165,7 @@ static void become(const struct child_env *env, struct heritage_plan *plan)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (null >= 0)
 		dup2(null, STDIN_FILENO);
-	if (drop_apply(env->ids))
+	if ((role != HERITAGE_KEEPER || fchdir(env->state_fd) == 0) && drop_apply(env->ids))
 		heritage_exec(plan);
 	_exit(127);
 }
@@ -190,7 +190,7 @@ static enum errc spawn(struct child *c, const struct child_env *env, int chan_fd
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	c->pid = fork();
 	if (c->pid == 0)
-		become(env, plan);
+		become(env, c->role, plan);
 	e = c->pid < 0 ? errc_from_errno(errno) : ERRC_OK;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	heritage_plan_free(&plan);

@@ -45,6 +45,7 @@ struct child_env {
 	struct page *page;
 	const struct drop_ids *ids;
 	int exe_fd;
+	int state_fd;             /* the state folder: the keeper's working directory */
 	struct heritage heritage; /* all but role, slot, page_slot, chan_fd, bell_fd */
 };
 

@@ -38,6 +38,8 @@ enum errc drop_lookup(struct slice user, struct slice group, struct drop_ids *ou
 	if (!pw)
 		return ERRC_NOTFOUND;
 	*out = (struct drop_ids){.change = pw->pw_uid != 0, .uid = pw->pw_uid, .gid = pw->pw_gid};
+	if (out->change)
+		snprintf(out->name, sizeof(out->name), "%s", pw->pw_name);
 	if (group.n == 0)
 		return ERRC_OK;
 	snprintf(name, sizeof(name), SLICE_FMT, SLICE_ARG(group));

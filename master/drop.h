@@ -11,6 +11,7 @@ struct drop_ids {
 	bool change; /* false: we are not root, or run as root was asked for */
 	uid_t uid;
 	gid_t gid;
+	char name[64]; /* the user's, for messages; "" without a change */
 };
 
 /* Looks up user and group of the settings; empty ones: the user aigw, else nobody, and its own group. ERRC_NOTFOUND when a

@@ -1,11 +1,13 @@
 #include "folders.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define TMPFS       0x01021994
@@ -85,4 +87,65 @@ enum errc folders_live_make(const char *path, uint64_t need, const struct drop_i
 	    access(data, F_OK) == 0)
 		return ERRC_OK;
 	return (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize >= need ? ERRC_OK : ERRC_NOSPACE;
+}
+
+/* As another user, up to the end of `path` in folder after folder: how many bytes of it could be entered. */
+static size_t entered(const char *path)
+{
+	char part[PATH_MAX];
+	size_t good = 0, n = strlen(path);
+
+	memcpy(part, path, n + 1);
+	for (size_t i = 1; i <= n; i++) {
+		if (path[i] != '/' && path[i])
+			continue;
+		part[i] = 0;
+		if (access(part, X_OK) != 0)
+			break;
+		part[i] = path[i];
+		good = i;
+	}
+	return good;
+}
+
+/* In a child: only a process can be another user in every respect. */
+static _Noreturn void try_as(const char *path, const struct drop_ids *ids, int out)
+{
+	size_t n;
+
+	if (!drop_apply(ids))
+		_exit(1);
+	n = entered(path);
+	_exit(write(out, &n, sizeof(n)) == sizeof(n) ? 0 : 1);
+}
+
+enum errc folders_reach(const char *path, const struct drop_ids *ids, char *blocked)
+{
+	size_t n = 0, next;
+	bool told;
+	pid_t pid;
+	int p[2];
+
+	blocked[0] = 0;
+	if (!ids->change)
+		return ERRC_OK;
+	if (strlen(path) >= PATH_MAX)
+		return ERRC_TOOBIG;
+	if (pipe2(p, O_CLOEXEC) != 0)
+		return errc_from_errno(errno);
+	pid = fork();
+	if (pid == 0)
+		try_as(path, ids, p[1]);
+	close(p[1]);
+	told = pid > 0 && read(p[0], &n, sizeof(n)) == sizeof(n);
+	close(p[0]);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	if (!told)
+		return ERRC_SYSTEM;
+	if (path[n] == 0)
+		return ERRC_OK;
+	next = n + 1 + strcspn(path + n + 1, "/");
+	snprintf(blocked, PATH_MAX, "%.*s", (int)next, path);
+	return ERRC_PERM;
 }

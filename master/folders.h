@@ -15,4 +15,8 @@ MUSTCHECK enum errc folders_live_path(struct slice shared_memory, const char *le
  * store is there yet. */
 MUSTCHECK enum errc folders_live_make(const char *path, uint64_t need, const struct drop_ids *ids);
 
+/* Whether those who run as `ids` get into `path`. ERRC_PERM when not; `blocked`, of PATH_MAX bytes, then names the first folder
+ * on the way that they may not enter. Forks a process that tries it as they would. */
+MUSTCHECK enum errc folders_reach(const char *path, const struct drop_ids *ids, char *blocked);
+
 #endif

@@ -161,6 +161,10 @@ static bool open_state(struct master *m)
 		return stop_at("unknown user or group in the settings", "user, group", e);
 	snprintf(m->state, sizeof(m->state), SLICE_FMT, SLICE_ARG(set->state));
 	e = folders_make(m->state, 0700, &m->ids);
+	if (!e)
+		m->state_fd = open(m->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (!e && m->state_fd < 0)
+		e = errc_from_errno(errno);
 	if (e)
 		return stop_at("cannot use the state folder", m->state, e);
 	if (!take_lock(m))
@@ -187,26 +191,40 @@ static uint64_t live_need(const struct settings *set)
 	return (uint64_t)set->live_size_bytes + page_bytes() + calls * PROGRESS_BYTES;
 }
 
+/* Says what to set: the default may not suit the machine, as in a container without a tmpfs on /run. */
+static bool stop_at_live(const struct master *m, enum errc e, const char *blocked)
+{
+	const char *hint = "; set `shared_memory` to a folder on a tmpfs, such as /dev/shm/aigw";
+
+	if (e == ERRC_INVAL)
+		fprintf(stderr, "aigwd: the live folder %s is not on a tmpfs%s\n", m->live, hint);
+	else if (e == ERRC_NOSPACE)
+		fprintf(stderr, "aigwd: %llu MiB are needed in %s: make that tmpfs larger or lower live_size\n",
+			(unsigned long long)(live_need(master_settings(m)) >> 20) + 1, m->live);
+	else if (blocked[0])
+		fprintf(stderr,
+			"aigwd: workers, who run as user %s, may not enter %s on the way to the "
+			"live "
+			"folder %s: open it to them, or set `user` or `shared_memory`\n",
+			m->ids.name, blocked, m->live);
+	else
+		fprintf(stderr, "aigwd: cannot use the live folder %s: %s%s\n", m->live,
+			errc_text(e), hint);
+	return false;
+}
+
 static bool open_live(struct master *m)
 {
+	char path[PATH_MAX], blocked[PATH_MAX] = "";
 	const struct settings *set = master_settings(m);
-	char path[PATH_MAX];
 	enum errc e = folders_live_path(set->shared_memory, m->ledger_id, m->live, sizeof(m->live));
 
 	if (!e)
 		e = folders_live_make(m->live, live_need(set), &m->ids);
-	if (e == ERRC_INVAL)
-		fprintf(stderr,
-			"aigwd: shared_memory must lie on a tmpfs, such as /dev/shm/aigw; this "
-			"does not: %s\n",
-			m->live);
-	else if (e == ERRC_NOSPACE)
-		fprintf(stderr, "aigwd: %llu MiB are needed in %s: make that tmpfs larger or lower live_size\n",
-			(unsigned long long)(live_need(set) >> 20) + 1, m->live);
-	else if (e)
-		return stop_at("cannot use the live folder", m->live, e);
+	if (!e)
+		e = folders_reach(m->live, &m->ids, blocked);
 	if (e)
-		return false;
+		return stop_at_live(m, e, blocked);
 	if (snprintf(path, sizeof(path), "%s/page", m->live) >= (int)sizeof(path))
 		return stop_at("cannot use", m->live, ERRC_TOOBIG);
 	e = page_make(path, m->ledger_id, &m->page);
@@ -414,6 +432,8 @@ static void free_all(struct master *m)
 		close(m->log_fd);
 	if (m->exe_fd >= 0)
 		close(m->exe_fd);
+	if (m->state_fd >= 0)
+		close(m->state_fd);
 	if (m->ctl.fd >= 0)
 		close(m->ctl.fd);
 	if (m->lock_fd >= 0)
@@ -422,7 +442,8 @@ static void free_all(struct master *m)
 
 int master_main(const struct options *opts)
 {
-	static struct master m = {.lock_fd = -1, .exe_fd = -1, .log_fd = -1, .ctl = {.fd = -1}};
+	static struct master m = {
+		.lock_fd = -1, .exe_fd = -1, .state_fd = -1, .log_fd = -1, .ctl = {.fd = -1}};
 	int status = 1;
 
 	m.opts = opts;

@@ -28,7 +28,8 @@ struct master {
 	struct page *page;
 	struct drop_ids ids;
 	int lock_fd, exe_fd;
-	int log_fd; /* of the log file, for children; -1 */
+	int state_fd; /* the state folder, as it was opened at the start */
+	int log_fd;   /* of the log file, for children; -1 */
 	char ledger_id[HERITAGE_LEDGER_ID + 1], state[PATH_MAX], live[PATH_MAX];
 	int64_t started_ms; /* boot clock */
 	bool ready;         /* keeper and all workers have been ready once */

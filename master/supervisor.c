@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "folders.h"
 #include "log.h"
 #include "master.h"
 #include "mem.h"
@@ -148,8 +149,11 @@ static void start_later(struct supervisor_slot *s, int64_t ms)
 static void start(struct supervisor_slot *s)
 {
 	struct master *m = s->m;
-	struct child_env env = {
-		.loop = &m->loop, .page = m->page, .ids = &m->ids, .exe_fd = m->exe_fd};
+	struct child_env env = {.loop = &m->loop,
+				.page = m->page,
+				.ids = &m->ids,
+				.exe_fd = m->exe_fd,
+				.state_fd = m->state_fd};
 	enum errc e;
 
 	heritage_of(m, &env.heritage);
@@ -284,9 +288,14 @@ static void on_failed(struct master *m, struct child *c, struct slice text)
 
 static void on_store_renewed(struct master *m, uint64_t epoch)
 {
+	enum errc e = folders_make(m->live, 0700, &m->ids);
+
 	log_warn("store_renewed",
 		 "the keeper made a new live store, epoch %llu: workers are replaced",
 		 (unsigned long long)epoch);
+	/* The folder may be gone with it, and as another user the keeper could not make it. */
+	if (e)
+		log_error("live_folder", "cannot make %s again: %s", m->live, errc_text(e));
 	for (unsigned i = 0; i < m->sup.workers_n; i++)
 		supervisor_kill(m, &m->sup.workers[i].child, "store_renewed",
 				"it has the old live store");

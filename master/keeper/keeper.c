@@ -110,7 +110,8 @@ static void on_failed(void *arg, enum errc e, const char *what)
 	if (k->started)
 		keeper_fail(k, "%s: %s", what, errc_text(e));
 	else
-		keeper_fail(k, "%s in %s and %s: %s", what, k->h.state, k->h.live, errc_text(e));
+		keeper_fail(k, "%s in %s and %s: %s%s", what, k->h.state, k->h.live, errc_text(e),
+			    e == ERRC_PERM ? "; are files there another user's?" : "");
 }
 
 static void on_renewed(void *arg)

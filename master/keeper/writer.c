@@ -118,13 +118,10 @@ static void fail(struct writer *w, enum errc e, const char *what)
 static enum errc try_lock(struct writer *w)
 {
 	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	char path[PATH_MAX];
 
 	if (w->lock_fd < 0) {
-		if (snprintf(path, sizeof(path), "%s/keeper.lock", w->o.h->state) >=
-		    (int)sizeof(path))
-			return ERRC_TOOBIG;
-		w->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		w->lock_fd =
+			open(HERITAGE_STATE_DIR "/keeper.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		if (w->lock_fd < 0)
 			return errc_from_errno(errno);
 	}
@@ -150,7 +147,7 @@ static enum errc take_lock(struct writer *w)
 /* The keeper before ended because the disk failed: nothing is written before all of the ledger could be read and is right. */
 static enum errc verify_first(struct writer *w)
 {
-	struct ledger_opts o = {.dir = w->o.h->state, .read_only = true};
+	struct ledger_opts o = {.dir = HERITAGE_STATE_DIR, .read_only = true};
 	struct ledger *l = NULL;
 	struct verify_result r;
 	enum errc e;
@@ -172,7 +169,7 @@ static void store_opts_of(struct writer *w, struct store_opts *o)
 {
 	struct page_proc *p = page_proc(w->o.page, w->o.h->page_slot);
 
-	*o = (struct store_opts){.state_dir = w->o.h->state,
+	*o = (struct store_opts){.state_dir = HERITAGE_STATE_DIR,
 				 .shared_dir = w->shared_dir,
 				 .ledger_id = w->ledger_id,
 				 .live_bytes = w->o.live_bytes,
@@ -238,7 +235,7 @@ static enum errc start(struct writer *w)
 	if (!e)
 		e = verify_first(w);
 	if (!e)
-		e = pepper_open(w->o.h->state, w->pepper);
+		e = pepper_open(HERITAGE_STATE_DIR, w->pepper);
 	if (!e)
 		e = outbox_batch_init(&w->batch, BATCH_ROWS);
 	if (!e)

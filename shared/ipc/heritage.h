@@ -13,6 +13,9 @@
 #define HERITAGE_WORKERS_MAX 256
 #define HERITAGE_LEDGER_ID   32 /* hexadecimal digits */
 
+/* The state folder as the keeper opens it: it is started inside, for the way there may be open to the master only. */
+#define HERITAGE_STATE_DIR "."
+
 enum heritage_role { HERITAGE_MASTER, HERITAGE_KEEPER, HERITAGE_WORKER };
 
 /* Paths are absolute. Descriptors that a role does not get are -1. All are owned by the child. */
@@ -32,7 +35,7 @@ struct heritage {
 	unsigned log_format, log_level;            /* enum log_format, enum log_level */
 	char log_to[256];                          /* where log lines go without log_fd */
 	char ledger_id[HERITAGE_LEDGER_ID + 1];
-	char state[PATH_MAX]; /* the state folder */
+	char state[PATH_MAX]; /* the state folder, for messages; see HERITAGE_STATE_DIR */
 	char live[PATH_MAX];  /* the live folder, shared_memory/<ledger_id> */
 };
 

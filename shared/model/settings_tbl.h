@@ -26,11 +26,13 @@ SETTING(LIST, admin_users, "admin.users", 0, 64, "", "", LIVE,
 SETTING(TEXT, admin_group, "admin.group", 0, 64, "aigw", "", RESTART,
 	"Group that may use the reading verbs: it owns the control socket, if such a group exists.")
 SETTING(PATH, state, "state", 0, 4000, "", "", RESTART,
-	"Folder of the durable ledger; empty: /var/lib/aigw for root and system users, else aigw "
-	"in $XDG_STATE_HOME or ~/.local/state.")
+	"Folder of the durable ledger, made when missing and given to `user`, who need not get "
+	"there by himself; empty: /var/lib/aigw for root and system users, else aigw in "
+	"$XDG_STATE_HOME or ~/.local/state.")
 SETTING(PATH, shared_memory, "shared_memory", 0, 4000, "", "", RESTART,
-	"Folder on a tmpfs for the live store; empty: /run/aigw/live for root and system users, "
-	"else /dev/shm/aigw-<uid>-<start of the ledger's id>.")
+	"Folder on a tmpfs for the live store, which `user` must be able to enter; empty: "
+	"/run/aigw/live for root and system users (where /run is no tmpfs, as in a container, set "
+	"it), else /dev/shm/aigw-<uid>-<start of the ledger's id>.")
 SETTING(BYTES, live_size_bytes, "live_size", 4194304, 68719476736, "128MiB", "bytes",
 	RESTART, "Size of the live store, allocated at once when it is created; it never grows while running.")
 SETTING(ENUM, durability, "durability", 0, 0, "group", SETTINGS_DURABILITY(SETTINGS_CHOICE), RESTART,

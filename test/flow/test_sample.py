@@ -1,0 +1,166 @@
+"""The sample configuration of the first steps, in a fresh folder that nobody else may enter: as root, whose keeper and workers run as
+another user, and as an ordinary user. And what a start says that cannot be."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import free_port, is_alive, wait_for
+from node import Node, Sim, model
+import tap
+
+SAMPLE = '''region: test
+workers: 2
+listen: [{address: "127.0.0.1:8181"}]
+admin: {socket: run/control.sock, http: "127.0.0.1:9465"}
+state: run/state
+shared_memory: /dev/shm/aigw-test
+durability: group
+providers:
+  mock: {dialect: openai, base_url: "http://127.0.0.1:9900/v1", keys: ["env:MOCK_KEY"]}
+models:
+  m1: {context: 128000, max_output: 100, price: {input: 1, output: 2}, offers: {mock/up-m1: {priority: 1}, mock/up-m2: {priority: 2}}}
+'''
+ORDINARY = 54321 # no user of this number needs to exist
+
+
+class Sample(Node):
+    """The sample in its own closed folder; ports and the folder in /dev/shm, which may be taken, are others."""
+
+    def __init__(self, user=None):
+        self.user = user
+        super().__init__({})
+
+    def configure(self, text=None, **config):
+        text = text or SAMPLE
+        for old, new in (('8181', self.port), ('9465', self.admin_port), ('9900', self.sim.port), ('/dev/shm/aigw-test', self.live)):
+            text = text.replace(old, str(new))
+        super().configure(text)
+        os.chmod(self.dir, 0o700)
+        if self.user is not None:
+            for path in (self.dir, self.live, self.config):
+                os.chown(path, self.user, self.user)
+
+    def spawn(self, **env):
+        who = {} if self.user is None else {'user': self.user, 'group': self.user, 'extra_groups': []}
+        p = subprocess.Popen([self.program, '-c', self.config], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                             env={**os.environ, **self.env, **env}, **who)
+        self.masters.append(p)
+        return p
+
+
+class Starts(unittest.TestCase):
+    def serve(self, user=None):
+        self.node = Sample(user)
+        self.addCleanup(self.node.close)
+        self.node.start()
+        key = self.node.customer('acme', '1')
+        self.assertEqual(self.node.chat(key, 'm1').status, 200)
+        return key
+
+    def explain(self):
+        return self.node.tail(40)
+
+    def users(self):
+        """Of keeper and workers: {(user, group)}."""
+        found = set()
+        for pid in self.node.children():
+            with open('/proc/%d/status' % pid) as f:
+                lines = dict(line.split(':', 1) for line in f)
+            found.add((lines['Uid'].split()[0], lines['Gid'].split()[0]))
+        return found
+
+    def charged(self, n):
+        """So many charges are in the ledger, a group commit later, and all are right."""
+        self.node.settled('acme')
+        verdict = wait_for(lambda: (lambda v: v if v['charges'] >= n else None)(self.node.verify('--charges')), 5, 0.05)
+        self.assertEqual((verdict['good'], verdict['charges']), (True, n))
+
+    def again(self, key):
+        """The keeper alone, then all of it, starts again; the books go on."""
+        self.node.kill('keeper')
+        self.assertEqual(self.node.chat(key, 'm1').status, 200)
+        self.node.settled('acme')
+        self.assertEqual(self.node.stop(), 0)
+        self.node.start()
+        self.assertEqual(self.node.chat(key, 'm1').status, 200)
+        self.charged(3)
+
+    @unittest.skipUnless(os.geteuid() == 0, 'needs root')
+    def test_as_root(self):
+        """Nobody but root may enter the folder, and still no process but the master is root."""
+        key = self.serve()
+        self.assertNotIn('0', {n for pair in self.users() for n in pair})
+        self.again(key)
+
+    @unittest.skipUnless(os.geteuid() == 0, 'needs root')
+    def test_as_root_that_stays_root(self):
+        self.node = Sample()
+        self.addCleanup(self.node.close)
+        self.node.configure('user: root\n' + SAMPLE)
+        self.node.start()
+        self.assertEqual(self.users(), {('0', '0')})
+
+    def test_as_an_ordinary_user(self):
+        user = ORDINARY if os.geteuid() == 0 else None
+        try:
+            key = self.serve(user)
+        except PermissionError:
+            self.skipTest('the programs lie where another user may not go')
+        self.again(key)
+
+    def test_live_folder_removed_while_running(self):
+        """All of it, by somebody who cleans up: the master makes the folder, the keeper the store; nothing is lost."""
+        key = self.serve()
+        workers = self.node.children('worker')
+        shutil.rmtree(self.node.live)
+        wait_for(lambda: self.node.status()['ledger'][0]['epoch'] == 2, 15)
+        wait_for(lambda: not any(is_alive(p) for p in workers) and
+                 all(w['state'] == 'ready' for w in self.node.status()['worker']), 15)
+        self.assertEqual(self.node.chat(key, 'm1').status, 200)
+        self.charged(2)
+        self.assertEqual(self.node.events('live_store_gap'), [])
+        self.assertEqual(self.node.stop(), 0)
+        self.node.start()
+        self.assertEqual(self.node.chat(key, 'm1').status, 200)
+
+
+class Refusals(unittest.TestCase):
+    def refused(self, text, *words):
+        self.node = Sample()
+        self.addCleanup(self.node.close)
+        self.node.configure(text)
+        p = self.node.spawn()
+        self.assertEqual(p.wait(10), 1)
+        for word in words:
+            self.assertIn(word, self.node.log_text())
+        self.assertEqual(self.node.pids(), [])
+
+    def explain(self):
+        return self.node.tail(40)
+
+    @unittest.skipUnless(os.geteuid() == 0, 'needs root')
+    def test_live_folder_that_workers_may_not_enter(self):
+        """Everyone opens it by its name: the way must be open, and who blocks it is named."""
+        with tempfile.TemporaryDirectory(prefix='aigw-flow-', dir='/dev/shm') as closed:
+            self.refused(SAMPLE.replace('/dev/shm/aigw-test', closed + '/in/side'), 'may not enter %s ' % closed, 'user nobody',
+                         '`user`', '`shared_memory`')
+        with tempfile.TemporaryDirectory(prefix='aigw-flow-', dir='/dev/shm') as closed:
+            self.refused('user: daemon\n' + SAMPLE.replace('/dev/shm/aigw-test', closed), 'may not enter %s ' % closed, 'user daemon')
+
+    @unittest.skipUnless(os.geteuid() == 0, 'root has another default')
+    def test_default_live_folder_without_a_tmpfs(self):
+        """As in a container whose /run is on its disk."""
+        stat = subprocess.run(['stat', '-f', '-c', '%T', '/run'], capture_output=True, text=True)
+        if stat.stdout.strip() == 'tmpfs':
+            self.skipTest('/run is a tmpfs here')
+        self.refused(SAMPLE.replace('shared_memory: /dev/shm/aigw-test\n', ''), '/run/aigw/live', 'not on a tmpfs',
+                     'set `shared_memory` to a folder on a tmpfs, such as /dev/shm/aigw')
+
+
+if __name__ == '__main__':
+    tap.main()
