@@ -61,6 +61,8 @@ struct admit_refusal {
 	int64_t wait_ms;       /* until it may succeed; WINDOW_NEVER; 0 where time does not help */
 	int64_t reset_wall_ms; /* 0: no reset */
 	int64_t affordable_tokens; /* CREDIT, BUDGET; -1 elsewhere */
+	/* As they stand without this request; `limit` ROWS_NO_LIMIT also where the rows were not looked at. */
+	struct admit_remaining requests, tokens;
 };
 
 struct admit_settle {

@@ -88,7 +88,11 @@ static struct admit_refusal *refuse(struct hold_run *h, enum admit_reason reason
 				    enum rows_kind scope, const char *name)
 {
 	h->op->reason = reason;
-	h->op->refusal = (struct admit_refusal){.scope = scope, .affordable_tokens = -1, .what = ""};
+	h->op->refusal = (struct admit_refusal){.scope = scope,
+						.affordable_tokens = -1,
+						.what = "",
+						.requests = {.limit = ROWS_NO_LIMIT},
+						.tokens = {.limit = ROWS_NO_LIMIT}};
 	memcpy(h->op->refusal.scope_name, name, strnlen(name, ROWS_NAME_MAX));
 	return &h->op->refusal;
 }
@@ -290,6 +294,21 @@ static struct admit_remaining tightest(const struct hold_run *h, bool tokens)
 	return out;
 }
 
+/* What a refused client may still do. The scopes are read again: the copies have this request in them, as far as it came. */
+static enum errc tell_limits(struct hold_run *h)
+{
+	struct admit_refusal *r = &h->op->refusal;
+	enum errc rc = ERRC_OK;
+
+	for (size_t n = 0; !rc && n < h->rows.scopes_n; n++)
+		rc = admit_load_state(h->b, h->ask->account, &h->rows.scopes[n]);
+	if (rc)
+		return rc;
+	r->requests = tightest(h, false);
+	r->tokens = tightest(h, true);
+	return ERRC_OK;
+}
+
 /* Moves the hold from the balances into the holds of every scope, in the copies. */
 static enum errc take_money(struct hold_run *h, struct rows_hold *row)
 {
@@ -415,12 +434,12 @@ static enum errc decide(struct hold_run *h, bool *wrote)
 	struct hold_offer offer;
 
 	if (!check_access(h) || !check_limits(h))
-		return ERRC_OK;
+		return tell_limits(h);
 	purse = all_purses(h);
 	hold_decide(&h->ask->hold, &purse, &offer);
 	if (!offer.any) {
 		refuse_money(h, &offer);
-		return ERRC_OK;
+		return tell_limits(h);
 	}
 	return grant(h, &offer, wrote);
 }

@@ -219,7 +219,8 @@ class Errors(NodeCase):
 
 
 class Headers(NodeCase):
-    MODELS = {**on_both('m', 'tokens=2&input=5'), 'two': model('oai/sim?status=500', 'oai/sim?tokens=2&input=5')}
+    MODELS = {**on_both('m', 'tokens=2&input=5'), 'two': model('oai/sim?status=500', 'oai/sim?tokens=2&input=5'),
+              'fails': model('oai/sim?status=500'), 'final': model('oai/sim?status=400')}
     CONFIG = {'breaker': {'failures': 32, 'requests': 32}, 'providers': {'oai': {'headers': {'x-extra': 'configured'}}}}
     DOWN_NEVER = ('set-cookie', 'alt-svc', 'openai-organization', 'server', 'via')
 
@@ -247,6 +248,30 @@ class Headers(NodeCase):
         self.assertEqual(a.get('x-ratelimit-limit-tokens'), '5000')
         self.assertLess(int(a.get('x-ratelimit-remaining-tokens')), 5000)
         self.assertRegex(a.get('x-ratelimit-reset-requests'), r'^(\d+m)?\d+(\.\d+)?(s|ms)$')
+
+    def test_limits_are_told_on_errors_too(self):
+        """A5: a client needs them most when it is refused."""
+        def told(a):
+            return {n[12:]: v for n, v in a.headers if n.startswith('x-ratelimit-')}
+        key = self.node.customer('refused', rpm=2, tpm=100000)
+        for left in ('1', '0'):
+            a = self.chat('m-oai', key=key)
+            self.assertEqual((a.status, told(a)['remaining-requests']), (200, left), a)
+        a = self.chat('m-oai', key=key)
+        self.assertEqual((a.status, a.error['code']), (429, 'rate_limit_exceeded'), a)
+        self.assertEqual((told(a)['limit-requests'], told(a)['remaining-requests'], told(a)['limit-tokens']), ('2', '0', '100000'), a)
+        self.assertRegex(told(a)['reset-requests'], r'^(\d+m)?\d+(\.\d+)?(s|ms)$')
+        poor = self.node.customer('poor', '0.000000001', rpm=7)
+        a = self.chat('m-oai', key=poor)
+        self.assertEqual((a.status, told(a)['limit-requests'], told(a)['remaining-requests']), (402, '7', '7'), a)
+        key = self.node.customer('failing', rpm=9)
+        for name, status in (('fails', 502), ('final', 400)):
+            a = self.chat(name, key=key)
+            self.assertEqual((a.status, told(a)['limit-requests']), (status, '9'), a)
+            self.assertNotIn('limit-tokens', told(a))
+        self.assertEqual(told(a)['remaining-requests'], '7')
+        for a in (self.chat('fails'), self.chat('no-such'), self.chat('m-oai', key='sk-aigw-x')):
+            self.assertEqual(told(a), {}, a)
 
     def test_up(self):
         """Only what A5 names crosses; never the client's key, cookies, forwarding headers or idempotency keys."""

@@ -148,6 +148,7 @@ struct call *call_new(struct call_host *h, struct down_conn *dc, const struct ht
 	c->head = head;
 	c->peer = *down_conn_peer(dc);
 	c->slot = PROGRESS_NO_SLOT;
+	c->grant.requests.limit = c->grant.tokens.limit = ROWS_NO_LIMIT;
 	c->end = RECORD_END_INTERNAL;
 	c->start_us = call_now_us();
 	arena_init(&c->arena, LIMIT_ARENA_CALL);

@@ -63,8 +63,8 @@ struct call {
 	size_t next;                            /* candidate whose turn it is */
 	struct batch_item item;
 	enum call_hold hold;
-	struct admit_grant grant;
-	uint32_t slot; /* of progress */
+	struct admit_grant grant; /* of a refused request only `requests` and `tokens` */
+	uint32_t slot;            /* of progress */
 	bool charged;
 	struct usage usage; /* that is charged */
 	struct admit_done done;

@@ -184,7 +184,8 @@ static enum errc fault_lines(struct call *c, struct buf *b, const struct fault *
 	if ((e = reply_lines(c, b)) ||
 	    (e = http1_put_header(b, "content-type", SLICE_LIT("application/json"))) ||
 	    (e = http1_put_header(b, "x-should-retry",
-				  fault_should_retry(f) ? SLICE_LIT("true") : SLICE_LIT("false"))))
+				  fault_should_retry(f) ? SLICE_LIT("true") : SLICE_LIT("false"))) ||
+	    (e = put_limits(c, b)))
 		return e;
 	if (wait > 0 && ((e = http1_put_header_i64(b, "retry-after", (wait + 999) / 1000)) ||
 			 (e = http1_put_header_i64(b, "retry-after-ms", wait))))

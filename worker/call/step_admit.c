@@ -159,14 +159,19 @@ static void set_refusal(struct call *c, enum admit_reason why, const struct admi
 
 static enum call_next refused(struct call *c)
 {
+	const struct admit_refusal *r = &c->item.op.refusal;
+
 	c->hold = CALL_HOLD_NONE;
 	progress_give(live_progress(c->host->env.live), c->slot);
 	c->slot = PROGRESS_NO_SLOT;
-	if (c->item.result)
+	if (c->item.result) {
 		fault_set(&c->fault, c->item.result == ERRC_NOSPACE ? FAULT_LEDGER : FAULT_INTERNAL,
 			  "The ledger did not take the request: %s.", errc_text(c->item.result));
-	else
-		set_refusal(c, c->item.op.reason, &c->item.op.refusal);
+	} else {
+		set_refusal(c, c->item.op.reason, r);
+		c->grant.requests = r->requests;
+		c->grant.tokens = r->tokens;
+	}
 	return call_end(c, RECORD_END_REJECTED);
 }
 

@@ -185,6 +185,10 @@ static void test_rate_limits(void **state)
 	assert_int_equal(op.refusal.limit, 5);
 	assert_true(op.refusal.wait_ms > 0 && op.refusal.wait_ms <= 120000);
 	assert_int_equal(op.refusal.reset_wall_ms, r->wall_ms + op.refusal.wait_ms);
+	assert_int_equal(op.refusal.requests.limit, 5);
+	assert_int_equal(op.refusal.requests.remaining, 0);
+	assert_true(op.refusal.requests.reset_ms > 0);
+	assert_int_equal(op.refusal.tokens.limit, ROWS_NO_LIMIT);
 	rig_get_account(r, acc, &b);
 	assert_true(rig_same(&a, &b));
 	r->boot_ms += op.refusal.wait_ms - 1;
@@ -228,6 +232,9 @@ static void test_all_or_none(void **state)
 	assert_int_equal(u.budget_held_nusd, 120000);
 	assert_false(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
 	assert_int_equal(op.reason, ADMIT_CREDIT);
+	assert_int_equal(op.refusal.requests.remaining, 99);
+	assert_int_equal(op.refusal.tokens.limit, 100000);
+	assert_int_equal(op.refusal.tokens.remaining, 100000 - u.used[ROWS_TPM]);
 	assert_int_equal(op.refusal.affordable_tokens, 15);
 	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &v),
 			 ERRC_OK);
