@@ -100,7 +100,7 @@ COMMAND_END(ACCOUNT_RESUME)
 	OPTION(SWITCH, "rolling", "on|off", "rolling",                                                           \
 	       SEND, "on: a period begins with the first use after the last one ended; off: with the calendar.") \
 	OPTION(LIST, "models", "PATTERNS", "models", SEND,                                                       \
-	       "Models that the key may use, such as 'gpt-5*,!*-preview'; may be repeated.")                     \
+	       "Models that the key may use, such as 'gpt-5*,!*-preview', as fallbacks too; may be repeated.")   \
 	OPTION(LIST, "ip", "RANGES", "ip", SEND,                                                                 \
 	       "Addresses and ranges that may use the key; may be repeated.")                                    \
 	OPTION(WHEN, "expires", "TIME", "expires_s", SEND,                                                       \

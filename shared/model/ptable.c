@@ -11,14 +11,9 @@
 /* Ceiling of a decoded table; its blob is at most LIMIT_FRAME_IPC. */
 #define ARENA_MAX (512u * 1024 * 1024)
 
-struct named {
-	const struct ptable_offer *offer;
-	const struct ptable_model *model;
-};
-
 struct memory {
 	struct arena arena;
-	struct named *named; /* all offers, sorted by provider and upstream name; of equal ones the first is meant */
+	struct ptable_named *named; /* all offers, sorted by provider, upstream name, model */
 };
 
 /* ---------------------------------------------------------------- reading */
@@ -298,7 +293,7 @@ static enum errc read_models(struct reading *r)
 
 static int by_provider_upstream(const void *a, const void *b)
 {
-	const struct named *x = a, *y = b;
+	const struct ptable_named *x = a, *y = b;
 	int c = slice_cmp(x->offer->provider->name, y->offer->provider->name);
 
 	c = c ? c : slice_cmp(x->offer->upstream, y->offer->upstream);
@@ -310,7 +305,7 @@ static int by_provider_upstream(const void *a, const void *b)
 static enum errc index_names(struct reading *r, struct memory *memory)
 {
 	const struct ptable *t = r->t;
-	struct named *v = arena_zero(r->a, (t->offers_n + 1) * sizeof(*v));
+	struct ptable_named *v = arena_zero(r->a, (t->offers_n + 1) * sizeof(*v));
 
 	if (!v)
 		return ERRC_NOMEM;
@@ -318,7 +313,7 @@ static enum errc index_names(struct reading *r, struct memory *memory)
 		const struct ptable_model *m = &t->models[i];
 
 		for (size_t k = 0; k < m->offers_n; k++)
-			v[m->offers[k].index] = (struct named){&m->offers[k], m};
+			v[m->offers[k].index] = (struct ptable_named){&m->offers[k], m};
 	}
 	qsort(v, t->offers_n, sizeof(*v), by_provider_upstream);
 	memory->named = v;
@@ -463,29 +458,34 @@ const struct ptable_provider *ptable_provider(const struct ptable *t, struct sli
 	return NULL;
 }
 
-const struct ptable_offer *ptable_offer_named(const struct ptable *t, struct slice name,
-					      const struct ptable_model **model)
+static int name_cmp(struct slice provider, struct slice upstream, const struct ptable_offer *o)
+{
+	int c = slice_cmp(provider, o->provider->name);
+
+	return c ? c : slice_cmp(upstream, o->upstream);
+}
+
+size_t ptable_offers_named(const struct ptable *t, struct slice name,
+			   const struct ptable_named **first)
 {
 	const struct memory *memory = t->memory;
 	struct slice upstream = name, provider;
-	size_t lo = 0, hi = t->offers_n;
+	size_t lo = 0, hi = t->offers_n, n = 0;
 
+	*first = NULL;
 	if (!slice_cut(&upstream, '/', &provider))
-		return NULL;
+		return 0;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		const struct ptable_offer *o = memory->named[mid].offer;
-		int c = slice_cmp(provider, o->provider->name);
 
-		c = c ? c : slice_cmp(upstream, o->upstream);
-		if (c <= 0)
+		if (name_cmp(provider, upstream, memory->named[mid].offer) <= 0)
 			hi = mid;
 		else
 			lo = mid + 1;
 	}
-	if (lo == t->offers_n || !slice_eq(memory->named[lo].offer->provider->name, provider) ||
-	    !slice_eq(memory->named[lo].offer->upstream, upstream))
-		return NULL;
-	*model = memory->named[lo].model;
-	return memory->named[lo].offer;
+	while (lo + n < t->offers_n && !name_cmp(provider, upstream, memory->named[lo + n].offer))
+		n++;
+	if (n > 0)
+		*first = &memory->named[lo];
+	return n;
 }

@@ -123,8 +123,15 @@ void ptable_drop(struct ptable **t);
 /* By exact name, binary search; NULL when there is none. */
 const struct ptable_model *ptable_model(const struct ptable *t, struct slice name);
 const struct ptable_provider *ptable_provider(const struct ptable *t, struct slice name);
-/* "provider/upstream-model" as a client may ask for it (contract A8): the one offer that it names; NULL when none does. */
-const struct ptable_offer *ptable_offer_named(const struct ptable *t, struct slice name,
-					      const struct ptable_model **model);
+
+/* An offer and the model whose it is. */
+struct ptable_named {
+	const struct ptable_offer *offer;
+	const struct ptable_model *model;
+};
+/* "provider/upstream-model" as a client may ask for it (contract A8): how many offers the name means, one for each model that
+ * has it, in the order of the models' names; 0: none. `*first` is the first of them, valid while the table is held. */
+size_t ptable_offers_named(const struct ptable *t, struct slice name,
+			   const struct ptable_named **first);
 
 #endif

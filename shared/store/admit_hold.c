@@ -22,6 +22,7 @@ struct hold_run {
 	struct admit_op *op;
 	struct admit_rows rows;
 	struct rows_key key;
+	bool may[LIMIT_CANDIDATES]; /* the candidates whose model the key allows */
 };
 
 static enum errc gate_space(struct admit_run *b, enum admit_gate *gate)
@@ -102,6 +103,22 @@ static void refuse_key(struct hold_run *h, enum admit_reason reason)
 	refuse(h, reason, ROWS_KEY, h->rows.scopes[0].name);
 }
 
+/* A fallback is another model with a price of its own: the key must allow it too. True: some candidate is left. */
+static bool check_candidates(struct hold_run *h)
+{
+	const struct hold_ask *a = &h->ask->hold;
+	bool any = false;
+
+	for (size_t i = 0; i < a->n; i++) {
+		bool same = i > 0 && slice_eq(a->candidates[i].model, a->candidates[i - 1].model);
+
+		h->may[i] = same ? h->may[i - 1]
+				 : rows_models_allow(h->key.models, a->candidates[i].model);
+		any = any || h->may[i];
+	}
+	return any;
+}
+
 /* What the key may do at all. True: go on. */
 static bool check_access(struct hold_run *h)
 {
@@ -117,7 +134,7 @@ static bool check_access(struct hold_run *h)
 		refuse(h, ADMIT_ACCOUNT_SUSPENDED, ROWS_ACCOUNT, h->rows.account_name);
 	else if (!ipnet_any_has(k->nets, k->nets_n, h->ask->addr) && k->nets_n > 0)
 		refuse_key(h, ADMIT_IP);
-	else if (!rows_models_allow(k->models, h->ask->model))
+	else if (!rows_models_allow(k->models, h->ask->model) || !check_candidates(h))
 		refuse_key(h, ADMIT_MODEL);
 	else
 		return true;
@@ -436,7 +453,7 @@ static enum errc decide(struct hold_run *h, bool *wrote)
 	if (!check_access(h) || !check_limits(h))
 		return tell_limits(h);
 	purse = all_purses(h);
-	hold_decide(&h->ask->hold, &purse, &offer);
+	hold_decide(&h->ask->hold, h->may, &purse, &offer);
 	if (!offer.any) {
 		refuse_money(h, &offer);
 		return tell_limits(h);

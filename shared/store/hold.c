@@ -100,13 +100,15 @@ static void consider(const struct hold_ask *ask, const struct hold_purse *purse,
 		MAX_OF(out->affordable_tokens, paid_by(ask, c, purse->available_nusd, USAGE_MAX));
 }
 
-void hold_decide(const struct hold_ask *ask, const struct hold_purse *purse, struct hold_offer *out)
+void hold_decide(const struct hold_ask *ask, const bool may[LIMIT_CANDIDATES],
+		 const struct hold_purse *purse, struct hold_offer *out)
 {
 	require(ask->n <= LIMIT_CANDIDATES && ask->choices >= 1 && ask->requests >= 1);
 	require(purse->pending_nusd >= 0);
 	*out = (struct hold_offer){0};
 	for (size_t i = 0; i < ask->n; i++)
-		consider(ask, purse, i, out);
+		if (may[i])
+			consider(ask, purse, i, out);
 	if (out->any) {
 		out->fits_later = false;
 		out->needed_nusd = 0;

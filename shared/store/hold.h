@@ -34,7 +34,7 @@ struct hold_purse {
 };
 
 struct hold_offer {
-	bool kept[LIMIT_CANDIDATES];   /* false: the credit does not cover this candidate */
+	bool kept[LIMIT_CANDIDATES]; /* false: the credit does not cover this candidate, or the key may not use it */
 	int64_t cap[LIMIT_CANDIDATES]; /* 0 where there is no output */
 	int64_t hold_nusd; /* the dearest of those that are kept; 0 when all of them are free */
 	bool any;          /* at least one is kept */
@@ -43,8 +43,9 @@ struct hold_offer {
 	int64_t needed_nusd; /* none is kept: the smallest hold that would be needed */
 };
 
-/* Free candidates are always kept. */
-void hold_decide(const struct hold_ask *ask, const struct hold_purse *purse, struct hold_offer *out);
+/* Free candidates are always kept; those that `may` denies never, they are as if they were not there. */
+void hold_decide(const struct hold_ask *ask, const bool may[LIMIT_CANDIDATES],
+		 const struct hold_purse *purse, struct hold_offer *out);
 
 /* How a request came to its end, as far as the charge depends on it. */
 struct hold_outcome {

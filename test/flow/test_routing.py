@@ -31,6 +31,9 @@ class Order(NodeCase):
         'wide': model('oai/sim?status=400&code=context_length_exceeded', context=1000, max_output=100, fallbacks=['good']),
         'timid': model('oai/sim?fault=silent', 'ant/sim?tokens=2&input=5'),
         'hasty': model('oai/sim?tokens=2&delay=30s'),
+        'gratis': model('oai/sim?tokens=2&input=6', price='free'), 'priced': model('oai/sim?tokens=2&input=6', 'oai/sim?tokens=2&input=8'),
+        'same': model('oai/sim?tokens=2&input=8'),
+        'guarded': model('oai/sim?status=500', fallbacks=['priced', 'good']),
     }
     CONFIG = {'breaker': {'failures': 32, 'requests': 32}, 'retry': {'minimum': 100000},
               'timeouts': {'first_byte': '500ms', 'first_byte_whole': '20s', 'connect': '500ms'},
@@ -88,6 +91,37 @@ class Order(NodeCase):
         a = self.chat(GOOD)
         self.assertEqual((a.status, a.get('x-aigw-provider')), (200, 'oai'), a)
         self.assertEqual(self.chat('oai/sim?not=offered').status, 404)
+
+    def test_an_offer_at_two_prices_has_no_name(self):
+        """Nobody decided which of them a client pays, so it cannot choose the one that costs nothing."""
+        self.sim.reset()
+        for key, named in ((self.key, '`gratis`, `priced`'), (self.node.key('main', models='gratis'), '`gratis`'),
+                           (self.node.key('main', models='!gratis'), '`priced`')):
+            a = self.chat('oai/sim?tokens=2&input=6', key=key)
+            self.assertEqual((a.status, a.error['code'], a.error['param']), (404, 'model_not_found', 'model'), a)
+            self.assertTrue(a.error['message'].endswith('at more than one price; ask for one of %s.' % named), a)
+        self.assertEqual(self.sim.requests(), [])
+        self.assertEqual(nusd(self.chat('gratis').usage['cost']), 0)
+        self.assertGreater(nusd(self.chat('priced').usage['cost']), 0)
+
+    def test_an_offer_is_that_of_a_model_which_the_key_may_use(self):
+        for models, status, charged in (('*', 200, 'priced'), ('same', 200, 'same'), ('!priced', 200, 'same'), ('good', 403, None)):
+            with self.subTest(models):
+                a = self.chat('oai/sim?tokens=2&input=8', key=self.node.key('main', models=models))
+                self.assertEqual((a.status, a.get('x-aigw-model')), (status, charged), a)
+                if status == 403:
+                    self.assertEqual(a.error['code'], 'model_not_allowed')
+                    continue
+                record = self.node.record(a.get('x-request-id'))
+                self.assertEqual((record['model'], nusd(record['charge_usd'])),
+                                 (charged, charge_nusd({'input': record['input'], 'output': record['output']}, {'input': 1, 'output': 2})))
+
+    def test_fallbacks_are_those_that_the_key_may_use(self):
+        a = self.chat('guarded', key=self.node.key('main', models='guarded,good'))
+        self.assertEqual((a.status, a.get('x-aigw-model')), (200, 'good'), a)
+        a = self.chat('guarded', key=self.node.key('main', models='guarded'))
+        self.assertEqual((a.status, a.get('x-aigw-attempts')), (502, '1'), a)
+        self.assertEqual(self.chat('guarded').get('x-aigw-model'), 'priced')
 
     def test_clients_time_out_less_two_seconds(self):
         """A7: the gateway ends the request (504, settled) and not the client."""

@@ -1,5 +1,9 @@
 #include "route.h"
 
+#include <stdio.h>
+
+#include "rows.h"
+
 static const struct {
 	uint32_t bit;
 	const char *what;
@@ -92,28 +96,77 @@ static void add_model(const struct ptable *t, const struct ptable_model *m,
 						 .min_output = min_output_of(t, m, facts)};
 }
 
-enum errc route_build(const struct ptable *t, const struct dialect_facts *facts, bool alone,
-		      struct text_rng *rng, struct route *out, struct fault *f)
+/* Names the models that the key may ask for instead, as many as there is room for. */
+static void set_ambiguous(const struct ptable_named *v, size_t n, const struct route_ask *ask,
+			  struct fault *f)
 {
-	const struct ptable_offer *only = NULL;
-	const struct ptable_model *m = ptable_model(t, facts->model);
-	const char *missing;
+	char list[FAULT_MESSAGE_MAX / 2] = "";
+	size_t at = 0;
 
-	out->n = 0;
-	if (!m)
-		only = ptable_offer_named(t, facts->model, &m);
-	if (!m) {
+	for (size_t i = 0; i < n; i++) {
+		struct slice name = v[i].model->name;
+
+		if (name.n + sizeof(", ``") > sizeof(list) - at)
+			break;
+		if (rows_models_allow(ask->allowed, name))
+			at += (size_t)snprintf(list + at, sizeof(list) - at, "%s`" SLICE_FMT "`",
+					       at ? ", " : "", SLICE_ARG(name));
+	}
+	fault_field(f, FAULT_MODEL_UNKNOWN, "model",
+		    "`" SLICE_FMT
+		    "` stands for no model: it is offered at more than one price%s%s.",
+		    SLICE_ARG(slice_sub(ask->facts->model, 0, 200)), at ? "; ask for one of " : "",
+		    list);
+}
+
+/* The model and, when the name is "provider/model", its one offer. Models that have an offer at the same price differ for nobody's purse;
+ * the first that the key may use is meant. */
+static bool find_asked(const struct ptable *t, const struct route_ask *ask,
+		       struct ptable_named *out, struct fault *f)
+{
+	const struct ptable_named *v;
+	struct slice name = ask->facts->model;
+	size_t n;
+
+	*out = (struct ptable_named){.model = ptable_model(t, name)};
+	if (out->model)
+		return true;
+	n = ptable_offers_named(t, name, &v);
+	for (size_t i = 1; i < n; i++) {
+		if (v[i].offer->price != v[0].offer->price) {
+			set_ambiguous(v, n, ask, f);
+			return false;
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!out->model || (rows_models_allow(ask->allowed, v[i].model->name) &&
+				    !rows_models_allow(ask->allowed, out->model->name)))
+			*out = v[i];
+	}
+	if (n == 0)
 		fault_field(f, FAULT_MODEL_UNKNOWN, "model",
 			    "There is no model `" SLICE_FMT
 			    "` here; GET /v1/models lists those that there are.",
-			    SLICE_ARG(slice_sub(facts->model, 0, 200)));
+			    SLICE_ARG(slice_sub(name, 0, 200)));
+	return n > 0;
+}
+
+enum errc route_build(const struct ptable *t, const struct route_ask *ask, struct text_rng *rng,
+		      struct route *out, struct fault *f)
+{
+	const struct dialect_facts *facts = ask->facts;
+	const struct ptable_model *m;
+	struct ptable_named asked;
+	const char *missing;
+
+	out->n = 0;
+	if (!find_asked(t, ask, &asked, f))
 		return ERRC_NOTFOUND;
-	}
-	out->asked = m;
+	out->asked = m = asked.model;
 	missing = lacks(m, facts->needs);
 	if (!missing)
-		add_model(t, m, only, facts, rng, out);
-	for (size_t i = 0; !alone && i < m->fallbacks_n; i++)
+		add_model(t, m, asked.offer, facts, rng, out);
+	for (size_t i = 0; !ask->alone && i < m->fallbacks_n; i++)
 		if (m->fallbacks[i] != m && !lacks(m->fallbacks[i], facts->needs))
 			add_model(t, m->fallbacks[i], NULL, facts, rng, out);
 	if (out->n > 0)

@@ -20,10 +20,17 @@ struct route {
 	size_t n;
 };
 
+struct route_ask { /* borrowed during the call */
+	const struct dialect_facts *facts;
+	struct slice allowed; /* the key's model patterns: they choose among models of one offer; whether the key may is for admission */
+	bool alone;           /* no fallbacks */
+};
+
 /* The model's offers by priority, weighted at random within one priority, then those of its fallbacks (unless `alone`). Models that lack an
- * ability that the request needs are left out. ERRC_NOTFOUND: nothing is left, the fault says why. */
-MUSTCHECK enum errc route_build(const struct ptable *t, const struct dialect_facts *facts,
-				bool alone, struct text_rng *rng, struct route *out,
-				struct fault *f);
+ * ability that the request needs are left out. An offer that is asked for as "provider/model" is charged as that of its model; one that
+ * several models have at different prices has no such name, for nobody decided which of them a client pays. ERRC_NOTFOUND: nothing is left,
+ * the fault says why. */
+MUSTCHECK enum errc route_build(const struct ptable *t, const struct route_ask *ask,
+				struct text_rng *rng, struct route *out, struct fault *f);
 
 #endif

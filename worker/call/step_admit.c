@@ -9,8 +9,11 @@ static int64_t input_estimate(const struct call *c)
 
 enum call_next step_route(struct call *c)
 {
-	if (route_build(c->rt->t, &c->facts, c->wish.no_fallback, &c->host->rng, &c->route,
-			&c->fault))
+	struct route_ask ask = {.facts = &c->facts,
+				.allowed = slice_of(c->key->models, c->key->models_n),
+				.alone = c->wish.no_fallback};
+
+	if (route_build(c->rt->t, &ask, &c->host->rng, &c->route, &c->fault))
 		return call_end(c, RECORD_END_REJECTED);
 	c->hold_candidates = arena_array(&c->arena, struct hold_candidate, c->route.n);
 	if (!c->hold_candidates) {
@@ -150,7 +153,7 @@ static void set_refusal(struct call *c, enum admit_reason why, const struct admi
 		return;
 	case FAULT_MODEL_DENIED:
 		fault_set(f, kind, "API key `%s` may not use model `" SLICE_FMT "`.", c->key->id,
-			  SLICE_ARG(c->route.asked->name));
+			  SLICE_ARG(c->route.v[0].model->name));
 		return;
 	default:
 		fault_set(f, kind, "API key `%s`: %s.", c->key->id, admit_reason_text(why));

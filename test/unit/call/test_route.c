@@ -18,7 +18,7 @@ struct fixture {
 	const struct ptable_model *fallbacks[2];
 	struct dialect_facts facts;
 	struct text_rng rng;
-	struct price price;
+	struct price price, dear;
 };
 
 static void offer(struct fixture *f, size_t i, size_t provider, const char *upstream, int priority,
@@ -42,10 +42,17 @@ static void setup(struct fixture *f)
 	memset(f, 0, sizeof(*f));
 	f->rng = (struct text_rng){{1, 2}};
 	settings_defaults(&f->t.set);
+	price_init(&f->price);
+	f->price.free = true;
+	assert_int_equal(price_complete(&f->price), ERRC_OK);
+	price_init(&f->dear);
+	f->dear.request_nusd = 1;
+	assert_int_equal(price_complete(&f->dear), ERRC_OK);
 	for (size_t i = 0; i < MODELS; i++)
 		f->models[i] = (struct ptable_model){.name = slice_str(names[i]),
 						     .context = 1000 * ((int64_t)i + 1),
 						     .max_output = 100,
+						     .price = &f->price,
 						     .index = (uint32_t)i};
 	f->providers[0].name = SLICE_LIT("p0");
 	f->providers[1].name = SLICE_LIT("p1");
@@ -75,6 +82,13 @@ static void setup(struct fixture *f)
 	f->facts.model = SLICE_LIT("alpha");
 }
 
+static enum errc build(struct fixture *f, bool alone, struct route *r, struct fault *fault)
+{
+	struct route_ask ask = {.facts = &f->facts, .alone = alone};
+
+	return route_build(&f->t, &ask, &f->rng, r, fault);
+}
+
 static void test_priority_then_fallbacks(void **state)
 {
 	struct fixture f;
@@ -83,7 +97,7 @@ static void test_priority_then_fallbacks(void **state)
 
 	(void)state;
 	setup(&f);
-	assert_int_equal(route_build(&f.t, &f.facts, false, &f.rng, &r, &fault), ERRC_OK);
+	assert_int_equal(build(&f, false, &r, &fault), ERRC_OK);
 	assert_int_equal(r.n, 6);
 	assert_ptr_equal(r.asked, &f.models[0]);
 	assert_true(r.v[0].offer->priority == 1 && r.v[1].offer->priority == 1);
@@ -92,7 +106,7 @@ static void test_priority_then_fallbacks(void **state)
 	assert_ptr_equal(r.v[4].offer, &f.offers[4]);
 	assert_ptr_equal(r.v[5].offer, &f.offers[5]);
 	assert_ptr_equal(r.v[5].model, &f.models[2]);
-	assert_int_equal(route_build(&f.t, &f.facts, true, &f.rng, &r, &fault), ERRC_OK);
+	assert_int_equal(build(&f, true, &r, &fault), ERRC_OK);
 	assert_int_equal(r.n, 4);
 }
 
@@ -106,7 +120,7 @@ static void test_weights_decide_the_first(void **state)
 	(void)state;
 	setup(&f);
 	for (unsigned i = 0; i < 4000; i++) {
-		assert_int_equal(route_build(&f.t, &f.facts, true, &f.rng, &r, &fault), ERRC_OK);
+		assert_int_equal(build(&f, true, &r, &fault), ERRC_OK);
 		first += r.v[0].offer == &f.offers[0];
 	}
 	assert_in_range(first, 2850, 3150); /* 3 of 4, five standard deviations */
@@ -121,7 +135,7 @@ static void test_unknown_model(void **state)
 	(void)state;
 	setup(&f);
 	f.facts.model = SLICE_LIT("delta");
-	assert_int_equal(route_build(&f.t, &f.facts, false, &f.rng, &r, &fault), ERRC_NOTFOUND);
+	assert_int_equal(build(&f, false, &r, &fault), ERRC_NOTFOUND);
 	assert_int_equal(fault.kind, FAULT_MODEL_UNKNOWN);
 	assert_string_equal(fault.param, "model");
 }
@@ -137,10 +151,10 @@ static void test_abilities(void **state)
 	f.models[0].can = PTABLE_IS_CHAT | PTABLE_CAN_TOOLS;
 	f.models[1].can = PTABLE_IS_CHAT | PTABLE_CAN_IMAGE_IN;
 	f.facts.needs = PTABLE_IS_CHAT | PTABLE_CAN_IMAGE_IN;
-	assert_int_equal(route_build(&f.t, &f.facts, false, &f.rng, &r, &fault), ERRC_OK);
+	assert_int_equal(build(&f, false, &r, &fault), ERRC_OK);
 	assert_int_equal(r.n, 2); /* beta can, of gamma nothing is known */
 	assert_ptr_equal(r.v[0].offer, &f.offers[4]);
-	assert_int_equal(route_build(&f.t, &f.facts, true, &f.rng, &r, &fault), ERRC_NOTFOUND);
+	assert_int_equal(build(&f, true, &r, &fault), ERRC_NOTFOUND);
 	assert_int_equal(fault.kind, FAULT_UNSUPPORTED_FIELD);
 	assert_non_null(strstr(fault.message, "images"));
 }
@@ -155,13 +169,96 @@ static void test_least_output(void **state)
 	setup(&f);
 	f.models[1].can = PTABLE_CAN_REASONING;
 	f.models[2].min_output = 7;
-	assert_int_equal(route_build(&f.t, &f.facts, false, &f.rng, &r, &fault), ERRC_OK);
+	assert_int_equal(build(&f, false, &r, &fault), ERRC_OK);
 	assert_int_equal(r.v[0].min_output, 1024);
 	assert_int_equal(r.v[4].min_output, 4096);
 	assert_int_equal(r.v[5].min_output, 7);
 	f.facts.thinking_budget = 9000;
-	assert_int_equal(route_build(&f.t, &f.facts, false, &f.rng, &r, &fault), ERRC_OK);
+	assert_int_equal(build(&f, false, &r, &fault), ERRC_OK);
 	assert_int_equal(r.v[4].min_output, 9001);
+}
+
+/* The fixture's table as a worker gets it, with its index of names; alpha has p0/a0 too at `alpha`, beta and gamma at theirs. */
+static struct ptable *table_with_one_offer_of_three(struct fixture *f, const struct price *alpha,
+						    const struct price *beta,
+						    const struct price *gamma)
+{
+	const struct price *prices[] = {&f->price, &f->dear};
+	const struct price *of[] = {alpha, beta, gamma};
+	static const size_t at[] = {0, 4, 5};
+	struct ptable *t;
+	struct buf blob;
+
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		offer(f, at[i], 0, "shared", 1, 1);
+		f->offers[at[i]].price = of[i];
+	}
+	f->t.prices = prices;
+	f->t.prices_n = 2;
+	buf_init(&blob, 1 << 20);
+	assert_int_equal(ptable_encode(&f->t, 1, &blob), ERRC_OK);
+	assert_int_equal(ptable_decode(buf_slice(&blob), &t), ERRC_OK);
+	buf_fini(&blob);
+	return t;
+}
+
+static enum errc ask_by_offer(struct fixture *f, const struct ptable *t, const char *allowed,
+			      struct route *r, struct fault *fault)
+{
+	struct route_ask ask = {.facts = &f->facts, .allowed = slice_str(allowed), .alone = true};
+
+	f->facts.model = SLICE_LIT("p0/shared");
+	*fault = (struct fault){0};
+	return route_build(t, &ask, &f->rng, r, fault);
+}
+
+static void test_an_offer_of_several_models_has_no_name(void **state)
+{
+	static const char *const denials[] = {"", "alpha", "!beta", "gamma"};
+	struct fixture f;
+	struct ptable *t;
+	struct route r;
+	struct fault fault;
+
+	(void)state;
+	setup(&f);
+	t = table_with_one_offer_of_three(&f, &f.price, &f.price, &f.dear);
+	for (size_t i = 0; i < ARRAY_LEN(denials); i++) {
+		assert_int_equal(ask_by_offer(&f, t, denials[i], &r, &fault), ERRC_NOTFOUND);
+		assert_int_equal(fault.kind, FAULT_MODEL_UNKNOWN);
+		assert_string_equal(fault.param, "model");
+		assert_non_null(strstr(fault.message, "more than one price"));
+	}
+	/* The way out, as far as the key may go it. */
+	ask_by_offer(&f, t, "!beta", &r, &fault);
+	assert_non_null(strstr(fault.message, "ask for one of `alpha`, `gamma`."));
+	assert_int_equal(ask_by_offer(&f, t, "delta", &r, &fault), ERRC_NOTFOUND);
+	assert_null(strstr(fault.message, "ask for"));
+	ptable_drop(&t);
+}
+
+static void test_an_offer_at_one_price_is_that_of_a_model_of_the_key(void **state)
+{
+	static const struct {
+		const char *allowed;
+		size_t model;
+	} cases[] = {{"", 0}, {"alpha", 0}, {"beta", 1}, {"!alpha", 1}, {"gamma", 2}, {"delta", 0}};
+	struct fixture f;
+	struct ptable *t;
+	struct route r;
+	struct fault fault;
+
+	(void)state;
+	setup(&f);
+	t = table_with_one_offer_of_three(&f, &f.dear, &f.dear, &f.dear);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(ask_by_offer(&f, t, cases[i].allowed, &r, &fault), ERRC_OK);
+		assert_ptr_equal(r.asked, &t->models[cases[i].model]);
+		assert_int_equal(r.n, 1);
+		assert_ptr_equal(r.v[0].model, r.asked);
+		assert_true(slice_is(r.v[0].offer->upstream, "shared"));
+	}
+	ptable_drop(&t);
 }
 
 int main(void)
@@ -172,6 +269,8 @@ int main(void)
 		cmocka_unit_test(test_unknown_model),
 		cmocka_unit_test(test_abilities),
 		cmocka_unit_test(test_least_output),
+		cmocka_unit_test(test_an_offer_of_several_models_has_no_name),
+		cmocka_unit_test(test_an_offer_at_one_price_is_that_of_a_model_of_the_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

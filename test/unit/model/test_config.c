@@ -32,7 +32,8 @@ static void issue_works_as_it_stands(void **state)
 {
 	struct fixture f;
 	const struct settings *s;
-	const struct ptable_model *m, *by_offer;
+	const struct ptable_model *m;
+	const struct ptable_named *by_offer;
 	struct ptable *t;
 
 	fixture_init(&f, env);
@@ -59,10 +60,11 @@ static void issue_works_as_it_stands(void **state)
 	assert_int_equal(m->price->pusd[USAGE_INPUT], 1000000);
 	assert_int_equal(m->price->pusd[USAGE_REASONING], 2000000);
 	assert_int_equal(m->max_output, 100);
-	assert_ptr_equal(ptable_offer_named(t, SLICE_LIT("mock/up-m2"), &by_offer), &m->offers[1]);
-	assert_ptr_equal(by_offer, m);
-	assert_null(ptable_offer_named(t, SLICE_LIT("mock/up-m3"), &by_offer));
-	assert_null(ptable_offer_named(t, SLICE_LIT("m1"), &by_offer));
+	assert_int_equal(ptable_offers_named(t, SLICE_LIT("mock/up-m2"), &by_offer), 1);
+	assert_ptr_equal(by_offer->offer, &m->offers[1]);
+	assert_ptr_equal(by_offer->model, m);
+	assert_int_equal(ptable_offers_named(t, SLICE_LIT("mock/up-m3"), &by_offer), 0);
+	assert_int_equal(ptable_offers_named(t, SLICE_LIT("m1"), &by_offer), 0);
 	assert_null(ptable_model(t, SLICE_LIT("m2")));
 	ptable_drop(&t);
 	fixture_fini(&f);

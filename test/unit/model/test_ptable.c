@@ -127,7 +127,7 @@ static void survives_without_memory(void **state)
 
 static void thousands_of_models(void **state)
 {
-	const struct ptable_model *m;
+	const struct ptable_named *named;
 	struct buf text, blob;
 	struct ptable *t;
 	char name[32];
@@ -154,9 +154,40 @@ static void thousands_of_models(void **state)
 	for (int i = 0; i < 2000; i++) {
 		size_t n = (size_t)snprintf(name, sizeof(name), "p/other-%d", i);
 
-		assert_non_null(ptable_offer_named(t, slice_of(name, n), &m));
-		assert_int_equal(m->offers_n, 2);
+		assert_int_equal(ptable_offers_named(t, slice_of(name, n), &named), 1);
+		assert_int_equal(named->model->offers_n, 2);
 	}
+	ptable_drop(&t);
+	buf_fini(&blob);
+}
+
+static void an_offer_of_several_models(void **state)
+{
+	const struct ptable_named *named;
+	struct ptable *t;
+	struct buf blob;
+
+	(void)state;
+	blob_of("providers: {p: {base_url: \"http://h/v1\"}, q: {base_url: \"http://h/v1\"}}\n"
+		"models:\n"
+		"  c: {price: {input: 3, output: 4}, offers: {p/x: {}, p/y: {}}}\n"
+		"  a: {price: {input: 1, output: 2}, offers: {p/x: {}, q/x: {}}}\n"
+		"  b: {price: {input: 3, output: 4}, offers: {p/y: {}, p/x: {price: {input: 1, "
+		"output: 2}}}}\n",
+		&blob);
+	assert_int_equal(ptable_decode(buf_slice(&blob), &t), ERRC_OK);
+	assert_int_equal(ptable_offers_named(t, SLICE_LIT("p/x"), &named), 3);
+	assert_true(slice_is(named[0].model->name, "a") && slice_is(named[1].model->name, "b") &&
+		    slice_is(named[2].model->name, "c"));
+	for (size_t i = 0; i < 3; i++)
+		assert_true(slice_is(named[i].offer->upstream, "x"));
+	/* One row of the same price: the same pointer. */
+	assert_ptr_equal(named[0].offer->price, named[1].offer->price);
+	assert_ptr_not_equal(named[0].offer->price, named[2].offer->price);
+	assert_int_equal(ptable_offers_named(t, SLICE_LIT("q/x"), &named), 1);
+	assert_int_equal(ptable_offers_named(t, SLICE_LIT("p/y"), &named), 2);
+	assert_int_equal(ptable_offers_named(t, SLICE_LIT("p/z"), &named), 0);
+	assert_null(named);
 	ptable_drop(&t);
 	buf_fini(&blob);
 }
@@ -170,6 +201,7 @@ int main(void)
 		cmocka_unit_test(damaged_blobs_do_no_harm),
 		cmocka_unit_test(survives_without_memory),
 		cmocka_unit_test(thousands_of_models),
+		cmocka_unit_test(an_offer_of_several_models),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

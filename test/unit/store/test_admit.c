@@ -160,6 +160,32 @@ static void test_candidates_dropped_and_caps(void **state)
 	assert_int_equal(op.grant.hold.cap[0], 4096);
 }
 
+static void test_fallbacks_that_the_key_may_not_use(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 100 * RIG_DOLLAR);
+	struct hold_candidate c[2];
+	struct admit_op op;
+	struct rows_key k;
+
+	rig_key(r, acc, KEY_A, &k);
+	k.models = SLICE_LIT("m1");
+	update_key(r, &k);
+	rig_ask(r, &op, &c[0], acc, KEY_A, &r->price, 100);
+	c[1] = c[0];
+	c[1].model = SLICE_LIT("m2");
+	op.ask.hold.candidates = c;
+	op.ask.hold.n = 2;
+	rig_run(r, &op);
+	assert_int_equal(op.reason, ADMIT_NONE);
+	assert_true(op.grant.hold.kept[0] && !op.grant.hold.kept[1]);
+	/* Nothing but what it may not use. */
+	rig_ask(r, &op, &c[0], acc, KEY_A, &r->price, 100);
+	c[0].model = SLICE_LIT("m2");
+	rig_run(r, &op);
+	assert_int_equal(op.reason, ADMIT_MODEL);
+}
+
 static void test_rate_limits(void **state)
 {
 	struct rig *r = *state;
@@ -448,6 +474,7 @@ int main(void)
 		T(test_settle_once),
 		T(test_cost_above_hold),
 		T(test_candidates_dropped_and_caps),
+		T(test_fallbacks_that_the_key_may_not_use),
 		T(test_rate_limits),
 		T(test_all_or_none),
 		T(test_concurrency),

@@ -3,6 +3,9 @@
 #include "hold.h"
 #include "text.h"
 
+/* What every key may use. */
+static const bool all[LIMIT_CANDIDATES] = {true, true, true, true};
+
 static struct price price_of(int64_t in, int64_t out)
 {
 	struct price p;
@@ -27,7 +30,7 @@ static struct hold_offer decide(const struct hold_candidate *c, size_t n, int64_
 	struct hold_purse purse = {available, pending};
 	struct hold_offer o;
 
-	hold_decide(&ask, &purse, &o);
+	hold_decide(&ask, all, &purse, &o);
 	return o;
 }
 
@@ -140,7 +143,7 @@ static void test_random(void **state)
 		p.request_nusd = (int64_t)(text_rng_next(&rng) % 1000000);
 		if (i % 2)
 			ask.cap = (int64_t)(text_rng_next(&rng) % 5000) + 1;
-		hold_decide(&ask, &purse, &o);
+		hold_decide(&ask, all, &purse, &o);
 		b.output = (o.any ? o.cap[0] : o.affordable_tokens) * ask.choices;
 		if (o.any) {
 			assert_int_equal(o.hold_nusd, price_hold(&p, &b));
@@ -152,6 +155,37 @@ static void test_random(void **state)
 		b.output += ask.choices;
 		assert_true(price_hold(&p, &b) > purse.available_nusd);
 	}
+}
+
+static void test_denied_candidates_are_not_there(void **state)
+{
+	static const bool second[LIMIT_CANDIDATES] = {false, true};
+	struct price cheap = price_of(1000000, 2000000), dear = price_of(1000000, 20000000);
+	struct hold_candidate c[] = {
+		{.price = &cheap, .input_bound = 100, .max_output = 1000, .min_output = 50},
+		{.price = &dear, .input_bound = 100, .max_output = 1000, .min_output = 50}};
+	struct hold_ask ask = {.candidates = c,
+			       .n = 2,
+			       .cap = 10,
+			       .choices = 1,
+			       .requests = 1,
+			       .uncapped_share_ppm = 125000};
+	struct hold_purse purse = {300000, 0};
+	struct hold_offer o;
+
+	(void)state;
+	hold_decide(&ask, second, &purse, &o);
+	assert_true(o.any && !o.kept[0] && o.kept[1]);
+	assert_int_equal(o.hold_nusd, 300000);
+	/* What is denied covers nothing and affords nothing. */
+	purse.available_nusd = 299999;
+	hold_decide(&ask, second, &purse, &o);
+	assert_false(o.any);
+	assert_int_equal(o.affordable_tokens, 9);
+	assert_int_equal(o.needed_nusd, 300000);
+	cheap.free = true;
+	hold_decide(&ask, second, &purse, &o);
+	assert_false(o.any);
 }
 
 static void test_charged(void **state)
@@ -170,9 +204,12 @@ static void test_charged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_given_cap),         cmocka_unit_test(test_no_cap),
-		cmocka_unit_test(test_dearest_remaining), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_given_cap),
+		cmocka_unit_test(test_no_cap),
+		cmocka_unit_test(test_dearest_remaining),
+		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_charged),
+		cmocka_unit_test(test_denied_candidates_are_not_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
