@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
-from gateway import wait_for
+from gateway import free_port, wait_for
 from node import BACKS, UP_KEY, NodeCase, chat_body, model, on_both
 import tap
 
@@ -204,6 +204,26 @@ class Errors(NodeCase):
             for back in BACKS:
                 with self.subTest(status=status, back=back):
                     self.refused(self.chat('status-%d-%s' % (status, back)), 502, 'server_error', 'upstream_error', 'true')
+
+    def test_addresses_of_providers_are_for_the_log_only(self):
+        def at(url):
+            return {'dialect': 'openai', 'base_url': url + '/v1', 'keys': ['env:MOCK_KEY']}
+        dead = free_port()
+        self.node.configure(providers={'gone': at('http://127.0.0.1:%d' % dead), 'plain': at('https://127.0.0.1:%d' % self.node.port)},
+                            models={'gone': model('gone/x'), 'plain': model('plain/x')})
+        self.node.ctl('reload')
+        for name, said, code in (('gone', 'the connection was refused', 'connection_refused'),
+                                 ('plain', 'no trusted TLS connection could be made', 'tls_failed')):
+            for stream in (False, True):
+                with self.subTest(name, stream=stream):
+                    a = self.chat(name, stream)
+                    e = self.refused(a, 502, 'server_error', 'upstream_error', 'true')
+                    self.assertEqual(e['message'], 'Provider `%s`: %s.' % (name, said))
+                    self.assertEqual(e['metadata']['attempts'], [{'provider': name, 'model': 'x', 'code': code}])
+                    self.assertNotRegex(str(a.headers) + a.body.decode(), r'127\.0\.0\.1|%d|%d' % (dead, self.node.port))
+                    line = wait_for(lambda: [e for e in self.node.events('attempt_failed') if e['request_id'] == a.get('x-request-id')])[0]
+                    self.assertEqual((line['provider'], line['upstream'], line['code'], line['level']), (name, 'x', code, 'warn'))
+                    self.assertIn('127.0.0.1', line['cause'])
 
     def test_gzip_and_other_codings(self):
         import gzip

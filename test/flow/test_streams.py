@@ -55,6 +55,7 @@ class Faults(NodeCase):
         self.assertEqual(list(last), ['error'], a)
         self.assertEqual(set(last['error']), {'message', 'type', 'param', 'code', 'metadata'})
         self.assertIn(last['error']['metadata']['status'], (502, 503, 504))
+        self.check_no_address(a)
         self.assertNotIn('[DONE]', a.body.decode())
         for item in a.data()[:-1]:
             self.assertNotIn('error', item)
@@ -65,6 +66,11 @@ class Faults(NodeCase):
         self.assertTrue(a.is_whole)
         self.assertEqual((a.status, a.error['code']), expected, a)
         self.assertEqual(a.get('x-should-retry'), 'false' if kind == 'slow' else 'true')
+        self.check_no_address(a)
+
+    def check_no_address(self, a):
+        """Nobody outside learns where the gateway's providers are."""
+        self.assertNotRegex(str(a.headers) + a.body.decode(), r'127\.0\.0\.1|localhost|%d' % self.sim.port)
 
     def check_record(self, a, charged):
         record = self.node.record(a.get('x-request-id'))

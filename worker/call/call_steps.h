@@ -45,6 +45,8 @@ void call_attempt_record(struct call *c, int status, const char *code);
 /* What a deadline that has passed says of the provider, for call_attempt_end(): nothing when it had less than half of its own time, because
  * the client's announced time-out or earlier attempts took the rest, and nothing when the total time ends a stream that flows. */
 int call_timeout_verdict(const struct call *c);
+/* What the client is told of a connection that failed; static. The log gets the cause in full, with the provider's address. */
+const char *call_attempt_fail_text(const struct call *c);
 /* What the attempt's failure means: breaker, key; sets the fault of a final one. True: try the next. */
 bool call_attempt_judge(struct call *c);
 

@@ -4,25 +4,49 @@
 #include "call_steps.h"
 #include "log.h"
 
-/* Our word for a connection's failure. */
-static const char *fail_code(const struct call_attempt *a)
+/* A connection's failure as clients are told of it: our word, and a text that names no address. */
+struct fail {
+	const char *code, *text;
+};
+
+static struct fail fail_of(const struct call_attempt *a)
 {
 	switch (a->errc) {
 	case ERRC_TIMEOUT:
-		return a->phase <= UP_CONN_TLS ? "connect_timeout" : "timeout";
+		if (a->phase <= UP_CONN_TLS)
+			return (struct fail){"connect_timeout", "no connection in time"};
+		return (struct fail){"timeout", a->head ? "nothing came for too long in the middle "
+							  "of its answer"
+							: "no answer in time"};
 	case ERRC_DNS:
-		return "dns_failed";
+		return (struct fail){"dns_failed", "its name could not be resolved"};
 	case ERRC_CONNREFUSED:
-		return "connection_refused";
+		return (struct fail){"connection_refused", "the connection was refused"};
 	case ERRC_TLS:
 	case ERRC_TLS_CERT:
-		return "tls_failed";
+		return (struct fail){"tls_failed", "no trusted TLS connection could be made"};
 	case ERRC_PROTOCOL:
 	case ERRC_TOOBIG:
-		return "bad_framing";
+		return (struct fail){"bad_framing", "what it sent is not a valid HTTP answer"};
 	default:
-		return a->phase == UP_CONN_BODY ? "answer_cut" : "connection_failed";
+		if (a->phase == UP_CONN_BODY)
+			return (struct fail){"answer_cut", "its answer was cut"};
+		return (struct fail){"connection_failed", "the connection failed"};
 	}
+}
+
+const char *call_attempt_fail_text(const struct call *c)
+{
+	const struct call_attempt *a = c->attempt;
+	const struct ptable_offer *o = c->route.v[a->at].offer;
+	struct fail fail = fail_of(a);
+	const struct log_field f[] = {
+		LOG_Z("request_id", c->id_text), LOG_S("provider", o->provider->name),
+		LOG_S("upstream", o->upstream), LOG_Z("code", fail.code), LOG_Z("cause", a->why)};
+
+	if (log_wants(LOG_WARN))
+		log_line(LOG_WARN, "attempt_failed", f, ARRAY_LEN(f));
+	return fail.text;
 }
 
 void call_attempt_record(struct call *c, int status, const char *code)
@@ -88,14 +112,15 @@ static bool judge_connection(struct call *c)
 	bool slow = a->errc == ERRC_TIMEOUT;
 
 	fault_set(&f, slow ? FAULT_UPSTREAM_TIMEOUT : FAULT_UPSTREAM,
-		  "Provider `" SLICE_FMT "`: %s", SLICE_ARG(a->provider->p->name), a->why);
+		  "Provider `" SLICE_FMT "`: %s.", SLICE_ARG(a->provider->p->name),
+		  call_attempt_fail_text(c));
 	keep_last(c, &f);
 	if (slow)
 		c->failed_slow++;
 	else
 		c->failed_other++;
-	call_attempt_record(c, a->head ? a->status : 0, fail_code(a));
-	count_attempt(c, fail_code(a));
+	call_attempt_record(c, a->head ? a->status : 0, fail_of(a).code);
+	count_attempt(c, fail_of(a).code);
 	call_attempt_end(c, slow ? call_timeout_verdict(c) : 0);
 	return true;
 }

@@ -91,7 +91,7 @@ static enum call_next broken(struct call *c)
 		fault_set(&c->fault,
 			  a->errc == ERRC_TIMEOUT ? FAULT_UPSTREAM_TIMEOUT : FAULT_UPSTREAM,
 			  "Provider `" SLICE_FMT "` broke off its answer: %s.",
-			  SLICE_ARG(a->provider->p->name), a->why);
+			  SLICE_ARG(a->provider->p->name), call_attempt_fail_text(c));
 	else
 		c->fault = r->fault;
 	return call_end(c, a->errc == ERRC_TIMEOUT && a->failed ? RECORD_END_TIMEOUT
