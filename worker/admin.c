@@ -12,31 +12,6 @@ struct admin {
 	struct down_host *host;
 };
 
-static void nothing(void *arg)
-{
-	(void)arg;
-}
-
-static void no_body(void *arg, struct slice data)
-{
-	(void)arg;
-	(void)data;
-}
-
-static void no_fault(void *arg, const struct down_fault *f)
-{
-	(void)arg;
-	(void)f;
-}
-
-/* The answer is given inside on_request; nothing later matters. */
-static const struct down_conn_events events = {.on_body = no_body,
-					       .on_body_end = nothing,
-					       .on_fault = no_fault,
-					       .on_writable = nothing,
-					       .on_sent = nothing,
-					       .on_gone = nothing};
-
 static void answer(struct down_conn *dc, int status, const char *type, struct slice body)
 {
 	struct buf fields;
@@ -72,7 +47,7 @@ static void on_request(void *arg, struct down_conn *dc, const struct http1_head 
 	struct uri_target t;
 	bool draining = a->w->draining || page_is_draining(a->w->page, a->w->h.generation);
 
-	down_conn_take(dc, &events, NULL);
+	down_conn_take(dc, &down_conn_deaf, NULL);
 	if (fault)
 		answer(dc, fault->status, "text/plain; charset=utf-8", slice_str(fault->text));
 	else if (uri_split_target(head->target, &t))
@@ -92,7 +67,7 @@ static void on_request(void *arg, struct down_conn *dc, const struct http1_head 
 		       SLICE_LIT("here are /metrics, /healthz and /readyz\n"));
 }
 
-static const struct down_host_events host_events = {.on_request = on_request, .on_closed = nothing};
+static const struct down_host_events host_events = {.on_request = on_request};
 
 enum errc admin_new(struct worker *w, struct admin **out)
 {

@@ -59,7 +59,7 @@ static void on_request(void *arg, struct down_conn *dc, const struct http1_head 
 		down_conn_cut(dc);
 }
 
-static const struct down_host_events host_ev = {on_request, ignore};
+static const struct down_host_events host_ev = {on_request};
 
 static void on_conn(void *arg, struct xport *x, const struct listen_peer *peer)
 {

@@ -99,7 +99,7 @@ static void srv_request(void *arg, struct down_conn *dc, const struct http1_head
 	}
 }
 
-static const struct down_host_events host_ev = {srv_request, srv_ignore};
+static const struct down_host_events host_ev = {srv_request};
 
 static void srv_conn(void *arg, struct xport *x, const struct listen_peer *peer)
 {

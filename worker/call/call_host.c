@@ -7,31 +7,6 @@
 #define SCRATCH_MAX \
 	(4 * 1024 * 1024) /* the longest list of models is the longest body made in it */
 
-static void no_event(void *arg)
-{
-	(void)arg;
-}
-
-static void no_body(void *arg, struct slice data)
-{
-	(void)arg;
-	(void)data;
-}
-
-static void no_fault(void *arg, const struct down_fault *f)
-{
-	(void)arg;
-	(void)f;
-}
-
-/* For a request that there is no memory for. */
-static const struct down_conn_events deaf = {.on_body = no_body,
-					     .on_body_end = no_event,
-					     .on_fault = no_fault,
-					     .on_writable = no_event,
-					     .on_sent = no_event,
-					     .on_gone = no_event};
-
 static void on_request(void *arg, struct down_conn *dc, const struct http1_head *head,
 		       const struct down_fault *fault)
 {
@@ -41,7 +16,7 @@ static void on_request(void *arg, struct down_conn *dc, const struct http1_head 
 	require_magic(h, CALL_HOST_MAGIC);
 	c = call_new(h, dc, head, fault);
 	if (!c) {
-		down_conn_take(dc, &deaf, NULL);
+		down_conn_take(dc, &down_conn_deaf, NULL); /* there is no memory for it */
 		down_conn_cut(dc);
 		return;
 	}
@@ -49,8 +24,7 @@ static void on_request(void *arg, struct down_conn *dc, const struct http1_head 
 	call_wake(c);
 }
 
-const struct down_host_events call_host_down_events = {.on_request = on_request,
-						       .on_closed = no_event};
+const struct down_host_events call_host_down_events = {.on_request = on_request};
 
 enum errc call_host_new(const struct call_env *env, struct call_host **out)
 {

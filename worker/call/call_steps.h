@@ -28,6 +28,8 @@ enum call_next call_end(struct call *c, enum record_end end);
 /* step_body.c */
 extern const struct down_conn_events call_down_events;
 void call_body_free(struct call *c);
+/* Sets the fault that c->down_fault means for the client. */
+void call_set_down_fault(struct call *c);
 
 /* step_read.c. Whether candidate `at` needs the neutral form, which is not there yet. */
 bool call_needs_reading(const struct call *c, size_t at);

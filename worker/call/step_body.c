@@ -147,17 +147,22 @@ static enum errc end_body(struct call *c)
 	return e;
 }
 
-/* What a fault of the connection means for the client. */
-static void set_fault(struct call *c)
+void call_set_down_fault(struct call *c)
 {
-	const struct down_fault *f = &c->down_fault;
+	static const struct {
+		int status;
+		enum fault_kind kind;
+	} kinds[] = {{400, FAULT_BAD_REQUEST}, {408, FAULT_REQUEST_TIMEOUT},
+		     {413, FAULT_TOO_LARGE},   {414, FAULT_URI_TOO_LONG},
+		     {415, FAULT_ENCODING},    {431, FAULT_HEADERS_TOO_LARGE},
+		     {503, FAULT_BUSY}};
+	const struct down_fault *df = &c->down_fault;
+	enum fault_kind kind = FAULT_BAD_REQUEST;
 
-	fault_set(&c->fault,
-		  f->status == 413   ? FAULT_TOO_LARGE
-		  : f->status == 408 ? FAULT_REQUEST_TIMEOUT
-		  : f->status == 415 ? FAULT_ENCODING
-				     : FAULT_BAD_REQUEST,
-		  "%s", f->text);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (kinds[i].status == df->status)
+			kind = kinds[i].kind;
+	fault_set(&c->fault, kind, "%s", df->text);
 }
 
 enum call_next step_body(struct call *c)
@@ -167,7 +172,7 @@ enum call_next step_body(struct call *c)
 	if (!c->body_started && (e = start_body(c)))
 		fault_errc(&c->fault, e, "body");
 	if (c->down_fault.status)
-		set_fault(c);
+		call_set_down_fault(c);
 	if (fault_is_set(&c->fault))
 		return call_end(c, RECORD_END_REJECTED);
 	if (!c->body_ended)

@@ -20,24 +20,6 @@ static bool route_op(enum paths_route r, enum dialect_op *op)
 	}
 }
 
-/* Why the head could not be read, as a fault of its status. */
-static void set_down_fault(struct call *c)
-{
-	static const struct {
-		int status;
-		enum fault_kind kind;
-	} kinds[] = {{400, FAULT_BAD_REQUEST}, {408, FAULT_REQUEST_TIMEOUT},
-		     {413, FAULT_TOO_LARGE},   {414, FAULT_URI_TOO_LONG},
-		     {415, FAULT_ENCODING},    {431, FAULT_HEADERS_TOO_LARGE}};
-	const struct down_fault *df = &c->down_fault;
-	enum fault_kind kind = FAULT_BAD_REQUEST;
-
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		if (kinds[i].status == df->status)
-			kind = kinds[i].kind;
-	fault_set(&c->fault, kind, "%s", df->text);
-}
-
 /* Answers that need neither key nor log. */
 static bool plain_answer(struct call *c)
 {
@@ -98,7 +80,7 @@ enum call_next step_start(struct call *c)
 	if (c->head->method.n)
 		wish_read(&c->wish, c->head, &c->arena);
 	if (c->down_fault.status) {
-		set_down_fault(c);
+		call_set_down_fault(c);
 		return call_end(c, RECORD_END_REJECTED);
 	}
 	e = paths_resolve(c->head->method, c->head->target, &c->path, &c->fault);

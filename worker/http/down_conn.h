@@ -21,7 +21,7 @@ struct down_host;
 
 /* Why a request cannot be read. The call answers it in its dialect; the connection closes behind that answer. */
 struct down_fault {
-	int status; /* 400, 408, 413, 414, 415, 431 */
+	int status; /* 400, 408, 413, 414, 415, 431; 503: no memory */
 	enum errc errc;
 	const char *text; /* one sentence for the client; static */
 };
@@ -41,14 +41,15 @@ struct down_conn_events {
 	void (*on_gone)(void *arg);
 };
 
+/* For a receiver that wants to hear nothing more of its request: the answer is given inside on_request, or the request is cut. */
+extern const struct down_conn_events down_conn_deaf;
+
 struct down_host_events {
 	/* A head is complete, or (`fault` not NULL; valid during the call) will never be: then `head` holds what is known of it (method,
 	 * target, fields so far; any may be empty). The receiver must call down_conn_take() before it returns, later it must answer.
 	 * `head` is borrowed and valid until the request ended (on_sent, on_gone, detach) or down_conn_drop_head(). */
 	void (*on_request)(void *arg, struct down_conn *dc, const struct http1_head *head,
 			   const struct down_fault *fault);
-	/* A connection is gone, counters are already lowered; for the drain. */
-	void (*on_closed)(void *arg);
 };
 
 struct down_opts {
@@ -106,8 +107,6 @@ void down_conn_read_start(struct down_conn *dc);
 void down_conn_read_stop(struct down_conn *dc);
 /* The head of this request is not needed any more: its memory goes. After on_body_end. */
 void down_conn_drop_head(struct down_conn *dc);
-/* A lower limit than the host's for this request's body; before reading starts. */
-void down_conn_set_body_max(struct down_conn *dc, size_t max);
 
 /* What stands above an answer. The connection adds date, connection, keep-alive and the framing (content-length or
  * transfer-encoding); `fields` holds complete lines "name: value\r\n" made by http1_put_field(). */
@@ -140,7 +139,6 @@ void down_conn_cut(struct down_conn *dc);
 void down_conn_detach(struct down_conn **dc);
 
 bool down_conn_is_full(const struct down_conn *dc); /* above the high mark: stop reading up */
-bool down_conn_is_started(const struct down_conn *dc);
 /* When anything was last written (turn_now_ms), for keep-alive comments. */
 int64_t down_conn_wrote_ms(const struct down_conn *dc);
 /* Bytes of this request: read (as on the wire) and written into the buffer (head included). */

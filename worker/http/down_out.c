@@ -326,11 +326,6 @@ bool down_conn_is_full(const struct down_conn *dc)
 	return down_out_left(dc) > dc->host->opts.high_water;
 }
 
-bool down_conn_is_started(const struct down_conn *dc)
-{
-	return dc->output != DOWN_OUT_NONE;
-}
-
 int64_t down_conn_wrote_ms(const struct down_conn *dc)
 {
 	return dc->wrote_ms;

@@ -1,4 +1,5 @@
-/* Inside of a client connection, shared by down_conn.c (reading, life) and down_out.c (writing); for nobody else. */
+/* Inside of a client connection, shared by down_conn.c (life, phases), down_in.c (what the client sends), down_out.c (answers) and
+ * down_host.c; for nobody else. */
 #ifndef AIGW_DOWN_PRIV_H
 #define AIGW_DOWN_PRIV_H
 
@@ -9,7 +10,8 @@
 #define DOWN_HOST_MAGIC 0x484f5354u
 #define DOWN_OUT_MAX \
 	(64 << 20) /* above any whole answer; a stream is held back by its marks long before */
-#define DOWN_DATE_MAX 40
+#define DOWN_DATE_MAX     40
+#define DOWN_INFLATE_STEP 1024 /* compressed bytes a step: bounds what one step expands to */
 
 /* IDLE -> HEAD -> CALL -> IDLE …, or CALL -> LINGER -> CLOSED; CLOSED from everywhere. */
 enum down_phase {
@@ -105,9 +107,22 @@ static inline size_t down_out_left(const struct down_conn *dc)
 /* Puts the interim answer into the buffer. */
 void down_out_continue(struct down_conn *dc);
 
+/* down_in.c: parses the front of *in as far as the connection's state lets it; what is used is taken off. */
+void down_in_feed(struct down_conn *dc, struct slice *in);
+bool down_in_can_parse(const struct down_conn *dc);
+/* The rest of the request cannot be read: tells the call. */
+void down_in_fault(struct down_conn *dc, const struct down_fault *f);
+/* A head did not come in time: the call gets what is known of it. */
+void down_in_head_slow(struct down_conn *dc);
+/* Tells the call that the body has ended, once, when it has asked for the body. */
+void down_in_tell_end(struct down_conn *dc);
+/* The body must come at body_rate_min bytes a second once body_grace_ms are over; time in which we did not read does not count. */
+void down_in_watch(struct down_conn *dc);
+
 /* down_conn.c */
+void down_conn_timer_in(struct down_conn *dc, int64_t ms);
 void down_conn_answered(struct down_conn *dc);
-/* The client is gone: tells the call, closes. */
-void down_conn_lost(struct down_conn *dc);
+/* Tells no call. */
+void down_conn_close(struct down_conn *dc);
 
 #endif

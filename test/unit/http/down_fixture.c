@@ -123,12 +123,7 @@ static void on_request(void *arg, struct down_conn *dc, const struct http1_head 
 		turn_wake(&c->task);
 }
 
-static void on_closed(void *arg)
-{
-	((struct fixture *)arg)->closed++;
-}
-
-static const struct down_host_events host_ev = {on_request, on_closed};
+static const struct down_host_events host_ev = {on_request};
 
 /* --- fixture --- */
 
@@ -188,7 +183,6 @@ void fix_reopen(struct fixture *f)
 	mem_xport_free(&f->mem);
 	turn_step(f->turn);
 	fix_calls_clear(f);
-	f->closed = 0;
 	assert_int_equal(down_host_new(f->turn, &f->opts, NULL, &host_ev, f, &f->host), ERRC_OK);
 	open_conn(f);
 }

@@ -35,7 +35,7 @@ struct fixture {
 	struct down_host *host;
 	struct mem_xport *mem;
 	struct call calls[CALLS_MAX];
-	unsigned calls_n, closed;
+	unsigned calls_n;
 	bool manual; /* the test answers by itself */
 	int64_t now_ms;
 };
