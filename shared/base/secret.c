@@ -22,6 +22,20 @@ void secret_fini(struct secret *s)
 	*s = (struct secret){0};
 }
 
+void secret_hide(char *text, size_t n, struct slice value)
+{
+	if (value.n < SECRET_HINT)
+		return;
+	for (size_t at = 0; at + SECRET_HINT <= n; at++) {
+		size_t here = MIN_OF(value.n, n - at);
+
+		if (memcmp(text + at, value.p, here) != 0)
+			continue;
+		memset(text + at, '*', here);
+		at += here - 1;
+	}
+}
+
 bool secret_eq(struct slice a, struct slice b)
 {
 	volatile unsigned char diff = 0;

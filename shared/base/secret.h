@@ -18,6 +18,10 @@ static inline struct slice secret_reveal(const struct secret *s)
 {
 	return (struct slice){s->p, s->n};
 }
+/* Overwrites every occurrence of `value` in the n bytes at `text` with asterisks, and a beginning of it (of SECRET_HINT bytes or more) at
+ * their end, where the text may have been cut. For words of a peer that knows the secret and may repeat it. */
+#define SECRET_HINT 8
+void secret_hide(char *text, size_t n, struct slice value);
 bool secret_eq(struct slice a, struct slice b); /* constant time for equal lengths */
 void secret_wipe(void *p, size_t n);
 

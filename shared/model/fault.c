@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "secret.h"
+
 #define FAULT_WAIT_SHORT_MS 60000 /* contract A3: longer waits are not worth a client's retry */
 
 static const struct fault_row fault_rows[FAULT_COUNT] = {
@@ -80,6 +82,13 @@ void fault_errc(struct fault *f, enum errc e, const char *where)
 		fault_set(f, FAULT_BUSY, "The gateway has no room for this request (%s).", where);
 	else
 		fault_set(f, FAULT_INTERNAL, "The gateway failed: %s (%s).", errc_text(e), where);
+}
+
+void fault_hide(struct fault *f, struct slice value)
+{
+	secret_hide(f->message, strlen(f->message), value);
+	secret_hide(f->param, strlen(f->param), value);
+	secret_hide(f->provider_code, strlen(f->provider_code), value);
 }
 
 int fault_status(const struct fault *f)

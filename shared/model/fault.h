@@ -84,6 +84,8 @@ void fault_field(struct fault *f, enum fault_kind kind, const char *param, const
 void fault_errc(struct fault *f, enum errc e, const char *where);
 /* Copies into one of the text fields of a fault, cut on a character's border. */
 void fault_text(char *dst, size_t cap, struct slice s);
+/* Overwrites `value`, a credential, in what the provider said: message, param and code. */
+void fault_hide(struct fault *f, struct slice value);
 
 /* What the head of the answer says; all follow from the row and the values above. */
 int fault_status(const struct fault *f);

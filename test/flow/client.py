@@ -5,6 +5,8 @@ import struct
 import time
 from decimal import Decimal
 
+from canary import Ear
+
 
 class Answer:
     """One answer. `ended`: length, chunked, none (no body), close (by the connection's end), cut (before its end), reset."""
@@ -85,7 +87,7 @@ class Conn:
         self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.s = tls.wrap_socket(self.s, server_hostname=name)
-        self.buffer, self.eof, self.was_reset = b'', False, False
+        self.buffer, self.eof, self.was_reset, self.ear = b'', False, False, Ear(port)
         self.begun = time.monotonic()
 
     def __enter__(self):
@@ -118,6 +120,7 @@ class Conn:
         except ConnectionResetError:
             part, self.was_reset = b'', True
         self.eof = not part
+        self.ear.hear(part)
         self.buffer += part
         return bool(part)
 

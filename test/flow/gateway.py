@@ -13,7 +13,8 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib')]
+from canary import PROVIDER_KEY, Canary
 
 CONFIG = '''region: %(region)s
 workers: %(workers)d
@@ -78,13 +79,14 @@ class Gateway:
         self.state = os.path.join(self.dir, 'state')
         self.socket = os.path.join(self.dir, 'run', 'control.sock')
         self.port, self.admin_port = free_port(), free_port()
+        self.canary = Canary(self.port, self.admin_port)
         self.settings = dict(region='test', workers=2, listen='127.0.0.1:%d' % self.port, drain_timeout='5s', drain_delay='0s',
                              admin='127.0.0.1:%d' % self.admin_port, live=self.live, log='stderr')
         self.config = os.path.join(self.dir, 'aigw.yaml')
         self.log_path = os.path.join(self.dir, 'log')
         self.log = open(self.log_path, 'ab')
         self.masters = []
-        self.env = {'MOCK_KEY': 'sk-canary-0123456789'}
+        self.env = {'MOCK_KEY': PROVIDER_KEY}
         self.configure(**settings)
 
     def is_sanitized(self):
@@ -141,7 +143,7 @@ class Gateway:
         return self.master.wait(20)
 
     def close(self):
-        """Ends everything that this gateway started, also what lost its master."""
+        """Ends everything that this gateway started, also what lost its master. AssertionError when a credential was seen."""
         for p in self.masters:
             if p.poll() is None:
                 p.kill()
@@ -152,8 +154,11 @@ class Gateway:
         for pid in self.pids():
             wait_for(lambda: not is_alive(pid))
         self.log.close()
+        self.canary.look_at_files(self.dir, self.live)
         shutil.rmtree(self.live, ignore_errors=True)
         shutil.rmtree(self.dir, ignore_errors=True)
+        if self.canary.found:
+            raise AssertionError('credentials that show:\n' + '\n'.join(self.canary.found[:20]))
 
     def kill(self, kind, index=0):
         """kill -9 of a keeper or worker; the seconds until another one is ready in its place."""
@@ -230,11 +235,15 @@ class Gateway:
                 if not part:
                     break
                 data += part
+        self.canary.look(data, path)
         head, _, body = data.partition(b'\r\n\r\n')
         return int(head.split()[1]), [int(x) for x in body.split()]
 
     def control(self, verb, timeout=20, **args):
-        return Control(self.socket, timeout).call(verb, **args)
+        answer = Control(self.socket, timeout).call(verb, **args)
+        if verb != 'key create':
+            self.canary.look(repr(answer), verb)
+        return answer
 
     def status(self):
         """Rows of `status` by kind."""

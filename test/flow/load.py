@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 
+from canary import Ear
 from client import message
 from node import chat_body
 
@@ -43,6 +44,7 @@ class StreamLoad:
 
     def end_one(self, s, failure=None):
         begun, data, _ = self.open.pop(s)
+        Ear(self.port).hear(data)
         self.select.unregister(s)
         s.close()
         self.outcomes.append(Outcome(failure or kind_of(data), begun, time.monotonic(), id_of(data)))

@@ -11,12 +11,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from canary import PROVIDER_KEY as UP_KEY
 from client import Answer, Conn, ask, message
 from gateway import Gateway, Load, free_port, is_alive, wait_for
 
 LONG = os.environ.get('AIGW_LONG') == '1'
-CANARY = 'canary-7e1f93'
-UP_KEY = 'sk-up-%s-provider' % CANARY
 BACKS = {'oai': 'openai', 'ant': 'anthropic'}
 
 
@@ -90,9 +89,7 @@ class Node(Gateway):
         self.own_sim = None if sim else Sim(*sim_args)
         self.sim = sim or self.own_sim
         self.models, self.more = models, config
-        self.secrets = []
         super().__init__(program or os.environ['AIGWD'])
-        self.env = {'MOCK_KEY': UP_KEY}
 
     def make(self):
         base = {
@@ -113,8 +110,11 @@ class Node(Gateway):
     # --- aigwctl ---
 
     def ctl_raw(self, *words, timeout=60):
-        return subprocess.run([os.environ['AIGWCTL'], '--socket', self.socket, *words], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=timeout)
+        p = subprocess.run([os.environ['AIGWCTL'], '--socket', self.socket, *words], stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True, timeout=timeout)
+        if words[:2] != ('key', 'create'):
+            self.canary.look(p.stdout + p.stderr, ' '.join(words))
+        return p
 
     def ctl(self, *words, timeout=60):
         """What `aigwctl … --json` prints; CtlError when it fails."""
@@ -135,8 +135,9 @@ class Node(Gateway):
         words = []
         for name, value in options.items():
             words += ['--' + name.replace('_', '-'), str(value)]
-        self.secrets.append(self.ctl('key', 'create', '--account', account, *words)['key'])
-        return self.secrets[-1]
+        key = self.ctl('key', 'create', '--account', account, *words)['key']
+        self.canary.plant(key)
+        return key
 
     def customer(self, name, credit='100', **options):
         """An account and its key."""
@@ -187,10 +188,10 @@ class Node(Gateway):
         for account in self.ctl('account', 'list')['accounts']:
             self.settled(account['name'])
         verdict = self.verify('--charges')
-        text = self.log_text() + ask(self.admin_port, 'GET', '/metrics').body.decode()
-        secrets = [CANARY] + [secret[-43:] for secret in self.secrets]
+        self.metrics()
+        self.canary.look(self.log_text(), 'the log')
         wrong = [] if verdict['good'] else ['ledger: %s' % verdict]
-        wrong += ['a secret shows: %s' % s for s in secrets if s in text]
+        wrong += ['a secret shows: %s' % s for s in self.canary.found]
         wrong += ['logged: %s' % e for e in self.events() if e.get('level') == 'error']
         if wrong:
             raise AssertionError('\n'.join(wrong))
@@ -220,9 +221,11 @@ class Node(Gateway):
         return found if role is None else [p for p, r in found.items() if r == role]
 
     def close(self):
-        super().close()
-        if self.own_sim:
-            self.own_sim.close()
+        try:
+            super().close()
+        finally:
+            if self.own_sim:
+                self.own_sim.close()
 
     def tail(self, lines=25):
         return [line[:300] for line in self.log_text().split('\n')[-lines:]]

@@ -150,7 +150,7 @@ class Money(Case):
         k = self.exact('key', 'create', '--account', 'keys', '--name', 'one', '--rpm', '60', '--tpm', '1000', '--rpd', '100',
                        '--tpd', '10000', '--concurrency', '2', '--budget', '0.25', '--period', 'day', '--rolling', 'on',
                        '--models', 'm1,!slow', '--ip', '127.0.0.0/8', '--expires', '1d', '--clamp', 'on')
-        self.node.secrets.append(k['key'])
+        self.node.canary.plant(k['key'])
         self.assertTrue(k['key'].startswith('sk-aigw-%s-' % k['id']))
         self.assertEqual((k['rpm'], k['tpm'], k['rpd'], k['tpd'], k['concurrency']), (60, 1000, 100, 10000, 2))
         self.assertEqual((k['budget_usd'], k['budget_period'], k['rolling'], k['clamp']), (Decimal('0.25'), 'day', True, True))
@@ -174,7 +174,7 @@ class Money(Case):
     def test_new_key_as_text(self):
         p = self.node.ctl_raw('key', 'create', '--account', 'main')
         key = p.stdout.rstrip('\n').split('\n')[-1]
-        self.node.secrets.append(key)
+        self.node.canary.plant(key)
         self.assertRegex(key, r'^sk-aigw-[a-z0-9]{12}-[A-Za-z0-9_-]{43}$')
         self.assertIn('will not be shown again', p.stderr)
         self.assertEqual(self.chat('m1', key=key).status, 200)

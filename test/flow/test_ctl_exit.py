@@ -76,8 +76,10 @@ class Statuses(NodeCase):
         self.refused(4, 'model_not_found', 'chat', 'nothing', 'x', '--key', self.key)
 
     def as_nobody(self, *words):
-        return subprocess.run([os.environ['AIGWCTL'], '--socket', self.node.socket, *words, '--json'], capture_output=True,
-                              text=True, user=NOBODY, group=NOBODY, extra_groups=[])
+        p = subprocess.run([os.environ['AIGWCTL'], '--socket', self.node.socket, *words, '--json'], capture_output=True,
+                           text=True, user=NOBODY, group=NOBODY, extra_groups=[])
+        self.node.canary.look(p.stdout + p.stderr, ' '.join(words))
+        return p
 
     @unittest.skipUnless(os.geteuid() == 0, 'needs root to become somebody else')
     def test_5_not_allowed(self):

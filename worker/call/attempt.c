@@ -11,11 +11,23 @@
 #define OUT_MAX        (96 * 1024 * 1024) /* above any whole answer or frame that is understood */
 #define LEARNED_MS     60000 /* learned remaining counts are forgotten after the usual window */
 
+struct slice call_attempt_credential(const struct call_attempt *a)
+{
+	return a->key ? secret_reveal(&a->key->key->secret) : SLICE_NONE;
+}
+
+/* A line of the provider's head, without our credential, should it be repeated there. */
 static struct slice keep(struct call *c, const struct http1_head *h, const char *name, size_t max)
 {
 	struct slice v = http1_header(h, name);
 
-	return v.n ? arena_dup(&c->arena, slice_sub(v, 0, max)) : SLICE_NONE;
+	char *p = v.n ? arena_get(&c->arena, MIN_OF(v.n, max)) : NULL;
+
+	if (!p)
+		return SLICE_NONE;
+	memcpy(p, v.p, MIN_OF(v.n, max));
+	secret_hide(p, MIN_OF(v.n, max), call_attempt_credential(c->attempt));
+	return slice_of(p, MIN_OF(v.n, max));
 }
 
 /* The provider's remaining counts: a key that is used up is left alone until they come back. */

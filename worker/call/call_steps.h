@@ -42,6 +42,8 @@ void call_read_forget(struct call *c);
 enum errc call_attempt_start(struct call *c);
 /* The attempt is over; its connection goes back or away, its relay is freed. `ok` counts for breaker and key, -1: no verdict. */
 void call_attempt_end(struct call *c, int ok);
+/* What was sent to prove who we are, borrowed from the table; empty: nothing. Only to hide it. */
+struct slice call_attempt_credential(const struct call_attempt *a);
 /* Notes it among the tried ones. */
 void call_attempt_record(struct call *c, int status, const char *code);
 /* What a deadline that has passed says of the provider, for call_attempt_end(): nothing when it had less than half of its own time, because

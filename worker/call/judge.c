@@ -168,6 +168,7 @@ static bool judge_status(struct call *c)
 	struct fault f = {0};
 
 	back->classify(&ans, &f, &v);
+	fault_hide(&f, call_attempt_credential(a));
 	apply_verdict(c, &v, &f);
 	call_attempt_record(c, a->status, f.provider_code[0] ? f.provider_code : "error");
 	count_attempt(c, v.cool_key                ? "rate_limited"
@@ -193,6 +194,7 @@ static bool judge_answer(struct call *c)
 		     status != 409 && status != 429 && status != 401 && status != 402 &&
 		     status != 403;
 
+	fault_hide(&f, call_attempt_credential(a));
 	if (!a->relay.failed)
 		fault_set(&f, FAULT_UPSTREAM, "Provider `" SLICE_FMT "` answered with nothing.",
 			  SLICE_ARG(a->provider->p->name));

@@ -94,6 +94,7 @@ static enum call_next broken(struct call *c)
 			  SLICE_ARG(a->provider->p->name), call_attempt_fail_text(c));
 	else
 		c->fault = r->fault;
+	fault_hide(&c->fault, call_attempt_credential(a));
 	return call_end(c, a->errc == ERRC_TIMEOUT && a->failed ? RECORD_END_TIMEOUT
 								: RECORD_END_UPSTREAM_ERROR);
 }

@@ -77,6 +77,17 @@ static void texts_are_cut_between_characters(void **state)
 	assert_int_equal(strlen(f.message), FAULT_MESSAGE_MAX - 1);
 }
 
+static void a_credential_is_hidden_wherever_it_stands(void **state)
+{
+	struct fault f = {.provider_code = "key-0123456789", .param = "a.key-0123456789"};
+
+	fault_set(&f, FAULT_UPSTREAM, "wrong key %s", "key-0123456789");
+	fault_hide(&f, SLICE_LIT("key-0123456789"));
+	assert_string_equal(f.message, "wrong key **************");
+	assert_string_equal(f.provider_code, "**************");
+	assert_string_equal(f.param, "a.**************");
+}
+
 static void our_own_errors_have_faults(void **state)
 {
 	struct fault f = {0};
@@ -95,6 +106,7 @@ int main(void)
 		cmocka_unit_test(waits_and_attempts_change_the_advice),
 		cmocka_unit_test(the_first_fault_wins),
 		cmocka_unit_test(texts_are_cut_between_characters),
+		cmocka_unit_test(a_credential_is_hidden_wherever_it_stands),
 		cmocka_unit_test(our_own_errors_have_faults),
 	};
 

@@ -1,0 +1,159 @@
+"""Row 37: provider keys and client keys are looked for in everything that comes out, also where a provider sends its key back, in whatever
+aigwctl and aigwd print, and after processes that crashed. (All other flow tests look as well, see canary.py.)"""
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from canary import PROVIDER_KEY
+from client import ask
+from gateway import wait_for
+from node import BACKS, Node, NodeCase, chat_body, model, on_both
+import tap
+
+CHAT = '/v1/chat/completions'
+
+
+class Parrot:
+    """A provider that repeats the credential that it was sent in all it says. The model's name is the status and the form."""
+
+    def __init__(self):
+        self.s = socket.create_server(('127.0.0.1', 0))
+        self.port, self.heard = self.s.getsockname()[1], 0
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                c, _ = self.s.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(c,), daemon=True).start()
+
+    def serve(self, c):
+        with c:
+            data = b''
+            while b'\r\n\r\n' not in data:
+                data += c.recv(65536)
+            head, _, body = data.partition(b'\r\n\r\n')
+            length = int(head.lower().partition(b'content-length: ')[2].split(b'\r')[0] or 0)
+            while len(body) < length:
+                body += c.recv(65536)
+            self.heard += PROVIDER_KEY.encode() in head
+            c.sendall(self.answer(body.decode()))
+
+    @staticmethod
+    def answer(body):
+        status = next((s for s in (400, 401, 403, 404, 422, 429, 500, 503, 529) if '"%d' % s in body), 200)
+        error = '{"type":"error","error":{"message":"wrong key %s","type":"%s","param":"%s","code":"%s"}}' % ((PROVIDER_KEY,) * 4)
+        if 'raw' in body:
+            error = 'no JSON, but ' + PROVIDER_KEY
+        kind = 'text/event-stream' if status == 200 else 'application/json'
+        text = 'data: %s\n\n' % error if status == 200 else error
+        return ('HTTP/1.1 %d X-%s\r\ncontent-type: %s\r\nx-request-id: req %s\r\nretry-after: %s\r\nserver: %s\r\nconnection: close\r\n'
+                'content-length: %d\r\n\r\n%s' % (status, PROVIDER_KEY, kind, *((PROVIDER_KEY,) * 3), len(text), text)).encode()
+
+    def close(self):
+        self.s.close()
+
+
+class Answers(NodeCase):
+    MODELS = on_both('m', 'tokens=2&input=5')
+    NAMES = ['%s%s' % (status, form) for status in (200, 400, 401, 403, 404, 422, 429, 500, 503, 529) for form in ('', 'raw')]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.parrot = Parrot()
+        cls.addClassCleanup(cls.parrot.close)
+        url = 'http://127.0.0.1:%d/v1' % cls.parrot.port
+        # A provider of its own for each: a refused key is taken out.
+        cls.CONFIG = {'breaker': {'failures': 32, 'requests': 32}, 'providers': {
+            'p%s-%s' % (name, back): {'dialect': BACKS[back], 'base_url': url, 'keys': ['env:MOCK_KEY']} for name in cls.NAMES for back in BACKS}}
+        cls.MODELS = dict(cls.MODELS, **{'%s-%s' % (name, back): model('p%s-%s/%s' % (name, back, name)) for name in cls.NAMES for back in BACKS})
+        super().setUpClass()
+
+    def check(self):
+        found, self.node.canary.found = self.node.canary.found, []
+        self.assertEqual(found, [])
+
+    def test_provider_that_repeats_its_key(self):
+        for name in self.NAMES:
+            for back in BACKS:
+                for stream in (False, True):
+                    with self.subTest(name, back=back, stream=stream):
+                        self.assertGreaterEqual(self.chat('%s-%s' % (name, back), stream).status, 200)
+                        self.check()
+        self.assertGreater(self.parrot.heard, len(self.NAMES))
+        for name in self.NAMES[:6]:
+            self.node.ctl_raw('provider', 'test', 'p%s-oai' % name)
+        self.check()
+
+    def test_key_in_every_place_of_a_request(self):
+        for headers in ([('authorization', 'Bearer ' + self.key)], [('x-api-key', self.key)], [('api-key', self.key)], [('x-goog-api-key', self.key)],
+                        [('authorization', 'Basic ' + self.key)], [('authorization', self.key)]):
+            for path in (CHAT, '/v1/nothing', '/v1/models/none', '/v1/generation?id=x'):
+                self.node.ask('POST', path, chat_body('m-oai'), headers=headers)
+                self.node.ask('GET', path, headers=headers)
+        for path in (CHAT, '/v1/nothing', '/v1/models', '/v1/key'):
+            self.node.ask('POST', path + '?key=' + self.key, chat_body('m-ant'))
+            self.node.ask('GET', path + '?key=' + self.key)
+            self.node.ask('GET', path + '?key=' + self.key + '\x01')
+        wait_for(lambda: self.node.events('request'))
+        self.node.canary.look(self.node.log_text(), 'the log')
+        self.check()
+
+    def test_what_the_tools_print(self):
+        request = self.chat('m-oai').get('x-request-id')
+        self.node.record(request)
+        public = self.key.split('-')[2]
+        for words in (['status'], ['config', 'show'], ['config', 'show', '--origin'], ['config', 'check'], ['account', 'list'],
+                      ['account', 'show', 'main'], ['key', 'list'], ['key', 'show', public], ['key', 'show', self.key],
+                      ['key', 'update', public, '--rpm', '1000'], ['usage'], ['usage', '--by', 'key'], ['request', 'show', request],
+                      ['provider', 'list'], ['provider', 'show', 'oai'], ['provider', 'test', 'oai'], ['model', 'list'], ['model', 'show', 'm-oai'],
+                      ['limit', 'explain', public], ['limit', 'explain', self.key], ['ledger', 'verify', '--charges'], ['worker', 'list'], ['top'],
+                      ['chat', 'm-oai', 'hi', '--key', self.key], ['chat', 'none', 'hi', '--key', self.key], ['reload'], ['nonsense', self.key],
+                      ['account', 'suspend', 'nobody'], ['key', 'revoke', public], ['chat', 'm-oai', 'hi', '--key', self.key]):
+            for form in ([], ['--json']):
+                p = self.node.ctl_raw(*words, *form)
+                self.assertTrue(p.stdout or p.stderr, words)
+                self.check()
+        type(self).key = self.node.key('main')
+        for options in (['-t'], ['-T'], ['-T', '--origin'], ['-t', '--strict']):
+            p = subprocess.run([self.node.program, *options, '-c', self.node.config], capture_output=True, text=True,
+                               env=dict(os.environ, **self.node.env))
+            self.assertEqual(p.returncode, 0, p.stderr)
+            self.node.canary.look(p.stdout + p.stderr, 'aigwd ' + ' '.join(options))
+            self.check()
+        for path in ('/metrics', '/healthz', '/readyz', '/nothing?key=' + self.key):
+            ask(self.node.admin_port, 'GET', path, key=self.key)
+        self.check()
+        self.assertGreater(self.node.canary.seen, 10000)
+
+
+class Crashes(unittest.TestCase):
+    def test_no_core_file(self):
+        """Each process dies of a signal that makes the kernel write one, with no limit set on its size."""
+        node = Node(on_both('m', 'tokens=2&input=5'))
+        self.addCleanup(node.close)
+        soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_CORE, (soft, hard))
+        node.start()
+        key = node.customer('main', '10')
+        self.assertEqual(node.chat(key, 'm-oai').status, 200)
+        for pid in (*node.children('worker'), *node.children('keeper'), node.master.pid):
+            with open('/proc/%d/limits' % pid) as f:
+                self.assertRegex(f.read(), r'Max core file size +0 +0 ')
+            os.kill(pid, signal.SIGSEGV)
+        node.master.wait()
+        time.sleep(0.5)
+
+
+if __name__ == '__main__':
+    tap.main()
