@@ -137,7 +137,7 @@ class Master(unittest.TestCase):
         def served():
             try:
                 return self.g.control('status')[0]['status'] == 0
-            except (ConnectionResetError, EOFError):
+            except (ConnectionResetError, BrokenPipeError, EOFError):
                 return False # the closed ones still count
         wait_for(served)
 

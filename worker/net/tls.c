@@ -1,5 +1,6 @@
 #include "tls.h"
 
+#include <arpa/inet.h>
 #include <mbedtls/error.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/psa_util.h>
@@ -509,15 +510,24 @@ static int bio_send(void *arg, const unsigned char *p, size_t n)
 	return buf_add(g->sink, p, n) ? MBEDTLS_ERR_SSL_ALLOC_FAILED : (int)n;
 }
 
-/* The library calls it for each certificate of a chain: a resumed handshake has none. It changes no verdict. */
+static bool is_for_address(const mbedtls_x509_crt *crt, const uint8_t *ip, size_t n)
+{
+	for (const mbedtls_x509_sequence *s = &crt->subject_alt_names; s; s = s->next)
+		if ((s->buf.tag & MBEDTLS_ASN1_TAG_VALUE_MASK) == MBEDTLS_X509_SAN_IP_ADDRESS &&
+		    s->buf.len == n && memcmp(s->buf.p, ip, n) == 0)
+			return true;
+	return false;
+}
+
+/* The library calls it for each certificate of a chain: a resumed handshake has none. The library compares names; an address it would also send
+ * as server name, which RFC 6066 forbids, so that is compared here. */
 static int on_verify(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 {
 	struct tls_engine *g = arg;
 
-	(void)crt;
-	(void)depth;
-	(void)flags;
 	g->is_verified = true;
+	if (depth == 0 && g->ip_n > 0 && !is_for_address(crt, g->ip, g->ip_n))
+		*flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
 	return 0;
 }
 
@@ -538,6 +548,44 @@ static void explain_verify(struct tls_engine *g)
 			*c = ';';
 }
 
+/* The peer's last words, where they were not encrypted: the record that was read last is an alert. */
+static bool explain_alert(struct tls_engine *g)
+{
+	static const char *const words[] = {[40] = "handshake failure",
+					    [42] = "bad certificate",
+					    [43] = "unsupported certificate",
+					    [46] = "certificate unknown",
+					    [47] = "illegal parameter",
+					    [48] = "unknown CA",
+					    [50] = "decode error",
+					    [70] = "protocol version",
+					    [71] = "insufficient security",
+					    [80] = "internal error",
+					    [112] = "unrecognized name",
+					    [116] = "certificate required",
+					    [120] = "no application protocol"};
+	const unsigned char *r = (const unsigned char *)g->p - 7;
+	unsigned alert;
+
+	if (g->p - g->in.p < 7 || r[0] != MBEDTLS_SSL_MSG_ALERT || r[3] != 0 || r[4] != 2)
+		return false;
+	alert = r[6];
+	snprintf(g->why, sizeof(g->why), "the peer ended the handshake: %s (alert %u)",
+		 alert < ARRAY_LEN(words) && words[alert] ? words[alert] : "it did not say why",
+		 alert);
+	return true;
+}
+
+static void explain(struct tls_engine *g)
+{
+	uint32_t flags = mbedtls_ssl_get_verify_result(g->ssl);
+
+	if (g->result == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED || (flags != 0 && flags != UINT32_MAX))
+		explain_verify(g);
+	else if (g->result != MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE || !explain_alert(g))
+		(void)tls_errc(g->result, g->why, sizeof(g->why));
+}
+
 /* In the thread: goes on with the handshake as far as the bytes reach. */
 static void engine_work(struct tls_job *j)
 {
@@ -548,12 +596,10 @@ static void engine_work(struct tls_job *j)
 	g->end = g->in.p + g->in.len;
 	g->result = mbedtls_ssl_handshake(g->ssl);
 	g->ticket_taken |= g->tls->ticket_taken;
+	if (g->result != 0 && g->result != MBEDTLS_ERR_SSL_WANT_READ)
+		explain(g);
 	buf_drop_front(&g->in, (size_t)(g->p - g->in.p));
 	g->p = g->end = NULL;
-	if (g->result == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)
-		explain_verify(g);
-	else if (g->result != 0 && g->result != MBEDTLS_ERR_SSL_WANT_READ)
-		(void)tls_errc(g->result, g->why, sizeof(g->why));
 }
 
 void tls_engine_free(struct tls_engine *g)
@@ -601,6 +647,14 @@ static enum errc engine_new(struct tls *tls, const mbedtls_ssl_config *conf,
 	return ERRC_OK;
 }
 
+/* The address that `hostname` is, if it is one. */
+static size_t parse_ip(const char *hostname, uint8_t *ip)
+{
+	return inet_pton(AF_INET, hostname, ip) == 1    ? 4
+	       : inet_pton(AF_INET6, hostname, ip) == 1 ? 16
+							: 0;
+}
+
 enum errc tls_engine_client(struct tls_client *c, const char *hostname,
 			    struct tls_sessions *sessions, void (*done)(struct tls_job *j),
 			    struct tls_engine **out)
@@ -612,7 +666,8 @@ enum errc tls_engine_client(struct tls_client *c, const char *hostname,
 	if (e)
 		return e;
 	g->client = tls_client_hold(c);
-	r = mbedtls_ssl_set_hostname(g->ssl, hostname);
+	g->ip_n = parse_ip(hostname, g->ip);
+	r = mbedtls_ssl_set_hostname(g->ssl, g->ip_n ? NULL : hostname);
 	if (r == 0 && sessions && sessions->is_good &&
 	    mbedtls_ssl_set_session(g->ssl, &sessions->session) != 0)
 		tls_sessions_clear(sessions); /* expired: a full handshake then */
