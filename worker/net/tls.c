@@ -553,11 +553,9 @@ static bool explain_alert(struct tls_engine *g)
 {
 	static const char *const words[] = {[40] = "handshake failure",
 					    [42] = "bad certificate",
-					    [43] = "unsupported certificate",
 					    [46] = "certificate unknown",
 					    [47] = "illegal parameter",
 					    [48] = "unknown CA",
-					    [50] = "decode error",
 					    [70] = "protocol version",
 					    [71] = "insufficient security",
 					    [80] = "internal error",

@@ -66,9 +66,9 @@ struct tls_engine {
 	bool is_away;      /* with the thread */
 	bool is_verified;  /* a chain was looked at: not resumed (client) */
 	bool ticket_taken; /* resumed (server) */
-	uint8_t ip[16];    /* what the certificate must be for when the host is an address (client) */
-	size_t ip_n;       /* 0: it is a name */
-	int result;        /* of the last step */
+	uint8_t ip[16]; /* what the certificate must be for when the host is an address (client) */
+	size_t ip_n;    /* 0: it is a name */
+	int result;     /* of the last step */
 	char why[TLS_WHY_MAX];
 };
 MUSTCHECK enum errc tls_engine_client(struct tls_client *c, const char *hostname,
