@@ -308,6 +308,23 @@ static bool is_host(struct slice v)
 	return true;
 }
 
+/* Whether a member of `expect` is not 100-continue. */
+static bool expects_other(const struct http1_head *d)
+{
+	for (const struct http1_field *f = NULL; (f = http1_find_next(d, "expect", f));) {
+		struct slice rest = f->value, item;
+		bool more = true;
+
+		while (more) {
+			more = slice_cut(&rest, ',', &item);
+			item = slice_trim(item);
+			if (item.n && !slice_ieq(item, SLICE_LIT("100-continue")))
+				return true;
+		}
+	}
+	return false;
+}
+
 static int judge_request(struct http1 *h)
 {
 	struct http1_head *d = &h->head;
@@ -321,6 +338,7 @@ static int judge_request(struct http1 *h)
 	if (host && !is_host(host->value))
 		return refuse(h, HTTP1_FAULT_SYNTAX, "malformed host");
 	d->expect_continue = d->version_minor > 0 && http1_list_has(d, "expect", "100-continue");
+	d->expect_unknown = d->version_minor > 0 && expects_other(d);
 	return 0;
 }
 
@@ -391,6 +409,14 @@ static int finish_head(struct http1 *h)
 	return judge(h);
 }
 
+static int line_too_long(struct http1 *h, struct slice in)
+{
+	/* What fits is kept: it tells what was asked for. */
+	if (buf_add(&h->text, in.p, h->limits.line_max - MIN_OF(h->text.len, h->limits.line_max)))
+		return no_memory(h);
+	return refuse(h, HTTP1_FAULT_LINE, "first line too long");
+}
+
 /* Moves n bytes to the head's text, within its limits. */
 static int collect(struct http1 *h, struct slice *in, size_t n)
 {
@@ -398,7 +424,7 @@ static int collect(struct http1 *h, struct slice *in, size_t n)
 	enum errc rc;
 
 	if (h->line_at == 0 && n > h->limits.line_max - MIN_OF(h->text.len, h->limits.line_max))
-		return refuse(h, HTTP1_FAULT_LINE, "first line too long");
+		return line_too_long(h, *in);
 	if (n > h->text.max - h->text.len)
 		return refuse(h, HTTP1_FAULT_HEAD, "head too large");
 	if (h->text.cap == 0 && n < TEXT_FIRST &&
@@ -472,6 +498,26 @@ int http1_eof(struct http1 *h)
 		return message_done(h);
 	refuse(h, HTTP1_FAULT_SYNTAX, "connection closed inside a message");
 	return -ERRC_TRUNCATED;
+}
+
+void http1_salvage(struct http1 *h)
+{
+	struct slice rest = buf_slice(&h->text), line, method, target;
+
+	require(h->kind == HTTP1_REQUEST && h->state != BODY);
+	h->head = (struct http1_head){.content_length = -1};
+	(void)slice_cut(&rest, '\r', &line);
+	if (!slice_cut(&line, ' ', &method))
+		return;
+	(void)slice_cut(&line, ' ', &target);
+	for (size_t i = 0; i < method.n; i++)
+		if (method.p[i] < 'A' || method.p[i] > 'Z')
+			return;
+	for (size_t i = 0; i < target.n; i++)
+		if (target.p[i] <= ' ' || target.p[i] > '~')
+			return;
+	h->head.method = method;
+	h->head.target = target;
 }
 
 const struct http1_field *http1_find_next(const struct http1_head *head, const char *name,

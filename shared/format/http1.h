@@ -35,6 +35,7 @@ struct http1_head {
 	bool keep_alive; /* by version and `connection`; false when the body ends with the connection */
 	bool close_delimited; /* a response without length: its end cannot be told from a cut */
 	bool expect_continue; /* HTTP/1.1 requests with `expect: 100-continue` */
+	bool expect_unknown;  /* HTTP/1.1 requests that expect anything else (417) */
 	bool upgrade;         /* asked for; the message is read as if it was not */
 	bool has_body;        /* a body part may follow */
 };
@@ -89,6 +90,9 @@ bool http1_is_idle(const struct http1 *h);
 MUSTCHECK int http1_next(struct http1 *h, struct slice *in, struct slice *body);
 /* The peer closed its side. HTTP1_DONE ends a close-delimited body, 0 = it closed between messages; -ERRC_TRUNCATED else. */
 MUSTCHECK int http1_eof(struct http1 *h);
+/* For answering a request whose head failed or did not come whole: fills method and target of h->head as far as its first line
+ * came (a target above line_max is cut), all else is empty. Valid as h->head is. Not from HTTP1_HEAD on. */
+void http1_salvage(struct http1 *h);
 /* The HTTP status that answers h->fault. */
 int http1_fault_status(const struct http1 *h);
 

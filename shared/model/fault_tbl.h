@@ -48,6 +48,8 @@ FAULT(URI_TOO_LONG, 414, "invalid_request_error", "uri_too_long", "invalid_reque
       "The request line is too long.")
 FAULT(ENCODING, 415, "invalid_request_error", "unsupported_media_type", "invalid_request_error",
       NEVER, "The content type or encoding is not supported.")
+FAULT(EXPECTATION, 417, "invalid_request_error", "expectation_failed", "invalid_request_error",
+      NEVER, "Only `100-continue` is understood in `expect`.")
 FAULT(UNPROCESSABLE, 422, "invalid_request_error", "unprocessable", "invalid_request_error", NEVER,
       "The provider could not process the request.")
 FAULT(IDEMPOTENCY_COMPLETED, 422, "invalid_request_error", "idempotency_completed",

@@ -175,6 +175,50 @@ class Parsing(NodeCase):
                 self.assertEqual((a.status, a.interim, a.get('connection')), (401, [], 'close'))
 
 
+    def test_unknown_expectation_is_417(self):
+        for lines in ('expect: cake\r\n', 'expect: 100-continue, cake\r\n'):
+            for line in ('GET /healthz HTTP/1.1', 'POST %s HTTP/1.1' % CHAT):
+                with self.subTest(lines, line=line):
+                    a, closed = self.raw(self.request(lines + 'content-length: 5\r\n', b'', line=line))
+                    self.assertEqual((a.status, a.interim, a.error['code']), (417, [], 'expectation_failed'), a)
+                    self.assertEqual((a.get('connection'), a.get('x-should-retry'), closed), ('close', 'false', True), a)
+        a, _ = self.raw(self.request('expect: cake\r\n', b'', line='GET /healthz HTTP/1.0'))
+        self.assertEqual(a.status, 200, a)
+
+    def test_connect_is_refused_and_closed(self):
+        for target in ('example.org:443', '/v1/chat/completions', 'http://example.org/'):
+            with self.subTest(target):
+                a, closed = self.raw(self.request('', b'', line='CONNECT %s HTTP/1.1' % target))
+                self.assertIn(a.status, (400, 404, 405), a)
+                self.assertEqual((a.get('connection'), closed), ('close', True), a)
+
+    def test_unreadable_requests_are_answered_in_the_dialect_of_their_path(self):
+        """A3: in the caller's dialect, where the head got that far."""
+        cases = {
+            400: b'POST %s HTTP/1.1\r\nhost : x\r\n\r\n', 414: b'POST %s?' + b'q' * 65536 + b' HTTP/1.1\r\nhost: x\r\n\r\n',
+            431: b'POST %s HTTP/1.1\r\nhost: x\r\nfoo: ' + b'a' * 100000 + b'\r\n\r\n',
+            408: b'POST %s HTTP/1.1\r\nhost: x\r\n'}
+        try:
+            self.node.configure(timeouts={'head': '500ms'})
+            self.node.ctl('reload')
+            for status, data in cases.items():
+                for path in ('/v1/messages', '/anthropic/v1/messages', CHAT, '/v1/models'):
+                    with self.subTest(status=status, path=path):
+                        a, closed = self.raw(data.replace(b'%s', path.encode()))
+                        self.assertEqual((a.status, closed), (status, True), a)
+                        body = a.json()
+                        if 'messages' in path:
+                            self.assertEqual((body['type'], body['error']['type']), ('error', 'invalid_request_error'), a)
+                            self.assertEqual((body['request_id'], a.get('request-id')), (a.get('x-request-id'),) * 2)
+                        else:
+                            self.assertEqual(body['error']['metadata']['status'], status)
+                        line = self.node.access(a.get('x-request-id'))[a.get('x-request-id')]
+                        self.assertEqual((line['method'], line['path'], line['status']), ('POST', path, status), line)
+        finally:
+            self.node.configure(timeouts={'head': None})
+            self.node.ctl('reload')
+
+
 class Lingering(NodeCase):
     MODELS = {**on_both('m', 'tokens=2&input=5'), 'dear': model('oai/sim?tokens=2', input=1000, output=1000, context=100000000)}
     CONFIG = {'limits': {'body': '16MiB'}, 'timeouts': {'head': '1s', 'idle': '2s'}}

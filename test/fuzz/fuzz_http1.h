@@ -102,6 +102,10 @@ static inline struct tally read_in_pieces(enum http1_kind kind, struct slice all
 	}
 	t.eof = http1_eof(&h);
 	require(t.end >= 0 || (t.eof == t.end && h.why && http1_fault_status(&h) >= 400));
+	if (t.end < 0 && kind == HTTP1_REQUEST) {
+		http1_salvage(&h);
+		tally_head(&t, &h.head);
+	}
 	http1_fini(&h);
 	return t;
 }

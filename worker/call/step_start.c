@@ -71,6 +71,17 @@ static bool take_room(struct call *c)
 	return !e;
 }
 
+/* The request cannot be read. Its path, as far as it came, tells whose errors the client understands. */
+static enum call_next refuse_unread(struct call *c)
+{
+	struct fault unused = {0};
+
+	call_set_down_fault(c);
+	if (c->head->target.n)
+		(void)!paths_resolve(c->head->method, c->head->target, &c->path, &unused);
+	return call_end(c, RECORD_END_REJECTED);
+}
+
 enum call_next step_start(struct call *c)
 {
 	enum errc e;
@@ -79,17 +90,17 @@ enum call_next step_start(struct call *c)
 		return call_end(c, RECORD_END_CLIENT_GONE);
 	if (c->head->method.n)
 		wish_read(&c->wish, c->head, &c->arena);
-	if (c->down_fault.status) {
-		call_set_down_fault(c);
-		return call_end(c, RECORD_END_REJECTED);
-	}
+	if (c->down_fault.status)
+		return refuse_unread(c);
 	e = paths_resolve(c->head->method, c->head->target, &c->path, &c->fault);
 	if (c->path.options) {
 		c->unlogged = true;
 		reply_preflight(c);
 		return call_goto(c, CALL_SENT);
 	}
-	if (e)
+	if (!e && c->head->expect_unknown)
+		fault_set(&c->fault, FAULT_EXPECTATION, NULL);
+	if (fault_is_set(&c->fault))
 		return call_end(c, RECORD_END_REJECTED);
 	c->unlogged = c->path.route == PATHS_ROOT || c->path.route == PATHS_HELLO ||
 		      c->path.route == PATHS_HEALTHZ || c->path.route == PATHS_READYZ;

@@ -45,8 +45,8 @@ struct down_conn_events {
 extern const struct down_conn_events down_conn_deaf;
 
 struct down_host_events {
-	/* A head is complete, or (`fault` not NULL; valid during the call) will never be: then `head` holds what is known of it (method,
-	 * target, fields so far; any may be empty). The receiver must call down_conn_take() before it returns, later it must answer.
+	/* A head is complete, or (`fault` not NULL; valid during the call) will never be: then `head` holds what is known of it (method
+	 * and target; either may be empty or cut). The receiver must call down_conn_take() before it returns, later it must answer.
 	 * `head` is borrowed and valid until the request ended (on_sent, on_gone, detach) or down_conn_drop_head(). */
 	void (*on_request)(void *arg, struct down_conn *dc, const struct http1_head *head,
 			   const struct down_fault *fault);

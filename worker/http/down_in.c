@@ -3,8 +3,6 @@
 
 #define BODY_CHECK_MS 1000 /* how often the pace of a body is looked at */
 
-static const struct http1_head no_head = {.content_length = -1};
-
 static const struct down_fault too_large = {413, ERRC_TOOBIG,
 					    "The request body is larger than this server accepts."};
 static const struct down_fault too_slow = {408, ERRC_TIMEOUT, "The request did not arrive in time."};
@@ -24,7 +22,8 @@ static void call_begin(struct down_conn *dc, const struct http1_head *head,
 	dc->has_served = true;
 	dc->was_slow = fault == &too_slow;
 	dc->input = fault ? DOWN_IN_FAULT : head->has_body ? DOWN_IN_BODY : DOWN_IN_DONE;
-	dc->may_keep = !fault && head->keep_alive;
+	/* A client that asked for a tunnel may send on as if it had one. */
+	dc->may_keep = !fault && head->keep_alive && !slice_is(head->method, "CONNECT");
 	dc->is_http10 = !fault && head->version_minor == 0;
 	dc->is_head_method = slice_is(head->method, "HEAD");
 	dc->wants_continue = !fault && head->expect_continue && head->has_body;
@@ -34,6 +33,13 @@ static void call_begin(struct down_conn *dc, const struct http1_head *head,
 	h->stats.faults += fault != NULL;
 	h->ev->on_request(h->arg, dc, head, fault);
 	require(dc->ev != NULL || dc->output == DOWN_OUT_ENDED);
+}
+
+/* The head failed or did not come: what came of it goes with the fault. */
+static void call_begin_fault(struct down_conn *dc, const struct down_fault *fault)
+{
+	http1_salvage(&dc->http);
+	call_begin(dc, &dc->http.head, fault);
 }
 
 void down_in_fault(struct down_conn *dc, const struct down_fault *f)
@@ -57,7 +63,7 @@ static void parse_fault(struct down_conn *dc)
 	if (dc->phase == DOWN_CALL)
 		down_in_fault(dc, &f);
 	else
-		call_begin(dc, &no_head, &f);
+		call_begin_fault(dc, &f);
 }
 
 static void body_deliver(struct down_conn *dc, struct slice part)
@@ -158,7 +164,7 @@ void down_in_feed(struct down_conn *dc, struct slice *in)
 
 void down_in_head_slow(struct down_conn *dc)
 {
-	call_begin(dc, &no_head, &too_slow);
+	call_begin_fault(dc, &too_slow);
 }
 
 void down_in_watch(struct down_conn *dc)

@@ -29,8 +29,10 @@ static void tell_head(const struct http1 *h, struct buf *out)
 		rc |= buf_addf(out, "%d " SLICE_FMT, d->status, SLICE_ARG(d->reason));
 	rc |= buf_addf(out, " 1.%d%s%s%s%s%s%s", d->version_minor, d->keep_alive ? " keep" : "",
 		       d->chunked ? " chunked" : "", d->close_delimited ? " until-close" : "",
-		       d->expect_continue ? " expect" : "", d->upgrade ? " upgrade" : "",
-		       d->has_body ? " body" : "");
+		       d->expect_unknown    ? " expect-other"
+		       : d->expect_continue ? " expect"
+					    : "",
+		       d->upgrade ? " upgrade" : "", d->has_body ? " body" : "");
 	if (d->content_length >= 0)
 		rc |= buf_addf(out, " cl=%d", (int)d->content_length);
 	for (size_t i = 0; i < d->field_count; i++)
@@ -136,6 +138,9 @@ static void test_requests(void **state)
 		 "{POST / 1.1 keep chunked body [transfer-encoding=chunked]}", -ERRC_TRUNCATED},
 		{"POST / HTTP/1.1\r\n" H "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\nx",
 		 "{POST / 1.1 keep expect body cl=1 [Expect=100-Continue] [Content-Length=1]}x.", 0},
+		{"GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue, ,cake\r\n\r\n",
+		 "{GET / 1.1 keep expect-other [Expect=100-continue, ,cake]}.", 0},
+		{"GET / HTTP/1.0\r\nExpect: cake\r\n\r\n", "{GET / 1.0 [Expect=cake]}.", 0},
 		{"POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n",
 		 "{POST / 1.0 [Expect=100-continue]}.", 0},
 		{"GET / HTTP/1.1\r\n" H "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",

@@ -316,6 +316,65 @@ static void test_limits_of_the_head(void **state)
 	buf_fini(&in);
 }
 
+/* The call learns method and target of a request that cannot be read, as far as they came. */
+static void test_faults_tell_what_was_asked(void **state)
+{
+	static const struct {
+		const char *text, *target;
+		int status;
+	} rows[] = {
+		{"POST /v1/messages HTTP/1.1\r\nHost : x\r\n", "/v1/messages", 400},
+		{"POST /v1/messages HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", "/v1/messages", 400},
+		{"POST /v1/messages HTTP/1.1\nHost: x\r\n\r\n", "/v1/messages", 400},
+		{"POST /v1/messages HTTP/1.1\r\nHost: x\r\n", "/v1/messages", 408},
+		{"POST /v1/mess", "/v1/mess", 408},
+		{"POST", "", 408},
+		{"POST /v1/\001 HTTP/1.1\r\n", "", 400},
+		{"p\001st /v1/messages HTTP/1.1\r\nHost: x\r\n\r\n", "", 400},
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		fix_feedz(f, rows[i].text);
+		if (rows[i].status == 408)
+			fix_advance(f, 16000);
+		assert_int_equal(f->calls_n, 1);
+		assert_int_equal(f->calls[0].fault, rows[i].status);
+		assert_string_equal(f->calls[0].target, rows[i].target);
+		fix_reopen(f);
+	}
+}
+
+static void test_a_target_that_is_too_long_is_known_in_part(void **state)
+{
+	struct fixture *f = *state;
+	struct buf in;
+
+	buf_init(&in, 1 << 20);
+	assert_int_equal(buf_addz(&in, "POST /v1/messages?"), ERRC_OK);
+	for (int i = 0; i < 9000; i++)
+		assert_int_equal(buf_addc(&in, 'a'), ERRC_OK);
+	for (size_t cut = 0; cut < 40; cut++) {
+		if (cut)
+			fix_feed(f, slice_sub(buf_slice(&in), 0, cut));
+		fix_feed(f, slice_sub(buf_slice(&in), cut, in.len));
+		assert_int_equal(f->calls[0].fault, 414);
+		assert_int_equal(strncmp(f->calls[0].target, "/v1/messages?aaa", 16), 0);
+		fix_reopen(f);
+	}
+	buf_fini(&in);
+}
+
+static void test_connect_ends_the_connection(void **state)
+{
+	struct fixture *f = *state;
+
+	fix_feedz(f, "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n");
+	fix_expect_out(f, "connection: close\r\n");
+	assert_true(mem_xport_is_shut(f->mem));
+	assert_int_equal(f->calls_n, 1);
+}
+
 static void test_chunked_body_above_the_limit(void **state)
 {
 	struct fixture *f = *state;
@@ -396,6 +455,9 @@ int main(void)
 		T(test_body_reading_can_be_stopped),
 		T(test_faults),
 		T(test_limits_of_the_head),
+		T(test_faults_tell_what_was_asked),
+		T(test_a_target_that_is_too_long_is_known_in_part),
+		T(test_connect_ends_the_connection),
 		T(test_chunked_body_above_the_limit),
 		T(test_gzip),
 		T(test_gzip_bomb),
