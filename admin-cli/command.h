@@ -11,16 +11,17 @@ enum command_type {
 	COMMAND_FLAG,   /* an option without value: true */
 	COMMAND_SWITCH, /* on, off: a truth value */
 	COMMAND_TEXT,
-	COMMAND_SECRET,   /* a text that may be a whole API key: never printed again */
-	COMMAND_LIST,     /* a text; repeated ones are joined by commas; none is the empty text */
-	COMMAND_CHOICE,   /* one of the words that its VALUE lists */
-	COMMAND_CHOICES,  /* some of them, with commas */
-	COMMAND_USD,      /* dollars >= 0, to nano-dollars */
-	COMMAND_USD_NONE, /* likewise; none is -1 */
-	COMMAND_COUNT,    /* a whole number >= 0; none is -1 */
-	COMMAND_SPAN,     /* a time span, to milliseconds */
-	COMMAND_SINCE,    /* a time, or a span before now: wall milliseconds */
-	COMMAND_WHEN,     /* a time, a span from now, or never (0): wall seconds */
+	COMMAND_SECRET,    /* a text that may be a whole API key: never printed again */
+	COMMAND_LIST,      /* a text; repeated ones are joined by commas; none is the empty text */
+	COMMAND_CHOICE,    /* one of the words that its VALUE lists */
+	COMMAND_CHOICES,   /* some of them, with commas */
+	COMMAND_USD,       /* dollars >= 0, to nano-dollars */
+	COMMAND_USD_NONE,  /* likewise; none is -1 */
+	COMMAND_COUNT,     /* a whole number >= 0; none is -1 */
+	COMMAND_SPAN,      /* a time span, to milliseconds */
+	COMMAND_SPAN_NONE, /* likewise; none is -1 */
+	COMMAND_SINCE,     /* a time, or a span before now: wall milliseconds */
+	COMMAND_WHEN,      /* a time, a span from now, or never (0): wall seconds */
 };
 
 enum command_where { COMMAND_SEND, COMMAND_LOCAL };

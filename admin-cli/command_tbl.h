@@ -107,6 +107,8 @@ COMMAND_END(ACCOUNT_RESUME)
 	       "End of the key's life: a date, a time, or a span such as 30d; never.")                           \
 	OPTION(SWITCH, "clamp", "on|off", "clamp", SEND,                                                         \
 	       "on: lower max_tokens to what the credit covers instead of refusing the request.")                \
+	OPTION(SPAN_NONE, "keepalive", "TIME", "keepalive_ms", SEND,                                             \
+	       "A sign of life in streams after this silence, in whole seconds; 0 = off, none = the node's.")    \
 	OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 
 GROUP("key", "API keys, which act for an account within their limits.")

@@ -216,6 +216,12 @@ static void put_value(struct put *p, enum field_format format, int64_t v, int fr
 	case FIELD_SPAN:
 		put_span(p, v);
 		break;
+	case FIELD_SPAN_OFF:
+		if (v)
+			put_span(p, v);
+		else
+			put_z(p, "off");
+		break;
 	case FIELD_BYTES:
 		put_bytes(p, v);
 		break;

@@ -16,6 +16,7 @@ enum field_format {
 	FIELD_PRICE,
 	FIELD_BYTES,
 	FIELD_SPAN,
+	FIELD_SPAN_OFF, /* 0 is off */
 	FIELD_TIME_S,
 	FIELD_TIME_MS,
 	FIELD_BY_UNIT, /* what the row's field `unit` says */

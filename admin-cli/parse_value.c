@@ -126,12 +126,15 @@ static enum errc number_value(const struct command_arg *a, struct slice text, in
 		[COMMAND_USD_NONE] = "dollars, such as 5 or 0.25, or none",
 		[COMMAND_COUNT] = "a whole number, or none",
 		[COMMAND_SPAN] = "a time span, such as 500ms, 5s or 2m",
+		[COMMAND_SPAN_NONE] = "a time span, such as 15s, or none",
 		[COMMAND_SINCE] = "2026-11-25, 2026-11-25T09:30:00Z, today, yesterday, now, or a "
 				  "span before now such as 24h or 7d",
 		[COMMAND_WHEN] =
 			"2026-11-25, 2026-11-25T09:30:00Z, a span from now such as 30d, or never",
 	};
-	bool may_be_none = a->type == COMMAND_USD_NONE || a->type == COMMAND_COUNT, good;
+	bool may_be_none = a->type == COMMAND_USD_NONE || a->type == COMMAND_COUNT ||
+			   a->type == COMMAND_SPAN_NONE,
+	     good;
 	int64_t v = -1;
 
 	if (may_be_none && slice_is(text, "none"))
@@ -140,7 +143,7 @@ static enum errc number_value(const struct command_arg *a, struct slice text, in
 		good = read_usd(text, &v);
 	else if (a->type == COMMAND_COUNT)
 		good = text_i64(text, &v) && v >= 0;
-	else if (a->type == COMMAND_SPAN)
+	else if (a->type == COMMAND_SPAN || a->type == COMMAND_SPAN_NONE)
 		good = read_span(text, &v);
 	else if (a->type == COMMAND_SINCE)
 		good = read_since(text, now_ms, &v);

@@ -256,11 +256,24 @@ static bool put_name(struct verb_args a, struct rows_key *k, char *why)
 	return true;
 }
 
+static bool put_keepalive(struct verb_args a, struct rows_key *k, char *why)
+{
+	int64_t ms = verb_args_i64(a, "keepalive_ms", k->keepalive_ms);
+
+	if (ms != ROWS_NO_LIMIT && (ms < 0 || ms > LIMIT_KEEPALIVE_MS || ms % 1000)) {
+		snprintf(why, VERB_ARGS_WHY,
+			 "keepalive: whole seconds up to an hour, 0 for off, or none");
+		return false;
+	}
+	k->keepalive_ms = ms;
+	return true;
+}
+
 bool verb_args_key(struct verb_args a, struct rows_key *k, struct buf *mem, char why[VERB_ARGS_WHY])
 {
 	if (!put_name(a, k, why) || !put_limits(a, &k->limits, why) ||
 	    !put_window(a, &k->limits.budget, why) ||
-	    !put_number(a, "expires_s", 0, &k->expires_s, why))
+	    !put_number(a, "expires_s", 0, &k->expires_s, why) || !put_keepalive(a, k, why))
 		return false;
 	if (verb_args_has(a, "models") && !put_models(verb_args_str(a, "models"), k, mem, why))
 		return false;

@@ -133,6 +133,7 @@ static enum errc send(struct verbs *v, const struct rows_key *k, const struct ro
 	f[n++] = CONTROL_S("models", buf_slice(&models));
 	f[n++] = CONTROL_S("ip", buf_slice(&nets));
 	f[n++] = CONTROL_B("clamp", k->flags & ROWS_KEY_CLAMP);
+	put_limit(&f[n++], "keepalive_ms", k->keepalive_ms);
 	put_time(&f[n++], "expires_s", k->expires_s);
 	f[n++] = CONTROL_I("created_s", k->created_s);
 	n += fill_used(f + n, k, s, now_s);
@@ -204,7 +205,8 @@ static bool put_options(struct verbs *v, struct rows_key *k, struct buf *mem)
 
 static void create(struct verbs *v, struct buf *mem)
 {
-	struct rows_key k = {.status = ROWS_ACTIVE, .created_s = clock_wall_s()};
+	struct rows_key k = {
+		.status = ROWS_ACTIVE, .created_s = clock_wall_s(), .keepalive_ms = ROWS_NO_LIMIT};
 	struct admin_by by = verbs_by(v);
 	struct apikey secret;
 	bool durable = false;

@@ -32,6 +32,8 @@
 /* Contract A4: lifecycle frames held back until commit */
 #define LIMIT_HOLDBACK_FRAMES 64
 #define LIMIT_HOLDBACK_BYTES  (256 * 1024)
+/* Longest silence before a stream gets a sign of life */
+#define LIMIT_KEEPALIVE_MS INT64_C(3600000)
 /* Operations a live-store write transaction (design 3.4) */
 #define LIMIT_TXN_OPS 8
 

@@ -48,6 +48,7 @@ static void fill(const struct rows_key *k, const struct rows_account *a, struct 
 	out->flags = k->flags;
 	out->created_s = k->created_s;
 	out->expires_s = k->expires_s;
+	out->keepalive_ms = k->keepalive_ms;
 	out->models_n = k->models.n;
 	memcpy(out->models, k->models.p, k->models.n);
 }

@@ -13,7 +13,7 @@ struct auth_key {
 	char id[APIKEY_ID + 1];
 	char name[ROWS_NAME_MAX + 1], account_name[ROWS_NAME_MAX + 1];
 	uint8_t flags; /* ROWS_KEY_… */
-	int64_t created_s, expires_s;
+	int64_t created_s, expires_s, keepalive_ms;
 	size_t models_n;
 	char models[ROWS_MODELS_MAX]; /* patterns, see rows_models_allow() */
 };

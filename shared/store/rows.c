@@ -15,7 +15,8 @@ _Static_assert(sizeof(struct account_v1) == 72, "layout of stored rows");
 
 struct key_v1 {
 	uint8_t version, status, flags, name_n, nets_n, budget_unit, budget_rolling, reserved;
-	uint16_t models_n, reserved2;
+	uint16_t models_n;
+	uint16_t keepalive; /* seconds + 1; 0: not set, as in rows older than this field */
 	char id[APIKEY_ID];
 	uint64_t account;
 	uint8_t hash[DIGEST_SHA256];
@@ -214,6 +215,11 @@ enum errc rows_get_account(struct slice bytes, struct rows_account *a)
 	return take_slice(&r, &a->name, v.name_n) && r.left == 0 ? ERRC_OK : ERRC_CORRUPT;
 }
 
+static uint16_t put_keepalive(const struct rows_key *k)
+{
+	return (uint16_t)(k->keepalive_ms < 0 ? 0 : k->keepalive_ms / 1000 + 1);
+}
+
 enum errc rows_put_key(struct buf *out, const struct rows_key *k)
 {
 	struct key_v1 v = {.version = VERSION,
@@ -224,6 +230,7 @@ enum errc rows_put_key(struct buf *out, const struct rows_key *k)
 			   .budget_unit = (uint8_t)k->limits.budget.unit,
 			   .budget_rolling = k->limits.budget.rolling,
 			   .models_n = (uint16_t)k->models.n,
+			   .keepalive = put_keepalive(k),
 			   .account = k->account,
 			   .created_s = k->created_s,
 			   .expires_s = k->expires_s,
@@ -231,7 +238,8 @@ enum errc rows_put_key(struct buf *out, const struct rows_key *k)
 			   .budget = k->limits.budget_nusd};
 	enum errc rc;
 
-	if (k->name.n > ROWS_NAME_MAX || k->models.n > ROWS_MODELS_MAX || k->nets_n > ROWS_NETS_MAX)
+	if (k->name.n > ROWS_NAME_MAX || k->models.n > ROWS_MODELS_MAX ||
+	    k->nets_n > ROWS_NETS_MAX || k->keepalive_ms > LIMIT_KEEPALIVE_MS)
 		return ERRC_LIMIT;
 	memcpy(v.id, k->id, sizeof v.id);
 	memcpy(v.hash, k->hash, sizeof v.hash);
@@ -284,6 +292,7 @@ enum errc rows_get_key(struct slice bytes, struct rows_key *k)
 	k->flags = v.flags;
 	k->created_s = v.created_s;
 	k->expires_s = v.expires_s;
+	k->keepalive_ms = v.keepalive ? (v.keepalive - 1) * INT64_C(1000) : ROWS_NO_LIMIT;
 	memcpy(k->limits.rate, v.rate, sizeof v.rate);
 	k->limits.concurrency = v.concurrency;
 	k->limits.budget_nusd = v.budget;

@@ -74,8 +74,8 @@ struct rows_key {
 	char id[APIKEY_ID];
 	uint8_t hash[DIGEST_SHA256]; /* apikey_hash() */
 	enum rows_status status;
-	uint8_t flags;                /* ROWS_KEY_… */
-	int64_t created_s, expires_s; /* 0: never */
+	uint8_t flags;                              /* ROWS_KEY_… */
+	int64_t created_s, expires_s, keepalive_ms; /* 0: never, off; ROWS_NO_LIMIT: the node's */
 	struct rows_limits limits;
 	struct slice name;
 	struct slice models; /* patterns, one a line, `!` before those that deny; empty: all */

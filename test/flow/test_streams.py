@@ -160,6 +160,7 @@ class Streams(NodeCase):
         **on_both('flow', 'tokens=20&input=11'),
         **on_both('slowstart', 'tokens=3&input=11&delay=1200ms'),
         **on_both('slow', 'tokens=3&input=11&rate=1'),
+        'silent': model('oai/sim?tokens=3&input=11&first=1700ms'),
         **on_both('late', 'tokens=3&input=11&late=800ms'),
         'slow-fails': model('oai/sim?delay=1200ms&fault=after_head'),
         'slow-fails-over': model('oai/sim?delay=1200ms&fault=after_head', 'ant/sim?tokens=3&input=11'),
@@ -201,6 +202,16 @@ class Streams(NodeCase):
             a = self.chat(name, True, headers=[('x-aigw-keepalive', 'off')])
             self.assertNotIn(b': aigw', a.body)
             self.assertTrue(a.is_done)
+
+    def test_signs_of_life_by_key(self):
+        """The key's own interval, in place of the node's 400 ms; a change holds for the next request."""
+        off, second = self.node.key('main', keepalive='0'), self.node.key('main', keepalive='1s')
+        self.assertNotIn(b': aigw', self.chat('slow-oai', True, key=off).body)
+        a = self.chat('silent', True, key=second)
+        self.assertEqual(a.body.count(b': aigw\n\n'), 1, a) # after 1 s of 1.7 s
+        self.assertTrue(a.is_done)
+        self.node.ctl('key', 'update', off, '--keepalive', 'none')
+        self.assertGreaterEqual(self.chat('slow-oai', True, key=off).body.count(b': aigw\n\n'), 3)
 
     def test_flowing_streams_have_no_comments(self):
         for name in ('flow-oai', 'flow-ant', 'comments'):

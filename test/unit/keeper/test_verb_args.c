@@ -57,7 +57,8 @@ static void test_key_options(void **state)
 		CONTROL_S("budget_period", SLICE_LIT("week")), CONTROL_B("rolling", true),
 		CONTROL_S("models", SLICE_LIT("gpt-*, !gpt-4*,claude-?\nx")),
 		CONTROL_I("expires_s", 1800000000),
-		CONTROL_S("ip", SLICE_LIT("10.0.0.0/8 192.168.1.7")), CONTROL_B("clamp", true));
+		CONTROL_S("ip", SLICE_LIT("10.0.0.0/8 192.168.1.7")), CONTROL_B("clamp", true),
+		CONTROL_I("keepalive_ms", 5000));
 	char why[VERB_ARGS_WHY], text[IPNET_TEXT_MAX];
 	struct rows_key k;
 	struct buf mem;
@@ -83,6 +84,7 @@ static void test_key_options(void **state)
 	(void)ipnet_print(&k.nets[0], text);
 	assert_string_equal(text, "10.0.0.0/8");
 	assert_int_equal(k.flags & ROWS_KEY_CLAMP, ROWS_KEY_CLAMP);
+	assert_int_equal(k.keepalive_ms, 5000);
 
 	/* What is not given stays; -1 and an empty text take away. */
 	assert_true(verb_args_key(ARGS(CONTROL_I("rpm", -1), CONTROL_S("models", SLICE_NONE),
@@ -95,6 +97,11 @@ static void test_key_options(void **state)
 	assert_int_equal(k.nets_n, 0);
 	assert_int_equal(k.flags & ROWS_KEY_CLAMP, 0);
 	assert_int_equal(k.status, ROWS_SUSPENDED);
+	assert_int_equal(k.keepalive_ms, 5000);
+	assert_true(verb_args_key(ARGS(CONTROL_I("keepalive_ms", 0)), &k, &mem, why));
+	assert_int_equal(k.keepalive_ms, 0);
+	assert_true(verb_args_key(ARGS(CONTROL_I("keepalive_ms", -1)), &k, &mem, why));
+	assert_int_equal(k.keepalive_ms, ROWS_NO_LIMIT);
 	assert_int_equal(k.limits.budget.unit, WINDOW_WEEK);
 	buf_fini(&mem);
 	(void)state;
@@ -119,6 +126,9 @@ static void test_key_refused(void **state)
 	static char longer[ROWS_MODELS_MAX + 2];
 
 	memset(longer, 'x', sizeof(longer));
+	refuse_key(ARGS(CONTROL_I("keepalive_ms", 1500)), "keepalive: whole seconds");
+	refuse_key(ARGS(CONTROL_I("keepalive_ms", -2)), "keepalive: whole seconds");
+	refuse_key(ARGS(CONTROL_I("keepalive_ms", 3601000)), "keepalive: whole seconds");
 	refuse_key(ARGS(CONTROL_I("rpm", -2)), "rpm: -2");
 	refuse_key(ARGS(CONTROL_I("budget_nusd", INT64_MAX)), "budget_nusd");
 	refuse_key(ARGS(CONTROL_I("expires_s", -5)), "expires_s");

@@ -21,6 +21,7 @@ static void fill_key(struct rows_key *k)
 			       .flags = ROWS_KEY_CLAMP,
 			       .created_s = 5,
 			       .expires_s = 6,
+			       .keepalive_ms = 7000,
 			       .name = SLICE_LIT("café"),
 			       .models = SLICE_LIT("gpt-*\n!gpt-5*"),
 			       .nets_n = 2};
@@ -150,9 +151,33 @@ static void test_key(void **state)
 	got.models = k.models;
 	assert_memory_equal(&got, &k, sizeof k);
 	check_lengths(&b, read_key);
+	k.keepalive_ms = LIMIT_KEEPALIVE_MS + 1000;
+	assert_int_equal(rows_put_key(&b, &k), ERRC_LIMIT);
+	k.keepalive_ms = ROWS_NO_LIMIT;
 	k.nets_n = ROWS_NETS_MAX + 1;
 	assert_int_equal(rows_put_key(&b, &k), ERRC_LIMIT);
 	buf_fini(&b);
+}
+
+/* 0 is off, "not set" is what rows have that were written before keys had one. */
+static void test_keepalive_of_a_key(void **state)
+{
+	static const int64_t values_ms[] = {ROWS_NO_LIMIT, 0, 1000, LIMIT_KEEPALIVE_MS};
+	struct rows_key k, got;
+	struct buf b;
+
+	(void)state;
+	fill_key(&k);
+	for (size_t i = 0; i < ARRAY_LEN(values_ms); i++) {
+		buf_init(&b, ROWS_MAX);
+		k.keepalive_ms = values_ms[i];
+		assert_int_equal(rows_put_key(&b, &k), ERRC_OK);
+		assert_int_equal(rows_get_key(buf_slice(&b), &got), ERRC_OK);
+		assert_int_equal(got.keepalive_ms, values_ms[i]);
+		/* Bytes 10 and 11 were reserved, and 0. */
+		assert_int_equal((b.p[10] | b.p[11]) == 0, i == 0);
+		buf_fini(&b);
+	}
 }
 
 static void test_state(void **state)
@@ -288,10 +313,15 @@ static void test_sound(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_account),       cmocka_unit_test(test_key),
-		cmocka_unit_test(test_state),         cmocka_unit_test(test_hold),
-		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_names),
-		cmocka_unit_test(test_models),        cmocka_unit_test(test_sound),
+		cmocka_unit_test(test_account),
+		cmocka_unit_test(test_key),
+		cmocka_unit_test(test_keepalive_of_a_key),
+		cmocka_unit_test(test_state),
+		cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_models),
+		cmocka_unit_test(test_sound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
