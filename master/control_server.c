@@ -18,7 +18,10 @@
 #define CLIENTS_MAX  64
 #define REQUEST_MS   10000
 #define END_MS       1000 /* for the last frames at the end of the process */
-#define QUEUE_BYTES  (LIMIT_FRAME_CONTROL + 1024)
+#define FRAME_BYTES  (LIMIT_FRAME_CONTROL + 1024)
+#define QUEUE_BYTES \
+	(CONFIG_PRINT_MAX + CONFIG_PRINT_MAX / 8) /* the largest answer with its frames */
+#define READ_MS 60000                             /* without a byte being taken */
 
 /* --- the socket --- */
 
@@ -132,10 +135,13 @@ static void client_poll(struct control_client *c);
 /* Gone, or done: closes; else waits for what comes next. */
 static void client_next(struct control_client *c, enum errc e)
 {
-	if (e || (c->ended && !chan_wants_write(&c->chan)))
+	if (e || (c->ended && !chan_wants_write(&c->chan))) {
 		client_close(c);
-	else
-		client_poll(c);
+		return;
+	}
+	if (c->ended)
+		require(uv_timer_start(&c->timer, on_client_timer, READ_MS, 0) == 0);
+	client_poll(c);
 }
 
 static enum errc hand_over(struct control_client *c, struct child *to, struct slice request)
@@ -235,7 +241,8 @@ static void client_new(struct master *m, int fd)
 	c->magic = CLIENT_MAGIC;
 	c->m = m;
 	c->open_handles = 2;
-	chan_init(&c->chan, fd, QUEUE_BYTES);
+	chan_init(&c->chan, fd, FRAME_BYTES);
+	chan_set_queue(&c->chan, QUEUE_BYTES);
 	require(uv_poll_init(&m->loop, &c->poll, fd) == 0);
 	uv_timer_init(&m->loop, &c->timer);
 	c->poll.data = c->timer.data = c;

@@ -247,7 +247,7 @@ static enum errc verb_config_show(struct control_client *c, const struct args *a
 	struct buf text;
 	enum errc e;
 
-	buf_init(&text, CONFIG_MESSAGES_MAX * 256);
+	buf_init(&text, CONFIG_PRINT_MAX);
 	e = config_print(c->m->config, control_get_bool(a->f, a->n, "origin"), &text);
 	for (size_t at = 0; at < text.len && !e; at += PIECE)
 		e = ROW(c, "text", CONTROL_S("text", slice_sub(buf_slice(&text), at, PIECE)));

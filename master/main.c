@@ -45,13 +45,15 @@ static int print(const struct options *o)
 	enum errc e;
 
 	buf_init(&messages, CONFIG_MESSAGES_MAX);
-	buf_init(&text, (size_t)CONFIG_MESSAGES_MAX * 1024);
+	buf_init(&text, CONFIG_PRINT_MAX);
 	e = config_load(&c, &messages, &conf);
 	if (!e)
 		e = config_print(conf, o->origin, &text);
 	fputs(messages.len && buf_cstr(&messages) ? messages.p : "", stderr);
 	if (!e && fwrite(text.p, 1, text.len, stdout) != text.len)
 		e = ERRC_IO;
+	if (e && messages.len == 0)
+		fprintf(stderr, "aigwd: %s\n", errc_text(e));
 	config_free(&conf);
 	buf_fini(&messages);
 	buf_fini(&text);

@@ -42,6 +42,12 @@ void chan_init(struct chan *c, int fd, size_t frame_max)
 	list_init(&c->out);
 }
 
+void chan_set_queue(struct chan *c, size_t bytes)
+{
+	require_magic(c, CHAN_MAGIC);
+	c->queue_max = bytes;
+}
+
 static void close_fds(const int *fds, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {

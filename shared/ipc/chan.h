@@ -28,6 +28,8 @@ struct chan_frame {
 
 /* Takes over fd (made non-blocking, close-on-exec). frame_max is the largest payload accepted or sent. */
 void chan_init(struct chan *c, int fd, size_t frame_max);
+/* Changes how much may be queued, which is a few of the largest frames at first. */
+void chan_set_queue(struct chan *c, size_t bytes);
 /* Closes and frees everything queued. */
 void chan_fini(struct chan *c);
 static inline int chan_fd(const struct chan *c)

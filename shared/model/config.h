@@ -20,6 +20,8 @@ struct config_opts {
 
 /* One message a line: "file:line:column: text" for an error, "file:line:column: warning: text". */
 #define CONFIG_MESSAGES_MAX (256 * 1024)
+/* What config_print() may write. */
+#define CONFIG_PRINT_MAX ((size_t)256 * 1024 * 1024)
 
 /* *out is owned by the caller until config_free(). ERRC_INVAL when there are errors; messages (errors and warnings, also of a
  * success) are appended to `messages`, whose ceiling may cut the list short. Reads files and file: secrets; blocks. */

@@ -123,6 +123,18 @@ class Reload(Case):
             self.node.ctl('reload')
 
 
+class Large(Case):
+    """Answers that are far larger than what a socket takes at once."""
+    MODELS = {'a-model-with-a-name-of-some-length-%05d' % i: model('oai/sim?tokens=%d' % i) for i in range(12000)}
+
+    def test_answers_come_whole(self):
+        shown = self.text('config', 'show', '--origin')
+        self.assertGreater(len(shown), 9 << 19)
+        self.assertEqual(shown.count('sim?tokens='), 12000)
+        self.assertEqual(len(self.node.ctl('config', 'show')['yaml'].split('sim?tokens=')), 12001)
+        self.assertEqual(len(self.node.ctl('model', 'list')['models']), 12000)
+
+
 class Money(Case):
     def test_account_life(self):
         a = self.exact('account', 'create', 'life', '--credit', '5', '--overdraft', '0.5', '--note', 'a test')
@@ -149,12 +161,13 @@ class Money(Case):
         self.node.account('keys', 1)
         k = self.exact('key', 'create', '--account', 'keys', '--name', 'one', '--rpm', '60', '--tpm', '1000', '--rpd', '100',
                        '--tpd', '10000', '--concurrency', '2', '--budget', '0.25', '--period', 'day', '--rolling', 'on',
-                       '--models', 'm1,!slow', '--ip', '127.0.0.0/8', '--expires', '1d', '--clamp', 'on')
+                       '--models', 'm1,!slow', '--ip', '127.0.0.0/8', '--expires', '1d', '--clamp', 'on', '--keepalive', '20s')
         self.node.canary.plant(k['key'])
         self.assertTrue(k['key'].startswith('sk-aigw-%s-' % k['id']))
         self.assertEqual((k['rpm'], k['tpm'], k['rpd'], k['tpd'], k['concurrency']), (60, 1000, 100, 10000, 2))
         self.assertEqual((k['budget_usd'], k['budget_period'], k['rolling'], k['clamp']), (Decimal('0.25'), 'day', True, True))
         self.assertIn('127.0.0.0/8', k['ip'])
+        self.assertEqual(k['keepalive_ms'], 20000)
         self.assertRegex(k['expires_at'], TIME)
         shown = self.exact('key', 'show', k['id'])
         self.assertNotIn('key', shown)
@@ -170,6 +183,8 @@ class Money(Case):
         text = self.text('key', 'show', k['id'])
         self.assertIn('no limit', text)
         self.assertIn('never', text)
+        self.assertRegex(text, r'keepalive +20\.0 s')
+        self.assertRegex(self.text('key', 'show', self.key.split('-')[2]), r"keepalive +the node's")
 
     def test_new_key_as_text(self):
         p = self.node.ctl_raw('key', 'create', '--account', 'main')
