@@ -5,7 +5,7 @@
 #include "metrics.h"
 #include "worker_state.h"
 
-#define METRICS_MAX (16 * 1024 * 1024)
+#define METRICS_MAX (64 * 1024 * 1024) /* more than both tables of the page can hold */
 
 struct admin {
 	struct worker *w;

@@ -1,6 +1,7 @@
 #include "metrics.h"
 
 #include "clock.h"
+#include "keymeter.h"
 #include "rtable.h"
 #include "series.h"
 
@@ -76,5 +77,7 @@ enum errc metrics_print(struct worker *w, struct buf *out)
 	e = put_connections(w, rt, out);
 	for (size_t i = 0; i < rt->t->models_n && !e; i++)
 		e = put_offers_of(rt, &rt->t->models[i], &title, out);
+	if (!e && rt->t->set.metrics_by_key)
+		e = keymeter_print(w->page, out);
 	return e;
 }

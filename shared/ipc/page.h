@@ -1,6 +1,6 @@
 /* The shared page: one mapped file in the live folder, made by the master, outliving it. Holds what all processes see at
  * memory speed: the master's generation, a row a process (heartbeat, wants/has/done, gauges), the durable mark, the
- * keeper's gauges, metric series (series.h) and the health of offers and provider keys (breaker.h). All cells are atomics;
+ * keeper's gauges, metric series (series.h, keymeter.h) and the health of offers and provider keys (breaker.h). All cells are atomics;
  * zero is the start value of each. The layout has a version; another one is made anew. */
 #ifndef AIGW_PAGE_H
 #define AIGW_PAGE_H

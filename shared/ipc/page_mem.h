@@ -1,12 +1,13 @@
-/* Layout of the shared page; private to page.c, series.c and breaker.c. All is zero at first but the head. */
+/* Layout of the shared page; private to page.c, series.c, keymeter.c and breaker.c. All is zero at first but the head. */
 #ifndef AIGW_PAGE_MEM_H
 #define AIGW_PAGE_MEM_H
 
 #include "breaker.h"
+#include "keymeter.h"
 #include "page.h"
 #include "series.h"
 
-#define PAGE_VERSION   1
+#define PAGE_VERSION   2
 #define PAGE_BOOT_ID   36
 #define PAGE_SERIES    16384
 #define PAGE_HISTOS    4096
@@ -24,6 +25,15 @@ struct page_series {
 	page_u32 spare;
 	page_u64 value;
 	char labels[SERIES_LABELS_MAX];
+};
+
+/* One key; hash and meta as in a series. */
+struct keymeter {
+	_Alignas(64) page_u64 hash; /* of the key's id */
+	page_u32 meta;              /* 1: the texts are there */
+	uint8_t key_n, account_n;
+	char key[16], account[64];
+	page_u64 cell[KEYMETER_CELLS];
 };
 
 struct page_head {
@@ -45,6 +55,7 @@ struct page_mem {
 	_Alignas(4096) struct page_series series[PAGE_SERIES];
 	_Alignas(4096) struct series_histo
 		histos[PAGE_HISTOS + 1]; /* the last one takes what found no room */
+	_Alignas(4096) struct keymeter keymeters[KEYMETER_KEYS_MAX + 1]; /* the last one is `other` */
 	_Alignas(4096) struct breaker offers[PAGE_OFFERS];
 	_Alignas(4096) struct breaker_key keys[PAGE_KEYS];
 	_Alignas(4096) struct breaker_provider providers[PAGE_PROVIDERS];

@@ -16,8 +16,13 @@ SERIES(UNCOLLECTED, "aigw_uncollected_usd_total", COUNTER, 9, "",
 SERIES(ATTEMPTS, "aigw_upstream_attempts_total", COUNTER, 0, "provider,result",
        "Attempts at providers")
 SERIES(WORKER_RESTARTS, "aigw_worker_restarts_total", COUNTER, 0, "reason", "Workers started again")
-/* Not kept: computed when they are asked for, see series_put(). */
+/* Not kept: computed when they are asked for, see series_put(); those by key from keymeter.h. */
 SERIES(UPSTREAM_CONNECTIONS, "aigw_upstream_connections", GAUGE, 0, "provider,state",
        "Connections to providers, used and idle")
 SERIES(OFFER_STATE, "aigw_offer_state", GAUGE, 0, "model,provider",
        "0 good, 1 slow start, 2 half open, 3 open; the worst of the pair's offers")
+SERIES(KEY_REQUESTS, "aigw_key_requests_total", COUNTER, 0, "account,key,code", "Requests by API key")
+SERIES(KEY_TOKENS, "aigw_key_tokens_total", COUNTER, 0, "account,key,class",
+       "Tokens by API key and class")
+SERIES(KEY_CHARGED, "aigw_key_charged_usd_total", COUNTER, 9, "account,key",
+       "What API keys were charged, dollars")

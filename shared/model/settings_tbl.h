@@ -52,7 +52,8 @@ SETTING(ENUM, log_level, "log.level", 0, 0, "info", SETTINGS_LOG_LEVEL(SETTINGS_
 	"The least important lines that are written.")
 SETTING(BOOL, log_access, "log.access", 0, 1, "on", "", LIVE, "One line for each request.")
 SETTING(BOOL, metrics_by_key, "metrics.by_key", 0, 1, "off", "", LIVE,
-	"Give keys and accounts as labels of metrics; only sensible with few of them.")
+	"Count by key and account as well (aigw_key_…): 1,024 keys have series of their own, further "
+	"ones share `other`.")
 SETTING(LIST, cors_origins, "cors.origins", 0, 256, "*", "", CALLS,
 	"Origins whose pages may call the gateway from a browser; * is all, [] switches CORS off.")
 SETTING(BYTES, limit_request_line_bytes, "limits.request_line", 256, 65536, "8KiB", "bytes", CALLS,

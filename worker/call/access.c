@@ -3,6 +3,7 @@
 
 #include "call_steps.h"
 #include "ipnet.h"
+#include "keymeter.h"
 #include "log.h"
 
 #define FIELDS_MAX 40
@@ -128,6 +129,20 @@ static void count_charge(struct call *c)
 			   (uint64_t)c->done.uncollected_nusd);
 }
 
+static void count_key(struct call *c)
+{
+	struct keymeter *k =
+		keymeter_of(c->rt->page, slice_str(c->key->id), slice_str(c->key->account_name));
+
+	keymeter_add(k, keymeter_of_status(c->status), 1);
+	if (!c->charged)
+		return;
+	for (unsigned i = 0; i < USAGE_COUNT; i++)
+		keymeter_add(k, (enum keymeter_cell)(KEYMETER_TOKENS + i),
+			     (uint64_t)usage_get(&c->usage, (enum usage_class)i));
+	keymeter_add(k, KEYMETER_CHARGED, (uint64_t)c->done.charge_nusd);
+}
+
 void call_count(struct call *c)
 {
 	const struct call_attempt *a = c->attempt;
@@ -147,4 +162,6 @@ void call_count(struct call *c)
 	}
 	if (c->charged && r)
 		count_charge(c);
+	if (c->key && call_set(c)->metrics_by_key)
+		count_key(c);
 }
