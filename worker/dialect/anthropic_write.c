@@ -57,6 +57,7 @@ struct anthropic_traits anthropic_traits_of(struct slice model)
 	version = major < 0 ? 500 : major * 100 + (minor < 0 ? 0 : minor);
 	t.adaptive = version >= 406;
 	t.effort_max = version >= 407;
+	t.one_sampling = version >= 401;
 	t.no_sampling = version >= 500 || (opus && version >= 407);
 	t.system_turn = version >= 500 || (opus && version >= 408);
 	return t;
@@ -85,17 +86,28 @@ static void write_temperature(struct anthropic_out *w)
 		json_out_raw(&w->o, w->ir->temperature);
 }
 
+/* Of temperature and top_p a model that takes only one gets the temperature, unless that is 1, which says nothing. */
+static bool write_top_p_wins(const struct anthropic_out *w)
+{
+	int64_t milli;
+
+	return w->ir->top_p.n && text_decimal(w->ir->temperature, 3, &milli) == ERRC_OK &&
+	       milli == 1000;
+}
+
 /* Sampling is left out where version or model refuse it, and beside thinking, which fixes it. */
 static void write_sampling(struct anthropic_out *w)
 {
 	const struct ir_request *ir = w->ir;
 	struct slice version = w->ask->offer->provider->anthropic_version;
+	bool one;
 
 	if (w->traits.no_sampling || w->thinking || !slice_is(version, "2023-06-01"))
 		return;
-	if (ir->temperature.n)
+	one = w->traits.one_sampling && ir->temperature.n && ir->top_p.n;
+	if (ir->temperature.n && !(one && write_top_p_wins(w)))
 		write_temperature(w);
-	if (ir->top_p.n)
+	if (ir->top_p.n && !(one && !write_top_p_wins(w)))
 		json_out_kraw(&w->o, "top_p", ir->top_p);
 	if (ir->top_k.n)
 		json_out_kraw(&w->o, "top_k", ir->top_k);

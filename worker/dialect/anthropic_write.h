@@ -11,10 +11,11 @@ enum errc anthropic_write_request(const struct dialect_ask *ask, struct dialect_
 
 /* What a model understands, read from its name; look-alikes with other names count as the oldest. */
 struct anthropic_traits {
-	bool adaptive;    /* thinking is asked for by effort, not by a budget */
-	bool effort_max;  /* takes the efforts xhigh and max */
-	bool no_sampling; /* refuses temperature, top_p, top_k */
-	bool system_turn; /* takes system messages between the others */
+	bool adaptive;     /* thinking is asked for by effort, not by a budget */
+	bool effort_max;   /* takes the efforts xhigh and max */
+	bool no_sampling;  /* refuses temperature, top_p, top_k */
+	bool one_sampling; /* refuses temperature beside top_p */
+	bool system_turn;  /* takes system messages between the others */
 };
 struct anthropic_traits anthropic_traits_of(struct slice model);
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 #include "anthropic_write.h"
@@ -100,6 +101,47 @@ static void sampling_follows_the_version(void **state)
 	assert_int_equal(rig_write(&r, 9), ERRC_OK);
 	assert_int_equal(slice_find(buf_slice(&r.out), SLICE_LIT("temperature")), -1);
 	rig_fini(&r);
+}
+
+/* Claude 4.1 and later refuse temperature beside top_p. */
+static void one_of_temperature_and_top_p_goes_to_newer_models(void **state)
+{
+	static const struct {
+		const char *upstream, *sampling, *sent, *not_sent;
+	} cases[] = {
+		{"claude-sonnet-4-5", "\"temperature\":0.5,\"top_p\":0.9", "\"temperature\":0.5",
+		 "top_p"},
+		{"claude-opus-4-1-20250805", "\"temperature\":0,\"top_p\":1", "\"temperature\":0",
+		 "top_p"},
+		{"claude-haiku-4-5", "\"temperature\":1.0,\"top_p\":0.9", "\"top_p\":0.9",
+		 "temperature"},
+		{"claude-sonnet-4-6", "\"top_p\":0.9", "\"top_p\":0.9", "temperature"},
+		{"claude-sonnet-4-6", "\"temperature\":1", "\"temperature\":1", "top_p"},
+		{"claude-sonnet-4-20250514", "\"temperature\":0.5,\"top_p\":0.9",
+		 "\"temperature\":0.5,\"top_p\":0.9", "no"},
+		{"look-alike", "\"temperature\":0.5,\"top_p\":0.9",
+		 "\"temperature\":0.5,\"top_p\":0.9", "no"},
+		{"claude-opus-4-7", "\"temperature\":0.5,\"top_p\":0.9", "\"model\"", "0."},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char body[256];
+		struct rig r;
+		struct slice out;
+
+		snprintf(body,
+			 sizeof(body), "{\"model\":\"m1\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],%s}",
+			 cases[i].sampling);
+		rig_init(&r, PTABLE_ANTHROPIC);
+		r.offer.upstream = slice_str(cases[i].upstream);
+		assert_int_equal(rig_ask(&r, DIALECT_CHAT, body), ERRC_OK);
+		assert_int_equal(rig_write(&r, 9), ERRC_OK);
+		out = buf_slice(&r.out);
+		if (slice_find(out, slice_str(cases[i].sent)) < 0 ||
+		    slice_find(out, slice_str(cases[i].not_sent)) >= 0)
+			fail_msg("case %zu: " SLICE_FMT, i, SLICE_ARG(out));
+		rig_fini(&r);
+	}
 }
 
 struct traits_case {
@@ -239,6 +281,7 @@ int main(void)
 		cmocka_unit_test(base64_is_not_asked_where_it_is_not_known),
 		cmocka_unit_test(paths_and_headers_of_anthropic),
 		cmocka_unit_test(sampling_follows_the_version),
+		cmocka_unit_test(one_of_temperature_and_top_p_goes_to_newer_models),
 		cmocka_unit_test(models_are_known_by_their_names),
 		cmocka_unit_test(memory_that_fails_in_a_request_is_reported),
 		cmocka_unit_test(memory_that_fails_in_an_answer_is_reported),
