@@ -303,23 +303,44 @@ static enum errc settle(struct book *b, uint64_t account, const char key_id[APIK
 	return ERRC_OK;
 }
 
-static enum errc apply_charge(struct book *b, const struct record *r)
+struct book_charge book_charge_of(const struct record *r)
 {
 	const struct record_charge *c = &r->charge;
+	struct book_charge out = {.account = r->account,
+				  .budget = c->flags & RECORD_BUDGET,
+				  .charge_nusd = c->charge_nusd,
+				  .uncollected_nusd = c->uncollected_nusd,
+				  .tokens = usage_total(&c->usage),
+				  .used_s = c->admitted_ms / 1000,
+				  .budget_id = c->budget_id};
+
+	memcpy(out.key_id, c->key_id, APIKEY_ID);
+	return out;
+}
+
+enum errc book_apply_charge(struct book *b, const struct book_charge *c)
+{
 	struct key *k;
 	enum errc rc;
 
 	if (c->charge_nusd < 0 || c->uncollected_nusd < 0)
 		return ERRC_CORRUPT;
-	rc = settle(b, r->account, c->key_id, c->charge_nusd, c->uncollected_nusd, &k);
+	rc = settle(b, c->account, c->key_id, c->charge_nusd, c->uncollected_nusd, &k);
 	if (rc)
 		return rc;
 	k->k.state.requests++;
-	k->k.state.tokens += (uint64_t)usage_total(&c->usage);
-	k->k.state.used_s = MAX_OF(k->k.state.used_s, c->admitted_ms / 1000);
-	if (c->flags & RECORD_BUDGET)
+	k->k.state.tokens += (uint64_t)c->tokens;
+	k->k.state.used_s = MAX_OF(k->k.state.used_s, c->used_s);
+	if (c->budget)
 		charge_window(&k->k.state.budget, c->budget_id, c->charge_nusd);
 	return ERRC_OK;
+}
+
+static enum errc apply_charge(struct book *b, const struct record *r)
+{
+	struct book_charge c = book_charge_of(r);
+
+	return book_apply_charge(b, &c);
 }
 
 static enum errc apply_reverse(struct book *b, const struct record *r)

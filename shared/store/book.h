@@ -13,12 +13,22 @@ struct book_key {
 	struct rows_state state; /* budget and totals; rates are not in the ledger */
 };
 
+struct book_charge {
+	uint64_t account;
+	char key_id[APIKEY_ID];
+	bool budget; /* budget_id counts */
+	int64_t charge_nusd, uncollected_nusd, tokens, used_s, budget_id;
+};
+
 MUSTCHECK enum errc book_new(struct book **out);
 void book_free(struct book **b);
 
 /* ERRC_CORRUPT when the record contradicts the book (an unknown account, a duplicate, a sum out of range): then nothing
  * changed. */
 MUSTCHECK enum errc book_apply(struct book *b, const struct record *r);
+/* What counts of a charge, to be kept and applied without its record. */
+struct book_charge book_charge_of(const struct record *r);
+MUSTCHECK enum errc book_apply_charge(struct book *b, const struct book_charge *c);
 /* Puts back what a checkpoint held. */
 MUSTCHECK enum errc book_load_account(struct book *b, struct slice row);
 MUSTCHECK enum errc book_load_key(struct book *b, struct slice row, struct slice state);

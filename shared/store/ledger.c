@@ -14,7 +14,6 @@
 
 #define READERS_MAX 126
 #define PENDING_MAX ((size_t)256 * 1024 * 1024) /* records of one transaction */
-#define DAY_MS      INT64_C(86400000)
 
 struct state_v1 {
 	uint32_t layout, reserved;
@@ -26,6 +25,12 @@ struct state_v1 {
 _Static_assert(sizeof(struct state_v1) == 144, "layout of stored rows");
 
 #define STATE_KEY SLICE_LIT("state")
+
+/* A record between its append and the commit: a head, then struct book_charge, or for all others the record's bytes. */
+struct pending {
+	enum record_type type;
+	uint32_t bytes; /* that follow */
+};
 
 static enum errc put_state(struct ledger *l, MDB_txn *txn, const struct ledger_state *s)
 {
@@ -172,6 +177,15 @@ enum errc ledger_load_rows(struct ledger *l, MDB_txn *txn, struct book *b)
 }
 
 /* A record that contradicts the book is a defect that must not stop the node: it is reported, here and by verify. */
+static enum errc tolerate(enum errc rc, uint64_t seq)
+{
+	if (rc != ERRC_CORRUPT && rc != ERRC_VERSION)
+		return rc;
+	log_error("ledger_contradiction", "record %llu of the ledger contradicts those before it",
+		  (unsigned long long)seq);
+	return ERRC_OK;
+}
+
 static enum errc apply(struct book *b, uint64_t seq, struct slice bytes)
 {
 	struct record r;
@@ -179,13 +193,7 @@ static enum errc apply(struct book *b, uint64_t seq, struct slice bytes)
 
 	if (!rc)
 		rc = book_apply(b, &r);
-	if (rc == ERRC_CORRUPT || rc == ERRC_VERSION) {
-		log_error("ledger_contradiction",
-			  "record %llu of the ledger contradicts those before it",
-			  (unsigned long long)seq);
-		return ERRC_OK;
-	}
-	return rc;
+	return tolerate(rc, seq);
 }
 
 static enum errc replay(struct ledger *l, MDB_txn *txn)
@@ -281,13 +289,18 @@ enum errc ledger_open(const struct ledger_opts *o, struct ledger **out)
 	l->read_only = o->read_only;
 	buf_init(&l->pending, PENDING_MAX);
 	buf_init(&l->scratch, ROWS_MAX + RECORD_MAX + DIGEST_SHA256);
+	upindex_init(&l->upindex);
 	rc = book_new(&l->book);
 	if (!rc)
 		rc = open_env(l, o);
 	if (!rc)
 		rc = load(l);
+	if (!rc)
+		upindex_seed(&l->upindex, l->state.id);
 	if (!rc && o->id && memcmp(o->id, l->state.id, LIVE_ID) != 0)
 		rc = ERRC_STALE;
+	if (!rc && !o->read_only)
+		rc = ledger_catch_up_index(l);
 	if (rc)
 		ledger_close(&l);
 	else
@@ -306,6 +319,7 @@ void ledger_close(struct ledger **lp)
 	if (l->env)
 		mdb_env_close(l->env);
 	book_free(&l->book);
+	upindex_fini(&l->upindex);
 	buf_fini(&l->pending);
 	buf_fini(&l->scratch);
 	mem_free(l);
@@ -343,31 +357,30 @@ enum errc ledger_begin(struct ledger *l)
 	return rc;
 }
 
-static enum errc keep_pending(struct ledger *l, struct slice record)
+static enum errc keep_pending(struct ledger *l, const struct record *r, struct slice bytes)
 {
-	uint32_t n = (uint32_t)record.n;
-	enum errc rc = buf_add(&l->pending, &n, sizeof n);
+	struct pending head = {.type = r->type};
+	struct book_charge charge;
+	enum errc rc;
 
-	return rc ? rc : buf_adds(&l->pending, record);
+	if (r->type == RECORD_CHARGE) {
+		charge = book_charge_of(r);
+		bytes = slice_of(&charge, sizeof charge);
+	}
+	head.bytes = (uint32_t)bytes.n;
+	rc = buf_add(&l->pending, &head, sizeof head);
+	return rc ? rc : buf_adds(&l->pending, bytes);
 }
 
 static enum errc index_charge(struct ledger *l, const struct record *r, const uint8_t seq[8])
 {
-	uint8_t key[12];
-	uint64_t hash;
-	uint32_t day;
-	enum errc rc = lmdbx_put(l->txn, l->ids, slice_of(r->charge.id.b, GENID_BYTES),
-				 slice_of(seq, 8), 0);
+	const struct record_charge *c = &r->charge;
+	enum errc rc =
+		lmdbx_put(l->txn, l->ids, slice_of(c->id.b, GENID_BYTES), slice_of(seq, 8), 0);
 
-	if (rc || r->charge.upstream_id.n == 0)
+	if (rc || c->upstream_id.n == 0)
 		return rc;
-	/* Within a day the hash is at random places; the day before it keeps those places near each other. */
-	day = (uint32_t)(r->wall_ms / DAY_MS);
-	for (int i = 0; i < 4; i++)
-		key[i] = (uint8_t)(day >> (24 - 8 * i));
-	hash = text_hash(r->charge.upstream_id);
-	memcpy(key + 4, &hash, sizeof hash);
-	return lmdbx_put(l->txn, l->upstream, slice_of(key, sizeof key), slice_of(seq, 8), 0);
+	return upindex_add(&l->upindex, l->next.last_seq, c->upstream_id, c->key_id);
 }
 
 /* `bytes` is what `r` was read from. */
@@ -388,7 +401,7 @@ static enum errc append_bytes(struct ledger *l, const struct record *r, struct s
 	l->next.last_seq++;
 	if (r->type == RECORD_CHARGE)
 		rc = index_charge(l, r, key);
-	return rc ? rc : keep_pending(l, bytes);
+	return rc ? rc : keep_pending(l, r, bytes);
 }
 
 enum errc ledger_take(struct ledger *l, uint64_t epoch, const struct outbox_batch *b)
@@ -471,7 +484,9 @@ enum errc ledger_checkpoint(struct ledger *l)
 	/* The book does not have the records of this transaction yet. */
 	l->next.upto_seq = l->state.last_seq;
 	l->checkpointed = true;
-	return ERRC_OK;
+	return l->upindex.durable_n >= UPINDEX_ROWS_MIN
+		       ? ledger_write_index(l, l->txn, l->state.last_seq)
+		       : ERRC_OK;
 }
 
 enum errc ledger_put_prices(struct ledger *l, const struct price *const *prices, size_t n)
@@ -508,31 +523,47 @@ enum errc ledger_raise_epoch(struct ledger *l, const char *boot_id, struct recor
 	return rc;
 }
 
+static enum errc apply_one(struct book *b, const struct pending *head, const char *bytes)
+{
+	struct book_charge charge;
+	struct record r;
+	enum errc rc;
+
+	if (head->type == RECORD_CHARGE) {
+		memcpy(&charge, bytes, sizeof charge);
+		return book_apply_charge(b, &charge);
+	}
+	rc = record_decode(slice_of(bytes, head->bytes), &r);
+	return rc ? rc : book_apply(b, &r);
+}
+
 /* After the commit: what it made durable goes into the book. Without memory for it the keeper cannot go on. */
 static void apply_pending(struct ledger *l)
 {
 	uint64_t seq = l->state.last_seq;
+	struct pending head;
 
-	for (size_t at = 0; at < l->pending.len;) {
-		uint32_t n;
+	for (size_t at = 0; at < l->pending.len; at += head.bytes) {
 		enum errc rc;
 
-		memcpy(&n, l->pending.p + at, sizeof n);
-		at += sizeof n;
-		rc = apply(l->book, ++seq, slice_of(l->pending.p + at, n));
-		require(rc == ERRC_OK);
-		at += n;
+		memcpy(&head, l->pending.p + at, sizeof head);
+		at += sizeof head;
+		rc = apply_one(l->book, &head, l->pending.p + at);
+		require(tolerate(rc, ++seq) == ERRC_OK);
 	}
 	buf_reset(&l->pending);
 }
 
 enum errc ledger_commit(struct ledger *l)
 {
-	enum errc rc;
+	enum errc rc = ERRC_OK;
 	int err;
 
 	require(l->txn);
-	rc = put_state(l, l->txn, &l->next);
+	if (l->upindex.written_n == 0 && l->upindex.durable_n >= UPINDEX_ROWS_MAX)
+		rc = ledger_write_index(l, l->txn, l->state.last_seq);
+	if (!rc)
+		rc = put_state(l, l->txn, &l->next);
 	if (rc) {
 		ledger_abort(l);
 		return rc;
@@ -540,11 +571,12 @@ enum errc ledger_commit(struct ledger *l)
 	err = mdb_txn_commit(l->txn);
 	l->txn = NULL;
 	if (err) {
-		buf_reset(&l->pending);
+		ledger_abort(l);
 		return lmdbx_errc(err);
 	}
 	if (l->checkpointed)
 		book_clean(l->book);
+	upindex_committed(&l->upindex);
 	apply_pending(l);
 	l->state = l->next;
 	return ERRC_OK;
@@ -555,5 +587,6 @@ void ledger_abort(struct ledger *l)
 	if (l->txn)
 		mdb_txn_abort(l->txn);
 	l->txn = NULL;
+	upindex_aborted(&l->upindex);
 	buf_reset(&l->pending);
 }

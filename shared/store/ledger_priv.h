@@ -4,6 +4,7 @@
 
 #include "ledger.h"
 #include "lmdbx.h"
+#include "upindex.h"
 
 #define LEDGER_MAGIC 0x1ed6e201u
 
@@ -12,17 +13,18 @@ struct ledger {
 	MDB_env *env;
 	MDB_dbi records;  /* number -> hash | record */
 	MDB_dbi ids;      /* generation id -> number */
-	MDB_dbi upstream; /* day | hash of the provider's id -> number */
+	MDB_dbi upstream; /* rows of upindex */
 	MDB_dbi prices;   /* hash -> price row */
 	MDB_dbi rows;     /* the checkpoint: rows as in the live store */
 	MDB_dbi meta;
 	bool read_only;
 	struct ledger_state state; /* as of the last commit */
 	struct book *book;
+	struct upindex upindex;
 	/* The open write transaction. */
 	MDB_txn *txn;
 	struct ledger_state next;
-	struct buf pending; /* its records: length (4), bytes; for the book after the commit */
+	struct buf pending; /* its records, for the book after the commit: see struct pending */
 	bool checkpointed;
 	struct buf scratch;
 };
@@ -60,6 +62,10 @@ static inline void ledger_chain(const uint8_t before[DIGEST_SHA256], struct slic
 }
 
 MUSTCHECK enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledger_state *s);
+/* Writes the entries of committed charges, all those up to record `upto`, with a word that they are there. */
+MUSTCHECK enum errc ledger_write_index(struct ledger *l, MDB_txn *txn, uint64_t upto);
+/* Puts into upindex, and on disk while there are many, what the stored index lacks. Alone, as the writer. */
+MUSTCHECK enum errc ledger_catch_up_index(struct ledger *l);
 /* The checkpoint's rows into a book. */
 MUSTCHECK enum errc ledger_load_rows(struct ledger *l, MDB_txn *txn, struct book *b);
 

@@ -3,9 +3,7 @@
 #include "text.h"
 
 #define SLICE_MS  20
-#define DAY_MS    INT64_C(86400000)
-#define DAYS_MAX  4000 /* of the search by a provider's id: eleven years back */
-#define CHECK_NTH 64   /* records between two looks at the clock */
+#define CHECK_NTH 64 /* records between two looks at the clock, and that a transaction compares */
 
 static enum errc get_seq(MDB_txn *txn, MDB_dbi db, struct slice key, uint64_t *seq)
 {
@@ -85,47 +83,53 @@ static bool is_charge_of(struct ledger *l, MDB_txn *txn, uint64_t seq, struct sl
 	       (!key_id || memcmp(r.charge.key_id, key_id, APIKEY_ID) == 0);
 }
 
-static enum errc find_upstream(struct ledger *l, MDB_txn *txn, struct slice upstream_id,
-			       const char *key_id, uint64_t *seq)
+/* Of the charges whose records wait to be indexed. */
+static enum errc find_recent(struct ledger *l, struct upindex_search *s, struct slice upstream_id,
+			     const char *key_id, uint64_t *seq)
 {
-	uint64_t hash = text_hash(upstream_id);
-	struct slice key = SLICE_NONE, value;
-	MDB_cursor *c;
-	uint32_t day = 0;
-	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->upstream, &c));
+	while (upindex_recent(&l->upindex, s, seq)) {
+		MDB_txn *txn;
+		enum errc rc = ledger_read_begin(l, &txn);
+		bool is_it = !rc && is_charge_of(l, txn, *seq, upstream_id, key_id);
 
-	if (rc)
-		return rc;
-	rc = lmdbx_move(c, MDB_LAST, &key, &value);
-	mdb_cursor_close(c);
-	if (rc)
-		return rc;
-	for (size_t i = 0; i < 4 && i < key.n; i++)
-		day = day << 8 | (uint8_t)key.p[i];
-	for (uint32_t back = 0; back < DAYS_MAX && back <= day; back++) {
-		uint32_t d = day - back;
-		uint8_t k[12] = {(uint8_t)(d >> 24), (uint8_t)(d >> 16), (uint8_t)(d >> 8),
-				 (uint8_t)d};
-
-		memcpy(k + 4, &hash, sizeof hash);
-		rc = get_seq(txn, l->upstream, slice_of(k, sizeof k), seq);
-		if (rc && rc != ERRC_NOTFOUND)
+		ledger_read_end(&txn);
+		if (rc || is_it)
 			return rc;
-		if (!rc && is_charge_of(l, txn, *seq, upstream_id, key_id))
-			return ERRC_OK;
 	}
 	return ERRC_NOTFOUND;
+}
+
+/* In one read transaction. ERRC_AGAIN: to be continued in another. */
+static enum errc find_stored(struct ledger *l, struct upindex_search *s, struct slice upstream_id,
+			     const char *key_id, uint64_t *seq)
+{
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	for (int n = 1; !rc; n++) {
+		rc = upindex_stored(txn, l->upstream, s, seq);
+		if (rc || is_charge_of(l, txn, *seq, upstream_id, key_id))
+			break;
+		if (n == CHECK_NTH)
+			rc = ERRC_AGAIN;
+	}
+	ledger_read_end(&txn);
+	return rc;
 }
 
 enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id, const char *key_id,
 			       uint64_t *seq)
 {
-	MDB_txn *txn;
-	enum errc rc = ledger_read_begin(l, &txn);
+	struct upindex_search s;
+	enum errc rc;
 
-	if (!rc)
-		rc = find_upstream(l, txn, upstream_id, key_id, seq);
-	ledger_read_end(&txn);
+	upindex_search_init(&l->upindex, upstream_id, key_id, &s);
+	rc = find_recent(l, &s, upstream_id, key_id, seq);
+	if (rc != ERRC_NOTFOUND)
+		return rc;
+	do
+		rc = find_stored(l, &s, upstream_id, key_id, seq);
+	while (rc == ERRC_AGAIN);
 	return rc;
 }
 

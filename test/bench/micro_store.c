@@ -13,6 +13,7 @@
 #include "genid.h"
 #include "progress.h"
 #include "store.h"
+#include "text.h"
 
 #define ROUNDS  20000
 #define KEY_ID  "benchbenchbe"
@@ -29,6 +30,7 @@ struct bench {
 	struct price price;
 	struct genid_source ids;
 	uint64_t account;
+	char upstream_id[STRAND][32]; /* of the requests at hand: no two are ever the same */
 };
 
 static int64_t cpu_us(void)
@@ -65,25 +67,26 @@ static void ask(struct bench *b, struct admit_op *op, struct hold_candidate *c)
 	memcpy(op->ask.key_id, KEY_ID, APIKEY_ID);
 }
 
-static void settle(struct bench *b, struct admit_op *op, const struct record_attempt *attempt)
+static void settle(struct bench *b, struct admit_op *op, const struct record_attempt *attempt,
+		   char upstream_id[32])
 {
 	struct genid id = op->ask.id;
 
+	text_hex(id.b + GENID_BYTES - 15, 15, upstream_id);
 	*op = (struct admit_op){.kind = ADMIT_SETTLE};
-	op->settle = (struct admit_settle){
-		.account = b->account,
-		.id = id,
-		.candidate = 0,
-		.charged = true,
-		.boot_ms = clock_boot_ms(),
-		.wall_ms = clock_wall_ms(),
-		.end = RECORD_END_DONE,
-		.status = 200,
-		.first_byte_ms = 400,
-		.total_ms = 900,
-		.upstream_id = SLICE_LIT("chatcmpl-CcZ0KXkz6RkHnqvOmPb3ZfX1yQwEa"),
-		.attempts = attempt,
-		.attempts_n = 1};
+	op->settle = (struct admit_settle){.account = b->account,
+					   .id = id,
+					   .candidate = 0,
+					   .charged = true,
+					   .boot_ms = clock_boot_ms(),
+					   .wall_ms = clock_wall_ms(),
+					   .end = RECORD_END_DONE,
+					   .status = 200,
+					   .first_byte_ms = 400,
+					   .total_ms = 900,
+					   .upstream_id = slice_of(upstream_id, 30),
+					   .attempts = attempt,
+					   .attempts_n = 1};
 	usage_init(&op->settle.usage);
 	usage_set(&op->settle.usage, USAGE_INPUT, 500);
 	usage_set(&op->settle.usage, USAGE_OUTPUT, 200);
@@ -105,7 +108,7 @@ static void pass(struct bench *b, size_t n)
 	require(admit_batch(b->live, &rules, ops, n) == ERRC_OK);
 	for (size_t i = 0; i < n; i++) {
 		require(op[i].rc == ERRC_OK && op[i].reason == ADMIT_NONE);
-		settle(b, &op[i], &attempt);
+		settle(b, &op[i], &attempt, b->upstream_id[i]);
 	}
 	require(admit_batch(b->live, &rules, ops, n) == ERRC_OK);
 	for (size_t i = 0; i < n; i++)

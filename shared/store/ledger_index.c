@@ -1,0 +1,92 @@
+#include "ledger_priv.h"
+#include "log.h"
+
+/* Up to which record the stored index goes. */
+#define INDEXED_KEY SLICE_LIT("indexed")
+
+enum errc ledger_write_index(struct ledger *l, MDB_txn *txn, uint64_t upto)
+{
+	uint8_t seq[8];
+	enum errc rc = upindex_write(&l->upindex, txn, l->upstream);
+
+	ledger_put_be(upto, seq);
+	return rc ? rc : lmdbx_put(txn, l->meta, INDEXED_KEY, slice_of(seq, sizeof seq), 0);
+}
+
+/* ERRC_NOTFOUND: there is no index, or one of another form. */
+static enum errc indexed_upto(struct ledger *l, uint64_t *seq)
+{
+	struct slice v;
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = lmdbx_get(txn, l->meta, INDEXED_KEY, &v);
+	if (!rc && v.n != 8)
+		rc = ERRC_CORRUPT;
+	if (!rc)
+		*seq = ledger_get_be(v.p);
+	ledger_read_end(&txn);
+	return rc;
+}
+
+/* One transaction: what is in memory, after all that was there if the index begins `anew`. */
+static enum errc store(struct ledger *l, uint64_t upto, bool anew)
+{
+	MDB_txn *txn;
+	enum errc rc = lmdbx_errc(mdb_txn_begin(l->env, NULL, 0, &txn));
+
+	if (rc)
+		return rc;
+	if (anew)
+		rc = lmdbx_errc(mdb_drop(txn, l->upstream, 0));
+	if (!rc)
+		rc = ledger_write_index(l, txn, upto);
+	if (rc) {
+		mdb_txn_abort(txn);
+		return rc;
+	}
+	rc = lmdbx_errc(mdb_txn_commit(txn));
+	if (!rc)
+		upindex_committed(&l->upindex);
+	return rc;
+}
+
+/* A record that cannot be read is for verify to find. */
+static enum errc add_item(void *arg, const struct ledger_item *item)
+{
+	struct ledger *l = arg;
+	struct record r;
+	enum errc rc;
+
+	if (record_decode(item->record, &r) || r.type != RECORD_CHARGE ||
+	    r.charge.upstream_id.n == 0)
+		return ERRC_OK;
+	rc = upindex_add(&l->upindex, item->seq, r.charge.upstream_id, r.charge.key_id);
+	if (!rc && l->upindex.n >= UPINDEX_ROWS_MAX)
+		rc = ERRC_AGAIN;
+	return rc;
+}
+
+enum errc ledger_catch_up_index(struct ledger *l)
+{
+	uint64_t seq = 0;
+	enum errc rc = indexed_upto(l, &seq);
+
+	if (rc == ERRC_NOTFOUND) {
+		if (l->state.last_seq > 0)
+			log_info("ledger_index", "the index by the providers' ids is made anew");
+		rc = store(l, 0, true);
+	}
+	if (rc)
+		return rc;
+	for (seq++;;) {
+		rc = ledger_walk(l, &seq, l->state.last_seq, add_item, l);
+		upindex_committed(&l->upindex);
+		if (rc != ERRC_AGAIN)
+			return rc;
+		rc = store(l, seq - 1, false);
+		if (rc)
+			return rc;
+	}
+}
