@@ -6,24 +6,33 @@
 
 #define STEPS_A_RUN 64 /* a call that goes through more steps without waiting is broken */
 
+#define TO(STEP)    (1u << CALL_##STEP)
+#define END(E)      (1u << RECORD_END_##E)
+
 static const struct {
 	enum call_next (*fn)(struct call *c);
+	uint32_t to, ends;
 } steps[] = {
-#define CALL_STEP(NAME, fn, what) [CALL_##NAME] = {fn},
+#define CALL_STEP(NAME, fn, to, ends, what) [CALL_##NAME] = {fn, to, ends},
 #include "call_tbl.h"
 #undef CALL_STEP
 };
 
+_Static_assert(CALL_STEP_COUNT <= 32 && RECORD_END_COUNT <= 32, "the table's columns are 32 bits");
+
 enum call_next call_goto(struct call *c, enum call_step step)
 {
+	require(steps[c->step].to & 1u << step);
 	c->jump = (int)step;
 	return CALL_MORE;
 }
 
 enum call_next call_end(struct call *c, enum record_end end)
 {
+	require(steps[c->step].ends & 1u << end);
 	c->end = end;
-	return call_goto(c, CALL_SETTLE);
+	c->jump = CALL_SETTLE;
+	return CALL_MORE;
 }
 
 void call_wake(struct call *c)

@@ -6,7 +6,7 @@
 #include "rtable.h"
 
 enum call_step {
-#define CALL_STEP(NAME, fn, what) CALL_##NAME,
+#define CALL_STEP(NAME, fn, to, ends, what) CALL_##NAME,
 #include "call_tbl.h"
 #undef CALL_STEP
 	CALL_STEP_COUNT

@@ -15,13 +15,13 @@ void call_free(struct call *c);
  * also twice. */
 void call_cancel(struct call *c, enum record_end end);
 void call_wake(struct call *c);
-/* Goes to a step out of order; used as `return call_goto(c, CALL_LOG)`. */
+/* Goes to a step out of order, used as `return call_goto(c, CALL_SENT)`; ends the request and goes on at SETTLE. The step's row in call_tbl.h must
+ * allow it. */
 enum call_next call_goto(struct call *c, enum call_step step);
-/* Where an end that is known goes on: SETTLE. */
 enum call_next call_end(struct call *c, enum record_end end);
 
 /* The steps, each in its own file or with its neighbours. */
-#define CALL_STEP(NAME, fn, what) enum call_next fn(struct call *c);
+#define CALL_STEP(NAME, fn, to, ends, what) enum call_next fn(struct call *c);
 #include "call_tbl.h"
 #undef CALL_STEP
 

@@ -343,6 +343,25 @@ static enum errc dial_new(struct upool_ep *ep, enum upool_state state, struct up
 	return ERRC_OK;
 }
 
+enum errc upool_adopt(struct upool_ep *ep, struct xport *x)
+{
+	struct up_conn_link *l;
+	struct up_conn *u;
+	enum errc e;
+
+	require_magic(ep, EP_MAGIC);
+	e = up_conn_new(ep->pool->turn, x, &owner, NULL, &u);
+	if (e)
+		return e;
+	l = up_conn_link(u);
+	l->ep = ep;
+	l->generation = ep->generation;
+	l->born_ms = l->idle_since_ms = turn_now_ms(ep->pool->turn);
+	move(l, UPOOL_DIALING);
+	move(l, UPOOL_IDLE);
+	return ERRC_OK;
+}
+
 /* The idle connection that was used last, or one that is warming up; NULL without. */
 static struct up_conn *take_ready(struct upool_ep *ep)
 {

@@ -49,6 +49,9 @@ void upool_forget(struct up_conn **u);
 /* Opens connections until `n` are idle or being dialled (after a start or reload). */
 void upool_warm(struct upool_ep *ep, unsigned n);
 
+/* For tests: an idle connection over an open transport, which it owns on success, as if it had been dialled. */
+MUSTCHECK enum errc upool_adopt(struct upool_ep *ep, struct xport *x);
+
 struct upool_stats {
 	unsigned dialing, idle, busy;
 	uint64_t dialed, dial_failed, borrowed, reused, tls_full, tls_resumed;

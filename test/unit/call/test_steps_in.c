@@ -1,0 +1,380 @@
+/* The exits of the steps before a provider is asked: START, AUTH, OWN, BODY, ROUTE, ADMIT, READ. */
+#include "scene.h"
+
+#include <stdio.h>
+
+static const char chat[] = "{\"model\":\"m\",\"max_tokens\":50,\"messages\":[{\"role\":\"user\","
+			   "\"content\":\"hi\"}]}";
+
+static struct settings *settings(struct scene *s)
+{
+	return &s->calls->rt->t->set;
+}
+
+static void expect_chat(struct scene *s, const char *body, enum record_end end, int status,
+			const char *code)
+{
+	scene_hold_client(s);
+	scene_send(s, "POST /v1/chat/completions", "", body);
+	scene_expect(s, end, status, code);
+}
+
+/* --- START --- */
+
+static void test_start_needs_no_key(void **state)
+{
+	struct scene *s = *state;
+
+	scene_send(s, "GET /", "", "");
+	scene_expect_out(s, "{\"name\":\"aigw\"}");
+	scene_send(s, "GET /healthz", "", "");
+	scene_expect_out(s, "{\"status\":\"ok\"}");
+	scene_send(s, "GET /readyz", "", "");
+	scene_expect_out(s, "{\"status\":\"ready\"}");
+	call_host_drain(s->calls);
+	scene_send(s, "GET /readyz", "", "");
+	scene_expect_out(s, "{\"status\":\"draining\"}");
+	scene_send(s, "OPTIONS /v1/chat/completions", "", "");
+	scene_expect_out(s, "HTTP/1.1 204 ");
+}
+
+static void test_start_refuses_paths(void **state)
+{
+	struct scene *s = *state;
+
+	scene_hold_client(s);
+	scene_send(s, "GET /v1/chat/completion", "", "");
+	scene_expect(s, RECORD_END_REJECTED, 404, "unknown_url");
+	scene_hold_client(s);
+	scene_send(s, "GET /v1/chat/completions", "", "");
+	scene_expect(s, RECORD_END_REJECTED, 405, "method_not_allowed");
+	scene_expect_out(s, "allow: POST");
+}
+
+static void test_start_refuses_unreadable_heads(void **state)
+{
+	struct scene *s = *state;
+
+	scene_hold_client(s);
+	assert_int_equal(
+		mem_xport_feed(s->client, SLICE_LIT("GET / HTTP/1.1\r\nbad header\r\n\r\n"), 0),
+		ERRC_OK);
+	scene_run(s);
+	scene_expect(s, RECORD_END_REJECTED, 400, "bad_request");
+}
+
+static void test_start_has_no_room(void **state)
+{
+	struct scene *s = *state;
+
+	settings(s)->limit_calls = 0;
+	expect_chat(s, chat, RECORD_END_REJECTED, 503, "overloaded");
+	scene_rejoin(s);
+	settings(s)->limit_calls = 100;
+	settings(s)->limit_calls_address = 0;
+	expect_chat(s, chat, RECORD_END_REJECTED, 429, "rate_limit_exceeded");
+}
+
+/* The client is gone before its call had a turn. */
+static void test_start_without_a_client(void **state)
+{
+	struct scene *s = *state;
+
+	assert_int_equal(
+		mem_xport_feed(s->client, SLICE_LIT("GET / HTTP/1.1\r\nhost: x\r\n\r\n"), 0),
+		ERRC_OK);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	assert_int_equal(scene_call(s)->end, RECORD_END_CLIENT_GONE);
+	scene_run(s);
+	scene_none(s);
+}
+
+/* --- AUTH --- */
+
+static void expect_key(struct scene *s, const char *fields, int status, const char *code)
+{
+	scene_rejoin(s);
+	scene_hold_client(s);
+	scene_send(s, "GET /v1/models", fields, "");
+	scene_expect(s, RECORD_END_REJECTED, status, code);
+}
+
+static void test_auth_refuses_keys(void **state)
+{
+	struct scene *s = *state;
+	struct apikey other;
+	char good[APIKEY_TEXT + 1];
+
+	memcpy(good, s->key_text, sizeof(good));
+	snprintf(s->key_text, sizeof(s->key_text), "what");
+	expect_key(s, "", 401, "invalid_api_key");
+	s->key_text[0] = '\0';
+	expect_key(s, "", 401, "invalid_api_key");
+	apikey_make(&other);
+	memcpy(s->key_text, other.text, sizeof(other.text));
+	expect_key(s, "", 401, "invalid_api_key");
+	/* A later header counts when the first names no known key. */
+	memcpy(s->key_text, good, sizeof(good));
+	scene_rejoin(s);
+	scene_send(s, "GET /v1/models", "", "");
+	scene_expect_out(s, "HTTP/1.1 200 ");
+}
+
+static void test_auth_looks_at_the_key(void **state)
+{
+	struct scene *s = *state;
+
+	s->key.nets_n = 1;
+	s->key.nets[0] = (struct ipnet){.addr = {1}, .bits = 128};
+	scene_key(s);
+	expect_key(s, "", 403, "ip_not_allowed");
+	s->key.nets_n = 0;
+	s->key.expires_s = 1;
+	scene_key(s);
+	expect_key(s, "", 401, "invalid_api_key");
+	s->key.expires_s = 0;
+	s->key.status = ROWS_SUSPENDED;
+	scene_key(s);
+	expect_key(s, "", 403, "account_suspended");
+	s->key.status = ROWS_REVOKED;
+	scene_key(s);
+	expect_key(s, "", 401, "invalid_api_key");
+}
+
+/* --- OWN --- */
+
+static void test_own_routes(void **state)
+{
+	struct scene *s = *state;
+
+	scene_send(s, "GET /v1/models/m", "", "");
+	scene_expect_out(s, "\"id\":\"m\"");
+	scene_send(s, "GET /v1/key", "", "");
+	scene_expect_out(s, "\"account\":\"acme\"");
+	scene_send(s, "GET /v1/credits", "", "");
+	scene_expect_out(s, "\"balance\":10.0");
+	scene_hold_client(s);
+	scene_send(s, "GET /v1/models/none", "", "");
+	scene_expect(s, RECORD_END_REJECTED, 404, "model_not_found");
+	scene_hold_client(s);
+	scene_send(s, "GET /v1/generation", "", "");
+	scene_expect(s, RECORD_END_REJECTED, 400, "missing_required_parameter");
+}
+
+static void test_own_lookups(void **state)
+{
+	struct scene *s = *state;
+
+	s->lookup_errc = ERRC_AGAIN;
+	scene_hold_client(s);
+	scene_send(s, "GET /v1/generation?id=gen_1", "", "");
+	scene_expect(s, RECORD_END_REJECTED, 503, "ledger_unavailable");
+	s->lookup_errc = ERRC_OK;
+	scene_hold_client(s);
+	scene_send(s, "GET /v1/generation?id=gen_1", "", "");
+	scene_at(s, CALL_OWN);
+	call_host_found(s->calls, s->lookup_seq, ERRC_NOTFOUND, SLICE_NONE);
+	scene_run(s);
+	scene_expect(s, RECORD_END_REJECTED, 404, "not_found");
+	scene_hold_client(s);
+	scene_send(s, "GET /v1/generation?id=gen_1", "", "");
+	scene_advance(s, 5000);
+	scene_expect(s, RECORD_END_REJECTED, 503, "ledger_unavailable");
+	call_host_found(s->calls, s->lookup_seq, ERRC_OK, SLICE_NONE); /* too late: nobody asks */
+	scene_send(s, "GET /v1/generation?id=gen_1", "", "");
+	scene_at(s, CALL_OWN);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_run(s);
+	scene_none(s);
+	call_host_found(s->calls, s->lookup_seq, ERRC_OK, SLICE_NONE);
+}
+
+/* --- BODY --- */
+
+static void test_body_is_refused(void **state)
+{
+	struct scene *s = *state;
+
+	expect_chat(s, "{\"model\":", RECORD_END_REJECTED, 400, "invalid_json");
+	scene_rejoin(s);
+	expect_chat(s, "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+		    RECORD_END_REJECTED, 400, "missing_required_parameter");
+	scene_rejoin(s);
+	settings(s)->limit_body_memory_bytes = 4;
+	expect_chat(s, chat, RECORD_END_REJECTED, 503, "overloaded");
+}
+
+/* Sends the head of a chat with this content-length, and the front of its body. */
+static void send_front(struct scene *s, size_t length, const char *front)
+{
+	struct buf text;
+
+	buf_init(&text, 4096);
+	assert_int_equal(buf_addf(&text,
+				  "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-api-key: "
+				  "%s\r\ncontent-length: %zu\r\n\r\n%s",
+				  s->key_text, length, front),
+			 ERRC_OK);
+	assert_int_equal(mem_xport_feed(s->client, buf_slice(&text), 0), ERRC_OK);
+	scene_run(s);
+	buf_fini(&text);
+}
+
+static void test_body_too_large_or_slow(void **state)
+{
+	struct scene *s = *state;
+
+	scene_hold_client(s);
+	send_front(s, 99999999, "{");
+	scene_expect(s, RECORD_END_REJECTED, 413, "request_too_large");
+	scene_rejoin(s);
+	scene_hold_client(s);
+	send_front(s, 100, "{");
+	scene_advance(s, 16000); /* not even a byte a second */
+	scene_expect(s, RECORD_END_REJECTED, 408, "request_timeout");
+}
+
+static void test_client_gone_in_the_body(void **state)
+{
+	struct scene *s = *state;
+
+	send_front(s, 100, "{\"model\"");
+	scene_at(s, CALL_BODY);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	assert_int_equal(scene_call(s)->end, RECORD_END_CLIENT_GONE);
+	scene_run(s);
+	scene_none(s);
+}
+
+/* --- ROUTE --- */
+
+static void test_route_finds_no_model(void **state)
+{
+	struct scene *s = *state;
+
+	expect_chat(s, "{\"model\":\"none\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+		    RECORD_END_REJECTED, 404, "model_not_found");
+}
+
+/* --- ADMIT --- */
+
+static void test_admit_refuses(void **state)
+{
+	struct scene *s = *state;
+
+	s->key.models = SLICE_LIT("other");
+	scene_key(s);
+	expect_chat(s, chat, RECORD_END_REJECTED, 403, "model_not_allowed");
+	s->key.models = SLICE_NONE;
+	s->key.limits.rate[0] = 0;
+	scene_key(s);
+	expect_chat(s, chat, RECORD_END_REJECTED, 429, "rate_limit_exceeded");
+	s->key.limits.rate[0] = ROWS_NO_LIMIT;
+	s->key.limits.concurrency = 0;
+	scene_key(s);
+	expect_chat(s, chat, RECORD_END_REJECTED, 429, "rate_limit_exceeded");
+	s->key.limits.concurrency = ROWS_NO_LIMIT;
+	s->key.limits.budget_nusd = 1;
+	s->key.limits.budget.unit = WINDOW_DAY;
+	scene_key(s);
+	expect_chat(s, chat, RECORD_END_REJECTED, 402, "budget_exceeded");
+}
+
+static void test_admit_without_credit(void **state)
+{
+	struct scene *s = *state;
+	bool durable;
+
+	assert_int_equal(admin_account_take(&s->rig.admin, &s->rig.by, s->account,
+					    10 * RIG_DOLLAR - 1000, &durable),
+			 ERRC_OK);
+	expect_chat(s, chat, RECORD_END_REJECTED, 402, "insufficient_credit");
+}
+
+/* What a running request holds comes back: not 402. */
+static void test_admit_while_credit_is_held(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one"), *first = s->client;
+	bool durable;
+
+	assert_int_equal(admin_account_take(&s->rig.admin, &s->rig.by, s->account,
+					    10 * RIG_DOLLAR - 250000, &durable),
+			 ERRC_OK);
+	scene_chat(s, "m", false);
+	scene_at(s, CALL_HEAD);
+	s->client = NULL;
+	scene_rejoin(s);
+	scene_chat(s, "m", false);
+	scene_expect_out(s, "HTTP/1.1 429 ");
+	scene_expect_out(s, "\"code\":\"credit_held\"");
+	scene_expect_out(s, "retry-after: 1\r\n");
+	mem_xport_reset(first, ERRC_CONNRESET);
+	scene_run(s);
+	mem_xport_free(&first);
+	assert_true(mem_xport_is_closed(up));
+}
+
+/* --- READ --- */
+
+static void test_read_refuses_what_a_back_cannot_say(void **state)
+{
+	struct scene *s = *state;
+
+	expect_chat(
+		s,
+		"{\"model\":\"deep\",\"max_tokens\":5,\"logprobs\":true,\"messages\":[{\"role\":"
+		"\"user\",\"content\":\"hi\"}]}",
+		RECORD_END_REJECTED, 400, "unsupported_parameter");
+}
+
+/* A body above 1 MiB is read by a thread while the call waits; its client may leave meanwhile. */
+static void test_read_off_the_loop(void **state)
+{
+	struct scene *s = *state;
+	struct buf body;
+
+	buf_init(&body, 4 << 20);
+	assert_int_equal(buf_addz(&body,
+				  "{\"model\":\"deep\",\"max_tokens\":5,\"messages\":[{\"role\":"
+				  "\"user\",\"content\":\""),
+			 ERRC_OK);
+	while (body.len <= 1 << 20)
+		assert_int_equal(buf_addz(&body, "many words, written here and there; "), ERRC_OK);
+	assert_int_equal(buf_addz(&body, "\"}]}"), ERRC_OK);
+	scene_send(s, "POST /v1/chat/completions", "", buf_cstr(&body));
+	scene_at(s, CALL_READ);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	while (call_host_count(s->calls) > 0) {
+		uv_run(&s->loop, UV_RUN_ONCE);
+		scene_run(s);
+	}
+	buf_fini(&body);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_start_needs_no_key),
+		T(test_start_refuses_paths),
+		T(test_start_refuses_unreadable_heads),
+		T(test_start_has_no_room),
+		T(test_start_without_a_client),
+		T(test_auth_refuses_keys),
+		T(test_auth_looks_at_the_key),
+		T(test_own_routes),
+		T(test_own_lookups),
+		T(test_body_is_refused),
+		T(test_body_too_large_or_slow),
+		T(test_client_gone_in_the_body),
+		T(test_route_finds_no_model),
+		T(test_admit_refuses),
+		T(test_admit_without_credit),
+		T(test_admit_while_credit_is_held),
+		T(test_read_refuses_what_a_back_cannot_say),
+		T(test_read_off_the_loop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
