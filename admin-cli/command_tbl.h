@@ -33,6 +33,11 @@ COMMAND(STOP, "stop", plain, 0, "Drain and stop the daemon, and wait for its end
 OPTION(FLAG, "now", "", "now", SEND, "Cut running requests off instead of waiting for them.")
 COMMAND_END(STOP)
 
+GROUP("log", "The log.")
+COMMAND(LOG_REOPEN, "log reopen", plain, 15000,
+	"Open the log file anew, as after its rotation, and wait until all processes write to it.")
+COMMAND_END(LOG_REOPEN)
+
 GROUP("config", "The configuration.")
 COMMAND(CONFIG_CHECK, "config check", config_check, 30000,
 	"Check the daemon's configuration files as they are now, or FILE without a daemon.")

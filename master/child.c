@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "signals.h"
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS   30000
@@ -150,17 +151,13 @@ void child_send(struct child *c, const struct msg *m)
 
 /* --- process --- */
 
-/* Between fork and exec: nothing but system calls. Signals that a terminal sends to all are the master's affair. */
+/* Between fork and exec: nothing but system calls. */
 static void become(const struct child_env *env, enum heritage_role role, struct heritage_plan *plan)
 {
-	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE};
 	sigset_t none;
 	int null = open("/dev/null", O_RDONLY);
 
-	for (int s = 1; s < NSIG; s++)
-		signal(s, SIG_DFL);
-	for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
-		signal(ignored[i], SIG_IGN);
+	signals_ignore_in_child();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (null >= 0)
@@ -233,6 +230,7 @@ enum errc child_start(struct child *c, const struct child_env *env)
 	c->state = CHILD_STARTING;
 	c->asked = c->committed = 0;
 	c->failed[0] = 0;
+	c->reopens_log = false;
 	c->started_ms = clock_boot_ms();
 	atomic_store(&page_proc(env->page, c->page_slot)->started_ms, (uint64_t)c->started_ms);
 	log_info("child_started", "%s, pid %d", child_name(c), (int)c->pid);
@@ -254,6 +252,7 @@ bool child_ended(struct child *c, struct page *page, int64_t now_ms)
 	link_close(c);
 	c->state = CHILD_EMPTY;
 	c->pid = 0;
+	c->reopens_log = false;
 	c->early_deaths = early ? c->early_deaths + 1 : 0;
 	c->empty_since_ms = now_ms;
 	page_clear(page, c->page_slot);

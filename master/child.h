@@ -32,6 +32,7 @@ struct child {
 	int bell_fd;               /* owned; outlives the processes of this slot */
 	uint64_t asked, committed; /* table generations: last PREPARE and last COMMIT sent */
 	bool prepared;             /* answered PREPARED to `asked` */
+	bool reopens_log;          /* was sent LOG_REOPEN and has not answered */
 	unsigned early_deaths;     /* in a row, before READY */
 	int64_t started_ms, empty_since_ms;
 	char failed[256]; /* what it said before it died; "" when nothing */

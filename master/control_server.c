@@ -200,7 +200,7 @@ static enum errc client_read(struct control_client *c)
 	if (r <= 0)
 		return (enum errc) - r;
 	/* One request a connection. */
-	if (c->ended || c->waits_for_run || c->waits_for_end)
+	if (c->ended || c->waits_for_run || c->waits_for_end || c->waits_for_log)
 		return ERRC_PROTOCOL;
 	e = msg_decode(f.payload, f.fds_n, MSG_AT_SERVER, &m);
 	if (e)
@@ -341,6 +341,21 @@ void control_server_reloaded(struct master *m, const struct reload_result *res)
 		c->waits_for_run = 0;
 		c->ended = true;
 		client_next(c, send_reloaded(c, res));
+	}
+}
+
+void control_server_log_sent(struct master *m)
+{
+	if (!master_log_is_sent(m))
+		return;
+	list_each_safe (it, &m->ctl.clients) {
+		struct control_client *c = list_entry(it, struct control_client, node);
+
+		if (!c->waits_for_log)
+			continue;
+		c->waits_for_log = false;
+		c->ended = true;
+		client_next(c, control_end(&c->chan, CONTROL_DONE, "", "the log is open anew"));
 	}
 }
 

@@ -22,6 +22,7 @@ struct control_client {
 	uint64_t uid, gid, pid, rights;
 	uint64_t waits_for_run; /* of a reload; 0: none */
 	bool waits_for_end;     /* of the drain */
+	bool waits_for_log;     /* until all processes have the new file */
 	bool ended;             /* the answer is complete: closed once it is sent */
 	unsigned open_handles;
 };
@@ -43,6 +44,7 @@ void control_server_close(struct master *m, int status);
 
 /* For those who wait. */
 void control_server_reloaded(struct master *m, const struct reload_result *res);
+void control_server_log_sent(struct master *m);
 void control_server_progress(struct master *m, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #endif

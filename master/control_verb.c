@@ -191,7 +191,7 @@ static enum errc verb_status(struct control_client *c, const struct args *a)
 	return e ? e : done(c);
 }
 
-/* --- reload, stop --- */
+/* --- reload, stop, log --- */
 
 static enum errc verb_reload(struct control_client *c, const struct args *a)
 {
@@ -214,6 +214,18 @@ static enum errc verb_stop(struct control_client *c, const struct args *a)
 	c->waits_for_end = true;
 	drain_start(c->m, now);
 	return ERRC_OK;
+}
+
+static enum errc verb_log_reopen(struct control_client *c, const struct args *a)
+{
+	enum errc e = master_log_reopen(c->m);
+
+	c->ended = e || master_log_is_sent(c->m);
+	c->waits_for_log = !c->ended;
+	if (e)
+		return control_end(&c->chan, CONTROL_REFUSED, "log_failed",
+				   "the log cannot be opened anew: %s", errc_text(e));
+	return c->ended ? done(c) : ERRC_OK;
 }
 
 /* --- config --- */
@@ -493,6 +505,7 @@ static verb_fn *const verbs[CONTROL_VERB_COUNT] = {
 	[CONTROL_DO_STATUS] = verb_status,
 	[CONTROL_DO_RELOAD] = verb_reload,
 	[CONTROL_DO_STOP] = verb_stop,
+	[CONTROL_DO_LOG_REOPEN] = verb_log_reopen,
 	[CONTROL_DO_CONFIG_CHECK] = verb_config_check,
 	[CONTROL_DO_CONFIG_SHOW] = verb_config_show,
 	[CONTROL_DO_WORKER_LIST] = verb_worker_list,

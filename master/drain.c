@@ -10,7 +10,8 @@
 #define PROGRESS_MS  10000
 #define GRACE_MS     5000 /* after the deadline, for error items and settlement */
 #define GRACE_NOW_MS 3000
-#define KEEPER_MS    30000 /* for the last records to be on disk */
+#define KEEPER_MS \
+	20000 /* for the last records to be on disk; all ends within 30 s of the deadline */
 
 static void next_step(struct master *m);
 
@@ -168,7 +169,7 @@ void drain_start(struct master *m, bool now)
 	m->drain.deadline_ms = now_ms + set->drain_delay_ms + set->drain_timeout_ms;
 	m->drain.kill_ms = m->drain.deadline_ms + GRACE_MS;
 	page_set_draining(m->page, m->generation);
-	notify_stopping();
+	notify_stopping(m->drain.kill_ms - now_ms + KEEPER_MS);
 	log_info("drain_started", "%llu requests running", (unsigned long long)running(m));
 	require(uv_timer_start(&m->drain.progress, on_progress, PROGRESS_MS, PROGRESS_MS) == 0);
 	if (now)

@@ -70,6 +70,7 @@ static void send_log(struct master *m, struct child *c, void *arg)
 {
 	struct msg msg = {.type = MSG_LOG_REOPEN, .fds = &m->log_fd, .fds_n = m->log_fd >= 0};
 
+	c->reopens_log = true;
 	child_send(c, &msg);
 }
 
@@ -78,16 +79,30 @@ void master_log_send(struct master *m)
 	supervisor_each(m, send_log, NULL);
 }
 
-void master_log_reopen(struct master *m)
+static void look_reopens(struct master *m, struct child *c, void *arg)
+{
+	*(bool *)arg = *(bool *)arg && !c->reopens_log;
+}
+
+bool master_log_is_sent(struct master *m)
+{
+	bool sent = true;
+
+	supervisor_each(m, look_reopens, &sent);
+	return sent;
+}
+
+enum errc master_log_reopen(struct master *m)
 {
 	enum errc e = master_log(m, master_settings(m));
 
 	if (e) {
 		log_error("log_failed", "the log cannot be opened anew: %s", errc_text(e));
-		return;
+		return e;
 	}
 	master_log_send(m);
 	log_info("log_reopened", "log opened anew");
+	return ERRC_OK;
 }
 
 /* --- TLS tickets --- */

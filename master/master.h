@@ -54,9 +54,11 @@ const struct settings *master_settings(const struct master *m);
 /* Sets up the master's own log from the settings; a file is opened here and its descriptor kept for the children. */
 MUSTCHECK enum errc master_log(struct master *m, const struct settings *set);
 /* Opens the log file anew and hands it out (SIGUSR1). */
-void master_log_reopen(struct master *m);
+MUSTCHECK enum errc master_log_reopen(struct master *m);
 /* Sends the log file's descriptor to all children. */
 void master_log_send(struct master *m);
+/* Whether all children that it was sent to have it. */
+bool master_log_is_sent(struct master *m);
 /* Keeper and all workers are ready for the first time. */
 void master_ready(struct master *m);
 /* listeners_plan() with what the master knows of others on the addresses. */

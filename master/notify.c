@@ -74,9 +74,13 @@ void notify_reloading(void)
 	put(text, (size_t)n);
 }
 
-void notify_stopping(void)
+void notify_stopping(int64_t within_ms)
 {
-	put("STOPPING=1", 10);
+	char text[64];
+	int n = snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld",
+			 (long long)within_ms * 1000);
+
+	put(text, (size_t)n);
 }
 
 void notify_status(const char *fmt, ...)

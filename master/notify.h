@@ -9,7 +9,8 @@
 void notify_init(void);
 void notify_ready(void);
 void notify_reloading(void);
-void notify_stopping(void);
+/* The end comes within so many milliseconds: the manager is to wait as long, also where its own limit is lower. */
+void notify_stopping(int64_t within_ms);
 void notify_status(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Every so many milliseconds notify_alive() is wanted; 0: never. */
 int64_t notify_alive_ms(void);

@@ -318,6 +318,20 @@ static void load(uv_work_t *w)
 	m->reload.loaded = config_load(&o, &m->reload.messages, &m->reload.next);
 }
 
+/* A log that cannot be opened must show before anything has changed. */
+static bool can_log(struct master *m, const struct settings *next)
+{
+	char to[PATH_MAX];
+	enum errc e = ERRC_OK;
+
+	snprintf(to, sizeof(to), SLICE_FMT, SLICE_ARG(next->log_to));
+	if (!slice_eq(next->log_to, master_settings(m)->log_to))
+		e = log_try(to);
+	if (e)
+		refuse(m, "cannot log to %s: %s", to, errc_text(e));
+	return e == ERRC_OK;
+}
+
 static void loaded(uv_work_t *w, int status)
 {
 	struct master *m = w->data;
@@ -341,6 +355,8 @@ static void loaded(uv_work_t *w, int status)
 		finish(m, true, false);
 		return;
 	}
+	if (!can_log(m, config_settings(r->next)))
+		return;
 	e = master_plan_listeners(m, config_settings(r->next), &r->fresh, &r->messages);
 	if (e)
 		refuse(m, "the listeners cannot be changed");

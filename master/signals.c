@@ -18,7 +18,7 @@ static void on_signal(uv_signal_t *h, int signum)
 			(void)reload_request(m);
 		break;
 	case SIGUSR1:
-		master_log_reopen(m);
+		(void)!(int)master_log_reopen(m);
 		break;
 	case SIGINT:
 		drain_start(m, drain_is_on(m));
@@ -29,11 +29,27 @@ static void on_signal(uv_signal_t *h, int signum)
 	}
 }
 
+/* Stops of a terminal among them: a gateway that stands still serves nobody. */
+static const int ignored[] = {SIGPIPE, SIGUSR2,   SIGALRM, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,
+			      SIGURG,  SIGSTKFLT, SIGXCPU, SIGXFSZ,   SIGTSTP, SIGTTIN, SIGTTOU};
+
 void signals_ignore(void)
 {
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGUSR2, SIG_IGN);
-	signal(SIGALRM, SIG_IGN);
+	for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	for (int s = SIGRTMIN; s <= SIGRTMAX; s++)
+		signal(s, SIG_IGN);
+}
+
+void signals_ignore_in_child(void)
+{
+	static const int of_master[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1};
+
+	for (int s = 1; s < NSIG; s++)
+		signal(s, SIG_DFL);
+	signals_ignore();
+	for (size_t i = 0; i < ARRAY_LEN(of_master); i++)
+		signal(of_master[i], SIG_IGN);
 }
 
 void signals_start(struct master *m)

@@ -5,8 +5,11 @@
 
 struct master;
 
-/* Before anything else: nothing kills us by the way. */
+/* Before anything else: of all signals but these and those of faults none does anything. */
 void signals_ignore(void);
+/* For a child between fork and exec: what the master handles for all of them (a terminal sends it to the whole group), and
+ * the rest likewise; everything else is as the kernel has it. Calls nothing but system calls. */
+void signals_ignore_in_child(void);
 void signals_start(struct master *m);
 
 #endif

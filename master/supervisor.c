@@ -324,6 +324,10 @@ static void on_message(void *arg, struct child *c, struct msg *msg)
 	case MSG_STORE_RENEWED:
 		on_store_renewed(m, msg->store_renewed.epoch);
 		break;
+	case MSG_LOG_REOPENED:
+		c->reopens_log = false;
+		control_server_log_sent(m);
+		break;
 	default: /* MSG_AT_MASTER has no other */
 		break;
 	}
@@ -401,6 +405,7 @@ static void ended(struct supervisor_slot *s, int status)
 	}
 	tell_keeper(m, c, pid);
 	reload_gone(m);
+	control_server_log_sent(m);
 	if (c->role == HERITAGE_WORKER && is_wanted(s))
 		count_restart(m, reason);
 	respawn(s);

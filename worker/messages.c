@@ -66,6 +66,7 @@ void worker_on_master(void *arg, struct msg *m)
 	case MSG_LOG_REOPEN:
 		if (childlog_reopen(m))
 			log_warn("log_target", "the log file cannot be taken over");
+		(void)!link_send(&w->master, &(struct msg){.type = MSG_LOG_REOPENED});
 		break;
 	case MSG_DRAIN:
 		worker_drain(w, m->drain.deadline_ms);

@@ -11,11 +11,13 @@
 #include "ktable.h"
 #include "log.h"
 #include "mem.h"
+#include "pace.h"
 #include "serve.h"
 #include "sweep.h"
 
 #define TICK_MS        100
 #define MASTER_LOST_MS 30000 /* design 2 */
+#define DRAIN_MS       20000 /* without a master that says until when */
 #define LAST_MS        2000  /* how long an end waits for a report that is being read */
 #define POOL_THREADS   "3"   /* a report, and others that read beside it */
 
@@ -162,13 +164,24 @@ static enum errc drain_all(struct writer_job *j, struct admin *a)
 	return e;
 }
 
+static void on_drain_again(uv_timer_t *t)
+{
+	struct keeper *k = t->data;
+
+	writer_submit(k->writer, &k->drain);
+}
+
 static void drained(struct writer_job *j, enum errc e)
 {
 	struct keeper *k = CONTAINER_OF(j, struct keeper, drain);
 
 	if (e == ERRC_CANCELED)
 		return;
-	if (e)
+	if (e == ERRC_NOSPACE && clock_boot_ms() + 2 * PACE_RETRY_MS < k->drain_until_ms) {
+		log_error("drain_no_space",
+			  "no space for the last records; tried again each second");
+		require(uv_timer_start(&k->last, on_drain_again, PACE_RETRY_MS, 0) == 0);
+	} else if (e)
 		keeper_fail(
 			k, "the last records could not be written: %s; they stay in the live store",
 			errc_text(e));
@@ -176,10 +189,11 @@ static void drained(struct writer_job *j, enum errc e)
 		end(k, KEEPER_YIELDS, 0);
 }
 
-void keeper_drain(struct keeper *k)
+void keeper_drain(struct keeper *k, int64_t deadline_ms)
 {
 	if (k->end != KEEPER_RUNS)
 		return;
+	k->drain_until_ms = deadline_ms;
 	atomic_store(&k->proc->state, PAGE_DRAINING);
 	if (!k->started) {
 		end(k, KEEPER_YIELDS, 0);
@@ -213,7 +227,7 @@ static void look_for_master(struct keeper *k, int64_t now_ms)
 	} else if (!klink_is_up(&k->master) && now_ms - seen > MASTER_LOST_MS &&
 		   !(k->started && has_workers(k))) {
 		log_info("keeper_orphan", "no master, and no worker any more");
-		keeper_drain(k);
+		keeper_drain(k, now_ms + DRAIN_MS);
 	}
 }
 
@@ -234,7 +248,7 @@ static void on_tick(uv_timer_t *t)
 static void on_term(uv_signal_t *s, int signum)
 {
 	(void)signum;
-	keeper_drain(s->data);
+	keeper_drain(s->data, clock_boot_ms() + DRAIN_MS);
 }
 
 /* --- start and stop --- */

@@ -45,6 +45,7 @@ struct keeper {
 	unsigned works_n; /* on the loop's thread pool */
 	enum keeper_end end;
 	struct writer_job drain;
+	int64_t drain_until_ms;
 	uv_timer_t tick, last; /* last: how long an end may take */
 	uv_signal_t term;
 	int exit_status;
@@ -55,8 +56,8 @@ struct keeper {
 void keeper_check_ready(struct keeper *k);
 /* First table: the ledger thread starts with its settings. */
 MUSTCHECK enum errc keeper_open(struct keeper *k, const struct settings *set);
-/* Takes everything into the ledger and ends with status 0. */
-void keeper_drain(struct keeper *k);
+/* Takes everything into the ledger and ends with status 0. On a full disk it tries again until then (boot clock). */
+void keeper_drain(struct keeper *k, int64_t deadline_ms);
 /* Says why to the master and ends with status 1. */
 void keeper_fail(struct keeper *k, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Work on the loop's pool is over: an end may wait for it. */

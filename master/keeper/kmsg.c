@@ -97,12 +97,13 @@ void kmsg_on_master(struct klink *l, struct msg *m)
 	case MSG_LOG_REOPEN:
 		if (childlog_reopen(m))
 			log_warn("log_target", "the log file cannot be taken over");
+		(void)!klink_send(l, &(struct msg){.type = MSG_LOG_REOPENED});
 		break;
 	case MSG_CONTROL:
 		serve_request(k->serve, m);
 		break;
 	case MSG_DRAIN:
-		keeper_drain(k);
+		keeper_drain(k, m->drain.deadline_ms);
 		break;
 	default: /* MSG_AT_KEEPER has no other */
 		break;

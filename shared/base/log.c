@@ -393,6 +393,16 @@ enum errc log_start(const struct log_opts *o)
 	return ERRC_OK;
 }
 
+enum errc log_try(const char *to)
+{
+	struct target t;
+	enum errc rc = open_target(to, &t);
+
+	if (!rc)
+		close_target(&t);
+	return rc;
+}
+
 /* The path of the target that is or will be in use. Only the thread that starts and reopens changes
  * it. */
 static void current_target(struct target *t)

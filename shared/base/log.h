@@ -40,10 +40,12 @@ struct log_opts {
 	const char *process; /* "master", "keeper", "worker-1": in every line; static or valid for the process's life */
 };
 
-/* All three are for the thread that runs the process. After a fork only the child's exec may follow, no line.
+/* All these are for the thread that runs the process. After a fork only the child's exec may follow, no line.
  * Before log_start() lines go straight to stderr as text. log_start() opens the target and starts the writer thread;
  * called again it switches target, format and level (reload). Opening fails: the old target stays, errno's code returned. */
 MUSTCHECK enum errc log_start(const struct log_opts *o);
+/* Whether log_start() could open the target now: opens it (a file is made) and closes it again. */
+MUSTCHECK enum errc log_try(const char *to);
 /* Opens a file target anew (USR1). An already opened descriptor can be given instead (privilege was dropped) and becomes
  * ours: fd, else -1. Targets that are no files stay as they are. */
 MUSTCHECK enum errc log_reopen(int fd);

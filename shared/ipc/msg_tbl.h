@@ -129,3 +129,7 @@ MSG_FIELD(end, STR, message)
 MSG_FIELD(end, STR, file)
 MSG_FIELD(end, U64, line)
 MSG_END(end)
+
+/* Child to master. */
+MSG(LOG_REOPENED, log_reopened, MSG_AT_MASTER, 64, 0) /* the answer to LOG_REOPEN */
+MSG_END(log_reopened)

@@ -258,6 +258,7 @@ static void on_message(struct msg *m)
 		if (childlog_reopen(m))
 			_exit(8);
 		log_info("role_log", "log opened anew");
+		tell(&(struct msg){.type = MSG_LOG_REOPENED});
 		break;
 	case MSG_CONTROL:
 		on_control(m);

@@ -1,5 +1,8 @@
 """A disk that is full or fails: nothing is acknowledged that is not on it, requests are refused by name, it recovers by itself."""
+import glob
 import os
+import shutil
+import signal
 import sys
 import time
 import unittest
@@ -7,7 +10,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import Gateway, wait_for
 from money import Spender, check_books
-from node import CtlError, Node, model
+from node import LONG, CtlError, Node, model
 import tap
 
 MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=20&rate=40&input=20')}
@@ -72,6 +75,41 @@ class Disk(unittest.TestCase):
         self.assertEqual(self.n.ctl('key', 'show', self.other)['status'], 'revoked')
         self.n.ctl('account', 'credit', 'main', '--add', '5')
         self.assertEqual(self.n.show('main')['granted_usd'], 1005)
+
+    def spend_all_but_the_ledger(self):
+        """The cost of requests that only the live store knows, with a disk that is full from then on."""
+        load = Spender(self.n, self.key, 'm', 2)
+        time.sleep(0.5)
+        Gateway.ask(self.n, 'enospc')
+        self.refused()
+        load.stop()
+        return load
+
+    def test_drain_waits_for_space(self):
+        """The end tries again each second, and is a good one once somebody has made room."""
+        load = self.spend_all_but_the_ledger()
+        self.n.signal(signal.SIGTERM)
+        self.n.wait_event('drain_no_space')
+        time.sleep(1.5)
+        self.assertIsNone(self.n.master.poll())
+        self.n.unask('enospc')
+        self.assertEqual(self.n.master.wait(5), 0)
+        shutil.rmtree(glob.glob(self.n.live + '/*')[0])
+        self.n.start()
+        check_books(self, self.n, 'main', load)
+
+    @unittest.skipUnless(LONG, 'takes 20 s')
+    def test_drain_without_space_says_so(self):
+        """Not for ever: the status is 1, and what the ledger lacks waits in the live store for the next start."""
+        load = self.spend_all_but_the_ledger()
+        p = self.n.ctl_raw('stop')
+        self.assertEqual(p.returncode, 1)
+        self.assertIn('see the log', p.stderr)
+        self.assertEqual(self.n.master.wait(5), 1)
+        self.assertIn('they stay in the live store', self.n.log_text())
+        self.n.unask('enospc')
+        self.n.start()
+        check_books(self, self.n, 'main', load)
 
     def test_broken(self):
         """EIO: the keeper ends; the next one serves only after it has verified the ledger."""

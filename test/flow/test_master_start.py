@@ -113,8 +113,10 @@ class Start(unittest.TestCase):
             while seen[-1] != 'READY=1':
                 seen.append(s.recv(4096).decode())
             self.g.signal(signal.SIGTERM)
-            while seen[-1] != 'STOPPING=1':
+            while not seen[-1].startswith('STOPPING=1\n'):
                 seen.append(s.recv(4096).decode())
+            # drain_timeout 5 s, 5 s for error items, 20 s for the ledger: the manager must not be faster.
+            self.assertEqual(seen[-1], 'STOPPING=1\nEXTEND_TIMEOUT_USEC=30000000')
             self.assertEqual(self.g.master.wait(10), 0)
 
     def run_aigwd(self, *args):
