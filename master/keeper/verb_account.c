@@ -138,10 +138,10 @@ static enum errc write_account(struct verbs *v, uint64_t *account, bool *durable
 void verb_account_write(struct verbs *v)
 {
 	uint64_t account = 0;
-	bool durable = true;
+	bool durable = false;
 
 	v->failed = write_account(v, &account, &durable);
 	if (!v->failed && !v->ended)
 		show(v, account, &durable);
-	verbs_end_errc(v, v->failed, "account");
+	verbs_end_write(v, durable, "account");
 }

@@ -227,6 +227,7 @@ static void create(struct verbs *v, struct buf *mem)
 	if (!v->failed)
 		show(v, secret.id,
 		     &(struct key_extra){.secret = slice_str(secret.text), .durable = &durable});
+	verbs_end_write(v, durable, "key");
 	apikey_fini(&secret);
 }
 
@@ -252,6 +253,7 @@ static void update(struct verbs *v, struct buf *mem)
 		verbs_end(v, CONTROL_REFUSED, "refused", "the key is revoked");
 	if (!v->failed)
 		show(v, id, &(struct key_extra){.durable = &durable});
+	verbs_end_write(v, durable, "key");
 }
 
 static void revoke(struct verbs *v)

@@ -9,6 +9,7 @@
 static const struct {
 	enum verbs_place place;
 	void (*fn)(struct verbs *v);
+	bool of_all; /* about every request that has ended: the outbox goes into the ledger first */
 } rows[CONTROL_VERB_COUNT] = {
 	[CONTROL_DO_ACCOUNT_CREATE] = {VERBS_ON_LEDGER, verb_account_write},
 	[CONTROL_DO_ACCOUNT_LIST] = {VERBS_READ, verb_account_read},
@@ -21,15 +22,35 @@ static const struct {
 	[CONTROL_DO_KEY_SHOW] = {VERBS_READ, verb_key_read},
 	[CONTROL_DO_KEY_UPDATE] = {VERBS_ON_LEDGER, verb_key_write},
 	[CONTROL_DO_KEY_REVOKE] = {VERBS_ON_LEDGER, verb_key_write},
-	[CONTROL_DO_USAGE] = {VERBS_REPORT, verb_usage},
+	[CONTROL_DO_USAGE] = {VERBS_REPORT, verb_usage, true},
 	[CONTROL_DO_REQUEST_SHOW] = {VERBS_READ, verb_request},
 	[CONTROL_DO_LIMIT_EXPLAIN] = {VERBS_READ, verb_limit},
-	[CONTROL_DO_LEDGER_VERIFY] = {VERBS_REPORT, verb_verify},
+	[CONTROL_DO_LEDGER_VERIFY] = {VERBS_REPORT, verb_verify, true},
 };
 
 enum verbs_place verbs_place_of(enum control_verb v)
 {
 	return (unsigned)v < CONTROL_VERB_COUNT && rows[v].fn ? rows[v].place : VERBS_NOT_OURS;
+}
+
+/* On the ledger thread. What the ledger cannot take now waits in the outbox; the rest can be told all the same. */
+static void take_outbox(struct verbs *v)
+{
+	uint64_t taken;
+
+	v->failed = store_drain_outbox(v->admin->live, v->admin->ledger, v->admin->batch, &taken);
+	v->taken = true;
+}
+
+/* True: it goes on elsewhere first. */
+static bool goes_first(struct verbs *v)
+{
+	if (!rows[v->verb].of_all || v->taken)
+		return false;
+	v->next = v->admin ? rows[v->verb].place : VERBS_ON_LEDGER;
+	if (v->admin)
+		take_outbox(v);
+	return true;
 }
 
 void verbs_run(struct verbs *v)
@@ -42,7 +63,7 @@ void verbs_run(struct verbs *v)
 	if (!verb_args_check(v->verb, v->args, why))
 		verbs_end(v, CONTROL_USAGE, "invalid", "%s: %s", control_verb_row(v->verb)->text,
 			  why);
-	else
+	else if (!goes_first(v))
 		rows[v->verb].fn(v);
 	if (v->next == VERBS_NOT_OURS)
 		verbs_end(v, CONTROL_DONE, "", "%s", "");
@@ -121,6 +142,16 @@ void verbs_end_errc(struct verbs *v, enum errc e, const char *what)
 		verbs_end(v, CONTROL_REFUSED, "internal", "%s: %s", what, errc_text(e));
 		break;
 	}
+}
+
+void verbs_end_write(struct verbs *v, bool durable, const char *what)
+{
+	if (v->failed && durable)
+		verbs_end(v, CONTROL_REFUSED, "not_in_force",
+			  "the ledger has it, but it is not in force yet (%s): it follows by "
+			  "itself, look before you repeat it",
+			  errc_text(v->failed));
+	verbs_end_errc(v, v->failed, what);
 }
 
 struct admin_by verbs_by(const struct verbs *v)

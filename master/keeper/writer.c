@@ -39,8 +39,9 @@ struct writer {
 	char shared_dir[PATH_MAX];
 	uint8_t ledger_id[LIVE_ID];
 	int lock_fd, wake_fd;
-	bool renewing,
-		leftover; /* leftover: rows that are in the ledger may still stand in the outbox */
+	bool renewing;
+	bool leftover; /* rows that are in the ledger may still stand in the outbox */
+	bool behind;   /* the live store may lack a change that the ledger has */
 	uint64_t durable_epoch, durable_n; /* as published */
 
 	pthread_mutex_t lock; /* guards the rest */
@@ -331,6 +332,15 @@ static void note_success(struct writer *w)
 	set_gauge(w, PAGE_LEDGER_STATE, PAGE_LEDGER_GOOD);
 }
 
+/* A change that came no further than the ledger; what the live store cannot take now it may later. */
+static enum errc catch_up(struct writer *w)
+{
+	enum errc e = admin_catch_up(w->admin.live, w->admin.ledger);
+
+	w->behind = e != ERRC_OK;
+	return may_pass(e) ? ERRC_OK : e;
+}
+
 static enum errc round_of(struct writer *w)
 {
 	int64_t now = clock_boot_ms();
@@ -352,6 +362,8 @@ static enum errc round_of(struct writer *w)
 	}
 	if (!e && w->leftover)
 		e = delete_taken(w);
+	if (!e && w->behind)
+		e = catch_up(w);
 	if (!may_pass(e))
 		return e;
 	note_failure(w, e);
@@ -396,6 +408,7 @@ static enum errc run_jobs(struct writer *w)
 		w->leftover = true;
 		publish(w);
 		job_over(w, j, e);
+		w->behind |= e != ERRC_OK;
 		if (!ends_keeper(e))
 			e = ERRC_OK;
 	}

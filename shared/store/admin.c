@@ -52,7 +52,7 @@ static enum errc has_room(struct admin *a)
 	return !rc && room < l->size_bytes / 32 ? ERRC_FULL : rc;
 }
 
-/* What gives more: ledger first. When the live store cannot follow, it does before the next change, or at the next start. */
+/* What gives more: ledger first. When the live store cannot follow, admin_catch_up() does it. */
 static enum errc give(struct admin *a, const struct record *records, size_t n, bool grows,
 		      bool *durable)
 {

@@ -23,8 +23,9 @@ struct admin_by {
 
 /* Every writing function returns ERRC_OK when the change is in force; then *durable (never NULL) says whether the ledger has
  * it: false only for restrictions that the ledger could not take now, they follow from the outbox. On any other code nothing
- * changed. ERRC_NOTFOUND, ERRC_EXISTS, ERRC_INVAL, ERRC_LIMIT, ERRC_RANGE; ERRC_STATE: take below the floor; ERRC_FULL: the
- * live store has no room for another account or key, or for a larger one. */
+ * changed, but for one case that *durable tells by being true: the ledger has the change and the live store could not take
+ * it; it follows with admin_catch_up(). ERRC_NOTFOUND, ERRC_EXISTS, ERRC_INVAL, ERRC_LIMIT, ERRC_RANGE; ERRC_STATE: take
+ * below the floor; ERRC_FULL: the live store has no room for another account or key, or for a larger one. */
 
 struct admin_account_spec {
 	struct slice name; /* unique, 1..ROWS_NAME_MAX visible characters */
@@ -53,6 +54,10 @@ MUSTCHECK enum errc admin_key_update(struct admin *a, const struct admin_by *by,
 				     const struct rows_key *k, bool *durable);
 MUSTCHECK enum errc admin_key_revoke(struct admin *a, const struct admin_by *by,
 				     const char id[APIKEY_ID], bool *durable);
+
+/* Applies to the live store what the ledger has and it has not: at a start, before each change, and after one that came only
+ * so far. */
+MUSTCHECK enum errc admin_catch_up(struct live *l, struct ledger *ledger);
 
 /* Reads, from the live store, any thread. Slices in the results point into `mem`, which is reset by the call. */
 MUSTCHECK enum errc admin_account_find(struct live *l, struct slice name_or_id, uint64_t *account);

@@ -2,7 +2,9 @@
 
 static int64_t output_of(const struct hold_ask *ask, int64_t cap)
 {
-	return cap > USAGE_MAX / ask->choices ? USAGE_MAX : cap * ask->choices;
+	int64_t each = MIN_OF(cap, USAGE_MAX) + MIN_OF(ask->beside, USAGE_MAX);
+
+	return each > USAGE_MAX / ask->choices ? USAGE_MAX : each * ask->choices;
 }
 
 static int64_t hold_of(const struct hold_ask *ask, const struct hold_candidate *c, int64_t cap)
@@ -24,7 +26,7 @@ static int64_t paid_by(const struct hold_ask *ask, const struct hold_candidate *
 	if (ask->requests == 1) {
 		int64_t n = price_affordable(c->price, c->input_bound, nusd, output_of(ask, max));
 
-		return n < 0 ? 0 : n / ask->choices;
+		return MAX_OF(n / ask->choices - ask->beside, 0);
 	}
 	if (hold_of(ask, c, hi) <= nusd)
 		return hi;
@@ -103,7 +105,8 @@ static void consider(const struct hold_ask *ask, const struct hold_purse *purse,
 void hold_decide(const struct hold_ask *ask, const bool may[LIMIT_CANDIDATES],
 		 const struct hold_purse *purse, struct hold_offer *out)
 {
-	require(ask->n <= LIMIT_CANDIDATES && ask->choices >= 1 && ask->requests >= 1);
+	require(ask->n <= LIMIT_CANDIDATES && ask->choices >= 1 && ask->requests >= 1 &&
+		ask->beside >= 0);
 	require(purse->pending_nusd >= 0);
 	*out = (struct hold_offer){0};
 	for (size_t i = 0; i < ask->n; i++)

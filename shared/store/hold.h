@@ -19,8 +19,9 @@ struct hold_candidate {
 struct hold_ask {
 	const struct hold_candidate *candidates; /* in the order of preference */
 	size_t n;                                /* <= LIMIT_CANDIDATES */
-	int64_t cap;      /* output tokens a choice as the client gave them; 0: not given */
-	bool clamp;       /* lower a given cap to what is affordable instead of refusing */
+	int64_t cap;    /* output tokens a choice as the client gave them; 0: not given */
+	bool clamp;     /* lower a given cap to what is affordable instead of refusing */
+	int64_t beside; /* output tokens a choice that no cap bounds: a prediction that is rejected */
 	int64_t choices;  /* n or best_of: multiplies the output; >= 1 */
 	int64_t requests; /* times the request price counts; 1 */
 	int64_t uncapped_share_ppm;

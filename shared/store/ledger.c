@@ -16,7 +16,7 @@
 #define PENDING_MAX ((size_t)256 * 1024 * 1024) /* records of one transaction */
 
 struct state_v1 {
-	uint32_t layout, reserved;
+	uint32_t layout, steps_back;
 	uint8_t id[LIVE_ID];
 	uint64_t epoch, taken_epoch, taken_n, last_seq, upto_seq, admin_seq;
 	uint8_t head[DIGEST_SHA256];
@@ -40,7 +40,8 @@ static enum errc put_state(struct ledger *l, MDB_txn *txn, const struct ledger_s
 			     .taken_n = s->taken_n,
 			     .last_seq = s->last_seq,
 			     .upto_seq = s->upto_seq,
-			     .admin_seq = s->admin_seq};
+			     .admin_seq = s->admin_seq,
+			     .steps_back = s->steps_back};
 
 	memcpy(v.id, s->id, sizeof v.id);
 	memcpy(v.head, s->head, sizeof v.head);
@@ -69,7 +70,8 @@ enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledger_state *
 				   .taken_n = v.taken_n,
 				   .last_seq = v.last_seq,
 				   .upto_seq = v.upto_seq,
-				   .admin_seq = v.admin_seq};
+				   .admin_seq = v.admin_seq,
+				   .steps_back = v.steps_back};
 	memcpy(s->id, v.id, sizeof v.id);
 	memcpy(s->head, v.head, sizeof v.head);
 	memcpy(s->boot_id, v.boot_id, sizeof v.boot_id);
@@ -234,6 +236,8 @@ static enum errc load(struct ledger *l)
 		rc = ledger_load_rows(l, txn, l->book);
 	if (!rc)
 		rc = replay(l, txn);
+	if (!rc && l->state.last_seq > 0)
+		rc = ledger_time_of(l, txn, l->state.last_seq, &l->newest_ms);
 	ledger_read_end(&txn);
 	return rc;
 }
@@ -348,6 +352,7 @@ enum errc ledger_begin(struct ledger *l)
 		return rc;
 	buf_reset(&l->pending);
 	l->checkpointed = false;
+	l->next_newest_ms = l->newest_ms;
 	rc = ledger_get_state(l, l->txn, &l->next);
 	if (!rc && (l->next.last_seq != l->state.last_seq || l->next.epoch != l->state.epoch ||
 		    memcmp(l->next.head, l->state.head, DIGEST_SHA256) != 0))
@@ -383,6 +388,17 @@ static enum errc index_charge(struct ledger *l, const struct record *r, const ui
 	return upindex_add(&l->upindex, l->next.last_seq, c->upstream_id, c->key_id);
 }
 
+/* Who looks for a time may go by the order of the records unless the clock went back. */
+static void note_time(struct ledger *l, int64_t wall_ms)
+{
+	bool back = wall_ms < l->next_newest_ms - LEDGER_SLACK_MS / 2;
+
+	if (back && l->next.steps_back < UINT32_MAX)
+		l->next.steps_back++;
+	if (back || wall_ms > l->next_newest_ms)
+		l->next_newest_ms = wall_ms;
+}
+
 /* `bytes` is what `r` was read from. */
 static enum errc append_bytes(struct ledger *l, const struct record *r, struct slice bytes)
 {
@@ -399,6 +415,7 @@ static enum errc append_bytes(struct ledger *l, const struct record *r, struct s
 	memcpy(out + DIGEST_SHA256, bytes.p, bytes.n);
 	memcpy(l->next.head, out, DIGEST_SHA256);
 	l->next.last_seq++;
+	note_time(l, r->wall_ms);
 	if (r->type == RECORD_CHARGE)
 		rc = index_charge(l, r, key);
 	return rc ? rc : keep_pending(l, r, bytes);
@@ -579,6 +596,7 @@ enum errc ledger_commit(struct ledger *l)
 	upindex_committed(&l->upindex);
 	apply_pending(l);
 	l->state = l->next;
+	l->newest_ms = l->next_newest_ms;
 	return ERRC_OK;
 }
 

@@ -13,6 +13,8 @@ struct ledger;
 
 #define LEDGER_LAYOUT    1
 #define LEDGER_MAP_BYTES (UINT64_C(1) << 40)
+/* Records are in time order up to the ledger's lag and small corrections of the clock. */
+#define LEDGER_SLACK_MS 60000
 
 struct ledger_opts {
 	const char *dir; /* borrowed during the call; the file is `<dir>/ledger/data.mdb` */
@@ -29,6 +31,7 @@ struct ledger_state {
 	uint64_t taken_epoch, taken_n; /* the last outbox record that is here */
 	uint64_t last_seq, upto_seq; /* the last record; the last one that the checkpoint contains */
 	uint64_t admin_seq; /* the last administrative record that did not come through the outbox */
+	uint32_t steps_back; /* how often the wall clock went back by more than LEDGER_SLACK_MS between two records */
 	uint8_t head[DIGEST_SHA256]; /* of the chain */
 	char boot_id[40];            /* of the boot in which the epoch began; empty: none did */
 };
@@ -73,9 +76,9 @@ MUSTCHECK enum errc ledger_find_upstream(struct ledger *l, struct slice upstream
 					 const char *key_id, uint64_t *seq);
 MUSTCHECK enum errc ledger_price(struct ledger *l, const uint8_t hash[DIGEST_SHA256],
 				 struct price *out);
-/* The first record whose time is not before `wall_ms`; last_seq + 1 when there is none. Records are in time order up to
- * the ledger's lag: callers that filter begin a minute earlier. */
-MUSTCHECK enum errc ledger_seek(struct ledger *l, int64_t wall_ms, uint64_t *seq);
+/* A record before which all are older than `wall_ms`; last_seq + 1 when all of them are. `*in_order`: those that follow are in
+ * time order up to LEDGER_SLACK_MS; false when the clock has been set back: then the search begins at the first record. */
+MUSTCHECK enum errc ledger_seek(struct ledger *l, int64_t wall_ms, uint64_t *seq, bool *in_order);
 
 struct ledger_item {
 	uint64_t seq;

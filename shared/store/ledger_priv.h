@@ -19,11 +19,13 @@ struct ledger {
 	MDB_dbi meta;
 	bool read_only;
 	struct ledger_state state; /* as of the last commit */
+	int64_t newest_ms;         /* the latest time of a record since the clock went back */
 	struct book *book;
 	struct upindex upindex;
 	/* The open write transaction. */
 	MDB_txn *txn;
 	struct ledger_state next;
+	int64_t next_newest_ms;
 	struct buf pending; /* its records, for the book after the commit: see struct pending */
 	bool checkpointed;
 	struct buf scratch;
@@ -61,6 +63,8 @@ static inline void ledger_chain(const uint8_t before[DIGEST_SHA256], struct slic
 	digest_final(&d, out);
 }
 
+/* When the record was made. */
+MUSTCHECK enum errc ledger_time_of(struct ledger *l, MDB_txn *txn, uint64_t seq, int64_t *wall_ms);
 MUSTCHECK enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledger_state *s);
 /* Writes the entries of committed charges, all those up to record `upto`, with a word that they are there. */
 MUSTCHECK enum errc ledger_write_index(struct ledger *l, MDB_txn *txn, uint64_t upto);

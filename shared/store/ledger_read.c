@@ -166,7 +166,7 @@ static enum errc bounds(struct ledger *l, MDB_txn *txn, uint64_t *first, uint64_
 	return rc;
 }
 
-static enum errc time_of(struct ledger *l, MDB_txn *txn, uint64_t seq, int64_t *wall_ms)
+enum errc ledger_time_of(struct ledger *l, MDB_txn *txn, uint64_t seq, int64_t *wall_ms)
 {
 	struct slice bytes;
 	struct record r;
@@ -193,7 +193,7 @@ static enum errc seek(struct ledger *l, MDB_txn *txn, int64_t wall_ms, uint64_t 
 		uint64_t mid = lo + (hi - lo) / 2;
 		int64_t at = 0;
 
-		rc = time_of(l, txn, mid, &at);
+		rc = ledger_time_of(l, txn, mid, &at);
 		if (!rc && at < wall_ms)
 			lo = mid + 1;
 		else
@@ -203,13 +203,20 @@ static enum errc seek(struct ledger *l, MDB_txn *txn, int64_t wall_ms, uint64_t 
 	return rc;
 }
 
-enum errc ledger_seek(struct ledger *l, int64_t wall_ms, uint64_t *seq)
+enum errc ledger_seek(struct ledger *l, int64_t wall_ms, uint64_t *seq, bool *in_order)
 {
+	struct ledger_state s;
 	MDB_txn *txn;
 	enum errc rc = ledger_read_begin(l, &txn);
 
 	if (!rc)
-		rc = seek(l, txn, wall_ms, seq);
+		rc = ledger_get_state(l, txn, &s);
+	if (!rc) {
+		*in_order = s.steps_back == 0;
+		*seq = 1;
+	}
+	if (!rc && *in_order)
+		rc = seek(l, txn, wall_ms - LEDGER_SLACK_MS, seq);
 	ledger_read_end(&txn);
 	return rc;
 }
@@ -219,22 +226,23 @@ struct walk {
 	uint64_t *seq, upto;
 	enum errc (*fn)(void *arg, const struct ledger_item *);
 	void *arg;
+	bool over;
 };
 
-/* One read transaction's worth. ERRC_NOTFOUND: the end. */
+/* One read transaction's worth. */
 static enum errc walk_slice(struct walk *w, MDB_txn *txn)
 {
 	int64_t until_ns = clock_boot_ns() + SLICE_MS * CLOCK_NS_MS;
 	uint8_t from[8];
 	struct slice key = slice_of(from, sizeof from), value;
 	MDB_cursor *c;
-	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, w->l->records, &c));
+	enum errc move, rc = lmdbx_errc(mdb_cursor_open(txn, w->l->records, &c));
 
 	if (rc)
 		return rc;
 	ledger_put_be(*w->seq, from);
-	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
-	for (unsigned n = 1; !rc; n++) {
+	move = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+	for (unsigned n = 1; !move; n++) {
 		struct ledger_item item;
 
 		if (key.n != 8 || value.n < DIGEST_SHA256) {
@@ -245,26 +253,27 @@ static enum errc walk_slice(struct walk *w, MDB_txn *txn)
 			ledger_get_be(key.p), (const uint8_t *)value.p,
 			slice_sub(value, DIGEST_SHA256, value.n - DIGEST_SHA256)};
 		if (item.seq > w->upto) {
-			rc = ERRC_NOTFOUND;
+			move = ERRC_NOTFOUND;
 			break;
 		}
 		*w->seq = item.seq + 1;
 		rc = w->fn(w->arg, &item);
 		if (rc || (n % CHECK_NTH == 0 && clock_boot_ns() > until_ns))
 			break;
-		rc = lmdbx_move(c, MDB_NEXT, &key, &value);
+		move = lmdbx_move(c, MDB_NEXT, &key, &value);
 	}
 	mdb_cursor_close(c);
-	return rc;
+	w->over = move == ERRC_NOTFOUND;
+	return rc || w->over ? rc : move;
 }
 
 enum errc ledger_walk(struct ledger *l, uint64_t *seq, uint64_t upto,
 		      enum errc (*fn)(void *arg, const struct ledger_item *), void *arg)
 {
-	struct walk w = {l, seq, upto, fn, arg};
+	struct walk w = {l, seq, upto, fn, arg, false};
 	enum errc rc = ERRC_OK;
 
-	while (!rc) {
+	while (!rc && !w.over) {
 		MDB_txn *txn;
 
 		rc = ledger_read_begin(l, &txn);
@@ -272,5 +281,5 @@ enum errc ledger_walk(struct ledger *l, uint64_t *seq, uint64_t upto,
 			rc = walk_slice(&w, txn);
 		ledger_read_end(&txn);
 	}
-	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	return rc;
 }

@@ -9,7 +9,6 @@
 #include "mem.h"
 #include "text.h"
 
-#define SLACK_MS      INT64_C(60000) /* records are in time order up to the ledger's lag */
 #define NAMES_BYTES   ((size_t)256 * 1024 * 1024)
 #define ACCOUNT_BYTES 512 /* more than an account's row has */
 #define DAY_TEXT      10
@@ -18,6 +17,7 @@ struct report {
 	struct report_ask ask;
 	struct ledger *ledger;
 	struct live *live;
+	bool in_order; /* the records: the first one that is too late ends it */
 	struct arena names;
 	struct buf row; /* of an account, reserved */
 	struct report_row *rows;
@@ -212,6 +212,8 @@ static enum errc add_reverse(struct report *r, const struct record *back)
 	rc = ledger_find(r->ledger, &back->change.id, &seq);
 	if (!rc)
 		rc = ledger_get(r->ledger, seq, &b);
+	if (rc == ERRC_NOTFOUND)
+		rc = ERRC_CORRUPT;
 	if (!rc)
 		rc = record_decode(buf_slice(&b), &rec);
 	if (!rc && rec.type != RECORD_CHARGE)
@@ -237,7 +239,7 @@ static enum errc on_item(void *arg, const struct ledger_item *item)
 
 	if (rc)
 		return rc;
-	if (rec.wall_ms - SLACK_MS >= r->ask.until_ms)
+	if (r->in_order && rec.wall_ms - LEDGER_SLACK_MS >= r->ask.until_ms)
 		return ERRC_EOF;
 	if (rec.type == RECORD_CHARGE && is_asked(r, &rec))
 		return add_charge(r, &rec);
@@ -293,7 +295,7 @@ enum errc report_new(struct ledger *l, struct live *names, const struct report_a
 	if (!rc)
 		rc = ledger_read_state(l, &s);
 	if (!rc)
-		rc = ledger_seek(l, MAX_OF(ask->since_ms, SLACK_MS) - SLACK_MS, &seq);
+		rc = ledger_seek(l, MAX_OF(ask->since_ms, 0), &seq, &r->in_order);
 	if (!rc)
 		rc = ledger_walk(l, &seq, s.last_seq, on_item, r);
 	if (!rc || rc == ERRC_EOF)

@@ -55,6 +55,7 @@ static void fill_ask(struct call *c, struct admit_ask *ask)
 			 .n = c->route.n,
 			 .cap = c->facts.cap,
 			 .clamp = c->wish.clamp || (c->key->flags & ROWS_KEY_CLAMP),
+			 .beside = (int64_t)MIN_OF(c->facts.bound.predicted, (uint64_t)USAGE_MAX),
 			 .choices = MAX_OF(c->facts.copies, 1),
 			 .requests = 1,
 			 .uncapped_share_ppm = call_set(c)->uncapped_share_ppm}};

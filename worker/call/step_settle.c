@@ -13,9 +13,9 @@ static void estimate(const struct call *c, struct usage *u)
 	int64_t seen = (int64_t)MAX_OF(r->content_events, r->content_bytes / 4);
 	bool cut = !r->finish && c->op != DIALECT_EMBEDDINGS;
 
-	if (!r->reported || usage_input_total(u) == 0) {
+	if (!r->reported || (usage_input_total(u) == 0 && (cut || !usage_has(u, USAGE_INPUT)))) {
 		usage_set(u, USAGE_INPUT, MAX_OF(c->route.v[c->attempt->at].input_bound / 2, 1));
-		u->estimated = !usage_has(&r->usage, USAGE_INPUT) || u->estimated;
+		u->estimated = true;
 	}
 	if (c->op == DIALECT_EMBEDDINGS || (usage_has(u, USAGE_OUTPUT) && !cut))
 		return;

@@ -135,6 +135,7 @@ static void test_random(void **state)
 				       .n = 1,
 				       .choices = 1 + (int64_t)(text_rng_next(&rng) % 3),
 				       .requests = 1 + (int64_t)(text_rng_next(&rng) % 2),
+				       .beside = (int64_t)(text_rng_next(&rng) % 2) * 100,
 				       .uncapped_share_ppm = 125000};
 		struct hold_purse purse = {(int64_t)(text_rng_next(&rng) % 40000000), 0};
 		struct price_bound b = {.input = c.input_bound, .requests = ask.requests};
@@ -144,7 +145,7 @@ static void test_random(void **state)
 		if (i % 2)
 			ask.cap = (int64_t)(text_rng_next(&rng) % 5000) + 1;
 		hold_decide(&ask, all, &purse, &o);
-		b.output = (o.any ? o.cap[0] : o.affordable_tokens) * ask.choices;
+		b.output = ((o.any ? o.cap[0] : o.affordable_tokens) + ask.beside) * ask.choices;
 		if (o.any) {
 			assert_int_equal(o.hold_nusd, price_hold(&p, &b));
 			assert_true(o.hold_nusd <= purse.available_nusd);
@@ -188,6 +189,51 @@ static void test_denied_candidates_are_not_there(void **state)
 	assert_false(o.any);
 }
 
+/* What is predicted and rejected is charged as output beside the cap. */
+static void test_output_beside_the_cap(void **state)
+{
+	struct price p = price_of(1000000, 2000000);
+	struct hold_candidate c = {
+		.price = &p, .input_bound = 100, .max_output = 1000, .min_output = 50};
+	struct hold_ask ask = {.candidates = &c,
+			       .n = 1,
+			       .cap = 10,
+			       .beside = 30,
+			       .choices = 1,
+			       .requests = 1,
+			       .uncapped_share_ppm = 125000};
+	struct hold_purse purse = {180000, 0};
+	struct hold_offer o;
+
+	(void)state;
+	hold_decide(&ask, all, &purse, &o);
+	assert_true(o.any);
+	assert_int_equal(o.cap[0], 10);
+	assert_int_equal(o.hold_nusd, 180000);
+	purse.available_nusd--;
+	hold_decide(&ask, all, &purse, &o);
+	assert_false(o.any);
+	assert_int_equal(o.affordable_tokens, 9);
+	/* Lowered to what is paid for beside it; each choice has its own. */
+	ask.cap = 900;
+	ask.clamp = true;
+	ask.choices = 2;
+	purse.available_nusd = 100000 + 2 * (30 + 77) * 2000;
+	hold_decide(&ask, all, &purse, &o);
+	assert_true(o.any);
+	assert_int_equal(o.cap[0], 77);
+	assert_int_equal(o.hold_nusd, purse.available_nusd);
+	/* Not given: at least the least, and all of it held. */
+	ask.cap = 0;
+	purse.available_nusd = 100000 + 2 * (30 + 50) * 2000;
+	hold_decide(&ask, all, &purse, &o);
+	assert_true(o.any);
+	assert_int_equal(o.cap[0], 50);
+	purse.available_nusd--;
+	hold_decide(&ask, all, &purse, &o);
+	assert_false(o.any);
+}
+
 static void test_charged(void **state)
 {
 	(void)state;
@@ -209,6 +255,7 @@ int main(void)
 		cmocka_unit_test(test_dearest_remaining),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_charged),
+		cmocka_unit_test(test_output_beside_the_cap),
 		cmocka_unit_test(test_denied_candidates_are_not_there),
 	};
 

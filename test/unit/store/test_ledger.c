@@ -368,6 +368,74 @@ static void test_report(void **state)
 	assert_int_equal(report_dim_of(SLICE_LIT("tag")), REPORT_DIM_COUNT);
 }
 
+static int64_t requests_of(struct rig *r, int64_t since_ms, int64_t until_ms)
+{
+	struct report_ask ask = {.since_ms = since_ms, .until_ms = until_ms};
+	struct report *rep = NULL;
+	int64_t n;
+
+	assert_int_equal(report_new(r->ledger, NULL, &ask, &rep), ERRC_OK);
+	n = (int64_t)report_total(rep)->requests;
+	report_free(&rep);
+	return n;
+}
+
+/* A wall clock that was years ahead and is set right hides nothing of what came before and after. */
+static void test_report_of_a_clock_that_went_back(void **state)
+{
+	const int64_t year_ms = INT64_C(365) * 86400000;
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct rows_key k;
+	int64_t right;
+
+	rig_key(r, acc, KEY_A, &k);
+	spend(r, acc, KEY_A, 3);
+	rig_drain(r);
+	assert_int_equal(ledger_state(r->ledger)->steps_back, 0);
+	r->wall_ms += 4 * year_ms;
+	spend(r, acc, KEY_A, 5);
+	rig_drain(r);
+	assert_int_equal(ledger_state(r->ledger)->steps_back, 0);
+	r->wall_ms -= 4 * year_ms;
+	right = r->wall_ms;
+	/* Across a start, which knows the time of the last record. */
+	rig_close(r);
+	rig_open(r);
+	rig_join(r);
+	spend(r, acc, KEY_A, 7);
+	rig_drain(r);
+	assert_int_equal(ledger_state(r->ledger)->steps_back, 1);
+	rig_close(r);
+	rig_open(r);
+	assert_int_equal(ledger_state(r->ledger)->steps_back, 1);
+	assert_int_equal(requests_of(r, 0, INT64_MAX), 15);
+	assert_int_equal(requests_of(r, right, right + year_ms), 7);
+	assert_int_equal(requests_of(r, 0, right + year_ms), 10);
+	assert_int_equal(requests_of(r, right + year_ms, INT64_MAX), 5);
+	assert_int_equal(requests_of(r, 0, right), 3);
+}
+
+static enum errc finds_nothing(void *arg, const struct ledger_item *item)
+{
+	return ++*(uint64_t *)arg == 2 && item->seq ? ERRC_NOTFOUND : ERRC_OK;
+}
+
+/* Whatever the caller's function gives ends the walk and is told, the code of an end included. */
+static void test_walk_tells_every_error(void **state)
+{
+	struct rig *r = *state;
+	uint64_t seq = 1, calls = 0;
+
+	rig_account(r, "acme", RIG_DOLLAR);
+	rig_account(r, "two", RIG_DOLLAR);
+	assert_int_equal(ledger_walk(r->ledger, &seq, UINT64_MAX, finds_nothing, &calls),
+			 ERRC_NOTFOUND);
+	assert_int_equal(calls, 2);
+	assert_int_equal(ledger_walk(r->ledger, &seq, UINT64_MAX, finds_nothing, &calls), ERRC_OK);
+	assert_int_equal(seq, ledger_state(r->ledger)->last_seq + 1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -380,6 +448,8 @@ int main(void)
 		T(test_wrong_charge_is_found),
 		T(test_find),
 		T(test_report),
+		T(test_report_of_a_clock_that_went_back),
+		T(test_walk_tells_every_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lmdbx.h"
+#include "live_priv.h"
 #include "sweep.h"
 #include "verify.h"
 
@@ -440,6 +440,52 @@ static void test_catch_up(void **state)
 	}
 }
 
+/* The account's row out of the live store, or back into it. */
+static void move_account(struct rig *r, uint64_t acc, struct buf *row, bool out)
+{
+	struct rows_key_name name = rows_name(acc, ROWS_ACCOUNT, SLICE_NONE);
+	struct slice v;
+	MDB_txn *txn;
+
+	assert_int_equal(live_txn_begin(r->live, &txn), ERRC_OK);
+	if (out) {
+		assert_int_equal(live_row_get(r->live, txn, &name, &v), ERRC_OK);
+		assert_int_equal(buf_adds(row, v), ERRC_OK);
+		assert_int_equal(live_row_del(r->live, txn, &name), ERRC_OK);
+	} else {
+		assert_int_equal(live_row_put(r->live, txn, &name, buf_slice(row), 0), ERRC_OK);
+	}
+	assert_int_equal(live_txn_commit(r->live, &txn), ERRC_OK);
+}
+
+/* A grant that the live store cannot take: the caller is told that the ledger has it, and it is there once in the end. */
+static void test_grant_that_is_not_in_force(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = some_work(r, "acme", KEY_A);
+	struct rows_account a;
+	struct buf row;
+	bool durable = false;
+
+	buf_init(&row, ROWS_MAX);
+	move_account(r, acc, &row, true);
+	assert_int_equal(admin_account_credit(&r->admin, &r->by, acc, 42, &durable), ERRC_NOTFOUND);
+	assert_true(durable);
+	/* Nothing else is changed before it. */
+	assert_int_equal(admin_account_credit(&r->admin, &r->by, acc, 1, &durable), ERRC_NOTFOUND);
+	assert_false(durable);
+	assert_int_equal(admin_account_take(&r->admin, &r->by, acc, 1, &durable), ERRC_NOTFOUND);
+	assert_false(durable);
+	move_account(r, acc, &row, false);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(admin_catch_up(r->live, r->ledger), ERRC_OK);
+		rig_get_account(r, acc, &a);
+		assert_int_equal(a.granted_nusd, RIG_DOLLAR + 42);
+	}
+	check_all(r);
+	buf_fini(&row);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -454,6 +500,7 @@ int main(void)
 		T(test_other_ledger_is_refused),
 		T(test_sweep),
 		T(test_catch_up),
+		T(test_grant_that_is_not_in_force),
 		cmocka_unit_test(test_crash_at_every_commit),
 	};
 
