@@ -1,10 +1,20 @@
 #include "price.h"
 
+#include <endian.h>
+
 #define VERSION    1
 #define FLAG_FREE  1
 #define HEAD_BYTES 4
 /* A request counts no more often than that; keeps the products inside 128 bits. */
 #define REQUESTS_MAX 1000000
+
+/* The side whose dearest class a class belongs to: what is of the output takes its place, for reasoning has a price of its own. */
+static const enum usage_side sides[USAGE_COUNT] = {
+#define USAGE(id, name, side, fallback) \
+	[USAGE_##id] = USAGE_SIDE_##side == USAGE_SIDE_OF ? USAGE_SIDE_OUT : USAGE_SIDE_##side,
+#include "usage_tbl.h"
+#undef USAGE
+};
 
 void price_init(struct price *p)
 {
@@ -85,15 +95,9 @@ int64_t price_dearest(const struct price *p, enum usage_side side)
 {
 	int64_t max = 0;
 
-	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
-		enum usage_side s = usage_side_of(c);
-
-		/* What is of the output takes its place: reasoning has a price of its own. */
-		if (s == USAGE_SIDE_OF)
-			s = USAGE_SIDE_OUT;
-		if (s == side)
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+		if (sides[c] == side)
 			max = MAX_OF(max, p->pusd[c]);
-	}
 	return max;
 }
 
@@ -132,18 +136,18 @@ int64_t price_affordable(const struct price *p, int64_t input, int64_t avail_nus
 
 static uint8_t *put64(uint8_t *at, int64_t v)
 {
-	for (int i = 0; i < 8; i++)
-		at[i] = (uint8_t)((uint64_t)v >> (56 - 8 * i));
+	uint64_t u = htobe64((uint64_t)v);
+
+	memcpy(at, &u, 8);
 	return at + 8;
 }
 
 static const uint8_t *get64(const uint8_t *at, int64_t *v)
 {
-	uint64_t u = 0;
+	uint64_t u;
 
-	for (int i = 0; i < 8; i++)
-		u = u << 8 | at[i];
-	*v = (int64_t)u;
+	memcpy(&u, at, 8);
+	*v = (int64_t)be64toh(u);
 	return at + 8;
 }
 
@@ -196,4 +200,24 @@ void price_hash(const struct price *p, uint8_t out[DIGEST_SHA256])
 
 	price_encode(p, bytes);
 	digest_sha256(slice_of(bytes, sizeof bytes), out);
+}
+
+static bool is_same(const struct price *a, const struct price *b)
+{
+	return memcmp(a->pusd, b->pusd, sizeof a->pusd) == 0 &&
+	       a->request_nusd == b->request_nusd && a->mult_ppm == b->mult_ppm &&
+	       a->free == b->free;
+}
+
+void price_hash_memo(struct price_memo *m, const struct price *p, uint8_t out[DIGEST_SHA256])
+{
+	uint64_t mix = (uint64_t)p->pusd[USAGE_INPUT] * 31 + (uint64_t)p->pusd[USAGE_OUTPUT];
+	size_t at = mix * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (PRICE_MEMO - 1);
+
+	if (!m->rows[at].is_known || !is_same(&m->rows[at].price, p)) {
+		m->rows[at].price = *p;
+		price_hash(p, m->rows[at].hash);
+		m->rows[at].is_known = true;
+	}
+	memcpy(out, m->rows[at].hash, DIGEST_SHA256);
 }

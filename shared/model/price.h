@@ -54,4 +54,16 @@ MUSTCHECK
 enum errc price_decode(struct slice bytes, struct price *p);
 void price_hash(const struct price *p, uint8_t out[DIGEST_SHA256]);
 
+/* Hashes that were computed before: the same few prices are settled over and over. Begins zeroed. */
+#define PRICE_MEMO 64 /* a power of two */
+struct price_memo {
+	struct {
+		struct price price;
+		uint8_t hash[DIGEST_SHA256];
+		bool is_known;
+	} rows[PRICE_MEMO];
+};
+/* As price_hash(). */
+void price_hash_memo(struct price_memo *m, const struct price *p, uint8_t out[DIGEST_SHA256]);
+
 #endif

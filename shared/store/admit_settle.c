@@ -111,7 +111,7 @@ static void count(struct settle_run *s, const struct admit_done *d)
 	}
 }
 
-static void fill_record(const struct settle_run *s, const struct admit_settle *e,
+static void fill_record(struct settle_run *s, const struct admit_settle *e,
 			const struct admit_done *d, struct record *r)
 {
 	const struct rows_candidate *c = candidate_of(s, e);
@@ -152,7 +152,7 @@ static void fill_record(const struct settle_run *s, const struct admit_settle *e
 	out->model = c->model;
 	out->provider = c->provider;
 	out->upstream = c->upstream;
-	price_hash(&h->prices[c->price], out->price_hash);
+	price_hash_memo(&s->b->l->priced, &h->prices[c->price], out->price_hash);
 	if (h->prices[c->price].free)
 		out->flags |= RECORD_FREE;
 	if (e->charged)

@@ -23,10 +23,11 @@ struct live {
 	int owners_fd;
 	uint32_t instance;
 	struct progress *progress;
-	pthread_mutex_t write_lock; /* one write transaction a process; guards `scratch` */
+	pthread_mutex_t write_lock; /* one write transaction a process; guards `scratch`, `priced` */
 	pthread_mutex_t read_lock;  /* guards `reader` */
 	MDB_txn *reader;            /* reset between uses */
 	struct buf scratch;         /* rows on their way into the store */
+	struct price_memo priced;   /* of the charges; used inside write transactions only */
 	_Atomic(MDB_txn *) writing; /* the open write transaction */
 	MDB_cursor *near;           /* its last row: rows of one account lie side by side */
 	unsigned test_sleep_us,

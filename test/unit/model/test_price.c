@@ -217,6 +217,7 @@ static void test_complete(void **state)
 static void test_encoding(void **state)
 {
 	uint8_t bytes[PRICE_BYTES], h1[DIGEST_SHA256], h2[DIGEST_SHA256];
+	struct price_memo memo = {0};
 	struct price p, q;
 
 	for (int round = 0; round < 1000; round++) {
@@ -230,7 +231,14 @@ static void test_encoding(void **state)
 		q.request_nusd ^= 1;
 		price_hash(&q, h2);
 		assert_memory_not_equal(h1, h2, sizeof h1);
+		for (int again = 0; again < 2; again++) { /* both have the same place in the memo */
+			price_hash_memo(&memo, &p, bytes);
+			assert_memory_equal(h1, bytes, sizeof h1);
+			price_hash_memo(&memo, again ? &p : &q, bytes);
+			assert_memory_equal(again ? h1 : h2, bytes, sizeof h1);
+		}
 	}
+	price_encode(&p, bytes);
 	for (size_t n = 0; n < sizeof bytes; n++)
 		assert_int_equal(price_decode(slice_of(bytes, n), &q), ERRC_CORRUPT);
 	bytes[3] = USAGE_COUNT + 1;
