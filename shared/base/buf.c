@@ -58,7 +58,7 @@ void buf_commit(struct buf *b, size_t n)
 	b->len += n;
 }
 
-enum errc buf_add(struct buf *b, const void *p, size_t n)
+enum errc buf_add_more(struct buf *b, const void *p, size_t n)
 {
 	char *at;
 	enum errc rc;
@@ -71,21 +71,6 @@ enum errc buf_add(struct buf *b, const void *p, size_t n)
 	memcpy(at, p, n);
 	b->len += n;
 	return ERRC_OK;
-}
-
-enum errc buf_adds(struct buf *b, struct slice s)
-{
-	return buf_add(b, s.p, s.n);
-}
-
-enum errc buf_addz(struct buf *b, const char *s)
-{
-	return buf_add(b, s, strlen(s));
-}
-
-enum errc buf_addc(struct buf *b, char c)
-{
-	return buf_add(b, &c, 1);
 }
 
 enum errc buf_addf(struct buf *b, const char *fmt, ...)

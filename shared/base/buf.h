@@ -32,10 +32,28 @@ static inline struct slice buf_slice(const struct buf *b)
 /* Makes room for n more bytes; *out points to them, valid until the next change. Write, then buf_commit(). */
 MUSTCHECK enum errc buf_reserve(struct buf *b, size_t n, char **out);
 void buf_commit(struct buf *b, size_t n);
-MUSTCHECK enum errc buf_add(struct buf *b, const void *p, size_t n);
-MUSTCHECK enum errc buf_adds(struct buf *b, struct slice s);
-MUSTCHECK enum errc buf_addz(struct buf *b, const char *s); /* a C string, without its NUL */
-MUSTCHECK enum errc buf_addc(struct buf *b, char c);
+/* buf_add() where the bytes may not fit yet. */
+MUSTCHECK enum errc buf_add_more(struct buf *b, const void *p, size_t n);
+static inline MUSTCHECK enum errc buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (UNLIKELY(n == 0 || n > b->cap - b->len))
+		return buf_add_more(b, p, n);
+	memcpy(b->p + b->len, p, n);
+	b->len += n;
+	return ERRC_OK;
+}
+static inline MUSTCHECK enum errc buf_adds(struct buf *b, struct slice s)
+{
+	return buf_add(b, s.p, s.n);
+}
+static inline MUSTCHECK enum errc buf_addz(struct buf *b, const char *s) /* without its NUL */
+{
+	return buf_add(b, s, strlen(s));
+}
+static inline MUSTCHECK enum errc buf_addc(struct buf *b, char c)
+{
+	return buf_add(b, &c, 1);
+}
 MUSTCHECK enum errc buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 MUSTCHECK enum errc buf_addvf(struct buf *b, const char *fmt, va_list ap);
 MUSTCHECK enum errc buf_addi(struct buf *b, int64_t v); /* decimal */
