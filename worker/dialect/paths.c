@@ -163,7 +163,22 @@ static bool match_repeated(const struct paths_segs *g, unsigned end, struct path
 	return false;
 }
 
-static bool match_path(const struct paths_segs *g, struct paths_match *m)
+/* A path that is written as the contract writes it: nothing to decode, cut or strip. */
+static bool match_plain(struct slice path, struct paths_match *m)
+{
+	if (slice_chr(path, '{') >= 0) /* what stands in the table for an id is none */
+		return false;
+	for (unsigned r = 0; r < PATHS_COUNT; r++) {
+		if (!slice_is(path, paths_name((enum paths_route)r)))
+			continue;
+		m->route = (enum paths_route)r;
+		m->family = paths_rows[r].family;
+		return true;
+	}
+	return false;
+}
+
+static bool match_segs(const struct paths_segs *g, struct paths_match *m)
 {
 	unsigned skip = segs_take(g, 0, g->n, "openai/deployments");
 
@@ -175,6 +190,27 @@ static bool match_path(const struct paths_segs *g, struct paths_match *m)
 		return match_prefixed(g, skip + 1, g->n, m);
 	}
 	return match_prefixed(g, 0, g->n, m) || (g->n > 1 && match_repeated(g, g->n, m));
+}
+
+/* Whose error form a path that is no route should get. */
+static enum paths_family family_guess(struct slice path)
+{
+	if (slice_find(path, SLICE_LIT("/messages")) >= 0 ||
+	    slice_has_prefix(path, SLICE_LIT("/anthropic")))
+		return PATHS_FOR_ANTHROPIC;
+	return slice_has_prefix(path, SLICE_LIT("/v1beta")) ? PATHS_FOR_GEMINI : PATHS_FOR_OPENAI;
+}
+
+static enum errc match_path(struct slice path, struct paths_match *m)
+{
+	struct paths_segs g;
+	enum errc e;
+
+	if (match_plain(path, m))
+		return ERRC_OK;
+	e = segs_read(&g, path);
+	m->family = family_guess(path);
+	return e ? e : match_segs(&g, m) ? ERRC_OK : ERRC_NOTFOUND;
 }
 
 /* ---- faults ---- */
@@ -260,20 +296,10 @@ static unsigned method_bit(struct slice method)
 					    : 0;
 }
 
-/* Whose error form a path that is no route should get. */
-static enum paths_family family_guess(struct slice path)
-{
-	if (slice_find(path, SLICE_LIT("/messages")) >= 0 ||
-	    slice_has_prefix(path, SLICE_LIT("/anthropic")))
-		return PATHS_FOR_ANTHROPIC;
-	return slice_has_prefix(path, SLICE_LIT("/v1beta")) ? PATHS_FOR_GEMINI : PATHS_FOR_OPENAI;
-}
-
 enum errc paths_resolve(struct slice method, struct slice target, struct paths_match *m,
 			struct fault *f)
 {
 	struct uri_target t = {0};
-	struct paths_segs g;
 	const struct paths_row *row;
 	enum errc e;
 
@@ -281,10 +307,11 @@ enum errc paths_resolve(struct slice method, struct slice target, struct paths_m
 	m->route = PATHS_COUNT;
 	m->family = PATHS_FOR_OPENAI;
 	e = uri_split_target(target, &t);
-	if (!e)
-		e = segs_read(&g, t.path);
+	if (e)
+		m->family = family_guess(t.path);
+	else
+		e = match_path(t.path, m);
 	m->query = t.query;
-	m->family = family_guess(t.path);
 	m->options = slice_is(method, "OPTIONS");
 	m->head = slice_is(method, "HEAD");
 	if (e == ERRC_SYNTAX) {
@@ -295,18 +322,18 @@ enum errc paths_resolve(struct slice method, struct slice target, struct paths_m
 		fault_errc(f, e, "path");
 		return e;
 	}
-	if (e || !match_path(&g, m)) {
+	if (e) {
 		m->route = PATHS_COUNT;
 		return fault_unknown(method, t.path, f);
 	}
 	row = &paths_rows[m->route];
-	allow_text(m, row->methods);
 	if (m->options)
 		return ERRC_OK;
 	if (!row->served)
 		return fault_not_served(method, row, m->route, f);
 	if (method_bit(method) & row->methods)
 		return ERRC_OK;
+	allow_text(m, row->methods);
 	fault_set(f, FAULT_METHOD, "%s does not take " SLICE_FMT ": use %s.", paths_name(m->route),
 		  SLICE_ARG(slice_sub(method, 0, 16)), hint_method(row->methods));
 	return ERRC_PERM;

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 #include "paths.h"
@@ -108,6 +109,29 @@ static void details_of_a_match(void **state)
 	assert_int_equal(m.family, PATHS_FOR_ANTHROPIC);
 }
 
+/* The short cut for paths as the contract writes them finds what the search finds. */
+static void plain_paths_match_as_others(void **state)
+{
+	for (unsigned r = 0; r < PATHS_COUNT; r++) {
+		const char *name = paths_name((enum paths_route)r);
+		struct paths_match plain, searched;
+		struct fault f = {0};
+		char path[80];
+
+		if (strchr(name, '{')) {
+			(void)!paths_resolve(SLICE_LIT("GET"), slice_str(name), &plain, &f);
+			assert_int_equal(plain.route, r);
+			assert_string_not_equal(plain.id, "");
+			continue;
+		}
+		snprintf(path, sizeof(path), "/%s", name);
+		(void)!paths_resolve(SLICE_LIT("GET"), slice_str(name), &plain, &f);
+		(void)!paths_resolve(SLICE_LIT("GET"), slice_str(path), &searched, &f);
+		assert_int_equal(plain.route, r);
+		assert_memory_equal(&plain, &searched, sizeof(plain));
+	}
+}
+
 /* A route that this version does not serve names what to use, and what it names is served. */
 static void routes_to_come_name_what_to_use(void **state)
 {
@@ -157,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(targets_resolve),
 		cmocka_unit_test(details_of_a_match),
+		cmocka_unit_test(plain_paths_match_as_others),
 		cmocka_unit_test(routes_to_come_name_what_to_use),
 	};
 
