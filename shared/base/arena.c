@@ -119,6 +119,24 @@ struct slice arena_dup(struct arena *a, struct slice s)
 	return slice_of(p, s.n);
 }
 
+struct slice arena_join(struct arena *a, const struct slice *v, size_t n)
+{
+	size_t total = 0, at = 0;
+	char *p;
+
+	for (size_t i = 0; i < n; i++)
+		if (__builtin_add_overflow(total, v[i].n, &total))
+			return SLICE_NONE;
+	p = total < SIZE_MAX ? arena_get(a, total + 1) : NULL;
+	if (!p)
+		return SLICE_NONE;
+	for (size_t i = 0; i < n; at += v[i++].n)
+		if (v[i].n)
+			memcpy(p + at, v[i].p, v[i].n);
+	p[at] = '\0';
+	return slice_of(p, at);
+}
+
 struct slice arena_fmt(struct arena *a, const char *fmt, ...)
 {
 	va_list ap;

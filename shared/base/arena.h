@@ -30,6 +30,8 @@ MUSTCHECK void *arena_zero(struct arena *a, size_t n);
 #define arena_array(a, type, n) ((type *)arena_zero((a), sizeof(type) * (n)))
 /* A copy with a NUL behind it. p == NULL in the result means no memory. */
 MUSTCHECK struct slice arena_dup(struct arena *a, struct slice s);
+/* The pieces one after the other, likewise. */
+MUSTCHECK struct slice arena_join(struct arena *a, const struct slice *v, size_t n);
 MUSTCHECK struct slice arena_fmt(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 MUSTCHECK enum errc arena_on_fini(struct arena *a, void (*fn)(void *), void *arg);
 

@@ -161,7 +161,7 @@ static void put_field(struct out *o, const struct log_field *f)
 		text_decimal_print(f->i, 0, 0, number);
 		break;
 	case LOG_T_U64:
-		snprintf(number, sizeof(number), "%llu", (unsigned long long)f->u);
+		text_u64_print(f->u, number);
 		break;
 	case LOG_T_MS:
 		text_decimal_print(f->i, 3, 0, number);

@@ -259,24 +259,38 @@ enum errc text_decimal(struct slice s, int scale, int64_t *out)
 size_t text_decimal_print(int64_t v, int scale, int min_frac, char *out)
 {
 	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-	char digits[TEXT_DECIMAL_MAX], *at = out;
-	int n = 0, frac = scale;
+	char digits[TEXT_DECIMAL_MAX], *end = digits + sizeof(digits), *p = end, *at = out;
+	size_t whole, frac = (size_t)scale;
 
 	require(scale >= 0 && scale <= 20 && min_frac >= 0 && min_frac <= scale);
-	for (; u || n <= scale; u /= 10)
-		digits[n++] = (char)('0' + u % 10);
-	while (frac > min_frac && digits[scale - frac] == '0')
-		frac--;
+	for (; u || end - p <= scale; u /= 10)
+		*--p = (char)('0' + u % 10);
+	whole = (size_t)(end - p) - frac;
+	for (; frac > (size_t)min_frac && end[-1] == '0'; frac--)
+		end--;
 	if (v < 0)
 		*at++ = '-';
-	for (int i = n - 1; i >= scale; i--)
-		*at++ = digits[i];
-	if (frac)
+	memcpy(at, p, whole);
+	at += whole;
+	if (frac) {
 		*at++ = '.';
-	for (int i = scale - 1; i >= scale - frac; i--)
-		*at++ = digits[i];
+		memcpy(at, p + whole, frac);
+		at += frac;
+	}
 	*at = '\0';
 	return (size_t)(at - out);
+}
+
+size_t text_u64_print(uint64_t v, char *out)
+{
+	char digits[20], *end = digits + sizeof(digits), *p = end;
+
+	do
+		*--p = (char)('0' + v % 10);
+	while (v /= 10);
+	memcpy(out, p, (size_t)(end - p));
+	out[end - p] = '\0';
+	return (size_t)(end - p);
 }
 
 struct unit {

@@ -27,6 +27,8 @@ MUSTCHECK enum errc text_decimal(struct slice s, int scale, int64_t *out);
  * TEXT_DECIMAL_MAX bytes; returns the length. text_decimal_print(15000, 9, 1, out) gives "0.000015". */
 #define TEXT_DECIMAL_MAX 48
 size_t text_decimal_print(int64_t v, int scale, int min_frac, char *out);
+/* The same for a whole number that may need all 64 bits. */
+size_t text_u64_print(uint64_t v, char *out);
 
 /* Reads "250ms", "15s", "10m", "2h", "1d"; a bare number counts in `unit_ms`. */
 bool text_duration_ms(struct slice s, int64_t unit_ms, int64_t *out);

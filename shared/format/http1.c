@@ -39,6 +39,7 @@ void http1_drop_fields(struct http1 *h)
 	h->head.method = h->head.target = h->head.reason = SLICE_NONE;
 	h->head.fields = NULL;
 	h->head.field_count = 0;
+	h->head.names = 0;
 	http1_fini(h);
 }
 
@@ -82,6 +83,12 @@ int http1_fault_status(const struct http1 *h)
 	};
 
 	return statuses[h->fault];
+}
+
+/* The bit of `names` that a field of this name sets: most names that are asked for are not there, and their bits are not. */
+static uint64_t name_bit(struct slice name)
+{
+	return UINT64_C(1) << ((name.n * 5 + ((unsigned char)name.p[0] | 0x20)) & 63);
 }
 
 /* The only field of that name, NULL without one; *twice tells of a second. */
@@ -145,7 +152,8 @@ static int on_field(llhttp_t *p, const char *at, size_t n)
 {
 	struct http1 *h = p->data;
 
-	require(h->head.field_count < h->field_cap);
+	require(h->head.field_count < h->field_cap && n > 0);
+	h->head.names |= name_bit(slice_of(at, n));
 	h->fields[h->head.field_count++] =
 		(struct http1_field){.name = slice_of(at, n), .value = slice_of(at + n, 0)};
 	return 0;
@@ -525,6 +533,8 @@ const struct http1_field *http1_find_next(const struct http1_head *head, const c
 {
 	struct slice want = slice_str(name);
 
+	if (!(head->names & name_bit(want)))
+		return NULL;
 	for (size_t i = after ? (size_t)(after - head->fields) + 1 : 0; i < head->field_count; i++) {
 		struct slice is = head->fields[i].name;
 

@@ -30,6 +30,7 @@ struct http1_head {
 	int version_minor; /* HTTP/1.x */
 	const struct http1_field *fields;
 	size_t field_count;
+	uint64_t names; /* a bit for each name that there is, by its length and first letter */
 	int64_t content_length; /* -1: not given */
 	bool chunked;
 	bool keep_alive; /* by version and `connection`; false when the body ends with the connection */

@@ -132,11 +132,24 @@ enum errc http1_put_status(struct buf *b, int status)
 
 enum errc http1_put_field(struct buf *b, struct slice name, struct slice value)
 {
-	const struct slice parts[] = {name, SLICE_LIT(": "), value, HTTP1_CRLF, SLICE_NONE};
+	size_t n;
+	char *at;
+	enum errc rc;
 
 	if (!name.n || !is_all(name, TOKEN) || !is_all(value, VALUE))
 		return ERRC_INVAL;
-	return put_parts(b, parts);
+	if (__builtin_add_overflow(name.n + 4, value.n, &n))
+		return ERRC_LIMIT;
+	rc = buf_reserve(b, n, &at);
+	if (rc)
+		return rc;
+	memcpy(at, name.p, name.n);
+	memcpy(at + name.n, ": ", 2);
+	if (value.n)
+		memcpy(at + name.n + 2, value.p, value.n);
+	memcpy(at + n - 2, "\r\n", 2);
+	buf_commit(b, n);
+	return ERRC_OK;
 }
 
 enum errc http1_put_header(struct buf *b, const char *name, struct slice value)
@@ -157,21 +170,21 @@ enum errc http1_put_end(struct buf *b)
 	return buf_adds(b, HTTP1_CRLF);
 }
 
-/* The size in hexadecimal at the end of `out`, which is filled from behind. */
-static struct slice chunk_size(size_t n, char out[16])
+struct slice http1_chunk_head(size_t n, char out[HTTP1_CHUNK_HEAD])
 {
-	size_t at = 16;
+	size_t at = HTTP1_CHUNK_HEAD - 2;
 
+	memcpy(out + at, "\r\n", 2);
 	do
 		out[--at] = "0123456789abcdef"[n % 16];
 	while (n /= 16);
-	return slice_of(out + at, 16 - at);
+	return slice_of(out + at, HTTP1_CHUNK_HEAD - at);
 }
 
 enum errc http1_put_chunk_head(struct buf *b, size_t n)
 {
-	char digits[16];
-	const struct slice parts[] = {chunk_size(n, digits), HTTP1_CRLF, SLICE_NONE, SLICE_NONE,
+	char line[HTTP1_CHUNK_HEAD];
+	const struct slice parts[] = {http1_chunk_head(n, line), SLICE_NONE, SLICE_NONE, SLICE_NONE,
 				      SLICE_NONE};
 
 	return n ? put_parts(b, parts) : ERRC_INVAL;
@@ -179,8 +192,8 @@ enum errc http1_put_chunk_head(struct buf *b, size_t n)
 
 enum errc http1_put_chunk(struct buf *b, struct slice data)
 {
-	char digits[16];
-	const struct slice parts[] = {chunk_size(data.n, digits), HTTP1_CRLF, data, HTTP1_CRLF,
+	char line[HTTP1_CHUNK_HEAD];
+	const struct slice parts[] = {http1_chunk_head(data.n, line), data, HTTP1_CRLF, SLICE_NONE,
 				      SLICE_NONE};
 
 	return data.n ? put_parts(b, parts) : ERRC_OK;

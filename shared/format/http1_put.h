@@ -14,7 +14,10 @@ MUSTCHECK enum errc http1_put_header_i64(struct buf *b, const char *name, int64_
 MUSTCHECK enum errc http1_put_field(struct buf *b, struct slice name, struct slice value);
 /* The blank line. */
 MUSTCHECK enum errc http1_put_end(struct buf *b);
-/* The line before a chunk of n > 0 bytes. The chunk is followed by HTTP1_CRLF. */
+/* The line before a chunk of n > 0 bytes, at the end of `out`. The chunk is followed by HTTP1_CRLF. */
+#define HTTP1_CHUNK_HEAD 18
+struct slice http1_chunk_head(size_t n, char out[HTTP1_CHUNK_HEAD]);
+/* The same, appended. */
 MUSTCHECK enum errc http1_put_chunk_head(struct buf *b, size_t n);
 /* A whole chunk; nothing for an empty one, which would end the body. */
 MUSTCHECK enum errc http1_put_chunk(struct buf *b, struct slice data);

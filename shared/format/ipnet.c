@@ -1,7 +1,6 @@
 #include "ipnet.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 
 #include "text.h"
 
@@ -66,17 +65,34 @@ bool ipnet_any_has(const struct ipnet *nets, size_t n, const uint8_t addr[16])
 	return false;
 }
 
+/* Every request's line in the log has an address. */
+static size_t print_v4(const uint8_t *b, char *out)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < 4; i++) {
+		if (i)
+			out[n++] = '.';
+		n += text_u64_print(b[i], out + n);
+	}
+	return n;
+}
+
 size_t ipnet_print(const struct ipnet *net, char *out)
 {
 	bool v4 = net->bits >= 96 && memcmp(net->addr, v4_prefix, sizeof(v4_prefix)) == 0;
 	unsigned bits = v4 ? net->bits - 96u : net->bits;
-	char z[INET6_ADDRSTRLEN];
-	int n;
+	size_t n;
 
-	require(inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? net->addr + 12 : net->addr, z, sizeof(z)));
-	if (net->bits == 128)
-		n = snprintf(out, IPNET_TEXT_MAX, "%s", z);
-	else
-		n = snprintf(out, IPNET_TEXT_MAX, "%s/%u", z, bits);
-	return (size_t)n;
+	if (v4) {
+		n = print_v4(net->addr + 12, out);
+	} else {
+		require(inet_ntop(AF_INET6, net->addr, out, IPNET_TEXT_MAX));
+		n = strlen(out);
+	}
+	if (net->bits != 128) {
+		out[n++] = '/';
+		n += text_u64_print(bits, out + n);
+	}
+	return n;
 }

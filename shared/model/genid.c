@@ -1,6 +1,7 @@
 #include "genid.h"
 
-#include <unistd.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "secret.h"
 
@@ -11,21 +12,36 @@
 /* Crockford's alphabet: in the order of the bytes, without i, l, o, u. */
 static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
+static atomic_uint forks; /* that this process descends from, since the first source */
+
+static void in_child(void)
+{
+	atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
+}
+
+static void watch_forks(void)
+{
+	require(pthread_atfork(NULL, NULL, in_child) == 0);
+}
+
 void genid_source_init(struct genid_source *s)
 {
-	s->pid = 0;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, watch_forks);
+	s->forks = 0;
 	s->used = sizeof s->pool;
 }
 
 struct genid genid_next(struct genid_source *s, int64_t wall_ms)
 {
-	pid_t pid = getpid();
+	unsigned now = atomic_load_explicit(&forks, memory_order_relaxed);
 	struct genid id;
 
-	if (s->used + RANDOM_BYTES > sizeof s->pool || s->pid != pid) {
+	if (s->used + RANDOM_BYTES > sizeof s->pool || s->forks != now) {
 		secret_random(s->pool, sizeof s->pool);
 		s->used = 0;
-		s->pid = pid;
+		s->forks = now;
 	}
 	for (int i = 0; i < 6; i++)
 		id.b[i] = (uint8_t)((uint64_t)wall_ms >> (40 - 8 * i));

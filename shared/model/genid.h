@@ -17,8 +17,7 @@ struct genid {
 /* Random bits from the kernel, fetched for many ids at once; a process forked from another draws
  * its own. One a thread. */
 struct genid_source {
-	int32_t pid;
-	uint32_t used;
+	uint32_t forks, used;
 	uint8_t pool[10 * 102];
 };
 

@@ -6,6 +6,7 @@
 #include "http1.h"
 
 #define LINES_MAX      (32 * 1024)
+#define LINES_FIRST    512 /* what most requests need */
 #define STREAM_STEP    4096
 #define ERROR_BODY_MAX (64 * 1024)
 #define OUT_MAX        (96 * 1024 * 1024) /* above any whole answer or frame that is understood */
@@ -196,9 +197,11 @@ static enum errc write_lines(struct call *c)
 	struct call_attempt *a = c->attempt;
 	struct buf *b = &a->lines;
 	struct slice key = a->key ? secret_reveal(&a->key->line) : SLICE_NONE;
+	char *room;
 	enum errc e;
 
-	if ((e = http1_put_request(b, SLICE_LIT("POST"), a->req.path)) ||
+	if ((e = buf_reserve(b, LINES_FIRST, &room)) ||
+	    (e = http1_put_request(b, SLICE_LIT("POST"), a->req.path)) ||
 	    (e = buf_adds(b, buf_slice(&a->provider->fixed))) || (e = buf_adds(b, key)) ||
 	    (e = http1_put_header(b, "accept",
 				  c->facts.stream ? SLICE_LIT("text/event-stream")

@@ -1,5 +1,7 @@
 #include "relay.h"
 
+#define USAGE_EXTRA 128 /* what the usage may gain on the way */
+
 enum errc relay_init(struct relay *r, const struct relay_opts *o)
 {
 	memset(r, 0, sizeof(*r));
@@ -143,11 +145,22 @@ void relay_push(struct relay *r, struct slice bytes, struct arena *a, struct rel
 
 	if (r->ended || r->failed)
 		return;
+	r->taken += bytes.n;
 	e = r->back->dec_push(r->dec, bytes);
 	if (e)
 		fail_errc(r, e);
 	else
 		drain_events(r, a, gain ? gain : &none);
+}
+
+/* A whole answer that was kept goes out at once, about as long as it came. */
+static enum errc make_room(struct relay *r)
+{
+	char *room;
+
+	if (r->stream || r->taken > r->dec_opts.whole_bytes)
+		return ERRC_OK;
+	return buf_reserve(&r->out, r->taken + USAGE_EXTRA, &room);
 }
 
 void relay_finish(struct relay *r, struct arena *a, struct relay_gain *gain)
@@ -158,6 +171,8 @@ void relay_finish(struct relay *r, struct arena *a, struct relay_gain *gain)
 	if (r->ended || r->failed)
 		return;
 	e = r->back->dec_finish(r->dec);
+	if (!e)
+		e = make_room(r);
 	if (e)
 		fail_errc(r, e);
 	else

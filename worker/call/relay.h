@@ -24,6 +24,7 @@ struct relay {
 	enum ir_finish fin;
 	unsigned frames;                        /* put into `out` before commit */
 	uint64_t content_bytes, content_events; /* so far */
+	size_t taken;                           /* bytes of the provider's body so far */
 	struct usage usage;
 	struct fault fault;
 	struct slice upstream_id; /* in the arena */

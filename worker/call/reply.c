@@ -100,15 +100,14 @@ static enum errc put_timing(const struct call *c, struct buf *b)
 	const struct call_attempt *a = c->attempt;
 	int64_t now = call_now_us(), up = a->head_us > a->start_us ? a->head_us - a->start_us : 0;
 	int64_t gw = now - (c->body_us ? c->body_us : c->start_us) - up;
-	char gw_text[TEXT_DECIMAL_MAX], up_text[TEXT_DECIMAL_MAX];
-	char line[128];
+	char line[2 * TEXT_DECIMAL_MAX + 16] = "gw;dur=";
+	size_t n = strlen(line);
 
-	text_decimal_print(MAX_OF(gw, 0), 3, 0, gw_text);
-	text_decimal_print(up, 3, 0, up_text);
-	return http1_put_header(
-		b, "server-timing",
-		slice_of(line, (size_t)snprintf(line, sizeof(line), "gw;dur=%s, up;dur=%s", gw_text,
-						up_text)));
+	n += text_decimal_print(MAX_OF(gw, 0), 3, 0, line + n);
+	memcpy(line + n, ", up;dur=", 9);
+	n += 9;
+	n += text_decimal_print(up, 3, 0, line + n);
+	return http1_put_header(b, "server-timing", slice_of(line, n));
 }
 
 static enum errc put_clamp(const struct call *c, struct buf *b)

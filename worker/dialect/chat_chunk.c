@@ -205,6 +205,8 @@ static bool chunk_top(struct slice key, struct slice val, enum chat_form form, s
 	if (slice_is(key, "choices"))
 		return chunk_choices(val, form, c);
 	if (slice_is(key, "usage")) {
+		if (!c->top.p)
+			c->top = val;
 		if (jtext_type(val) == JSON_OBJECT)
 			c->usage = SLICE_NONE; /* the top one goes before those inside */
 		chunk_usage(val, c);
@@ -218,6 +220,8 @@ static bool chunk_top(struct slice key, struct slice val, enum chat_form form, s
 		}
 	} else if (slice_is(key, "base_resp")) {
 		chunk_base_resp(val, c);
+	} else if (slice_is(key, "data")) {
+		c->marks |= CHAT_CHUNK_DATA;
 	} else if (slice_is(key, "id")) {
 		(void)jtext_plain(val, &c->id);
 	} else if (slice_is(key, "model")) {

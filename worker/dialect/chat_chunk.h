@@ -17,6 +17,7 @@ enum {
 	CHAT_CHUNK_ERROR = 1 << 6,     /* an error beside or instead of choices */
 	CHAT_CHUNK_CONTENT = 1 << 7,   /* content, reasoning or a tool call */
 	CHAT_CHUNK_LINES = 1 << 8,     /* the text contains line ends */
+	CHAT_CHUNK_DATA = 1 << 9,      /* a member `data`, as in embeddings */
 };
 
 struct chat_chunk {
@@ -26,6 +27,7 @@ struct chat_chunk {
 	struct slice id, model; /* as they stand, "" when not plain strings */
 	int64_t created_s;
 	struct slice usage;  /* the object */
+	struct slice top;    /* the value of the first member `usage` at the top, whatever it is */
 	struct slice error;  /* the value */
 	struct slice native; /* finish word */
 	enum ir_finish finish;

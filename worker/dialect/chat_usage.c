@@ -4,6 +4,8 @@
 #include "jtext.h"
 #include "money.h"
 
+#define PATCH_EXTRA 48 /* what a cost adds to a usage object */
+
 /* Numbers as the server gave them; -1: not given. */
 struct chat_counts {
 	int64_t prompt, completion, total;
@@ -168,9 +170,12 @@ enum errc chat_usage_patch(struct slice object, int64_t cost_nusd, struct buf *o
 {
 	struct jtext it = jtext_obj(object);
 	struct slice key, val;
-	enum errc e = buf_addc(out, '{');
-	char cost[MONEY_TEXT_MAX];
+	char cost[MONEY_TEXT_MAX], *room;
+	enum errc e = buf_reserve(out, object.n + PATCH_EXTRA, &room);
 	int r;
+
+	if (!e)
+		e = buf_addc(out, '{');
 
 	while (!e && (r = jtext_obj_next(&it, &key, &val)) != 0) {
 		if (r < 0)

@@ -4,8 +4,10 @@
 #include "json_out.h"
 #include "jsplice.h"
 #include "jtext.h"
+#include "text.h"
 
 #define BACK_USAGE_ON SLICE_LIT("{\"include_usage\":true}")
+#define NAME_ROOM     (8 * LIMIT_MODEL_NAME) /* for a model's name in escapes */
 
 struct back {
 	const struct dialect_ask *ask;
@@ -20,8 +22,10 @@ static const struct ptable_provider *back_provider(const struct back *b)
 }
 
 /* A text in the arena; the first failure sticks. */
-static struct slice back_fmt(struct back *b, struct slice s)
+static struct slice back_join(struct back *b, const struct slice *v, size_t n)
 {
+	struct slice s = arena_join(b->ask->arena, v, n);
+
 	if (!s.p)
 		b->err = ERRC_NOMEM;
 	return s;
@@ -30,35 +34,28 @@ static struct slice back_fmt(struct back *b, struct slice s)
 /* `text` as a JSON string. */
 static struct slice back_string(struct back *b, struct slice text)
 {
-	struct slice s = SLICE_NONE;
-	struct buf t;
+	char room[NAME_ROOM];
+	struct buf t = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
+	struct slice v[] = {SLICE_LIT("\""), SLICE_NONE, SLICE_LIT("\"")};
 
-	buf_init(&t, 8 * LIMIT_MODEL_NAME);
-	b->err = b->err ? b->err : buf_addc(&t, '"');
-	if (!b->err)
-		b->err = json_out_escape(&t, text);
-	if (!b->err)
-		b->err = buf_addc(&t, '"');
-	if (!b->err)
-		s = back_fmt(b, arena_dup(b->ask->arena, buf_slice(&t)));
-	buf_fini(&t);
-	return s;
+	b->err = b->err ? b->err : json_out_escape(&t, text);
+	v[1] = buf_slice(&t);
+	return back_join(b, v, ARRAY_LEN(v));
 }
 
 /* Sets a member, or adds it. */
 static void back_set(struct back *b, enum chat_id id, struct slice value)
 {
 	const struct jscan_member *m = jscan_find(&b->scan->j, id);
+	struct slice v[] = {SLICE_LIT("\""), slice_str(chat_field_row(id)->name), SLICE_LIT("\":"),
+			    value};
 
 	if (b->err)
 		return;
-	if (m) {
+	if (m)
 		jsplice_set(&b->splice, m, value);
-		return;
-	}
-	jsplice_append(&b->splice,
-		       back_fmt(b, arena_fmt(b->ask->arena, "\"%s\":" SLICE_FMT,
-					     chat_field_row(id)->name, SLICE_ARG(value))));
+	else
+		jsplice_append(&b->splice, back_join(b, v, ARRAY_LEN(v)));
 }
 
 static void back_remove(struct back *b, enum chat_id id)
@@ -90,6 +87,8 @@ static void back_cap(struct back *b)
 	enum chat_id id = back_cap_id(b);
 	enum chat_id other = id == CHAT_ID_MAX_TOKENS ? CHAT_ID_MAX_COMPLETION : CHAT_ID_MAX_TOKENS;
 	int64_t cap = b->ask->cap ? b->ask->cap : facts->cap;
+	char digits[TEXT_DECIMAL_MAX];
+	struct slice value;
 	bool given_here = chat_scan_value(b->scan, b->ask->body, id).n > 0;
 
 	if (facts->op == DIALECT_EMBEDDINGS || cap <= 0)
@@ -97,7 +96,8 @@ static void back_cap(struct back *b)
 	back_remove(b, other);
 	if (given_here && cap == facts->cap)
 		return;
-	back_set(b, id, back_fmt(b, arena_fmt(b->ask->arena, "%lld", (long long)cap)));
+	value = slice_of(digits, text_decimal_print(cap, 0, 0, digits));
+	back_set(b, id, back_join(b, &value, 1));
 }
 
 static bool back_has_members(struct slice object)
@@ -151,25 +151,27 @@ static enum errc back_path(struct back *b, struct dialect_request *out)
 		[DIALECT_EMBEDDINGS] = "/embeddings",
 	};
 	const struct ptable_provider *p = back_provider(b);
-	struct buf t;
-	enum errc e;
+	char room[NAME_ROOM];
+	struct buf t = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
+	struct slice v[6];
+	size_t n = 0;
 
-	buf_init(&t, 16 * 1024);
-	e = buf_adds(&t, p->base.path);
-	if (!e && p->azure_deployments)
-		e = buf_addz(&t, "/openai/deployments/");
-	if (!e && p->azure_deployments)
-		e = uri_encode(&t, b->ask->offer->upstream);
-	if (!e)
-		e = buf_addz(&t, paths[b->ask->facts->op]);
-	if (!e && p->base.query.n)
-		e = buf_addf(&t, "?" SLICE_FMT, SLICE_ARG(p->base.query));
-	if (!e) {
-		out->path = arena_dup(b->ask->arena, buf_slice(&t));
-		e = out->path.p ? ERRC_OK : ERRC_NOMEM;
+	v[n++] = p->base.path;
+	if (p->azure_deployments) {
+		enum errc e = uri_encode(&t, b->ask->offer->upstream);
+
+		if (e)
+			return e;
+		v[n++] = SLICE_LIT("/openai/deployments/");
+		v[n++] = buf_slice(&t);
 	}
-	buf_fini(&t);
-	return e;
+	v[n++] = slice_str(paths[b->ask->facts->op]);
+	if (p->base.query.n) {
+		v[n++] = SLICE_LIT("?");
+		v[n++] = p->base.query;
+	}
+	out->path = back_join(b, v, n);
+	return b->err;
 }
 
 /* Whether the body names this model already. A model that the path names need not stand in the body. */

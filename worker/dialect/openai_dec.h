@@ -19,7 +19,6 @@ enum openai_dec_mode {
 /* A whole body around the value of `usage`; without one all of it but the last brace is `before`. */
 struct openai_parts {
 	struct slice before, usage, after;
-	bool has_data; /* embeddings */
 };
 
 struct openai_dec {

@@ -1,41 +1,34 @@
 #include "openai_dec.h"
 
 #include "chat_usage.h"
-#include "jtext.h"
 #include "provider_error.h"
 
 static bool whole_read(struct openai_dec *d, struct slice body, struct openai_parts *w)
 {
 	enum chat_form form = d->o.facts->op == DIALECT_COMPLETIONS ? CHAT_FORM_TEXT
 								    : CHAT_FORM_MESSAGE;
-	struct jtext it = jtext_obj(body);
-	struct slice key, val;
 	const char *end;
-	int r;
 
 	if (!body.n || !chat_chunk_read(body, form, &d->chunk))
 		return false;
 	end = body.p + body.n - 1; /* the closing brace */
-	*w = (struct openai_parts){.before = slice_of(body.p, body.n - 1)};
-	while ((r = jtext_obj_next(&it, &key, &val)) > 0) {
-		if (slice_is(key, "usage") && !w->usage.p) {
-			w->before = slice_of(body.p, (size_t)(val.p - body.p));
-			w->usage = val;
-			w->after = slice_of(val.p + val.n, (size_t)(end - (val.p + val.n)));
-		}
-		if (slice_is(key, "data"))
-			w->has_data = true;
+	*w = (struct openai_parts){.before = slice_of(body.p, body.n - 1), .usage = d->chunk.top};
+	if (w->usage.p) {
+		w->before = slice_of(body.p, (size_t)(w->usage.p - body.p));
+		w->after = slice_of(slice_end(w->usage), (size_t)(end - slice_end(w->usage)));
 	}
-	return r == 0;
+	return true;
 }
 
 /* Whether a body that parsed is an answer at all. */
-static const char *whole_fault(const struct openai_dec *d, const struct openai_parts *w)
+static const char *whole_fault(const struct openai_dec *d)
 {
 	if (d->chunk.finish == IR_FIN_ERROR)
 		return "The provider ended the answer with an error.";
 	if (d->o.facts->op == DIALECT_EMBEDDINGS)
-		return w->has_data ? NULL : "The provider's answer holds no embeddings.";
+		return d->chunk.marks & CHAT_CHUNK_DATA
+			       ? NULL
+			       : "The provider's answer holds no embeddings.";
 	return d->chunk.marks & CHAT_CHUNK_LIST ? NULL : "The provider's answer holds no choices.";
 }
 
@@ -114,7 +107,7 @@ static int whole_open(struct openai_dec *d, struct slice body, struct ir_event *
 		return openai_dec_broken(d, "The provider's answer is cut or not readable.", ev);
 	if (d->chunk.marks & CHAT_CHUNK_ERROR)
 		return openai_dec_error(d, body, ev);
-	bad = whole_fault(d, &d->parts);
+	bad = whole_fault(d);
 	return bad ? openai_dec_broken(d, bad, ev) : 0;
 }
 

@@ -1,15 +1,13 @@
 #include "down_priv.h"
 
-#include <stdio.h>
 #include <time.h>
 
 #include "mem.h"
 
 #define DIRECT_MIN \
 	(16 * 1024) /* pieces from here on are offered to the kernel at once instead of copied */
-#define KEEP_CAP    1024 /* an empty output buffer up to this size is kept while an answer streams */
-#define HEAD_EXTRA  256  /* what we add to an answer's head, at most */
-#define CHUNK_EXTRA 32
+#define KEEP_CAP   1024 /* an empty output buffer up to this size is kept while an answer streams */
+#define HEAD_EXTRA 256  /* what we add to an answer's head, at most */
 
 /* --- toward the xport --- */
 
@@ -155,11 +153,16 @@ static struct slice date_line(struct down_host *h)
 
 static enum errc put_connection(struct down_conn *dc, struct buf *b)
 {
+	enum errc e;
+
 	if (dc->closes)
 		return buf_adds(b, SLICE_LIT("connection: close\r\n"));
-	return buf_addf(b, "%skeep-alive: timeout=%lld\r\n",
-			dc->is_http10 ? "connection: keep-alive\r\n" : "",
-			(long long)(dc->host->opts.idle_ms / 1000));
+	e = dc->is_http10 ? buf_adds(b, SLICE_LIT("connection: keep-alive\r\n")) : ERRC_OK;
+	if (!e)
+		e = buf_adds(b, SLICE_LIT("keep-alive: timeout="));
+	if (!e)
+		e = buf_addi(b, dc->host->opts.idle_ms / 1000);
+	return e ? e : buf_adds(b, HTTP1_CRLF);
 }
 
 static enum errc put_framing(struct down_conn *dc, struct buf *b, const struct down_answer *a,
@@ -168,7 +171,7 @@ static enum errc put_framing(struct down_conn *dc, struct buf *b, const struct d
 	if (a->status == 204 || a->status == 304)
 		return ERRC_OK;
 	if (length >= 0)
-		return buf_addf(b, "content-length: %lld\r\n", (long long)length);
+		return http1_put_header_i64(b, "content-length", length);
 	return dc->is_chunked ? buf_adds(b, SLICE_LIT("transfer-encoding: chunked\r\n")) : ERRC_OK;
 }
 
@@ -183,7 +186,8 @@ static enum errc put_head(struct down_conn *dc, const struct down_answer *a, int
 	dc->is_chunked = length < 0 && !dc->is_http10 && !dc->is_head_method;
 	dc->closes = dc->closes || a->close || !dc->may_keep || dc->host->is_draining ||
 		     dc->input != DOWN_IN_DONE || dc->eof_came || (length < 0 && dc->is_http10);
-	e = buf_reserve(b, a->fields.n + HEAD_EXTRA, &room);
+	e = buf_reserve(b, a->fields.n + HEAD_EXTRA + (length < DIRECT_MIN ? MAX_OF(length, 0) : 0),
+			&room);
 	if (!e)
 		e = http1_put_status(b, a->status);
 	if (!e)
@@ -265,9 +269,9 @@ enum errc down_conn_start(struct down_conn *dc, const struct down_answer *a)
 /* One chunk: size line, pieces, CRLF. */
 static enum errc put_chunk(struct down_conn *dc, const struct slice *v, size_t n, size_t total)
 {
-	char line[CHUNK_EXTRA];
+	char line[HTTP1_CHUNK_HEAD];
 	struct slice all[XPORT_IOV_MAX];
-	struct slice size = {line, (size_t)snprintf(line, sizeof(line), "%zx\r\n", total)};
+	struct slice size = http1_chunk_head(total, line);
 	size_t k = 0;
 
 	if (n + 3 > XPORT_IOV_MAX)

@@ -83,6 +83,13 @@ static void test_text(void **state)
 	s = arena_fmt(&a, "%d-%s", 42, "x");
 	assert_string_equal(s.p, "42-x");
 	assert_int_equal(s.n, 4);
+	s = arena_join(&a, (struct slice[]){SLICE_LIT("ab"), SLICE_NONE, SLICE_LIT("c")}, 3);
+	assert_string_equal(s.p, "abc");
+	assert_int_equal(s.n, 3);
+	s = arena_join(&a, NULL, 0);
+	assert_string_equal(s.p, "");
+	s = arena_join(&a, (struct slice[]){{"x", SIZE_MAX}, SLICE_LIT("y")}, 2);
+	assert_null(s.p);
 	arena_fini(&a);
 }
 
@@ -95,6 +102,7 @@ static void test_no_memory(void **state)
 	assert_null(arena_get(&a, 1));
 	assert_null(arena_dup(&a, SLICE_LIT("x")).p);
 	assert_null(arena_fmt(&a, "x").p);
+	assert_null(arena_join(&a, NULL, 0).p);
 	assert_int_equal(arena_on_fini(&a, note, NULL), ERRC_NOMEM);
 	mem_fail_after(0);
 	arena_fini(&a);

@@ -160,6 +160,10 @@ static void test_decimal_print(void **state)
 		assert_int_equal(text_decimal(slice_str(out), rows[i].scale, &back), ERRC_OK);
 		assert_int_equal(back, rows[i].v);
 	}
+	assert_int_equal(text_u64_print(0, out), 1);
+	assert_string_equal(out, "0");
+	assert_int_equal(text_u64_print(UINT64_MAX, out), 20);
+	assert_string_equal(out, "18446744073709551615");
 }
 
 static void test_units(void **state)

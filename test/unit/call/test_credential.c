@@ -14,7 +14,7 @@
 static size_t find(const struct http1_field *fields, size_t n, enum paths_family family,
 		   const char *query, struct buf *b, struct credential out[CREDENTIAL_PLACES])
 {
-	struct http1_head head = {.fields = fields, .field_count = n};
+	struct http1_head head = {.fields = fields, .field_count = n, .names = UINT64_MAX};
 	struct paths_match m = {.family = family, .query = slice_str(query)};
 
 	buf_init(b, 512);

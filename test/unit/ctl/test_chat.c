@@ -63,7 +63,7 @@ static const struct chat_http_events events = {.on_head = on_head, .on_body = on
 static void begin(struct seen *s, const char *content_type, int status)
 {
 	struct http1_field f[] = {{SLICE_LIT("content-type"), slice_str(content_type)}};
-	struct http1_head h = {.status = status, .fields = f, .field_count = 1};
+	struct http1_head h = {.status = status, .fields = f, .field_count = 1, .names = UINT64_MAX};
 
 	*s = (struct seen){0};
 	chat_answer_init(&s->a, on_text, s);
