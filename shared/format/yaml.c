@@ -25,6 +25,7 @@ struct loader {
 	struct slice key; /* the key read last in the innermost mapping; p is NULL while one is due */
 	struct yaml_pos key_pos;
 	size_t nodes;
+	bool hides_braces;
 };
 
 static struct yaml_node tombstone;
@@ -247,6 +248,75 @@ static enum errc library_error(struct loader *l, const yaml_parser_t *p)
 		    p->problem ? p->problem : "syntax error");
 }
 
+/* --- ${name} ---
+ * [regions/${region}.yaml] is what one would write, but between brackets YAML ends a text at a brace. So the braces of ${name} are
+ * private characters while libyaml reads, one for one, which keeps lines and columns. */
+
+#define BRACE_OPEN  "\xee\x80\x80" /* U+E000 */
+#define BRACE_CLOSE "\xee\x80\x81" /* U+E001 */
+
+/* The length of the ${name} that `s` begins with; 0: none. */
+static size_t variable_length(struct slice s)
+{
+	size_t n = 2;
+
+	if (!slice_has_prefix(s, SLICE_LIT("${")))
+		return 0;
+	while (n < s.n && (s.p[n] == '_' || s.p[n] == ':' || (s.p[n] >= '0' && s.p[n] <= '9') ||
+			   (s.p[n] >= 'A' && s.p[n] <= 'Z') || (s.p[n] >= 'a' && s.p[n] <= 'z')))
+		n++;
+	return n > 2 && n < s.n && s.p[n] == '}' ? n + 1 : 0;
+}
+
+/* Makes l->text what libyaml reads; `mem` keeps it when it is another one. */
+static enum errc hide_braces(struct loader *l, struct buf *mem)
+{
+	struct slice left = l->text;
+	enum errc rc = ERRC_OK;
+
+	if (slice_find(left, SLICE_LIT("${")) < 0 || slice_find(left, SLICE_LIT(BRACE_OPEN)) >= 0 ||
+	    slice_find(left, SLICE_LIT(BRACE_CLOSE)) >= 0)
+		return ERRC_OK;
+	while (left.n && rc == ERRC_OK) {
+		ptrdiff_t at = slice_find(left, SLICE_LIT("${"));
+		size_t before = at < 0 ? left.n : (size_t)at;
+		size_t n = variable_length(slice_sub(left, before, left.n));
+
+		rc = buf_adds(mem, slice_sub(left, 0, before));
+		left = slice_sub(left, before, left.n);
+		if (rc == ERRC_OK && n)
+			rc = buf_addf(mem, "$" BRACE_OPEN SLICE_FMT BRACE_CLOSE,
+				      SLICE_ARG(slice_sub(left, 2, n - 3)));
+		else if (rc == ERRC_OK && left.n)
+			rc = buf_adds(mem, slice_sub(left, 0, n = 2));
+		left = slice_sub(left, n, left.n);
+	}
+	l->text = buf_slice(mem);
+	l->hides_braces = true;
+	return rc;
+}
+
+/* A text of libyaml's as it was written; p is NULL without memory. */
+static struct slice show_braces(struct loader *l, struct slice text)
+{
+	char *out = l->hides_braces ? arena_zero(l->a, text.n + 1) : NULL;
+	size_t n = 0;
+
+	if (!l->hides_braces || !out)
+		return l->hides_braces ? SLICE_NONE : text;
+	for (size_t i = 0; i < text.n; i++, n++) {
+		struct slice rest = slice_sub(text, i, text.n);
+		bool opens = slice_has_prefix(rest, SLICE_LIT(BRACE_OPEN));
+
+		out[n] = text.p[i];
+		if (opens || slice_has_prefix(rest, SLICE_LIT(BRACE_CLOSE))) {
+			out[n] = opens ? '{' : '}';
+			i += sizeof(BRACE_OPEN) - 2;
+		}
+	}
+	return slice_of(out, n);
+}
+
 /* Puts a complete or just opened node where it belongs. */
 static enum errc place(struct loader *l, struct yaml_node *n)
 {
@@ -283,6 +353,9 @@ static enum errc take_scalar(struct loader *l, const yaml_event_t *e, struct yam
 
 	if (memchr(text.p, '\0', text.n))
 		return fail(l, ERRC_SYNTAX, pos, "a text must not contain NUL");
+	text = show_braces(l, text);
+	if (!text.p)
+		return ERRC_NOMEM;
 	if (key_is_due(l)) {
 		l->key = arena_dup(l->a, text);
 		l->key_pos = pos;
@@ -387,6 +460,7 @@ enum errc yaml_parse(struct arena *a, const char *file, struct slice text,
 			   .message = message,
 			   .where = where};
 	struct yaml_pos start = {file, 1, 1};
+	struct buf hidden;
 	yaml_parser_t p;
 	enum errc rc;
 
@@ -395,10 +469,15 @@ enum errc yaml_parse(struct arena *a, const char *file, struct slice text,
 		return fail(&l, ERRC_LIMIT, start, "more than %d MiB", YAML_BYTES_MAX >> 20);
 	if (!yaml_parser_initialize(&p))
 		return ERRC_NOMEM;
+	buf_init(&hidden, 3 * YAML_BYTES_MAX);
 	yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&p, (const unsigned char *)(text.p ? text.p : ""), text.n);
-	rc = take_all(&l, &p);
+	rc = hide_braces(&l, &hidden);
+	yaml_parser_set_input_string(&p, (const unsigned char *)(l.text.p ? l.text.p : ""),
+				     l.text.n);
+	if (rc == ERRC_OK)
+		rc = take_all(&l, &p);
 	yaml_parser_delete(&p);
+	buf_fini(&hidden);
 	if (rc == ERRC_OK && (!l.root || l.root->is_null)) {
 		l.root = yaml_new(a, YAML_MAP, start);
 		rc = l.root ? ERRC_OK : ERRC_NOMEM;

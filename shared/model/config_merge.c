@@ -205,9 +205,33 @@ static void check_whole(struct config_ctx *x, struct level_at at, const struct y
 				 path, config_ctx_hint_keys(x, c->key, map));
 }
 
-static void remove_key(struct config_ctx *x, struct level_at at, struct yaml_node *map,
-		       const struct yaml_node *c, const char *path)
+/* Whether a setting or a group of settings has that path, or it is about what is no setting. */
+static bool may_be_set(const char *path)
 {
+	static const char *const others[] = {"listen", "providers", "models"};
+	struct slice name = slice_str(path), rest = name, first;
+
+	(void)slice_cut(&rest, '.', &first);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		if (slice_is(first, others[i]))
+			return true;
+	}
+	for (size_t i = 0; i < settings_rows_n; i++) {
+		struct slice row = slice_str(settings_rows[i].path);
+
+		if (slice_eq(row, name) || (slice_has_prefix(row, name) && row.p[name.n] == '.'))
+			return true;
+	}
+	return false;
+}
+
+static void remove_key(struct config_ctx *x, struct level_at at, struct yaml_node *map,
+		       struct yaml_node *c, const char *path)
+{
+	if (!may_be_set(path)) {
+		put(x, map, c); /* for the reader, which tells that it knows no such key */
+		return;
+	}
 	if (!yaml_get(map, c->key) && (at.level == LEVEL_ENTRIES || at.level == LEVEL_OFFERS))
 		config_ctx_error(x, c->key_pos, "`%s` does not exist%s, so that `~` removes nothing",
 				 path, config_ctx_hint_keys(x, c->key, map));
@@ -215,16 +239,18 @@ static void remove_key(struct config_ctx *x, struct level_at at, struct yaml_nod
 }
 
 /* Drops the nulls of what an overlay adds: there is nothing that they could remove. */
-static void drop_nulls(struct yaml_node *n)
+static void drop_nulls(struct config_ctx *x, struct yaml_node *n, const char *path)
 {
 	if (n->kind != YAML_MAP)
 		return;
 	for (struct yaml_node *c = n->first, *next; c; c = next) {
+		const char *name = join(x, path, c->key);
+
 		next = c->next;
-		if (c->is_null && c->text.n)
+		if (!c->is_null || !c->text.n)
+			drop_nulls(x, c, name);
+		else if (may_be_set(name))
 			yaml_remove(n, c->key);
-		else
-			drop_nulls(c);
 	}
 }
 
@@ -248,7 +274,7 @@ static void overlay(struct config_ctx *x, struct level_at at, struct yaml_node *
 		} else {
 			if (!old)
 				check_whole(x, at, to, c, name);
-			drop_nulls(c);
+			drop_nulls(x, c, name);
 			put(x, to, c);
 		}
 	}

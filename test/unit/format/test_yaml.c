@@ -44,6 +44,43 @@ static void done(struct fixture *f)
 	assert_int_equal(mem_live_count(), 0);
 }
 
+static void expect_item(const struct yaml_node *list, size_t at, const char *text, unsigned column)
+{
+	const struct yaml_node *n = list->first;
+
+	while (at--)
+		n = n->next;
+	assert_true(slice_is(n->text, text));
+	assert_int_equal(n->pos.column, column);
+}
+
+/* The brace of a variable ends no text between brackets; any other does, as ever. */
+static void variables_between_brackets(void **state)
+{
+	struct fixture f;
+
+	assert_int_equal(
+		parse(&f, SLICE_LIT("a: [r/${region}.yaml, ${env:X_1}, \"${a}${b\", é${h}, x]\n"
+				    "b: ${c}\n${d}: {e: [${f}], g: h}\n")),
+		ERRC_OK);
+	expect_item(yaml_getz(f.root, "a"), 0, "r/${region}.yaml", 5);
+	expect_item(yaml_getz(f.root, "a"), 1, "${env:X_1}", 23);
+	expect_item(yaml_getz(f.root, "a"), 2, "${a}${b", 35);
+	expect_item(yaml_getz(f.root, "a"), 3, "é${h}", 46);
+	expect_item(yaml_getz(f.root, "a"), 4, "x", 53);
+	assert_true(slice_is(yaml_getz(f.root, "b")->text, "${c}"));
+	expect_item(yaml_getz(yaml_getz(f.root, "${d}"), "e"), 0, "${f}", 12);
+	done(&f);
+	assert_int_equal(parse(&f, SLICE_LIT("a: [${}, b]\n")), ERRC_SYNTAX);
+	done(&f);
+	assert_int_equal(parse(&f, SLICE_LIT("a: [${b c}]\n")), ERRC_SYNTAX);
+	done(&f);
+	/* A text that has the private characters itself is left alone. */
+	assert_int_equal(parse(&f, SLICE_LIT("a: \"\xee\x80\x80 ${b}\"\n")), ERRC_OK);
+	assert_true(slice_is(yaml_getz(f.root, "a")->text, "\xee\x80\x80 ${b}"));
+	done(&f);
+}
+
 static void knows_places(void **state)
 {
 	struct fixture f;
@@ -279,7 +316,7 @@ static void prints_what_reads_back(void **state)
 static void survives_without_memory(void **state)
 {
 	struct slice text = SLICE_LIT("a: 1\nb: [1, 2, {c: d}]\nc: {a: 1, b: 1, c: 1, d: 1, e: 1, "
-				      "f: 1, g: 1, h: 1, i: 1, j: 1}\n");
+				      "f: 1, g: 1, h: 1, i: 1, j: 1}\nd: [${v}]\n");
 	enum errc rc = ERRC_NOMEM;
 
 	for (unsigned n = 1; rc != ERRC_OK; n++) {
@@ -297,6 +334,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(knows_places),
+		cmocka_unit_test(variables_between_brackets),
 		cmocka_unit_test(empty_is_a_mapping),
 		cmocka_unit_test(tells_duplicates),
 		cmocka_unit_test(refuses),

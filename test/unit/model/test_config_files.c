@@ -140,7 +140,7 @@ static void offers_come_from_several_files(void **state)
 
 /* --------------------------------------------------------------- overlays */
 
-static const char base[] = "region: eu\noverlay: [\"regions/${region}.yaml\"]\nworkers: 1\ncors: "
+static const char base[] = "region: eu\noverlay: [regions/${region}.yaml]\nworkers: 1\ncors: "
 			   "{origins: [https://a, https://b]}\n"
 			   "providers:\n  p: {base_url: \"http://h\", headers: {a: x, b: y}}\n  q: "
 			   "{base_url: \"http://h\"}\n"
@@ -191,7 +191,7 @@ static void overlay_may_not_invent(void **state)
 	fixture_init(&f, env);
 	fixture_file(&f, "aigw.yaml", base);
 	fixture_file(&f, "regions/eu.yaml",
-		     "region: us\ninclude: x.yaml\nworkerz: ~\n"
+		     "region: us\ninclude: x.yaml\nworkerz: ~\nlog: {levle: ~}\n"
 		     "providers: {pp: {keys: []}, x: ~}\n"
 		     "models:\n  m: {offers: {p/mm: {weight: 9}, p/x: ~}}\n  mm: {context: 5}\n  "
 		     "z: ~\n");
@@ -199,19 +199,21 @@ static void overlay_may_not_invent(void **state)
 		&f,
 		"regions/eu.yaml:1:1: `region` cannot stand in an overlay\n"
 		"regions/eu.yaml:2:1: `include` cannot stand in an overlay\n"
-		"regions/eu.yaml:4:13: `providers.pp` does not exist (did you mean `p`?), and an "
+		"regions/eu.yaml:5:13: `providers.pp` does not exist (did you mean `p`?), and an "
 		"overlay must give a new provider whole: `dialect` and `base_url`, or `catalog`\n"
-		"regions/eu.yaml:4:29: `providers.x` does not exist (did you mean `p`?), so that "
+		"regions/eu.yaml:5:29: `providers.x` does not exist (did you mean `p`?), so that "
 		"`~` removes nothing\n"
-		"regions/eu.yaml:6:16: `models.m.offers.p/mm` does not exist (did you mean "
+		"regions/eu.yaml:7:16: `models.m.offers.p/mm` does not exist (did you mean "
 		"`p/m`?), and an overlay must give a new offer whole: `weight` and `priority`\n"
-		"regions/eu.yaml:6:35: `models.m.offers.p/x` does not exist (did you mean `p/m`?), "
+		"regions/eu.yaml:7:35: `models.m.offers.p/x` does not exist (did you mean `p/m`?), "
 		"so that `~` removes nothing\n"
-		"regions/eu.yaml:8:3: `models.z` does not exist (did you mean `m`?), so that `~` "
+		"regions/eu.yaml:9:3: `models.z` does not exist (did you mean `m`?), so that `~` "
 		"removes nothing\n"
-		"regions/eu.yaml:4:13: `providers.pp.base_url` is missing (or `catalog`, which "
+		"regions/eu.yaml:3:1: unknown key `workerz` (did you mean `workers`?)\n"
+		"regions/eu.yaml:4:7: unknown key `log.levle` (did you mean `level`?)\n"
+		"regions/eu.yaml:5:13: `providers.pp.base_url` is missing (or `catalog`, which "
 		"supplies it)\n"
-		"regions/eu.yaml:7:3: `models.mm` does not exist, and an overlay must give a new "
+		"regions/eu.yaml:8:3: `models.mm` does not exist, and an overlay must give a new "
 		"model whole: `price` and `offers` are missing\n");
 	fixture_fini(&f);
 }
