@@ -406,7 +406,7 @@ static const char *in_hex(struct jscan *s, const char *p, const char *end)
 static const char *ctn_open(struct jscan *s, const char *p, bool array)
 {
 	value_begin(s, p, array ? JSON_ARRAY : JSON_OBJECT);
-	if (s->depth == LIMIT_JSON_DEPTH)
+	if (s->depth >= s->depth_max)
 		return fail(s, p, ERRC_DEPTH, "nested too deeply");
 	s->stack[s->depth / 64] &= ~(UINT64_C(1) << (s->depth % 64));
 	s->stack[s->depth / 64] |= (uint64_t)array << (s->depth % 64);
@@ -603,6 +603,7 @@ void jscan_init(struct jscan *s, const struct jscan_names *names, const struct j
 	s->names = names;
 	s->ev = ev;
 	s->arg = arg;
+	s->depth_max = LIMIT_JSON_DEPTH;
 }
 
 void jscan_fini(struct jscan *s)

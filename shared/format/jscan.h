@@ -70,8 +70,8 @@ struct jscan {
 	void *arg;
 	struct jscan_member *members; /* owned */
 	unsigned members_n, members_cap;
-	unsigned depth;
-	uint8_t path[JSCAN_PATH]; /* the key's id, or JSCAN_ELEMENT, of what is being read at each
+	unsigned depth, depth_max; /* LIMIT_JSON_DEPTH, or lowered after jscan_init() */
+	uint8_t path[JSCAN_PATH];  /* the key's id, or JSCAN_ELEMENT, of what is being read at each
 				     level */
 	/* The first error, in words; `name` is the member it is about (unescaped, cut), empty
 	 * without. */

@@ -221,7 +221,14 @@ class Parsing(NodeCase):
 
 class Lingering(NodeCase):
     MODELS = {**on_both('m', 'tokens=2&input=5'), 'dear': model('oai/sim?tokens=2', input=1000, output=1000, context=100000000)}
-    CONFIG = {'limits': {'body': '16MiB'}, 'timeouts': {'head': '1s', 'idle': '2s'}}
+    CONFIG = {'limits': {'body': '16MiB', 'json_depth': 20}, 'timeouts': {'head': '1s', 'idle': '2s'}}
+
+    def test_nesting_has_its_limit(self):
+        for levels in 19, 20:
+            body = '{"model":"m-oai","messages":[{"role":"user","content":"x"}],"x":%s%s}' % ('[' * levels, ']' * levels)
+            a = self.node.ask('POST', CHAT, body, self.key)
+            self.assertEqual(a.status, 200 if levels == 19 else 400, a)
+        self.assertIn('nested', a.error['message'])
 
     def upload(self, mb, key, model='m-oai', chunked=False):
         """Sends a body of so many MB with no eye on the answer, as Python's and Node's clients do; the status, None when it broke."""

@@ -7,8 +7,22 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
-from node import BACKS, NodeCase, chat_body, nusd, on_both
+from node import BACKS, NodeCase, chat_body, model, nusd, on_both
 import tap
+
+
+class Totals(NodeCase):
+    """The total time counts from the request's start; a provider may have its own."""
+    MODELS = {'oai': model('oai/sim?tokens=100&rate=20'), 'ant': model('ant/sim?tokens=100&rate=20')}
+    CONFIG = {'timeouts': {'total': '1500ms', 'total_whole': '1500ms'}, 'providers': {'ant': {'timeouts': {'total': '600ms'}}}}
+
+    def test_total_of_node_and_provider(self):
+        for name, least, most in ('oai', 1.4, 2.4), ('ant', 0.5, 1.3):
+            begun = time.monotonic()
+            a = self.chat(name, True)
+            seconds = time.monotonic() - begun
+            self.assertEqual((a.status, a.ended, a.error['metadata']['status']), (200, 'cut', 504), a)
+            self.assertTrue(least < seconds < most, (name, seconds))
 
 
 class Patience(NodeCase):

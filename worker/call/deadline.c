@@ -18,10 +18,10 @@ static int64_t lowered(const struct call *c, int64_t ms)
 
 static int64_t total_deadline(const struct call *c)
 {
-	const struct settings *s = call_set(c);
+	const struct ptable_provider *p = c->attempt->provider->p;
 
 	return ms_of(c->start_us) +
-	       lowered(c, c->facts.stream ? s->timeout_total_ms : s->timeout_total_whole_ms);
+	       lowered(c, c->facts.stream ? p->total_stream_ms : p->total_whole_ms);
 }
 
 /* When the provider must have shown its next sign of life: never while we ourselves do not read because the client is slow. */

@@ -115,7 +115,7 @@ static enum errc start_body(struct call *c)
 	c->scan = arena_zero(&c->arena, c->front->scan_size);
 	if (!c->scan)
 		return ERRC_NOMEM;
-	c->front->scan_init(c->scan, c->op);
+	c->front->scan_init(c->scan, c->op, (unsigned)call_set(c)->limit_json_depth);
 	if (length > 0 && length <= call_set(c)->limit_body_bytes &&
 	    buf_reserve(&c->body, (size_t)length, &room))
 		return ERRC_NOMEM;

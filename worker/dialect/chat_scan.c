@@ -200,7 +200,7 @@ static const struct jscan_events chat_events = {
 
 /* ---- the front's functions ---- */
 
-void chat_scan_init(void *scan, enum dialect_op op)
+void chat_scan_init(void *scan, enum dialect_op op, unsigned depth_max)
 {
 	struct chat_scan *s = scan;
 
@@ -208,6 +208,7 @@ void chat_scan_init(void *scan, enum dialect_op op)
 	s->op = op;
 	s->bad_tool = -1;
 	jscan_init(&s->j, &chat_names, &chat_events, s);
+	s->j.depth_max = depth_max;
 }
 
 void chat_scan_fini(void *scan)

@@ -62,7 +62,7 @@ struct chat_scan {
 	char model[LIMIT_MODEL_NAME + 1], user[LIMIT_CLIENT_ID + 1];
 };
 
-void chat_scan_init(void *scan, enum dialect_op op);
+void chat_scan_init(void *scan, enum dialect_op op, unsigned depth_max);
 enum errc chat_scan_push(void *scan, const char *p, size_t len, struct fault *f);
 enum errc chat_scan_end(void *scan, struct slice body, struct dialect_facts *out, struct fault *f);
 void chat_scan_fini(void *scan);

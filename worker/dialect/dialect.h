@@ -17,7 +17,8 @@ struct dialect_front {
 	size_t scan_size, enc_size;
 	/* The body arrives in pieces, pushed as `len` new bytes at p. An error sets the fault; the
 	 * first one stays. */
-	void (*scan_init)(void *scan, enum dialect_op op);
+	/* depth_max: levels of nesting, at most LIMIT_JSON_DEPTH. */
+	void (*scan_init)(void *scan, enum dialect_op op, unsigned depth_max);
 	enum errc (*scan_push)(void *scan, const char *p, size_t len, struct fault *f);
 	/* `body` is all that was pushed, in one piece, and must stay valid as long as `out` is
 	 * used. */

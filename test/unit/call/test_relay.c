@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "caps.h"
 #include "mem.h"
 #include "relay.h"
 
@@ -49,7 +50,7 @@ static void setup(struct fixture *f, enum ptable_dialect back, const char *reque
 	arena_init(&f->arena, 1 << 20);
 	f->front = dialect_front(DIALECT_FRONT_OPENAI);
 	f->scan = arena_zero(&f->arena, f->front->scan_size);
-	f->front->scan_init(f->scan, DIALECT_CHAT);
+	f->front->scan_init(f->scan, DIALECT_CHAT, LIMIT_JSON_DEPTH);
 	assert_int_equal(f->front->scan_push(f->scan, request, strlen(request), &fault), ERRC_OK);
 	assert_int_equal(f->front->scan_end(f->scan, slice_str(request), &f->facts, &fault),
 			 ERRC_OK);

@@ -60,7 +60,7 @@ enum errc rig_ask(struct rig *r, enum dialect_op op, const char *body)
 	if (!r->scan)
 		return ERRC_NOMEM;
 	memset(&r->fault, 0, sizeof(r->fault));
-	r->front->scan_init(r->scan, op);
+	r->front->scan_init(r->scan, op, LIMIT_JSON_DEPTH);
 	for (; !e && at < r->body.n; at += step)
 		e = r->front->scan_push(r->scan, r->body.p + at, MIN_OF(step, r->body.n - at),
 					&r->fault);
