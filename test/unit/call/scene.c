@@ -80,6 +80,7 @@ static void open_account(struct scene *s)
 	snprintf(s->key_text, sizeof(s->key_text), "%s", k.text);
 	s->key = (struct rows_key){.account = s->account,
 				   .created_s = s->rig.wall_ms / 1000,
+				   .keepalive_ms = ROWS_NO_LIMIT,
 				   .name = SLICE_LIT("a key")};
 	memcpy(s->key.id, k.id, APIKEY_ID);
 	apikey_hash(&s->pepper, slice_str(k.text), s->key.hash);

@@ -1,0 +1,266 @@
+/* The exits of the steps behind an answer: SETTLE, DURABLE, FINISH, SENT, REST; and every way in which a call is cancelled. */
+#include "scene.h"
+
+#include <errno.h>
+
+#include "lmdbx.h"
+
+static const char whole[] =
+	"{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1,"
+	"\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+	"\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}],\"usage\":"
+	"{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}";
+static const char text[] =
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":"
+	"\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"},"
+	"\"finish_reason\":null}]}";
+static const char finish[] = "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,"
+			     "\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},"
+			     "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,"
+			     "\"completion_tokens\":5,\"total_tokens\":15}}";
+
+#define COST_NUSD (10 * 1000 + 5 * 2000) /* of the usage above, by the scene's prices */
+
+static int64_t balance(struct scene *s)
+{
+	struct rows_account a;
+
+	rig_get_account(&s->rig, s->account, &a);
+	return a.balance_nusd;
+}
+
+static struct mem_xport *begin(struct scene *s, bool stream)
+{
+	struct mem_xport *up = scene_up(s, "one");
+
+	scene_chat(s, "solo", stream);
+	if (stream) {
+		scene_stream(s, up);
+		scene_item(s, up, text);
+	}
+	scene_at(s, stream ? CALL_RELAY : CALL_HEAD);
+	return up;
+}
+
+/* --- SETTLE --- */
+
+/* The program is linked so that every commit passes here: the store may be full. */
+int __real_mdb_txn_commit(MDB_txn *txn);
+int __wrap_mdb_txn_commit(MDB_txn *txn);
+
+static bool full;
+
+int __wrap_mdb_txn_commit(MDB_txn *txn)
+{
+	if (!full)
+		return __real_mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return ENOSPC;
+}
+
+/* The store takes no settlement: tried again; in the end the client gets 503, and the hold is left to the keeper. */
+static void test_settle_without_the_store(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin(s, false);
+	struct admit_done done;
+	struct genid id = scene_call(s)->id;
+
+	scene_hold_client(s);
+	full = true;
+	scene_answer(s, up, 200, "", whole);
+	for (int i = 0; i < 39; i++) {
+		scene_at(s, CALL_SETTLE);
+		scene_advance(s, 50);
+	}
+	full = false;
+	scene_expect(s, RECORD_END_LEDGER, 503, "ledger_unavailable");
+	scene_none(s);
+	rig_settle(&s->rig, s->account, &id, 1, 1, &done);
+	assert_true(done.settled);
+}
+
+/* A settlement that failed once goes through at the next try. */
+static void test_settle_again(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin(s, false);
+
+	full = true;
+	scene_answer(s, up, 200, "", whole);
+	scene_at(s, CALL_SETTLE);
+	full = false;
+	scene_advance(s, 50);
+	scene_none(s);
+	scene_expect_out(s, "HTTP/1.1 200 ");
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR - COST_NUSD);
+}
+
+/* --- DURABLE --- */
+
+static void set_durability(struct scene *s)
+{
+	s->calls->rt->t->set.durability = SETTINGS_DURABILITY_SETTLE;
+}
+
+static void test_durable_is_waited_for(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up;
+	struct call *c;
+
+	set_durability(s);
+	up = begin(s, true);
+	scene_item(s, up, finish);
+	scene_item(s, up, "[DONE]");
+	c = scene_at(s, CALL_DURABLE);
+	assert_int_equal(s->rings, 1);
+	assert_true(slice_find(mem_xport_out(s->client), SLICE_LIT("usage\":{")) < 0);
+	page_durable_set(s->page, live_head(s->rig.live)->epoch, c->done.outbox_n);
+	call_host_durable(s->calls);
+	scene_run(s);
+	scene_expect_out(s, "data: [DONE]\n\n\r\n0\r\n\r\n");
+	scene_stream_end(s, up);
+	scene_none(s);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR - COST_NUSD);
+}
+
+/* Not on disk in two seconds: taken back, and the client is told. */
+static void test_durable_too_late(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up;
+
+	set_durability(s);
+	up = begin(s, false);
+	scene_hold_client(s);
+	scene_answer(s, up, 200, "", whole);
+	scene_at(s, CALL_DURABLE);
+	scene_advance(s, 2001);
+	scene_expect(s, RECORD_END_LEDGER, 503, "ledger_unavailable");
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR);
+}
+
+/* It had become durable just before it was to be taken back: the charge stands, and so does the answer. */
+static void test_durable_at_the_last_moment(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up;
+
+	set_durability(s);
+	up = begin(s, false);
+	scene_answer(s, up, 200, "", whole);
+	scene_at(s, CALL_DURABLE);
+	rig_drain(&s->rig);
+	scene_advance(s, 2001);
+	scene_expect_out(s, "HTTP/1.1 200 ");
+	scene_none(s);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR - COST_NUSD);
+}
+
+/* --- SENT, REST --- */
+
+/* The client leaves with its whole answer unsent: it is charged all the same. */
+static void test_sent_or_gone(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin(s, false);
+
+	scene_hold_client(s);
+	scene_answer(s, up, 200, "", whole);
+	scene_at(s, CALL_SENT);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_run(s);
+	scene_none(s);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR - COST_NUSD);
+}
+
+/* A provider that has sent its last event has a second to end the body; a connection that ended in time is used again. */
+static void test_rest(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin(s, true);
+
+	scene_item(s, up, finish);
+	scene_item(s, up, "[DONE]");
+	scene_at(s, CALL_REST);
+	scene_advance(s, 1001);
+	scene_none(s);
+	assert_true(mem_xport_is_closed(up));
+	up = begin(s, true);
+	scene_item(s, up, finish);
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+	assert_false(mem_xport_is_closed(up));
+}
+
+/* --- cancelled --- */
+
+static void test_revoked(void **state)
+{
+	struct scene *s = *state;
+
+	begin(s, true);
+	call_host_revoked(s->calls, SLICE_LIT("another"));
+	scene_run(s);
+	scene_at(s, CALL_RELAY);
+	call_host_revoked(s->calls, slice_of(s->key.id, APIKEY_ID));
+	scene_run(s);
+	scene_expect_out(s, "\"code\":\"invalid_api_key\"");
+	scene_none(s);
+	assert_int_equal(scene_charge(s)->end, RECORD_END_REVOKED);
+}
+
+static void test_cut_by_a_drain(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin(s, false);
+
+	scene_hold_client(s);
+	call_host_drain(s->calls);
+	assert_int_equal(call_host_cut(s->calls), 1);
+	assert_int_equal(call_host_cut(s->calls), 1); /* it had no turn yet; twice does no harm */
+	scene_run(s);
+	assert_int_equal(call_host_cut(s->calls), 0);
+	scene_expect(s, RECORD_END_DRAIN, 503, "overloaded");
+	assert_true(mem_xport_is_closed(up));
+	assert_int_equal(call_host_finished(s->calls), 1);
+}
+
+/* The provider has said nothing yet: the hold goes back whole. */
+static void test_gone_before_an_answer(void **state)
+{
+	struct scene *s = *state;
+	struct call *c;
+
+	scene_up(s, "one");
+	scene_chat(s, "solo", false);
+	c = scene_at(s, CALL_HEAD);
+	assert_int_equal(c->hold, CALL_HOLD_HELD);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_run(s);
+	scene_none(s);
+	assert_int_equal(scene_charge(s)->end, RECORD_END_CLIENT_GONE);
+	assert_int_equal(scene_charge(s)->charge_nusd, 0);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_settle_without_the_store),
+		T(test_settle_again),
+		T(test_durable_is_waited_for),
+		T(test_durable_too_late),
+		T(test_durable_at_the_last_moment),
+		T(test_sent_or_gone),
+		T(test_rest),
+		T(test_revoked),
+		T(test_cut_by_a_drain),
+		T(test_gone_before_an_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,450 @@
+/* The exits of the steps that work with a provider: SEND, HEAD, RELAY; and what a failed attempt means (judge.c, contract A3). */
+#include "scene.h"
+
+#include "breaker.h"
+
+static const char whole[] =
+	"{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1,"
+	"\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+	"\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}],\"usage\":"
+	"{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}";
+static const char role[] =
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":"
+	"\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"},"
+	"\"finish_reason\":null}]}";
+static const char text[] =
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":"
+	"\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"},"
+	"\"finish_reason\":null}]}";
+static const char finish[] = "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,"
+			     "\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},"
+			     "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,"
+			     "\"completion_tokens\":5,\"total_tokens\":15}}";
+static const char error_item[] = "{\"error\":{\"message\":\"broken\",\"type\":\"server_error\"}}";
+
+#define COST_NUSD (10 * 1000 + 5 * 2000) /* of the usage above, by the scene's prices */
+
+static struct settings *settings(struct scene *s)
+{
+	return &s->calls->rt->t->set;
+}
+
+/* A whole answer's way: the call is with `one`, which answers so; the client is held. */
+static void answer_one(struct scene *s, int status, const char *fields, const char *body)
+{
+	struct mem_xport *up = scene_up(s, "one");
+
+	scene_hold_client(s);
+	scene_chat(s, "solo", false);
+	scene_at(s, CALL_HEAD);
+	scene_answer(s, up, status, fields, body);
+}
+
+/* The stream is on its way from `one`: its head, a role, a first text. */
+static struct mem_xport *begin_stream(struct scene *s, const char *model)
+{
+	struct mem_xport *up = scene_up(s, "one");
+
+	scene_chat(s, model, true);
+	scene_stream(s, up);
+	scene_item(s, up, role);
+	scene_item(s, up, text);
+	scene_at(s, CALL_RELAY);
+	scene_expect_out(s, "hello");
+	return up;
+}
+
+static void expect_charge(struct scene *s, enum record_end end, int64_t nusd)
+{
+	struct record_charge *r = scene_charge(s);
+
+	assert_int_equal(r->end, end);
+	assert_int_equal(r->charge_nusd, nusd);
+}
+
+/* --- SEND --- */
+
+static void test_send_finds_breakers_open(void **state)
+{
+	struct scene *s = *state;
+	struct rtable *rt = s->calls->rt;
+
+	for (size_t i = 0; i < rt->t->offers_n; i++)
+		for (unsigned k = 0; k < rt->breaker.of; k++)
+			(void)breaker_report(rt->offers[i].health, &rt->breaker, s->now_ms, false,
+					     false, 0);
+	scene_hold_client(s);
+	scene_chat(s, "m", false);
+	scene_expect(s, RECORD_END_UPSTREAM_ERROR, 503, "overloaded");
+	scene_expect_out(s, "retry-after: ");
+}
+
+static void test_send_finds_keys_cooling(void **state)
+{
+	struct scene *s = *state;
+	struct rtable *rt = s->calls->rt;
+
+	for (size_t i = 0; i < rt->t->providers_n; i++)
+		for (size_t k = 0; k < rt->providers[i].keys_n; k++)
+			breaker_key_cool(rt->providers[i].keys[k].health, s->now_ms + 7000, false);
+	scene_hold_client(s);
+	scene_chat(s, "m", false);
+	scene_expect(s, RECORD_END_UPSTREAM_ERROR, 429, "upstream_rate_limited");
+	scene_expect_out(s, "retry-after: 7\r\n");
+}
+
+/* --- HEAD, with a whole answer --- */
+
+static void test_whole_answer(void **state)
+{
+	struct scene *s = *state;
+
+	answer_one(s, 200, "", whole);
+	scene_expect(s, RECORD_END_DONE, 200, NULL);
+	scene_expect_out(s, "x-aigw-cost-usd: 0.00002\r\n");
+	scene_expect_out(s, "x-aigw-attempts: 1\r\n");
+	expect_charge(s, RECORD_END_DONE, COST_NUSD);
+}
+
+static void test_final_statuses(void **state)
+{
+	static const struct {
+		int status;
+		const char *body, *code;
+	} rows[] = {
+		{400, "{\"error\":{\"message\":\"no such field\",\"code\":\"unknown_field\"}}",
+		 NULL},
+		{404, "{\"error\":{\"message\":\"gone\"}}", "not_found"},
+		{413, "{\"error\":{\"message\":\"too long\"}}", "request_too_large"},
+		{422, "{\"error\":{\"message\":\"what\"}}", "unprocessable"},
+	};
+	struct scene *s = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		answer_one(s, rows[i].status, "", rows[i].body);
+		scene_expect(s, RECORD_END_REJECTED, rows[i].status, rows[i].code);
+		expect_charge(s, RECORD_END_REJECTED, 0);
+	}
+}
+
+static void test_failing_statuses(void **state)
+{
+	static const struct {
+		int status, told;
+		const char *fields, *code;
+		enum record_end end;
+	} rows[] = {
+		{500, 502, "", "upstream_error", RECORD_END_UPSTREAM_ERROR},
+		{503, 502, "", "upstream_error", RECORD_END_UPSTREAM_ERROR},
+		{302, 502, "location: http://x/\r\n", "upstream_error", RECORD_END_UPSTREAM_ERROR},
+	};
+	struct scene *s = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		answer_one(s, rows[i].status, rows[i].fields, "{}");
+		scene_expect(s, rows[i].end, rows[i].told, rows[i].code);
+		expect_charge(s, rows[i].end, 0);
+	}
+}
+
+/* 429 rests the key: the provider's other one is tried, then all are at their limits. */
+static void test_rate_limited_keys(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *a = scene_up(s, "one"), *b = scene_up(s, "one");
+
+	scene_hold_client(s);
+	scene_chat(s, "solo", false);
+	scene_answer(s, b, 429, "retry-after: 9\r\n", "{}");
+	scene_at(s, CALL_HEAD);
+	scene_answer(s, mem_xport_out(b).n > mem_xport_out(a).n ? b : a, 429, "retry-after: 9\r\n",
+		     "{}");
+	scene_expect(s, RECORD_END_UPSTREAM_ERROR, 429, "upstream_rate_limited");
+	scene_expect_out(s, "retry-after: 9\r\n");
+}
+
+/* A provider that refuses our key is asked with its other one; the client never hears of it. */
+static void test_refused_keys(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+
+	scene_hold_client(s);
+	scene_chat(s, "solo", false);
+	scene_answer(s, up, 401, "", "{}");
+	scene_at(s, CALL_HEAD);
+	scene_answer(s, up, 403, "", "{}");
+	scene_expect(s, RECORD_END_UPSTREAM_ERROR, 502, "upstream_error");
+}
+
+static void test_next_candidate_answers(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *one = scene_up(s, "one"), *two = scene_up(s, "two");
+
+	scene_hold_client(s);
+	scene_chat(s, "m", false);
+	scene_answer(s, one, 500, "", "{}");
+	scene_at(s, CALL_HEAD);
+	scene_answer(s, two, 200, "", whole);
+	scene_expect(s, RECORD_END_DONE, 200, NULL);
+	scene_expect_out(s, "x-aigw-provider: two\r\n");
+	scene_expect_out(s, "x-aigw-attempts: 2\r\n");
+	assert_int_equal(scene_charge(s)->attempts_n, 2);
+}
+
+static void test_no_fallback(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *one = scene_up(s, "one"), *two = scene_up(s, "two");
+
+	scene_hold_client(s);
+	scene_send(s, "POST /v1/chat/completions", "x-aigw-no-fallback: 1\r\n",
+		   "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+	scene_answer(s, one, 500, "", "{}");
+	scene_expect(s, RECORD_END_UPSTREAM_ERROR, 502, "upstream_error");
+	assert_int_equal(mem_xport_out(two).n, 0);
+}
+
+/* A connection that dies under the request: the next candidate. A reused one that dies before any byte: the same again, on a fresh one. */
+static void test_connections_that_die(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *one = scene_up(s, "one"), *two = scene_up(s, "two");
+	struct call *c;
+
+	scene_chat(s, "m", false);
+	scene_answer(s, one, 200, "", whole);
+	scene_none(s);
+	scene_hold_client(s);
+	scene_chat(s, "m", false);
+	mem_xport_reset(one, ERRC_CONNRESET);
+	scene_run(s);
+	c = scene_at(s, CALL_HEAD);
+	assert_int_equal(c->tried_n, 0);
+	assert_int_equal(c->next, 0);
+	assert_true(c->attempt->fresh);
+	scene_advance(s, 5500); /* nobody is there: the connect time is over */
+	c = scene_at(s, CALL_HEAD);
+	assert_int_equal(c->next, 1);
+	mem_xport_reset(two, ERRC_CONNRESET);
+	scene_run(s);
+	scene_expect(s, RECORD_END_UPSTREAM_ERROR, 502, "upstream_error");
+	expect_charge(s, RECORD_END_UPSTREAM_ERROR, 0);
+}
+
+static void test_no_answer_in_time(void **state)
+{
+	struct scene *s = *state;
+
+	scene_up(s, "one");
+	scene_hold_client(s);
+	scene_chat(s, "solo", true);
+	scene_at(s, CALL_HEAD);
+	settings(s)->head_after_ms = 0; /* a status, not an error item */
+	scene_advance(s, 121000);
+	scene_expect(s, RECORD_END_TIMEOUT, 504, "upstream_timeout");
+	scene_expect_out(s, "x-should-retry: false\r\n");
+}
+
+static void test_total_time(void **state)
+{
+	struct scene *s = *state;
+
+	scene_up(s, "one");
+	scene_hold_client(s);
+	scene_send(s, "POST /v1/chat/completions", "x-stainless-timeout: 10\r\n",
+		   "{\"model\":\"solo\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+	scene_advance(s, 8500);
+	scene_expect(s, RECORD_END_TIMEOUT, 504, "upstream_timeout");
+}
+
+/* --- HEAD and RELAY, with a stream --- */
+
+static void test_stream(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+
+	scene_item(s, up, finish);
+	scene_item(s, up, "[DONE]");
+	scene_expect_out(s, "data: [DONE]\n\n\r\n0\r\n\r\n");
+	scene_at(s, CALL_REST);
+	scene_stream_end(s, up);
+	scene_none(s);
+	expect_charge(s, RECORD_END_DONE, COST_NUSD);
+}
+
+/* The head goes out early, also when the provider has begun to answer but has said nothing yet; then signs of life. */
+static void test_early_head(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+
+	scene_chat(s, "solo", true);
+	scene_stream(s, up);
+	scene_item(s, up, role);
+	scene_at(s, CALL_RELAY);
+	assert_int_equal(mem_xport_out(s->client).n, 0);
+	scene_advance(s, 15500);
+	scene_expect_out(s, "HTTP/1.1 200 ");
+	mem_xport_take(s->client);
+	scene_advance(s, 15500);
+	scene_expect_out(s, ": aigw\n\n");
+	scene_item(s, up, text);
+	scene_item(s, up, finish);
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+	expect_charge(s, RECORD_END_DONE, COST_NUSD);
+}
+
+/* Before commit an error item is no end: the next candidate. */
+static void test_error_item_before_commit(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *one = scene_up(s, "one"), *two = scene_up(s, "two");
+
+	scene_chat(s, "m", true);
+	scene_stream(s, one);
+	scene_item(s, one, role);
+	scene_item(s, one, error_item);
+	scene_at(s, CALL_HEAD);
+	assert_true(mem_xport_is_closed(one));
+	scene_stream(s, two);
+	scene_item(s, two, text);
+	scene_item(s, two, finish);
+	scene_item(s, two, "[DONE]");
+	scene_stream_end(s, two);
+	scene_none(s);
+	expect_charge(s, RECORD_END_DONE, COST_NUSD);
+}
+
+static void test_empty_answer(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+
+	scene_hold_client(s);
+	scene_chat(s, "solo", true);
+	scene_stream(s, up);
+	scene_item(s, up, "[DONE]");
+	scene_expect(s, RECORD_END_UPSTREAM_ERROR, 502, "upstream_error");
+	expect_charge(s, RECORD_END_UPSTREAM_ERROR, 0);
+}
+
+/* After commit: the error item, and a connection that is visibly cut. What was sent is charged. */
+static void test_cut_after_commit(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+
+	mem_xport_reset(up, ERRC_CONNRESET);
+	scene_run(s);
+	scene_expect_out(s, "data: {\"error\":");
+	assert_true(slice_find(mem_xport_out(s->client), SLICE_LIT("\r\n0\r\n\r\n")) < 0);
+	assert_true(mem_xport_is_shut(s->client));
+	scene_none(s);
+	assert_int_equal(scene_charge(s)->end, RECORD_END_UPSTREAM_ERROR);
+	assert_true(scene_charge(s)->usage.estimated);
+}
+
+static void test_silence_after_commit(void **state)
+{
+	struct scene *s = *state;
+
+	begin_stream(s, "solo");
+	scene_advance(s, 121000);
+	scene_expect_out(s, "\"code\":\"upstream_timeout\"");
+	scene_none(s);
+	assert_int_equal(scene_charge(s)->end, RECORD_END_TIMEOUT);
+}
+
+/* While the client does not read, the provider is not read either, and its time does not run. */
+static void test_slow_client(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+
+	scene_hold_client(s);
+	for (int i = 0; i < 400; i++)
+		scene_item(s, up, text);
+	assert_true(scene_at(s, CALL_RELAY)->attempt->paused);
+	assert_false(mem_xport_is_reading(up));
+	scene_advance(s, 50000);
+	scene_at(s, CALL_RELAY);
+	scene_release_client(s);
+	assert_true(mem_xport_is_reading(up));
+	scene_item(s, up, finish);
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+	assert_int_equal(scene_charge(s)->end, RECORD_END_DONE);
+}
+
+static void test_client_gone_in_a_stream(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_run(s);
+	scene_none(s);
+	assert_true(mem_xport_is_closed(up));
+	assert_int_equal(scene_charge(s)->end, RECORD_END_CLIENT_GONE);
+	assert_true(scene_charge(s)->charge_nusd > 0);
+}
+
+/* Policy `drain`: what comes after the client left is counted up to the cap; nothing spins for the head that nobody gets. */
+static void test_client_gone_under_drain(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+	struct call *c;
+
+	settings(s)->client_gone = SETTINGS_CLIENT_GONE_DRAIN;
+	settings(s)->client_gone_cap_bytes = 20;
+	scene_chat(s, "solo", true);
+	scene_stream(s, up);
+	scene_item(s, up, role);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_advance(s, 16000);
+	c = scene_at(s, CALL_RELAY);
+	assert_true(c->timer.deadline_ms > s->now_ms);
+	for (int i = 0; i < 4; i++)
+		scene_item(s, up, text);
+	scene_at(s, CALL_RELAY);
+	scene_item(s, up, text);
+	scene_none(s);
+	assert_int_equal(scene_charge(s)->end, RECORD_END_CLIENT_GONE);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_send_finds_breakers_open),
+		T(test_send_finds_keys_cooling),
+		T(test_whole_answer),
+		T(test_final_statuses),
+		T(test_failing_statuses),
+		T(test_rate_limited_keys),
+		T(test_refused_keys),
+		T(test_next_candidate_answers),
+		T(test_no_fallback),
+		T(test_connections_that_die),
+		T(test_no_answer_in_time),
+		T(test_total_time),
+		T(test_stream),
+		T(test_early_head),
+		T(test_error_item_before_commit),
+		T(test_empty_answer),
+		T(test_cut_after_commit),
+		T(test_silence_after_commit),
+		T(test_slow_client),
+		T(test_client_gone_in_a_stream),
+		T(test_client_gone_under_drain),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
