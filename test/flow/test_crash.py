@@ -302,6 +302,28 @@ class Durable(unittest.TestCase):
                 self.assertEqual(nusd(node.record(rid)['charge_usd']), charge_nusd({'input': 11, 'output': 5}, PRICE))
         self.assertTrue(node.verify('--charges')['good'])
 
+    def test_orphans_wait_for_the_next_keeper_and_no_longer(self):
+        """A worker of the master before is not rung by the keeper of the next one."""
+        node = Node(MODELS, durability='settle')
+        self.addCleanup(node.close)
+        node.start()
+        key = node.customer('main', '1000')
+        for name in ('calm-oai', 'calm-ant'):
+            with self.subTest(name), Conn(node.port) as c:
+                c.request('POST', '/v1/chat/completions', chat_body(name, True), key=key)
+                head = c.head()
+                node.master.kill()
+                node.master.wait()
+                node.start()
+                body, last = b'', time.monotonic()
+                for part in c.parts(head):
+                    now = time.monotonic()
+                    if b'[DONE]' in part:
+                        self.assertLess(now - last, 1)
+                    body, last = body + part, now
+                self.assertIn(b'[DONE]', body)
+                self.assertEqual(nusd(node.record(head.get('x-request-id'))['charge_usd']), charge_nusd({'input': 11, 'output': 4}, PRICE))
+
 
 if __name__ == '__main__':
     tap.main()

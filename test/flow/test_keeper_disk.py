@@ -8,17 +8,22 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from client import Conn
 from gateway import Gateway, wait_for
 from money import Spender, check_books
-from node import LONG, CtlError, Node, model
+from node import LONG, CtlError, Node, chat_body, model
 import tap
 
-MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=20&rate=40&input=20')}
+MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=20&rate=40&input=20'),
+          'calm': model('oai/sim?tokens=30&rate=15&input=20'),
+          'late': model('oai/sim?tokens=5&delay=1500ms&input=20')}
 
 
-class Disk(unittest.TestCase):
+class Base:
+    CONFIG = {}
+
     def setUp(self):
-        self.n = Node(MODELS, program=os.environ['AIGWD_FAULTY'], log={'access': 'off'})
+        self.n = Node(MODELS, program=os.environ['AIGWD_FAULTY'], log={'access': 'off'}, **self.CONFIG)
         self.n.start()
         self.key = self.n.customer('main', '1000')
         self.other = self.n.key('main')
@@ -46,6 +51,8 @@ class Disk(unittest.TestCase):
         self.assertEqual((a.status, a.error['code']), (503, 'ledger_unavailable'), a)
         self.assertGreaterEqual(int(a.get('retry-after')), 1)
 
+
+class Disk(Base, unittest.TestCase):
     def test_full(self):
         """Rows 26, 27: retried each second; running requests end well; what gives is refused, what takes is in force."""
         running = Spender(self.n, self.key, 'slow', 4, stream=True)
@@ -129,6 +136,42 @@ class Disk(unittest.TestCase):
         self.assertEqual([f for f in load.failed if not f.startswith('503')], [])
         check_books(self, self.n, 'main', load)
         self.assertEqual(self.n.status()['ledger'][0]['epoch'], 1)
+
+
+class Settle(Base, unittest.TestCase):
+    """Durability settle: what cannot be made durable in 2 s is taken back and told; nothing of the end goes out before."""
+    CONFIG = {'durability': 'settle'}
+
+    def test_full(self):
+        before = self.n.settled('main')
+        with Conn(self.n.port) as stream, Conn(self.n.port) as whole:
+            stream.request('POST', '/v1/chat/completions', chat_body('calm', True), key=self.key)
+            head = stream.head()
+            whole.request('POST', '/v1/chat/completions', chat_body('late'), key=self.key)
+            wait_for(lambda: self.n.show('main')['holds'] == 2, 5, 0.01)
+            Gateway.ask(self.n, 'enospc')
+            body, last = b'', time.monotonic()
+            for part in stream.parts(head):
+                if b'"error"' in part:
+                    self.assertTrue(1.5 < time.monotonic() - last < 3)
+                else:
+                    last = time.monotonic()
+                body += part
+            a = whole.answer()
+        self.assertIn(b'ledger_unavailable', body)
+        self.assertNotIn(b'[DONE]', body)
+        self.assertNotIn(b'"usage":{', body)
+        self.check_refusal(a)
+        self.check_refusal(self.refused())
+        now = self.n.settled('main')
+        self.assertEqual((now['balance_usd'], now['settled_usd']), (before['balance_usd'], before['settled_usd']))
+        self.n.unask('enospc')
+        self.serves_again()
+        for rid in (head.get('x-request-id'), a.get('x-request-id')):
+            self.assertTrue(self.n.record(rid)['reversed'])
+        after = self.n.settled('main')
+        self.assertEqual(self.n.ctl('usage', '--account', 'main')['total']['charge_usd'], after['settled_usd'])
+        self.assertTrue(self.n.verify('--charges')['good'])
 
 
 if __name__ == '__main__':
