@@ -7,30 +7,35 @@
 
 #define FAULT_BODY_MAX (64 * 1024)
 
-/* The origin that may read the answer: "*", the asker's own where a list names it, or none. */
-static struct slice cors_origin(const struct call *c)
+/* The origin that may read the answer: "*", the asker's own where a list names it, or none. `varies`: the answer depends on who asks. */
+static struct slice cors_origin(const struct call *c, bool *varies)
 {
 	const struct settings_list *list = &call_set(c)->cors_origins;
+	struct slice found = SLICE_NONE;
 
+	*varies = list->n > 0;
 	for (size_t i = 0; i < list->n; i++) {
-		if (slice_is(list->v[i], "*"))
+		if (slice_is(list->v[i], "*")) {
+			*varies = false;
 			return list->v[i];
+		}
 		if (c->wish.origin.n && slice_ieq(list->v[i], c->wish.origin))
-			return c->wish.origin;
+			found = c->wish.origin;
 	}
-	return SLICE_NONE;
+	return found;
 }
 
 static enum errc put_cors(struct call *c, struct buf *b)
 {
-	struct slice origin = cors_origin(c);
+	bool varies;
+	struct slice origin = cors_origin(c, &varies);
 	enum errc e;
 
+	if (varies && (e = http1_put_header(b, "vary", SLICE_LIT("origin"))))
+		return e;
 	if (!origin.n)
 		return ERRC_OK;
 	if ((e = http1_put_header(b, "access-control-allow-origin", origin)))
-		return e;
-	if (!slice_is(origin, "*") && (e = http1_put_header(b, "vary", SLICE_LIT("origin"))))
 		return e;
 	return http1_put_header(b, "access-control-expose-headers", SLICE_LIT("*"));
 }
@@ -236,8 +241,9 @@ void reply_preflight(struct call *c)
 	struct slice asked = http1_header(c->head, "access-control-request-headers");
 	struct buf *b = &c->host->scratch;
 	enum errc e = reply_lines(c, b);
+	bool varies;
 
-	if (!e && cors_origin(c).n) {
+	if (!e && cors_origin(c, &varies).n) {
 		e = http1_put_header(b, "access-control-allow-methods",
 				     SLICE_LIT("GET, POST, DELETE, OPTIONS"));
 		if (!e && asked.n)

@@ -91,11 +91,19 @@ static enum fault_kind refusal_kind(enum admit_reason r)
 	}
 }
 
-/* Numbers of a refusal, for metadata. */
-static void refusal_numbers(struct fault *f, const struct admit_refusal *r, enum admit_reason why)
+/* The scope by its name; a key need not have one. */
+static const char *scope_name(const struct call *c, const struct admit_refusal *r)
 {
+	return r->scope_name[0] ? r->scope_name : c->key->id;
+}
+
+/* Numbers of a refusal, for metadata. */
+static void refusal_numbers(struct call *c, const struct admit_refusal *r, enum admit_reason why)
+{
+	struct fault *f = &c->fault;
+
 	snprintf(f->scope, sizeof(f->scope), "%s %s: %s",
-		 r->scope == ROWS_ACCOUNT ? "account" : "key", r->scope_name,
+		 r->scope == ROWS_ACCOUNT ? "account" : "key", scope_name(c, r),
 		 r->what ? r->what : "");
 	f->limit = r->limit;
 	f->remaining = r->remaining;
@@ -120,10 +128,12 @@ static void set_refusal(struct call *c, enum admit_reason why, const struct admi
 	}
 	switch (kind) {
 	case FAULT_RATE_LIMIT:
-		refusal_numbers(f, r, why);
+		refusal_numbers(c, r, why);
 		fault_set(f, kind,
 			  "%s `%s` has reached its limit of %lld %s; try again in %lld seconds.",
-			  r->scope == ROWS_ACCOUNT ? "Account" : "Key", r->scope_name,
+			  r->scope == ROWS_ACCOUNT ? "Account" : "Key",
+			  /* a name might say "credit", which a retryable refusal must not */
+			  r->scope == ROWS_ACCOUNT ? r->scope_name : c->key->id,
 			  (long long)r->limit, r->what,
 			  (long long)(MAX_OF(fault_wait_ms(&(struct fault){
 						     .kind = kind,
@@ -133,7 +143,7 @@ static void set_refusal(struct call *c, enum admit_reason why, const struct admi
 				  1000);
 		return;
 	case FAULT_CREDIT:
-		refusal_numbers(f, r, why);
+		refusal_numbers(c, r, why);
 		fault_set(
 			f,
 			kind, "The credit of account `%s` does not cover this request: $%s is left. Add credit%s.",
@@ -141,13 +151,13 @@ static void set_refusal(struct call *c, enum admit_reason why, const struct admi
 			f->affordable_tokens > 0 ? " or ask for fewer output tokens" : "");
 		return;
 	case FAULT_BUDGET:
-		refusal_numbers(f, r, why);
+		refusal_numbers(c, r, why);
 		fault_set(f, kind,
 			  "The %s of key `%s` ($%s) does not cover this request: $%s is left.",
-			  r->what, r->scope_name, limit, left);
+			  r->what, scope_name(c, r), limit, left);
 		return;
 	case FAULT_CREDIT_HELD:
-		refusal_numbers(f, r, why);
+		refusal_numbers(c, r, why);
 		f->retry_after_ms = 1000;
 		fault_set(f, kind,
 			  "Running requests hold what this one needs; try again in 1 second.");

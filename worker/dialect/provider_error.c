@@ -392,7 +392,9 @@ static void perr_other(const struct dialect_answer *a, int status, enum perr_kin
 	} else if (status == 429) {
 		v->cool_key = true;
 		v->cool_ms = wait;
-		fault_set(f, FAULT_UPSTREAM_RATE, NULL);
+		fault_set(f, FAULT_UPSTREAM_RATE,
+			  "The provider is at its limits; try again in %lld seconds.",
+			  (long long)(MAX_OF(wait, INT64_C(1000)) + 999) / 1000);
 		f->retry_after_ms = wait;
 	} else if (status == 529 || k == PERR_OVERLOAD) {
 		v->cool_key = true;

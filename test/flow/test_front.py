@@ -1,0 +1,413 @@
+"""What clients see beside the main way (A1 to A7), with a provider whose bytes are written here: models and their pages, encodings of embeddings,
+headers and fields that must not cross, frames that are held back, long whole answers, words of refusals, browsers, codings, drains."""
+import base64
+import gzip
+import json
+import os
+import re
+import signal
+import struct
+import sys
+import time
+import zlib
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from client import Conn, message
+from node import UP_KEY, NodeCase, chat_body, model, nusd, on_both
+from provider import DONE, USAGE, Provider, chunk, chunked, head, stream, whole
+import tap
+
+CHAT = '/v1/chat/completions'
+VECTOR = [0.25, -0.5, 0.125, 1.0]
+PACKED = base64.b64encode(struct.pack('<4f', *VECTOR)).decode()
+ANSWER = {'id': 'c1', 'object': 'chat.completion', 'created': 1, 'model': 'up',
+          'choices': [{'index': 0, 'message': {'role': 'assistant', 'content': 'hello'}, 'finish_reason': 'stop'}], 'usage': USAGE}
+ODD = {'set_cookie': 'a=b', 'alt_svc': 'h3=":443"', 'openai_organization': 'org-secret', 'openai_project': 'proj_secret', 'server': 'up', 'via': '1.1 up',
+       'x_ratelimit_limit_requests': '5', 'x_ratelimit_remaining_requests': '4', 'x_ratelimit_reset_tokens': '1s', 'retry_after': '77',
+       'retry_after_ms': '77000', 'x_should_retry': 'true', 'anthropic_ratelimit_requests_limit': '5', 'cf_ray': 'r', 'openai_version': '2020-10-01',
+       'strict_transport_security': 'max-age=1', 'openai_processing_ms': '321', 'x_request_id': 'req-up'}
+
+
+def embeddings(vector):
+    return whole({'object': 'list', 'data': [{'object': 'embedding', 'index': i, 'embedding': vector} for i in (0, 1)], 'model': 'up',
+                  'usage': {'prompt_tokens': 4, 'total_tokens': 4}})
+
+
+def frames(n, size=0):
+    """Items that carry no content."""
+    return [chunk(choices=[{'index': 0, 'delta': {'role': 'assistant', 'content': ''}, 'finish_reason': None}], pad='x' * size) for _ in range(n)]
+
+
+class ProviderCase(NodeCase):
+    """A NodeCase with a provider for each of ANSWERS, `p-NAME`, all at one address; each is a model of its name."""
+    ANSWERS = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.provider = Provider(**cls.ANSWERS)
+        cls.addClassCleanup(cls.provider.close)
+        cls.MODELS = dict({name: model('p-%s/%s' % (name, name)) for name in cls.ANSWERS}, **cls.MODELS)
+        cls.CONFIG = dict(cls.CONFIG, providers={'p-' + name: cls.provider.config() for name in cls.ANSWERS})
+        super().setUpClass()
+
+    def provider_set(self, name, **fields):
+        self.node.configure(providers={'p-' + name: fields})
+        self.node.ctl('reload')
+
+
+class Models(NodeCase):
+    MODELS = {name: model('oai/sim?tokens=2&input=5') for name in ('a', 'b', 'c', 'd/e')}
+
+    def get(self, query='', key=None, **more):
+        return self.node.ask('GET', '/v1/models' + query, key=key or self.key, **more)
+
+    def ids(self, query='', key=None):
+        a = self.get(query, key)
+        self.assertEqual(a.status, 200, a)
+        return [m['id'] for m in a.json()['data']]
+
+    def test_pages(self):
+        for query, want in (('', 'a b c d/e'), ('?limit=2', 'a b'), ('?limit=2&after_id=b', 'c d/e'), ('?after_id=d%2Fe', ''), ('?after_id=bb', 'c d/e'),
+                            ('?limit=0', 'a b c d/e'), ('?limit=x', 'a b c d/e'), ('?limit=1000', 'a b c d/e'), ('?after_id=zzz', '')):
+            with self.subTest(query):
+                a = self.get(query).json()
+                self.assertEqual([m['id'] for m in a['data']], want.split())
+                self.assertEqual((a['first_id'], a['last_id']), (want.split()[0], want.split()[-1]) if want else (None, None))
+                self.assertEqual(a['has_more'], query == '?limit=2')
+
+    def test_only_what_the_key_may_use(self):
+        key = self.node.customer('few', models='a,d/*')
+        self.assertEqual(self.ids(key=key), ['a', 'd/e'])
+        self.assertEqual(self.ids('?limit=1', key), ['a'])
+        for name, status in (('a', 200), ('d%2Fe', 200), ('b', 404)):
+            a = self.node.ask('GET', '/v1/models/' + name, key=key)
+            self.assertEqual(a.status, status, a)
+        self.assertEqual((a.error['code'], a.error['param']), ('model_not_found', 'model'))
+
+    def test_etag(self):
+        for path in ('/v1/models', '/v1/models/a', '/v1/models?limit=1'):
+            first = self.node.ask('GET', path, key=self.key)
+            tag = first.get('etag')
+            self.assertRegex(tag, r'^"[0-9a-f]{16}"$')
+            for asked in (tag, 'W/' + tag, '"x", ' + tag, '*'):
+                with self.subTest(path, asked=asked):
+                    a = self.node.ask('GET', path, key=self.key, headers=[('if-none-match', asked)])
+                    self.assertEqual((a.status, a.body, a.get('etag'), a.ended), (304, b'', tag, 'none'), a)
+                    self.assertRegex(a.get('x-request-id'), '^gen_')
+            for asked in ('"x"', tag[1:-1], ''):
+                a = self.node.ask('GET', path, key=self.key, headers=[('if-none-match', asked)])
+                self.assertEqual((a.status, a.body), (200, first.body), a)
+        self.assertNotEqual(self.get('?limit=1').get('etag'), self.get('?limit=2').get('etag'))
+
+    def test_prices_are_dollars_a_unit_as_strings(self):
+        self.assertEqual({k: v for k, v in self.get().json()['data'][0]['pricing'].items() if k in ('prompt', 'completion', 'request')},
+                         {'prompt': '0.000001', 'completion': '0.000002', 'request': '0'})
+
+    def test_head_and_generation(self):
+        rid = self.chat('a').get('x-generation-id')
+        self.node.record(rid)
+        a = self.node.ask('HEAD', '/v1/generation?id=' + rid, key=self.key)
+        self.assertEqual((a.status, a.body), (200, b''), a)
+        record = self.node.ask('GET', '/v1/generation?id=' + rid, key=self.key).json()['data']
+        self.assertEqual(record['id'], rid)
+        self.assertTrue(record['upstream_id'])
+        with self.subTest('the provider\'s own id'):
+            a = self.node.ask('GET', '/v1/generation?id=' + record['upstream_id'], key=self.key)
+            self.assertEqual((a.status, a.json()['data']['id']), (200, rid), a)
+        with self.subTest('of another key'):
+            other = self.node.customer('other')
+            for name in (rid, record['upstream_id']):
+                self.assertEqual(self.node.ask('GET', '/v1/generation?id=' + name, key=other).status, 404)
+        self.assertEqual(self.node.ask('GET', '/v1/generation', key=self.key).error['param'], 'id')
+
+
+class Embeddings(ProviderCase):
+    """A1: the asked encoding comes whatever the provider does."""
+    ANSWERS = {'numbers': [embeddings(VECTOR)], 'base64': [embeddings(PACKED)]}
+    MODELS = {name: model('p-%s/%s' % (name, name), price={'input': 1, 'output': 0}) for name in ('numbers', 'base64')}
+
+    def test_both_ways(self):
+        for name in self.ANSWERS:
+            for encoding in (None, 'float', 'base64'):
+                with self.subTest(name, encoding=encoding):
+                    body = {'model': name, 'input': 'a', **({'encoding_format': encoding} if encoding else {})}
+                    a = self.node.ask('POST', '/v1/embeddings', body, self.key)
+                    self.assertEqual(a.status, 200, a)
+                    for item in a.json()['data']:
+                        v = item['embedding']
+                        self.assertEqual(isinstance(v, str), encoding == 'base64', a)
+                        self.assertEqual(v if encoding == 'base64' else [float(x) for x in v], PACKED if encoding == 'base64' else VECTOR)
+                    self.assertEqual(self.provider.asked[name][-1][2].get('encoding_format'), encoding)
+
+    def test_a_provider_without_base64_is_asked_for_numbers(self):
+        self.provider_set('numbers', embeddings_base64=False)
+        self.addCleanup(self.provider_set, 'numbers', embeddings_base64=None)
+        a = self.node.ask('POST', '/v1/embeddings', {'model': 'numbers', 'input': 'a', 'encoding_format': 'base64'}, self.key)
+        self.assertEqual({item['embedding'] for item in a.json()['data']}, {PACKED}, a)
+        self.assertEqual(self.provider.asked['numbers'][-1][2]['encoding_format'], 'float')
+
+
+class Crossing(ProviderCase):
+    """A5: what crosses in both directions."""
+    ANSWERS = {'whole': [whole(ANSWER, **ODD)], 'stream': [head(transfer_encoding='chunked', **ODD) + chunked(chunk('hi')) + chunked(chunk(finish='stop')) +
+                                                          chunked(chunk(choices=[], usage=USAGE)) + chunked(DONE) + b'0\r\n\r\n'],
+               'refuses': [whole({'error': {'message': 'no', 'type': 'invalid_request_error'}}, 400, **ODD)], 'fails': [whole({}, 500, **ODD)],
+               'limited': [whole({'error': {'message': 'slow down', 'type': 'tokens', 'code': 'rate_limit_exceeded'}}, 429, **dict(ODD, retry_after='30', retry_after_ms='29500'))]}
+    OWN_FIELDS = {'models': ['x'], 'provider': {'order': ['x']}, 'route': 'fallback', 'transforms': [], 'usage': {'include': True}, 'session_id': 's'}
+    NEVER = {n.replace('_', '-') for n in ODD} - {'openai-processing-ms', 'x-request-id', 'retry-after', 'retry-after-ms', 'x-should-retry'}
+
+    def test_down(self):
+        for name, status in (('whole', 200), ('stream', 200), ('refuses', 400), ('fails', 502), ('limited', 429)):
+            with self.subTest(name):
+                a = self.chat(name, name == 'stream')
+                self.assertEqual(a.status, status, a)
+                self.assertEqual(set(a.names) & self.NEVER, set())
+                self.assertNotIn('secret', str(a.headers))
+                self.assertEqual(len(a.names), len(set(a.names)))
+                self.assertRegex(a.get('x-request-id'), '^gen_')
+                if status == 200:
+                    self.assertEqual((a.get('openai-processing-ms'), a.get('x-aigw-upstream-request-id')), ('321', 'req-up'))
+                    self.assertFalse({'retry-after', 'retry-after-ms', 'x-should-retry'} & set(a.names), a)
+                else:
+                    self.assertEqual(a.get('retry-after'), '30' if name == 'limited' else None, a)
+                    self.assertEqual(a.get('x-should-retry'), {'refuses': 'false', 'fails': 'true', 'limited': 'true'}[name])
+
+    def test_own_body_fields(self):
+        for forwards in (False, True):
+            self.provider_set('whole', forward_own_fields=forwards)
+            with self.subTest(forwards=forwards):
+                a = self.chat('whole', **self.OWN_FIELDS)
+                self.assertEqual(a.status, 200, a)
+                sent = self.provider.asked['whole'][-1][2]
+                self.assertEqual({k: v for k, v in sent.items() if k in self.OWN_FIELDS}, self.OWN_FIELDS if forwards else {})
+
+
+class HeldBack(ProviderCase):
+    """A4: lifecycle frames wait for content, at most 64 of them or 256 KiB; then the stream is committed."""
+    ANSWERS = {'few': [head(), *frames(64)], 'many': [head(), *frames(65), 0.2], 'light': [head(), *frames(5, 50000)],
+               'heavy': [head(), *frames(6, 50000), 0.2],
+               'good': [stream(*frames(70), chunk('hi'), chunk(finish='stop', usage=USAGE), DONE)]}
+    MODELS = {name: model('p-%s/%s' % (name, name), 'p-good/good') for name in ('few', 'many', 'light', 'heavy')}
+    CONFIG = {'breaker': {'failures': 32, 'requests': 32}, 'retry': {'minimum': 100000}}
+
+    def test_limits(self):
+        for name, committed in (('few', False), ('many', True), ('light', False), ('heavy', True)):
+            with self.subTest(name):
+                a = self.chat(name, True)
+                self.assertEqual(a.status, 200, a.headers)
+                self.assertEqual(a.get('x-aigw-attempts'), '1' if committed else '2', a.headers)
+                if committed:
+                    self.assertEqual((a.ended, a.error['metadata']['status']), ('cut', 502), a.headers)
+                else:
+                    self.assertTrue(a.is_whole and a.is_done and a.text == 'hi', a.headers)
+
+
+class LongWhole(ProviderCase):
+    """Design 4: whole answers above answer_buffer are relayed in chunks; a cut is visible and no second answer is begun."""
+    BIG = json.dumps(dict(ANSWER, choices=[{'index': 0, 'message': {'role': 'assistant', 'content': 'y' * 300000}, 'finish_reason': 'stop'}])).encode()
+    ANSWERS = {'long': [whole(BIG)], 'cut': [whole(BIG)[:-1000]], 'short': [whole(ANSWER)], 'late-cut': [whole(BIG)[:-1]]}
+    MODELS = {name: model('p-%s/%s' % (name, name), 'p-short/short') for name in ('cut', 'late-cut')}
+    CONFIG = {'answer_buffer': '64KiB'}
+
+    def test_long(self):
+        a = self.chat('long')
+        self.assertEqual((a.status, a.ended, len(a.text)), (200, 'chunked', 300000), a.headers)
+        self.assertEqual(nusd(a.usage['cost']), 5 * 1000 + 2 * 2000)
+        self.assertEqual(nusd(self.node.record(a.get('x-request-id'))['charge_usd']), 9000)
+        self.assertEqual(self.chat('short').ended, 'length')
+
+    def test_cut(self):
+        for name in ('cut', 'late-cut'):
+            with self.subTest(name):
+                a = self.chat(name)
+                self.assertEqual((a.status, a.ended, a.get('x-aigw-attempts')), (200, 'cut', '1'), a.headers)
+                self.assertNotIn(b'"cost"', a.body)
+                self.assertNotIn(b'hello', a.body)
+
+
+class Words(ProviderCase):
+    """A3: the words and waits of refusals."""
+    ANSWERS = {'limited': [whole({'error': {'message': 'quota exceeded, see billing', 'code': 'rate_limit_exceeded'}}, 429, retry_after='7')],
+               'limited-long': [whole({'error': {'message': 'x', 'code': 'rate_limit_exceeded'}}, 429, retry_after='90')],
+               'overloaded-long': [whole({'error': {'message': 'x'}}, 529, retry_after='90')],
+               'in-stream': [stream(chunk('hi'), b'data: {"error":{"message":"quota","code":"rate_limit_exceeded"}}\n\n')],
+               'slow': [head(transfer_encoding='chunked') + chunked(chunk('hi')), 3]}
+    CONFIG = {'breaker': {'failures': 32, 'requests': 32}}
+    NEVER = re.compile('reset at|quota|credit|billing', re.I)
+
+    def check_429(self, a, code, seconds, retry=True):
+        self.assertEqual((a.status, a.error['code'], a.error['type']), (429, code, 'rate_limit_error'), a)
+        self.assertEqual((a.get('x-should-retry'), a.get('retry-after')), ('true' if retry else 'false', str(seconds)), a)
+        ms = int(a.get('retry-after-ms'))
+        self.assertTrue(seconds * 1000 - 1000 < ms <= seconds * 1000, a)
+        if retry:
+            self.assertRegex(a.error['message'], 'try again in %d seconds?\\b' % seconds)
+            self.assertNotRegex(a.error['message'], self.NEVER)
+
+    def test_providers_limits(self):
+        self.check_429(self.chat('limited'), 'upstream_rate_limited', 7)
+        self.check_429(self.chat('limited-long'), 'upstream_rate_limited', 90, False)
+
+    def test_overloaded(self):
+        a = self.chat('overloaded-long')
+        self.assertEqual((a.status, a.error['code'], a.get('retry-after'), a.get('x-should-retry')), (503, 'overloaded', '90', 'false'), a)
+
+    def test_limit_in_a_stream(self):
+        e = self.chat('in-stream', True).error
+        self.assertEqual((e['code'], e['metadata']['status']), ('upstream_rate_limited', 429))
+        self.assertRegex(e['message'], r'try again in \d+ seconds')
+        self.assertNotRegex(e['message'], self.NEVER)
+
+    def test_own_limits(self):
+        key = self.node.customer('one', rpm=1)
+        self.chat('in-stream', key=key)
+        a = self.chat('in-stream', key=key)
+        self.check_429(a, 'rate_limit_exceeded', int(a.get('retry-after')), int(a.get('retry-after')) <= 60)
+        self.assertEqual(a.error['metadata']['scope'], 'key %s: requests a minute' % key.split('-')[2])
+        self.assertIn('`%s`' % key.split('-')[2], a.error['message'])
+        key = self.node.key('one', rpd=1, name='daily credit')
+        self.chat('in-stream', key=key)
+        a = self.chat('in-stream', key=key)
+        self.check_429(a, 'rate_limit_exceeded', int(a.get('retry-after')), False)
+        self.assertGreater(int(a.get('retry-after')), 60)
+        metadata = a.error['metadata']
+        self.assertEqual((metadata['scope'], metadata['limit'], metadata['remaining'], metadata['unit']), ('key daily credit: requests a day', 1, 0, 'requests'), a)
+        self.assertRegex(metadata['reset'], r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d')
+
+    def test_concurrency(self):
+        key = self.node.customer('single', concurrency=1)
+        with Conn(self.node.port) as c:
+            c.request('POST', CHAT, chat_body('slow', True), key=key).head()
+            self.check_429(self.chat('slow', key=key), 'rate_limit_exceeded', 1)
+
+
+class Browsers(NodeCase):
+    """A6 where it is narrowed, and off."""
+    MODELS = on_both('m', 'tokens=2&input=5')
+    CONFIG = {'cors': {'origins': ['https://one.example', 'https://two.example']}}
+
+    def asked(self, method, path, origin, body=None):
+        headers = [('origin', origin)] if origin else []
+        if method == 'OPTIONS':
+            headers += [('access-control-request-method', 'POST'), ('access-control-request-headers', 'authorization, x-odd')]
+        return self.node.ask(method, path, body, self.key, headers)
+
+    def test_narrowed(self):
+        for origin in ('https://one.example', 'https://two.example', 'https://three.example', None):
+            mine = origin if origin and 'three' not in origin else None
+            for method, path, body in (('OPTIONS', CHAT, None), ('GET', '/v1/models', None), ('GET', '/nowhere', None), ('POST', CHAT, chat_body('m-oai')),
+                                       ('POST', CHAT, chat_body('m-ant', True)), ('POST', CHAT, '{')):
+                with self.subTest(origin, method=method, path=path):
+                    a = self.asked(method, path, origin, body)
+                    self.assertEqual(a.get('access-control-allow-origin'), mine, a)
+                    self.assertEqual(a.get('vary'), 'origin', a)
+                    self.assertEqual(a.get('access-control-expose-headers'), '*' if mine else None)
+                    if method == 'OPTIONS':
+                        self.assertEqual((a.status, a.get('access-control-max-age')), (204, '86400' if mine else None), a)
+                        self.assertEqual(a.get('access-control-allow-headers'), 'authorization, x-odd' if mine else None)
+
+
+class BrowsersOff(NodeCase):
+    MODELS = on_both('m', 'tokens=2&input=5')
+    CONFIG = {'cors': {'origins': []}}
+
+    def test_off(self):
+        for method, path, body in (('OPTIONS', CHAT, None), ('GET', '/v1/models', None), ('POST', CHAT, chat_body('m-oai', True))):
+            with self.subTest(method + path):
+                a = Browsers.asked(self, method, path, 'https://one.example', body)
+                self.assertFalse([n for n in a.names if n.startswith('access-control') or n == 'vary'], a)
+
+
+class Codings(NodeCase):
+    MODELS = on_both('m', 'tokens=2&input=5')
+
+    def test_codings(self):
+        body = json.dumps(chat_body('m-oai')).encode()
+        deflated = zlib.compress(body)
+        for coding, data, status in (
+                ('gzip', gzip.compress(body), 200), ('GZIP', gzip.compress(body), 200), ('x-gzip', gzip.compress(body), 200), ('identity', body, 200),
+                ('deflate', deflated, 415), ('gzip, gzip', gzip.compress(gzip.compress(body)), 415), ('zstd', body, 415),
+                ('gzip', body, 400), ('gzip', gzip.compress(body)[:-9], 400), ('gzip', gzip.compress(body) + b'x', 400), ('gzip', b'', 400)):
+            for chunks in (False, True):
+                with self.subTest(coding, status=status, chunks=chunks, n=len(data)):
+                    headers = [('content-encoding', coding)] + ([('transfer-encoding', 'chunked')] if chunks else [])
+                    sent = (chunked(data) if data else b'') + b'0\r\n\r\n' if chunks else data
+                    a = self.node.ask('POST', CHAT, sent, self.key, headers)
+                    self.assertEqual((a.status, a.is_whole), (status, True), a)
+                    if status == 415:
+                        self.assertEqual(a.error['code'], 'unsupported_media_type')
+                        self.assertIn('gzip', a.error['message'])
+
+    def test_limit_is_of_what_is_decoded(self):
+        """32 MiB after decoding: a bomb costs neither memory nor time."""
+        for size, status in (((32 << 20) - 100, 200), ((32 << 20) + 1, 413), (2 << 30, 413)):
+            with self.subTest(size):
+                z = zlib.compressobj(9, zlib.DEFLATED, 31)
+                start = json.dumps(chat_body('m-oai')).encode()
+                left, data = size - len(start), z.compress(start)
+                while left > 0:
+                    data += z.compress(b' ' * min(left, 1 << 20))
+                    left -= 1 << 20
+                begun = time.monotonic()
+                a = self.node.ask('POST', CHAT, data + z.flush(), self.key, [('content-encoding', 'gzip')])
+                self.assertEqual(a.status, status, a)
+                self.assertLess(time.monotonic() - begun, 5)
+
+
+class Times(NodeCase):
+    """A4, A7: head_after and keepalive of 0; a client's time-out for streams."""
+    MODELS = {**on_both('slow', 'tokens=2&input=5&delay=1500ms'), **on_both('drip', 'tokens=4&rate=1&input=5'), **on_both('endless', 'tokens=1000&rate=2')}
+    CONFIG = {'timeouts': {'head_after': 0, 'keepalive': 0}}
+
+    def test_never_early_and_no_signs_of_life(self):
+        for name in ('slow-oai', 'slow-ant'):
+            with self.subTest(name), Conn(self.node.port) as c:
+                c.request('POST', CHAT, chat_body(name, True), key=self.key)
+                h = c.head()
+                self.assertGreater(h.head_at - h.begun, 1.4)
+                self.assertNotIn(b': aigw', b''.join(c.parts(h)))
+        self.assertNotIn(b': aigw', self.chat('drip-oai', True).body)
+
+    def test_a_stream_ends_before_its_client_gives_up(self):
+        for back in ('oai', 'ant'):
+            for name in ('x-stainless-timeout', 'x-stainless-read-timeout'):
+                with self.subTest(back, name=name):
+                    begun = time.monotonic()
+                    a = self.chat('endless-' + back, True, headers=[(name, '4')])
+                    self.assertTrue(1.5 < time.monotonic() - begun < 3.5)
+                    self.assertEqual((a.status, a.ended, a.error['code'], a.error['metadata']['status']), (200, 'cut', 'upstream_timeout', 504), a)
+                    self.assertGreater(nusd(self.node.record(a.get('x-request-id'))['charge_usd']), 0)
+
+
+class Draining(NodeCase):
+    """A7: while a node drains, idle connections serve what arrives for a while, and say that they close."""
+    MODELS = on_both('m', 'tokens=2&input=5') | on_both('run', 'tokens=40&rate=20&input=5')
+    CONFIG = {'timeouts': {'drain_timeout': '8s'}}
+
+    def test_zzz_drain(self):
+        idle = [Conn(self.node.port) for _ in range(4)]
+        with Conn(self.node.port) as running:
+            for c in idle:
+                a = c.request('GET', '/v1/models', key=self.key).answer()
+                self.assertEqual((a.status, a.get('connection')), (200, None))
+            running.request('POST', CHAT, chat_body('run-oai', True), key=self.key)
+            h = running.head()
+            self.assertIsNone(h.get('connection'))
+            self.node.signal(signal.SIGTERM)
+            time.sleep(0.5)
+            for c, (method, path, body) in zip(idle, (('GET', '/v1/models', None), ('POST', CHAT, chat_body('m-ant')), ('POST', CHAT, chat_body('m-oai', True)))):
+                with self.subTest(path):
+                    a = c.request(method, path, body, key=self.key).answer()
+                    self.assertEqual((a.status, a.get('connection'), a.get('keep-alive'), a.is_whole), (200, 'close', None, True), a)
+                    self.assertTrue(c.is_closed())
+            body = b''.join(running.parts(h))
+            self.assertTrue(body.endswith(DONE), body[-300:])
+            self.assertTrue(idle[3].is_closed(6))
+        self.assertEqual(self.node.master.wait(20), 0)
+
+    def test_zz_books_are_right_and_no_secret_shows(self):
+        self.node.check_books()
+
+
+if __name__ == '__main__':
+    tap.main()
