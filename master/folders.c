@@ -13,6 +13,11 @@
 #define TMPFS       0x01021994
 #define SYSTEM_UIDS 1000 /* below: root and system users */
 
+/* What keeper and workers keep there; the rest is the master's. */
+static const char *const state_files[] = {"keeper.lock", "pepper", "pepper.new"};
+static const char *const ledger_files[] = {"data.mdb", "lock.mdb"};
+static const char *const live_files[] = {"data.mdb", "lock.mdb", "owners.lock", "progress"};
+
 static enum errc make_parents(const char *path)
 {
 	char part[PATH_MAX];
@@ -88,6 +93,71 @@ enum errc folders_live_make(const char *path, uint64_t need, const struct drop_i
 		return ERRC_OK;
 	return (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize >= need ? ERRC_OK : ERRC_NOSPACE;
 }
+
+/* --- whose they are --- */
+
+/* `type` only, and no file that has another name elsewhere: who owns the folder may have put anything here. */
+static enum errc give_open(int fd, mode_t type, const struct drop_ids *ids)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return errc_from_errno(errno);
+	if ((st.st_mode & S_IFMT) != type || (type == S_IFREG && st.st_nlink != 1) ||
+	    (st.st_uid == ids->uid && st.st_gid == ids->gid))
+		return ERRC_OK;
+	return fchownat(fd, "", ids->uid, ids->gid, AT_EMPTY_PATH) == 0 ? ERRC_OK
+									: errc_from_errno(errno);
+}
+
+static enum errc give_files(int dir, const char *const *names, size_t n, const struct drop_ids *ids)
+{
+	enum errc e = ERRC_OK;
+
+	for (size_t i = 0; i < n && !e; i++) {
+		int fd = openat(dir, names[i], O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		e = give_open(fd, S_IFREG, ids);
+		close(fd);
+	}
+	return e;
+}
+
+enum errc folders_give_state(int dir, const struct drop_ids *ids)
+{
+	enum errc e = ERRC_OK;
+	int ledger;
+
+	if (!ids->change)
+		return ERRC_OK;
+	ledger = openat(dir, "ledger", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (ledger >= 0) {
+		e = give_open(ledger, S_IFDIR, ids);
+		if (!e)
+			e = give_files(ledger, ledger_files, ARRAY_LEN(ledger_files), ids);
+		close(ledger);
+	}
+	return e ? e : give_files(dir, state_files, ARRAY_LEN(state_files), ids);
+}
+
+enum errc folders_give_live(const char *path, const struct drop_ids *ids)
+{
+	enum errc e;
+	int dir;
+
+	if (!ids->change)
+		return ERRC_OK;
+	dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return errc_from_errno(errno);
+	e = give_files(dir, live_files, ARRAY_LEN(live_files), ids);
+	close(dir);
+	return e;
+}
+
+/* --- who gets there --- */
 
 /* As another user, up to the end of `path` in folder after folder: how many bytes of it could be entered. */
 static size_t entered(const char *path)

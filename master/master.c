@@ -184,6 +184,9 @@ static bool open_state(struct master *m)
 		return stop_at("cannot use the state folder", m->state, e);
 	if (!take_lock(m))
 		return false;
+	e = folders_give_state(m->state_fd, &m->ids);
+	if (e)
+		return stop_at("cannot give the user of the keeper what is in", m->state, e);
 	e = ledger_id_open(m->state, m->ledger_id);
 	return e ? stop_at("cannot use the ledger's id in", m->state, e) : true;
 }
@@ -236,6 +239,8 @@ static bool open_live(struct master *m)
 
 	if (!e)
 		e = folders_live_make(m->live, live_need(set), &m->ids);
+	if (!e)
+		e = folders_give_live(m->live, &m->ids);
 	if (!e)
 		e = folders_reach(m->live, &m->ids, blocked);
 	if (e)

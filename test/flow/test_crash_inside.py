@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import is_alive, wait_for
 from load import StreamLoad
 from node import LONG
+from page import Killer, Page
 from test_crash import Kills as Base
 import tap
 
@@ -29,21 +30,25 @@ class Inside(Base):
 
     def test_killed_inside_write_transactions(self):
         """Row 19: as row 18, and the next one commits at once."""
+        times = 1000 if LONG else 40
         self.begin(AIGW_TEST_TXN_SLEEP_US='3000')
+        killer = Killer(Page(self.node), 2, times, 0.05)
         load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant'], 16)
         time.sleep(0.3)
-        kills = []
-        for _ in range(1000 if LONG else 40):
-            workers = wait_for(lambda: len(self.node.children('worker')) == 2 and self.node.children('worker'), 35)
-            kills.append(time.monotonic())
-            self.kill(random.choice(workers))
-            time.sleep(0.1)
+        killer.go()
+        kills = killer.results()
         time.sleep(1)
         load.stop()
+        self.assertEqual(len(kills), times)
         self.assertTrue(load.of('done'))
-        self.check_failures(load, kills)
-        gaps = sorted(self.gaps(load, kills))
-        self.assertLess(gaps[len(gaps) // 2], 0.1, gaps)
+        self.check_failures(load, [t for t, _ in kills])
+        waits = sorted(seconds for _, seconds in kills)
+        print('# until another worker commits: median %.1f ms, 99 %% %.1f ms, longest %.1f ms'
+              % (waits[len(waits) // 2] * 1e3, waits[len(waits) * 99 // 100] * 1e3, waits[-1] * 1e3))
+        # The kernel hands the lock on within a millisecond; but on a busy machine nobody promises the next one a core, so one of a
+        # hundred may take longer. None may have needed the watchdog, whose first look is after 1.2 s.
+        self.assertLess(waits[len(waits) * 99 // 100 - 1], 0.05, waits[-20:])
+        self.assertLess(waits[-1], 1, waits[-20:])
         self.check_books(load)
 
     def test_keeper_killed_inside_its_transactions(self):

@@ -98,6 +98,42 @@ class Starts(unittest.TestCase):
         self.again(key)
 
     @unittest.skipUnless(os.geteuid() == 0, 'needs root')
+    def test_state_that_was_given_to_root(self):
+        """As systemd does with a StateDirectory at each start; and another user takes over what the one before left, live store
+        included."""
+        key = self.serve()
+        self.node.settled('acme')
+        for user in ('', 'user: daemon\n'):
+            self.assertEqual(self.node.stop(), 0)
+            if not user:
+                subprocess.run(['chown', '-R', '0:0', self.node.dir + '/run/state'], check=True)
+            self.node.configure(user + SAMPLE)
+            self.node.start()
+            self.assertEqual(self.node.chat(key, 'm1').status, 200)
+        self.charged(3)
+        self.assertEqual(self.node.status()['ledger'][0]['epoch'], 1)
+
+    @unittest.skipUnless(os.geteuid() == 0, 'needs root')
+    def test_files_of_others_are_not_given_away(self):
+        """Who owns the state folder can put a link there: what it leads to stays whose it is."""
+        self.serve()
+        self.assertEqual(self.node.stop(), 0)
+        state, mine = self.node.dir + '/run/state', self.node.dir + '/mine'
+        for name in ('soft', 'hard'):
+            with open(mine + name, 'w') as f:
+                f.write('x' * 32)
+        os.symlink(mine + 'soft', state + '/pepper.new')
+        os.unlink(state + '/keeper.lock')
+        os.link(mine + 'hard', state + '/keeper.lock')
+        os.rename(state + '/ledger', self.node.dir + '/ledger')
+        subprocess.run(['chown', '-R', '0:0', self.node.dir + '/ledger'], check=True)
+        os.symlink(self.node.dir + '/ledger', state + '/ledger')
+        p = self.node.spawn()
+        p.wait(15)
+        for path in (mine + 'soft', mine + 'hard', self.node.dir + '/ledger', self.node.dir + '/ledger/data.mdb'):
+            self.assertEqual(os.stat(path).st_uid, 0, path)
+
+    @unittest.skipUnless(os.geteuid() == 0, 'needs root')
     def test_as_root_that_stays_root(self):
         self.node = Sample()
         self.addCleanup(self.node.close)
