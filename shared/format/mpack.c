@@ -329,8 +329,14 @@ static enum errc read_int(struct mpack_in *r, bool as_signed, uint64_t *out)
 {
 	struct mpack_in at = *r;
 	struct head h;
-	enum errc e = read_head(&at, MPACK_INT, &h);
+	enum errc e;
 
+	/* Most numbers of a stored row are small: they are not worth the way through the table. */
+	if (r->p < r->end && r->p[0] < 0x80) {
+		*out = *r->p++;
+		return ERRC_OK;
+	}
+	e = read_head(&at, MPACK_INT, &h);
 	if (e)
 		return e;
 	if (as_signed ? !h.negative && h.n > INT64_MAX : h.negative)
