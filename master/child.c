@@ -84,27 +84,26 @@ static void link_failed(struct child *c, enum errc e)
 
 static void link_poll(struct child_link *l);
 
+static bool take(void *arg, struct msg *m)
+{
+	struct child_link *l = arg;
+
+	if (m->type == MSG_FAILED)
+		snprintf(l->child->failed, sizeof(l->child->failed), SLICE_FMT,
+			 SLICE_ARG(m->failed.text));
+	l->child->ev->message(l->child->arg, l->child, m);
+	return l->child != NULL;
+}
+
 static void take_messages(struct child_link *l)
 {
-	enum errc e = chan_read(&l->chan);
-	struct msg m;
-	int r = 1;
+	enum errc e = msg_receive(&l->chan, MSG_AT_MASTER, take, l);
 
-	while (l->child && r == 1) {
-		r = msg_next(&l->chan, MSG_AT_MASTER, &m);
-		if (r == 1 && m.type == MSG_FAILED)
-			snprintf(l->child->failed, sizeof(l->child->failed), SLICE_FMT,
-				 SLICE_ARG(m.failed.text));
-		if (r == 1)
-			l->child->ev->message(l->child->arg, l->child, &m);
-	}
-	if (!l->child)
+	if (!l->child || !e)
 		return;
-	if (r < 0)
-		link_failed(l->child, (enum errc) - r);
-	else if (e == ERRC_EOF && l->child->state == CHILD_ENDING)
+	if (e == ERRC_EOF && l->child->state == CHILD_ENDING)
 		link_close(l->child); /* it exits by itself */
-	else if (e)
+	else
 		link_failed(l->child, e);
 }
 

@@ -2,13 +2,13 @@
 
 #include "mem.h"
 
-static void on_poll(uv_poll_t *p, int status, int revents);
+static void on_poll(uv_poll_t *p, int status, int events);
 
 static void watch(struct link *l)
 {
 	int want = UV_READABLE | (chan_wants_write(&l->chan) ? UV_WRITABLE : 0);
 
-	uv_poll_start(l->poll, want, on_poll);
+	require(uv_poll_start(l->poll, want, on_poll) == 0);
 }
 
 static void end(struct link *l, enum errc e)
@@ -17,31 +17,34 @@ static void end(struct link *l, enum errc e)
 	l->on_end(l->arg, e);
 }
 
-static enum errc take_messages(struct link *l)
-{
-	struct msg m;
-	int got = 0;
+struct taking {
+	struct link *l;
+	uv_poll_t *poll; /* of the channel that is read */
+};
 
-	while (l->poll && (got = msg_next(&l->chan, l->place, &m)) > 0)
-		l->on_msg(l->arg, &m);
-	return l->poll && got < 0 ? (enum errc) - got : ERRC_OK;
+static bool take(void *arg, struct msg *m)
+{
+	struct taking *t = arg;
+
+	t->l->on_msg(t->l->arg, m);
+	return t->l->poll == t->poll;
 }
 
-static void on_poll(uv_poll_t *p, int status, int revents)
+static void on_poll(uv_poll_t *p, int status, int events)
 {
 	struct link *l = p->data;
-	enum errc e = status < 0 ? ERRC_IO : ERRC_OK, read_e = ERRC_OK;
+	struct taking t = {l, p};
+	enum errc e = ERRC_OK;
 
-	if (!e && (revents & UV_WRITABLE))
+	if (status == 0 && (events & UV_WRITABLE))
 		e = chan_flush(&l->chan);
-	if (!e && (revents & UV_READABLE))
-		read_e = chan_read(&l->chan);
-	if (!e && (!read_e || read_e == ERRC_EOF))
-		e = take_messages(l);
-	if (!l->poll)
-		return;
-	if (!e)
-		e = read_e == ERRC_AGAIN ? ERRC_OK : read_e;
+	/* A peer that closed with something unread makes the poll fail; what it sent before is still there. */
+	if (!e && (status < 0 || (events & UV_READABLE)))
+		e = msg_receive(&l->chan, l->place, take, &t);
+	if (l->poll != p)
+		return; /* closed meanwhile, or another one in its place */
+	if (!e && status < 0)
+		e = ERRC_CONNRESET;
 	if (e)
 		end(l, e);
 	else

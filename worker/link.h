@@ -1,4 +1,5 @@
-/* A channel on the worker's loop: reads when there is something, flushes what is queued, hands up whole messages. */
+/* A channel on the worker's loop: reads when there is something, flushes what is queued, hands up whole messages. The keeper's twin is klink.h:
+ * no floor below both may use libuv. */
 #ifndef AIGW_LINK_H
 #define AIGW_LINK_H
 

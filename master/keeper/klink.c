@@ -17,24 +17,23 @@ static void end(struct klink *l, enum errc e)
 	l->on_end(l, e);
 }
 
-static enum errc read_messages(struct klink *l)
-{
-	enum errc e = chan_read(&l->chan);
-	struct msg m;
-	int got = 0;
+struct taking {
+	struct klink *l;
+	uv_poll_t *poll; /* of the channel that is read */
+};
 
-	if (e && e != ERRC_EOF && e != ERRC_AGAIN)
-		return e;
-	while (l->poll && (got = msg_next(&l->chan, l->place, &m)) > 0)
-		l->on_msg(l, &m);
-	if (l->poll && got < 0)
-		return (enum errc) - got;
-	return e == ERRC_AGAIN ? ERRC_OK : e;
+static bool take(void *arg, struct msg *m)
+{
+	struct taking *t = arg;
+
+	t->l->on_msg(t->l, m);
+	return t->l->poll == t->poll;
 }
 
 static void on_poll(uv_poll_t *p, int status, int events)
 {
 	struct klink *l = p->data;
+	struct taking t = {l, p};
 	bool waited = chan_wants_write(&l->chan);
 	enum errc e = ERRC_OK;
 
@@ -42,7 +41,7 @@ static void on_poll(uv_poll_t *p, int status, int events)
 		e = chan_flush(&l->chan);
 	/* A peer that closed with something unread makes the poll fail; what it sent before is still there. */
 	if (!e && (status < 0 || (events & (UV_READABLE | UV_DISCONNECT))))
-		e = read_messages(l);
+		e = msg_receive(&l->chan, l->place, take, &t);
 	if (l->poll != p)
 		return; /* closed meanwhile, or another one in its place */
 	if (!e && status < 0)

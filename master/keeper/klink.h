@@ -1,4 +1,5 @@
-/* A channel on the keeper's loop: to the master, to a worker, to aigwctl. Callbacks may close it. */
+/* A channel on the keeper's loop: to the master, to a worker, to aigwctl. Callbacks may close it. The worker's twin is link.h: no floor below both
+ * may use libuv. */
 #ifndef AIGW_KLINK_H
 #define AIGW_KLINK_H
 

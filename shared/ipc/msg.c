@@ -185,6 +185,23 @@ int msg_next(struct chan *c, enum msg_place place, struct msg *out)
 	return 1;
 }
 
+enum errc msg_receive(struct chan *c, enum msg_place place, bool (*take)(void *arg, struct msg *m),
+		      void *arg)
+{
+	enum errc e = chan_read(c);
+	struct msg m;
+	int got;
+
+	if (e && e != ERRC_EOF && e != ERRC_AGAIN)
+		return e;
+	while ((got = msg_next(c, place, &m)) > 0)
+		if (!take(arg, &m))
+			return ERRC_OK;
+	if (got < 0)
+		return (enum errc) - got;
+	return e == ERRC_AGAIN ? ERRC_OK : e;
+}
+
 int msg_take_fd(struct msg *m, unsigned i)
 {
 	int fd;

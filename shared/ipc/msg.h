@@ -72,6 +72,10 @@ MUSTCHECK enum errc msg_send(struct chan *c, const struct msg *m);
 /* The next message: 1, 0 or -errc. Slices and descriptors of *out are valid until the next msg_next() or chan_read() on
  * c; to keep a descriptor take it with msg_take_fd(). */
 MUSTCHECK int msg_next(struct chan *c, enum msg_place place, struct msg *out);
+/* Reads what is there and gives each whole message to `take`, until it returns false: then the channel may be gone. ERRC_OK: wait for more;
+ * ERRC_EOF: the peer has closed, everything it sent was given; anything else: the peer is to be ended. */
+MUSTCHECK enum errc msg_receive(struct chan *c, enum msg_place place,
+				bool (*take)(void *arg, struct msg *m), void *arg);
 /* The i-th descriptor, owned by the caller from now; -1 when there is none. */
 int msg_take_fd(struct msg *m, unsigned i);
 

@@ -1,6 +1,7 @@
 #include "msg.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -150,6 +151,43 @@ static void test_names(void **state)
 	assert_string_equal(msg_name(MSG_COUNT), "?");
 }
 
+struct takes {
+	unsigned n, stop_at;
+};
+
+static bool take(void *arg, struct msg *m)
+{
+	struct takes *t = arg;
+
+	assert_int_equal(m->type, MSG_COMMIT);
+	assert_int_equal(m->commit.generation, ++t->n);
+	return t->n != t->stop_at;
+}
+
+/* Over a socketpair: everything that was sent is given before the peer's end is told, also when a taker stopped in between. */
+static void test_receive(void **state)
+{
+	struct takes t = {.stop_at = 2};
+	struct chan from, to;
+	int sv[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	chan_init(&from, sv[0], LIMIT_FRAME_IPC);
+	chan_init(&to, sv[1], LIMIT_FRAME_IPC);
+	assert_int_equal(msg_receive(&to, MSG_AT_WORKER, take, &t), ERRC_OK);
+	for (uint64_t i = 1; i <= 3; i++)
+		assert_int_equal(msg_send(&from, &(struct msg){.type = MSG_COMMIT,
+							       .commit = {.generation = i}}),
+				 ERRC_OK);
+	chan_fini(&from);
+	assert_int_equal(msg_receive(&to, MSG_AT_WORKER, take, &t), ERRC_OK);
+	assert_int_equal(t.n, 2);
+	assert_int_equal(msg_receive(&to, MSG_AT_WORKER, take, &t), ERRC_EOF);
+	assert_int_equal(t.n, 3);
+	chan_fini(&to);
+	assert_int_equal(mem_live_count(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +195,7 @@ int main(void)
 		cmocka_unit_test(test_limits_of_rows),
 		cmocka_unit_test(test_odd_payloads),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_receive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
