@@ -3,7 +3,8 @@
  * test-enospc, test-eio: while it is there, no commit of the ledger succeeds;
  * and, where $AIGW_TEST_DIR names that folder to the workers as well:
  * test-kill-in-write, test-stop-in-write: the next worker inside a write transaction of the live store kills or stops itself, once;
- * test-kill-in-read: the same in a read transaction. */
+ * test-kill-in-read: the same in a read transaction;
+ * test-skew: the next write transaction of a worker also adds a nano-dollar to the balance of account 1, once, as a stray pointer would. */
 #include <errno.h>
 #include <lmdb.h>
 #include <signal.h>
@@ -13,6 +14,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+#include "rows.h"
 
 int __real_mdb_txn_commit(MDB_txn *txn);
 int __wrap_mdb_txn_commit(MDB_txn *txn);
@@ -44,6 +47,27 @@ static bool is_worker(void)
 	return prctl(PR_GET_NAME, name, 0, 0, 0) == 0 && strcmp(name, "aigwd-worker") == 0;
 }
 
+static void skew(MDB_txn *txn)
+{
+	struct rows_key_name name = rows_name(1, ROWS_ACCOUNT, SLICE_NONE);
+	MDB_val k = {name.n, (void *)(uintptr_t)name.b}, v;
+	struct rows_account a;
+	struct buf b;
+	MDB_dbi db;
+
+	buf_init(&b, ROWS_MAX);
+	if (mdb_dbi_open(txn, "rows", 0, &db) || mdb_get(txn, db, &k, &v) ||
+	    rows_get_account(slice_of(v.mv_data, v.mv_size), &a))
+		abort();
+	a.balance_nusd++;
+	if (rows_put_account(&b, &a))
+		abort();
+	v = (MDB_val){b.len, b.p};
+	if (mdb_put(txn, db, &k, &v, 0))
+		abort();
+	buf_fini(&b);
+}
+
 int __wrap_mdb_txn_commit(MDB_txn *txn)
 {
 	const char *path = "", *end;
@@ -56,6 +80,8 @@ int __wrap_mdb_txn_commit(MDB_txn *txn)
 		raise(SIGKILL);
 	else if (is_worker() && is_asked_once("stop-in-write"))
 		raise(SIGSTOP);
+	else if (is_worker() && is_asked_once("skew"))
+		skew(txn);
 	if (!err)
 		return __real_mdb_txn_commit(txn);
 	mdb_txn_abort(txn);

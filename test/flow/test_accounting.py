@@ -303,6 +303,29 @@ class Charges(Case, NodeCase):
         self.assertEqual(nusd(total['charge_usd']), nusd(account['settled_usd']))
 
 
+class Lag(Case, NodeCase):
+    """3.4: durability async commits each second; new requests are refused while the oldest charge waits longer than ledger_lag_max."""
+    MODELS = {'m': model('oai/sim?tokens=2&input=5')}
+    CONFIG = {'durability': 'async', 'ledger_lag_max': '300ms'}
+
+    def test_refused_while_the_ledger_lags(self):
+        self.assertEqual(self.chat('m').status, 200)
+        seen = []
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            a = self.chat('m')
+            if a.status != 200:
+                self.refused(a, 503, 'ledger_unavailable')
+                self.assertTrue(a.get('retry-after') and a.get('retry-after-ms'))
+            if not seen or seen[-1][0] != a.status:
+                seen.append((a.status, time.monotonic()))
+        statuses = [s for s, _ in seen]
+        self.assertGreaterEqual(len(statuses), 5, statuses)
+        for (status, begun), (_, ended) in zip(seen, seen[1:]):
+            # From 300 ms after the first charge behind a commit to the next commit, a second after the one before.
+            self.assertTrue(status == 200 or ended - begun < 1.5, seen)
+
+
 class Together(Case, NodeCase):
     """All scopes of a request are checked and held in one transaction, all or none."""
     MODELS = {'m': model('oai/sim?tokens=2&input=5', price={'request': '0.01'}), 'run': model('oai/sim?tokens=20&rate=20&input=5', price={'request': '0.01'})}

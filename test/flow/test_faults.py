@@ -1,4 +1,5 @@
 """Workers that die or stop inside a transaction of the live store: others go on, the books are right."""
+import json
 import os
 import sys
 import time
@@ -7,7 +8,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import Gateway, wait_for
 from money import Spender, check_books
-from node import LONG, Node, model
+from node import LONG, Node, model, nusd
 import tap
 
 MODELS = {'m': model('oai/sim?tokens=8&input=20')}
@@ -32,6 +33,25 @@ class Faults(unittest.TestCase):
 
     def ready(self):
         wait_for(lambda: all(w['state'] == 'ready' for w in self.n.status()['worker']), 20)
+
+    def test_a_balance_that_changed_by_itself_is_found(self):
+        """Design 3.5: told within about a second, by gauge, log, status and verify; the account's requests are refused, others' are not."""
+        self.assertEqual(self.n.show('main')['id'], 1)
+        other = self.n.customer('other')
+        self.assertEqual(self.n.chat(self.key, 'm').status, 200)
+        self.n.settled('main')
+        self.assertEqual(self.n.metrics()['aigw_ledger_imbalance_nanousd'], 0)
+        Gateway.ask(self.n, 'skew')
+        self.assertEqual(self.n.chat(other, 'm').status, 200)
+        wait_for(lambda: self.n.metrics()['aigw_ledger_imbalance_nanousd'] == 1, 3)
+        self.n.wait_event('imbalance', contains='by 1 nano-dollars in 1 accounts, first account 1')
+        self.assertEqual(nusd(self.n.ctl('status')['ledger']['imbalance_usd']), 1)
+        a = self.n.chat(self.key, 'm')
+        self.assertEqual((a.status, a.error['code']), (500, 'internal_error'), a)
+        self.assertEqual(self.n.chat(other, 'm').status, 200)
+        p = self.n.ctl_raw('ledger', 'verify', '--json')
+        self.assertEqual(p.returncode, 6)
+        self.assertEqual({f['what'] for f in json.loads(p.stdout)['findings']}, {'live'})
 
     def test_killed_in_a_write_transaction(self):
         """Row 19: the next commit by another worker within 50 ms; nothing lost, nothing twice."""
