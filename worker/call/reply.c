@@ -131,20 +131,29 @@ static size_t attempts_count(const struct call *c)
 	return c->tried_n + (c->step < CALL_SETTLE);
 }
 
+/* Who answered, or failed. */
+static enum errc put_provider(const struct call *c, struct buf *b, size_t attempts)
+{
+	const struct call_attempt *a = c->attempt;
+	const struct route_candidate *r = &c->route.v[a->at];
+	enum errc e;
+
+	if ((e = http1_put_header(b, "x-aigw-provider", r->offer->provider->name)) ||
+	    (e = http1_put_header(b, "x-aigw-model", r->model->name)) ||
+	    (e = http1_put_header_i64(b, "x-aigw-attempts", (int64_t)attempts)) ||
+	    !a->up_request_id.n)
+		return e;
+	return http1_put_header(b, "x-aigw-upstream-request-id", a->up_request_id);
+}
+
 enum errc reply_lines_up(struct call *c, struct buf *b, bool whole)
 {
 	const struct call_attempt *a = c->attempt;
-	const struct ptable_offer *o = c->route.v[a->at].offer;
 	char cost[MONEY_TEXT_MAX];
 	enum errc e;
 
-	if ((e = http1_put_header(b, "x-aigw-provider", o->provider->name)) ||
-	    (e = http1_put_header(b, "x-aigw-model", c->route.v[a->at].model->name)) ||
-	    (e = http1_put_header_i64(b, "x-aigw-attempts", (int64_t)attempts_count(c))) ||
-	    (e = put_clamp(c, b)) || (e = put_timing(c, b)) || (e = put_limits(c, b)))
-		return e;
-	if (a->up_request_id.n &&
-	    (e = http1_put_header(b, "x-aigw-upstream-request-id", a->up_request_id)))
+	if ((e = put_provider(c, b, attempts_count(c))) || (e = put_clamp(c, b)) ||
+	    (e = put_timing(c, b)) || (e = put_limits(c, b)))
 		return e;
 	if (a->openai_ms.n && (e = http1_put_header(b, "openai-processing-ms", a->openai_ms)))
 		return e;
@@ -199,9 +208,12 @@ static enum errc fault_lines(struct call *c, struct buf *b, const struct fault *
 	if (status == 405 && c->path.allow[0] &&
 	    (e = http1_put_header(b, "allow", slice_str(c->path.allow))))
 		return e;
-	if (c->tried_n > 0)
-		return http1_put_header_i64(b, "x-aigw-attempts", (int64_t)c->tried_n);
-	return ERRC_OK;
+	if (c->tried_n == 0)
+		return ERRC_OK;
+	/* A candidate that could not be tried any more is nobody who answered. */
+	return c->attempt->start_us
+		       ? put_provider(c, b, c->tried_n)
+		       : http1_put_header_i64(b, "x-aigw-attempts", (int64_t)c->tried_n);
 }
 
 /* In the dialect of the route's family; what has none speaks OpenAI's. */

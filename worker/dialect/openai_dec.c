@@ -103,9 +103,31 @@ enum errc openai_dec_finish(void *dec)
 	return ERRC_OK;
 }
 
+static void openai_follow(struct openai_dec *d, const struct chat_chunk *c)
+{
+	uint64_t bit = UINT64_C(1) << (c->choice & 63);
+	unsigned word = c->choice >> 6;
+
+	d->finished |= c->finish != IR_FIN_NONE;
+	d->bundled |= c->choices > 1;
+	if (word >= ARRAY_LEN(d->begun) || c->choices != 1)
+		return;
+	if (c->marks & CHAT_CHUNK_CONTENT)
+		d->begun[word] |= bit;
+	if (c->finish != IR_FIN_NONE)
+		d->closed[word] |= bit;
+}
+
+/* Whether every choice that has begun finished: of another one a part may be missing. */
+static bool openai_is_complete(const struct openai_dec *d)
+{
+	return d->finished &&
+	       (d->bundled || !((d->begun[0] & ~d->closed[0]) | (d->begun[1] & ~d->closed[1])));
+}
+
 static int openai_end(struct openai_dec *d, struct ir_event *ev)
 {
-	if (!d->finished)
+	if (!openai_is_complete(d))
 		return openai_dec_broken(
 			d, "The provider's stream ended before the answer was complete.", ev);
 	d->over = true;
@@ -128,8 +150,7 @@ static void openai_item(struct openai_dec *d, struct slice data, struct ir_event
 	ev->native = c->native;
 	ev->commits = c->marks & CHAT_CHUNK_CONTENT;
 	ev->content_bytes = c->content_bytes;
-	if (c->finish != IR_FIN_NONE)
-		d->finished = true;
+	openai_follow(d, c);
 	if (c->usage.n && chat_usage_read(c->usage, d->o.provider->reasoning_outside, &d->usage)) {
 		ev->usage = &d->usage;
 		ev->usage_json = c->usage;

@@ -35,6 +35,9 @@ struct openai_dec {
 	struct dialect_verdict verdict;
 	unsigned bad, step;
 	bool started, finished, eof, over;
+	bool bundled; /* an item held several choices: which of them finished is not known */
+	uint64_t begun[2],
+		closed[2]; /* choices with content, with a finish; from 128 on they are not tracked */
 };
 
 void openai_dec_init(void *dec, const struct dialect_dec_opts *o);

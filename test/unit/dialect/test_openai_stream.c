@@ -210,6 +210,49 @@ static void what_cannot_be_read_behind_the_finish_is_left_out(void **state)
 	rig_fini(&r);
 }
 
+#define OF(choice, delta, finish)                                                            \
+	"data: " HEAD "[{\"index\":" choice ",\"delta\":" delta ",\"finish_reason\":" finish \
+	"}]}\n\n"
+#define SAYS "{\"content\":\"x\"}"
+#define ENDS "\"stop\""
+
+/* Every choice that has begun must come to its finish (contract A4). */
+static void each_choice_must_finish(void **state)
+{
+	static const struct {
+		const char *in;
+		bool fails;
+	} cases[] = {
+		{OF("0", SAYS, "null") OF("1", SAYS, "null") OF("0", "{}", ENDS) DONE, true},
+		{OF("0", SAYS, "null") OF("1", SAYS, "null") OF("0", "{}", ENDS), true},
+		{OF("0", SAYS, "null") OF("127", SAYS, "null") OF("0", "{}", ENDS) DONE, true},
+		{OF("0", SAYS, "null") OF("1", SAYS, "null") OF("1", "{}", ENDS) OF("0", "{}", ENDS)
+			 DONE,
+		 false},
+		/* a provider that makes only one answer, one that says more behind its finish */
+		{OF("0", SAYS, "null") OF("0", "{}", ENDS) DONE, false},
+		{OF("0", SAYS, ENDS) OF("0", SAYS, "null") DONE, false},
+		/* several choices in one item are taken at the provider's word */
+		{OF("0", SAYS, "null")
+			 OF("1", SAYS, "null") "data: " HEAD
+					       "[{\"index\":0,\"delta\":{},\"finish_reason\":"
+					       "\"stop\"},{\"index\":1,\"delta\":{},"
+					       "\"finish_reason\":\"stop\"}]}\n\n" DONE,
+		 false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct rig r;
+
+		rig_init(&r, PTABLE_OPENAI);
+		r.facts.n = r.facts.copies = 2;
+		assert_int_equal(rig_answer(&r, slice_str(cases[i].in), true), ERRC_OK);
+		if (r.failed != cases[i].fails)
+			fail_msg("case %zu: %s", i, fault_message(&r.fault));
+		rig_fini(&r);
+	}
+}
+
 static void what_cannot_be_read_of_another_choice_is_an_error(void **state)
 {
 	struct rig r;
@@ -350,6 +393,7 @@ int main(void)
 		cmocka_unit_test(delta_is_added_where_it_lacks),
 		cmocka_unit_test(items_without_choices_are_left_out_and_counted),
 		cmocka_unit_test(what_cannot_be_read_behind_the_finish_is_left_out),
+		cmocka_unit_test(each_choice_must_finish),
 		cmocka_unit_test(what_cannot_be_read_of_another_choice_is_an_error),
 		cmocka_unit_test(streams_that_fail_end_with_an_error),
 		cmocka_unit_test(a_stream_may_end_without_done),
