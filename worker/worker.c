@@ -150,6 +150,7 @@ static void on_tick(uv_timer_t *t)
 	atomic_store_explicit(&w->proc->conns_down, s.open, memory_order_relaxed);
 	atomic_store_explicit(&w->proc->log_dropped, log_dropped(), memory_order_relaxed);
 	call_host_publish(w->calls);
+	call_host_tidy(w->calls);
 	/* The mark in the page moves without a ring when the keeper is of another master, or died before it rang. */
 	call_host_durable(w->calls);
 	if (!w->draining && is_orphan(w, now)) {

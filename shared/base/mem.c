@@ -64,6 +64,11 @@ void mem_keep(int big, int spare)
 	mallopt(M_TRIM_THRESHOLD, spare);
 }
 
+void mem_give_back(size_t spare)
+{
+	malloc_trim(spare);
+}
+
 void mem_fail_after(unsigned n)
 {
 	atomic_store_explicit(&fail_after, n, memory_order_relaxed);

@@ -19,6 +19,10 @@ MUSTCHECK char *mem_dup(const void *p, size_t n);
  * start so low that each large request is paid for with page faults. */
 void mem_keep(int big, int spare);
 
+/* Gives pages of freed blocks back to the system wherever they lie, which takes some milliseconds a hundred megabytes. About `spare` bytes at
+ * the end are kept free. */
+void mem_give_back(size_t spare);
+
 #define mem_new_of(type) ((type *)mem_new(sizeof(type)))
 
 /* For tests: the n-th allocation from now (1 = the next) and all after it fail; 0 switches off. */

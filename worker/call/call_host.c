@@ -4,6 +4,8 @@
 #include "mem.h"
 
 #define CALL_HOST_MAGIC 0x43484f53u
+#define TIDY_BYTES      (4 * 1024 * 1024)
+#define TIDY_SPARE      (1024 * 1024)
 #define SCRATCH_MAX \
 	(4 * 1024 * 1024) /* the longest list of models is the longest body made in it */
 
@@ -170,6 +172,14 @@ static void publish_connections(struct call_host *h)
 		atomic_store_explicit(&b->use[h->env.page_slot].conns_idle, s.idle,
 				      memory_order_relaxed);
 	}
+}
+
+void call_host_tidy(struct call_host *h)
+{
+	if (h->body_bytes > 0 || h->body_most < TIDY_BYTES)
+		return;
+	h->body_most = 0;
+	mem_give_back(TIDY_SPARE);
 }
 
 void call_host_publish(struct call_host *h)

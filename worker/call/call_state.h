@@ -104,7 +104,7 @@ struct call_host {
 	unsigned count;
 	struct addrs addrs;
 	uint64_t finished, seq;
-	size_t body_bytes;
+	size_t body_bytes, body_most; /* held now; the most since memory was given back */
 	bool draining;
 	struct buf scratch; /* head lines and bodies of short answers; nobody keeps it over a return to the loop */
 	struct genid_source ids;

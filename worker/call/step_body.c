@@ -5,6 +5,7 @@
 static void count_body(struct call *c, size_t n)
 {
 	c->host->body_bytes += n;
+	c->host->body_most = MAX_OF(c->host->body_most, c->host->body_bytes);
 	c->body_counted += n;
 }
 

@@ -16,17 +16,18 @@
 #define BOUND_MAX              INT64_C(1000000000000) /* no context is larger; keeps sums safe */
 
 #define BLOCK                  64
+#define FEW                    4 /* fewer bytes are quicker one by one */
 #define EVEN                   UINT64_C(0x5555555555555555)
 
-/* A bit for each of BLOCK bytes: is it a letter, is it a space? */
+/* A bit for each of the first n of BLOCK bytes: is it a letter, is it a space? Those behind are not defined. */
 #ifdef __SSE2__
-static void classify(const char *p, uint64_t *letters, uint64_t *spaces)
+static void classify(const char *p, size_t n, uint64_t *letters, uint64_t *spaces)
 {
 	const __m128i low = _mm_set1_epi8(0x20), below = _mm_set1_epi8('a' - 1),
 		      above = _mm_set1_epi8('z' + 1);
 
 	*letters = *spaces = 0;
-	for (int i = 0; i < BLOCK; i += 16) {
+	for (size_t i = 0; i < n; i += 16) {
 		__m128i v = _mm_loadu_si128((const __m128i *)(p + i)), small = _mm_or_si128(v, low);
 		__m128i is =
 			_mm_and_si128(_mm_cmpgt_epi8(small, below), _mm_cmpgt_epi8(above, small));
@@ -47,10 +48,11 @@ static uint64_t block_bits(const uint8_t *flags)
 	return bits;
 }
 
-static void classify(const char *p, uint64_t *letters, uint64_t *spaces)
+static void classify(const char *p, size_t n, uint64_t *letters, uint64_t *spaces)
 {
 	uint8_t is_letter[BLOCK], is_space[BLOCK];
 
+	(void)n;
 	for (int i = 0; i < BLOCK; i++) {
 		is_letter[i] = (uint8_t)(((unsigned char)p[i] | 0x20) - 'a') < 26;
 		is_space[i] = p[i] == ' ';
@@ -78,17 +80,19 @@ static uint64_t pairs_of(uint64_t letters, bool open)
 	return (even_runs & EVEN) | (letters & ~even_runs & ~EVEN);
 }
 
-/* BLOCK bytes without a branch, because text has no order that a processor could foresee. */
-static void push_block(struct bound_run *r, const char *p)
+/* The first n of BLOCK readable bytes without a branch, because text has no order that a processor could foresee. */
+static void push_block(struct bound_run *r, const char *p, size_t n)
 {
-	uint64_t letters, spaces, pairs, again;
+	uint64_t letters, spaces, pairs, again, here = ~UINT64_C(0) >> (BLOCK - n);
 
-	classify(p, &letters, &spaces);
+	classify(p, n, &letters, &spaces);
+	letters &= here;
+	spaces &= here;
 	pairs = pairs_of(letters, r->letters);
 	again = spaces & (spaces << 1 | r->spaces);
-	r->tokens += count_ones(~(letters | spaces) | pairs | again);
-	r->letters = (uint32_t)(pairs >> (BLOCK - 1));
-	r->spaces = (uint32_t)(spaces >> (BLOCK - 1));
+	r->tokens += count_ones((~(letters | spaces) & here) | pairs | again);
+	r->letters = pairs >> (n - 1) & 1;
+	r->spaces = spaces >> (n - 1) & 1;
 }
 
 static void push_byte(struct bound_run *r, char c)
@@ -108,7 +112,14 @@ void bound_push(struct bound_run *r, struct slice piece)
 	size_t i = 0;
 
 	for (; piece.n - i >= BLOCK; i += BLOCK)
-		push_block(r, piece.p + i);
+		push_block(r, piece.p + i, BLOCK);
+	if (piece.n - i >= FEW) {
+		char rest[BLOCK] = {0};
+
+		memcpy(rest, piece.p + i, piece.n - i);
+		push_block(r, rest, piece.n - i);
+		return;
+	}
 	for (; i < piece.n; i++)
 		push_byte(r, piece.p[i]);
 }

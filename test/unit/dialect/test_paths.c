@@ -159,7 +159,8 @@ static void routes_to_come_name_what_to_use(void **state)
 		n = strcspn(rows[i].path, "{");
 		assert_true(n < sizeof(path) - 2);
 		memcpy(path, rows[i].path, n);
-		memcpy(path + n, rows[i].path[n] ? "x" : "", 2);
+		path[n] = rows[i].path[n] ? 'x' : '\0';
+		path[n + 1] = '\0';
 		assert_int_equal(paths_resolve(SLICE_LIT("POST"), slice_str(path), &m, &f),
 				 ERRC_NOTFOUND);
 		assert_int_equal(m.route, rows[i].route);
