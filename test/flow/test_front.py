@@ -282,6 +282,124 @@ class Words(ProviderCase):
             self.check_429(self.chat('slow', key=key), 'rate_limit_exceeded', 1)
 
 
+class Usage(ProviderCase):
+    """A4: the forms of usage in streams, and how its cost is written."""
+    OWN = dict(USAGE, cost=0.5, cost_details={'upstream': 1}, is_byok=False, cost_in_usd_ticks=7, prompt_tokens_details={'cached_tokens': 0}, new_field=[1])
+    TWO = [chunk(choices=[{'index': i, 'delta': {'content': 'x'}, 'finish_reason': None}]) for i in (0, 1)] + [
+        chunk(choices=[{'index': i, 'delta': {}, 'finish_reason': 'stop'}]) for i in (0, 1)]
+    ANSWERS = {
+        'apart': [stream(chunk('hi'), chunk(finish='stop'), chunk(choices=[], usage=OWN), DONE)],
+        'late': [head(transfer_encoding='chunked') + chunked(chunk('hi')) + chunked(chunk(finish='stop')), 0.6,
+                 chunked(chunk(choices=[], usage=OWN)) + chunked(DONE) + b'0\r\n\r\n'],
+        'inside': [stream(chunk('hi'), chunk(finish='stop', usage=OWN), DONE)],
+        'on-all': [stream(chunk('h', usage=USAGE), chunk('i', usage=USAGE), chunk(finish='stop', usage=OWN), DONE)],
+        'two': [stream(*TWO, chunk(choices=[], usage=OWN), DONE)],
+        'two-twice': [stream(*TWO, *TWO[2:], chunk(choices=[], usage=OWN), chunk(choices=[], usage=OWN), DONE)],
+        'none': [stream(chunk('hi'), chunk(finish='stop'), DONE)],
+        'null': [stream(*[i.replace(b']}', b'], "usage": null}') for i in (chunk('hi'), chunk(finish='stop'))], DONE)],
+        'text': [stream(*[b'data: %s\n\n' % json.dumps(dict({'id': 'c', 'object': 'text_completion', 'created': 1, 'model': 'up'}, **more)).encode() for more in (
+            {'choices': [{'index': 0, 'text': 'hi', 'logprobs': None, 'finish_reason': None}]},
+            {'choices': [{'index': 0, 'text': '', 'logprobs': None, 'finish_reason': 'stop'}]}, {'choices': [], 'usage': OWN})], DONE)],
+        'cost': [whole(dict(ANSWER, usage=OWN))],
+    }
+    PRICES = {'tiny': ('0.001', '0.001', '0.000000007'), 'round': ('100000', '250000', '1.0'),
+              'large': ('1000000', '1000000', '7.0'), 'odd': ('0.123457', '0.2', '0.000001018')}
+    MODELS = {'cost-' + name: model('p-cost/cost', price={'input': i, 'output': o}) for name, (i, o, _) in PRICES.items()} | {
+        'cost-free': model('p-cost/cost', price='free')}
+
+    def check(self, a, asked, choices=1, estimated=False):
+        self.assertTrue(a.is_done and a.ended == 'chunked', a)
+        items = a.data()
+        with_usage = [i for i in items if i.get('usage')]
+        self.assertEqual(len(with_usage), 1, a)
+        self.assertEqual(sorted(c['index'] for i in items for c in i['choices'] if c.get('finish_reason')), list(range(choices)), a)
+        self.assertEqual([i for i in items if not i['choices']], with_usage if asked else [], a)
+        if asked or choices > 1:
+            self.assertIs(items[-1], with_usage[0])
+        usage = with_usage[0]['usage']
+        self.assertEqual(set(usage) & {'cost_details', 'is_byok', 'cost_in_usd_ticks'}, set())
+        self.assertEqual(nusd(usage['cost']), nusd(self.node.record(a.get('x-request-id'))['charge_usd']))
+        if not estimated:
+            self.assertEqual((nusd(usage['cost']), usage['new_field']), (9000, [1]), a)
+        return with_usage[0]
+
+    def test_streams(self):
+        asking = {'stream_options': {'include_usage': True}}
+        for name in ('apart', 'late', 'inside', 'on-all', 'none', 'null', 'two', 'two-twice'):
+            for asked in (False, True):
+                with self.subTest(name, asked=asked):
+                    two = name.startswith('two')
+                    a = self.chat(name, True, **({'n': 2} if two else {}), **(asking if asked else {}))
+                    item = self.check(a, asked, 2 if two else 1, name in ('none', 'null'))
+                    finishes = bool([c for c in item['choices'] if c.get('finish_reason')])
+                    self.assertEqual(finishes, not asked and not two and name != 'late', a)
+                    if not asked and not finishes:
+                        self.assertEqual(item['choices'], [{'index': 0, 'delta': {}, 'finish_reason': None}])
+                    self.assertEqual(self.provider.asked[name][-1][2]['stream_options'], {'include_usage': True})
+
+    def test_completions(self):
+        for asked in (False, True):
+            with self.subTest(asked=asked):
+                body = {'model': 'text', 'prompt': 'x', 'stream': True, **({'stream_options': {'include_usage': True}} if asked else {})}
+                a = self.node.ask('POST', '/v1/completions', body, self.key)
+                self.check(a, asked)
+
+    def test_a_provider_that_takes_no_stream_options(self):
+        self.provider_set('apart', usage_option=False)
+        self.addCleanup(self.provider_set, 'apart', usage_option=None)
+        self.check(self.chat('apart', True, stream_options={'include_usage': True}), True)
+        self.assertNotIn('stream_options', self.provider.asked['apart'][-1][2])
+
+    def test_cost_is_a_plain_decimal_with_a_point(self):
+        for name, (_, _, text) in dict(self.PRICES, free=('', '', '0.0')).items():
+            with self.subTest(name):
+                a = self.chat('cost-' + name, max_tokens=9)
+                self.assertIn(b'"cost":%s}' % text.encode(), a.body)
+                self.assertEqual(a.get('x-aigw-cost-usd'), text)
+                self.assertEqual(set(a.usage) & {'cost_details', 'is_byok', 'cost_in_usd_ticks'}, set())
+
+
+class Limits(NodeCase):
+    """A7: the limits to the byte."""
+    MODELS = on_both('m', 'tokens=2&input=5')
+
+    def status(self, data):
+        with Conn(self.node.port) as c:
+            c.send(data)
+            a = c.answer()
+            return a.status, a.error['code'] if a.status != 200 else None
+
+    def test_request_line(self):
+        for n, want in ((8192, (200, None)), (8193, (414, 'uri_too_long'))):
+            line = b'GET /v1/models?%s HTTP/1.1\r\n'
+            line = line.replace(b'%s', b'q' * (n - len(line) + 2))
+            self.assertEqual((len(line), self.status(line + b'host: x\r\nauthorization: Bearer %s\r\n\r\n' % self.key.encode())), (n, want))
+
+    def test_head(self):
+        for n, want in ((65536, (200, None)), (65537, (431, 'headers_too_large'))):
+            data = b'GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\npad: %%s\r\n\r\n' % self.key.encode()
+            data = data.replace(b'%s', b'p' * (n - len(data) + 2))
+            self.assertEqual((len(data), self.status(data)), (n, want))
+
+    def test_body(self):
+        start = json.dumps(chat_body('m-oai')).encode()
+        for n, want in ((32 << 20, 200), ((32 << 20) + 1, 413)):
+            for chunks in (False, True):
+                with self.subTest(n, chunks=chunks):
+                    body = start + b' ' * (n - len(start))
+                    headers = [('transfer-encoding', 'chunked')] if chunks else []
+                    a = self.node.ask('POST', CHAT, chunked(body) + b'0\r\n\r\n' if chunks else body, self.key, headers)
+                    self.assertEqual((a.status, a.get('connection')), (want, None if want == 200 else 'close'), a)
+
+    def test_depth(self):
+        for back in ('oai', 'ant'):
+            for depth, want in ((127, 200), (128, 400)):
+                with self.subTest(back, depth=depth):
+                    body = json.dumps(chat_body('m-' + back))[:-1] + ',"metadata":' + '[' * depth + ']' * depth + '}'
+                    a = self.node.ask('POST', CHAT, body, self.key)
+                    self.assertEqual((a.status, a.error['code'] if want == 400 else None), (want, 'invalid_json' if want == 400 else None), a)
+
+
 class Browsers(NodeCase):
     """A6 where it is narrowed, and off."""
     MODELS = on_both('m', 'tokens=2&input=5')
