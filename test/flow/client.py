@@ -78,7 +78,7 @@ class Answer:
 class Conn:
     """One connection. Answers come in the order of the requests."""
 
-    def __init__(self, port, host='127.0.0.1', timeout=30, tls=None, name=None, rcvbuf=0):
+    def __init__(self, port, host='127.0.0.1', timeout=30, tls=None, name=None, session=None, rcvbuf=0):
         self.s = socket.socket()
         if rcvbuf:
             self.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
@@ -86,7 +86,7 @@ class Conn:
         self.s.connect((host, port))
         self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
-            self.s = tls.wrap_socket(self.s, server_hostname=name)
+            self.s = tls.wrap_socket(self.s, server_hostname=name, session=session)
         self.buffer, self.eof, self.was_reset, self.ear = b'', False, False, Ear(port)
         self.begun = time.monotonic()
 
