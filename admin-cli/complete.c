@@ -1,7 +1,39 @@
 #include "complete.h"
 
 /* Every script is one function over lists that are written out here: the words after each group, the options of each
- * command, the choices of options and words. File names are left to the shell where a value is a path. */
+ * command, the choices of options and words. Names of accounts, keys, providers and models are asked from the daemon. File names
+ * are left to the shell where a value is a path. */
+
+/* The same option means the same wherever it stands: true for the first command that has it. */
+static bool is_first_of_name(const struct command_arg *a)
+{
+	const struct command *c = command_all();
+
+	for (size_t i = 0; c; c = command_at(i++)) {
+		for (size_t k = 0; k < c->args_n; k++) {
+			if (c->args[k].is_option && strcmp(c->args[k].name, a->name) == 0)
+				return &c->args[k] == a;
+		}
+	}
+	return false;
+}
+
+/* The command whose first column has the values of an argument; NULL without one. A key that a command does not send would
+ * have to be the whole one. */
+static const char *list_of(const struct command *c, const struct command_arg *a)
+{
+	if (a->where == COMMAND_LOCAL)
+		return strcmp(a->field, "model") == 0 ? "model list" : NULL;
+	if (strcmp(a->field, "account") == 0)
+		return "account list";
+	if (strcmp(a->field, "key") == 0)
+		return "key list";
+	if (a->is_option || strcmp(a->name, "NAME") != 0)
+		return NULL;
+	if (slice_has_prefix(slice_str(c->words), SLICE_LIT("provider ")))
+		return "provider list";
+	return slice_has_prefix(slice_str(c->words), SLICE_LIT("model ")) ? "model list" : NULL;
+}
 
 static void put_options(struct put *p, const struct command *c)
 {
@@ -50,7 +82,8 @@ static void put_valued_options(struct put *p, const char *before, const char *be
 
 	for (size_t i = 0; c; c = command_at(i++)) {
 		for (size_t k = 0; k < c->args_n; k++) {
-			if (!c->args[k].is_option || c->args[k].type == COMMAND_FLAG)
+			if (!c->args[k].is_option || c->args[k].type == COMMAND_FLAG ||
+			    !is_first_of_name(&c->args[k]))
 				continue;
 			put_f(p, "%s--%s", before, c->args[k].name);
 			before = between;
@@ -68,7 +101,7 @@ static bool has_word_choices(const struct command *c)
 
 /* --- bash --- */
 
-/* A case branch for each option that has choices; the same option means the same wherever it stands. */
+/* A case branch for each option that has choices or names. */
 static void bash_values(struct put *p)
 {
 	const struct command *c;
@@ -76,10 +109,16 @@ static void bash_values(struct put *p)
 	put_z(p, "\tcase $last in\n");
 	for (size_t i = 0; (c = command_at(i)); i++) {
 		for (size_t k = 0; k < c->args_n; k++) {
-			if (!c->args[k].is_option || !command_choices(&c->args[k]).n)
+			const struct command_arg *a = &c->args[k];
+
+			if (!a->is_option || !is_first_of_name(a))
 				continue;
-			put_f(p, "\t--%s) words=\"", c->args[k].name);
-			put_choices(p, &c->args[k]);
+			if (list_of(c, a))
+				put_f(p, "\t--%s) list=(%s) ;;\n", a->name, list_of(c, a));
+			if (!command_choices(a).n)
+				continue;
+			put_f(p, "\t--%s) words=\"", a->name);
+			put_choices(p, a);
 			put_z(p, "\" ;;\n");
 		}
 	}
@@ -91,7 +130,7 @@ static void bash_words(struct put *p)
 	const struct command_group *g;
 	const struct command *c;
 
-	put_z(p, "\t[ -n \"$words\" ] || case $line in\n\t'') words=\"");
+	put_z(p, "\t[ -n \"$words${list[*]}\" ] || case $line in\n\t'') words=\"");
 	put_first_words(p);
 	put_z(p, "\" ;;\n");
 	for (size_t i = 0; (g = command_group_at(i)); i++) {
@@ -100,6 +139,8 @@ static void bash_words(struct put *p)
 		put_z(p, "\" ;;\n");
 	}
 	for (size_t i = 0; (c = command_at(i)); i++) {
+		if (command_word(c, 0) && list_of(c, command_word(c, 0)))
+			put_f(p, "\t'%s') list=(%s) ;;\n", c->words, list_of(c, command_word(c, 0)));
 		if (!has_word_choices(c))
 			continue;
 		put_f(p, "\t'%s') words=\"", c->words);
@@ -125,11 +166,22 @@ static void bash_options(struct put *p)
 	put_z(p, "\" ;;\n\tesac\n");
 }
 
+/* What the daemon has, without names that the shell would read as something else. */
+static void bash_names(struct put *p)
+{
+	put_z(p, "\t[ -z \"${list[*]}\" ] || while read -r word i; do\n"
+		 "\t\t[[ $word = *[!A-Za-z0-9._/@+-]* || $word != \"$cur\"* ]] || "
+		 "COMPREPLY+=(\"$word\")\n"
+		 "\tdone < <(\"${COMP_WORDS[0]}\" \"${socket[@]}\" --timeout 2s \"${list[@]}\" "
+		 "2>/dev/null </dev/null | sed 1d)\n");
+}
+
 /* The words of the line so far that are neither options nor their values. */
 static void bash_line(struct put *p)
 {
 	put_z(p, "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tword=${COMP_WORDS[i]}\n\t\tcase "
 		 "$word in\n\t\t");
+	put_z(p, "--socket) i=$((i + 1)); socket=(--socket \"${COMP_WORDS[i]}\") ;;\n\t\t");
 	put_valued_options(p, "", " | ");
 	put_z(p, ") i=$((i + 1)) ;;\n\t\t-*) ;;\n\t\t*) line=\"${line:+$line }$word\" "
 		 ";;\n\t\tesac\n\tdone\n");
@@ -140,10 +192,12 @@ static void bash_script(struct put *p)
 	put_z(p, "# bash completion of aigwctl: . <(aigwctl completion bash)\n_aigwctl()\n{\n"
 		 "\tlocal cur=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD-1]} line='' "
 		 "words='' word i\n"
+		 "\tlocal -a list=() socket=()\n"
 		 "\tCOMPREPLY=()\n");
 	bash_line(p);
 	bash_values(p);
 	bash_words(p);
+	bash_names(p);
 	bash_options(p);
 	put_z(p, "\t[ -z \"$words\" ] || COMPREPLY=($(compgen -W \"$words\" -- "
 		 "\"$cur\"))\n}\ncomplete -F _aigwctl aigwctl\n");
@@ -174,9 +228,30 @@ static void fish_option(struct put *p, const struct command *c, const struct com
 		put_z(p, " -a '");
 		put_choices(p, a);
 		put_z(p, "'");
+	} else if (list_of(c, a)) {
+		put_f(p, " -a '(__aigwctl_names %s)'", list_of(c, a));
 	}
 	put_z(p, " -d '");
 	put_quoted(p, a->sentence, "\\'");
+	put_z(p, "'\n");
+}
+
+/* What may stand behind the command's words. */
+static void fish_first_word(struct put *p, const struct command *c)
+{
+	const struct command_arg *a = command_word(c, 0);
+
+	if (!a)
+		return;
+	put_f(p, "complete -c aigwctl -n '__aigwctl_is \"%s\"'", c->words);
+	if (strcmp(a->name, "FILE") == 0) {
+		put_z(p, " -F\n");
+		return;
+	}
+	put_z(p, " -a '");
+	put_choices(p, a);
+	if (list_of(c, a))
+		put_f(p, "(__aigwctl_names %s)", list_of(c, a));
 	put_z(p, "'\n");
 }
 
@@ -191,11 +266,7 @@ static void fish_command(struct put *p, const struct command *c)
 		put_f(p, "complete -c aigwctl -n '__aigwctl_is \"\"' -a %s -d '", c->words);
 	put_quoted(p, c->sentence, "\\'");
 	put_z(p, "'\n");
-	if (has_word_choices(c)) {
-		put_f(p, "complete -c aigwctl -n '__aigwctl_is \"%s\"' -a '", c->words);
-		put_choices(p, command_word(c, 0));
-		put_z(p, "'\n");
-	}
+	fish_first_word(p, c);
 	for (size_t i = 0; i < c->args_n; i++) {
 		if (c->args[i].is_option)
 			fish_option(p, c, &c->args[i]);
@@ -218,6 +289,11 @@ static void fish_functions(struct put *p)
 		 "\"$argv[1]\"\nend\n"
 		 "function __aigwctl_at\n\tset -l line (__aigwctl_line)\n\tstring match -q -- "
 		 "\"$argv[1]*\" \"$line\"\nend\n"
+		 "function __aigwctl_names\n\tset -l words (commandline -opc)\n\tset -l socket\n"
+		 "\tif set -l at (contains -i -- --socket $words)\n"
+		 "\t\tset socket --socket $words[(math $at + 1)]\n\tend\n"
+		 "\t$words[1] $socket --timeout 2s $argv 2>/dev/null </dev/null | "
+		 "string replace -r ' .*' '' | tail -n +2\nend\n"
 		 "complete -c aigwctl -f\n");
 }
 
