@@ -389,7 +389,8 @@ static void show_text(struct ctl *c, enum control_verb v, const struct ask_answe
 		text_view(c, a, &other, true);
 	}
 	w = view_at(v, 0);
-	if (a->n == 0 && w && w->shape == SORTED && a->status == CONTROL_DONE)
+	if (a->n == 0 && a->message.n == 0 && w && (w->shape == SORTED || w->shape == MANY) &&
+	    a->status == CONTROL_DONE)
 		put_f(&c->text, "no %s\n", w->key);
 	if (a->message.n) {
 		put_safe(&c->text, a->message);

@@ -92,6 +92,12 @@ static enum errc create(struct verbs *v, uint64_t *account, bool *durable)
 	uint64_t number;
 
 	/* A name that is a number would hide the account with that number. */
+	if (!admin_is_name(spec.name)) {
+		verbs_end(v, CONTROL_USAGE, "invalid",
+			  "name: at most %d bytes without spaces and control characters",
+			  ROWS_NAME_MAX);
+		return ERRC_OK;
+	}
 	if (text_u64(spec.name, &number)) {
 		verbs_end(v, CONTROL_USAGE, "invalid", "name: '" SLICE_FMT "' is a number",
 			  SLICE_ARG(spec.name));

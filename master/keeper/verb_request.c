@@ -67,6 +67,7 @@ static enum errc send_request(struct verbs *v, const struct record *r, uint64_t 
 	const struct record_charge *c = &r->charge;
 	char id[GENID_TEXT + 1], price[2 * DIGEST_SHA256 + 1];
 	struct control_field f[ROW_FIELDS];
+	struct price p;
 	size_t n = 0;
 
 	genid_print(&c->id, id);
@@ -96,6 +97,8 @@ static enum errc send_request(struct verbs *v, const struct record *r, uint64_t 
 	f[n++] = CONTROL_I("uncollected_nusd", c->uncollected_nusd);
 	f[n++] = CONTROL_I("cost_nusd", c->cost_nusd);
 	f[n++] = CONTROL_S("price", slice_str(price));
+	if (ledger_price(v->ledger, c->price_hash, &p) == ERRC_OK && p.request_nusd)
+		f[n++] = CONTROL_I("request_price_nusd", p.request_nusd);
 	f[n++] = CONTROL_B("reversed", reversed);
 	require(n <= ROW_FIELDS);
 	return verbs_row(v, "request", f, n);

@@ -7,8 +7,8 @@
  * an operator would write it. reload: LIVE (at once), CALLS (for new calls and connections), RESTART.
  * Rows of one path stay together, for the printer writes them as one mapping. No include guard: meant to be included often. */
 SETTING(TEXT, region, "region", 0, 64, "", "", CALLS,
-	"Name of this node's region; fills ${region} in include and overlay lists and is part of "
-	"log lines and metrics.")
+	"Name of this node's region; fills ${region} in include and overlay lists; aigwctl status "
+	"shows it.")
 SETTING(AUTO, workers, "workers", 0, 256, "auto", "processes", RESTART,
 	"Worker processes; auto is one for each usable core.")
 SETTING(TEXT, user, "user", 0, 64, "", "", RESTART,

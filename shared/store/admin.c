@@ -127,7 +127,7 @@ static struct record change(const struct admin_by *by, enum record_type type, ui
 	return r;
 }
 
-static bool is_name(struct slice s)
+bool admin_is_name(struct slice s)
 {
 	if (s.n == 0 || s.n > ROWS_NAME_MAX)
 		return false;
@@ -158,7 +158,7 @@ enum errc admin_account_create(struct admin *a, const struct admin_by *by,
 	struct buf b;
 	enum errc rc;
 
-	if (!is_name(spec->name) || spec->mode >= ROWS_MODE_COUNT ||
+	if (!admin_is_name(spec->name) || spec->mode >= ROWS_MODE_COUNT ||
 	    !is_amount(spec->credit_nusd) || !is_amount(spec->overdraft_nusd))
 		return ERRC_INVAL;
 	if (book_account_named(book, spec->name))

@@ -27,8 +27,11 @@ struct admin_by {
  * it; it follows with admin_catch_up(). ERRC_NOTFOUND, ERRC_EXISTS, ERRC_INVAL, ERRC_LIMIT, ERRC_RANGE; ERRC_STATE: take
  * below the floor; ERRC_FULL: the live store has no room for another account or key, or for a larger one. */
 
+/* 1..ROWS_NAME_MAX bytes without spaces and control characters. */
+bool admin_is_name(struct slice s);
+
 struct admin_account_spec {
-	struct slice name; /* unique, 1..ROWS_NAME_MAX visible characters */
+	struct slice name; /* unique, admin_is_name() */
 	enum rows_mode mode;
 	int64_t credit_nusd, overdraft_nusd; /* >= 0 */
 };

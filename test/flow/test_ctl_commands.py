@@ -7,12 +7,14 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import termios
 import time
+import unittest
 from decimal import Decimal
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
@@ -26,7 +28,8 @@ TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z')
 
 class Case(NodeCase):
     MODELS = {'m1': model('oai/sim?tokens=4&input=10'), 'slow': model('oai/sim?tokens=100&rate=5'),
-              'twice': model('oai/sim?tokens=1', 'ant/sim?tokens=1', fallbacks=['m1']), 'gratis': dict(model('oai/sim'), price='free')}
+              'twice': model('oai/sim?tokens=1', 'ant/sim?tokens=1', fallbacks=['m1']), 'gratis': dict(model('oai/sim'), price='free'),
+              'by-request': dict(model('oai/sim?tokens=1'), price={'request': '0.01'})}
     CONFIG = {'providers': {'closed': {'dialect': 'openai', 'base_url': 'http://127.0.0.1:9/v1', 'keys': ['env:MOCK_KEY']}}}
 
     def text(self, *words, status=0):
@@ -69,7 +72,7 @@ class Node(Case):
         self.assertIn('SLOT', self.text('worker', 'list'))
 
     def test_config(self):
-        self.assertIn(': ok, 3 providers, 4 models', self.text('config', 'check'))
+        self.assertIn(': ok, 3 providers, 5 models', self.text('config', 'check'))
         shown = self.text('config', 'show')
         self.assertIn('region: test', shown)
         self.assertNotIn(UP_KEY, shown)
@@ -82,7 +85,7 @@ class Node(Case):
             f.write(shown.replace('***', 'env:MOCK_KEY'))
         p = subprocess.run([os.environ['AIGWCTL'], 'config', 'check', path], capture_output=True, text=True,
                            env=dict(os.environ, MOCK_KEY='x'))
-        self.assertIn(': ok, 3 providers, 4 models', p.stdout)
+        self.assertIn(': ok, 3 providers, 5 models', p.stdout)
 
     def test_top_without_a_terminal_is_printed_once(self):
         text = self.text('top')
@@ -230,6 +233,22 @@ class Money(Case):
         self.assertIn('$0.000018', text)
         self.assertIn('attempts', text)
 
+    def test_price_of_a_request(self):
+        answer = self.node.ctl('chat', 'by-request', 'hi', '--key', self.key)
+        self.node.record(answer['request_id'])
+        r = self.exact('request', 'show', answer['request_id'])
+        self.assertEqual((r['charge_usd'], r['request_price_usd']), (Decimal('0.01'), Decimal('0.01')))
+
+    def test_names_that_are_refused(self):
+        for name in ('x' * 65, 'a b', 'a\tb'):
+            p = self.node.ctl_raw('account', 'create', name)
+            self.assertEqual((p.returncode, p.stderr.split('\n')[0]),
+                             (2, 'aigwctl: name: at most 64 bytes without spaces and control characters'), p.stdout)
+
+    def test_empty_lists(self):
+        self.node.account('nothing', 1)
+        self.assertEqual(self.text('key', 'list', '--account', 'nothing'), 'no keys\n')
+
     def test_limit_explain(self):
         key = self.node.customer('limited', 1, rpm=5, budget='0.5')
         self.chat('m1', key=key)
@@ -271,6 +290,8 @@ class Routes(Case):
         listed = {m['name']: m for m in self.exact('model', 'list')['models']}
         self.assertEqual((listed['m1']['input_usd_per_million'], listed['m1']['output_usd_per_million']), (1, 2))
         self.assertTrue(listed['gratis']['free'])
+        self.assertEqual([listed[m]['request_usd'] for m in ('m1', 'by-request')], [0, Decimal('0.01')])
+        self.assertIn('REQUEST $', self.text('model', 'list'))
         m = self.node.ctl('model', 'show', 'twice')
         self.assertEqual([o['provider'] for o in m['offers']], ['oai', 'ant'])
         self.assertEqual(m['fallbacks'], [{'name': 'm1'}])
@@ -360,8 +381,56 @@ class Shells(Case):
     def complete(self, *words):
         script = '. <("$AIGWCTL" completion bash); COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _aigwctl; ' \
                  'printf "%s\\n" "${COMPREPLY[@]}"'
-        return subprocess.run(['bash', '-c', script, 'bash', 'aigwctl', *words], capture_output=True, text=True,
+        return subprocess.run(['bash', '-c', script, 'bash', os.environ['AIGWCTL'], *words], capture_output=True, text=True,
                               check=True).stdout.split()
+
+    def completed(self, shell, ready, line, want):
+        """Types the line and a tab into an interactive shell, which must make `want` of it."""
+        os.makedirs(os.path.join(self.node.dir, 'fpath'), exist_ok=True)
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.environ.update(TERM='dumb', AIGW_SOCKET=self.node.socket, HOME=self.node.dir, PS1='$ ', BUILD=os.path.dirname(os.environ['AIGWCTL']))
+            os.chdir(self.node.dir)
+            os.execvp(shell[0], shell)
+        os.write(fd, ready.encode() + b'\n')
+        seen, end, asked = b'', time.monotonic() + 20, False
+        while want.encode() not in seen:
+            if not select.select([fd], [], [], max(0, end - time.monotonic()))[0]:
+                break
+            seen += os.read(fd, 65536)
+            if not asked and b'is-ready' in seen:
+                seen, asked = b'', True
+                os.write(fd, line.encode() + b'\t')
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(fd)
+        self.assertIn(want, seen.decode(), line)
+
+    LINES = (('aigwctl acc', 'aigwctl account '), ('aigwctl account susp', 'aigwctl account suspend '),
+             ('aigwctl key create --acc', 'aigwctl key create --account '), ('aigwctl account show mai', 'aigwctl account show main '),
+             ('aigwctl key create --account mai', 'aigwctl key create --account main '))
+
+    @unittest.skipUnless(shutil.which('zsh'), 'zsh is not installed')
+    def test_zsh_completes(self):
+        for ready in ('. <(aigwctl completion zsh)', 'aigwctl completion zsh >fpath/_aigwctl; fpath=($PWD/fpath $fpath); compinit -u -D'):
+            for line, want in self.LINES:
+                with self.subTest(line, ready=ready):
+                    self.completed(['zsh', '-f', '-i'], 'PATH=$BUILD:$PATH; autoload -U compinit; compinit -u -D; %s; echo is""-ready' % ready,
+                                   line, want)
+
+    def test_bash_completes_at_a_terminal(self):
+        for line, want in self.LINES:
+            with self.subTest(line):
+                self.completed(['bash', '--norc', '-i'], 'PATH=$BUILD:$PATH; . <(aigwctl completion bash); echo is""-ready', line, want)
+
+    @unittest.skipUnless(shutil.which('fish'), 'fish is not installed')
+    def test_fish_completes(self):
+        env = dict(os.environ, AIGW_SOCKET=self.node.socket, HOME=self.node.dir)
+        for line, want in self.LINES:
+            with self.subTest(line):
+                script = 'set PATH %s $PATH; aigwctl completion fish | source; complete -C "%s"' % (os.path.dirname(os.environ['AIGWCTL']), line)
+                p = subprocess.run(['fish', '-c', script], capture_output=True, text=True, env=env)
+                self.assertEqual([w.split('\t')[0] for w in p.stdout.split('\n') if w], [want.split()[-1]], p.stderr)
 
     def test_bash_completes(self):
         self.assertEqual(self.complete('acc'), ['account'])
@@ -370,6 +439,19 @@ class Shells(Case):
         self.assertIn('month', self.complete('key', 'create', '--account', 'a', '--period', ''))
         self.assertEqual(self.complete('completion', 'z'), ['zsh'])
         self.assertEqual(self.complete('account', 'create', 'acme', '--cr'), ['--credit'])
+        at = ('--socket', self.node.socket)
+        self.assertIn('main', self.complete(*at, 'account', 'show', ''))
+        self.assertEqual(self.complete(*at, 'provider', 'test', 'o'), ['oai'])
+        self.assertEqual(self.complete(*at, 'model', 'show', 'm'), ['m1'])
+        self.assertEqual(self.complete(*at, 'chat', 'tw'), ['twice'])
+        self.assertIn(self.key.split('-')[2], self.complete(*at, 'key', 'revoke', ''))
+        self.assertIn(self.key.split('-')[2], self.complete(*at, 'usage', '--key', ''))
+        self.assertEqual(self.complete(*at, 'account', 'create', ''), [])
+        self.assertEqual(self.complete('--socket', '/none', 'account', 'show', ''), [])
+        # A name that the shell would run is not offered.
+        self.node.account('$(touch${IFS}bad)', 1)
+        self.assertNotIn('touch', ''.join(self.complete(*at, 'account', 'show', '')))
+        self.assertEqual(self.complete(*at, 'account', 'show', '$'), [])
 
     def test_help_at_each_level(self):
         top = self.text('--help')
