@@ -230,17 +230,33 @@ bool jtext_path(struct slice object, const char *const *keys, struct slice *valu
 	return true;
 }
 
-bool jtext_key_is(struct slice key, const char *name)
+#define KEY_ROOM 256
+
+/* The key with its escapes resolved, in `room` where it has any. Longer ones with escapes are no key that is asked for. */
+static struct slice plain_key(struct slice key, char room[KEY_ROOM])
 {
-	char room[256];
-	struct buf b = {.p = room, .cap = sizeof room, .max = sizeof room};
+	struct buf b = {.p = room, .cap = KEY_ROOM, .max = KEY_ROOM};
 
 	if (!key.n || !memchr(key.p, '\\', key.n))
-		return slice_is(key, name);
+		return key;
 	/* Unescaping makes nothing longer, so that the buffer never has to grow. */
-	if (key.n > sizeof room)
-		return false;
-	return jtext_unescape(key, &b) == ERRC_OK && slice_is(buf_slice(&b), name);
+	if (key.n > KEY_ROOM || jtext_unescape(key, &b) != ERRC_OK)
+		return SLICE_NONE;
+	return buf_slice(&b);
+}
+
+bool jtext_key_is(struct slice key, const char *name)
+{
+	char room[KEY_ROOM];
+
+	return slice_is(plain_key(key, room), name);
+}
+
+bool jtext_key_like(struct slice key, const char *name)
+{
+	char room[KEY_ROOM];
+
+	return slice_ieq(plain_key(key, room), slice_str(name));
 }
 
 bool jtext_i64(struct slice value, int64_t *out)

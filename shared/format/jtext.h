@@ -44,6 +44,8 @@ bool jtext_path(struct slice object, const char *const *keys, struct slice *valu
 
 /* Compares a key as found with a plain name, escapes resolved. */
 bool jtext_key_is(struct slice key, const char *name);
+/* The same with ASCII case ignored, as some readers of JSON do. */
+bool jtext_key_like(struct slice key, const char *name);
 /* As jtext_member(), for a whole number (1.0 and 1e3 are). */
 bool jtext_i64(struct slice value, int64_t *out);
 bool jtext_is_true(struct slice value);

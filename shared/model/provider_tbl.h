@@ -32,7 +32,8 @@ FIELD(BOOL, reasoning_outside, "reasoning_outside", 0, 1, "off", "",
       "Counts reasoning beside completion_tokens, not within.")
 FIELD(BOOL, forward_own_fields, "forward_own_fields", 0, 1, "off", "",
       "Understands the fields models, provider, route, transforms, usage and session_id, which are "
-      "then passed on.")
+      "then passed on. With them a client chooses other models and providers there, whose price you "
+      "pay while it pays that of the model here: only for clients that you trust.")
 FIELD(ENUM, cap_field, "cap_field", 0, 0, "client", "client|max_tokens|max_completion_tokens|",
       "Field that carries the cap on the output; client is the one that the client used, else "
       "max_tokens.")

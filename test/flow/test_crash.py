@@ -276,7 +276,15 @@ class Full(unittest.TestCase):
 
 
 class Durable(unittest.TestCase):
-    """Durability settle: what a client has seen to its end is on disk, whatever dies then."""
+    """What outlives the processes; durability settle: what a client has seen to its end is on disk, whatever dies then."""
+
+    def kill_all(self, node):
+        pids = [node.master.pid, *node.children()]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        node.master.wait()
+        for pid in pids:
+            wait_for(lambda: not is_alive(pid), 5)
 
     def test_charge_is_there_after_everything_died(self):
         node = Node(MODELS, durability='settle')
@@ -290,17 +298,39 @@ class Durable(unittest.TestCase):
                     a = node.chat(key, name, stream)
                     self.assertEqual((a.status, a.is_whole), (200, True), a)
                     ids.append(a.get('x-request-id'))
-            pids = [node.master.pid, *node.children()]
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
-            node.master.wait()
-            for pid in pids:
-                wait_for(lambda: not is_alive(pid), 5)
+            self.kill_all(node)
             shutil.rmtree(glob.glob(os.path.join(node.live, '*'))[0])
             node.start()
             for rid in ids:
                 self.assertEqual(nusd(node.record(rid)['charge_usd']), charge_nusd({'input': 11, 'output': 5}, PRICE))
         self.assertTrue(node.verify('--charges')['good'])
+
+    def test_windows_go_on_after_everything_died(self):
+        """Row 56: rates live as long as the live store, budgets as long as the ledger."""
+        node = Node(MODELS)
+        self.addCleanup(node.close)
+        node.start()
+        limited = node.customer('limited', rpm=3)
+        cost = charge_nusd({'input': 11, 'output': 5}, PRICE)
+        budget = node.key('limited', budget='%.9f' % (2.5 * cost / 10**9), period='year')
+        body = {'max_tokens': 5, 'text': ''}
+        for _ in range(3):
+            self.assertEqual(node.chat(limited, 'quick-oai').status, 200)
+        node.ctl('key', 'update', budget, '--budget', '100')
+        for _ in range(2):
+            self.assertEqual(node.chat(budget, 'quick-oai', **body).status, 200)
+        node.settled('limited')
+        node.ctl('key', 'update', budget, '--budget', '%.9f' % (2.5 * cost / 10**9))
+        for lose in (False, True):
+            with self.subTest(live_store_lost=lose):
+                self.kill_all(node)
+                if lose:
+                    shutil.rmtree(glob.glob(os.path.join(node.live, '*'))[0])
+                node.start()
+                self.assertEqual(node.chat(limited, 'quick-oai').status, 200 if lose else 429)
+                a = node.chat(budget, 'quick-oai', **body)
+                self.assertEqual((a.status, a.error['code']), (402, 'budget_exceeded'), a)
+                self.assertEqual(nusd(node.ctl('key', 'show', budget)['budget_used_usd']), 2 * cost)
 
     def test_orphans_wait_for_the_next_keeper_and_no_longer(self):
         """A worker of the master before is not rung by the keeper of the next one."""

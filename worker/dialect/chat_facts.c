@@ -124,6 +124,23 @@ static void facts_cap(const struct facts_in *in)
 	}
 }
 
+/* Two of them, or one in other letters, could turn off the usage that is charged, while we read that it is on. */
+static void facts_stream_options(const struct facts_in *in, struct slice object)
+{
+	struct jtext it = jtext_obj(object);
+	struct slice key, val;
+	unsigned n = 0;
+
+	while (jtext_obj_next(&it, &key, &val) > 0) {
+		if (!jtext_key_like(key, "include_usage"))
+			continue;
+		if (++n > 1 || !jtext_key_is(key, "include_usage"))
+			fault_field(in->f, FAULT_INVALID_VALUE, "stream_options.include_usage",
+				    "'stream_options.include_usage' must be given once, and in "
+				    "small letters.");
+	}
+}
+
 static void facts_stream(const struct facts_in *in)
 {
 	struct slice o = facts_get(in, CHAT_ID_STREAM_OPTIONS), v;
@@ -133,7 +150,8 @@ static void facts_stream(const struct facts_in *in)
 		return;
 	if (jtext_type(o) != JSON_OBJECT)
 		facts_bad(in, CHAT_ID_STREAM_OPTIONS, "an object");
-	else if (in->out->stream && jtext_member(o, "include_usage", &v))
+	facts_stream_options(in, o);
+	if (in->out->stream && jtext_member(o, "include_usage", &v))
 		in->out->include_usage = jtext_is_true(v);
 }
 

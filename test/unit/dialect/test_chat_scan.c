@@ -131,6 +131,11 @@ static void what_is_refused(void **state)
 		{"{" M ",\"max_tokens\":\"5\"}", "max_tokens", FAULT_INVALID_VALUE},
 		{"{" M ",\"max_tokens\":1.5}", "max_tokens", FAULT_INVALID_VALUE},
 		{"{" M ",\"stream\":1}", "stream", FAULT_INVALID_VALUE},
+		{"{" M ",\"stream\":true,\"stream_options\":{\"include_usage\":true,\"x\":1,"
+		 "\"include\\u005fusage\":false}}",
+		 "stream_options.include_usage", FAULT_INVALID_VALUE},
+		{"{" M ",\"stream\":true,\"stream_options\":{\"Include_Usage\":false}}",
+		 "stream_options.include_usage", FAULT_INVALID_VALUE},
 		{"{" M ",\"service_tier\":\"priority\"}", "service_tier", FAULT_UNSUPPORTED_FIELD},
 		{"{" M ",\"web_search_options\":{}}", "web_search_options", FAULT_UNSUPPORTED_FIELD},
 		{"{" M ",\"tools\":[{\"type\":\"function\"},{\"type\":\"web_search\"}]}",
