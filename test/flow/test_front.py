@@ -183,6 +183,53 @@ class Crossing(ProviderCase):
                 self.assertEqual({k: v for k, v in sent.items() if k in self.OWN_FIELDS}, self.OWN_FIELDS if forwards else {})
 
 
+class Addresses(ProviderCase):
+    """How a provider of each kind is asked: path, credential, version, headers of its own."""
+    ANSWERS = {name: [whole(ANSWER)] for name in ('plain', 'deployment', 'v1', 'query')} | {
+        name: [whole({'id': 'msg_1', 'type': 'message', 'role': 'assistant', 'model': 'up', 'content': [{'type': 'text', 'text': 'hello'}],
+                      'stop_reason': 'end_turn', 'stop_sequence': None, 'usage': {'input_tokens': 5, 'output_tokens': 2}})] for name in ('claude', 'look-alike')}
+
+    def test_addresses(self):
+        at = 'http://127.0.0.1:%d' % self.provider.port
+        for name, fields, line, headers in (
+                ('plain', {}, '/v1/chat/completions', {'authorization': 'Bearer ' + UP_KEY}),
+                ('deployment', {'base_url': at, 'azure': True, 'api_version': '2024-10-21'}, '/openai/deployments/deployment/chat/completions?api-version=2024-10-21',
+                 {'api-key': UP_KEY}),
+                ('v1', {'base_url': at + '/openai/v1', 'auth': 'api-key'}, '/openai/v1/chat/completions', {'api-key': UP_KEY}),
+                ('query', {'base_url': at + '/models', 'api_version': '2024-05-01-preview', 'headers': {'x-team': 'edge'}},
+                 '/models/chat/completions?api-version=2024-05-01-preview', {'authorization': 'Bearer ' + UP_KEY, 'x-team': 'edge'}),
+                ('claude', {'dialect': 'anthropic'}, '/v1/messages', {'x-api-key': UP_KEY, 'anthropic-version': '2023-06-01'}),
+                ('look-alike', {'dialect': 'anthropic', 'auth': 'bearer', 'anthropic_version': '2026-10-21'}, '/v1/messages',
+                 {'authorization': 'Bearer ' + UP_KEY, 'anthropic-version': '2026-10-21'})):
+            with self.subTest(name):
+                self.provider_set(name, **fields)
+                a = self.chat(name, headers=[('anthropic-version', '2020-01-01'), ('api-key', 'of the client'), ('x-team', 'of the client')])
+                self.assertEqual((a.status, a.text), (200, 'hello'), a)
+                asked, got, body = self.provider.asked[name][-1]
+                self.assertEqual((asked, body['model']), ('POST %s HTTP/1.1' % line, name))
+                common = {'host', 'content-type', 'content-length', 'accept', 'accept-encoding', 'user-agent', 'connection'}
+                self.assertEqual({n: v for n, v in got.items() if n not in common}, headers)
+
+
+class Writes(ProviderCase):
+    """A4: what is read at once goes out at once, the last item together with the end."""
+    FIRST, REST = [chunk('a'), chunk('b'), chunk('c')], [chunk('d'), chunk(finish='stop'), chunk(choices=[], usage=USAGE), DONE]
+    ANSWERS = {'bursts': [head(transfer_encoding='chunked') + chunked(b''.join(FIRST)), 0.3, chunked(chunk('x')), 0.3,
+                          b''.join(chunked(i) for i in REST) + b'0\r\n\r\n']}
+
+    def test_bursts(self):
+        with Conn(self.node.port) as c:
+            c.request('POST', CHAT, chat_body('bursts', True), [('connection', 'close')], self.key)
+            reads = []
+            while c.fill():
+                reads.append(c.buffer)
+                c.buffer = b''
+        head_and_first, second, last = reads
+        self.assertEqual(head_and_first.count(b'"content"'), 3)
+        self.assertEqual(second.count(b'"content"'), 1)
+        self.assertTrue(b'"content": "d"' in last and last.endswith(b'data: [DONE]\n\n\r\n0\r\n\r\n'), last)
+
+
 class HeldBack(ProviderCase):
     """A4: lifecycle frames wait for content, at most 64 of them or 256 KiB; then the stream is committed."""
     ANSWERS = {'few': [head(), *frames(64)], 'many': [head(), *frames(65), 0.2], 'light': [head(), *frames(5, 50000)],

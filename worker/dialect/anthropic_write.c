@@ -21,7 +21,10 @@ void anthropic_refuse(struct anthropic_out *w, const char *what, const char *pat
 	va_end(ap);
 	w->err = ERRC_INVAL;
 	fault_field(w->f, FAULT_UNSUPPORTED_FIELD, path,
-		    "'%s': %s cannot be expressed for this model's provider.", path, what);
+		    "'%s': %s cannot be expressed for this model's provider; leave it out or use "
+		    "another "
+		    "model.",
+		    path, what);
 }
 
 /* ---- what the model is ---- */
