@@ -1,7 +1,11 @@
 """The exit statuses of aigwctl (contract B2), each provoked."""
+import contextlib
+import grp
 import json
 import os
+import pwd
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -75,6 +79,13 @@ class Statuses(NodeCase):
         self.refused(4, 'not_found', 'request', 'show', 'gen_00000000000000000000000000')
         self.refused(4, 'model_not_found', 'chat', 'nothing', 'x', '--key', self.key)
 
+    def check_others_can_run_it(self):
+        program = os.environ['AIGWCTL']
+        try:
+            subprocess.run([program, '--version'], user=NOBODY, group=NOBODY, extra_groups=[], check=True, capture_output=True)
+        except (PermissionError, subprocess.CalledProcessError):
+            self.skipTest('another user cannot run %s' % program)
+
     def as_nobody(self, *words):
         p = subprocess.run([os.environ['AIGWCTL'], '--socket', self.node.socket, *words, '--json'], capture_output=True,
                            text=True, user=NOBODY, group=NOBODY, extra_groups=[])
@@ -83,11 +94,7 @@ class Statuses(NodeCase):
 
     @unittest.skipUnless(os.geteuid() == 0, 'needs root to become somebody else')
     def test_5_not_allowed(self):
-        program = os.environ['AIGWCTL']
-        try:
-            subprocess.run([program, '--version'], user=NOBODY, group=NOBODY, extra_groups=[], check=True, capture_output=True)
-        except (PermissionError, subprocess.CalledProcessError):
-            self.skipTest('another user cannot run %s' % program)
+        self.check_others_can_run_it()
         p = self.as_nobody('status')
         self.assertEqual((p.returncode, json.loads(p.stderr)['error']['code']), (5, 'not_allowed'), p.stderr)
         # Whoever may open the socket may read, and not write.
@@ -97,6 +104,26 @@ class Statuses(NodeCase):
             p = self.as_nobody(*words)
             self.assertEqual((p.returncode, json.loads(p.stderr)['error']['code']), (5, 'not_allowed'), p.stderr)
         self.refused(5, 'invalid_api_key', 'chat', 'm1', 'x', '--key', 'sk-aigw-aaaaaaaaaaaa-' + 'a' * 43)
+
+    @unittest.skipUnless(os.geteuid() == 0, 'needs root to become somebody else')
+    def test_rights(self):
+        """The socket is root's and the group's; the group reads, root and admin.users write, others cannot even connect."""
+        self.check_others_can_run_it()
+        group = grp.getgrgid(NOBODY).gr_name
+        with contextlib.closing(Node({'m1': model('oai/sim')}, admin={'group': group})) as node:
+            node.start()
+            s = os.stat(node.socket)
+            self.assertEqual((stat.S_IMODE(s.st_mode), s.st_uid, s.st_gid), (0o660, 0, NOBODY))
+
+            def status(gid, *words):
+                return subprocess.run([os.environ['AIGWCTL'], '--socket', node.socket, *words], capture_output=True,
+                                      user=NOBODY, group=gid, extra_groups=[]).returncode
+            write = ('account', 'create')
+            self.assertEqual([status(NOBODY - 1, 'status'), status(NOBODY, 'status'), status(NOBODY, *write, 'a')], [5, 0, 5])
+            node.configure(admin={'users': [pwd.getpwuid(NOBODY).pw_name]})
+            node.ctl('reload')
+            self.assertEqual([status(NOBODY, *write, 'a'), status(NOBODY - 1, *write, 'b')], [0, 5])
+            self.assertEqual([a['name'] for a in node.ctl('account', 'list')['accounts']], ['a'])
 
     def test_6_findings(self):
         path = os.path.join(self.node.dir, 'broken.yaml')
