@@ -593,16 +593,6 @@ void supervisor_each(struct master *m, void (*fn)(struct master *m, struct child
 	}
 }
 
-static void send_one(struct master *m, struct child *c, void *arg)
-{
-	child_send(c, arg);
-}
-
-void supervisor_send_all(struct master *m, const struct msg *msg)
-{
-	supervisor_each(m, send_one, (void *)(uintptr_t)msg);
-}
-
 unsigned supervisor_workers_up(const struct master *m)
 {
 	unsigned n = 0;

@@ -41,7 +41,6 @@ void supervisor_reap(struct master *m);
 /* Calls fn for the keeper and every worker that has a process. */
 void supervisor_each(struct master *m, void (*fn)(struct master *m, struct child *c, void *arg),
 		     void *arg);
-void supervisor_send_all(struct master *m, const struct msg *msg);
 /* The new and the vanished listeners of a reload, to all workers. */
 struct list;
 void supervisor_listen(struct master *m, struct list *fresh, struct list *gone);

@@ -58,15 +58,6 @@ void arena_fini(struct arena *a)
 	*a = (struct arena){.max = a->max};
 }
 
-void arena_reset(struct arena *a)
-{
-	run_hooks(a);
-	a->head = free_blocks(a);
-	if (a->head)
-		a->head->len = 0;
-	a->used = 0;
-}
-
 static bool add_block(struct arena *a, size_t n)
 {
 	size_t cap = MIN_OF(MAX_OF(a->used / 4, (size_t)BLOCK_MIN), (size_t)BLOCK_MAX);

@@ -1,5 +1,5 @@
 /* Memory of one request: allocated piece by piece, freed at once. Resources that are not memory hang on it as hooks, run
- * last in first out by arena_fini(). A pointer from an arena is valid until arena_fini() or arena_reset(). */
+ * last in first out by arena_fini(). A pointer from an arena is valid until arena_fini(). */
 #ifndef AIGW_ARENA_H
 #define AIGW_ARENA_H
 
@@ -19,8 +19,6 @@ struct arena {
 
 void arena_init(struct arena *a, size_t max);
 void arena_fini(struct arena *a);
-/* Runs the hooks and keeps the first block for the next use. */
-void arena_reset(struct arena *a);
 
 /* Aligned for any type, not zeroed; NULL when memory or the ceiling is used up. */
 MUSTCHECK void *arena_get(struct arena *a, size_t n);

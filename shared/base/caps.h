@@ -20,7 +20,6 @@
 /* Attempts recorded for one request */
 #define LIMIT_ATTEMPTS 8
 /* Keys a provider may rotate */
-#define LIMIT_PROVIDER_KEYS 64
 /* Everything one request builds, bodies not counted */
 #define LIMIT_ARENA_CALL (8 * 1024 * 1024)
 /* One message between our processes (the provider table is the largest) */

@@ -403,39 +403,6 @@ enum errc log_try(const char *to)
 	return rc;
 }
 
-/* The path of the target that is or will be in use. Only the thread that starts and reopens changes
- * it. */
-static void current_target(struct target *t)
-{
-	pthread_mutex_lock(&lg.lock);
-	*t = lg.has_next ? lg.next : target;
-	pthread_mutex_unlock(&lg.lock);
-}
-
-enum errc log_reopen(int fd)
-{
-	struct target t;
-	char path[PATH_MAX];
-	enum errc rc;
-
-	current_target(&t);
-	if (!running || t.kind != TARGET_FILE || (fd < 0 && !t.path[0])) {
-		if (fd >= 0)
-			close(fd);
-		return ERRC_OK;
-	}
-	if (fd >= 0) {
-		t.fd = fd;
-	} else {
-		memcpy(path, t.path, sizeof(path));
-		rc = open_file(path, &t);
-		if (rc)
-			return rc;
-	}
-	hand_over(&t);
-	return ERRC_OK;
-}
-
 void log_stop(void)
 {
 	struct timespec until;

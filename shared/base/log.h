@@ -42,13 +42,10 @@ struct log_opts {
 
 /* All these are for the thread that runs the process. After a fork only the child's exec may follow, no line.
  * Before log_start() lines go straight to stderr as text. log_start() opens the target and starts the writer thread;
- * called again it switches target, format and level (reload). Opening fails: the old target stays, errno's code returned. */
+ * called again it switches target, format and level (reload), or opens the same file anew (USR1). Opening fails: the old target stays, errno's code returned. */
 MUSTCHECK enum errc log_start(const struct log_opts *o);
 /* Whether log_start() could open the target now: opens it (a file is made) and closes it again. */
 MUSTCHECK enum errc log_try(const char *to);
-/* Opens a file target anew (USR1). An already opened descriptor can be given instead (privilege was dropped) and becomes
- * ours: fd, else -1. Targets that are no files stay as they are. */
-MUSTCHECK enum errc log_reopen(int fd);
 /* Flushes within one second and ends the thread; later lines are written to the target directly. */
 void log_stop(void);
 /* Lines lost because the ring was full or the target refused them. */

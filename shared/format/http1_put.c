@@ -71,11 +71,6 @@ static bool is_all(struct slice s, uint8_t class)
 	return all == class;
 }
 
-bool http1_put_is_value(struct slice value)
-{
-	return is_all(value, VALUE);
-}
-
 const char *http1_put_reason(int status)
 {
 	const char *text = status >= 0 && (size_t)status < ARRAY_LEN(reasons) ? reasons[status]

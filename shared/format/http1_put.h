@@ -23,8 +23,6 @@ MUSTCHECK enum errc http1_put_chunk_head(struct buf *b, size_t n);
 MUSTCHECK enum errc http1_put_chunk(struct buf *b, struct slice data);
 #define HTTP1_CRLF       SLICE_LIT("\r\n")
 #define HTTP1_LAST_CHUNK SLICE_LIT("0\r\n\r\n")
-/* True when all of it may stand in a field we write. */
-bool http1_put_is_value(struct slice value);
 /* "Not Found"; "Unknown" for a status without a customary text. */
 const char *http1_put_reason(int status);
 

@@ -50,6 +50,18 @@ static unsigned names_hash(struct slice s)
 	return (h ^ h >> 9) & 1023;
 }
 
+/* The id of exactly this name, or 0. */
+static unsigned names_find(const struct jscan_names *t, struct slice name)
+{
+	for (unsigned at = names_hash(name); t->slot[at]; at = (at + 1) & 1023) {
+		unsigned id = t->slot[at];
+
+		if (t->len[id] == name.n && memcmp(t->names[id - 1].name, name.p, name.n) == 0)
+			return id;
+	}
+	return 0;
+}
+
 void jscan_names_init(struct jscan_names *t, const struct jscan_name *names, unsigned n)
 {
 	require(n <= JSCAN_NAMES_MAX);
@@ -61,23 +73,12 @@ void jscan_names_init(struct jscan_names *t, const struct jscan_name *names, uns
 		unsigned at = names_hash(s);
 
 		require(s.n > 0 && s.n <= JSCAN_NAME_BYTES_MAX);
-		require(jscan_names_find(t, s) == 0);
+		require(names_find(t, s) == 0);
 		while (t->slot[at])
 			at = (at + 1) & 1023;
 		t->slot[at] = (uint8_t)(i + 1);
 		t->len[i + 1] = (uint8_t)s.n;
 	}
-}
-
-unsigned jscan_names_find(const struct jscan_names *t, struct slice name)
-{
-	for (unsigned at = names_hash(name); t->slot[at]; at = (at + 1) & 1023) {
-		unsigned id = t->slot[at];
-
-		if (t->len[id] == name.n && memcmp(t->names[id - 1].name, name.p, name.n) == 0)
-			return id;
-	}
-	return 0;
 }
 
 /* Is it a top-level name but for its case? Also by the two letters outside of ASCII that fold into
@@ -233,7 +234,7 @@ static const char *member_add(struct jscan *s, const char *p, struct slice key, 
 
 static const char *key_end(struct jscan *s, const char *p, struct slice key)
 {
-	unsigned id = s->names && !s->key_long ? jscan_names_find(s->names, key) : 0;
+	unsigned id = s->names && !s->key_long ? names_find(s->names, key) : 0;
 
 	set_path(s, (uint8_t)id);
 	s->state = AT_COLON;

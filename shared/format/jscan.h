@@ -32,8 +32,6 @@ struct jscan_names {
 
 /* Aborts on a table that does not fit: tables are constants of the program. */
 void jscan_names_init(struct jscan_names *t, const struct jscan_name *names, unsigned n);
-/* The id of exactly this name, or 0. */
-unsigned jscan_names_find(const struct jscan_names *t, struct slice name);
 
 /* A member of the top-level object: offsets into the body. The key's range holds its quotes. */
 struct jscan_member {

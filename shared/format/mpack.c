@@ -102,41 +102,6 @@ void mpack_nil(struct mpack_out *o)
 	PACK(o, msgpack_pack_nil);
 }
 
-void mpack_raw(struct mpack_out *o, struct slice s)
-{
-	(void)write_cb(o, s.p, s.n);
-}
-
-void mpack_kstr(struct mpack_out *o, const char *key, struct slice s)
-{
-	mpack_strz(o, key);
-	mpack_str(o, s);
-}
-
-void mpack_kstrz(struct mpack_out *o, const char *key, const char *s)
-{
-	mpack_strz(o, key);
-	mpack_strz(o, s);
-}
-
-void mpack_kbin(struct mpack_out *o, const char *key, struct slice s)
-{
-	mpack_strz(o, key);
-	mpack_bin(o, s);
-}
-
-void mpack_ki64(struct mpack_out *o, const char *key, int64_t v)
-{
-	mpack_strz(o, key);
-	mpack_i64(o, v);
-}
-
-void mpack_kbool(struct mpack_out *o, const char *key, bool v)
-{
-	mpack_strz(o, key);
-	mpack_bool(o, v);
-}
-
 /* Reading */
 
 /* One value's head: what it is, its number or count, and what follows it. */

@@ -29,14 +29,6 @@ void mpack_i64(struct mpack_out *o, int64_t v);
 void mpack_u64(struct mpack_out *o, uint64_t v);
 void mpack_bool(struct mpack_out *o, bool v);
 void mpack_nil(struct mpack_out *o);
-/* A value that is msgpack already. */
-void mpack_raw(struct mpack_out *o, struct slice s);
-/* Key and value of a map in one. */
-void mpack_kstr(struct mpack_out *o, const char *key, struct slice s);
-void mpack_kstrz(struct mpack_out *o, const char *key, const char *s);
-void mpack_kbin(struct mpack_out *o, const char *key, struct slice s);
-void mpack_ki64(struct mpack_out *o, const char *key, int64_t v);
-void mpack_kbool(struct mpack_out *o, const char *key, bool v);
 
 /* Reading. Copy the struct to look ahead or to go back. */
 struct mpack_in {

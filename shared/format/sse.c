@@ -29,11 +29,6 @@ void sse_finish(struct sse *s)
 	s->finished = true;
 }
 
-bool sse_is_inside(const struct sse *s)
-{
-	return !buf_is_empty(&s->held) && !s->held_given;
-}
-
 static void empty(struct buf *b)
 {
 	buf_reset(b);

@@ -37,8 +37,6 @@ void sse_push(struct sse *s, struct slice in);
 void sse_finish(struct sse *s);
 /* 1 = *out is filled, 0 = needs more, <0 = -errc, which stays (-ERRC_TOOBIG, -ERRC_NOMEM). */
 MUSTCHECK int sse_next(struct sse *s, struct sse_event *out);
-/* True when bytes of an unfinished frame were seen. */
-bool sse_is_inside(const struct sse *s);
 
 /* Writes a frame: `event:` unless name is empty, one `data:` line for each line of data. ERRC_INVAL when name has a line end. */
 MUSTCHECK enum errc sse_put(struct buf *out, struct slice name, struct slice data);

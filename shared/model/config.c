@@ -73,11 +73,6 @@ const struct settings *config_settings(const struct config *c)
 	return &c->table.set;
 }
 
-size_t config_warnings_count(const struct config *c)
-{
-	return c->warnings;
-}
-
 void config_counts(const struct config *c, size_t *providers, size_t *models, size_t *offers)
 {
 	*providers = 0;

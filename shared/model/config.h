@@ -32,7 +32,6 @@ void config_free(struct config **c);
 /* Valid until config_free(). Defaults that depend on the user (state, admin.socket) are filled in; shared_memory stays
  * empty when not set, for its default needs the ledger's id. */
 const struct settings *config_settings(const struct config *c);
-size_t config_warnings_count(const struct config *c);
 /* Providers in use (not off), models and offers, for the one line that a start or reload logs. */
 void config_counts(const struct config *c, size_t *providers, size_t *models, size_t *offers);
 

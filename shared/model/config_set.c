@@ -35,7 +35,9 @@ static const struct settings_row listener_rows[] = {
 #define OTHERS_N 5
 static const char *const others[OTHERS_N] = {"listen", "providers", "models", "include", "overlay"};
 
-bool config_set_address(struct slice text, struct slice *host, int *port)
+/* Reads "127.0.0.1:8080", "localhost:8080" (which is the same) or "[::1]:8080"; *host has no brackets. False when it is not of
+ * that form. */
+static bool read_address(struct slice text, struct slice *host, int *port)
 {
 	bool bracket = text.n && text.p[0] == '[';
 	ptrdiff_t colon = -1;
@@ -96,7 +98,7 @@ static void check_address(struct config_ctx *x, struct yaml_pos pos, struct sett
 {
 	struct settings_listener *l = &all[n];
 
-	if (!config_set_address(l->address, &l->host, &l->port)) {
+	if (!read_address(l->address, &l->host, &l->port)) {
 		config_ctx_error(x, pos,
 				 "`listen.address` must be a literal address and a port, such as "
 				 "127.0.0.1:8080 or \"[::]:8080\", not `" SLICE_FMT "`",
@@ -249,7 +251,7 @@ static void check_admin_http(struct config_ctx *x, const struct settings *s)
 
 	if (slice_is(s->admin_http, "off"))
 		return;
-	if (!config_set_address(s->admin_http, &host, &port)) {
+	if (!read_address(s->admin_http, &host, &port)) {
 		config_ctx_error(x, pos_of(x, "admin", "http"),
 				 "`admin.http` must be a literal address and a port, such as "
 				 "127.0.0.1:9464, or off, not `" SLICE_FMT "`",

@@ -86,12 +86,3 @@ bool genid_parse(struct slice text, struct genid *out)
 	*out = id;
 	return true;
 }
-
-int64_t genid_wall_ms(const struct genid *id)
-{
-	int64_t ms = 0;
-
-	for (int i = 0; i < 6; i++)
-		ms = ms << 8 | id->b[i];
-	return ms;
-}

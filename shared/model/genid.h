@@ -28,7 +28,6 @@ struct genid genid_next(struct genid_source *s, int64_t wall_ms);
 void genid_print(const struct genid *id, char out[GENID_TEXT + 1]);
 /* Exactly the printed form; letters of either case. */
 bool genid_parse(struct slice text, struct genid *out);
-int64_t genid_wall_ms(const struct genid *id);
 static inline bool genid_eq(const struct genid *a, const struct genid *b)
 {
 	return memcmp(a->b, b->b, GENID_BYTES) == 0;

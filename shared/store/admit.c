@@ -124,26 +124,13 @@ enum errc admit_batch(struct live *l, const struct admit_rules *rules, struct ad
 	return rc;
 }
 
-static const struct {
-	const char *code, *text;
-	int status;
-} reasons[] = {
-#define ADMIT_REASON(id, name, http, sentence) {name, sentence, http},
-#include "admit_tbl.h"
-#undef ADMIT_REASON
-};
-
-const char *admit_reason_code(enum admit_reason r)
-{
-	return (size_t)r < ARRAY_LEN(reasons) ? reasons[r].code : "unknown";
-}
-
-int admit_reason_status(enum admit_reason r)
-{
-	return (size_t)r < ARRAY_LEN(reasons) ? reasons[r].status : 500;
-}
-
 const char *admit_reason_text(enum admit_reason r)
 {
-	return (size_t)r < ARRAY_LEN(reasons) ? reasons[r].text : "unknown";
+	static const char *const texts[] = {
+#define ADMIT_REASON(id, sentence) sentence,
+#include "admit_tbl.h"
+#undef ADMIT_REASON
+	};
+
+	return (size_t)r < ARRAY_LEN(texts) ? texts[r] : "unknown";
 }

@@ -16,7 +16,7 @@ enum admit_kind {
 };
 
 enum admit_reason {
-#define ADMIT_REASON(id, name, status, text) ADMIT_##id,
+#define ADMIT_REASON(id, sentence) ADMIT_##id,
 #include "admit_tbl.h"
 #undef ADMIT_REASON
 	ADMIT_REASON_COUNT
@@ -114,8 +114,6 @@ struct admit_op {
 MUSTCHECK enum errc admit_batch(struct live *l, const struct admit_rules *rules,
 				struct admit_op *const *ops, size_t n);
 
-const char *admit_reason_code(enum admit_reason r);
-int admit_reason_status(enum admit_reason r);
 const char *admit_reason_text(enum admit_reason r);
 
 #endif

@@ -555,11 +555,6 @@ enum errc live_join(struct live *l)
 	return rc;
 }
 
-uint32_t live_instance(const struct live *l)
-{
-	return l->instance;
-}
-
 bool live_owner_is_dead(struct live *l, uint32_t instance)
 {
 	struct flock lock;

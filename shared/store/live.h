@@ -66,8 +66,6 @@ MUSTCHECK enum errc live_readers_check(struct live *l, int *cleared);
 /* Draws an instance number (never used before in this epoch), locks its byte of owners.lock until live_close() or the
  * process's death, and takes a progress region. ERRC_LIMIT when no region is free. Once a process, workers only. */
 MUSTCHECK enum errc live_join(struct live *l);
-/* 0 before live_join(). */
-uint32_t live_instance(const struct live *l);
 /* True when no living process has this instance number; then nobody else will use its holds. */
 bool live_owner_is_dead(struct live *l, uint32_t instance);
 /* The instances that have joined and whose progress region is not given back yet: at most `max`. */

@@ -313,6 +313,17 @@ static void json_charge(struct json_out *o, const struct record_charge *r)
 #include "record_charge_tbl.h"
 }
 
+static const char *type_name(enum record_type t)
+{
+	static const char *const names[] = {
+#define RECORD_TYPE(id, name, text) name,
+#include "record_type_tbl.h"
+#undef RECORD_TYPE
+	};
+
+	return (size_t)t < ARRAY_LEN(names) ? names[t] : "unknown";
+}
+
 static void json_change(struct json_out *o, const struct record_change *r)
 {
 #include "record_change_tbl.h"
@@ -327,7 +338,7 @@ enum errc record_json(struct buf *out, uint64_t seq, const struct record *r)
 	json_out_obj(&o);
 	json_out_key(&o, "seq");
 	json_out_u64(&o, seq);
-	json_out_kstrz(&o, "type", record_type_name(r->type));
+	json_out_kstrz(&o, "type", type_name(r->type));
 	json_out_key(&o, "account");
 	json_out_u64(&o, r->account);
 	json_out_ki64(&o, "wall_ms", r->wall_ms);
@@ -337,17 +348,6 @@ enum errc record_json(struct buf *out, uint64_t seq, const struct record *r)
 		json_change(&o, &r->change);
 	json_out_obj_end(&o);
 	return json_out_end(&o);
-}
-
-const char *record_type_name(enum record_type t)
-{
-	static const char *const names[] = {
-#define RECORD_TYPE(id, name, text) name,
-#include "record_type_tbl.h"
-#undef RECORD_TYPE
-	};
-
-	return (size_t)t < ARRAY_LEN(names) ? names[t] : "unknown";
 }
 
 const char *record_end_name(enum record_end e)

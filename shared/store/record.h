@@ -89,7 +89,6 @@ MUSTCHECK enum errc record_decode(struct slice bytes, struct record *r);
 /* Appends one JSON object with all fields by name, for people and for `ledger export`. */
 MUSTCHECK enum errc record_json(struct buf *out, uint64_t seq, const struct record *r);
 
-const char *record_type_name(enum record_type t);
 const char *record_end_name(enum record_end e);
 
 #endif

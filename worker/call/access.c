@@ -6,7 +6,8 @@
 #include "keymeter.h"
 #include "log.h"
 
-#define FIELDS_MAX 40
+#define FIELDS_MAX    40
+#define SPEED_SPAN_MS 100
 
 /* The path without its query, which may hold a key. */
 static struct slice path_only(const struct call *c)
@@ -143,6 +144,19 @@ static void count_key(struct call *c)
 	keymeter_add(k, KEYMETER_CHARGED, (uint64_t)c->done.charge_nusd);
 }
 
+/* How fast the offer is, for `aigwctl provider show`. A stream that came all at once says nothing of it. */
+static void note_speed(struct call *c, struct breaker *b)
+{
+	const struct call_attempt *a = c->attempt;
+	int64_t ms = (c->end_us - c->commit_us) / 1000;
+
+	if (!b || !c->facts.stream || c->end != RECORD_END_DONE || !c->commit_us ||
+	    ms < SPEED_SPAN_MS)
+		return;
+	breaker_speed(b, (uint32_t)MAX_OF((c->commit_us - a->start_us) / 1000, 1),
+		      (uint32_t)MIN_OF(usage_output_total(&c->usage) * 1000 / ms, UINT32_MAX));
+}
+
 void call_count(struct call *c)
 {
 	const struct call_attempt *a = c->attempt;
@@ -157,6 +171,7 @@ void call_count(struct call *c)
 					  (uint64_t)MAX_OF(c->first_us - c->body_us, 0));
 		series_observe_us(series_histo(c->rt->page, SERIES_GATEWAY_DURATION, SLICE_NONE),
 				  (uint64_t)gateway_us(c));
+		note_speed(c, rtable_offer_of(c->rt, r->offer)->health);
 	} else {
 		count_other(c);
 	}

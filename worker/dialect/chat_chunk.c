@@ -28,7 +28,8 @@ static const struct chat_word chat_words[] = {
 	{"insufficient_system_resource", IR_FIN_ERROR},
 };
 
-enum ir_finish chat_finish_of(struct slice word)
+/* The neutral reason behind a finish word of the OpenAI family. */
+static enum ir_finish finish_of(struct slice word)
 {
 	for (size_t i = 0; i < ARRAY_LEN(chat_words); i++)
 		if (slice_is(word, chat_words[i].word))
@@ -128,7 +129,7 @@ static void chunk_finish(struct slice val, struct chat_chunk *c)
 		return;
 	c->marks |= CHAT_CHUNK_FINISH;
 	c->native = jtext_plain(val, &word) ? word : SLICE_NONE;
-	c->finish = chat_finish_of(c->native);
+	c->finish = finish_of(c->native);
 }
 
 static void chunk_usage(struct slice val, struct chat_chunk *c)

@@ -56,8 +56,6 @@ struct chat_rewrite {
 MUSTCHECK
 enum errc chat_chunk_write(struct slice json, const struct chat_rewrite *w, struct buf *out);
 
-/* The neutral reason behind a finish word of the OpenAI family. */
-enum ir_finish chat_finish_of(struct slice word);
 /* The word that a chat client knows. */
 const char *chat_finish_word(enum ir_finish f);
 

@@ -107,7 +107,7 @@ static void perr_members(struct provider_error *e, struct slice object)
 	}
 }
 
-void provider_error_read(struct slice body, struct provider_error *e)
+static void read_error(struct slice body, struct provider_error *e)
 {
 	struct slice val, list = body;
 	struct jtext it;
@@ -427,7 +427,7 @@ void provider_error_classify(const struct dialect_answer *a, struct fault *f,
 		f->provider_status = a->status;
 		return;
 	}
-	provider_error_read(a->body, &e);
+	read_error(a->body, &e);
 	k = perr_kind_of(&e);
 	status = perr_status(a, &e, k);
 	if (perr_is_final(status, k)) {

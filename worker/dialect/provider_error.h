@@ -13,8 +13,6 @@ struct provider_error {
 	int64_t number; /* a numeric code, 0: none */
 };
 
-void provider_error_read(struct slice body, struct provider_error *e);
-
 /* Status 0 stands for an error inside an answer that began with 200. */
 void provider_error_classify(const struct dialect_answer *a, struct fault *f,
 			     struct dialect_verdict *v);

@@ -36,7 +36,6 @@ struct up_conn {
 	bool first_byte, head_told,
 		is_dirty; /* dirty: bytes nobody asked for, or an early end: not to be reused */
 	bool reading, is_freed;
-	struct up_conn_times times;
 	struct turn_task
 		task; /* sends, or tells of a failed write: never from inside an exported function */
 	enum errc errc; /* of a failed write */
@@ -90,7 +89,6 @@ static void answer_done(struct up_conn *u)
 		u->is_dirty = true;
 	send_clear(u);
 	u->state = UP_ENDED;
-	u->times.last_us = turn_now_us(u->turn);
 	if (ev)
 		ev->on_end(u->arg);
 }
@@ -128,7 +126,6 @@ static void send_some(struct up_conn *u)
 	if (u->send_at < u->send_n || !xport_is_drained(u->x))
 		return;
 	send_clear(u);
-	u->times.sent_us = turn_now_us(u->turn);
 	if (u->ev)
 		u->ev->on_sent(u->arg);
 }
@@ -155,8 +152,7 @@ static void on_data(void *arg, struct slice data)
 		return;
 	}
 	if (!u->first_byte)
-		u->times.first_us = turn_now_us(u->turn);
-	u->first_byte = true;
+		u->first_byte = true;
 	while (u->state == UP_BUSY && !u->is_freed) {
 		struct slice body = SLICE_NONE;
 		int r = http1_next(&u->http, &data, &body);
@@ -240,8 +236,6 @@ static void on_dialed(void *arg, struct dial_result *r)
 	struct up_conn *u = up_check(arg);
 
 	u->dial = NULL;
-	u->times.dial_us = r->name_us + r->connect_us;
-	u->times.tls_us = r->tls_us;
 	u->state = u->has_request ? UP_BUSY : UP_RESTING;
 	if (r->xport)
 		attach(u, r->xport);
@@ -389,11 +383,6 @@ bool up_conn_is_reusable(const struct up_conn *u)
 	return u->state == UP_ENDED && !u->is_dirty && !u->send && u->http.head.keep_alive;
 }
 
-const struct up_conn_times *up_conn_times(const struct up_conn *u)
-{
-	return &u->times;
-}
-
 void up_conn_rest(struct up_conn *u)
 {
 	up_check(u);
@@ -402,7 +391,6 @@ void up_conn_rest(struct up_conn *u)
 	u->ev = NULL;
 	u->has_request = u->first_byte = u->head_told = false;
 	u->is_reused = true;
-	u->times = (struct up_conn_times){0};
 	http1_relax(&u->http);
 	if (!u->reading) {
 		u->reading = true;

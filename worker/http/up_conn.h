@@ -43,12 +43,6 @@ struct up_conn_events {
 	void (*on_fail)(void *arg, const struct up_conn_fail *f);
 };
 
-/* Times of the current request for `server-timing` and logs; 0: not (yet). turn_now_us(). */
-struct up_conn_times {
-	int64_t dial_us, tls_us;            /* durations, 0 when reused */
-	int64_t sent_us, first_us, last_us; /* moments */
-};
-
 /* Sends head and body: `v` (copied) names slices that are borrowed until on_sent, on_end, on_fail or the give/forget. At most XPORT_IOV_MAX
  * pieces. `no_body`: the answer has none (HEAD). ERRC_STATE when a request is under way. */
 MUSTCHECK enum errc up_conn_send(struct up_conn *u, const struct slice *v, size_t n, bool no_body);
@@ -59,7 +53,6 @@ void up_conn_read_start(struct up_conn *u);
 bool up_conn_is_reused(const struct up_conn *u); /* it served a request before this one */
 /* Answer and request ended, both sides keep alive, nothing lies unread. */
 bool up_conn_is_reusable(const struct up_conn *u);
-const struct up_conn_times *up_conn_times(const struct up_conn *u);
 
 /* --- for upool and tests --- */
 

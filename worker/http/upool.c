@@ -258,7 +258,8 @@ static enum errc ep_new(struct upool *p, const struct upool_spec *spec, struct u
 	return ERRC_OK;
 }
 
-struct upool_ep *upool_ep_find(struct upool *p, uint64_t id)
+/* NULL when there is none. Borrowed from whoever holds it. */
+static struct upool_ep *ep_find(struct upool *p, uint64_t id)
 {
 	list_each (it, bucket(p, id)) {
 		struct upool_ep *ep = list_entry(it, struct upool_ep, node);
@@ -271,7 +272,7 @@ struct upool_ep *upool_ep_find(struct upool *p, uint64_t id)
 
 enum errc upool_ep_get(struct upool *p, const struct upool_spec *spec, struct upool_ep **out)
 {
-	struct upool_ep *ep = upool_ep_find(p, spec->id);
+	struct upool_ep *ep = ep_find(p, spec->id);
 	unsigned generation = ep ? ep->generation : 0;
 	enum errc e = ERRC_OK;
 

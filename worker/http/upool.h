@@ -20,8 +20,6 @@ struct upool_spec {
 };
 #define UPOOL_CONNS_MAX 4096
 #define UPOOL_IDLE_MAX  256
-#define UPOOL_IDLE_MS   55000 /* below the 60 s after which common front ends close */
-#define UPOOL_AGE_MS    3600000
 
 MUSTCHECK enum errc upool_new(struct turn *t, struct dns *dns, struct upool **out);
 /* Borrowed connections are aborted without an event. */
@@ -33,8 +31,6 @@ MUSTCHECK enum errc upool_ep_get(struct upool *p, const struct upool_spec *spec,
 				 struct upool_ep **out);
 /* The last drop closes its idle connections; busy ones end with their request. */
 void upool_ep_drop(struct upool_ep **ep);
-/* NULL when there is none. Borrowed from whoever holds it. */
-struct upool_ep *upool_ep_find(struct upool *p, uint64_t id);
 
 /* Takes an idle connection to `ep`, or starts one. The result is owned by the caller until upool_give() or upool_forget(). `ev` is
  * borrowed and must outlive that. Calls no event before returning. `fresh`: never an idle one (the retry after a stale one).

@@ -48,7 +48,7 @@ struct listen {
 	struct list node;
 	uv_poll_t poll;
 	int fd; /* < 0: closed after the drain */
-	bool armed, is_paused, out_of_fds, is_draining, drained_told, is_closed;
+	bool armed, out_of_fds, is_draining, drained_told, is_closed;
 	struct tls_server *tls; /* held */
 	int64_t tls_ms;
 	struct ipnet *trusted; /* owned */
@@ -362,7 +362,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
 
 static void listen_arm(struct listen *l)
 {
-	bool want = l->fd >= 0 && !l->is_paused && !l->out_of_fds && !is_full(l);
+	bool want = l->fd >= 0 && !l->out_of_fds && !is_full(l);
 
 	if (want == l->armed || l->fd < 0)
 		return;
@@ -467,25 +467,10 @@ fail:
 	return e;
 }
 
-void listen_pause(struct listen *l)
-{
-	require_magic(l, LISTEN_MAGIC);
-	l->is_paused = true;
-	listen_arm(l);
-}
-
-void listen_resume(struct listen *l)
-{
-	require_magic(l, LISTEN_MAGIC);
-	l->is_paused = false;
-	listen_arm(l);
-}
-
 void listen_drain(struct listen *l)
 {
 	require_magic(l, LISTEN_MAGIC);
 	l->is_draining = true;
-	l->is_paused = false;
 	turn_wake(&l->task);
 }
 

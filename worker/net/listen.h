@@ -44,8 +44,6 @@ MUSTCHECK enum errc listen_open(struct listen_set *s, int fd, const struct liste
 				const struct listen_events *ev, void *arg, struct listen **out);
 /* New certificate or trusted proxies; connections that are open keep theirs. */
 MUSTCHECK enum errc listen_update(struct listen *l, const struct listen_opts *o);
-void listen_pause(struct listen *l);
-void listen_resume(struct listen *l);
 /* Accepts until the queue is empty, closes the socket, calls on_drained. Handshakes that run go on. */
 void listen_drain(struct listen *l);
 /* At once, handshakes that run are dropped; no event comes any more. */

@@ -183,11 +183,6 @@ void tls_free(struct tls **tls)
 	*tls = NULL;
 }
 
-const char *tls_version(void)
-{
-	return MBEDTLS_VERSION_STRING_FULL;
-}
-
 void tls_stats_get(const struct tls *tls, struct tls_stats *out)
 {
 	*out = tls->stats;

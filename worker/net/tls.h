@@ -16,7 +16,6 @@ struct tls_sessions;
 MUSTCHECK enum errc tls_new(struct turn *t, struct tls **out);
 /* Ends the thread. All xports made with it are closed before. */
 void tls_free(struct tls **tls);
-const char *tls_version(void);
 
 /* What a provider's chain is verified against: certificates in PEM form, or (empty) the system's
  * store. Chain and name are always verified. `why` (of `why_n` bytes) gets a readable cause on

@@ -275,6 +275,25 @@ static void test_stream(void **state)
 	expect_charge(s, RECORD_END_DONE, COST_NUSD);
 }
 
+/* Time to the first text and tokens a second of a stream are kept with its offer. */
+static void test_speed_of_a_stream(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+	struct call *c = scene_call(s);
+	struct breaker *b = rtable_offer_of(c->rt, c->route.v[0].offer)->health;
+	uint32_t ttft_ms, tokens_per_s;
+
+	c->commit_us -= 1000000; /* it has run for a second, and began half a second before */
+	c->attempt->start_us = c->commit_us - 500000;
+	scene_item(s, up, finish);
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	breaker_speed_get(b, &ttft_ms, &tokens_per_s);
+	assert_int_equal(ttft_ms, 500);
+	assert_in_range(tokens_per_s, 3, 5);
+}
+
 /* The head goes out early, also when the provider has begun to answer but has said nothing yet; then signs of life. */
 static void test_early_head(void **state)
 {
@@ -436,6 +455,7 @@ int main(void)
 		T(test_no_answer_in_time),
 		T(test_total_time),
 		T(test_stream),
+		T(test_speed_of_a_stream),
 		T(test_early_head),
 		T(test_error_item_before_commit),
 		T(test_empty_answer),

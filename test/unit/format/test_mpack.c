@@ -14,12 +14,18 @@
 static void write_all(struct mpack_out *o)
 {
 	mpack_map(o, 8);
-	mpack_kstrz(o, "s", "text");
-	mpack_kstrz(o, "none", NULL);
-	mpack_kstr(o, "e", SLICE_NONE);
-	mpack_kbin(o, "b", SLICE_LIT("\x00\x01\xff"));
-	mpack_ki64(o, "i", INT64_MIN);
-	mpack_kbool(o, "t", true);
+	mpack_strz(o, "s");
+	mpack_strz(o, "text");
+	mpack_strz(o, "none");
+	mpack_strz(o, NULL);
+	mpack_strz(o, "e");
+	mpack_str(o, SLICE_NONE);
+	mpack_strz(o, "b");
+	mpack_bin(o, SLICE_LIT("\x00\x01\xff"));
+	mpack_strz(o, "i");
+	mpack_i64(o, INT64_MIN);
+	mpack_strz(o, "t");
+	mpack_bool(o, true);
 	mpack_strz(o, "u");
 	mpack_u64(o, UINT64_MAX);
 	mpack_strz(o, "a");
@@ -29,7 +35,7 @@ static void write_all(struct mpack_out *o)
 	mpack_map(o, 1);
 	mpack_i64(o, 7);
 	mpack_arr(o, 0);
-	mpack_raw(o, SLICE_LIT("\x05"));
+	mpack_u64(o, 5);
 }
 
 static void test_round_trip(void **state)

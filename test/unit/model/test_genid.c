@@ -73,7 +73,6 @@ static void test_time(void **state)
 	genid_source_init(&s);
 	a = genid_next(&s, INT64_C(1764063000123));
 	b = genid_next(&s, INT64_C(1764063000124));
-	assert_int_equal(genid_wall_ms(&a), INT64_C(1764063000123));
 	assert_true(memcmp(a.b, b.b, GENID_BYTES) < 0);
 }
 
