@@ -42,19 +42,19 @@ class Page:
 
 
 class Killer:
-    """A process beside the test, which is busy with its own threads. `each` times, `pause` seconds after all workers were ready: waits
-    until a worker is inside a write transaction, kills it, and measures how long it takes until another one has committed. Begins with
-    go(); results() gives [(time of the kill, seconds)]."""
+    """A process beside the test, which is busy with its own threads. `times` times, `pause` seconds after all workers were ready: waits
+    until a worker is inside a write transaction, kills or stops it, and measures how long it takes until another one has committed.
+    Begins with go(); results() gives [(time of the signal, seconds)]."""
 
-    def __init__(self, page, workers, each, pause):
-        self.page, self.workers = page, workers
+    def __init__(self, page, workers, times, pause, sig=signal.SIGKILL):
+        self.page, self.workers, self.sig = page, workers, sig
         self.begin_r, self.begin_w = os.pipe()
         self.result_r, self.result_w = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             try:
                 os.read(self.begin_r, 1)
-                for _ in range(each):
+                for _ in range(times):
                     os.write(self.result_w, struct.pack('<2d', *self.one(pause)))
             finally:
                 os._exit(0)
@@ -81,14 +81,11 @@ class Killer:
         time.sleep(pause * random.uniform(0.5, 1.5))
         rows = self.until(self.all_ready, 0.002)
         victim = self.until(lambda: next((r for r in self.page.rows(WORKER) if r.is_inside), None), 0.0002)
-        others = {r.index: r for r in rows if r.pid != victim.pid}
         begun = time.monotonic()
-        os.kill(victim.pid, signal.SIGKILL)
-
-        def committed():
-            return any(r.index in others and r.done > others[r.index].done for r in self.page.rows(WORKER))
-        others = {r.index: r for r in self.page.rows(WORKER) if r.index in others}
-        self.until(committed, 0.0005)
+        os.kill(victim.pid, self.sig)
+        # What another one has committed up to now was before.
+        done = {r.index: r.done for r in self.page.rows(WORKER) if r.pid in {o.pid for o in rows} - {victim.pid}}
+        self.until(lambda: any(r.done > done.get(r.index, r.done) for r in self.page.rows(WORKER)), 0.0005)
         return begun, time.monotonic() - begun
 
     def results(self):

@@ -95,6 +95,19 @@ class Drains(Base):
         self.assertEqual((results[0].status, results[0].get('connection')), (200, 'close'))
         self.assertEqual(self.node.master.wait(5), 0)
 
+    def test_stop_now_cuts_what_runs(self):
+        """The verb of the second INT: error items, all settled, status 0."""
+        t, results = self.stream('endless')
+        begun = time.monotonic()
+        self.assertEqual(self.node.ctl_raw('stop', '--now').returncode, 0)
+        self.assertLess(time.monotonic() - begun, 3)
+        t.join()
+        self.assertEqual((results[0].ended, results[0].is_done), ('cut', False))
+        self.assertIn('error', results[0].data()[-1])
+        self.assertEqual(self.node.master.wait(5), 0)
+        self.node.start()
+        self.books(1)
+
     def test_progress_is_told_every_10_s(self):
         self.node.stop()
         path = os.path.join(self.node.dir, 'notify')
@@ -119,6 +132,55 @@ class Drains(Base):
         self.assertEqual(stop.returncode, 0)
         self.assertEqual(text, 'stopped\n')
         self.assertEqual(self.node.master.wait(5), 0)
+
+
+class Links(Base):
+    """Between keeper and workers: made anew whichever of them is."""
+
+    def found(self):
+        """Every worker finds what was just answered, which may be in the outbox still."""
+        for _ in range(12):
+            a = self.node.chat(self.key, 'fast')
+            record = self.node.ask('GET', '/v1/generation?id=' + a.get('x-request-id'), key=self.key)
+            self.assertEqual((record.status, record.json()['data']['id']), (200, a.get('x-request-id')))
+
+    def test_lookups_go_on(self):
+        self.found()
+        for kind, index in (('keeper', 0), ('worker', 0), ('worker', 1), ('keeper', 0)):
+            self.node.kill(kind, index)
+            self.found()
+        self.lose_master()
+        old = self.node.children()
+        self.found()
+        self.node.start()
+        wait_for(lambda: not any(is_alive(p) for p in old), 15)
+        self.found()
+
+
+class Settings(Base):
+    def test_a_reload_takes_limits_times_cors_and_log(self):
+        with Conn(self.node.port) as idle:
+            a = idle.request('POST', CHAT, chat_body('fast'), key=self.key).answer()
+            self.assertEqual((a.get('access-control-allow-origin'), a.get('keep-alive')), ('*', 'timeout=75'))
+            self.node.configure(limits={'body': '2KiB'}, cors={'origins': []}, timeouts={'idle': '2s', 'head': '1s'},
+                                log={'access': 'off', 'format': 'text'})
+            changes = self.node.ctl('reload')['changes']
+            self.assertEqual({c['path'] for c in changes if not c['waits_for_restart']},
+                             {'limits.body', 'cors.origins', 'timeouts.idle', 'timeouts.head', 'log.access', 'log.format'})
+            mark = self.node.mark()
+            a = self.node.chat(self.key, 'fast')
+            self.assertEqual((a.status, a.get('access-control-allow-origin'), a.get('keep-alive')), (200, None, 'timeout=2'))
+            self.assertEqual(self.node.chat(self.key, 'fast', text='x' * 3000).status, 413)
+            with Conn(self.node.port) as slow:
+                slow.send(b'POST /v1/ch')
+                begun = time.monotonic()
+                self.assertEqual(slow.answer().status, 408)
+                self.assertTrue(0.9 < time.monotonic() - begun < 3)
+        self.node.kill('worker')
+        with open(self.node.log_path) as f:
+            lines = f.read().split('\n')[mark:]
+        self.assertEqual([line for line in lines if 'event=request' in line], [])
+        self.assertTrue([line for line in lines if line.startswith('time=') and 'event=child_died' in line])
 
 
 class Masterless(Base):
@@ -285,6 +347,17 @@ class Listeners(Base):
         self.node.kill('worker', 0)
         self.node.kill('worker', 1)
         self.assertEqual(self.served(), {second})
+
+    def test_plain_becomes_tls_in_place(self):
+        certificate = self.make_certificate()
+        here = dict(self.tls, address='127.0.0.1:%d' % self.node.port)
+        self.node.configure(listen=[here])
+        self.node.ctl('reload')
+        self.tls_port = self.node.port
+        self.assertEqual(self.served(), {certificate})
+        self.node.configure(listen=[self.plain])
+        self.node.ctl('reload')
+        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
 
     def test_certificate_that_is_none_refuses_the_reload(self):
         first = self.make_certificate()
