@@ -1,5 +1,6 @@
 #include "reload.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "breaker.h"
@@ -9,6 +10,7 @@
 #include "secret.h"
 
 #define PREPARE_MS  2000
+#define LOAD_NICE   5
 #define CHANGES_MAX (1024 * 1024)
 
 static void start(struct master *m);
@@ -315,6 +317,8 @@ static void load(uv_work_t *w)
 	struct master *m = w->data;
 	struct config_opts o = {.path = m->config_path, .env = environ};
 
+	/* Requests come first; no thread of this pool does anything else. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), LOAD_NICE);
 	m->reload.loaded = config_load(&o, &m->reload.messages, &m->reload.next);
 }
 
