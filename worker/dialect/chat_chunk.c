@@ -206,8 +206,9 @@ static bool chunk_top(struct slice key, struct slice val, enum chat_form form, s
 	if (slice_is(key, "choices"))
 		return chunk_choices(val, form, c);
 	if (slice_is(key, "usage")) {
-		if (!c->top.p)
-			c->top = val;
+		if (c->top.p)
+			return false; /* given twice: readers would not agree which one counts */
+		c->top = val;
 		if (jtext_type(val) == JSON_OBJECT)
 			c->usage = SLICE_NONE; /* the top one goes before those inside */
 		chunk_usage(val, c);

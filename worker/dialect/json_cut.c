@@ -71,11 +71,23 @@ static void cut_byte(struct json_cut *c, char ch)
 	}
 }
 
-/* Whether `ch`, not consumed yet, begins the value to hold. */
+/* Whether `ch`, not consumed yet, stands in a value of `usage` at the top. */
+static bool cut_is_usage(const struct json_cut *c, char ch)
+{
+	return c->after_colon && c->key_n == 5 && !memcmp(c->key, "usage", 5) && !cut_is_space(ch);
+}
+
+/* Whether it begins the value to hold. */
 static bool cut_begins(const struct json_cut *c, char ch)
 {
-	return !c->given && c->after_colon && c->key_n == 5 && !memcmp(c->key, "usage", 5) &&
-	       !cut_is_space(ch);
+	return !c->given && cut_is_usage(c, ch);
+}
+
+/* Whether it begins another one: readers would not agree which counts. */
+static bool cut_repeats(const struct json_cut *c, char ch)
+{
+	return c->given && !c->in_string && c->depth == 1 && ch != ',' && ch != '}' &&
+	       cut_is_usage(c, ch);
 }
 
 /* Looks at `ch` before it is consumed: whether something ends or begins here. */
@@ -148,6 +160,8 @@ enum errc json_cut_next(struct json_cut *c, struct slice *in, enum json_cut_kind
 		*in = SLICE_NONE;
 	while (i < in->n) {
 		if (c->depth == 0 && in->p[i] != '{' && !cut_is_space(in->p[i]))
+			return ERRC_SYNTAX;
+		if (cut_repeats(c, in->p[i]))
 			return ERRC_SYNTAX;
 		border = cut_border(c, in->p[i]);
 		if (border != JSON_CUT_NONE) {

@@ -26,7 +26,8 @@ struct json_cut {
 void json_cut_init(struct json_cut *c);
 void json_cut_fini(struct json_cut *c);
 /* Takes bytes from the front of *in. The slice is valid while *in's bytes are, a VALUE until the next call. ERRC_TOOBIG for a
- * value that is too long to hold, ERRC_SYNTAX for text that is no object, ERRC_NOMEM. */
+ * value that is too long to hold, ERRC_SYNTAX for text that is no object or has `usage`
+ * twice, ERRC_NOMEM. */
 MUSTCHECK enum errc json_cut_next(struct json_cut *c, struct slice *in, enum json_cut_kind *kind,
 				  struct slice *out);
 /* The object was closed. */

@@ -78,6 +78,7 @@ static void answers_that_are_none(void **state)
 		{"", "cut", 502},
 		{"<html>busy</html>", "cut", 502},
 		{"{\"id\":\"x\"}", "choices", 502},
+		{HEAD ",\"usage\":" COUNTS ",\"usage\":" COUNTS "}", "not readable", 502},
 		{"{\"error\":{\"message\":\"overloaded\",\"code\":529}}", "overloaded", 503},
 		{"{\"base_resp\":{\"status_code\":1008,\"status_msg\":\"insufficient balance\"}}",
 		 "account", 502},
@@ -149,6 +150,38 @@ static void long_answers_flow(void **state)
 	}
 }
 
+/* Whether the text goes through in pieces of `step` bytes. */
+static enum errc cut_through(struct slice text, size_t step)
+{
+	struct json_cut cut;
+	enum errc e = ERRC_OK;
+
+	json_cut_init(&cut);
+	for (size_t at = 0; !e && at < text.n; at += step) {
+		struct slice in = slice_sub(text, at, step), out;
+		enum json_cut_kind kind;
+
+		do
+			e = json_cut_next(&cut, &in, &kind, &out);
+		while (!e && (in.n || kind != JSON_CUT_NONE));
+	}
+	json_cut_fini(&cut);
+	return e;
+}
+
+static void long_answers_have_one_usage(void **state)
+{
+	const struct slice
+		one = SLICE_LIT(
+			"{\"a\":{\"usage\":1},\"usage\": {\"usage\":[1]} , \"z\":\"usage\"}"),
+		two = SLICE_LIT("{\"usage\":{},\"a\":[1],\"usage\": {}}");
+
+	for (size_t step = 1; step <= one.n; step++) {
+		assert_int_equal(cut_through(one, step), ERRC_OK);
+		assert_int_equal(cut_through(two, step), ERRC_SYNTAX);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +190,7 @@ int main(void)
 		cmocka_unit_test(what_the_answer_holds),
 		cmocka_unit_test(answers_that_are_none),
 		cmocka_unit_test(long_answers_flow),
+		cmocka_unit_test(long_answers_have_one_usage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
