@@ -10,7 +10,7 @@
  * values. The first row is no command: its options are understood with every one. */
 COMMAND(LOCAL_ALL, "", none, 0, "")
 OPTION(TEXT, "socket", "PATH", "socket", LOCAL,
-       "The control socket; else $AIGW_SOCKET, else that of a node without configuration.")
+       "The control socket; else $AIGW_SOCKET, else that of the default configuration.")
 OPTION(FLAG, "json", "", "json", LOCAL, "Print one JSON object, errors too.")
 OPTION(SPAN, "timeout", "TIME", "timeout_ms", LOCAL,
        "Give up after this silence of the daemon (5s, 2m, 0 = never).")

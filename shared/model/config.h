@@ -64,7 +64,7 @@ MUSTCHECK enum errc config_check(const struct config_opts *opts, struct buf *mes
 
 /* The file that is read when none is given: $AIGW_CONFIG, /etc/aigw/aigw.yaml, or none (false). `out` holds n bytes. */
 bool config_default_path(char *const *env, char *out, size_t n);
-/* The control socket of a node without configuration, for aigwctl. False when it does not fit. */
+/* The control socket of a node with that file, or with none, for aigwctl. False when it does not fit. */
 bool config_default_socket(char *const *env, char *out, size_t n);
 
 #endif

@@ -1,6 +1,7 @@
 #include "config_set.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -9,12 +10,14 @@
 
 #include "caps.h"
 #include "config_fields.h"
+#include "config_file.h"
 #include "mem.h"
 #include "text.h"
 
-#define PEM_MAX        (1024 * 1024)
-#define LISTENERS_MAX  64
-#define DEFAULT_LISTEN "127.0.0.1:8080"
+#define PEM_MAX          (1024 * 1024)
+#define ARENA_SOCKET_MAX (256 * 1024 * 1024)
+#define LISTENERS_MAX    64
+#define DEFAULT_LISTEN   "127.0.0.1:8080"
 
 static const struct settings_row listener_rows[] = {
 #define FIELD(type, member, path, min, max, def, unit, sentence) \
@@ -350,20 +353,29 @@ static void fill_defaults(struct config_ctx *x, struct settings *s)
 		s->admin_socket = config_ctx_fmt(x, SLICE_FMT "/control.sock", SLICE_ARG(s->state));
 }
 
-void config_set_read(struct config_ctx *x)
+/* The settings that are no more than a value. False without memory. */
+static bool read_values(struct config_ctx *x, struct settings *s)
 {
-	struct settings *s = &x->c->table.set;
 	struct settings_row *rows = config_ctx_array(x, settings_rows_n + OTHERS_N, sizeof(*rows));
 	struct config_fields f = {rows, settings_rows_n + OTHERS_N, s, ""};
 
 	settings_defaults(s);
 	if (!rows)
-		return;
+		return false;
 	memcpy(rows, settings_rows, settings_rows_n * sizeof(*rows));
 	for (size_t i = 0; i < OTHERS_N; i++)
 		rows[settings_rows_n + i] =
 			(struct settings_row){.path = others[i], .type = SETTINGS_NODE};
 	config_fields_read(x, &f, x->c->root);
+	return true;
+}
+
+void config_set_read(struct config_ctx *x)
+{
+	struct settings *s = &x->c->table.set;
+
+	if (!read_values(x, s))
+		return;
 	read_listen(x);
 	check_pairs(x, s);
 	check_files_limit(x, s);
@@ -373,28 +385,6 @@ void config_set_read(struct config_ctx *x)
 	fill_defaults(x, s);
 	read_pem(x, yaml_getz(yaml_getz(x->c->root, "upstream"), "ca_file"), "upstream.ca_file",
 		 &s->upstream_ca_pem);
-}
-
-bool config_default_socket(char *const *env, char *out, size_t n)
-{
-	struct config_opts opts = {.env = env};
-	struct buf messages;
-	struct config c = {.magic = CONFIG_MAGIC};
-	struct config_ctx x = {.opts = &opts, .c = &c, .a = &c.arena, .messages = &messages};
-	bool fits;
-
-	arena_init(&c.arena, 1 << 20);
-	buf_init(&messages, CONFIG_MESSAGES_MAX);
-	c.root = yaml_new(&c.arena, YAML_MAP, (struct yaml_pos){0});
-	settings_defaults(&c.table.set);
-	if (c.root)
-		fill_defaults(&x, &c.table.set);
-	fits = c.root && x.rc == ERRC_OK && x.errors == 0 && c.table.set.admin_socket.n < n;
-	if (fits)
-		memcpy(out, c.table.set.admin_socket.p, c.table.set.admin_socket.n + 1);
-	buf_fini(&messages);
-	arena_fini(&c.arena);
-	return fits;
 }
 
 bool config_default_path(char *const *env, char *out, size_t n)
@@ -411,4 +401,35 @@ bool config_default_path(char *const *env, char *out, size_t n)
 	memcpy(out, given.p, given.n);
 	out[given.n] = '\0';
 	return true;
+}
+
+/* Of what is wrong with that configuration nothing is told: it is not the caller's affair. */
+bool config_default_socket(char *const *env, char *out, size_t n)
+{
+	char path[PATH_MAX];
+	struct config_opts opts = {.env = env};
+	struct buf messages;
+	struct config c = {.magic = CONFIG_MAGIC};
+	struct config_ctx x = {.opts = &opts, .c = &c, .a = &c.arena, .messages = &messages};
+	struct settings *s = &c.table.set;
+	bool fits;
+
+	if (config_default_path(env, path, sizeof(path)))
+		opts.path = path;
+	arena_init(&c.arena, ARENA_SOCKET_MAX);
+	buf_init(&messages, CONFIG_MESSAGES_MAX);
+	c.root = opts.path ? config_file_load(&x, path)
+			   : yaml_new(&c.arena, YAML_MAP, (struct yaml_pos){0});
+	fits = c.root && read_values(&x, s);
+	x.errors = 0;
+	if (fits)
+		fill_defaults(&x, s);
+	fits = fits && x.rc == ERRC_OK && x.errors == 0 && s->admin_socket.n < n;
+	if (fits) {
+		memcpy(out, s->admin_socket.p, s->admin_socket.n);
+		out[s->admin_socket.n] = '\0';
+	}
+	buf_fini(&messages);
+	arena_fini(&c.arena);
+	return fits;
 }

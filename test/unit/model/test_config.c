@@ -549,6 +549,29 @@ static void default_socket(void **state)
 	assert_string_equal(out, "/x/y.yaml");
 }
 
+/* aigwctl asks where the default configuration says, whatever else is wrong with it. */
+static void socket_of_the_default_configuration(void **state)
+{
+	const char *const set[] = {"AIGW_CONFIG=main.yaml", "HOME=/nowhere", "REGION=eu", NULL};
+	char out[4096];
+	struct fixture f;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "main.yaml", "include: [conf/*.yaml]\noverlay: [\"${env:REGION}.yaml\"]\n");
+	fixture_file(&f, "conf/a.yaml", "admin: {socket: a.sock}\nworkerz: 1\nmodels: {x: {}}\n");
+	fixture_file(&f, "eu.yaml", "log: {level: debug}\n");
+	assert_true(config_default_socket((char *const *)set, out, sizeof(out)));
+	assert_true(slice_has_suffix(slice_str(out), SLICE_LIT("/conf/a.sock")));
+	assert_int_equal(out[0], '/');
+	fixture_file(&f, "eu.yaml", "admin: {socket: /x/eu.sock}\n");
+	assert_true(config_default_socket((char *const *)set, out, sizeof(out)));
+	assert_string_equal(out, "/x/eu.sock");
+	fixture_file(&f, "main.yaml", "{");
+	assert_true(config_default_socket((char *const *)set, out, sizeof(out)));
+	assert_non_null(strstr(out, "control.sock"));
+	fixture_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -570,6 +593,7 @@ int main(void)
 		cmocka_unit_test(check_says_ok),
 		cmocka_unit_test(survives_without_memory),
 		cmocka_unit_test(default_socket),
+		cmocka_unit_test(socket_of_the_default_configuration),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
