@@ -383,6 +383,19 @@ static void dec_look(struct anthropic_dec *d, struct slice bytes)
 	}
 }
 
+/* Bodies that are no streams are kept until their end. */
+static enum errc dec_keep(struct anthropic_dec *d, struct slice bytes)
+{
+	enum errc e = buf_adds(&d->body, bytes);
+
+	if (e != ERRC_LIMIT)
+		return e;
+	if (d->given == d->queued)
+		d->given = d->queued = 0;
+	anthropic_put_broken(d, "The provider's answer is too large to be translated.");
+	return ERRC_OK;
+}
+
 enum errc anthropic_dec_push(void *dec, struct slice bytes)
 {
 	struct anthropic_dec *d = dec;
@@ -392,7 +405,7 @@ enum errc anthropic_dec_push(void *dec, struct slice bytes)
 	if (d->o.stream)
 		dec_look(d, bytes);
 	if (!d->o.stream || d->plain)
-		return buf_adds(&d->body, bytes);
+		return dec_keep(d, bytes);
 	sse_push(&d->sse, bytes);
 	return ERRC_OK;
 }

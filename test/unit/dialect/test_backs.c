@@ -274,6 +274,25 @@ static void a_whole_answer_where_a_stream_was_due(void **state)
 	rig_fini(&r);
 }
 
+/* A provider's fault, not a lack of ours. */
+static void a_whole_answer_of_any_size_is_the_providers_fault(void **state)
+{
+	size_t n = (size_t)65 << 20;
+	char *big = mem_new(n);
+	struct rig r;
+
+	assert_non_null(big);
+	memset(big, ' ', n);
+	rig_init(&r, PTABLE_ANTHROPIC);
+	r.split = 1 << 20;
+	assert_int_equal(rig_answer(&r, slice_of(big, n), false), ERRC_OK);
+	assert_true(r.failed);
+	assert_int_equal(fault_status(&r.fault), 502);
+	assert_non_null(strstr(fault_message(&r.fault), "too large"));
+	rig_fini(&r);
+	mem_free(big);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +305,7 @@ int main(void)
 		cmocka_unit_test(memory_that_fails_in_a_request_is_reported),
 		cmocka_unit_test(memory_that_fails_in_an_answer_is_reported),
 		cmocka_unit_test(a_whole_answer_where_a_stream_was_due),
+		cmocka_unit_test(a_whole_answer_of_any_size_is_the_providers_fault),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
