@@ -146,7 +146,7 @@ OPTION(FLAG, "now", "", "now", SEND, "Cancel its running requests too.")
 OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 COMMAND_END(KEY_REVOKE)
 
-COMMAND(USAGE, "usage", usage, 300000, "Add up requests, tokens and money from the ledger.")
+COMMAND(USAGE, "usage", usage, 300000, "Add up requests, tokens and money of all requests that have ended.")
 OPTION(SINCE, "since", "TIME", "since_ms", SEND,
        "From here on: a date, a time, or a span before now such as 24h or 7d.")
 OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default now.")

@@ -112,6 +112,8 @@ class Caps(Case, NodeCase):
             'oai/sim?tokens=2&input=7': {'priority': 1, 'price': {'input': 100, 'output': 1000}},
             'ant/sim?tokens=2&input=7': {'priority': 2}}, input=1, output=10, **WIDE),
         'run': model('oai/sim?tokens=20&rate=20&input=5', input=1, output=10, **WIDE),
+        'gratis': model('oai/sim?tokens=2&input=5', price='free', fallbacks=['wide-ant'], **WIDE),
+        'gratis-down': model('oai/sim?status=500', price='free', fallbacks=['wide-ant'], **WIDE),
     }
 
     def test_ample_credit_lowers_nothing(self):
@@ -188,6 +190,20 @@ class Caps(Case, NodeCase):
         self.assertEqual(nusd(a.usage['cost']), charge_nusd({'input': 7, 'output': 2}, {'input': 1, 'output': 10}))
         self.refused(self.chat('two', key=key, max_tokens=1000), 402, 'insufficient_credit')
 
+    def test_free_is_a_price(self):
+        """No hold, no credit check; limits and records as ever. Its fallbacks cost what they cost."""
+        key = self.node.customer('penniless', '0', rpm=3)
+        for _ in range(2):
+            a = self.chat('gratis', key=key)
+            self.assertEqual((a.status, a.get('x-aigw-max-tokens-clamped'), nusd(a.usage['cost'])), (200, None, 0), a)
+        self.assertEqual(nusd(self.record(a)['hold_usd']), 0)
+        self.assertEqual(self.chat('gratis-down', key=key).status, 502)
+        self.refused(self.chat('gratis', key=key), 429, 'rate_limit_exceeded')
+        a = self.chat('gratis-down')
+        self.assertEqual((a.status, a.get('x-aigw-model')), (200, 'wide-ant'), a)
+        self.assertEqual(nusd(a.usage['cost']), charge_nusd({'input': 5, 'output': 2}, {'input': 1, 'output': 10}))
+        self.assertEqual(self.node.ctl('usage', '--account', 'penniless')['total']['requests'], 3)
+
     def test_the_hold_is_the_dearest_of_those_left(self):
         """Input bound x dearest input class + cap x output price, until it is settled."""
         key = self.node.customer('watched', '5')
@@ -205,8 +221,6 @@ class Caps(Case, NodeCase):
 class Charges(Case, NodeCase):
     """3.3: who pays for what."""
     MODELS = {
-        **on_both('good', 'tokens=4&input=20'),
-        **on_both('nothing', 'tokens=0&input=20&usage=none&finish='),
         **on_both('empty', 'tokens=0&input=20'),
         **on_both('zero', 'tokens=4&usage=zero'),
         **on_both('unsaid', 'tokens=40&usage=none'),
@@ -260,6 +274,7 @@ class Charges(Case, NodeCase):
     def test_error_item_behind_reported_usage(self):
         r = self.record(self.chat('item-ant', True))
         self.assertGreaterEqual(self.charge(r), charge_nusd({'input': 20, 'output': 0}, PRICE))
+        self.assertEqual(nusd(r['cost_usd']), self.charge(r))
 
     def leave(self, name, seconds=0.3):
         """The client goes in mid-stream, or before there is an answer."""
@@ -280,12 +295,16 @@ class Charges(Case, NodeCase):
                     self.assertGreater(r['input'], 0)
                     self.assertTrue(r['estimated'])
                     self.assertEqual(self.charge(r), charge_nusd({'input': r['input'], 'output': r['output']}, PRICE))
+                    # Our cost is the price where no other is given; counted once.
+                    self.assertEqual(nusd(r['cost_usd']), self.charge(r))
+                    self.assertEqual([(t['error'], nusd(t['cost_usd'])) for t in r['attempts']], [('abandoned', self.charge(r))])
 
     def test_gone_before_any_answer_is_free(self):
         for back in BACKS:
             with self.subTest(back):
                 r = self.node.record(self.leave('hang-' + back)['request_id'])
-                self.assertEqual((r['end'], self.charge(r)), ('client_gone', 0))
+                self.assertEqual((r['end'], self.charge(r), nusd(r['cost_usd'])), ('client_gone', 0, 0))
+                self.assertEqual([t['error'] for t in r['attempts']], ['abandoned'])
 
     def test_candidates_given_up_are_our_cost(self):
         a = self.chat('lost', True)
@@ -294,7 +313,15 @@ class Charges(Case, NodeCase):
         self.assertEqual(self.charge(r), charge_nusd({'input': 20, 'output': 4}, PRICE))
         lost = next(t for t in r['attempts'] if t['provider'] == 'ant')
         self.assertGreaterEqual(nusd(lost['cost_usd']), charge_nusd({'input': 33, 'output': 0}, {'input': 7, 'output': 9}))
-        self.assertEqual(nusd(r['cost_usd']), nusd(lost['cost_usd']) + charge_nusd({'input': 20, 'output': 4}, {'input': 3, 'output': 4}))
+        won = next(t for t in r['attempts'] if t['provider'] == 'oai')
+        self.assertEqual(nusd(won['cost_usd']), charge_nusd({'input': 20, 'output': 4}, {'input': 3, 'output': 4}))
+        self.assertEqual(nusd(r['cost_usd']), nusd(lost['cost_usd']) + nusd(won['cost_usd']))
+        # The metric has the loss where it arose, the charge where it was made.
+        m = self.node.metrics()
+        for provider, cost, charge in (('ant', nusd(lost['cost_usd']), 0), ('oai', nusd(won['cost_usd']), self.charge(r))):
+            labels = '{model="lost",provider="%s"}' % provider
+            self.assertAlmostEqual(m['aigw_cost_usd_total' + labels], cost / 1e9, 9)
+            self.assertAlmostEqual(m.get('aigw_charged_usd_total' + labels, 0), charge / 1e9, 9)
 
     def test_every_end_has_one_record_and_no_hold(self):
         account = self.node.settled('main')

@@ -51,9 +51,8 @@ const char *call_attempt_fail_text(const struct call *c)
 
 void call_attempt_record(struct call *c, int status, const char *code)
 {
-	const struct call_attempt *a = c->attempt;
+	struct call_attempt *a = c->attempt;
 	const struct ptable_offer *o = c->route.v[a->at].offer;
-	const struct relay *r = &a->relay;
 	struct record_attempt *rec = &c->records[c->tried_n];
 	struct fault_attempt *tried = &c->tried[c->tried_n];
 
@@ -67,10 +66,23 @@ void call_attempt_record(struct call *c, int status, const char *code)
 				       .status = (uint16_t)status,
 				       .ms = (call_now_us() - a->start_us) / 1000,
 				       .error = slice_str(tried->code)};
-	if (*code && r->reported)
-		rec->cost_nusd = price_cost(o->cost, &r->usage);
-	c->lost_cost_nusd += rec->cost_nusd;
 	c->tried_n++;
+	a->recorded = true;
+}
+
+void call_attempt_lose(struct call *c, int status, const char *code)
+{
+	const struct call_attempt *a = c->attempt;
+	const struct route_candidate *r = &c->route.v[a->at];
+	int64_t cost;
+
+	call_attempt_record(c, status, code);
+	if (!a->recorded || !a->relay.reported)
+		return;
+	cost = price_cost(r->offer->cost, &a->relay.usage);
+	c->records[c->tried_n - 1].cost_nusd = cost;
+	c->lost_cost_nusd += cost;
+	series_add(rtable_cost(c->rt, r->offer, r->model), (uint64_t)cost);
 }
 
 static void count_attempt(struct call *c, const char *result)
@@ -119,7 +131,7 @@ static bool judge_connection(struct call *c)
 		c->failed_slow++;
 	else
 		c->failed_other++;
-	call_attempt_record(c, a->head ? a->status : 0, fail_of(a).code);
+	call_attempt_lose(c, a->head ? a->status : 0, fail_of(a).code);
 	count_attempt(c, fail_of(a).code);
 	call_attempt_end(c, slow ? call_timeout_verdict(c) : 0);
 	return true;
@@ -170,7 +182,7 @@ static bool judge_status(struct call *c)
 	back->classify(&ans, &f, &v);
 	fault_hide(&f, call_attempt_credential(a));
 	apply_verdict(c, &v, &f);
-	call_attempt_record(c, a->status, f.provider_code[0] ? f.provider_code : "error");
+	call_attempt_lose(c, a->status, f.provider_code[0] ? f.provider_code : "error");
 	count_attempt(c, v.cool_key                ? "rate_limited"
 			 : v.drop_key || v.billing ? "key_refused"
 			 : v.final                 ? "rejected"
@@ -205,10 +217,10 @@ static bool judge_answer(struct call *c)
 	else
 		c->failed_other++;
 	keep_last(c, &f);
-	call_attempt_record(c, a->status,
-			    f.provider_code[0] ? f.provider_code
-			    : a->relay.failed  ? "error_item"
-					       : "empty_answer");
+	call_attempt_lose(c, a->status,
+			  f.provider_code[0] ? f.provider_code
+			  : a->relay.failed  ? "error_item"
+					     : "empty_answer");
 	count_attempt(c, final ? "rejected" : "error");
 	call_attempt_end(c, final ? -1 : 0);
 	if (final)

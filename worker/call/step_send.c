@@ -77,6 +77,7 @@ static void start_failed(struct call *c, enum errc e)
 	if (c->last)
 		*c->last = f;
 	call_attempt_end(c, -1);
+	c->attempt->start_us = 0; /* nothing went upstream */
 	c->next++;
 }
 

@@ -53,7 +53,7 @@ static void close_attempt(struct call *c)
 	struct call_attempt *a = c->attempt;
 	bool done = c->end == RECORD_END_DONE;
 
-	if (!a || !a->up)
+	if (!a || a->recorded || a->start_us == 0)
 		return;
 	if (done) {
 		call_attempt_record(c, a->status, "");
@@ -104,8 +104,13 @@ static void fill_settle(struct call *c)
 	if (c->charged || c->commit_us || c->end == RECORD_END_DONE) {
 		s->candidate = c->grant.index[a->at];
 		s->usage = c->usage;
-		if (c->end == RECORD_END_DONE || c->end == RECORD_END_CLIENT_GONE)
-			s->cost_nusd += price_cost(c->route.v[a->at].offer->cost, &c->usage);
+	}
+	if (c->charged) {
+		int64_t cost = price_cost(c->route.v[a->at].offer->cost, &c->usage);
+
+		s->cost_nusd += cost;
+		if (a->recorded)
+			c->records[c->tried_n - 1].cost_nusd = cost;
 	}
 }
 
