@@ -24,7 +24,12 @@ struct arena_hook {
 
 void arena_init(struct arena *a, size_t max)
 {
-	*a = (struct arena){.max = MIN_OF(max, SIZE_MAX / 4)};
+	arena_init_first(a, max, BLOCK_MIN);
+}
+
+void arena_init_first(struct arena *a, size_t max, size_t first)
+{
+	*a = (struct arena){.max = MIN_OF(max, SIZE_MAX / 4), .first = first};
 }
 
 static void run_hooks(struct arena *a)
@@ -55,7 +60,16 @@ void arena_fini(struct arena *a)
 {
 	run_hooks(a);
 	mem_free(free_blocks(a));
-	*a = (struct arena){.max = a->max};
+	arena_init_first(a, a->max, a->first);
+}
+
+void arena_reset(struct arena *a)
+{
+	run_hooks(a);
+	a->head = free_blocks(a);
+	if (a->head)
+		a->head->len = 0;
+	a->used = 0;
 }
 
 static bool add_block(struct arena *a, size_t n)
@@ -63,7 +77,7 @@ static bool add_block(struct arena *a, size_t n)
 	size_t cap = MIN_OF(MAX_OF(a->used / 4, (size_t)BLOCK_MIN), (size_t)BLOCK_MAX);
 	struct arena_block *b;
 
-	cap = MAX_OF(cap, n);
+	cap = MAX_OF(a->head ? cap : a->first, n);
 	b = mem_grow(NULL, sizeof(*b) + cap);
 	if (!b)
 		return false;

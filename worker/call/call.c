@@ -4,10 +4,16 @@
 #include "mem.h"
 #include "progress.h"
 
-#define STEPS_A_RUN 64 /* a call that goes through more steps without waiting is broken */
+#define STEPS_A_RUN 64   /* a call that goes through more steps without waiting is broken */
+#define ARENA_FIRST 9216 /* what most calls need */
+#ifdef __SANITIZE_ADDRESS__
+#define SPARES_MAX 0 /* memory of a call that ended must not be touched */
+#else
+#define SPARES_MAX 32
+#endif
 
-#define TO(STEP)    (1u << CALL_##STEP)
-#define END(E)      (1u << RECORD_END_##E)
+#define TO(STEP) (1u << CALL_##STEP)
+#define END(E)   (1u << RECORD_END_##E)
 
 static const struct {
 	enum call_next (*fn)(struct call *c);
@@ -89,6 +95,51 @@ static void call_timer(struct turn_timer *m)
 	call_wake(CONTAINER_OF(m, struct call, timer));
 }
 
+/* Memory for a call: that of one that ended just now, with its arena's first block, or new. */
+static struct call *take_memory(struct call_host *h)
+{
+	struct list *n = list_pop_front(&h->spares);
+	struct call *c = n ? list_entry(n, struct call, node) : mem_new_of(struct call);
+	struct arena arena;
+
+	if (!n) {
+		if (c)
+			arena_init_first(&c->arena, LIMIT_ARENA_CALL, ARENA_FIRST);
+		return c;
+	}
+	h->spares_n--;
+	arena = c->arena;
+	memset(c, 0, sizeof(*c));
+	c->arena = arena;
+	return c;
+}
+
+static void give_memory(struct call_host *h, struct call *c)
+{
+	c->magic = 0;
+	if (h->spares_n + 1 <= SPARES_MAX) {
+		arena_reset(&c->arena);
+		list_push_front(&h->spares, &c->node);
+		h->spares_n++;
+	} else {
+		arena_fini(&c->arena);
+		mem_free(c);
+	}
+}
+
+void call_spares_free(struct call_host *h)
+{
+	struct list *n;
+
+	while ((n = list_pop_front(&h->spares))) {
+		struct call *c = list_entry(n, struct call, node);
+
+		arena_fini(&c->arena);
+		mem_free(c);
+	}
+	h->spares_n = 0;
+}
+
 void call_free(struct call *c)
 {
 	struct call_host *h = c->host;
@@ -108,14 +159,12 @@ void call_free(struct call *c)
 	turn_timer_clear(&c->timer);
 	turn_task_fini(&c->task);
 	rtable_drop(&c->rt);
-	arena_fini(&c->arena);
 	if (c->addr_counted)
 		addrs_give(&h->addrs, c->addr);
 	list_remove(&c->node);
 	h->count--;
 	h->finished++;
-	c->magic = 0;
-	mem_free(c);
+	give_memory(h, c);
 }
 
 static void call_reap(struct turn_task *k)
@@ -147,7 +196,7 @@ static void client_addr(struct call *c)
 struct call *call_new(struct call_host *h, struct down_conn *dc, const struct http1_head *head,
 		      const struct down_fault *fault)
 {
-	struct call *c = mem_new_of(struct call);
+	struct call *c = take_memory(h);
 
 	if (!c)
 		return NULL;
@@ -160,7 +209,6 @@ struct call *call_new(struct call_host *h, struct down_conn *dc, const struct ht
 	c->grant.requests.limit = c->grant.tokens.limit = ROWS_NO_LIMIT;
 	c->end = RECORD_END_INTERNAL;
 	c->start_us = call_now_us();
-	arena_init(&c->arena, LIMIT_ARENA_CALL);
 	c->rt = rtable_hold(h->rt);
 	turn_task_init(&c->task, h->env.turn, call_run);
 	turn_task_init(&c->reap, h->env.turn, call_reap);

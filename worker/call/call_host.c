@@ -38,6 +38,7 @@ enum errc call_host_new(const struct call_env *env, struct call_host **out)
 	h->magic = CALL_HOST_MAGIC;
 	h->env = *env;
 	list_init(&h->calls);
+	list_init(&h->spares);
 	addrs_init(&h->addrs);
 	buf_init(&h->scratch, SCRATCH_MAX);
 	genid_source_init(&h->ids);
@@ -60,6 +61,7 @@ void call_host_free(struct call_host **hp)
 	require_magic(h, CALL_HOST_MAGIC);
 	list_each_safe (n, &h->calls)
 		call_free(list_entry(n, struct call, node));
+	call_spares_free(h);
 	batch_free(&h->batch);
 	rtable_drop(&h->rt);
 	rtable_drop(&h->next);

@@ -100,8 +100,8 @@ struct call_host {
 	struct rtable *rt, *next; /* in force; prepared */
 	struct rtable_cas *cas;
 	struct batch *batch;
-	struct list calls;
-	unsigned count;
+	struct list calls, spares; /* spares: memory of calls that ended, by `node` */
+	unsigned count, spares_n;
 	struct addrs addrs;
 	uint64_t finished, seq;
 	size_t body_bytes, body_most; /* held now; the most since memory was given back */

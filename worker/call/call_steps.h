@@ -10,6 +10,8 @@ struct call *call_new(struct call_host *h, struct down_conn *dc, const struct ht
 		      const struct down_fault *fault);
 /* At once: for the end of the host. A call that ran to its end is reaped by its own task. */
 void call_free(struct call *c);
+/* Frees the memory that call_free() keeps for the next ones. */
+void call_spares_free(struct call_host *h);
 
 /* Ends the call with `end` unless it has an end already: aborts the attempt, wakes; goes on at SETTLE. May be called from any upcall,
  * also twice. */

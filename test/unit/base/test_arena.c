@@ -56,11 +56,35 @@ static void test_hooks_run_backwards_and_reset_keeps_a_block(void **state)
 	assert_int_equal(arena_on_fini(&a, note, &one), ERRC_OK);
 	assert_non_null(arena_get(&a, 100000));
 	assert_int_equal(arena_on_fini(&a, note, &two), ERRC_OK);
-	arena_fini(&a);
+	arena_reset(&a);
 	assert_int_equal(order_n, 2);
 	assert_int_equal(order[0], 2);
 	assert_int_equal(order[1], 1);
+	assert_int_equal(mem_live_count(), 1);
+	assert_int_equal(a.used, 0);
+	assert_non_null(arena_get(&a, 100));
+	assert_int_equal(mem_live_count(), 1);
+	arena_fini(&a);
+	assert_int_equal(order_n, 2);
 	assert_int_equal(mem_live_count(), 0);
+}
+
+static void test_first_block(void **state)
+{
+	struct arena a;
+
+	arena_init_first(&a, 1 << 20, 9000);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 9; i++)
+			assert_non_null(arena_get(&a, 1000));
+		assert_int_equal(mem_live_count(), 1 + 1); /* 1,008 each: the ninth needs another */
+		arena_reset(&a);
+		assert_int_equal(mem_live_count(), 1);
+	}
+	arena_fini(&a);
+	assert_non_null(arena_get(&a, 8992));
+	assert_int_equal(mem_live_count(), 1);
+	arena_fini(&a);
 }
 
 static void test_text(void **state)
@@ -109,6 +133,7 @@ int main(void)
 		cmocka_unit_test(test_pieces_are_aligned_and_apart),
 		cmocka_unit_test(test_ceiling),
 		cmocka_unit_test(test_hooks_run_backwards_and_reset_keeps_a_block),
+		cmocka_unit_test(test_first_block),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_no_memory),
 	};
