@@ -79,9 +79,11 @@ static size_t escape(struct slice s, bool json, char e[ESCAPED_MAX + 1])
 	return 1;
 }
 
+static const bool plain[256] = {[' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
+
 static bool is_plain(unsigned char c)
 {
-	return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+	return plain[c];
 }
 
 static void put_escaped(struct out *o, struct slice s)

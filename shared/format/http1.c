@@ -85,12 +85,6 @@ int http1_fault_status(const struct http1 *h)
 	return statuses[h->fault];
 }
 
-/* The bit of `names` that a field of this name sets: most names that are asked for are not there, and their bits are not. */
-static uint64_t name_bit(struct slice name)
-{
-	return UINT64_C(1) << ((name.n * 5 + ((unsigned char)name.p[0] | 0x20)) & 63);
-}
-
 /* The only field of that name, NULL without one; *twice tells of a second. */
 static const struct http1_field *only(const struct http1_head *head, const char *name, bool *twice)
 {
@@ -153,7 +147,7 @@ static int on_field(llhttp_t *p, const char *at, size_t n)
 	struct http1 *h = p->data;
 
 	require(h->head.field_count < h->field_cap && n > 0);
-	h->head.names |= name_bit(slice_of(at, n));
+	h->head.names |= http1_name_bit(slice_of(at, n));
 	h->fields[h->head.field_count++] =
 		(struct http1_field){.name = slice_of(at, n), .value = slice_of(at + n, 0)};
 	return 0;
@@ -528,33 +522,17 @@ void http1_salvage(struct http1 *h)
 	h->head.target = target;
 }
 
-const struct http1_field *http1_find_next(const struct http1_head *head, const char *name,
-					  const struct http1_field *after)
+const struct http1_field *http1_search(const struct http1_head *head, struct slice name,
+				       const struct http1_field *after)
 {
-	struct slice want = slice_str(name);
-
-	if (!(head->names & name_bit(want)))
-		return NULL;
 	for (size_t i = after ? (size_t)(after - head->fields) + 1 : 0; i < head->field_count; i++) {
 		struct slice is = head->fields[i].name;
 
 		/* Most names differ in length or first letter, which spares the call. */
-		if (is.n == want.n && (is.p[0] | 0x20) == (want.p[0] | 0x20) && slice_ieq(is, want))
+		if (is.n == name.n && (is.p[0] | 0x20) == (name.p[0] | 0x20) && slice_ieq(is, name))
 			return &head->fields[i];
 	}
 	return NULL;
-}
-
-const struct http1_field *http1_find(const struct http1_head *head, const char *name)
-{
-	return http1_find_next(head, name, NULL);
-}
-
-struct slice http1_header(const struct http1_head *head, const char *name)
-{
-	const struct http1_field *f = http1_find(head, name);
-
-	return f ? f->value : SLICE_NONE;
 }
 
 bool http1_list_has(const struct http1_head *head, const char *name, const char *token)

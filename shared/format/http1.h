@@ -97,13 +97,33 @@ void http1_salvage(struct http1 *h);
 /* The HTTP status that answers h->fault. */
 int http1_fault_status(const struct http1 *h);
 
-/* The first field of that name (lower case), whatever the case it came in; NULL without one. */
-const struct http1_field *http1_find(const struct http1_head *head, const char *name);
+/* The bit of `names` that a field of this name sets. Most names that are asked for are not there, and neither is their bit. */
+static inline uint64_t http1_name_bit(struct slice name)
+{
+	return UINT64_C(1) << ((name.n * 5 + ((unsigned char)name.p[0] | 0x20)) & 63);
+}
+/* The first field of that name (lower case) behind `after` (NULL = of all), whatever the case it came in; NULL without one. */
+const struct http1_field *http1_search(const struct http1_head *head, struct slice name,
+				       const struct http1_field *after);
+static inline const struct http1_field *http1_find_next(const struct http1_head *head,
+							const char *name,
+							const struct http1_field *after)
+{
+	struct slice want = slice_str(name);
+
+	return head->names & http1_name_bit(want) ? http1_search(head, want, after) : NULL;
+}
+static inline const struct http1_field *http1_find(const struct http1_head *head, const char *name)
+{
+	return http1_find_next(head, name, NULL);
+}
 /* Its value, p is NULL without one. */
-struct slice http1_header(const struct http1_head *head, const char *name);
-/* For fields that may be repeated: the next after `after` (NULL = from the start). */
-const struct http1_field *http1_find_next(const struct http1_head *head, const char *name,
-					  const struct http1_field *after);
+static inline struct slice http1_header(const struct http1_head *head, const char *name)
+{
+	const struct http1_field *f = http1_find(head, name);
+
+	return f ? f->value : SLICE_NONE;
+}
 /* True when a comma list (all fields of that name together) has `token`, case ignored. */
 bool http1_list_has(const struct http1_head *head, const char *name, const char *token);
 

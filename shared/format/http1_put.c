@@ -147,11 +147,6 @@ enum errc http1_put_field(struct buf *b, struct slice name, struct slice value)
 	return ERRC_OK;
 }
 
-enum errc http1_put_header(struct buf *b, const char *name, struct slice value)
-{
-	return http1_put_field(b, slice_str(name), value);
-}
-
 enum errc http1_put_header_i64(struct buf *b, const char *name, int64_t value)
 {
 	char digits[TEXT_DECIMAL_MAX];

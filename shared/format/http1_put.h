@@ -8,10 +8,13 @@
 MUSTCHECK enum errc http1_put_request(struct buf *b, struct slice method, struct slice target);
 /* With the customary reason; 100 to 999. */
 MUSTCHECK enum errc http1_put_status(struct buf *b, int status);
-MUSTCHECK enum errc http1_put_header(struct buf *b, const char *name, struct slice value);
-MUSTCHECK enum errc http1_put_header_i64(struct buf *b, const char *name, int64_t value);
-/* The same for a name that is not ours. */
 MUSTCHECK enum errc http1_put_field(struct buf *b, struct slice name, struct slice value);
+static inline MUSTCHECK enum errc http1_put_header(struct buf *b, const char *name,
+						   struct slice value)
+{
+	return http1_put_field(b, slice_str(name), value);
+}
+MUSTCHECK enum errc http1_put_header_i64(struct buf *b, const char *name, int64_t value);
 /* The blank line. */
 MUSTCHECK enum errc http1_put_end(struct buf *b);
 /* The line before a chunk of n > 0 bytes, at the end of `out`. The chunk is followed by HTTP1_CRLF. */

@@ -245,7 +245,7 @@ static struct slice plain_key(struct slice key, char room[KEY_ROOM])
 	return buf_slice(&b);
 }
 
-bool jtext_key_is(struct slice key, const char *name)
+bool jtext_key_is_escaped(struct slice key, const char *name)
 {
 	char room[KEY_ROOM];
 

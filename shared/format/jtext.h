@@ -43,7 +43,12 @@ bool jtext_member(struct slice object, const char *key, struct slice *value);
 bool jtext_path(struct slice object, const char *const *keys, struct slice *value);
 
 /* Compares a key as found with a plain name, escapes resolved. */
-bool jtext_key_is(struct slice key, const char *name);
+bool jtext_key_is_escaped(struct slice key, const char *name);
+static inline bool jtext_key_is(struct slice key, const char *name)
+{
+	/* With an escape in it, a key is longer than what it stands for. */
+	return slice_is(key, name) || (key.n > strlen(name) && jtext_key_is_escaped(key, name));
+}
 /* The same with ASCII case ignored, as some readers of JSON do. */
 bool jtext_key_like(struct slice key, const char *name);
 /* As jtext_member(), for a whole number (1.0 and 1e3 are). */
