@@ -148,6 +148,7 @@ void call_free(struct call *c)
 	if (c->attempt)
 		call_attempt_end(c, -1);
 	call_own_forget(c);
+	call_read_forget(c);
 	batch_cancel(&c->item);
 	if (c->down)
 		down_conn_detach(&c->down);

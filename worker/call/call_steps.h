@@ -37,7 +37,7 @@ void call_set_down_fault(struct call *c);
 bool call_needs_reading(const struct call *c, size_t at);
 /* A thread is at work on the call: nothing may be done with it until it wakes. */
 bool call_is_off(const struct call *c);
-/* Drops what a finished thread left behind. */
+/* Drops what the thread left behind; waits for one that is at work. */
 void call_read_forget(struct call *c);
 
 /* attempt.c */

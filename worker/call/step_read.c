@@ -5,14 +5,22 @@
 
 #define LOOP_BYTES ((size_t)1 << 20) /* design 4: longer bodies are read off the loop */
 
+/* Owned by the call, by libuv once the call has gone before its end. While the thread is at work, body and arena are the thread's. */
 struct call_reading {
 	uv_work_t work;
-	struct call *c;
+	uv_sem_t over;  /* the thread has let go of the call */
+	struct call *c; /* NULL: gone */
 	struct ir_request *ir;
 	struct fault fault;
 	enum errc e;
 	bool done;
 };
+
+static void reading_free(struct call_reading *r)
+{
+	uv_sem_destroy(&r->over);
+	mem_free(r);
+}
 
 bool call_needs_reading(const struct call *c, size_t at)
 {
@@ -27,12 +35,17 @@ static void read_off(uv_work_t *w)
 	struct call *c = r->c;
 
 	r->e = c->front->read_request(&c->facts, buf_slice(&c->body), &c->arena, &r->ir, &r->fault);
+	uv_sem_post(&r->over);
 }
 
 static void read_done(uv_work_t *w, int status)
 {
 	struct call_reading *r = CONTAINER_OF(w, struct call_reading, work);
 
+	if (!r->c) {
+		reading_free(r);
+		return;
+	}
 	if (status < 0)
 		r->e = ERRC_CANCELED;
 	r->done = true;
@@ -51,9 +64,13 @@ static enum call_next begin_off(struct call *c)
 
 	if (!r)
 		return refuse(c, ERRC_NOMEM);
+	if (uv_sem_init(&r->over, 0)) {
+		mem_free(r);
+		return refuse(c, ERRC_NOMEM);
+	}
 	r->c = c;
 	if (uv_queue_work(turn_loop(call_turn(c)), &r->work, read_off, read_done)) {
-		mem_free(r);
+		reading_free(r);
 		return refuse(c, ERRC_NOMEM);
 	}
 	c->off = r;
@@ -69,7 +86,7 @@ static enum call_next end_off(struct call *c)
 	if (e)
 		c->fault = r->fault;
 	c->off = NULL;
-	mem_free(r);
+	reading_free(r);
 	return e ? refuse(c, e) : CALL_MORE;
 }
 
@@ -94,6 +111,17 @@ enum call_next step_read(struct call *c)
 
 void call_read_forget(struct call *c)
 {
-	mem_free(c->off);
+	struct call_reading *r = c->off;
+
 	c->off = NULL;
+	if (!r)
+		return;
+	if (r->done) {
+		reading_free(r);
+		return;
+	}
+	/* Only the end of the process comes here: it has time for a thread that is at it. */
+	if (uv_cancel((uv_req_t *)&r->work))
+		uv_sem_wait(&r->over);
+	r->c = NULL;
 }

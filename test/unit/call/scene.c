@@ -98,11 +98,30 @@ static void open_client(struct scene *s)
 	assert_int_equal(down_conn_open(s->clients, x, &peer), ERRC_OK);
 }
 
+static void open_worker(struct scene *s)
+{
+	struct down_opts o = DOWN_OPTS_DEFAULT;
+	struct call_env e;
+
+	e = (struct call_env){.turn = s->turn,
+			      .pool = s->pool,
+			      .live = s->rig.live,
+			      .page = s->page,
+			      .generation = 1,
+			      .pepper = &s->pepper,
+			      .ring_keeper = ring_keeper,
+			      .lookup = lookup,
+			      .arg = s};
+	assert_int_equal(call_host_new(&e, &s->calls), ERRC_OK);
+	open_table(s);
+	assert_int_equal(
+		down_host_new(s->turn, &o, NULL, &call_host_down_events, s->calls, &s->clients),
+		ERRC_OK);
+}
+
 int scene_setup(void **state)
 {
 	struct scene *s = mem_new_of(struct scene);
-	struct down_opts o = DOWN_OPTS_DEFAULT;
-	struct call_env e;
 
 	*state = s;
 	/* The calls' own times are the machine's: the clock stands where that one is now. */
@@ -119,20 +138,7 @@ int scene_setup(void **state)
 	turn_fake_clock(s->turn, s->now_ms);
 	assert_int_equal(dns_new(s->turn, 30000, &s->dns), ERRC_OK);
 	assert_int_equal(upool_new(s->turn, s->dns, &s->pool), ERRC_OK);
-	e = (struct call_env){.turn = s->turn,
-			      .pool = s->pool,
-			      .live = s->rig.live,
-			      .page = s->page,
-			      .generation = 1,
-			      .pepper = &s->pepper,
-			      .ring_keeper = ring_keeper,
-			      .lookup = lookup,
-			      .arg = s};
-	assert_int_equal(call_host_new(&e, &s->calls), ERRC_OK);
-	open_table(s);
-	assert_int_equal(
-		down_host_new(s->turn, &o, NULL, &call_host_down_events, s->calls, &s->clients),
-		ERRC_OK);
+	open_worker(s);
 	open_client(s);
 	return 0;
 }
@@ -299,6 +305,15 @@ void scene_rejoin(struct scene *s)
 {
 	mem_xport_free(&s->client);
 	turn_step(s->turn);
+	open_client(s);
+}
+
+void scene_restart(struct scene *s)
+{
+	down_host_free(&s->clients);
+	call_host_free(&s->calls);
+	mem_xport_free(&s->client);
+	open_worker(s);
 	open_client(s);
 }
 

@@ -58,6 +58,8 @@ void scene_stream_end(struct scene *s, struct mem_xport *up);
 
 /* The client's connection is gone: a new one. */
 void scene_rejoin(struct scene *s);
+/* The worker's end, whatever runs, and a new one. */
+void scene_restart(struct scene *s);
 /* Writes s->key into the stores after the test changed it. */
 void scene_key(struct scene *s);
 

@@ -328,10 +328,9 @@ static void test_read_refuses_what_a_back_cannot_say(void **state)
 		RECORD_END_REJECTED, 400, "unsupported_parameter");
 }
 
-/* A body above 1 MiB is read by a thread while the call waits; its client may leave meanwhile. */
-static void test_read_off_the_loop(void **state)
+/* A chat whose body is so long that a thread reads it; the call waits for that. */
+static struct call *begin_long(struct scene *s)
 {
-	struct scene *s = *state;
 	struct buf body;
 
 	buf_init(&body, 4 << 20);
@@ -343,13 +342,50 @@ static void test_read_off_the_loop(void **state)
 		assert_int_equal(buf_addz(&body, "many words, written here and there; "), ERRC_OK);
 	assert_int_equal(buf_addz(&body, "\"}]}"), ERRC_OK);
 	scene_send(s, "POST /v1/chat/completions", "", buf_cstr(&body));
-	scene_at(s, CALL_READ);
+	buf_fini(&body);
+	return scene_at(s, CALL_READ);
+}
+
+static void test_read_off_the_loop(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "three");
+
+	begin_long(s);
+	while (scene_call(s)->step == CALL_READ) {
+		uv_run(&s->loop, UV_RUN_ONCE);
+		scene_run(s);
+	}
+	scene_at(s, CALL_HEAD);
+	assert_true(mem_xport_out(up).n > 1 << 20);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_run(s);
+	scene_none(s);
+}
+
+/* The client leaves meanwhile: the call ends once the thread has let go of it. */
+static void test_client_gone_while_reading(void **state)
+{
+	struct scene *s = *state;
+
+	begin_long(s);
 	mem_xport_reset(s->client, ERRC_CONNRESET);
 	while (call_host_count(s->calls) > 0) {
 		uv_run(&s->loop, UV_RUN_ONCE);
 		scene_run(s);
 	}
-	buf_fini(&body);
+}
+
+/* So does the end of the worker; the hold is left to the keeper. */
+static void test_worker_ends_while_reading(void **state)
+{
+	struct scene *s = *state;
+	struct genid id = begin_long(s)->id;
+	struct admit_done done;
+
+	scene_restart(s);
+	rig_settle(&s->rig, s->account, &id, 1, 1, &done);
+	assert_true(done.settled);
 }
 
 int main(void)
@@ -374,6 +410,8 @@ int main(void)
 		T(test_admit_while_credit_is_held),
 		T(test_read_refuses_what_a_back_cannot_say),
 		T(test_read_off_the_loop),
+		T(test_client_gone_while_reading),
+		T(test_worker_ends_while_reading),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
