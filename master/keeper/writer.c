@@ -251,6 +251,7 @@ static enum errc start(struct writer *w)
 	if (e)
 		return e;
 	pace_init(&w->pace, w->o.durability, clock_boot_ms());
+	pace_ring(&w->pace); /* what the start took over need not fill the outbox any longer */
 	return ERRC_OK;
 }
 

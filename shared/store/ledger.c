@@ -293,17 +293,17 @@ enum errc ledger_open(const struct ledger_opts *o, struct ledger **out)
 	l->read_only = o->read_only;
 	buf_init(&l->pending, PENDING_MAX);
 	buf_init(&l->scratch, ROWS_MAX + RECORD_MAX + DIGEST_SHA256);
-	upindex_init(&l->upindex);
+	idindex_init(&l->idindex);
 	rc = book_new(&l->book);
 	if (!rc)
 		rc = open_env(l, o);
 	if (!rc)
 		rc = load(l);
 	if (!rc)
-		upindex_seed(&l->upindex, l->state.id);
+		idindex_seed(&l->idindex, l->state.id);
 	if (!rc && o->id && memcmp(o->id, l->state.id, LIVE_ID) != 0)
 		rc = ERRC_STALE;
-	if (!rc && !o->read_only)
+	if (!rc)
 		rc = ledger_catch_up_index(l);
 	if (rc)
 		ledger_close(&l);
@@ -323,7 +323,7 @@ void ledger_close(struct ledger **lp)
 	if (l->env)
 		mdb_env_close(l->env);
 	book_free(&l->book);
-	upindex_fini(&l->upindex);
+	idindex_fini(&l->idindex);
 	buf_fini(&l->pending);
 	buf_fini(&l->scratch);
 	mem_free(l);
@@ -377,17 +377,6 @@ static enum errc keep_pending(struct ledger *l, const struct record *r, struct s
 	return rc ? rc : buf_adds(&l->pending, bytes);
 }
 
-static enum errc index_charge(struct ledger *l, const struct record *r, const uint8_t seq[8])
-{
-	const struct record_charge *c = &r->charge;
-	enum errc rc =
-		lmdbx_put(l->txn, l->ids, slice_of(c->id.b, GENID_BYTES), slice_of(seq, 8), 0);
-
-	if (rc || c->upstream_id.n == 0)
-		return rc;
-	return upindex_add(&l->upindex, l->next.last_seq, c->upstream_id, c->key_id);
-}
-
 /* Who looks for a time may go by the order of the records unless the clock went back. */
 static void note_time(struct ledger *l, int64_t wall_ms)
 {
@@ -417,7 +406,7 @@ static enum errc append_bytes(struct ledger *l, const struct record *r, struct s
 	l->next.last_seq++;
 	note_time(l, r->wall_ms);
 	if (r->type == RECORD_CHARGE)
-		rc = index_charge(l, r, key);
+		rc = idindex_add(&l->idindex, l->next.last_seq, &r->charge);
 	return rc ? rc : keep_pending(l, r, bytes);
 }
 
@@ -501,7 +490,7 @@ enum errc ledger_checkpoint(struct ledger *l)
 	/* The book does not have the records of this transaction yet. */
 	l->next.upto_seq = l->state.last_seq;
 	l->checkpointed = true;
-	return l->upindex.durable_n >= UPINDEX_ROWS_MIN
+	return l->idindex.durable_n >= IDINDEX_ROWS_MIN
 		       ? ledger_write_index(l, l->txn, l->state.last_seq)
 		       : ERRC_OK;
 }
@@ -577,7 +566,7 @@ enum errc ledger_commit(struct ledger *l)
 	int err;
 
 	require(l->txn);
-	if (l->upindex.written_n == 0 && l->upindex.durable_n >= UPINDEX_ROWS_MAX)
+	if (l->idindex.written_n == 0 && l->idindex.durable_n >= IDINDEX_ROWS_MAX)
 		rc = ledger_write_index(l, l->txn, l->state.last_seq);
 	if (!rc)
 		rc = put_state(l, l->txn, &l->next);
@@ -593,7 +582,7 @@ enum errc ledger_commit(struct ledger *l)
 	}
 	if (l->checkpointed)
 		book_clean(l->book);
-	upindex_committed(&l->upindex);
+	idindex_committed(&l->idindex);
 	apply_pending(l);
 	l->state = l->next;
 	l->newest_ms = l->next_newest_ms;
@@ -605,6 +594,6 @@ void ledger_abort(struct ledger *l)
 	if (l->txn)
 		mdb_txn_abort(l->txn);
 	l->txn = NULL;
-	upindex_aborted(&l->upindex);
+	idindex_aborted(&l->idindex);
 	buf_reset(&l->pending);
 }

@@ -53,7 +53,7 @@ MUSTCHECK enum errc ledger_begin(struct ledger *l);
 MUSTCHECK enum errc ledger_take(struct ledger *l, uint64_t epoch, const struct outbox_batch *b);
 /* Appends an administrative record; *seq gets its number. */
 MUSTCHECK enum errc ledger_append(struct ledger *l, const struct record *r, uint64_t *seq);
-/* Writes the book's changed rows, and the index by the providers' ids when enough waits for it, as of the last commit. Due
+/* Writes the book's changed rows, and the indexes by ids when enough waits for them, as of the last commit. Due
  * every 5 s. */
 MUSTCHECK enum errc ledger_checkpoint(struct ledger *l);
 /* Makes price rows findable by their hash; known ones cost a look-up. */
@@ -70,8 +70,7 @@ MUSTCHECK enum errc ledger_read_state(struct ledger *l, struct ledger_state *out
 MUSTCHECK enum errc ledger_get(struct ledger *l, uint64_t seq,
 			       struct buf *record); /* appends; ERRC_NOTFOUND */
 MUSTCHECK enum errc ledger_find(struct ledger *l, const struct genid *id, uint64_t *seq);
-/* By the provider's id: the newest charge that has it, made by key_id (NULL: any). Read-only, the newest of all charges, which
- * the writer had not indexed yet, are not found. */
+/* By the provider's id: the newest charge that has it, made by key_id (NULL: any). */
 MUSTCHECK enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id,
 					 const char *key_id, uint64_t *seq);
 MUSTCHECK enum errc ledger_price(struct ledger *l, const uint8_t hash[DIGEST_SHA256],

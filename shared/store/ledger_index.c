@@ -1,13 +1,13 @@
 #include "ledger_priv.h"
 #include "log.h"
 
-/* Up to which record the stored index goes. */
+/* Up to which record the stored indexes go. */
 #define INDEXED_KEY SLICE_LIT("indexed")
 
 enum errc ledger_write_index(struct ledger *l, MDB_txn *txn, uint64_t upto)
 {
 	uint8_t seq[8];
-	enum errc rc = upindex_write(&l->upindex, txn, l->upstream);
+	enum errc rc = idindex_write(&l->idindex, txn, l->ids, l->upstream);
 
 	ledger_put_be(upto, seq);
 	return rc ? rc : lmdbx_put(txn, l->meta, INDEXED_KEY, slice_of(seq, sizeof seq), 0);
@@ -48,7 +48,7 @@ static enum errc store(struct ledger *l, uint64_t upto, bool anew)
 	}
 	rc = lmdbx_errc(mdb_txn_commit(txn));
 	if (!rc)
-		upindex_committed(&l->upindex);
+		idindex_committed(&l->idindex);
 	return rc;
 }
 
@@ -59,11 +59,10 @@ static enum errc add_item(void *arg, const struct ledger_item *item)
 	struct record r;
 	enum errc rc;
 
-	if (record_decode(item->record, &r) || r.type != RECORD_CHARGE ||
-	    r.charge.upstream_id.n == 0)
+	if (record_decode(item->record, &r) || r.type != RECORD_CHARGE)
 		return ERRC_OK;
-	rc = upindex_add(&l->upindex, item->seq, r.charge.upstream_id, r.charge.key_id);
-	if (!rc && l->upindex.n >= UPINDEX_ROWS_MAX)
+	rc = idindex_add(&l->idindex, item->seq, &r.charge);
+	if (!rc && !l->read_only && l->idindex.n >= IDINDEX_ROWS_MAX)
 		rc = ERRC_AGAIN;
 	return rc;
 }
@@ -74,6 +73,8 @@ enum errc ledger_catch_up_index(struct ledger *l)
 	enum errc rc = indexed_upto(l, &seq);
 
 	if (rc == ERRC_NOTFOUND) {
+		if (l->read_only)
+			return ERRC_OK; /* then the tree of generation ids has all of them */
 		if (l->state.last_seq > 0)
 			log_info("ledger_index", "the index by the providers' ids is made anew");
 		rc = store(l, 0, true);
@@ -82,7 +83,7 @@ enum errc ledger_catch_up_index(struct ledger *l)
 		return rc;
 	for (seq++;;) {
 		rc = ledger_walk(l, &seq, l->state.last_seq, add_item, l);
-		upindex_committed(&l->upindex);
+		idindex_committed(&l->idindex);
 		if (rc != ERRC_AGAIN)
 			return rc;
 		rc = store(l, seq - 1, false);

@@ -4,7 +4,7 @@
 
 #include "ledger.h"
 #include "lmdbx.h"
-#include "upindex.h"
+#include "idindex.h"
 
 #define LEDGER_MAGIC 0x1ed6e201u
 
@@ -13,7 +13,7 @@ struct ledger {
 	MDB_env *env;
 	MDB_dbi records;  /* number -> hash | record */
 	MDB_dbi ids;      /* generation id -> number */
-	MDB_dbi upstream; /* rows of upindex */
+	MDB_dbi upstream; /* rows of idindex */
 	MDB_dbi prices;   /* hash -> price row */
 	MDB_dbi rows;     /* the checkpoint: rows as in the live store */
 	MDB_dbi meta;
@@ -21,7 +21,7 @@ struct ledger {
 	struct ledger_state state; /* as of the last commit */
 	int64_t newest_ms;         /* the latest time of a record since the clock went back */
 	struct book *book;
-	struct upindex upindex;
+	struct idindex idindex;
 	/* The open write transaction. */
 	MDB_txn *txn;
 	struct ledger_state next;
@@ -66,9 +66,9 @@ static inline void ledger_chain(const uint8_t before[DIGEST_SHA256], struct slic
 /* When the record was made. */
 MUSTCHECK enum errc ledger_time_of(struct ledger *l, MDB_txn *txn, uint64_t seq, int64_t *wall_ms);
 MUSTCHECK enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledger_state *s);
-/* Writes the entries of committed charges, all those up to record `upto`, with a word that they are there. */
+/* Writes the index entries of committed charges, all those up to record `upto`, with a word that they are there. */
 MUSTCHECK enum errc ledger_write_index(struct ledger *l, MDB_txn *txn, uint64_t upto);
-/* Puts into upindex, and on disk while there are many, what the stored index lacks. Alone, as the writer. */
+/* Puts into memory, and on disk while there are many, what the stored indexes lack. Alone, as the writer. */
 MUSTCHECK enum errc ledger_catch_up_index(struct ledger *l);
 /* The checkpoint's rows into a book. */
 MUSTCHECK enum errc ledger_load_rows(struct ledger *l, MDB_txn *txn, struct book *b);

@@ -62,8 +62,11 @@ enum errc ledger_get(struct ledger *l, uint64_t seq, struct buf *record)
 enum errc ledger_find(struct ledger *l, const struct genid *id, uint64_t *seq)
 {
 	MDB_txn *txn;
-	enum errc rc = ledger_read_begin(l, &txn);
+	enum errc rc;
 
+	if (idindex_find(&l->idindex, id, seq))
+		return ERRC_OK;
+	rc = ledger_read_begin(l, &txn);
 	if (!rc)
 		rc = get_seq(txn, l->ids, slice_of(id->b, GENID_BYTES), seq);
 	ledger_read_end(&txn);
@@ -83,11 +86,11 @@ static bool is_charge_of(struct ledger *l, MDB_txn *txn, uint64_t seq, struct sl
 	       (!key_id || memcmp(r.charge.key_id, key_id, APIKEY_ID) == 0);
 }
 
-/* Of the charges whose records wait to be indexed. */
-static enum errc find_recent(struct ledger *l, struct upindex_search *s, struct slice upstream_id,
+/* Of the charges in memory. */
+static enum errc find_recent(struct ledger *l, struct idindex_search *s, struct slice upstream_id,
 			     const char *key_id, uint64_t *seq)
 {
-	while (upindex_recent(&l->upindex, s, seq)) {
+	while (idindex_recent(&l->idindex, s, seq)) {
 		MDB_txn *txn;
 		enum errc rc = ledger_read_begin(l, &txn);
 		bool is_it = !rc && is_charge_of(l, txn, *seq, upstream_id, key_id);
@@ -100,14 +103,14 @@ static enum errc find_recent(struct ledger *l, struct upindex_search *s, struct 
 }
 
 /* In one read transaction. ERRC_AGAIN: to be continued in another. */
-static enum errc find_stored(struct ledger *l, struct upindex_search *s, struct slice upstream_id,
+static enum errc find_stored(struct ledger *l, struct idindex_search *s, struct slice upstream_id,
 			     const char *key_id, uint64_t *seq)
 {
 	MDB_txn *txn;
 	enum errc rc = ledger_read_begin(l, &txn);
 
 	for (int n = 1; !rc; n++) {
-		rc = upindex_stored(txn, l->upstream, s, seq);
+		rc = idindex_stored(txn, l->upstream, s, seq);
 		if (rc || is_charge_of(l, txn, *seq, upstream_id, key_id))
 			break;
 		if (n == CHECK_NTH)
@@ -120,10 +123,10 @@ static enum errc find_stored(struct ledger *l, struct upindex_search *s, struct 
 enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id, const char *key_id,
 			       uint64_t *seq)
 {
-	struct upindex_search s;
+	struct idindex_search s;
 	enum errc rc;
 
-	upindex_search_init(&l->upindex, upstream_id, key_id, &s);
+	idindex_search_init(&l->idindex, upstream_id, key_id, &s);
 	rc = find_recent(l, &s, upstream_id, key_id, seq);
 	if (rc != ERRC_NOTFOUND)
 		return rc;

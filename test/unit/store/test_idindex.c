@@ -33,9 +33,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct upindex *index_of(struct rig *r)
+static struct idindex *index_of(struct rig *r)
 {
-	return &r->ledger->upindex;
+	return &r->ledger->idindex;
 }
 
 /* In the open transaction. The number of the record. */
@@ -98,6 +98,24 @@ static uint64_t find(struct rig *r, const char *upstream_id, const char *key_id)
 	return rc ? 0 : seq;
 }
 
+/* The generation id that stands in the record leads to it. */
+static void assert_own_id_found(struct ledger *l, uint64_t seq)
+{
+	struct record rec;
+	uint64_t found = 0;
+	struct buf b;
+
+	buf_init(&b, RECORD_MAX);
+	assert_int_equal(ledger_get(l, seq, &b), ERRC_OK);
+	assert_int_equal(record_decode(buf_slice(&b), &rec), ERRC_OK);
+	assert_int_equal(ledger_find(l, &rec.charge.id, &found), ERRC_OK);
+	assert_int_equal(found, seq);
+	rec.charge.id.b[GENID_BYTES - 1] ^= 0x80;
+	rec.charge.id.b[0] ^= 0x80;
+	assert_int_equal(ledger_find(l, &rec.charge.id, &found), ERRC_NOTFOUND);
+	buf_fini(&b);
+}
+
 static void assert_all_found(struct rig *r, uint64_t from, uint64_t n, uint64_t first)
 {
 	char name[32];
@@ -107,6 +125,7 @@ static void assert_all_found(struct rig *r, uint64_t from, uint64_t n, uint64_t 
 		assert_int_equal(find(r, name, KEY_A), first + i);
 		assert_int_equal(find(r, name, NULL), first + i);
 		assert_int_equal(find(r, name, KEY_B), 0);
+		assert_own_id_found(r->ledger, first + i);
 	}
 	assert_int_equal(find(r, "chatcmpl-x", NULL), 0);
 }
@@ -125,9 +144,9 @@ static size_t rows_n(struct rig *r)
 static void test_from_memory_to_rows(void **state)
 {
 	struct rig *r = *state;
-	uint64_t first = charges(r, 0, UPINDEX_ROWS_MIN - 1, KEY_A);
+	uint64_t first = charges(r, 0, IDINDEX_ROWS_MIN - 1, KEY_A);
 
-	assert_all_found(r, 0, UPINDEX_ROWS_MIN - 1, first);
+	assert_all_found(r, 0, IDINDEX_ROWS_MIN - 1, first);
 	/* Too few for rows: a checkpoint leaves them where they are. */
 	checkpoint(r);
 	assert_int_equal(rows_n(r), 0);
@@ -136,7 +155,7 @@ static void test_from_memory_to_rows(void **state)
 	checkpoint(r);
 	assert_int_equal(index_of(r)->durable_n, 0);
 	assert_in_range(rows_n(r), 200, 256); /* chance may leave some slices empty */
-	assert_all_found(r, 0, UPINDEX_ROWS_MIN, first);
+	assert_all_found(r, 0, IDINDEX_ROWS_MIN, first);
 	/* Beside the rows, newer ones in memory again; days later. */
 	r->wall_ms += 40 * DAY_MS;
 	assert_int_equal(charges(r, 5000, 10, KEY_A), first + 2048);
@@ -148,14 +167,14 @@ static void test_from_memory_to_rows(void **state)
 static void test_many_wait_for_no_checkpoint(void **state)
 {
 	struct rig *r = *state;
-	uint64_t first = charges(r, 0, UPINDEX_ROWS_MAX - 1, KEY_A);
+	uint64_t first = charges(r, 0, IDINDEX_ROWS_MAX - 1, KEY_A);
 
-	charges(r, UPINDEX_ROWS_MAX - 1, 1, KEY_A);
+	charges(r, IDINDEX_ROWS_MAX - 1, 1, KEY_A);
 	assert_int_equal(rows_n(r), 0);
-	charges(r, UPINDEX_ROWS_MAX, 5, KEY_A);
+	charges(r, IDINDEX_ROWS_MAX, 5, KEY_A);
 	assert_int_equal(rows_n(r), 256);
 	assert_int_equal(index_of(r)->durable_n, 5);
-	assert_all_found(r, 0, UPINDEX_ROWS_MAX + 5, first);
+	assert_all_found(r, 0, IDINDEX_ROWS_MAX + 5, first);
 }
 
 static void test_newest_of_the_key(void **state)
@@ -169,7 +188,7 @@ static void test_newest_of_the_key(void **state)
 		assert_int_equal(find(r, "same", KEY_A), a);
 		assert_int_equal(find(r, "same", KEY_B), b);
 		assert_int_equal(find(r, "same", NULL), b);
-		charges(r, 10000, UPINDEX_ROWS_MIN, KEY_A);
+		charges(r, 10000, IDINDEX_ROWS_MIN, KEY_A);
 		checkpoint(r);
 		assert_int_equal(index_of(r)->durable_n, 0);
 		assert_int_equal(find(r, "same", KEY_A), a);
@@ -184,7 +203,7 @@ static void test_collisions(void **state)
 	struct rig *r = *state;
 	uint64_t one = charge_alone(r, "one", KEY_A), two = charge_alone(r, "two", KEY_A),
 		 three = charge_alone(r, "one", KEY_B);
-	struct upindex_entry *e = index_of(r)->entries;
+	struct idindex_entry *e = index_of(r)->entries;
 
 	assert_int_equal(index_of(r)->durable_n, 3);
 	e[1].name = e[2].name = e[0].name;
@@ -193,7 +212,7 @@ static void test_collisions(void **state)
 	assert_int_equal(find(r, "two", KEY_A), 0); /* by its own hash, of which nothing is left */
 	e[0].name.hash ^= 1;
 	e[1].name = e[0].name;
-	charges(r, 0, UPINDEX_ROWS_MIN, KEY_A);
+	charges(r, 0, IDINDEX_ROWS_MIN, KEY_A);
 	e = index_of(r)->entries;
 	for (int i = 0; i < 100; i++) /* more than are compared in one transaction */
 		e[i + 3].name = e[2].name;
@@ -207,7 +226,7 @@ static void test_collisions(void **state)
 static void test_aborted(void **state)
 {
 	struct rig *r = *state;
-	uint64_t first = charges(r, 0, UPINDEX_ROWS_MIN, KEY_A);
+	uint64_t first = charges(r, 0, IDINDEX_ROWS_MIN, KEY_A);
 
 	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
 	charge(r, "never", KEY_A);
@@ -216,38 +235,88 @@ static void test_aborted(void **state)
 	ledger_abort(r->ledger);
 	assert_int_equal(rows_n(r), 0);
 	assert_int_equal(find(r, "never", KEY_A), 0);
-	assert_all_found(r, 0, UPINDEX_ROWS_MIN, first);
+	assert_all_found(r, 0, IDINDEX_ROWS_MIN, first);
 	/* The number of the aborted one is another's now. */
-	assert_int_equal(charge_alone(r, "then", KEY_A), first + UPINDEX_ROWS_MIN);
+	assert_int_equal(charge_alone(r, "then", KEY_A), first + IDINDEX_ROWS_MIN);
 	checkpoint(r);
-	assert_int_equal(find(r, "then", KEY_A), first + UPINDEX_ROWS_MIN);
+	assert_int_equal(find(r, "then", KEY_A), first + IDINDEX_ROWS_MIN);
 	assert_int_equal(find(r, "never", KEY_A), 0);
+}
+
+/* The same generation id twice is a defect that verify must see: the last one counts, wherever the two are. */
+static void test_same_generation_id(void **state)
+{
+	struct rig *r = *state;
+	struct record rec = {.type = RECORD_CHARGE, .account = account, .wall_ms = r->wall_ms};
+	uint64_t seq[3], found;
+
+	rec.charge.id = rig_id(r);
+	memcpy(rec.charge.key_id, KEY_A, APIKEY_ID);
+	for (int round = 0; round < 4; round++) {
+		assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(ledger_append(r->ledger, &rec, &seq[i]), ERRC_OK);
+		assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+		assert_int_equal(ledger_find(r->ledger, &rec.charge.id, &found), ERRC_OK);
+		assert_int_equal(found, seq[2]);
+		if (round % 2 == 0)
+			continue;
+		charges(r, 0, IDINDEX_ROWS_MIN, KEY_A);
+		checkpoint(r);
+		assert_int_equal(index_of(r)->durable_n, 0);
+		assert_int_equal(ledger_find(r->ledger, &rec.charge.id, &found), ERRC_OK);
+		assert_int_equal(found, seq[2]);
+	}
+}
+
+/* As verify opens the ledger of a stopped node. */
+static void test_read_only(void **state)
+{
+	struct rig *r = *state;
+	struct ledger_opts o = {
+		.dir = r->opts.state_dir, .map_bytes = r->opts.ledger_map_bytes, .read_only = true};
+	uint64_t first = charges(r, 0, IDINDEX_ROWS_MIN, KEY_A), seq;
+	struct ledger *l = NULL;
+
+	checkpoint(r);
+	charges(r, IDINDEX_ROWS_MIN, IDINDEX_ROWS_MAX - 1, KEY_A);
+	charges(r, IDINDEX_ROWS_MAX, 10,
+		KEY_A); /* together more than wait in memory while writing is allowed */
+	assert_int_equal(index_of(r)->durable_n, IDINDEX_ROWS_MAX + 9);
+	rig_close(r);
+	assert_int_equal(ledger_open(&o, &l), ERRC_OK);
+	assert_int_equal(l->idindex.durable_n, IDINDEX_ROWS_MAX + 9);
+	for (seq = first; seq <= ledger_state(l)->last_seq; seq++)
+		assert_own_id_found(l, seq);
+	assert_int_equal(ledger_find_upstream(l, SLICE_LIT("chatcmpl-5"), KEY_A, &seq), ERRC_OK);
+	assert_int_equal(seq, first + 5);
+	ledger_close(&l);
 }
 
 /* Closed as a crash leaves it: what was not written is read from the records. */
 static void test_start_anew(void **state)
 {
 	struct rig *r = *state;
-	uint64_t first = charges(r, 0, UPINDEX_ROWS_MIN, KEY_A);
+	uint64_t first = charges(r, 0, IDINDEX_ROWS_MIN, KEY_A);
 
 	rig_close(r);
 	rig_open(r);
 	assert_int_equal(rows_n(r), 0);
-	assert_int_equal(index_of(r)->durable_n, UPINDEX_ROWS_MIN);
-	assert_all_found(r, 0, UPINDEX_ROWS_MIN, first);
+	assert_int_equal(index_of(r)->durable_n, IDINDEX_ROWS_MIN);
+	assert_all_found(r, 0, IDINDEX_ROWS_MIN, first);
 	checkpoint(r);
-	charges(r, UPINDEX_ROWS_MIN, 7, KEY_A);
+	charges(r, IDINDEX_ROWS_MIN, 7, KEY_A);
 	rig_close(r);
 	rig_open(r);
 	assert_int_equal(index_of(r)->durable_n, 7);
-	assert_all_found(r, 0, UPINDEX_ROWS_MIN + 7, first);
+	assert_all_found(r, 0, IDINDEX_ROWS_MIN + 7, first);
 }
 
 /* A ledger of before: the tree holds rows of another form, or there is none of it. */
 static void test_made_anew(void **state)
 {
 	struct rig *r = *state;
-	uint64_t n = 2 * UPINDEX_ROWS_MAX + 9, first = charges(r, 0, n, KEY_A);
+	uint64_t n = 2 * IDINDEX_ROWS_MAX + 9, first = charges(r, 0, n, KEY_A);
 	struct ledger *l = r->ledger;
 	MDB_txn *txn;
 
@@ -275,7 +344,7 @@ static void test_made_anew(void **state)
 #define MODEL_IDS 40
 
 struct model {
-	struct upindex ix;
+	struct idindex ix;
 	uint64_t seq[MODEL_N];
 	int id[MODEL_N];
 	bool b[MODEL_N]; /* of KEY_B */
@@ -286,20 +355,20 @@ struct model {
 static void assert_search(struct rig *r, struct model *m, int id, const char *key)
 {
 	size_t at = m->n, found = 0;
-	struct upindex_search s;
+	struct idindex_search s;
 	uint64_t seq = 0;
 	char name[32];
 	enum errc rc;
 
 	name_nth(name, (uint64_t)id);
-	upindex_search_init(&m->ix, slice_str(name), key, &s);
+	idindex_search_init(&m->ix, slice_str(name), key, &s);
 	do {
 		MDB_txn *txn;
 
-		rc = upindex_recent(&m->ix, &s, &seq) ? ERRC_OK : ERRC_NOTFOUND;
+		rc = idindex_recent(&m->ix, &s, &seq) ? ERRC_OK : ERRC_NOTFOUND;
 		if (rc) {
 			assert_int_equal(ledger_read_begin(r->ledger, &txn), ERRC_OK);
-			rc = upindex_stored(txn, r->ledger->upstream, &s, &seq);
+			rc = idindex_stored(txn, r->ledger->upstream, &s, &seq);
 			ledger_read_end(&txn);
 		}
 		if (rc)
@@ -316,19 +385,28 @@ static void assert_search(struct rig *r, struct model *m, int id, const char *ke
 	assert_int_equal(found, 0);
 }
 
+static void add(struct idindex *ix, uint64_t seq, const char *upstream_id, const char *key_id)
+{
+	struct record_charge c = {.upstream_id = slice_str(upstream_id)};
+
+	memcpy(c.key_id, key_id, APIKEY_ID);
+	memcpy(c.id.b, &seq, sizeof seq);
+	assert_int_equal(idindex_add(ix, seq, &c), ERRC_OK);
+}
+
 static void write_model(struct rig *r, struct model *m, bool commit)
 {
 	MDB_txn *txn;
 
 	assert_int_equal(mdb_txn_begin(r->ledger->env, NULL, 0, &txn), 0);
-	assert_int_equal(upindex_write(&m->ix, txn, r->ledger->upstream), ERRC_OK);
+	assert_int_equal(idindex_write(&m->ix, txn, r->ledger->ids, r->ledger->upstream), ERRC_OK);
 	if (!commit) {
 		mdb_txn_abort(txn);
-		upindex_aborted(&m->ix);
+		idindex_aborted(&m->ix);
 		return;
 	}
 	assert_int_equal(mdb_txn_commit(txn), 0);
-	upindex_committed(&m->ix);
+	idindex_committed(&m->ix);
 }
 
 static void test_groups_and_gaps(void **state)
@@ -338,8 +416,8 @@ static void test_groups_and_gaps(void **state)
 	uint64_t seq = 0, random = 7;
 
 	assert_non_null(m);
-	upindex_init(&m->ix);
-	upindex_seed(&m->ix, (const uint8_t *)"0123456789abcdef");
+	idindex_init(&m->ix);
+	idindex_seed(&m->ix, (const uint8_t *)"0123456789abcdef");
 	assert_search(r, m, 1, NULL);
 	while (m->n < MODEL_N) {
 		char name[32];
@@ -351,22 +429,20 @@ static void test_groups_and_gaps(void **state)
 		m->id[m->n] = (int)(random >> 40 & 0xffff) % MODEL_IDS;
 		m->b[m->n] = random >> 39 & 1;
 		name_nth(name, (uint64_t)m->id[m->n]);
-		assert_int_equal(
-			upindex_add(&m->ix, seq, slice_str(name), m->b[m->n] ? KEY_B : KEY_A),
-			ERRC_OK);
+		add(&m->ix, seq, name, m->b[m->n] ? KEY_B : KEY_A);
 		m->n++;
 		if (m->n % 97 == 0)
-			upindex_committed(&m->ix);
+			idindex_committed(&m->ix);
 		if (m->n % (7 * 97) == 0)
 			write_model(r, m, m->n % (14 * 97) == 0);
 	}
-	upindex_committed(&m->ix);
+	idindex_committed(&m->ix);
 	for (int id = 0; id < MODEL_IDS + 3; id++) {
 		assert_search(r, m, id, NULL);
 		assert_search(r, m, id, KEY_A);
 		assert_search(r, m, id, KEY_B);
 	}
-	upindex_fini(&m->ix);
+	idindex_fini(&m->ix);
 	mem_free(m);
 }
 
@@ -376,7 +452,7 @@ static void test_damaged_rows(void **state)
 	uint8_t key[13] = {0, 0, 0, 0, 0xff}, few[7] = {1};
 	MDB_txn *txn;
 
-	charges(r, 0, UPINDEX_ROWS_MIN, KEY_A);
+	charges(r, 0, IDINDEX_ROWS_MIN, KEY_A);
 	checkpoint(r);
 	assert_int_equal(mdb_txn_begin(r->ledger->env, NULL, 0, &txn), 0);
 	for (unsigned s = 0; s < 256; s++) {
@@ -395,29 +471,30 @@ static void test_damaged_rows(void **state)
 static void test_no_memory(void **state)
 {
 	struct rig *r = *state;
-	struct upindex ix;
+	struct record_charge c = {.upstream_id = SLICE_LIT("id")};
+	struct idindex ix;
 	MDB_txn *txn;
 	enum errc rc = ERRC_NOMEM;
 
-	upindex_init(&ix);
+	idindex_init(&ix);
 	for (unsigned n = 1; rc == ERRC_NOMEM; n++) {
 		mem_fail_after(n);
-		rc = upindex_add(&ix, 1, SLICE_LIT("id"), KEY_A);
+		rc = idindex_add(&ix, 1, &c);
 		mem_fail_after(0);
 		assert_int_equal(ix.n, rc ? 0 : 1);
 	}
-	upindex_committed(&ix);
+	idindex_committed(&ix);
 	assert_int_equal(mdb_txn_begin(r->ledger->env, NULL, 0, &txn), 0);
 	rc = ERRC_NOMEM;
 	for (unsigned n = 1; rc == ERRC_NOMEM; n++) {
 		mem_fail_after(n);
-		rc = upindex_write(&ix, txn, r->ledger->upstream);
+		rc = idindex_write(&ix, txn, r->ledger->ids, r->ledger->upstream);
 		mem_fail_after(0);
 		assert_int_equal(ix.written_n, rc ? 0 : 1);
 	}
 	assert_int_equal(rc, ERRC_OK);
 	mdb_txn_abort(txn);
-	upindex_fini(&ix);
+	idindex_fini(&ix);
 }
 
 /* --- searches beside the writer --- */
@@ -481,6 +558,8 @@ int main(void)
 		T(test_newest_of_the_key),
 		T(test_collisions),
 		T(test_aborted),
+		T(test_same_generation_id),
+		T(test_read_only),
 		T(test_start_anew),
 		T(test_made_anew),
 		T(test_groups_and_gaps),
