@@ -72,8 +72,10 @@ enum errc options_parse(int argc, char **argv, struct options *out)
 
 	*out = (struct options){.action = OPTIONS_RUN};
 	while ((c = getopt_long(argc, argv, "c:tTVh", longs, NULL)) != -1) {
-		if (!take(out, c))
+		if (!take(out, c)) {
+			fputs("'aigwd --help' explains the options.\n", stderr);
 			return ERRC_INVAL;
+		}
 	}
 	if (optind < argc) {
 		fprintf(stderr, "aigwd: unexpected argument '%s'\n", argv[optind]);

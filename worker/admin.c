@@ -12,13 +12,21 @@ struct admin {
 	struct down_host *host;
 };
 
+/* Whether the answer's own header lines fit. */
+static bool put_fields(struct buf *fields, int status, const char *type)
+{
+	return http1_put_header(fields, "content-type", slice_str(type)) == ERRC_OK &&
+	       (status != 405 ||
+		http1_put_header(fields, "allow", SLICE_LIT("GET, HEAD")) == ERRC_OK);
+}
+
 static void answer(struct down_conn *dc, int status, const char *type, struct slice body)
 {
 	struct buf fields;
 	struct down_answer a = {.status = status};
 
 	buf_init(&fields, 512);
-	if (http1_put_header(&fields, "content-type", slice_str(type)) == ERRC_OK) {
+	if (put_fields(&fields, status, type)) {
 		a.fields = buf_slice(&fields);
 		if (down_conn_answer(dc, &a, &body, 1))
 			down_conn_cut(dc);

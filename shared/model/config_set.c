@@ -17,6 +17,7 @@
 #define PEM_MAX          (1024 * 1024)
 #define ARENA_SOCKET_MAX (256 * 1024 * 1024)
 #define LISTENERS_MAX    64
+#define PROMETHEUS_PORT  9090
 #define DEFAULT_LISTEN   "127.0.0.1:8080"
 
 static const struct settings_row listener_rows[] = {
@@ -245,6 +246,23 @@ static void check_files_limit(struct config_ctx *x, const struct settings *s)
 			(unsigned long long)r.rlim_max);
 }
 
+/* The address is good; is it one that nobody else wants? */
+static void check_admin_port(struct config_ctx *x, const struct settings *s, struct slice host,
+			     int port)
+{
+	/* The sockets would share the port, and with it the connections. */
+	for (size_t i = 0; i < s->listeners_n; i++) {
+		if (port && s->listeners[i].port == port && slice_eq(s->listeners[i].host, host))
+			config_ctx_error(x, pos_of(x, "admin", "http"),
+					 "`admin.http` has the address of a listener of `listen`");
+	}
+	if (port == PROMETHEUS_PORT)
+		config_ctx_error(x, pos_of(x, "admin", "http"),
+				 "`admin.http` has the port of Prometheus itself, %d: choose "
+				 "another, such as 9464",
+				 PROMETHEUS_PORT);
+}
+
 static void check_admin_http(struct config_ctx *x, const struct settings *s)
 {
 	struct slice host;
@@ -261,6 +279,7 @@ static void check_admin_http(struct config_ctx *x, const struct settings *s)
 				 SLICE_ARG(s->admin_http));
 		return;
 	}
+	check_admin_port(x, s, host, port);
 	if (!ipnet_addr(host, addr) || !ipnet_parse(SLICE_LIT("127.0.0.0/8"), &loopback4) ||
 	    !ipnet_parse(SLICE_LIT("::1"), &loopback6))
 		return;

@@ -20,7 +20,8 @@ SETTING(PATH, admin_socket, "admin.socket", 0, 100, "", "", RESTART,
 	"The control socket of aigwctl; empty: /run/aigw/control.sock for root and system users, "
 	"else aigw/control.sock in $XDG_RUNTIME_DIR or control.sock in the state folder.")
 SETTING(TEXT, admin_http, "admin.http", 0, 128, "127.0.0.1:9464", "", RESTART,
-	"Address of /metrics, /healthz and /readyz, read-only; off for none.")
+	"Address of /metrics, /healthz and /readyz, read-only; off for none. Not port 9090, which is "
+	"that of Prometheus.")
 SETTING(LIST, admin_users, "admin.users", 0, 64, "", "", LIVE,
 	"Users besides root and aigwd's own who may use the writing verbs of aigwctl.")
 SETTING(TEXT, admin_group, "admin.group", 0, 64, "aigw", "", RESTART,

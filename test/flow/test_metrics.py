@@ -151,6 +151,11 @@ class Metrics(Case):
         told = set(re.findall(r'^\.B (aigw_\w+)', section, re.MULTILINE))
         self.assertEqual(told, set(METRICS) | set(BY_KEY))
 
+    def test_admin_address_is_read_only(self):
+        a = ask(self.node.admin_port, 'POST', '/metrics', b'')
+        self.assertEqual((a.status, a.get('allow')), (405, 'GET, HEAD'))
+        self.assertEqual(ask(self.node.admin_port, 'HEAD', '/metrics').body, b'')
+
     def test_promtool_agrees(self):
         self.some_requests()
         self.read()

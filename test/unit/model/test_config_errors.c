@@ -112,6 +112,15 @@ static const struct bad all[] = {
 	{"admin address", "admin: {http: \"everywhere:1\"}\n",
 	 "aigw.yaml:1:15: `admin.http` must be a literal address and a port, such as "
 	 "127.0.0.1:9464, or off, not `everywhere:1`\n"},
+	{"admin port of Prometheus", "admin: {http: \"127.0.0.1:9090\"}\n",
+	 "aigw.yaml:1:15: `admin.http` has the port of Prometheus itself, 9090: choose another, "
+	 "such "
+	 "as 9464\n"},
+	{"admin address of a listener",
+	 "listen: [\"127.0.0.1:8081\"]\nadmin: {http: \"127.0.0.1:8081\"}\n",
+	 "aigw.yaml:2:15: `admin.http` has the address of a listener of `listen`\n"},
+	{"admin address of a listener by default", "listen: [\"127.0.0.1:9464\"]\n",
+	 "aigw.yaml:1:1: `admin.http` has the address of a listener of `listen`\n"},
 	{"origins", "cors: {origins: [\"*\", \"https://a.example\"]}\n",
 	 "aigw.yaml:1:17: `cors.origins` must be `*` alone or origins such as "
 	 "https://app.example.com, not `*`\n"},
