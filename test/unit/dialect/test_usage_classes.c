@@ -1,0 +1,168 @@
+/* The usage of each kind of server as disjoint classes: whatever a server calls them, each token is priced once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "chat_usage.h"
+#include "rig.h"
+
+#define NONE (-1)
+
+/* What is expected of each class, in the order of usage_tbl.h; NONE: not reported, which is not 0. */
+struct expected {
+	const char *what, *json;
+	bool outside; /* the provider leaves reasoning out of its output */
+	int64_t n[USAGE_COUNT];
+};
+
+static void check(const char *what, const struct usage *u, const int64_t n[USAGE_COUNT])
+{
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
+		int64_t got = usage_has(u, c) ? usage_get(u, c) : NONE;
+
+		if (got != n[c])
+			print_error("%s: %s is %lld, not %lld\n", what, usage_name(c),
+				    (long long)got, (long long)n[c]);
+		assert_int_equal(got, n[c]);
+	}
+}
+
+static void servers_that_look_like_openai(void **state)
+{
+	static const struct expected cases[] = {
+		/*                                 in  read  5m    1h    audio image out audio image reasoning */
+		{"plain",
+		 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27}",
+		 false,
+		 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE}},
+		{"explicit zeros",
+		 "{\"prompt_tokens\":0,\"completion_tokens\":0}",
+		 false,
+		 {0, NONE, NONE, NONE, NONE, NONE, 0, NONE, NONE, NONE}},
+		{"cache and reasoning inside",
+		 "{\"prompt_tokens\":100,\"completion_tokens\":50,\"total_tokens\":150,\"prompt_"
+		 "tokens_details\":"
+		 "{\"cached_tokens\":60,\"cache_write_tokens\":10},\"completion_tokens_details\":{"
+		 "\"reasoning_tokens\":40,"
+		 "\"accepted_prediction_tokens\":3,\"rejected_prediction_tokens\":4}}",
+		 false,
+		 {30, 60, 10, NONE, NONE, NONE, 50, NONE, NONE, 40}},
+		{"audio and images",
+		 "{\"prompt_tokens\":100,\"completion_tokens\":50,\"prompt_tokens_details\":{"
+		 "\"audio_tokens\":30,\"image_tokens\":5},"
+		 "\"completion_tokens_details\":{\"audio_tokens\":20,\"image_tokens\":1}}",
+		 false,
+		 {65, NONE, NONE, NONE, 30, 5, 29, 20, 1, NONE}},
+		{"DeepSeek",
+		 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"prompt_"
+		 "cache_hit_tokens\":64,"
+		 "\"prompt_cache_miss_tokens\":36}",
+		 false,
+		 {36, 64, NONE, NONE, NONE, NONE, 5, NONE, NONE, NONE}},
+		{"xAI: reasoning beside the output",
+		 "{\"prompt_tokens\":32,\"completion_tokens\":9,\"total_tokens\":241,\"prompt_"
+		 "tokens_details\":{\"cached_tokens\":8},"
+		 "\"completion_tokens_details\":{\"reasoning_tokens\":200}}",
+		 true,
+		 {24, 8, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200}},
+		{"the same, told by the total alone",
+		 "{\"prompt_tokens\":32,\"completion_tokens\":9,\"total_tokens\":241,"
+		 "\"completion_tokens_details\":{\"reasoning_tokens\":200}}",
+		 false,
+		 {32, NONE, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200}},
+		{"a total that says that reasoning is inside",
+		 "{\"prompt_tokens\":32,\"completion_tokens\":209,\"total_tokens\":241,"
+		 "\"completion_tokens_details\":{\"reasoning_tokens\":200}}",
+		 true,
+		 {32, NONE, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200}},
+		{"Azure's Grok: the cache beside the prompt",
+		 "{\"prompt_tokens\":10,\"completion_tokens\":4,\"total_tokens\":14,\"prompt_"
+		 "tokens_details\":{\"cached_tokens\":161}}",
+		 false,
+		 {10, 161, NONE, NONE, NONE, NONE, 4, NONE, NONE, NONE}},
+		{"embeddings with a total only",
+		 "{\"total_tokens\":12}",
+		 false,
+		 {12, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
+		{"names of Responses",
+		 "{\"input_tokens\":12,\"output_tokens\":3,\"input_tokens_details\":{\"cached_"
+		 "tokens\":2},"
+		 "\"output_tokens_details\":{\"reasoning_tokens\":1}}",
+		 false,
+		 {10, 2, NONE, NONE, NONE, NONE, 3, NONE, NONE, 1}},
+		{"numbers below zero and nonsense",
+		 "{\"prompt_tokens\":-5,\"completion_tokens\":\"7\",\"total_tokens\":null}",
+		 false,
+		 {0, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
+	};
+	struct usage u;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_true(chat_usage_read(slice_str(cases[i].json), cases[i].outside, &u));
+		check(cases[i].what, &u, cases[i].n);
+	}
+	assert_false(chat_usage_read(SLICE_LIT("null"), false, &u));
+	assert_false(chat_usage_read(SLICE_LIT("{}"), false, &u));
+	assert_false(chat_usage_read(SLICE_LIT("{\"cost\":1}"), false, &u));
+}
+
+#define ANSWER(usage)                                                                              \
+	"{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"c\",\"content\":[{" \
+	"\"type\":\"text\",\"text\":\"x\"}],\"stop_reason\":\"end_turn\",\"usage\":" usage "}"
+
+static void anthropic(void **state)
+{
+	static const struct expected cases[] = {
+		{"the cache beside the input, lifetimes apart",
+		 ANSWER("{\"input_tokens\":20,\"cache_creation_input_tokens\":30,\"cache_read_"
+			"input_tokens\":100,"
+			"\"cache_creation\":{\"ephemeral_5m_input_tokens\":10,\"ephemeral_1h_input_"
+			"tokens\":20},\"output_tokens\":7}"),
+		 false,
+		 {20, 100, 10, 20, NONE, NONE, 7, NONE, NONE, NONE}},
+		{"lifetimes unsaid: five minutes",
+		 ANSWER("{\"input_tokens\":20,\"cache_creation_input_tokens\":30,\"output_tokens\":"
+			"7}"),
+		 false,
+		 {20, NONE, 30, NONE, NONE, NONE, 7, NONE, NONE, NONE}},
+		{"lifetimes without their sum",
+		 ANSWER("{\"input_tokens\":20,\"cache_creation\":{\"ephemeral_5m_input_tokens\":1,"
+			"\"ephemeral_1h_input_tokens\":2},"
+			"\"output_tokens\":7}"),
+		 false,
+		 {20, NONE, 1, 2, NONE, NONE, 7, NONE, NONE, NONE}},
+		{"thinking inside",
+		 ANSWER("{\"input_tokens\":20,\"output_tokens\":70,\"output_tokens_details\":{"
+			"\"thinking_tokens\":60}}"),
+		 false,
+		 {20, NONE, NONE, NONE, NONE, NONE, 70, NONE, NONE, 60}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct rig r;
+
+		rig_init(&r, PTABLE_ANTHROPIC);
+		assert_int_equal(rig_ask(&r, DIALECT_CHAT,
+					 "{\"model\":\"m\",\"messages\":[{\"role\":\"user\","
+					 "\"content\":\"x\"}]}"),
+				 ERRC_OK);
+		assert_int_equal(rig_answer(&r, slice_str(cases[i].json), false), ERRC_OK);
+		assert_true(r.has_usage);
+		check(cases[i].what, &r.usage, cases[i].n);
+		rig_fini(&r);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(servers_that_look_like_openai),
+		cmocka_unit_test(anthropic),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
