@@ -29,80 +29,82 @@ static void check(const char *what, const struct usage *u, const int64_t n[USAGE
 	}
 }
 
+static const struct expected look_alikes[] = {
+	/*                                 in  read  5m    1h    audio image out audio image reasoning */
+	{"plain",
+	 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27}",
+	 false,
+	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE}},
+	{"explicit zeros",
+	 "{\"prompt_tokens\":0,\"completion_tokens\":0}",
+	 false,
+	 {0, NONE, NONE, NONE, NONE, NONE, 0, NONE, NONE, NONE}},
+	{"cache and reasoning inside",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":50,\"total_tokens\":150,\"prompt_"
+	 "tokens_details\":"
+	 "{\"cached_tokens\":60,\"cache_write_tokens\":10},\"completion_tokens_details\":{"
+	 "\"reasoning_tokens\":40,"
+	 "\"accepted_prediction_tokens\":3,\"rejected_prediction_tokens\":4}}",
+	 false,
+	 {30, 60, 10, NONE, NONE, NONE, 50, NONE, NONE, 40}},
+	{"audio and images",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":50,\"prompt_tokens_details\":{"
+	 "\"audio_tokens\":30,\"image_tokens\":5},"
+	 "\"completion_tokens_details\":{\"audio_tokens\":20,\"image_tokens\":1}}",
+	 false,
+	 {65, NONE, NONE, NONE, 30, 5, 29, 20, 1, NONE}},
+	{"DeepSeek",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"prompt_"
+	 "cache_hit_tokens\":64,"
+	 "\"prompt_cache_miss_tokens\":36}",
+	 false,
+	 {36, 64, NONE, NONE, NONE, NONE, 5, NONE, NONE, NONE}},
+	{"xAI: reasoning beside the output",
+	 "{\"prompt_tokens\":32,\"completion_tokens\":9,\"total_tokens\":241,\"prompt_"
+	 "tokens_details\":{\"cached_tokens\":8},"
+	 "\"completion_tokens_details\":{\"reasoning_tokens\":200}}",
+	 true,
+	 {24, 8, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200}},
+	{"the same, told by the total alone",
+	 "{\"prompt_tokens\":32,\"completion_tokens\":9,\"total_tokens\":241,"
+	 "\"completion_tokens_details\":{\"reasoning_tokens\":200}}",
+	 false,
+	 {32, NONE, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200}},
+	{"a total that says that reasoning is inside",
+	 "{\"prompt_tokens\":32,\"completion_tokens\":209,\"total_tokens\":241,"
+	 "\"completion_tokens_details\":{\"reasoning_tokens\":200}}",
+	 true,
+	 {32, NONE, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200}},
+	{"Azure's Grok: the cache beside the prompt",
+	 "{\"prompt_tokens\":10,\"completion_tokens\":4,\"total_tokens\":14,\"prompt_"
+	 "tokens_details\":{\"cached_tokens\":161}}",
+	 false,
+	 {10, 161, NONE, NONE, NONE, NONE, 4, NONE, NONE, NONE}},
+	{"embeddings with a total only",
+	 "{\"total_tokens\":12}",
+	 false,
+	 {12, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
+	{"names of Responses",
+	 "{\"input_tokens\":12,\"output_tokens\":3,\"input_tokens_details\":{\"cached_"
+	 "tokens\":2},"
+	 "\"output_tokens_details\":{\"reasoning_tokens\":1}}",
+	 false,
+	 {10, 2, NONE, NONE, NONE, NONE, 3, NONE, NONE, 1}},
+	{"numbers below zero and nonsense",
+	 "{\"prompt_tokens\":-5,\"completion_tokens\":\"7\",\"total_tokens\":null}",
+	 false,
+	 {0, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
+};
+
 static void servers_that_look_like_openai(void **state)
 {
-	static const struct expected cases[] = {
-		/*                                 in  read  5m    1h    audio image out audio image reasoning */
-		{"plain",
-		 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27}",
-		 false,
-		 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE}},
-		{"explicit zeros",
-		 "{\"prompt_tokens\":0,\"completion_tokens\":0}",
-		 false,
-		 {0, NONE, NONE, NONE, NONE, NONE, 0, NONE, NONE, NONE}},
-		{"cache and reasoning inside",
-		 "{\"prompt_tokens\":100,\"completion_tokens\":50,\"total_tokens\":150,\"prompt_"
-		 "tokens_details\":"
-		 "{\"cached_tokens\":60,\"cache_write_tokens\":10},\"completion_tokens_details\":{"
-		 "\"reasoning_tokens\":40,"
-		 "\"accepted_prediction_tokens\":3,\"rejected_prediction_tokens\":4}}",
-		 false,
-		 {30, 60, 10, NONE, NONE, NONE, 50, NONE, NONE, 40}},
-		{"audio and images",
-		 "{\"prompt_tokens\":100,\"completion_tokens\":50,\"prompt_tokens_details\":{"
-		 "\"audio_tokens\":30,\"image_tokens\":5},"
-		 "\"completion_tokens_details\":{\"audio_tokens\":20,\"image_tokens\":1}}",
-		 false,
-		 {65, NONE, NONE, NONE, 30, 5, 29, 20, 1, NONE}},
-		{"DeepSeek",
-		 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"prompt_"
-		 "cache_hit_tokens\":64,"
-		 "\"prompt_cache_miss_tokens\":36}",
-		 false,
-		 {36, 64, NONE, NONE, NONE, NONE, 5, NONE, NONE, NONE}},
-		{"xAI: reasoning beside the output",
-		 "{\"prompt_tokens\":32,\"completion_tokens\":9,\"total_tokens\":241,\"prompt_"
-		 "tokens_details\":{\"cached_tokens\":8},"
-		 "\"completion_tokens_details\":{\"reasoning_tokens\":200}}",
-		 true,
-		 {24, 8, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200}},
-		{"the same, told by the total alone",
-		 "{\"prompt_tokens\":32,\"completion_tokens\":9,\"total_tokens\":241,"
-		 "\"completion_tokens_details\":{\"reasoning_tokens\":200}}",
-		 false,
-		 {32, NONE, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200}},
-		{"a total that says that reasoning is inside",
-		 "{\"prompt_tokens\":32,\"completion_tokens\":209,\"total_tokens\":241,"
-		 "\"completion_tokens_details\":{\"reasoning_tokens\":200}}",
-		 true,
-		 {32, NONE, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200}},
-		{"Azure's Grok: the cache beside the prompt",
-		 "{\"prompt_tokens\":10,\"completion_tokens\":4,\"total_tokens\":14,\"prompt_"
-		 "tokens_details\":{\"cached_tokens\":161}}",
-		 false,
-		 {10, 161, NONE, NONE, NONE, NONE, 4, NONE, NONE, NONE}},
-		{"embeddings with a total only",
-		 "{\"total_tokens\":12}",
-		 false,
-		 {12, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
-		{"names of Responses",
-		 "{\"input_tokens\":12,\"output_tokens\":3,\"input_tokens_details\":{\"cached_"
-		 "tokens\":2},"
-		 "\"output_tokens_details\":{\"reasoning_tokens\":1}}",
-		 false,
-		 {10, 2, NONE, NONE, NONE, NONE, 3, NONE, NONE, 1}},
-		{"numbers below zero and nonsense",
-		 "{\"prompt_tokens\":-5,\"completion_tokens\":\"7\",\"total_tokens\":null}",
-		 false,
-		 {0, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
-	};
 	struct usage u;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		assert_true(chat_usage_read(slice_str(cases[i].json), cases[i].outside, &u));
-		check(cases[i].what, &u, cases[i].n);
+	for (size_t i = 0; i < ARRAY_LEN(look_alikes); i++) {
+		assert_true(chat_usage_read(slice_str(look_alikes[i].json), look_alikes[i].outside,
+					    &u));
+		check(look_alikes[i].what, &u, look_alikes[i].n);
 	}
 	assert_false(chat_usage_read(SLICE_LIT("null"), false, &u));
 	assert_false(chat_usage_read(SLICE_LIT("{}"), false, &u));
