@@ -25,26 +25,6 @@ struct server {
 	struct slice body;
 };
 
-static void ignore_body(void *arg, struct slice data)
-{
-	(void)arg;
-	(void)data;
-}
-
-static void ignore(void *arg)
-{
-	(void)arg;
-}
-
-static void ignore_fault(void *arg, const struct down_fault *f)
-{
-	(void)arg;
-	(void)f;
-}
-
-static const struct down_conn_events call_ev = {ignore_body, ignore, ignore_fault,
-						ignore,      ignore, ignore};
-
 static void on_request(void *arg, struct down_conn *dc, const struct http1_head *head,
 		       const struct down_fault *fault)
 {
@@ -53,7 +33,7 @@ static void on_request(void *arg, struct down_conn *dc, const struct http1_head 
 				      .fields = SLICE_LIT("content-type: application/json\r\n")};
 
 	(void)head;
-	down_conn_take(dc, &call_ev, s);
+	down_conn_take(dc, &down_conn_deaf, NULL);
 	down_conn_read_start(dc);
 	if (down_conn_answer(dc, &a, &s->body, 1))
 		down_conn_cut(dc);
@@ -69,7 +49,12 @@ static void on_conn(void *arg, struct xport *x, const struct listen_peer *peer)
 		fprintf(stderr, "no memory for a connection\n");
 }
 
-static const struct listen_events listen_ev = {on_conn, ignore};
+static void on_drained(void *arg)
+{
+	(void)arg;
+}
+
+static const struct listen_events listen_ev = {on_conn, on_drained};
 
 static int socket_open(uint16_t port)
 {

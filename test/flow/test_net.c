@@ -61,26 +61,6 @@ struct flow {
 
 static char big[BIG];
 
-static void srv_body(void *arg, struct slice data)
-{
-	(void)arg;
-	(void)data;
-}
-
-static void srv_ignore(void *arg)
-{
-	(void)arg;
-}
-
-static void srv_fault(void *arg, const struct down_fault *f)
-{
-	(void)arg;
-	(void)f;
-}
-
-static const struct down_conn_events srv_ev = {srv_body,   srv_ignore, srv_fault,
-					       srv_ignore, srv_ignore, srv_ignore};
-
 static void srv_request(void *arg, struct down_conn *dc, const struct http1_head *head,
 			const struct down_fault *fault)
 {
@@ -88,7 +68,7 @@ static void srv_request(void *arg, struct down_conn *dc, const struct http1_head
 	struct slice body = slice_is(head->target, "/big") ? slice_of(big, sizeof(big))
 							   : SLICE_LIT("hello");
 
-	down_conn_take(dc, &srv_ev, arg);
+	down_conn_take(dc, &down_conn_deaf, NULL);
 	down_conn_read_start(dc);
 	if (slice_is(head->target, "/cut")) {
 		assert_int_equal(down_conn_start(dc, &a), ERRC_OK);
@@ -226,6 +206,19 @@ static void run(struct flow *f, int64_t ms)
 	turn_timer_set(&f->limit, turn_now_ms(f->turn) + ms);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 	turn_timer_clear(&f->limit);
+}
+
+/* Lets the loop run until the endpoint dials nothing and has so many idle connections. */
+static void run_until_idle(struct flow *f, unsigned idle)
+{
+	int64_t end_ms = turn_now_ms(f->turn) + WAIT_MS;
+	struct upool_stats st;
+
+	do {
+		run(f, 5);
+		upool_stats_get(f->pool, f->ep, &st);
+	} while ((st.idle != idle || st.dialing) && turn_now_ms(f->turn) < end_ms);
+	assert_int_equal(st.idle, idle);
 }
 
 static void job_start(struct flow *f, struct job *j, int times, struct slice request)
@@ -481,7 +474,6 @@ static void test_forgetting_at_any_time(void **state)
 static void test_idle_connections_that_end(void **state)
 {
 	struct flow *f = *state;
-	struct upool_stats st;
 	int retries = 0;
 
 	f->opts.idle_ms = 20;
@@ -489,9 +481,7 @@ static void test_idle_connections_that_end(void **state)
 	endpoint(f, "127.0.0.1", f->plain_port, false);
 	jobs_start(f, 5, 1, GET("/"));
 	run(f, WAIT_MS);
-	run(f, 60);
-	upool_stats_get(f->pool, NULL, &st);
-	assert_int_equal(st.idle, 0);
+	run_until_idle(f, 0);
 	for (int i = 0; i < 20; i++) {
 		jobs_start(f, 5, 1, GET("/"));
 		run(f, WAIT_MS);
@@ -507,33 +497,44 @@ static void test_idle_connections_that_end(void **state)
 static void test_warming_and_limits(void **state)
 {
 	struct flow *f = *state;
-	struct upool_stats st;
 	struct upool_spec spec = {.id = 9,
 				  .host = "127.0.0.1",
 				  .port = f->plain_port,
-				  .connect_ms = 1000,
-				  .tls_ms = 1000,
-				  .idle_ms = 40,
+				  .connect_ms = WAIT_MS,
+				  .tls_ms = WAIT_MS,
+				  .idle_ms = 2 * WAIT_MS,
 				  .conns_max = 3};
 	struct up_conn *u[4] = {NULL};
 
 	assert_int_equal(upool_ep_get(f->pool, &spec, &f->ep), ERRC_OK);
 	upool_warm(f->ep, 5);
-	run(f, 20);
-	upool_stats_get(f->pool, f->ep, &st);
-	assert_int_equal(st.idle, 3);
+	run_until_idle(f, 3);
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(upool_borrow(f->ep, false, &job_ev, &f->jobs[0], &u[i]),
 				 i < 3 ? ERRC_OK : ERRC_BUSY);
 	for (int i = 0; i < 3; i++)
 		upool_forget(&u[i]);
 	upool_warm(f->ep, 2);
-	run(f, 20);
+	run_until_idle(f, 2);
+}
+
+static void test_idle_time(void **state)
+{
+	struct flow *f = *state;
+	struct upool_spec spec = {.id = 9,
+				  .host = "127.0.0.1",
+				  .port = f->plain_port,
+				  .connect_ms = WAIT_MS,
+				  .tls_ms = WAIT_MS,
+				  .idle_ms = 40};
+	struct upool_stats st;
+
+	assert_int_equal(upool_ep_get(f->pool, &spec, &f->ep), ERRC_OK);
+	upool_warm(f->ep, 2);
+	run_until_idle(f, 0);
 	upool_stats_get(f->pool, f->ep, &st);
-	assert_int_equal(st.idle, 2);
-	run(f, 60); /* idle_ms */
-	upool_stats_get(f->pool, f->ep, &st);
-	assert_int_equal(st.idle, 0);
+	assert_int_equal(st.dialed, 2);
+	assert_int_equal(st.dial_failed, 0);
 }
 
 /* Elsewhere from now on: what is idle is closed, what is busy is not used again. */
@@ -562,13 +563,16 @@ static void test_endpoint_that_moves(void **state)
 static void test_caps_pause_and_drain(void **state)
 {
 	struct flow *f = *state;
+	int64_t end_ms = turn_now_ms(f->turn) + WAIT_MS;
 	struct listen_stats ls;
 
 	listen_set_caps(f->set, 1000, 2);
 	endpoint(f, "127.0.0.1", f->plain_port, false);
 	jobs_start(f, 4, 1, GET("/never"));
-	run(f, 100);
-	listen_stats_get(f->set, &ls);
+	do {
+		run(f, 5);
+		listen_stats_get(f->set, &ls);
+	} while (ls.open + ls.refused_address < 4 && turn_now_ms(f->turn) < end_ms);
 	assert_int_equal(ls.open, 2);
 	assert_int_equal(ls.refused_address, 2);
 	listen_set_caps(f->set, 2, 0); /* full: the queue waits */
@@ -581,7 +585,8 @@ static void test_caps_pause_and_drain(void **state)
 	run(f, WAIT_MS);
 	assert_int_equal(f->jobs[4].done, 1);
 	listen_drain(f->plain);
-	run(f, 20);
+	while (!f->drained && turn_now_ms(f->turn) < end_ms)
+		run(f, 5);
 	assert_int_equal(f->drained, 1);
 }
 
@@ -592,8 +597,8 @@ int main(void)
 		T(test_plain_connections_are_reused), T(test_tls_resumes),
 		T(test_large_answers_with_pauses),    T(test_failures_of_dialling),
 		T(test_forgetting_at_any_time),       T(test_idle_connections_that_end),
-		T(test_warming_and_limits),           T(test_endpoint_that_moves),
-		T(test_caps_pause_and_drain),
+		T(test_warming_and_limits),           T(test_idle_time),
+		T(test_endpoint_that_moves),          T(test_caps_pause_and_drain),
 	};
 
 	return cmocka_run_group_tests(tests, certs_make, certs_drop);
