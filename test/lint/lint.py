@@ -47,8 +47,8 @@ LIBRARY_HEADERS = {
     'llhttp.h': ['shared/format/http1.c'],
     'yyjson.h': ['shared/format/json.*'],
     'yaml.h': ['shared/format/yaml.c'],
-    'mbedtls/*': ['worker/net/tls.c', 'worker/net/xport_tls.c', 'shared/format/digest.c'],
-    'psa/*': ['worker/net/tls.c', 'worker/net/xport_tls.c', 'shared/format/digest.c'],
+    'mbedtls/*': ['worker/net/tls*.[ch]', 'worker/net/xport_tls.c', 'shared/format/digest.c'],
+    'psa/*': ['worker/net/tls*.[ch]', 'worker/net/xport_tls.c', 'shared/format/digest.c'],
     'uv.h': ['worker/*', 'master/*'],
 }
 UV_NEVER = 'worker/dialect/*'

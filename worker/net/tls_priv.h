@@ -1,4 +1,5 @@
-/* Between tls.c (contexts, the library's side of a connection), tls_thread.c and xport_tls.c (the transport); for nobody else. */
+/* Between tls.c (the process's part), tls_conf.c (contexts), tls_engine.c (the library's side of a connection), tls_thread.c and xport_tls.c (the
+ * transport); for nobody else. */
 #ifndef AIGW_TLS_PRIV_H
 #define AIGW_TLS_PRIV_H
 
