@@ -1,5 +1,6 @@
 """What an operator and a client see of the processes' life: drains, a master that is gone, certificates, listeners and logs that change,
 signals, a keeper that stands still. The real programs."""
+import fcntl
 import os
 import signal
 import socket
@@ -155,6 +156,62 @@ class Links(Base):
         self.node.start()
         wait_for(lambda: not any(is_alive(p) for p in old), 15)
         self.found()
+
+
+class Away(Base):
+    def test_keeper_that_is_away_for_long(self):
+        """Workers go on while the outbox is not older than ledger_lag_max, 10 s; then they refuse, and nothing is lost."""
+        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.books(1)
+        with open(os.path.join(self.node.state, 'keeper.lock'), 'r+') as f:
+            # Waits in line: the next keeper comes too late.
+            t = threading.Thread(target=lambda: fcntl.lockf(f, fcntl.LOCK_EX))
+            t.start()
+            old = self.node.children('keeper')
+            os.kill(old[0], signal.SIGKILL)
+            t.join()
+            begun, served = time.monotonic(), 1
+            while True:
+                a = self.node.chat(self.key, 'fast')
+                if a.status != 200:
+                    break
+                served += 1
+                time.sleep(0.1)
+            self.assertEqual((a.status, a.error['code']), (503, 'ledger_unavailable'))
+            self.assertTrue(9.5 < time.monotonic() - begun < 12, time.monotonic() - begun)
+            self.assertEqual(self.node.children('worker'), [w['pid'] for w in self.node.status()['worker']])
+        wait_for(lambda: self.node.chat(self.key, 'fast').status == 200, 5, 0.05)
+        self.books(served + 1)
+
+    def test_sockets_of_a_worker_that_does_not_come_back(self):
+        """An empty slot for over a second: another one accepts for it, until it is there again."""
+        mark, going = self.node.mark(), [True]
+
+        def kill():
+            while going[0]:
+                pid = self.node.status()['worker'][1]['pid']
+                if pid:
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.001)
+        t = threading.Thread(target=kill)
+        t.start()
+        try:
+            self.node.wait_event('socket_lent', 10, mark, contains='worker 1 is away: worker 0')
+            for _ in range(30):
+                begun = time.monotonic()
+                self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+                self.assertLess(time.monotonic() - begun, 2)
+        finally:
+            going[0] = False
+            t.join()
+        self.node.wait_event('socket_returned', 35, mark, contains='worker 1')
+
+        def both():
+            before = [w['requests'] for w in self.node.status()['worker']]
+            for _ in range(10):
+                self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+            return all(w['requests'] > n for w, n in zip(self.node.status()['worker'], before))
+        wait_for(both, 5)
 
 
 class Settings(Base):
