@@ -98,6 +98,18 @@ static inline const char *jstep_opaque(const char *p, const char *end)
 	}
 }
 
+/* Passes plain bytes and whole valid UTF-8: to the next quote, backslash or control character, to what is invalid, or end. */
+static inline const char *jstep_text(const char *p, const char *end)
+{
+	for (;;) {
+		const char *q = jstep_plain(p, end);
+
+		p = jstep_utf8(q, end);
+		if (p == q)
+			return p;
+	}
+}
+
 /* The value of a hexadecimal digit, or -1. */
 static inline int jstep_hex(char c)
 {

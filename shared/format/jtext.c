@@ -12,12 +12,12 @@ const char *json_type_name(enum json_type t)
 	return names[t];
 }
 
-/* Behind the closing quote of the string that begins at p; NULL when there is none. */
+/* Behind the closing quote of the string that begins at p; NULL when there is none, or a byte before it that is no UTF-8. */
 static const char *skip_string(const char *p, const char *end)
 {
-	p = jstep_opaque(p + 1, end);
+	p = jstep_text(p + 1, end);
 	while (p < end && *p == '\\' && end - p > 2)
-		p = jstep_opaque(p + 2, end);
+		p = jstep_text(p + 2, end);
 	return p < end && *p == '"' ? p + 1 : NULL;
 }
 

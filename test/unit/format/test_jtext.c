@@ -91,12 +91,22 @@ static void test_malformed(void **state)
 		"{\"a\":{]}",
 		"{\"a\":nulL}",
 		"{\"a\":]}",
+		"{\"a\":\"x\x80\"}",
+		"{\"a\":\"\xc3\"}",
+		"{\"a\":\"\xc0\xaf\"}",
+		"{\"a\":\"\xed\xa0\x80\"}",
+		"{\"a\":\"\xf4\x90\x80\x80\"}",
+		"{\"a\":[{\"b\":\"\\\xc3\xa9\"}]}",
+		"{\"\xe2\x82\":1}",
 	};
 	struct slice good = SLICE_LIT("{\"a\":[1,{\"b\":\"c\\\"\"}],\"d\":false}");
+	struct slice foreign = SLICE_LIT("{\"\xc3\xa9\":\"\xe4\xb8\xad\xe6\x96\x87 and more of it, "
+					 "\xf0\x9f\x98\x80\\n\xc3\xa9\"}");
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_int_equal(walk(slice_str(bad[i])), -ERRC_SYNTAX);
 	assert_int_equal(walk(good), 0);
+	assert_int_equal(walk(foreign), 0);
 	for (size_t n = 0; n < good.n; n++)
 		assert_int_equal(walk(slice_of(good.p, n)), -ERRC_SYNTAX);
 }
