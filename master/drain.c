@@ -27,6 +27,11 @@ bool drain_is_on(const struct master *m)
 	return m->drain.phase != DRAIN_OFF;
 }
 
+bool drain_wants_workers(const struct master *m)
+{
+	return m->drain.phase <= DRAIN_DELAY;
+}
+
 bool drain_wants_keeper(const struct master *m)
 {
 	return m->drain.phase <= DRAIN_WORKERS;

@@ -25,6 +25,8 @@ void drain_init(struct master *m);
 /* now: nothing may run on; called again while draining it shortens what is left. */
 void drain_start(struct master *m, bool now);
 bool drain_is_on(const struct master *m);
+/* As long as the listeners are open. */
+bool drain_wants_workers(const struct master *m);
 /* While workers run a keeper must, too. */
 bool drain_wants_keeper(const struct master *m);
 void drain_worker_done(struct master *m, struct child *c, uint64_t finished, uint64_t cut);

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #define USER     "aigw"
-#define FALLBACK "nobody"
 
 static const struct passwd *find_user(struct slice user)
 {
@@ -22,7 +21,7 @@ static const struct passwd *find_user(struct slice user)
 		return getpwnam(name);
 	}
 	pw = getpwnam(USER);
-	return pw ? pw : getpwnam(FALLBACK);
+	return pw ? pw : getpwnam(DROP_FALLBACK);
 }
 
 enum errc drop_lookup(struct slice user, struct slice group, struct drop_ids *out)

@@ -7,6 +7,8 @@
 #include "errc.h"
 #include "slice.h"
 
+#define DROP_FALLBACK "nobody" /* where neither a user is set nor aigw exists */
+
 struct drop_ids {
 	bool change; /* false: we are not root, or run as root was asked for */
 	uid_t uid;

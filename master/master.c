@@ -380,6 +380,13 @@ static bool start_loop(struct master *m)
 		return stop_at("cannot set up the processes", "", e);
 	log_info("started", "aigwd %s, pid %d, %u workers, ledger %s, generation %llu", AIGW_VERSION,
 		 (int)getpid(), m->sup.workers_n, m->ledger_id, (unsigned long long)m->generation);
+	if (m->ids.change && master_settings(m)->user.n == 0 &&
+	    strcmp(m->ids.name, DROP_FALLBACK) == 0)
+		log_warn("runs_as_nobody",
+			 "there is no user aigw: keeper and workers run as %s, whom other services "
+			 "may "
+			 "use; make that user, or set `user`",
+			 m->ids.name);
 	supervisor_start(m);
 	return true;
 }

@@ -176,7 +176,7 @@ static bool is_wanted(const struct supervisor_slot *s)
 
 	if (s->child.role == HERITAGE_KEEPER)
 		return drain_wants_keeper(m);
-	return m->sup.keeper_was_ready && !drain_is_on(m);
+	return m->sup.keeper_was_ready && drain_wants_workers(m);
 }
 
 static void on_respawn(uv_timer_t *t)
@@ -223,7 +223,7 @@ static int borrower(const struct master *m)
 
 static void lend(struct master *m, int64_t now_ms)
 {
-	for (unsigned i = 0; i < m->sup.workers_n && !drain_is_on(m); i++) {
+	for (unsigned i = 0; i < m->sup.workers_n && drain_wants_workers(m); i++) {
 		struct supervisor_slot *s = &m->sup.workers[i];
 
 		if (!s->away_since_ms || now_ms - s->away_since_ms < LEND_AFTER_MS ||

@@ -50,7 +50,7 @@ unsigned supervisor_workers_up(const struct master *m);
 unsigned supervisor_workers_ready(const struct master *m);
 /* Any ready worker, taking turns; NULL when there is none. */
 struct child *supervisor_any_worker(struct master *m);
-/* No child is started any more; those that are not ready yet are killed. The keeper is respawned as long as workers run. */
+/* No worker is started any more; those that are not ready yet are killed. The keeper is respawned as long as workers run. */
 void supervisor_drain(struct master *m, int64_t deadline_ms);
 void supervisor_kill(struct master *m, struct child *c, const char *label, const char *reason);
 

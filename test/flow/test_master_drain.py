@@ -101,6 +101,21 @@ class Drain(unittest.TestCase):
         self.assertEqual(self.g.get()[0], 503)
         self.assertEqual(self.g.master.wait(10), 0)
 
+    def test_worker_that_dies_in_the_delay_is_replaced(self):
+        """The listeners are open: nobody may wait in the queue of an empty slot."""
+        self.g.configure(drain_delay='3s')
+        self.g.control('reload')
+        old = [w['pid'] for w in self.g.status()['worker']]
+        self.g.signal(signal.SIGTERM)
+        self.g.wait_event('drain_started')
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        for _ in range(40):
+            self.assertEqual(self.g.get(timeout=2)[0], 503)
+        self.assertEqual(self.g.master.wait(10), 0)
+        for pid in self.g.pids():
+            self.assertFalse(is_alive(pid))
+
     def test_stop_waits_and_reports(self):
         threads = self.hold(500, 3)
         end, _, _ = self.g.control('stop')

@@ -2,6 +2,7 @@
 another user, and as an ordinary user. And what a start says that cannot be."""
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -95,6 +96,7 @@ class Starts(unittest.TestCase):
         """Nobody but root may enter the folder, and still no process but the master is root."""
         key = self.serve()
         self.assertNotIn('0', {n for pair in self.users() for n in pair})
+        self.assertEqual(len(self.node.events('runs_as_nobody')), 'aigw' not in {u.pw_name for u in pwd.getpwall()})
         self.again(key)
 
     @unittest.skipUnless(os.geteuid() == 0, 'needs root')
