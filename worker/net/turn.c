@@ -22,7 +22,7 @@ struct turn {
 	struct turn_timer *heap; /* pairing heap by key_ms */
 	int64_t alarm_ms;        /* what `alarm` is set to; < 0: not set */
 	int64_t now_us, wall_ms;
-	bool clock_is_read, clock_is_fake, in_step;
+	bool clock_is_read, wall_is_read, clock_is_fake, in_step;
 	struct turn_stats stats;
 	char *scratch;
 };
@@ -34,8 +34,12 @@ static void clock_read(struct turn *t)
 	if (t->clock_is_read || t->clock_is_fake)
 		return;
 	t->now_us = clock_boot_ns() / 1000;
-	t->wall_ms = clock_wall_ms();
 	t->clock_is_read = true;
+}
+
+static void clock_forget(struct turn *t)
+{
+	t->clock_is_read = t->wall_is_read = false;
 }
 
 int64_t turn_now_us(struct turn *t)
@@ -52,7 +56,10 @@ int64_t turn_now_ms(struct turn *t)
 
 int64_t turn_wall_ms(struct turn *t)
 {
-	clock_read(t);
+	if (!t->wall_is_read && !t->clock_is_fake) {
+		t->wall_ms = clock_wall_ms();
+		t->wall_is_read = true;
+	}
 	return t->wall_ms;
 }
 
@@ -243,7 +250,7 @@ static void turn_run(struct turn *t)
 	tasks_run(&t->reap, UINT32_MAX);
 	t->in_step = false;
 	if (n && !t->clock_is_fake) {
-		t->clock_is_read = false;
+		clock_forget(t);
 		t->stats.longest_us = MAX_OF(t->stats.longest_us, turn_now_us(t) - start_us);
 	}
 }
@@ -258,7 +265,7 @@ static void on_prepare(uv_prepare_t *h)
 		uv_idle_stop(&t->idle);
 	else
 		uv_idle_start(&t->idle, on_idle);
-	t->clock_is_read = false; /* the poll may take long */
+	clock_forget(t); /* the poll may take long */
 }
 
 static void on_check(uv_check_t *h)
