@@ -16,8 +16,10 @@ struct accept_socket {
 	struct accept *a;
 	char address[ADDRESS_MAX];
 	unsigned slot;
-	bool admin, closing;
-	int fd; /* until it is opened; -1 then */
+	bool admin;
+	bool leaving; /* nothing opens it any more */
+	bool drained; /* its queue was taken until it was empty */
+	int fd;       /* until it is opened; -1 then */
 	struct listen *listen;
 };
 
@@ -158,7 +160,7 @@ static void on_drained(void *arg)
 {
 	struct accept_socket *s = arg;
 
-	s->closing = true;
+	s->drained = true;
 }
 
 static const struct listen_events events = {.on_conn = on_conn, .on_drained = on_drained};
@@ -195,21 +197,34 @@ void accept_commit(struct accept *a, const struct settings *set)
 	listen_set_caps(a->set, (unsigned)set->limit_connections,
 			(unsigned)set->limit_connections_address);
 	for (size_t i = 0; i < a->n; i++)
-		if (!a->sockets[i]->closing)
+		if (!a->sockets[i]->leaving)
 			socket_open(a, a->sockets[i]);
 }
 
 void accept_pepper(struct accept *a)
 {
 	for (size_t i = 0; i < a->n && a->committed; i++)
-		if (!a->sockets[i]->closing && !a->sockets[i]->listen)
+		if (!a->sockets[i]->leaving && !a->sockets[i]->listen)
 			socket_open(a, a->sockets[i]);
+}
+
+/* Sockets that were given up make room once their last handshake is over. */
+static void sweep(struct accept *a)
+{
+	for (size_t i = a->n; i-- > 0;) {
+		const struct accept_socket *s = a->sockets[i];
+
+		if (s->leaving && (!s->listen || listen_is_over(s->listen)))
+			socket_free(a, i);
+	}
 }
 
 void accept_add(struct accept *a, struct slice address, bool admin, unsigned slot, int fd)
 {
-	struct accept_socket *s = a->n < SOCKETS_MAX ? mem_new_of(struct accept_socket) : NULL;
+	struct accept_socket *s;
 
+	sweep(a);
+	s = a->n < SOCKETS_MAX ? mem_new_of(struct accept_socket) : NULL;
 	if (!s) {
 		log_error("listen_failed", "no room for the socket of " SLICE_FMT,
 			  SLICE_ARG(address));
@@ -228,9 +243,9 @@ void accept_add(struct accept *a, struct slice address, bool admin, unsigned slo
 
 static void socket_drain(struct accept_socket *s)
 {
-	if (s->listen && !s->closing)
+	if (s->listen && !s->leaving)
 		listen_drain(s->listen);
-	s->closing = true;
+	s->leaving = true;
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
@@ -255,7 +270,7 @@ unsigned accept_open_count(const struct accept *a)
 	unsigned n = 0;
 
 	for (size_t i = 0; i < a->n; i++)
-		n += !a->sockets[i]->admin && !a->sockets[i]->closing && a->sockets[i]->listen;
+		n += !a->sockets[i]->admin && a->sockets[i]->listen && !a->sockets[i]->drained;
 	return n;
 }
 

@@ -9,8 +9,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from client import Conn
-from gateway import is_alive, wait_for
+from client import Conn, ask
+from gateway import free_port, is_alive, wait_for
 from load import StreamLoad
 from node import LONG, Node, chat_body, message, model, on_both
 import tap
@@ -127,6 +127,20 @@ class Operations(unittest.TestCase):
         self.assertEqual(record['charge_usd'] * 10**9, 11 * 1000 + 60 * 2000)
         self.check_books()
 
+    def test_listeners_that_came_and_went_take_no_room(self):
+        """A worker has room for 256 sockets; those that it has closed do not count."""
+        self.begin()
+        main = {'address': '127.0.0.1:%d' % self.node.port}
+        ports = [free_port() for _ in range(30)]
+        for _ in range(10):
+            self.node.configure(listen=[main] + [{'address': '127.0.0.1:%d' % p} for p in set(ports)])
+            self.node.ctl('reload')
+            for port in ports[:3]:
+                self.assertEqual(ask(port, 'GET', '/healthz').status, 200)
+            self.node.configure(listen=[main])
+            self.node.ctl('reload')
+        self.assertEqual(self.node.ask('GET', '/healthz').status, 200)
+
     # --- drain ---
 
     def drain(self, sig, drain_timeout):
@@ -160,6 +174,24 @@ class Operations(unittest.TestCase):
         self.assertLessEqual(set(kinds), {'done', 'error_item'}, kinds)
         self.assertGreater(kinds.get('error_item', 0), 0)
         self.assertTrue(0.8 < took < 4, took)
+
+    def test_drain_serves_what_is_queued(self):
+        """A worker that hears of the drain before it looks at its queue still empties the queue."""
+        self.begin(workers=1)
+        worker = self.node.children('worker')[0]
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            self.node.signal(signal.SIGTERM)
+            wait_for(lambda: self.node.events('drain_started'), 5)
+            conns = [Conn(self.node.port, timeout=10) for _ in range(5)]
+            for c in conns:
+                c.request('GET', '/healthz')
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        for c in conns:
+            self.assertEqual(c.answer('GET').status, 200)
+            c.close()
+        self.assertEqual(self.node.master.wait(20), 0)
 
     # --- pressure ---
 

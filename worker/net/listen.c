@@ -474,6 +474,11 @@ void listen_drain(struct listen *l)
 	turn_wake(&l->task);
 }
 
+bool listen_is_over(const struct listen *l)
+{
+	return l->drained_told && list_is_empty(&l->shakes);
+}
+
 void listen_close(struct listen **p)
 {
 	struct listen *l = *p;

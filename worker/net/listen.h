@@ -46,6 +46,8 @@ MUSTCHECK enum errc listen_open(struct listen_set *s, int fd, const struct liste
 MUSTCHECK enum errc listen_update(struct listen *l, const struct listen_opts *o);
 /* Accepts until the queue is empty, closes the socket, calls on_drained. Handshakes that run go on. */
 void listen_drain(struct listen *l);
+/* Drained, and the last handshake is over. */
+bool listen_is_over(const struct listen *l);
 /* At once, handshakes that run are dropped; no event comes any more. */
 void listen_close(struct listen **l);
 
