@@ -116,4 +116,7 @@ MUSTCHECK enum errc admit_batch(struct live *l, const struct admit_rules *rules,
 
 const char *admit_reason_text(enum admit_reason r);
 
+/* Whether a request could be admitted now as far as ledger and store are concerned: what ADMIT_LEDGER and ADMIT_SPACE refuse. */
+bool admit_is_open(struct live *l, const struct admit_rules *rules, int64_t boot_ms);
+
 #endif

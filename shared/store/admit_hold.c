@@ -69,6 +69,18 @@ static enum errc look_at_gate(struct admit_run *b, int64_t boot_ms)
 	return rc;
 }
 
+bool admit_is_open(struct live *l, const struct admit_rules *rules, int64_t boot_ms)
+{
+	struct admit_run b = {.l = l, .rules = rules};
+	enum errc rc = live_read_begin(l, &b.txn);
+
+	if (rc)
+		return false;
+	rc = look_at_gate(&b, boot_ms);
+	live_read_end(l);
+	return !rc && b.gate == ADMIT_GATE_OPEN;
+}
+
 static enum errc load_key(struct hold_run *h)
 {
 	struct admit_scope *s = &h->rows.scopes[0];

@@ -337,15 +337,19 @@ class Lag(Case, NodeCase):
 
     def test_refused_while_the_ledger_lags(self):
         self.assertEqual(self.chat('m').status, 200)
-        seen = []
+        seen, ready = [], set()
         until = time.monotonic() + 4
         while time.monotonic() < until:
             a = self.chat('m')
             if a.status != 200:
                 self.refused(a, 503, 'ledger_unavailable')
                 self.assertTrue(a.get('retry-after') and a.get('retry-after-ms'))
+            r = self.node.ask('GET', '/readyz')
+            ready.add((a.status, r.status, r.json()['status']))
             if not seen or seen[-1][0] != a.status:
                 seen.append((a.status, time.monotonic()))
+        # A load balancer learns it too (between the two questions it may have changed).
+        self.assertTrue({(200, 200, 'ready'), (503, 503, 'ledger_unavailable')} <= ready, ready)
         statuses = [s for s, _ in seen]
         self.assertGreaterEqual(len(statuses), 5, statuses)
         for (status, begun), (_, ended) in zip(seen, seen[1:]):

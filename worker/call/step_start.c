@@ -20,13 +20,24 @@ static bool route_op(enum paths_route r, enum dialect_op *op)
 	}
 }
 
+/* Whether requests would be served now; what refuses them all. */
+static void answer_ready(struct call *c)
+{
+	struct page *p = c->host->env.page;
+	struct admit_rules rules = {.ledger_lag_max_ms = call_set(c)->ledger_lag_max_ms};
+	bool draining = c->host->draining || page_is_draining(p, c->host->env.generation);
+	bool takes = atomic_load(page_gauge(p, PAGE_LEDGER_STATE)) == PAGE_LEDGER_GOOD &&
+		     admit_is_open(c->host->env.live, &rules, turn_now_ms(call_turn(c)));
+
+	reply_body(c, draining || !takes ? 503 : 200, "application/json",
+		   draining ? SLICE_LIT("{\"status\":\"draining\"}")
+		   : takes  ? SLICE_LIT("{\"status\":\"ready\"}")
+			    : SLICE_LIT("{\"status\":\"ledger_unavailable\"}"));
+}
+
 /* Answers that need neither key nor log. */
 static bool plain_answer(struct call *c)
 {
-	struct page *p = c->host->env.page;
-	bool good = atomic_load(page_gauge(p, PAGE_LEDGER_STATE)) == PAGE_LEDGER_GOOD;
-	bool ready = !c->host->draining && !page_is_draining(p, c->host->env.generation) && good;
-
 	switch (c->path.route) {
 	case PATHS_ROOT:
 	case PATHS_HELLO:
@@ -36,10 +47,7 @@ static bool plain_answer(struct call *c)
 		reply_body(c, 200, "application/json", SLICE_LIT("{\"status\":\"ok\"}"));
 		return true;
 	case PATHS_READYZ:
-		reply_body(c, ready ? 200 : 503, "application/json",
-			   ready  ? SLICE_LIT("{\"status\":\"ready\"}")
-			   : good ? SLICE_LIT("{\"status\":\"draining\"}")
-				  : SLICE_LIT("{\"status\":\"ledger_unavailable\"}"));
+		answer_ready(c);
 		return true;
 	default:
 		return false;

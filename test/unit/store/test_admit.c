@@ -444,6 +444,13 @@ static void test_release_and_reverse(void **state)
 	rig_check(r, &s);
 }
 
+static bool is_open(struct rig *r)
+{
+	const struct admit_rules rules = {.ledger_lag_max_ms = 10000};
+
+	return admit_is_open(r->live, &rules, r->boot_ms);
+}
+
 static void test_ledger_gate(void **state)
 {
 	struct rig *r = *state;
@@ -456,12 +463,18 @@ static void test_ledger_gate(void **state)
 	rig_key(r, acc, KEY_A, &k);
 	progress_set_ledger_failed(live_progress(r->live), true);
 	refuses(r, acc, ADMIT_LEDGER);
+	assert_false(is_open(r));
 	progress_set_ledger_failed(live_progress(r->live), false);
+	assert_true(is_open(r));
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
 	rig_settle(r, acc, &id, 10, 10, &done);
-	r->boot_ms += 10001;
+	r->boot_ms += 10000;
+	assert_true(is_open(r));
+	r->boot_ms += 1;
 	refuses(r, acc, ADMIT_LEDGER);
+	assert_false(is_open(r));
 	assert_int_equal(rig_drain(r), 1);
+	assert_true(is_open(r));
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
 }
 
