@@ -251,7 +251,6 @@ static enum errc start(struct writer *w)
 	if (e)
 		return e;
 	pace_init(&w->pace, w->o.durability, clock_boot_ms());
-	pace_ring(&w->pace); /* what the start took over need not fill the outbox any longer */
 	return ERRC_OK;
 }
 
@@ -500,7 +499,9 @@ static void *run(void *arg)
 	w->tell_started = true;
 	pthread_mutex_unlock(&w->lock);
 	uv_async_send(w->async);
-	e = serve(w);
+	e = delete_taken(w); /* what the start took over need not fill the outbox any longer */
+	if (!e || may_pass(e))
+		e = serve(w);
 	if (e)
 		fail(w, e, "writing the ledger");
 	return NULL;
