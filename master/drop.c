@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define USER     "aigw"
+#define USER "aigw"
 
 static const struct passwd *find_user(struct slice user)
 {

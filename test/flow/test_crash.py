@@ -167,7 +167,7 @@ class Kills(unittest.TestCase):
             self.node.master.wait()
             for pid in pids:
                 wait_for(lambda: not is_alive(pid), 5, 0.002)
-            begun = time.monotonic()
+            mark, begun = self.node.mark(), time.monotonic()
             self.node.spawn()
 
             def served():
@@ -177,10 +177,13 @@ class Kills(unittest.TestCase):
                     return False
             wait_for(served, 10, 0.005)
             took.append(time.monotonic() - begun)
-            self.node.wait_event('ready', pid=self.node.master.pid, process='master')
+            self.node.wait_event('ready', pid=self.node.master.pid, process='master', since=mark)
             load.stop()
         self.check_books()
-        self.assertLess(sorted(took)[len(took) // 2], 0.4, took)
+        took.sort()
+        print('# serving again after %.0f ms (median), %.0f ms (longest)' % (took[len(took) // 2] * 1e3, took[-1] * 1e3))
+        # Each on a machine of its own; beside other work most of them.
+        self.assertLess(took[len(took) * 3 // 4], 2 if self.node.is_sanitized() else 0.25, took)
 
     def test_live_store_is_copied_and_put_back(self):
         """Row 24: a copy made under load is not taken for the store; it is rebuilt from the ledger."""

@@ -37,15 +37,16 @@ class Takeover(unittest.TestCase):
     def test_next_master_takes_over_under_load(self):
         """Row 20: serving again within 250 ms, no connection refused; one in a closing queue may be reset, counted apart."""
         load = Load(self.g, threads=4)
-        rounds = 10
+        rounds, waits = 10, []
         for i in range(rounds):
             old = self.g.pids()
             self.kill_master()
             time.sleep(0.05)
-            self.assertLess(self.start_next(), 1.0)
+            waits.append(self.start_next())
             wait_for(lambda: not any(is_alive(p) for p in old), 20)
             self.assertEqual(self.g.get()[0], 200)
         load.stop()
+        self.assertLess(sorted(waits)[rounds * 3 // 4], 2 if self.g.is_sanitized() else 0.25, waits)
         self.assertEqual((load.refused, load.other), (0, []))
         self.assertLessEqual(load.reset, 2 * rounds)
         self.assertEqual(self.g.status()['node'][0]['master_generation'], rounds + 1)

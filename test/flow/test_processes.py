@@ -83,11 +83,12 @@ class Deaths(Base):
 
     def test_workers(self):
         """Only what runs in the killed worker fails."""
-        load = Chats(self.node, self.key)
+        load, waits = Chats(self.node, self.key), []
         for i in range(self.ROUNDS):
-            self.assertLess(self.node.kill('worker', i % 2), 1.0)
+            waits.append(self.node.kill('worker', i % 2))
             time.sleep(0.05)
         load.stop()
+        self.assertLess(sorted(waits)[len(waits) * 3 // 4], 2 if self.node.is_sanitized() else 0.25, waits)
         self.only(load.results, 'cut', 'reset')
         self.assertLessEqual(load.results['cut'] + load.results['reset'], 4 * self.ROUNDS)
         self.books()
