@@ -19,6 +19,7 @@
 #define REQUEST_MS   10000
 #define END_MS       1000 /* for the last frames at the end of the process */
 #define FRAME_BYTES  (LIMIT_FRAME_CONTROL + 1024)
+#define REST_MS      100
 #define QUEUE_BYTES \
 	(CONFIG_PRINT_MAX + CONFIG_PRINT_MAX / 8) /* the largest answer with its frames */
 #define READ_MS 60000                             /* without a byte being taken */
@@ -256,6 +257,21 @@ static void client_new(struct master *m, int fd)
 	client_poll(c);
 }
 
+static void on_accept(uv_poll_t *h, int status, int events);
+
+static void listen_on(struct master *m)
+{
+	require(uv_poll_start(&m->ctl.poll, UV_READABLE, on_accept) == 0);
+}
+
+static void on_rest(uv_timer_t *t)
+{
+	struct master *m = t->data;
+
+	if (m->ctl.fd >= 0)
+		listen_on(m);
+}
+
 static void on_accept(uv_poll_t *h, int status, int events)
 {
 	struct master *m = h->data;
@@ -263,13 +279,18 @@ static void on_accept(uv_poll_t *h, int status, int events)
 
 	while ((fd = accept4(m->ctl.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
 		client_new(m, fd);
+	if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+		return;
+	uv_poll_stop(h);
+	require(uv_timer_start(&m->ctl.rest, on_rest, REST_MS, 0) == 0);
 }
 
 void control_server_start(struct master *m)
 {
 	require(uv_poll_init(&m->loop, &m->ctl.poll, m->ctl.fd) == 0);
-	m->ctl.poll.data = m;
-	require(uv_poll_start(&m->ctl.poll, UV_READABLE, on_accept) == 0);
+	uv_timer_init(&m->loop, &m->ctl.rest);
+	m->ctl.poll.data = m->ctl.rest.data = m;
+	listen_on(m);
 }
 
 void control_server_close(struct master *m, int status)

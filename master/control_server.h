@@ -30,6 +30,7 @@ struct control_client {
 struct control_server {
 	int fd; /* owned; -1 */
 	uv_poll_t poll;
+	uv_timer_t rest; /* no descriptor is left: not asked again at once */
 	struct list clients;
 	unsigned clients_n;
 	char path[108];

@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import signal
+import socket
 import sys
 import time
 import unittest
@@ -220,6 +221,23 @@ class Operations(unittest.TestCase):
         self.assertEqual(self.node.chat(self.key, 'quick-oai').status, 200)
         self.assertLess(time.monotonic() - begun, 1.5)
         self.assertEqual(sorted(workers), sorted(self.node.children('worker')))
+        self.check_books()
+
+    @unittest.skipUnless(os.geteuid() == 0, 'only root may look into processes that are not dumpable')
+    def test_descriptors_of_the_master_run_out(self):
+        """Those who only connect to the control socket cost no time, and everyone is served once they are gone."""
+        self.begin(limits={'open_files': 64})
+        master, conns = self.node.master.pid, []
+        for _ in range(64):
+            conns.append(socket.socket(socket.AF_UNIX))
+            conns[-1].connect(self.node.socket)
+        wait_for(lambda: len(os.listdir('/proc/%d/fd' % master)) > 60, 5)
+        before, begun = cpu_seconds(master), time.monotonic()
+        time.sleep(2)
+        self.assertLess((cpu_seconds(master) - before) / (time.monotonic() - begun), 0.05)
+        for c in conns:
+            c.close()
+        wait_for(lambda: self.node.ctl_raw('status').returncode == 0, 3, 0.05)
         self.check_books()
 
     def test_memory_of_an_idle_connection(self):
