@@ -212,7 +212,7 @@ enum errc folders_reach(const char *path, const struct drop_ids *ids, char *bloc
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
 	if (!told)
-		return ERRC_SYSTEM;
+		return ERRC_STATE;
 	if (path[n] == 0)
 		return ERRC_OK;
 	next = n + 1 + strcspn(path + n + 1, "/");

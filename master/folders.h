@@ -20,7 +20,7 @@ MUSTCHECK enum errc folders_live_make(const char *path, uint64_t need, const str
 MUSTCHECK enum errc folders_give_state(int dir, const struct drop_ids *ids);
 MUSTCHECK enum errc folders_give_live(const char *path, const struct drop_ids *ids);
 /* Whether those who run as `ids` get into `path`. ERRC_PERM when not; `blocked`, of PATH_MAX bytes, then names the first folder
- * on the way that they may not enter. Forks a process that tries it as they would. */
+ * on the way that they may not enter. ERRC_STATE: this root may not become them. Forks a process that tries it as they would. */
 MUSTCHECK enum errc folders_reach(const char *path, const struct drop_ids *ids, char *blocked);
 
 #endif

@@ -219,6 +219,11 @@ static bool stop_at_live(const struct master *m, enum errc e, const char *blocke
 	else if (e == ERRC_NOSPACE)
 		fprintf(stderr, "aigwd: %llu MiB are needed in %s: make that tmpfs larger or lower live_size\n",
 			(unsigned long long)(live_need(master_settings(m)) >> 20) + 1, m->live);
+	else if (e == ERRC_STATE)
+		fprintf(stderr,
+			"aigwd: cannot become user %s: CAP_SETUID and CAP_SETGID are missing; with "
+			"`user: root` keeper and workers stay what they are\n",
+			m->ids.name);
 	else if (blocked[0])
 		fprintf(stderr,
 			"aigwd: workers, who run as user %s, may not enter %s on the way to the "

@@ -190,6 +190,22 @@ class Refusals(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix='aigw-flow-', dir='/dev/shm') as closed:
             self.refused('user: daemon\n' + SAMPLE.replace('/dev/shm/aigw-test', closed), 'may not enter %s ' % closed, 'user daemon')
 
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which('setpriv'), 'needs root and setpriv')
+    def test_root_that_may_not_change_users(self):
+        """As in a container without those capabilities."""
+        self.node = Sample()
+        self.addCleanup(self.node.close)
+        for user, wanted in (('', 'cannot become user'), ('user: root\n', '"event":"ready"')):
+            self.node.configure(user + SAMPLE)
+            with open(self.node.log_path, 'ab') as log:
+                p = subprocess.Popen(['setpriv', '--bounding-set', '-setuid,-setgid', self.node.program, '-c', self.node.config], stdout=log,
+                                     stderr=log, env={**os.environ, **self.node.env})
+            self.node.masters.append(p)
+            wait_for(lambda: wanted in self.node.log_text())
+            if not user:
+                self.assertEqual(p.wait(5), 1)
+        self.assertEqual(self.node.stop(), 0)
+
     @unittest.skipUnless(os.geteuid() == 0, 'root has another default')
     def test_default_live_folder_without_a_tmpfs(self):
         """As in a container whose /run is on its disk."""
