@@ -12,7 +12,8 @@ import time
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from client import Conn, message
+from client import Conn
+from gateway import wait_for
 from node import UP_KEY, NodeCase, chat_body, model, nusd, on_both
 from provider import DONE, USAGE, Provider, chunk, chunked, head, stream, whole
 import tap
@@ -220,14 +221,18 @@ class Writes(ProviderCase):
     def test_bursts(self):
         with Conn(self.node.port) as c:
             c.request('POST', CHAT, chat_body('bursts', True), [('connection', 'close')], self.key)
-            reads = []
+            data, last = b'', b''
             while c.fill():
-                reads.append(c.buffer)
-                c.buffer = b''
-        head_and_first, second, last = reads
-        self.assertEqual(head_and_first.count(b'"content"'), 3)
-        self.assertEqual(second.count(b'"content"'), 1)
-        self.assertTrue(b'"content": "d"' in last and last.endswith(b'data: [DONE]\n\n\r\n0\r\n\r\n'), last)
+                data, last, c.buffer = data + c.buffer, c.buffer, b''
+        chunks, data = [], data.partition(b'\r\n\r\n')[2]
+        while data:
+            size, _, data = data.partition(b'\r\n')
+            n = int(size, 16)
+            chunks.append(data[:n])
+            data = data[n + 2:]
+        self.assertEqual([i.count(b'"content"') for i in chunks[:3]], [3, 1, 1])
+        self.assertEqual(chunks[-1], b'')
+        self.assertTrue(last.endswith(b'data: [DONE]\n\n\r\n0\r\n\r\n'), last)
 
 
 class HeldBack(ProviderCase):
@@ -540,7 +545,7 @@ class Times(NodeCase):
                 with self.subTest(back, name=name):
                     begun = time.monotonic()
                     a = self.chat('endless-' + back, True, headers=[(name, '4')])
-                    self.assertTrue(1.5 < time.monotonic() - begun < 3.5)
+                    self.assertTrue(1.5 < time.monotonic() - begun < 3.9)
                     self.assertEqual((a.status, a.ended, a.error['code'], a.error['metadata']['status']), (200, 'cut', 'upstream_timeout', 504), a)
                     self.assertGreater(nusd(self.node.record(a.get('x-request-id'))['charge_usd']), 0)
 
@@ -549,6 +554,13 @@ class Draining(NodeCase):
     """A7: while a node drains, idle connections serve what arrives for a while, and say that they close."""
     MODELS = on_both('m', 'tokens=2&input=5') | on_both('run', 'tokens=40&rate=20&input=5')
     CONFIG = {'timeouts': {'drain_timeout': '8s'}}
+
+    def is_refused(self):
+        """Nobody listens any more: every worker is draining."""
+        try:
+            Conn(self.node.port).close()
+        except ConnectionError:
+            return True
 
     def test_zzz_drain(self):
         idle = [Conn(self.node.port) for _ in range(4)]
@@ -560,7 +572,7 @@ class Draining(NodeCase):
             h = running.head()
             self.assertIsNone(h.get('connection'))
             self.node.signal(signal.SIGTERM)
-            time.sleep(0.5)
+            wait_for(self.is_refused)
             for c, (method, path, body) in zip(idle, (('GET', '/v1/models', None), ('POST', CHAT, chat_body('m-ant')), ('POST', CHAT, chat_body('m-oai', True)))):
                 with self.subTest(path):
                     a = c.request(method, path, body, key=self.key).answer()
