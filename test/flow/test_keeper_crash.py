@@ -134,8 +134,7 @@ class Crash(Base):
     def test_worker_killed_its_holds_are_settled(self):
         """Row 18: no hold of a dead worker after one sweep; charged is what was delivered."""
         loads = [Spender(self.n, self.key, 'slow', 8, stream=True)]
-        time.sleep(1)
-        self.assertEqual(self.n.show('main')['holds'], 8)
+        wait_for(lambda: self.n.show('main')['holds'] == 8, 10)
         for w in self.n.status()['worker']:
             os.kill(w['pid'], signal.SIGKILL)
         begun = time.monotonic()
