@@ -2,6 +2,7 @@
 """Runs the libFuzzer programs of a build folder, one after the other, each from its corpus.
 
     tools/run_fuzz.py --build build-fuzz [--seconds N] [--keep] [ENTRY...]
+    tools/run_fuzz.py --build build-coverage --coverage [--lines]
 
 New inputs collect in .dev/fuzz/<entry>. --keep then adds those that reach new code to test/fuzz/corpus/<entry>, which ordinary
 test runs replay. A finding is left beside them as crash-* (or oom-*, timeout-*); fix it and add it to the corpus.
@@ -12,6 +13,8 @@ import os
 import re
 import subprocess
 import sys
+
+import fuzz_coverage
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
@@ -32,7 +35,7 @@ def fuzz(program, name, seconds, keep):
         print(run.stderr[-6000:])
         return False
     if keep:
-        subprocess.run([program, '-merge=1'] + limits + [corpus, work], check=True, stdin=subprocess.DEVNULL, capture_output=True)
+        subprocess.run([program, '-set_cover_merge=1', '-use_counters=0'] + limits + [corpus, work], check=True, stdin=subprocess.DEVNULL, capture_output=True)
     return True
 
 
@@ -41,8 +44,12 @@ def main():
     parser.add_argument('--build', required=True)
     parser.add_argument('--seconds', type=int, default=300, help='for each entry')
     parser.add_argument('--keep', action='store_true', help='add inputs that reach new code to the corpus')
+    parser.add_argument('--coverage', action='store_true', help='replay the corpora in a build with gcov, tell what they reach')
+    parser.add_argument('--lines', action='store_true', help='with --coverage: the lines that they do not')
     parser.add_argument('entry', nargs='*', help='all unless named')
     args = parser.parse_args()
+    if args.coverage:
+        sys.exit(0 if fuzz_coverage.measure(os.path.abspath(args.build), args.lines) else 1)
     programs = {os.path.basename(path)[len('fuzz_'):]: os.path.abspath(path)
                 for path in sorted(glob.glob(os.path.join(args.build, 'test', 'fuzz', 'fuzz_*'))) if os.path.isfile(path)}
     unknown = set(args.entry) - set(programs)

@@ -1,4 +1,4 @@
-/* A chat request: the same facts in any split, and what is written for a provider is JSON, spliced or translated. */
+/* A request of each kind: the same facts in any split, and what is written for a provider is JSON, spliced or translated. */
 #include "fuzz.h"
 #include "jscan.h"
 #include "rig.h"
@@ -14,14 +14,15 @@ static void must_be_json(const struct rig *r)
 	jscan_fini(&s);
 }
 
-static enum errc run(const char *body, unsigned split, enum ptable_dialect back, struct bound *bound)
+static enum errc run(enum dialect_op op, const char *body, unsigned split, enum ptable_dialect back,
+		     struct bound *bound)
 {
 	struct rig r;
 	enum errc e;
 
 	rig_init(&r, back);
 	r.split = split;
-	e = rig_ask(&r, DIALECT_CHAT, body);
+	e = rig_ask(&r, op, body);
 	*bound = r.facts.bound;
 	if (!e) {
 		/* What the scan takes, the splices of the same dialect can always write. */
@@ -47,9 +48,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	/* The body is a C string here: bytes behind a NUL are left out, no JSON has one. */
 	buf_init(&text, n + 16);
 	require(buf_add(&text, data, n) == ERRC_OK);
-	e = run(buf_cstr(&text), 0, PTABLE_OPENAI, &whole);
-	require(run(buf_cstr(&text), 3, PTABLE_ANTHROPIC, &cut) == e);
-	require(e != ERRC_OK || !memcmp(&whole, &cut, sizeof(whole)));
+	for (unsigned op = 0; op < DIALECT_OP_COUNT; op++) {
+		e = run(op, buf_cstr(&text), 0, PTABLE_OPENAI, &whole);
+		require(run(op, buf_cstr(&text), 3,
+			    op == DIALECT_CHAT ? PTABLE_ANTHROPIC : PTABLE_OPENAI, &cut) == e);
+		require(e != ERRC_OK || !memcmp(&whole, &cut, sizeof(whole)));
+	}
 	buf_fini(&text);
 	return 0;
 }
