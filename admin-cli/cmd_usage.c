@@ -100,11 +100,12 @@ enum control_status cmd_usage(struct ctl *c)
 		e = add_margin(&a, &a.rows[i]);
 	if (e)
 		status = ctl_fail(c, CONTROL_REFUSED, "failed", "%s", errc_text(e));
-	if (csv && status == CONTROL_DONE)
+	/* A report that lacks what the ledger could not take is shown, and its end says so. */
+	if (csv)
 		show_csv(c, &a);
 	else if (c->json)
 		view_show(c, CONTROL_DO_USAGE, &a);
-	else if (status == CONTROL_DONE)
+	else if (ask_row_of(&a, "total"))
 		show_text(c, &a, margin);
 	ask_fini(&a);
 	return status;

@@ -82,5 +82,8 @@ void verb_usage(struct verbs *v)
 	if (!e)
 		e = send_rows(v, &ask, r);
 	report_free(&r);
-	verbs_end_errc(v, e, "usage");
+	if (e)
+		verbs_end_errc(v, e, "usage");
+	else
+		verbs_end_report(v);
 }

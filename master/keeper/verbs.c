@@ -36,10 +36,14 @@ enum verbs_place verbs_place_of(enum control_verb v)
 /* On the ledger thread. What the ledger cannot take now waits in the outbox; the rest can be told all the same. */
 static void take_outbox(struct verbs *v)
 {
-	uint64_t taken;
+	const struct ledger_state *s = ledger_state(v->admin->ledger);
+	uint64_t taken, first, last;
 
 	v->failed = store_drain_outbox(v->admin->live, v->admin->ledger, v->admin->batch, &taken);
 	v->taken = true;
+	/* What is there already and could only not be deleted is told too. */
+	if (v->failed && (outbox_range(v->admin->live, &first, &last) || last > s->taken_n))
+		v->not_taken = v->failed;
 }
 
 /* True: it goes on elsewhere first. */
@@ -152,6 +156,15 @@ void verbs_end_write(struct verbs *v, bool durable, const char *what)
 			  "itself, look before you repeat it",
 			  errc_text(v->failed));
 	verbs_end_errc(v, v->failed, what);
+}
+
+void verbs_end_report(struct verbs *v)
+{
+	if (v->not_taken)
+		verbs_end(v, CONTROL_REFUSED, "incomplete",
+			  "the ledger cannot be written (%s): what has ended since is not in it",
+			  errc_text(v->not_taken));
+	verbs_end(v, CONTROL_DONE, "", "%s", "");
 }
 
 struct admin_by verbs_by(const struct verbs *v)

@@ -49,8 +49,8 @@
  *             (live store), good B
  *   finding   what (chain, record, charge, account, head, live, agree), at I (number of the record or account; NONE), text
  *
- * Errors (END): 2 invalid; 4 not_found; 1 exists, refused, ledger_unavailable, not_in_force, busy,
- * internal; 5 not_allowed. */
+ * Errors (END): 2 invalid; 4 not_found; 1 exists, refused, ledger_unavailable, not_in_force,
+ * incomplete, busy, internal; 5 not_allowed. */
 #ifndef AIGW_VERBS_H
 #define AIGW_VERBS_H
 
@@ -81,7 +81,8 @@ struct verbs {
 	char revoked[APIKEY_ID + 1]; /* result: this key's running requests are to be cancelled */
 	enum errc failed;            /* result: the ledger did; for the writer */
 	bool ended;                  /* END is sent or queued */
-	bool taken; /* the outbox was taken over: what was settled before is in the ledger */
+	bool taken;                  /* the outbox was to be taken over before the report */
+	enum errc not_taken;         /* why some of it is not in the ledger; ERRC_OK: all is */
 	/* A function that is not done yet says where it goes on; what it needs there is in `state`, which is freed with the
 	 * request (mem_free). */
 	enum verbs_place next;
@@ -101,6 +102,8 @@ void verbs_end(struct verbs *v, enum control_status status, const char *code, co
 void verbs_end_errc(struct verbs *v, enum errc e, const char *what);
 /* The same for a change that v->failed tells about; `durable` as admin.h says. */
 void verbs_end_write(struct verbs *v, bool durable, const char *what);
+/* The end of a report that is right as far as it goes; says so when the ledger could not take all that has ended. */
+void verbs_end_report(struct verbs *v);
 /* Who changes what, when. */
 struct admin_by verbs_by(const struct verbs *v);
 /* By name or number; on failure END is sent and the result is false. */

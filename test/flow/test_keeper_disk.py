@@ -1,5 +1,6 @@
 """A disk that is full or fails: nothing is acknowledged that is not on it, requests are refused by name, it recovers by itself."""
 import glob
+import json
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
 from gateway import Gateway, wait_for
 from money import Spender, check_books
-from node import LONG, CtlError, Node, chat_body, model
+from node import LONG, CtlError, Node, chat_body, charge_nusd, model, nusd
 import tap
 
 MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=20&rate=40&input=20'),
@@ -82,6 +83,28 @@ class Disk(Base, unittest.TestCase):
         self.assertEqual(self.n.ctl('key', 'show', self.other)['status'], 'revoked')
         self.n.ctl('account', 'credit', 'main', '--add', '5')
         self.assertEqual(self.n.show('main')['granted_usd'], 1005)
+
+    def test_prices_of_a_reload_are_on_disk_first(self):
+        """Design 2: every receipt can be recomputed; a price that the ledger cannot take is not in force anywhere."""
+        self.assertEqual(self.n.chat(self.key, 'm').status, 200)
+        Gateway.ask(self.n, 'enospc')
+        self.n.configure(models={'m': {'price': {'input': 5, 'output': 6}}})
+        p = self.n.ctl_raw('reload')
+        self.assertEqual(p.returncode, 1)
+        self.assertIn('keeper rejects it: the prices cannot be written to the ledger: no space left', p.stdout + p.stderr)
+        # What can be read is told all the same, and that it is not all.
+        for words, code in ((('usage',), 'incomplete'), (('ledger', 'verify'), 'ledger_unavailable')):
+            p = self.n.ctl_raw(*words, '--json')
+            self.assertEqual((p.returncode, json.loads(p.stderr)['error']['code']), (1, code), p)
+        self.assertIn('what has ended since is not in it', self.n.ctl_raw('usage').stderr)
+        self.assertRegex(self.n.ctl_raw('usage').stdout, r'requests +0\n')
+        self.n.unask('enospc')
+        self.serves_again()
+        self.n.ctl('reload')
+        self.assertGreater(self.n.ctl('usage')['total']['requests'], 0)
+        a = self.n.chat(self.key, 'm')
+        self.assertEqual(nusd(a.usage['cost']), charge_nusd({'input': 20, 'output': 8}, {'input': 5, 'output': 6}))
+        self.assertTrue(self.n.verify('--charges')['good'])
 
     def spend_all_but_the_ledger(self):
         """The cost of requests that only the live store knows, with a disk that is full from then on."""
