@@ -40,7 +40,8 @@ FIELD(ENUM, cap_field, "cap_field", 0, 0, "client", "client|max_tokens|max_compl
 FIELD(PATH, ca_file, "ca_file", 1, 4000, "", "",
       "Certificates that its chain is verified against, instead of upstream.ca_file.")
 FIELD(INT, max_inflight, "max_inflight", 0, 1000000, "0", "requests",
-      "Requests in progress there at one worker; 0 is no limit.")
+      "Requests in progress there, of the whole node; beyond it the next candidate is tried. 0 is no "
+      "limit.")
 FIELD(INT, max_connections, "connections", 0, 100000, "0", "connections",
       "Connections of one worker; 0 is upstream.connections.")
 FIELD(MS, connect_ms, "timeouts.connect", 10, 3600000, "", "",

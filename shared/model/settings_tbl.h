@@ -20,8 +20,8 @@ SETTING(PATH, admin_socket, "admin.socket", 0, 100, "", "", RESTART,
 	"The control socket of aigwctl; empty: /run/aigw/control.sock for root and system users, "
 	"else aigw/control.sock in $XDG_RUNTIME_DIR or control.sock in the state folder.")
 SETTING(TEXT, admin_http, "admin.http", 0, 128, "127.0.0.1:9464", "", RESTART,
-	"Address of /metrics, /healthz and /readyz, read-only; off for none. Not port 9090, which is "
-	"that of Prometheus.")
+	"Address of /metrics, /healthz and /readyz, read-only; off for none. Not port 9090, which "
+	"is that of Prometheus.")
 SETTING(LIST, admin_users, "admin.users", 0, 64, "", "", LIVE,
 	"Users besides root and aigwd's own who may use the writing verbs of aigwctl.")
 SETTING(TEXT, admin_group, "admin.group", 0, 64, "aigw", "", RESTART,
@@ -53,8 +53,8 @@ SETTING(ENUM, log_level, "log.level", 0, 0, "info", SETTINGS_LOG_LEVEL(SETTINGS_
 	"The least important lines that are written.")
 SETTING(BOOL, log_access, "log.access", 0, 1, "on", "", LIVE, "One line for each request.")
 SETTING(BOOL, metrics_by_key, "metrics.by_key", 0, 1, "off", "", LIVE,
-	"Count by key and account as well (aigw_key_…): 1,024 keys have series of their own, further "
-	"ones share `other`.")
+	"Count by key and account as well (aigw_key_…): 1,024 keys have series of their own, "
+	"further ones share `other`.")
 SETTING(LIST, cors_origins, "cors.origins", 0, 256, "*", "", CALLS,
 	"Origins whose pages may call the gateway from a browser; * is all, [] switches CORS off.")
 SETTING(BYTES, limit_request_line_bytes, "limits.request_line", 256, 65536, "8KiB", "bytes", CALLS,
@@ -110,7 +110,8 @@ SETTING(MS, timeout_total_whole_ms, "timeouts.total_whole", 10, 604800000, "590s
 SETTING(MS, head_after_ms, "timeouts.head_after", 0, 3600000, "15s", "time", CALLS,
 	"A stream's head goes out after this time even if no content has come; 0 is never early.")
 SETTING(MS, keepalive_ms, "timeouts.keepalive", 0, 3600000, "15s", "time", CALLS,
-	"A sign of life goes out whenever a stream was silent for this long; 0 is off.")
+	"A sign of life goes out whenever a stream was silent for this long; 0 is off. An API key "
+	"may have its own.")
 SETTING(MS, drain_delay_ms, "timeouts.drain_delay", 0, 3600000, "0s", "time",
 	LIVE, "How long the listeners go on accepting after a drain began, /readyz being 503 from its start.")
 SETTING(MS, drain_timeout_ms, "timeouts.drain_timeout", 0, 86400000, "10m", "time", LIVE,

@@ -1,4 +1,5 @@
-"""The configuration where it runs (contract B1): secrets that change, and the defaults of a node of an ordinary user."""
+"""The configuration where it runs (contract B1): secrets that change, limits of a provider, the defaults of an ordinary user's node."""
+import contextlib
 import glob
 import os
 import shutil
@@ -11,8 +12,9 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tap
+from client import Conn
 from gateway import free_port, wait_for
-from node import CtlError, NodeCase, model
+from node import CtlError, NodeCase, chat_body, model
 
 NOBODY = 65534
 
@@ -52,6 +54,25 @@ class Secrets(NodeCase):
         self.assertEqual(self.used(), 'Bearer sk-second')
         for word in ('sk-first', 'sk-second', 'sk-third'):
             self.assertNotIn(word, self.node.log_text() + str(self.node.ctl('config', 'show', '--origin')))
+
+
+class ProviderLimits(NodeCase):
+    """What a provider may have of the whole node, however many workers there are."""
+    MODELS = {'one': model('oai/sim?tokens=40&rate=20'), 'two': model('oai/sim?tokens=4', 'ant/sim?tokens=4')}
+    CONFIG = {'workers': 3, 'providers': {'oai': {'max_inflight': 4}}}
+
+    def test_max_inflight(self):
+        with contextlib.ExitStack() as stack:
+            for _ in range(4):
+                c = stack.enter_context(Conn(self.node.port))
+                c.request('POST', '/v1/chat/completions', chat_body('one', True), key=self.key)
+                self.assertEqual(c.head().status, 200)
+            for _ in range(6):
+                a = self.chat('one')
+                self.assertEqual((a.status, a.error['code']), (503, 'overloaded'), a)
+                self.assertEqual(self.chat('two').get('x-aigw-provider'), 'ant')
+        self.node.settled('main')
+        self.assertEqual(self.chat('two').get('x-aigw-provider'), 'oai')
 
 
 @unittest.skipUnless(os.geteuid() == 0, 'needs root to become somebody else')
