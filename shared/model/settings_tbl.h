@@ -153,7 +153,8 @@ SETTING(MS, breaker_cool_ms, "breaker.cool_down", 10, 86400000, "5s", "time", LI
 SETTING(MS, breaker_cool_max_ms, "breaker.cool_down_max", 10, 86400000, "5m", "time", LIVE,
 	"The longest cool-down.")
 SETTING(MS, breaker_slow_start_ms, "breaker.slow_start", 0, 86400000, "30s", "time", LIVE,
-	"Time over which an offer's weight rises to its full value after its breaker closed.")
+	"Time over which an offer's share rises to its full value after its breaker closed; where no "
+	"other offer or fallback is left it is used at once.")
 SETTING(MS, key_cool_ms, "breaker.key_cool_down", 10, 86400000, "10s", "time", LIVE,
 	"Cool-down of a provider key after a 429 or 529 that names no time.")
 SETTING(INT, retry_attempts, "retry.attempts", 1, 8, "4", "attempts", CALLS,

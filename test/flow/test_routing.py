@@ -10,6 +10,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
+from gateway import wait_for
 from load import StreamLoad
 from node import BACKS, LONG, Node, NodeCase, charge_nusd, chat_body, model, nusd
 import tap
@@ -268,6 +269,28 @@ class Keys(NodeCase):
         a = self.chat('busy')
         self.assertEqual((a.status, a.error['code']), (503, 'overloaded'), a)
         self.assertTrue(a.get('retry-after'))
+
+
+class SlowStart(NodeCase):
+    """An offer that comes back gets a growing share of what others serve as well; where there is no other, all of it."""
+    MODELS = {'alone': model('oai/sim?tokens=2&status=500&fail_first=3'),
+              'two': model('oai/sim?tokens=3&status=500&fail_first=3', 'ant/sim?tokens=3')}
+    CONFIG = {'workers': 1, 'breaker': {'failures': 3, 'requests': 10, 'cool_down': '100ms', 'slow_start': '10m'}, 'retry': {'minimum': 100000}}
+
+    def open_and_close(self, name, status):
+        for _ in range(3):
+            self.assertEqual(self.chat(name).status, status)
+        wait_for(lambda: self.chat(name).get('x-aigw-provider') == 'oai', 5, 0.02) # the probe
+
+    def test_an_only_offer_is_used_at_once(self):
+        self.open_and_close('alone', 502)
+        self.assertEqual({self.chat('alone').status for _ in range(30)}, {200})
+
+    def test_another_offer_takes_the_rest(self):
+        self.open_and_close('two', 200)
+        used = [self.chat('two') for _ in range(40)]
+        self.assertEqual({a.status for a in used}, {200})
+        self.assertGreater(sum(a.get('x-aigw-provider') == 'ant' for a in used), 20)
 
 
 class Breakers(NodeCase):

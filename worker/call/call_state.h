@@ -61,6 +61,8 @@ struct call {
 	struct route route;
 	struct hold_candidate *hold_candidates; /* in the arena */
 	size_t next;                            /* candidate whose turn it is */
+	uint32_t passed_over; /* bits of candidates that were left out for being in slow start */
+	bool second_round;    /* they are tried now, for no other was left */
 	struct batch_item item;
 	enum call_hold hold;
 	struct admit_grant grant; /* of a refused request only `requests` and `tokens` */

@@ -1,10 +1,26 @@
 /* Which candidate is tried next, with which key; and what the client is told when none is left. */
 #include "call_steps.h"
 
+_Static_assert(LIMIT_CANDIDATES <= 32, "a bit for each candidate");
+
 static void note_wait(struct call *c, int64_t wait_ms)
 {
 	if (wait_ms > 0 && (c->wait_ms == 0 || wait_ms < c->wait_ms))
 		c->wait_ms = wait_ms;
+}
+
+/* Slow start gives an offer a growing share of what others could serve as well: where no other is left, all of it. */
+static bool ask_breaker(struct call *c, struct call_attempt *a, struct breaker *b, int64_t now)
+{
+	uint64_t rnd = c->second_round ? 0 : text_rng_next(&c->host->rng);
+
+	if (breaker_admit(b, &c->rt->breaker, now, c->host->env.page_slot, rnd, &a->probe))
+		return true;
+	if (!c->second_round && breaker_state(b, &c->rt->breaker, now) == BREAKER_SLOW_START)
+		c->passed_over |= UINT32_C(1) << a->at;
+	else
+		c->failed_out++;
+	return false;
 }
 
 /* Prepares the attempt at candidate `at`: key, breaker, room. False: it cannot be tried now. */
@@ -28,9 +44,7 @@ static bool take_candidate(struct call *c, struct call_attempt *a, size_t at)
 		note_wait(c, wait);
 		return false;
 	}
-	if (ro->health && !breaker_admit(ro->health, &c->rt->breaker, now, c->host->env.page_slot,
-					 text_rng_next(&c->host->rng), &a->probe)) {
-		c->failed_out++;
+	if (ro->health && !ask_breaker(c, a, ro->health, now)) {
 		note_wait(c, breaker_wait_ms(ro->health, now));
 		return false;
 	}
@@ -50,8 +64,17 @@ static bool take_candidate(struct call *c, struct call_attempt *a, size_t at)
 
 static bool may_try(const struct call *c, size_t at)
 {
-	return c->grant.index[at] >= 0 &&
+	return c->grant.index[at] >= 0 && (!c->second_round || (c->passed_over >> at & 1)) &&
 	       c->route.v[at].model->context > c->context_above - (c->context_above == 0);
+}
+
+static bool begin_second_round(struct call *c)
+{
+	if (c->second_round || c->passed_over == 0)
+		return false;
+	c->second_round = true;
+	c->next = 0;
+	return true;
 }
 
 /* A fresh attempt in the memory of the last one. */
@@ -119,7 +142,7 @@ enum call_next step_send(struct call *c)
 {
 	bool fresh = c->stale_retry;
 
-	while (c->next < c->route.n) {
+	while (c->next < c->route.n || begin_second_round(c)) {
 		struct call_attempt *a;
 		enum errc e;
 
