@@ -452,6 +452,25 @@ class Limits(NodeCase):
                     self.assertEqual((a.status, a.error['code'] if want == 400 else None), (want, 'invalid_json' if want == 400 else None), a)
 
 
+class BodyMemory(NodeCase):
+    """Design 4: all bodies of a worker together; beyond that 503, and what was held comes back."""
+    MODELS = {**on_both('m', 'tokens=2&input=5'), 'slow': model('oai/sim?delay=1s&tokens=2')}
+    CONFIG = {'workers': 1, 'limits': {'body': '1MiB', 'body_memory': '1MiB'}}
+
+    def test_full(self):
+        text = 'x' * (600 << 10)
+        for _ in range(2):
+            self.sim.reset()
+            with Conn(self.node.port) as c:
+                c.request('POST', CHAT, chat_body('slow', text=text), key=self.key)
+                wait_for(lambda: self.sim.counts()['requests'] == 1)
+                a = self.chat('m-oai', text=text)
+                self.assertEqual((a.status, a.error['code'], a.get('retry-after'), a.get('x-should-retry')), (503, 'overloaded', '1', 'true'), a)
+                self.assertEqual(self.chat('m-oai').status, 200)
+                self.assertEqual(c.answer().status, 200)
+            self.assertEqual(self.chat('m-ant', text=text).status, 200)
+
+
 class Browsers(NodeCase):
     """A6 where it is narrowed, and off."""
     MODELS = on_both('m', 'tokens=2&input=5')
