@@ -68,6 +68,7 @@ class Parsing(NodeCase):
                 self.assertIsNotNone(a)
                 self.assertIn(a.status, (400, 505) if name == 'HTTP/2.0' else (400,), a)
                 self.assertEqual(a.get('connection'), 'close')
+                self.assertRegex(a.error['message'], r'^The request is not (valid HTTP|understood): [^.]+\.$')
                 self.assertTrue(closed)
 
     def test_accepted(self):

@@ -150,20 +150,34 @@ static enum errc end_body(struct call *c)
 
 void call_set_down_fault(struct call *c)
 {
+	/* Where the connection has only a parser's words, the sentence is here. */
 	static const struct {
 		int status;
 		enum fault_kind kind;
-	} kinds[] = {{400, FAULT_BAD_REQUEST}, {408, FAULT_REQUEST_TIMEOUT},
-		     {413, FAULT_TOO_LARGE},   {414, FAULT_URI_TOO_LONG},
-		     {415, FAULT_ENCODING},    {431, FAULT_HEADERS_TOO_LARGE},
-		     {503, FAULT_BUSY}};
+		const char *sentence;
+	} rows[] = {
+		{400, FAULT_BAD_REQUEST, NULL},
+		{408, FAULT_REQUEST_TIMEOUT, NULL},
+		{413, FAULT_TOO_LARGE, NULL},
+		{414, FAULT_URI_TOO_LONG,
+		 "The request line is longer than this server accepts; shorten the URL."},
+		{415, FAULT_ENCODING, NULL},
+		{431, FAULT_HEADERS_TOO_LARGE,
+		 "The headers are more or longer than this server accepts; send fewer or shorter "
+		 "ones."},
+		{500, FAULT_BUSY, "The server is out of memory; try again."},
+		{503, FAULT_BUSY, NULL},
+	};
 	const struct down_fault *df = &c->down_fault;
-	enum fault_kind kind = FAULT_BAD_REQUEST;
 
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		if (kinds[i].status == df->status)
-			kind = kinds[i].kind;
-	fault_set(&c->fault, kind, "%s", df->text);
+	if (df->status == 400 && df->errc == ERRC_PROTOCOL)
+		fault_set(&c->fault, FAULT_BAD_REQUEST, "The request is not valid HTTP: %s.",
+			  df->text);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].status == df->status)
+			fault_set(&c->fault, rows[i].kind, "%s",
+				  rows[i].sentence ? rows[i].sentence : df->text);
+	fault_set(&c->fault, FAULT_BAD_REQUEST, "The request is not understood: %s.", df->text);
 }
 
 enum call_next step_body(struct call *c)

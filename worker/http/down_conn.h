@@ -21,9 +21,9 @@ struct down_host;
 
 /* Why a request cannot be read. The call answers it in its dialect; the connection closes behind that answer. */
 struct down_fault {
-	int status; /* 400, 408, 413, 414, 415, 431; 503: no memory */
+	int status; /* 400, 408, 413, 414, 415, 431, 501, 505; 500, 503: no memory */
 	enum errc errc;
-	const char *text; /* one sentence for the client; static */
+	const char *text; /* static; a sentence for the client, of 414, 431 and ERRC_PROTOCOL the parser's words */
 };
 
 /* Upcalls to the call that took the request: record and wake. */

@@ -55,7 +55,7 @@ void down_in_fault(struct down_conn *dc, const struct down_fault *f)
 static void parse_fault(struct down_conn *dc)
 {
 	struct down_fault f = {.status = http1_fault_status(&dc->http),
-			       .errc = ERRC_SYNTAX,
+			       .errc = ERRC_PROTOCOL,
 			       .text = dc->http.why ? dc->http.why : "malformed"};
 
 	if (dc->http.fault == HTTP1_FAULT_LINE || dc->http.fault == HTTP1_FAULT_HEAD)
