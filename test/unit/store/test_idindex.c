@@ -116,11 +116,12 @@ static void assert_own_id_found(struct ledger *l, uint64_t seq)
 	buf_fini(&b);
 }
 
+/* Of very many some, spread over all. */
 static void assert_all_found(struct rig *r, uint64_t from, uint64_t n, uint64_t first)
 {
 	char name[32];
 
-	for (uint64_t i = 0; i < n; i++) {
+	for (uint64_t i = 0; i < n; i += 1 + n / 2500) {
 		name_nth(name, from + i);
 		assert_int_equal(find(r, name, KEY_A), first + i);
 		assert_int_equal(find(r, name, NULL), first + i);
