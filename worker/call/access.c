@@ -38,6 +38,14 @@ static size_t put_request(const struct call *c, struct log_field *f, const char 
 	return n;
 }
 
+/* Whose failure it was. */
+static bool is_providers(const struct call *c)
+{
+	return (c->fault.provider[0] || c->tried_n) &&
+	       (c->end == RECORD_END_UPSTREAM_ERROR || c->end == RECORD_END_TIMEOUT ||
+		c->end == RECORD_END_REJECTED);
+}
+
 static size_t put_answer(const struct call *c, struct log_field *f)
 {
 	const struct call_attempt *a = c->attempt;
@@ -51,8 +59,7 @@ static size_t put_answer(const struct call *c, struct log_field *f)
 	f[n++] = LOG_Z("end", record_end_name(c->end));
 	if (fault_is_set(&c->fault)) {
 		f[n++] = LOG_Z("error", fault_row(c->fault.kind)->openai_code);
-		f[n++] = LOG_Z("error_from",
-			       c->fault.provider[0] || c->tried_n ? "provider" : "gateway");
+		f[n++] = LOG_Z("error_from", is_providers(c) ? "provider" : "gateway");
 		f[n++] = LOG_Z("error_text", fault_message(&c->fault));
 	}
 	f[n++] = LOG_I("attempts", c->tried_n);

@@ -20,6 +20,10 @@ enum call_next call_failover(struct call *c)
 		c->stale_retry = true;
 		return try_next(c, true);
 	}
+	if (a->failed && a->errc == ERRC_NOMEM) {
+		fault_errc(&c->fault, ERRC_NOMEM, "answer");
+		return call_end(c, RECORD_END_INTERNAL);
+	}
 	if (!call_attempt_judge(c))
 		return call_end(c, RECORD_END_REJECTED);
 	same = (key_trouble || c->failed_rate + c->failed_out > resting) && a->provider->keys_n > 1;

@@ -87,6 +87,10 @@ static enum call_next broken(struct call *c)
 
 	if (!c->commit_us && !(c->head_sent && !c->facts.stream))
 		return call_failover(c);
+	if (a->failed && a->errc == ERRC_NOMEM) {
+		fault_errc(&c->fault, ERRC_NOMEM, "answer");
+		return call_end(c, RECORD_END_INTERNAL);
+	}
 	if (a->failed)
 		fault_set(&c->fault,
 			  a->errc == ERRC_TIMEOUT ? FAULT_UPSTREAM_TIMEOUT : FAULT_UPSTREAM,

@@ -160,7 +160,7 @@ static void on_data(void *arg, struct slice data)
 		if (r == HTTP1_MORE)
 			return;
 		if (r < 0)
-			up_fail(u, ERRC_PROTOCOL, phase_now(u),
+			up_fail(u, r == -ERRC_NOMEM ? ERRC_NOMEM : ERRC_PROTOCOL, phase_now(u),
 				u->http.why ? u->http.why : errc_text((enum errc) - r));
 		else if (r == HTTP1_HEAD)
 			on_head(u);
