@@ -117,8 +117,11 @@ static int advance(struct jtext *it)
 	if (it->p == it->end)
 		return bad(it, ERRC_SYNTAX);
 	if (*it->p == it->close) {
-		it->p = jstep_space(it->p + 1, it->end);
+		it->p++;
 		it->done = true;
+		if (it->inner)
+			return 0;
+		it->p = jstep_space(it->p, it->end);
 		return it->p == it->end ? 0 : bad(it, ERRC_SYNTAX);
 	}
 	if (first)
@@ -129,7 +132,7 @@ static int advance(struct jtext *it)
 	return 1;
 }
 
-static int take_value(struct jtext *it, struct slice *value)
+int jtext_value(struct jtext *it, struct slice *value)
 {
 	enum errc e = ERRC_SYNTAX;
 	const char *q = skip_value(it->p, it->end, &e);
@@ -177,7 +180,33 @@ struct jtext jtext_arr(struct slice array)
 	return over(array, ']');
 }
 
-int jtext_obj_next(struct jtext *it, struct slice *key, struct slice *value)
+enum json_type jtext_peek(const struct jtext *it)
+{
+	return jtext_type(slice_of(it->p, (size_t)(it->end - it->p)));
+}
+
+static struct jtext enter(const struct jtext *it, char close)
+{
+	return (struct jtext){.p = it->p, .end = it->end, .close = close, .inner = true};
+}
+
+struct jtext jtext_enter_obj(const struct jtext *it)
+{
+	return enter(it, '}');
+}
+
+struct jtext jtext_enter_arr(const struct jtext *it)
+{
+	return enter(it, ']');
+}
+
+void jtext_leave(struct jtext *it, const struct jtext *inner)
+{
+	require(inner->done && !inner->err);
+	it->p = inner->p;
+}
+
+int jtext_obj_key(struct jtext *it, struct slice *key)
 {
 	const char *q;
 	int r;
@@ -197,17 +226,28 @@ int jtext_obj_next(struct jtext *it, struct slice *key, struct slice *value)
 	if (it->p == it->end || *it->p != ':')
 		return bad(it, ERRC_SYNTAX);
 	it->p = jstep_space(it->p + 1, it->end);
-	return take_value(it, value);
+	return 1;
+}
+
+int jtext_obj_next(struct jtext *it, struct slice *key, struct slice *value)
+{
+	int r = jtext_obj_key(it, key);
+
+	return r <= 0 ? r : jtext_value(it, value);
+}
+
+int jtext_arr_more(struct jtext *it)
+{
+	if (it->err || it->done)
+		return -(int)it->err;
+	return advance(it);
 }
 
 int jtext_arr_next(struct jtext *it, struct slice *value)
 {
-	int r;
+	int r = jtext_arr_more(it);
 
-	if (it->err || it->done)
-		return -(int)it->err;
-	r = advance(it);
-	return r <= 0 ? r : take_value(it, value);
+	return r <= 0 ? r : jtext_value(it, value);
 }
 
 bool jtext_member(struct slice object, const char *key, struct slice *value)

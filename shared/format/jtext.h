@@ -19,6 +19,7 @@ struct jtext {
 	enum errc err;
 	char close; /* what ends the container */
 	bool begun, done;
+	bool inner; /* the text goes on behind the container */
 };
 
 /* The kind that the first byte announces; JSON_NONE for anything else. Leading white space is
@@ -36,6 +37,23 @@ MUSTCHECK
 int jtext_obj_next(struct jtext *it, struct slice *key, struct slice *value);
 MUSTCHECK
 int jtext_arr_next(struct jtext *it, struct slice *value);
+
+/* The same in halves, so that a container inside is walked without being passed over before: the key
+ * alone, or that an element follows; then either jtext_value(), or jtext_enter_obj() or _arr(), a walk
+ * to its end and jtext_leave(). */
+MUSTCHECK
+int jtext_obj_key(struct jtext *it, struct slice *key);
+MUSTCHECK
+int jtext_arr_more(struct jtext *it);
+/* 1 or an error. */
+MUSTCHECK
+int jtext_value(struct jtext *it, struct slice *value);
+/* The kind of the value that stands next. */
+enum json_type jtext_peek(const struct jtext *it);
+struct jtext jtext_enter_obj(const struct jtext *it);
+struct jtext jtext_enter_arr(const struct jtext *it);
+/* `inner` has come to its end. */
+void jtext_leave(struct jtext *it, const struct jtext *inner);
 
 /* The first member of that name. False when there is none or the text is malformed before it. */
 bool jtext_member(struct slice object, const char *key, struct slice *value);

@@ -95,9 +95,10 @@ static uint32_t chunk_call_bytes(struct slice list)
 	return n;
 }
 
-static bool chunk_delta(struct slice delta, struct chat_chunk *c)
+/* The object that stands next at `at`; so with choices and their list below. */
+static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 {
-	struct jtext it = jtext_obj(delta);
+	struct jtext it = jtext_enter_obj(at);
 	struct slice key, val;
 	uint32_t reasoning = 0, n = 0;
 	int r;
@@ -118,6 +119,8 @@ static bool chunk_delta(struct slice delta, struct chat_chunk *c)
 					      : chunk_bytes(val);
 	}
 	c->content_bytes += n + reasoning;
+	if (r == 0)
+		jtext_leave(at, &it);
 	return r == 0;
 }
 
@@ -141,49 +144,65 @@ static void chunk_usage(struct slice val, struct chat_chunk *c)
 		c->usage = val;
 }
 
-static bool chunk_choice(struct slice choice, enum chat_form form, struct chat_chunk *c)
+/* A member of a choice other than its delta. */
+static void chunk_choice_member(struct slice key, struct slice val, bool is_text,
+				struct chat_chunk *c)
+{
+	int64_t index;
+
+	if (slice_is(key, "text") && is_text && !chunk_is_empty(val)) {
+		c->marks |= CHAT_CHUNK_CONTENT;
+		c->content_bytes += chunk_bytes(val);
+	} else if (slice_is(key, "finish_reason")) {
+		chunk_finish(val, c);
+	} else if (slice_is(key, "index") && c->choices == 0 && jtext_i64(val, &index)) {
+		c->choice = index > 0 && index < INT32_MAX ? (unsigned)index : 0;
+	} else if (slice_is(key, "usage")) {
+		chunk_usage(val, c);
+	}
+}
+
+static bool chunk_choice(struct jtext *at, enum chat_form form, struct chat_chunk *c)
 {
 	const char *body = form == CHAT_FORM_MESSAGE ? "message" : "delta";
-	struct jtext it = jtext_obj(choice);
+	struct jtext it = jtext_enter_obj(at);
 	struct slice key, val;
 	bool is_text = form == CHAT_FORM_TEXT, has_delta = is_text;
-	int64_t index;
 	int r;
 
-	while ((r = jtext_obj_next(&it, &key, &val)) > 0) {
-		if (slice_is(key, body) && jtext_type(val) == JSON_OBJECT) {
+	while ((r = jtext_obj_key(&it, &key)) > 0) {
+		if (slice_is(key, body) && jtext_peek(&it) == JSON_OBJECT) {
 			has_delta = true;
-			if (!chunk_delta(val, c))
+			if (!chunk_delta(&it, c))
 				return false;
-		} else if (slice_is(key, "text") && is_text && !chunk_is_empty(val)) {
-			c->marks |= CHAT_CHUNK_CONTENT;
-			c->content_bytes += chunk_bytes(val);
-		} else if (slice_is(key, "finish_reason")) {
-			chunk_finish(val, c);
-		} else if (slice_is(key, "index") && c->choices == 0 && jtext_i64(val, &index)) {
-			c->choice = index > 0 && index < INT32_MAX ? (unsigned)index : 0;
-		} else if (slice_is(key, "usage")) {
-			chunk_usage(val, c);
+			continue;
 		}
+		if (jtext_value(&it, &val) < 0)
+			return false;
+		chunk_choice_member(key, val, is_text, c);
 	}
 	if (!has_delta)
 		c->marks |= CHAT_CHUNK_NO_DELTA;
 	c->choices++;
+	if (r == 0)
+		jtext_leave(at, &it);
 	return r == 0;
 }
 
-static bool chunk_choices(struct slice val, enum chat_form form, struct chat_chunk *c)
+static bool chunk_choices(struct jtext *at, enum chat_form form, struct chat_chunk *c)
 {
-	struct jtext it = jtext_arr(val);
-	struct slice choice;
+	struct jtext it = jtext_enter_arr(at);
+	struct slice val;
 	int r;
 
-	if (jtext_type(val) != JSON_ARRAY)
-		return jtext_is_null(val);
+	if (jtext_peek(at) != JSON_ARRAY)
+		return jtext_value(at, &val) > 0 && jtext_is_null(val);
 	c->marks |= CHAT_CHUNK_LIST;
-	while ((r = jtext_arr_next(&it, &choice)) > 0)
-		if (!chunk_choice(choice, form, c))
+	while ((r = jtext_arr_more(&it)) > 0)
+		if (!chunk_choice(&it, form, c))
 			return false;
+	if (r == 0)
+		jtext_leave(at, &it);
 	return r == 0;
 }
 
@@ -199,12 +218,11 @@ static void chunk_base_resp(struct slice val, struct chat_chunk *c)
 	}
 }
 
-static bool chunk_top(struct slice key, struct slice val, enum chat_form form, struct chat_chunk *c)
+/* A member at the top other than the choices. */
+static bool chunk_top(struct slice key, struct slice val, struct chat_chunk *c)
 {
 	struct slice inner;
 
-	if (slice_is(key, "choices"))
-		return chunk_choices(val, form, c);
 	if (slice_is(key, "usage")) {
 		if (c->top.p)
 			return false; /* given twice: readers would not agree which one counts */
@@ -241,9 +259,11 @@ bool chat_chunk_read(struct slice json, enum chat_form form, struct chat_chunk *
 	int r;
 
 	memset(c, 0, sizeof(*c));
-	while ((r = jtext_obj_next(&it, &key, &val)) > 0)
-		if (!chunk_top(key, val, form, c))
+	while ((r = jtext_obj_key(&it, &key)) > 0) {
+		if (slice_is(key, "choices") ? !chunk_choices(&it, form, c)
+					     : jtext_value(&it, &val) < 0 || !chunk_top(key, val, c))
 			return false;
+	}
 	if (c->choices == 0)
 		c->marks |= CHAT_CHUNK_NO_CHOICE;
 	return r == 0;

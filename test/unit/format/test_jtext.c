@@ -62,6 +62,38 @@ static int walk(struct slice text)
 	return r;
 }
 
+/* The value that stands next, container by container; 1 or an error. */
+static int walk_inner(struct jtext *at)
+{
+	bool is_object = jtext_peek(at) == JSON_OBJECT;
+	struct jtext in = is_object ? jtext_enter_obj(at) : jtext_enter_arr(at);
+	struct slice s;
+	int r;
+
+	if (!is_object && jtext_peek(at) != JSON_ARRAY)
+		return jtext_value(at, &s);
+	while ((r = is_object ? jtext_obj_key(&in, &s) : jtext_arr_more(&in)) > 0)
+		if ((r = walk_inner(&in)) < 0)
+			return r;
+	if (r < 0)
+		return r;
+	jtext_leave(at, &in);
+	return 1;
+}
+
+/* As walk(), without passing over containers. */
+static int walk_halves(struct slice text)
+{
+	struct jtext it = jtext_obj(text);
+	struct slice key;
+	int r;
+
+	while ((r = jtext_obj_key(&it, &key)) > 0)
+		if ((r = walk_inner(&it)) < 0)
+			return r;
+	return r;
+}
+
 static void test_malformed(void **state)
 {
 	static const char *const bad[] = {
@@ -105,6 +137,11 @@ static void test_malformed(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_int_equal(walk(slice_str(bad[i])), -ERRC_SYNTAX);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(walk_halves(slice_str(bad[i])), -ERRC_SYNTAX);
+	assert_int_equal(walk_halves(good), 0);
+	for (size_t n = 0; n < good.n; n++)
+		assert_int_equal(walk_halves(slice_of(good.p, n)), -ERRC_SYNTAX);
 	assert_int_equal(walk(good), 0);
 	assert_int_equal(walk(foreign), 0);
 	for (size_t n = 0; n < good.n; n++)
