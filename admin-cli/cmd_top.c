@@ -204,6 +204,24 @@ static void put_json(struct top *t)
 
 /* --- the terminal --- */
 
+/* The places that a line takes, colours not counted. */
+static size_t shown_width(struct slice line)
+{
+	struct slice plain, rest;
+	size_t n = 0;
+
+	while (line.n) {
+		ptrdiff_t at = slice_chr(line, '\033');
+
+		plain = at < 0 ? line : slice_sub(line, 0, (size_t)at);
+		n += put_width(plain);
+		rest = slice_sub(line, plain.n, line.n);
+		at = slice_chr(rest, 'm');
+		line = at < 0 ? SLICE_NONE : slice_sub(rest, (size_t)at + 1, rest.n);
+	}
+	return n;
+}
+
 /* Draws the text over the last screen: no line is cleared before it is written, so that nothing flickers. */
 static bool draw(struct top *t)
 {
@@ -218,7 +236,8 @@ static bool draw(struct top *t)
 	for (size_t i = 0; left.n && i + 1 < height; i++) {
 		(void)slice_cut(&left, '\n', &line);
 		put_s(&p, line);
-		put_z(&p, "\033[K\r\n");
+		/* At the right edge it would clear the last character. */
+		put_z(&p, shown_width(line) < width ? "\033[K\r\n" : "\r\n");
 	}
 	put_z(&p, "\033[J");
 	put_fail(&p, t->c->text.err);

@@ -128,15 +128,19 @@ static bool cut_texts(struct grid *g, size_t width)
 /* The text as far as it fits into the column; *rest is what stands behind it then. */
 static struct slice fit(struct slice text, size_t width, const char **rest)
 {
-	size_t seen = 0, i = 0;
+	size_t seen = 0, end = 0, one;
 
 	*rest = "";
 	if (put_width(text) <= width)
 		return text;
-	for (; i < text.n && seen + 1 <= width; i++)
-		seen += ((unsigned char)text.p[i] & 0xc0) != 0x80;
+	for (size_t i = 0; i < text.n; end = i) {
+		i += put_char(slice_sub(text, i, text.n), &one);
+		seen += one;
+		if (seen + 1 > width)
+			break;
+	}
 	*rest = "\xe2\x80\xa6";
-	return slice_sub(text, 0, i - 1);
+	return slice_sub(text, 0, end);
 }
 
 static void print_line(struct grid *g, const struct term *t, struct put *out,

@@ -57,12 +57,44 @@ void put_safe(struct put *p, struct slice s)
 	}
 }
 
+/* Characters that a terminal draws in two places, or over the one before. */
+static const struct range {
+	uint32_t from, to;
+	uint8_t width;
+} ranges[] = {
+	{0x300, 0x36f, 0},     {0x1100, 0x115f, 2},   {0x200b, 0x200f, 0}, {0x2e80, 0x303e, 2},
+	{0x3041, 0xa4cf, 2},   {0xac00, 0xd7a3, 2},   {0xf900, 0xfaff, 2}, {0xfe00, 0xfe0f, 0},
+	{0xfe30, 0xfe6f, 2},   {0xff00, 0xff60, 2},   {0xffe0, 0xffe6, 2}, {0x1f300, 0x1f64f, 2},
+	{0x1f900, 0x1f9ff, 2}, {0x20000, 0x3fffd, 2},
+};
+
+size_t put_char(struct slice s, size_t *width)
+{
+	unsigned char first = (unsigned char)s.p[0];
+	uint32_t c = first < 0xc0   ? first
+		     : first < 0xe0 ? first & 0x1f
+		     : first < 0xf0 ? first & 0xf
+				    : first & 7;
+	size_t n = 1;
+
+	for (; n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80; n++)
+		c = c << 6 | ((unsigned char)s.p[n] & 0x3f);
+	*width = 1;
+	for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+		if (c >= ranges[i].from && c <= ranges[i].to)
+			*width = ranges[i].width;
+	}
+	return n;
+}
+
 size_t put_width(struct slice s)
 {
-	size_t n = 0;
+	size_t n = 0, width;
 
-	for (size_t i = 0; i < s.n; i++)
-		n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+	while (s.n) {
+		s = slice_sub(s, put_char(s, &width), s.n);
+		n += width;
+	}
 	return n;
 }
 

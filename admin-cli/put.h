@@ -23,7 +23,9 @@ void put_f(struct put *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void put_repeat(struct put *p, char c, size_t n);
 /* For terminals: control bytes become '?', so that a name cannot move the cursor. */
 void put_safe(struct put *p, struct slice s);
-/* Columns that the text takes, one for each character of UTF-8. */
+/* The length of the character of UTF-8 that `s`, not empty, begins with; *width: the columns that it takes (0, 1 or 2). */
+size_t put_char(struct slice s, size_t *width);
+/* Columns that the text takes. */
 size_t put_width(struct slice s);
 
 /* Writes everything to fd and empties p. The sticky error, or why writing failed. */

@@ -369,6 +369,15 @@ class Terminal(Case):
         self.assertIn('MODELS', seen)
         self.assertIn('\033[32mactive\033[0m', seen)
 
+    def test_top_at_the_right_edge(self):
+        """A line as wide as the terminal is not followed by an erase, which would take its last character."""
+        name = 'n' * 64
+        self.node.account(name, '123456.123456789')
+        _, seen = self.on_terminal('top', keys=b'q', until=b'123456.123456789', NO_COLOR='1')
+        line = [x for x in seen.replace('\r', '').replace('\033[K', '<erased>').split('\n') if 'nnnnn' in x][0]
+        self.assertEqual(len(line), 80, line)
+        self.assertTrue(line.endswith('0.00'), line)
+
     def test_top_runs_until_q_or_an_interrupt(self):
         for keys in b'q', b'\x03':
             status, seen = self.on_terminal('top', keys=keys, until=b'requests/s 0.')

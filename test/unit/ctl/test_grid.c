@@ -99,6 +99,40 @@ static void test_texts_are_cut_last(void **state)
 	put_fini(&left_out);
 }
 
+/* \u540d\u524d takes four places, e with a combining accent one. */
+static void test_wide_characters(void **state)
+{
+	static const struct {
+		size_t width;
+		const char *want;
+	} cases[] = {
+		{0, "NAME          N\n名前名前名前  1\nle\xcc\x81le\xcc\x81          2\n"},
+		{14, "NAME         N\n名前名前名…  1\nle\xcc\x81le\xcc\x81         2\n"},
+		{13, "NAME        N\n名前名前…   1\nle\xcc\x81le\xcc\x81        2\n"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct put out, left_out;
+		struct grid g;
+
+		put_init(&out);
+		put_init(&left_out);
+		grid_init(&g);
+		column(&g, "NAME", false, false);
+		column(&g, "N", true, false);
+		cell(&g, "名前名前名前", TERM_PLAIN);
+		cell(&g, "1", TERM_PLAIN);
+		cell(&g, "le\xcc\x81le\xcc\x81", TERM_PLAIN);
+		cell(&g, "2", TERM_PLAIN);
+		(void)grid_print(&g, &plain, cases[i].width, &out, &left_out);
+		put_s(&out, slice_of("", 1));
+		assert_string_equal(out.b.p, cases[i].want);
+		grid_fini(&g);
+		put_fini(&out);
+		put_fini(&left_out);
+	}
+}
+
 static void test_colors_take_no_room(void **state)
 {
 	expect(&colored, 0,
@@ -137,6 +171,7 @@ int main(void)
 		cmocka_unit_test(test_columns_are_aligned_by_characters),
 		cmocka_unit_test(test_narrow_terminals_lose_the_last_columns),
 		cmocka_unit_test(test_texts_are_cut_last),
+		cmocka_unit_test(test_wide_characters),
 		cmocka_unit_test(test_colors_take_no_room),
 		cmocka_unit_test(test_no_memory_is_told),
 	};
