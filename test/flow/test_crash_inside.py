@@ -77,10 +77,11 @@ class Inside(Base):
         load.stop()
         self.assertEqual(len(waits), times)
         print('# until another worker commits: longest %.2f s' % max(waits))
-        # One that was stopped just after its commit keeps nobody waiting.
         self.assertLess(max(waits), 2.0, waits)
-        self.assertEqual(len([e for e in self.node.events('child_killed') if 'writer lock' in e['message']]),
-                         len([w for w in waits if w > 1]))
+        # One that had just come to its commit when it was stopped keeps nobody waiting; the others the watchdog has killed.
+        long = [w for w in waits if w > 1]
+        self.assertGreater(len(long), 0, waits)
+        self.assertGreaterEqual(len([e for e in self.node.events('child_killed') if 'writer lock' in e['message']]), len(long))
         self.check_books(load)
 
     def test_readers_killed_inside_read_transactions(self):

@@ -2,6 +2,7 @@
 signals, a keeper that stands still. The real programs."""
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -190,8 +191,11 @@ class Away(Base):
         def kill():
             while going[0]:
                 pid = self.node.status()['worker'][1]['pid']
-                if pid:
-                    os.kill(pid, signal.SIGKILL)
+                try:
+                    if pid:
+                        os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass # it has ended, and the master will know in a moment
                 time.sleep(0.001)
         t = threading.Thread(target=kill)
         t.start()
@@ -212,6 +216,28 @@ class Away(Base):
                 self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
             return all(w['requests'] > n for w, n in zip(self.node.status()['worker'], before))
         wait_for(both, 5)
+
+
+class Program(Base):
+    def setUp(self):
+        self.node = Node(MODELS)
+        self.addCleanup(self.node.close)
+        self.node.program = shutil.copy(self.node.program, os.path.join(self.node.dir, 'aigwd'))
+        self.begin()
+
+    def test_a_new_file_in_its_place_starts_no_process(self):
+        """A package upgrade must not mix versions: all children are of the program that the master is."""
+        with open(self.node.program + '.new', 'w') as f:
+            f.write('#!/bin/sh\nexit 1\n')
+        os.chmod(self.node.program + '.new', 0o755)
+        os.rename(self.node.program + '.new', self.node.program)
+        for kind, index in (('worker', 0), ('worker', 1), ('keeper', 0)):
+            self.node.kill(kind, index)
+        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.node.status()['worker'][0]['early_deaths'], 0)
+        os.unlink(self.node.program)
+        self.node.kill('worker', 0)
+        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
 
 
 class Settings(Base):
