@@ -471,6 +471,30 @@ class BodyMemory(NodeCase):
             self.assertEqual(self.chat('m-ant', text=text).status, 200)
 
 
+class OddTypes(ProviderCase):
+    """Streams under another content type than theirs, as some servers send them, and what is none."""
+    ITEMS = chunk('hi') + chunk(finish='stop', usage=USAGE) + DONE
+    CONFIG = {'breaker': {'failures': 32, 'requests': 32}}
+    ANSWERS = {'json': [head(content_type='application/json') + ITEMS], 'plain': [head(content_type='text/plain; charset=utf-8') + b': hello\n\n' + ITEMS],
+               'slowly': [head(content_type='application/json'), b'd', 0.05, b'at', 0.05, ITEMS[3:]],
+               'body': [whole(ANSWER)], 'page': [head(content_type='text/html') + b'<html>data: no</html>'],
+               'error': [whole({'error': {'message': 'too much', 'code': 'context_length_exceeded'}})]}
+
+    def test_streams(self):
+        for name in ('json', 'plain', 'slowly'):
+            with self.subTest(name):
+                a = self.chat(name, True)
+                self.assertTrue(a.status == 200 and a.is_done and a.is_whole and a.text == 'hi', a)
+                self.assertEqual(nusd(self.node.record(a.get('x-request-id'))['charge_usd']), 9000)
+                self.assertEqual(self.chat(name).status, 502)
+
+    def test_others(self):
+        for name, status in (('body', 502), ('page', 502), ('error', 400)):
+            with self.subTest(name):
+                self.assertEqual(self.chat(name, True).status, status)
+        self.assertEqual(self.chat('body').status, 200)
+
+
 class Browsers(NodeCase):
     """A6 where it is narrowed, and off."""
     MODELS = on_both('m', 'tokens=2&input=5')

@@ -5,12 +5,13 @@
 
 #include "http1.h"
 
-#define LINES_MAX      (32 * 1024)
-#define LINES_FIRST    512 /* what most requests need */
-#define STREAM_STEP    4096
-#define ERROR_BODY_MAX (64 * 1024)
-#define OUT_MAX        (96 * 1024 * 1024) /* above any whole answer or frame that is understood */
-#define LEARNED_MS     60000 /* learned remaining counts are forgotten after the usual window */
+#define LINES_MAX       (32 * 1024)
+#define LINES_FIRST     512 /* what most requests need */
+#define STREAM_STEP     4096
+#define ERROR_BODY_MAX  (64 * 1024)
+#define EVENTS_SIGN_MAX 64                 /* so far a body may be one of events all the same */
+#define OUT_MAX         (96 * 1024 * 1024) /* above any whole answer or frame that is understood */
+#define LEARNED_MS      60000 /* learned remaining counts are forgotten after the usual window */
 
 struct slice call_attempt_credential(const struct call_attempt *a)
 {
@@ -113,6 +114,38 @@ static void mind_size(struct call *c)
 	up_conn_read_stop(a->up);
 }
 
+/* Whether a body that was not announced as events begins as they do. */
+static bool begins_as_events(struct slice s)
+{
+	static const char *const fields[] = {"data:", "event:", "id:", "retry:", ":"};
+
+	s = slice_trim(s);
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+		if (slice_has_prefix(s, slice_str(fields[i])))
+			return true;
+	return false;
+}
+
+/* The body of an error answer is kept. A stream of events under another content type, as some servers send it, is none: its first bytes tell,
+ * and *data becomes what was kept of them. */
+static bool is_error_body(struct call *c, struct slice *data)
+{
+	struct call_attempt *a = c->attempt;
+	bool early = a->body.len < EVENTS_SIGN_MAX;
+
+	if (!a->error)
+		return false;
+	if (a->body.len + data->n <= ERROR_BODY_MAX)
+		(void)!buf_adds(&a->body, *data);
+	if (!early || a->status != 200 || !c->facts.stream || a->stream ||
+	    !begins_as_events(buf_slice(&a->body)))
+		return true;
+	a->error = false;
+	a->stream = true;
+	*data = buf_slice(&a->body);
+	return false;
+}
+
 static void on_body(void *arg, struct slice data)
 {
 	struct call *c = arg;
@@ -120,10 +153,7 @@ static void on_body(void *arg, struct slice data)
 	struct relay_gain gain = {0};
 
 	a->seen_us = turn_now_us(call_turn(c));
-	if (a->error) {
-		if (a->body.len + data.n <= ERROR_BODY_MAX)
-			(void)!buf_adds(&a->body, data);
-	} else {
+	if (!is_error_body(c, &data)) {
 		relay_push(&a->relay, data, &c->arena, &gain);
 		note_gain(c, &gain);
 		mind_size(c);

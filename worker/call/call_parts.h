@@ -42,7 +42,7 @@ struct call_attempt {
 	bool stream; /* the provider answers with events */
 	bool head, ended, failed, stale, paused;
 	bool recorded; /* stands among the request's attempts: the last of them */
-	bool error;    /* status of 400 or more: the body is read to tell why */
+	bool error; /* another status than 200, or another kind of body than was asked for: it is read to tell why */
 	int status;
 	enum errc errc;
 	enum up_conn_phase phase;
