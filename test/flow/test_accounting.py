@@ -229,11 +229,12 @@ class Charges(Case, NodeCase):
         **on_both('hang', 'tokens=20&input=20&fault=silent'),
         **on_both('run', 'tokens=200&rate=100&input=20'),
         **on_both('run-zero', 'tokens=200&rate=100&usage=zero'),
+        'muses': model('ant/sim?tokens=5&input=20&fault=stall@0'),
         'lost': model('ant/sim?tokens=9&input=33&fault=error_item@0', 'oai/sim?tokens=4&input=20',
                       offers={'ant/sim?tokens=9&input=33&fault=error_item@0': {'priority': 1, 'cost': {'input': 7, 'output': 9}},
                               'oai/sim?tokens=4&input=20': {'priority': 2, 'cost': {'input': 3, 'output': 4}}}),
     }
-    CONFIG = {'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}}
+    CONFIG = {'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}, 'timeouts': {'total': '4s'}}
 
     def charge(self, record):
         return nusd(record['charge_usd'])
@@ -305,6 +306,17 @@ class Charges(Case, NodeCase):
                 r = self.node.record(self.leave('hang-' + back)['request_id'])
                 self.assertEqual((r['end'], self.charge(r), nusd(r['cost_usd'])), ('client_gone', 0, 0))
                 self.assertEqual([t['error'] for t in r['attempts']], ['abandoned'])
+
+    def test_a_time_that_the_client_chose_is_no_refund(self):
+        """What was reported by then is charged, as when the client leaves; a time of ours is at our cost."""
+        for headers, charge in (([('x-stainless-timeout', '3')], charge_nusd({'input': 20, 'output': 0}, PRICE)), ([], 0)):
+            with self.subTest(headers):
+                a = self.chat('muses', True, headers=headers)
+                self.assertEqual((a.status, a.error['code']), (504, 'upstream_timeout'), a)
+                r = self.record(a)
+                self.assertEqual((r['end'], self.charge(r)), ('timeout', charge), r)
+                self.assertEqual(nusd(r['cost_usd']), charge_nusd({'input': 20, 'output': 0}, PRICE))
+                self.assertEqual([nusd(t['cost_usd']) for t in r['attempts']], [nusd(r['cost_usd'])])
 
     def test_candidates_given_up_are_our_cost(self):
         a = self.chat('lost', True)

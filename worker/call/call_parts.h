@@ -42,6 +42,7 @@ struct call_attempt {
 	bool stream; /* the provider answers with events */
 	bool head, ended, failed, stale, paused;
 	bool recorded; /* stands among the request's attempts: the last of them */
+	bool lost;     /* given up, its cost is told */
 	bool error; /* another status than 200, or another kind of body than was asked for: it is read to tell why */
 	int status;
 	enum errc errc;

@@ -61,6 +61,8 @@ bool call_attempt_judge(struct call *c);
 /* deadline.c. True: the total time is over; the fault is set and the call ends. A provider's own deadline that has passed is noted as a failure
  * of its connection. */
 bool call_deadline_passed(struct call *c);
+/* Whether the total time that is over was lowered by what the client announced: then it left, like one that closes. */
+bool call_deadline_is_clients(const struct call *c);
 /* Wakes the call at the next of its moments. */
 void call_deadline_arm(struct call *c);
 /* Sends a stream's early head or its client's sign of life, if one is due. */

@@ -16,12 +16,16 @@ static int64_t lowered(const struct call *c, int64_t ms)
 	return c->wish.timeout_ms ? MIN_OF(ms, c->wish.timeout_ms) : ms;
 }
 
-static int64_t total_deadline(const struct call *c)
+static int64_t total_ms(const struct call *c)
 {
 	const struct ptable_provider *p = c->attempt->provider->p;
 
-	return ms_of(c->start_us) +
-	       lowered(c, c->facts.stream ? p->total_stream_ms : p->total_whole_ms);
+	return c->facts.stream ? p->total_stream_ms : p->total_whole_ms;
+}
+
+static int64_t total_deadline(const struct call *c)
+{
+	return ms_of(c->start_us) + lowered(c, total_ms(c));
 }
 
 /* When the provider must have shown its next sign of life: never while we ourselves do not read because the client is slow. */
@@ -66,6 +70,11 @@ enum errc call_sign_of_life(struct call *c)
 	if (now >= next_keepalive(c))
 		return down_conn_write(c->down, c->front->keepalive);
 	return ERRC_OK;
+}
+
+bool call_deadline_is_clients(const struct call *c)
+{
+	return lowered(c, total_ms(c)) < total_ms(c);
 }
 
 void call_deadline_arm(struct call *c)

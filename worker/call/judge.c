@@ -72,7 +72,7 @@ void call_attempt_record(struct call *c, int status, const char *code)
 
 void call_attempt_lose(struct call *c, int status, const char *code)
 {
-	const struct call_attempt *a = c->attempt;
+	struct call_attempt *a = c->attempt;
 	const struct route_candidate *r = &c->route.v[a->at];
 	int64_t cost;
 
@@ -82,6 +82,7 @@ void call_attempt_lose(struct call *c, int status, const char *code)
 	cost = price_cost(r->offer->cost, &a->relay.usage);
 	c->records[c->tried_n - 1].cost_nusd = cost;
 	c->lost_cost_nusd += cost;
+	a->lost = true;
 	series_add(rtable_cost(c->rt, r->offer, r->model), (uint64_t)cost);
 }
 

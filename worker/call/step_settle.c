@@ -29,8 +29,9 @@ static void estimate(const struct call *c, struct usage *u)
 static bool charge_of(const struct call *c, struct usage *u)
 {
 	const struct relay *r = &c->attempt->relay;
-	/* Behind commit the total time is ours or the client's: ending a stream by it is no refund. */
-	bool late = c->end == RECORD_END_TIMEOUT && (c->attempt->failed || !c->commit_us);
+	/* Behind commit the total time is ours or the client's: ending a stream by it is no refund. Nor is a time that the client chose. */
+	bool late = c->end == RECORD_END_TIMEOUT &&
+		    (c->attempt->failed || !(c->commit_us || call_deadline_is_clients(c)));
 	bool fault = late || c->end == RECORD_END_UPSTREAM_ERROR || c->end == RECORD_END_REJECTED;
 	struct hold_outcome o = {.reported = r->reported && r->usage_positive,
 				 .finish = r->finish,
@@ -78,6 +79,20 @@ static int end_status(const struct call *c)
 					 : 0;
 }
 
+/* What the last attempt cost us: by the usage that is charged, else by what it reported. */
+static int64_t last_cost(struct call *c)
+{
+	const struct call_attempt *a = c->attempt;
+	int64_t cost;
+
+	if (!c->charged && !a->relay.reported)
+		return 0;
+	cost = price_cost(c->route.v[a->at].offer->cost, c->charged ? &c->usage : &a->relay.usage);
+	if (a->recorded)
+		c->records[c->tried_n - 1].cost_nusd = cost;
+	return cost;
+}
+
 static void fill_settle(struct call *c)
 {
 	struct admit_settle *s = &c->item.op.settle;
@@ -105,13 +120,8 @@ static void fill_settle(struct call *c)
 		s->candidate = c->grant.index[a->at];
 		s->usage = c->usage;
 	}
-	if (c->charged) {
-		int64_t cost = price_cost(c->route.v[a->at].offer->cost, &c->usage);
-
-		s->cost_nusd += cost;
-		if (a->recorded)
-			c->records[c->tried_n - 1].cost_nusd = cost;
-	}
+	if (!a->lost)
+		s->cost_nusd += last_cost(c);
 }
 
 static void ask(struct call *c)
