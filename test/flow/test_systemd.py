@@ -15,7 +15,7 @@ import tap
 SYSTEMD = '/lib/systemd/systemd'
 CONFIG = '''listen: [{address: "127.0.0.1:8080"}]
 providers:
-  mock: {dialect: openai, base_url: "http://127.0.0.1:9900/v1", keys: ["file:/etc/mock.key"]}
+  mock: {dialect: openai, base_url: "http://127.0.0.1:9900/v1", keys: ["file:/run/credentials/aigwd.service/openai.key"]}
 models:
   m1: {context: 128000, max_output: 100, price: {input: 1, output: 2}, offers: {mock/up-m1: {priority: 1}}}
 '''
@@ -27,12 +27,13 @@ R="$W/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$W/up,workdir=$W/work" "$R"
 rm -rf "$R/etc/systemd/system" "$R/var/lib/aigw"
 mkdir -p "$R/etc/systemd/system" "$R$(dirname "$EXE")" "$R$(dirname "$CTL")" "$R$(dirname "$CONF")" "$R/mnt"
-cp "$UNIT" "$R/etc/systemd/system/aigwd.service"
+sed 's/^#LoadCredential=/LoadCredential=/' "$UNIT" > "$R/etc/systemd/system/aigwd.service"
 cp "$D"/probe.service "$D"/probe.target "$R/etc/systemd/system/"
 cp "$AIGWD" "$R$EXE"; cp "$AIGWCTL" "$R$CTL"; cp "$AIGWSIM" "$R/usr/bin/aigwsim"; cp "$D/aigw.yaml" "$R$CONF"
 for lib in $LIBS; do cp -L "$lib" "$R/usr/lib/"; done
 chroot "$R" ldconfig
-printf sk-mock-1 > "$R/etc/mock.key"; chmod 600 "$R/etc/mock.key"
+mkdir -p "$R/etc/aigw/keys"
+printf sk-mock-1 > "$R/etc/aigw/keys/openai.key"; chmod 600 "$R/etc/aigw/keys/openai.key"
 grep -q '^aigw:' "$R/etc/passwd" || echo 'aigw:x:990:990::/:/usr/sbin/nologin' >> "$R/etc/passwd"
 grep -q '^aigw:' "$R/etc/group" || echo 'aigw:x:990:' >> "$R/etc/group"
 : > "$R/etc/machine-id"
@@ -55,6 +56,7 @@ cd "$R"
 pivot_root . mnt
 cd /
 umount -l /mnt
+mount --make-rshared /
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin ''' + SYSTEMD + ''' --system --unit=probe.target --show-status=no
 '''
 TARGET = '[Unit]\nRequires=basic.target probe.service\nAfter=basic.target\nAllowIsolate=yes\n'
@@ -186,7 +188,8 @@ class Unit(unittest.TestCase):
             self.told = p.stdout + p.stderr
 
     def test_life_under_systemd(self):
-        """Start, reload, a master killed, restart, stop: with the rights, folders and filters of the unit."""
+        """Start, reload, a master killed, restart, stop: with the rights, folders and filters of the unit, and the key from systemd's
+        credentials as its sample says."""
         if os.geteuid() != 0 or not os.path.exists(SYSTEMD) or not all(map(shutil.which, ('unshare', 'curl', 'ip', 'ps'))):
             self.skipTest('needs root, systemd, unshare, ip, ps and curl')
         with open('/proc/filesystems') as f:
