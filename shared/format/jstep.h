@@ -31,22 +31,45 @@ static inline bool jstep_is_plain(uint8_t c)
 	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
+#ifdef __SSE2__
+/* Of 16 bytes those that are no plain ASCII of a string: all bits of theirs are set. */
+static inline __m128i jstep_odd(const char *p)
+{
+	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i ends = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
+				    _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+
+	/* Signed: bytes of 0x80 and above are below the space too. */
+	return _mm_or_si128(ends, _mm_cmplt_epi8(x, _mm_set1_epi8(0x20)));
+}
+
+static inline unsigned jstep_bits(__m128i odd)
+{
+	return (unsigned)_mm_movemask_epi8(odd);
+}
+
+/* Not 0 when 64 bytes hold any. */
+static inline __m128i jstep_odd64(const char *p)
+{
+	return _mm_or_si128(_mm_or_si128(jstep_odd(p), jstep_odd(p + 16)),
+			    _mm_or_si128(jstep_odd(p + 32), jstep_odd(p + 48)));
+}
+#endif
+
 /* The first byte that is no plain ASCII of a string: quote, backslash, control or non-ASCII; or
  * end. */
 static inline const char *jstep_plain(const char *p, const char *end)
 {
 #ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"'), back = _mm_set1_epi8('\\');
-	const __m128i space = _mm_set1_epi8(0x20);
+	/* Most strings end in their first block; from the second on those that do not go by four. */
+	for (bool first = true; end - p >= 16; p += 16, first = false) {
+		unsigned bits;
 
-	for (; end - p >= 16; p += 16) {
-		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-		/* Signed: bytes of 0x80 and above are below the space too. */
-		__m128i m = _mm_or_si128(
-			_mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, back)),
-			_mm_cmplt_epi8(x, space));
-		unsigned bits = (unsigned)_mm_movemask_epi8(m);
-
+		while (!first && end - p >= 64 && !jstep_bits(jstep_odd64(p)))
+			p += 64;
+		if (end - p < 16)
+			break;
+		bits = jstep_bits(jstep_odd(p));
 		if (bits)
 			return p + __builtin_ctz(bits);
 	}
