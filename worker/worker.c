@@ -92,7 +92,8 @@ static bool is_orphan(struct worker *w, int64_t now_ms)
 
 	if (page_generation(w->page) > w->h.generation)
 		return true;
-	return !link_is_up(&w->master) && seen > 0 && now_ms - seen > MASTER_LOST_MS;
+	return !link_is_up(&w->master) && seen > 0 &&
+	       (now_ms - seen > MASTER_LOST_MS || page_is_replaced(w->page, w->h.live));
 }
 
 static void end_drain(struct worker *w)

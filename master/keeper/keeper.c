@@ -221,7 +221,8 @@ static void look_for_master(struct keeper *k, int64_t now_ms)
 {
 	int64_t seen = page_master_seen_ms(k->page);
 
-	if (page_generation(k->page) > k->h.generation) {
+	if (page_generation(k->page) > k->h.generation ||
+	    (!klink_is_up(&k->master) && page_is_replaced(k->page, k->h.live))) {
 		log_info("keeper_yields", "another master serves now; its keeper goes on");
 		end(k, KEEPER_YIELDS, 0);
 	} else if (!klink_is_up(&k->master) && now_ms - seen > MASTER_LOST_MS &&

@@ -198,6 +198,16 @@ int page_fd(const struct page *p)
 	return p->fd;
 }
 
+bool page_is_replaced(const struct page *p, const char *live)
+{
+	struct stat ours, there;
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof(path), "%s/page", live) < (int)sizeof(path) &&
+	       stat(path, &there) == 0 && fstat(p->fd, &ours) == 0 &&
+	       (there.st_dev != ours.st_dev || there.st_ino != ours.st_ino);
+}
+
 size_t page_bytes(void)
 {
 	return sizeof(struct page_mem);

@@ -60,6 +60,10 @@ void page_unmap(struct page **p);
 int page_fd(const struct page *p); /* borrowed */
 size_t page_bytes(void);           /* its size, all of it allocated */
 
+/* Whether another page stands in the live folder: ours was removed, and the next master has made one, where its generation
+ * is. */
+bool page_is_replaced(const struct page *p, const char *live);
+
 /* The master's generation. Processes of a lower one are orphans: accept until EAGAIN, close, drain, end. */
 uint64_t page_generation(struct page *p);
 /* Makes a higher generation visible; the caller's own listeners are bound by then. */

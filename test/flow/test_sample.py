@@ -167,6 +167,23 @@ class Starts(unittest.TestCase):
         self.assertEqual(self.node.chat(key, 'm1').status, 200)
 
 
+    def test_master_that_dies_after_the_live_folder_was_removed(self):
+        """The page went with the folder: the orphans see that the next master has made another."""
+        key = self.serve()
+        old = self.node.children()
+        shutil.rmtree(self.node.live)
+        wait_for(lambda: self.node.status()['ledger'][0]['epoch'] == 2, 15)
+        wait_for(lambda: all(w['state'] == 'ready' and w['pid'] not in old for w in self.node.status()['worker']), 15)
+        old = self.node.children()
+        self.node.master.kill()
+        self.node.master.wait()
+        self.assertEqual(self.node.chat(key, 'm1').status, 200)
+        self.node.start()
+        self.assertEqual(self.node.chat(key, 'm1').status, 200)
+        wait_for(lambda: not any(is_alive(p) for p in old), 10)
+        self.charged(3)
+
+
 class Refusals(unittest.TestCase):
     def refused(self, text, *words):
         self.node = Sample()
