@@ -245,7 +245,7 @@ static const char *key_end(struct jscan *s, const char *p, struct slice key)
 /* Nearly all keys lie whole in one piece and without escapes: no copy then. */
 static const char *key_begin(struct jscan *s, const char *p, const char *end)
 {
-	const char *q = jstep_plain(p + 1, end);
+	const char *q = jplain_end(p + 1, end);
 
 	s->tok_off = offset(s, p);
 	s->hash = HASH_BASIS;
@@ -318,7 +318,7 @@ static const char *string_run(struct jscan *s, const char *p, const char *end)
 			p++;
 			continue;
 		}
-		p = jstep_plain(p, end);
+		p = jplain_end(p, end);
 		if (p == end || (uint8_t)*p < 0x80)
 			return p;
 		q = jstep_utf8(p, end);

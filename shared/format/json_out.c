@@ -242,13 +242,13 @@ enum errc json_out_escape(struct buf *b, struct slice s)
 	enum errc e = ERRC_OK;
 
 	while (!e && p < end) {
-		const char *q = jstep_plain(p, end);
+		const char *q = jplain_end(p, end);
 
 		if (q < end && (uint8_t)*q >= 0x80)
 			q = jstep_utf8(q, end);
 		e = buf_add(b, p, (size_t)(q - p));
 		p = q;
-		if (!e && p < end && !jstep_is_plain((uint8_t)*p))
+		if (!e && p < end && !jplain_is((uint8_t)*p))
 			e = escape_byte(b, (uint8_t)*p++);
 	}
 	return e;

@@ -3,11 +3,7 @@
 #ifndef AIGW_JSTEP_H
 #define AIGW_JSTEP_H
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
-#include "slice.h"
+#include "jplain.h"
 
 /* What may follow a first byte of UTF-8: how many bytes, and the range of the second. need 0: no
  * first byte. */
@@ -24,71 +20,6 @@ static inline struct jstep_lead jstep_lead_of(uint8_t c)
 	if (c >= 0xf0 && c <= 0xf4)
 		return (struct jstep_lead){3, c == 0xf0 ? 0x90 : 0x80, c == 0xf4 ? 0x8f : 0xbf};
 	return (struct jstep_lead){0, 0, 0};
-}
-
-static inline bool jstep_is_plain(uint8_t c)
-{
-	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
-}
-
-#ifdef __SSE2__
-/* Of 16 bytes those that are no plain ASCII of a string: all bits of theirs are set. */
-static inline __m128i jstep_odd(const char *p)
-{
-	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-	__m128i ends = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
-				    _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
-
-	/* Signed: bytes of 0x80 and above are below the space too. */
-	return _mm_or_si128(ends, _mm_cmplt_epi8(x, _mm_set1_epi8(0x20)));
-}
-
-static inline unsigned jstep_bits(__m128i odd)
-{
-	return (unsigned)_mm_movemask_epi8(odd);
-}
-
-/* Not 0 when 64 bytes hold any. */
-static inline __m128i jstep_odd64(const char *p)
-{
-	return _mm_or_si128(_mm_or_si128(jstep_odd(p), jstep_odd(p + 16)),
-			    _mm_or_si128(jstep_odd(p + 32), jstep_odd(p + 48)));
-}
-#endif
-
-/* The first byte that is no plain ASCII of a string: quote, backslash, control or non-ASCII; or
- * end. */
-static inline const char *jstep_plain(const char *p, const char *end)
-{
-#ifdef __SSE2__
-	/* Most strings end in their first block; from the second on those that do not go by four. */
-	for (bool first = true; end - p >= 16; p += 16, first = false) {
-		unsigned bits;
-
-		while (!first && end - p >= 64 && !jstep_bits(jstep_odd64(p)))
-			p += 64;
-		if (end - p < 16)
-			break;
-		bits = jstep_bits(jstep_odd(p));
-		if (bits)
-			return p + __builtin_ctz(bits);
-	}
-#else
-	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
-
-	for (; end - p >= 8; p += 8) {
-		uint64_t x, q, b;
-
-		memcpy(&x, p, 8);
-		q = x ^ (ones * '"');
-		b = x ^ (ones * '\\');
-		if ((x | (x - ones * 0x20) | ((q - ones) & ~q) | ((b - ones) & ~b)) & highs)
-			break;
-	}
-#endif
-	while (p < end && jstep_is_plain((uint8_t)*p))
-		p++;
-	return p;
 }
 
 /* Passes whole valid UTF-8 sequences from a non-ASCII byte on; stops at ASCII, at what is invalid,
@@ -113,7 +44,7 @@ static inline const char *jstep_utf8(const char *p, const char *end)
 static inline const char *jstep_opaque(const char *p, const char *end)
 {
 	for (;;) {
-		p = jstep_plain(p, end);
+		p = jplain_end(p, end);
 		if (p == end || (uint8_t)*p < 0x80)
 			return p;
 		while (p < end && (uint8_t)*p >= 0x80)
@@ -125,7 +56,7 @@ static inline const char *jstep_opaque(const char *p, const char *end)
 static inline const char *jstep_text(const char *p, const char *end)
 {
 	for (;;) {
-		const char *q = jstep_plain(p, end);
+		const char *q = jplain_end(p, end);
 
 		p = jstep_utf8(q, end);
 		if (p == q)
