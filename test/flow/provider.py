@@ -13,7 +13,8 @@ class Provider:
         self.answers, self.asked = answers, {}
         self.s = socket.create_server(('127.0.0.1', 0))
         self.port = self.s.getsockname()[1]
-        threading.Thread(target=self.run, daemon=True).start()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
 
     def config(self, dialect='openai', **more):
         return dict({'dialect': dialect, 'base_url': 'http://127.0.0.1:%d/v1' % self.port, 'keys': ['env:MOCK_KEY']}, **more)
@@ -59,6 +60,9 @@ class Provider:
         return part
 
     def close(self):
+        """The thread has ended before the socket goes: its number may be that of the next one's."""
+        self.s.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.s.close()
 
 
