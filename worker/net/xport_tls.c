@@ -10,7 +10,9 @@
 #include "mem.h"
 #include "tls_priv.h"
 
-#define DRY_MAX 64 /* above the tickets that a server packs into one record */
+#define HELD_MAX \
+	(64 * 1024) /* what may come while the engine is away, before reading waits for it */
+#define DRY_MAX 64  /* above the tickets that a server packs into one record */
 
 struct xport_tls {
 	struct xport x;
@@ -157,6 +159,8 @@ static enum errc handshake_step(struct xport_tls *t)
 			engine_send_off(t);
 		else if (t->eof_came)
 			return t->errc ? t->errc : ERRC_EOF;
+		if (!t->eof_came)
+			xport_read_start(t->lower);
 		return ERRC_AGAIN;
 	}
 	return g->result == 0 ? ERRC_OK : tls_errc(g->result, NULL, 0);
@@ -178,6 +182,10 @@ static void engine_done(struct tls_job *j)
 	e = handshake_step(t);
 	if (e == ERRC_AGAIN)
 		return;
+	if (!e && t->eof_came && t->errc != ERRC_EOF) { /* bytes of it are lost */
+		e = t->errc;
+		snprintf(g->why, sizeof(g->why), "%s behind the TLS handshake", errc_text(e));
+	}
 	if (e && g->result == MBEDTLS_ERR_SSL_WANT_READ)
 		snprintf(g->why, sizeof(g->why), "%s during the TLS handshake", errc_text(e));
 	if (!e && g->client && mbedtls_ssl_get_version_number(g->ssl) == MBEDTLS_SSL_VERSION_TLS1_2)
@@ -264,6 +272,8 @@ static void low_data(void *arg, struct slice data)
 	}
 	if (!g->is_away)
 		engine_send_off(t);
+	else if (t->held.len >= HELD_MAX)
+		xport_read_stop(t->lower);
 }
 
 static void low_eof(void *arg)

@@ -226,6 +226,36 @@ static void test_handshake_and_data(void **state)
 	}
 }
 
+/* A client's first bytes may come behind its handshake in any number while the thread is still at it. */
+static void test_much_behind_the_handshake(void **state)
+{
+	static char big[600000];
+	struct fixture *f = fixture_new(&good);
+	struct slice left = slice_of(big, sizeof(big));
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(big); i++)
+		big[i] = (char)(i * 31);
+	connect_sides(f, "api.example.com");
+	while (!f->c.done) {
+		mem_xport_exchange(f->c.mem, f->s.mem, TURN_SCRATCH);
+		uv_run(&f->loop, UV_RUN_NOWAIT);
+	}
+	assert_false(f->s.done);
+	while (left.n > 0) {
+		struct iovec v = {(void *)left.p, left.n};
+		size_t taken = 0;
+
+		assert_int_equal(xport_write(f->c.x, &v, 1, &taken), ERRC_OK);
+		left = slice_sub(left, taken, left.n);
+	}
+	run_until_quiet(f, TURN_SCRATCH);
+	assert_int_equal(f->s.result, ERRC_OK);
+	assert_int_equal(f->s.error, ERRC_OK);
+	assert_true(slice_eq(buf_slice(&f->s.got), slice_of(big, sizeof(big))));
+	fixture_free(f);
+}
+
 static void test_resumption(void **state)
 {
 	struct fixture *f = fixture_new(&good);
@@ -499,6 +529,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_handshake_and_data),
+		cmocka_unit_test(test_much_behind_the_handshake),
 		cmocka_unit_test(test_resumption),
 		cmocka_unit_test(test_bad_certificates_are_refused),
 		cmocka_unit_test(test_address_in_the_certificate),
