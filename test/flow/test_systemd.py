@@ -13,7 +13,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import tap
 
 SYSTEMD = '/lib/systemd/systemd'
-CONFIG = '''listen: [{address: "127.0.0.1:8080"}]
+CONFIG = '''admin: {socket: /run/aigw/ctl.sock}
+listen: [{address: "127.0.0.1:8080"}]
 providers:
   mock: {dialect: openai, base_url: "http://127.0.0.1:9900/v1", keys: ["file:/run/credentials/aigwd.service/openai.key"]}
 models:
@@ -78,7 +79,7 @@ chat() {
 }
 users() { echo "= $1" $(ps -eo user,args | sed -n 's/^\([a-z]*\) .*\(aigwd\): \([a-z]*\).*/\1:\3/p' | sort -u); }
 echo '= booted'
-export PATH=%(bin)s:$PATH
+export PATH=%(bin)s:$PATH AIGW_CONFIG=%(conf)s
 (aigwsim --listen 127.0.0.1:9900 >/dev/null 2>&1 &)
 systemctl start aigwd; echo "= start $?"
 echo "= status $(systemctl show aigwd -p StatusText --value)"
@@ -128,7 +129,8 @@ class Unit(unittest.TestCase):
             self.text = f.read()
         self.dir = tempfile.mkdtemp(prefix='aigw-systemd-', dir='/var/tmp')
         self.addCleanup(shutil.rmtree, self.dir, True)
-        self.exe, self.conf = re.search(r'(?m)^ExecStart=(\S+) -c (\S+)$', self.text).groups()
+        self.exe = re.search(r'(?m)^ExecStart=(\S+)$', self.text).group(1)
+        self.conf = re.search(r'(?m)^Environment=AIGW_CONFIG=(\S+)$', self.text).group(1)
         self.ctl = re.search(r'(?m)^ExecReload=(\S+) reload$', self.text).group(1)
 
     def explain(self):
