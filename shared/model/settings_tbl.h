@@ -82,7 +82,7 @@ SETTING(BYTES, limit_body_memory_bytes, "limits.body_memory", 1048576, 109951162
 SETTING(BYTES, limit_answer_buffer_bytes, "limits.answer_buffer", 4096, 67108864, "1MiB", "bytes",
 	CALLS,
 	"Whole answers up to this size are received before the head is sent; longer ones are "
-	"passed on as they come.")
+	"passed on as they come, unless durability is settle.")
 SETTING(BYTES, limit_body_rate_bytes, "limits.body_rate", 0, 1073741824, "1KiB", "bytes a second",
 	CALLS,
 	"A body that comes slower than this once timeouts.head has passed is given up with 408; 0 "

@@ -17,7 +17,7 @@ import tap
 
 MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=20&rate=40&input=20'),
           'calm': model('oai/sim?tokens=30&rate=15&input=20'),
-          'late': model('oai/sim?tokens=5&delay=1500ms&input=20')}
+          'late': model('oai/sim?tokens=500&size=3000000&delay=1500ms&input=20')}
 
 
 class Base:
@@ -192,6 +192,9 @@ class Settle(Base, unittest.TestCase):
         self.serves_again()
         for rid in (head.get('x-request-id'), a.get('x-request-id')):
             self.assertTrue(self.n.record(rid)['reversed'])
+        a = self.n.chat(self.key, 'late')
+        self.assertEqual((a.status, a.is_whole, len(a.json()['choices'][0]['message']['content'])), (200, True, 3000000))
+        self.assertEqual(nusd(a.get('x-aigw-cost-usd')), charge_nusd({'input': 20, 'output': 500}, {'input': 1, 'output': 2}))
         after = self.n.settled('main')
         self.assertEqual(self.n.ctl('usage', '--account', 'main')['total']['charge_usd'], after['settled_usd'])
         self.assertTrue(self.n.verify('--charges')['good'])

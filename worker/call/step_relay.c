@@ -8,8 +8,10 @@ static bool is_open(const struct call *c)
 {
 	const struct relay *r = &c->attempt->relay;
 
+	/* With durability settle all of a whole answer waits for its charge, however long it is. */
 	if (!c->facts.stream)
-		return r->out.len > (size_t)call_set(c)->limit_answer_buffer_bytes;
+		return call_set(c)->durability != SETTINGS_DURABILITY_SETTLE &&
+		       r->out.len > (size_t)call_set(c)->limit_answer_buffer_bytes;
 	return r->committed || r->frames > LIMIT_HOLDBACK_FRAMES ||
 	       r->out.len > LIMIT_HOLDBACK_BYTES;
 }
