@@ -3,6 +3,7 @@
 #
 #   tools/deps.sh            compiler, meson, ninja and the libraries that meson.build names
 #   tools/deps.sh --test     the programs that the test suites use as well
+#   tools/deps.sh --valgrind valgrind as well
 #   tools/deps.sh --fuzz     clang with libFuzzer as well
 #   tools/deps.sh --pkgpath  prints the folder of .pc files below .deps, if there is one
 #
@@ -212,8 +213,9 @@ case ${1:-} in
 	exit 0
 	;;
 --test) tools=$TEST_TOOLS ;;
+--valgrind) tools='valgrind:valgrind' ;;
 '' | --fuzz) tools='' ;;
-*) die "usage: tools/deps.sh [--test | --fuzz | --pkgpath]" ;;
+*) die "usage: tools/deps.sh [--test | --valgrind | --fuzz | --pkgpath]" ;;
 esac
 fuzz=$([ "${1:-}" != --fuzz ] || echo yes)
 

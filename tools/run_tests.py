@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the test suites of a build folder and adds up what they counted.
 
-    tools/run_tests.py --build build [--sanitize] [SUITE...]
+    tools/run_tests.py --build build [--sanitize | --valgrind] [SUITE...]
 
 Every test is registered with Meson; its `suite:` sorts it, tests without one are unit tests. Subtests in TAP count one by one, a
 program that only has an exit status counts as one test, 77 is a skip. The last line is "N passed, N failed[, N skipped]", and the
@@ -31,6 +31,11 @@ SANITIZERS = {
     'ASAN_OPTIONS': 'halt_on_error=1:abort_on_error=1:detect_leaks=1:allocator_may_return_null=1',
     'UBSAN_OPTIONS': 'halt_on_error=1:abort_on_error=1:print_stacktrace=1',
 }
+# Under valgrind: all that runs in one process, and these of the flow suite, whose nodes it follows through all their processes. A program that
+# takes its time as given (rates, deadlines, kills) says nothing there.
+VALGRIND = 'valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite'
+VALGRIND_SUITES = ('unit', 'golden', 'fuzz', 'wire')
+VALGRIND_FLOW = ('flow/canary', 'flow/chat', 'flow/contract', 'flow/tls')
 TAIL_LINES = 40
 
 
@@ -128,6 +133,12 @@ def run_suite(args, suite, names):
     if args.sanitize:
         env.update(SANITIZERS, AIGW_SANITIZE='1')
         command += ['--timeout-multiplier', '4']
+    if args.valgrind:
+        env.update(AIGW_VALGRIND='1')
+        command += ['--timeout-multiplier', '20']
+        if suite in VALGRIND_SUITES:
+            command += ['--wrapper', VALGRIND]
+            base += '-valgrind'
     logs = os.path.join(args.build, 'meson-logs', base)
     for ending in ('.json', '.junit.xml'):
         if os.path.exists(logs + ending):
@@ -160,20 +171,23 @@ def main():
     parser = argparse.ArgumentParser(description='Runs the test suites: ' + ', '.join(SUITES) + '.')
     parser.add_argument('--build', required=True)
     parser.add_argument('--sanitize', action='store_true', help='the build has sanitizers: give them their options and time')
+    parser.add_argument('--valgrind', action='store_true', help='memory errors and leaks, of what can bear its pace')
     parser.add_argument('suite', nargs='*', help='all unless named')
     args = parser.parse_args()
     unknown = set(args.suite) - set(SUITES)
     if unknown:
         parser.error('no suite named %s; there are %s' % (', '.join(sorted(unknown)), ', '.join(SUITES)))
     suites = registered(args.build)
+    if args.valgrind:
+        suites = {suite: [name for name in names if suite in VALGRIND_SUITES or name in VALGRIND_FLOW] for suite, names in suites.items()}
     total = Count()
     for suite, what in SUITES.items():
         if args.suite and suite not in args.suite:
             continue
-        if suites[suite]:
+        if suites.get(suite):
             total.add(run_suite(args, suite, suites[suite]))
         else:
-            print('%-8s skipped: this build has no tests of it (%s)' % (suite, what))
+            print('%-8s skipped: %s (%s)' % (suite, 'too slow under valgrind' if args.valgrind else 'this build has no tests of it', what))
     print(total)
     sys.exit(1 if total.failed or not total.passed else 0)
 

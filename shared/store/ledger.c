@@ -273,6 +273,12 @@ static enum errc open_env(struct ledger *l, const struct ledger_opts *o)
 			      (mkdir(dir, 0750) != 0 && errno != EEXIST)))
 		return errc_from_errno(errno);
 	rc = lmdbx_open(&x, &l->env);
+	/* Some kernels and limits leave a process less than 1 TiB of addresses. */
+	while ((rc == ERRC_NOMEM || rc == ERRC_INVAL) && !o->map_bytes &&
+	       x.map_bytes > LEDGER_MAP_LEAST) {
+		x.map_bytes /= 2;
+		rc = lmdbx_open(&x, &l->env);
+	}
 	if (!rc)
 		rc = open_trees(l, o->id);
 	if (!rc && !o->read_only)

@@ -13,6 +13,7 @@ struct ledger;
 
 #define LEDGER_LAYOUT    1
 #define LEDGER_MAP_BYTES (UINT64_C(1) << 40)
+#define LEDGER_MAP_LEAST (UINT64_C(1) << 30)
 /* Records are in time order up to the ledger's lag and small corrections of the clock. */
 #define LEDGER_SLACK_MS 60000
 
@@ -21,7 +22,7 @@ struct ledger_opts {
 	const uint8_t *id; /* LIVE_ID bytes: the identity of a new ledger, and that of the one that is there; NULL: a random
 			       one, or any */
 	bool read_only;     /* ledger verify on a stopped node */
-	uint64_t map_bytes; /* 0: LEDGER_MAP_BYTES (sparse) */
+	uint64_t map_bytes; /* 0: LEDGER_MAP_BYTES (sparse), less where addresses are short */
 };
 
 /* Where the ledger stands. */

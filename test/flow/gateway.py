@@ -1,5 +1,6 @@
 """Starts a gateway for a flow test: a folder with a configuration, the daemon, its log, small HTTP and control clients.
 Only the standard library."""
+import glob
 import json
 import os
 import random
@@ -32,6 +33,13 @@ models:
 '''
 
 
+# Prints nothing for a process that is clean.
+VALGRIND = ['valgrind', '-q', '--vgdb=no', '--trace-children=yes', '--child-silent-after-fork=yes', '--leak-check=full', '--show-leak-kinds=definite',
+            '--errors-for-leak-kinds=definite'] if os.environ.get('AIGW_VALGRIND') else []
+
+PATIENCE = 10 if VALGRIND else 1  # times what is waited for
+
+
 def free_port():
     """One that nobody listens on, below the range that the kernel takes for outgoing connections: while a gateway is away none of
     these may sit on its port."""
@@ -49,7 +57,7 @@ def free_port():
 
 def wait_for(what, seconds=10.0, step=0.01):
     """Calls `what` until it is true; its value, or TimeoutError."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while True:
         value = what()
         if value:
@@ -86,11 +94,16 @@ class Gateway:
         self.log_path = os.path.join(self.dir, 'log')
         self.log = open(self.log_path, 'ab')
         self.masters = []
+        self.checks = os.path.join(self.dir, 'valgrind')
+        os.mkdir(self.checks)
+        os.chmod(self.checks, 0o777)  # workers are somebody else
         self.env = {'MOCK_KEY': PROVIDER_KEY}
         self.configure(**settings)
 
     def is_sanitized(self):
-        """A build that keeps freed memory for a while and is slow."""
+        """A build that keeps freed memory for a while and is slow, or one under valgrind."""
+        if VALGRIND:
+            return True
         with open(self.program, 'rb') as f:
             return b'__asan_init' in f.read()
 
@@ -117,7 +130,8 @@ class Gateway:
 
     def spawn(self, **env):
         e = {**os.environ, **self.env, **env}
-        p = subprocess.Popen([self.program, '-c', self.config], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+        checker = VALGRIND + ['--log-file=%s/%%p' % self.checks] if VALGRIND else []
+        p = subprocess.Popen([*checker, self.program, '-c', self.config], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                              env=e)
         self.masters.append(p)
         return p
@@ -145,6 +159,9 @@ class Gateway:
     def close(self):
         """Ends everything that this gateway started, also what lost its master. AssertionError when a credential was seen."""
         for p in self.masters:
+            if VALGRIND and p.poll() is None:
+                p.terminate()  # what is killed is not looked through for leaks
+                p.wait(60)
             if p.poll() is None:
                 p.kill()
                 p.wait()
@@ -154,9 +171,12 @@ class Gateway:
         for pid in self.pids():
             wait_for(lambda: not is_alive(pid))
         self.log.close()
+        wrong = [open(path).read() for path in glob.glob(self.checks + '/*') if os.path.getsize(path)]
         self.canary.look_at_files(self.dir, self.live)
         shutil.rmtree(self.live, ignore_errors=True)
         shutil.rmtree(self.dir, ignore_errors=True)
+        if wrong:
+            raise AssertionError('valgrind found:\n' + '\n'.join(wrong)[:8000])
         if self.canary.found:
             raise AssertionError('credentials that show:\n' + '\n'.join(self.canary.found[:20]))
 
@@ -200,7 +220,7 @@ class Gateway:
     def wait_event(self, event, seconds=15, since=0, contains='', pid=None, **fields):
         if pid:
             p = next(m for m in self.masters if m.pid == pid)
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while True:
             for e in self.events(event, since, **fields):
                 if contains in e.get('message', '') + e.get('msg', '') + e.get('raw', ''):

@@ -192,7 +192,7 @@ class Verification(unittest.TestCase):
             cls.addClassCleanup(cls.servers[name].close)
         providers = {name: {'dialect': 'openai', 'base_url': 'https://%s:%d/v1' % (host, cls.servers[name].port), 'keys': ['env:MOCK_KEY']}
                      for name, (host, _, _) in CASES.items()}
-        cls.node = Node({name: model(name + '/x') for name in CASES}, providers=providers, upstream={'ca_file': cls.authority.trusted},
+        cls.node = Node({name: model(name + '/x') for name in CASES}, providers=providers, upstream={'ca_file': cls.authority.trusted}, timeouts={'tls': '30s'},
                         breaker={'failures': 32, 'requests': 32}, retry={'minimum': 100000})
         cls.addClassCleanup(cls.node.close)
         cls.node.start()

@@ -1,6 +1,7 @@
 #include "rig.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "mem.h"
 
@@ -141,6 +142,7 @@ static void test_too_small_or_no_room(void **state)
 	struct live_opts o = {
 		.dir = r->started.live_dir, .size_bytes = 1000, .regions = 4, .slots = 16};
 	struct live *l = NULL;
+	enum errc e;
 	char dir[200];
 
 	assert_int_equal(live_create(&o, &l), ERRC_INVAL);
@@ -148,7 +150,10 @@ static void test_too_small_or_no_room(void **state)
 	o.dir = dir;
 	o.any_filesystem = true;
 	o.size_bytes = (size_t)1 << 46;
-	assert_int_equal(live_create(&o, &l), ERRC_NOSPACE);
+	e = live_create(&o, &l);
+	assert_int_not_equal(e, ERRC_OK);
+	if (!getenv("AIGW_VALGRIND")) /* which has a word of its own for such a size */
+		assert_int_equal(e, ERRC_NOSPACE);
 	assert_null(l);
 	o.size_bytes = BYTES;
 	o.dir = "/proc/aigw";
