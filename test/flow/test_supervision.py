@@ -209,9 +209,9 @@ class Away(Base):
             going[0] = False
             t.join()
         self.node.wait_event('socket_returned', 35, mark, contains='worker 1')
+        before = [w['requests'] for w in self.node.status()['worker']]
 
-        def both():
-            before = [w['requests'] for w in self.node.status()['worker']]
+        def both(): # the counters are published now and then
             for _ in range(10):
                 self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
             return all(w['requests'] > n for w, n in zip(self.node.status()['worker'], before))
