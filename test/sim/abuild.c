@@ -135,6 +135,19 @@ const char *abuild_finish_word(const struct abuild *b, const char *stop, const c
 	return b->ask->cap > 0 && b->s->tokens > b->ask->cap ? length : stop;
 }
 
+/* At once: a simulator that copies for long keeps its other answers waiting. */
+static void put_many(struct abuild *b, char c, size_t n)
+{
+	char *room;
+
+	if (!b->e)
+		b->e = buf_reserve(&b->body, n, &room);
+	if (b->e)
+		return;
+	memset(room, c, n);
+	buf_commit(&b->body, n);
+}
+
 /* Faults between two events. */
 void abuild_between(struct abuild *b)
 {
@@ -175,11 +188,7 @@ void abuild_between(struct abuild *b)
 		abuild_puts(b, b->ask->api == ANSWER_MESSAGES
 				       ? "event: content_block_delta\ndata: {\"x\":\""
 				       : "data: {\"x\":\"");
-		for (size_t i = 0; i < BIG_FRAME && !b->e; i += 64)
-			b->e = buf_add(
-				&b->body,
-				"0123456789012345678901234567890123456789012345678901234567890123",
-				64);
+		put_many(b, 'x', BIG_FRAME);
 		abuild_puts(b, "\"}");
 		abuild_close(b, 0);
 		break;
