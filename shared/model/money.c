@@ -24,9 +24,13 @@ bool money_sub(int64_t a, int64_t b, int64_t *out)
 
 int64_t money_from_pusd(money_wide pusd)
 {
-	money_wide nusd = pusd / MONEY_PUSD_NUSD + (pusd % MONEY_PUSD_NUSD != 0);
+	money_wide nusd;
 
 	require(pusd >= 0);
+	if (pusd <= INT64_MAX) /* nearly all: 128 bits are divided by a function */
+		nusd = (int64_t)pusd / MONEY_PUSD_NUSD + ((int64_t)pusd % MONEY_PUSD_NUSD != 0);
+	else
+		nusd = pusd / MONEY_PUSD_NUSD + (pusd % MONEY_PUSD_NUSD != 0);
 	return nusd > MONEY_NUSD_MAX ? MONEY_NUSD_MAX : (int64_t)nusd;
 }
 

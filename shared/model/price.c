@@ -71,6 +71,8 @@ static int64_t finish(const struct price *p, money_wide pusd, int64_t requests)
 	money_wide sum = pusd + (money_wide)p->request_nusd * MONEY_PUSD_NUSD * requests;
 	money_wide scaled = sum * p->mult_ppm;
 
+	if (p->mult_ppm == PRICE_PPM)
+		return money_from_pusd(sum);
 	return money_from_pusd(scaled / PRICE_PPM + (scaled % PRICE_PPM != 0));
 }
 

@@ -26,6 +26,11 @@ static void test_rounds_up(void **state)
 	assert_int_equal(money_from_pusd(1), 1);
 	assert_int_equal(money_from_pusd(1000), 1);
 	assert_int_equal(money_from_pusd(1001), 2);
+	for (int64_t d = -2; d <= 2; d++) { /* around what 64 bits hold */
+		money_wide pusd = (money_wide)INT64_MAX + d;
+
+		assert_true(money_from_pusd(pusd) == (int64_t)((pusd + 999) / 1000));
+	}
 	assert_true(money_from_pusd((money_wide)MONEY_NUSD_MAX * 1000) == MONEY_NUSD_MAX);
 	assert_true(money_from_pusd((money_wide)MONEY_NUSD_MAX * 1000 + 1) == MONEY_NUSD_MAX);
 	assert_true(money_from_pusd((money_wide)1 << 126) == MONEY_NUSD_MAX);
