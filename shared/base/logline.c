@@ -131,12 +131,23 @@ static void put_value(struct out *o, struct slice s)
 
 static void put_name(struct out *o, const char *name)
 {
+	size_t n = strlen(name);
+	char *at = o->p + o->n;
+
+	if (o->full || n + 4 > o->max - o->n) {
+		o->full = true;
+		return;
+	}
+	if (o->n > o->json) /* something stands before, beside the opening brace */
+		*at++ = o->json ? ',' : ' ';
 	if (o->json)
-		put(o, o->n > 1 ? ",\"" : "\"", o->n > 1 ? 2 : 1);
-	else if (o->n)
-		put(o, " ", 1);
-	put_str(o, name);
-	put_str(o, o->json ? "\":" : "=");
+		*at++ = '"';
+	memcpy(at, name, n);
+	at += n;
+	if (o->json)
+		*at++ = '"';
+	*at++ = o->json ? ':' : '=';
+	o->n = (size_t)(at - o->p);
 }
 
 static void put_member(struct out *o, const char *name, struct slice value)
@@ -150,6 +161,7 @@ static void put_member(struct out *o, const char *name, struct slice value)
 static void put_field(struct out *o, const struct log_field *f)
 {
 	char number[TEXT_DECIMAL_MAX];
+	size_t n = 0;
 
 	put_name(o, f->name);
 	switch (f->type) {
@@ -160,19 +172,19 @@ static void put_field(struct out *o, const struct log_field *f)
 		put_str(o, f->i ? "true" : "false");
 		return;
 	case LOG_T_I64:
-		text_decimal_print(f->i, 0, 0, number);
+		n = text_decimal_print(f->i, 0, 0, number);
 		break;
 	case LOG_T_U64:
-		text_u64_print(f->u, number);
+		n = text_u64_print(f->u, number);
 		break;
 	case LOG_T_MS:
-		text_decimal_print(f->i, 3, 0, number);
+		n = text_decimal_print(f->i, 3, 0, number);
 		break;
 	case LOG_T_NUSD:
-		text_decimal_print(f->i, 9, 1, number);
+		n = text_decimal_print(f->i, 9, 1, number);
 		break;
 	}
-	put_str(o, number);
+	put(o, number, n);
 }
 
 size_t logline_write(const struct logline *l, char *out)
