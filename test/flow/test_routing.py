@@ -9,7 +9,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from client import Conn
+from client import Conn, message
 from gateway import wait_for
 from load import StreamLoad
 from node import BACKS, LONG, Node, NodeCase, charge_nusd, chat_body, model, nusd
@@ -165,8 +165,30 @@ class Order(NodeCase):
 
     def test_header_injection(self):
         """Row 46: nothing of the kind reaches an upstream header or stands raw in a log line."""
+        names = ('traceparent', 'tracestate', 'openai-beta', 'anthropic-beta', 'anthropic-version', 'x-request-id', 'x-client-request-id',
+                 'user-agent', 'x-stainless-timeout', 'idempotency-key')
+        with self.subTest('bytes that end a line'):
+            self.sim.reset()
+            for name in names:
+                for value in (b'a\rx-evil: 1', b'a\nx-evil: 1', b'a\r\n x-evil: 1', b'a\r\n\tx-evil: 1', b'a\0b', b'\0'):
+                    raw = message('POST', '/v1/chat/completions', chat_body('good'), [(name, 'HERE')], self.key).replace(b'HERE', value)
+                    with Conn(self.node.port) as c:
+                        c.send(raw)
+                        a = c.answer()
+                        self.assertEqual((a.status, a.get('connection')), (400, 'close'), (name, value, a))
+            self.assertEqual(self.sim.requests(), [])
+        with self.subTest('JSON strings that are passed on'):
+            evil = 'a\r\nx-evil: 1\0\x7f\u2028caf\xe9'
+            for m in ('good', 'good-ant'):
+                for fields in ({'user': evil}, {'stop': [evil]}, {'text': evil}, {'metadata': {evil: evil}} if m == 'good' else {'text': evil * 2},
+                               {'tools': [{'type': 'function', 'function': {'name': 'f', 'description': evil, 'parameters': {}}}]}):
+                    a = self.chat(m, **fields)
+                    self.assertEqual(a.status, 200, a)
+                    _, headers, body = self.sim.last()
+                    self.assertNotIn('x-evil', [n for n, _ in headers])
+                    json.loads(body)
         with self.subTest('headers'):
-            for name in ('traceparent', 'tracestate', 'openai-beta', 'anthropic-beta'):
+            for name in names:
                 for value in ('caf\xe9', 'a\x01b', 'a\x7fb', 'x\tevil'):
                     for m in ('good', 'good-ant'):
                         a = self.chat(m, headers=[(name, value)])
@@ -328,10 +350,11 @@ class Breakers(NodeCase):
 
 
 class Trap:
-    """Listens where nobody should come; counts those who do."""
+    """Listens where nobody should come, on every address of this machine, those of version 6 included where it has them; counts those who do."""
 
-    def __init__(self, host='127.0.0.1'):
-        self.s = socket.create_server((host, 0))
+    def __init__(self):
+        dual = socket.has_dualstack_ipv6()
+        self.s = socket.create_server(('::' if dual else '', 0), family=socket.AF_INET6 if dual else socket.AF_INET, dualstack_ipv6=dual)
         self.port, self.came = self.s.getsockname()[1], []
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -360,17 +383,24 @@ class Elsewhere(unittest.TestCase):
         trap = Trap()
         self.addCleanup(trap.close)
         here = '127.0.0.1:%d' % trap.port
-        node = Node({'r-' + b: model('%s/sim?fault=redirect&location=%s' % (b, here)) for b in BACKS} |
+        hosts = [host + ':%d' % trap.port for host in ('127.0.0.1', 'localhost', '0.0.0.0', '[::]', '[::1]', '[::ffff:127.0.0.1]', '169.254.169.254', '2130706433')]
+        node = Node({'r%d-%s' % (i, b): model('%s/sim?fault=redirect&location=%s' % (b, host)) for b in BACKS for i, host in enumerate(hosts)} |
                     {'m-' + b: model('%s/sim?tokens=2&input=5' % b, context=1000000) for b in BACKS})
         self.addCleanup(node.close)
         node.start()
         key = node.customer('main', '1000')
         for b in BACKS:
-            self.assertEqual(node.chat(key, 'r-' + b).status, 502)
-            self.assertEqual(node.chat(key, 'r-' + b, True).status, 502)
+            for i in range(len(hosts)):
+                for stream in (False, True):
+                    begun = time.monotonic()
+                    self.assertEqual(node.chat(key, 'r%d-%s' % (i, b), stream).status, 502)
+                    self.assertLess(time.monotonic() - begun, 3)  # a connection to nowhere would be waited for
             url = 'http://%s/x.png' % here
             image = [{'role': 'user', 'content': [{'type': 'text', 'text': 'x'}, {'type': 'image_url', 'image_url': {'url': url}}]}]
             node.chat(key, 'm-' + b, messages=image)
+            for host in hosts:
+                node.chat(key, 'm-' + b, messages=json.loads(json.dumps(image).replace(here, host)))
+                node.ask('POST', 'http://%s/v1/chat/completions' % host, chat_body('m-' + b), key)
             for headers in ([('host', here)], [('x-forwarded-host', here)], [('x-original-url', url)], [('forwarded', 'host=' + here)]):
                 self.assertIn(node.chat(key, 'm-' + b, headers=headers).status, (200, 400))
             a = node.ask('POST', 'http://%s/v1/chat/completions' % here, chat_body('m-' + b), key)
