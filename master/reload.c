@@ -318,7 +318,8 @@ static void load(uv_work_t *w)
 	struct config_opts o = {.path = m->config_path, .env = environ};
 
 	/* Requests come first; no thread of this pool does anything else. */
-	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), LOAD_NICE);
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(),
+			  getpriority(PRIO_PROCESS, (id_t)getpid()) + LOAD_NICE);
 	m->reload.loaded = config_load(&o, &m->reload.messages, &m->reload.next);
 }
 
