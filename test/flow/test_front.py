@@ -124,11 +124,12 @@ class Models(NodeCase):
 
 class Embeddings(ProviderCase):
     """A1: the asked encoding comes whatever the provider does."""
-    ANSWERS = {'numbers': [embeddings(VECTOR)], 'base64': [embeddings(PACKED)]}
-    MODELS = {name: model('p-%s/%s' % (name, name), price={'input': 1, 'output': 0}) for name in ('numbers', 'base64')}
+    ANSWERS = {'numbers': [embeddings(VECTOR)], 'base64': [embeddings(PACKED)], 'odd': [embeddings('!' + PACKED)]}
+    MODELS = {name: model('p-%s/%s' % (name, name), price={'input': 1, 'output': 0}) for name in ('numbers', 'base64', 'odd')} | {
+        'odd-then-good': model('p-odd/odd', 'p-numbers/numbers', price={'input': 1, 'output': 0})}
 
     def test_both_ways(self):
-        for name in self.ANSWERS:
+        for name in ('numbers', 'base64'):
             for encoding in (None, 'float', 'base64'):
                 with self.subTest(name, encoding=encoding):
                     body = {'model': name, 'input': 'a', **({'encoding_format': encoding} if encoding else {})}
@@ -139,6 +140,12 @@ class Embeddings(ProviderCase):
                         self.assertEqual(isinstance(v, str), encoding == 'base64', a)
                         self.assertEqual(v if encoding == 'base64' else [float(x) for x in v], PACKED if encoding == 'base64' else VECTOR)
                     self.assertEqual(self.provider.asked[name][-1][2].get('encoding_format'), encoding)
+
+    def test_a_vector_that_cannot_be_read_is_the_providers_fault(self):
+        a = self.node.ask('POST', '/v1/embeddings', {'model': 'odd', 'input': 'a'}, self.key)
+        self.assertEqual((a.status, a.error['code'], nusd(self.node.record(a.get('x-request-id'))['charge_usd'])), (502, 'upstream_error', 0), a)
+        a = self.node.ask('POST', '/v1/embeddings', {'model': 'odd-then-good', 'input': 'a'}, self.key)
+        self.assertEqual((a.status, a.get('x-aigw-attempts')), (200, '2'), a)
 
     def test_a_provider_without_base64_is_asked_for_numbers(self):
         self.provider_set('numbers', embeddings_base64=False)

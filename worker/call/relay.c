@@ -42,11 +42,21 @@ void relay_fini(struct relay *r)
 	}
 }
 
+bool relay_fault(enum errc e, struct fault *f)
+{
+	if (e == ERRC_SYNTAX || e == ERRC_DEPTH) {
+		fault_set(f, FAULT_UPSTREAM, "The provider's answer is not readable.");
+		return true;
+	}
+	fault_errc(f, e, "answer");
+	return false;
+}
+
 static void fail_errc(struct relay *r, enum errc e)
 {
-	r->errc = e;
 	r->failed = true;
-	fault_errc(&r->fault, e, "answer");
+	if (!relay_fault(e, &r->fault))
+		r->errc = e;
 }
 
 static void learn_usage(struct relay *r, const struct usage *u, struct relay_gain *gain)

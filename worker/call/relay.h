@@ -50,6 +50,9 @@ struct relay_opts {
 	size_t whole_bytes, out_max;
 };
 
+/* The fault behind an error of the encoder. True: the provider's, whose text could not be rewritten; false: ours. */
+bool relay_fault(enum errc e, struct fault *f);
+
 /* ERRC_NOMEM only. */
 MUSTCHECK enum errc relay_init(struct relay *r, const struct relay_opts *o);
 /* Allowed at any time, also twice and on zeroed memory. */

@@ -71,8 +71,7 @@ enum call_next step_finish(struct call *c)
 		e = finish_done(c);
 		if (!e)
 			return CALL_MORE;
-		fault_errc(&c->fault, e, "end of the answer");
-		c->end = RECORD_END_INTERNAL;
+		c->end = relay_fault(e, &c->fault) ? RECORD_END_UPSTREAM_ERROR : RECORD_END_INTERNAL;
 	}
 	if (!fault_is_set(&c->fault))
 		fault_set(&c->fault, FAULT_INTERNAL, NULL);

@@ -135,17 +135,25 @@ static void chunk_finish(struct slice val, struct chat_chunk *c)
 	c->finish = finish_of(c->native);
 }
 
-static void chunk_usage(struct slice val, struct chat_chunk *c)
+/* All of it must be readable: it is money, and it is written anew. */
+static bool chunk_usage(struct slice val, struct chat_chunk *c)
 {
+	struct jtext it = jtext_obj(val);
+	struct slice key, inner;
+	int r;
+
 	if (jtext_type(val) != JSON_OBJECT)
-		return;
+		return true;
 	c->marks |= CHAT_CHUNK_USAGE;
 	if (!c->usage.n)
 		c->usage = val;
+	while ((r = jtext_obj_next(&it, &key, &inner)) > 0)
+		;
+	return r == 0;
 }
 
 /* A member of a choice other than its delta. */
-static void chunk_choice_member(struct slice key, struct slice val, bool is_text,
+static bool chunk_choice_member(struct slice key, struct slice val, bool is_text,
 				struct chat_chunk *c)
 {
 	int64_t index;
@@ -158,8 +166,9 @@ static void chunk_choice_member(struct slice key, struct slice val, bool is_text
 	} else if (slice_is(key, "index") && c->choices == 0 && jtext_i64(val, &index)) {
 		c->choice = index > 0 && index < INT32_MAX ? (unsigned)index : 0;
 	} else if (slice_is(key, "usage")) {
-		chunk_usage(val, c);
+		return chunk_usage(val, c);
 	}
+	return true;
 }
 
 static bool chunk_choice(struct jtext *at, enum chat_form form, struct chat_chunk *c)
@@ -177,9 +186,8 @@ static bool chunk_choice(struct jtext *at, enum chat_form form, struct chat_chun
 				return false;
 			continue;
 		}
-		if (jtext_value(&it, &val) < 0)
+		if (jtext_value(&it, &val) < 0 || !chunk_choice_member(key, val, is_text, c))
 			return false;
-		chunk_choice_member(key, val, is_text, c);
 	}
 	if (!has_delta)
 		c->marks |= CHAT_CHUNK_NO_DELTA;
@@ -229,10 +237,9 @@ static bool chunk_top(struct slice key, struct slice val, struct chat_chunk *c)
 		c->top = val;
 		if (jtext_type(val) == JSON_OBJECT)
 			c->usage = SLICE_NONE; /* the top one goes before those inside */
-		chunk_usage(val, c);
+		return chunk_usage(val, c);
 	} else if (slice_is(key, "x_groq")) {
-		if (jtext_member(val, "usage", &inner))
-			chunk_usage(inner, c);
+		return !jtext_member(val, "usage", &inner) || chunk_usage(inner, c);
 	} else if (slice_is(key, "error")) {
 		if (!chunk_is_empty(val)) {
 			c->marks |= CHAT_CHUNK_ERROR;

@@ -207,6 +207,21 @@ static void test_whole_keeps_its_end(void **state)
 	}
 }
 
+static void test_whose_fault_an_encoders_error_is(void **state)
+{
+	struct fault f = {0};
+
+	(void)state;
+	assert_true(relay_fault(ERRC_SYNTAX, &f));
+	assert_int_equal(fault_status(&f), 502);
+	f = (struct fault){0};
+	assert_false(relay_fault(ERRC_STATE, &f));
+	assert_int_equal(fault_status(&f), 500);
+	f = (struct fault){0};
+	assert_false(relay_fault(ERRC_NOMEM, &f));
+	assert_int_equal(fault_status(&f), 503);
+}
+
 static void test_error_item(void **state)
 {
 	static const char answer[] = OPENING
@@ -253,6 +268,7 @@ int main(void)
 		cmocka_unit_test(test_lifecycle_is_not_commit),
 		cmocka_unit_test(test_held_finish_is_flushed),
 		cmocka_unit_test(test_whole_keeps_its_end),
+		cmocka_unit_test(test_whose_fault_an_encoders_error_is),
 		cmocka_unit_test(test_error_item),
 		cmocka_unit_test(test_no_memory),
 	};

@@ -79,6 +79,8 @@ static void answers_that_are_none(void **state)
 		{"<html>busy</html>", "cut", 502},
 		{"{\"id\":\"x\"}", "choices", 502},
 		{HEAD ",\"usage\":" COUNTS ",\"usage\":" COUNTS "}", "not readable", 502},
+		{HEAD ",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\" 2}}", "not readable",
+		 502},
 		{"{\"error\":{\"message\":\"overloaded\",\"code\":529}}", "overloaded", 503},
 		{"{\"base_resp\":{\"status_code\":1008,\"status_msg\":\"insufficient balance\"}}",
 		 "account", 502},
