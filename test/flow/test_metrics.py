@@ -100,6 +100,15 @@ class Case(NodeCase):
         self.chat('m', True)
         self.node.ask('POST', '/v1/chat/completions', {'model': 'm'}, 'sk-aigw-of-nobody')
 
+    def test_promtool_agrees(self):
+        self.some_requests()
+        self.read()
+        try:
+            p = subprocess.run(['promtool', 'check', 'metrics'], input=self.answer.body, capture_output=True, timeout=30)
+        except FileNotFoundError:
+            self.skipTest('promtool is not installed')
+        self.assertEqual(p.returncode, 0, p.stdout + p.stderr)
+
     def settle(self):
         wait_for(lambda: self.value(self.read(), 'aigw_inflight_requests') == 0, 5, 0.05)
 
@@ -155,16 +164,6 @@ class Metrics(Case):
         a = ask(self.node.admin_port, 'POST', '/metrics', b'')
         self.assertEqual((a.status, a.get('allow')), (405, 'GET, HEAD'))
         self.assertEqual(ask(self.node.admin_port, 'HEAD', '/metrics').body, b'')
-
-    def test_promtool_agrees(self):
-        self.some_requests()
-        self.read()
-        try:
-            p = subprocess.run(['promtool', 'check', 'metrics'], input=self.answer.body, capture_output=True, timeout=30)
-        except FileNotFoundError:
-            self.skipTest('promtool is not installed')
-        self.assertEqual(p.returncode, 0, p.stdout + p.stderr)
-
 
 class Outliving(Case):
     CONFIG = {'workers': 1, 'metrics': {'by_key': 'on'}}
