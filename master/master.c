@@ -383,8 +383,9 @@ static bool start_loop(struct master *m)
 	e = supervisor_init(m, m->listeners.slots);
 	if (e)
 		return stop_at("cannot set up the processes", "", e);
-	log_info("started", "aigwd %s, pid %d, %u workers, ledger %s, generation %llu", AIGW_VERSION,
-		 (int)getpid(), m->sup.workers_n, m->ledger_id, (unsigned long long)m->generation);
+	log_info("started", "aigwd %s, pid %d, workers: %u, ledger %s, generation %llu",
+		 AIGW_VERSION, (int)getpid(), m->sup.workers_n, m->ledger_id,
+		 (unsigned long long)m->generation);
 	if (m->ids.change && master_settings(m)->user.n == 0 &&
 	    strcmp(m->ids.name, DROP_FALLBACK) == 0)
 		log_warn("runs_as_nobody",
@@ -408,11 +409,11 @@ void master_ready(struct master *m)
 		log_info("listening", "%s%s, port %d", r->admin ? "admin " : "", r->address,
 			 r->port);
 	}
-	log_info("ready", "after %lld ms: %u workers, %zu providers, %zu models, %zu offers",
+	log_info("ready", "after %lld ms; workers: %u, providers: %zu, models: %zu, offers: %zu",
 		 (long long)(clock_boot_ms() - m->started_ms), m->sup.workers_n, providers, models,
 		 offers);
 	notify_ready();
-	notify_status("Serving: %u workers, %zu models", m->sup.workers_n, models);
+	notify_status("Serving; workers: %u, models: %zu", m->sup.workers_n, models);
 }
 
 void master_give_up(struct master *m, const char *fmt, ...)

@@ -75,7 +75,7 @@ static void check_readers(struct watch *w)
 
 	drop(w, live);
 	if (is_fine(w, e, "clearing dead readers") && cleared > 0)
-		log_info("readers_cleared", "%d readers of dead processes", cleared);
+		log_info("readers_cleared", "readers of dead processes: %d", cleared);
 }
 
 /* --- the invariants --- */

@@ -212,7 +212,7 @@ class Unit(unittest.TestCase):
                   'next-master': '200', 'restart': '0', 'restarted': '200', 'stop': '0', 'result': 'success', 'left': '1 0', 'verify': '0',
                   'charges': '4', 'users': 'aigw:keeper aigw:worker', 'next-users': 'aigw:keeper aigw:worker'}
         self.assertEqual({name: said.get(name) for name in wanted}, wanted)
-        self.assertRegex(said['status'], r'^Serving: \d+ workers, 1 models$')
+        self.assertRegex(said['status'], r'^Serving; workers: \d+, models: 1$')
 
 
 if __name__ == '__main__':
