@@ -89,8 +89,9 @@ struct call {
 	struct call_lookup lookup; /* of /v1/generation */
 
 	/* the answer */
-	bool head_sent, end_sent, down_done, down_gone, canceled, unlogged, addr_counted;
+	bool head_sent, end_sent, canceled, unlogged, addr_counted;
 	int status; /* that the client saw; 0: none yet */
+	/* Moments of call_now_us(), 0: not yet. Head here, body here, first content out, first byte out, last byte out. */
 	int64_t start_us, body_us, commit_us, first_us, end_us;
 	int64_t flush_at_ms; /* an item held back goes out then; 0: none */
 	uint64_t bytes_in, bytes_out;

@@ -80,7 +80,6 @@ static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 	if (ev->usage)
 		learn_usage(r, ev->usage, gain);
 	if (ev->finish != IR_FIN_NONE) {
-		r->fin = ev->finish;
 		r->finish = gain->finish = true;
 	}
 	if (ev->id.n && !r->upstream_id.n && (ev->kind == IR_START || ev->kind == IR_RAW))

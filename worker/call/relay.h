@@ -21,7 +21,6 @@ struct relay {
 	bool reported;  /* usage is the provider's */
 	bool usage_positive;
 	bool finish;
-	enum ir_finish fin;
 	unsigned frames;                        /* put into `out` before commit */
 	uint64_t content_bytes, content_events; /* so far */
 	size_t taken;                           /* bytes of the provider's body so far */

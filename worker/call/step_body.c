@@ -79,7 +79,6 @@ static void on_sent(void *arg)
 	c->bytes_out = down_conn_bytes_out(c->down);
 	c->down = NULL;
 	c->head = NULL;
-	c->down_done = true;
 	call_wake(c);
 }
 
@@ -92,7 +91,6 @@ static void on_gone(void *arg)
 	c->bytes_out = down_conn_bytes_out(c->down);
 	c->down = NULL;
 	c->head = NULL;
-	c->down_gone = true;
 	if (!drain)
 		call_cancel(c, RECORD_END_CLIENT_GONE);
 	call_wake(c);

@@ -166,7 +166,6 @@ static void read_format(struct chat_read *r, const struct json *v)
 		r->ir->format = IR_FORMAT_JSON;
 	} else if (slice_is(type, "json_schema") && json_is_obj(json_obj_get(schema, "schema"))) {
 		r->ir->format = IR_FORMAT_SCHEMA;
-		r->ir->format_name = json_str(json_obj_get(schema, "name"));
 		r->ir->format_schema = chat_read_raw(r, json_obj_get(schema, "schema"));
 	} else {
 		chat_read_bad(r, "of type 'text', 'json_object' or 'json_schema' with its schema",

@@ -82,7 +82,7 @@ struct ir_request {
 	struct slice temperature, top_p, top_k; /* numbers as written, "" when not given */
 	struct ir_strings *stop;
 	enum ir_format format;
-	struct slice format_schema, format_name;
+	struct slice format_schema;
 	struct slice effort; /* none, minimal, low, medium, high, xhigh, max; "" when not said */
 	int64_t thinking_budget; /* 0: not said */
 	struct slice thinking;   /* Anthropic's own object as JSON text, when the client sent one */

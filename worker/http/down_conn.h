@@ -89,7 +89,7 @@ void down_host_set_opts(struct down_host *h, const struct down_opts *o);
 void down_host_drain(struct down_host *h);
 struct down_stats {
 	unsigned open, busy; /* connections; those with a request */
-	uint64_t requests, faults, gone, bytes_in, bytes_out;
+	uint64_t requests, gone, bytes_in, bytes_out;
 };
 void down_stats_get(const struct down_host *h, struct down_stats *out);
 

@@ -30,7 +30,6 @@ static void call_begin(struct down_conn *dc, const struct http1_head *head,
 	dc->body_max = h->opts.body_max;
 	h->stats.busy++;
 	h->stats.requests++;
-	h->stats.faults += fault != NULL;
 	h->ev->on_request(h->arg, dc, head, fault);
 	require(dc->ev != NULL || dc->output == DOWN_OUT_ENDED);
 }
@@ -47,7 +46,6 @@ void down_in_fault(struct down_conn *dc, const struct down_fault *f)
 	dc->input = DOWN_IN_FAULT;
 	dc->closes = true;
 	dc->was_slow = f == &too_slow;
-	dc->host->stats.faults++;
 	if (dc->ev && dc->output != DOWN_OUT_ENDED)
 		dc->ev->on_fault(dc->arg, f);
 }

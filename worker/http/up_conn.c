@@ -31,7 +31,7 @@ struct up_conn {
 	struct http1 http;
 	struct iovec *send; /* owned; what is left of the request: send[send_at..send_n) */
 	size_t send_at, send_n;
-	bool has_request, no_body;
+	bool has_request;
 	bool is_reused; /* served a request before the present one */
 	bool first_byte, head_told,
 		is_dirty; /* dirty: bytes nobody asked for, or an early end: not to be reused */
@@ -346,7 +346,6 @@ enum errc up_conn_send(struct up_conn *u, const struct slice *v, size_t n, bool 
 		if (v[i].n)
 			u->send[u->send_n++] = (struct iovec){(void *)v[i].p, v[i].n};
 	u->has_request = true;
-	u->no_body = no_body;
 	http1_answers_head(&u->http, no_body);
 	if (u->state == UP_RESTING) {
 		u->state = UP_BUSY;

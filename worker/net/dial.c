@@ -40,7 +40,7 @@ struct dial {
 	struct turn_timer limit, stagger;
 	struct turn_task task; /* for what cannot happen inside dial_start() */
 	struct turn_task reap;
-	int64_t start_us, named_us, connected_us;
+	int64_t connected_us;
 	struct dial_result result;
 };
 
@@ -134,7 +134,6 @@ static void connected(struct dial *d, int fd)
 	enum errc e = xport_tcp_new(d->turn, fd, &x);
 
 	d->connected_us = turn_now_us(d->turn);
-	d->result.connect_us = d->connected_us - d->named_us;
 	if (e) {
 		close(fd);
 		finish(d, e, errc_text(e));
@@ -309,8 +308,6 @@ static void named(struct dial *d, enum errc e)
 {
 	char why[512];
 
-	d->named_us = turn_now_us(d->turn);
-	d->result.name_us = d->named_us - d->start_us;
 	if (e) {
 		snprintf(why, sizeof(why), "%s: %s", d->host, errc_text(e));
 		finish(d, e, why);
@@ -360,7 +357,6 @@ enum errc dial_start(struct turn *t, struct dns *dns, const struct dial_target *
 	d->tls_ms = to->tls_ms;
 	d->done = done;
 	d->arg = arg;
-	d->start_us = turn_now_us(t);
 	turn_timer_init(&d->limit, t, on_limit);
 	turn_timer_init(&d->stagger, t, on_stagger);
 	turn_task_init(&d->task, t, dial_task);

@@ -23,8 +23,8 @@ struct dial_result {
 	const char *why;     /* for people; valid during the call */
 	struct xport *xport; /* owned by the receiver; NULL on failure */
 	bool tls_resumed;
-	int64_t name_us, connect_us, tls_us; /* how long each part took */
-	struct dns_addr addr;                /* where it went, or the last that failed */
+	int64_t tls_us;       /* how long the handshake took; 0: there was none */
+	struct dns_addr addr; /* where it went, or the last that failed */
 };
 
 /* From a turn or a callback, never from inside dial_start(). The dial is gone when it returns. */

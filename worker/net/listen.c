@@ -201,7 +201,6 @@ static void on_shake_done(void *arg, const struct tls_result *r)
 	struct listen *l = s->listen;
 
 	if (r->errc) {
-		l->set->stats.tls_failed++;
 		shake_drop(s);
 		return;
 	}
@@ -212,7 +211,6 @@ static void on_shake_limit(struct turn_timer *m)
 {
 	struct shake *s = CONTAINER_OF(m, struct shake, limit);
 
-	s->listen->set->stats.tls_failed++;
 	shake_drop(s);
 }
 
@@ -271,7 +269,6 @@ static void take_conn(struct listen *l, int fd, const struct sockaddr_storage *s
 		close(fd);
 		return;
 	}
-	s->stats.accepted++;
 	e = xport_tcp_new(s->turn, fd, &x);
 	if (e)
 		close(fd);

@@ -53,7 +53,7 @@ void listen_close(struct listen **l);
 
 struct listen_stats {
 	unsigned open; /* connections now, handshakes included */
-	uint64_t accepted, refused_address, paused, tls_failed;
+	uint64_t refused_address, paused;
 };
 void listen_stats_get(const struct listen_set *s, struct listen_stats *out);
 

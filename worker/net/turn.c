@@ -172,7 +172,6 @@ static void timers_run(struct turn *t)
 			continue;
 		}
 		m->deadline_ms = -1;
-		t->stats.timers++;
 		m->run(m);
 	}
 }
@@ -242,11 +241,10 @@ static void turn_run(struct turn *t)
 		hooks_run(t);
 		if (!list_is_empty(&t->run) && round + 1 < TURN_ROUNDS_MAX && n < TURN_TASKS_MAX)
 			continue;
-		t->stats.flushes += tasks_run(&t->flush, UINT32_MAX);
+		tasks_run(&t->flush, UINT32_MAX);
 		if (list_is_empty(&t->run) || n >= TURN_TASKS_MAX)
 			break;
 	}
-	t->stats.tasks += n;
 	tasks_run(&t->reap, UINT32_MAX);
 	t->in_step = false;
 	if (n && !t->clock_is_fake) {

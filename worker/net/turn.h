@@ -80,7 +80,7 @@ char *turn_scratch(struct turn *t);
 
 /* What the turn did, for metrics. */
 struct turn_stats {
-	uint64_t turns, tasks, timers, flushes;
+	uint64_t turns;
 	int64_t longest_us; /* longest turn since the last turn_stats_get() */
 };
 void turn_stats_get(struct turn *t, struct turn_stats *out);

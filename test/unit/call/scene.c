@@ -29,6 +29,20 @@ static const char config[] =
 
 const char *scene_settings;
 
+const char scene_whole[] =
+	"{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1,"
+	"\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+	"\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}],\"usage\":"
+	"{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}";
+const char scene_text[] =
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":"
+	"\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"},"
+	"\"finish_reason\":null}]}";
+const char scene_finish[] = "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,"
+			    "\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},"
+			    "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,"
+			    "\"completion_tokens\":5,\"total_tokens\":15}}";
+
 static void ring_keeper(void *arg)
 {
 	((struct scene *)arg)->rings++;

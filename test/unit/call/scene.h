@@ -47,6 +47,10 @@ struct mem_xport *scene_up(struct scene *s, const char *provider);
 
 /* The client sends a request with its key; `head` is its request line and further fields ("" or lines that end with CRLF). */
 void scene_send(struct scene *s, const char *line, const char *fields, const char *body);
+/* What an OpenAI provider answers: a whole answer, a text of a stream, its end with usage; and what that usage costs by the scene's prices. */
+extern const char scene_whole[], scene_text[], scene_finish[];
+#define SCENE_COST_NUSD (10 * 1000 + 5 * 2000)
+
 /* A chat for this model: whole, or a stream. */
 void scene_chat(struct scene *s, const char *model, bool stream);
 /* A provider's answer in full, or its head and then pieces of a stream. */

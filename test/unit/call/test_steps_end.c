@@ -5,22 +5,6 @@
 
 #include "lmdbx.h"
 
-static const char whole[] =
-	"{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1,"
-	"\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
-	"\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}],\"usage\":"
-	"{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}";
-static const char text[] =
-	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":"
-	"\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"},"
-	"\"finish_reason\":null}]}";
-static const char finish[] = "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,"
-			     "\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},"
-			     "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,"
-			     "\"completion_tokens\":5,\"total_tokens\":15}}";
-
-#define COST_NUSD (10 * 1000 + 5 * 2000) /* of the usage above, by the scene's prices */
-
 static int64_t balance(struct scene *s)
 {
 	struct rows_account a;
@@ -36,7 +20,7 @@ static struct mem_xport *begin(struct scene *s, bool stream)
 	scene_chat(s, "solo", stream);
 	if (stream) {
 		scene_stream(s, up);
-		scene_item(s, up, text);
+		scene_item(s, up, scene_text);
 	}
 	scene_at(s, stream ? CALL_RELAY : CALL_HEAD);
 	return up;
@@ -68,7 +52,7 @@ static void test_settle_without_the_store(void **state)
 
 	scene_hold_client(s);
 	full = true;
-	scene_answer(s, up, 200, "", whole);
+	scene_answer(s, up, 200, "", scene_whole);
 	for (int i = 0; i < 39; i++) {
 		scene_at(s, CALL_SETTLE);
 		scene_advance(s, 50);
@@ -87,13 +71,13 @@ static void test_settle_again(void **state)
 	struct mem_xport *up = begin(s, false);
 
 	full = true;
-	scene_answer(s, up, 200, "", whole);
+	scene_answer(s, up, 200, "", scene_whole);
 	scene_at(s, CALL_SETTLE);
 	full = false;
 	scene_advance(s, 50);
 	scene_none(s);
 	scene_expect_out(s, "HTTP/1.1 200 ");
-	assert_int_equal(balance(s), 10 * RIG_DOLLAR - COST_NUSD);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR - SCENE_COST_NUSD);
 }
 
 /* --- DURABLE --- */
@@ -111,7 +95,7 @@ static void test_durable_is_waited_for(void **state)
 
 	set_durability(s);
 	up = begin(s, true);
-	scene_item(s, up, finish);
+	scene_item(s, up, scene_finish);
 	scene_item(s, up, "[DONE]");
 	c = scene_at(s, CALL_DURABLE);
 	assert_int_equal(s->rings, 1);
@@ -122,7 +106,7 @@ static void test_durable_is_waited_for(void **state)
 	scene_expect_out(s, "data: [DONE]\n\n\r\n0\r\n\r\n");
 	scene_stream_end(s, up);
 	scene_none(s);
-	assert_int_equal(balance(s), 10 * RIG_DOLLAR - COST_NUSD);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR - SCENE_COST_NUSD);
 }
 
 /* Not on disk in two seconds: taken back, and the client is told. */
@@ -134,7 +118,7 @@ static void test_durable_too_late(void **state)
 	set_durability(s);
 	up = begin(s, false);
 	scene_hold_client(s);
-	scene_answer(s, up, 200, "", whole);
+	scene_answer(s, up, 200, "", scene_whole);
 	scene_at(s, CALL_DURABLE);
 	scene_advance(s, 2001);
 	scene_expect(s, RECORD_END_LEDGER, 503, "ledger_unavailable");
@@ -149,13 +133,13 @@ static void test_durable_at_the_last_moment(void **state)
 
 	set_durability(s);
 	up = begin(s, false);
-	scene_answer(s, up, 200, "", whole);
+	scene_answer(s, up, 200, "", scene_whole);
 	scene_at(s, CALL_DURABLE);
 	rig_drain(&s->rig);
 	scene_advance(s, 2001);
 	scene_expect_out(s, "HTTP/1.1 200 ");
 	scene_none(s);
-	assert_int_equal(balance(s), 10 * RIG_DOLLAR - COST_NUSD);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR - SCENE_COST_NUSD);
 }
 
 /* --- SENT, REST --- */
@@ -167,12 +151,12 @@ static void test_sent_or_gone(void **state)
 	struct mem_xport *up = begin(s, false);
 
 	scene_hold_client(s);
-	scene_answer(s, up, 200, "", whole);
+	scene_answer(s, up, 200, "", scene_whole);
 	scene_at(s, CALL_SENT);
 	mem_xport_reset(s->client, ERRC_CONNRESET);
 	scene_run(s);
 	scene_none(s);
-	assert_int_equal(balance(s), 10 * RIG_DOLLAR - COST_NUSD);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR - SCENE_COST_NUSD);
 }
 
 /* A provider that has sent its last event has a second to end the body; a connection that ended in time is used again. */
@@ -181,14 +165,14 @@ static void test_rest(void **state)
 	struct scene *s = *state;
 	struct mem_xport *up = begin(s, true);
 
-	scene_item(s, up, finish);
+	scene_item(s, up, scene_finish);
 	scene_item(s, up, "[DONE]");
 	scene_at(s, CALL_REST);
 	scene_advance(s, 1001);
 	scene_none(s);
 	assert_true(mem_xport_is_closed(up));
 	up = begin(s, true);
-	scene_item(s, up, finish);
+	scene_item(s, up, scene_finish);
 	scene_item(s, up, "[DONE]");
 	scene_stream_end(s, up);
 	scene_none(s);

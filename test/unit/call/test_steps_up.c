@@ -3,26 +3,11 @@
 
 #include "breaker.h"
 
-static const char whole[] =
-	"{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1,"
-	"\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
-	"\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}],\"usage\":"
-	"{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}";
 static const char role[] =
 	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":"
 	"\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"},"
 	"\"finish_reason\":null}]}";
-static const char text[] =
-	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":"
-	"\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"},"
-	"\"finish_reason\":null}]}";
-static const char finish[] = "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,"
-			     "\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},"
-			     "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,"
-			     "\"completion_tokens\":5,\"total_tokens\":15}}";
 static const char error_item[] = "{\"error\":{\"message\":\"broken\",\"type\":\"server_error\"}}";
-
-#define COST_NUSD (10 * 1000 + 5 * 2000) /* of the usage above, by the scene's prices */
 
 static struct settings *settings(struct scene *s)
 {
@@ -48,7 +33,7 @@ static struct mem_xport *begin_stream(struct scene *s, const char *model)
 	scene_chat(s, model, true);
 	scene_stream(s, up);
 	scene_item(s, up, role);
-	scene_item(s, up, text);
+	scene_item(s, up, scene_text);
 	scene_at(s, CALL_RELAY);
 	scene_expect_out(s, "hello");
 	return up;
@@ -99,11 +84,11 @@ static void test_whole_answer(void **state)
 {
 	struct scene *s = *state;
 
-	answer_one(s, 200, "", whole);
+	answer_one(s, 200, "", scene_whole);
 	scene_expect(s, RECORD_END_DONE, 200, NULL);
 	scene_expect_out(s, "x-aigw-cost-usd: 0.00002\r\n");
 	scene_expect_out(s, "x-aigw-attempts: 1\r\n");
-	expect_charge(s, RECORD_END_DONE, COST_NUSD);
+	expect_charge(s, RECORD_END_DONE, SCENE_COST_NUSD);
 }
 
 static void test_final_statuses(void **state)
@@ -186,7 +171,7 @@ static void test_next_candidate_answers(void **state)
 	scene_chat(s, "m", false);
 	scene_answer(s, one, 500, "", "{}");
 	scene_at(s, CALL_HEAD);
-	scene_answer(s, two, 200, "", whole);
+	scene_answer(s, two, 200, "", scene_whole);
 	scene_expect(s, RECORD_END_DONE, 200, NULL);
 	scene_expect_out(s, "x-aigw-provider: two\r\n");
 	scene_expect_out(s, "x-aigw-attempts: 2\r\n");
@@ -214,7 +199,7 @@ static void test_connections_that_die(void **state)
 	struct call *c;
 
 	scene_chat(s, "m", false);
-	scene_answer(s, one, 200, "", whole);
+	scene_answer(s, one, 200, "", scene_whole);
 	scene_none(s);
 	scene_hold_client(s);
 	scene_chat(s, "m", false);
@@ -266,13 +251,13 @@ static void test_stream(void **state)
 	struct scene *s = *state;
 	struct mem_xport *up = begin_stream(s, "solo");
 
-	scene_item(s, up, finish);
+	scene_item(s, up, scene_finish);
 	scene_item(s, up, "[DONE]");
 	scene_expect_out(s, "data: [DONE]\n\n\r\n0\r\n\r\n");
 	scene_at(s, CALL_REST);
 	scene_stream_end(s, up);
 	scene_none(s);
-	expect_charge(s, RECORD_END_DONE, COST_NUSD);
+	expect_charge(s, RECORD_END_DONE, SCENE_COST_NUSD);
 }
 
 /* Time to the first text and tokens a second of a stream are kept with its offer. */
@@ -286,7 +271,7 @@ static void test_speed_of_a_stream(void **state)
 
 	c->commit_us -= 1000000; /* it has run for a second, and began half a second before */
 	c->attempt->start_us = c->commit_us - 500000;
-	scene_item(s, up, finish);
+	scene_item(s, up, scene_finish);
 	scene_item(s, up, "[DONE]");
 	scene_stream_end(s, up);
 	breaker_speed_get(b, &ttft_ms, &tokens_per_s);
@@ -310,12 +295,12 @@ static void test_early_head(void **state)
 	mem_xport_take(s->client);
 	scene_advance(s, 15500);
 	scene_expect_out(s, ": aigw\n\n");
-	scene_item(s, up, text);
-	scene_item(s, up, finish);
+	scene_item(s, up, scene_text);
+	scene_item(s, up, scene_finish);
 	scene_item(s, up, "[DONE]");
 	scene_stream_end(s, up);
 	scene_none(s);
-	expect_charge(s, RECORD_END_DONE, COST_NUSD);
+	expect_charge(s, RECORD_END_DONE, SCENE_COST_NUSD);
 }
 
 /* Before commit an error item is no end: the next candidate. */
@@ -331,12 +316,12 @@ static void test_error_item_before_commit(void **state)
 	scene_at(s, CALL_HEAD);
 	assert_true(mem_xport_is_closed(one));
 	scene_stream(s, two);
-	scene_item(s, two, text);
-	scene_item(s, two, finish);
+	scene_item(s, two, scene_text);
+	scene_item(s, two, scene_finish);
 	scene_item(s, two, "[DONE]");
 	scene_stream_end(s, two);
 	scene_none(s);
-	expect_charge(s, RECORD_END_DONE, COST_NUSD);
+	expect_charge(s, RECORD_END_DONE, SCENE_COST_NUSD);
 }
 
 static void test_empty_answer(void **state)
@@ -387,14 +372,14 @@ static void test_slow_client(void **state)
 
 	scene_hold_client(s);
 	for (int i = 0; i < 400; i++)
-		scene_item(s, up, text);
+		scene_item(s, up, scene_text);
 	assert_true(scene_at(s, CALL_RELAY)->attempt->paused);
 	assert_false(mem_xport_is_reading(up));
 	scene_advance(s, 50000);
 	scene_at(s, CALL_RELAY);
 	scene_release_client(s);
 	assert_true(mem_xport_is_reading(up));
-	scene_item(s, up, finish);
+	scene_item(s, up, scene_finish);
 	scene_item(s, up, "[DONE]");
 	scene_stream_end(s, up);
 	scene_none(s);
@@ -431,9 +416,9 @@ static void test_client_gone_under_drain(void **state)
 	c = scene_at(s, CALL_RELAY);
 	assert_true(c->timer.deadline_ms > s->now_ms);
 	for (int i = 0; i < 4; i++)
-		scene_item(s, up, text);
+		scene_item(s, up, scene_text);
 	scene_at(s, CALL_RELAY);
-	scene_item(s, up, text);
+	scene_item(s, up, scene_text);
 	scene_none(s);
 	assert_int_equal(scene_charge(s)->end, RECORD_END_CLIENT_GONE);
 }
