@@ -1,0 +1,159 @@
+/* own_body.c: what a key may read of itself, byte by byte. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mem.h"
+#include "own_body.h"
+#include "record.h"
+
+static struct auth_key key = {.id = "abcdefghijkl", .name = "build", .account_name = "acme"};
+
+static struct auth_usage usage(void)
+{
+	struct auth_usage u = {.charged_nusd = 1500000000,
+			       .requests = 3,
+			       .tokens = 44,
+			       .granted_nusd = 10000000000,
+			       .balance_nusd = 8499999999,
+			       .held_nusd = 1,
+			       .settled_nusd = 1500000000,
+			       .mode = ROWS_PREPAID};
+
+	rows_limits_init(&u.limits);
+	return u;
+}
+
+static void expect(struct buf *b, enum errc e, const char *text)
+{
+	assert_int_equal(e, ERRC_OK);
+	assert_string_equal(buf_cstr(b), text);
+	buf_fini(b);
+}
+
+static void test_key_without_limits(void **state)
+{
+	struct auth_usage u = usage();
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 65536);
+	expect(&b, own_body_key(&key, &u, &b),
+	       "{\"data\":{\"label\":\"sk-aigw-abcdefghijkl-...\",\"name\":\"build\",\"account\":"
+	       "\"acme\","
+	       "\"limit\":null,\"limit_remaining\":null,\"limit_reset\":null,\"usage\":1.5,"
+	       "\"requests\":3,"
+	       "\"tokens\":44,\"is_free_tier\":false,\"is_management_key\":false,\"created_at\":"
+	       "null,"
+	       "\"expires_at\":null,\"limits\":[]}}");
+}
+
+/* What is left is never below zero, whatever was used above a limit that was lowered. */
+static void test_key_above_its_limits(void **state)
+{
+	struct auth_usage u = usage();
+	struct buf b;
+
+	(void)state;
+	u.limits.rate[0] = 5;
+	u.used[0] = 9;
+	u.limits.concurrency = 2;
+	u.holds = 1;
+	u.limits.budget_nusd = 2000000000;
+	u.limits.budget.unit = WINDOW_DAY;
+	u.budget_used_nusd = 2500000000;
+	u.budget_left_nusd = -500000000;
+	u.budget_reset_s = 86400;
+	buf_init(&b, 65536);
+	assert_int_equal(own_body_key(&key, &u, &b), ERRC_OK);
+	assert_true(
+		slice_find(
+			buf_slice(&b),
+			SLICE_LIT("\"limit\":2.0,\"limit_remaining\":0.0,\"limit_reset\":\"day\","
+				  "\"limit_resets_at\":\"1970-01-02T00:00:00Z\","
+				  "\"limit_usage\":2.5")) >= 0);
+	assert_true(slice_find(buf_slice(&b), SLICE_LIT("\"limit\":5,\"remaining\":0}")) >= 0);
+	assert_true(slice_find(buf_slice(&b), SLICE_LIT("{\"name\":\"concurrency\",\"limit\":2,"
+							"\"remaining\":1}]")) >= 0);
+	buf_fini(&b);
+}
+
+static void test_credits(void **state)
+{
+	struct auth_usage u = usage();
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 65536);
+	expect(&b, own_body_credits(&u, &b),
+	       "{\"data\":{\"total_credits\":10.0,\"total_usage\":1.5,\"balance\":8.499999999,"
+	       "\"held\":0.000000001,\"overdraft\":0.0,\"postpaid\":false}}");
+}
+
+static void test_generation(void **state)
+{
+	struct record r = {.type = RECORD_CHARGE, .account = 1};
+	struct buf record, b;
+
+	(void)state;
+	r.charge.model = r.charge.model_asked = SLICE_LIT("m");
+	r.charge.provider = SLICE_LIT("one");
+	r.charge.end = RECORD_END_CLIENT_GONE;
+	r.charge.status = 200;
+	r.charge.charge_nusd = 15000;
+	r.charge.first_byte_ms = 20;
+	r.charge.total_ms = 50;
+	usage_set(&r.charge.usage, USAGE_INPUT, 10);
+	usage_set(&r.charge.usage, USAGE_OUTPUT, 5);
+	buf_init(&record, RECORD_MAX);
+	buf_init(&b, 65536);
+	assert_int_equal(record_encode(&record, &r), ERRC_OK);
+	assert_int_equal(own_body_generation(buf_slice(&record), &b), ERRC_OK);
+	assert_true(slice_find(buf_slice(&b),
+			       SLICE_LIT("\"cancelled\":true,\"end\":\"client_gone\","
+					 "\"status\":200,\"total_cost\":0.000015")) >= 0);
+	assert_true(slice_find(buf_slice(&b), SLICE_LIT("\"tokens_prompt\":10,"
+							"\"tokens_completion\":5,")) >= 0);
+	assert_true(slice_find(buf_slice(&b),
+			       SLICE_LIT("\"latency\":20,\"generation_time\":30,")) >= 0);
+	buf_reset(&record);
+	buf_reset(&b);
+	r.type = RECORD_GRANT;
+	r.change = (struct record_change){0};
+	assert_int_equal(record_encode(&record, &r), ERRC_OK);
+	assert_int_equal(own_body_generation(buf_slice(&record), &b), ERRC_NOTFOUND);
+	assert_int_equal(own_body_generation(SLICE_LIT("\x90"), &b), ERRC_CORRUPT);
+	buf_fini(&record);
+	buf_fini(&b);
+	assert_int_equal(mem_live_count(), 0);
+}
+
+/* A list that does not fit is an error, not a cut body. */
+static void test_too_long(void **state)
+{
+	struct auth_usage u = usage();
+	struct buf b;
+
+	(void)state;
+	for (size_t max = 1; max < 90; max++) {
+		buf_init(&b, max);
+		assert_int_equal(own_body_credits(&u, &b), ERRC_LIMIT);
+		buf_fini(&b);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_key_without_limits),
+		cmocka_unit_test(test_key_above_its_limits),
+		cmocka_unit_test(test_credits),
+		cmocka_unit_test(test_generation),
+		cmocka_unit_test(test_too_long),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
