@@ -44,37 +44,91 @@ static const char *skip_scalar(const char *p, const char *end)
 	}
 }
 
-/* Behind the container that begins at p, by its brackets and strings only. */
+/* What may come next inside a container. */
+enum { WANT_VALUE = 1, WANT_KEY = 2, WANT_COLON = 4, WANT_COMMA = 8, WANT_CLOSE = 16 };
+
+/* The containers that are open, and what may come next. */
+struct skip {
+	uint64_t arrays[LIMIT_JSON_DEPTH / 64];
+	unsigned depth, want;
+	enum errc err;
+};
+
+static bool skip_in_array(const struct skip *s)
+{
+	return s->arrays[(s->depth - 1) / 64] >> (s->depth - 1) % 64 & 1;
+}
+
+/* A bracket, a comma or a colon. False when it is out of place. */
+static bool skip_mark(struct skip *s, char c)
+{
+	unsigned needs = c == ','               ? WANT_COMMA
+			 : c == ':'             ? WANT_COLON
+			 : c == ']' || c == '}' ? WANT_CLOSE
+						: WANT_VALUE;
+
+	if (!(s->want & needs))
+		return false;
+	if (c == ':') {
+		s->want = WANT_VALUE;
+	} else if (c == ',') {
+		s->want = skip_in_array(s) ? WANT_VALUE : WANT_KEY;
+	} else if (needs == WANT_CLOSE) {
+		if (skip_in_array(s) != (c == ']'))
+			return false;
+		s->depth--;
+		s->want = WANT_COMMA | WANT_CLOSE;
+	} else {
+		if (s->depth == LIMIT_JSON_DEPTH) {
+			s->err = ERRC_DEPTH;
+			return false;
+		}
+		s->arrays[s->depth / 64] &= ~(UINT64_C(1) << s->depth % 64);
+		s->arrays[s->depth / 64] |= (uint64_t)(c == '[') << s->depth % 64;
+		s->depth++;
+		s->want = WANT_CLOSE | (c == '[' ? WANT_VALUE : WANT_KEY);
+	}
+	return true;
+}
+
+/* Behind the container that begins at p: its marks are in order, its strings are strings, its scalars have been glanced at. */
 static const char *skip_container(const char *p, const char *end, enum errc *err)
 {
-	uint64_t arrays[LIMIT_JSON_DEPTH / 64] = {0};
-	unsigned depth = 0;
+	struct skip s = {.want = WANT_VALUE};
 
-	while (p < end) {
-		char c = *p;
-
-		if (c == '"') {
-			p = skip_string(p, end);
-			if (!p)
+	while (p && p < end) {
+		switch (*p) {
+		case ' ':
+		case '\t':
+		case '\n':
+		case '\r':
+			p++;
+			break;
+		case '"':
+			if (!(s.want & (WANT_VALUE | WANT_KEY)))
 				return NULL;
-			continue;
-		}
-		if (c == '{' || c == '[') {
-			if (depth == LIMIT_JSON_DEPTH) {
-				*err = ERRC_DEPTH;
+			s.want = s.want & WANT_KEY ? WANT_COLON : WANT_COMMA | WANT_CLOSE;
+			p = skip_string(p, end);
+			break;
+		case '{':
+		case '[':
+		case '}':
+		case ']':
+		case ',':
+		case ':':
+			if (!skip_mark(&s, *p++)) {
+				*err = s.err ? s.err : *err;
 				return NULL;
 			}
-			arrays[depth / 64] &= ~(UINT64_C(1) << depth % 64);
-			arrays[depth / 64] |= (uint64_t)(c == '[') << depth % 64;
-			depth++;
-		} else if (c == '}' || c == ']') {
-			depth--;
-			if ((arrays[depth / 64] >> depth % 64 & 1) != (c == ']'))
+			if (!s.depth)
+				return p;
+			break;
+		default:
+			if (!(s.want & WANT_VALUE))
 				return NULL;
-			if (!depth)
-				return p + 1;
+			s.want = WANT_COMMA | WANT_CLOSE;
+			p = skip_scalar(p, end);
 		}
-		p++;
 	}
 	return NULL;
 }

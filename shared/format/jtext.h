@@ -1,7 +1,7 @@
 /* Cheap reading of a small complete JSON text (an SSE data chunk, a usage object) without a tree:
  *iterators that hand out each value as the slice of its text. They never read past the end and
- *report what is malformed where they meet it; they skip over values by structure only, strings by
- *their UTF-8 too, so use jscan or json_parse where all of a text must be valid. Slices point into the text.
+ *report what is malformed where they meet it; of a value that they skip over brackets, commas, colons and
+ *UTF-8 are in order, but numbers and escapes are only glanced at: use jscan or json_parse where all of a text must be valid. Slices point into the text.
  *
  *	struct jtext it = jtext_obj(chunk);
  *	while ((r = jtext_obj_next(&it, &key, &val)) > 0)

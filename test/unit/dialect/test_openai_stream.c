@@ -299,6 +299,9 @@ static void streams_that_fail_end_with_an_error(void **state)
 		{HI "data: {\"choices\":[{\"delta\":{\"content\":\"x\n\n" STOP DONE,
 		 "cannot be read", 502, false},
 		{"data: nonsense\n\n" HI STOP DONE, "cannot be read", 502, false},
+		{HI "data: " HEAD "[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,"
+		    "\"function\" {\"name\":\"f\"}}]},\"finish_reason\":null}]}\n\n" STOP DONE,
+		 "cannot be read", 502, false},
 		{HI "data: " FIN
 		    ",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\" 2}}\n\n" DONE,
 		 "cannot be read", 502, false},

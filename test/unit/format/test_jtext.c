@@ -130,6 +130,24 @@ static void test_malformed(void **state)
 		"{\"a\":\"\xf4\x90\x80\x80\"}",
 		"{\"a\":[{\"b\":\"\\\xc3\xa9\"}]}",
 		"{\"\xe2\x82\":1}",
+		"{\"a\":[1 2]}",
+		"{\"a\":[1,]}",
+		"{\"a\":[,1]}",
+		"{\"a\":[1,,2]}",
+		"{\"a\":[1:2]}",
+		"{\"a\":[\"b\" \"c\"]}",
+		"{\"a\":[\"b\"1]}",
+		"{\"a\":[[1][2]]}",
+		"{\"a\":{\"b\"}}",
+		"{\"a\":{\"b\" 1}}",
+		"{\"a\":{\"b\"::1}}",
+		"{\"a\":{\"b\":1,}}",
+		"{\"a\":{\"b\":1 \"c\":2}}",
+		"{\"a\":{\"b\":1,2}}",
+		"{\"a\":{1:2}}",
+		"{\"a\":{[]:2}}",
+		"{\"a\":{\"b\":[],\"c\":x}}",
+		"{\"a\":{\"b\":\xce\"c\"}}",
 	};
 	struct slice good = SLICE_LIT("{\"a\":[1,{\"b\":\"c\\\"\"}],\"d\":false}");
 	struct slice foreign = SLICE_LIT("{\"\xc3\xa9\":\"\xe4\xb8\xad\xe6\x96\x87 and more of it, "
@@ -144,6 +162,10 @@ static void test_malformed(void **state)
 		assert_int_equal(walk_halves(slice_of(good.p, n)), -ERRC_SYNTAX);
 	assert_int_equal(walk(good), 0);
 	assert_int_equal(walk(foreign), 0);
+	assert_int_equal(walk(SLICE_LIT("{\"a\" : [ ] , \"b\" : { } , \"c\" : [ [ ] , { \"d\" : [ "
+					"1 , true , null , -1.5e3 ] , "
+					"\"e\" : \"\" } ] }")),
+			 0);
 	for (size_t n = 0; n < good.n; n++)
 		assert_int_equal(walk(slice_of(good.p, n)), -ERRC_SYNTAX);
 }
