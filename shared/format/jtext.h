@@ -1,7 +1,7 @@
-/* Cheap reading of a small complete JSON text (an SSE data chunk, a usage object) without a tree:
- *iterators that hand out each value as the slice of its text. They never read past the end and
- *report what is malformed where they meet it; of a value that they skip over brackets, commas, colons and
- *UTF-8 are in order, but numbers and escapes are only glanced at: use jscan or json_parse where all of a text must be valid. Slices point into the text.
+/* Cheap reading of a small complete JSON text (an SSE data chunk, a usage object) without a tree: iterators that hand out
+ * each value as the slice of its text. They never read past the end and report what is malformed where they meet it. Of a
+ * value that is skipped over, brackets, commas, colons and UTF-8 are in order, but numbers and escapes are only glanced at:
+ * use jscan or json_parse where all of a text must be valid. Slices point into the text.
  *
  *	struct jtext it = jtext_obj(chunk);
  *	while ((r = jtext_obj_next(&it, &key, &val)) > 0)
