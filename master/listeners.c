@@ -224,14 +224,17 @@ enum errc listeners_plan(struct listeners *l, const struct settings *set, bool a
 			 struct list *fresh, struct buf *why)
 {
 	struct settings_listener admin;
+	bool first = list_is_empty(&l->rows);
 	enum errc e = ERRC_OK;
 
+	/* Only a restart moves the admin address. */
 	list_each (it, &l->rows)
-		list_entry(it, struct listeners_row, node)->keep = false;
+		list_entry(it, struct listeners_row, node)->keep =
+			list_entry(it, struct listeners_row, node)->admin;
 	for (size_t i = 0; i < set->listeners_n && !e; i++)
 		e = plan_one(l, &set->listeners[i], false, alone, fresh, why);
 	if (!e)
-		e = admin_listener(set->admin_http, &admin);
+		e = first ? admin_listener(set->admin_http, &admin) : ERRC_NOTFOUND;
 	if (e == ERRC_SYNTAX &&
 	    buf_addf(why, "admin.http: not an address: " SLICE_FMT, SLICE_ARG(set->admin_http)))
 		e = ERRC_NOMEM;

@@ -115,6 +115,14 @@ class Operations(unittest.TestCase):
         self.assertEqual(set(load.kinds()), {'done'})
         self.assertEqual(self.node.metrics()['aigw_config_last_reload_success'], 1)
 
+    def test_admin_address_waits_for_a_restart(self):
+        """A reload neither closes it nor opens another one."""
+        self.begin()
+        for address in ('127.0.0.1:%d' % free_port(), 'off'):
+            self.node.configure(admin={'http': address})
+            self.assertIn({'path': 'admin.http', 'change': 'changed', 'waits_for_restart': True}, self.node.ctl('reload')['changes'])
+            self.assertEqual(self.node.metrics()['aigw_config_last_reload_success'], 1)
+
     def test_running_request_keeps_its_price(self):
         """Design 3.1: a reload never reprices a request."""
         self.begin()
