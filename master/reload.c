@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include "breaker.h"
+#include "clock.h"
 #include "log.h"
 #include "master.h"
 #include "notify.h"
 #include "secret.h"
 
 #define PREPARE_MS  2000
+#define COMMIT_MS   500
 #define LOAD_NICE   5
 #define CHANGES_MAX (1024 * 1024)
 
@@ -180,6 +182,25 @@ static void take_log(struct master *m, const struct settings *old)
 		master_log_send(m);
 }
 
+static void count_behind(struct master *m, struct child *c, void *arg)
+{
+	uint64_t has = atomic_load(&page_proc(m->page, c->page_slot)->config_generation);
+
+	*(unsigned *)arg += child_is_up(c) && c->committed == m->config_generation &&
+			    has < m->config_generation;
+}
+
+/* A child tells in its row of the page that it has taken the table. */
+static void on_committing(uv_timer_t *t)
+{
+	struct master *m = t->data;
+	unsigned behind = 0;
+
+	supervisor_each(m, count_behind, &behind);
+	if (behind == 0 || clock_boot_ms() >= m->reload.until_ms)
+		finish(m, true, true);
+}
+
 static void commit(struct master *m)
 {
 	struct config *old = m->config;
@@ -199,7 +220,9 @@ static void commit(struct master *m)
 	take_log(m, config_settings(old));
 	if (old != m->boot)
 		config_free(&old);
-	finish(m, true, true);
+	m->reload.phase = RELOAD_COMMITTING;
+	m->reload.until_ms = clock_boot_ms() + COMMIT_MS;
+	require(uv_timer_start(&m->reload.timer, on_committing, 0, 1) == 0);
 }
 
 static void look(struct master *m)

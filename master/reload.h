@@ -1,5 +1,6 @@
 /* Two-phase reload: the configuration is read and checked aside (off the loop), then keeper and workers PREPARE the new
- * table; all of them PREPARED: COMMIT; one REJECTED or silent for 2 s: ABORT, and nothing has changed. One at a time;
+ * table; all of them PREPARED: COMMIT; one REJECTED or silent for 2 s: ABORT, and nothing has changed. A run is over when
+ * all have taken what was committed: what comes behind its answer meets the new table. One at a time;
  * requests meanwhile become one more run. An unchanged result makes no generation. Also brings every new child to the
  * committed table. */
 #ifndef AIGW_RELOAD_H
@@ -14,13 +15,14 @@
 struct master;
 struct child;
 
-enum reload_phase { RELOAD_IDLE, RELOAD_LOADING, RELOAD_PREPARING };
+enum reload_phase { RELOAD_IDLE, RELOAD_LOADING, RELOAD_PREPARING, RELOAD_COMMITTING };
 
 struct reload {
 	enum reload_phase phase;
 	bool again;          /* asked for meanwhile */
 	uint64_t run;        /* number of the run that goes on, or of the last one */
 	uint64_t generation; /* that is being prepared */
+	int64_t until_ms;    /* COMMITTING: who has not taken it by then is not waited for */
 	struct config *next; /* owned */
 	struct list fresh;   /* listeners bound for it */
 	uv_work_t work;
