@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import signal
+import subprocess
 import socket
 import sys
 import time
@@ -86,6 +87,12 @@ class Operations(unittest.TestCase):
         self.assert_memory(sizes[-1] < sizes[1] * 1.5 + 4096, sizes)
         self.check_books()
 
+    def is_good(self, text):
+        path = self.node.config + '.maybe'
+        with open(path, 'w') as f:
+            f.write(text)
+        return subprocess.run([self.node.program, '-t', '-c', path], env=dict(os.environ, **self.node.env), capture_output=True).returncode == 0
+
     def test_broken_files_change_nothing(self):
         """Row 31: mutations of a good file; the old table stays, the place is named, no request fails."""
         self.begin()
@@ -98,11 +105,11 @@ class Operations(unittest.TestCase):
             i = rng.randrange(len(good))
             bad = rng.choice([good[:i], good[:i] + rng.choice('{}[]:,"\t\x00\x85') + good[i:], good[:i] + good[i + rng.randrange(1, 9):],
                               good.replace('"providers"', '"provders"'), good.replace('"price"', '"prize"', 1)])
+            if self.is_good(bad):
+                continue  # it would come in force, and may well refuse the load's requests
             self.node.configure(bad)
             generation = self.node.metrics()['aigw_config_generation']
             p = self.node.ctl_raw('reload')
-            if p.returncode == 0:
-                continue
             refused += 1
             self.assertEqual(p.returncode, 1, p.stderr)
             self.assertRegex(p.stderr + p.stdout, r'aigw\.yaml(:\d+:\d+)?', bad[max(i - 20, 0):i + 20])
