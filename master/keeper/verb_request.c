@@ -1,3 +1,4 @@
+#include "front.h"
 #include "lookup.h"
 #include "text.h"
 #include "verbs.h"
@@ -5,8 +6,6 @@
 #define ROW_FIELDS    40
 #define REVERSED_MS   60000 /* a charge is taken back within seconds, or stands */
 #define REVERSED_ROWS 200000
-
-static const char *const front_names[] = {"chat", "completions", "embeddings"};
 
 /* --- whether it was taken back --- */
 
@@ -76,9 +75,7 @@ static enum errc send_request(struct verbs *v, const struct record *r, uint64_t 
 	f[n++] = seq ? CONTROL_I("seq", seq) : CONTROL_N("seq");
 	f[n++] = CONTROL_S("account", account);
 	f[n++] = CONTROL_S("key", slice_of(c->key_id, APIKEY_ID));
-	f[n++] = CONTROL_S(
-		"front",
-		slice_str(c->front < ARRAY_LEN(front_names) ? front_names[c->front] : "unknown"));
+	f[n++] = CONTROL_S("front", slice_str(front_name(c->front)));
 	f[n++] = CONTROL_B("stream", c->flags & RECORD_STREAM);
 	f[n++] = CONTROL_I("status", c->status);
 	f[n++] = CONTROL_S("end", slice_str(record_end_name(c->end)));

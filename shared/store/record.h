@@ -45,8 +45,8 @@ enum {
 struct record_charge {
 	char key_id[APIKEY_ID];
 	struct genid id;
-	uint8_t front,
-		flags; /* front: as the worker numbers them (0 chat, 1 completions, 2 embeddings) */
+	uint8_t front; /* a row of front_tbl.h */
+	uint8_t flags;
 	uint16_t status; /* that the client saw; 0: none */
 	enum record_end end;
 	int64_t admitted_ms, first_byte_ms,

@@ -222,8 +222,8 @@ class Money(Case):
     def test_request_show(self):
         request_id = self.one_request()
         r = self.exact('request', 'show', request_id)
-        self.assertEqual((r['id'], r['account'], r['status'], r['end'], r['model'], r['provider']),
-                         (request_id, 'main', 200, 'done', 'm1', 'oai'))
+        self.assertEqual((r['id'], r['account'], r['front'], r['status'], r['end'], r['model'], r['provider']),
+                         (request_id, 'main', 'chat.completions', 200, 'done', 'm1', 'oai'))
         self.assertEqual((r['input'], r['output'], r['charge_usd']), (10, 4, Decimal('0.000018')))
         self.assertRegex(r['admitted_at'], TIME)
         self.assertEqual([a['provider'] for a in r['attempts']], ['oai'])

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "call_steps.h"
+#include "front.h"
 #include "ipnet.h"
 #include "keymeter.h"
 #include "log.h"
@@ -30,7 +31,7 @@ static size_t put_request(const struct call *c, struct log_field *f, const char 
 	}
 	f[n++] = LOG_Z("client", addr);
 	if (c->front)
-		f[n++] = LOG_Z("front", dialect_op_name(c->op));
+		f[n++] = LOG_Z("front", front_name(c->op));
 	f[n++] = LOG_S("method", c->method);
 	f[n++] = LOG_S("path", path_only(c));
 	if (c->facts.model.n)
@@ -111,7 +112,7 @@ static void count_other(struct call *c)
 {
 	char code[16], text[SERIES_LABELS_MAX];
 	const struct call_attempt *a = c->attempt;
-	struct slice v[4] = {c->front ? slice_str(dialect_op_name(c->op)) : SLICE_LIT("own"),
+	struct slice v[4] = {c->front ? slice_str(front_name(c->op)) : SLICE_LIT("own"),
 			     c->route.asked ? c->route.asked->name : SLICE_LIT("other"),
 			     a && a->provider ? a->provider->p->name : SLICE_LIT("none")};
 

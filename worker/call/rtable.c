@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "dialect.h"
+#include "front.h"
 #include "http1.h"
 #include "mem.h"
 #include "text.h"
@@ -297,8 +298,8 @@ page_u64 *rtable_ok(struct rtable *r, const struct ptable_offer *o, const struct
 
 	if (!*c)
 		*c = cell_of(r, SERIES_REQUESTS,
-			     (struct slice[]){slice_str(dialect_op_name((enum dialect_op)op)),
-					      m->name, o->provider->name, SLICE_LIT("200")},
+			     (struct slice[]){slice_str(front_name(op)), m->name, o->provider->name,
+					      SLICE_LIT("200")},
 			     4);
 	return *c;
 }
@@ -309,10 +310,9 @@ struct series_histo *rtable_duration(struct rtable *r, const struct ptable_offer
 	struct series_histo **h = &r->offers[o->index].duration[op];
 
 	if (!*h)
-		*h = histo_of(r, SERIES_REQUEST_DURATION,
-			      (struct slice[]){slice_str(dialect_op_name((enum dialect_op)op)),
-					       m->name, o->provider->name},
-			      3);
+		*h = histo_of(
+			r, SERIES_REQUEST_DURATION,
+			(struct slice[]){slice_str(front_name(op)), m->name, o->provider->name}, 3);
 	return *h;
 }
 
@@ -322,10 +322,9 @@ struct series_histo *rtable_ttft(struct rtable *r, const struct ptable_offer *o,
 	struct series_histo **h = &r->offers[o->index].ttft[op];
 
 	if (!*h)
-		*h = histo_of(r, SERIES_TTFT,
-			      (struct slice[]){slice_str(dialect_op_name((enum dialect_op)op)),
-					       m->name, o->provider->name},
-			      3);
+		*h = histo_of(
+			r, SERIES_TTFT,
+			(struct slice[]){slice_str(front_name(op)), m->name, o->provider->name}, 3);
 	return *h;
 }
 

@@ -70,6 +70,5 @@ const struct dialect_front *dialect_front(enum dialect_front_id id);
 const struct dialect_back *dialect_back(enum ptable_dialect id);
 /* Whether this back speaks the front's dialect, so that bodies pass through. */
 bool dialect_is_same(const struct dialect_front *f, const struct dialect_back *b);
-const char *dialect_op_name(enum dialect_op op);
 
 #endif

@@ -7,7 +7,12 @@
 #include "ir.h"
 #include "ptable.h"
 
-enum dialect_op { DIALECT_CHAT, DIALECT_COMPLETIONS, DIALECT_EMBEDDINGS, DIALECT_OP_COUNT };
+enum dialect_op {
+#define FRONT(id, name) DIALECT_##id,
+#include "front_tbl.h"
+#undef FRONT
+	DIALECT_OP_COUNT
+};
 enum dialect_front_id { DIALECT_FRONT_OPENAI, DIALECT_FRONT_COUNT };
 /* Backs are numbered by enum ptable_dialect. */
 

@@ -84,14 +84,3 @@ bool dialect_is_same(const struct dialect_front *f, const struct dialect_back *b
 {
 	return f->id == DIALECT_FRONT_OPENAI && b->id == PTABLE_OPENAI;
 }
-
-const char *dialect_op_name(enum dialect_op op)
-{
-	static const char *const names[DIALECT_OP_COUNT] = {
-		[DIALECT_CHAT] = "chat.completions",
-		[DIALECT_COMPLETIONS] = "completions",
-		[DIALECT_EMBEDDINGS] = "embeddings",
-	};
-
-	return (unsigned)op < DIALECT_OP_COUNT ? names[op] : "unknown";
-}
