@@ -1,9 +1,11 @@
 """Money and service under kills: worker, keeper, master, all at once, inside a transaction; the live store lost, copied or full."""
+import errno
 import glob
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import unittest
@@ -21,6 +23,7 @@ MODELS = {
     **on_both('calm', 'tokens=4&rate=4&input=11', max_output=100),
 }
 PRICE = {'input': 1, 'output': 2}
+SMALL_TMPFS_MIB = 32
 
 
 class Kills(unittest.TestCase):
@@ -276,6 +279,59 @@ class Full(unittest.TestCase):
         node.start()
         self.assertTrue(node.verify('--charges')['good'])
         self.assertFalse([e for e in node.events('child_died')])
+
+
+class TmpfsFull(unittest.TestCase):
+    """Row 26: the tmpfs below the live store is full. All that is needed there was allocated at the start."""
+
+    def setUp(self):
+        self.node = Node(MODELS, live_size='4MiB')
+        self.addCleanup(self.node.close)
+        mount = ['mount', '-t', 'tmpfs', '-o', 'mode=755,size=%dm' % SMALL_TMPFS_MIB, 'tmpfs', self.node.live]
+        if os.geteuid() != 0 or subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
+            self.skipTest('a tmpfs cannot be mounted here')
+        self.addCleanup(subprocess.run, ['umount', '-l', self.node.live])
+        self.filler = os.path.join(self.node.live, 'filler')
+
+    def fill(self):
+        with open(self.filler, 'wb', buffering=0) as f, self.assertRaises(OSError) as raised:
+            while True:
+                f.write(bytes(4096))
+        self.assertEqual(raised.exception.errno, errno.ENOSPC)
+
+    def test_service_goes_on_and_a_start_says_what_is_missing(self):
+        node = self.node
+        node.start()
+        key = node.customer('main', '1000')
+        self.fill()
+        load = StreamLoad(node.port, key, ['quick-oai', 'run-ant'], 8)
+        try:
+            wait_for(lambda: load.kinds().get('done', 0) > 50, 20)
+        finally:
+            load.stop()
+        self.assertEqual(set(load.kinds()), {'done'}, load.kinds())
+        for kind in ('worker', 'keeper'):
+            node.kill(kind)
+            wait_for(lambda: node.chat(key, 'quick-oai').status == 200)
+        node.settled('main')
+        self.assertTrue(node.verify('--charges')['good'])
+        self.assertEqual(node.stop(), 0)
+        node.start()  # with the same live store
+        self.assertEqual(node.chat(key, 'quick-oai').status, 200)
+        settled = nusd(node.settled('main')['settled_usd'])
+        self.assertEqual(node.stop(), 0)
+
+        for folder in glob.glob(node.live + '/*/'):
+            shutil.rmtree(folder)
+        self.fill()
+        mark = len(node.log_text())
+        self.assertEqual(node.spawn().wait(20), 1)
+        self.assertRegex(node.log_text()[mark:], r'MiB are needed in .*make that tmpfs larger or lower live_size')
+        os.unlink(self.filler)
+        node.start()
+        self.assertEqual(node.chat(key, 'quick-oai').status, 200)
+        self.assertGreater(nusd(node.settled('main')['settled_usd']), settled)
+        self.assertTrue(node.verify('--charges')['good'])
 
 
 class Durable(unittest.TestCase):
