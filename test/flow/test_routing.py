@@ -3,6 +3,7 @@ nothing else is ever connected to (row 47) or injected (row 46). Rows 14, 50, 54
 import json
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -12,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn, message
 from gateway import wait_for
 from load import StreamLoad
-from node import BACKS, LONG, Node, NodeCase, charge_nusd, chat_body, model, nusd
+from node import BACKS, LONG, Node, NodeCase, Sim, charge_nusd, chat_body, model, nusd
 import tap
 
 GOOD = 'oai/sim?tokens=2&input=5'
@@ -347,6 +348,37 @@ class Breakers(NodeCase):
         for _ in range(5):
             self.assertEqual((self.chat('backed').get('x-aigw-attempts')), '1')
         self.assertEqual({r['model'] for r in self.sim.requests()}, {'sim?tokens=2&input=5'})
+
+
+class NoHosts(unittest.TestCase):
+    """A machine without /etc/hosts, as a small container is: `localhost` is the loopback address all the same (RFC 6761)."""
+    HIDE = '[ ! -e %s ] || mount --bind /dev/null %s || exit 9\n'
+
+    def setUp(self):
+        sim = Sim()
+        self.addCleanup(sim.close)
+        self.node = Node({'m': model('local/sim?tokens=2&input=5'), 'other': model('other/sim?tokens=2')}, sim=sim, providers={
+            name: {'dialect': 'openai', 'base_url': 'http://%s:%d/v1' % (host, sim.port)}
+            for name, host in (('local', 'LocalHost'), ('other', 'localhost.invalid'))})
+        self.addCleanup(self.node.close)
+
+    def test_localhost(self):
+        inside = os.path.join(self.node.dir, 'inside')
+        with open(inside, 'w') as f:
+            f.write(''.join(self.HIDE % (path, path) for path in ('/etc/hosts', '/etc/resolv.conf', '/etc/nsswitch.conf')) + 'exec "$@"\n')
+        if os.geteuid() != 0 or subprocess.run(['unshare', '-m', 'sh', inside, 'true'], stderr=subprocess.DEVNULL).returncode:
+            self.skipTest('files cannot be hidden here')
+        found = subprocess.run(['unshare', '-m', 'sh', inside, 'getent', 'ahosts', 'localhost'], stdout=subprocess.DEVNULL).returncode
+        self.assertNotEqual(found, 0, 'the resolver knows it')
+        with open(inside + '.aigwd', 'w') as f:
+            f.write('#!/bin/sh\nexec unshare -m sh %s %s "$@"\n' % (inside, self.node.program))
+        os.chmod(inside + '.aigwd', 0o755)
+        self.node.program = inside + '.aigwd'
+        self.node.start()
+        key = self.node.customer('main', '5')
+        self.assertEqual(self.node.chat(key, 'm').status, 200)
+        a = self.node.chat(key, 'other')
+        self.assertEqual((a.status, a.error['metadata']['attempts'][0]['code']), (502, 'dns_failed'), a)
 
 
 class Trap:

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <strings.h>
 
 #include "mem.h"
 #include "text.h"
@@ -74,6 +75,12 @@ static void answer_waiting(struct entry *n)
 	}
 }
 
+/* RFC 6761, 6.3: this name is the loopback address, also on a machine whose resolver does not know it, as one without /etc/hosts. */
+static bool is_localhost(const char *host)
+{
+	return strcasecmp(host, "localhost") == 0;
+}
+
 static void on_addrinfo(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
 {
 	struct entry *n = req->data;
@@ -82,6 +89,10 @@ static void on_addrinfo(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
 	for (struct addrinfo *ai = res; ai; ai = ai->ai_next)
 		answer_add(&fresh, ai->ai_addr);
 	uv_freeaddrinfo(res);
+	if (status && is_localhost(n->host)) {
+		fresh.n = dns_literal("127.0.0.1", &fresh.addr[0]);
+		status = 0;
+	}
 	n->is_running = false;
 	if (!n->dns) {
 		entry_free(n);

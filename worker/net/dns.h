@@ -1,5 +1,6 @@
 /* Names to addresses: getaddrinfo in libuv's pool, kept `max_age_ms` and refreshed in the background when used after that; the last
- * good answer is kept on failure. Literals are answered without a look-up. Belongs to the loop. */
+ * good answer is kept on failure. Literals are answered without a look-up; "localhost" is
+ * 127.0.0.1 where the resolver does not know it. Belongs to the loop. */
 #ifndef AIGW_DNS_H
 #define AIGW_DNS_H
 
