@@ -101,15 +101,17 @@ def count_test(entry, subtests):
 
 
 def skip_reason(entry):
-    """TAP has a place for the reason; where it was not used, the last thing that the program said."""
+    """TAP has a place for the reason of a whole program; where it was not used, the last thing that the program said, else what its first
+    skipped test says."""
     lines = entry.get('stdout', '').splitlines() + (entry.get('stderr') or '').splitlines()
     for line in lines:
         match = re.match(r'1\.\.0\s*#\s*SKIP\s*(.*)', line, re.IGNORECASE)
         if match:
             return match.group(1)
-    lines = [line.lstrip('# ') for line in lines
-             if line.strip() and not re.match(r'(not )?ok |# (not )?ok - |\d+\.\.\d+$|TAP version', line)]
-    return lines[-1] if lines else 'it says no reason'
+    said = [line.lstrip('# ') for line in lines
+            if line.strip() and not re.match(r'(not )?ok |# (not )?ok - |\d+\.\.\d+$|TAP version', line)]
+    each = [match.group(1) for match in (re.match(r'ok .*# SKIP\s+(.+)', line, re.IGNORECASE) for line in lines) if match]
+    return said[-1] if said else each[0] if each else 'it says no reason'
 
 
 def skipped_cases(entry):

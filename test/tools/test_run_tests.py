@@ -40,11 +40,13 @@ class Runner(unittest.TestCase):
             'base/a': ('echo "ok 1 - x"; echo "ok 2 - y # SKIP not here"; echo "1..2"', "protocol: 'tap'"),
             'base/ab': ('exit 0', ''),
             'flow/a': ('echo no gateway; exit 77', "suite: ['flow', 'slow']"),
+            'flow/d': ('echo "ok 1 - x # SKIP no room"; echo "ok 2 - y # SKIP no time"; echo "1..2"', "suite: 'flow', protocol: 'tap'"),
             'wire/c': ('echo "1..1"; echo "# no records"; echo "ok 1 # SKIP c"; echo "# ok - tests"', "suite: 'wire', protocol: 'tap'"),
         })
-        self.assertEqual((status, lines[-1]), (0, '2 passed, 0 failed, 3 skipped'))
+        self.assertEqual((status, lines[-1]), (0, '2 passed, 0 failed, 4 skipped'))
         self.assertTrue(any(line.startswith('unit     2 passed, 0 failed, 1 skipped') for line in lines), lines)
         self.assertIn('flow     flow/a skipped: no gateway', lines)
+        self.assertIn('flow     flow/d skipped: no room', lines)
         self.assertIn('wire     wire/c skipped: no records', lines)
         self.assertIn('unit     base/a: y skipped: not here', lines)
         self.assertTrue(any(line.startswith('sdk      skipped: this build has no tests') for line in lines), lines)
