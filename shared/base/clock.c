@@ -39,9 +39,8 @@ int64_t clock_wall_s(void)
 	return clock_wall_ns() / CLOCK_NS_S;
 }
 
-/* Days since 1970-01-01 of a Gregorian date and back; years are counted from March so that leap
- * days come last. */
-static int64_t days_from_date(int64_t y, int m, int d)
+/* Years are counted from March so that leap days come last. */
+int64_t clock_days(int64_t y, int m, int d)
 {
 	int64_t era, yoe, doy;
 
@@ -52,7 +51,7 @@ static int64_t days_from_date(int64_t y, int m, int d)
 	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
 }
 
-static void date_from_days(int64_t days, int *y, int *m, int *d)
+void clock_date(int64_t days, int *y, int *m, int *d)
 {
 	int64_t z = days + 719468, era = z / 146097, doe = z - era * 146097;
 	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
@@ -77,7 +76,7 @@ static char *put_seconds(char *at, int64_t s)
 {
 	int y, m, d, rest = (int)(s % S_DAY);
 
-	date_from_days(s / S_DAY, &y, &m, &d);
+	clock_date(s / S_DAY, &y, &m, &d);
 	at = put(at, y, 4);
 	*at++ = '-';
 	at = put(at, m, 2);
@@ -154,7 +153,7 @@ static bool take_date(struct slice *s, int64_t *days)
 	leap = y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
 	if (d > month_days[m - 1] + (m == 2 && leap))
 		return false;
-	*days = days_from_date(y, m, d);
+	*days = clock_days(y, m, d);
 	return true;
 }
 

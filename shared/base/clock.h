@@ -17,6 +17,11 @@ int64_t clock_wall_ns(void);
 int64_t clock_wall_ms(void);
 int64_t clock_wall_s(void);
 
+/* Days from 1970-01-01 to a date of the Gregorian calendar (the 13th month is the next January), and the date of such a day;
+ * years 0 to 100,000. */
+int64_t clock_days(int64_t y, int m, int d);
+void clock_date(int64_t days, int *y, int *m, int *d);
+
 /* "2026-11-25T09:30:00Z", or with milliseconds "2026-11-25T09:30:00.123Z"; `out` holds at least CLOCK_TEXT_MAX bytes. Years
  * 1970 to 9999; outside of it the nearest is written. Returns the length. */
 #define CLOCK_TEXT_MAX 32

@@ -50,6 +50,7 @@ static const char *const env_kept[] = {
 	"SSL_CERT_FILE",
 	"TSAN_OPTIONS",
 	"TZ",
+	"TZDIR",
 	"UBSAN_OPTIONS",
 };
 /* And whatever begins so: switches of the tests' own preloaded libraries and hooks. */

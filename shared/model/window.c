@@ -1,8 +1,10 @@
 #include "window.h"
 
+#include "clock.h"
 #include "money.h"
 
-#define DAY_S 86400
+/* The year 9999; a clock that shows more is broken. */
+#define CALENDAR_END_S INT64_C(253402300799)
 
 /* Rate windows */
 
@@ -151,64 +153,55 @@ enum window_unit window_unit_of(struct slice name)
 	return u;
 }
 
-/* Days from 1970-01-01 to the first of a month, which is counted from January of the year 0 (proleptic Gregorian). */
-static int64_t month_to_days(int64_t month)
+/* The first day of the group of `n` months (1, 3, 12) that the day lies in, or of one `later`. */
+static int64_t months_day(int64_t day, int n, int later)
 {
-	/* The year begins in March, so that the leap day is its last. */
-	int64_t m = month - 2, y = m / 12, in_year = m % 12;
+	int y, m, d;
 
-	return 365 * y + y / 4 - y / 100 + y / 400 + (153 * in_year + 2) / 5 - 719468;
+	clock_date(day, &y, &m, &d);
+	m = (m - 1) / n * n + later * n;
+	return clock_days(y + m / 12, m % 12 + 1, 1);
 }
 
-static int64_t month_of_day(int64_t day)
+/* The first day of the window of whole days around a day, or of one `later`. */
+static int64_t bound_day(enum window_unit u, int64_t day, int later)
 {
-	int64_t month = (day + 719528) * 4800 / 146097; /* an estimate, at most one off */
-
-	while (month_to_days(month) > day)
-		month--;
-	while (month_to_days(month + 1) <= day)
-		month++;
-	return month;
-}
-
-/* The bounds of the group of `n` months (1, 3, 12) that the day lies in. */
-static int64_t months_begin_s(int64_t day, int64_t n, int64_t later)
-{
-	int64_t month = month_of_day(day);
-
-	return month_to_days(month - month % n + later * n) * DAY_S;
-}
-
-/* The begin of the window around `wall_s`, or of one `later`. */
-static int64_t bound_s(enum window_unit u, int64_t wall_s, int64_t later)
-{
-	int64_t t = MAX_OF(wall_s, 0), day = t / DAY_S;
-
 	switch (u) {
 	case WINDOW_WEEK:
 		/* 1970-01-01 was a Thursday; before the first Monday lies the week that began in 1969. */
-		return (day - (day + 3) % 7 + 7 * later) * DAY_S;
+		return day - (day + 3) % 7 + 7 * later;
 	case WINDOW_MONTH:
-		return months_begin_s(day, 1, later);
+		return months_day(day, 1, later);
 	case WINDOW_QUARTER:
-		return months_begin_s(day, 3, later);
+		return months_day(day, 3, later);
 	case WINDOW_YEAR:
-		return months_begin_s(day, 12, later);
-	case WINDOW_TOTAL:
-		return later ? WINDOW_NEVER : 0;
+		return months_day(day, 12, later);
 	default:
-		return (t / rows[u].rolling_s + later) * rows[u].rolling_s;
+		return day + later;
 	}
 }
 
-int64_t window_begin_s(enum window_unit u, int64_t wall_s)
+/* The begin of the window around `wall_s`, or of one `later`. */
+static int64_t bound_s(struct window_spec spec, int64_t wall_s, int later)
 {
-	return bound_s(u, wall_s, 0);
+	int64_t t = MIN_OF(MAX_OF(wall_s, 0), CALENDAR_END_S), len_s = rows[spec.unit].rolling_s;
+
+	if (spec.unit == WINDOW_TOTAL)
+		return later ? WINDOW_NEVER : 0;
+	if (spec.unit == WINDOW_MINUTE || spec.unit == WINDOW_HOUR)
+		return later ? zone_tick_next_s(spec.zone, len_s, t)
+			     : zone_tick_begin_s(spec.zone, len_s, t);
+	return zone_day_begin_s(spec.zone, bound_day(spec.unit, zone_day(spec.zone, t), later));
 }
 
-int64_t window_next_s(enum window_unit u, int64_t wall_s)
+int64_t window_begin_s(struct window_spec spec, int64_t wall_s)
 {
-	return bound_s(u, wall_s, 1);
+	return bound_s(spec, wall_s, 0);
+}
+
+int64_t window_next_s(struct window_spec spec, int64_t wall_s)
+{
+	return bound_s(spec, wall_s, 1);
 }
 
 static bool rolls(struct window_spec spec)
@@ -220,7 +213,7 @@ static bool rolls(struct window_spec spec)
 static int64_t id_now(const struct window_budget *b, struct window_spec spec, int64_t wall_s)
 {
 	if (!rolls(spec))
-		return MAX_OF(b->cur.id, window_begin_s(spec.unit, wall_s));
+		return MAX_OF(b->cur.id, window_begin_s(spec, wall_s));
 	if (b->cur.id && wall_s < b->cur.id + rows[spec.unit].rolling_s)
 		return b->cur.id;
 	return MAX_OF(b->cur.id, wall_s);
@@ -282,6 +275,6 @@ int64_t window_budget_reset_s(const struct window_budget *b, struct window_spec 
 	if (spec.unit == WINDOW_TOTAL)
 		return WINDOW_NEVER;
 	if (!rolls(spec))
-		return window_next_s(spec.unit, MAX_OF(wall_s, b->cur.id));
+		return window_next_s(spec, MAX_OF(wall_s, b->cur.id));
 	return b->cur.id ? MAX_OF(b->cur.id + rows[spec.unit].rolling_s, wall_s) : wall_s;
 }

@@ -1,11 +1,13 @@
 /* Arithmetic of limits over time. Rate windows slide: two buckets, on CLOCK_BOOTTIME. Budget
- * windows are rows on the wall clock that never go back. Pure: the caller passes the times and
+ * windows are rows on the wall clock, aligned to the calendar of a time zone or rolling, that never
+ * go back. Pure: the caller passes the times and
  * stores the structs. */
 #ifndef AIGW_WINDOW_H
 #define AIGW_WINDOW_H
 
 #include "errc.h"
 #include "slice.h"
+#include "zone.h"
 
 #define WINDOW_MINUTE_MS INT64_C(60000)
 #define WINDOW_DAY_MS    INT64_C(86400000)
@@ -51,6 +53,7 @@ struct window_spec {
 	enum window_unit unit;
 	bool rolling; /* fixed length, opened by the first use after the last one ended; else
 			 aligned to the calendar */
+	const struct zone *zone; /* whose calendar, borrowed; NULL: UTC. Of no effect when rolling */
 };
 
 const char *window_unit_name(enum window_unit u);
@@ -68,11 +71,10 @@ struct window_budget {
 	struct window_sum cur, prev;
 };
 
-/* The aligned window around `wall_s`: its first second, and the first one of the next (WINDOW_NEVER
- * for total). All calendars go through this function, so that named time zones need only be told to
- * it. */
-int64_t window_begin_s(enum window_unit u, int64_t wall_s);
-int64_t window_next_s(enum window_unit u, int64_t wall_s);
+/* The aligned window around `wall_s`, whatever `rolling` says: its first second, and the first one of the next (WINDOW_NEVER for
+ * total). Windows tile the time line: begin <= wall_s < next, and the next one begins at `next`. */
+int64_t window_begin_s(struct window_spec spec, int64_t wall_s);
+int64_t window_next_s(struct window_spec spec, int64_t wall_s);
 
 /* What the current window has left under `limit`, without opening one; may be negative after an
  * edit. */

@@ -1,5 +1,5 @@
-/* The lengths of budget windows: name, length in seconds when rolling. Aligned ones follow the calendar in UTC; weeks
- * begin on Monday. */
+/* The lengths of budget windows: name, length in seconds when rolling. Aligned ones follow the calendar of their time
+ * zone; weeks begin on Monday. */
 WINDOW(MINUTE, minute, 60)
 WINDOW(HOUR, hour, 3600)
 WINDOW(DAY, day, 86400)

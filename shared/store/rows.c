@@ -296,8 +296,8 @@ enum errc rows_get_key(struct slice bytes, struct rows_key *k)
 	memcpy(k->limits.rate, v.rate, sizeof v.rate);
 	k->limits.concurrency = v.concurrency;
 	k->limits.budget_nusd = v.budget;
-	k->limits.budget =
-		(struct window_spec){(enum window_unit)v.budget_unit, v.budget_rolling == 1};
+	k->limits.budget = (struct window_spec){.unit = (enum window_unit)v.budget_unit,
+						.rolling = v.budget_rolling == 1};
 	if (!take_slice(&r, &k->name, v.name_n) || !take_slice(&r, &k->models, v.models_n) ||
 	    !take_nets(&r, k, v.nets_n))
 		return ERRC_CORRUPT;
@@ -469,7 +469,7 @@ void rows_limits_init(struct rows_limits *l)
 {
 	*l = (struct rows_limits){.concurrency = ROWS_NO_LIMIT,
 				  .budget_nusd = ROWS_NO_LIMIT,
-				  .budget = {WINDOW_MONTH, false}};
+				  .budget = {.unit = WINDOW_MONTH}};
 	for (size_t i = 0; i < ROWS_LIMIT_COUNT; i++)
 		l->rate[i] = ROWS_NO_LIMIT;
 }

@@ -137,6 +137,11 @@ static int64_t at(const char *text)
 	return ms / 1000;
 }
 
+static struct window_spec utc(enum window_unit u)
+{
+	return (struct window_spec){.unit = u};
+}
+
 static void test_calendar(void **state)
 {
 	static const struct {
@@ -160,12 +165,14 @@ static void test_calendar(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		assert_int_equal(window_begin_s(rows[i].unit, at(rows[i].now)), at(rows[i].begin));
-		assert_int_equal(window_next_s(rows[i].unit, at(rows[i].now)), at(rows[i].next));
+		assert_int_equal(window_begin_s(utc(rows[i].unit), at(rows[i].now)),
+				 at(rows[i].begin));
+		assert_int_equal(window_next_s(utc(rows[i].unit), at(rows[i].now)),
+				 at(rows[i].next));
 	}
-	assert_int_equal(window_begin_s(WINDOW_TOTAL, 12345), 0);
-	assert_true(window_next_s(WINDOW_TOTAL, 12345) == WINDOW_NEVER);
-	assert_int_equal(window_begin_s(WINDOW_MONTH, -5), 0);
+	assert_int_equal(window_begin_s(utc(WINDOW_TOTAL), 12345), 0);
+	assert_true(window_next_s(utc(WINDOW_TOTAL), 12345) == WINDOW_NEVER);
+	assert_int_equal(window_begin_s(utc(WINDOW_MONTH), -5), 0);
 }
 
 /* Every day of 400 years agrees with the C library. */
@@ -176,15 +183,15 @@ static void test_months_of_every_day(void **state)
 		struct tm now, begin, next;
 
 		gmtime_r(&t, &now);
-		b = (time_t)window_begin_s(WINDOW_MONTH, t);
-		n = (time_t)window_next_s(WINDOW_MONTH, t);
+		b = (time_t)window_begin_s(utc(WINDOW_MONTH), t);
+		n = (time_t)window_next_s(utc(WINDOW_MONTH), t);
 		gmtime_r(&b, &begin);
 		gmtime_r(&n, &next);
 		assert_true(begin.tm_mday == 1 && begin.tm_mon == now.tm_mon &&
 			    begin.tm_year == now.tm_year);
 		assert_true(next.tm_mday == 1 && next.tm_mon == (now.tm_mon + 1) % 12);
 		assert_true(b <= t && t < n && n - b <= 31 * 86400);
-		b = (time_t)window_begin_s(WINDOW_WEEK, t);
+		b = (time_t)window_begin_s(utc(WINDOW_WEEK), t);
 		gmtime_r(&b, &begin);
 		assert_true(begin.tm_wday == 1 && b <= t && t - b < 7 * 86400);
 	}
@@ -197,8 +204,9 @@ static void test_names(void **state)
 	assert_int_equal(window_unit_of(SLICE_LIT("fortnight")), WINDOW_COUNT);
 }
 
-static const struct window_spec day = {WINDOW_DAY, false}, roll = {WINDOW_DAY, true},
-				total = {WINDOW_TOTAL, false};
+static const struct window_spec day = {.unit = WINDOW_DAY},
+				roll = {.unit = WINDOW_DAY, .rolling = true},
+				total = {.unit = WINDOW_TOTAL};
 
 static void test_budget(void **state)
 {
@@ -257,7 +265,7 @@ static void test_rolling(void **state)
 
 static void test_total(void **state)
 {
-	struct window_spec odd = {WINDOW_TOTAL, true};
+	struct window_spec odd = {.unit = WINDOW_TOTAL, .rolling = true};
 	struct window_budget b = {0};
 	int64_t id;
 

@@ -249,7 +249,7 @@ static void test_all_or_none(void **state)
 	k.limits.rate[ROWS_TPM] = 100000;
 	k.limits.concurrency = 10;
 	k.limits.budget_nusd = RIG_DOLLAR;
-	k.limits.budget = (struct window_spec){WINDOW_DAY, false};
+	k.limits.budget = (struct window_spec){.unit = WINDOW_DAY};
 	update_key(r, &k);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
 	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u),
@@ -299,7 +299,7 @@ static void test_budget_window(void **state)
 
 	rig_key(r, acc, KEY_A, &k);
 	k.limits.budget_nusd = 500000;
-	k.limits.budget = (struct window_spec){WINDOW_HOUR, false};
+	k.limits.budget = (struct window_spec){.unit = WINDOW_HOUR};
 	update_key(r, &k);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op)); /* holds 300,000 */
 	assert_false(rig_hold(r, acc, KEY_A, &r->price, 100, &late, &op));

@@ -158,7 +158,7 @@ static void test_checkpoint_and_replay(void **state)
 	assert_int_equal(v.bad_account, 0);
 	rig_key(r, other, KEY_B, &k2);
 	k.limits.budget_nusd = RIG_DOLLAR;
-	k.limits.budget = (struct window_spec){WINDOW_DAY, false};
+	k.limits.budget = (struct window_spec){.unit = WINDOW_DAY};
 	assert_int_equal(admin_key_update(&r->admin, &r->by, &k, &durable), ERRC_OK);
 	spend(r, acc, KEY_A, 20);
 	rig_drain(r);

@@ -255,7 +255,7 @@ static void do_edit(void)
 	/* Once there is a budget it stays, larger or smaller: what is spent without one is not counted. */
 	if (k->row.limits.budget_nusd != ROWS_NO_LIMIT || pick(2)) {
 		k->row.limits.budget_nusd = (int64_t)pick(60000000);
-		k->row.limits.budget = (struct window_spec){WINDOW_DAY, false};
+		k->row.limits.budget = (struct window_spec){.unit = WINDOW_DAY};
 	}
 	assert_int_equal(admin_key_update(&m.r.admin, &m.r.by, &k->row, &durable), ERRC_OK);
 }

@@ -31,7 +31,7 @@ static void fill_key(struct rows_key *k)
 	k->limits.rate[ROWS_TPD] = 12;
 	k->limits.concurrency = 0;
 	k->limits.budget_nusd = 99;
-	k->limits.budget = (struct window_spec){WINDOW_WEEK, true};
+	k->limits.budget = (struct window_spec){.unit = WINDOW_WEEK, .rolling = true};
 	assert_true(ipnet_parse(SLICE_LIT("10.1.0.0/16"), &k->nets[0]));
 	assert_true(ipnet_parse(SLICE_LIT("fd00::/8"), &k->nets[1]));
 }
