@@ -24,7 +24,7 @@ NGINX = '''worker_processes 2;
 daemon off;
 pid nginx.pid;
 error_log error.log;
-events { worker_connections 1024; }
+events { worker_connections 12000; }
 http {
 	access_log off;
 	client_max_body_size 16m;
@@ -49,7 +49,6 @@ http {
 MODELS = {'quick': model('oai/sim?tokens=5&input=11'), 'slow': model('oai/sim?tokens=5&input=11&delay=1500ms', context=10000000),
           'large': model('oai/sim?tokens=5&input=11', context=10000000)}
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
-SHARED_KIB = 1024  # what two workers keep at hand whatever the number of streams
 ROOT_ONLY = unittest.skipUnless(os.geteuid() == 0, 'only root may look into processes that are not dumpable')
 
 
@@ -131,6 +130,24 @@ class Case(unittest.TestCase):
             words += ['--' + name, str(value)]
         return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
+    def begin_nginx(self):
+        """A plain proxy to the same provider: (port, pids). What both feel is the machine's."""
+        port = free_port()
+        with open(os.path.join(self.dir, 'nginx.conf'), 'w') as f:
+            f.write(NGINX % {'sim': self.node.sim.port, 'port': port})
+        p = subprocess.Popen(['nginx', '-e', 'error.log', '-p', self.dir, '-c', 'nginx.conf'], cwd=self.dir)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.terminate)
+
+        def is_open():
+            try:
+                Conn(port).close()
+                return True
+            except ConnectionRefusedError:
+                return False
+        wait_for(is_open)
+        return port, [p.pid] + wait_for(lambda: children(p.pid))
+
 
 class Connections(Case):
     @ROOT_ONLY
@@ -208,23 +225,6 @@ class LargeBodies(Case):
                 text += f.read()
         return (text * (size // len(text) + 1))[:size]
 
-    def begin_nginx(self):
-        port = free_port()
-        with open(os.path.join(self.dir, 'nginx.conf'), 'w') as f:
-            f.write(NGINX % {'sim': self.node.sim.port, 'port': port})
-        p = subprocess.Popen(['nginx', '-e', 'error.log', '-p', self.dir, '-c', 'nginx.conf'], cwd=self.dir)
-        self.addCleanup(p.wait)
-        self.addCleanup(p.terminate)
-
-        def is_open():
-            try:
-                Conn(port).close()
-                return True
-            except ConnectionRefusedError:
-                return False
-        wait_for(is_open)
-        return port, [p.pid] + wait_for(lambda: children(p.pid))
-
     @unittest.skipUnless(shutil.which('nginx'), 'nginx is not installed')
     def test_cpu_beside_nginx(self):
         self.begin(**self.CONFIG)
@@ -271,22 +271,25 @@ class LargeBodies(Case):
 
 
 class Slow(Case):
-    """What slow clients cost and whether others notice: 500 normal requests a second beside them, with and without. The best of
-    some rounds counts, each beside its own quiet one: what else this machine does disturbs single rounds, what we do to ourselves all."""
-    MODELS = {**MODELS, 'flood': model('floods/sim?tokens=20000&size=8000000&input=11', max_output=200000, context=1000000)}
-    ROUNDS = 3
+    """What slow clients cost and whether others notice: 500 normal requests a second beside them, with and without. nginx, which is
+    as quick with them, is measured in the same rounds: where it is slowed down too, the machine is at fault and the round does not count."""
+    # 8 MB each, in events of 400 and of 8,000 bytes.
+    MODELS = {**MODELS, **{name: model('floods/sim?tokens=%d&size=8000000&input=11' % n, max_output=200000, context=1000000)
+                           for name, n in (('small', 20000), ('large', 1000))}}
+    ROUNDS, ROUNDS_MOST, SLOWER = 5, 8, 1.5
 
     def setUp(self):
         super().setUp()
-        self.slow = []
+        self.slow, self.ratios = [], []
         # A provider of its own for the long answers: the other one's times are compared.
         self.flood = Sim()
         self.addCleanup(self.flood.close)
         self.providers = {'floods': {'dialect': 'openai', 'base_url': 'http://127.0.0.1:%d/v1' % self.flood.port, 'keys': ['env:MOCK_KEY']}}
 
-    def normal(self):
-        """p99 of a normal request in milliseconds."""
-        done = self.load(self.node.port, chat_body('quick'), self.key, connections=32, rate=500, seconds=2)
+    def normal(self, nginx=None):
+        """p99 of a normal request in milliseconds, to the node or to nginx on its port."""
+        to = (nginx, chat_body('sim?tokens=5&input=11'), UP_KEY) if nginx else (self.node.port, chat_body('quick'), self.key)
+        done = self.load(*to, connections=32, rate=500, seconds=2)
         self.assertEqual(done['errors'], 0, done)
         return done['latency_us']['p99'] / 1000
 
@@ -295,61 +298,96 @@ class Slow(Case):
             c.reset()
         self.slow = []
 
+    def note(self, mine, control, what):
+        """One round: (p99 alone, p99 beside slow ones) of the node and of nginx. True: go on."""
+        (quiet, beside), (nginx_quiet, nginx_beside) = mine, control
+        counts = nginx_beside <= self.SLOWER * nginx_quiet
+        print('# p99 %.2f ms, beside %s %.2f ms; nginx %.2f and %.2f ms%s' % (
+            quiet, what, beside, nginx_quiet, nginx_beside, '' if counts else ': not counted'))
+        if counts:
+            self.ratios.append(beside / quiet)
+        good = sum(r <= self.SLOWER for r in self.ratios)
+        return len(self.ratios) < self.ROUNDS and good <= self.ROUNDS // 2
+
+    def assert_unnoticed(self):
+        """Comes last in a test: the median of five rounds; three good ones decide it."""
+        good = sum(r <= self.SLOWER for r in self.ratios)
+        if good <= self.ROUNDS // 2 and len(self.ratios) < self.ROUNDS:
+            self.skipTest('the rest is shown, but nginx was slowed down too in most rounds: p99 means nothing on this machine now')
+        self.assertGreater(good, self.ROUNDS // 2, self.ratios)
+
     @ROOT_ONLY
+    @unittest.skipUnless(shutil.which('nginx'), 'nginx is not installed')
     def test_slow_heads(self):
         """Row 38: all closed within their deadline and a second, at most 10 KiB each, p99 of the others at most 1.5 times their own."""
         n, head_s = (5000, 4) if LONG else (1500, 4)
         self.begin(self.MODELS, providers=self.providers, timeouts={'head': '%ds' % head_s}, limits={'connections_address': 20000})
         self.addCleanup(self.close_slow)
+        nginx, _ = self.begin_nginx()
         self.normal()
-        ratios, late, each = [], [], []
-        for _ in range(self.ROUNDS):
-            quiet, before = self.normal(), anonymous_kib(self.workers)
-            self.slow = [Conn(self.node.port, timeout=10) for _ in range(n)]
-            drip = Drip(self.slow)
-            beside = self.normal()
-            ratios.append(beside / quiet)
-            each.append((anonymous_kib(self.workers) - before) / n)
-            print('# p99 %.2f ms, beside %d slow heads %.2f ms; %.1f KiB each' % (quiet, n, beside, each[-1]))
-            late.append(drip.last_closed(head_s + 3) - head_s)
+        late, each = [], []
+        for _ in range(self.ROUNDS_MOST):
+            control = self.normal(nginx), self.beside_slow_heads(n, nginx)
             self.close_slow()
-        print('# the last one was closed %.2f s behind its deadline' % max(late))
+            quiet, before = self.normal(), anonymous_kib(self.workers)
+            mine = quiet, self.beside_slow_heads(n)
+            each.append((anonymous_kib(self.workers) - before) / n)
+            late.append(self.drip.last_closed(head_s + 3) - head_s)
+            self.close_slow()
+            if not self.note(mine, control, '%d slow heads' % n):
+                break
+        print('# the last one was closed %.2f s behind its deadline, %.1f KiB each' % (max(late), max(each)))
         self.assertLessEqual(max(late), 1)
         self.assertLessEqual(max(each), 10)
-        self.assert_unnoticed(ratios)
+        self.assert_unnoticed()
+
+    def beside_slow_heads(self, n, nginx=None):
+        self.slow = [Conn(nginx or self.node.port, timeout=10) for _ in range(n)]
+        self.drip = Drip(self.slow)
+        return self.normal(nginx)
 
     @ROOT_ONLY
+    @unittest.skipUnless(shutil.which('nginx'), 'nginx is not installed')
     def test_slow_readers(self):
         """Row 39: clients that read a byte a second while the provider is fast: at most 64 KiB a stream, others do not notice."""
         n = 500 if LONG else 120
-        self.begin(self.MODELS, providers=self.providers, timeouts={'send': '60s'})
+        self.begin(self.MODELS, providers=self.providers, timeouts={'send': '120s'})
         self.addCleanup(self.close_slow)
+        nginx, _ = self.begin_nginx()
         self.normal()
-        quiet, idle = [self.normal() for _ in range(self.ROUNDS)], anonymous_kib(self.workers)
-        for _ in range(n):
-            c = Conn(self.node.port, rcvbuf=4096)
-            c.request('POST', '/v1/chat/completions', chat_body('flood', True), key=self.key)
-            self.slow.append(c)
-        wait_for(lambda: self.node.metrics()['aigw_inflight_requests'] == n, 60)
-        wait_for(self.flood_is_full, 60)
-        reader = threading.Thread(target=self.sip, args=(3 * self.ROUNDS,))
-        reader.start()
-        beside = [self.normal() for _ in range(self.ROUNDS)]
-        reader.join()
-        taken = anonymous_kib(self.workers) - idle
-        print('# %d slow readers: %.1f KiB each; p99 of others %s ms, before %s ms' % (n, taken / n, beside, quiet))
-        self.assertLessEqual(taken, 64 * n + SHARED_KIB)
+        quiet = [(self.normal(), self.normal(nginx)) for _ in range(self.ROUNDS)]
+        # What the workers keep at hand whatever the number of streams is there after the first ones.
+        self.read_slowly('small', n // 4)
+        before = anonymous_kib(self.workers)
+        self.read_slowly('small', n)
+        self.assert_small(before, n - n // 4, 'small')
+        sip = Sip(self.slow)
+        for mine, control in (quiet * 2)[:self.ROUNDS_MOST]:
+            if not self.note((mine, self.normal()), (control, self.normal(nginx)), '%d slow readers' % n):
+                break
+        sip.stop()
         self.assertEqual(self.node.metrics()['aigw_inflight_requests'], n)
+        before = anonymous_kib(self.workers)
+        self.read_slowly('large', n + n // 2)
+        self.assert_small(before, n // 2, 'large')
         self.close_slow()
         self.node.settled('main')
         self.assertTrue(self.node.verify('--charges')['good'])
-        self.assert_unnoticed([b / q for b, q in zip(beside, quiet)])
+        self.assert_unnoticed()
 
-    def assert_unnoticed(self, ratios):
-        """Comes last in a test."""
-        if os.getloadavg()[0] > 2 * os.cpu_count():
-            self.skipTest('the rest is shown, but %.0f processes want this machine: p99 means nothing' % os.getloadavg()[0])
-        self.assertLessEqual(min(ratios), 1.5, ratios)
+    def read_slowly(self, name, n):
+        """Until there are `n` streams and the provider has been stopped in all of them."""
+        while len(self.slow) < n:
+            c = Conn(self.node.port, rcvbuf=4096)
+            c.request('POST', '/v1/chat/completions', chat_body(name, True), key=self.key)
+            self.slow.append(c)
+        wait_for(lambda: self.node.metrics()['aigw_inflight_requests'] == n, 60)
+        wait_for(self.flood_is_full, 60)
+
+    def assert_small(self, before, n, what):
+        each = (anonymous_kib(self.workers) - before) / n
+        print('# %d slow readers of %s events: %.1f KiB each' % (n, what, each))
+        self.assertLessEqual(each, 64)
 
     def flood_is_full(self):
         """The provider has made its answers and waits until somebody reads."""
@@ -357,21 +395,38 @@ class Slow(Case):
         time.sleep(0.5)
         return cpu_seconds([self.flood.p.pid]) - before < 0.02
 
-    def sip(self, seconds):
-        for _ in range(seconds):
+
+class Sip(threading.Thread):
+    """Reads a byte a second from each connection."""
+
+    def __init__(self, conns):
+        super().__init__(daemon=True)
+        self.conns, self.going = conns, True
+        self.start()
+
+    def run(self):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        for c in self.conns:
+            c.s.setblocking(False)
+        while self.going:
             begun = time.monotonic()
-            for c in self.slow:
-                c.s.setblocking(False)
+            for c in self.conns:
                 try:
                     c.s.recv(1)
                 except BlockingIOError:
                     pass
             time.sleep(max(begun + 1 - time.monotonic(), 0))
 
+    def stop(self):
+        self.going = False
+        self.join()
+
 
 class Drip(threading.Thread):
-    """Sends the bytes of a head on each connection, about one a second, and notes when each was closed."""
+    """Sends the bytes of a head on each connection, one a second, and notes when each was closed. The connections take turns
+    over the second, as clients that know nothing of each other do."""
     HEAD = b'POST /v1/chat/completions HTTP/1.1\r\nx-slow: ' + b'a' * 200
+    TURNS = 500
 
     def __init__(self, conns):
         super().__init__(daemon=True)
@@ -384,19 +439,25 @@ class Drip(threading.Thread):
         self.start()
 
     def run(self):
-        at = 1
-        due = time.monotonic() + 1
-        while len(self.closed) < len(self.begun):
-            for key, _ in self.poll.select(0.05):
+        # Clients do not live on the node: they shall not take its processors from it.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        conns, turn, due = list(self.begun), 0, time.monotonic()
+        while len(self.closed) < len(conns):
+            for key, _ in self.poll.select(max(due - time.monotonic(), 0)):
                 self.read(key.data)
             if time.monotonic() < due:
                 continue
-            for c in [c for c in self.begun if c not in self.closed]:
-                try:
-                    c.s.send(self.HEAD[at:at + 1])
-                except OSError:
-                    pass  # closed just now
-            at, due = at + 1, due + 1
+            at = 1 + turn // self.TURNS
+            for c in conns[turn % self.TURNS::self.TURNS]:
+                if c not in self.closed:
+                    self.send(c, self.HEAD[at:at + 1])
+            turn, due = turn + 1, due + 1 / self.TURNS
+
+    def send(self, c, data):
+        try:
+            c.s.send(data)
+        except OSError:
+            pass  # closed just now
 
     def read(self, c):
         try:
