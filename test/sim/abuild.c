@@ -122,7 +122,7 @@ int64_t abuild_prompt_tokens(const struct abuild *b)
 
 int64_t abuild_count_tokens(const struct abuild *b)
 {
-	return b->ask->cap > 0 ? MIN_OF(b->s->tokens, b->ask->cap) : b->s->tokens;
+	return b->ask->cap > 0 && !b->s->over ? MIN_OF(b->s->tokens, b->ask->cap) : b->s->tokens;
 }
 
 const char *abuild_finish_word(const struct abuild *b, const char *stop, const char *tools,
@@ -132,7 +132,7 @@ const char *abuild_finish_word(const struct abuild *b, const char *stop, const c
 		return b->s->finish;
 	if (b->s->tools > 0)
 		return tools;
-	return b->ask->cap > 0 && b->s->tokens > b->ask->cap ? length : stop;
+	return abuild_count_tokens(b) < b->s->tokens ? length : stop;
 }
 
 /* At once: a simulator that copies for long keeps its other answers waiting. */

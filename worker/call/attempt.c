@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "http1.h"
+#include "log.h"
 
 #define LINES_MAX       (32 * 1024)
 #define LINES_FIRST     512 /* what most requests need */
@@ -197,7 +198,35 @@ static int64_t cost_of(void *arg, const struct usage *u)
 {
 	struct call *c = arg;
 
+	/* Once it is charged, that is what it costs. */
+	if (c->hold == CALL_HOLD_ENDED)
+		return c->done.charge_nusd;
 	return price_cost(c->route.v[c->attempt->at].offer->price, u);
+}
+
+/* Tokens of output that the hold pays beside this input: the largest number whose cost it covers. */
+static int64_t room_of(void *arg, const struct usage *input)
+{
+	struct call *c = arg;
+	int64_t hold = c->grant.hold.hold_nusd, low = -1, high = USAGE_MAX;
+	struct usage u = *input;
+
+	if (usage_input_total(&u) == 0)
+		usage_set(&u, USAGE_INPUT, MAX_OF(c->route.v[c->attempt->at].input_bound / 2, 1));
+	usage_set(&u, USAGE_REASONING, 0);
+	usage_set(&u, USAGE_OUTPUT, high);
+	if (cost_of(c, &u) <= hold)
+		return INT64_MAX;
+	while (high - low > 1) {
+		int64_t middle = low + (high - low) / 2;
+
+		usage_set(&u, USAGE_OUTPUT, middle);
+		if (cost_of(c, &u) <= hold)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 static enum errc write_request(struct call *c, const struct dialect_back *back, struct fault *f)
@@ -282,7 +311,9 @@ static enum errc init_relay(struct call *c, const struct dialect_back *back)
 			       .arena = &c->arena,
 			       .stream = c->facts.stream,
 			       .whole_bytes = (size_t)call_set(c)->limit_answer_buffer_bytes,
-			       .out_max = OUT_MAX};
+			       .out_max = OUT_MAX,
+			       .room = room_of,
+			       .room_arg = c};
 
 	c->env = (struct dialect_env){.now_s = turn_wall_ms(call_turn(c)) / 1000,
 				      .gen_id = slice_str(c->id_text),
@@ -335,6 +366,17 @@ static void report(struct call *c, int ok)
 	else if (a->probe)
 		breaker_probe_release(a->breaker, c->host->env.page_slot);
 	a->breaker = NULL;
+}
+
+void call_attempt_stop(struct call *c)
+{
+	struct call_attempt *a = c->attempt;
+
+	if (a->up)
+		upool_forget(&a->up);
+	log_warn("hold_used_up",
+		 "request %s: provider %.*s sent more than it was asked for; the stream was ended",
+		 c->id_text, (int)a->provider->p->name.n, a->provider->p->name.p);
 }
 
 void call_attempt_end(struct call *c, int ok)

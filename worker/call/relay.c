@@ -2,6 +2,9 @@
 
 #define USAGE_EXTRA 128 /* what the usage may gain on the way */
 
+/* No text is mostly made of longer tokens than this: an answer that its provider ends in time is never taken for one that is too long. */
+#define TOKEN_BYTES 8
+
 enum errc relay_init(struct relay *r, const struct relay_opts *o)
 {
 	memset(r, 0, sizeof(*r));
@@ -11,6 +14,9 @@ enum errc relay_init(struct relay *r, const struct relay_opts *o)
 	buf_init(&r->out, o->out_max);
 	buf_init(&r->tail, o->out_max);
 	usage_init(&r->usage);
+	r->room = o->stream ? o->room : NULL;
+	r->room_arg = o->room_arg;
+	r->output_max = r->room ? r->room(r->room_arg, &r->usage) : INT64_MAX;
 	r->dec = arena_zero(o->arena, o->back->dec_size);
 	r->enc = arena_zero(o->arena, o->front->enc_size);
 	if (!r->dec || !r->enc) {
@@ -61,7 +67,11 @@ static void fail_errc(struct relay *r, enum errc e)
 
 static void learn_usage(struct relay *r, const struct usage *u, struct relay_gain *gain)
 {
+	int64_t input = usage_input_total(&r->usage);
+
 	usage_merge(&r->usage, u);
+	if (r->room && (!r->reported || usage_input_total(&r->usage) != input))
+		r->output_max = r->room(r->room_arg, &r->usage);
 	r->reported = true;
 	r->usage_positive = usage_total(&r->usage) > 0;
 	gain->usage = true;
@@ -110,6 +120,21 @@ static void keep_end(struct relay *r, const struct ir_event *ev)
 	r->ended = true;
 }
 
+/* Whether a piece of content went beyond what the hold covers: a provider that minds neither the cap nor the bound. */
+static bool is_over(const struct relay *r, const struct ir_event *ev)
+{
+	int64_t seen = (int64_t)MAX_OF(r->content_events, r->content_bytes / TOKEN_BYTES);
+
+	return ev->commits && ev->finish == IR_FIN_NONE &&
+	       MAX_OF(seen, usage_output_total(&r->usage)) > r->output_max;
+}
+
+static void stop(struct relay *r)
+{
+	r->stopped = r->ended = r->finish = r->settling = true;
+	r->end = (struct ir_event){.kind = IR_END};
+}
+
 static void take(struct relay *r, const struct ir_event *ev, struct arena *a,
 		 struct relay_gain *gain)
 {
@@ -134,6 +159,8 @@ static void take(struct relay *r, const struct ir_event *ev, struct arena *a,
 	if (!r->committed && r->out.len > before)
 		r->frames++;
 	r->committed = r->committed || ev->commits;
+	if (is_over(r, ev))
+		stop(r);
 }
 
 static void drain_events(struct relay *r, struct arena *a, struct relay_gain *gain)
@@ -207,6 +234,10 @@ void relay_flush(struct relay *r)
 
 enum errc relay_seal(struct relay *r, const struct usage *charged)
 {
+	enum errc e = r->stopped ? r->front->enc_stop(r->enc, &r->out) : ERRC_OK;
+
+	if (e)
+		return e;
 	r->end.usage = charged;
 	return r->front->enc_event(r->enc, &r->end, &r->out);
 }

@@ -18,12 +18,16 @@ struct relay {
 	bool ended;     /* the provider ended it properly; the encoder has not seen the end yet */
 	bool failed;    /* `fault` says why; nothing follows */
 	bool settling;  /* usage and finish are known: what follows waits for the charge */
-	bool reported;  /* usage is the provider's */
+	bool stopped; /* the hold is used up: ended by us, the provider goes on and nobody listens */
+	bool reported; /* usage is the provider's */
 	bool usage_positive;
 	bool finish;
 	unsigned frames;                        /* put into `out` before commit */
 	uint64_t content_bytes, content_events; /* so far */
 	size_t taken;                           /* bytes of the provider's body so far */
+	int64_t output_max; /* tokens of output that the hold covers beside the input */
+	int64_t (*room)(void *arg, const struct usage *input);
+	void *room_arg;
 	struct usage usage;
 	struct fault fault;
 	struct slice upstream_id; /* in the arena */
@@ -47,6 +51,10 @@ struct relay_opts {
 	struct arena *arena;
 	bool stream; /* the provider answers with an event stream */
 	size_t whole_bytes, out_max;
+	/* Tokens of output that the hold covers beside this input (nothing reported: as estimated), INT64_MAX: any number. Only asked for
+	 * streams; NULL: no hold. */
+	int64_t (*room)(void *arg, const struct usage *input);
+	void *room_arg;
 };
 
 /* The fault behind an error of the encoder. True: the provider's, whose text could not be rewritten; false: ours. */
@@ -57,7 +65,8 @@ MUSTCHECK enum errc relay_init(struct relay *r, const struct relay_opts *o);
 /* Allowed at any time, also twice and on zeroed memory. */
 void relay_fini(struct relay *r);
 
-/* The next bytes. After `ended` or `failed` they are ignored. `gain` may be NULL. */
+/* The next bytes. After `ended` or `failed` they are ignored. `gain` may be NULL. A stream that has sent surely more than the hold covers
+ * is `stopped` and `ended` behind the chunk that did. */
 void relay_push(struct relay *r, struct slice bytes, struct arena *a, struct relay_gain *gain);
 /* The provider's body ended. Sets `ended` or `failed`. */
 void relay_finish(struct relay *r, struct arena *a, struct relay_gain *gain);

@@ -140,6 +140,8 @@ enum call_next step_relay(struct call *c)
 	}
 	if (is_empty_answer(c) || r->failed || (a->failed && !r->ended))
 		return broken(c);
+	if (r->stopped)
+		call_attempt_stop(c);
 	if (r->ended)
 		return call_end(c, RECORD_END_DONE);
 	if (!c->down && drained_enough(c))

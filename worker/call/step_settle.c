@@ -11,7 +11,7 @@ static void estimate(const struct call *c, struct usage *u)
 {
 	const struct relay *r = &c->attempt->relay;
 	int64_t seen = (int64_t)MAX_OF(r->content_events, r->content_bytes / 4);
-	bool cut = !r->finish && c->op != DIALECT_EMBEDDINGS;
+	bool cut = (!r->finish || r->stopped) && c->op != DIALECT_EMBEDDINGS;
 
 	if (!r->reported || (usage_input_total(u) == 0 && (cut || !usage_has(u, USAGE_INPUT)))) {
 		usage_set(u, USAGE_INPUT, MAX_OF(c->route.v[c->attempt->at].input_bound / 2, 1));
@@ -42,7 +42,8 @@ static bool charge_of(const struct call *c, struct usage *u)
 		return false; /* given up before commit: our cost, not the client's */
 	*u = r->usage;
 	/* An explicit zero is the truth; only what is missing is estimated. */
-	if (!(r->reported && r->finish && usage_has(u, USAGE_INPUT) && usage_has(u, USAGE_OUTPUT)) &&
+	if (!(r->reported && r->finish && !r->stopped && usage_has(u, USAGE_INPUT) &&
+	      usage_has(u, USAGE_OUTPUT)) &&
 	    !(c->op == DIALECT_EMBEDDINGS && usage_has(u, USAGE_INPUT)))
 		estimate(c, u);
 	return hold_is_charged(&o);
@@ -57,7 +58,7 @@ static void close_attempt(struct call *c)
 	if (!a || a->recorded || a->start_us == 0)
 		return;
 	if (done) {
-		call_attempt_record(c, a->status, "");
+		call_attempt_record(c, a->status, a->relay.stopped ? "hold_used_up" : "");
 		return;
 	}
 	if (c->end == RECORD_END_TIMEOUT || c->end == RECORD_END_UPSTREAM_ERROR) {
@@ -115,6 +116,7 @@ static void fill_settle(struct call *c)
 				   .attempts = c->records,
 				   .attempts_n = c->tried_n};
 	s->charged = c->charged = charge_of(c, &c->usage);
+	s->capped = a->relay.stopped;
 	s->upstream_id = a->relay.upstream_id;
 	if (c->charged || c->commit_us || c->end == RECORD_END_DONE) {
 		s->candidate = c->grant.index[a->at];

@@ -2,8 +2,6 @@
 
 #include "jtext.h"
 
-#define CHAT_SEEN_MAX 128
-
 struct chat_word {
 	const char *word;
 	enum ir_finish finish;

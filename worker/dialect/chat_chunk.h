@@ -39,7 +39,8 @@ enum chat_form { CHAT_FORM_DELTA, CHAT_FORM_TEXT, CHAT_FORM_MESSAGE };
 /* False when `json` is no object or is broken where it was looked at. */
 bool chat_chunk_read(struct slice json, enum chat_form form, struct chat_chunk *c);
 
-/* What the client has got already, one bit a choice; choices from 128 on are not tracked. */
+/* What the client has got already, one bit a choice; further choices are not tracked. */
+#define CHAT_SEEN_MAX 128
 struct chat_seen {
 	uint64_t role[2], finish[2];
 };

@@ -252,6 +252,60 @@ static enum errc enc_stream_end(struct chat_enc *e, const struct ir_event *ev, s
 	return r ? r : buf_adds(out, CHAT_DONE);
 }
 
+static enum errc enc_length_item(struct chat_enc *e, int64_t choice, struct buf *out)
+{
+	struct json_out o;
+
+	json_out_init(&o, out);
+	chat_enc_head(e, &o, e->is_text ? "text_completion" : "chat.completion.chunk");
+	json_out_obj(&o);
+	json_out_ki64(&o, "index", choice);
+	if (e->is_text) {
+		json_out_kstrz(&o, "text", "");
+		json_out_knull(&o, "logprobs");
+	} else {
+		json_out_kraw(&o, "delta", SLICE_LIT("{}"));
+	}
+	json_out_kstrz(&o, "finish_reason", chat_finish_word(IR_FIN_LENGTH));
+	json_out_obj_end(&o);
+	json_out_arr_end(&o);
+	if (e->o.facts->include_usage)
+		json_out_knull(&o, "usage");
+	json_out_obj_end(&o);
+	return json_out_end(&o);
+}
+
+/* The only choice's finish waits for the usage, as one of the provider's does. */
+static enum errc enc_stop_choice(struct chat_enc *e, int64_t choice, struct buf *out)
+{
+	enum errc r;
+
+	buf_reset(&e->scratch);
+	r = enc_length_item(e, choice, &e->scratch);
+	if (r)
+		return r;
+	if (e->o.facts->copies == 1 && !e->o.facts->include_usage && !e->usage_given)
+		return chat_enc_hold(e, buf_slice(&e->scratch));
+	return enc_frame(buf_slice(&e->scratch), false, out);
+}
+
+enum errc chat_enc_stop(void *enc, struct buf *out)
+{
+	struct chat_enc *e = enc;
+	struct ir_event finish = {.kind = IR_FINISH, .finish = IR_FIN_LENGTH};
+	int64_t choices = MIN_OF(e->o.facts->copies, CHAT_SEEN_MAX);
+	enum errc r = ERRC_OK;
+
+	if (e->holding)
+		return ERRC_OK; /* the only choice finished */
+	if (chat_enc_is_ir(e))
+		return chat_enc_ir(e, &finish, out);
+	for (int64_t i = 0; i < choices && !r; i++)
+		if (!(e->seen.finish[i >> 6] >> (i & 63) & 1))
+			r = enc_stop_choice(e, i, out);
+	return r;
+}
+
 /* ---- whole bodies of the client's own dialect ---- */
 
 static enum errc enc_raw_usage(struct chat_enc *e, const struct ir_event *ev, struct buf *out)

@@ -32,6 +32,7 @@ void chat_enc_init(void *enc, const struct dialect_enc_opts *o);
 enum errc chat_enc_event(void *enc, const struct ir_event *ev, struct buf *out);
 bool chat_enc_is_holding(const void *enc);
 enum errc chat_enc_flush(void *enc, struct buf *out);
+enum errc chat_enc_stop(void *enc, struct buf *out);
 void chat_enc_fini(void *enc);
 
 /* For chat_enc*.c: the usage object with cost, in e->scratch, valid until the next call. */
@@ -46,6 +47,8 @@ enum errc chat_enc_hold(struct chat_enc *e, struct slice json);
 void chat_enc_thought(struct json_out *o, const char *type, unsigned index);
 /* An event of a translated answer: as a stream item, as a part of a whole body. */
 enum errc chat_enc_ir(struct chat_enc *e, const struct ir_event *ev, struct buf *out);
+/* Whether the answer comes in neutral events. */
+bool chat_enc_is_ir(const struct chat_enc *e);
 enum errc chat_enc_whole(struct chat_enc *e, const struct ir_event *ev, struct buf *out);
 void chat_enc_whole_fini(struct chat_enc *e);
 

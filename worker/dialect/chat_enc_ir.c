@@ -141,6 +141,11 @@ static enum errc ir_finish_item(struct chat_enc *e, const struct ir_event *ev, s
 	return r ? r : chat_enc_hold(e, buf_slice(&e->scratch));
 }
 
+bool chat_enc_is_ir(const struct chat_enc *e)
+{
+	return e->role_sent;
+}
+
 enum errc chat_enc_ir(struct chat_enc *e, const struct ir_event *ev, struct buf *out)
 {
 	enum errc r = ERRC_OK;

@@ -36,6 +36,9 @@ struct dialect_front {
 	 * or after 250 ms. */
 	bool (*enc_is_holding)(const void *enc);
 	enum errc (*enc_flush)(void *enc, struct buf *out);
+	/* The gateway ends a stream before its provider does: the finish reason `length` for every
+	 * choice that has none yet. IR_END follows. */
+	enum errc (*enc_stop)(void *enc, struct buf *out);
 	void (*enc_fini)(void *enc);
 	/* The JSON body of an error answer; the last item of a stream that failed. */
 	enum errc (*write_fault)(const struct fault *f, struct slice request_id, struct buf *out);

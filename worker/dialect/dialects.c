@@ -26,6 +26,7 @@ static const struct dialect_front dialect_fronts[DIALECT_FRONT_COUNT] = {
 			.enc_event = chat_enc_event,
 			.enc_is_holding = chat_enc_is_holding,
 			.enc_flush = chat_enc_flush,
+			.enc_stop = chat_enc_stop,
 			.enc_fini = chat_enc_fini,
 			.write_fault = fault_write_openai,
 			.write_fault_event = fault_write_openai_event,

@@ -128,6 +128,70 @@ static void test_stream_at_every_split(void **state)
 	}
 }
 
+static int64_t room;
+
+static int64_t room_of(void *arg, const struct usage *input)
+{
+	(void)arg;
+	(void)input;
+	return room;
+}
+
+/* One token of output is paid for, the second one is too much: what follows is not looked at, wherever the reads are cut. */
+static void test_stop_at_every_split(void **state)
+{
+	static const char answer[] = OPENING CONTENT CHUNK("{\"content\":\"never\"}", "null")
+		CLOSING;
+	struct fixture f;
+
+	(void)state;
+	for (size_t cut = 0; cut < sizeof(answer); cut++) {
+		struct relay_gain sum = {0};
+		struct usage u;
+
+		setup(&f, PTABLE_OPENAI, REQUEST);
+		f.relay.output_max = 1;
+		push(&f, answer, cut, &sum);
+		push(&f, answer + cut, sizeof(answer) - 1 - cut, &sum);
+		assert_true(f.relay.stopped && f.relay.ended && f.relay.settling);
+		assert_int_equal(sum.events, 2);
+		assert_false(sum.finish); /* an orphan's charge is what was seen */
+		usage_init(&u);
+		usage_set(&u, USAGE_OUTPUT, 2);
+		assert_int_equal(relay_seal(&f.relay, &u), ERRC_OK);
+		assert_true(slice_find(buf_slice(&f.relay.out),
+				       SLICE_LIT("\"finish_reason\":\"length\"}],\"usage\":{")) > 0);
+		assert_true(slice_find(buf_slice(&f.relay.out), SLICE_LIT("never")) < 0);
+		assert_true(
+			slice_has_suffix(buf_slice(&f.relay.out), SLICE_LIT("data: [DONE]\n\n")));
+		teardown(&f);
+	}
+}
+
+/* What is reported in mid-stream is asked about again: the input may leave more or less for the output. */
+static void test_reported_input_changes_the_room(void **state)
+{
+	static const char early[] =
+		"data: "
+		"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":"
+		"\"up\","
+		"\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"},\"finish_reason\":"
+		"null}],"
+		"\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":0,\"total_tokens\":7}}\n\n";
+	struct relay_gain sum = {0};
+	struct fixture f;
+
+	(void)state;
+	setup(&f, PTABLE_OPENAI, REQUEST);
+	f.relay.room = room_of;
+	room = 1;
+	push(&f, early, sizeof(early) - 1, &sum);
+	assert_int_equal(f.relay.output_max, 1);
+	push(&f, CONTENT, sizeof(CONTENT) - 1, &sum);
+	assert_true(f.relay.stopped);
+	teardown(&f);
+}
+
 static void test_cut_stream_fails(void **state)
 {
 	static const char answer[] = OPENING CONTENT;
@@ -264,6 +328,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stream_at_every_split),
+		cmocka_unit_test(test_stop_at_every_split),
+		cmocka_unit_test(test_reported_input_changes_the_room),
 		cmocka_unit_test(test_cut_stream_fails),
 		cmocka_unit_test(test_lifecycle_is_not_commit),
 		cmocka_unit_test(test_held_finish_is_flushed),

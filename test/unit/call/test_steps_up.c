@@ -369,10 +369,14 @@ static void test_slow_client(void **state)
 {
 	struct scene *s = *state;
 	struct mem_xport *up = begin_stream(s, "solo");
+	char wide[2048];
 
+	/* Much to send and few tokens, so that the hold lasts. */
+	snprintf(wide, sizeof(wide), "%.*s,\"pad\":\"%01500d\"}", (int)strlen(scene_text) - 1,
+		 scene_text, 0);
 	scene_hold_client(s);
-	for (int i = 0; i < 400; i++)
-		scene_item(s, up, scene_text);
+	for (int i = 0; i < 50; i++)
+		scene_item(s, up, wide);
 	assert_true(scene_at(s, CALL_RELAY)->attempt->paused);
 	assert_false(mem_xport_is_reading(up));
 	scene_advance(s, 50000);
@@ -384,6 +388,29 @@ static void test_slow_client(void **state)
 	scene_stream_end(s, up);
 	scene_none(s);
 	assert_int_equal(scene_charge(s)->end, RECORD_END_DONE);
+}
+
+/* The provider minds no cap: the stream ends as one that came to it, and nothing more is read. */
+static void test_hold_used_up(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+	const struct record_charge *r;
+	int n = 1;
+
+	for (; !mem_xport_is_closed(up) && n < 200; n++)
+		scene_item(s, up, scene_text);
+	scene_none(s);
+	scene_expect_out(s, "\"finish_reason\":\"length\"}],\"usage\":{");
+	scene_expect_out(s, "data: [DONE]\n\n\r\n0\r\n\r\n");
+	r = scene_charge(s);
+	assert_int_equal(r->end, RECORD_END_DONE);
+	assert_int_equal(r->charge_nusd, r->hold_nusd);
+	assert_true(r->flags & RECORD_CAPPED);
+	/* The chunk behind which it ended was the first that went beyond. */
+	assert_true(usage_get(&r->usage, USAGE_INPUT) * 1000 + n * 2000 > r->hold_nusd);
+	assert_true(usage_get(&r->usage, USAGE_INPUT) * 1000 + (n - 1) * 2000 <= r->hold_nusd);
+	assert_true(slice_is(r->attempts[0].error, "hold_used_up"));
 }
 
 static void test_client_gone_in_a_stream(void **state)
@@ -447,6 +474,7 @@ int main(void)
 		T(test_cut_after_commit),
 		T(test_silence_after_commit),
 		T(test_slow_client),
+		T(test_hold_used_up),
 		T(test_client_gone_in_a_stream),
 		T(test_client_gone_under_drain),
 	};

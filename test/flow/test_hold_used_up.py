@@ -1,0 +1,163 @@
+"""Design 3.3, contract A4: a stream that costs more than its hold, for its provider minds neither cap nor bound, ends at once like one that
+came to its cap: finish reason `length`, usage, [DONE]; charged at the hold; never more than one chunk over."""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import wait_for
+from node import BACKS, NodeCase, charge_nusd, nusd, on_both
+import tap
+
+CAP = 20
+PRICE = {'input': 0, 'output': 2}
+
+
+def contents(a):
+    """Pieces of content in a chat or completions stream."""
+    return [c for item in a.data() for c in item['choices'] if c.get('text') or c.get('delta', {}).get('content') or c.get('delta', {}).get('reasoning_content')]
+
+
+class Stops:
+    """What holds for every kind of stream; the classes differ in durability."""
+    MODELS = {
+        **on_both('over', 'tokens=600&rate=400&over=1', **{'input': 0}),
+        **on_both('burst', 'tokens=600&over=1', **{'input': 0}),
+        **on_both('silent', 'tokens=600&rate=400&over=1&usage=none', **{'input': 0}),
+        **on_both('thinks', 'reasoning=300&tokens=300&rate=400&over=1', **{'input': 0}),
+        **on_both('priced', 'tokens=600&rate=400&over=1&input=30'),
+        **on_both('big', 'tokens=4&size=40000&over=1', **{'input': 0}),
+        **on_both('minds', 'tokens=600&rate=2000&input=30', **{'input': 0}),
+        **on_both('wordy', 'tokens=600&size=4000', **{'input': 0}),
+        **on_both('read', 'tokens=600&rate=400&input=4000'),
+        **on_both('free', 'tokens=60&over=1', price='free'),
+    }
+
+    def stopped(self, a, over=1, price=PRICE):
+        """A stream that was ended by the gateway; its record."""
+        self.assertEqual((a.status, a.ended, a.is_done), (200, 'chunked', True), a)
+        finish = [c['finish_reason'] for i in a.data() for c in i['choices'] if c.get('finish_reason')]
+        self.assertEqual(set(finish), {'length'}, a)
+        r = self.node.record(a.get('x-request-id'))
+        self.assertEqual(nusd(r['charge_usd']), nusd(r['hold_usd']), r)
+        self.assertEqual((r['end'], r['uncollected_usd'] and nusd(r['uncollected_usd'])), ('done', 0), r)
+        self.assertEqual([t['error'] for t in r['attempts']], ['hold_used_up'], r)
+        self.assertTrue(r['estimated'])
+        self.assertEqual(nusd(a.usage['cost']), nusd(r['charge_usd']), a.usage)
+        one = charge_nusd({'output': over}, price)
+        seen = charge_nusd({'input': r['input'], 'output': len(contents(a))}, price)
+        self.assertGreater(seen, nusd(r['hold_usd']))
+        self.assertLessEqual(seen, nusd(r['hold_usd']) + one)
+        return r
+
+    def test_the_stream_ends_behind_the_chunk_that_was_too_much(self):
+        for back in BACKS:
+            for name in ('over', 'burst', 'silent', 'thinks'):
+                with self.subTest(back=back, name=name):
+                    a = self.chat('%s-%s' % (name, back), True, max_tokens=CAP)
+                    self.stopped(a)
+                    self.assertEqual(len(contents(a)), CAP + 1)
+                    self.assertEqual(a.usage['completion_tokens'] > CAP, True)
+
+    def test_usage_asked_apart(self):
+        for back in BACKS:
+            with self.subTest(back):
+                a = self.chat('over-' + back, True, max_tokens=CAP, stream_options={'include_usage': True})
+                self.stopped(a)
+                self.assertEqual(a.data()[-1]['choices'], [])
+                self.assertTrue(all('usage' in i for i in a.data()[-2:]), a)
+
+    def test_the_provider_is_left_at_once(self):
+        for back in BACKS:
+            with self.subTest(back):
+                self.sim.reset()
+                self.chat('over-' + back, True, max_tokens=CAP)
+                sent = wait_for(lambda: next((r for r in self.sim.requests() if r['aborted']), None))
+                self.assertLess(sent['output'], 400)
+
+    def test_input_counts(self):
+        """What was held for the input and not used pays for output."""
+        for back in BACKS:
+            with self.subTest(back):
+                self.stopped(self.chat('priced-' + back, True, max_tokens=CAP), price={'input': 1, 'output': 2})
+
+    def test_more_input_than_was_held(self):
+        """An input above its bound leaves nothing for the output where it is reported first."""
+        a = self.chat('read-ant', True, max_tokens=CAP)
+        r = self.node.record(a.get('x-request-id'))
+        self.assertEqual((a.is_done, len(contents(a)), nusd(r['charge_usd'])), (True, 1, nusd(r['hold_usd'])), a)
+
+    def test_large_pieces(self):
+        for back in BACKS:
+            with self.subTest(back):
+                a = self.chat('big-' + back, True, max_tokens=CAP)
+                self.assertEqual((a.is_done, len(contents(a))), (True, 1), a)
+                r = self.node.record(a.get('x-request-id'))
+                self.assertEqual(nusd(r['charge_usd']), nusd(r['hold_usd']))
+
+    def test_several_choices(self):
+        a = self.chat('over-oai', True, max_tokens=CAP, n=3)
+        self.stopped(a)
+        self.assertEqual(len(contents(a)), 3 * CAP + 1)
+        finish = [(c['index'], c['finish_reason']) for i in a.data() for c in i['choices'] if c.get('finish_reason')]
+        self.assertEqual(sorted(finish), [(0, 'length'), (1, 'length'), (2, 'length')])
+        self.assertTrue(all(len(i['choices']) == 1 for i in a.data()), a)
+
+    def test_completions(self):
+        for options in ({}, {'stream_options': {'include_usage': True}}):
+            body = dict({'model': 'over-oai', 'prompt': 'hi', 'stream': True, 'max_tokens': CAP}, **options)
+            a = self.node.ask('POST', '/v1/completions', body, self.key)
+            self.stopped(a)
+            self.assertEqual(len(contents(a)), CAP + 1)
+
+    def test_an_answer_within_its_cap_is_never_cut(self):
+        """Neither at the cap itself nor with pieces that are longer than a token mostly is."""
+        for back in BACKS:
+            for name, cap in (('minds', CAP), ('wordy', 600), ('wordy', 900)):
+                with self.subTest(back=back, name=name, cap=cap):
+                    a = self.chat('%s-%s' % (name, back), True, max_tokens=cap)
+                    r = self.node.record(a.get('x-request-id'))
+                    self.assertEqual((a.is_done, len(contents(a)), r['output'], r['estimated']),
+                                     (True, min(cap, 600), min(cap, 600), False), a)
+                    self.assertEqual([t['error'] for t in r['attempts']], [''])
+
+    def test_free_has_no_hold(self):
+        for back in BACKS:
+            with self.subTest(back):
+                a = self.chat('free-' + back, True, max_tokens=CAP)
+                self.assertEqual((a.is_done, len(contents(a))), (True, 60))
+
+    def test_whole_answers_are_charged_as_they_come(self):
+        """3.3: beyond the hold as far as the account can pay."""
+        for back in BACKS:
+            with self.subTest(back):
+                a = self.chat('over-' + back, max_tokens=CAP)
+                r = self.node.record(a.get('x-request-id'))
+                self.assertEqual((r['output'], nusd(r['charge_usd'])), (600, charge_nusd({'output': 600}, PRICE)), r)
+
+    def test_operators_are_told(self):
+        mark = self.node.mark()
+        a = self.chat('over-oai', True, max_tokens=CAP)
+        e = self.node.wait_event('hold_used_up', since=mark)
+        self.assertIn(a.get('x-request-id'), e['message'])
+        self.assertEqual(e['level'], 'warn')
+
+
+class Group(Stops, NodeCase):
+    pass
+
+
+class Settle(Stops, NodeCase):
+    """With durability settle the chunk behind which it ends and all that follows waits for the disk."""
+    CONFIG = {'durability': 'settle'}
+
+    def test_nothing_of_the_end_before_the_charge_is_durable(self):
+        a = self.chat('over-oai', True, max_tokens=CAP)
+        begun = time.monotonic()
+        record = self.node.ctl('request', 'show', a.get('x-request-id'))  # is there without waiting
+        self.assertLess(time.monotonic() - begun, 5)
+        self.assertEqual(record['id'], a.get('x-request-id'))
+
+
+if __name__ == '__main__':
+    tap.main()
