@@ -101,7 +101,7 @@ void worker_on_keeper(void *arg, struct msg *m)
 		worker_check_ready(w);
 		break;
 	case MSG_FOUND:
-		call_host_found(w->calls, m->found.seq, (enum errc)m->found.status, m->found.record);
+		call_host_found(w->calls, &m->found);
 		break;
 	case MSG_REVOKED:
 		call_host_revoked(w->calls, m->revoked.key);

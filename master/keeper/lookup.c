@@ -3,8 +3,10 @@
 #include "keeper_state.h"
 #include "mem.h"
 
-#define LOOKUPS_MAX 64 /* of one worker at a time */
-#define ID_MAX      256
+#define LOOKUPS_MAX   64 /* of one worker at a time */
+#define ID_MAX        256
+#define REVERSED_MS   15000 /* a charge is taken back within seconds, or stands */
+#define REVERSED_ROWS 200000
 
 struct lookup {
 	uv_work_t work;
@@ -13,60 +15,127 @@ struct lookup {
 	uint64_t serial, seq;
 	char id[ID_MAX], key[APIKEY_ID];
 	size_t id_n;
-	struct buf record;
+	struct lookup_found found;
 	enum errc e;
 };
 
+/* --- whether it was taken back --- */
+
+struct reversal {
+	const struct record *charge;
+	unsigned seen;
+	bool found;
+};
+
+/* ERRC_EOF: there is nothing to look for any more. */
+static enum errc look_at(void *arg, const struct ledger_item *item)
+{
+	struct reversal *x = arg;
+	enum record_type type;
+	struct record r;
+	enum errc e = record_peek(item->record, &type);
+
+	if (e || (++x->seen % 64 && type != RECORD_REVERSE))
+		return e;
+	e = record_decode(item->record, &r);
+	if (e)
+		return e;
+	x->found = r.type == RECORD_REVERSE && genid_eq(&r.change.id, &x->charge->charge.id);
+	if (x->found || r.wall_ms > x->charge->wall_ms + REVERSED_MS || x->seen > REVERSED_ROWS)
+		return ERRC_EOF;
+	return ERRC_OK;
+}
+
+/* Only what took money is given back. */
+static enum errc was_reversed(struct ledger *l, const struct record *r, uint64_t seq, bool *yes)
+{
+	struct reversal x = {.charge = r};
+	uint64_t at = seq + 1;
+	enum errc e = ERRC_OK;
+
+	if (seq && r->charge.charge_nusd)
+		e = ledger_walk(l, &at, UINT64_MAX, look_at, &x);
+	*yes = *yes || x.found;
+	return e == ERRC_EOF ? ERRC_OK : e;
+}
+
+/* --- the record and what belongs to it --- */
+
 /* A generation id names one record, whoever made it. */
-static enum errc check_key(struct slice record, const char *key_id)
+static enum errc complete(struct ledger *l, const char *key_id, struct lookup_found *f)
 {
 	struct record r;
-	enum errc e = record_decode(record, &r);
+	enum errc e = record_decode(buf_slice(&f->record), &r);
 
 	if (e)
 		return e;
 	if (r.type != RECORD_CHARGE || (key_id && memcmp(r.charge.key_id, key_id, APIKEY_ID) != 0))
 		return ERRC_NOTFOUND;
-	return ERRC_OK;
+	f->priced = ledger_price(l, r.charge.price_hash, &f->price) == ERRC_OK;
+	if (f->seq)
+		e = ledger_hash(l, f->seq, f->hash);
+	return e ? e : was_reversed(l, &r, f->seq, &f->reversed);
 }
 
 enum errc lookup_find(struct live *live, struct ledger *ledger, struct slice id, const char *key_id,
-		      struct buf *out, uint64_t *seq)
+		      struct lookup_found *out)
 {
 	struct genid g;
 	bool ours = genid_parse(id, &g);
-	size_t from = out->len;
-	enum errc e = outbox_find(live, ours ? &g : NULL, ours ? SLICE_NONE : id, key_id, out);
+	enum errc e;
 
-	*seq = 0;
-	if (e != ERRC_NOTFOUND)
-		return e;
-	e = ours ? ledger_find(ledger, &g, seq) : ledger_find_upstream(ledger, id, key_id, seq);
-	if (!e)
-		e = ledger_get(ledger, *seq, out);
-	if (!e)
-		e = check_key(slice_sub(buf_slice(out), from, out->len), key_id);
-	if (e)
-		buf_truncate(out, from);
-	return e;
+	*out = (struct lookup_found){.seq = 0};
+	buf_init(&out->record, RECORD_MAX);
+	e = outbox_find(live, ours ? &g : NULL, ours ? SLICE_NONE : id, key_id, &out->record,
+			&out->reversed);
+	if (e == ERRC_NOTFOUND) {
+		e = ours ? ledger_find(ledger, &g, &out->seq)
+			 : ledger_find_upstream(ledger, id, key_id, &out->seq);
+		if (!e)
+			e = ledger_get(ledger, out->seq, &out->record);
+	}
+	return e ? e : complete(ledger, key_id, out);
 }
+
+void lookup_fini(struct lookup_found *f)
+{
+	buf_fini(&f->record);
+}
+
+/* --- for a worker --- */
 
 static void run(uv_work_t *work)
 {
 	struct lookup *l = CONTAINER_OF(work, struct lookup, work);
 	struct live *live = stores_hold(&l->k->stores);
-	uint64_t seq;
 
-	l->e = lookup_find(live, l->k->stores.ledger, slice_of(l->id, l->id_n), l->key, &l->record,
-			   &seq);
+	l->e = lookup_find(live, l->k->stores.ledger, slice_of(l->id, l->id_n), l->key, &l->found);
 	stores_drop(&l->k->stores, live);
 }
 
-static void answer(struct keeper_worker *w, uint64_t seq, enum errc e, struct slice record)
+static void refuse(struct keeper_worker *w, uint64_t seq, enum errc e)
 {
-	struct msg m = {.type = MSG_FOUND, .found = {.seq = seq, .status = e, .record = record}};
+	struct msg m = {.type = MSG_FOUND, .found = {.seq = seq, .status = e}};
 
 	/* A worker that does not read its link has other troubles: it asks again, or its client gives up. */
+	(void)!klink_send(&w->link, &m);
+}
+
+static void answer(struct keeper_worker *w, uint64_t seq, const struct lookup_found *f)
+{
+	uint8_t price[PRICE_BYTES];
+	struct msg m = {.type = MSG_FOUND,
+			.found = {.seq = seq,
+				  .record = buf_slice(&f->record),
+				  .at = f->seq,
+				  .reversed = f->reversed}};
+
+	if (f->seq)
+		m.found.hash = slice_of(f->hash, sizeof f->hash);
+	if (f->priced) {
+		price_encode(&f->price, price);
+		m.found.price = slice_of(price, sizeof price);
+	}
 	(void)!klink_send(&w->link, &m);
 }
 
@@ -76,11 +145,15 @@ static void done(uv_work_t *work, int status)
 	struct keeper *k = l->k;
 	struct keeper_worker *w = &k->workers[l->slot];
 
+	(void)status; /* work is never cancelled */
 	if (w->serial == l->serial) {
 		w->lookups_n--;
-		answer(w, l->seq, status < 0 ? ERRC_CANCELED : l->e, buf_slice(&l->record));
+		if (l->e)
+			refuse(w, l->seq, l->e);
+		else
+			answer(w, l->seq, &l->found);
 	}
-	buf_fini(&l->record);
+	lookup_fini(&l->found);
 	mem_free(l);
 	keeper_work_over(k);
 }
@@ -91,14 +164,14 @@ void lookup_start(struct keeper_worker *w, const struct msg_lookup *m)
 	struct lookup *l;
 
 	if (m->key.n != APIKEY_ID || m->id.n == 0 || m->id.n > ID_MAX) {
-		answer(w, m->seq, ERRC_NOTFOUND, SLICE_NONE);
+		refuse(w, m->seq, ERRC_NOTFOUND);
 		return;
 	}
 	l = k->started && k->end == KEEPER_RUNS && w->lookups_n < LOOKUPS_MAX
 		    ? mem_new_of(struct lookup)
 		    : NULL;
 	if (!l) {
-		answer(w, m->seq, ERRC_BUSY, SLICE_NONE);
+		refuse(w, m->seq, ERRC_BUSY);
 		return;
 	}
 	l->k = k;
@@ -108,7 +181,6 @@ void lookup_start(struct keeper_worker *w, const struct msg_lookup *m)
 	memcpy(l->id, m->id.p, m->id.n);
 	l->id_n = m->id.n;
 	memcpy(l->key, m->key.p, APIKEY_ID);
-	buf_init(&l->record, RECORD_MAX);
 	require(uv_queue_work(&k->loop, &l->work, run, done) == 0);
 	w->lookups_n++;
 	k->works_n++;

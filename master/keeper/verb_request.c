@@ -1,44 +1,13 @@
+#include <stdio.h>
+
+#include "bill.h"
 #include "front.h"
 #include "lookup.h"
 #include "text.h"
 #include "verbs.h"
 
-#define ROW_FIELDS    40
-#define REVERSED_MS   60000 /* a charge is taken back within seconds, or stands */
-#define REVERSED_ROWS 200000
-
-/* --- whether it was taken back --- */
-
-struct reversal {
-	const struct record *charge;
-	unsigned seen;
-	bool found;
-};
-
-/* ERRC_EOF: there is nothing to look for any more. */
-static enum errc look_at(void *arg, const struct ledger_item *item)
-{
-	struct reversal *x = arg;
-	struct record r;
-	enum errc e = record_decode(item->record, &r);
-
-	if (e)
-		return e;
-	x->found = r.type == RECORD_REVERSE && genid_eq(&r.change.id, &x->charge->charge.id);
-	if (x->found || r.wall_ms > x->charge->wall_ms + REVERSED_MS || ++x->seen > REVERSED_ROWS)
-		return ERRC_EOF;
-	return ERRC_OK;
-}
-
-static enum errc was_reversed(struct verbs *v, const struct record *r, uint64_t seq, bool *yes)
-{
-	struct reversal x = {.charge = r};
-	uint64_t at = seq + 1;
-	enum errc e = seq ? ledger_walk(v->ledger, &at, UINT64_MAX, look_at, &x) : ERRC_OK;
-
-	*yes = x.found;
-	return e == ERRC_EOF ? ERRC_OK : e;
-}
+#define ROW_FIELDS 48
+#define PPM_PLACES 6
 
 /* --- rows --- */
 
@@ -60,19 +29,34 @@ static size_t fill_tokens(struct control_field *f, const struct usage *u)
 	return n;
 }
 
-static enum errc send_request(struct verbs *v, const struct record *r, uint64_t seq,
-			      struct slice account, bool reversed)
+static size_t fill_money(struct control_field *f, const struct record_charge *c)
+{
+	size_t n = 0;
+
+	f[n++] = CONTROL_I("hold_nusd", c->hold_nusd);
+	f[n++] = CONTROL_I("charge_nusd", c->charge_nusd);
+	f[n++] = CONTROL_I("uncollected_nusd", c->uncollected_nusd);
+	f[n++] = CONTROL_I("cost_nusd", c->cost_nusd);
+	f[n++] = CONTROL_I("margin_nusd", c->charge_nusd - c->cost_nusd);
+	f[n++] = CONTROL_B("charged", c->flags & RECORD_CHARGED);
+	f[n++] = CONTROL_B("capped", c->flags & RECORD_CAPPED);
+	return n;
+}
+
+static enum errc send_request(struct verbs *v, const struct record *r,
+			      const struct lookup_found *found, struct slice account)
 {
 	const struct record_charge *c = &r->charge;
-	char id[GENID_TEXT + 1], price[2 * DIGEST_SHA256 + 1];
+	char id[GENID_TEXT + 1], price[2 * DIGEST_SHA256 + 1], hash[2 * DIGEST_SHA256 + 1];
 	struct control_field f[ROW_FIELDS];
-	struct price p;
 	size_t n = 0;
 
 	genid_print(&c->id, id);
 	text_hex(c->price_hash, DIGEST_SHA256, price);
+	text_hex(found->hash, DIGEST_SHA256, hash);
 	f[n++] = CONTROL_S("id", slice_str(id));
-	f[n++] = seq ? CONTROL_I("seq", seq) : CONTROL_N("seq");
+	f[n++] = found->seq ? CONTROL_I("seq", found->seq) : CONTROL_N("seq");
+	f[n++] = found->seq ? CONTROL_S("hash", slice_str(hash)) : CONTROL_N("hash");
 	f[n++] = CONTROL_S("account", account);
 	f[n++] = CONTROL_S("key", slice_of(c->key_id, APIKEY_ID));
 	f[n++] = CONTROL_S("front", slice_str(front_name(c->front)));
@@ -89,14 +73,11 @@ static enum errc send_request(struct verbs *v, const struct record *r, uint64_t 
 	f[n++] = time_or_none("total_ms", c->total_ms);
 	f[n++] = CONTROL_I("settled_ms", r->wall_ms);
 	n += fill_tokens(f + n, &c->usage);
-	f[n++] = CONTROL_I("hold_nusd", c->hold_nusd);
-	f[n++] = CONTROL_I("charge_nusd", c->charge_nusd);
-	f[n++] = CONTROL_I("uncollected_nusd", c->uncollected_nusd);
-	f[n++] = CONTROL_I("cost_nusd", c->cost_nusd);
+	n += fill_money(f + n, c);
 	f[n++] = CONTROL_S("price", slice_str(price));
-	if (ledger_price(v->ledger, c->price_hash, &p) == ERRC_OK && p.request_nusd)
-		f[n++] = CONTROL_I("request_price_nusd", p.request_nusd);
-	f[n++] = CONTROL_B("reversed", reversed);
+	if (found->priced && found->price.request_nusd)
+		f[n++] = CONTROL_I("request_price_nusd", found->price.request_nusd);
+	f[n++] = CONTROL_B("reversed", found->reversed);
 	require(n <= ROW_FIELDS);
 	return verbs_row(v, "request", f, n);
 }
@@ -117,24 +98,74 @@ static enum errc send_attempts(struct verbs *v, const struct record_charge *c)
 	return e;
 }
 
-static enum errc send_classes(struct verbs *v, const struct record_charge *c)
+/* One line of the charge: how much of what, at which price each, makes how much. */
+static enum errc send_line(struct verbs *v, const struct bill_line *l)
 {
-	struct price p;
-	enum errc priced = ledger_price(v->ledger, c->price_hash, &p), e = ERRC_OK;
+	bool is_request = usage_class_of(slice_str(l->unit)) == USAGE_COUNT;
+	char price[BILL_TEXT_MAX], amount[BILL_TEXT_MAX];
+	const struct control_field f[] = {
+		CONTROL_S("class", slice_str(l->unit)), CONTROL_I("tokens", l->n),
+		is_request ? CONTROL_N("price_pusd") : CONTROL_I("price_pusd", l->price_pusd),
+		CONTROL_S("each", slice_of(price, bill_print(l->price_pusd, BILL_PUSD, price))),
+		CONTROL_S("amount",
+			  slice_of(amount, bill_print(l->amount_pusd, BILL_PUSD, amount)))};
 
-	for (unsigned i = 0; !e && i < USAGE_COUNT; i++) {
-		const char *name = usage_name((enum usage_class)i);
-		struct control_field f[] = {CONTROL_S("class", slice_str(name)),
-					    CONTROL_I("tokens", c->usage.n[i]),
-					    CONTROL_N("price_pusd")};
+	return verbs_row(v, "class", f, ARRAY_LEN(f));
+}
 
-		if (!usage_has(&c->usage, (enum usage_class)i))
-			continue;
-		if (!priced)
-			f[2] = CONTROL_I("price_pusd", p.pusd[i]);
-		e = verbs_row(v, "class", f, ARRAY_LEN(f));
+static enum errc send_bill(struct verbs *v, const struct price *p, const struct bill *b)
+{
+	char sum[BILL_TEXT_MAX], exact[BILL_TEXT_MAX], multiplier[TEXT_DECIMAL_MAX];
+	const struct control_field f[] = {
+		CONTROL_S("sum", slice_of(sum, bill_print(b->sum_pusd, BILL_PUSD, sum))),
+		CONTROL_S("multiplier",
+			  slice_of(multiplier,
+				   text_decimal_print(p->mult_ppm, PPM_PLACES, 1, multiplier))),
+		CONTROL_S("exact", slice_of(exact, bill_print(b->scaled_ausd, BILL_AUSD, exact))),
+		CONTROL_I("rounded_nusd", b->total_nusd)};
+
+	return verbs_row(v, "bill", f, ARRAY_LEN(f));
+}
+
+static enum errc send_price(struct verbs *v, const struct price *p)
+{
+	struct control_field f[USAGE_COUNT + 3];
+	char names[USAGE_COUNT][32];
+	size_t n = 0;
+
+	f[n++] = CONTROL_B("free", p->free);
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
+		snprintf(names[c], sizeof(names[c]), "%s_pusd", usage_name(c));
+		f[n++] = (struct control_field){
+			.name = slice_str(names[c]), .type = CONTROL_T_I64, .i = p->pusd[c]};
 	}
-	return e;
+	f[n++] = CONTROL_I("request_nusd", p->request_nusd);
+	f[n++] = CONTROL_I("mult_ppm", p->mult_ppm);
+	return verbs_row(v, "price", f, n);
+}
+
+/* Without its price row there are only the tokens. */
+static enum errc send_classes(struct verbs *v, const struct record_charge *c,
+			      const struct lookup_found *found)
+{
+	struct bill b;
+	enum errc e = ERRC_OK;
+
+	if (found->priced)
+		bill_make(&found->price, &c->usage, &b);
+	for (size_t i = 0; !e && found->priced && i < b.n; i++)
+		e = send_line(v, &b.lines[i]);
+	for (enum usage_class i = 0; !e && !found->priced && i < USAGE_COUNT; i++) {
+		const struct control_field f[] = {CONTROL_S("class", slice_str(usage_name(i))),
+						  CONTROL_I("tokens", c->usage.n[i]),
+						  CONTROL_N("price_pusd")};
+
+		if (usage_has(&c->usage, i))
+			e = verbs_row(v, "class", f, ARRAY_LEN(f));
+	}
+	if (!e && found->priced)
+		e = send_bill(v, &found->price, &b);
+	return !e && found->priced ? send_price(v, &found->price) : e;
 }
 
 static enum errc account_name(struct verbs *v, uint64_t account, struct buf *mem, struct slice *name)
@@ -146,39 +177,33 @@ static enum errc account_name(struct verbs *v, uint64_t account, struct buf *mem
 	return e == ERRC_NOTFOUND ? ERRC_OK : e;
 }
 
-static enum errc show(struct verbs *v, struct slice record, uint64_t seq)
+static enum errc show(struct verbs *v, const struct lookup_found *found)
 {
 	struct slice account = SLICE_NONE;
-	bool reversed = false;
 	struct record r;
 	struct buf mem;
-	enum errc e = record_decode(record, &r);
+	enum errc e = record_decode(buf_slice(&found->record), &r);
 
 	buf_init(&mem, ROWS_MAX);
 	if (!e)
 		e = account_name(v, r.account, &mem, &account);
 	if (!e)
-		e = was_reversed(v, &r, seq, &reversed);
-	if (!e)
-		e = send_request(v, &r, seq, account, reversed);
+		e = send_request(v, &r, found, account);
 	if (!e)
 		e = send_attempts(v, &r.charge);
 	if (!e)
-		e = send_classes(v, &r.charge);
+		e = send_classes(v, &r.charge, found);
 	buf_fini(&mem);
 	return e;
 }
 
 void verb_request(struct verbs *v)
 {
-	struct buf record;
-	uint64_t seq;
-	enum errc e;
+	struct lookup_found found;
+	enum errc e = lookup_find(v->live, v->ledger, verb_args_str(v->args, "id"), NULL, &found);
 
-	buf_init(&record, RECORD_MAX);
-	e = lookup_find(v->live, v->ledger, verb_args_str(v->args, "id"), NULL, &record, &seq);
 	if (!e)
-		e = show(v, buf_slice(&record), seq);
-	buf_fini(&record);
+		e = show(v, &found);
+	lookup_fini(&found);
 	verbs_end_errc(v, e, "request");
 }

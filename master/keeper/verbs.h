@@ -18,7 +18,7 @@
  *   key revoke        key, [now B: running requests are cancelled too]                        -> key
  *   usage             [since_ms I], [until_ms I], [by: "day,model,key,account,provider", at most four], [account], [key]
  *                                                                                             -> usage*, total
- *   request show      id: generation id or the provider's id                                  -> request, attempt*, class*
+ *   request show      id: generation id or the provider's id                                  -> request, attempt*, class*, bill, price
  *   limit explain     key                                                                     -> limit*
  *   ledger verify     [charges B]                           -> PROGRESS frames, verify, finding*; END 6 when there are findings
  *
@@ -37,12 +37,16 @@
  *   usage     one text for each name in `by`, in that order; requests, failed, input, cached, output, reasoning,
  *             charge_nusd, uncollected_nusd, cost_nusd
  *   total     the numbers of usage
- *   request   id, seq I (NONE: not in the ledger yet), account, key, front, stream B, status I, end, model_asked, model,
- *             provider, upstream, upstream_id, admitted_ms, first_byte_ms (NONE), total_ms (NONE), settled_ms, input, cached,
- *             output, reasoning, estimated B, hold_nusd, charge_nusd, uncollected_nusd, cost_nusd, price (hash as hexadecimal
- *             text), reversed B
+ *   request   id, seq I, hash (where it stands in the chain; NONE: not in the ledger yet), account, key, front, stream B,
+ *             status I, end, model_asked, model, provider, upstream, upstream_id, admitted_ms, first_byte_ms (NONE),
+ *             total_ms (NONE), settled_ms, input, cached, output, reasoning, estimated B, hold_nusd, charge_nusd,
+ *             uncollected_nusd, cost_nusd, margin_nusd, charged B, capped B (at the hold), price (hash as hexadecimal text),
+ *             reversed B
  *   attempt   provider, upstream, status I, ms, cost_nusd, error
- *   class     class (input, cache_read, …), tokens I, price_pusd (a token; NONE: price row not found)
+ *   class     class (input, cache_read, …, request), tokens I, price_pusd (a token; NONE: of a request, or price row not
+ *             found), each and amount (exact dollars as text; absent without the price row)
+ *   bill      sum, multiplier, exact (texts), rounded_nusd: what the lines add up to. Absent without the price row
+ *   price     that row: free B, a price for each class (input_pusd, …), request_nusd, mult_ppm
  *   limit     scope ("account" or "key"), name (of the scope), limit (credit, rpm, …, concurrency, budget), text (for
  *             people), unit (nusd, requests, tokens), max (NONE: none), used, held (NONE), remaining (NONE), reset_s (NONE)
  *   verify    records, charges I (recomputed ones), accounts, granted_nusd, settled_nusd, uncollected_nusd, imbalance_nusd

@@ -70,6 +70,8 @@ void ledger_abort(struct ledger *l);
 MUSTCHECK enum errc ledger_read_state(struct ledger *l, struct ledger_state *out);
 MUSTCHECK enum errc ledger_get(struct ledger *l, uint64_t seq,
 			       struct buf *record); /* appends; ERRC_NOTFOUND */
+/* The chain's hash at that record. ERRC_NOTFOUND. */
+MUSTCHECK enum errc ledger_hash(struct ledger *l, uint64_t seq, uint8_t out[DIGEST_SHA256]);
 MUSTCHECK enum errc ledger_find(struct ledger *l, const struct genid *id, uint64_t *seq);
 /* By the provider's id: the newest charge that has it, made by key_id (NULL: any). */
 MUSTCHECK enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id,

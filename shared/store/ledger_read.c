@@ -18,7 +18,9 @@ static enum errc get_seq(MDB_txn *txn, MDB_dbi db, struct slice key, uint64_t *s
 	return ERRC_OK;
 }
 
-static enum errc get_record(struct ledger *l, MDB_txn *txn, uint64_t seq, struct slice *record)
+/* Hash and bytes of a record. */
+static enum errc get_item(struct ledger *l, MDB_txn *txn, uint64_t seq, struct slice *hash,
+			  struct slice *record)
 {
 	uint8_t key[8];
 	struct slice v;
@@ -30,8 +32,16 @@ static enum errc get_record(struct ledger *l, MDB_txn *txn, uint64_t seq, struct
 		return rc;
 	if (v.n < DIGEST_SHA256)
 		return ERRC_CORRUPT;
+	*hash = slice_sub(v, 0, DIGEST_SHA256);
 	*record = slice_sub(v, DIGEST_SHA256, v.n - DIGEST_SHA256);
 	return ERRC_OK;
+}
+
+static enum errc get_record(struct ledger *l, MDB_txn *txn, uint64_t seq, struct slice *record)
+{
+	struct slice hash;
+
+	return get_item(l, txn, seq, &hash, record);
 }
 
 enum errc ledger_read_state(struct ledger *l, struct ledger_state *out)
@@ -55,6 +65,20 @@ enum errc ledger_get(struct ledger *l, uint64_t seq, struct buf *record)
 		rc = get_record(l, txn, seq, &bytes);
 	if (!rc)
 		rc = buf_adds(record, bytes);
+	ledger_read_end(&txn);
+	return rc;
+}
+
+enum errc ledger_hash(struct ledger *l, uint64_t seq, uint8_t out[DIGEST_SHA256])
+{
+	struct slice hash, record;
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = get_item(l, txn, seq, &hash, &record);
+	if (!rc)
+		memcpy(out, hash.p, DIGEST_SHA256);
 	ledger_read_end(&txn);
 	return rc;
 }

@@ -57,6 +57,7 @@ static enum errc add_row(struct outbox_batch *b, struct slice key, struct slice 
 		return ERRC_OK;
 	row->record = slice_of(b->bytes.p + b->bytes.len, record.n);
 	row->boot_ms = head.boot_ms;
+	row->reversed = head.reversed != 0;
 	rc = buf_adds(&b->bytes, record);
 	if (!rc)
 		b->n++;
@@ -174,7 +175,7 @@ static bool is_wanted(struct slice bytes, const struct genid *id, struct slice u
 }
 
 enum errc outbox_find(struct live *l, const struct genid *id, struct slice upstream_id,
-		      const char *key_id, struct buf *out)
+		      const char *key_id, struct buf *out, bool *reversed)
 {
 	struct outbox_batch b;
 	uint64_t after = 0;
@@ -195,6 +196,7 @@ enum errc outbox_find(struct live *l, const struct genid *id, struct slice upstr
 			if (!is_wanted(b.rows[i].record, id, upstream_id, key_id))
 				continue;
 			rc = buf_adds(out, b.rows[i].record);
+			*reversed = b.rows[i].reversed;
 			goto out;
 		}
 		after = b.rows[b.n - 1].n;

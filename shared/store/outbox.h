@@ -13,6 +13,7 @@
 struct outbox_row {
 	uint64_t n;
 	int64_t boot_ms;     /* when it was written */
+	bool reversed;       /* a charge that was taken back by a later row */
 	struct slice record; /* into the batch */
 };
 
@@ -34,8 +35,9 @@ MUSTCHECK enum errc outbox_delete(struct live *l, uint64_t upto, bool *more);
 /* The numbers that are there; empty: *first = *last + 1. */
 MUSTCHECK enum errc outbox_range(struct live *l, uint64_t *first, uint64_t *last);
 /* The settled request with this generation id (or, when id is NULL, the provider's id), if `key_id` made it (NULL: any).
- * ERRC_NOTFOUND. *record is appended to `out`. Reads in slices; meant for the keeper, not for a loop. */
+ * ERRC_NOTFOUND. Its record is appended to `out`; *reversed: it was taken back. Reads in slices; meant for the keeper, not
+ * for a loop. */
 MUSTCHECK enum errc outbox_find(struct live *l, const struct genid *id, struct slice upstream_id,
-				const char *key_id, struct buf *out);
+				const char *key_id, struct buf *out, bool *reversed);
 
 #endif

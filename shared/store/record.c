@@ -235,6 +235,20 @@ enum errc record_decode(struct slice bytes, struct record *r)
 	return rc || !mpack_is_end(&in) ? ERRC_CORRUPT : ERRC_OK;
 }
 
+enum errc record_peek(struct slice bytes, enum record_type *type)
+{
+	struct mpack_in in;
+	int64_t version, v;
+	uint32_t n;
+
+	mpack_in_init(&in, bytes);
+	if (mpack_read_arr(&in, &n) || mpack_read_i64(&in, &version) ||
+	    get_int(&in, 0, RECORD_TYPE_COUNT - 1, &v))
+		return ERRC_CORRUPT;
+	*type = (enum record_type)v;
+	return version == RECORD_VERSION ? ERRC_OK : ERRC_VERSION;
+}
+
 static void json_usage(struct json_out *o, const struct usage *u)
 {
 	json_out_obj(o);

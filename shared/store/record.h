@@ -86,6 +86,8 @@ struct record {
 MUSTCHECK enum errc record_encode(struct buf *out, const struct record *r);
 /* ERRC_VERSION, ERRC_CORRUPT. */
 MUSTCHECK enum errc record_decode(struct slice bytes, struct record *r);
+/* The type alone, for searches that pass over many records. */
+MUSTCHECK enum errc record_peek(struct slice bytes, enum record_type *type);
 /* Appends one JSON object with all fields by name, for people and for `ledger export`. */
 MUSTCHECK enum errc record_json(struct buf *out, uint64_t seq, const struct record *r);
 

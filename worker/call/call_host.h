@@ -8,6 +8,7 @@
 #include "digest.h"
 #include "down_conn.h"
 #include "live.h"
+#include "msg.h"
 #include "page.h"
 #include "ptable.h"
 #include "upool.h"
@@ -52,8 +53,8 @@ extern const struct down_host_events call_host_down_events;
 
 /* The durable mark in the shared page has moved. */
 void call_host_durable(struct call_host *h);
-/* The keeper's answer to a lookup; `record` is valid during the call. */
-void call_host_found(struct call_host *h, uint64_t seq, enum errc status, struct slice record);
+/* The keeper's answer to a lookup, valid during the call. */
+void call_host_found(struct call_host *h, const struct msg_found *m);
 /* `key revoke --now`: cancels what runs for that key. */
 void call_host_revoked(struct call_host *h, struct slice key_id);
 

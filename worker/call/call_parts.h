@@ -2,6 +2,7 @@
 #ifndef AIGW_CALL_PARTS_H
 #define AIGW_CALL_PARTS_H
 
+#include "msg.h"
 #include "relay.h"
 #include "rtable.h"
 
@@ -24,11 +25,11 @@ enum call_hold {
 
 /* A question to the keeper, which answers through call_host_found(). */
 struct call_lookup {
-	uint64_t seq; /* 0: none runs */
-	int64_t until_ms;
-	bool found; /* the answer is there: status and record */
+	uint64_t seq;     /* 0: none runs */
+	int64_t until_ms; /* 0: nothing was asked */
+	bool answered;    /* what follows counts; slices are in the arena */
 	enum errc status;
-	struct slice record; /* in the arena */
+	struct msg_found found;
 };
 
 /* One try at one candidate. Upcalls of the connection write `head`, `ended`, `failed` and what belongs to them. */

@@ -86,7 +86,7 @@ struct call {
 		failed_other; /* candidates given up, by cause */
 	int64_t wait_ms;      /* the shortest cool-down met */
 	int64_t lost_cost_nusd;
-	struct call_lookup lookup; /* of /v1/generation */
+	struct call_lookup lookup; /* of the routes that the keeper answers */
 
 	/* the answer */
 	bool head_sent, end_sent, canceled, unlogged, addr_counted;

@@ -76,7 +76,9 @@ enum call_next call_exhausted(struct call *c);
 /* step_head.c. The attempt failed before commit: tries its candidate again (stale connection, another key), the next one, or ends the call. */
 enum call_next call_failover(struct call *c);
 
-/* step_own.c. No answer of the keeper is waited for any more. */
+/* own_ask.c. The routes that the keeper answers; as a step. */
+enum call_next call_own_ask(struct call *c);
+/* No answer of the keeper is waited for any more. */
 void call_own_forget(struct call *c);
 
 /* access.c */

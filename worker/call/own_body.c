@@ -4,7 +4,6 @@
 
 #include "clock.h"
 #include "json_out.h"
-#include "record.h"
 
 static void put_dollars(struct json_out *o, const char *key, int64_t nusd)
 {
@@ -85,68 +84,6 @@ static void put_credits(struct json_out *o, const struct auth_usage *u)
 	json_out_kbool(o, "postpaid", u->mode == ROWS_POSTPAID);
 }
 
-static void put_attempts(struct json_out *o, const struct record_charge *r)
-{
-	json_out_key(o, "provider_responses");
-	json_out_arr(o);
-	for (size_t i = 0; i < r->attempts_n; i++) {
-		json_out_obj(o);
-		json_out_kstr(o, "provider_name", r->attempts[i].provider);
-		json_out_kstr(o, "model", r->attempts[i].upstream);
-		json_out_ki64(o, "status", r->attempts[i].status);
-		json_out_ki64(o, "latency", r->attempts[i].ms);
-		if (r->attempts[i].error.n)
-			json_out_kstr(o, "error", r->attempts[i].error);
-		json_out_obj_end(o);
-	}
-	json_out_arr_end(o);
-}
-
-static void put_tokens(struct json_out *o, const struct record_charge *r)
-{
-	json_out_ki64(o, "tokens_prompt", usage_input_total(&r->usage));
-	json_out_ki64(o, "tokens_completion", usage_output_total(&r->usage));
-	json_out_ki64(o, "native_tokens_prompt", usage_input_total(&r->usage));
-	json_out_ki64(o, "native_tokens_completion", usage_output_total(&r->usage));
-	json_out_ki64(o, "native_tokens_reasoning", usage_reasoning(&r->usage));
-	json_out_ki64(o, "native_tokens_cached", usage_get(&r->usage, USAGE_CACHE_READ));
-	json_out_kbool(o, "usage_estimated", (r->flags & RECORD_ESTIMATED) != 0);
-}
-
-static void put_ms(struct json_out *o, const char *key, int64_t ms)
-{
-	if (ms >= 0)
-		json_out_ki64(o, key, ms);
-	else
-		json_out_knull(o, key);
-}
-
-static void put_generation(struct json_out *o, const struct record_charge *r)
-{
-	char id[GENID_TEXT + 1];
-	int64_t generation = r->total_ms >= 0 && r->first_byte_ms >= 0
-				     ? r->total_ms - r->first_byte_ms
-				     : r->total_ms;
-
-	genid_print(&r->id, id);
-	json_out_kstrz(o, "id", id);
-	json_out_kstr(o, "upstream_id", r->upstream_id);
-	json_out_kstr(o, "model", r->model.n ? r->model : r->model_asked);
-	json_out_kstr(o, "model_asked", r->model_asked);
-	json_out_kstr(o, "provider_name", r->provider);
-	json_out_kbool(o, "streamed", (r->flags & RECORD_STREAM) != 0);
-	json_out_kbool(o, "cancelled", r->end == RECORD_END_CLIENT_GONE);
-	json_out_kstrz(o, "end", record_end_name(r->end));
-	json_out_ki64(o, "status", r->status);
-	put_dollars(o, "total_cost", r->charge_nusd);
-	put_dollars(o, "usage", r->charge_nusd);
-	put_tokens(o, r);
-	put_ms(o, "latency", r->first_byte_ms);
-	put_ms(o, "generation_time", generation);
-	put_time(o, "created_at", r->admitted_ms / 1000);
-	put_attempts(o, r);
-}
-
 /* {"data":{ … */
 static void begin(struct json_out *o, struct buf *out)
 {
@@ -178,20 +115,5 @@ enum errc own_body_credits(const struct auth_usage *u, struct buf *out)
 
 	begin(&o, out);
 	put_credits(&o, u);
-	return end(&o);
-}
-
-enum errc own_body_generation(struct slice record, struct buf *out)
-{
-	struct record r;
-	struct json_out o;
-	enum errc e = record_decode(record, &r);
-
-	if (e)
-		return e;
-	if (r.type != RECORD_CHARGE)
-		return ERRC_NOTFOUND;
-	begin(&o, out);
-	put_generation(&o, &r.charge);
 	return end(&o);
 }

@@ -11,7 +11,5 @@ MUSTCHECK enum errc own_body_key(const struct auth_key *key, const struct auth_u
 				 struct buf *out);
 /* GET /v1/credits: the account's balance. */
 MUSTCHECK enum errc own_body_credits(const struct auth_usage *u, struct buf *out);
-/* GET /v1/generation: one request, from its record of the ledger. ERRC_NOTFOUND: it is no charge. */
-MUSTCHECK enum errc own_body_generation(struct slice record, struct buf *out);
 
 #endif

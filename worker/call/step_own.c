@@ -6,7 +6,6 @@
 #include "reply.h"
 
 #define OWN_BODY_MAX (4 * 1024 * 1024)
-#define LOOKUP_MS    5000 /* so long has the keeper to look a generation up */
 
 static bool allows(void *arg, const struct ptable_model *m)
 {
@@ -113,91 +112,6 @@ static void own_account(struct call *c)
 	buf_fini(&body);
 }
 
-static void reply_generation(struct call *c)
-{
-	struct buf body;
-	enum errc e = c->lookup.status;
-
-	buf_init(&body, OWN_BODY_MAX);
-	if (!e)
-		e = own_body_generation(c->lookup.record, &body);
-	if (e == ERRC_NOTFOUND)
-		fault_field(&c->fault, FAULT_NOT_FOUND, "id",
-			    "This key has made no generation of that id.");
-	else if (e)
-		fault_set(&c->fault, FAULT_LEDGER, "The ledger cannot be asked now: %s.",
-			  errc_text(e));
-	else
-		reply_body(c, 200, "application/json", buf_slice(&body));
-	buf_fini(&body);
-}
-
-static enum errc ask_generation(struct call *c)
-{
-	struct buf id;
-	enum errc e;
-
-	buf_init(&id, 256);
-	e = paths_query(c->path.query, "id", &id);
-	if (e || id.len == 0) {
-		fault_field(&c->fault, FAULT_MISSING_FIELD, "id",
-			    "Name the generation: /v1/generation?id=gen_...");
-		e = ERRC_INVAL;
-	} else {
-		c->lookup.seq = ++c->host->seq;
-		e = c->host->env.lookup(c->host->env.arg, c->lookup.seq, buf_slice(&id),
-					slice_str(c->key->id));
-		if (e)
-			fault_set(&c->fault, FAULT_LEDGER, "The ledger cannot be asked now: %s.",
-				  errc_text(e));
-	}
-	buf_fini(&id);
-	return e;
-}
-
-void call_own_forget(struct call *c)
-{
-	c->lookup.seq = 0;
-}
-
-void call_host_found(struct call_host *h, uint64_t seq, enum errc status, struct slice record)
-{
-	list_each (n, &h->calls) {
-		struct call *c = list_entry(n, struct call, node);
-
-		if (c->lookup.seq != seq || seq == 0)
-			continue;
-		c->lookup.record = arena_dup(&c->arena, record);
-		c->lookup.status = !status && !c->lookup.record.p ? ERRC_NOMEM : status;
-		c->lookup.found = true;
-		c->lookup.seq = 0;
-		call_wake(c);
-		return;
-	}
-}
-
-/* Waits for the keeper's answer. */
-static enum call_next own_generation(struct call *c)
-{
-	int64_t now = turn_now_ms(call_turn(c));
-
-	if (c->lookup.found) {
-		turn_timer_clear(&c->timer);
-		reply_generation(c);
-	} else if (!c->lookup.seq) {
-		if (ask_generation(c))
-			return call_end(c, RECORD_END_REJECTED);
-		c->lookup.until_ms = now + LOOKUP_MS;
-		turn_timer_set(&c->timer, c->lookup.until_ms);
-		return CALL_WAIT;
-	} else if (now >= c->lookup.until_ms) {
-		fault_set(&c->fault, FAULT_LEDGER, "The ledger did not answer in time.");
-	} else {
-		return CALL_WAIT;
-	}
-	return call_end(c, fault_is_set(&c->fault) ? RECORD_END_REJECTED : RECORD_END_DONE);
-}
-
 enum call_next step_own(struct call *c)
 {
 	switch (c->path.route) {
@@ -212,7 +126,8 @@ enum call_next step_own(struct call *c)
 		own_account(c);
 		break;
 	case PATHS_GENERATION:
-		return own_generation(c);
+	case PATHS_RECEIPT:
+		return call_own_ask(c);
 	default:
 		fault_set(&c->fault, FAULT_INTERNAL, "This route is not wired.");
 	}

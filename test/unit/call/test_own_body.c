@@ -6,9 +6,7 @@
 
 #include <cmocka.h>
 
-#include "mem.h"
 #include "own_body.h"
-#include "record.h"
 
 static struct auth_key key = {.id = "abcdefghijkl", .name = "build", .account_name = "acme"};
 
@@ -93,44 +91,6 @@ static void test_credits(void **state)
 	       "\"held\":0.000000001,\"overdraft\":0.0,\"postpaid\":false}}");
 }
 
-static void test_generation(void **state)
-{
-	struct record r = {.type = RECORD_CHARGE, .account = 1};
-	struct buf record, b;
-
-	(void)state;
-	r.charge.model = r.charge.model_asked = SLICE_LIT("m");
-	r.charge.provider = SLICE_LIT("one");
-	r.charge.end = RECORD_END_CLIENT_GONE;
-	r.charge.status = 200;
-	r.charge.charge_nusd = 15000;
-	r.charge.first_byte_ms = 20;
-	r.charge.total_ms = 50;
-	usage_set(&r.charge.usage, USAGE_INPUT, 10);
-	usage_set(&r.charge.usage, USAGE_OUTPUT, 5);
-	buf_init(&record, RECORD_MAX);
-	buf_init(&b, 65536);
-	assert_int_equal(record_encode(&record, &r), ERRC_OK);
-	assert_int_equal(own_body_generation(buf_slice(&record), &b), ERRC_OK);
-	assert_true(slice_find(buf_slice(&b),
-			       SLICE_LIT("\"cancelled\":true,\"end\":\"client_gone\","
-					 "\"status\":200,\"total_cost\":0.000015")) >= 0);
-	assert_true(slice_find(buf_slice(&b), SLICE_LIT("\"tokens_prompt\":10,"
-							"\"tokens_completion\":5,")) >= 0);
-	assert_true(slice_find(buf_slice(&b),
-			       SLICE_LIT("\"latency\":20,\"generation_time\":30,")) >= 0);
-	buf_reset(&record);
-	buf_reset(&b);
-	r.type = RECORD_GRANT;
-	r.change = (struct record_change){0};
-	assert_int_equal(record_encode(&record, &r), ERRC_OK);
-	assert_int_equal(own_body_generation(buf_slice(&record), &b), ERRC_NOTFOUND);
-	assert_int_equal(own_body_generation(SLICE_LIT("\x90"), &b), ERRC_CORRUPT);
-	buf_fini(&record);
-	buf_fini(&b);
-	assert_int_equal(mem_live_count(), 0);
-}
-
 /* A list that does not fit is an error, not a cut body. */
 static void test_too_long(void **state)
 {
@@ -151,7 +111,6 @@ int main(void)
 		cmocka_unit_test(test_key_without_limits),
 		cmocka_unit_test(test_key_above_its_limits),
 		cmocka_unit_test(test_credits),
-		cmocka_unit_test(test_generation),
 		cmocka_unit_test(test_too_long),
 	};
 

@@ -161,6 +161,11 @@ static void test_own_routes(void **state)
 	scene_expect(s, RECORD_END_REJECTED, 400, "missing_required_parameter");
 }
 
+static void found(struct scene *s, enum errc status)
+{
+	call_host_found(s->calls, &(struct msg_found){.seq = s->lookup_seq, .status = status});
+}
+
 static void test_own_lookups(void **state)
 {
 	struct scene *s = *state;
@@ -173,20 +178,20 @@ static void test_own_lookups(void **state)
 	scene_hold_client(s);
 	scene_send(s, "GET /v1/generation?id=gen_1", "", "");
 	scene_at(s, CALL_OWN);
-	call_host_found(s->calls, s->lookup_seq, ERRC_NOTFOUND, SLICE_NONE);
+	found(s, ERRC_NOTFOUND);
 	scene_run(s);
 	scene_expect(s, RECORD_END_REJECTED, 404, "not_found");
 	scene_hold_client(s);
 	scene_send(s, "GET /v1/generation?id=gen_1", "", "");
 	scene_advance(s, 5000);
 	scene_expect(s, RECORD_END_REJECTED, 503, "ledger_unavailable");
-	call_host_found(s->calls, s->lookup_seq, ERRC_OK, SLICE_NONE); /* too late: nobody asks */
+	found(s, ERRC_OK); /* too late: nobody asks */
 	scene_send(s, "GET /v1/generation?id=gen_1", "", "");
 	scene_at(s, CALL_OWN);
 	mem_xport_reset(s->client, ERRC_CONNRESET);
 	scene_run(s);
 	scene_none(s);
-	call_host_found(s->calls, s->lookup_seq, ERRC_OK, SLICE_NONE);
+	found(s, ERRC_OK);
 }
 
 /* --- BODY --- */

@@ -287,6 +287,8 @@ static void test_find(void **state)
 	struct rows_key k, k2;
 	struct price p;
 	uint8_t hash[DIGEST_SHA256];
+	uint8_t at[DIGEST_SHA256];
+	bool reversed = true;
 	struct genid id;
 	struct buf b;
 
@@ -294,14 +296,19 @@ static void test_find(void **state)
 	rig_key(r, acc, KEY_B, &k2);
 	id = spend(r, acc, KEY_A, 5);
 	buf_init(&b, RECORD_MAX);
-	assert_int_equal(outbox_find(r->live, &id, SLICE_NONE, KEY_A, &b), ERRC_OK);
-	assert_int_equal(outbox_find(r->live, &id, SLICE_NONE, KEY_B, &b), ERRC_NOTFOUND);
-	assert_int_equal(outbox_find(r->live, NULL, SLICE_LIT("chatcmpl-1"), NULL, &b), ERRC_OK);
+	assert_int_equal(outbox_find(r->live, &id, SLICE_NONE, KEY_A, &b, &reversed), ERRC_OK);
+	assert_int_equal(outbox_find(r->live, &id, SLICE_NONE, KEY_B, &b, &reversed), ERRC_NOTFOUND);
+	assert_int_equal(outbox_find(r->live, NULL, SLICE_LIT("chatcmpl-1"), NULL, &b, &reversed),
+			 ERRC_OK);
+	assert_false(reversed);
 	assert_int_equal(ledger_find(r->ledger, &id, &seq), ERRC_NOTFOUND);
 	rig_drain(r);
-	assert_int_equal(outbox_find(r->live, &id, SLICE_NONE, NULL, &b), ERRC_NOTFOUND);
+	assert_int_equal(outbox_find(r->live, &id, SLICE_NONE, NULL, &b, &reversed), ERRC_NOTFOUND);
 	assert_int_equal(ledger_find(r->ledger, &id, &seq), ERRC_OK);
 	assert_int_equal(seq, ledger_state(r->ledger)->last_seq);
+	assert_int_equal(ledger_hash(r->ledger, seq, at), ERRC_OK);
+	assert_memory_equal(at, ledger_state(r->ledger)->head, DIGEST_SHA256);
+	assert_int_equal(ledger_hash(r->ledger, seq + 1, at), ERRC_NOTFOUND);
 	assert_int_equal(ledger_find_upstream(r->ledger, SLICE_LIT("chatcmpl-1"), KEY_A, &seq),
 			 ERRC_OK);
 	assert_int_equal(seq, ledger_state(r->ledger)->last_seq);

@@ -75,11 +75,12 @@ static enum errc run_verify(struct rig *r)
 static enum errc run_find(struct rig *r)
 {
 	struct genid id = {{1}};
+	bool reversed;
 	struct buf b;
 	enum errc rc;
 
 	buf_init(&b, RECORD_MAX);
-	rc = outbox_find(r->live, &id, SLICE_NONE, NULL, &b);
+	rc = outbox_find(r->live, &id, SLICE_NONE, NULL, &b, &reversed);
 	buf_fini(&b);
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }

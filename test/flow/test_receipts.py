@@ -1,0 +1,145 @@
+"""What a key may read of its own requests and what the operator may: receipts whose arithmetic can be followed by hand, and
+that say where they stand in the chain (contract A1, design 3.3)."""
+import os
+import sys
+from decimal import Decimal
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import wait_for
+from node import NodeCase, charge_nusd, model, nusd, on_both
+import tap
+
+PRICE = {'input': '1.75', 'cache_read': '0.175', 'output': '14'}
+SCRIPT = 'tokens=4&input=20&cached=8'
+
+
+def follow(receipt):
+    """Computes a receipt's charge from its price row and usage alone, in decimals, and compares it line by line."""
+    price, usage = receipt['price'], {k: v for k, v in receipt['usage'].items() if k != 'estimated'}
+    counts = dict(usage)
+    if 'reasoning' in counts:
+        counts['reasoning'] = min(counts['reasoning'], counts.get('output', 0))
+        counts['output'] -= counts['reasoning']
+    want = [(c, n, Decimal(price['token'][c]) if not price['free'] else Decimal(0)) for c, n in counts.items()]
+    if Decimal(price['request']) and not price['free']:
+        want.append(('request', 1, Decimal(price['request'])))
+    lines = [(line['class'], line['count'], Decimal(line['price'])) for line in receipt['arithmetic']['lines']]
+    assert sorted(lines) == sorted(want), (lines, want)
+    total = Decimal(0)
+    for line in receipt['arithmetic']['lines']:
+        assert Decimal(line['amount']) == line['count'] * Decimal(line['price']), line
+        total += Decimal(line['amount'])
+    assert Decimal(receipt['arithmetic']['sum']) == total, receipt
+    scaled = total * Decimal(price['multiplier'])
+    assert Decimal(receipt['arithmetic']['times_multiplier']) == scaled, receipt
+    rounded = -(-scaled * 10**9 // 1) / 10**9
+    assert Decimal(receipt['arithmetic']['rounded_up']) == rounded, (receipt, rounded)
+    return rounded
+
+
+class Receipts(NodeCase):
+    MODELS = {**on_both('m', SCRIPT, price=PRICE), **on_both('fails', 'status=500', price=PRICE),
+              'by-request': model('oai/sim?tokens=1&input=3', price={'request': '0.01'}),
+              'free': model('oai/sim?tokens=2&input=5', price='free'),
+              'second': model('oai/sim?status=500', 'ant/sim?tokens=3&input=7', price=PRICE)}
+
+    def receipt(self, rid, key=None):
+        """Once it stands in the ledger."""
+        def durable():
+            a = self.node.ask('GET', '/v1/receipts/' + rid, key=key or self.key)
+            assert a.status == 200, a
+            return a.json() if a.json()['durable'] else None
+        return wait_for(durable, 10, 0.02)
+
+    def ids(self, *names):
+        return {(name, stream): self.chat(name, stream).get('x-generation-id') for name in names for stream in (False, True)}
+
+    def test_arithmetic_can_be_followed(self):
+        for (name, stream), rid in self.ids('m-oai', 'm-ant', 'by-request', 'free').items():
+            with self.subTest(model=name, stream=stream):
+                r = self.receipt(rid)
+                self.assertEqual(follow(r), Decimal(r['charge']))
+                self.assertEqual((r['id'], r['object'], r['account'], r['charged'], r['reversed']), (rid, 'receipt', 'main', True, False))
+                self.assertEqual((r['request']['streamed'], r['request']['model'], r['request']['end']), (stream, name, 'done'))
+                self.assertEqual((r['uncollected'], r['capped_at_hold']), ('0.0', False))
+                self.assertGreaterEqual(Decimal(r['hold']), Decimal(r['charge']))
+                self.assertEqual([a['status'] for a in r['attempts']], [200])
+                self.assertRegex(r['chain']['hash'], '^[0-9a-f]{64}$')
+
+    def test_charge_is_what_the_answer_said(self):
+        a = self.chat('m-oai')
+        r = self.receipt(a.get('x-generation-id'))
+        used = a.usage
+        want = charge_nusd({'input': used['prompt_tokens'] - used['prompt_tokens_details']['cached_tokens'],
+                            'cache_read': used['prompt_tokens_details']['cached_tokens'], 'output': used['completion_tokens']}, PRICE)
+        self.assertEqual(nusd(r['charge']), want)
+        self.assertEqual(nusd(used['cost']), want)
+        self.assertEqual(r['usage']['cache_read'], used['prompt_tokens_details']['cached_tokens'])
+
+    def test_failed_attempts_stand_in_it(self):
+        r = self.receipt(self.chat('second').get('x-generation-id'))
+        self.assertEqual([(a['provider_name'], a['status']) for a in r['attempts']], [('oai', 500), ('ant', 200)])
+        a = self.chat('fails-oai')
+        r = self.receipt(a.get('x-generation-id'))
+        self.assertEqual((r['charge'], r['charged'], r['request']['status']), ('0.0', False, a.status))
+        self.assertEqual([a['status'] for a in r['attempts']], [500])
+
+    def test_only_its_own_key_reads_it(self):
+        rid = self.chat('m-oai').get('x-generation-id')
+        other, sibling = self.node.customer('stranger'), self.node.key('main')
+        for path in ('/v1/receipts/' + rid, '/v1/generation?id=' + rid):
+            self.assertEqual(self.node.ask('GET', path, key=self.key).status, 200)
+            for key in (other, sibling):
+                a = self.node.ask('GET', path, key=key)
+                self.assertEqual((a.status, a.error['code']), (404, 'not_found'), a)
+            self.assertEqual(self.node.ask('GET', path).status, 401)
+        for path in ('/v1/receipts/nothing', '/v1/receipts/gen_01m894pjc281kyct0vmr393g84', '/v1/receipts/' + 'x' * 300):
+            self.assertEqual(self.node.ask('GET', path, key=self.key).status, 404, path)
+        self.assertEqual(self.node.ask('POST', '/v1/receipts/' + rid, {}, self.key).status, 405)
+
+    def test_at_once_and_later(self):
+        """The outbox is looked into too: a receipt is there as soon as the answer is."""
+        for _ in range(20):
+            rid = self.chat('m-oai').get('x-generation-id')
+            a = self.node.ask('GET', '/v1/receipts/' + rid, key=self.key)
+            self.assertEqual(a.status, 200, a)
+            now, later = a.json(), self.receipt(rid)
+            self.assertEqual(now['chain'] is None, not now['durable'])
+            for r in (now, later):
+                r.pop('chain'), r.pop('durable')
+            self.assertEqual(now, later)
+
+    def test_generation_holds_the_receipt(self):
+        rid = self.chat('m-oai').get('x-generation-id')
+        r = self.receipt(rid)
+        g = self.node.ask('GET', '/v1/generation?id=' + rid, key=self.key).json()['data']
+        self.assertEqual(g['receipt'], r)
+        self.assertEqual((g['id'], g['total_cost'], g['tokens_prompt'], g['is_byok']),
+                         (rid, Decimal(r['charge']), r['usage']['input'] + r['usage']['cache_read'], False))
+
+    def test_what_it_cost_us_is_not_in_it(self):
+        rid = self.chat('m-oai').get('x-generation-id')
+        self.receipt(rid)
+        text = self.node.ask('GET', '/v1/receipts/' + rid, key=self.key).body.decode()
+        self.assertNotIn('cost', text)
+        self.assertNotIn('margin', text)
+
+    def test_operator_sees_the_same_and_more(self):
+        rid = self.chat('m-oai').get('x-generation-id')
+        r = self.receipt(rid)
+        o = self.node.ctl('request', 'show', rid)
+        self.assertEqual((o['seq'], o['hash']), (r['chain']['seq'], r['chain']['hash']))
+        self.assertEqual([(t['class'], t['tokens'], t['each_usd'], t['amount_usd']) for t in o['tokens']],
+                         [(line['class'], line['count'], line['price'], line['amount']) for line in r['arithmetic']['lines']])
+        self.assertEqual((o['bill']['sum_usd'], o['bill']['exact_usd'], o['bill']['rounded_usd']),
+                         (r['arithmetic']['sum'], r['arithmetic']['times_multiplier'], Decimal(r['charge'])))
+        self.assertEqual(o['margin_usd'], o['charge_usd'] - o['cost_usd'])
+        self.assertEqual((o['price_row']['input_usd_per_million'], o['price_row']['free']), (Decimal('1.75'), False))
+        self.assertEqual(o['price'], r['price']['hash'])
+        text = self.node.ctl_raw('request', 'show', rid).stdout
+        for part in ('rounded up once', r['chain']['hash'], '0.00000175'):
+            self.assertIn(part, text)
+
+
+if __name__ == '__main__':
+    tap.main()

@@ -1,0 +1,156 @@
+/* Routes about the key's own account that the keeper answers: the request asks over the worker's link and waits for the answer, or for
+ * ASK_MS. */
+#include "call_steps.h"
+#include "own_receipt.h"
+#include "reply.h"
+
+#define ASK_BODY_MAX (4 * 1024 * 1024)
+#define ASK_MS       5000
+#define ASK_ID_MAX   256
+
+/* --- one request's record --- */
+
+static enum errc take_id(struct call *c, struct buf *id)
+{
+	enum errc e = c->path.route == PATHS_RECEIPT ? buf_addz(id, c->path.id)
+						     : paths_query(c->path.query, "id", id);
+
+	if (e == ERRC_LIMIT || (!e && id->len > 0))
+		return e; /* a longer one is nobody's */
+	fault_field(&c->fault, FAULT_MISSING_FIELD, "id", "Name the generation: %s",
+		    c->path.route == PATHS_RECEIPT ? "/v1/receipts/gen_..."
+						   : "/v1/generation?id=gen_...");
+	return ERRC_INVAL;
+}
+
+static enum errc ask_record(struct call *c)
+{
+	struct buf id;
+	enum errc e;
+
+	buf_init(&id, ASK_ID_MAX);
+	e = take_id(c, &id);
+	if (!e)
+		e = c->host->env.lookup(c->host->env.arg, c->lookup.seq, buf_slice(&id),
+					slice_str(c->key->id));
+	buf_fini(&id);
+	return e;
+}
+
+static enum errc write_record(struct call *c, struct buf *out)
+{
+	const struct msg_found *f = &c->lookup.found;
+
+	return c->path.route == PATHS_RECEIPT
+		       ? own_receipt(f, c->key->account_name, out)
+		       : own_receipt_generation(f, c->key->account_name, out);
+}
+
+/* --- asking and answering --- */
+
+static void fail(struct call *c, enum errc e)
+{
+	if (fault_is_set(&c->fault))
+		return;
+	if (e == ERRC_NOTFOUND || e == ERRC_LIMIT)
+		fault_field(&c->fault, FAULT_NOT_FOUND, "id",
+			    "This key has made no generation of that id.");
+	else
+		fault_set(&c->fault, FAULT_LEDGER, "The ledger cannot be asked now: %s.",
+			  errc_text(e));
+}
+
+static void reply(struct call *c)
+{
+	struct buf body;
+	enum errc e = c->lookup.status;
+
+	buf_init(&body, ASK_BODY_MAX);
+	if (!e)
+		e = write_record(c, &body);
+	if (e)
+		fail(c, e);
+	else
+		reply_body(c, 200, "application/json", buf_slice(&body));
+	buf_fini(&body);
+}
+
+static enum errc ask(struct call *c)
+{
+	enum errc e;
+
+	c->lookup.seq = ++c->host->seq;
+	e = ask_record(c);
+	if (e)
+		c->lookup.seq = 0;
+	return e;
+}
+
+void call_own_forget(struct call *c)
+{
+	c->lookup.seq = 0;
+}
+
+/* The call that asked; NULL: it has ended, or given up. */
+static struct call *asker(struct call_host *h, uint64_t seq)
+{
+	list_each (n, &h->calls) {
+		struct call *c = list_entry(n, struct call, node);
+
+		if (seq != 0 && c->lookup.seq == seq)
+			return c;
+	}
+	return NULL;
+}
+
+/* A copy that lives as long as the call. */
+static struct slice keep(struct call *c, struct slice s)
+{
+	struct slice copy = arena_dup(&c->arena, s);
+
+	if (s.n && !copy.p && !c->lookup.status)
+		c->lookup.status = ERRC_NOMEM;
+	return copy;
+}
+
+static void answered(struct call *c)
+{
+	c->lookup.answered = true;
+	c->lookup.seq = 0;
+	call_wake(c);
+}
+
+void call_host_found(struct call_host *h, const struct msg_found *m)
+{
+	struct call *c = asker(h, m->seq);
+
+	if (!c)
+		return;
+	c->lookup.status = (enum errc)m->status;
+	c->lookup.found = *m;
+	c->lookup.found.record = keep(c, m->record);
+	c->lookup.found.hash = keep(c, m->hash);
+	c->lookup.found.price = keep(c, m->price);
+	answered(c);
+}
+
+enum call_next call_own_ask(struct call *c)
+{
+	int64_t now = turn_now_ms(call_turn(c));
+	enum errc e = ERRC_OK;
+
+	if (c->lookup.answered) {
+		turn_timer_clear(&c->timer);
+		reply(c);
+	} else if (!c->lookup.seq && (e = ask(c)) != ERRC_OK) {
+		fail(c, e);
+	} else if (c->lookup.until_ms && now >= c->lookup.until_ms) {
+		fault_set(&c->fault, FAULT_LEDGER, "The ledger did not answer in time.");
+	} else {
+		if (!c->lookup.until_ms)
+			c->lookup.until_ms = now + ASK_MS;
+		turn_timer_set(&c->timer, c->lookup.until_ms);
+		return CALL_WAIT;
+	}
+	return call_end(c, fault_is_set(&c->fault) ? RECORD_END_REJECTED : RECORD_END_DONE);
+}
