@@ -225,6 +225,15 @@ static bool may_be_set(const char *path)
 	return false;
 }
 
+/* Whether the path is about a provider or a model, where nothing is there that no file has given. */
+static bool is_entry(const char *path)
+{
+	struct slice rest = slice_str(path), first;
+
+	(void)slice_cut(&rest, '.', &first);
+	return slice_is(first, "providers") || slice_is(first, "models");
+}
+
 static void remove_key(struct config_ctx *x, struct level_at at, struct yaml_node *map,
 		       struct yaml_node *c, const char *path)
 {
@@ -232,7 +241,7 @@ static void remove_key(struct config_ctx *x, struct level_at at, struct yaml_nod
 		put(x, map, c); /* for the reader, which tells that it knows no such key */
 		return;
 	}
-	if (!yaml_get(map, c->key) && (at.level == LEVEL_ENTRIES || at.level == LEVEL_OFFERS))
+	if (!yaml_get(map, c->key) && at.level != LEVEL_ROOT && is_entry(path))
 		config_ctx_error(x, c->key_pos, "`%s` does not exist%s, so that `~` removes nothing",
 				 path, config_ctx_hint_keys(x, c->key, map));
 	yaml_remove(map, c->key);

@@ -192,7 +192,7 @@ static void overlay_may_not_invent(void **state)
 	fixture_file(&f, "aigw.yaml", base);
 	fixture_file(&f, "regions/eu.yaml",
 		     "region: us\ninclude: x.yaml\nworkerz: ~\nlog: {levle: ~}\n"
-		     "providers: {pp: {keys: []}, x: ~}\n"
+		     "providers: {pp: {keys: []}, x: ~, p: {base_ulr: ~}}\n"
 		     "models:\n  m: {offers: {p/mm: {weight: 9}, p/x: ~}}\n  mm: {context: 5}\n  "
 		     "z: ~\n");
 	load_fails(
@@ -203,6 +203,8 @@ static void overlay_may_not_invent(void **state)
 		"overlay must give a new provider whole: `dialect` and `base_url`, or `catalog`\n"
 		"regions/eu.yaml:5:29: `providers.x` does not exist (did you mean `p`?), so that "
 		"`~` removes nothing\n"
+		"regions/eu.yaml:5:39: `providers.p.base_ulr` does not exist (did you mean "
+		"`base_url`?), so that `~` removes nothing\n"
 		"regions/eu.yaml:7:16: `models.m.offers.p/mm` does not exist (did you mean "
 		"`p/m`?), and an overlay must give a new offer whole: `weight` and `priority`\n"
 		"regions/eu.yaml:7:35: `models.m.offers.p/x` does not exist (did you mean `p/m`?), "
