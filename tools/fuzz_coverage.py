@@ -14,7 +14,7 @@ PARSERS = [
     'shared/format/' + name for name in ('http1', 'http1_body', 'inflate', 'jscan', 'json', 'jstep', 'jtext', 'mpack', 'sse', 'uri', 'yaml')
 ] + ['shared/ipc/' + name for name in ('control', 'frame', 'msg')] + [
     'shared/model/' + name for name in ('config_fields', 'config_file', 'config_merge', 'config_model', 'config_offer', 'config_price', 'config_provider',
-                                        'config_secret', 'config_set', 'ptable', 'ptable_fields', 'settings')
+                                        'config_secret', 'config_set', 'ptable', 'ptable_fields', 'settings', 'zone')
 ] + ['shared/store/' + name for name in ('record', 'rows')] + [
     'worker/dialect/' + name for name in ('anthropic_dec', 'anthropic_whole', 'chat_facts', 'chat_read', 'chat_read_msg', 'chat_scan', 'embeddings',
                                           'openai_dec', 'openai_whole', 'provider_error')

@@ -151,7 +151,7 @@ static struct entry *look_up(struct slice name, bool now)
 	if (!e || e->zone)
 		return e;
 	now_ms = clock_boot_ms();
-	if (!found || now || now_ms - e->tried_ms >= RETRY_MS) {
+	if (!found || now || e->rc == ERRC_NOMEM || now_ms - e->tried_ms >= RETRY_MS) {
 		e->rc = load(e->name, &e->zone);
 		e->tried_ms = now_ms;
 	}
