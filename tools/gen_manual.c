@@ -20,6 +20,9 @@ static const struct settings_row model[] = {
 };
 static const struct settings_row offer[] = {
 #include "offer_tbl.h"
+};
+static const struct settings_row when[] = {
+#include "price_when_tbl.h"
 #undef FIELD
 };
 
@@ -88,6 +91,8 @@ static bool put_table(FILE *out, const char *line)
 		put_rows(out, model, ARRAY_LEN(model), false);
 	else if (strcmp(line, "@OFFER@\n") == 0)
 		put_rows(out, offer, ARRAY_LEN(offer), false);
+	else if (strcmp(line, "@WHEN@\n") == 0)
+		put_rows(out, when, ARRAY_LEN(when), false);
 	else
 		return false;
 	return true;

@@ -59,13 +59,31 @@ static void prepared(struct ktable *t, struct ktable_job *j)
 	(void)!klink_send(&t->k->master, &m);
 }
 
+/* The rows as the accounts of a group pay them. */
+static enum errc put_multiplied(struct admin *a, const struct ptable *t, int64_t mult_ppm)
+{
+	enum errc e = ERRC_OK;
+
+	for (size_t i = 0; !e && i < t->prices_n; i++) {
+		struct price p = *t->prices[i];
+		const struct price *row = &p;
+
+		p.mult_ppm = mult_ppm;
+		e = ledger_put_prices(a->ledger, &row, 1);
+	}
+	return e;
+}
+
 static enum errc put_prices(struct writer_job *wj, struct admin *a)
 {
 	struct ktable_job *j = CONTAINER_OF(wj, struct ktable_job, prices);
+	const struct ptable *t = j->out;
 	enum errc e = ledger_begin(a->ledger);
 
 	if (!e)
-		e = ledger_put_prices(a->ledger, j->out->prices, j->out->prices_n);
+		e = ledger_put_prices(a->ledger, t->prices, t->prices_n);
+	for (size_t i = 0; !e && i < t->groups_n; i++)
+		e = put_multiplied(a, t, t->groups[i].mult_ppm);
 	if (!e)
 		e = ledger_commit(a->ledger);
 	ledger_abort(a->ledger);

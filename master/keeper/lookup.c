@@ -123,7 +123,7 @@ static void refuse(struct keeper_worker *w, uint64_t seq, enum errc e)
 
 static void answer(struct keeper_worker *w, uint64_t seq, const struct lookup_found *f)
 {
-	uint8_t price[PRICE_BYTES];
+	uint8_t price[PRICE_BYTES_MAX];
 	struct msg m = {.type = MSG_FOUND,
 			.found = {.seq = seq,
 				  .record = buf_slice(&f->record),
@@ -132,10 +132,8 @@ static void answer(struct keeper_worker *w, uint64_t seq, const struct lookup_fo
 
 	if (f->seq)
 		m.found.hash = slice_of(f->hash, sizeof f->hash);
-	if (f->priced) {
-		price_encode(&f->price, price);
-		m.found.price = slice_of(price, sizeof price);
-	}
+	if (f->priced)
+		m.found.price = slice_of(price, price_encode(&f->price, price));
 	(void)!klink_send(&w->link, &m);
 }
 

@@ -17,6 +17,8 @@
 #define LIMIT_MODEL_NAME 256
 /* Offers and fallbacks tried for one request */
 #define LIMIT_CANDIDATES 16
+/* Price rows of a hold: some candidates have several, many share theirs. */
+#define LIMIT_HOLD_PRICES 32
 /* Attempts recorded for one request */
 #define LIMIT_ATTEMPTS 8
 /* Keys a provider may rotate */

@@ -2,6 +2,7 @@
 
 #include "config_catalog.h"
 #include "config_file.h"
+#include "config_group.h"
 #include "config_model.h"
 #include "config_provider.h"
 #include "config_set.h"
@@ -18,6 +19,8 @@ static void read_all(struct config_ctx *x)
 		config_catalog_expand(x);
 	if (x->rc == ERRC_OK)
 		config_provider_read(x);
+	if (x->rc == ERRC_OK)
+		config_group_read(x);
 	if (x->rc == ERRC_OK)
 		config_model_read(x);
 	if (x->rc == ERRC_OK && x->errors == 0 && x->c->table.models_n == 0)

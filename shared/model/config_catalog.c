@@ -126,7 +126,7 @@ static struct yaml_node *scaled(struct short_form *s, const struct yaml_node *li
 	return yaml_new_text(x->a, slice_of(z, text_decimal_print(v, scale, 0, z)), listed->pos);
 }
 
-static struct yaml_node *marked_up(struct short_form *s, const struct yaml_node *listed)
+static struct yaml_node *marked_up_row(struct short_form *s, const struct yaml_node *listed)
 {
 	struct config_ctx *x = s->x;
 	struct yaml_node *out;
@@ -135,10 +135,27 @@ static struct yaml_node *marked_up(struct short_form *s, const struct yaml_node 
 		return yaml_copy(x->a, listed);
 	out = yaml_new(x->a, YAML_MAP, listed->pos);
 	for (const struct yaml_node *c = listed->first; out && c; c = c->next) {
-		struct yaml_node *v = scaled(s, c);
+		struct yaml_node *v = slice_is(c->key, "when") ? yaml_copy(x->a, c) : scaled(s, c);
 
 		if (!v || yaml_put(x->a, out, c->key, c->key_pos, v) != ERRC_OK)
 			return NULL;
+	}
+	return out;
+}
+
+static struct yaml_node *marked_up(struct short_form *s, const struct yaml_node *listed)
+{
+	struct yaml_node *out;
+
+	if (listed->kind != YAML_LIST)
+		return marked_up_row(s, listed);
+	out = yaml_new(s->x->a, YAML_LIST, listed->pos);
+	for (const struct yaml_node *c = listed->first; out && c; c = c->next) {
+		struct yaml_node *row = marked_up_row(s, c);
+
+		if (!row)
+			return NULL;
+		yaml_append(out, row);
 	}
 	return out;
 }

@@ -32,12 +32,13 @@ static void tell(struct diff *d, const char *kind, struct slice name,
 
 /* ------------------------------------------------- entries as comparable bytes */
 
-static void price_bytes(struct mpack_out *o, const struct price *p)
+static void price_bytes(struct mpack_out *o, const struct tariff *t)
 {
-	uint8_t bytes[PRICE_BYTES];
+	uint8_t bytes[PRICE_BYTES_MAX];
 
-	price_encode(p, bytes);
-	mpack_bin(o, slice_of(bytes, sizeof(bytes)));
+	mpack_arr(o, (uint32_t)t->n);
+	for (size_t i = 0; i < t->n; i++)
+		mpack_bin(o, slice_of(bytes, price_encode(t->rows[i], bytes)));
 }
 
 static void listener_bytes(struct mpack_out *o, const struct settings_listener *l)
@@ -104,6 +105,16 @@ static void model_at(struct mpack_out *o, const struct ptable *t, size_t i)
 	model_bytes(o, &t->models[i]);
 }
 
+static struct slice group_name(const struct ptable *t, size_t i)
+{
+	return t->groups[i].name;
+}
+
+static void group_at(struct mpack_out *o, const struct ptable *t, size_t i)
+{
+	mpack_i64(o, t->groups[i].mult_ppm);
+}
+
 static struct slice listener_name(const struct ptable *t, size_t i)
 {
 	return t->set.listeners[i].address;
@@ -115,6 +126,7 @@ static void listener_at(struct mpack_out *o, const struct ptable *t, size_t i)
 }
 
 static const struct entries listeners = {"listen ", listener_name, listener_at};
+static const struct entries groups = {"groups.", group_name, group_at};
 static const struct entries providers = {"providers.", provider_name, provider_at};
 static const struct entries models = {"models.", model_name, model_at};
 
@@ -206,6 +218,7 @@ size_t config_diff(const struct config *old, const struct config *new_config,
 			tell(&d, "", slice_str(row->path), CONFIG_CHANGED, row->reload);
 	}
 	walk_listeners(&d);
+	walk_sorted(&d, &groups, d.old->groups_n, d.new->groups_n);
 	walk_sorted(&d, &providers, d.old->providers_n, d.new->providers_n);
 	walk_sorted(&d, &models, d.old->models_n, d.new->models_n);
 	return d.n;

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "config_fields.h"
 #include "config_offer.h"
+#include "config_pool.h"
 #include "text.h"
 
 /* A model as written; its offers and fallbacks join the table when all models are known. */
@@ -15,7 +16,7 @@ struct written {
 	struct slice display_name, owned_by;
 	struct settings_list capabilities, in, out, fallbacks;
 	int64_t context, max_output, min_output, image_tokens, media_tokens_per_kib, input_overhead;
-	const struct price *price, *cost;
+	const struct tariff *price, *cost;
 	struct yaml_node *node;
 	const char *name; /* "models.gpt-5.2" */
 };
@@ -122,8 +123,8 @@ static void read_sizes(struct config_ctx *x, struct written *w)
 				 w->name);
 }
 
-static const struct price *read_price(struct config_ctx *x, struct config_price_pool *pool,
-				      const struct written *w, const char *key)
+static const struct tariff *read_price(struct config_ctx *x, struct config_pool *pool,
+				       const struct written *w, const char *key)
 {
 	const struct yaml_node *n = yaml_getz(w->node, key);
 
@@ -160,7 +161,7 @@ static void check_whole(struct config_ctx *x, const struct written *w)
 				 w->name);
 }
 
-static void read_model(struct config_ctx *x, struct config_price_pool *pool, struct written *w)
+static void read_model(struct config_ctx *x, struct config_pool *pool, struct written *w)
 {
 	struct config_fields f = {rows, ARRAY_LEN(rows), w, w->name};
 	struct ptable_model *m = &w->m;
@@ -196,7 +197,7 @@ static void read_model(struct config_ctx *x, struct config_price_pool *pool, str
 
 struct reading {
 	struct config_ctx *x;
-	struct config_price_pool *pool;
+	struct config_pool *pool;
 	struct written *all; /* sorted by name */
 	size_t n;
 	struct ptable_model *models;
@@ -292,7 +293,7 @@ void config_model_read(struct config_ctx *x)
 		return;
 	}
 	offers = count_offers(map);
-	r.pool = config_price_pool_new(x, 2 * (map->n + offers));
+	r.pool = config_pool_new(x);
 	r.all = config_ctx_array(x, map->n, sizeof(*r.all));
 	r.models = config_ctx_array(x, map->n, sizeof(*r.models));
 	r.offers = config_ctx_array(x, offers, sizeof(*r.offers));
@@ -307,5 +308,5 @@ void config_model_read(struct config_ctx *x)
 	}
 	qsort(r.all, r.n, sizeof(*r.all), by_name);
 	join(&r);
-	config_price_pool_end(x, r.pool);
+	config_pool_end(x, r.pool);
 }

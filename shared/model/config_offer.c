@@ -9,7 +9,7 @@
 struct written {
 	int64_t weight, priority;
 	int cap_field;
-	const struct price *price;
+	const struct tariff *price;
 };
 
 static const struct settings_row rows[] = {
@@ -43,9 +43,9 @@ static const struct ptable_provider *provider_of(struct config_ctx *x, const str
 	return p;
 }
 
-static const struct price *read_price(struct config_ctx *x, struct config_price_pool *pool,
-				      const struct yaml_node *offer, const char *name,
-				      const char *key)
+static const struct tariff *read_price(struct config_ctx *x, struct config_pool *pool,
+				       const struct yaml_node *offer, const char *name,
+				       const char *key)
 {
 	const struct yaml_node *n = yaml_getz(offer, key);
 
@@ -66,13 +66,13 @@ static int by_rank(const void *a, const void *b)
 	return c ? c : slice_cmp(x->upstream, y->upstream);
 }
 
-static void read_offer(struct config_ctx *x, struct config_price_pool *pool,
-		       const struct ptable_model *model, const struct price *cost,
+static void read_offer(struct config_ctx *x, struct config_pool *pool,
+		       const struct ptable_model *model, const struct tariff *cost,
 		       struct yaml_node *n, const char *name, struct ptable_offer *o)
 {
 	struct written w = {0};
 	struct config_fields f = {rows, ARRAY_LEN(rows), &w, name};
-	const struct price *own_cost;
+	const struct tariff *own_cost;
 
 	config_fields_defaults(&f);
 	config_fields_read(x, &f, n);
@@ -87,8 +87,8 @@ static void read_offer(struct config_ctx *x, struct config_price_pool *pool,
 					 SLICE_ARG(n->key)));
 }
 
-size_t config_offer_read(struct config_ctx *x, struct config_price_pool *pool,
-			 const struct ptable_model *model, const struct price *cost,
+size_t config_offer_read(struct config_ctx *x, struct config_pool *pool,
+			 const struct ptable_model *model, const struct tariff *cost,
 			 struct yaml_node *map, const char *name, struct ptable_offer *out)
 {
 	size_t n = 0;

@@ -142,7 +142,7 @@ static void inline_value(struct printing *p, const struct yaml_node *n, bool mas
 
 static void tree(struct printing *p, const struct yaml_node *n, unsigned depth);
 
-/* A list of mappings: only `listen` is one. */
+/* A list of mappings: `listen`, and a price of several rows. */
 static void items(struct printing *p, const struct yaml_node *list, unsigned depth)
 {
 	for (const struct yaml_node *c = list->first; c; c = c->next) {
@@ -203,6 +203,7 @@ enum errc config_print(const struct config *c, bool origin, struct buf *out)
 	require_magic(c, CONFIG_MAGIC);
 	settings(&p);
 	section(&p, "listen");
+	section(&p, "groups");
 	section(&p, "providers");
 	section(&p, "models");
 	return p.rc;

@@ -36,8 +36,9 @@ static const struct settings_row listener_rows[] = {
 };
 
 /* The rows of settings_tbl.h and the keys that other files read. */
-#define OTHERS_N 5
-static const char *const others[OTHERS_N] = {"listen", "providers", "models", "include", "overlay"};
+#define OTHERS_N 6
+static const char *const others[OTHERS_N] = {"listen",  "providers", "models",
+					     "include", "overlay",   "groups"};
 
 /* Reads "127.0.0.1:8080", "localhost:8080" (which is the same) or "[::1]:8080"; *host has no brackets. False when it is not of
  * that form. */

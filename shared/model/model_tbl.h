@@ -22,9 +22,9 @@ FIELD(LIST, in, "modalities.input", 0, 16, "", "",
       "Of text, image, audio, video, pdf. Missing: all.")
 FIELD(LIST, out, "modalities.output", 0, 16, "", "",
       "Of text, image, audio, embedding. Missing: all.")
-FIELD(NODE, price, "price", 0, 0, "", "a mapping of prices, or free",
+FIELD(NODE, price, "price", 0, 0, "", "a mapping of prices, a list of such rows, or free",
       "What the client pays, see PRICES.")
-FIELD(NODE, price, "cost", 0, 0, "", "a mapping of prices, or free",
+FIELD(NODE, price, "cost", 0, 0, "", "a mapping of prices, a list of such rows, or free",
       "What its offers cost you unless they say so themselves; only for the margin.")
 FIELD(NODE, node, "offers", 0, 0, "", "a mapping of provider/model to its settings",
       "Where it is to be had, see OFFERS.")

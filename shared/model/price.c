@@ -2,9 +2,12 @@
 
 #include <endian.h>
 
-#define VERSION    1
+#define VERSION    2
 #define FLAG_FREE  1
+#define FLAG_WHEN  2
+#define FLAG_ALL   3
 #define HEAD_BYTES 4
+#define DAY_MIN    1440
 /* A request counts no more often than that; keeps the products inside 128 bits. */
 #define REQUESTS_MAX 1000000
 
@@ -15,6 +18,8 @@ static const enum usage_side sides[USAGE_COUNT] = {
 #include "usage_tbl.h"
 #undef USAGE
 };
+
+_Static_assert(sizeof(struct price_when) == PRICE_WHEN_N * sizeof(int64_t), "is stored as numbers");
 
 void price_init(struct price *p)
 {
@@ -34,13 +39,21 @@ static void fill(struct price *p, int64_t root)
 	}
 }
 
+static bool when_in_range(const struct price_when *w)
+{
+	return w->prompt_above >= 0 && w->from_s >= 0 && w->minute_from >= 0 &&
+	       w->minute_from < DAY_MIN && w->minute_until >= 0 && w->minute_until < DAY_MIN &&
+	       (w->prompt_upto == 0 || w->prompt_upto > w->prompt_above) &&
+	       (w->until_s == 0 || w->until_s > w->from_s);
+}
+
 static bool in_range(const struct price *p)
 {
 	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
 		if (p->pusd[c] < 0 || p->pusd[c] > MONEY_PUSD_MAX)
 			return false;
 	return p->request_nusd >= 0 && p->request_nusd <= MONEY_NUSD_MAX && p->mult_ppm >= 1 &&
-	       p->mult_ppm <= PRICE_PPM_MAX;
+	       p->mult_ppm <= PRICE_PPM_MAX && when_in_range(&p->when);
 }
 
 static bool is_zero(const struct price *p)
@@ -63,6 +76,34 @@ enum errc price_complete(struct price *p)
 		return ERRC_RANGE;
 	*p = full;
 	return ERRC_OK;
+}
+
+bool price_eq(const struct price *a, const struct price *b)
+{
+	return memcmp(a->pusd, b->pusd, sizeof a->pusd) == 0 &&
+	       a->request_nusd == b->request_nusd && a->mult_ppm == b->mult_ppm &&
+	       a->free == b->free && memcmp(&a->when, &b->when, sizeof a->when) == 0;
+}
+
+bool price_counts_at(const struct price *p, int64_t wall_s)
+{
+	const struct price_when *w = &p->when;
+	int64_t minute = wall_s / 60 % DAY_MIN;
+
+	if (wall_s < w->from_s || (w->until_s && wall_s >= w->until_s))
+		return false;
+	if (w->minute_from <= w->minute_until)
+		return w->minute_from == w->minute_until ||
+		       (minute >= w->minute_from && minute < w->minute_until);
+	return minute >= w->minute_from || minute < w->minute_until;
+}
+
+bool price_counts_for(const struct price *p, int64_t input)
+{
+	const struct price_when *w = &p->when;
+
+	return (w->prompt_above == 0 || input > w->prompt_above) &&
+	       (w->prompt_upto == 0 || input <= w->prompt_upto);
 }
 
 /* What both sums end with: the request price, the multiplier, one rounding. */
@@ -153,18 +194,50 @@ static const uint8_t *get64(const uint8_t *at, int64_t *v)
 	return at + 8;
 }
 
-void price_encode(const struct price *p, uint8_t out[PRICE_BYTES])
+/* Its members in stored order. */
+static int64_t *when_at(struct price_when *w, unsigned i)
 {
+	int64_t *const members[PRICE_WHEN_N] = {&w->prompt_above, &w->prompt_upto,
+						&w->from_s,       &w->until_s,
+						&w->minute_from,  &w->minute_until};
+
+	return members[i];
+}
+
+static bool is_always(const struct price_when *w)
+{
+	static const struct price_when always;
+
+	return memcmp(w, &always, sizeof always) == 0;
+}
+
+size_t price_encode(const struct price *p, uint8_t out[PRICE_BYTES_MAX])
+{
+	struct price_when w = p->when;
+	bool always = is_always(&w);
 	uint8_t *at = out + HEAD_BYTES;
 
 	out[0] = VERSION;
-	out[1] = p->free ? FLAG_FREE : 0;
+	out[1] = (uint8_t)((p->free ? FLAG_FREE : 0) | (always ? 0 : FLAG_WHEN));
 	out[2] = 0;
 	out[3] = USAGE_COUNT;
 	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
 		at = put64(at, p->pusd[c]);
 	at = put64(at, p->request_nusd);
-	put64(at, p->mult_ppm);
+	at = put64(at, p->mult_ppm);
+	for (unsigned i = 0; !always && i < PRICE_WHEN_N; i++)
+		at = put64(at, *when_at(&w, i));
+	return (size_t)(at - out);
+}
+
+size_t price_size(struct slice bytes)
+{
+	const uint8_t *at = (const uint8_t *)bytes.p;
+
+	if (bytes.n < HEAD_BYTES)
+		return 0;
+	return HEAD_BYTES +
+	       8 * (((size_t)at[2] << 8 | at[3]) + 2 + (at[1] & FLAG_WHEN ? PRICE_WHEN_N : 0));
 }
 
 enum errc price_decode(struct slice bytes, struct price *p)
@@ -180,17 +253,20 @@ enum errc price_decode(struct slice bytes, struct price *p)
 	n = (unsigned)at[2] << 8 | at[3];
 	if (n > USAGE_COUNT)
 		return ERRC_VERSION;
-	if (bytes.n != HEAD_BYTES + 8 * ((size_t)n + 2) || at[1] > FLAG_FREE)
+	if (bytes.n != price_size(bytes) || at[1] > FLAG_ALL)
 		return ERRC_CORRUPT;
 	price_init(&v);
 	v.free = at[1] & FLAG_FREE;
+	bool always = !(at[1] & FLAG_WHEN);
 	at += HEAD_BYTES;
 	for (unsigned c = 0; c < n; c++)
 		at = get64(at, &v.pusd[c]);
 	at = get64(at, &v.request_nusd);
-	get64(at, &v.mult_ppm);
+	at = get64(at, &v.mult_ppm);
+	for (unsigned i = 0; !always && i < PRICE_WHEN_N; i++)
+		at = get64(at, when_at(&v.when, i));
 	fill(&v, 0);
-	if (!in_range(&v))
+	if (!in_range(&v) || always != is_always(&v.when))
 		return ERRC_CORRUPT;
 	*p = v;
 	return ERRC_OK;
@@ -198,25 +274,18 @@ enum errc price_decode(struct slice bytes, struct price *p)
 
 void price_hash(const struct price *p, uint8_t out[DIGEST_SHA256])
 {
-	uint8_t bytes[PRICE_BYTES];
+	uint8_t bytes[PRICE_BYTES_MAX];
 
-	price_encode(p, bytes);
-	digest_sha256(slice_of(bytes, sizeof bytes), out);
-}
-
-static bool is_same(const struct price *a, const struct price *b)
-{
-	return memcmp(a->pusd, b->pusd, sizeof a->pusd) == 0 &&
-	       a->request_nusd == b->request_nusd && a->mult_ppm == b->mult_ppm &&
-	       a->free == b->free;
+	digest_sha256(slice_of(bytes, price_encode(p, bytes)), out);
 }
 
 void price_hash_memo(struct price_memo *m, const struct price *p, uint8_t out[DIGEST_SHA256])
 {
-	uint64_t mix = (uint64_t)p->pusd[USAGE_INPUT] * 31 + (uint64_t)p->pusd[USAGE_OUTPUT];
+	uint64_t mix = (uint64_t)p->pusd[USAGE_INPUT] * 31 + (uint64_t)p->pusd[USAGE_OUTPUT] +
+		       (uint64_t)p->when.prompt_above * 31 + (uint64_t)p->mult_ppm;
 	size_t at = mix * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (PRICE_MEMO - 1);
 
-	if (!m->rows[at].is_known || !is_same(&m->rows[at].price, p)) {
+	if (!m->rows[at].is_known || !price_eq(&m->rows[at].price, p)) {
 		m->rows[at].price = *p;
 		price_hash(p, m->rows[at].hash);
 		m->rows[at].is_known = true;

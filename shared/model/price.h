@@ -1,7 +1,8 @@
 /* The price of a model as the client pays it, and the two sums that hang on it: the charge of a
  * usage and the hold before it. For every usage within its bound, charge <= hold. A price row is
- * complete (every class has its price), so that a stored row can be recomputed alone; its SHA-256
- * names it in receipts. Pure. */
+ * complete (every class has its price) and says where it counts, so that a stored row can be
+ * recomputed, and its choice checked, alone; its SHA-256 names it in receipts. Which of a model's
+ * rows count is tariff.h. Pure. */
 #ifndef AIGW_PRICE_H
 #define AIGW_PRICE_H
 
@@ -13,11 +14,22 @@
 #define PRICE_PPM     INT64_C(1000000)
 #define PRICE_PPM_MAX (INT64_C(1000) * PRICE_PPM)
 
+/* Where a row counts: the moment of admission and the tokens of the whole input as they are reported. All
+ * zero: always. */
+struct price_when {
+	int64_t prompt_above, prompt_upto; /* above < input <= upto; 0: no such end */
+	int64_t from_s, until_s;           /* wall time, from <= t < until; 0: no such end */
+	/* Of the UTC day, from <= m < until; until below from: over midnight; equal: all day. */
+	int64_t minute_from, minute_until;
+};
+#define PRICE_WHEN_N 6
+
 struct price {
 	int64_t pusd[USAGE_COUNT]; /* a token; PRICE_UNSET only before price_complete() */
 	int64_t request_nusd;      /* once a request */
-	int64_t mult_ppm; /* what the request's options make of the whole, 1,000,000 = as listed */
+	int64_t mult_ppm; /* what the account's group makes of the whole, 1,000,000 = as listed */
 	bool free;        /* costs nothing, by decision: no hold, no credit check */
+	struct price_when when;
 };
 
 /* Nothing priced yet: all classes PRICE_UNSET, no request price, multiplier 1. */
@@ -27,6 +39,11 @@ void price_init(struct price *p);
  * missing is 0); ERRC_RANGE: a number outside of its range; all prices 0 without `free`. */
 MUSTCHECK
 enum errc price_complete(struct price *p);
+bool price_eq(const struct price *a, const struct price *b);
+
+/* Whether the row counts for a request admitted then; for an input of so many tokens. */
+bool price_counts_at(const struct price *p, int64_t wall_s);
+bool price_counts_for(const struct price *p, int64_t input);
 
 /* What may be used at most. */
 struct price_bound {
@@ -46,9 +63,12 @@ int64_t price_affordable(const struct price *p, int64_t input, int64_t avail_nus
 /* The dearest of a side, in pico-dollars. */
 int64_t price_dearest(const struct price *p, enum usage_side side);
 
-/* The canonical form: version, flags, classes, numbers, all of fixed width, big-endian. */
-#define PRICE_BYTES (4 + 8 * (USAGE_COUNT + 2))
-void price_encode(const struct price *p, uint8_t out[PRICE_BYTES]);
+/* The canonical form: version, flags, classes, numbers, all of fixed width, big-endian; where it counts only
+ * if that is not always. Returns how many bytes that is. */
+#define PRICE_BYTES_MAX (4 + 8 * (USAGE_COUNT + 2 + PRICE_WHEN_N))
+size_t price_encode(const struct price *p, uint8_t out[PRICE_BYTES_MAX]);
+/* The bytes of the row that begins there, by its head; 0 when there is no head. */
+size_t price_size(struct slice bytes);
 /* ERRC_VERSION, ERRC_CORRUPT. Rows with fewer classes than today's are completed. */
 MUSTCHECK
 enum errc price_decode(struct slice bytes, struct price *p);

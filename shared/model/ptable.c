@@ -184,13 +184,68 @@ static enum errc read_prices(struct reading *r)
 	return rc;
 }
 
-static enum errc read_price(struct reading *r, const struct price **out)
+static enum errc read_rows(struct reading *r, struct tariff *tariff)
+{
+	const struct price **rows;
+	enum errc rc = read_array(r, sizeof(*rows), &rows, &tariff->n);
+
+	if (rc == ERRC_OK && (tariff->n == 0 || tariff->n > TARIFF_ROWS))
+		return ERRC_CORRUPT;
+	tariff->rows = rc == ERRC_OK ? rows : NULL;
+	for (size_t k = 0; rc == ERRC_OK && k < tariff->n; k++) {
+		size_t i = 0;
+
+		rc = read_index(r, r->t->prices_n, &i);
+		rows[k] = rc == ERRC_OK ? r->t->prices[i] : NULL;
+	}
+	return rc;
+}
+
+static enum errc read_tariffs(struct reading *r)
+{
+	struct tariff *v;
+	enum errc rc = read_array(r, sizeof(void *), &r->t->tariffs, &r->t->tariffs_n);
+
+	if (rc != ERRC_OK)
+		return rc;
+	v = arena_zero(r->a, (r->t->tariffs_n + 1) * sizeof(*v));
+	if (!v)
+		return ERRC_NOMEM;
+	for (size_t i = 0; i < r->t->tariffs_n && rc == ERRC_OK; i++) {
+		r->t->tariffs[i] = &v[i];
+		rc = read_rows(r, &v[i]);
+	}
+	return rc;
+}
+
+static enum errc read_groups(struct reading *r)
+{
+	struct ptable_group *g;
+	enum errc rc = read_array(r, sizeof(*g), &g, &r->t->groups_n);
+
+	if (rc != ERRC_OK)
+		return rc;
+	r->t->groups = g;
+	for (size_t i = 0; i < r->t->groups_n && rc == ERRC_OK; i++) {
+		rc = read_head(r, 2);
+		if (rc == ERRC_OK)
+			rc = read_text(r, &g[i].name);
+		if (rc == ERRC_OK)
+			rc = mpack_read_i64(&r->in, &g[i].mult_ppm);
+		if (rc == ERRC_OK && (g[i].mult_ppm < 1 || g[i].mult_ppm > PRICE_PPM_MAX ||
+				      (i && slice_cmp(g[i - 1].name, g[i].name) >= 0)))
+			rc = ERRC_CORRUPT;
+	}
+	return rc;
+}
+
+static enum errc read_price(struct reading *r, const struct tariff **out)
 {
 	size_t i;
-	enum errc rc = read_index(r, r->t->prices_n, &i);
+	enum errc rc = read_index(r, r->t->tariffs_n, &i);
 
 	if (rc == ERRC_OK)
-		*out = r->t->prices[i];
+		*out = r->t->tariffs[i];
 	return rc;
 }
 
@@ -323,7 +378,7 @@ static enum errc index_names(struct reading *r, struct memory *memory)
 static enum errc read_table(struct reading *r, struct memory *memory)
 {
 	size_t version = 0;
-	enum errc rc = read_head(r, 8);
+	enum errc rc = read_head(r, 10);
 
 	if (rc == ERRC_OK)
 		rc = read_index(r, SIZE_MAX, &version);
@@ -341,6 +396,10 @@ static enum errc read_table(struct reading *r, struct memory *memory)
 		rc = read_providers(r);
 	if (rc == ERRC_OK)
 		rc = read_prices(r);
+	if (rc == ERRC_OK)
+		rc = read_tariffs(r);
+	if (rc == ERRC_OK)
+		rc = read_groups(r);
 	if (rc == ERRC_OK)
 		rc = read_models(r);
 	if (rc == ERRC_OK && !mpack_is_end(&r->in))
@@ -456,6 +515,15 @@ const struct ptable_provider *ptable_provider(const struct ptable *t, struct sli
 			lo = mid + 1;
 	}
 	return NULL;
+}
+
+int64_t ptable_group_ppm(const struct ptable *t, struct slice name)
+{
+	size_t i = 0;
+
+	while (i < t->groups_n && !slice_eq(t->groups[i].name, name))
+		i++;
+	return i < t->groups_n ? t->groups[i].mult_ppm : PRICE_PPM;
 }
 
 static int name_cmp(struct slice provider, struct slice upstream, const struct ptable_offer *o)

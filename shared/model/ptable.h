@@ -6,9 +6,9 @@
 #define AIGW_PTABLE_H
 
 #include "buf.h"
-#include "price.h"
 #include "secret.h"
 #include "settings.h"
+#include "tariff.h"
 #include "uri.h"
 
 enum ptable_dialect { PTABLE_OPENAI, PTABLE_ANTHROPIC, PTABLE_DIALECT_COUNT };
@@ -69,10 +69,10 @@ struct ptable_provider {
 struct ptable_offer {
 	uint64_t id; /* stable hash of "model|provider/upstream" */
 	const struct ptable_provider *provider;
-	struct slice upstream;     /* the model's name there */
-	int weight, priority;      /* lower priority number first; weights within one */
-	const struct price *price; /* what the client pays here: the offer's, else the model's */
-	const struct price *cost; /* what we pay; for margin only; never NULL (= price when not given) */
+	struct slice upstream;      /* the model's name there */
+	int weight, priority;       /* lower priority number first; weights within one */
+	const struct tariff *price; /* what the client pays here: the offer's, else the model's */
+	const struct tariff *cost; /* what we pay; for margin only; never NULL (= price when not given) */
 	struct slice cap_field; /* overrides the provider's; empty: provider's */
 	uint32_t index;         /* position in ptable.offers */
 };
@@ -86,13 +86,19 @@ struct ptable_model {
 	int64_t min_output;          /* 0: the default (1,024; reasoning 4,096) */
 	int64_t image_tokens, media_tokens_per_kib, input_overhead;
 	uint32_t can; /* PTABLE_CAN_… */
-	const struct price *price;
+	const struct tariff *price;
 	const struct ptable_offer *offers; /* sorted by priority, then weight descending, then name */
 	size_t offers_n;                   /* 0 when all of its providers are off */
 	const struct ptable_model *const
 		*fallbacks; /* in the given order, resolved; no cycles are followed */
 	size_t fallbacks_n;
 	uint32_t index; /* position in ptable.models, which is sorted by name */
+};
+
+/* What accounts of a group pay: the price times this. */
+struct ptable_group {
+	struct slice name;
+	int64_t mult_ppm;
 };
 
 struct ptable {
@@ -106,8 +112,12 @@ struct ptable {
 	size_t models_n;
 	const struct ptable_offer *offers; /* all, grouped by model */
 	size_t offers_n;
-	const struct price **prices; /* every distinct price row in use, sorted by hash */
+	const struct price **prices; /* every distinct price row in use, as listed, sorted by hash */
 	size_t prices_n;
+	const struct tariff **tariffs; /* every distinct one in use; equal ones are one */
+	size_t tariffs_n;
+	const struct ptable_group *groups; /* sorted by name */
+	size_t groups_n;
 	void *memory; /* private */
 };
 
@@ -123,6 +133,8 @@ void ptable_drop(struct ptable **t);
 /* By exact name, binary search; NULL when there is none. */
 const struct ptable_model *ptable_model(const struct ptable *t, struct slice name);
 const struct ptable_provider *ptable_provider(const struct ptable *t, struct slice name);
+/* What a group makes of prices; PRICE_PPM when there is no such group: then the price is as listed. */
+int64_t ptable_group_ppm(const struct ptable *t, struct slice name);
 
 /* An offer and the model whose it is. */
 struct ptable_named {

@@ -363,23 +363,33 @@ static enum errc take_money(struct hold_run *h, struct rows_hold *row)
 	return ERRC_OK;
 }
 
-/* Offers of one model share their price; a hold keeps each once. */
-static uint8_t price_index(struct rows_hold *row, const struct price **seen, const struct price *p)
+/* Where the candidate's prices stand in the hold, which has room for them. Offers of one model share theirs; a hold keeps each
+ * once. `seen` has what the prices were copied from. */
+static bool price_index(struct rows_hold *row, const struct price **seen,
+			const struct hold_candidate *c, uint8_t *index)
 {
-	for (size_t i = 0; i < row->prices_n; i++) {
-		if (seen[i] == p)
-			return (uint8_t)i;
+	size_t n = c->tiers, i = 0;
+
+	while (i + n <= row->prices_n && memcmp(&seen[i], c->price, n * sizeof(seen[0])) != 0)
+		i++;
+	*index = (uint8_t)i;
+	if (i + n <= row->prices_n)
+		return true;
+	if (row->prices_n + n > LIMIT_HOLD_PRICES)
+		return false;
+	*index = (uint8_t)row->prices_n;
+	for (i = 0; i < n; i++) {
+		seen[row->prices_n] = c->price[i];
+		row->prices[row->prices_n++] = *c->price[i];
 	}
-	seen[row->prices_n] = p;
-	row->prices[row->prices_n] = *p;
-	return (uint8_t)row->prices_n++;
+	return true;
 }
 
 static void fill_row(const struct hold_run *h, const struct hold_offer *o, struct rows_hold *row,
 		     int8_t *index)
 {
 	const struct admit_ask *ask = h->ask;
-	const struct price *seen[LIMIT_CANDIDATES];
+	const struct price *seen[LIMIT_HOLD_PRICES];
 
 	row->account = ask->account;
 	row->id = ask->id;
@@ -400,14 +410,17 @@ static void fill_row(const struct hold_run *h, const struct hold_offer *o, struc
 		index[i] = -1;
 	for (size_t i = 0; i < ask->hold.n; i++) {
 		const struct hold_candidate *c = &ask->hold.candidates[i];
+		uint8_t price;
 
-		if (!o->kept[i])
+		/* One whose prices find no room, behind so many others, is not tried. */
+		if (!o->kept[i] || !price_index(row, seen, c, &price))
 			continue;
 		index[i] = (int8_t)row->candidates_n;
 		row->input_bound = MAX_OF(row->input_bound, c->input_bound);
 		row->candidates[row->candidates_n++] =
 			(struct rows_candidate){.offer = c->offer,
-						.price = price_index(row, seen, c->price),
+						.price = price,
+						.tiers = (uint8_t)c->tiers,
 						.cap = o->cap[i],
 						.provider = c->provider,
 						.model = c->model,
@@ -452,6 +465,8 @@ static enum errc grant(struct hold_run *h, const struct hold_offer *o, bool *wro
 	h->op->reason = ADMIT_NONE;
 	g->hold = *o;
 	memcpy(g->index, index, sizeof index);
+	for (size_t i = 0; i < LIMIT_CANDIDATES; i++)
+		g->hold.kept[i] = index[i] >= 0;
 	g->requests = tightest(h, false);
 	g->tokens = tightest(h, true);
 	return ERRC_OK;

@@ -39,6 +39,17 @@ static const struct rows_candidate *candidate_of(const struct settle_run *s,
 		       : NULL;
 }
 
+/* Of the candidate's prices the one for what was read. */
+static const struct price *price_of(const struct settle_run *s, const struct rows_candidate *c,
+				    const struct usage *u)
+{
+	const struct price *p = &s->hold.prices[c->price];
+
+	for (size_t i = 1; i < c->tiers && !price_counts_for(p, usage_input_total(u)); i++)
+		p++;
+	return p;
+}
+
 /* What the request costs, and how much of it the account can pay: beyond the hold only what is available. */
 static void price_it(const struct settle_run *s, const struct admit_settle *e, struct admit_done *d)
 {
@@ -47,7 +58,7 @@ static void price_it(const struct settle_run *s, const struct admit_settle *e, s
 	int64_t hold = s->hold.hold_nusd, due = 0, more, available;
 
 	if (c && e->charged)
-		due = price_cost(&s->hold.prices[c->price], &e->usage);
+		due = price_cost(price_of(s, c, &e->usage), &e->usage);
 	if (e->capped)
 		due = MIN_OF(due, hold);
 	d->charge_nusd = due;
@@ -116,6 +127,7 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 {
 	const struct rows_candidate *c = candidate_of(s, e);
 	const struct rows_hold *h = &s->hold;
+	const struct price *price;
 	struct record_charge *out = &r->charge;
 
 	r->type = RECORD_CHARGE;
@@ -152,8 +164,9 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 	out->model = c->model;
 	out->provider = c->provider;
 	out->upstream = c->upstream;
-	price_hash_memo(&s->b->l->priced, &h->prices[c->price], out->price_hash);
-	if (h->prices[c->price].free)
+	price = price_of(s, c, &e->usage);
+	price_hash_memo(&s->b->l->priced, price, out->price_hash);
+	if (price->free)
 		out->flags |= RECORD_FREE;
 	if (e->charged)
 		out->flags |= RECORD_CHARGED;

@@ -7,34 +7,73 @@ static int64_t output_of(const struct hold_ask *ask, int64_t cap)
 	return each > USAGE_MAX / ask->choices ? USAGE_MAX : each * ask->choices;
 }
 
+/* How many of the rows a prompt within its bound can reach. */
+static size_t reached(const struct hold_candidate *c)
+{
+	size_t n = 1;
+
+	while (n < c->tiers && c->price[n]->when.prompt_above < c->input_bound)
+		n++;
+	return n;
+}
+
+/* The input at most of a prompt for which the row counts. */
+static int64_t input_of(const struct hold_candidate *c, size_t tier, int64_t input)
+{
+	int64_t upto = c->price[tier]->when.prompt_upto;
+
+	return upto ? MIN_OF(input, upto) : input;
+}
+
+/* The dearest of the rows that may count. `input` is the bound, or 0 to leave the input out. */
+static int64_t hold_with(const struct hold_ask *ask, const struct hold_candidate *c, int64_t input,
+			 int64_t cap)
+{
+	struct price_bound b = {.output = output_of(ask, cap), .requests = ask->requests};
+	int64_t nusd = 0;
+
+	for (size_t i = reached(c); i-- > 0;) {
+		b.input = input_of(c, i, input);
+		nusd = MAX_OF(nusd, price_hold(c->price[i], &b));
+	}
+	return nusd;
+}
+
 static int64_t hold_of(const struct hold_ask *ask, const struct hold_candidate *c, int64_t cap)
 {
-	struct price_bound b = {
-		.input = c->input_bound, .output = output_of(ask, cap), .requests = ask->requests};
+	return hold_with(ask, c, c->input_bound, cap);
+}
 
-	return price_hold(c->price, &b);
+static bool is_free(const struct hold_candidate *c)
+{
+	for (size_t i = 0; i < c->tiers; i++)
+		if (!c->price[i]->free)
+			return false;
+	return true;
 }
 
 /* Output tokens a choice that `nusd` pays beside the input and the request price; -1: not even those. */
-static int64_t paid_by(const struct hold_ask *ask, const struct hold_candidate *c, int64_t nusd,
-		       int64_t max)
+static int64_t paid_by(const struct hold_ask *ask, const struct hold_candidate *c, int64_t input,
+		       int64_t nusd, int64_t max)
 {
-	int64_t once = hold_of(ask, c, 0), lo = 0, hi = max;
+	int64_t lo = 0, hi = max;
 
-	if (once > nusd)
+	if (hold_with(ask, c, input, 0) > nusd)
 		return -1;
 	if (ask->requests == 1) {
-		int64_t n = price_affordable(c->price, c->input_bound, nusd, output_of(ask, max));
+		int64_t n = output_of(ask, max);
 
+		for (size_t i = reached(c); i-- > 0;)
+			n = price_affordable(c->price[i], input_of(c, i, input), nusd, n);
 		return MAX_OF(n / ask->choices - ask->beside, 0);
 	}
-	if (hold_of(ask, c, hi) <= nusd)
+	if (hold_with(ask, c, input, hi) <= nusd)
 		return hi;
 	/* The hold rises with the cap, fits at `lo` and does not at `hi`: halving finds the border. */
 	while (hi - lo > 1) {
 		int64_t mid = lo + (hi - lo) / 2;
 
-		if (hold_of(ask, c, mid) <= nusd)
+		if (hold_with(ask, c, input, mid) <= nusd)
 			lo = mid;
 		else
 			hi = mid;
@@ -47,14 +86,12 @@ static int64_t paid_by(const struct hold_ask *ask, const struct hold_candidate *
 static int64_t cap_uncapped(const struct hold_ask *ask, const struct hold_candidate *c,
 			    int64_t available, int64_t floor)
 {
-	struct hold_candidate bare = *c;
 	int64_t share =
 		(int64_t)((money_wide)MAX_OF(available, 0) * ask->uncapped_share_ppm / 1000000);
 	int64_t cap;
 
-	bare.input_bound = 0;
-	cap = paid_by(ask, &bare, share, c->max_output);
-	cap = MIN_OF(cap, paid_by(ask, c, available, c->max_output));
+	cap = paid_by(ask, c, 0, share, c->max_output);
+	cap = MIN_OF(cap, paid_by(ask, c, c->input_bound, available, c->max_output));
 	return MIN_OF(MAX_OF(cap, floor), c->max_output);
 }
 
@@ -69,10 +106,10 @@ static int64_t cap_of(const struct hold_ask *ask, const struct hold_candidate *c
 		if (!ask->clamp || hold_of(ask, c, ask->cap) <= available)
 			return ask->cap;
 		floor = MIN_OF(ask->cap, c->min_output);
-		return MAX_OF(paid_by(ask, c, available, ask->cap), floor);
+		return MAX_OF(paid_by(ask, c, c->input_bound, available, ask->cap), floor);
 	}
 	floor = MIN_OF(c->min_output, c->max_output);
-	if (c->price->free || available >= HOLD_AMPLE)
+	if (is_free(c) || available >= HOLD_AMPLE)
 		return c->max_output;
 	return cap_uncapped(ask, c, available, floor);
 }
@@ -85,9 +122,9 @@ static void consider(const struct hold_ask *ask, const struct hold_purse *purse,
 				? HOLD_AMPLE
 				: purse->available_nusd + purse->pending_nusd;
 	int64_t cap = cap_of(ask, c, purse->available_nusd);
-	int64_t need = c->price->free ? 0 : hold_of(ask, c, cap);
+	int64_t need = hold_of(ask, c, cap);
 
-	if (c->price->free || need <= purse->available_nusd) {
+	if (is_free(c) || need <= purse->available_nusd) {
 		out->kept[i] = true;
 		out->cap[i] = cap;
 		out->hold_nusd = MAX_OF(out->hold_nusd, need);
@@ -99,7 +136,17 @@ static void consider(const struct hold_ask *ask, const struct hold_purse *purse,
 	if (out->needed_nusd == 0 || need < out->needed_nusd)
 		out->needed_nusd = need;
 	out->affordable_tokens =
-		MAX_OF(out->affordable_tokens, paid_by(ask, c, purse->available_nusd, USAGE_MAX));
+		MAX_OF(out->affordable_tokens,
+		       paid_by(ask, c, c->input_bound, purse->available_nusd, USAGE_MAX));
+}
+
+const struct price *hold_price(const struct hold_candidate *c, int64_t input)
+{
+	size_t i = 0;
+
+	while (i + 1 < c->tiers && !price_counts_for(c->price[i], input))
+		i++;
+	return c->price[i];
 }
 
 void hold_decide(const struct hold_ask *ask, const bool may[LIMIT_CANDIDATES],

@@ -4,11 +4,13 @@
 #define AIGW_HOLD_H
 
 #include "caps.h"
-#include "price.h"
+#include "tariff.h"
 
 /* One way the request may be served, as the worker sees it; everything borrowed during the call. */
 struct hold_candidate {
-	const struct price *price;
+	/* The rows of its tariff that count now, smallest prompts first: which one it is, the usage decides. */
+	const struct price *price[TARIFF_TIERS];
+	size_t tiers; /* >= 1 */
 	uint64_t offer;
 	struct slice provider, model, upstream; /* names, for the record */
 	int64_t input_bound;                    /* tokens */
@@ -26,6 +28,9 @@ struct hold_ask {
 	int64_t requests; /* times the request price counts; 1 */
 	int64_t uncapped_share_ppm;
 };
+
+/* The row that counts for an input of so many tokens. */
+const struct price *hold_price(const struct hold_candidate *c, int64_t input);
 
 /* What the money scopes have: the tightest of them. HOLD_AMPLE where there is no limit. */
 #define HOLD_AMPLE MONEY_NUSD_MAX

@@ -507,12 +507,12 @@ enum errc ledger_put_prices(struct ledger *l, const struct price *const *prices,
 
 	require(l->txn);
 	for (size_t i = 0; !rc && i < n; i++) {
-		uint8_t hash[DIGEST_SHA256], bytes[PRICE_BYTES];
+		uint8_t hash[DIGEST_SHA256], bytes[PRICE_BYTES_MAX];
+		size_t n_bytes = price_encode(prices[i], bytes);
 
 		price_hash(prices[i], hash);
-		price_encode(prices[i], bytes);
 		rc = lmdbx_put(l->txn, l->prices, slice_of(hash, sizeof hash),
-			       slice_of(bytes, sizeof bytes), MDB_NOOVERWRITE);
+			       slice_of(bytes, n_bytes), MDB_NOOVERWRITE);
 		if (rc == ERRC_EXISTS)
 			rc = ERRC_OK;
 	}

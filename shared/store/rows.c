@@ -51,7 +51,7 @@ _Static_assert(sizeof(struct hold_v1) == 104, "layout of stored rows");
 struct candidate_v1 {
 	uint64_t offer;
 	int64_t cap;
-	uint8_t price, reserved;
+	uint8_t price, tiers;
 	uint16_t provider_n, model_n, upstream_n;
 };
 _Static_assert(sizeof(struct candidate_v1) == 24, "layout of stored rows");
@@ -349,6 +349,7 @@ static enum errc put_candidate(struct buf *out, const struct rows_candidate *c)
 	struct candidate_v1 v = {.offer = c->offer,
 				 .cap = c->cap,
 				 .price = c->price,
+				 .tiers = c->tiers,
 				 .provider_n = (uint16_t)c->provider.n,
 				 .model_n = (uint16_t)c->model.n,
 				 .upstream_n = (uint16_t)c->upstream.n};
@@ -385,7 +386,7 @@ enum errc rows_put_hold(struct buf *out, const struct rows_hold *h)
 	enum errc rc;
 
 	if (h->model_asked.n > NAME_MAX_STORED || h->candidates_n > LIMIT_CANDIDATES ||
-	    h->prices_n > LIMIT_CANDIDATES)
+	    h->prices_n > LIMIT_HOLD_PRICES)
 		return ERRC_LIMIT;
 	memcpy(v.id, h->id.b, sizeof v.id);
 	memcpy(v.key_id, h->key_id, sizeof v.key_id);
@@ -395,10 +396,9 @@ enum errc rows_put_hold(struct buf *out, const struct rows_hold *h)
 	for (size_t i = 0; !rc && i < h->candidates_n; i++)
 		rc = put_candidate(out, &h->candidates[i]);
 	for (size_t i = 0; !rc && i < h->prices_n; i++) {
-		uint8_t bytes[PRICE_BYTES];
+		uint8_t bytes[PRICE_BYTES_MAX];
 
-		price_encode(&h->prices[i], bytes);
-		rc = buf_add(out, bytes, sizeof bytes);
+		rc = buf_add(out, bytes, price_encode(&h->prices[i], bytes));
 	}
 	return rc;
 }
@@ -407,11 +407,13 @@ static bool take_candidate(struct reader *r, struct rows_candidate *c, size_t pr
 {
 	struct candidate_v1 v;
 
-	if (!take(r, &v, sizeof v) || v.price >= prices_n)
+	if (!take(r, &v, sizeof v) || v.tiers == 0 || v.tiers > TARIFF_TIERS ||
+	    v.price + v.tiers > (int)prices_n)
 		return false;
 	c->offer = v.offer;
 	c->cap = v.cap;
 	c->price = v.price;
+	c->tiers = v.tiers;
 	return take_slice(r, &c->provider, v.provider_n) && take_slice(r, &c->model, v.model_n) &&
 	       take_slice(r, &c->upstream, v.upstream_n);
 }
@@ -425,7 +427,7 @@ enum errc rows_get_hold(struct slice bytes, struct rows_hold *h)
 
 	if (rc)
 		return rc;
-	if (v.candidates_n > LIMIT_CANDIDATES || v.prices_n > LIMIT_CANDIDATES || v.hold < 0 ||
+	if (v.candidates_n > LIMIT_CANDIDATES || v.prices_n > LIMIT_HOLD_PRICES || v.hold < 0 ||
 	    !take_slice(&r, &h->model_asked, v.model_asked_n))
 		return ERRC_CORRUPT;
 	h->account = v.account;
@@ -448,7 +450,9 @@ enum errc rows_get_hold(struct slice bytes, struct rows_hold *h)
 			return ERRC_CORRUPT;
 	}
 	for (size_t i = 0; i < h->prices_n; i++) {
-		if (!take_slice(&r, &price, PRICE_BYTES) || price_decode(price, &h->prices[i]))
+		size_t n = price_size(slice_of(r.p, r.left));
+
+		if (n == 0 || !take_slice(&r, &price, n) || price_decode(price, &h->prices[i]))
 			return ERRC_CORRUPT;
 	}
 	return r.left == 0 ? ERRC_OK : ERRC_CORRUPT;

@@ -10,7 +10,7 @@
 #include "caps.h"
 #include "genid.h"
 #include "ipnet.h"
-#include "price.h"
+#include "tariff.h"
 #include "window.h"
 
 #define ROWS_NO_LIMIT     INT64_C(-1) /* "none" differs from a limit of 0, which refuses everything */
@@ -93,10 +93,10 @@ struct rows_state {
 	int64_t used_s;            /* wall second of the last admission */
 };
 
-/* One way a held request may be served. `price` is an index into the hold's distinct prices. */
+/* One way a held request may be served. Its prices, by the size of the prompt, are `tiers` of the hold's from `price` on. */
 struct rows_candidate {
 	uint64_t offer;
-	uint8_t price;
+	uint8_t price, tiers;
 	int64_t cap; /* output tokens a choice; 0 where the operation has none */
 	struct slice provider, model, upstream;
 };
@@ -118,7 +118,7 @@ struct rows_hold {
 	struct slice model_asked;
 	size_t candidates_n, prices_n;
 	struct rows_candidate candidates[LIMIT_CANDIDATES];
-	struct price prices[LIMIT_CANDIDATES];
+	struct price prices[LIMIT_HOLD_PRICES];
 };
 
 struct rows_key_name rows_name(uint64_t account, enum rows_kind kind, struct slice id);

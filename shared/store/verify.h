@@ -9,7 +9,7 @@ struct verify_result {
 	uint64_t records, charges;
 	uint64_t bad_chain_seq;  /* first record whose hash is wrong; 0: none */
 	uint64_t bad_record_seq; /* first record that cannot be read, contradicts those before it, or is a second charge of a request */
-	uint64_t bad_charge_seq; /* first charge that does not follow from its usage and price */
+	uint64_t bad_charge_seq; /* first charge that does not follow from its usage and price, or whose price counts for another moment or prompt */
 	uint64_t bad_account;    /* first account whose checkpoint is not the sum of its records */
 	uint64_t bad_accounts_n;
 	bool bad_head; /* the chain does not end at the stored head */

@@ -44,7 +44,8 @@ static int64_t cpu_us(void)
 
 static void ask(struct bench *b, struct admit_op *op, struct hold_candidate *c)
 {
-	*c = (struct hold_candidate){.price = &b->price,
+	*c = (struct hold_candidate){.price = {&b->price},
+				     .tiers = 1,
 				     .offer = 7,
 				     .provider = SLICE_LIT("openai"),
 				     .model = SLICE_LIT("gpt-5.2"),

@@ -131,7 +131,7 @@ static void count_charge(struct call *c)
 		if (usage_get(&c->usage, (enum usage_class)i) > 0)
 			series_add(rtable_tokens(c->rt, o, r->model, (enum usage_class)i),
 				   (uint64_t)usage_get(&c->usage, (enum usage_class)i));
-	series_add(rtable_cost(c->rt, o, r->model), (uint64_t)price_cost(o->cost, &c->usage));
+	series_add(rtable_cost(c->rt, o, r->model), (uint64_t)call_cost(c, o, &c->usage));
 	series_add(rtable_charged(c->rt, o, r->model), (uint64_t)c->done.charge_nusd);
 	if (c->done.uncollected_nusd > 0)
 		series_add(series_cell(c->rt->page, SERIES_UNCOLLECTED, SLICE_NONE),

@@ -201,7 +201,7 @@ static int64_t cost_of(void *arg, const struct usage *u)
 	/* Once it is charged, that is what it costs. */
 	if (c->hold == CALL_HOLD_ENDED)
 		return c->done.charge_nusd;
-	return price_cost(c->route.v[c->attempt->at].offer->price, u);
+	return price_cost(hold_price(&c->hold_candidates[c->attempt->at], usage_input_total(u)), u);
 }
 
 /* Tokens of output that the hold pays beside this input: the largest number whose cost it covers. */

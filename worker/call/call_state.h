@@ -86,6 +86,7 @@ struct call {
 		failed_other; /* candidates given up, by cause */
 	int64_t wait_ms;      /* the shortest cool-down met */
 	int64_t lost_cost_nusd;
+	int64_t admitted_wall_ms;  /* whose prices count */
 	struct call_lookup lookup; /* of the routes that the keeper answers */
 
 	/* the answer */

@@ -70,6 +70,11 @@ void call_attempt_record(struct call *c, int status, const char *code)
 	a->recorded = true;
 }
 
+int64_t call_cost(const struct call *c, const struct ptable_offer *o, const struct usage *u)
+{
+	return price_cost(tariff_pick(o->cost, c->admitted_wall_ms / 1000, usage_input_total(u)), u);
+}
+
 void call_attempt_lose(struct call *c, int status, const char *code)
 {
 	struct call_attempt *a = c->attempt;
@@ -79,7 +84,7 @@ void call_attempt_lose(struct call *c, int status, const char *code)
 	call_attempt_record(c, status, code);
 	if (!a->recorded || !a->relay.reported)
 		return;
-	cost = price_cost(r->offer->cost, &a->relay.usage);
+	cost = call_cost(c, r->offer, &a->relay.usage);
 	c->records[c->tried_n - 1].cost_nusd = cost;
 	c->lost_cost_nusd += cost;
 	a->lost = true;

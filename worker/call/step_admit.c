@@ -25,8 +25,7 @@ enum call_next step_route(struct call *c)
 		bool output = c->op != DIALECT_EMBEDDINGS;
 
 		c->hold_candidates[i] =
-			(struct hold_candidate){.price = r->offer->price,
-						.offer = r->offer->id,
+			(struct hold_candidate){.offer = r->offer->id,
 						.provider = r->offer->provider->name,
 						.model = r->model->name,
 						.upstream = r->offer->upstream,
@@ -37,15 +36,28 @@ enum call_next step_route(struct call *c)
 	return CALL_MORE;
 }
 
+/* The rows that count now: a reload or another hour never changes them again. */
+static void fill_prices(struct call *c)
+{
+	c->admitted_wall_ms = turn_wall_ms(call_turn(c));
+	for (size_t i = 0; i < c->route.n; i++) {
+		struct hold_candidate *h = &c->hold_candidates[i];
+
+		h->tiers = tariff_tiers(c->route.v[i].offer->price, c->admitted_wall_ms / 1000,
+					h->price);
+	}
+}
+
 static void fill_ask(struct call *c, struct admit_ask *ask)
 {
 	struct turn *t = call_turn(c);
 
+	fill_prices(c);
 	*ask = (struct admit_ask){
 		.account = c->key->account,
 		.id = c->id,
 		.boot_ms = turn_now_ms(t),
-		.wall_ms = turn_wall_ms(t),
+		.wall_ms = c->admitted_wall_ms,
 		.model = c->route.asked->name,
 		.tokens_estimate = input_estimate(c),
 		.slot = c->slot,

@@ -51,14 +51,23 @@ static void reply_tagged(struct call *c, struct slice body)
 		down_conn_cut(c->down);
 }
 
+static struct models_ask models_of(struct call *c)
+{
+	return (struct models_ask){.allows = allows,
+				   .arg = c,
+				   .now_s = turn_wall_ms(call_turn(c)) / 1000,
+				   .mult_ppm = PRICE_PPM};
+}
+
 static void own_models(struct call *c)
 {
 	struct buf body, after;
-	struct models_ask ask = {.allows = allows, .arg = c, .limit = query_i64(c, "limit")};
+	struct models_ask ask = models_of(c);
 	enum errc e;
 
 	buf_init(&body, OWN_BODY_MAX);
 	buf_init(&after, LIMIT_MODEL_NAME);
+	ask.limit = query_i64(c, "limit");
 	if (paths_query(c->path.query, "after_id", &after) == ERRC_OK)
 		ask.after_id = buf_slice(&after);
 	e = models_list(c->rt->t, &ask, &body);
@@ -73,6 +82,7 @@ static void own_models(struct call *c)
 static void own_model(struct call *c)
 {
 	const struct ptable_model *m = ptable_model(c->rt->t, slice_str(c->path.id));
+	struct models_ask ask = models_of(c);
 	struct buf body;
 	enum errc e;
 
@@ -84,7 +94,7 @@ static void own_model(struct call *c)
 		return;
 	}
 	buf_init(&body, OWN_BODY_MAX);
-	e = models_one(m, &body);
+	e = models_one(m, &ask, &body);
 	if (e)
 		fault_errc(&c->fault, e, "model");
 	else

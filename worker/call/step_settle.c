@@ -88,7 +88,7 @@ static int64_t last_cost(struct call *c)
 
 	if (!c->charged && !a->relay.reported)
 		return 0;
-	cost = price_cost(c->route.v[a->at].offer->cost, c->charged ? &c->usage : &a->relay.usage);
+	cost = call_cost(c, c->route.v[a->at].offer, c->charged ? &c->usage : &a->relay.usage);
 	if (a->recorded)
 		c->records[c->tried_n - 1].cost_nusd = cost;
 	return cost;

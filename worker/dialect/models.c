@@ -6,23 +6,46 @@
 #include "json_out.h"
 #include "text.h"
 
-/* A price a token in dollars, as a string: pico-dollars have twelve places. */
-static void models_price(struct json_out *o, const char *key, int64_t pusd)
+/* A price in dollars, as a string, at what the account pays of it: rounded up where the places end. */
+static void models_price(struct json_out *o, const char *key, int64_t v, int scale, int64_t mult_ppm)
 {
+	money_wide scaled = (money_wide)v * mult_ppm;
+
 	json_out_key(o, key);
-	json_out_decimal_str(o, pusd, 12, 0);
+	json_out_decimal_str(o, (int64_t)(scaled / PRICE_PPM + (scaled % PRICE_PPM != 0)), scale, 0);
 }
 
-static void models_pricing(struct json_out *o, const struct price *p)
+static void models_prices(struct json_out *o, const struct price *p, int64_t mult_ppm)
 {
+	/* Pico-dollars have twelve places. */
+	models_price(o, "prompt", p->pusd[USAGE_INPUT], 12, mult_ppm);
+	models_price(o, "completion", p->pusd[USAGE_OUTPUT], 12, mult_ppm);
+	models_price(o, "request", p->request_nusd, 9, mult_ppm);
+	models_price(o, "input_cache_read", p->pusd[USAGE_CACHE_READ], 12, mult_ppm);
+	models_price(o, "input_cache_write", p->pusd[USAGE_CACHE_WRITE_5M], 12, mult_ppm);
+}
+
+/* What is paid now; larger prompts at another price stand in `overrides`, as in OpenRouter's list. */
+static void models_pricing(struct json_out *o, const struct ptable_model *m,
+			   const struct models_ask *ask)
+{
+	const struct price *tiers[TARIFF_TIERS];
+	size_t n = tariff_tiers(m->price, ask->now_s, tiers);
+
 	json_out_key(o, "pricing");
 	json_out_obj(o);
-	models_price(o, "prompt", p->pusd[USAGE_INPUT]);
-	models_price(o, "completion", p->pusd[USAGE_OUTPUT]);
-	json_out_key(o, "request");
-	json_out_decimal_str(o, p->request_nusd, 9, 0);
-	models_price(o, "input_cache_read", p->pusd[USAGE_CACHE_READ]);
-	models_price(o, "input_cache_write", p->pusd[USAGE_CACHE_WRITE_5M]);
+	models_prices(o, tiers[0], ask->mult_ppm);
+	if (n > 1) {
+		json_out_key(o, "overrides");
+		json_out_arr(o);
+		for (size_t i = 1; i < n; i++) {
+			json_out_obj(o);
+			json_out_ki64(o, "min_prompt_tokens", tiers[i]->when.prompt_above);
+			models_prices(o, tiers[i], ask->mult_ppm);
+			json_out_obj_end(o);
+		}
+		json_out_arr_end(o);
+	}
 	json_out_obj_end(o);
 }
 
@@ -80,7 +103,8 @@ static void models_parameters(struct json_out *o, uint32_t can)
 	json_out_arr_end(o);
 }
 
-static void models_entry(struct json_out *o, const struct ptable_model *m)
+static void models_entry(struct json_out *o, const struct ptable_model *m,
+			 const struct models_ask *ask)
 {
 	char when[CLOCK_TEXT_MAX];
 	struct slice name = m->display_name.n ? m->display_name : m->name;
@@ -97,17 +121,17 @@ static void models_entry(struct json_out *o, const struct ptable_model *m)
 	json_out_ki64(o, "context_length", m->context);
 	json_out_ki64(o, "max_completion_tokens", m->max_output);
 	models_architecture(o, m->can);
-	models_pricing(o, m->price);
+	models_pricing(o, m, ask);
 	models_parameters(o, m->can);
 	json_out_obj_end(o);
 }
 
-enum errc models_one(const struct ptable_model *m, struct buf *out)
+enum errc models_one(const struct ptable_model *m, const struct models_ask *ask, struct buf *out)
 {
 	struct json_out o;
 
 	json_out_init(&o, out);
-	models_entry(&o, m);
+	models_entry(&o, m, ask);
 	return json_out_end(&o);
 }
 
@@ -136,7 +160,7 @@ enum errc models_list(const struct ptable *t, const struct models_ask *ask, stru
 			break;
 		first = n++ ? first : m->name;
 		last = m->name;
-		models_entry(&o, m);
+		models_entry(&o, m, ask);
 	}
 	json_out_arr_end(&o);
 	json_out_kbool(&o, "has_more", more);

@@ -18,7 +18,9 @@ struct fixture {
 	const struct ptable_model *fallbacks[2];
 	struct dialect_facts facts;
 	struct text_rng rng;
-	struct price price, dear;
+	struct price gratis, priced;
+	const struct price *gratis_rows[1], *priced_rows[1];
+	struct tariff price, dear;
 };
 
 static void offer(struct fixture *f, size_t i, size_t provider, const char *upstream, int priority,
@@ -42,12 +44,16 @@ static void setup(struct fixture *f)
 	memset(f, 0, sizeof(*f));
 	f->rng = (struct text_rng){{1, 2}};
 	settings_defaults(&f->t.set);
-	price_init(&f->price);
-	f->price.free = true;
-	assert_int_equal(price_complete(&f->price), ERRC_OK);
-	price_init(&f->dear);
-	f->dear.request_nusd = 1;
-	assert_int_equal(price_complete(&f->dear), ERRC_OK);
+	price_init(&f->gratis);
+	f->gratis.free = true;
+	assert_int_equal(price_complete(&f->gratis), ERRC_OK);
+	price_init(&f->priced);
+	f->priced.request_nusd = 1;
+	assert_int_equal(price_complete(&f->priced), ERRC_OK);
+	f->gratis_rows[0] = &f->gratis;
+	f->priced_rows[0] = &f->priced;
+	f->price = (struct tariff){f->gratis_rows, 1};
+	f->dear = (struct tariff){f->priced_rows, 1};
 	for (size_t i = 0; i < MODELS; i++)
 		f->models[i] = (struct ptable_model){.name = slice_str(names[i]),
 						     .context = 1000 * ((int64_t)i + 1),
@@ -179,12 +185,13 @@ static void test_least_output(void **state)
 }
 
 /* The fixture's table as a worker gets it, with its index of names; alpha has p0/a0 too at `alpha`, beta and gamma at theirs. */
-static struct ptable *table_with_one_offer_of_three(struct fixture *f, const struct price *alpha,
-						    const struct price *beta,
-						    const struct price *gamma)
+static struct ptable *table_with_one_offer_of_three(struct fixture *f, const struct tariff *alpha,
+						    const struct tariff *beta,
+						    const struct tariff *gamma)
 {
-	const struct price *prices[] = {&f->price, &f->dear};
-	const struct price *of[] = {alpha, beta, gamma};
+	const struct price *prices[] = {&f->gratis, &f->priced};
+	const struct tariff *tariffs[] = {&f->price, &f->dear};
+	const struct tariff *of[] = {alpha, beta, gamma};
 	static const size_t at[] = {0, 4, 5};
 	struct ptable *t;
 	struct buf blob;
@@ -195,6 +202,8 @@ static struct ptable *table_with_one_offer_of_three(struct fixture *f, const str
 	}
 	f->t.prices = prices;
 	f->t.prices_n = 2;
+	f->t.tariffs = tariffs;
+	f->t.tariffs_n = 2;
 	buf_init(&blob, 1 << 20);
 	assert_int_equal(ptable_encode(&f->t, 1, &blob), ERRC_OK);
 	assert_int_equal(ptable_decode(buf_slice(&blob), &t), ERRC_OK);

@@ -9,6 +9,9 @@
 #include "models.h"
 
 static struct price price;
+static const struct price *const rows[] = {&price};
+static const struct tariff tariff = {rows, 1};
+static const struct models_ask now = {.mult_ppm = PRICE_PPM};
 static struct ptable_model list[3];
 static struct ptable table = {.models = list, .models_n = 3};
 
@@ -27,7 +30,7 @@ static int make(void **state)
 			.max_output = 100,
 			.created_s = 1700000000,
 			.can = PTABLE_IS_CHAT | PTABLE_CAN_TOOLS,
-			.price = &price,
+			.price = &tariff,
 		};
 	return 0;
 }
@@ -65,14 +68,14 @@ static void an_entry_has_every_readers_fields(void **state)
 			   "\"top_p\",\"stop\",\"tools\",\"tool_choice\"]}";
 
 	buf_init(&b, 65536);
-	assert_int_equal(models_one(&list[0], &b), ERRC_OK);
+	assert_int_equal(models_one(&list[0], &now, &b), ERRC_OK);
 	assert_string_equal(buf_cstr(&b), want);
 	buf_fini(&b);
 }
 
 static void lists_are_filtered_and_paged(void **state)
 {
-	struct models_ask ask = {.allows = not_b};
+	struct models_ask ask = {.mult_ppm = PRICE_PPM, .allows = not_b};
 	struct json_doc *doc = get(&ask);
 	const struct json *root = json_root(doc);
 
@@ -80,14 +83,14 @@ static void lists_are_filtered_and_paged(void **state)
 	assert_false(json_is_true(json_obj_get(root, "has_more")));
 	assert_true(slice_is(json_str(json_obj_get(root, "last_id")), "c"));
 	json_free(&doc);
-	ask = (struct models_ask){.limit = 1, .after_id = SLICE_LIT("a")};
+	ask = (struct models_ask){.mult_ppm = PRICE_PPM, .limit = 1, .after_id = SLICE_LIT("a")};
 	doc = get(&ask);
 	root = json_root(doc);
 	assert_int_equal(json_count(json_obj_get(root, "data")), 1);
 	assert_true(json_is_true(json_obj_get(root, "has_more")));
 	assert_true(slice_is(json_str(json_obj_get(root, "first_id")), "b/x"));
 	json_free(&doc);
-	ask = (struct models_ask){.after_id = SLICE_LIT("z")};
+	ask = (struct models_ask){.mult_ppm = PRICE_PPM, .after_id = SLICE_LIT("z")};
 	doc = get(&ask);
 	assert_true(json_is_null(json_obj_get(json_root(doc), "first_id")));
 	json_free(&doc);

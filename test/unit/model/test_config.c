@@ -57,8 +57,8 @@ static void issue_works_as_it_stands(void **state)
 	assert_non_null(m);
 	assert_int_equal(m->offers_n, 2);
 	assert_true(slice_is(m->offers[0].upstream, "up-m1"));
-	assert_int_equal(m->price->pusd[USAGE_INPUT], 1000000);
-	assert_int_equal(m->price->pusd[USAGE_REASONING], 2000000);
+	assert_int_equal(m->price->rows[0]->pusd[USAGE_INPUT], 1000000);
+	assert_int_equal(m->price->rows[0]->pusd[USAGE_REASONING], 2000000);
 	assert_int_equal(m->max_output, 100);
 	assert_int_equal(ptable_offers_named(t, SLICE_LIT("mock/up-m2"), &by_offer), 1);
 	assert_ptr_equal(by_offer->offer, &m->offers[1]);
@@ -257,7 +257,7 @@ static void providers_of_all_kinds(void **state)
 	assert_int_equal(p->auth, PTABLE_AUTH_X_API_KEY);
 	assert_true(slice_is(p->cap_field, "max_tokens"));
 	assert_true(slice_is(t->models[0].offers[0].cap_field, "max_completion_tokens"));
-	assert_int_equal(t->models[0].price->request_nusd, 10000000);
+	assert_int_equal(t->models[0].price->rows[0]->request_nusd, 10000000);
 	assert_null(ptable_provider(t, SLICE_LIT("none")));
 	ptable_drop(&t);
 	fixture_fini(&f);
@@ -279,15 +279,15 @@ static void offers_are_ranked_and_priced(void **state)
 			 "  a: {price: free, offers: {p/a: }}\n");
 	t = fixture_table(&f);
 	assert_true(slice_is(t->models[0].name, "a"));
-	assert_true(t->models[0].price->free);
+	assert_true(t->models[0].price->rows[0]->free);
 	m = ptable_model(t, SLICE_LIT("b"));
 	assert_true(slice_is(m->offers[0].upstream, "z"));
-	assert_int_equal(m->offers[0].price->pusd[USAGE_INPUT], 3000000);
-	assert_int_equal(m->offers[0].cost->pusd[USAGE_INPUT], 500000);
+	assert_int_equal(m->offers[0].price->rows[0]->pusd[USAGE_INPUT], 3000000);
+	assert_int_equal(m->offers[0].cost->rows[0]->pusd[USAGE_INPUT], 500000);
 	assert_true(slice_is(m->offers[1].upstream, "y"));
 	assert_ptr_equal(m->offers[1].price, m->price);
 	assert_true(slice_is(m->offers[2].upstream, "w"));
-	assert_true(m->offers[2].cost->free);
+	assert_true(m->offers[2].cost->rows[0]->free);
 	assert_true(slice_is(m->offers[3].upstream, "x"));
 	assert_int_equal(m->fallbacks_n, 1);
 	assert_ptr_equal(m->fallbacks[0], &t->models[0]);
@@ -314,9 +314,9 @@ static void short_form(void **state)
 	t = fixture_table(&f);
 	assert_null(ptable_model(t, SLICE_LIT("gpt-4-turbo")));
 	m = ptable_model(t, SLICE_LIT("gpt-4"));
-	assert_int_equal(m->price->pusd[USAGE_INPUT], 33000000);
-	assert_int_equal(m->price->pusd[USAGE_OUTPUT], 66000000);
-	assert_int_equal(m->offers[0].cost->pusd[USAGE_INPUT], 30000000);
+	assert_int_equal(m->price->rows[0]->pusd[USAGE_INPUT], 33000000);
+	assert_int_equal(m->price->rows[0]->pusd[USAGE_OUTPUT], 66000000);
+	assert_int_equal(m->offers[0].cost->rows[0]->pusd[USAGE_INPUT], 30000000);
 	assert_int_equal(m->context, 8192);
 	assert_int_equal(m->created_s, 1699228800);
 	assert_true(slice_is(m->display_name, "GPT-4"));
@@ -324,9 +324,9 @@ static void short_form(void **state)
 	assert_false(m->can & (PTABLE_CAN_IMAGE_IN | PTABLE_CAN_REASONING | PTABLE_IS_EMBEDDING));
 	assert_true(slice_is(t->providers[0].cap_field, "max_completion_tokens"));
 	m = ptable_model(t, SLICE_LIT("gpt-4.1"));
-	assert_int_equal(m->price->pusd[USAGE_INPUT], 9000000);
+	assert_int_equal(m->price->rows[0]->pusd[USAGE_INPUT], 9000000);
 	assert_ptr_equal(m->offers[0].price, m->price);
-	assert_int_not_equal(m->offers[0].cost->pusd[USAGE_INPUT], 9000000);
+	assert_int_not_equal(m->offers[0].cost->rows[0]->pusd[USAGE_INPUT], 9000000);
 	ptable_drop(&t);
 	fixture_fini(&f);
 }
@@ -346,7 +346,7 @@ static void written_offers_win(void **state)
 	m = ptable_model(t, SLICE_LIT("gpt-4"));
 	assert_int_equal(m->offers_n, 1);
 	assert_true(slice_is(m->offers[0].provider->name, "own"));
-	assert_int_equal(m->price->pusd[USAGE_INPUT], 30000000);
+	assert_int_equal(m->price->rows[0]->pusd[USAGE_INPUT], 30000000);
 	ptable_drop(&t);
 	fixture_fini(&f);
 }
@@ -365,9 +365,9 @@ static void two_catalogs_offer_one_model(void **state)
 	t = fixture_table(&f);
 	m = ptable_model(t, SLICE_LIT("gpt-4"));
 	assert_int_equal(m->offers_n, 2);
-	assert_int_equal(m->price->pusd[USAGE_INPUT], 30000000);
-	assert_int_equal(m->offers[1].price->pusd[USAGE_INPUT], 60000000);
-	assert_int_equal(m->offers[1].cost->pusd[USAGE_INPUT], 30000000);
+	assert_int_equal(m->price->rows[0]->pusd[USAGE_INPUT], 30000000);
+	assert_int_equal(m->offers[1].price->rows[0]->pusd[USAGE_INPUT], 60000000);
+	assert_int_equal(m->offers[1].cost->rows[0]->pusd[USAGE_INPUT], 30000000);
 	ptable_drop(&t);
 	fixture_fini(&f);
 }
@@ -396,10 +396,36 @@ static void markup_is_exact(void **state)
 	assert_int_equal(fixture_load_file(&f), ERRC_OK);
 	t = fixture_table(&f);
 	assert_int_equal(t->models_n, 1);
-	assert_int_equal(t->models[0].price->pusd[USAGE_INPUT], 123458);
-	assert_int_equal(t->models[0].price->request_nusd, 2);
-	assert_int_equal(t->models[0].offers[0].cost->pusd[USAGE_INPUT], 123457);
+	assert_int_equal(t->models[0].price->rows[0]->pusd[USAGE_INPUT], 123458);
+	assert_int_equal(t->models[0].price->rows[0]->request_nusd, 2);
+	assert_int_equal(t->models[0].offers[0].cost->rows[0]->pusd[USAGE_INPUT], 123457);
 	ptable_drop(&t);
+	fixture_fini(&f);
+}
+
+/* Each row of a listed price takes the markup; conditions and the cost stay as they are. */
+static void markup_of_conditional_prices(void **state)
+{
+	const struct tariff *t;
+	struct fixture f;
+	struct ptable *table;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "catalog.d/c.yaml",
+		     "dialect: openai\nbase_url: \"http://h/v1\"\nenv: NONE\nmodels:\n"
+		     "  m: {price: [{when: {min_prompt_tokens: 200000}, input: 6, output: 22.5}, "
+		     "{input: 3, output: 15}]}\n");
+	fixture_file(&f, "aigw.yaml",
+		     "catalog_dir: catalog.d\nproviders: {p: {catalog: c, keys: [], models: "
+		     "[\"*\"], markup: 2}}\n");
+	assert_int_equal(fixture_load_file(&f), ERRC_OK);
+	table = fixture_table(&f);
+	t = table->models[0].price;
+	assert_int_equal(tariff_pick(t, 0, 200000)->pusd[USAGE_INPUT], 6000000);
+	assert_int_equal(tariff_pick(t, 0, 200001)->pusd[USAGE_OUTPUT], 45000000);
+	t = table->models[0].offers[0].cost;
+	assert_int_equal(tariff_pick(t, 0, 200001)->pusd[USAGE_INPUT], 6000000);
+	ptable_drop(&table);
 	fixture_fini(&f);
 }
 
@@ -587,6 +613,7 @@ int main(void)
 		cmocka_unit_test(written_offers_win),
 		cmocka_unit_test(two_catalogs_offer_one_model),
 		cmocka_unit_test(markup_is_exact),
+		cmocka_unit_test(markup_of_conditional_prices),
 		cmocka_unit_test(nothing_configured),
 		cmocka_unit_test(diff_names_what_changed),
 		cmocka_unit_test(printing_hides_secrets),

@@ -247,8 +247,84 @@ static const struct bad all[] = {
 	{"price as a text",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: cheap, offers: {mock/a: {}}}}\n",
-	 "aigw.yaml:2:21: `models.a.price` must be `free` or a mapping such as {input: 1.75, "
-	 "output: 14}, dollars per million tokens\n"},
+	 "aigw.yaml:2:21: `models.a.price` must be `free`, a mapping such as {input: 1.75, "
+	 "output: 14}, dollars per million tokens, or a list of such mappings\n"},
+	{"price of no row",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: [], offers: {mock/a: {}}}}\n",
+	 "aigw.yaml:2:21: `models.a.price` must have 1 to 32 rows\n"},
+	{"price row that is a text",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: [cheap, {input: 1, output: 2}], offers: {mock/a: {}}}}\n",
+	 "aigw.yaml:2:22: `models.a.price[0]` must be a mapping such as {when: {min_prompt_tokens: "
+	 "200000}, input: 6, output: 22.5}\n"},
+	{"price without an end",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: [{when: {min_prompt_tokens: 5}, input: 1, output: 2}], offers: "
+	 "{mock/a: {}}}}\n",
+	 "aigw.yaml:2:22: `models.a.price` needs a last row without `when`: what is paid when no "
+	 "other row matches\n"},
+	{"price row that never counts",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: [{input: 1, output: 2}, {when: {hours: \"00:00-01:00\"}, input: 3, "
+	 "output: 4}, {input: 5, output: 6}], offers: {mock/a: {}}}}\n",
+	 "aigw.yaml:2:45: `models.a.price[1]` never counts: the rows before it match whatever it "
+	 "matches, and the first that matches counts\n"
+	 "aigw.yaml:2:98: `models.a.price[2]` never counts: the rows before it match whatever it "
+	 "matches, and the first that matches counts\n"},
+	{"price conditions",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: [{when: {min_prompt_tokens: 0, hours: [\"16:30\", \"25:00-01:00\", "
+	 "\"01:00-01:00\"], from: soon, until: 2026-13-01, hour: 1}, input: 1, output: 2}, {input: "
+	 "1, output: 2}], offers: {mock/a: {}}}}\n",
+	 "aigw.yaml:2:49: `models.a.price[0].when.min_prompt_tokens` must be a whole number of "
+	 "tokens from 1 to 1000000000: the row counts for prompts of more than so many\n"
+	 "aigw.yaml:2:59: `models.a.price[0].when.hours` must be ranges of the UTC day such as "
+	 "\"16:30-00:30\", not `16:30`\n"
+	 "aigw.yaml:2:59: `models.a.price[0].when.hours` must be ranges of the UTC day such as "
+	 "\"16:30-00:30\", not `25:00-01:00`\n"
+	 "aigw.yaml:2:59: `models.a.price[0].when.hours` must be ranges of the UTC day such as "
+	 "\"16:30-00:30\", not `01:00-01:00`\n"
+	 "aigw.yaml:2:106: `models.a.price[0].when.from` must be a date such as 2026-12-01 or a "
+	 "time such as 2026-12-01T08:00:00Z, both UTC\n"
+	 "aigw.yaml:2:119: `models.a.price[0].when.until` must be a date such as 2026-12-01 or a "
+	 "time such as 2026-12-01T08:00:00Z, both UTC\n"
+	 "aigw.yaml:2:131: unknown condition `models.a.price[0].when.hour` (did you mean "
+	 "`hours`?)\n"},
+	{"price row until before from",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: [{when: {from: 2026-12-02, until: 2026-12-01}, input: 1, output: 2}, "
+	 "{input: 1, output: 2}], offers: {mock/a: {}}}}\n",
+	 "aigw.yaml:2:55: `models.a.price[0].when.until` is not after `from`, so that the row "
+	 "never counts\n"},
+	{"price row with an empty condition",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: [{when: {}, input: 1, output: 2}, {input: 1, output: 2}], offers: "
+	 "{mock/a: {}}}}\n",
+	 "aigw.yaml:2:29: `models.a.price[0].when` must be a mapping such as {min_prompt_tokens: "
+	 "200000}; leave it out for the row that counts otherwise\n"},
+	{"condition outside of a list",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: {when: {min_prompt_tokens: 5}, input: 1, output: 2}, offers: "
+	 "{mock/a: {}}}}\n",
+	 "aigw.yaml:2:22: unknown price `models.a.price.when`\n"},
+	{"price of too many sizes",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: [{when: {min_prompt_tokens: 4}, input: 4, output: 2}, {when: "
+	 "{min_prompt_tokens: 3}, input: 3, output: 2}, {when: {min_prompt_tokens: 2}, input: 2, "
+	 "output: 2}, {when: {min_prompt_tokens: 1}, input: 1, output: 2}, {input: 9, output: 2}], "
+	 "offers: {mock/a: {}}}}\n",
+	 "aigw.yaml:2:21: `models.a.price` has too many conditions: at most 3 different "
+	 "`min_prompt_tokens`, and 64 combinations in all\n"},
+	{"group of accounts", "groups: {partner: 0, a b: 1, c: 1.0000001}\n",
+	 "aigw.yaml:1:19: `groups.partner` must be a number above 0 and up to 1000 with at most 6 "
+	 "places, such as 0.9: what its accounts pay of each price\n"
+	 "aigw.yaml:1:22: a group's name must be 1 to 64 letters, digits, `-`, `_` and `.`\n"
+	 "aigw.yaml:1:33: `groups.c` must be a number above 0 and up to 1000 with at most 6 "
+	 "places, such as 0.9: what its accounts pay of each price\n"},
+	{"groups that are a list", "groups: [a]\n",
+	 "aigw.yaml:1:9: `groups` must be a mapping of at most 64 names to multipliers such as "
+	 "{partner: 0.9}\n"},
 	{"max_output above context",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {context: 100, max_output: 200, price: free, offers: {mock/a: {}}}}\n",

@@ -174,8 +174,8 @@ static void overlay_merges_replaces_removes(void **state)
 	assert_int_equal(t->providers_n, 3);
 	assert_int_equal(t->models_n, 2);
 	m = ptable_model(t, SLICE_LIT("m"));
-	assert_int_equal(m->price->pusd[USAGE_INPUT], 3000000);
-	assert_int_equal(m->price->pusd[USAGE_OUTPUT], 2000000);
+	assert_int_equal(m->price->rows[0]->pusd[USAGE_INPUT], 3000000);
+	assert_int_equal(m->price->rows[0]->pusd[USAGE_OUTPUT], 2000000);
 	assert_int_equal(m->offers_n, 2);
 	assert_int_equal(m->offers[0].weight, 9);
 	assert_true(slice_is(m->offers[1].provider->name, "r"));
@@ -238,7 +238,7 @@ static void overlay_changes_a_catalog_model(void **state)
 	m = ptable_model(t, SLICE_LIT("gpt-4"));
 	assert_int_equal(m->max_output, 99);
 	assert_int_equal(m->context, 8192);
-	assert_int_equal(m->price->pusd[USAGE_INPUT], 60000000);
+	assert_int_equal(m->price->rows[0]->pusd[USAGE_INPUT], 60000000);
 	assert_int_equal(m->offers_n, 1);
 	ptable_drop(&t);
 	fixture_fini(&f);

@@ -63,7 +63,7 @@ static void main_sample(void **state)
 	assert_int_equal(t->providers_n, 3);
 	assert_non_null(ptable_model(t, SLICE_LIT("gpt-5")));
 	assert_null(ptable_model(t, SLICE_LIT("gpt-5-codex")));
-	assert_true(ptable_model(t, SLICE_LIT("small"))->price->free);
+	assert_true(ptable_model(t, SLICE_LIT("small"))->price->rows[0]->free);
 	ptable_drop(&t);
 	prints_itself(&f);
 	fixture_fini(&f);
@@ -117,8 +117,8 @@ static void other_region(void **state)
 	assert_int_equal(m->offers_n, 2);
 	assert_true(slice_is(m->offers[0].provider->name, "openai"));
 	assert_true(slice_is(m->offers[1].provider->name, "azure-us"));
-	assert_int_equal(m->price->pusd[USAGE_INPUT], 1600000);
-	assert_int_equal(m->price->pusd[USAGE_CACHE_READ], 175000);
+	assert_int_equal(m->price->rows[0]->pusd[USAGE_INPUT], 1600000);
+	assert_int_equal(m->price->rows[0]->pusd[USAGE_CACHE_READ], 175000);
 	assert_null(ptable_provider(t, SLICE_LIT("azure-eu")));
 	ptable_drop(&t);
 	prints_itself(&f);
@@ -158,7 +158,12 @@ static void odd_values_print_themselves(void **state)
 		"10.0.0.0/8]}]\n"
 		"providers: {\"p#1\": {base_url: \"http://h/a?api=1\", headers: {x: \"\\u00e4: "
 		"#\", \"y\": \"\"}}}\n"
-		"models: {\"a: b\": {price: {request: 0.000000001}, offers: {\"p#1/x/y: z\": }}, "
+		"groups: {partner: 0.9, vip: 0.000001}\n"
+		"models: {cond: {price: [{when: {min_prompt_tokens: 200000, hours: "
+		"[\"16:30-00:30\", \"08:00-09:00\"]}, input: 1, output: 2}, {when: {from: "
+		"2026-12-01, until: 2026-12-02T08:00:00Z}, input: 3, output: 4}, {input: 5, "
+		"output: 6}], cost: [{request: 0.01}], offers: {\"p#1/z\": }}, "
+		"\"a: b\": {price: {request: 0.000000001}, offers: {\"p#1/x/y: z\": }}, "
 		"\"~\": {price: free, offers: {\"p#1/*\": {weight: 0}}, fallbacks: [\"a: b\"]}}\n");
 	prints_itself(&f);
 	fixture_fini(&f);

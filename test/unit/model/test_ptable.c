@@ -16,7 +16,9 @@ static const char *const env[] = {"HOME=/nowhere", "KEY=canary-secret", NULL};
 static const char small[] = "listen: [{address: \"127.0.0.1:1\", trusted_proxies: [10.0.0.0/8]}]\n"
 			    "providers: {p: {base_url: \"http://h/v1\", keys: \"env:KEY\", "
 			    "headers: {a: b}}, q: {base_url: \"https://[::1]:9\"}}\n"
-			    "models: {m: {price: {input: 1, output: 2}, offers: {p/m: {}, q/m: "
+			    "groups: {g: 0.9, a: 2}\n"
+			    "models: {m: {price: [{when: {hours: \"01:00-02:00\"}, input: 3, "
+			    "output: 4}, {input: 1, output: 2}], offers: {p/m: {}, q/m: "
 			    "{price: free}}, fallbacks: [n]}, n: {price: free, offers: {q/n: }}}\n";
 
 static void blob_of(const char *text, struct buf *out)
@@ -48,6 +50,11 @@ static void holds_and_drops(void **state)
 	assert_int_equal(held->models[0].name.p[1], '\0');
 	assert_ptr_equal(held->models[0].fallbacks[0], &held->models[1]);
 	assert_int_equal(held->generation, 3);
+	assert_int_equal(held->models[0].price->n, 2);
+	assert_int_equal(tariff_pick(held->models[0].price, 3600, 1)->pusd[USAGE_INPUT], 3000000);
+	assert_int_equal(tariff_pick(held->models[0].price, 7200, 1)->pusd[USAGE_INPUT], 1000000);
+	assert_int_equal(ptable_group_ppm(held, SLICE_LIT("g")), 900000);
+	assert_int_equal(ptable_group_ppm(held, SLICE_LIT("h")), PRICE_PPM);
 	ptable_drop(&held);
 	ptable_drop(&held);
 	assert_int_equal(mem_live_count(), 0);

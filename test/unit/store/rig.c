@@ -117,7 +117,8 @@ struct genid rig_id(struct rig *r)
 void rig_ask(struct rig *r, struct admit_op *op, struct hold_candidate *c, uint64_t account,
 	     const char *key_id, const struct price *price, int64_t cap)
 {
-	*c = (struct hold_candidate){.price = price,
+	*c = (struct hold_candidate){.price = {price},
+				     .tiers = 1,
 				     .offer = 7,
 				     .provider = SLICE_LIT("mock"),
 				     .model = SLICE_LIT("m1"),

@@ -140,7 +140,7 @@ static void test_candidates_dropped_and_caps(void **state)
 	dear.pusd[USAGE_OUTPUT] *= 1000;
 	rig_ask(r, &op, &c[0], acc, KEY_A, &dear, 100);
 	c[1] = c[0];
-	c[1].price = &r->price;
+	c[1].price[0] = &r->price;
 	op.ask.hold.candidates = c;
 	op.ask.hold.n = 2;
 	rig_run(r, &op);

@@ -38,7 +38,7 @@ static void test_given_cap(void **state)
 {
 	struct price p = price_of(1000000, 2000000);
 	struct hold_candidate c = {
-		.price = &p, .input_bound = 100, .max_output = 1000, .min_output = 50};
+		.price = {&p}, .tiers = 1, .input_bound = 100, .max_output = 1000, .min_output = 50};
 	struct hold_offer o = decide(&c, 1, 10, false, 120000, 0);
 
 	(void)state;
@@ -68,7 +68,7 @@ static void test_no_cap(void **state)
 {
 	struct price p = price_of(1000000, 2000000);
 	struct hold_candidate c = {
-		.price = &p, .input_bound = 100, .max_output = 1000, .min_output = 50};
+		.price = {&p}, .tiers = 1, .input_bound = 100, .max_output = 1000, .min_output = 50};
 	struct hold_offer o = decide(&c, 1, 0, false, HOLD_AMPLE, 0);
 
 	(void)state;
@@ -96,9 +96,16 @@ static void test_no_cap(void **state)
 static void test_dearest_remaining(void **state)
 {
 	struct price cheap = price_of(1000000, 2000000), dear = price_of(5000000, 9000000), gratis;
-	struct hold_candidate c[3] = {
-		{.price = &cheap, .input_bound = 100, .max_output = 1000, .min_output = 10},
-		{.price = &dear, .input_bound = 100, .max_output = 1000, .min_output = 10}};
+	struct hold_candidate c[3] = {{.price = {&cheap},
+				       .tiers = 1,
+				       .input_bound = 100,
+				       .max_output = 1000,
+				       .min_output = 10},
+				      {.price = {&dear},
+				       .tiers = 1,
+				       .input_bound = 100,
+				       .max_output = 1000,
+				       .min_output = 10}};
 	struct hold_offer o;
 
 	(void)state;
@@ -106,7 +113,7 @@ static void test_dearest_remaining(void **state)
 	gratis.free = true;
 	assert_int_equal(price_complete(&gratis), ERRC_OK);
 	c[2] = c[0];
-	c[2].price = &gratis;
+	c[2].price[0] = &gratis;
 	o = decide(c, 2, 10, false, MONEY_NUSD_DOLLAR, 0);
 	assert_true(o.kept[0] && o.kept[1]);
 	assert_int_equal(o.hold_nusd, 590000);
@@ -118,6 +125,38 @@ static void test_dearest_remaining(void **state)
 	assert_int_equal(o.hold_nusd, 0);
 }
 
+/* Whatever the prompt turns out to be within its bound, the hold pays it: the dearest row that it can reach, no other. */
+static void test_rows_by_the_size_of_the_prompt(void **state)
+{
+	struct price small = price_of(1000000, 2000000), large = price_of(3000000, 1000000);
+	struct hold_candidate c = {.price = {&small, &large},
+				   .tiers = 2,
+				   .input_bound = 100,
+				   .max_output = 1000,
+				   .min_output = 50};
+	struct hold_offer o;
+
+	(void)state;
+	small.when.prompt_upto = large.when.prompt_above = 60;
+	o = decide(&c, 1, 10, false, HOLD_AMPLE, 0);
+	assert_int_equal(o.hold_nusd, 100 * 3000 + 10 * 1000);
+	/* The cheaper one for little input may be the dearer one in the end: 60 in and 400 out, against 100 and 400. */
+	o = decide(&c, 1, 400, false, HOLD_AMPLE, 0);
+	assert_int_equal(o.hold_nusd, 60 * 1000 + 400 * 2000);
+	o = decide(&c, 1, 400, false, 60 * 1000 + 399 * 2000, 0);
+	assert_false(o.any);
+	assert_int_equal(o.affordable_tokens, 399);
+	o = decide(&c, 1, 400, false, 100 * 3000 + 20 * 1000, 0);
+	assert_int_equal(o.affordable_tokens, 20);
+	/* A prompt that cannot reach the second row does not pay for it. */
+	c.input_bound = 60;
+	o = decide(&c, 1, 10, false, HOLD_AMPLE, 0);
+	assert_int_equal(o.hold_nusd, 60 * 1000 + 10 * 2000);
+	assert_ptr_equal(hold_price(&c, 0), &small);
+	assert_ptr_equal(hold_price(&c, 60), &small);
+	assert_ptr_equal(hold_price(&c, 61), &large);
+}
+
 /* Against the definition: what is kept fits, one token more than affordable does not, choices multiply. */
 static void test_random(void **state)
 {
@@ -127,7 +166,8 @@ static void test_random(void **state)
 	for (int i = 0; i < 20000; i++) {
 		struct price p = price_of((int64_t)(text_rng_next(&rng) % 5000000) + 1,
 					  (int64_t)(text_rng_next(&rng) % 9000000) + 1);
-		struct hold_candidate c = {.price = &p,
+		struct hold_candidate c = {.price = {&p},
+					   .tiers = 1,
 					   .input_bound = (int64_t)(text_rng_next(&rng) % 2000),
 					   .max_output = (int64_t)(text_rng_next(&rng) % 5000) + 1,
 					   .min_output = 64};
@@ -162,9 +202,16 @@ static void test_denied_candidates_are_not_there(void **state)
 {
 	static const bool second[LIMIT_CANDIDATES] = {false, true};
 	struct price cheap = price_of(1000000, 2000000), dear = price_of(1000000, 20000000);
-	struct hold_candidate c[] = {
-		{.price = &cheap, .input_bound = 100, .max_output = 1000, .min_output = 50},
-		{.price = &dear, .input_bound = 100, .max_output = 1000, .min_output = 50}};
+	struct hold_candidate c[] = {{.price = {&cheap},
+				      .tiers = 1,
+				      .input_bound = 100,
+				      .max_output = 1000,
+				      .min_output = 50},
+				     {.price = {&dear},
+				      .tiers = 1,
+				      .input_bound = 100,
+				      .max_output = 1000,
+				      .min_output = 50}};
 	struct hold_ask ask = {.candidates = c,
 			       .n = 2,
 			       .cap = 10,
@@ -194,7 +241,7 @@ static void test_output_beside_the_cap(void **state)
 {
 	struct price p = price_of(1000000, 2000000);
 	struct hold_candidate c = {
-		.price = &p, .input_bound = 100, .max_output = 1000, .min_output = 50};
+		.price = {&p}, .tiers = 1, .input_bound = 100, .max_output = 1000, .min_output = 50};
 	struct hold_ask ask = {.candidates = &c,
 			       .n = 1,
 			       .cap = 10,
@@ -253,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_given_cap),
 		cmocka_unit_test(test_no_cap),
 		cmocka_unit_test(test_dearest_remaining),
+		cmocka_unit_test(test_rows_by_the_size_of_the_prompt),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_charged),
 		cmocka_unit_test(test_output_beside_the_cap),

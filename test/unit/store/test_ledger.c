@@ -280,6 +280,90 @@ static void test_wrong_charge_is_found(void **state)
 	buf_fini(&b);
 }
 
+/* Two requests at prices that differ by the prompt's size, for five minutes of the day; *last is the second's record, whose
+ * bytes are in `b`. */
+static void spend_by_size(struct rig *r, struct record *last, struct buf *b)
+{
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct price small = r->price, large = r->price;
+	const struct price *rows[] = {&small, &large};
+	struct hold_candidate c;
+	struct admit_done done;
+	struct admit_op op;
+	struct rows_key k;
+
+	small.when.prompt_upto = large.when.prompt_above = 60;
+	small.when.minute_from = large.when.minute_from = r->wall_ms / 60000 % 1440;
+	small.when.minute_until = large.when.minute_until = (small.when.minute_from + 5) % 1440;
+	large.pusd[USAGE_INPUT] *= 3;
+	rig_key(r, acc, KEY_A, &k);
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_put_prices(r->ledger, rows, 2), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+	for (int i = 0; i < 2; i++) {
+		struct genid id;
+
+		rig_ask(r, &op, &c, acc, KEY_A, &small, 100);
+		c.price[1] = &large;
+		c.tiers = 2;
+		id = op.ask.id;
+		rig_run(r, &op);
+		assert_int_equal(op.reason, ADMIT_NONE);
+		assert_int_equal(op.grant.hold.hold_nusd, 100 * 3000 + 100 * 2000);
+		rig_settle(r, acc, &id, 60 + i, 10, &done);
+		assert_int_equal(done.charge_nusd, (60 + i) * (i ? 3000 : 1000) + 10 * 2000);
+	}
+	rig_drain(r);
+	buf_init(b, RECORD_MAX);
+	assert_int_equal(ledger_get(r->ledger, ledger_state(r->ledger)->last_seq, b), ERRC_OK);
+	assert_int_equal(record_decode(buf_slice(b), last), ERRC_OK);
+	last->charge.id.b[15] ^= 0x80; /* for a further one */
+}
+
+/* Whether verify finds the charge wrong, and nothing before it. */
+static bool is_found(struct rig *r, const struct record *rec)
+{
+	struct verify_result v;
+	uint64_t seq;
+
+	verify(r, &v);
+	assert_true(verify_is_good(&v));
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_append(r->ledger, rec, &seq), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+	verify(r, &v);
+	assert_int_equal(v.bad_record_seq, 0);
+	return v.bad_charge_seq == seq;
+}
+
+/* The sum alone would be right. */
+static void test_a_price_for_other_prompts_is_found(void **state)
+{
+	struct rig *r = *state;
+	struct record rec;
+	struct buf b;
+
+	spend_by_size(r, &rec, &b);
+	usage_set(&rec.charge.usage, USAGE_INPUT, 60);
+	rec.charge.charge_nusd = 60 * 3000 + 10 * 2000;
+	assert_true(is_found(r, &rec));
+	buf_fini(&b);
+}
+
+static void test_a_price_of_another_hour_is_found(void **state)
+{
+	struct rig *r = *state;
+	struct record rec;
+	struct buf b;
+
+	spend_by_size(r, &rec, &b);
+	assert_false(is_found(r, &rec));
+	rec.charge.id.b[15] ^= 0x40;
+	rec.charge.admitted_ms += 5 * 60000;
+	assert_true(is_found(r, &rec));
+	buf_fini(&b);
+}
+
 static void test_find(void **state)
 {
 	struct rig *r = *state;
@@ -453,6 +537,8 @@ int main(void)
 		T(test_checkpoint_and_replay),
 		T(test_every_flipped_byte),
 		T(test_wrong_charge_is_found),
+		T(test_a_price_for_other_prompts_is_found),
+		T(test_a_price_of_another_hour_is_found),
 		T(test_find),
 		T(test_report),
 		T(test_report_of_a_clock_that_went_back),

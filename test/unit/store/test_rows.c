@@ -58,6 +58,7 @@ static void fill_hold(struct rows_hold *h)
 	for (size_t i = 0; i < h->candidates_n; i++)
 		h->candidates[i] = (struct rows_candidate){.offer = i,
 							   .price = (uint8_t)(i % 2),
+							   .tiers = 1,
 							   .cap = 100 + (int64_t)i,
 							   .provider = SLICE_LIT("openai"),
 							   .model = SLICE_LIT("fast"),
