@@ -129,8 +129,8 @@ static enum errc send_bill(struct verbs *v, const struct price *p, const struct 
 
 static enum errc send_price(struct verbs *v, const struct price *p)
 {
-	struct control_field f[USAGE_COUNT + 3];
-	char names[USAGE_COUNT][32];
+	struct control_field f[USAGE_COUNT + 4];
+	char names[USAGE_COUNT][32], when[PRICE_WHEN_TEXT_MAX];
 	size_t n = 0;
 
 	f[n++] = CONTROL_B("free", p->free);
@@ -141,6 +141,7 @@ static enum errc send_price(struct verbs *v, const struct price *p)
 	}
 	f[n++] = CONTROL_I("request_nusd", p->request_nusd);
 	f[n++] = CONTROL_I("mult_ppm", p->mult_ppm);
+	f[n++] = CONTROL_S("when", slice_of(when, price_when_print(p, when)));
 	return verbs_row(v, "price", f, n);
 }
 

@@ -1,6 +1,10 @@
 #include "price.h"
 
 #include <endian.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "clock.h"
 
 #define VERSION    2
 #define FLAG_FREE  1
@@ -106,6 +110,64 @@ bool price_counts_for(const struct price *p, int64_t input)
 	       (w->prompt_upto == 0 || input <= w->prompt_upto);
 }
 
+/* In stored order. */
+static const struct {
+	const char *name;
+	size_t offset;
+} edges[PRICE_WHEN_N] = {
+	{"prompt_above", offsetof(struct price_when, prompt_above)},
+	{"prompt_upto", offsetof(struct price_when, prompt_upto)},
+	{"from_s", offsetof(struct price_when, from_s)},
+	{"until_s", offsetof(struct price_when, until_s)},
+	{"minute_from", offsetof(struct price_when, minute_from)},
+	{"minute_until", offsetof(struct price_when, minute_until)},
+};
+
+static int64_t *when_at(struct price_when *w, unsigned i)
+{
+	return (int64_t *)(void *)((char *)w + edges[i].offset);
+}
+
+const char *price_when_name(unsigned i)
+{
+	return edges[i].name;
+}
+
+int64_t price_when_get(const struct price *p, unsigned i)
+{
+	struct price_when w = p->when;
+
+	return *when_at(&w, i);
+}
+
+size_t price_when_print(const struct price *p, char *out)
+{
+	const struct price_when *w = &p->when;
+	char from[CLOCK_TEXT_MAX], until[CLOCK_TEXT_MAX], *at = out,
+							  *end = out + PRICE_WHEN_TEXT_MAX;
+
+	if (w->prompt_above)
+		at += snprintf(at, (size_t)(end - at), ", prompts of more than %lld tokens",
+			       (long long)w->prompt_above);
+	if (w->prompt_upto)
+		at += snprintf(at, (size_t)(end - at), ", prompts of %lld tokens at most",
+			       (long long)w->prompt_upto);
+	if (w->minute_from != w->minute_until)
+		at += snprintf(at, (size_t)(end - at), ", %02d:%02d-%02d:%02d UTC",
+			       (int)w->minute_from / 60, (int)w->minute_from % 60,
+			       (int)w->minute_until / 60, (int)w->minute_until % 60);
+	clock_format_s(w->from_s, from);
+	clock_format_s(w->until_s, until);
+	if (w->from_s)
+		at += snprintf(at, (size_t)(end - at), ", from %s", from);
+	if (w->until_s)
+		at += snprintf(at, (size_t)(end - at), ", until %s", until);
+	if (at == out)
+		return (size_t)snprintf(out, PRICE_WHEN_TEXT_MAX, "always");
+	memmove(out, out + 2, (size_t)(at - out) - 1);
+	return (size_t)(at - out) - 2;
+}
+
 /* What both sums end with: the request price, the multiplier, one rounding. */
 static int64_t finish(const struct price *p, money_wide pusd, int64_t requests)
 {
@@ -192,16 +254,6 @@ static const uint8_t *get64(const uint8_t *at, int64_t *v)
 	memcpy(&u, at, 8);
 	*v = (int64_t)be64toh(u);
 	return at + 8;
-}
-
-/* Its members in stored order. */
-static int64_t *when_at(struct price_when *w, unsigned i)
-{
-	int64_t *const members[PRICE_WHEN_N] = {&w->prompt_above, &w->prompt_upto,
-						&w->from_s,       &w->until_s,
-						&w->minute_from,  &w->minute_until};
-
-	return members[i];
 }
 
 static bool is_always(const struct price_when *w)

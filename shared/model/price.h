@@ -45,6 +45,14 @@ bool price_eq(const struct price *a, const struct price *b);
 bool price_counts_at(const struct price *p, int64_t wall_s);
 bool price_counts_for(const struct price *p, int64_t input);
 
+/* The members of `when` by number, for those who print them all: "prompt_above" and so on. i < PRICE_WHEN_N. */
+const char *price_when_name(unsigned i);
+int64_t price_when_get(const struct price *p, unsigned i);
+/* The same in words: "prompts of more than 200000 tokens, 16:30-00:30 UTC, from 2026-12-01T00:00:00Z"; "always".
+ * `out` holds PRICE_WHEN_TEXT_MAX bytes; returns the length. */
+#define PRICE_WHEN_TEXT_MAX 256
+size_t price_when_print(const struct price *p, char *out);
+
 /* What may be used at most. */
 struct price_bound {
 	int64_t input;    /* tokens read */

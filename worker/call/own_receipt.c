@@ -134,6 +134,11 @@ static void put_price(struct json_out *o, const struct receipt *x)
 	put_money(o, "request", x->price.request_nusd);
 	json_out_key(o, "multiplier");
 	json_out_decimal_str(o, x->price.mult_ppm, PPM_PLACES, 1);
+	json_out_key(o, "when"); /* 0: no such end */
+	json_out_obj(o);
+	for (unsigned i = 0; i < PRICE_WHEN_N; i++)
+		json_out_ki64(o, price_when_name(i), price_when_get(&x->price, i));
+	json_out_obj_end(o);
 	json_out_obj_end(o);
 }
 

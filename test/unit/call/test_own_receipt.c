@@ -11,7 +11,7 @@
 #include "own_receipt.h"
 #include "record.h"
 
-static uint8_t price_bytes[PRICE_BYTES], hash[DIGEST_SHA256] = {0xab, 1};
+static uint8_t price_bytes[PRICE_BYTES_MAX], hash[DIGEST_SHA256] = {0xab, 1};
 
 /* 10 input, 4 cached, 5 output of which 2 reasoning. */
 static struct record sample(void)
@@ -64,10 +64,12 @@ static struct msg_found found_of(struct buf *record, const struct record *r)
 {
 	buf_init(record, RECORD_MAX);
 	assert_int_equal(record_encode(record, r), ERRC_OK);
-	return (struct msg_found){.record = buf_slice(record),
-				  .at = 12,
-				  .hash = slice_of(hash, sizeof(hash)),
-				  .price = slice_of(price_bytes, sizeof(price_bytes))};
+	return (struct msg_found){
+		.record = buf_slice(record),
+		.at = 12,
+		.hash = slice_of(hash, sizeof(hash)),
+		.price = slice_of(price_bytes,
+				  price_size(slice_of(price_bytes, sizeof(price_bytes))))};
 }
 
 static void has(const struct buf *b, const char *text)
