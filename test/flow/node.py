@@ -254,13 +254,14 @@ def merge(base, over):
 
 class NodeCase(unittest.TestCase):
     """One node for the class. MODELS and CONFIG are its own; the last test of every class looks at the books and for secrets."""
+    NODE = Node
     MODELS = {}
     CONFIG = {}
     SIM_ARGS = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.node = Node(cls.MODELS, sim_args=cls.SIM_ARGS, **cls.CONFIG)
+        cls.node = cls.NODE(cls.MODELS, sim_args=cls.SIM_ARGS, **cls.CONFIG)
         try:
             cls.node.start()
             cls.key = cls.node.customer('main', '1000')

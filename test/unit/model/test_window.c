@@ -263,6 +263,36 @@ static void test_rolling(void **state)
 	assert_int_equal(b.prev.used_nusd, 70);
 }
 
+/* Whatever the wall clock does: ids never go back, what was used counts until the window ends, and it ends in the future. */
+static void test_clock_steps(void **state)
+{
+	struct text_rng rng = {{3, 4}};
+
+	for (int round = 0; round < 400; round++) {
+		struct window_spec spec = {.unit = (enum window_unit)(round % WINDOW_COUNT),
+					   .rolling = round / WINDOW_COUNT % 2};
+		int64_t t = at("2026-11-25T09:30:00Z"), id = 0, sum = 0;
+		struct window_budget b = {0};
+
+		for (int i = 0; i < 300; i++) {
+			static const int64_t steps_s[] = {1,     61,    -1,        3600,
+							  -3600, 86400, -31536000, 31536000};
+			int64_t was = id;
+
+			if (text_rng_next(&rng) % 4 == 0)
+				t = MAX_OF(t + steps_s[text_rng_next(&rng) % ARRAY_LEN(steps_s)], 1);
+			assert_true(window_budget_hold(&b, spec, t, INT64_MAX, 7, &id));
+			assert_true(id >= was);
+			sum = id == was ? sum + 7 : 7;
+			assert_int_equal(window_budget_left(&b, spec, t, 1000000), 1000000 - sum);
+			assert_true(window_budget_reset_s(&b, spec, t) > t);
+			if (text_rng_next(&rng) % 2)
+				window_budget_settle(&b, id, 7, 7);
+			assert_int_equal(b.cur.used_nusd + b.cur.held_nusd, sum);
+		}
+	}
+}
+
 static void test_total(void **state)
 {
 	struct window_spec odd = {.unit = WINDOW_TOTAL, .rolling = true};
@@ -292,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_rolling),
+		cmocka_unit_test(test_clock_steps),
 		cmocka_unit_test(test_total),
 	};
 
