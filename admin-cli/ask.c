@@ -41,6 +41,15 @@ static enum errc add_row(struct ask_answer *a, struct slice kind, struct slice f
 	return ERRC_OK;
 }
 
+static enum errc give_row(struct ask_answer *a, struct slice kind, struct slice fields)
+{
+	struct control_field f[CONTROL_FIELDS_MAX];
+	struct ask_row r = {.kind = kind, .f = f};
+	enum errc e = control_decode(fields, f, ARRAY_LEN(f), &r.n);
+
+	return e ? e : a->take(a->take_arg, &r);
+}
+
 void ask_init(struct ask_answer *a)
 {
 	*a = (struct ask_answer){.status = CONTROL_DONE};
@@ -135,7 +144,9 @@ static int take_messages(struct ctl *c, struct chan *ch, struct ask_answer *a)
 	int r;
 
 	while (!e && (r = msg_next(ch, MSG_AT_CTL, &m)) > 0) {
-		if (m.type == MSG_ROW)
+		if (m.type == MSG_ROW && a->take)
+			e = give_row(a, m.row.kind, m.row.fields);
+		else if (m.type == MSG_ROW)
 			e = add_row(a, m.row.kind, m.row.fields);
 		else if (m.type == MSG_PROGRESS)
 			show_progress(c, m.progress.text);
@@ -162,8 +173,8 @@ static enum errc converse(struct ctl *c, struct chan *ch, struct ask_answer *a, 
 	return r < 0 ? (enum errc) - r : e;
 }
 
-enum control_status ask(struct ctl *c, enum control_verb v, const struct control_field *f, size_t n,
-			struct ask_answer *out)
+static enum control_status talk(struct ctl *c, enum control_verb v, const struct control_field *f,
+				size_t n, struct ask_answer *out)
 {
 	int64_t timeout_ms =
 		parse_local_i64(&c->p, "timeout_ms", c->p.cmd ? c->p.cmd->timeout_ms : 0);
@@ -171,7 +182,6 @@ enum control_status ask(struct ctl *c, enum control_verb v, const struct control
 	enum errc e;
 	int fd;
 
-	ask_init(out);
 	out->status = CONTROL_REFUSED;
 	fd = c->connect(c);
 	if (fd < 0) {
@@ -188,6 +198,23 @@ enum control_status ask(struct ctl *c, enum control_verb v, const struct control
 		out->status = failed(c, e);
 	chan_fini(&ch);
 	return out->status;
+}
+
+enum control_status ask(struct ctl *c, enum control_verb v, const struct control_field *f, size_t n,
+			struct ask_answer *out)
+{
+	ask_init(out);
+	return talk(c, v, f, n, out);
+}
+
+enum control_status ask_command_each(struct ctl *c,
+				     enum errc (*take)(void *arg, const struct ask_row *r),
+				     void *arg, struct ask_answer *out)
+{
+	ask_init(out);
+	out->take = take;
+	out->take_arg = arg;
+	return talk(c, c->p.cmd->verb, c->p.send.f, c->p.send.n, out);
 }
 
 enum control_status ask_command(struct ctl *c, struct ask_answer *out)

@@ -15,6 +15,8 @@ struct ask_row {
 
 /* Everything is valid until ask_fini(). */
 struct ask_answer {
+	enum errc (*take)(void *arg, const struct ask_row *r); /* of ask_command_each(); NULL */
+	void *take_arg;
 	struct arena arena;
 	struct ask_row *rows; /* owned */
 	size_t n, cap;
@@ -28,6 +30,11 @@ enum control_status ask(struct ctl *c, enum control_verb v, const struct control
 			struct ask_answer *out);
 /* The same with what the command line gave. */
 enum control_status ask_command(struct ctl *c, struct ask_answer *out);
+/* The same for answers that are too long to be kept: each row goes to `take`, valid during the call, which may end the talk
+ * with an error. */
+enum control_status ask_command_each(struct ctl *c,
+				     enum errc (*take)(void *arg, const struct ask_row *r),
+				     void *arg, struct ask_answer *out);
 /* An answer that is made here: empty, then row by row; what is given is copied. */
 void ask_init(struct ask_answer *a);
 MUSTCHECK enum errc ask_add(struct ask_answer *a, const char *kind, const struct control_field *f,

@@ -177,6 +177,15 @@ OPTION(FLAG, "charges", "", "charges", SEND,
        "Recompute each charge from its usage and prices as well.")
 COMMAND_END(LEDGER_VERIFY)
 
+COMMAND(LEDGER_EXPORT, "ledger export", ledger_export, 0,
+	"Print the ledger, one JSON object a line: records, price rows, sums; verify_export.py recomputes it from that alone.")
+OPTION(SINCE, "since", "TIME", "since_ms", SEND,
+       "From here on: a date, a time, or a span before now such as 24h or 7d.")
+OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default now.")
+OPTION(FLAG, "changes", "", "changes", SEND,
+       "Only what people changed: accounts, credit, keys; who, when and, in words, what.")
+COMMAND_END(LEDGER_EXPORT)
+
 /* --- where requests go --- */
 
 GROUP("provider", "Providers.")

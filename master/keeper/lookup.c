@@ -71,8 +71,11 @@ static enum errc complete(struct ledger *l, const char *key_id, struct lookup_fo
 		return e;
 	if (r.type != RECORD_CHARGE || (key_id && memcmp(r.charge.key_id, key_id, APIKEY_ID) != 0))
 		return ERRC_NOTFOUND;
-	f->priced = ledger_price(l, r.charge.price_hash, &f->price) == ERRC_OK;
-	if (f->seq)
+	e = ledger_price_bytes(l, r.charge.price_hash, &f->price_bytes);
+	f->priced = !e && price_decode(buf_slice(&f->price_bytes), &f->price) == ERRC_OK;
+	if (e == ERRC_NOTFOUND)
+		e = ERRC_OK;
+	if (!e && f->seq)
 		e = ledger_hash(l, f->seq, f->hash);
 	return e ? e : was_reversed(l, &r, f->seq, &f->reversed);
 }
@@ -86,6 +89,7 @@ enum errc lookup_find(struct live *live, struct ledger *ledger, struct slice id,
 
 	*out = (struct lookup_found){.seq = 0};
 	buf_init(&out->record, RECORD_MAX);
+	buf_init(&out->price_bytes, RECORD_MAX);
 	e = outbox_find(live, ours ? &g : NULL, ours ? SLICE_NONE : id, key_id, &out->record,
 			&out->reversed);
 	if (e == ERRC_NOTFOUND) {
@@ -100,6 +104,7 @@ enum errc lookup_find(struct live *live, struct ledger *ledger, struct slice id,
 void lookup_fini(struct lookup_found *f)
 {
 	buf_fini(&f->record);
+	buf_fini(&f->price_bytes);
 }
 
 /* --- for a worker --- */
@@ -123,17 +128,15 @@ static void refuse(struct keeper_worker *w, uint64_t seq, enum errc e)
 
 static void answer(struct keeper_worker *w, uint64_t seq, const struct lookup_found *f)
 {
-	uint8_t price[PRICE_BYTES_MAX];
 	struct msg m = {.type = MSG_FOUND,
 			.found = {.seq = seq,
 				  .record = buf_slice(&f->record),
+				  .price = buf_slice(&f->price_bytes),
 				  .at = f->seq,
 				  .reversed = f->reversed}};
 
 	if (f->seq)
 		m.found.hash = slice_of(f->hash, sizeof f->hash);
-	if (f->priced)
-		m.found.price = slice_of(price, price_encode(&f->price, price));
 	(void)!klink_send(&w->link, &m);
 }
 

@@ -13,7 +13,8 @@ struct lookup_found {
 	struct buf record;           /* the stored charge */
 	uint64_t seq;                /* 0: it is not in the ledger yet */
 	uint8_t hash[DIGEST_SHA256]; /* of the chain there */
-	bool priced;                 /* `price` is its price row */
+	struct buf price_bytes;      /* its price row as it is stored; empty: there is none */
+	bool priced;                 /* `price` is that row */
 	struct price price;
 	bool reversed; /* the charge was taken back */
 };

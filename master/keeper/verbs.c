@@ -26,6 +26,7 @@ static const struct {
 	[CONTROL_DO_REQUEST_SHOW] = {VERBS_READ, verb_request},
 	[CONTROL_DO_LIMIT_EXPLAIN] = {VERBS_READ, verb_limit},
 	[CONTROL_DO_LEDGER_VERIFY] = {VERBS_REPORT, verb_verify, true},
+	[CONTROL_DO_LEDGER_EXPORT] = {VERBS_REPORT, verb_export, true},
 };
 
 enum verbs_place verbs_place_of(enum control_verb v)

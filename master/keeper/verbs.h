@@ -21,6 +21,7 @@
  *   request show      id: generation id or the provider's id                                  -> request, attempt*, class*, bill, price
  *   limit explain     key                                                                     -> limit*
  *   ledger verify     [charges B]                           -> PROGRESS frames, verify, finding*; END 6 when there are findings
+ *   ledger export     [since_ms I], [until_ms I], [changes B]                -> PROGRESS frames, lines* (text: see export.h)
  *
  * KEYOPTS (all optional): name; rpm, tpm, rpd, tpd, concurrency I; budget_nusd I; budget_period: minute, hour, day, week,
  * month (default), quarter, year, total; rolling B; models: patterns, `!` before those that deny; expires_s I, 0: never;
@@ -124,5 +125,6 @@ void verb_usage(struct verbs *v);
 void verb_request(struct verbs *v);
 void verb_limit(struct verbs *v);
 void verb_verify(struct verbs *v);
+void verb_export(struct verbs *v);
 
 #endif

@@ -94,13 +94,13 @@ MSG_FIELD(lookup, U64, seq)
 MSG_FIELD(lookup, STR, id)  /* generation id, or the provider's id */
 MSG_FIELD(lookup, STR, key) /* public id of the key that asks: only its own records are found */
 MSG_END(lookup)
-MSG(FOUND, found, MSG_AT_WORKER_FROM_KEEPER, 65536, 0)
+MSG(FOUND, found, MSG_AT_WORKER_FROM_KEEPER, LIMIT_FRAME_CONTROL, 0)
 MSG_FIELD(found, U64, seq)
 MSG_FIELD(found, U64, status) /* an errc: OK, NOTFOUND, … */
 MSG_FIELD(found, BIN, record) /* stored form of the charge record */
 MSG_FIELD(found, U64, at)     /* its number in the ledger; 0: not durable yet */
 MSG_FIELD(found, BIN, hash)   /* of the chain there; "" when it is not */
-MSG_FIELD(found, BIN, price)  /* price_encode() of its price row; "" without one */
+MSG_FIELD(found, BIN, price)  /* its price row as it is stored; "" without one */
 MSG_FIELD(found, U64, reversed)
 MSG_END(found)
 MSG(REVOKED, revoked, MSG_AT_WORKER_FROM_KEEPER, 256,

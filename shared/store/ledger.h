@@ -78,6 +78,13 @@ MUSTCHECK enum errc ledger_find_upstream(struct ledger *l, struct slice upstream
 					 const char *key_id, uint64_t *seq);
 MUSTCHECK enum errc ledger_price(struct ledger *l, const uint8_t hash[DIGEST_SHA256],
 				 struct price *out);
+/* The same row as it is stored, appended: its SHA-256 is the hash. */
+MUSTCHECK enum errc ledger_price_bytes(struct ledger *l, const uint8_t hash[DIGEST_SHA256],
+				       struct buf *out);
+/* What the records up to out_state->upto_seq add up to, as the ledger keeps it, and the state of the same instant. *book is
+ * owned by the caller. */
+MUSTCHECK enum errc ledger_read_book(struct ledger *l, struct book **book,
+				     struct ledger_state *out_state);
 /* A record before which all are older than `wall_ms`; last_seq + 1 when all of them are. `*in_order`: those that follow are in
  * time order up to LEDGER_SLACK_MS; false when the clock has been set back: then the search begins at the first record. */
 MUSTCHECK enum errc ledger_seek(struct ledger *l, int64_t wall_ms, uint64_t *seq, bool *in_order);

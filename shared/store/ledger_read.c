@@ -174,6 +174,37 @@ enum errc ledger_price(struct ledger *l, const uint8_t hash[DIGEST_SHA256], stru
 	return rc;
 }
 
+enum errc ledger_price_bytes(struct ledger *l, const uint8_t hash[DIGEST_SHA256], struct buf *out)
+{
+	struct slice v;
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = lmdbx_get(txn, l->prices, slice_of(hash, DIGEST_SHA256), &v);
+	if (!rc)
+		rc = buf_adds(out, v);
+	ledger_read_end(&txn);
+	return rc;
+}
+
+enum errc ledger_read_book(struct ledger *l, struct book **book, struct ledger_state *out_state)
+{
+	MDB_txn *txn = NULL;
+	enum errc rc = book_new(book);
+
+	if (!rc)
+		rc = ledger_read_begin(l, &txn);
+	if (!rc)
+		rc = ledger_get_state(l, txn, out_state);
+	if (!rc)
+		rc = ledger_load_rows(l, txn, *book);
+	ledger_read_end(&txn);
+	if (rc)
+		book_free(book);
+	return rc;
+}
+
 static enum errc bounds(struct ledger *l, MDB_txn *txn, uint64_t *first, uint64_t *last)
 {
 	struct slice key = SLICE_NONE, value;

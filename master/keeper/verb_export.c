@@ -1,0 +1,32 @@
+#include "export.h"
+#include "verbs.h"
+
+static enum errc on_lines(void *arg, struct slice text)
+{
+	const struct control_field f[] = {CONTROL_S("text", text)};
+
+	return verbs_row(arg, "lines", f, ARRAY_LEN(f));
+}
+
+static void on_progress(void *arg, int permille)
+{
+	struct verbs *v = arg;
+
+	/* Whether somebody still reads is found with the lines. */
+	(void)!control_send_progress(v->chan, "%d.%d %% of the records", permille / 10,
+				     permille % 10);
+}
+
+void verb_export(struct verbs *v)
+{
+	const struct export_ask ask = {.since_ms = verb_args_i64(v->args, "since_ms", 0),
+				       .until_ms = verb_args_i64(v->args, "until_ms", INT64_MAX),
+				       .changes = verb_args_bool(v->args, "changes")};
+	const struct export_sink sink = {.lines = on_lines, .progress = on_progress, .arg = v};
+	enum errc e = export_ledger(v->ledger, &ask, &sink);
+
+	if (e)
+		verbs_end_errc(v, e, "ledger");
+	else
+		verbs_end_report(v);
+}

@@ -1,0 +1,39 @@
+/* The ledger as text, one JSON object a line, complete and in order, so that somebody who trusts none of our code can
+ * recompute it (tools/verify_export.py):
+ *
+ *	{"export":1,"ledger_id":…,"first_seq":…,"last_seq":…,"before":…,…}   first: what follows; `before` is the chain's
+ *	                                                                     hash in front of first_seq
+ *	{"price":HASH,…,"bytes":BASE64}              a price row, before the first charge that names it; the hash is SHA-256 of bytes
+ *	{"seq":N,…,"hash":HASH,"bytes":BASE64}       a record: all fields by name, then SHA-256(hash before | bytes)
+ *	{"sums":ACCOUNT,…,"at_seq":N}                what the records up to N add up to for an account, as the ledger keeps it;
+ *	                                             behind record N, one line for each account
+ *	{"end":true,"records":N,"head":HASH}         last: without it the export was cut
+ *
+ * Numbers are exact integers, money in nano-dollars. */
+#ifndef AIGW_EXPORT_H
+#define AIGW_EXPORT_H
+
+#include "ledger.h"
+
+#define EXPORT_FORMAT 1
+
+struct export_ask {
+	/* Wall time of the records. A chain has no holes: what is exported is the run of records that holds all of the span,
+	 * up to 2 * LEDGER_SLACK_MS more at either end. 0 and INT64_MAX: everything. */
+	int64_t since_ms, until_ms;
+	bool changes; /* only administrative changes, to be read: nothing can be recomputed from that */
+};
+
+struct export_sink {
+	/* Whole lines, some tens of KiB at a time, valid during the call, which may wait: no transaction is open. The first
+	 * error ends the export and is returned. */
+	enum errc (*lines)(void *arg, struct slice text);
+	void (*progress)(void *arg, int permille); /* may be NULL */
+	void *arg;
+};
+
+/* Any thread but a loop, also while the keeper writes: ends with what was the last record at its begin. */
+MUSTCHECK enum errc export_ledger(struct ledger *l, const struct export_ask *ask,
+				  const struct export_sink *sink);
+
+#endif
