@@ -3,9 +3,15 @@
 struct settle_run {
 	struct admit_run *b;
 	struct rows_key_name name; /* of the hold row */
-	struct rows_hold hold;
 	struct admit_rows rows;
+	struct rows_hold hold; /* large: written by rows_get_hold() alone */
 };
+
+static void begin(struct settle_run *s, struct admit_run *b)
+{
+	memset(s, 0, offsetof(struct settle_run, hold));
+	s->b = b;
+}
 
 /* ERRC_NOTFOUND: there is no such hold. Slices of the hold are valid until the first write. */
 static enum errc load(struct settle_run *s, const struct admit_settle *e)
@@ -189,11 +195,12 @@ static enum errc write_out(struct settle_run *s)
 enum errc admit_settle(struct admit_run *b, struct admit_op *op, bool *wrote)
 {
 	const struct admit_settle *e = &op->settle;
-	struct settle_run s = {.b = b};
+	struct settle_run s;
 	struct record record;
 	struct admit_done *d = &op->done;
 	enum errc rc;
 
+	begin(&s, b);
 	*d = (struct admit_done){0};
 	rc = load(&s, e);
 	if (rc)
@@ -221,10 +228,11 @@ enum errc admit_settle(struct admit_run *b, struct admit_op *op, bool *wrote)
 enum errc admit_release(struct admit_run *b, struct admit_op *op, bool *wrote)
 {
 	const struct admit_settle *e = &op->settle;
-	struct settle_run s = {.b = b};
+	struct settle_run s;
 	struct admit_done *d = &op->done;
 	enum errc rc;
 
+	begin(&s, b);
 	*d = (struct admit_done){0};
 	rc = load(&s, e);
 	if (rc)
@@ -290,7 +298,7 @@ static enum errc mark_reversed(struct settle_run *s, uint64_t n)
 
 enum errc admit_reverse(struct admit_run *b, struct admit_op *op, bool *wrote)
 {
-	struct settle_run s = {.b = b};
+	struct settle_run s;
 	struct rows_account *a = &s.rows.account;
 	struct admit_done *d = &op->done;
 	struct record charge, back;
@@ -298,6 +306,7 @@ enum errc admit_reverse(struct admit_run *b, struct admit_op *op, bool *wrote)
 	int64_t nusd;
 	enum errc rc;
 
+	begin(&s, b);
 	*d = (struct admit_done){0};
 	rc = load_charge(&s, op, &charge);
 	if (rc)
