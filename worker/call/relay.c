@@ -1,6 +1,7 @@
 #include "relay.h"
 
 #define USAGE_EXTRA 128 /* what the usage may gain on the way */
+#define RAW_MORE    32  /* that a later usage is longer */
 
 /* No text is mostly made of longer tokens than this: an answer that its provider ends in time is never taken for one that is too long. */
 #define TOKEN_BYTES 8
@@ -77,6 +78,22 @@ static void learn_usage(struct relay *r, const struct usage *u, struct relay_gai
 	gain->usage = true;
 }
 
+/* Its bytes are gone with the next push. The room is used again, for some providers report with every item. */
+static void keep_raw(struct relay *r, struct slice raw, struct arena *a)
+{
+	r->usage_raw_n = 0;
+	if (raw.n > r->usage_raw_room) {
+		r->usage_raw_room = MAX_OF(raw.n + RAW_MORE, 2 * r->usage_raw_room);
+		r->usage_raw = arena_get(a, r->usage_raw_room);
+		if (!r->usage_raw)
+			r->usage_raw_room = 0;
+	}
+	if (raw.n == 0 || !r->usage_raw)
+		return; /* the record goes without it */
+	memcpy(r->usage_raw, raw.p, raw.n);
+	r->usage_raw_n = raw.n;
+}
+
 /* Notes what the event tells. */
 static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 		  struct relay_gain *gain)
@@ -87,8 +104,10 @@ static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 		gain->events++;
 		gain->bytes += ev->content_bytes;
 	}
-	if (ev->usage)
+	if (ev->usage) {
 		learn_usage(r, ev->usage, gain);
+		keep_raw(r, ev->usage_raw, a);
+	}
 	if (ev->finish != IR_FIN_NONE) {
 		r->finish = gain->finish = true;
 	}
@@ -115,7 +134,7 @@ static void keep_end(struct relay *r, const struct ir_event *ev)
 	r->end = *ev;
 	r->end.raw = slice_of(r->tail.p, ev->raw.n);
 	r->end.usage_json = slice_of(r->tail.p ? r->tail.p + at : NULL, ev->usage_json.n);
-	r->end.text = r->end.id = r->end.name = r->end.native = SLICE_NONE;
+	r->end.text = r->end.id = r->end.name = r->end.native = r->end.usage_raw = SLICE_NONE;
 	r->end.fault = NULL;
 	r->ended = true;
 }

@@ -31,7 +31,9 @@ struct relay {
 	struct usage usage;
 	struct fault fault;
 	struct slice upstream_id; /* in the arena */
-	struct ir_event end;      /* as the decoder said it, its bytes kept in `tail` */
+	char *usage_raw;          /* as the provider said it, JSON text; likewise */
+	size_t usage_raw_n, usage_raw_room;
+	struct ir_event end; /* as the decoder said it, its bytes kept in `tail` */
 	struct buf tail;
 	enum errc errc; /* memory or a limit of ours */
 };

@@ -119,6 +119,11 @@ static enum ir_finish dec_finish_of(const struct anthropic_dec *d, struct slice 
 	return f;
 }
 
+static struct slice dec_raw(const struct anthropic_dec *d)
+{
+	return d->raw_over ? SLICE_NONE : slice_of(d->raw, d->raw_n);
+}
+
 void anthropic_put_finish(struct anthropic_dec *d, struct slice word, struct slice explanation)
 {
 	struct ir_event *ev;
@@ -128,6 +133,7 @@ void anthropic_put_finish(struct anthropic_dec *d, struct slice word, struct sli
 		dec_put_text(d, IR_REFUSAL, explanation);
 	ev = anthropic_put(d, IR_USAGE);
 	ev->usage = usage_is_empty(&d->usage) ? NULL : &d->usage;
+	ev->usage_raw = dec_raw(d);
 	ev = anthropic_put(d, IR_FINISH);
 	ev->finish = dec_finish_of(d, word);
 	ev->native = word;
@@ -150,6 +156,29 @@ static void dec_give(struct usage *u, enum usage_class c, int64_t n)
 		usage_set(u, c, n);
 }
 
+/* One more object: {…}, then [{…},{…}]. */
+static void dec_keep_raw(struct anthropic_dec *d, struct slice object)
+{
+	bool second = d->raw_parts == 1;
+
+	if (d->raw_n + object.n + 3 > sizeof(d->raw))
+		d->raw_over = true;
+	if (d->raw_over)
+		return;
+	if (second) {
+		memmove(d->raw + 1, d->raw, d->raw_n++);
+		d->raw[0] = '[';
+	} else if (d->raw_parts) {
+		d->raw_n--; /* its bracket */
+	}
+	if (d->raw_parts)
+		d->raw[d->raw_n++] = ',';
+	memcpy(d->raw + d->raw_n, object.p, object.n);
+	d->raw_n += object.n;
+	if (d->raw_parts++)
+		d->raw[d->raw_n++] = ']';
+}
+
 bool anthropic_usage(struct anthropic_dec *d, struct slice object)
 {
 	struct anthropic_counts *c = &d->counts;
@@ -157,6 +186,7 @@ bool anthropic_usage(struct anthropic_dec *d, struct slice object)
 
 	if (jtext_type(object) != JSON_OBJECT)
 		return false;
+	dec_keep_raw(d, object);
 	dec_count(object, "input_tokens", &c->input);
 	dec_count(object, "cache_read_input_tokens", &c->cache_read);
 	dec_count(object, "cache_creation_input_tokens", &c->write);
@@ -215,6 +245,7 @@ static void dec_start(struct anthropic_dec *d, struct slice data)
 	if (jtext_member(message, "usage", &usage) && anthropic_usage(d, usage)) {
 		ev = anthropic_put(d, IR_USAGE);
 		ev->usage = &d->usage;
+		ev->usage_raw = dec_raw(d);
 	}
 }
 

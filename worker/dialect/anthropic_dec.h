@@ -35,6 +35,10 @@ struct anthropic_dec {
 	unsigned tools;
 	struct anthropic_counts counts;
 	struct usage usage;
+	unsigned raw_parts; /* usage objects in `raw`; from two on they are a list there */
+	bool raw_over;      /* they were too long: there is none */
+	size_t raw_n;
+	char raw[IR_USAGE_RAW_MAX];
 	struct fault fault;
 	struct dialect_verdict verdict;
 	enum errc err;

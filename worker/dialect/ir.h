@@ -90,6 +90,8 @@ struct ir_request {
 	struct ir_extra *extras;
 };
 
+#define IR_USAGE_RAW_MAX 1024
+
 enum ir_kind {
 	IR_START, /* id, model: the answer has begun */
 	IR_RAW,   /* a stream item, or a piece of a whole body, in the front's own dialect */
@@ -138,6 +140,9 @@ struct ir_event {
 	 * reported none) before the event goes to the encoder. */
 	const struct usage *usage;
 	struct slice usage_json; /* the provider's own object behind it, in the same dialect */
+	/* The same for the record, in any dialect: all that the provider said of usage until now, as one JSON text of at
+	 * most IR_USAGE_RAW_MAX bytes; a list where it came in parts. */
+	struct slice usage_raw;
 	struct slice raw;   /* IR_RAW: an item's JSON or bytes of a body; IR_END: its last bytes */
 	uint32_t raw_marks; /* private between decoder and encoder of one dialect */
 	/* IR_ERROR: what the client is told, and what a router makes of it before commit. */

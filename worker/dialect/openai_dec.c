@@ -154,6 +154,8 @@ static void openai_item(struct openai_dec *d, struct slice data, struct ir_event
 	if (c->usage.n && chat_usage_read(c->usage, d->o.provider->reasoning_outside, &d->usage)) {
 		ev->usage = &d->usage;
 		ev->usage_json = c->usage;
+		ev->usage_raw =
+			slice_sub(c->usage, 0, c->usage.n <= IR_USAGE_RAW_MAX ? c->usage.n : 0);
 	}
 }
 

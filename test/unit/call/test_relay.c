@@ -271,6 +271,102 @@ static void test_whole_keeps_its_end(void **state)
 	}
 }
 
+#define WHOLE           "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
+#define ANT(type, more) "event: " type "\ndata: {\"type\":\"" type "\"" more "}\n\n"
+#define ANT_START                                                                               \
+	ANT("message_start", ",\"message\":{\"id\":\"m1\",\"model\":\"up\",\"usage\":{\"input_" \
+			     "tokens\":7,\"output_tokens\":"                                    \
+			     "1}}")
+#define ANT_END                                                                          \
+	ANT("content_block_start",                                                       \
+	    ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"hello\"}")     \
+	ANT("content_block_stop", ",\"index\":0")                                        \
+	ANT("message_delta",                                                             \
+	    ",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":2}") \
+	ANT("message_stop", "")
+
+/* The provider's own words about usage outlive the reads that they came with, wherever those are cut. */
+static void test_raw_usage(void **state)
+{
+	static const struct {
+		enum ptable_dialect back;
+		const char *request, *answer, *raw;
+	} rows[] = {
+		{PTABLE_OPENAI, REQUEST, OPENING CONTENT CLOSING,
+		 "{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9}"},
+		/* Said twice: the last one counts. */
+		{PTABLE_OPENAI, REQUEST,
+		 OPENING CONTENT
+		 "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7}}\n\n" CLOSING,
+		 "{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9}"},
+		{PTABLE_OPENAI, WHOLE,
+		 "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"hello\"},\"finish_reason\":"
+		 "\"stop\"}],"
+		 "\"usage\":{\"prompt_tokens\":7, \"completion_tokens\":2}}",
+		 "{\"prompt_tokens\":7, \"completion_tokens\":2}"},
+		{PTABLE_ANTHROPIC, REQUEST, ANT_START ANT_END,
+		 "[{\"input_tokens\":7,\"output_tokens\":1},{\"output_tokens\":2}]"},
+		{PTABLE_ANTHROPIC, WHOLE,
+		 "{\"type\":\"message\",\"id\":\"m1\",\"model\":\"up\",\"content\":[{\"type\":"
+		 "\"text\",\"text\":"
+		 "\"hello\"}],\"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":7,\"output_"
+		 "tokens\":2}}",
+		 "{\"input_tokens\":7,\"output_tokens\":2}"},
+	};
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t n = strlen(rows[i].answer);
+
+		for (size_t cut = 0; cut <= n; cut++) {
+			struct relay_gain sum = {0};
+
+			setup(&f, rows[i].back, rows[i].request);
+			push(&f, rows[i].answer, cut, &sum);
+			push(&f, rows[i].answer + cut, n - cut, &sum);
+			relay_finish(&f.relay, &f.arena, NULL);
+			assert_true(f.relay.ended);
+			assert_true(slice_is(slice_of(f.relay.usage_raw, f.relay.usage_raw_n),
+					     rows[i].raw));
+			teardown(&f);
+		}
+	}
+}
+
+/* What is longer than a record takes is left out, the counts are not. */
+static void test_raw_usage_too_long(void **state)
+{
+	static const enum ptable_dialect backs[] = {PTABLE_OPENAI, PTABLE_ANTHROPIC};
+	struct relay_gain sum = {0};
+	struct fixture f;
+	struct buf b;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(backs); i++) {
+		const char *in = i ? "input_tokens" : "prompt_tokens";
+
+		buf_init(&b, 65536);
+		assert_int_equal(
+			buf_addf(&b,
+				 "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"x\"},"
+				 "\"finish_reason\":\"stop\"}],\"content\":[{\"type\":\"text\","
+				 "\"text\":"
+				 "\"x\"}],\"stop_reason\":\"end_turn\",\"usage\":{\"%s\":7,"
+				 "\"x\":\"%01200d\"}}",
+				 in, 0),
+			ERRC_OK);
+		setup(&f, backs[i], WHOLE);
+		push(&f, b.p, b.len, &sum);
+		relay_finish(&f.relay, &f.arena, NULL);
+		assert_true(f.relay.ended && f.relay.reported);
+		assert_int_equal(usage_input_total(&f.relay.usage), 7);
+		assert_int_equal(f.relay.usage_raw_n, 0);
+		teardown(&f);
+		buf_fini(&b);
+	}
+}
+
 static void test_whose_fault_an_encoders_error_is(void **state)
 {
 	struct fault f = {0};
@@ -334,6 +430,8 @@ int main(void)
 		cmocka_unit_test(test_lifecycle_is_not_commit),
 		cmocka_unit_test(test_held_finish_is_flushed),
 		cmocka_unit_test(test_whole_keeps_its_end),
+		cmocka_unit_test(test_raw_usage),
+		cmocka_unit_test(test_raw_usage_too_long),
 		cmocka_unit_test(test_whose_fault_an_encoders_error_is),
 		cmocka_unit_test(test_error_item),
 		cmocka_unit_test(test_no_memory),
