@@ -91,29 +91,33 @@ WORD(TEXT, "NAME", "account", SEND, NEEDED, "The account's name or number.")
 OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 COMMAND_END(ACCOUNT_RESUME)
 
-#define KEY_OPTIONS                                                                                              \
-	OPTION(TEXT, "name", "TEXT", "name", SEND, "A name for people.")                                         \
-	OPTION(COUNT, "rpm", "N", "rpm", SEND, "Requests a minute.")                                             \
-	OPTION(COUNT, "tpm", "N", "tpm", SEND, "Tokens a minute.")                                               \
-	OPTION(COUNT, "rpd", "N", "rpd", SEND, "Requests a day.")                                                \
-	OPTION(COUNT, "tpd", "N", "tpd", SEND, "Tokens a day.")                                                  \
-	OPTION(COUNT, "concurrency", "N", "concurrency", SEND, "Requests at the same time.")                     \
-	OPTION(USD_NONE, "budget", "DOLLARS", "budget_nusd", SEND,                                               \
-	       "What the key may spend in each period.")                                                         \
-	OPTION(CHOICE, "period", "minute|hour|day|week|month|quarter|year|total", "budget_period",               \
-	       SEND, "The budget's period; default month.")                                                      \
-	OPTION(SWITCH, "rolling", "on|off", "rolling",                                                           \
-	       SEND, "on: a period begins with the first use after the last one ended; off: with the calendar.") \
-	OPTION(LIST, "models", "PATTERNS", "models", SEND,                                                       \
-	       "Models that the key may use, such as 'gpt-5*,!*-preview', as fallbacks too; may be repeated.")   \
-	OPTION(LIST, "ip", "RANGES", "ip", SEND,                                                                 \
-	       "Addresses and ranges that may use the key; may be repeated.")                                    \
-	OPTION(WHEN, "expires", "TIME", "expires_s", SEND,                                                       \
-	       "End of the key's life: a date, a time, or a span such as 30d; never.")                           \
-	OPTION(SWITCH, "clamp", "on|off", "clamp", SEND,                                                         \
-	       "on: lower max_tokens to what the credit covers instead of refusing the request.")                \
-	OPTION(SPAN_NONE, "keepalive", "TIME", "keepalive_ms", SEND,                                             \
-	       "A sign of life in streams after this silence, in whole seconds; 0 = off, none = the node's.")    \
+#define KEY_OPTIONS                                                                                                 \
+	OPTION(TEXT, "name", "TEXT", "name", SEND, "A name for people.")                                            \
+	OPTION(COUNT, "rpm", "N", "rpm", SEND, "Requests a minute.")                                                \
+	OPTION(COUNT, "tpm", "N", "tpm", SEND, "Tokens a minute.")                                                  \
+	OPTION(COUNT, "rpd", "N", "rpd", SEND, "Requests a day.")                                                   \
+	OPTION(COUNT, "tpd", "N", "tpd", SEND, "Tokens a day.")                                                     \
+	OPTION(COUNT, "concurrency", "N", "concurrency", SEND, "Requests at the same time.")                        \
+	OPTION(USD_NONE, "budget", "DOLLARS", "budget_nusd", SEND,                                                  \
+	       "What the key may spend in each period.")                                                            \
+	OPTION(CHOICE, "period", "minute|hour|day|week|month|quarter|year|total", "budget_period",                  \
+	       SEND, "The budget's period; default month.")                                                         \
+	OPTION(SWITCH, "rolling", "on|off", "rolling",                                                              \
+	       SEND, "on: a period begins with the first use after the last one ended; off: with the calendar.")    \
+	OPTION(LIST, "models", "PATTERNS", "models", SEND,                                                          \
+	       "Models that the key may use, such as 'gpt-5*,!*-preview', as fallbacks too; may "                   \
+	       "be repeated.")                                                                                      \
+	OPTION(LIST, "ip", "RANGES", "ip", SEND,                                                                    \
+	       "Addresses and ranges that may use the key; may be repeated.")                                       \
+	OPTION(WHEN, "expires", "TIME", "expires_s", SEND,                                                          \
+	       "End of the key's life: a date, a time, or a span such as 30d; never.")                              \
+	OPTION(SWITCH, "clamp", "on|off", "clamp", SEND,                                                            \
+	       "on: lower max_tokens to what the credit covers instead of refusing the request.")                   \
+	OPTION(CHOICE, "client-gone", "abort|drain|node", "client_gone", SEND,                                      \
+	       "What becomes of an answer whose client leaves; node: what the node's "                              \
+	       "client_gone.policy says.")                                                                          \
+	OPTION(SPAN_NONE, "keepalive", "TIME", "keepalive_ms",                                                      \
+	       SEND, "A sign of life in streams after this silence, in whole seconds; 0 = off, none = the node's.") \
 	OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 
 GROUP("key", "API keys, which act for an account within their limits.")
@@ -146,7 +150,8 @@ OPTION(FLAG, "now", "", "now", SEND, "Cancel its running requests too.")
 OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 COMMAND_END(KEY_REVOKE)
 
-COMMAND(USAGE, "usage", usage, 300000, "Add up requests, tokens and money of all requests that have ended.")
+COMMAND(USAGE, "usage", usage, 300000,
+	"Add up requests, tokens and money of all requests that have ended.")
 OPTION(SINCE, "since", "TIME", "since_ms", SEND,
        "From here on: a date, a time, or a span before now such as 24h or 7d.")
 OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default now.")

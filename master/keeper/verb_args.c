@@ -269,6 +269,19 @@ static bool put_keepalive(struct verb_args a, struct rows_key *k, char *why)
 	return true;
 }
 
+static bool put_leave(struct slice word, struct rows_key *k, char why[VERB_ARGS_WHY])
+{
+	bool drain = slice_is(word, "drain"), abort = slice_is(word, "abort");
+
+	if (!drain && !abort && !slice_is(word, "node")) {
+		snprintf(why, VERB_ARGS_WHY, "client_gone: abort, drain or node");
+		return false;
+	}
+	k->flags = (uint8_t)((k->flags & ~(ROWS_KEY_DRAIN | ROWS_KEY_ABORT)) |
+			     (drain ? ROWS_KEY_DRAIN : 0) | (abort ? ROWS_KEY_ABORT : 0));
+	return true;
+}
+
 bool verb_args_key(struct verb_args a, struct rows_key *k, struct buf *mem, char why[VERB_ARGS_WHY])
 {
 	if (!put_name(a, k, why) || !put_limits(a, &k->limits, why) ||
@@ -282,6 +295,8 @@ bool verb_args_key(struct verb_args a, struct rows_key *k, struct buf *mem, char
 	if (verb_args_has(a, "clamp"))
 		k->flags = (uint8_t)((k->flags & ~ROWS_KEY_CLAMP) |
 				     (verb_args_bool(a, "clamp") ? ROWS_KEY_CLAMP : 0));
+	if (verb_args_has(a, "client_gone") && !put_leave(verb_args_str(a, "client_gone"), k, why))
+		return false;
 	if (verb_args_has(a, "suspended") && k->status != ROWS_REVOKED)
 		k->status = verb_args_bool(a, "suspended") ? ROWS_SUSPENDED : ROWS_ACTIVE;
 	return true;

@@ -2,7 +2,7 @@
 #define VERB_KEY_OPTIONS                                                                         \
 	" name.S rpm.I tpm.I rpd.I tpd.I concurrency.I budget_nusd.I budget_period.S rolling.B " \
 	"models.S expires_s.I"                                                                   \
-	" ip.S clamp.B keepalive_ms.I suspended.B note.S"
+	" ip.S clamp.B client_gone.S keepalive_ms.I suspended.B note.S"
 VERB_ARGS(ACCOUNT_CREATE, "name!S credit_nusd.I postpaid.B overdraft_nusd.I note.S")
 VERB_ARGS(ACCOUNT_LIST, "")
 VERB_ARGS(ACCOUNT_SHOW, "account!S")

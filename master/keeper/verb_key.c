@@ -133,6 +133,9 @@ static enum errc send(struct verbs *v, const struct rows_key *k, const struct ro
 	f[n++] = CONTROL_S("models", buf_slice(&models));
 	f[n++] = CONTROL_S("ip", buf_slice(&nets));
 	f[n++] = CONTROL_B("clamp", k->flags & ROWS_KEY_CLAMP);
+	f[n++] = CONTROL_S("client_gone", k->flags & ROWS_KEY_DRAIN   ? SLICE_LIT("drain")
+					  : k->flags & ROWS_KEY_ABORT ? SLICE_LIT("abort")
+								      : SLICE_LIT("node"));
 	put_limit(&f[n++], "keepalive_ms", k->keepalive_ms);
 	put_time(&f[n++], "expires_s", k->expires_s);
 	f[n++] = CONTROL_I("created_s", k->created_s);

@@ -138,10 +138,19 @@ SETTING(INT, min_output_reasoning, "min_output_reasoning", 1, 10000000, "4096", 
 	"As min_output, for models that reason.")
 SETTING(ENUM, client_gone, "client_gone.policy", 0, 0, "abort",
 	SETTINGS_CLIENT_GONE(SETTINGS_CHOICE), CALLS,
-	"What becomes of the provider's answer when the client leaves: abort it at once, or drain "
-	"it up to client_gone.cap.")
+	"What becomes of the provider's answer when the client leaves: abort it at once and charge "
+	"what "
+	"was seen, by which reasoning that the provider does not show is lost; or drain it, so "
+	"that "
+	"its usage is known, up to client_gone.time, .cap and .tokens and to what the request's "
+	"hold "
+	"pays. A key may have its own policy.")
+SETTING(MS, client_gone_time_ms, "client_gone.time", 0, 3600000, "60s", "time", CALLS,
+	"How long drain reads after the client left; 0: until the request's total time is over.")
 SETTING(BYTES, client_gone_cap_bytes, "client_gone.cap", 0, 1073741824, "1MiB", "bytes", CALLS,
-	"The cap of drain.")
+	"How much content drain reads after the client left.")
+SETTING(INT, client_gone_tokens, "client_gone.tokens", 0, 100000000, "0", "tokens", CALLS,
+	"How many tokens of output drain reads after the client left; 0: no such cap.")
 SETTING(INT, breaker_failures, "breaker.failures", 1, 32, "5", "failures", LIVE,
 	"Failures within breaker.window that open an offer's breaker.")
 SETTING(INT, breaker_requests, "breaker.requests", 1, 32, "20", "requests", LIVE,
@@ -153,7 +162,8 @@ SETTING(MS, breaker_cool_ms, "breaker.cool_down", 10, 86400000, "5s", "time", LI
 SETTING(MS, breaker_cool_max_ms, "breaker.cool_down_max", 10, 86400000, "5m", "time", LIVE,
 	"The longest cool-down.")
 SETTING(MS, breaker_slow_start_ms, "breaker.slow_start", 0, 86400000, "30s", "time", LIVE,
-	"Time over which an offer's share rises to its full value after its breaker closed; where no "
+	"Time over which an offer's share rises to its full value after its breaker closed; where "
+	"no "
 	"other offer or fallback is left it is used at once.")
 SETTING(MS, key_cool_ms, "breaker.key_cool_down", 10, 86400000, "10s", "time", LIVE,
 	"Cool-down of a provider key after a 429 or 529 that names no time.")

@@ -68,6 +68,9 @@ struct rows_account {
 };
 
 #define ROWS_KEY_CLAMP (1 << 0) /* lower a cap that the credit does not cover instead of refusing */
+/* What becomes of an answer whose client leaves; neither: as the node's setting says. */
+#define ROWS_KEY_DRAIN (1 << 1)
+#define ROWS_KEY_ABORT (1 << 2)
 
 struct rows_key {
 	uint64_t account;

@@ -192,6 +192,7 @@ static void make_body(struct abuild *b)
 
 	if (abuild_faults(b, SCRIPT_EMPTY))
 		return;
+	b->output = b->ask->api == ANSWER_EMBEDDINGS ? 0 : b->s->hidden;
 	if (abuild_faults(b, SCRIPT_HTML))
 		abuild_puts(b, "<html><body>502 Bad Gateway</body></html>");
 	else if (b->ask->api == ANSWER_MODELS)

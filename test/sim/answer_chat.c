@@ -22,7 +22,7 @@ static void chat_usage(struct abuild *b, const char *before)
 		   "\"completion_tokens_details\":{\"reasoning_tokens\":%lld}}",
 		   before, (long long)in, (long long)out, (long long)(in + out),
 		   (long long)b->s->cached, (long long)b->s->cache_write,
-		   (long long)b->s->reasoning);
+		   (long long)(b->s->reasoning + b->s->hidden));
 }
 
 static void chat_delta(struct abuild *b, int64_t choice, const char *open)

@@ -6,6 +6,7 @@ SCRIPT(input, NUM, -1, "prompt tokens reported (-1: a quarter of the body's byte
 SCRIPT(cached, NUM, 0, "of them read from a cache")
 SCRIPT(cache_write, NUM, 0, "written to a cache, beside them")
 SCRIPT(reasoning, NUM, 0, "reasoning events before the content, one token each, part of the output")
+SCRIPT(hidden, NUM, 0, "reasoning tokens that are only reported, part of the output")
 SCRIPT(tools, NUM, 0, "tool calls behind the content")
 SCRIPT(over, NUM, 0, "1: a cap in the request is not minded")
 SCRIPT(rate, NUM, 0, "tokens a second (0: at once)")

@@ -94,6 +94,9 @@ struct call {
 	int status; /* that the client saw; 0: none yet */
 	/* Moments of call_now_us(), 0: not yet. Head here, body here, first content out, first byte out, last byte out. */
 	int64_t start_us, body_us, commit_us, first_us, end_us;
+	/* When the client left whose answer is drained, and what had come of it by then. */
+	int64_t left_ms, left_tokens;
+	uint64_t left_bytes;
 	int64_t flush_at_ms; /* an item held back goes out then; 0: none */
 	uint64_t bytes_in, bytes_out;
 };

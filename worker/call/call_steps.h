@@ -72,6 +72,12 @@ void call_deadline_arm(struct call *c);
 /* Sends a stream's early head or its client's sign of life, if one is due. */
 MUSTCHECK enum errc call_sign_of_life(struct call *c);
 
+/* leave.c. The client is gone: aborts, or goes on for nobody. */
+void call_leave(struct call *c);
+/* Whether enough was read for a client that is gone; and when that is at the latest. */
+bool call_leave_is_over(const struct call *c);
+int64_t call_leave_until(const struct call *c);
+
 /* step_send.c. No candidate is left: what most of them failed of decides about the fault (contract A3). */
 enum call_next call_exhausted(struct call *c);
 
@@ -82,6 +88,9 @@ enum call_next call_failover(struct call *c);
 enum call_next call_own_ask(struct call *c);
 /* No answer of the keeper is waited for any more. */
 void call_own_forget(struct call *c);
+
+/* step_settle.c. The provider's answer came to its proper end, whether or not somebody was there to get it. */
+bool call_is_whole(const struct call *c);
 
 /* access.c */
 void call_access_log(struct call *c);

@@ -21,7 +21,7 @@ CALL_STEP(SEND, step_send, TO(READ),
 	  END(REJECTED) | END(INTERNAL) | END(UPSTREAM_ERROR) | END(TIMEOUT),
 	  "next candidate and key, borrow or dial, write the request")
 CALL_STEP(HEAD, step_head, TO(SEND),
-	  END(REJECTED) | END(INTERNAL) | END(UPSTREAM_ERROR) | END(TIMEOUT),
+	  END(CLIENT_GONE) | END(REJECTED) | END(INTERNAL) | END(UPSTREAM_ERROR) | END(TIMEOUT),
 	  "the provider's head; a failure here tries the next candidate")
 CALL_STEP(RELAY, step_relay, TO(SEND),
 	  END(DONE) | END(CLIENT_GONE) | END(REJECTED) | END(INTERNAL) | END(UPSTREAM_ERROR) |

@@ -82,6 +82,7 @@ void call_deadline_arm(struct call *c)
 	int64_t at = MIN_OF(MIN_OF(total_deadline(c), up_deadline(c)),
 			    MIN_OF(early_head(c), next_keepalive(c)));
 
+	at = MIN_OF(at, call_leave_until(c));
 	turn_timer_set(&c->timer, c->flush_at_ms ? MIN_OF(at, c->flush_at_ms) : at);
 }
 

@@ -139,13 +139,17 @@ static void keep_end(struct relay *r, const struct ir_event *ev)
 	r->ended = true;
 }
 
-/* Whether a piece of content went beyond what the hold covers: a provider that minds neither the cap nor the bound. */
-static bool is_over(const struct relay *r, const struct ir_event *ev)
+int64_t relay_output(const struct relay *r)
 {
 	int64_t seen = (int64_t)MAX_OF(r->content_events, r->content_bytes / TOKEN_BYTES);
 
-	return ev->commits && ev->finish == IR_FIN_NONE &&
-	       MAX_OF(seen, usage_output_total(&r->usage)) > r->output_max;
+	return MAX_OF(seen, usage_output_total(&r->usage));
+}
+
+/* Whether a piece of content went beyond what the hold covers: a provider that minds neither the cap nor the bound. */
+static bool is_over(const struct relay *r, const struct ir_event *ev)
+{
+	return ev->commits && ev->finish == IR_FIN_NONE && relay_output(r) > r->output_max;
 }
 
 static void stop(struct relay *r)

@@ -72,6 +72,8 @@ void relay_fini(struct relay *r);
 void relay_push(struct relay *r, struct slice bytes, struct arena *a, struct relay_gain *gain);
 /* The provider's body ended. Sets `ended` or `failed`. */
 void relay_finish(struct relay *r, struct arena *a, struct relay_gain *gain);
+/* Tokens of output that surely came so far: what was reported, or counted where that is more. */
+int64_t relay_output(const struct relay *r);
 /* The encoder holds an item back for up to 250 ms; relay_flush() lets it go. */
 bool relay_is_holding(const struct relay *r);
 void relay_flush(struct relay *r);

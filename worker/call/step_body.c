@@ -85,14 +85,12 @@ static void on_sent(void *arg)
 static void on_gone(void *arg)
 {
 	struct call *c = arg;
-	bool drain = c->step == CALL_RELAY && call_set(c)->client_gone == SETTINGS_CLIENT_GONE_DRAIN;
 
 	c->bytes_in = down_conn_bytes_in(c->down);
 	c->bytes_out = down_conn_bytes_out(c->down);
 	c->down = NULL;
 	c->head = NULL;
-	if (!drain)
-		call_cancel(c, RECORD_END_CLIENT_GONE);
+	call_leave(c);
 	call_wake(c);
 }
 

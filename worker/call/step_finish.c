@@ -105,7 +105,7 @@ enum call_next step_rest(struct call *c)
 	struct call_attempt *a = c->attempt;
 	int64_t now = turn_now_ms(call_turn(c));
 
-	if (a && a->up && !a->ended && !a->failed && c->end == RECORD_END_DONE) {
+	if (a && a->up && !a->ended && !a->failed && call_is_whole(c)) {
 		if (!c->rest_until_ms) {
 			c->rest_until_ms = now + REST_MS;
 			turn_timer_set(&c->timer, c->rest_until_ms);
@@ -115,6 +115,6 @@ enum call_next step_rest(struct call *c)
 			return CALL_WAIT;
 	}
 	if (a && a->up)
-		call_attempt_end(c, c->end == RECORD_END_DONE ? 1 : -1);
+		call_attempt_end(c, call_is_whole(c) ? 1 : -1);
 	return CALL_DONE;
 }

@@ -8,6 +8,15 @@ static enum call_next try_next(struct call *c, bool same)
 	return call_goto(c, CALL_SEND);
 }
 
+/* Nobody waits for another candidate's answer. */
+static enum call_next give_up(struct call *c)
+{
+	(void)call_attempt_judge(c);
+	if (c->last)
+		c->fault = *c->last;
+	return call_end(c, RECORD_END_UPSTREAM_ERROR);
+}
+
 enum call_next call_failover(struct call *c)
 {
 	struct call_attempt *a = c->attempt;
@@ -15,6 +24,8 @@ enum call_next call_failover(struct call *c)
 	bool key_trouble = a->error && (a->status == 401 || a->status == 402 || a->status == 403),
 	     same;
 
+	if (!c->down)
+		return give_up(c);
 	if (a->failed && a->stale) {
 		call_attempt_end(c, -1);
 		c->stale_retry = true;
@@ -45,6 +56,8 @@ enum call_next step_head(struct call *c)
 	}
 	if (a->failed || (a->error && a->ended))
 		return call_failover(c);
+	if (call_leave_is_over(c))
+		return call_end(c, RECORD_END_CLIENT_GONE);
 	if ((e = call_sign_of_life(c))) {
 		fault_errc(&c->fault, e, "head");
 		return call_end(c, RECORD_END_INTERNAL);

@@ -105,15 +105,6 @@ static enum call_next broken(struct call *c)
 								: RECORD_END_UPSTREAM_ERROR);
 }
 
-/* The client left under policy `drain`: what comes is only counted, up to the cap. */
-static bool drained_enough(struct call *c)
-{
-	struct relay *r = &c->attempt->relay;
-
-	buf_reset(&r->out);
-	return r->content_bytes > (uint64_t)call_set(c)->client_gone_cap_bytes;
-}
-
 /* What may go out now: bytes of the answer, else a sign of life while its end is awaited. */
 static enum errc send_on(struct call *c)
 {
@@ -143,8 +134,10 @@ enum call_next step_relay(struct call *c)
 	if (r->stopped)
 		call_attempt_stop(c);
 	if (r->ended)
-		return call_end(c, RECORD_END_DONE);
-	if (!c->down && drained_enough(c))
+		return call_end(c, c->down ? RECORD_END_DONE : RECORD_END_CLIENT_GONE);
+	if (!c->down)
+		buf_reset(&r->out); /* is only counted */
+	if (call_leave_is_over(c))
 		return call_end(c, RECORD_END_CLIENT_GONE);
 	mind_flow(c);
 	call_deadline_arm(c);

@@ -49,15 +49,22 @@ static bool charge_of(const struct call *c, struct usage *u)
 	return hold_is_charged(&o);
 }
 
+bool call_is_whole(const struct call *c)
+{
+	const struct call_attempt *a = c->attempt;
+
+	return c->end == RECORD_END_DONE ||
+	       (c->end == RECORD_END_CLIENT_GONE && a && a->relay.ended);
+}
+
 /* The last attempt's place among the records: answered, or broken off. */
 static void close_attempt(struct call *c)
 {
 	struct call_attempt *a = c->attempt;
-	bool done = c->end == RECORD_END_DONE;
 
 	if (!a || a->recorded || a->start_us == 0)
 		return;
-	if (done) {
+	if (call_is_whole(c)) {
 		call_attempt_record(c, a->status, a->relay.stopped ? "hold_used_up" : "");
 		return;
 	}
