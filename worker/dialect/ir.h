@@ -56,6 +56,7 @@ struct ir_tool {
 	int strict; /* -1 not said, 0, 1 */
 };
 
+#define IR_USAGE_RAW_MAX 1024 /* bytes of usage_raw; longer ones are left out */
 enum ir_choice { IR_CHOICE_DEFAULT, IR_CHOICE_NONE, IR_CHOICE_AUTO, IR_CHOICE_ANY, IR_CHOICE_ONE };
 enum ir_format { IR_FORMAT_TEXT, IR_FORMAT_JSON, IR_FORMAT_SCHEMA };
 struct ir_strings {
@@ -63,8 +64,7 @@ struct ir_strings {
 	struct slice s;
 };
 
-/* A field of the request that has no place in the neutral form. A back drops what its own table calls
- * harmless and refuses the rest by name. */
+/* A field without a place in the neutral form: a back drops what its table calls harmless, and refuses the rest by name. */
 struct ir_extra {
 	struct ir_extra *next;
 	struct slice name, json;
@@ -89,8 +89,6 @@ struct ir_request {
 	struct slice user;
 	struct ir_extra *extras;
 };
-
-#define IR_USAGE_RAW_MAX 1024
 
 enum ir_kind {
 	IR_START, /* id, model: the answer has begun */
@@ -135,14 +133,11 @@ struct ir_event {
 	int64_t created_s;     /* IR_START, 0 when unknown */
 	enum ir_finish finish; /* IR_FINISH; also on an IR_RAW that carries one */
 	struct slice native;   /* the provider's own finish word */
-	/* Cumulative, the last one wins; on IR_USAGE and on an IR_RAW that reports it. NULL: none.
-	 * On IR_END the caller sets it to what it will charge (an estimate when the provider
-	 * reported none) before the event goes to the encoder. */
+	/* Cumulative, the last one wins; on IR_USAGE and on an IR_RAW that reports it. NULL: none. On IR_END the caller sets
+	 * it to what it will charge (an estimate where none was reported) before the event goes to the encoder. */
 	const struct usage *usage;
 	struct slice usage_json; /* the provider's own object behind it, in the same dialect */
-	/* The same for the record, in any dialect: all that the provider said of usage until now, as one JSON text of at
-	 * most IR_USAGE_RAW_MAX bytes; a list where it came in parts. */
-	struct slice usage_raw;
+	struct slice usage_raw;  /* the same for the record; a list where it came in parts */
 	struct slice raw;   /* IR_RAW: an item's JSON or bytes of a body; IR_END: its last bytes */
 	uint32_t raw_marks; /* private between decoder and encoder of one dialect */
 	/* IR_ERROR: what the client is told, and what a router makes of it before commit. */
