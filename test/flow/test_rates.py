@@ -1,0 +1,85 @@
+"""Row 55: a limit of requests a minute under five times as many, which come to two workers at an even pace over several windows. Windows
+are of a minute from the first use on; in each exactly the limit is admitted. In the first one all at once, in those that follow as the
+uses of the one before fall out of the sliding window. AIGW_LONG=1: 1,000 a minute over three windows, else 300 and a part of the second."""
+import os
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from client import Conn
+from node import LONG, NodeCase, chat_body, model
+import tap
+
+WINDOW = 60.0
+LIMIT = 1000 if LONG else 300
+PAUSE = WINDOW / (5 * LIMIT)
+
+
+class Paced(NodeCase):
+    MODELS = {'fast': model('oai/sim?tokens=1&input=5')}
+    CONFIG = {'workers': 2}
+
+    def pace(self, key, begin, until):
+        """Requests at the pace from `begin` to `until`, each at its own moment; (sent, answered, answer) of all."""
+        seen, lock, at = [], threading.Lock(), [begin]
+
+        time.sleep(max(begin - time.monotonic(), 0))  # a connection that says nothing would be closed
+
+        def run():
+            with Conn(self.node.port) as c:
+                while True:
+                    with lock:
+                        mine = at[0]
+                        at[0] += PAUSE
+                    if mine >= until:
+                        return
+                    time.sleep(max(mine - time.monotonic(), 0))
+                    sent = time.monotonic()
+                    c.request('POST', '/v1/chat/completions', chat_body('fast'), key=key)
+                    seen.append((sent, c.answer(), time.monotonic()))
+        threads = [threading.Thread(target=run) for _ in range(8)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        return seen
+
+    def check_window(self, admitted, begin, end, want):
+        """As many as `want` were admitted between the two, up to those of which nobody can say on which side they were."""
+        surely = sum(1 for sent, _, answered in admitted if begin <= sent and answered < end)
+        maybe = sum(1 for sent, _, answered in admitted if begin <= answered and sent < end)
+        print('# %d to %d admitted, %d wanted' % (surely, maybe, want))
+        self.assertTrue(surely <= want <= maybe, (surely, want, maybe))
+
+    def test_exact_in_every_window(self):
+        key = self.node.customer('paced', rpm=LIMIT)
+        if LONG:
+            seen = self.pace(key, time.monotonic(), time.monotonic() + 3 * WINDOW + 1)
+        else:
+            begin = time.monotonic()
+            seen = self.pace(key, begin, begin + 14)
+            seen += self.pace(key, begin + 58, begin + 72)
+        admitted = [s for s in seen if s[1].status == 200]
+        refused = [a for _, a, _ in seen if a.status != 200]
+        # The window began while the first request was under way.
+        first, last = min(s[0] for s in admitted), min(s[2] for s in admitted)
+        self.assertLess(last - first, 1)
+        whole = 3 if LONG else 1
+        for i in range(whole):
+            self.check_window(admitted, first + i * WINDOW, last + (i + 1) * WINDOW, LIMIT)
+        # What is admitted of a window is what fell out of the one before.
+        part = [s for s in admitted if s[2] >= last + whole * WINDOW]
+        if not LONG:
+            elapsed = max(s[2] for s in seen) - first - WINDOW
+            self.assertAlmostEqual(len(part), LIMIT * elapsed / WINDOW, delta=3)
+        for a in refused:
+            self.assertEqual((a.status, a.error['code']), (429, 'rate_limit_exceeded'), a)
+            self.assertTrue(1 <= int(a.get('retry-after')) <= 60, a)
+        lines = self.node.access(*(a.get('x-request-id') for _, a, _ in admitted))
+        for worker in ('worker-0', 'worker-1'):
+            self.assertGreater(sum(1 for e in lines.values() if e['process'] == worker), len(lines) // 8)
+
+
+if __name__ == '__main__':
+    tap.main()
