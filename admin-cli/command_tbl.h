@@ -155,7 +155,7 @@ COMMAND(USAGE, "usage", usage, 300000,
 OPTION(SINCE, "since", "TIME", "since_ms", SEND,
        "From here on: a date, a time, or a span before now such as 24h or 7d.")
 OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default now.")
-OPTION(CHOICES, "by", "day|model|key|account|provider", "by", SEND,
+OPTION(CHOICES, "by", "day|model|key|account|provider|team|tag", "by", SEND,
        "One row for each; up to four, with commas.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "Only this account.")
 OPTION(SECRET, "key", "KEY", "key", SEND, "Only this key.")

@@ -13,7 +13,7 @@ static bool put_by(struct verbs *v, struct slice text, struct report_ask *ask)
 		one = slice_trim(one);
 		if (ask->by_n == REPORT_DIMS_MAX || report_dim_of(one) == REPORT_DIM_COUNT) {
 			verbs_end(v, CONTROL_USAGE, "invalid",
-				  "by: at most %d of day, model, key, account, provider",
+				  "by: at most %d of day, model, key, account, provider, team, tag",
 				  REPORT_DIMS_MAX);
 			return false;
 		}

@@ -78,6 +78,10 @@ static enum errc send_record_findings(struct verbs *v, const struct verify_resul
 		e = finding(v, r->bad_account, "account", r->bad_account,
 			    "the first account whose balance is not the sum of its records");
 	if (!e)
+		e = finding(v, r->bad_day != ROLLUP_DAY_MAX, "rollup", r->bad_day,
+			    "the first day, counted from 1970, whose roll-ups are not the sum of "
+			    "its records");
+	if (!e)
 		e = finding(v, r->bad_head, "head", 0,
 			    "the chain does not end where the ledger says");
 	return e;

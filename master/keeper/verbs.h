@@ -16,7 +16,7 @@
  *   key show          key                                                                     -> key
  *   key update        key, KEYOPTS; what is not given stays                                    -> key
  *   key revoke        key, [now B: running requests are cancelled too]                        -> key
- *   usage             [since_ms I], [until_ms I], [by: "day,model,key,account,provider", at most four], [account], [key]
+ *   usage             [since_ms I], [until_ms I], [by: "day,model,key,account,provider,team,tag", at most four], [account], [key]
  *                                                                                             -> usage*, total
  *   request show      id: generation id or the provider's id                                  -> request, attempt*, class*, bill, price
  *   limit explain     key                                                                     -> limit*
@@ -52,7 +52,7 @@
  *             people), unit (nusd, requests, tokens), max (NONE: none), used, held (NONE), remaining (NONE), reset_s (NONE)
  *   verify    records, charges I (recomputed ones), accounts, granted_nusd, settled_nusd, uncollected_nusd, imbalance_nusd
  *             (live store), good B
- *   finding   what (chain, record, charge, account, head, live, agree), at I (number of the record or account; NONE), text
+ *   finding   what (chain, record, charge, account, rollup, head, live, agree), at I (number of the record or account; NONE), text
  *
  * Errors (END): 2 invalid; 4 not_found; 1 exists, refused, ledger_unavailable, not_in_force,
  * incomplete, busy, internal; 5 not_allowed. */

@@ -98,7 +98,8 @@ static enum errc open_dbs(struct ledger *l, MDB_txn *txn, unsigned flags)
 		const char *name;
 		MDB_dbi *db;
 	} const dbs[] = {{"records", &l->records}, {"ids", &l->ids},   {"upstream", &l->upstream},
-			 {"prices", &l->prices},   {"rows", &l->rows}, {"meta", &l->meta}};
+			 {"prices", &l->prices},   {"rows", &l->rows}, {"meta", &l->meta},
+			 {"rollups", &l->rollups}};
 	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; !rc && i < ARRAY_LEN(dbs); i++)
@@ -262,7 +263,7 @@ static enum errc open_env(struct ledger *l, const struct ledger_opts *o)
 	int n = snprintf(dir, sizeof dir, "%s/ledger", o->dir);
 	struct lmdbx_opts x = {.dir = dir,
 			       .map_bytes = o->map_bytes ? o->map_bytes : LEDGER_MAP_BYTES,
-			       .dbs_max = 8,
+			       .dbs_max = 16,
 			       .readers_max = READERS_MAX,
 			       .flags = MDB_NOTLS | (o->read_only ? MDB_RDONLY : 0)};
 	enum errc rc;
@@ -300,6 +301,7 @@ enum errc ledger_open(const struct ledger_opts *o, struct ledger **out)
 	buf_init(&l->pending, PENDING_MAX);
 	buf_init(&l->scratch, ROWS_MAX + RECORD_MAX + DIGEST_SHA256);
 	idindex_init(&l->idindex);
+	rollup_init(&l->rollup);
 	rc = book_new(&l->book);
 	if (!rc)
 		rc = open_env(l, o);
@@ -311,6 +313,8 @@ enum errc ledger_open(const struct ledger_opts *o, struct ledger **out)
 		rc = ERRC_STALE;
 	if (!rc)
 		rc = ledger_catch_up_index(l);
+	if (!rc)
+		rc = ledger_catch_up_rollups(l);
 	if (rc)
 		ledger_close(&l);
 	else
@@ -330,6 +334,7 @@ void ledger_close(struct ledger **lp)
 		mdb_env_close(l->env);
 	book_free(&l->book);
 	idindex_fini(&l->idindex);
+	rollup_fini(&l->rollup);
 	buf_fini(&l->pending);
 	buf_fini(&l->scratch);
 	mem_free(l);
@@ -413,6 +418,8 @@ static enum errc append_bytes(struct ledger *l, const struct record *r, struct s
 	note_time(l, r->wall_ms);
 	if (r->type == RECORD_CHARGE)
 		rc = idindex_add(&l->idindex, l->next.last_seq, &r->charge);
+	if (!rc)
+		rc = rollup_add(&l->rollup, l->next.last_seq, r);
 	return rc ? rc : keep_pending(l, r, bytes);
 }
 
@@ -496,6 +503,9 @@ enum errc ledger_checkpoint(struct ledger *l)
 	/* The book does not have the records of this transaction yet. */
 	l->next.upto_seq = l->state.last_seq;
 	l->checkpointed = true;
+	rc = ledger_write_rollups(l, l->txn, l->state.last_seq);
+	if (rc)
+		return rc;
 	return l->idindex.durable_n >= IDINDEX_ROWS_MIN
 		       ? ledger_write_index(l, l->txn, l->state.last_seq)
 		       : ERRC_OK;
@@ -574,6 +584,8 @@ enum errc ledger_commit(struct ledger *l)
 	require(l->txn);
 	if (l->idindex.written_n == 0 && l->idindex.durable_n >= IDINDEX_ROWS_MAX)
 		rc = ledger_write_index(l, l->txn, l->state.last_seq);
+	if (!rc && !l->rollup.written && l->rollup.n >= ROLLUP_ROWS_MAX)
+		rc = ledger_write_rollups(l, l->txn, l->state.last_seq);
 	if (!rc)
 		rc = put_state(l, l->txn, &l->next);
 	if (rc) {
@@ -589,6 +601,8 @@ enum errc ledger_commit(struct ledger *l)
 	if (l->checkpointed)
 		book_clean(l->book);
 	idindex_committed(&l->idindex);
+	/* Without memory for what the commit made durable the keeper cannot go on. */
+	require(ledger_count_rollups(l) == ERRC_OK);
 	apply_pending(l);
 	l->state = l->next;
 	l->newest_ms = l->next_newest_ms;
@@ -601,5 +615,6 @@ void ledger_abort(struct ledger *l)
 		mdb_txn_abort(l->txn);
 	l->txn = NULL;
 	idindex_aborted(&l->idindex);
+	rollup_aborted(&l->rollup);
 	buf_reset(&l->pending);
 }

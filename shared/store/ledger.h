@@ -54,8 +54,8 @@ MUSTCHECK enum errc ledger_begin(struct ledger *l);
 MUSTCHECK enum errc ledger_take(struct ledger *l, uint64_t epoch, const struct outbox_batch *b);
 /* Appends an administrative record; *seq gets its number. */
 MUSTCHECK enum errc ledger_append(struct ledger *l, const struct record *r, uint64_t *seq);
-/* Writes the book's changed rows, and the indexes by ids when enough waits for them, as of the last commit. Due
- * every 5 s. */
+/* Writes the book's changed rows and the roll-ups, and the indexes by ids when enough waits for them, as of the last commit.
+ * Due every 5 s. */
 MUSTCHECK enum errc ledger_checkpoint(struct ledger *l);
 /* Makes price rows findable by their hash; known ones cost a look-up. */
 MUSTCHECK enum errc ledger_put_prices(struct ledger *l, const struct price *const *prices, size_t n);

@@ -5,6 +5,7 @@
 #include "ledger.h"
 #include "lmdbx.h"
 #include "idindex.h"
+#include "rollup.h"
 
 #define LEDGER_MAGIC 0x1ed6e201u
 
@@ -16,12 +17,14 @@ struct ledger {
 	MDB_dbi upstream; /* rows of idindex */
 	MDB_dbi prices;   /* hash -> price row */
 	MDB_dbi rows;     /* the checkpoint: rows as in the live store */
+	MDB_dbi rollups;
 	MDB_dbi meta;
 	bool read_only;
 	struct ledger_state state; /* as of the last commit */
 	int64_t newest_ms;         /* the latest time of a record since the clock went back */
 	struct book *book;
 	struct idindex idindex;
+	struct rollup rollup;
 	/* The open write transaction. */
 	MDB_txn *txn;
 	struct ledger_state next;
@@ -70,6 +73,15 @@ MUSTCHECK enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledg
 MUSTCHECK enum errc ledger_write_index(struct ledger *l, MDB_txn *txn, uint64_t upto);
 /* Puts into memory, and on disk while there are many, what the stored indexes lack. Alone, as the writer. */
 MUSTCHECK enum errc ledger_catch_up_index(struct ledger *l);
+/* Writes what committed records add to the roll-ups, all those up to record `upto`, with a word that they are there. */
+MUSTCHECK enum errc ledger_write_rollups(struct ledger *l, MDB_txn *txn, uint64_t upto);
+/* Up to which record the stored roll-ups go; 0: none are there. */
+MUSTCHECK enum errc ledger_rolled_upto(struct ledger *l, MDB_txn *txn, uint64_t *seq);
+/* Puts into memory, and on disk while there are many, what the stored roll-ups lack. Alone, as the writer; once the indexes
+ * are there. */
+MUSTCHECK enum errc ledger_catch_up_rollups(struct ledger *l);
+/* The transaction was committed: see rollup_committed(). */
+MUSTCHECK enum errc ledger_count_rollups(struct ledger *l);
 /* The checkpoint's rows into a book. */
 MUSTCHECK enum errc ledger_load_rows(struct ledger *l, MDB_txn *txn, struct book *b);
 

@@ -6,67 +6,112 @@
 #include "admin.h"
 #include "arena.h"
 #include "clock.h"
+#include "ledger_priv.h"
 #include "mem.h"
 #include "text.h"
 
 #define NAMES_BYTES   ((size_t)256 * 1024 * 1024)
 #define ACCOUNT_BYTES 512 /* more than an account's row has */
+#define ACCOUNTS_KEPT 1024
 #define DAY_TEXT      10
+#define PARTS_MAX     2 /* days of which a span may have a part */
+
+/* A day that is not whole in the span. Its records are among those from first_seq to last_seq. */
+struct part {
+	uint32_t day;
+	uint64_t first_seq, last_seq; /* 0: it has none */
+};
 
 struct report {
 	struct report_ask ask;
 	struct ledger *ledger;
 	struct live *live;
-	bool in_order; /* the records: the first one that is too late ends it */
+	uint64_t rolled, last_seq; /* as the transaction of the roll-ups saw them */
+	struct part parts[PARTS_MAX];
+	size_t parts_n;
+	uint32_t only_day; /* records of this day only; ROLLUP_DAY_MAX: of any */
+	bool by_tag;
 	struct arena names;
 	struct buf row; /* of an account, reserved */
 	struct report_row *rows;
 	size_t n, cap;
 	uint32_t *slots; /* positions + 1 by hash; the size is a power of two */
 	size_t slots_n;
+	struct report_row *last;       /* that was added to; NULL: look for it */
 	struct report_row total, rest; /* rest: what found no room */
 	bool has_rest;
-	uint64_t named_account; /* of `account_name` */
-	char account_name[ROWS_NAME_MAX + 24];
-	size_t account_name_n;
+	uint32_t day; /* of `day_text` */
+	char day_text[CLOCK_TEXT_MAX];
+	struct {
+		uint64_t account;
+		struct slice name; /* in `names` */
+	} accounts[ACCOUNTS_KEPT]; /* by their last digits */
 };
 
-static struct slice account_name(struct report *r, uint64_t account)
+/* --- names --- */
+
+static enum errc account_name(struct report *r, uint64_t account, struct slice *out)
 {
+	size_t at = account % ACCOUNTS_KEPT;
 	struct rows_account a;
 
-	if (r->named_account == account)
-		return slice_of(r->account_name, r->account_name_n);
-	if (r->live && admin_account_get(r->live, account, &r->row, &a) == ERRC_OK) {
-		memcpy(r->account_name, a.name.p, a.name.n);
-		r->account_name_n = a.name.n;
-	} else {
-		r->account_name_n = (size_t)snprintf(r->account_name, sizeof r->account_name,
-						     "%llu", (unsigned long long)account);
+	if (r->accounts[at].account != account) {
+		struct slice name;
+
+		if (r->live && admin_account_get(r->live, account, &r->row, &a) == ERRC_OK)
+			name = arena_dup(&r->names, a.name);
+		else
+			name = arena_fmt(&r->names, "%llu", (unsigned long long)account);
+		if (!name.p)
+			return ERRC_NOMEM;
+		r->accounts[at].account = account;
+		r->accounts[at].name = name;
 	}
-	r->named_account = account;
-	return slice_of(r->account_name, r->account_name_n);
+	*out = r->accounts[at].name;
+	return ERRC_OK;
 }
 
-static struct slice name_of(struct report *r, enum report_dim d, const struct record *rec,
-			    char day[CLOCK_TEXT_MAX])
+static struct slice day_name(struct report *r, uint32_t day)
 {
+	if (r->day != day) {
+		clock_format_s(day * (ROLLUP_DAY_MS / 1000), r->day_text);
+		r->day = day;
+	}
+	return slice_of(r->day_text, DAY_TEXT);
+}
+
+static enum errc name_of(struct report *r, enum report_dim d, const struct rollup_name *n,
+			 struct slice *out)
+{
+	*out = SLICE_NONE;
 	switch (d) {
 	case REPORT_DAY:
-		clock_format_s(rec->wall_ms / 1000, day);
-		return slice_of(day, DAY_TEXT);
+		*out = day_name(r, n->day);
+		break;
 	case REPORT_MODEL:
-		return rec->charge.model.n ? rec->charge.model : rec->charge.model_asked;
+		*out = n->model;
+		break;
 	case REPORT_KEY:
-		return slice_of(rec->charge.key_id, APIKEY_ID);
+		*out = slice_of(n->key_id, APIKEY_ID);
+		break;
 	case REPORT_ACCOUNT:
-		return account_name(r, rec->account);
+		return account_name(r, n->account, out);
 	case REPORT_PROVIDER:
-		return rec->charge.provider;
-	default:
-		return SLICE_NONE;
+		*out = n->provider;
+		break;
+	case REPORT_TEAM:
+		*out = slice_of(n->team, strnlen(n->team, APIKEY_ID));
+		break;
+	case REPORT_TAG:
+		*out = n->tag;
+		break;
+	case REPORT_DIM_COUNT:
+		break;
 	}
+	return ERRC_OK;
 }
+
+/* --- rows --- */
 
 static bool names_eq(const struct report *r, const struct slice *a, const struct slice *b)
 {
@@ -96,6 +141,7 @@ static enum errc grow(struct report *r)
 		return ERRC_NOMEM;
 	r->rows = rows;
 	r->cap = cap;
+	r->last = NULL;
 	slots = mem_new(slots_n * sizeof *slots);
 	if (!slots)
 		return ERRC_NOMEM;
@@ -145,64 +191,69 @@ static enum errc row_of(struct report *r, const struct slice *names, struct repo
 	return ERRC_OK;
 }
 
-static void add(struct report_row *row, const struct record_charge *c)
+static void add_sums(struct report_row *row, const struct rollup_sums *s, int sign)
 {
-	row->requests++;
-	row->failed += c->end != RECORD_END_DONE;
-	row->input += usage_input_total(&c->usage);
-	row->cached += usage_get(&c->usage, USAGE_CACHE_READ);
-	row->output += usage_output_total(&c->usage);
-	row->reasoning += usage_reasoning(&c->usage);
-	row->charge_nusd += c->charge_nusd;
-	row->uncollected_nusd += c->uncollected_nusd;
-	row->cost_nusd += c->cost_nusd;
+	row->requests += sign * s->requests;
+	row->failed += sign * s->failed;
+	row->input += sign * s->input;
+	row->cached += sign * s->cached;
+	row->output += sign * s->output;
+	row->reasoning += sign * s->reasoning;
+	row->charge_nusd += sign * s->charge_nusd;
+	row->uncollected_nusd += sign * s->uncollected_nusd;
+	row->cost_nusd += sign * s->cost_nusd;
+}
+
+static enum errc add_named(struct report *r, const struct rollup_name *n,
+			   const struct rollup_sums *s, int sign)
+{
+	struct slice names[REPORT_DIMS_MAX];
+	struct report_row *row = r->last;
+	enum errc rc = ERRC_OK;
+
+	for (size_t i = 0; !rc && i < r->ask.by_n; i++)
+		rc = name_of(r, r->ask.by[i], n, &names[i]);
+	if (!rc && !(row && names_eq(r, row->name, names)))
+		rc = row_of(r, names, &row);
+	if (rc)
+		return rc;
+	r->last = row;
+	if (!row) {
+		row = &r->rest;
+		r->has_rest = true;
+	}
+	add_sums(row, s, sign);
+	return ERRC_OK;
+}
+
+static enum errc add(struct report *r, const struct rollup_name *n, const struct rollup_sums *s,
+		     int sign)
+{
+	add_sums(&r->total, s, sign);
+	return r->ask.by_n == 0 ? ERRC_OK : add_named(r, n, s, sign);
+}
+
+/* --- records --- */
+
+static bool is_asked_key(const struct report *r, const char key_id[APIKEY_ID])
+{
+	return !r->ask.key_id || memcmp(key_id, r->ask.key_id, APIKEY_ID) == 0;
 }
 
 static bool is_asked(const struct report *r, const struct record *charge)
 {
 	if (charge->wall_ms < r->ask.since_ms || charge->wall_ms >= r->ask.until_ms)
 		return false;
+	if (r->only_day != ROLLUP_DAY_MAX && rollup_day_of(charge->wall_ms) != r->only_day)
+		return false;
 	if (r->ask.account != 0 && charge->account != r->ask.account)
 		return false;
-	return !r->ask.key_id || memcmp(charge->charge.key_id, r->ask.key_id, APIKEY_ID) == 0;
-}
-
-static enum errc row_for(struct report *r, const struct record *rec, struct report_row **out)
-{
-	struct slice names[REPORT_DIMS_MAX];
-	char day[CLOCK_TEXT_MAX];
-	enum errc rc;
-
-	*out = &r->total;
-	if (r->ask.by_n == 0)
-		return ERRC_OK;
-	for (size_t i = 0; i < r->ask.by_n; i++)
-		names[i] = name_of(r, r->ask.by[i], rec, day);
-	rc = row_of(r, names, out);
-	if (!rc && !*out) {
-		*out = &r->rest;
-		r->has_rest = true;
-	}
-	return rc;
-}
-
-static enum errc add_charge(struct report *r, const struct record *rec)
-{
-	struct report_row *row;
-	enum errc rc = row_for(r, rec, &row);
-
-	if (rc)
-		return rc;
-	add(row, &rec->charge);
-	if (row != &r->total)
-		add(&r->total, &rec->charge);
-	return ERRC_OK;
+	return is_asked_key(r, charge->charge.key_id);
 }
 
 /* A reversal takes its charge back where that was counted. The request itself stays counted. */
 static enum errc add_reverse(struct report *r, const struct record *back)
 {
-	struct report_row *row;
 	struct record rec;
 	struct buf b;
 	uint64_t seq;
@@ -212,23 +263,18 @@ static enum errc add_reverse(struct report *r, const struct record *back)
 	rc = ledger_find(r->ledger, &back->change.id, &seq);
 	if (!rc)
 		rc = ledger_get(r->ledger, seq, &b);
-	if (rc == ERRC_NOTFOUND)
-		rc = ERRC_CORRUPT;
 	if (!rc)
 		rc = record_decode(buf_slice(&b), &rec);
 	if (!rc && rec.type != RECORD_CHARGE)
 		rc = ERRC_CORRUPT;
-	if (!rc && is_asked(r, &rec))
-		rc = row_for(r, &rec, &row);
-	else
-		row = NULL;
-	if (!rc && row) {
-		row->charge_nusd -= back->change.amount_nusd;
-		if (row != &r->total)
-			r->total.charge_nusd -= back->change.amount_nusd;
+	if (!rc && is_asked(r, &rec)) {
+		struct rollup_sums s = {.charge_nusd = back->change.amount_nusd};
+		struct rollup_name n = rollup_name_of(&rec);
+
+		rc = add(r, &n, &s, -1);
 	}
 	buf_fini(&b);
-	return rc;
+	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 }
 
 static enum errc on_item(void *arg, const struct ledger_item *item)
@@ -239,12 +285,158 @@ static enum errc on_item(void *arg, const struct ledger_item *item)
 
 	if (rc)
 		return rc;
-	if (r->in_order && rec.wall_ms - LEDGER_SLACK_MS >= r->ask.until_ms)
-		return ERRC_EOF;
-	if (rec.type == RECORD_CHARGE && is_asked(r, &rec))
-		return add_charge(r, &rec);
+	if (rec.type == RECORD_CHARGE && is_asked(r, &rec)) {
+		struct rollup_sums s = rollup_sums_of(item->seq, &rec);
+		struct rollup_name n = rollup_name_of(&rec);
+
+		return add(r, &n, &s, 1);
+	}
 	return rec.type == RECORD_REVERSE ? add_reverse(r, &rec) : ERRC_OK;
 }
+
+static enum errc add_records(struct report *r, uint64_t first, uint64_t last, uint32_t day)
+{
+	uint64_t seq = first;
+
+	r->only_day = day;
+	r->last = NULL;
+	return first <= last ? ledger_walk(r->ledger, &seq, last, on_item, r) : ERRC_OK;
+}
+
+/* --- roll-ups --- */
+
+static enum errc on_part(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
+{
+	struct part *p = arg;
+
+	(void)n;
+	p->first_seq = s->first_seq;
+	p->last_seq = s->last_seq;
+	return ERRC_OK;
+}
+
+static enum errc add_part(struct report *r, MDB_txn *txn, uint32_t day)
+{
+	struct part *p = &r->parts[r->parts_n++];
+	struct rollup_ask ask = {.cut = ROLLUP_DAYS, .from = day, .to = day};
+
+	*p = (struct part){.day = day};
+	return rollup_walk(txn, r->ledger->rollups, &ask, on_part, p);
+}
+
+/* The days that are whole in the span: from <= day <= to; none when from > to. Others are put down as parts. */
+static enum errc divide(struct report *r, MDB_txn *txn, uint32_t *from, uint32_t *to)
+{
+	int64_t since = MAX_OF(r->ask.since_ms, 0), until = MAX_OF(r->ask.until_ms, 0);
+	enum errc rc = ERRC_OK;
+
+	*from = rollup_day_of(since);
+	*to = rollup_day_of(until);
+	if (since % ROLLUP_DAY_MS != 0) {
+		rc = add_part(r, txn, *from);
+		if (*from == *to)
+			*from = ROLLUP_DAY_MAX; /* all of the span */
+		else
+			(*from)++;
+	}
+	if (!rc && *to == ROLLUP_DAY_MAX - 1)
+		return ERRC_OK; /* for ever */
+	if (!rc && *from != ROLLUP_DAY_MAX && until % ROLLUP_DAY_MS != 0)
+		rc = add_part(r, txn, *to);
+	if (*to == 0)
+		*from = ROLLUP_DAY_MAX;
+	else
+		(*to)--;
+	return rc;
+}
+
+static enum errc on_rollup(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
+{
+	struct report *r = arg;
+
+	return is_asked_key(r, n->key_id) ? add(r, n, s, 1) : ERRC_OK;
+}
+
+/* What an end user's row says is in its key's row too, where nobody is named. */
+static enum errc on_tag(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
+{
+	struct rollup_name nobody = *n;
+	struct report *r = arg;
+	enum errc rc;
+
+	if (!is_asked_key(r, n->key_id))
+		return ERRC_OK;
+	rc = add(r, n, s, 1);
+	nobody.tag = SLICE_NONE;
+	return rc ? rc : add(r, &nobody, s, -1);
+}
+
+/* The one with the fewest rows that knows what is asked for. */
+static enum rollup_cut cut_of(const struct report_ask *a)
+{
+	enum rollup_cut cut = a->account || a->key_id ? ROLLUP_KEYS : ROLLUP_DAYS;
+
+	for (size_t i = 0; i < a->by_n; i++) {
+		if (a->by[i] == REPORT_MODEL || a->by[i] == REPORT_PROVIDER)
+			cut = MAX_OF(cut, ROLLUP_MODELS);
+		else if (a->by[i] != REPORT_DAY)
+			cut = ROLLUP_KEYS;
+	}
+	return cut;
+}
+
+static enum errc add_days(struct report *r, MDB_txn *txn, uint32_t from, uint32_t to)
+{
+	struct rollup_ask ask = {.cut = cut_of(&r->ask),
+				 .from = from,
+				 .to = to,
+				 .account = r->ask.account,
+				 .key_id = r->ask.account ? r->ask.key_id : NULL};
+	enum errc rc;
+
+	rc = rollup_walk(txn, r->ledger->rollups, &ask, on_rollup, r);
+	ask.cut = ROLLUP_TAGS;
+	if (!rc && r->by_tag)
+		rc = rollup_walk(txn, r->ledger->rollups, &ask, on_tag, r);
+	return rc;
+}
+
+/* In one read transaction, so that roll-ups and tail fit together. It keeps the writer from using again the pages that it
+ * frees meanwhile, some a commit: little beside what a report's own records would take to read. */
+static enum errc add_rollups(struct report *r)
+{
+	struct ledger_state s;
+	uint32_t from, to;
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(r->ledger, &txn);
+
+	if (!rc)
+		rc = ledger_get_state(r->ledger, txn, &s);
+	if (!rc)
+		rc = ledger_rolled_upto(r->ledger, txn, &r->rolled);
+	r->last_seq = s.last_seq;
+	if (!rc)
+		rc = divide(r, txn, &from, &to);
+	if (!rc && from <= to)
+		rc = add_days(r, txn, from, to);
+	ledger_read_end(&txn);
+	return rc;
+}
+
+static enum errc sum_up(struct report *r)
+{
+	enum errc rc = r->ask.since_ms < r->ask.until_ms ? add_rollups(r) : ERRC_OK;
+
+	for (size_t i = 0; !rc && i < r->parts_n; i++) {
+		const struct part *p = &r->parts[i];
+
+		if (p->first_seq)
+			rc = add_records(r, p->first_seq, MIN_OF(p->last_seq, r->rolled), p->day);
+	}
+	return rc ? rc : add_records(r, r->rolled + 1, r->last_seq, ROLLUP_DAY_MAX);
+}
+
+/* --- the end --- */
 
 static int compare(const void *a, const void *b)
 {
@@ -256,8 +448,22 @@ static int compare(const void *a, const void *b)
 	return c;
 }
 
+/* All requests of a key named a user: then nobody's row says nothing. */
+static void drop_empty(struct report *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		if (r->rows[i].requests > 0)
+			r->rows[n++] = r->rows[i];
+	}
+	r->n = n;
+}
+
 static enum errc finish(struct report *r)
 {
+	if (r->by_tag)
+		drop_empty(r);
 	if (r->n > 1)
 		qsort(r->rows, r->n, sizeof *r->rows, compare);
 	if (!r->has_rest || r->ask.by_n == 0)
@@ -272,33 +478,37 @@ static enum errc finish(struct report *r)
 	return ERRC_OK;
 }
 
+static enum errc init(struct report *r, struct ledger *l, struct live *names,
+		      const struct report_ask *ask)
+{
+	char *room;
+
+	r->ask = *ask;
+	r->ledger = l;
+	r->live = names;
+	r->day = ROLLUP_DAY_MAX;
+	for (size_t i = 0; i < ask->by_n; i++)
+		r->by_tag |= ask->by[i] == REPORT_TAG;
+	arena_init(&r->names, NAMES_BYTES);
+	buf_init(&r->row, ROWS_MAX);
+	return buf_reserve(&r->row, ACCOUNT_BYTES, &room);
+}
+
 enum errc report_new(struct ledger *l, struct live *names, const struct report_ask *ask,
 		     struct report **out)
 {
 	struct report *r;
-	struct ledger_state s;
-	uint64_t seq;
 	enum errc rc;
-	char *room;
 
 	if (ask->by_n > REPORT_DIMS_MAX)
 		return ERRC_INVAL;
 	r = mem_new_of(struct report);
 	if (!r)
 		return ERRC_NOMEM;
-	r->ask = *ask;
-	r->ledger = l;
-	r->live = names;
-	arena_init(&r->names, NAMES_BYTES);
-	buf_init(&r->row, ROWS_MAX);
-	rc = buf_reserve(&r->row, ACCOUNT_BYTES, &room);
+	rc = init(r, l, names, ask);
 	if (!rc)
-		rc = ledger_read_state(l, &s);
+		rc = sum_up(r);
 	if (!rc)
-		rc = ledger_seek(l, MAX_OF(ask->since_ms, 0), &seq, &r->in_order);
-	if (!rc)
-		rc = ledger_walk(l, &seq, s.last_seq, on_item, r);
-	if (!rc || rc == ERRC_EOF)
 		rc = finish(r);
 	if (rc)
 		report_free(&r);

@@ -1,5 +1,7 @@
-/* Usage reports from the ledger: charges added up by up to four dimensions over a time span. Bounded memory: at most
- * REPORT_ROWS_MAX rows, what falls beyond is added to one row with empty names. */
+/* Usage reports from the ledger: charges added up by up to four dimensions over a time span. Whole days come from the
+ * roll-ups (rollup.h); a day of which the span has only a part is added up from its records, and so is what the roll-ups do
+ * not have yet: exact at any instant. Bounded memory: at most REPORT_ROWS_MAX rows, what falls beyond is added to one row
+ * with empty names. */
 #ifndef AIGW_REPORT_H
 #define AIGW_REPORT_H
 
@@ -24,7 +26,7 @@ struct report_ask {
 };
 
 struct report_row {
-	struct slice name[REPORT_DIMS_MAX]; /* "2026-11-25", a model, a key's public id, an account's name, a provider */
+	struct slice name[REPORT_DIMS_MAX]; /* "2026-11-25", a model, a key's public id, an account's name, … */
 	uint64_t requests, failed;
 	int64_t input, cached, output, reasoning; /* tokens */
 	int64_t charge_nusd, uncollected_nusd, cost_nusd;
@@ -33,7 +35,8 @@ struct report_row {
 struct report;
 
 /* Sums up the ledger; rows come sorted by their names. Owned by the caller. Accounts are named from the live store, those
- * that are not there by their number. Any thread but a loop. */
+ * that are not there by their number. ERRC_RANGE: the span has a part of a day whose records are no longer kept. Any thread
+ * but a loop. */
 MUSTCHECK enum errc report_new(struct ledger *l, struct live *names, const struct report_ask *ask,
 			       struct report **out);
 void report_free(struct report **r);

@@ -2,6 +2,7 @@
 
 #include "ledger_priv.h"
 #include "mem.h"
+#include "rollcheck.h"
 
 #define ROUNDS_MAX 20 /* each is only what was written during the one before */
 
@@ -12,6 +13,9 @@ struct verify {
 	void *arg;
 	uint64_t upto, checkpoint; /* last record; last one in the checkpoint */
 	bool rows_checked;
+	uint64_t rolled; /* last record in the roll-ups */
+	bool rollups_checked;
+	struct rollcheck rollups;
 	uint8_t head[DIGEST_SHA256];
 	struct book *book;
 	struct verify_result *out;
@@ -79,8 +83,9 @@ static enum errc check_record(struct verify *v, uint64_t seq, struct slice bytes
 		return rc;
 	if (rc)
 		note(&v->out->bad_record_seq, seq);
-	if (r.type != RECORD_CHARGE)
-		return ERRC_OK;
+	rc = rollcheck_add(&v->rollups, v->l, seq, &r);
+	if (rc || r.type != RECORD_CHARGE)
+		return rc;
 	v->out->charges++;
 	if (!is_only_charge(v, &r.charge.id, seq))
 		note(&v->out->bad_record_seq, seq);
@@ -170,6 +175,21 @@ static enum errc check_rows(struct verify *v, uint64_t seq)
 	return rc;
 }
 
+/* The roll-ups likewise. */
+static enum errc check_rollups(struct verify *v, uint64_t seq)
+{
+	uint64_t upto = 0;
+	uint32_t day;
+	enum errc rc = rollcheck_compare(&v->rollups, v->l, seq, &upto, &day);
+
+	if (!rc && upto == seq) {
+		v->rollups_checked = true;
+		v->out->bad_day = day;
+	}
+	v->rolled = upto;
+	return rc;
+}
+
 static enum errc on_item(void *arg, const struct ledger_item *item)
 {
 	struct verify *v = arg;
@@ -186,6 +206,8 @@ static enum errc on_item(void *arg, const struct ledger_item *item)
 	rc = check_record(v, item->seq, item->record);
 	if (!rc && item->seq == v->checkpoint && !v->rows_checked)
 		rc = check_rows(v, item->seq);
+	if (!rc && item->seq == v->rolled && !v->rollups_checked)
+		rc = check_rollups(v, item->seq);
 	if (v->progress && permille != v->permille) {
 		v->permille = permille;
 		v->progress(v->arg, permille);
@@ -218,6 +240,8 @@ static enum errc go_on(struct verify *v, uint64_t *seq)
 	v->checkpoint = s.upto_seq;
 	if (v->checkpoint == *seq - 1 && !v->rows_checked)
 		rc = check_rows(v, *seq - 1);
+	if (!rc && !v->rollups_checked)
+		rc = check_rollups(v, *seq - 1);
 	if (!rc)
 		rc = ledger_walk(v->l, seq, s.last_seq, on_item, v);
 	if (!rc && (memcmp(v->head, s.head, DIGEST_SHA256) != 0 || v->out->records != s.last_seq))
@@ -232,12 +256,15 @@ enum errc verify_ledger(struct ledger *l, bool charges, void (*progress)(void *a
 	uint64_t seq = 1;
 	enum errc rc = book_new(&v.book);
 
-	*out = (struct verify_result){0};
-	for (int round = 0; !rc && !v.rows_checked && round < ROUNDS_MAX; round++)
+	*out = (struct verify_result){.bad_day = ROLLUP_DAY_MAX};
+	rollcheck_init(&v.rollups, 0);
+	for (int round = 0; !rc && !(v.rows_checked && v.rollups_checked) && round < ROUNDS_MAX;
+	     round++)
 		rc = go_on(&v, &seq);
-	if (!rc && !v.rows_checked)
+	if (!rc && !(v.rows_checked && v.rollups_checked))
 		rc = ERRC_AGAIN;
 	sum_up(&v);
+	rollcheck_fini(&v.rollups);
 	book_free(&v.book);
 	return rc;
 }

@@ -1,9 +1,10 @@
-/* Recomputes the ledger from its records: the hash chain, the sums of every account and key against the checkpoint, and with
+/* Recomputes the ledger from its records: the hash chain, the sums of every account and key against the checkpoint, the roll-ups, and with
  * `charges` each charge from its usage and price row. Memory grows with accounts and keys only. */
 #ifndef AIGW_VERIFY_H
 #define AIGW_VERIFY_H
 
 #include "ledger.h"
+#include "rollup.h"
 
 struct verify_result {
 	uint64_t records, charges;
@@ -12,6 +13,7 @@ struct verify_result {
 	uint64_t bad_charge_seq; /* first charge that does not follow from its usage and price, or whose price counts for another moment or prompt */
 	uint64_t bad_account;    /* first account whose checkpoint is not the sum of its records */
 	uint64_t bad_accounts_n;
+	uint32_t bad_day; /* first day since 1970 whose roll-ups are not the sum of its records; ROLLUP_DAY_MAX: none */
 	bool bad_head; /* the chain does not end at the stored head */
 	int64_t granted_nusd, settled_nusd, uncollected_nusd; /* sums over all accounts */
 };
@@ -25,7 +27,7 @@ MUSTCHECK enum errc verify_ledger(struct ledger *l, bool charges,
 static inline bool verify_is_good(const struct verify_result *r)
 {
 	return !r->bad_chain_seq && !r->bad_record_seq && !r->bad_charge_seq && !r->bad_account &&
-	       !r->bad_head;
+	       r->bad_day == ROLLUP_DAY_MAX && !r->bad_head;
 }
 
 #endif

@@ -456,7 +456,8 @@ static void test_report(void **state)
 	assert_int_equal(report_row_at(rep, 0)->requests, 5);
 	report_free(&rep);
 	assert_int_equal(report_dim_of(SLICE_LIT("provider")), REPORT_PROVIDER);
-	assert_int_equal(report_dim_of(SLICE_LIT("tag")), REPORT_DIM_COUNT);
+	assert_int_equal(report_dim_of(SLICE_LIT("tag")), REPORT_TAG);
+	assert_int_equal(report_dim_of(SLICE_LIT("user")), REPORT_DIM_COUNT);
 }
 
 static int64_t requests_of(struct rig *r, int64_t since_ms, int64_t until_ms)

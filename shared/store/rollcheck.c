@@ -1,0 +1,149 @@
+#include "rollcheck.h"
+
+#include "ledger_priv.h"
+#include "mem.h"
+
+/* The cuts that have every charge. */
+static const enum rollup_cut cuts[] = {ROLLUP_DAYS, ROLLUP_MODELS, ROLLUP_KEYS};
+
+struct rollcheck_day {
+	uint32_t day;
+	struct rollup_sums records, rows[ARRAY_LEN(cuts)];
+};
+
+struct compare {
+	struct rollcheck *c;
+	size_t cut; /* that is read */
+};
+
+void rollcheck_init(struct rollcheck *c, uint32_t from)
+{
+	*c = (struct rollcheck){.from = from};
+}
+
+void rollcheck_fini(struct rollcheck *c)
+{
+	mem_free(c->days);
+}
+
+/* Neighbours are mostly of the same day. */
+static enum errc day_of(struct rollcheck *c, uint32_t day, struct rollcheck_day **out)
+{
+	for (size_t i = c->n; i-- > 0;) {
+		*out = &c->days[i];
+		if ((*out)->day == day)
+			return ERRC_OK;
+	}
+	if (c->n == c->cap) {
+		size_t cap = c->cap ? c->cap * 2 : 64;
+		struct rollcheck_day *days = mem_grow(c->days, cap * sizeof *days);
+
+		if (!days)
+			return ERRC_NOMEM;
+		c->days = days;
+		c->cap = cap;
+	}
+	*out = &c->days[c->n++];
+	**out = (struct rollcheck_day){.day = day};
+	return ERRC_OK;
+}
+
+static enum errc add(struct rollcheck *c, uint32_t day, const struct rollup_sums *s)
+{
+	struct rollcheck_day *d;
+	enum errc rc = day < c->from ? ERRC_OK : day_of(c, day, &d);
+
+	if (!rc && day >= c->from)
+		rollup_sums_add(&d->records, s);
+	return rc;
+}
+
+static enum errc add_reverse(struct rollcheck *c, struct ledger *l, uint64_t seq,
+			     const struct record *back)
+{
+	struct rollup_sums s = {
+		.first_seq = seq, .last_seq = seq, .charge_nusd = -back->change.amount_nusd};
+	struct record charge;
+	struct buf b;
+	uint64_t at;
+	enum errc rc;
+
+	buf_init(&b, RECORD_MAX);
+	rc = ledger_find(l, &back->change.id, &at);
+	if (!rc)
+		rc = ledger_get(l, at, &b);
+	if (!rc && (record_decode(buf_slice(&b), &charge) || charge.type != RECORD_CHARGE))
+		rc = ERRC_NOTFOUND;
+	if (!rc)
+		rc = add(c, rollup_day_of(charge.wall_ms), &s);
+	buf_fini(&b);
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+enum errc rollcheck_add(struct rollcheck *c, struct ledger *l, uint64_t seq, const struct record *r)
+{
+	struct rollup_sums s;
+
+	if (r->type == RECORD_REVERSE)
+		return add_reverse(c, l, seq, r);
+	if (r->type != RECORD_CHARGE)
+		return ERRC_OK;
+	s = rollup_sums_of(seq, r);
+	return add(c, rollup_day_of(r->wall_ms), &s);
+}
+
+static enum errc on_row(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
+{
+	struct compare *x = arg;
+	struct rollcheck_day *d;
+	enum errc rc = day_of(x->c, n->day, &d);
+
+	if (!rc)
+		rollup_sums_add(&d->rows[x->cut], s);
+	return rc;
+}
+
+static bool is_same(const struct rollcheck_day *d)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+		if (memcmp(&d->records, &d->rows[i], sizeof d->records) != 0)
+			return false;
+	}
+	return true;
+}
+
+static enum errc compare(struct rollcheck *c, struct ledger *l, MDB_txn *txn, uint32_t *day)
+{
+	struct compare x = {.c = c};
+	enum errc rc = ERRC_OK;
+
+	for (; !rc && x.cut < ARRAY_LEN(cuts); x.cut++) {
+		struct rollup_ask ask = {
+			.cut = cuts[x.cut], .from = c->from, .to = ROLLUP_DAY_MAX - 1};
+
+		rc = rollup_walk(txn, l->rollups, &ask, on_row, &x);
+	}
+	*day = ROLLUP_DAY_MAX;
+	for (size_t i = 0; !rc && i < c->n; i++) {
+		if (!is_same(&c->days[i]))
+			*day = MIN_OF(*day, c->days[i].day);
+	}
+	if (rc != ERRC_CORRUPT)
+		return rc;
+	*day = c->from;
+	return ERRC_OK;
+}
+
+enum errc rollcheck_compare(struct rollcheck *c, struct ledger *l, uint64_t seq, uint64_t *upto,
+			    uint32_t *day)
+{
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = ledger_rolled_upto(l, txn, upto);
+	if (!rc && *upto == seq)
+		rc = compare(c, l, txn, day);
+	ledger_read_end(&txn);
+	return rc;
+}

@@ -1,0 +1,26 @@
+/* Whether the roll-ups are what the records add up to, day by day: for verify. Memory grows with the days only. */
+#ifndef AIGW_ROLLCHECK_H
+#define AIGW_ROLLCHECK_H
+
+#include "ledger.h"
+#include "rollup.h"
+
+struct rollcheck_day;
+
+struct rollcheck {
+	struct rollcheck_day *days; /* owned; in the order in which they came */
+	size_t n, cap;
+	uint32_t from; /* days before it are not looked at: not all of their records are there */
+};
+
+void rollcheck_init(struct rollcheck *c, uint32_t from);
+void rollcheck_fini(struct rollcheck *c);
+/* Each record in turn. A reversal of what is not there counts nowhere. */
+MUSTCHECK enum errc rollcheck_add(struct rollcheck *c, struct ledger *l, uint64_t seq,
+				  const struct record *r);
+/* If the stored roll-ups go to `seq`, the last record that was added, they are compared: *day is the first one that differs,
+ * ROLLUP_DAY_MAX when none does, and *upto = seq. Else *upto is where they go to. */
+MUSTCHECK enum errc rollcheck_compare(struct rollcheck *c, struct ledger *l, uint64_t seq,
+				      uint64_t *upto, uint32_t *day);
+
+#endif

@@ -1,0 +1,536 @@
+#include "rollup.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "mem.h"
+#include "text.h"
+
+#define NAMES_MAX    ((size_t)256 * 1024 * 1024)
+#define PENDING_MAX  ((size_t)256 * 1024 * 1024)
+#define MODEL_MAX    200 /* bytes of each that tell rows apart: LMDB keys have 511 */
+#define PROVIDER_MAX 100
+#define TAG_MAX      128
+#define HEAD_BYTES   (1 + 4 + 8 + 2 * APIKEY_ID)
+#define KEY_MAX      (HEAD_BYTES + 2 + MODEL_MAX + PROVIDER_MAX + TAG_MAX)
+
+_Static_assert(KEY_MAX <= 511, "keys of LMDB");
+_Static_assert(sizeof(struct rollup_sums) == 88, "layout of stored rows");
+
+struct rollup_entry {
+	uint32_t at, n; /* its key in `names` */
+	struct rollup_sums sums;
+};
+
+/* A record between its append and the commit; a charge's name follows as a key of ROLLUP_TAGS. */
+struct pending {
+	bool reverse;
+	uint32_t key_n, tag_n;
+	struct genid id; /* reverse: of the charge */
+	struct rollup_sums sums;
+};
+
+/* The stored form of a name: cut, day, account, key, team, then the names with their lengths, last the user. */
+struct row_key {
+	size_t n;
+	uint8_t b[KEY_MAX];
+};
+
+void rollup_init(struct rollup *r)
+{
+	*r = (struct rollup){.n = 0};
+	buf_init(&r->names, NAMES_MAX);
+	buf_init(&r->pending, PENDING_MAX);
+}
+
+void rollup_fini(struct rollup *r)
+{
+	buf_fini(&r->names);
+	buf_fini(&r->pending);
+	mem_free(r->entries);
+	mem_free(r->slots);
+}
+
+uint32_t rollup_day_of(int64_t wall_ms)
+{
+	int64_t day = wall_ms > 0 ? wall_ms / ROLLUP_DAY_MS : 0;
+
+	return (uint32_t)MIN_OF(day, (int64_t)ROLLUP_DAY_MAX - 1);
+}
+
+struct rollup_name rollup_name_of(const struct record *charge)
+{
+	const struct record_charge *c = &charge->charge;
+	struct rollup_name n = {.day = rollup_day_of(charge->wall_ms), .account = charge->account};
+
+	n.model = slice_sub(c->model.n ? c->model : c->model_asked, 0, MODEL_MAX);
+	n.provider = slice_sub(c->provider, 0, PROVIDER_MAX);
+	memcpy(n.key_id, c->key_id, APIKEY_ID);
+	return n;
+}
+
+struct rollup_sums rollup_sums_of(uint64_t seq, const struct record *charge)
+{
+	const struct record_charge *c = &charge->charge;
+
+	return (struct rollup_sums){.first_seq = seq,
+				    .last_seq = seq,
+				    .requests = 1,
+				    .failed = c->end != RECORD_END_DONE,
+				    .input = usage_input_total(&c->usage),
+				    .cached = usage_get(&c->usage, USAGE_CACHE_READ),
+				    .output = usage_output_total(&c->usage),
+				    .reasoning = usage_reasoning(&c->usage),
+				    .charge_nusd = c->charge_nusd,
+				    .uncollected_nusd = c->uncollected_nusd,
+				    .cost_nusd = c->cost_nusd};
+}
+
+void rollup_sums_add(struct rollup_sums *to, const struct rollup_sums *more)
+{
+	if (to->last_seq == 0 || more->first_seq < to->first_seq)
+		to->first_seq = more->first_seq;
+	to->last_seq = MAX_OF(to->last_seq, more->last_seq);
+	to->requests += more->requests;
+	to->failed += more->failed;
+	to->input += more->input;
+	to->cached += more->cached;
+	to->output += more->output;
+	to->reasoning += more->reasoning;
+	to->charge_nusd += more->charge_nusd;
+	to->uncollected_nusd += more->uncollected_nusd;
+	to->cost_nusd += more->cost_nusd;
+}
+
+void rollup_sums_sub(struct rollup_sums *from, const struct rollup_sums *less)
+{
+	from->requests -= less->requests;
+	from->failed -= less->failed;
+	from->input -= less->input;
+	from->cached -= less->cached;
+	from->output -= less->output;
+	from->reasoning -= less->reasoning;
+	from->charge_nusd -= less->charge_nusd;
+	from->uncollected_nusd -= less->uncollected_nusd;
+	from->cost_nusd -= less->cost_nusd;
+}
+
+/* --- keys --- */
+
+static void put_be(uint8_t *p, size_t n, uint64_t v)
+{
+	while (n > 0) {
+		p[--n] = (uint8_t)v;
+		v >>= 8;
+	}
+}
+
+static uint64_t get_be(const char *p, size_t n)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < n; i++)
+		v = v << 8 | (uint8_t)p[i];
+	return v;
+}
+
+static void put_head(struct row_key *k, enum rollup_cut cut, const struct rollup_name *name)
+{
+	k->b[0] = (uint8_t)cut;
+	put_be(k->b + 1, 4, name->day);
+	put_be(k->b + 5, 8, name->account);
+	memcpy(k->b + 13, name->key_id, APIKEY_ID);
+	memcpy(k->b + 13 + APIKEY_ID, name->team, APIKEY_ID);
+	k->n = HEAD_BYTES;
+}
+
+static void put_name(struct row_key *k, struct slice s)
+{
+	k->b[k->n++] = (uint8_t)s.n;
+	if (s.n)
+		memcpy(k->b + k->n, s.p, s.n);
+	k->n += s.n;
+}
+
+static void put_key(struct row_key *k, enum rollup_cut cut, const struct rollup_name *name)
+{
+	put_head(k, cut, name);
+	if (cut == ROLLUP_DAYS)
+		return;
+	put_name(k, name->model);
+	put_name(k, name->provider);
+	if (cut == ROLLUP_TAGS && name->tag.n) {
+		memcpy(k->b + k->n, name->tag.p, name->tag.n);
+		k->n += name->tag.n;
+	}
+}
+
+static bool get_name(struct slice *s, struct slice *out)
+{
+	size_t n = s->n ? (uint8_t)s->p[0] : 0;
+
+	if (s->n < 1 + n)
+		return false;
+	*out = slice_sub(*s, 1, n);
+	*s = slice_sub(*s, 1 + n, s->n);
+	return true;
+}
+
+/* False: no key of ours. */
+static bool get_key(struct slice key, enum rollup_cut *cut, struct rollup_name *name)
+{
+	struct slice rest = slice_sub(key, HEAD_BYTES, key.n);
+
+	if (key.n < HEAD_BYTES)
+		return false;
+	*cut = (enum rollup_cut)(uint8_t)key.p[0];
+	*name = (struct rollup_name){.day = (uint32_t)get_be(key.p + 1, 4),
+				     .account = get_be(key.p + 5, 8)};
+	memcpy(name->key_id, key.p + 13, APIKEY_ID);
+	memcpy(name->team, key.p + 13 + APIKEY_ID, APIKEY_ID);
+	if (*cut == ROLLUP_DAYS)
+		return rest.n == 0;
+	if (!get_name(&rest, &name->model) || !get_name(&rest, &name->provider))
+		return false;
+	name->tag = rest;
+	return rest.n == 0 || *cut == ROLLUP_TAGS;
+}
+
+/* --- what came since the rows were written --- */
+
+static struct slice key_of(const struct rollup *r, const struct rollup_entry *e)
+{
+	return slice_sub(buf_slice(&r->names), e->at, e->n);
+}
+
+static enum errc grow(struct rollup *r)
+{
+	size_t cap = r->cap ? r->cap * 2 : 256;
+	uint32_t *slots = cap <= UINT32_MAX / 2 ? mem_new(2 * cap * sizeof *slots) : NULL;
+	struct rollup_entry *entries;
+
+	if (!slots)
+		return ERRC_NOMEM;
+	entries = mem_grow(r->entries, cap * sizeof *entries);
+	if (!entries) {
+		mem_free(slots);
+		return ERRC_NOMEM;
+	}
+	mem_free(r->slots);
+	r->slots = slots;
+	r->entries = entries;
+	r->cap = cap;
+	for (uint32_t i = 0; i < r->n; i++) {
+		size_t at = text_hash(key_of(r, &entries[i])) & (2 * cap - 1);
+
+		while (slots[at])
+			at = (at + 1) & (2 * cap - 1);
+		slots[at] = i + 1;
+	}
+	return ERRC_OK;
+}
+
+static enum errc count(struct rollup *r, struct slice key, const struct rollup_sums *more)
+{
+	size_t at, mask;
+	enum errc rc = r->n < r->cap ? ERRC_OK : grow(r);
+
+	if (rc)
+		return rc;
+	mask = 2 * r->cap - 1;
+	for (at = text_hash(key) & mask; r->slots[at]; at = (at + 1) & mask) {
+		struct rollup_entry *e = &r->entries[r->slots[at] - 1];
+
+		if (slice_eq(key_of(r, e), key)) {
+			rollup_sums_add(&e->sums, more);
+			return ERRC_OK;
+		}
+	}
+	r->entries[r->n] = (struct rollup_entry){
+		.at = (uint32_t)r->names.len, .n = (uint32_t)key.n, .sums = *more};
+	rc = buf_adds(&r->names, key);
+	if (!rc)
+		r->slots[at] = (uint32_t)++r->n;
+	return rc;
+}
+
+static enum errc count_in(struct rollup *r, enum rollup_cut cut, const struct rollup_name *name,
+			  const struct rollup_sums *more)
+{
+	struct row_key k;
+
+	put_key(&k, cut, name);
+	return count(r, slice_of(k.b, k.n), more);
+}
+
+static enum errc count_all(struct rollup *r, const struct rollup_name *name,
+			   const struct rollup_sums *more)
+{
+	struct rollup_name few = {.day = name->day};
+	enum errc rc = count_in(r, ROLLUP_DAYS, &few, more);
+
+	few.model = name->model;
+	few.provider = name->provider;
+	if (!rc)
+		rc = count_in(r, ROLLUP_MODELS, &few, more);
+	if (!rc)
+		rc = count_in(r, ROLLUP_KEYS, name, more);
+	if (!rc && name->tag.n)
+		rc = count_in(r, ROLLUP_TAGS, name, more);
+	return rc;
+}
+
+/* --- records --- */
+
+enum errc rollup_add(struct rollup *r, uint64_t seq, const struct record *rec)
+{
+	struct pending p = {.reverse = rec->type == RECORD_REVERSE};
+	size_t before = r->pending.len;
+	struct row_key k = {.n = 0};
+	enum errc rc;
+
+	if (rec->type == RECORD_CHARGE) {
+		struct rollup_name name = rollup_name_of(rec);
+
+		put_key(&k, ROLLUP_TAGS, &name);
+		p.sums = rollup_sums_of(seq, rec);
+	} else if (p.reverse) {
+		p.id = rec->change.id;
+		p.sums = (struct rollup_sums){
+			.first_seq = seq, .last_seq = seq, .charge_nusd = -rec->change.amount_nusd};
+	} else {
+		return ERRC_OK;
+	}
+	p.key_n = (uint32_t)k.n;
+	rc = buf_add(&r->pending, &p, sizeof p);
+	if (!rc)
+		rc = buf_add(&r->pending, k.b, k.n);
+	if (rc)
+		buf_truncate(&r->pending, before);
+	return rc;
+}
+
+static enum errc take_back(struct rollup *r, const struct pending *p,
+			   enum errc (*find)(void *arg, const struct genid *id, struct buf *b),
+			   void *arg)
+{
+	struct record charge;
+	struct buf b;
+	enum errc rc;
+
+	buf_init(&b, RECORD_MAX);
+	rc = find(arg, &p->id, &b);
+	if (!rc && (record_decode(buf_slice(&b), &charge) || charge.type != RECORD_CHARGE))
+		rc = ERRC_NOTFOUND; /* it is for verify to say so */
+	if (!rc) {
+		struct rollup_name name = rollup_name_of(&charge);
+
+		rc = count_all(r, &name, &p->sums);
+	}
+	buf_fini(&b);
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+static void forget(struct rollup *r)
+{
+	if (r->n > 0)
+		memset(r->slots, 0, 2 * r->cap * sizeof *r->slots);
+	r->n = 0;
+	buf_reset(&r->names);
+}
+
+enum errc rollup_committed(struct rollup *r,
+			   enum errc (*find)(void *arg, const struct genid *id, struct buf *b),
+			   void *arg)
+{
+	enum errc rc = ERRC_OK;
+	struct pending p;
+
+	if (r->written)
+		forget(r);
+	r->written = false;
+	for (size_t at = 0; !rc && at < r->pending.len; at += sizeof p + p.key_n) {
+		struct rollup_name name;
+		enum rollup_cut cut;
+
+		memcpy(&p, r->pending.p + at, sizeof p);
+		if (p.reverse) {
+			rc = take_back(r, &p, find, arg);
+			continue;
+		}
+		require(get_key(slice_of(r->pending.p + at + sizeof p, p.key_n), &cut, &name));
+		rc = count_all(r, &name, &p.sums);
+	}
+	buf_reset(&r->pending);
+	return rc;
+}
+
+void rollup_aborted(struct rollup *r)
+{
+	r->written = false;
+	buf_reset(&r->pending);
+}
+
+/* --- rows --- */
+
+static enum errc get_sums(struct slice value, struct rollup_sums *out)
+{
+	if (value.n != sizeof *out)
+		return ERRC_CORRUPT;
+	memcpy(out, value.p, sizeof *out);
+	return ERRC_OK;
+}
+
+static enum errc write_row(MDB_cursor *c, struct slice key, struct rollup_sums sums)
+{
+	struct slice k = key, value;
+	struct rollup_sums stored;
+	enum errc rc = lmdbx_move(c, MDB_SET_KEY, &k, &value);
+
+	if (!rc)
+		rc = get_sums(value, &stored);
+	if (!rc)
+		rollup_sums_add(&sums, &stored);
+	if (rc && rc != ERRC_NOTFOUND)
+		return rc;
+	return lmdbx_cursor_put(c, key, slice_of(&sums, sizeof sums), 0);
+}
+
+struct order {
+	struct slice key;
+	const struct rollup_entry *e;
+};
+
+static int by_key(const void *a, const void *b)
+{
+	return slice_cmp(((const struct order *)a)->key, ((const struct order *)b)->key);
+}
+
+enum errc rollup_write(struct rollup *r, MDB_txn *txn, MDB_dbi db)
+{
+	struct order *order;
+	MDB_cursor *c;
+	enum errc rc;
+
+	require(!r->written);
+	if (r->n == 0)
+		return ERRC_OK;
+	order = mem_new(r->n * sizeof *order);
+	if (!order)
+		return ERRC_NOMEM;
+	for (size_t i = 0; i < r->n; i++)
+		order[i] = (struct order){key_of(r, &r->entries[i]), &r->entries[i]};
+	qsort(order, r->n, sizeof *order, by_key);
+	rc = lmdbx_errc(mdb_cursor_open(txn, db, &c));
+	if (!rc) {
+		for (size_t i = 0; !rc && i < r->n; i++)
+			rc = write_row(c, order[i].key, order[i].e->sums);
+		mdb_cursor_close(c);
+	}
+	mem_free(order);
+	r->written = !rc;
+	return rc;
+}
+
+/* Where the rows of `day` that are asked for begin, and what all of them begin with. */
+static void ask_key(const struct rollup_ask *ask, uint32_t day, struct row_key *k)
+{
+	struct rollup_name n = {.day = day, .account = ask->account};
+
+	if (ask->key_id)
+		memcpy(n.key_id, ask->key_id, APIKEY_ID);
+	put_head(k, ask->cut, &n);
+	k->n = ask->key_id ? 13 + APIKEY_ID : ask->account ? 13 : 5;
+}
+
+/* Whether a row belongs to the account and key; if not, *key is where the next one that may is to be sought. False, and *over:
+ * there is none. */
+static bool is_asked(const struct rollup_ask *ask, uint32_t day, struct slice key,
+		     struct row_key *from, bool *over)
+{
+	int order = memcmp(key.p + 5, from->b + 5, from->n - 5);
+
+	if (order == 0)
+		return true;
+	*over = order > 0 && day == ask->to;
+	if (!*over)
+		ask_key(ask, order > 0 ? day + 1 : day, from);
+	return false;
+}
+
+static enum errc walk(MDB_cursor *c, const struct rollup_ask *ask,
+		      enum errc (*fn)(void *arg, const struct rollup_name *,
+				      const struct rollup_sums *),
+		      void *arg)
+{
+	struct row_key from;
+	struct slice key, value;
+	bool over = false;
+	enum errc rc;
+
+	ask_key(ask, ask->from, &from);
+	key = slice_of(from.b, HEAD_BYTES);
+	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+	while (!rc) {
+		struct rollup_name name;
+		struct rollup_sums sums;
+		enum rollup_cut cut;
+
+		if (!get_key(key, &cut, &name) || get_sums(value, &sums))
+			return ERRC_CORRUPT;
+		if (cut != ask->cut || name.day > ask->to)
+			break;
+		if (is_asked(ask, name.day, key, &from, &over)) {
+			rc = fn(arg, &name, &sums);
+			if (!rc)
+				rc = lmdbx_move(c, MDB_NEXT, &key, &value);
+		} else if (over) {
+			break;
+		} else {
+			key = slice_of(from.b, HEAD_BYTES);
+			rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+		}
+	}
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+enum errc rollup_walk(MDB_txn *txn, MDB_dbi db, const struct rollup_ask *ask,
+		      enum errc (*fn)(void *arg, const struct rollup_name *,
+				      const struct rollup_sums *),
+		      void *arg)
+{
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, db, &c));
+
+	if (rc)
+		return rc;
+	rc = walk(c, ask, fn, arg);
+	mdb_cursor_close(c);
+	return rc;
+}
+
+enum errc rollup_forget_tags(MDB_txn *txn, MDB_dbi db, uint32_t day, size_t max, bool *more)
+{
+	struct row_key from;
+	struct slice key, value;
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, db, &c));
+	size_t n = 0;
+
+	if (rc)
+		return rc;
+	put_head(&from, ROLLUP_TAGS, &(struct rollup_name){.day = 0});
+	key = slice_of(from.b, from.n);
+	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+	for (; !rc && n < max; n++) {
+		if (key.n < HEAD_BYTES || key.p[0] != ROLLUP_TAGS || get_be(key.p + 1, 4) > day)
+			rc = ERRC_NOTFOUND;
+		if (!rc)
+			rc = lmdbx_errc(mdb_cursor_del(c, 0));
+		if (!rc)
+			rc = lmdbx_move(c, MDB_NEXT, &key, &value);
+	}
+	mdb_cursor_close(c);
+	*more = !rc;
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
