@@ -47,10 +47,28 @@ void usage_set(struct usage *u, enum usage_class c, int64_t n)
 
 void usage_merge(struct usage *u, const struct usage *newer)
 {
+	if (newer->undivided && usage_has(u, USAGE_OUTPUT) && !u->undivided)
+		return;
+	if (usage_has(newer, USAGE_INPUT))
+		u->undivided = newer->undivided;
 	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
 		if (usage_has(newer, c))
 			usage_set(u, c, newer->n[c]);
 	u->estimated |= newer->estimated;
+}
+
+void usage_divide(struct usage *u, int64_t seen, int64_t input_bound)
+{
+	int64_t all = usage_get(u, USAGE_INPUT), output;
+
+	if (!u->undivided)
+		return;
+	output = usage_has(u, USAGE_OUTPUT) ? usage_get(u, USAGE_OUTPUT) : seen;
+	output = MIN_OF(MAX_OF(output, all - input_bound), all);
+	usage_set(u, USAGE_OUTPUT, output);
+	usage_set(u, USAGE_INPUT, all - usage_get(u, USAGE_OUTPUT));
+	u->undivided = false;
+	u->estimated = true;
 }
 
 static int64_t total(const struct usage *u, enum usage_side side)

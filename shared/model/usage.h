@@ -22,6 +22,7 @@ enum usage_class {
 struct usage {
 	uint32_t have;  /* one bit a class that was reported or estimated */
 	bool estimated; /* at least one number is our own estimate */
+	bool undivided; /* INPUT is the total of both sides: nobody said how it divides */
 	int64_t n[USAGE_COUNT];
 };
 
@@ -51,8 +52,13 @@ static inline bool usage_is_empty(const struct usage *u)
 	return u->have == 0;
 }
 
-/* Takes every number that `newer` has: streams report cumulative numbers several times. */
+/* Takes every number that `newer` has: streams report cumulative numbers several times. A total that nobody divided says
+ * nothing new to one who knows both sides. */
 void usage_merge(struct usage *u, const struct usage *newer);
+
+/* Divides a total that nobody divided: as much of it is output as was `seen` (or is known), and no less than what the bound of
+ * the input leaves. Nothing happens to any other usage. */
+void usage_divide(struct usage *u, int64_t seen, int64_t input_bound);
 
 /* Sums of a side, as clients and token limits count: everything read (caches included), everything
  * generated. */

@@ -224,6 +224,7 @@ class Charges(Case, NodeCase):
         **on_both('empty', 'tokens=0&input=20'),
         **on_both('zero', 'tokens=4&usage=zero'),
         **on_both('unsaid', 'tokens=40&usage=none'),
+        'summed': model('oai/sim?tokens=40&input=20&usage=total'),
         **on_both('error', 'status=500'),
         **on_both('item', 'tokens=20&input=20&fault=error_item@10'),
         **on_both('hang', 'tokens=20&input=20&fault=silent'),
@@ -264,6 +265,15 @@ class Charges(Case, NodeCase):
                     self.assertGreaterEqual(r['output'], 40)
                     self.assertGreater(r['input'], 0)
                     self.assertEqual(self.charge(r), charge_nusd({'input': r['input'], 'output': r['output']}, PRICE))
+
+    def test_a_total_alone_is_charged_as_a_total(self):
+        """Nobody said how it divides: what came is output, the rest was read, and together they are no more than the total."""
+        for stream in (False, True):
+            with self.subTest(stream=stream):
+                r = self.record(self.chat('summed', stream))
+                self.assertEqual((r['input'] + r['output'], r['estimated']), (60, True), r)
+                self.assertGreaterEqual(r['output'], 40 if stream else 20)
+                self.assertEqual(self.charge(r), charge_nusd({'input': r['input'], 'output': r['output']}, PRICE))
 
     def test_free(self):
         """No provider answer, an HTTP error, an error item without usage: a record, no charge, nothing held."""

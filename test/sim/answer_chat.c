@@ -15,6 +15,10 @@ static void chat_usage(struct abuild *b, const char *before)
 	bool zero = !strcmp(b->s->usage, "zero");
 	int64_t in = zero ? 0 : abuild_prompt_tokens(b), out = zero ? 0 : b->output;
 
+	if (abuild_usage_is(b, "total")) {
+		abuild_put(b, "%s\"usage\":{\"total_tokens\":%lld}", before, (long long)(in + out));
+		return;
+	}
 	abuild_put(b,
 		   "%s\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_"
 		   "tokens\":%lld,"
@@ -124,8 +128,9 @@ void answer_chat_stream(struct abuild *b)
 	}
 	if (abuild_faults(b, SCRIPT_AFTER_FINISH))
 		abuild_cut(b, b->body.len, ANSWER_CLOSE);
-	if (b->ask->include_usage && (abuild_usage_is(b, "") || abuild_usage_is(b, "last") ||
-				      abuild_usage_is(b, "twice") || abuild_usage_is(b, "zero"))) {
+	if (b->ask->include_usage &&
+	    (abuild_usage_is(b, "") || abuild_usage_is(b, "last") || abuild_usage_is(b, "twice") ||
+	     abuild_usage_is(b, "zero") || abuild_usage_is(b, "total"))) {
 		chat_open(b);
 		abuild_puts(b, "\"choices\":[]");
 		chat_usage(b, ",");

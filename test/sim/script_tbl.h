@@ -21,7 +21,7 @@ SCRIPT(fail_first, NUM, 0,
 SCRIPT(bad_key, WORD, 0, "only requests whose credential ends in this word get `status`")
 SCRIPT(code, WORD, 0, "error.code of an error")
 SCRIPT(retry_after, NUM, -1, "retry-after of an error, seconds")
-SCRIPT(usage, WORD, 0, "last (default), finish, twice, every, choice, zero, none")
+SCRIPT(usage, WORD, 0, "last (default), finish, twice, every, choice, total, zero, none")
 SCRIPT(finish, WORD, 0, "finish or stop reason")
 SCRIPT(done, NUM, 1, "0: no [DONE] at the end")
 SCRIPT(comments, NUM, 0, "comment lines before the first event")

@@ -97,8 +97,12 @@ static void note_gain(struct call *c, const struct relay_gain *g)
 	s = progress_at(live_progress(c->host->env.live), c->slot);
 	if (g->events || g->bytes)
 		progress_content(s, g->events, g->bytes);
-	if (g->usage)
-		progress_usage(s, &c->attempt->relay.usage, true);
+	if (g->usage) {
+		struct usage u;
+
+		call_reported(c, &u);
+		progress_usage(s, &u, true);
+	}
 	if (g->finish)
 		progress_finish(s);
 }
@@ -211,6 +215,7 @@ static int64_t room_of(void *arg, const struct usage *input)
 	int64_t hold = c->grant.hold.hold_nusd, low = -1, high = USAGE_MAX;
 	struct usage u = *input;
 
+	usage_divide(&u, relay_seen(&c->attempt->relay), c->route.v[c->attempt->at].input_bound);
 	if (usage_input_total(&u) == 0)
 		usage_set(&u, USAGE_INPUT, MAX_OF(c->route.v[c->attempt->at].input_bound / 2, 1));
 	usage_set(&u, USAGE_REASONING, 0);

@@ -52,6 +52,8 @@ struct slice call_attempt_credential(const struct call_attempt *a);
 void call_attempt_record(struct call *c, int status, const char *code);
 /* The same for one that is given up: what it reported is our cost and nobody's charge. */
 void call_attempt_lose(struct call *c, int status, const char *code);
+/* What the attempt's provider reported so far; a total that it did not divide is divided by what came of it. */
+void call_reported(const struct call *c, struct usage *out);
 /* What so much usage of the offer costs us, at the cost of the moment of admission. */
 int64_t call_cost(const struct call *c, const struct ptable_offer *o, const struct usage *u);
 /* What a deadline that has passed says of the provider, for call_attempt_end(): nothing when it had less than half of its own time, because

@@ -70,6 +70,17 @@ void call_attempt_record(struct call *c, int status, const char *code)
 	a->recorded = true;
 }
 
+void call_reported(const struct call *c, struct usage *out)
+{
+	const struct relay *r = &c->attempt->relay;
+
+	*out = r->usage;
+	if (c->op == DIALECT_EMBEDDINGS)
+		out->undivided = false;
+	else
+		usage_divide(out, relay_seen(r), c->route.v[c->attempt->at].input_bound);
+}
+
 int64_t call_cost(const struct call *c, const struct ptable_offer *o, const struct usage *u)
 {
 	return price_cost(tariff_pick(o->cost, c->admitted_wall_ms / 1000, usage_input_total(u)), u);
@@ -79,12 +90,14 @@ void call_attempt_lose(struct call *c, int status, const char *code)
 {
 	struct call_attempt *a = c->attempt;
 	const struct route_candidate *r = &c->route.v[a->at];
+	struct usage reported;
 	int64_t cost;
 
 	call_attempt_record(c, status, code);
 	if (!a->recorded || !a->relay.reported)
 		return;
-	cost = call_cost(c, r->offer, &a->relay.usage);
+	call_reported(c, &reported);
+	cost = call_cost(c, r->offer, &reported);
 	c->records[c->tried_n - 1].cost_nusd = cost;
 	c->lost_cost_nusd += cost;
 	a->lost = true;

@@ -62,6 +62,12 @@ struct relay_opts {
 /* The fault behind an error of the encoder. True: the provider's, whose text could not be rewritten; false: ours. */
 bool relay_fault(enum errc e, struct fault *f);
 
+/* Tokens of output by what came of it: one a content-bearing event, or four bytes each, whichever is more (design 3.3). */
+static inline int64_t relay_seen(const struct relay *r)
+{
+	return (int64_t)MAX_OF(r->content_events, r->content_bytes / 4);
+}
+
 /* ERRC_NOMEM only. */
 MUSTCHECK enum errc relay_init(struct relay *r, const struct relay_opts *o);
 /* Allowed at any time, also twice and on zeroed memory. */

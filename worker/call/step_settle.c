@@ -10,7 +10,7 @@
 static void estimate(const struct call *c, struct usage *u)
 {
 	const struct relay *r = &c->attempt->relay;
-	int64_t seen = (int64_t)MAX_OF(r->content_events, r->content_bytes / 4);
+	int64_t seen = relay_seen(r);
 	bool cut = (!r->finish || r->stopped) && c->op != DIALECT_EMBEDDINGS;
 
 	if (!r->reported || (usage_input_total(u) == 0 && (cut || !usage_has(u, USAGE_INPUT)))) {
@@ -40,7 +40,7 @@ static bool charge_of(const struct call *c, struct usage *u)
 
 	if (fault && !c->commit_us)
 		return false; /* given up before commit: our cost, not the client's */
-	*u = r->usage;
+	call_reported(c, u);
 	/* An explicit zero is the truth; only what is missing is estimated. */
 	if (!(r->reported && r->finish && !r->stopped && usage_has(u, USAGE_INPUT) &&
 	      usage_has(u, USAGE_OUTPUT)) &&
@@ -91,11 +91,13 @@ static int end_status(const struct call *c)
 static int64_t last_cost(struct call *c)
 {
 	const struct call_attempt *a = c->attempt;
+	struct usage reported;
 	int64_t cost;
 
 	if (!c->charged && !a->relay.reported)
 		return 0;
-	cost = call_cost(c, c->route.v[a->at].offer, c->charged ? &c->usage : &a->relay.usage);
+	call_reported(c, &reported);
+	cost = call_cost(c, c->route.v[a->at].offer, c->charged ? &c->usage : &reported);
 	if (a->recorded)
 		c->records[c->tried_n - 1].cost_nusd = cost;
 	return cost;

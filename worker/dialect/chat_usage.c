@@ -101,6 +101,19 @@ static void chat_give(struct usage *u, enum usage_class cls, int64_t v)
 		usage_set(u, cls, v);
 }
 
+/* What one side leaves of the total is the other's. */
+static void chat_complete(struct chat_counts *c, bool outside)
+{
+	int64_t beside = outside ? chat_or0(c->reasoning) : 0;
+
+	if (c->total < 0)
+		return;
+	if (c->prompt >= 0 && c->completion < 0 && c->total > c->prompt)
+		c->completion = MAX_OF(c->total - c->prompt - beside, 0);
+	else if (c->prompt < 0 && c->completion >= 0 && c->total > c->completion)
+		c->prompt = MAX_OF(c->total - c->completion - beside, 0);
+}
+
 static void chat_input(const struct chat_counts *c, struct usage *u)
 {
 	int64_t cached = c->cached >= 0 ? c->cached : c->hit >= 0 ? c->hit : c->cached_flat;
@@ -108,8 +121,10 @@ static void chat_input(const struct chat_counts *c, struct usage *u)
 			chat_or0(c->in_image);
 	int64_t prompt = c->prompt;
 
-	if (prompt < 0 && c->completion < 0)
-		prompt = c->total; /* embeddings of some servers give only a total */
+	if (prompt < 0 && c->completion < 0) {
+		prompt = c->total;
+		u->undivided = true;
+	}
 	/* Parts larger than the whole: this server counts the cache beside the prompt (Azure's
 	 * Grok). */
 	if (prompt >= 0)
@@ -148,6 +163,7 @@ bool chat_usage_read(struct slice object, bool reasoning_outside, struct usage *
 	usage_init(u);
 	if (!chat_counts_read(object, &c))
 		return false;
+	chat_complete(&c, reasoning_outside);
 	chat_input(&c, u);
 	chat_output(&c, reasoning_outside, u);
 	return !usage_is_empty(u);

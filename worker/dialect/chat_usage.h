@@ -8,7 +8,7 @@
 
 /* Reads a usage object of chat, completions or embeddings of any server that looks like OpenAI.
  * `reasoning_outside`: the server leaves reasoning out of completion_tokens (xAI); also recognised
- * by a total that only fits so. False when it is no object or says nothing. */
+ * by a total that only fits so. A total and one side give the other; a total alone stays undivided. False when it is no object or says nothing. */
 bool chat_usage_read(struct slice object, bool reasoning_outside, struct usage *u);
 /* The provider's object with our cost in place of its own. */
 MUSTCHECK

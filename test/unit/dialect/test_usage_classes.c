@@ -84,6 +84,19 @@ static const struct expected look_alikes[] = {
 	 "{\"total_tokens\":12}",
 	 false,
 	 {12, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
+	{"a total and one side give the other",
+	 "{\"prompt_tokens\":20,\"total_tokens\":27}",
+	 false,
+	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE}},
+	{"...and the other way round, reasoning beside",
+	 "{\"completion_tokens\":7,\"total_tokens\":30,\"completion_tokens_details\":{"
+	 "\"reasoning_tokens\":3}}",
+	 true,
+	 {20, NONE, NONE, NONE, NONE, NONE, 10, NONE, NONE, 3}},
+	{"embeddings whose total is the input",
+	 "{\"prompt_tokens\":12,\"total_tokens\":12}",
+	 false,
+	 {12, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
 	{"names of Responses",
 	 "{\"input_tokens\":12,\"output_tokens\":3,\"input_tokens_details\":{\"cached_"
 	 "tokens\":2},"

@@ -50,6 +50,60 @@ static void test_sums(void **state)
 	assert_true(u.estimated);
 }
 
+static struct usage undivided(int64_t total)
+{
+	struct usage u;
+
+	usage_init(&u);
+	usage_set(&u, USAGE_INPUT, total);
+	u.undivided = true;
+	return u;
+}
+
+static void check_sides(const struct usage *u, int64_t input, int64_t output)
+{
+	assert_int_equal(usage_input_total(u), input);
+	assert_int_equal(usage_output_total(u), output);
+	assert_false(u->undivided);
+}
+
+/* What was seen is output; the input is never more than its bound, both together never more than the total. */
+static void test_divide(void **state)
+{
+	struct usage u = undivided(60), both, known;
+
+	usage_divide(&u, 40, 1000);
+	check_sides(&u, 20, 40);
+	assert_true(u.estimated);
+	u = undivided(60);
+	usage_divide(&u, 10, 30);
+	check_sides(&u, 30, 30);
+	u = undivided(60);
+	usage_divide(&u, 100, 30);
+	check_sides(&u, 0, 60);
+	u = undivided(0);
+	usage_divide(&u, 100, 30);
+	check_sides(&u, 0, 0);
+	/* A later total replaces an earlier one, a known side is not guessed, and both known stay. */
+	u = undivided(60);
+	both = undivided(80);
+	usage_merge(&u, &both);
+	usage_init(&known);
+	usage_set(&known, USAGE_OUTPUT, 50);
+	both = u;
+	usage_merge(&u, &known);
+	usage_divide(&u, 7, 1000);
+	check_sides(&u, 30, 50);
+	usage_set(&known, USAGE_INPUT, 9);
+	usage_merge(&known, &both);
+	check_sides(&known, 9, 50);
+	assert_false(known.estimated);
+	usage_merge(&both, &known);
+	usage_divide(&both, 7, 1000);
+	check_sides(&both, 9, 50);
+	assert_false(both.estimated);
+}
+
 static void test_names(void **state)
 {
 	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
@@ -121,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_zero_and_missing_differ),
 		cmocka_unit_test(test_sums),
+		cmocka_unit_test(test_divide),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_unpack_refuses),
