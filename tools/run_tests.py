@@ -36,7 +36,8 @@ SANITIZERS = {
 VALGRIND = 'valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite'
 VALGRIND_SUITES = ('unit', 'golden', 'fuzz', 'wire')
 VALGRIND_FLOW = ('flow/canary', 'flow/chat', 'flow/contract', 'flow/tls')
-TAIL_LINES = 40
+CASES_SHOWN = 6
+CASE_LINES = 30
 
 
 class Count:
@@ -120,12 +121,29 @@ def skipped_cases(entry):
         yield (case, reason) if case else (reason, skip_reason(entry))
 
 
+def failures(output):
+    """What TAP says of each failed case: its line, then the comments behind it, of which the first is the assertion."""
+    found, case = [], None
+    for line in output:
+        if line.startswith('not ok'):
+            case = [line]
+            found.append(case)
+        elif case and line.startswith('#'):
+            case.append(line)
+        else:
+            case = None
+    return found
+
+
 def show_failure(entry):
-    print('---- %s: %s after %.1f s' % (entry['name'], entry['result'], entry['duration']))
-    output = (entry.get('stdout', '') + (entry.get('stderr') or '')).splitlines()
-    bad = [line for line in output if line.startswith('not ok')]
-    print('\n'.join(bad + ['...'] + output[-TAIL_LINES:] if len(output) > TAIL_LINES else output))
-    print('----')
+    lines = ['---- %s: %s after %.1f s' % (entry['name'], entry['result'], entry['duration'])]
+    stdout, stderr = entry.get('stdout', '').splitlines(), (entry.get('stderr') or '').splitlines()
+    found = failures(stdout)
+    for i, case in enumerate(found):
+        lines += case[:2 + (CASE_LINES if i < CASES_SHOWN else 0)]
+    # Where no case failed the program did: what it said last is of that.
+    lines += (stderr if found else stdout + stderr)[-CASE_LINES:]
+    print('\n'.join(lines + ['----']))
 
 
 def run_suite(args, suite, names):

@@ -1,42 +1,105 @@
-"""Runs a unittest module with TAP on standard output, so that every test counts one by one. A test file ends with
+"""TAP on standard output. Runs a unittest module so that every test counts one by one: a test file ends with
     if __name__ == '__main__':
         tap.main()
-and takes, as unittest does, names of tests as arguments. A test case may have explain(): lines that are added to its failures."""
+and takes, as unittest does, names of tests as arguments. A test case may have explain(): lines that are added to its failures. Tests that run
+elsewhere, in a browser or in Node.js, are told to a Report."""
+import os
 import sys
 import traceback
 import unittest
 
+LONGEST = 600  # characters of a line: what was asserted may hold a whole answer
+
+
+def causes(error):
+    """An exception and those behind it."""
+    while error:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def described(error):
+    """Lines about an exception: what was wrong first, then where, then the rest of what it says."""
+    lines, rest = [], []
+    for e in causes(error):
+        said = ''.join(traceback.format_exception_only(type(e), e)).splitlines()
+        lines.append(said[0])
+        rest += said[1:]
+        lines += ['  %s:%d in %s: %s' % (os.path.basename(f.filename), f.lineno, f.name, f.line) for f in traceback.extract_tb(e.__traceback__)
+                  if '%sunittest%s' % (os.sep, os.sep) not in f.filename]
+    return lines + rest
+
+
+class Report:
+    def __init__(self):
+        self.out = sys.stdout
+        self.count = self.failed = 0
+
+    def line(self, word, name, note=''):
+        self.count += 1
+        self.out.write('%s %d - %s%s\n' % (word, self.count, name, note))
+        self.out.flush()
+
+    def ok(self, name):
+        self.line('ok', name)
+
+    def skip(self, name, reason):
+        self.line('ok', name, ' # SKIP ' + reason)
+
+    def not_ok(self, name, error, more=()):
+        """`error` is an exception or a text, `more` are lines that explain it."""
+        self.failed += 1
+        self.line('not ok', name)
+        for line in [*(error.splitlines() if isinstance(error, str) else described(error)), *more]:
+            self.out.write('# %s\n' % line[:LONGEST])
+        self.out.flush()
+
+    def test(self, name, error='', more=()):
+        """One that ran elsewhere, with what was wrong."""
+        if error:
+            self.not_ok(name, error, more)
+        else:
+            self.ok(name)
+
+    def run(self, name, check, tail=tuple):
+        """Runs one that raises AssertionError or TimeoutError when it fails."""
+        try:
+            check()
+        except (AssertionError, TimeoutError) as e:
+            self.not_ok(name, e, tail())
+        else:
+            self.ok(name)
+
+    def end(self):
+        self.out.write('1..%d\n' % self.count if self.count else '1..0 # SKIP no tests\n')
+        sys.exit(1 if self.failed else 0)
+
 
 class Result(unittest.TestResult):
-    def __init__(self, out):
-        super().__init__()
-        self.out = out
-        self.count = 0
+    """What unittest tells of its tests, told to a Report."""
 
-    def line(self, word, test, note=''):
-        self.count += 1
-        self.out.write('%s %d - %s%s\n' % (word, self.count, test.id().rpartition('__main__.')[2], note))
-        self.out.flush()
+    def __init__(self, report):
+        super().__init__()
+        self.report = report
+
+    @staticmethod
+    def name(test):
+        return test.id().rpartition('__main__.')[2]
 
     def trouble(self, test, err):
-        text = ''.join(traceback.format_exception(*err))
-        self.line('not ok', test)
-        explain = getattr(getattr(test, 'test_case', test), 'explain', list)
         try:
-            more = list(explain())
+            more = list(getattr(getattr(test, 'test_case', test), 'explain', list)())
         except Exception: # the test failed before there was anything to explain it
             more = []
-        for line in text.splitlines() + more:
-            self.out.write('# %s\n' % line)
-        self.out.flush()
+        self.report.not_ok(self.name(test), err[1], more)
 
     def addSuccess(self, test):
         super().addSuccess(test)
-        self.line('ok', test)
+        self.report.ok(self.name(test))
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
-        self.line('ok', test, ' # SKIP ' + reason)
+        self.report.skip(self.name(test), reason)
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
@@ -58,11 +121,8 @@ def main(module='__main__'):
     here = sys.modules[module]
     # A base class that was imported is no test of this file.
     own = [c.__name__ for c in vars(here).values() if isinstance(c, type) and issubclass(c, unittest.TestCase) and c.__module__ == module]
-    suite = loader.loadTestsFromNames(names or own, here)
-    result = Result(sys.stdout)
-    suite.run(result)
-    if result.count == 0:
-        print('1..0 # SKIP no tests')
-    else:
-        print('1..%d' % result.count)
-    sys.exit(0 if result.wasSuccessful() else 1)
+    report = Report()
+    result = Result(report)
+    loader.loadTestsFromNames(names or own, here).run(result)
+    report.failed = not result.wasSuccessful()
+    report.end()

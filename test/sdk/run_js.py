@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import kit
 import sdk
 import node
-from report import Report
+import tap
 
 SECONDS = 240
 
@@ -61,7 +61,7 @@ def main(name, packages):
         needs_newer_node(program, folder, packages)
     except kit.Missing as e:
         sdk.skip(e)
-    report = Report()
+    report = tap.Report()
     made = folder_for(folder, name)
     gateway = sdk.SdkNode()
     try:

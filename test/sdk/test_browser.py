@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import kit
 import sdk
 import node
-from report import Report
+import tap
 
 FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
          '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage']
@@ -77,7 +77,7 @@ def main():
     browser = shutil.which('chromium')
     if not browser:
         sdk.skip('chromium is not installed')
-    report = Report()
+    report = tap.Report()
     gateway = sdk.SdkNode(node.on_both('steady', 'tokens=20&rate=25&input=10'))
     page = Page({'url': gateway.url, 'keys': gateway.keys})
     try:

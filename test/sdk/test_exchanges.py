@@ -10,7 +10,7 @@ import kit
 import sdk
 import client
 import node
-from report import Report
+import tap
 
 FOLDER = os.path.join(os.path.dirname(kit.ROOT), 'shared', 'wire', 'exchanges')
 BACKS = {'chat.completions': 'openai', 'messages': 'anthropic'}
@@ -196,7 +196,7 @@ def main():
     if not os.path.isdir(FOLDER):
         sdk.skip('../shared/wire is not there')
     exchanges = load()
-    report = Report()
+    report = tap.Report()
     gateway = start(exchanges)
     key = gateway.customer('main', '1000000')
     try:

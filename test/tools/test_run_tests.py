@@ -12,6 +12,31 @@ sys.path.insert(0, os.path.join(HERE, '..', 'lib'))
 import tap  # noqa: E402
 
 RUNNER = os.path.join(HERE, '..', '..', 'tools', 'run_tests.py')
+FAILING = '''import sys, unittest
+sys.path.insert(0, %r)
+import tap
+
+
+class It(unittest.TestCase):
+    def explain(self):
+        return ['the end of the log']
+
+    def test_wrong(self):
+        self.assertEqual('a\\nb', 'a\\nc')
+
+    def test_part(self):
+        with self.subTest(n=1):
+            self.fail('no')
+
+    def test_behind(self):
+        try:
+            {}['first']
+        except KeyError:
+            raise RuntimeError('the second')
+
+
+tap.main()
+'''
 
 
 class Runner(unittest.TestCase):
@@ -60,6 +85,31 @@ class Runner(unittest.TestCase):
             self.assertEqual(status, 1, program)
             self.assertRegex(lines[-1], r'^[12] passed, 1 failed$', program)
             self.assertTrue(any(line.startswith('---- base/bad: ') for line in lines), program)
+
+    def test_what_is_shown_of_a_failure(self):
+        """Its name and the assertion come first, whatever else was said, and not much of that."""
+        program = 'echo "ok 1 - x"; for i in 2 3; do echo "not ok $i - y$i"; echo "# 5 != 6"; seq -f "# line %g" 200; done; ' \
+                  'seq -f "# later %g" 200; echo "1..3"; echo "noise" >&2'
+        _, lines, _ = self.run_project({'base/bad': (program, "protocol: 'tap'")})
+        at = next(i for i, line in enumerate(lines) if line.startswith('---- base/bad: '))
+        self.assertEqual(lines[at + 1:at + 4], ['not ok 2 - y2', '# 5 != 6', '# line 1'])
+        self.assertEqual(lines[at + 33:at + 36], ['not ok 3 - y3', '# 5 != 6', '# line 1'])
+        self.assertEqual(lines[at + 65:at + 67], ['noise', '----'])
+        _, lines, _ = self.run_project({'base/bad': ('seq 200; echo "last words" >&2; exit 1', '')})
+        at = next(i for i, line in enumerate(lines) if line.startswith('---- base/bad: '))
+        self.assertEqual(lines[at + 30:at + 32], ['last words', '----'])
+
+    def test_failures_in_tap_begin_with_what_was_wrong(self):
+        with open(os.path.join(self.root, 'test_it.py'), 'w', encoding='utf-8') as f:
+            f.write(FAILING % os.path.join(HERE, '..', 'lib'))
+        out = subprocess.run([sys.executable, f.name], capture_output=True, text=True).stdout.splitlines()
+        self.assertEqual([line for line in out if line[:1] != '#'], [
+            'not ok 1 - It.test_behind', 'not ok 2 - It.test_part (n=1)', 'not ok 3 - It.test_wrong', '1..3'])
+        at = out.index('not ok 3 - It.test_wrong')
+        self.assertEqual(out[at + 1], "# AssertionError: 'a\\nb' != 'a\\nc'")
+        self.assertRegex(out[at + 2], r"^#   test_it\.py:\d+ in test_wrong: self\.assertEqual")
+        self.assertEqual(out[-2], '# the end of the log')
+        self.assertRegex('\n'.join(out[1:at]), r"# RuntimeError: the second\n#   test_it.*\n# KeyError: 'first'\n#   test_it")
 
     def test_skipping_everything_is_no_success(self):
         status, lines, _ = self.run_project({'sdk/x': ('echo "1..0 # SKIP no registry"', "suite: 'sdk', protocol: 'tap'")})
