@@ -1,23 +1,22 @@
-"""A provider whose every byte a test writes: for what aigwsim has no script for. Standard library only."""
+"""Providers whose every byte a test writes: for what aigwsim has no script for. Standard library only."""
 import json
 import socket
 import threading
 import time
 
 
-class Provider:
-    """Answers by the model asked for: `answers` is {model: [bytes to send or seconds to wait …]}, ended by the end of the connection.
-    The bytes are a whole HTTP answer; head() and chunked() make them. `asked` is {model: [(request line, {name: value}, body)]}."""
+class Server:
+    """Accepts connections on a free port of 127.0.0.1, or on the given socket, and serves each in a thread of its own, until closed."""
 
-    def __init__(self, **answers):
-        self.answers, self.asked = answers, {}
-        self.s = socket.create_server(('127.0.0.1', 0))
-        self.port = self.s.getsockname()[1]
+    def __init__(self, s=None):
+        self.s = s or socket.create_server(('127.0.0.1', 0))
+        self.port, self.accepted = self.s.getsockname()[1], 0
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
-    def config(self, dialect='openai', **more):
-        return dict({'dialect': dialect, 'base_url': 'http://127.0.0.1:%d/v1' % self.port, 'keys': ['env:MOCK_KEY']}, **more)
+    def config(self, dialect='openai', scheme='http', host='127.0.0.1', **more):
+        """It as a provider in a configuration."""
+        return dict({'dialect': dialect, 'base_url': '%s://%s:%d/v1' % (scheme, host, self.port), 'keys': ['env:MOCK_KEY']}, **more)
 
     def run(self):
         while True:
@@ -25,39 +24,19 @@ class Provider:
                 c, _ = self.s.accept()
             except OSError:
                 return
-            threading.Thread(target=self.serve, args=(c,), daemon=True).start()
+            self.accepted += 1
+            threading.Thread(target=self.one, args=(c,), daemon=True).start()
 
-    def serve(self, c):
+    def one(self, c):
         with c:
             try:
-                for step in self.answers[self.read(c)]:
-                    if isinstance(step, bytes):
-                        c.sendall(step)
-                    else:
-                        time.sleep(step)
+                self.serve(c)
             except OSError:
-                pass  # the gateway had enough
+                pass  # the other side had enough
 
-    def read(self, c):
-        """The model of the request, once all of it is there."""
-        data = b''
-        while b'\r\n\r\n' not in data:
-            data += self.more(c)
-        head, _, body = data.partition(b'\r\n\r\n')
-        line, *fields = head.decode('latin-1').split('\r\n')
-        headers = {n.lower(): v.strip() for n, _, v in (f.partition(':') for f in fields)}
-        while len(body) < int(headers['content-length']):
-            body += self.more(c)
-        body = json.loads(body)
-        self.asked.setdefault(body['model'], []).append((line, headers, body))
-        return body['model']
-
-    @staticmethod
-    def more(c):
-        part = c.recv(65536)
-        if not part:
-            raise ConnectionResetError
-        return part
+    def serve(self, c):
+        """One connection; it is closed at the end."""
+        raise NotImplementedError
 
     def close(self):
         """The thread has ended before the socket goes: its number may be that of the next one's."""
@@ -66,9 +45,48 @@ class Provider:
         self.s.close()
 
 
-def head(status=200, content_type='text/event-stream', **fields):
+def request(c):
+    """(request line, {name: value}, body) of the next request, once all of it is there."""
+    data = b''
+    while b'\r\n\r\n' not in data:
+        data += some(c)
+    head, _, body = data.partition(b'\r\n\r\n')
+    line, *fields = head.decode('latin-1').split('\r\n')
+    headers = {n.lower(): v.strip() for n, _, v in (f.partition(':') for f in fields)}
+    while len(body) < int(headers.get('content-length', 0)):
+        body += some(c)
+    return line, headers, body
+
+
+def some(c):
+    part = c.recv(65536)
+    if not part:
+        raise ConnectionResetError
+    return part
+
+
+class Provider(Server):
+    """Answers by the model asked for: `answers` is {model: [bytes to send or seconds to wait …]}, ended by the end of the connection.
+    The bytes are a whole HTTP answer; head() and chunked() make them. `asked` is {model: [(request line, {name: value}, body)]}."""
+
+    def __init__(self, **answers):
+        self.answers, self.asked = answers, {}
+        super().__init__()
+
+    def serve(self, c):
+        line, headers, body = request(c)
+        body = json.loads(body)
+        self.asked.setdefault(body['model'], []).append((line, headers, body))
+        for step in self.answers[body['model']]:
+            if isinstance(step, bytes):
+                c.sendall(step)
+            else:
+                time.sleep(step)
+
+
+def head(status=200, content_type='text/event-stream', reason='x', **fields):
     """An answer's head; a field's _ stands for -."""
-    lines = ['HTTP/1.1 %d x' % status, 'content-type: ' + content_type]
+    lines = ['HTTP/1.1 %d %s' % (status, reason), 'content-type: ' + content_type]
     return ('\r\n'.join(lines + ['%s: %s' % (n.replace('_', '-'), v) for n, v in fields.items()]) + '\r\n\r\n').encode()
 
 

@@ -3,10 +3,8 @@ aigwctl and aigwd print, and after processes that crashed. (All other flow tests
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 import unittest
 
@@ -15,38 +13,20 @@ from canary import PROVIDER_KEY
 from client import ask
 from gateway import wait_for
 from node import BACKS, Node, NodeCase, chat_body, model, on_both
+from provider import Server, head, request
 import tap
 
 CHAT = '/v1/chat/completions'
 
 
-class Parrot:
+class Parrot(Server):
     """A provider that repeats the credential that it was sent in all it says. The model's name is the status and the form."""
-
-    def __init__(self):
-        self.s = socket.create_server(('127.0.0.1', 0))
-        self.port, self.heard = self.s.getsockname()[1], 0
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            try:
-                c, _ = self.s.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(c,), daemon=True).start()
+    heard = 0
 
     def serve(self, c):
-        with c:
-            data = b''
-            while b'\r\n\r\n' not in data:
-                data += c.recv(65536)
-            head, _, body = data.partition(b'\r\n\r\n')
-            length = int(head.lower().partition(b'content-length: ')[2].split(b'\r')[0] or 0)
-            while len(body) < length:
-                body += c.recv(65536)
-            self.heard += PROVIDER_KEY.encode() in head
-            c.sendall(self.answer(body.decode()))
+        _, headers, body = request(c)
+        self.heard += any(PROVIDER_KEY in value for value in headers.values())
+        c.sendall(self.answer(body.decode()))
 
     @staticmethod
     def answer(body):
@@ -54,13 +34,10 @@ class Parrot:
         error = '{"type":"error","error":{"message":"wrong key %s","type":"%s","param":"%s","code":"%s"}}' % ((PROVIDER_KEY,) * 4)
         if 'raw' in body:
             error = 'no JSON, but ' + PROVIDER_KEY
+        text = ('data: %s\n\n' % error if status == 200 else error).encode()
         kind = 'text/event-stream' if status == 200 else 'application/json'
-        text = 'data: %s\n\n' % error if status == 200 else error
-        return ('HTTP/1.1 %d X-%s\r\ncontent-type: %s\r\nx-request-id: req %s\r\nretry-after: %s\r\nserver: %s\r\nconnection: close\r\n'
-                'content-length: %d\r\n\r\n%s' % (status, PROVIDER_KEY, kind, *((PROVIDER_KEY,) * 3), len(text), text)).encode()
-
-    def close(self):
-        self.s.close()
+        return head(status, kind, reason='X-' + PROVIDER_KEY, content_length=len(text), x_request_id='req ' + PROVIDER_KEY,
+                    retry_after=PROVIDER_KEY, server=PROVIDER_KEY, connection='close') + text
 
 
 class Answers(NodeCase):
@@ -71,10 +48,9 @@ class Answers(NodeCase):
     def setUpClass(cls):
         cls.parrot = Parrot()
         cls.addClassCleanup(cls.parrot.close)
-        url = 'http://127.0.0.1:%d/v1' % cls.parrot.port
         # A provider of its own for each: a refused key is taken out.
         cls.CONFIG = {'breaker': {'failures': 32, 'requests': 32}, 'providers': {
-            'p%s-%s' % (name, back): {'dialect': BACKS[back], 'base_url': url, 'keys': ['env:MOCK_KEY']} for name in cls.NAMES for back in BACKS}}
+            'p%s-%s' % (name, back): cls.parrot.config(BACKS[back]) for name in cls.NAMES for back in BACKS}}
         cls.MODELS = dict(cls.MODELS, **{'%s-%s' % (name, back): model('p%s-%s/%s' % (name, back, name)) for name in cls.NAMES for back in BACKS})
         super().setUpClass()
 

@@ -14,6 +14,7 @@ from client import Conn, message
 from gateway import wait_for
 from load import StreamLoad
 from node import BACKS, LONG, Node, NodeCase, Sim, charge_nusd, chat_body, model, nusd
+from provider import Server
 import tap
 
 GOOD = 'oai/sim?tokens=2&input=5'
@@ -381,31 +382,15 @@ class NoHosts(unittest.TestCase):
         self.assertEqual((a.status, a.error['metadata']['attempts'][0]['code']), (502, 'dns_failed'), a)
 
 
-class Trap:
-    """Listens where nobody should come, on every address of this machine, those of version 6 included where it has them; counts those who do."""
+class Trap(Server):
+    """Listens where nobody should come, on every address of this machine, those of version 6 included where it has them; keeps what they say."""
 
     def __init__(self):
-        dual = socket.has_dualstack_ipv6()
-        self.s = socket.create_server(('::' if dual else '', 0), family=socket.AF_INET6 if dual else socket.AF_INET, dualstack_ipv6=dual)
-        self.port, self.came = self.s.getsockname()[1], []
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
+        self.came, dual = [], socket.has_dualstack_ipv6()
+        super().__init__(socket.create_server(('::' if dual else '', 0), family=socket.AF_INET6 if dual else socket.AF_INET, dualstack_ipv6=dual))
 
-    def run(self):
-        while True:
-            try:
-                c, _ = self.s.accept()
-            except OSError:
-                return
-            c.settimeout(2)
-            try:
-                self.came.append(c.recv(65536))
-            except OSError:
-                self.came.append(b'')
-            c.close()
-
-    def close(self):
-        self.s.close()
+    def serve(self, c):
+        self.came.append(c.recv(65536))
 
 
 class Elsewhere(unittest.TestCase):
@@ -441,7 +426,7 @@ class Elsewhere(unittest.TestCase):
             node.chat(key, url)
             node.chat(key, 'm-' + b, base_url=url, api_base=url)
         time.sleep(0.3)
-        self.assertEqual(trap.came, [])
+        self.assertEqual((trap.accepted, trap.came), (0, []))
 
     def test_randomness_differs(self):
         trap = Trap()
@@ -450,7 +435,7 @@ class Elsewhere(unittest.TestCase):
         models = max(n // 25, 1)  # each with a breaker of its own
         node = Node({'tls-%d' % i: model('tls/x%d' % i) for i in range(models)}, breaker={'failures': 32, 'requests': 32, 'cool_down': '10ms', 'cool_down_max': '10ms'},
                     retry={'attempts': 1},
-                    providers={'tls': {'dialect': 'openai', 'base_url': 'https://127.0.0.1:%d/v1' % trap.port}})
+                    providers={'tls': trap.config(scheme='https')})
         self.addCleanup(node.close)
         node.start()
         key = node.customer('main', '1000')

@@ -2,18 +2,17 @@
 before a byte of a request, with its cause in the log and in `aigwctl provider test`."""
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
 import tempfile
-import threading
 import unittest
 import warnings
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import wait_for
 from node import Node, model
+from provider import Server, whole
 import tap
 
 NOW = ('20200101000000Z', '20991231235959Z')
@@ -127,10 +126,10 @@ class Authority:
         shutil.rmtree(self.dir)
 
 
-class Server:
+class TlsServer(Server):
     """Answers every request over TLS. `names`: the server names that were asked for; `heard`: bytes of requests, in the clear."""
-    BODY = b'{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},' \
-           b'"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}'
+    ANSWER = whole({'id': 'x', 'object': 'chat.completion', 'usage': {'prompt_tokens': 1, 'completion_tokens': 1},
+                    'choices': [{'index': 0, 'message': {'role': 'assistant', 'content': 'hi'}, 'finish_reason': 'stop'}]})
 
     def __init__(self, chain, own_key, version=None, wants_name=False, says=None, **_):
         self.names, self.heard, self.context = [], b'', None
@@ -144,41 +143,23 @@ class Server:
             self.context.load_cert_chain(chain, own_key)
             self.context.sni_callback = self.named
         self.wants_name, self.says = wants_name, says
-        self.s = socket.create_server(('127.0.0.1', 0))
-        self.port = self.s.getsockname()[1]
-        threading.Thread(target=self.run, daemon=True).start()
+        super().__init__()
 
     def named(self, _, name, __):
         self.names.append(name)
         return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if self.wants_name and name is None else None
 
-    def run(self):
-        while True:
-            try:
-                c, _ = self.s.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(c,), daemon=True).start()
-
     def serve(self, c):
         c.settimeout(10)
-        try:
-            if not self.context:
-                c.recv(65536)
-                c.sendall(self.says)
-                return
-            with self.context.wrap_socket(c, server_side=True) as t:
-                while part := t.recv(65536):
-                    self.heard += part
-                    if part.endswith((b'}', b'\r\n\r\n')):
-                        t.sendall(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s' % (len(self.BODY), self.BODY))
-        except OSError:
-            pass  # refused, as it should be
-        finally:
-            c.close()
-
-    def close(self):
-        self.s.close()
+        if not self.context:
+            c.recv(65536)
+            c.sendall(self.says)
+            return
+        with self.context.wrap_socket(c, server_side=True) as t:
+            while part := t.recv(65536):
+                self.heard += part
+                if part.endswith((b'}', b'\r\n\r\n')):
+                    t.sendall(self.ANSWER)
 
 
 @unittest.skipUnless(shutil.which('openssl'), 'no openssl to make certificates with')
@@ -188,10 +169,9 @@ class Verification(unittest.TestCase):
         cls.authority, cls.servers = Authority(), {}
         cls.addClassCleanup(cls.authority.close)
         for name, (_, how, _) in CASES.items():
-            cls.servers[name] = Server(*cls.authority.certificate(name, **how), **how)
+            cls.servers[name] = TlsServer(*cls.authority.certificate(name, **how), **how)
             cls.addClassCleanup(cls.servers[name].close)
-        providers = {name: {'dialect': 'openai', 'base_url': 'https://%s:%d/v1' % (host, cls.servers[name].port), 'keys': ['env:MOCK_KEY']}
-                     for name, (host, _, _) in CASES.items()}
+        providers = {name: cls.servers[name].config(scheme='https', host=host) for name, (host, _, _) in CASES.items()}
         cls.node = Node({name: model(name + '/x') for name in CASES}, providers=providers, upstream={'ca_file': cls.authority.trusted}, timeouts={'tls': '30s'},
                         breaker={'failures': 32, 'requests': 32}, retry={'minimum': 100000})
         cls.addClassCleanup(cls.node.close)
