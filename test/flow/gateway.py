@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import unittest
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib')]
 from canary import PROVIDER_KEY, Canary
@@ -40,17 +41,24 @@ VALGRIND = ['valgrind', '-q', '--vgdb=no', '--trace-children=yes', '--child-sile
 PATIENCE = 10 if VALGRIND else 1  # times what is waited for
 
 
+PORTS = []  # what says that a port is ours, for as long as this program runs
+
+
 def free_port():
-    """One that nobody listens on, below the range that the kernel takes for outgoing connections: while a gateway is away none of
-    these may sit on its port."""
+    """One that nobody listens on or will, below the range that the kernel takes for outgoing connections: while a gateway is away none
+    of these may sit on its port, and no other test program on this machine may draw it before it is bound, which a name in the same
+    network namespace tells them."""
     with open('/proc/sys/net/ipv4/ip_local_port_range') as f:
         top = int(f.read().split()[0])
     while True:
-        port = random.randrange(10000, top) if top > 11000 else 0
         with socket.socket() as s:
             try:
-                s.bind(('127.0.0.1', port))
-                return s.getsockname()[1]
+                s.bind(('127.0.0.1', random.randrange(10000, top) if top > 11000 else 0))
+                port = s.getsockname()[1]
+                name = socket.socket(socket.AF_UNIX)
+                name.bind('\0aigw-test-port-%d' % port)
+                PORTS.append(name)
+                return port
             except OSError:
                 pass
 
@@ -71,8 +79,17 @@ def is_alive(pid):
     try:
         with open('/proc/%d/stat' % pid) as f:
             return f.read().rpartition(')')[2].split()[0] not in 'ZX'
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def parsed(line):
+    """A line of the log; one that is no JSON has its text in `raw` and, where it is an event in the text format, in `message`."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        text = line.decode('utf-8', 'replace')
+    return {'raw': text, 'event': text.split('event=')[1].split()[0], 'message': text} if 'event=' in text else {'raw': text}
 
 
 class Gateway:
@@ -94,6 +111,7 @@ class Gateway:
         self.log_path = os.path.join(self.dir, 'log')
         self.log = open(self.log_path, 'ab')
         self.masters = []
+        self.read, self.parsed, self.reading = 0, [], threading.Lock()
         self.checks = os.path.join(self.dir, 'valgrind')
         os.mkdir(self.checks)
         os.chmod(self.checks, 0o777)  # workers are somebody else
@@ -156,6 +174,22 @@ class Gateway:
         self.signal(signal.SIGINT)
         return self.master.wait(20)
 
+    def lose_master(self):
+        """kill -9 of the master alone; its children go on."""
+        self.master.kill()
+        self.master.wait()
+
+    def kill_all(self):
+        """kill -9 of all processes at once: the master, so that it starts nobody anew, then the others in any order. Returns once they
+        are gone."""
+        self.master.kill()
+        pids = list(filter(is_alive, self.pids()))
+        random.shuffle(pids)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.master.wait()
+        wait_for(lambda: not any(is_alive(pid) for pid in pids), 20, 0.002)
+
     def close(self):
         """Ends everything that this gateway started, also what lost its master. AssertionError when a credential was seen."""
         for p in self.masters:
@@ -192,30 +226,23 @@ class Gateway:
 
     # --- the log ---
 
+    def lines(self):
+        """All whole lines of the log, as dictionaries; each is read and parsed once."""
+        with self.reading, open(self.log_path, 'rb') as f:
+            f.seek(self.read)
+            data = f.read()
+            data = data[:data.rfind(b'\n') + 1]
+            self.read += len(data)
+            self.parsed += map(parsed, data.split(b'\n')[:-1])
+            return self.parsed
+
     def events(self, event=None, since=0, **fields):
-        """Lines of the log that are JSON, as dictionaries; `since` counts lines to leave out."""
-        found = []
-        with open(self.log_path, 'rb') as f:
-            lines = f.read().split(b'\n')[:-1]
-        for line in lines[since:]:
-            try:
-                e = json.loads(line)
-            except ValueError:
-                e = {'raw': line.decode('utf-8', 'replace')}
-                text = e['raw']
-                if 'event=' in text:
-                    e['event'] = text.split('event=')[1].split()[0]
-                    e['message'] = text
-            if event and e.get('event') != event:
-                continue
-            if all(e.get(k) == v for k, v in fields.items() if k != 'pid'):
-                found.append(e)
-        return found
+        """Lines of the log; `since` counts lines to leave out."""
+        return [e for e in self.lines()[since:] if (not event or e.get('event') == event) and all(e.get(k) == v for k, v in fields.items())]
 
     def mark(self):
         """A place in the log, for `since`."""
-        with open(self.log_path, 'rb') as f:
-            return f.read().count(b'\n')
+        return len(self.lines())
 
     def wait_event(self, event, seconds=15, since=0, contains='', pid=None, **fields):
         if pid:
@@ -226,14 +253,20 @@ class Gateway:
                 if contains in e.get('message', '') + e.get('msg', '') + e.get('raw', ''):
                     return e
             if pid and p.poll() is not None:
-                raise RuntimeError('aigwd ended with %d:\n%s' % (p.returncode, self.log_text()))
+                raise RuntimeError('aigwd ended with %d:\n%s' % (p.returncode, '\n'.join(self.tail())))
             if time.monotonic() > end:
-                raise TimeoutError('no event %r %r in:\n%s' % (event, contains, self.log_text()))
+                raise TimeoutError('no event %r %r' % (event, contains))
             time.sleep(0.005)
 
     def log_text(self):
         with open(self.log_path, 'rb') as f:
             return f.read().decode('utf-8', 'replace')
+
+    def tail(self, lines=25):
+        """The end of the log, for the report of a failure; of the lines about single requests only the last ones."""
+        text = self.log_text().splitlines()
+        older = set([line for line in text if '"event":"request"' in line][:-5])
+        return [line[:300] for line in text if line not in older][-lines:]
 
     def pids(self):
         """Every child that the log names."""
@@ -273,6 +306,19 @@ class Gateway:
         for kind, fields in rows:
             found.setdefault(kind, []).append(fields)
         return found
+
+
+class GatewayCase(unittest.TestCase):
+    """A gateway of its own for each test."""
+    SETTINGS = {}
+
+    def setUp(self):
+        self.g = Gateway(**self.SETTINGS)
+        self.addCleanup(self.g.close)
+        self.g.start()
+
+    def explain(self):
+        return self.g.tail()
 
 
 class Load:

@@ -2,7 +2,7 @@
 import threading
 
 from client import Conn
-from node import chat_body
+from node import chat_body, nusd
 
 
 class Spender:
@@ -24,8 +24,7 @@ class Spender:
         with self.lock:
             self.statuses[a.status] = self.statuses.get(a.status, 0) + 1
             if a.status == 200 and a.is_whole:
-                cost = a.get('x-aigw-cost-usd') or '%.9f' % a.usage['cost']
-                self.answered[a.get('x-generation-id')] = int(cost.replace('.', '').ljust(len(cost.partition('.')[0]) + 9, '0'))
+                self.answered[a.get('x-generation-id')] = nusd(a.get('x-aigw-cost-usd') or a.usage['cost'])
             elif a.status != 200:
                 self.failed.append('%d %s' % (a.status, a.body[:200]))
             else:
@@ -47,11 +46,6 @@ class Spender:
         for t in self.threads:
             t.join()
         return self
-
-
-def nusd(value):
-    """Dollars as aigwctl --json prints them, to nano-dollars."""
-    return round(value * 10**9)
 
 
 def check_books(test, node, account, spender):

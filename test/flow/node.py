@@ -2,8 +2,6 @@
 environment: AIGWD, AIGWCTL, AIGWSIM. NodeCase is the base of the tests that use one node for a class of tests."""
 import json
 import os
-import re
-import signal
 import subprocess
 import sys
 import unittest
@@ -11,9 +9,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from canary import PROVIDER_KEY as UP_KEY
-from client import Answer, Conn, ask, message
-from gateway import Gateway, Load, free_port, is_alive, wait_for
+from client import ask
+from gateway import Gateway, is_alive, wait_for
 
 LONG = os.environ.get('AIGW_LONG') == '1'
 BACKS = {'oai': 'openai', 'ant': 'anthropic'}
@@ -227,9 +224,6 @@ class Node(Gateway):
             if self.own_sim:
                 self.own_sim.close()
 
-    def tail(self, lines=25):
-        return [line[:300] for line in self.log_text().split('\n')[-lines:]]
-
 
 def chat_body(model, stream=False, text='hi', **fields):
     body = {'model': model, 'messages': [{'role': 'user', 'content': text}]}
@@ -250,6 +244,39 @@ def merge(base, over):
         else:
             made[k] = merge(made.get(k), v)
     return made
+
+
+class NodePerTest(unittest.TestCase):
+    """A node of its own for each test, which begin() makes and starts: with an account `main` and a key of it."""
+    MODELS = {}
+    CONFIG = {}
+    PROGRAM = 'AIGWD'
+    CREDIT = 1000
+
+    def make(self, models=None, sim=None, **config):
+        self.node = Node(models or self.MODELS, sim, os.environ[self.PROGRAM], **merge(self.CONFIG, config))
+        self.addCleanup(self.node.close)
+
+    def start(self, **env):
+        self.node.start(**env)
+        self.key = self.node.customer('main', self.CREDIT)
+
+    def begin(self, models=None, sim=None, **config):
+        self.make(models, sim, **config)
+        self.start()
+
+    def explain(self):
+        return self.node.tail(40)
+
+    def chat(self, model, stream=False, **more):
+        return self.node.chat(self.key, model, stream, **more)
+
+    def check_books(self):
+        """All is settled and every charge is right; the account."""
+        account = self.node.settled('main')
+        verdict = self.node.verify('--charges')
+        self.assertTrue(verdict['good'], verdict)
+        return account
 
 
 class NodeCase(unittest.TestCase):

@@ -1,12 +1,12 @@
 """Routes (A1), credentials and ids (A2), errors (A3), headers in both directions (A5), browsers (A6)."""
 import os
-import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from canary import PROVIDER_KEY
 from client import Conn
 from gateway import free_port, wait_for
-from node import BACKS, UP_KEY, NodeCase, chat_body, model, on_both
+from node import BACKS, NodeCase, chat_body, model, on_both
 import tap
 
 ERROR_KEYS = {'message', 'type', 'param', 'code', 'metadata'}
@@ -316,9 +316,9 @@ class Headers(NodeCase):
                     self.assertRegex(got['user-agent'], r'^aigw/\d')
                     self.assertEqual(got['traceparent'], '00-a-b-01')
                     if back == 'oai':
-                        self.assertEqual((got['authorization'], got['openai-beta'], got['x-extra']), ('Bearer ' + UP_KEY, 'beta=1', 'configured'))
+                        self.assertEqual((got['authorization'], got['openai-beta'], got['x-extra']), ('Bearer ' + PROVIDER_KEY, 'beta=1', 'configured'))
                     else:
-                        self.assertEqual((got['x-api-key'], got['anthropic-version'], got['anthropic-beta']), (UP_KEY, '2023-06-01', 'abeta'))
+                        self.assertEqual((got['x-api-key'], got['anthropic-version'], got['anthropic-beta']), (PROVIDER_KEY, '2023-06-01', 'abeta'))
                     self.assertNotIn(self.key, str(headers) + body)
 
     def test_own_fields_are_consumed(self):

@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
-from gateway import is_alive, wait_for
+from gateway import wait_for
 from load import StreamLoad
-from node import LONG, CtlError, Node, charge_nusd, chat_body, model, nusd, on_both
+from node import LONG, CtlError, NodePerTest, charge_nusd, chat_body, nusd, on_both
 import tap
 
 MODELS = {
@@ -26,22 +25,11 @@ PRICE = {'input': 1, 'output': 2}
 SMALL_TMPFS_MIB = 32
 
 
-class Kills(unittest.TestCase):
-    CONFIG = {}
+class Kills(NodePerTest):
+    MODELS = MODELS
 
     def setUp(self):
-        self.node = Node(MODELS, program=getattr(self, 'PROGRAM', None), **self.CONFIG)
-        self.addCleanup(self.node.close)
-
-    def begin(self, **env):
-        self.node.start(**env)
-        self.key = self.node.customer('main', '1000')
-
-    def explain(self):
-        return self.node.tail(40)
-
-    def chat(self, name, **more):
-        return self.node.chat(self.key, name, **more)
+        self.make()
 
     def kill(self, *pids):
         for pid in pids:
@@ -90,7 +78,7 @@ class Kills(unittest.TestCase):
 
     def test_random_worker_every_200_ms(self):
         """Row 18."""
-        self.begin()
+        self.start()
         load = StreamLoad(self.node.port, self.key, ['run-oai', 'run-ant'], 200 if LONG else 60)
         kills, end = [], time.monotonic() + (60 if LONG else 6)
         time.sleep(0.5)
@@ -111,7 +99,7 @@ class Kills(unittest.TestCase):
         self.assertEqual(self.node.metrics()['aigw_ledger_imbalance_nanousd'], 0)
 
     def test_killed_worker_charges_its_streams_from_their_progress(self):
-        self.begin()
+        self.start()
         with Conn(self.node.port) as c:
             c.request('POST', '/v1/chat/completions', chat_body('run-oai', True), key=self.key)
             head, got, killed = c.head(), b'', False
@@ -130,7 +118,7 @@ class Kills(unittest.TestCase):
 
     def test_keeper(self):
         """Row 20: workers go on while it is away; nothing is lost or charged twice."""
-        self.begin()
+        self.start()
         load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant', 'run-oai'], 16)
         for _ in range(30 if LONG else 6):
             time.sleep(0.3)
@@ -145,12 +133,11 @@ class Kills(unittest.TestCase):
 
     def test_master(self):
         """Row 20: orphans serve on; the next master takes over without a refused connection."""
-        self.begin()
+        self.start()
         load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant', 'run-ant'], 12)
         for _ in range(20 if LONG else 3):
             time.sleep(0.4)
-            self.node.master.kill()
-            self.node.master.wait()
+            self.node.lose_master()
             time.sleep(0.2)
             self.assertEqual(self.chat('quick-oai').status, 200)
             self.node.start()
@@ -164,17 +151,12 @@ class Kills(unittest.TestCase):
 
     def test_all_at_once(self):
         """Row 20: serving again at once, no manual step, the books right."""
-        self.begin()
+        self.start()
         took = []
         for i in range(100 if LONG else 8):
             load = StreamLoad(self.node.port, self.key, ['quick-oai', 'run-oai', 'run-ant'], 12)
             time.sleep(0.4)
-            pids = [self.node.master.pid, *self.node.children()]
-            random.shuffle(pids)
-            self.kill(*pids)
-            self.node.master.wait()
-            for pid in pids:
-                wait_for(lambda: not is_alive(pid), 5, 0.002)
+            self.node.kill_all()
             mark, begun = self.node.mark(), time.monotonic()
             self.node.spawn()
 
@@ -195,7 +177,7 @@ class Kills(unittest.TestCase):
 
     def test_live_store_is_copied_and_put_back(self):
         """Row 24: a copy made under load is not taken for the store; it is rebuilt from the ledger."""
-        self.begin()
+        self.start()
         load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant'], 12)
         time.sleep(0.3)
         copies = []
@@ -207,11 +189,7 @@ class Kills(unittest.TestCase):
         settled = nusd(self.node.settled('main')['settled_usd'])
         self.wait_for_ledger()
         for copy in copies[:1] + copies[-1:]:
-            pids = [self.node.master.pid, *self.node.children()]
-            self.kill(*pids)
-            self.node.master.wait()
-            for pid in pids:
-                wait_for(lambda: not is_alive(pid), 5)
+            self.node.kill_all()
             for old in os.listdir(self.node.live):
                 path = os.path.join(self.node.live, old)
                 shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
@@ -229,7 +207,7 @@ class Kills(unittest.TestCase):
 
     def test_live_store_is_unlinked_under_load(self):
         """Issue 2 section 6: nothing lost, nothing twice, one store at the end."""
-        self.begin()
+        self.start()
         load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant', 'calm-oai'], 12)
         time.sleep(0.5)
         for path in glob.glob(os.path.join(self.node.live, '*', '*')):
@@ -248,19 +226,17 @@ class Kills(unittest.TestCase):
         self.assertLessEqual(set(load.kinds()), {'done', 'cut', 'error_item', 'status 503', 'status 500'}, load.kinds())
 
 
-class Full(unittest.TestCase):
+class Full(NodePerTest):
     """Row 26: a live store of 4 MiB that is full."""
 
     def test_full(self):
-        node = Node(MODELS, live_size='4MiB')
-        self.addCleanup(node.close)
-        node.start()
-        key = node.customer('main', '1000')
+        self.begin(MODELS, live_size='4MiB')
+        node, key = self.node, self.key
         load = StreamLoad(node.port, key, ['quick-oai', 'run-ant'], 8)
         made = 0
         try:
             while made < 40000:
-                end, _, _ = node.control('key create', account='main')
+                end, _, _ = node.control('key create', account='main', models='x' * 1000)
                 if end['status']:
                     break
                 made += 1
@@ -275,8 +251,7 @@ class Full(unittest.TestCase):
         self.assertIn(a.status, (200, 503), a)
         if a.status == 503:
             self.assertIn(a.error['code'], ('ledger_unavailable', 'overloaded'))
-        node.settled('main')
-        self.assertTrue(node.verify('--charges')['good'])
+        self.check_books()
         # What restricts still works, and so does a start.
         node.ctl('key', 'revoke', key)
         self.assertEqual(node.chat(key, 'quick-oai').status, 401)
@@ -286,12 +261,11 @@ class Full(unittest.TestCase):
         self.assertFalse([e for e in node.events('child_died')])
 
 
-class TmpfsFull(unittest.TestCase):
+class TmpfsFull(NodePerTest):
     """Row 26: the tmpfs below the live store is full. All that is needed there was allocated at the start."""
 
     def setUp(self):
-        self.node = Node(MODELS, live_size='4MiB')
-        self.addCleanup(self.node.close)
+        self.make(MODELS, live_size='4MiB')
         mount = ['mount', '-t', 'tmpfs', '-o', 'mode=755,size=%dm' % SMALL_TMPFS_MIB, 'tmpfs', self.node.live]
         if os.geteuid() != 0 or subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
             self.skipTest('a tmpfs cannot be mounted here')
@@ -305,9 +279,8 @@ class TmpfsFull(unittest.TestCase):
         self.assertEqual(raised.exception.errno, errno.ENOSPC)
 
     def test_service_goes_on_and_a_start_says_what_is_missing(self):
-        node = self.node
-        node.start()
-        key = node.customer('main', '1000')
+        self.start()
+        node, key = self.node, self.key
         self.fill()
         load = StreamLoad(node.port, key, ['quick-oai', 'run-ant'], 8)
         try:
@@ -318,8 +291,7 @@ class TmpfsFull(unittest.TestCase):
         for kind in ('worker', 'keeper'):
             node.kill(kind)
             wait_for(lambda: node.chat(key, 'quick-oai').status == 200)
-        node.settled('main')
-        self.assertTrue(node.verify('--charges')['good'])
+        self.check_books()
         self.assertEqual(node.stop(), 0)
         node.start()  # with the same live store
         self.assertEqual(node.chat(key, 'quick-oai').status, 200)
@@ -339,22 +311,12 @@ class TmpfsFull(unittest.TestCase):
         self.assertTrue(node.verify('--charges')['good'])
 
 
-class Durable(unittest.TestCase):
+class Durable(NodePerTest):
     """What outlives the processes; durability settle: what a client has seen to its end is on disk, whatever dies then."""
 
-    def kill_all(self, node):
-        pids = [node.master.pid, *node.children()]
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        node.master.wait()
-        for pid in pids:
-            wait_for(lambda: not is_alive(pid), 5)
-
     def test_charge_is_there_after_everything_died(self):
-        node = Node(MODELS, durability='settle')
-        self.addCleanup(node.close)
-        node.start()
-        key = node.customer('main', '1000')
+        self.begin(MODELS, durability='settle')
+        node, key = self.node, self.key
         for i in range(20 if LONG else 5):
             ids = []
             for name in ('quick-oai', 'quick-ant'):
@@ -362,7 +324,7 @@ class Durable(unittest.TestCase):
                     a = node.chat(key, name, stream)
                     self.assertEqual((a.status, a.is_whole), (200, True), a)
                     ids.append(a.get('x-request-id'))
-            self.kill_all(node)
+            node.kill_all()
             shutil.rmtree(glob.glob(os.path.join(node.live, '*'))[0])
             node.start()
             for rid in ids:
@@ -371,9 +333,8 @@ class Durable(unittest.TestCase):
 
     def test_windows_go_on_after_everything_died(self):
         """Row 56: rates live as long as the live store, budgets as long as the ledger."""
-        node = Node(MODELS)
-        self.addCleanup(node.close)
-        node.start()
+        self.begin(MODELS)
+        node = self.node
         limited = node.customer('limited', rpm=3)
         cost = charge_nusd({'input': 11, 'output': 5}, PRICE)
         budget = node.key('limited', budget='%.9f' % (2.5 * cost / 10**9), period='year')
@@ -387,7 +348,7 @@ class Durable(unittest.TestCase):
         node.ctl('key', 'update', budget, '--budget', '%.9f' % (2.5 * cost / 10**9))
         for lose in (False, True):
             with self.subTest(live_store_lost=lose):
-                self.kill_all(node)
+                node.kill_all()
                 if lose:
                     shutil.rmtree(glob.glob(os.path.join(node.live, '*'))[0])
                 node.start()
@@ -398,16 +359,13 @@ class Durable(unittest.TestCase):
 
     def test_orphans_wait_for_the_next_keeper_and_no_longer(self):
         """A worker of the master before is not rung by the keeper of the next one."""
-        node = Node(MODELS, durability='settle')
-        self.addCleanup(node.close)
-        node.start()
-        key = node.customer('main', '1000')
+        self.begin(MODELS, durability='settle')
+        node, key = self.node, self.key
         for name in ('calm-oai', 'calm-ant'):
             with self.subTest(name), Conn(node.port) as c:
                 c.request('POST', '/v1/chat/completions', chat_body(name, True), key=key)
                 head = c.head()
-                node.master.kill()
-                node.master.wait()
+                node.lose_master()
                 node.start()
                 body, last = b'', time.monotonic()
                 for part in c.parts(head):

@@ -4,10 +4,9 @@ import random
 import signal
 import sys
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import is_alive, wait_for
+from gateway import wait_for
 from load import StreamLoad
 from node import LONG
 from page import Killer, Page
@@ -16,7 +15,7 @@ import tap
 
 
 class Inside(Base):
-    PROGRAM = os.environ['AIGWD_HOOKS']
+    PROGRAM = 'AIGWD_HOOKS'
 
     # Only the new tests; those of the base run with the ordinary program.
     for name in [n for n in dir(Base) if n.startswith('test_')]:
@@ -31,7 +30,7 @@ class Inside(Base):
     def test_killed_inside_write_transactions(self):
         """Row 19: as row 18, and the next one commits at once."""
         times = 1000 if LONG else 40
-        self.begin(AIGW_TEST_TXN_SLEEP_US='3000')
+        self.start(AIGW_TEST_TXN_SLEEP_US='3000')
         killer = Killer(Page(self.node), 2, times, 0.05)
         load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant'], 16)
         time.sleep(0.3)
@@ -52,7 +51,7 @@ class Inside(Base):
         self.check_books(load)
 
     def test_keeper_killed_inside_its_transactions(self):
-        self.begin(AIGW_TEST_TXN_SLEEP_US='3000')
+        self.start(AIGW_TEST_TXN_SLEEP_US='3000')
         load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant'], 8)
         for _ in range(100 if LONG else 10):
             time.sleep(0.15)
@@ -64,7 +63,7 @@ class Inside(Base):
 
     def test_stopped_inside_a_transaction(self):
         """Row 21: the watchdog kills it, others are served again within 2 s."""
-        self.begin(AIGW_TEST_TXN_SLEEP_US='20000')
+        self.start(AIGW_TEST_TXN_SLEEP_US='20000')
         begun = time.monotonic()
         self.chat('quick-oai')
         self.assertGreater(time.monotonic() - begun, 0.04)  # the hook is in: hold and settlement
@@ -86,7 +85,7 @@ class Inside(Base):
 
     def test_readers_killed_inside_read_transactions(self):
         """Row 22: dead readers do not make the store grow."""
-        self.begin(AIGW_TEST_READ_SLEEP_US='2000')
+        self.start(AIGW_TEST_READ_SLEEP_US='2000')
         load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant'], 16)
         time.sleep(0.5)
         before, kills = self.node.metrics()['aigw_live_bytes'], []

@@ -20,8 +20,9 @@ from decimal import Decimal
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tap
+from canary import PROVIDER_KEY
 from gateway import wait_for
-from node import UP_KEY, NodeCase, model
+from node import NodeCase, model
 
 TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z')
 
@@ -75,7 +76,7 @@ class Node(Case):
         self.assertIn(': ok, 3 providers, 5 models', self.text('config', 'check'))
         shown = self.text('config', 'show')
         self.assertIn('region: test', shown)
-        self.assertNotIn(UP_KEY, shown)
+        self.assertNotIn(PROVIDER_KEY, shown)
         self.assertEqual(self.node.ctl('config', 'show')['yaml'], shown)
         self.assertIn('aigw.yaml:', self.text('config', 'show', '--origin'))
         self.assertEqual(self.node.ctl('config', 'check')['messages'], [])

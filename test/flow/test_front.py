@@ -12,9 +12,10 @@ import time
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from canary import PROVIDER_KEY
 from client import Conn
 from gateway import wait_for
-from node import UP_KEY, NodeCase, chat_body, model, nusd, on_both
+from node import NodeCase, chat_body, model, nusd, on_both
 from provider import DONE, USAGE, Provider, chunk, chunked, head, stream, whole
 import tap
 
@@ -200,15 +201,15 @@ class Addresses(ProviderCase):
     def test_addresses(self):
         at = 'http://127.0.0.1:%d' % self.provider.port
         for name, fields, line, headers in (
-                ('plain', {}, '/v1/chat/completions', {'authorization': 'Bearer ' + UP_KEY}),
+                ('plain', {}, '/v1/chat/completions', {'authorization': 'Bearer ' + PROVIDER_KEY}),
                 ('deployment', {'base_url': at, 'azure': True, 'api_version': '2024-10-21'}, '/openai/deployments/deployment/chat/completions?api-version=2024-10-21',
-                 {'api-key': UP_KEY}),
-                ('v1', {'base_url': at + '/openai/v1', 'auth': 'api-key'}, '/openai/v1/chat/completions', {'api-key': UP_KEY}),
+                 {'api-key': PROVIDER_KEY}),
+                ('v1', {'base_url': at + '/openai/v1', 'auth': 'api-key'}, '/openai/v1/chat/completions', {'api-key': PROVIDER_KEY}),
                 ('query', {'base_url': at + '/models', 'api_version': '2024-05-01-preview', 'headers': {'x-team': 'edge'}},
-                 '/models/chat/completions?api-version=2024-05-01-preview', {'authorization': 'Bearer ' + UP_KEY, 'x-team': 'edge'}),
-                ('claude', {'dialect': 'anthropic'}, '/v1/messages', {'x-api-key': UP_KEY, 'anthropic-version': '2023-06-01'}),
+                 '/models/chat/completions?api-version=2024-05-01-preview', {'authorization': 'Bearer ' + PROVIDER_KEY, 'x-team': 'edge'}),
+                ('claude', {'dialect': 'anthropic'}, '/v1/messages', {'x-api-key': PROVIDER_KEY, 'anthropic-version': '2023-06-01'}),
                 ('look-alike', {'dialect': 'anthropic', 'auth': 'bearer', 'anthropic_version': '2026-10-21'}, '/v1/messages',
-                 {'authorization': 'Bearer ' + UP_KEY, 'anthropic-version': '2026-10-21'})):
+                 {'authorization': 'Bearer ' + PROVIDER_KEY, 'anthropic-version': '2026-10-21'})):
             with self.subTest(name):
                 self.provider_set(name, **fields)
                 a = self.chat(name, headers=[('anthropic-version', '2020-01-01'), ('api-key', 'of the client'), ('x-team', 'of the client')])

@@ -5,158 +5,140 @@ import shutil
 import signal
 import sys
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import is_alive, wait_for
-from money import Spender, check_books, nusd
-from node import LONG, Node, model
+from money import Spender, check_books
+from node import LONG, NodePerTest, model, nusd
 import tap
 
 MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=40&rate=20&input=20')}
 
 
-class Base(unittest.TestCase):
-    CONFIG = {}
+class Base(NodePerTest):
+    MODELS = MODELS
 
     def setUp(self):
-        self.n = Node(MODELS, log={'access': 'off'}, **self.CONFIG)
-        self.n.start()
-        self.key = self.n.customer('main', '1000')
-
-    def tearDown(self):
-        self.n.close()
-
-    def explain(self):
-        return self.n.tail()
-
-    def keeper(self):
-        return self.n.status()['keeper'][0]
+        self.begin(log={'access': 'off'})
 
     def live_file(self):
-        return glob.glob(self.n.live + '/*/data.mdb')[0]
+        return glob.glob(self.node.live + '/*/data.mdb')[0]
 
 
 class Crash(Base):
     def test_killed_at_any_time(self):
         """Row 20: kill -9 of the keeper; requests go on, another one is ready within 250 ms."""
         rounds = 100 if LONG else 25
-        load = Spender(self.n, self.key, 'm')
+        load = Spender(self.node, self.key, 'm')
         waits = []
         for i in range(rounds):
             time.sleep(0.05 + 0.007 * (i % 10))
-            waits.append(self.n.kill('keeper'))
+            waits.append(self.node.kill('keeper'))
         load.stop()
         self.assertEqual(load.failed, [])
-        self.assertLess(sorted(waits)[len(waits) // 2], 2 if self.n.is_sanitized() else 0.25, waits)
-        account, total = check_books(self, self.n, 'main', load)
+        self.assertLess(sorted(waits)[len(waits) // 2], 2 if self.node.is_sanitized() else 0.25, waits)
+        account, total = check_books(self, self.node, 'main', load)
         self.assertEqual(nusd(account['settled_usd']), sum(load.answered.values()))
         self.assertEqual(total['requests'], len(load.answered))
-        self.assertEqual(self.n.status()['ledger'][0]['epoch'], 1)
+        self.assertEqual(self.node.status()['ledger'][0]['epoch'], 1)
 
     def test_all_killed_at_once(self):
         """Row 20: master, keeper and workers die together; the next start goes on with the live store that is there."""
-        load = Spender(self.n, self.key, 'm')
+        load = Spender(self.node, self.key, 'm')
         for _ in range(5):
             time.sleep(0.3)
-            children = self.n.children()
-            self.n.master.kill()
-            for pid in children:
-                os.kill(pid, signal.SIGKILL)
-            self.n.master.wait()
-            wait_for(lambda: not any(is_alive(p) for p in children))
-            self.n.start()
+            self.node.kill_all()
+            self.node.start()
         load.stop()
-        check_books(self, self.n, 'main', load)
-        self.assertEqual(self.n.status()['ledger'][0]['epoch'], 1)
+        check_books(self, self.node, 'main', load)
+        self.assertEqual(self.node.status()['ledger'][0]['epoch'], 1)
 
     def test_next_master_has_its_own_keeper(self):
-        load = Spender(self.n, self.key, 'm')
+        load = Spender(self.node, self.key, 'm')
         for _ in range(3):
             time.sleep(0.2)
-            old = self.n.children('keeper')
-            self.n.master.kill()
-            self.n.master.wait()
-            self.n.start()
+            old = self.node.children('keeper')
+            self.node.lose_master()
+            self.node.start()
             wait_for(lambda: not any(is_alive(p) for p in old), 5)
         load.stop()
-        account, _ = check_books(self, self.n, 'main', load)
-        self.assertEqual(self.n.status()['ledger'][0]['epoch'], 1)
+        account, _ = check_books(self, self.node, 'main', load)
+        self.assertEqual(self.node.status()['ledger'][0]['epoch'], 1)
 
     def test_live_store_unlinked(self):
         """Issue 2: nothing lost, nothing twice, one store at the end."""
-        load = Spender(self.n, self.key, 'm')
+        load = Spender(self.node, self.key, 'm')
         for epoch in (2, 3):
             time.sleep(0.3)
-            workers = [w['pid'] for w in self.n.status()['worker']]
+            workers = [w['pid'] for w in self.node.status()['worker']]
             os.unlink(self.live_file())
-            wait_for(lambda: self.n.status()['ledger'][0]['epoch'] == epoch, 10)
-            wait_for(lambda: all(w['state'] == 'ready' and w['pid'] not in workers for w in self.n.status()['worker']), 10)
+            wait_for(lambda: self.node.status()['ledger'][0]['epoch'] == epoch, 10)
+            wait_for(lambda: all(w['state'] == 'ready' and w['pid'] not in workers for w in self.node.status()['worker']), 10)
         time.sleep(0.3)
         load.stop()
-        check_books(self, self.n, 'main', load)
-        self.assertEqual(len(glob.glob(self.n.live + '/*')), 1)
-        gaps = self.n.events('live_store_gap')
+        check_books(self, self.node, 'main', load)
+        self.assertEqual(len(glob.glob(self.node.live + '/*')), 1)
+        gaps = self.node.events('live_store_gap')
         self.assertEqual(gaps, [])
         # Another start takes what is there.
-        self.n.stop()
-        self.n.start()
-        self.assertEqual(self.n.status()['ledger'][0]['epoch'], 3)
-        check_books(self, self.n, 'main', load)
+        self.node.stop()
+        self.node.start()
+        self.assertEqual(self.node.status()['ledger'][0]['epoch'], 3)
+        check_books(self, self.node, 'main', load)
 
     def test_live_store_replaced_by_a_copy(self):
         """Row 24: a copy made under load is never served."""
-        load = Spender(self.n, self.key, 'm')
+        load = Spender(self.node, self.key, 'm')
         time.sleep(0.3)
         path = self.live_file()
         shutil.copy(path, path + '.copy')
         os.rename(path + '.copy', path)
-        wait_for(lambda: self.n.status()['ledger'][0]['epoch'] == 2, 10)
-        wait_for(lambda: all(w['state'] == 'ready' for w in self.n.status()['worker']), 10)
+        wait_for(lambda: self.node.status()['ledger'][0]['epoch'] == 2, 10)
+        wait_for(lambda: all(w['state'] == 'ready' for w in self.node.status()['worker']), 10)
         time.sleep(0.3)
         load.stop()
-        check_books(self, self.n, 'main', load)
+        check_books(self, self.node, 'main', load)
 
     def test_live_store_replaced_while_stopped(self):
-        load = Spender(self.n, self.key, 'm')
+        load = Spender(self.node, self.key, 'm')
         time.sleep(0.3)
         load.stop()
-        before = self.n.settled('main')
-        self.assertEqual(self.n.stop(), 0)
+        before = self.node.settled('main')
+        self.assertEqual(self.node.stop(), 0)
         path = self.live_file()
         shutil.copy(path, path + '.copy')
         os.rename(path + '.copy', path)
-        self.n.start()
-        self.assertEqual(self.n.status()['ledger'][0]['epoch'], 2)
-        self.assertEqual(self.n.show('main')['balance_usd'], before['balance_usd'])
-        check_books(self, self.n, 'main', load)
+        self.node.start()
+        self.assertEqual(self.node.status()['ledger'][0]['epoch'], 2)
+        self.assertEqual(self.node.show('main')['balance_usd'], before['balance_usd'])
+        check_books(self, self.node, 'main', load)
 
     def test_worker_killed_its_holds_are_settled(self):
         """Row 18: no hold of a dead worker after one sweep; charged is what was delivered."""
-        loads = [Spender(self.n, self.key, 'slow', 8, stream=True)]
-        wait_for(lambda: self.n.show('main')['holds'] == 8, 10)
-        for w in self.n.status()['worker']:
+        loads = [Spender(self.node, self.key, 'slow', 8, stream=True)]
+        wait_for(lambda: self.node.show('main')['holds'] == 8, 10)
+        for w in self.node.status()['worker']:
             os.kill(w['pid'], signal.SIGKILL)
         begun = time.monotonic()
         loads[0].going = False
-        wait_for(lambda: self.n.show('main')['holds'] == 0, 5)
+        wait_for(lambda: self.node.show('main')['holds'] == 0, 5)
         self.assertLess(time.monotonic() - begun, 1)
         loads[0].stop()
-        a = self.n.settled('main')
+        a = self.node.settled('main')
         self.assertGreater(a['settled_usd'], 0)
-        self.assertTrue(self.n.verify('--charges')['good'])
-        wait_for(lambda: all(w['state'] == 'ready' for w in self.n.status()['worker']), 10)
-        self.assertEqual(self.n.chat(self.key, 'm').status, 200)
+        self.assertTrue(self.node.verify('--charges')['good'])
+        wait_for(lambda: all(w['state'] == 'ready' for w in self.node.status()['worker']), 10)
+        self.assertEqual(self.chat('m').status, 200)
 
     def test_drain_takes_everything(self):
-        load = Spender(self.n, self.key, 'm')
+        load = Spender(self.node, self.key, 'm')
         time.sleep(0.5)
-        self.n.signal(signal.SIGTERM)
-        self.assertEqual(self.n.master.wait(20), 0)
+        self.node.signal(signal.SIGTERM)
+        self.assertEqual(self.node.master.wait(20), 0)
         load.stop()
-        shutil.rmtree(glob.glob(self.n.live + '/*')[0])
-        self.n.start()
-        account, total = check_books(self, self.n, 'main', load)
+        shutil.rmtree(glob.glob(self.node.live + '/*')[0])
+        self.node.start()
+        account, total = check_books(self, self.node, 'main', load)
         self.assertEqual(nusd(account['settled_usd']), sum(load.answered.values()))
         self.assertEqual(total['requests'], len(load.answered))
 
@@ -165,26 +147,21 @@ class PowerLoss(Base):
     """All processes and the live store are gone at once: what is lost is younger than the level allows."""
 
     def lose_power(self):
-        children = self.n.children()
-        self.n.master.kill()
-        for pid in children:
-            os.kill(pid, signal.SIGKILL)
-        self.n.master.wait()
-        wait_for(lambda: not any(is_alive(p) for p in children))
-        shutil.rmtree(glob.glob(self.n.live + '/*')[0])
+        self.node.kill_all()
+        shutil.rmtree(glob.glob(self.node.live + '/*')[0])
 
     def lose_again_and_again(self, age):
         for i in range(5):
-            load = Spender(self.n, self.key, 'm')
+            load = Spender(self.node, self.key, 'm')
             time.sleep(0.3 + 0.01 * i)
             load.stop()
             time.sleep(age)
             self.lose_power()
-            self.n.start()
-            self.assertEqual(self.n.status()['ledger'][0]['epoch'], 2 + i)
+            self.node.start()
+            self.assertEqual(self.node.status()['ledger'][0]['epoch'], 2 + i)
             for request_id, cost in list(load.answered.items())[-30:]:
-                self.assertEqual(nusd(self.n.ctl('request', 'show', request_id)['charge_usd']), cost)
-            self.assertTrue(self.n.verify('--charges')['good'])
+                self.assertEqual(nusd(self.node.ctl('request', 'show', request_id)['charge_usd']), cost)
+            self.assertTrue(self.node.verify('--charges')['good'])
 
 
 class PowerLossGroup(PowerLoss):

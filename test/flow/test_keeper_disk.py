@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
 from gateway import Gateway, wait_for
 from money import Spender, check_books
-from node import LONG, CtlError, Node, chat_body, charge_nusd, model, nusd
+from node import LONG, CtlError, NodePerTest, chat_body, charge_nusd, model, nusd
 import tap
 
 MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=20&rate=40&input=20'),
@@ -20,97 +20,90 @@ MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens
           'late': model('oai/sim?tokens=500&size=3000000&delay=1500ms&input=20')}
 
 
-class Base:
-    CONFIG = {}
+class Base(NodePerTest):
+    MODELS = MODELS
+    PROGRAM = 'AIGWD_FAULTY'
 
     def setUp(self):
-        self.n = Node(MODELS, program=os.environ['AIGWD_FAULTY'], log={'access': 'off'}, **self.CONFIG)
-        self.n.start()
-        self.key = self.n.customer('main', '1000')
-        self.other = self.n.key('main')
-
-    def tearDown(self):
-        self.n.close()
-
-    def explain(self):
-        return self.n.tail()
+        self.begin(log={'access': 'off'})
+        self.other = self.node.key('main')
 
     def state(self):
-        return self.n.status()['ledger'][0]['state']
+        return self.node.status()['ledger'][0]['state']
 
     def refused(self):
         """The answer to a new request, once they are refused."""
         def look():
-            a = self.n.chat(self.key, 'm')
+            a = self.chat('m')
             return a if a.status != 200 else None
         return wait_for(look, 15, 0.05)
 
     def serves_again(self):
-        wait_for(lambda: self.n.chat(self.key, 'm').status == 200, 15, 0.05)
+        wait_for(lambda: self.chat('m').status == 200, 15, 0.05)
 
     def check_refusal(self, a):
         self.assertEqual((a.status, a.error['code']), (503, 'ledger_unavailable'), a)
         self.assertGreaterEqual(int(a.get('retry-after')), 1)
 
 
-class Disk(Base, unittest.TestCase):
+class Disk(Base):
     def test_full(self):
         """Rows 26, 27: retried each second; running requests end well; what gives is refused, what takes is in force."""
-        running = Spender(self.n, self.key, 'slow', 4, stream=True)
+        running = Spender(self.node, self.key, 'slow', 4, stream=True)
         time.sleep(0.3)
-        Gateway.ask(self.n, 'enospc')
+        Gateway.ask(self.node, 'enospc')
         self.check_refusal(self.refused())
         self.assertEqual(self.state(), 'commit failed')
         with self.assertRaises(CtlError) as e:
-            self.n.ctl('account', 'credit', 'main', '--add', '5')
+            self.node.ctl('account', 'credit', 'main', '--add', '5')
         self.assertEqual((e.exception.status, e.exception.error['code']), (1, 'ledger_unavailable'))
-        self.assertEqual(self.n.show('main')['granted_usd'], 1000)
+        self.assertEqual(self.node.show('main')['granted_usd'], 1000)
         with self.assertRaises(CtlError):
-            self.n.account('second', '1')
-        revoked = self.n.ctl('key', 'revoke', self.other)
+            self.node.account('second', '1')
+        revoked = self.node.ctl('key', 'revoke', self.other)
         self.assertEqual((revoked['status'], revoked['durable']), ('revoked', False))
         running.going = False
-        wait_for(lambda: self.n.show('main')['holds'] == 0, 10)
-        self.n.unask('enospc')
+        wait_for(lambda: self.node.show('main')['holds'] == 0, 10)
+        self.node.unask('enospc')
         self.serves_again()
         self.assertEqual(self.state(), 'good')
         running.stop()
         self.assertEqual([f for f in running.failed if not f.startswith('503')], [])
-        self.assertEqual(len(self.n.children('keeper')), 1)
-        check_books(self, self.n, 'main', running)
+        self.assertEqual(len(self.node.children('keeper')), 1)
+        check_books(self, self.node, 'main', running)
         # The revocation has followed.
-        self.n.kill('keeper')
-        self.assertEqual(self.n.ctl('key', 'show', self.other)['status'], 'revoked')
-        self.n.ctl('account', 'credit', 'main', '--add', '5')
-        self.assertEqual(self.n.show('main')['granted_usd'], 1005)
+        self.node.kill('keeper')
+        self.assertEqual(self.node.ctl('key', 'show', self.other)['status'], 'revoked')
+        self.node.ctl('account', 'credit', 'main', '--add', '5')
+        self.assertEqual(self.node.show('main')['granted_usd'], 1005)
 
     def test_prices_of_a_reload_are_on_disk_first(self):
         """Design 2: every receipt can be recomputed; a price that the ledger cannot take is not in force anywhere."""
-        self.assertEqual(self.n.chat(self.key, 'm').status, 200)
-        Gateway.ask(self.n, 'enospc')
-        self.n.configure(models={'m': {'price': {'input': 5, 'output': 6}}})
-        p = self.n.ctl_raw('reload')
+        self.assertEqual(self.chat('m').status, 200)
+        Gateway.ask(self.node, 'enospc')
+        self.node.configure(models={'m': {'price': {'input': 5, 'output': 6}}})
+        p = self.node.ctl_raw('reload')
         self.assertEqual(p.returncode, 1)
         self.assertIn('keeper rejects it: the prices cannot be written to the ledger: no space left', p.stdout + p.stderr)
         # What can be read is told all the same, and that it is not all.
         for words, code in ((('usage',), 'incomplete'), (('ledger', 'verify'), 'ledger_unavailable')):
-            p = self.n.ctl_raw(*words, '--json')
+            p = self.node.ctl_raw(*words, '--json')
             self.assertEqual((p.returncode, json.loads(p.stderr)['error']['code']), (1, code), p)
-        self.assertIn('what has ended since is not in it', self.n.ctl_raw('usage').stderr)
-        self.assertRegex(self.n.ctl_raw('usage').stdout, r'requests +0\n')
-        self.n.unask('enospc')
+        self.assertIn('what has ended since is not in it', self.node.ctl_raw('usage').stderr)
+        self.assertRegex(self.node.ctl_raw('usage').stdout, r'requests +0\n')
+        self.node.unask('enospc')
         self.serves_again()
-        self.n.ctl('reload')
-        self.assertGreater(self.n.ctl('usage')['total']['requests'], 0)
-        a = self.n.chat(self.key, 'm')
+        self.node.ctl('reload')
+        self.assertGreater(self.node.ctl('usage')['total']['requests'], 0)
+        a = self.chat('m')
         self.assertEqual(nusd(a.usage['cost']), charge_nusd({'input': 20, 'output': 8}, {'input': 5, 'output': 6}))
-        self.assertTrue(self.n.verify('--charges')['good'])
+        self.assertTrue(self.node.verify('--charges')['good'])
 
     def spend_all_but_the_ledger(self):
         """The cost of requests that only the live store knows, with a disk that is full from then on."""
-        load = Spender(self.n, self.key, 'm', 2)
+        load = Spender(self.node, self.key, 'm', 2)
         time.sleep(0.5)
-        Gateway.ask(self.n, 'enospc')
+        Gateway.ask(self.node, 'enospc')
         self.refused()
         load.stop()
         return load
@@ -118,61 +111,61 @@ class Disk(Base, unittest.TestCase):
     def test_drain_waits_for_space(self):
         """The end tries again each second, and is a good one once somebody has made room."""
         load = self.spend_all_but_the_ledger()
-        self.n.signal(signal.SIGTERM)
-        self.n.wait_event('drain_no_space')
+        self.node.signal(signal.SIGTERM)
+        self.node.wait_event('drain_no_space')
         time.sleep(1.5)
-        self.assertIsNone(self.n.master.poll())
-        self.n.unask('enospc')
-        self.assertEqual(self.n.master.wait(5), 0)
-        shutil.rmtree(glob.glob(self.n.live + '/*')[0])
-        self.n.start()
-        check_books(self, self.n, 'main', load)
+        self.assertIsNone(self.node.master.poll())
+        self.node.unask('enospc')
+        self.assertEqual(self.node.master.wait(5), 0)
+        shutil.rmtree(glob.glob(self.node.live + '/*')[0])
+        self.node.start()
+        check_books(self, self.node, 'main', load)
 
     @unittest.skipUnless(LONG, 'takes 20 s')
     def test_drain_without_space_says_so(self):
         """Not for ever: the status is 1, and what the ledger lacks waits in the live store for the next start."""
         load = self.spend_all_but_the_ledger()
-        p = self.n.ctl_raw('stop')
+        p = self.node.ctl_raw('stop')
         self.assertEqual(p.returncode, 1)
         self.assertIn('see the log', p.stderr)
-        self.assertEqual(self.n.master.wait(5), 1)
-        self.assertIn('they stay in the live store', self.n.log_text())
-        self.n.unask('enospc')
-        self.n.start()
-        check_books(self, self.n, 'main', load)
+        self.assertEqual(self.node.master.wait(5), 1)
+        self.assertIn('they stay in the live store', self.node.log_text())
+        self.node.unask('enospc')
+        self.node.start()
+        check_books(self, self.node, 'main', load)
 
     def test_broken(self):
         """EIO: the keeper ends; the next one serves only after it has verified the ledger."""
-        load = Spender(self.n, self.key, 'm', 2)
+        load = Spender(self.node, self.key, 'm', 2)
         time.sleep(0.3)
-        old = self.n.children('keeper')[0]
-        Gateway.ask(self.n, 'eio')
+        old = self.node.children('keeper')[0]
+        Gateway.ask(self.node, 'eio')
         self.check_refusal(self.refused())
-        wait_for(lambda: self.n.children('keeper') != [old])
+        wait_for(lambda: self.node.children('keeper') != [old])
         self.assertEqual(self.state(), 'read-only')
-        mark = self.n.mark()
-        self.n.unask('eio')
-        self.n.wait_event('ledger_verify', since=mark)
+        mark = self.node.mark()
+        self.node.unask('eio')
+        self.node.wait_event('ledger_verify', since=mark)
         self.serves_again()
         self.assertEqual(self.state(), 'good')
         load.stop()
         self.assertEqual([f for f in load.failed if not f.startswith('503')], [])
-        check_books(self, self.n, 'main', load)
-        self.assertEqual(self.n.status()['ledger'][0]['epoch'], 1)
+        check_books(self, self.node, 'main', load)
+        self.assertEqual(self.node.status()['ledger'][0]['epoch'], 1)
 
 
-class Settle(Base, unittest.TestCase):
+class Settle(Base):
     """Durability settle: what cannot be made durable in 2 s is taken back and told; nothing of the end goes out before."""
     CONFIG = {'durability': 'settle'}
 
     def test_full(self):
-        before = self.n.settled('main')
-        with Conn(self.n.port) as stream, Conn(self.n.port) as whole:
+        before = self.node.settled('main')
+        with Conn(self.node.port) as stream, Conn(self.node.port) as whole:
             stream.request('POST', '/v1/chat/completions', chat_body('calm', True), key=self.key)
             head = stream.head()
             whole.request('POST', '/v1/chat/completions', chat_body('late'), key=self.key)
-            wait_for(lambda: self.n.show('main')['holds'] == 2, 5, 0.01)
-            Gateway.ask(self.n, 'enospc')
+            wait_for(lambda: self.node.show('main')['holds'] == 2, 5, 0.01)
+            Gateway.ask(self.node, 'enospc')
             body, last = b'', time.monotonic()
             for part in stream.parts(head):
                 if b'"error"' in part:
@@ -186,18 +179,18 @@ class Settle(Base, unittest.TestCase):
         self.assertNotIn(b'"usage":{', body)
         self.check_refusal(a)
         self.check_refusal(self.refused())
-        now = self.n.settled('main')
+        now = self.node.settled('main')
         self.assertEqual((now['balance_usd'], now['settled_usd']), (before['balance_usd'], before['settled_usd']))
-        self.n.unask('enospc')
+        self.node.unask('enospc')
         self.serves_again()
         for rid in (head.get('x-request-id'), a.get('x-request-id')):
-            self.assertTrue(self.n.record(rid)['reversed'])
-        a = self.n.chat(self.key, 'late')
+            self.assertTrue(self.node.record(rid)['reversed'])
+        a = self.chat('late')
         self.assertEqual((a.status, a.is_whole, len(a.json()['choices'][0]['message']['content'])), (200, True, 3000000))
         self.assertEqual(nusd(a.get('x-aigw-cost-usd')), charge_nusd({'input': 20, 'output': 500}, {'input': 1, 'output': 2}))
-        after = self.n.settled('main')
-        self.assertEqual(self.n.ctl('usage', '--account', 'main')['total']['charge_usd'], after['settled_usd'])
-        self.assertTrue(self.n.verify('--charges')['good'])
+        after = self.node.settled('main')
+        self.assertEqual(self.node.ctl('usage', '--account', 'main')['total']['charge_usd'], after['settled_usd'])
+        self.assertTrue(self.node.verify('--charges')['good'])
 
 
 if __name__ == '__main__':

@@ -4,24 +4,22 @@ import struct
 import os
 import signal
 import sys
-import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import Gateway, Load, is_alive, wait_for
+from gateway import Control, Gateway, pack, wait_for
 import tap
 
-from gateway import Control, pack
 
 class Master(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.g = Gateway()
+        cls.addClassCleanup(cls.g.close)
         cls.g.start()
 
-    @classmethod
-    def tearDownClass(cls):
-        cls.g.close()
+    def explain(self):
+        return self.g.tail()
 
     def rows(self, verb, **args):
         end, rows, _ = self.g.control(verb, **args)

@@ -2,23 +2,20 @@
 import os
 import signal
 import sys
+import threading
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import Gateway, Load, is_alive, wait_for
+from gateway import GatewayCase, Load, is_alive, wait_for
 import tap
 
-import threading
 
-class Drain(unittest.TestCase):
+class Drain(GatewayCase):
+    SETTINGS = {'drain_timeout': '3s'}
+
     def setUp(self):
-        self.g = Gateway(drain_timeout='3s')
-        self.g.start()
+        super().setUp()
         self.results = []
-
-    def tearDown(self):
-        self.g.close()
 
     def hold(self, ms, count):
         def one():

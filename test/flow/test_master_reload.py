@@ -3,22 +3,13 @@ import os
 import signal
 import sys
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import Gateway, Load, is_alive, wait_for
+from gateway import GatewayCase, Load, free_port, wait_for
 import tap
 
-from gateway import free_port
 
-class Reload(unittest.TestCase):
-    def setUp(self):
-        self.g = Gateway()
-        self.g.start()
-
-    def tearDown(self):
-        self.g.close()
-
+class Reload(GatewayCase):
     def reload(self):
         return self.g.control('reload')
 

@@ -3,22 +3,15 @@ import os
 import signal
 import sys
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import Gateway, Load, is_alive, wait_for
+from figures import cpu_seconds
+from gateway import Gateway, GatewayCase, Load, wait_for
 from node import LONG
 import tap
 
 
-class Respawn(unittest.TestCase):
-    def setUp(self):
-        self.g = Gateway()
-        self.g.start()
-
-    def tearDown(self):
-        self.g.close()
-
+class Respawn(GatewayCase):
     def rows(self, kind):
         return self.g.status()[kind]
 
@@ -50,9 +43,9 @@ class Respawn(unittest.TestCase):
         for _ in range(50):
             self.assertEqual(self.g.get(timeout=2)[1][1], 0)
         # The master's own time below 1 %; in the short run three ticks of the kernel's clock.
-        cpu, seconds = self.cpu(), 55 if LONG else 2
+        cpu, seconds = cpu_seconds(self.g.master.pid), 55 if LONG else 2
         time.sleep(seconds)
-        self.assertLess(self.cpu() - cpu, max(0.01 * seconds, 0.035))
+        self.assertLess(cpu_seconds(self.g.master.pid) - cpu, max(0.01 * seconds, 0.035))
         waits = [int(e['message'].rpartition(' in ')[2].removesuffix(' ms')) for e in self.g.events('child_backoff', mark)]
         n = 10 if LONG else 5
         self.assertEqual(waits[:n], [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000][:n])
@@ -61,11 +54,6 @@ class Respawn(unittest.TestCase):
         self.g.wait_event('socket_returned', since=mark, contains='worker 1')
         wait_for(lambda: {self.g.get()[1][1] for _ in range(20)} == {0, 1})
         self.assertEqual(self.rows('worker')[1]['early_deaths'], 0)
-
-    def cpu(self):
-        with open('/proc/%d/stat' % self.g.master.pid) as f:
-            fields = f.read().rpartition(')')[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
     def test_crash_loop_of_all_keeps_the_queue_open(self):
         self.g.ask('crash')
@@ -82,14 +70,12 @@ class Respawn(unittest.TestCase):
 
     def test_keeper_that_cannot_start_at_first_is_tried_again(self):
         g = Gateway()
-        try:
-            g.ask('crash-keeper')
-            g.start(wait='child_backoff')
-            g.unask('crash-keeper')
-            g.wait_event('ready')
-            self.assertEqual(g.get()[0], 200)
-        finally:
-            g.close()
+        self.addCleanup(g.close)
+        g.ask('crash-keeper')
+        g.start(wait='child_backoff')
+        g.unask('crash-keeper')
+        g.wait_event('ready')
+        self.assertEqual(g.get()[0], 200)
 
 
 if __name__ == '__main__':

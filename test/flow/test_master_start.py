@@ -9,16 +9,17 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import Gateway, is_alive, wait_for
+from gateway import Gateway, is_alive
 import tap
 
 
 class Start(unittest.TestCase):
     def setUp(self):
         self.g = Gateway()
+        self.addCleanup(self.g.close)
 
-    def tearDown(self):
-        self.g.close()
+    def explain(self):
+        return self.g.tail()
 
     def refused(self, *words, seconds=5):
         mark = self.g.mark()

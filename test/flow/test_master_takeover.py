@@ -2,26 +2,15 @@
 import os
 import signal
 import sys
+import threading
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import Gateway, Load, is_alive, wait_for
+from gateway import GatewayCase, Load, is_alive, wait_for
 import tap
 
 
-class Takeover(unittest.TestCase):
-    def setUp(self):
-        self.g = Gateway()
-        self.g.start()
-
-    def tearDown(self):
-        self.g.close()
-
-    def kill_master(self):
-        self.g.master.kill()
-        self.g.master.wait()
-
+class Takeover(GatewayCase):
     def start_next(self):
         mark = self.g.mark()
         begun = time.monotonic()
@@ -30,7 +19,7 @@ class Takeover(unittest.TestCase):
         return time.monotonic() - begun
 
     def test_children_serve_without_a_master(self):
-        self.kill_master()
+        self.g.lose_master()
         time.sleep(1)
         self.assertEqual({self.g.get()[0] for _ in range(20)}, {200})
 
@@ -40,7 +29,7 @@ class Takeover(unittest.TestCase):
         rounds, waits = 10, []
         for i in range(rounds):
             old = self.g.pids()
-            self.kill_master()
+            self.g.lose_master()
             time.sleep(0.05)
             waits.append(self.start_next())
             wait_for(lambda: not any(is_alive(p) for p in old), 20)
@@ -52,21 +41,17 @@ class Takeover(unittest.TestCase):
         self.assertEqual(self.g.status()['node'][0]['master_generation'], rounds + 1)
 
     def test_old_requests_end_while_the_new_master_serves(self):
-        import threading
         result = []
         t = threading.Thread(target=lambda: result.append(self.g.get('/hold/1500')[0]))
         t.start()
         wait_for(lambda: sum(w['inflight'] for w in self.g.status()['worker']) == 1)
-        self.kill_master()
+        self.g.lose_master()
         self.start_next()
         t.join()
         self.assertEqual(result, [200])
 
     def test_all_killed_at_once(self):
-        pids = self.g.pids()
-        for pid in pids + [self.g.master.pid]:
-            os.kill(pid, signal.SIGKILL)
-        self.g.master.wait()
+        self.g.kill_all()
         self.start_next()
         self.assertEqual(self.g.get()[0], 200)
         self.assertEqual(self.g.stop(), 0)
@@ -74,20 +59,20 @@ class Takeover(unittest.TestCase):
     def test_master_and_worker_die_together(self):
         worker = self.g.status()['worker'][0]['pid']
         os.kill(worker, signal.SIGKILL)
-        self.kill_master()
+        self.g.lose_master()
         self.start_next()
         self.assertEqual({self.g.get()[0] for _ in range(20)}, {200})
 
     def test_keeper_that_waits_for_the_old_ones_lock_is_not_killed(self):
         mark = self.g.mark()
-        self.kill_master()
+        self.g.lose_master()
         self.start_next()
         time.sleep(1.5)
         self.assertEqual(self.g.events('child_killed', mark), [])
 
     def test_stopped_orphan_with_the_lock_is_killed(self):
         mark = self.g.mark()
-        self.kill_master()
+        self.g.lose_master()
         self.g.ask('hold-lock-1')
         time.sleep(0.3)
         self.g.unask('hold-lock-1')

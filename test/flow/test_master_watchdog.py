@@ -3,21 +3,13 @@ import os
 import signal
 import sys
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import Gateway, Load, is_alive, wait_for
+from gateway import GatewayCase, wait_for
 import tap
 
 
-class Watchdog(unittest.TestCase):
-    def setUp(self):
-        self.g = Gateway()
-        self.g.start()
-
-    def tearDown(self):
-        self.g.close()
-
+class Watchdog(GatewayCase):
     def killed(self, ask, reason, seconds, name='worker 1'):
         mark = self.g.mark()
         begun = time.monotonic()

@@ -11,10 +11,11 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from client import Conn, ask
+from client import Conn, ask, message
+from figures import anonymous_kib, cpu_seconds
 from gateway import free_port, is_alive, wait_for
 from load import StreamLoad
-from node import LONG, Node, chat_body, message, model, on_both
+from node import LONG, NodePerTest, chat_body, model, on_both
 import tap
 
 MODELS = {
@@ -24,39 +25,12 @@ MODELS = {
 }
 
 
-def memory_kib(pids):
-    """Sum over the processes, tmpfs and files left out: private and shared anonymous memory."""
-    total = 0
-    for pid in pids:
-        with open('/proc/%d/smaps_rollup' % pid) as f:
-            fields = dict(line.split(':', 1) for line in f if ':' in line)
-        total += int(fields['Anonymous'].split()[0])
-    return total
+class Operations(NodePerTest):
+    MODELS = MODELS
 
-
-def cpu_seconds(pid):
-    with open('/proc/%d/stat' % pid) as f:
-        fields = f.read().rpartition(')')[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
-
-
-class Operations(unittest.TestCase):
     def setUp(self):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-    def begin(self, models=MODELS, **config):
-        self.node = Node(models, **config)
-        self.addCleanup(self.node.close)
-        self.node.start()
-        self.key = self.node.customer('main', '1000')
-
-    def explain(self):
-        return self.node.tail(30)
-
-    def check_books(self):
-        self.node.settled('main')
-        self.assertTrue(self.node.verify('--charges')['good'])
 
     # --- reload ---
 
@@ -79,7 +53,7 @@ class Operations(unittest.TestCase):
             time.sleep(0.1)
             n += 1
             if n % 10 == 0:
-                sizes.append(memory_kib(workers))
+                sizes.append(anonymous_kib(workers))
         load.stop()
         self.assertEqual(set(load.kinds()), {'done'})
         self.assertEqual(sorted(workers), sorted(self.node.children('worker')))
@@ -238,7 +212,7 @@ class Operations(unittest.TestCase):
         self.assertTrue(stream.wait(10))
         self.assertEqual(stream.kinds(), {'done': 2})
         begun = time.monotonic()
-        self.assertEqual(self.node.chat(self.key, 'quick-oai').status, 200)
+        self.assertEqual(self.chat('quick-oai').status, 200)
         self.assertLess(time.monotonic() - begun, 1.5)
         self.assertEqual(sorted(workers), sorted(self.node.children('worker')))
         self.check_books()
@@ -275,11 +249,11 @@ class Operations(unittest.TestCase):
                 for c in conns[i:i + 50]:
                     self.assertEqual(c.answer().status, 200)
         answered(warm)
-        before = memory_kib(workers)
+        before = anonymous_kib(workers)
         conns = [Conn(self.node.port) for _ in range(n)]
         answered(conns)
         time.sleep(0.5)
-        each = (memory_kib(workers) - before) / n
+        each = (anonymous_kib(workers) - before) / n
         for c in conns + warm:
             c.close()
         self.assert_memory(each <= 2.0, each)

@@ -15,9 +15,11 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from canary import PROVIDER_KEY
 from client import Conn, message
+from figures import anonymous_kib, cpu_seconds
 from gateway import free_port, wait_for
-from node import LONG, UP_KEY, Node, Sim, chat_body, model
+from node import LONG, NodePerTest, Sim, chat_body, model
 import tap
 
 NGINX = '''worker_processes 2;
@@ -52,24 +54,6 @@ ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 ROOT_ONLY = unittest.skipUnless(os.geteuid() == 0, 'only root may look into processes that are not dumpable')
 
 
-def anonymous_kib(pids):
-    total = 0
-    for pid in pids:
-        with open('/proc/%d/smaps_rollup' % pid) as f:
-            total += next(int(line.split()[1]) for line in f if line.startswith('Anonymous:'))
-    return total
-
-
-def cpu_seconds(pids):
-    """User and system time; the kernel's ticks are coarse, so it must be for many requests."""
-    total = 0
-    for pid in pids:
-        with open('/proc/%d/stat' % pid) as f:
-            v = f.read().rpartition(')')[2].split()
-        total += int(v[11]) + int(v[12])
-    return total / os.sysconf('SC_CLK_TCK')
-
-
 def children(pid):
     """Both of nginx's workers, or None."""
     with open('/proc/%d/task/%d/children' % (pid, pid)) as f:
@@ -96,7 +80,10 @@ class Peak(threading.Thread):
         return self.kib
 
 
-class Case(unittest.TestCase):
+class Case(NodePerTest):
+    MODELS = MODELS
+    CREDIT = 10000
+
     def setUp(self):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -104,17 +91,14 @@ class Case(unittest.TestCase):
         os.chmod(self.dir, 0o755)
         self.addCleanup(shutil.rmtree, self.dir)
 
-    def begin(self, models=MODELS, sim=None, **config):
-        self.node = Node(models, sim=sim, **config)
-        self.addCleanup(self.node.close)
+    def make(self, *args, **config):
+        super().make(*args, **config)
         if self.node.is_sanitized():
             self.skipTest("a sanitizer's time and memory are not the program's")
-        self.node.start()
-        self.key = self.node.customer('main', '10000')
-        self.workers = self.node.children('worker')
 
-    def explain(self):
-        return self.node.tail(10)
+    def start(self):
+        super().start()
+        self.workers = self.node.children('worker')
 
     def certificate(self):
         subprocess.run([os.environ['MAKE_CERT'], self.dir], check=True)
@@ -227,18 +211,18 @@ class LargeBodies(Case):
 
     @unittest.skipUnless(shutil.which('nginx'), 'nginx is not installed')
     def test_cpu_beside_nginx(self):
-        self.begin(**self.CONFIG)
+        self.begin()
         port, nginx = self.begin_nginx()
         mine, n, ratios = self.workers + self.node.children('keeper') + [self.node.master.pid], 2000 if LONG else 600, []
         body = chat_body('large', text=self.prompt(400000))
         direct = chat_body('sim?tokens=5&input=11', text=self.prompt(400000))
         for _ in range(5):
             used = []
-            for pids, to, what, key in ((nginx, port, direct, UP_KEY), (mine, self.node.port, body, self.key)):
-                before = cpu_seconds(pids)
+            for pids, to, what, key in ((nginx, port, direct, PROVIDER_KEY), (mine, self.node.port, body, self.key)):
+                before = cpu_seconds(*pids)
                 done = self.load(to, what, key, connections=16, requests=n)
                 self.assertEqual((done['requests'], done['errors']), (n, 0), done)
-                used.append((cpu_seconds(pids) - before) / n * 1e6)
+                used.append((cpu_seconds(*pids) - before) / n * 1e6)
             ratios.append(used[1] / used[0])
             print('# nginx %.0f us, aigwd %.0f us a request, ratio %.2f' % (*used, ratios[-1]))
         self.assertLessEqual(sorted(ratios)[len(ratios) // 2], 2)
@@ -246,13 +230,13 @@ class LargeBodies(Case):
     @ROOT_ONLY
     def test_memory(self):
         """At most the body and 64 KiB a request at the peak, back to idle after it."""
-        self.begin(**self.CONFIG)
+        self.begin()
         for size, n in ((400000, 64), (12 << 20, 4)):
             with self.subTest(size):
                 data = message('POST', '/v1/chat/completions', chat_body('slow', text=self.prompt(size)), key=self.key)
                 # The first ones pay for what a worker keeps at hand.
                 for _ in range(8):
-                    self.assertEqual(self.node.chat(self.key, 'quick').status, 200)
+                    self.assertEqual(self.chat('quick').status, 200)
                 idle, peak = anonymous_kib(self.workers), Peak(self.workers)
                 conns = [Conn(self.node.port) for _ in range(n)]
                 for c in conns:
@@ -288,7 +272,7 @@ class Slow(Case):
 
     def normal(self, nginx=None):
         """p99 of a normal request in milliseconds, to the node or to nginx on its port."""
-        to = (nginx, chat_body('sim?tokens=5&input=11'), UP_KEY) if nginx else (self.node.port, chat_body('quick'), self.key)
+        to = (nginx, chat_body('sim?tokens=5&input=11'), PROVIDER_KEY) if nginx else (self.node.port, chat_body('quick'), self.key)
         done = self.load(*to, connections=32, rate=500, seconds=2)
         self.assertEqual(done['errors'], 0, done)
         return done['latency_us']['p99'] / 1000
@@ -321,7 +305,7 @@ class Slow(Case):
     def test_slow_heads(self):
         """Row 38: all closed within their deadline and a second, at most 10 KiB each, p99 of the others at most 1.5 times their own."""
         n, head_s = (5000, 4) if LONG else (1500, 4)
-        self.begin(self.MODELS, providers=self.providers, timeouts={'head': '%ds' % head_s}, limits={'connections_address': 20000})
+        self.begin(providers=self.providers, timeouts={'head': '%ds' % head_s}, limits={'connections_address': 20000})
         self.addCleanup(self.close_slow)
         nginx, _ = self.begin_nginx()
         self.normal()
@@ -351,7 +335,7 @@ class Slow(Case):
     def test_slow_readers(self):
         """Row 39: clients that read a byte a second while the provider is fast: at most 64 KiB a stream, others do not notice."""
         n = 500 if LONG else 120
-        self.begin(self.MODELS, providers=self.providers, timeouts={'send': '120s'})
+        self.begin(providers=self.providers, timeouts={'send': '120s'})
         self.addCleanup(self.close_slow)
         nginx, _ = self.begin_nginx()
         self.normal()
@@ -371,8 +355,7 @@ class Slow(Case):
         self.read_slowly('large', n + n // 2)
         self.assert_small(before, n // 2, 'large')
         self.close_slow()
-        self.node.settled('main')
-        self.assertTrue(self.node.verify('--charges')['good'])
+        self.check_books()
         self.assert_unnoticed()
 
     def read_slowly(self, name, n):
@@ -391,9 +374,9 @@ class Slow(Case):
 
     def flood_is_full(self):
         """The provider has made its answers and waits until somebody reads."""
-        before = cpu_seconds([self.flood.p.pid])
+        before = cpu_seconds(self.flood.p.pid)
         time.sleep(0.5)
-        return cpu_seconds([self.flood.p.pid]) - before < 0.02
+        return cpu_seconds(self.flood.p.pid) - before < 0.02
 
 
 class Sip(threading.Thread):

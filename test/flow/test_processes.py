@@ -14,8 +14,9 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import ask
+from figures import cpu_seconds
 from gateway import is_alive, wait_for
-from node import LONG, Node, chat_body, model
+from node import LONG, NodePerTest, chat_body, model
 import tap
 
 MODELS = {'fast': model('oai/sim'), 'slow': model('oai/sim?tokens=80&rate=40'), 'endless': model('oai/sim?tokens=4000&rate=20')}
@@ -51,26 +52,14 @@ class Chats:
         return self
 
 
-class Base(unittest.TestCase):
+class Base(NodePerTest):
     MODELS = MODELS
-    CONFIG = {}
 
     def setUp(self):
-        self.node = Node(self.MODELS, **self.CONFIG)
-        self.addCleanup(self.node.close)
-        self.node.start()
-        self.key = self.node.customer('acme', '1000')
-
-    def explain(self):
-        return self.node.tail(40)
+        self.begin()
 
     def rows(self, kind):
         return self.node.status()[kind]
-
-    def books(self):
-        self.node.settled('acme')
-        verdict = self.node.verify('--charges')
-        self.assertTrue(verdict['good'], verdict)
 
     def only(self, results, *allowed):
         self.assertEqual({k: n for k, n in results.items() if k not in (200,) + allowed}, {})
@@ -91,7 +80,7 @@ class Deaths(Base):
         self.assertLess(sorted(waits)[len(waits) * 3 // 4], 2 if self.node.is_sanitized() else 0.25, waits)
         self.only(load.results, 'cut', 'reset')
         self.assertLessEqual(load.results['cut'] + load.results['reset'], 4 * self.ROUNDS)
-        self.books()
+        self.check_books()
 
     def test_random_worker_under_streams(self):
         """Row 18: only streams of killed workers fail, each charged for what it delivered, no hold is left."""
@@ -100,7 +89,7 @@ class Deaths(Base):
         def stream():
             while going[0]:
                 try:
-                    a = self.node.chat(self.key, 'slow', True)
+                    a = self.chat('slow', True)
                     end = 'done' if a and a.is_done else 'cut' if a is None or a.ended in ('cut', 'reset') else repr(a)
                 except OSError:
                     end = 'cut'
@@ -121,10 +110,9 @@ class Deaths(Base):
             t.join()
         self.assertEqual(set(ends) - {'done', 'cut'}, set())
         self.assertGreater(ends['done'], 0)
-        account = self.node.settled('acme')
+        account = self.check_books()
         self.assertGreater(account['settled_usd'], 0)
         self.assertGreaterEqual(account['balance_usd'], 0)
-        self.books()
 
     def test_keeper(self):
         """Nobody notices."""
@@ -134,53 +122,49 @@ class Deaths(Base):
             time.sleep(0.1)
         load.stop()
         self.only(load.results)
-        self.books()
+        self.check_books()
 
     def test_master(self):
         """Nobody notices; at most one connection a closing socket may be reset."""
         load = Chats(self.node, self.key)
         for _ in range(self.ROUNDS):
             old = self.node.pids()
-            self.node.master.kill()
-            self.node.master.wait()
+            self.node.lose_master()
             self.node.start()
             wait_for(lambda: not any(is_alive(p) for p in old), 20)
         load.stop()
         self.only(load.results, 'reset', 'cut')
         self.assertLessEqual(load.results['cut'] + load.results['reset'], 2 * self.ROUNDS)
-        self.books()
+        self.check_books()
 
     def test_all_at_once(self):
         load = Chats(self.node, self.key)
         for _ in range(self.ROUNDS):
             time.sleep(0.2)
-            for pid in [p for p in self.node.pids() if is_alive(p)] + [self.node.master.pid]:
-                os.kill(pid, signal.SIGKILL)
-            self.node.master.wait()
+            self.node.kill_all()
             self.node.start()
         load.stop()
         self.only(load.results, 'refused', 'reset', 'cut')
-        self.books()
+        self.check_books()
 
     def test_old_stream_goes_on_beside_the_new_master(self):
         result = []
-        t = threading.Thread(target=lambda: result.append(self.node.chat(self.key, 'slow', True)))
+        t = threading.Thread(target=lambda: result.append(self.chat('slow', True)))
         t.start()
         wait_for(lambda: sum(w['inflight'] for w in self.rows('worker')) == 1)
-        self.node.master.kill()
-        self.node.master.wait()
+        self.node.lose_master()
         self.node.start()
         t.join()
         self.assertTrue(result[0].is_done, result)
-        self.books()
+        self.check_books()
 
     def test_stopped_worker_is_replaced(self):
         """Row 21, outside of a transaction: its loop does not turn."""
         old = self.rows('worker')[0]['pid']
         os.kill(old, signal.SIGSTOP)
         wait_for(lambda: self.rows('worker')[0]['pid'] not in (0, old), 20)
-        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
-        self.books()
+        self.assertEqual(self.chat('fast').status, 200)
+        self.check_books()
 
 
 class Reloads(Base):
@@ -230,7 +214,7 @@ class Reloads(Base):
             self.assertLess(memory[-1], memory[len(memory) // 3] * 1.1)
             # A thread that parses has its core until the kernel's next tick.
             self.assertLess(busy, 2 * quiet + 4)
-        self.books()
+        self.check_books()
 
     def broken(self, rnd):
         """A mutation that cannot be good: cut short, or with a key that nobody knows."""
@@ -254,7 +238,7 @@ class Reloads(Base):
         load.stop()
         self.only(load.results)
         self.assertEqual(self.node.status()['node'][0]['config_generation'], 1)
-        self.books()
+        self.check_books()
 
 
 class Drains(Base):
@@ -265,7 +249,7 @@ class Drains(Base):
         results = []
         def one():
             try:
-                results.append(self.node.chat(self.key, name, True))
+                results.append(self.chat(name, True))
             except OSError as e:
                 results.append(e)
         threads = [threading.Thread(target=one) for _ in range(self.STREAMS)]
@@ -287,11 +271,11 @@ class Drains(Base):
             self.node.wait_event('worker_drain')
             time.sleep(0.2)
             with self.assertRaises(ConnectionRefusedError):
-                self.node.chat(self.key, 'fast')
+                self.chat('fast')
             self.end(threads, 20)
             self.assertEqual([a for a in results if not (a.status == 200 and a.is_done)], [])
             self.node.start()
-        self.books()
+        self.check_books()
 
     def test_late_streams_get_the_error_item(self):
         self.node.configure(timeouts={'drain_timeout': '1s'})
@@ -305,7 +289,7 @@ class Drains(Base):
             self.assertEqual((a.status, a.ended, a.is_done), (200, 'cut', False), a)
             self.assertIn('error', a.data()[-1])
         self.node.start()
-        self.books()
+        self.check_books()
 
     def test_readyz_says_no_while_the_listeners_go_on(self):
         self.node.configure(timeouts={'drain_delay': '1s'})
@@ -314,7 +298,7 @@ class Drains(Base):
         self.node.signal(signal.SIGTERM)
         self.node.wait_event('drain_started')
         self.assertEqual(ask(self.node.admin_port, 'GET', '/readyz').status, 503)
-        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.chat('fast').status, 200)
         self.assertEqual(self.node.master.wait(20), 0)
 
     def test_stop_waits_until_all_is_in_the_ledger(self):
@@ -324,43 +308,38 @@ class Drains(Base):
         self.end(threads, 5)
         self.node.start()
         self.assertEqual(self.node.verify()['charges'], self.STREAMS)
-        self.books()
+        self.check_books()
 
 
 class Descriptors(Base):
     """Rows 36 and 54."""
     CONFIG = {'limits': {'open_files': 256}}
 
-    def cpu_s(self, pid):
-        with open('/proc/%d/stat' % pid) as f:
-            v = f.read().rpartition(')')[2].split()
-        return (int(v[11]) + int(v[12])) / os.sysconf('SC_CLK_TCK')
-
     @unittest.skipUnless(os.geteuid() == 0, 'only root may look into processes that are not dumpable')
     def test_used_up(self):
         results = []
-        threads = [threading.Thread(target=lambda: results.append(self.node.chat(self.key, 'slow', True))) for _ in range(10)]
+        threads = [threading.Thread(target=lambda: results.append(self.chat('slow', True))) for _ in range(10)]
         for t in threads:
             t.start()
         wait_for(lambda: sum(w['inflight'] for w in self.rows('worker')) == 10)
         idle = [socket.create_connection(('127.0.0.1', self.node.port)) for _ in range(1000)]
         workers = [w['pid'] for w in self.rows('worker')]
         wait_for(lambda: all(len(os.listdir('/proc/%d/fd' % p)) > 240 for p in workers))
-        before = sum(self.cpu_s(p) for p in workers)
+        before = cpu_seconds(*workers)
         time.sleep(1)
-        self.assertLess(sum(self.cpu_s(p) for p in workers) - before, 0.2 * len(workers))
+        self.assertLess(cpu_seconds(*workers) - before, 0.2 * len(workers))
         for s in idle:
             s.close()
         begun = time.monotonic()
-        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.chat('fast').status, 200)
         self.assertLess(time.monotonic() - begun, 1)
         for t in threads:
             t.join()
         self.assertEqual([a for a in results if not (a.status == 200 and a.is_done)], [])
-        self.books()
+        self.check_books()
 
     def test_long_streams_are_spread_over_the_workers(self):
-        threads = [threading.Thread(target=lambda: self.node.chat(self.key, 'slow', True)) for _ in range(200)]
+        threads = [threading.Thread(target=lambda: self.chat('slow', True)) for _ in range(200)]
         for t in threads:
             t.start()
         wait_for(lambda: sum(w['inflight'] for w in self.rows('worker')) == 200, 20)
@@ -379,8 +358,7 @@ class Counters(Base):
         self.assertEqual(len(key), 1)
         for step in ('worker', 'keeper', 'master'):
             if step == 'master':
-                self.node.master.kill()
-                self.node.master.wait()
+                self.node.lose_master()
                 self.node.start()
             else:
                 self.node.kill(step)
@@ -393,7 +371,7 @@ class Counters(Base):
 
     def count_after(self, n):
         for _ in range(n):
-            self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+            self.assertEqual(self.chat('fast').status, 200)
         return self.node.metrics()
 
 

@@ -1,6 +1,5 @@
 """The sample configuration of the first steps, in a fresh folder that nobody else may enter: as root, whose keeper and workers run as
 another user, and as an ordinary user. And what a start says that cannot be."""
-import json
 import os
 import pwd
 import shutil
@@ -10,8 +9,8 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import free_port, is_alive, wait_for
-from node import Node, Sim, model
+from gateway import is_alive, wait_for
+from node import Node
 import tap
 
 SAMPLE = '''region: test
@@ -175,8 +174,7 @@ class Starts(unittest.TestCase):
         wait_for(lambda: self.node.status()['ledger'][0]['epoch'] == 2, 15)
         wait_for(lambda: all(w['state'] == 'ready' and w['pid'] not in old for w in self.node.status()['worker']), 15)
         old = self.node.children()
-        self.node.master.kill()
-        self.node.master.wait()
+        self.node.lose_master()
         self.assertEqual(self.node.chat(key, 'm1').status, 200)
         self.node.start()
         self.assertEqual(self.node.chat(key, 'm1').status, 200)

@@ -10,12 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from client import Conn, ask
+from client import Conn
 from gateway import free_port, is_alive, wait_for
-from node import Node, chat_body, model
+from node import NodePerTest, chat_body, model
 import tap
 
 MODELS = {'fast': model('oai/sim?tokens=4'), 'slow': model('oai/sim?tokens=80&rate=40'), 'endless': model('oai/sim?tokens=4000&rate=20'),
@@ -23,20 +22,11 @@ MODELS = {'fast': model('oai/sim?tokens=4'), 'slow': model('oai/sim?tokens=80&ra
 CHAT = '/v1/chat/completions'
 
 
-class Base(unittest.TestCase):
-    CONFIG = {}
+class Base(NodePerTest):
+    MODELS = MODELS
 
     def setUp(self):
-        self.node = Node(MODELS, **self.CONFIG)
-        self.addCleanup(self.node.close)
         self.begin()
-
-    def begin(self, **env):
-        self.node.start(**env)
-        self.key = self.node.customer('main', '1000')
-
-    def explain(self):
-        return self.node.tail(40)
 
     def stream(self, name, port=None):
         """(thread, results) of one stream that has begun."""
@@ -56,10 +46,6 @@ class Base(unittest.TestCase):
         t.start()
         self.assertTrue(begun.wait(10))
         return t, results
-
-    def lose_master(self):
-        self.node.master.kill()
-        self.node.master.wait()
 
     def books(self, charges):
         """So many charges are in the ledger once all is quiet, and all are right."""
@@ -89,7 +75,7 @@ class Drains(Base):
     def test_running_answers_say_close(self):
         """Those whose head is not out yet."""
         results = []
-        t = threading.Thread(target=lambda: results.append(self.node.chat(self.key, 'late')))
+        t = threading.Thread(target=lambda: results.append(self.chat('late')))
         t.start()
         wait_for(lambda: self.node.metrics().get('aigw_inflight_requests') == 1)
         self.node.signal(signal.SIGTERM)
@@ -142,7 +128,7 @@ class Links(Base):
     def found(self):
         """Every worker finds what was just answered, which may be in the outbox still."""
         for _ in range(12):
-            a = self.node.chat(self.key, 'fast')
+            a = self.chat('fast')
             record = self.node.ask('GET', '/v1/generation?id=' + a.get('x-request-id'), key=self.key)
             self.assertEqual((record.status, record.json()['data']['id']), (200, a.get('x-request-id')))
 
@@ -151,7 +137,7 @@ class Links(Base):
         for kind, index in (('keeper', 0), ('worker', 0), ('worker', 1), ('keeper', 0)):
             self.node.kill(kind, index)
             self.found()
-        self.lose_master()
+        self.node.lose_master()
         old = self.node.children()
         self.found()
         self.node.start()
@@ -162,7 +148,7 @@ class Links(Base):
 class Away(Base):
     def test_keeper_that_is_away_for_long(self):
         """Workers go on while the outbox is not older than ledger_lag_max, 10 s; then they refuse, and nothing is lost."""
-        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.chat('fast').status, 200)
         self.books(1)
         with open(os.path.join(self.node.state, 'keeper.lock'), 'r+') as f:
             # Waits in line: the next keeper comes too late.
@@ -173,7 +159,7 @@ class Away(Base):
             t.join()
             begun, served = time.monotonic(), 1
             while True:
-                a = self.node.chat(self.key, 'fast')
+                a = self.chat('fast')
                 if a.status != 200:
                     break
                 served += 1
@@ -181,7 +167,7 @@ class Away(Base):
             self.assertEqual((a.status, a.error['code']), (503, 'ledger_unavailable'))
             self.assertTrue(9.5 < time.monotonic() - begun < 12, time.monotonic() - begun)
             self.assertEqual(self.node.children('worker'), [w['pid'] for w in self.node.status()['worker']])
-        wait_for(lambda: self.node.chat(self.key, 'fast').status == 200, 5, 0.05)
+        wait_for(lambda: self.chat('fast').status == 200, 5, 0.05)
         self.books(served + 1)
 
     def test_sockets_of_a_worker_that_does_not_come_back(self):
@@ -203,7 +189,7 @@ class Away(Base):
             self.node.wait_event('socket_lent', 10, mark, contains='worker 1 is away: worker 0')
             for _ in range(30):
                 begun = time.monotonic()
-                self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+                self.assertEqual(self.chat('fast').status, 200)
                 self.assertLess(time.monotonic() - begun, 2)
         finally:
             going[0] = False
@@ -213,20 +199,19 @@ class Away(Base):
 
         def both(): # the counters are published now and then
             for _ in range(10):
-                self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+                self.assertEqual(self.chat('fast').status, 200)
             return all(w['requests'] > n for w, n in zip(self.node.status()['worker'], before))
         wait_for(both, 5)
 
 
 class Program(Base):
     def setUp(self):
-        self.node = Node(MODELS)
-        self.addCleanup(self.node.close)
+        self.make()
         # Beside the original: its libraries are found from where it lies.
         copy = '%s-%d' % (self.node.program, os.getpid())
         self.node.program = shutil.copy(self.node.program, copy)
         self.addCleanup(lambda: os.path.exists(copy) and os.unlink(copy))
-        self.begin()
+        self.start()
 
     def test_a_new_file_in_its_place_starts_no_process(self):
         """A package upgrade must not mix versions: all children are of the program that the master is."""
@@ -236,11 +221,11 @@ class Program(Base):
         os.rename(self.node.program + '.new', self.node.program)
         for kind, index in (('worker', 0), ('worker', 1), ('keeper', 0)):
             self.node.kill(kind, index)
-        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.chat('fast').status, 200)
         self.assertEqual(self.node.status()['worker'][0]['early_deaths'], 0)
         os.unlink(self.node.program)
         self.node.kill('worker', 0)
-        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.chat('fast').status, 200)
 
 
 class Settings(Base):
@@ -254,9 +239,9 @@ class Settings(Base):
             self.assertEqual({c['path'] for c in changes if not c['waits_for_restart']},
                              {'limits.body', 'cors.origins', 'timeouts.idle', 'timeouts.head', 'log.access', 'log.format'})
             mark = self.node.mark()
-            a = self.node.chat(self.key, 'fast')
+            a = self.chat('fast')
             self.assertEqual((a.status, a.get('access-control-allow-origin'), a.get('keep-alive')), (200, None, 'timeout=2'))
-            self.assertEqual(self.node.chat(self.key, 'fast', text='x' * 3000).status, 413)
+            self.assertEqual(self.chat('fast', text='x' * 3000).status, 413)
             with Conn(self.node.port) as slow:
                 slow.send(b'POST /v1/ch')
                 begun = time.monotonic()
@@ -272,10 +257,10 @@ class Settings(Base):
 class Masterless(Base):
     def test_orphans_end_after_30_s(self):
         """Design 2: until then they serve; then they drain by themselves, and all is in the ledger."""
-        self.lose_master()
+        self.node.lose_master()
         begun, served = time.monotonic(), 0
         while time.monotonic() - begun < 28:
-            self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+            self.assertEqual(self.chat('fast').status, 200)
             served += 1
             time.sleep(0.5)
         t, results = self.stream('slow')
@@ -284,7 +269,7 @@ class Masterless(Base):
         wait_for(lambda: not self.node.children(), 15)
         self.assertGreater(time.monotonic() - begun, 30)
         with self.assertRaises(ConnectionRefusedError):
-            self.node.chat(self.key, 'fast')
+            self.chat('fast')
         self.node.start()
         self.books(served + 1)
 
@@ -295,7 +280,7 @@ class Settle(Base):
     def test_old_streams_beside_the_new_master_do_not_wait(self):
         """The next master's keeper rings bells of its own: the orphans must see without one that their charge is on disk."""
         t, results = self.stream('slow')
-        self.lose_master()
+        self.node.lose_master()
         self.node.start()
         t.join()
         self.assertTrue(results[0].is_done)
@@ -305,17 +290,17 @@ class Settle(Base):
     def test_keeper_that_stands_still(self):
         """What cannot be made durable is taken back; new requests are refused; the watchdog ends it."""
         pid = self.node.children('keeper')[0]
-        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.chat('fast').status, 200)
         wait_for(lambda: self.node.show('main')['settled_usd'] > 0)
         charge = self.node.settled('main')['settled_usd']
         os.kill(pid, signal.SIGSTOP)
         begun = time.monotonic()
-        a = self.node.chat(self.key, 'fast')
+        a = self.chat('fast')
         self.assertEqual((a.status, a.error['code']), (503, 'ledger_unavailable'))
         self.assertTrue(1.8 < time.monotonic() - begun < 3, time.monotonic() - begun)
         self.assertGreaterEqual(int(a.get('retry-after')), 1)
         begun = time.monotonic()
-        wait_for(lambda: self.node.chat(self.key, 'fast').status == 200, 20, 0.1)
+        wait_for(lambda: self.chat('fast').status == 200, 20, 0.1)
         self.assertLess(time.monotonic() - begun, 13)
         self.assertFalse(is_alive(pid))
         self.assertEqual(self.node.settled('main')['settled_usd'], 2 * charge)
@@ -336,7 +321,7 @@ class Signals(Base):
             for sig in others + of_master:
                 os.kill(pid, sig)
         time.sleep(0.3)
-        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.chat('fast').status, 200)
         self.assertEqual(self.node.children(), children)
         self.assertIsNone(self.node.master.poll())
 
@@ -353,11 +338,11 @@ class Logs(Base):
         path = os.path.join(self.node.dir, 'aigw.log')
         self.node.configure(log={'to': 'file:' + path})
         self.node.ctl('reload')
-        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.chat('fast').status, 200)
         os.rename(path, path + '.1')
         self.assertEqual(self.node.ctl_raw('log', 'reopen').stdout, 'the log is open anew\n')
         old = os.path.getsize(path + '.1')
-        a = self.node.chat(self.key, 'fast')
+        a = self.chat('fast')
         with open(path) as f:
             wait_for(lambda: a.get('x-request-id') in f.read())
         self.assertEqual(os.path.getsize(path + '.1'), old)
@@ -379,7 +364,7 @@ class Logs(Base):
         p = self.node.ctl_raw('log', 'reopen')
         self.assertEqual(p.returncode, 1)
         self.assertIn('cannot be opened anew', p.stderr)
-        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.chat('fast').status, 200)
 
 
 class Listeners(Base):
@@ -443,7 +428,7 @@ class Listeners(Base):
         self.assertEqual(self.served(), {certificate})
         self.node.configure(listen=[self.plain])
         self.node.ctl('reload')
-        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.chat('fast').status, 200)
 
     def test_certificate_that_is_none_refuses_the_reload(self):
         first = self.make_certificate()
@@ -474,7 +459,7 @@ class Listeners(Base):
                 return True
         wait_for(is_refused, 2)
         self.assertEqual(idle.request('POST', CHAT, chat_body('fast'), key=self.key).answer().status, 200)
-        self.assertEqual(self.node.chat(self.key, 'fast').status, 200)
+        self.assertEqual(self.chat('fast').status, 200)
         t.join()
         self.assertTrue(results[0].is_done)
 

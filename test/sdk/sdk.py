@@ -7,7 +7,6 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'flow'))
 import node
-import tap
 import kit
 
 # Every model is there on both backs, as NAME-oai and NAME-ant.

@@ -6,7 +6,7 @@ import warnings
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import sdk
-import node
+import gateway
 import tap
 
 sdk.use_python_kit()
@@ -128,14 +128,14 @@ class LangChainPython(sdk.SdkCase):
             self.make('late-' + back, timeout=2, max_retries=0).invoke('hi')
         self.assertEqual(raised.exception.status_code, 504)
         self.assertTrue(0.9 < time.monotonic() - begun < 2.1, time.monotonic() - begun)
-        node.wait_for(lambda: self.sim.requests()[-1]['aborted'])
+        gateway.wait_for(lambda: self.sim.requests()[-1]['aborted'])
 
     def both_cancelled_stream(self, back):
         stream = self.make('slow-' + back).stream('hi')
         for _ in range(10):
             next(stream)
         stream.close()
-        node.wait_for(lambda: self.sim.requests()[-1]['aborted'])
+        gateway.wait_for(lambda: self.sim.requests()[-1]['aborted'])
         self.assertLess(self.sim.requests()[-1]['output'], 60)
 
 

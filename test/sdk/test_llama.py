@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import kit
 import sdk
 import client
+import gateway
 import node
 import tap
 
@@ -28,7 +29,7 @@ class Llama:
             raise kit.Missing('../shared/tools/llm-upstream is not there')
         folder = os.path.join(kit.CACHE, 'llama')
         os.makedirs(folder, exist_ok=True)
-        self.port = node.free_port()
+        self.port = gateway.free_port()
         self.log = open(os.path.join(folder, 'log'), 'wb')
         self.p = subprocess.Popen([SCRIPT, folder, str(self.port)], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         end = time.monotonic() + READY_SECONDS

@@ -6,6 +6,7 @@ import os
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import sdk
+import gateway
 import node
 import tap
 
@@ -247,7 +248,7 @@ class OpenAiPython(sdk.SdkCase):
             await client.close()
 
         asyncio.run(leave())
-        node.wait_for(lambda: self.sim.requests()[-1]['aborted'])
+        gateway.wait_for(lambda: self.sim.requests()[-1]['aborted'])
 
     def both_cancelled_stream(self, back):
         """The provider's stream is aborted at once; what was received is charged, estimated."""
@@ -258,7 +259,7 @@ class OpenAiPython(sdk.SdkCase):
             if got == 10:
                 break
         stream.close()
-        node.wait_for(lambda: self.sim.requests()[-1]['aborted'])
+        gateway.wait_for(lambda: self.sim.requests()[-1]['aborted'])
         record = self.record_of(stream)
         self.assertEqual((record['end'], record['estimated']), ('client_gone', True))
         self.assertTrue(10 <= record['output'] <= self.sim.requests()[-1]['output'] < 60, record)
