@@ -29,7 +29,7 @@ struct make {
 static void put_be(struct buf *b, uint64_t v, int bytes)
 {
 	while (bytes--)
-		assert_int_equal(buf_addc(b, (char)(v >> 8 * bytes)), ERRC_OK);
+		assert_int_equal(buf_addc(b, bytes < 8 ? (char)(v >> 8 * bytes) : 0), ERRC_OK);
 }
 
 static void put_block(struct buf *b, const struct make *m, int bytes)
