@@ -9,6 +9,7 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
+from gateway import wait_for
 from node import Node, NodeCase, chat_body, model, nusd
 import tap
 
@@ -143,6 +144,39 @@ class Steps(Stepped):
         for line in self.node.access(*(a.get('x-request-id') for a in good)).values():
             self.assertTrue(0 <= line['total_ms'] < 60000, line)
         self.assertEqual(self.node.ctl('usage', '--account', 'load')['total']['requests'], len(good))
+
+
+    def test_windows_roll_under_load(self):
+        """Two workers, eight clients, more than any window takes: each admits what it may, to the cent."""
+        for rolling in ('off', 'on'):
+            self.node.until((self.node.now() + datetime.timedelta(days=1)).replace(hour=12))
+            key = self.node.customer('roll-' + rolling, budget='0.25', period='day', rolling=rolling)
+            stop, answers = threading.Event(), []
+
+            def run():
+                with Conn(self.node.port) as c:
+                    while not stop.is_set():
+                        c.request('POST', '/v1/chat/completions', chat_body('cent'), key=key)
+                        answers.append(c.answer())
+            threads = [threading.Thread(target=run) for _ in range(8)]
+            for t in threads:
+                t.start()
+            for window in range(1, 11):
+                # Full when one is refused that does not wait for others: each window is used up before the next one begins.
+                wait_for(lambda: any(a.status == 402 for a in answers[-4:]) and self.admitted(answers) >= 25 * window)
+                self.assertEqual(self.admitted(answers), 25 * window)
+                self.node.step(DAY + 60)
+            stop.set()
+            for t in threads:
+                t.join()
+            self.assertLessEqual({a.error['code'] for a in answers if a.status != 200}, {'budget_exceeded', 'credit_held'})
+            account = self.node.settled('roll-' + rolling)
+            self.assertEqual(nusd(account['settled_usd']), self.admitted(answers) * 10**7)
+            self.assertTrue(250 <= self.admitted(answers) <= 275, self.admitted(answers))
+
+    @staticmethod
+    def admitted(answers):
+        return sum(1 for a in answers if a.status == 200)
 
 
 class Restarts(Stepped):
