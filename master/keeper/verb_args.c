@@ -145,7 +145,7 @@ static bool next_entry(struct slice *rest, struct slice *out)
 	return n > 0;
 }
 
-static bool put_models(struct slice text, struct rows_key *k, struct buf *mem, char *why)
+static bool put_models(struct slice text, struct rows_scope *k, struct buf *mem, char *why)
 {
 	size_t from = mem->len;
 	struct slice one;
@@ -166,7 +166,7 @@ static bool put_models(struct slice text, struct rows_key *k, struct buf *mem, c
 	return true;
 }
 
-static bool put_nets(struct slice text, struct rows_key *k, char *why)
+static bool put_nets(struct slice text, struct rows_scope *k, char *why)
 {
 	struct slice one;
 
@@ -209,15 +209,26 @@ const char *verb_args_limit(enum rows_limit l)
 	return names[l];
 }
 
+static bool put_limit(struct verb_args a, const char *name, struct rows_limits *l,
+		      enum rows_limit kind, char *why)
+{
+	int64_t v = rows_limits_get(l, kind);
+
+	if (!put_number(a, name, ROWS_NO_LIMIT, &v, why))
+		return false;
+	if (rows_limits_set(l, kind, v) == ERRC_OK)
+		return true;
+	snprintf(why, VERB_ARGS_WHY, "%s: there is no room for another limit", name);
+	return false;
+}
+
 static bool put_limits(struct verb_args a, struct rows_limits *l, char *why)
 {
 	for (unsigned i = 0; i < ROWS_LIMIT_COUNT; i++) {
-		if (!put_number(a, verb_args_limit((enum rows_limit)i), ROWS_NO_LIMIT, &l->rate[i],
-				why))
+		if (!put_limit(a, verb_args_limit((enum rows_limit)i), l, (enum rows_limit)i, why))
 			return false;
 	}
-	return put_number(a, "concurrency", ROWS_NO_LIMIT, &l->concurrency, why) &&
-	       put_number(a, "budget_nusd", ROWS_NO_LIMIT, &l->budget_nusd, why);
+	return put_limit(a, "concurrency", l, ROWS_CONCURRENCY, why);
 }
 
 static bool put_window(struct verb_args a, struct window_spec *w, char *why)
@@ -238,7 +249,26 @@ static bool put_window(struct verb_args a, struct window_spec *w, char *why)
 	return true;
 }
 
-static bool put_name(struct verb_args a, struct rows_key *k, char *why)
+static bool put_budget(struct verb_args a, struct rows_limits *l, char *why)
+{
+	const char *word = verb_args_has(a, "budget_period") ? "budget_period" : "rolling";
+	struct rows_rule *r = rows_limits_find(l, ROWS_BUDGET);
+	struct window_spec w = {.unit = WINDOW_MONTH};
+
+	if (r)
+		w = r->window;
+	if (!put_window(a, &w, why) || !put_limit(a, "budget_nusd", l, ROWS_BUDGET, why))
+		return false;
+	r = rows_limits_find(l, ROWS_BUDGET);
+	if (r)
+		r->window = w;
+	if (r || verb_args_i64(a, "budget_nusd", 0) == ROWS_NO_LIMIT || !verb_args_has(a, word))
+		return true;
+	snprintf(why, VERB_ARGS_WHY, "%s: there is no budget", word);
+	return false;
+}
+
+static bool put_name(struct verb_args a, struct rows_scope *k, char *why)
 {
 	struct slice name = verb_args_str(a, "name");
 	bool good = name.n <= ROWS_NAME_MAX;
@@ -256,7 +286,7 @@ static bool put_name(struct verb_args a, struct rows_key *k, char *why)
 	return true;
 }
 
-static bool put_keepalive(struct verb_args a, struct rows_key *k, char *why)
+static bool put_keepalive(struct verb_args a, struct rows_scope *k, char *why)
 {
 	int64_t ms = verb_args_i64(a, "keepalive_ms", k->keepalive_ms);
 
@@ -269,7 +299,7 @@ static bool put_keepalive(struct verb_args a, struct rows_key *k, char *why)
 	return true;
 }
 
-static bool put_leave(struct slice word, struct rows_key *k, char why[VERB_ARGS_WHY])
+static bool put_leave(struct slice word, struct rows_scope *k, char why[VERB_ARGS_WHY])
 {
 	bool drain = slice_is(word, "drain"), abort = slice_is(word, "abort");
 
@@ -282,11 +312,12 @@ static bool put_leave(struct slice word, struct rows_key *k, char why[VERB_ARGS_
 	return true;
 }
 
-bool verb_args_key(struct verb_args a, struct rows_key *k, struct buf *mem, char why[VERB_ARGS_WHY])
+bool verb_args_key(struct verb_args a, struct rows_scope *k, struct buf *mem,
+		   char why[VERB_ARGS_WHY])
 {
 	if (!put_name(a, k, why) || !put_limits(a, &k->limits, why) ||
-	    !put_window(a, &k->limits.budget, why) ||
-	    !put_number(a, "expires_s", 0, &k->expires_s, why) || !put_keepalive(a, k, why))
+	    !put_budget(a, &k->limits, why) || !put_number(a, "expires_s", 0, &k->expires_s, why) ||
+	    !put_keepalive(a, k, why))
 		return false;
 	if (verb_args_has(a, "models") && !put_models(verb_args_str(a, "models"), k, mem, why))
 		return false;

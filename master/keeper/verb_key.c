@@ -19,7 +19,7 @@ static void put_time(struct control_field *f, const char *name, int64_t s)
 									: CONTROL_T_I64};
 }
 
-static const char *status_name(const struct rows_key *k, int64_t now_s)
+static const char *status_name(const struct rows_scope *k, int64_t now_s)
 {
 	if (k->status == ROWS_REVOKED)
 		return "revoked";
@@ -29,7 +29,7 @@ static const char *status_name(const struct rows_key *k, int64_t now_s)
 }
 
 /* "10.0.0.0/8, fd00::/8" and "gpt-*, !gpt-4*", appended to `mem`; *out stays valid until the next change of it. */
-static enum errc list_nets(const struct rows_key *k, struct buf *mem)
+static enum errc list_nets(const struct rows_scope *k, struct buf *mem)
 {
 	char text[IPNET_TEXT_MAX];
 	enum errc e = ERRC_OK;
@@ -44,7 +44,7 @@ static enum errc list_nets(const struct rows_key *k, struct buf *mem)
 	return e;
 }
 
-static enum errc list_models(const struct rows_key *k, struct buf *mem)
+static enum errc list_models(const struct rows_scope *k, struct buf *mem)
 {
 	struct slice rest = k->models, one;
 	enum errc e = ERRC_OK;
@@ -58,29 +58,38 @@ static enum errc list_models(const struct rows_key *k, struct buf *mem)
 	return e;
 }
 
-static size_t fill_limits(struct control_field *f, const struct rows_key *k)
+static const struct rows_rule *budget_of(const struct rows_scope *k)
 {
+	for (size_t i = 0; i < k->limits.n; i++) {
+		const struct rows_rule *r = &k->limits.v[i];
+
+		if (r->kind == ROWS_BUDGET && !r->shadow && r->models.n == 0)
+			return r;
+	}
+	return NULL;
+}
+
+static size_t fill_limits(struct control_field *f, const struct rows_scope *k)
+{
+	const struct rows_rule *b = budget_of(k);
 	size_t n = 0;
 
 	for (unsigned i = 0; i < ROWS_LIMIT_COUNT; i++)
-		put_limit(&f[n++], verb_args_limit((enum rows_limit)i), k->limits.rate[i]);
-	put_limit(&f[n++], "concurrency", k->limits.concurrency);
-	put_limit(&f[n++], "budget_nusd", k->limits.budget_nusd);
-	f[n++] = CONTROL_S("budget_period", slice_str(window_unit_name(k->limits.budget.unit)));
-	f[n++] = CONTROL_B("rolling", k->limits.budget.rolling);
+		put_limit(&f[n++], verb_args_limit((enum rows_limit)i),
+			  rows_limits_get(&k->limits, (enum rows_limit)i));
+	put_limit(&f[n++], "concurrency", rows_limits_get(&k->limits, ROWS_CONCURRENCY));
+	put_limit(&f[n++], "budget_nusd", b ? b->limit : ROWS_NO_LIMIT);
+	f[n++] = CONTROL_S("budget_period",
+			   slice_str(window_unit_name(b ? b->window.unit : WINDOW_MONTH)));
+	f[n++] = CONTROL_B("rolling", b && b->window.rolling);
 	return n;
 }
 
-static size_t fill_used(struct control_field *f, const struct rows_key *k,
+static size_t fill_used(struct control_field *f, const struct rows_scope *k,
 			const struct rows_state *s, int64_t now_s)
 {
-	const struct rows_limits *l = &k->limits;
-	int64_t left = window_budget_left(&s->budget, l->budget, now_s, MAX_OF(l->budget_nusd, 0));
-	/* What is left of nothing is minus what is used: that is exact also when the window of the row is over. */
-	int64_t taken = -window_budget_left(&s->budget, l->budget, now_s, 0);
-	int64_t held = taken == s->budget.cur.used_nusd + s->budget.cur.held_nusd
-			       ? s->budget.cur.held_nusd
-			       : 0;
+	const struct rows_rule *b = budget_of(k);
+	struct rows_rule_now now = {0};
 	size_t n = 0;
 
 	put_time(&f[n++], "used_s", s->used_s);
@@ -88,14 +97,13 @@ static size_t fill_used(struct control_field *f, const struct rows_key *k,
 	f[n++] = CONTROL_I("tokens", s->tokens);
 	f[n++] = CONTROL_I("charged_nusd", s->charged_nusd);
 	f[n++] = CONTROL_I("holds", s->holds);
-	f[n++] = CONTROL_I("budget_used_nusd", taken - held);
-	f[n++] = CONTROL_I("budget_held_nusd", held);
-	f[n++] = l->budget_nusd == ROWS_NO_LIMIT ? CONTROL_N("budget_left_nusd")
-						 : CONTROL_I("budget_left_nusd", left);
-	put_time(&f[n++], "budget_reset_s",
-		 l->budget_nusd == ROWS_NO_LIMIT
-			 ? 0
-			 : window_budget_reset_s(&s->budget, l->budget, now_s));
+	if (b)
+		rows_rule_look(b, rows_state_counter(s, b), s->holds, 0, now_s * 1000, &now);
+	f[n++] = CONTROL_I("budget_used_nusd", now.used);
+	f[n++] = CONTROL_I("budget_held_nusd", now.held);
+	f[n++] = b ? CONTROL_I("budget_left_nusd", now.limit - now.used - now.held)
+		   : CONTROL_N("budget_left_nusd");
+	put_time(&f[n++], "budget_reset_s", now.reset_s);
 	return n;
 }
 
@@ -105,7 +113,7 @@ struct key_extra {
 	const bool *durable;
 };
 
-static enum errc send(struct verbs *v, const struct rows_key *k, const struct rows_state *s,
+static enum errc send(struct verbs *v, const struct rows_scope *k, const struct rows_state *s,
 		      const struct key_extra *x)
 {
 	int64_t now_s = clock_wall_s();
@@ -154,7 +162,7 @@ static enum errc send(struct verbs *v, const struct rows_key *k, const struct ro
 static void show(struct verbs *v, const char id[APIKEY_ID + 1], const struct key_extra *x)
 {
 	struct rows_state s;
-	struct rows_key k;
+	struct rows_scope k;
 	struct buf mem;
 	enum errc e;
 
@@ -166,7 +174,7 @@ static void show(struct verbs *v, const char id[APIKEY_ID + 1], const struct key
 	verbs_end_errc(v, e, "key");
 }
 
-static enum errc list_one(void *arg, const struct rows_key *k, const struct rows_state *s)
+static enum errc list_one(void *arg, const struct rows_scope *k, const struct rows_state *s)
 {
 	return send(arg, k, s, &(struct key_extra){.durable = NULL});
 }
@@ -179,7 +187,7 @@ static void list(struct verbs *v)
 
 	if (name.n && !verbs_account(v, name, &account))
 		return;
-	e = admin_key_each(v->live, account, list_one, v);
+	e = admin_scope_each(v->live, account, ROWS_KEY, list_one, v);
 	verbs_end_errc(v, e, "key");
 }
 
@@ -196,7 +204,7 @@ void verb_key_read(struct verbs *v)
 /* --- writing --- */
 
 /* The options that are given, into `k`. False: END is sent. */
-static bool put_options(struct verbs *v, struct rows_key *k, struct buf *mem)
+static bool put_options(struct verbs *v, struct rows_scope *k, struct buf *mem)
 {
 	char why[VERB_ARGS_WHY];
 
@@ -208,14 +216,15 @@ static bool put_options(struct verbs *v, struct rows_key *k, struct buf *mem)
 
 static void create(struct verbs *v, struct buf *mem)
 {
-	struct rows_key k = {
-		.status = ROWS_ACTIVE, .created_s = clock_wall_s(), .keepalive_ms = ROWS_NO_LIMIT};
+	struct rows_scope k = {.kind = ROWS_KEY,
+			       .status = ROWS_ACTIVE,
+			       .created_s = clock_wall_s(),
+			       .keepalive_ms = ROWS_NO_LIMIT};
 	struct admin_by by = verbs_by(v);
 	struct apikey secret;
 	bool durable = false;
 
 	rows_limits_init(&k.limits);
-	k.limits.budget.unit = WINDOW_MONTH;
 	if (!verbs_account(v, verb_args_str(v->args, "account"), &k.account) ||
 	    !put_options(v, &k, mem))
 		return;
@@ -239,7 +248,7 @@ static void update(struct verbs *v, struct buf *mem)
 	struct slice account = verb_args_str(v->args, "account");
 	struct admin_by by = verbs_by(v);
 	char id[APIKEY_ID + 1];
-	struct rows_key k;
+	struct rows_scope k;
 	bool durable = false;
 
 	if (account.n) {

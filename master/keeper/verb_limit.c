@@ -1,6 +1,8 @@
 #include <stdio.h>
 
+#include "auth.h"
 #include "clock.h"
+#include "mem.h"
 #include "verbs.h"
 
 /* One limit of one scope, as it stands now. */
@@ -53,115 +55,106 @@ static enum errc send_credit(struct verbs *v, const struct rows_account *a)
 	return send(v, &l);
 }
 
-static enum errc send_rates(struct verbs *v, const struct rows_key *k, const struct rows_state *s)
+static const char *unit_of(enum rows_limit kind)
 {
-	static const int64_t len_ms[] = {
-#define LIMIT_ROW(id, name, text, counts, len) len,
-#include "limits_tbl.h"
-#undef LIMIT_ROW
-	};
-	static const char *const units[] = {
-#define LIMIT_REQUESTS                         "requests"
-#define LIMIT_TOKENS                           "tokens"
-#define LIMIT_ROW(id, name, text, counts, len) LIMIT_##counts,
-#include "limits_tbl.h"
-#undef LIMIT_ROW
-	};
-	int64_t boot_ms = clock_boot_ms(), wall_ms = clock_wall_ms();
-	enum errc e = ERRC_OK;
+	return kind == ROWS_BUDGET ? "nusd" : rows_limit_is_tokens(kind) ? "tokens" : "requests";
+}
 
-	for (unsigned i = 0; !e && i < ROWS_LIMIT_COUNT; i++) {
-		struct limit l = {.scope = "key",
-				  .name = slice_of(k->id, APIKEY_ID),
-				  .limit = verb_args_limit((enum rows_limit)i),
-				  .text = slice_str(rows_limit_name((enum rows_limit)i)),
-				  .unit = units[i],
-				  .max = k->limits.rate[i],
-				  .held = -1};
-		int64_t reset_ms = window_rate_reset_ms(&s->rate[i], len_ms[i], boot_ms);
+/* Names of the scopes, beside the rules that say which scope they are of. */
+struct names {
+	struct slice account, team, key, user;
+};
 
-		l.used = window_rate_used(&s->rate[i], len_ms[i], boot_ms);
-		l.remaining = MAX_OF(l.max - l.used, 0);
-		l.reset_s = reset_ms > 0 ? (wall_ms + reset_ms + 999) / 1000 : 0;
-		e = send(v, &l);
+static struct slice name_of(const struct names *n, enum rows_kind scope)
+{
+	switch (scope) {
+	case ROWS_ACCOUNT:
+		return n->account;
+	case ROWS_TEAM:
+		return n->team;
+	case ROWS_USER:
+		return n->user;
+	default:
+		return n->key;
 	}
+}
+
+static enum errc send_rule(struct verbs *v, const struct auth_rule *r, const struct names *names)
+{
+	bool budget = r->kind == ROWS_BUDGET;
+	char text[160];
+	struct limit l = {.scope = rows_scope_word(r->scope),
+			  .name = name_of(names, r->scope),
+			  .limit = rows_limit_word(r->kind),
+			  .unit = unit_of(r->kind),
+			  .max = r->now.limit,
+			  .used = r->now.used,
+			  .held = budget ? r->now.held : -1,
+			  .remaining = budget ? r->now.limit - r->now.used - r->now.held
+					      : r->now.remaining,
+			  .reset_s = r->now.reset_s};
+
+	snprintf(text, sizeof(text), "%s%s%s%s%s", r->text,
+		 budget && r->window.rolling ? ", rolling" : "", r->models[0] ? ", for " : "",
+		 r->models, r->shadow ? ", only counted" : "");
+	l.text = slice_str(text);
+	return send(v, &l);
+}
+
+static enum errc send_rules(struct verbs *v, struct live *live, const struct rows_scope *k,
+			    const struct names *names)
+{
+	struct auth_usage *u = mem_new_of(struct auth_usage);
+	enum errc e = ERRC_NOMEM;
+
+	if (u)
+		e = auth_usage(live, k->account, k->id, names->user, clock_boot_ms(),
+			       clock_wall_ms(), u);
+	for (size_t i = 0; !e && i < u->rules_n; i++)
+		e = send_rule(v, &u->rules[i], names);
+	mem_free(u);
 	return e;
 }
 
-static enum errc send_concurrency(struct verbs *v, const struct rows_key *k,
-				  const struct rows_state *s)
-{
-	const struct limit l = {.scope = "key",
-				.name = slice_of(k->id, APIKEY_ID),
-				.limit = "concurrency",
-				.text = SLICE_LIT("requests at once"),
-				.unit = "requests",
-				.max = k->limits.concurrency,
-				.used = s->holds,
-				.held = -1,
-				.remaining = MAX_OF(k->limits.concurrency - (int64_t)s->holds, 0)};
-
-	return send(v, &l);
-}
-
-static enum errc send_budget(struct verbs *v, const struct rows_key *k, const struct rows_state *s)
-{
-	struct window_spec spec = k->limits.budget;
-	int64_t now_s = clock_wall_s(), max = k->limits.budget_nusd;
-	/* What is left of nothing is minus what is taken, also when the window of the row is over. */
-	int64_t taken = -window_budget_left(&s->budget, spec, now_s, 0);
-	int64_t held = taken == s->budget.cur.used_nusd + s->budget.cur.held_nusd
-			       ? s->budget.cur.held_nusd
-			       : 0;
-	char text[64];
-	struct limit l = {.scope = "key",
-			  .name = slice_of(k->id, APIKEY_ID),
-			  .limit = "budget",
-			  .unit = "nusd",
-			  .max = max,
-			  .used = taken - held,
-			  .held = held,
-			  .remaining = max == ROWS_NO_LIMIT ? 0 : max - taken};
-
-	snprintf(text, sizeof(text), spec.unit == WINDOW_TOTAL ? "budget, in all" : "budget a %s%s",
-		 window_unit_name(spec.unit), spec.rolling ? ", rolling" : "");
-	l.text = slice_str(text);
-	if (max != ROWS_NO_LIMIT)
-		l.reset_s = window_budget_reset_s(&s->budget, spec, now_s);
-	return send(v, &l);
-}
+struct explained {
+	struct buf key, account, team;
+};
 
 static enum errc explain(struct verbs *v, struct live *live, const char id[APIKEY_ID + 1],
-			 struct buf *key_mem, struct buf *account_mem)
+			 struct explained *m)
 {
+	static const char none[ROWS_ID];
+	struct names names = {.key = slice_of(id, APIKEY_ID)};
 	struct rows_account a;
-	struct rows_state s;
-	struct rows_key k;
-	enum errc e = admin_key_get(live, id, key_mem, &k, &s);
+	struct rows_scope k, team;
+	enum errc e = admin_key_get(live, id, &m->key, &k, NULL);
 
 	if (!e)
-		e = admin_account_get(live, k.account, account_mem, &a);
+		e = admin_account_get(live, k.account, &m->account, &a);
 	if (!e)
 		e = send_credit(v, &a);
-	if (!e)
-		e = send_budget(v, &k, &s);
-	if (!e)
-		e = send_rates(v, &k, &s);
-	return e ? e : send_concurrency(v, &k, &s);
+	if (!e && memcmp(k.team, none, ROWS_ID) != 0) {
+		e = admin_scope_get(live, k.account, ROWS_TEAM, k.team, &m->team, &team, NULL);
+		names.team = team.name;
+	}
+	names.account = a.name;
+	return e ? e : send_rules(v, live, &k, &names);
 }
 
 void verb_limit(struct verbs *v)
 {
-	struct buf key_mem, account_mem;
+	struct explained m;
 	char id[APIKEY_ID + 1];
 	enum errc e;
 
 	if (!verbs_key(v, id))
 		return;
-	buf_init(&key_mem, ROWS_MAX);
-	buf_init(&account_mem, ROWS_MAX);
-	e = explain(v, v->live, id, &key_mem, &account_mem);
-	buf_fini(&key_mem);
-	buf_fini(&account_mem);
+	buf_init(&m.key, ROWS_MAX);
+	buf_init(&m.account, ROWS_MAX);
+	buf_init(&m.team, ROWS_MAX);
+	e = explain(v, v->live, id, &m);
+	buf_fini(&m.key);
+	buf_fini(&m.account);
+	buf_fini(&m.team);
 	verbs_end_errc(v, e, "key");
 }

@@ -48,7 +48,7 @@
  *             found), each and amount (exact dollars as text; absent without the price row)
  *   bill      sum, multiplier, exact (texts), rounded_nusd: what the lines add up to. Absent without the price row
  *   price     that row: free B, a price for each class (input_pusd, …), request_nusd, mult_ppm
- *   limit     scope ("account" or "key"), name (of the scope), limit (credit, rpm, …, concurrency, budget), text (for
+ *   limit     scope (account, team, key), name (of the scope), limit (credit, rpm, …, concurrency, budget), text (for
  *             people), unit (nusd, requests, tokens), max (NONE: none), used, held (NONE), remaining (NONE), reset_s (NONE)
  *   verify    records, charges I (recomputed ones), accounts, granted_nusd, settled_nusd, uncollected_nusd, imbalance_nusd
  *             (live store), good B

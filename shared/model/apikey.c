@@ -6,16 +6,30 @@
 #define PREFIX       "sk-aigw-"
 #define PREFIX_BYTES (sizeof PREFIX - 1)
 
-void apikey_make(struct apikey *k)
+static void print_id(const uint8_t random[APIKEY_ID], char id[APIKEY_ID])
 {
 	/* 32 symbols, none of which is easily taken for another. */
 	static const char symbols[] = "abcdefghijkmnpqrstuvwxyz23456789";
+
+	for (unsigned i = 0; i < APIKEY_ID; i++)
+		id[i] = symbols[random[i] & 31];
+}
+
+void apikey_make_id(char id[APIKEY_ID])
+{
+	uint8_t random[APIKEY_ID];
+
+	secret_random(random, sizeof random);
+	print_id(random, id);
+}
+
+void apikey_make(struct apikey *k)
+{
 	struct buf b = {.p = k->text, .cap = APIKEY_TEXT, .max = APIKEY_TEXT};
 	uint8_t random[APIKEY_ID + 32];
 
 	secret_random(random, sizeof random);
-	for (unsigned i = 0; i < APIKEY_ID; i++)
-		k->id[i] = symbols[random[i] & 31];
+	print_id(random, k->id);
 	k->id[APIKEY_ID] = '\0';
 	require(buf_addz(&b, PREFIX) == ERRC_OK);
 	require(buf_add(&b, k->id, APIKEY_ID) == ERRC_OK);

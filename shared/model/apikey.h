@@ -14,6 +14,8 @@ struct apikey {
 	char text[APIKEY_TEXT + 1];
 };
 
+/* A new random id alone, of what has no secret; without an end. */
+void apikey_make_id(char id[APIKEY_ID]);
 /* A new random key. The caller shows `text` once and ends it with apikey_fini(), which wipes it. */
 void apikey_make(struct apikey *k);
 void apikey_fini(struct apikey *k);

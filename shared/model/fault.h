@@ -29,6 +29,7 @@ enum fault_unit {
 
 #define FAULT_MESSAGE_MAX 640
 #define FAULT_PARAM_MAX   96
+#define FAULT_SCOPE_MAX   256
 #define FAULT_WORD_MAX    64
 
 /* One candidate that was tried, for `metadata.attempts`. */
@@ -48,7 +49,7 @@ struct fault {
 	char provider[FAULT_WORD_MAX];      /* name of the provider that said it */
 	char provider_code[FAULT_WORD_MAX]; /* its own code or type word */
 	int provider_status;
-	char scope[FAULT_PARAM_MAX]; /* what refused: "key 7Gk2…: requests a minute" */
+	char scope[FAULT_SCOPE_MAX]; /* what refused: "key 7Gk2…: requests a minute" */
 	enum fault_unit unit;
 	int64_t limit, remaining;
 	int64_t reset_wall_ms;                /* 0: does not apply */

@@ -25,7 +25,7 @@ struct admin_by {
  * it: false only for restrictions that the ledger could not take now, they follow from the outbox. On any other code nothing
  * changed, but for one case that *durable tells by being true: the ledger has the change and the live store could not take
  * it; it follows with admin_catch_up(). ERRC_NOTFOUND, ERRC_EXISTS, ERRC_INVAL, ERRC_LIMIT, ERRC_RANGE; ERRC_STATE: take
- * below the floor; ERRC_FULL: the live store has no room for another account or key, or for a larger one. */
+ * below the floor; ERRC_FULL: the live store has no room for another account or scope, or for a larger one. */
 
 /* 1..ROWS_NAME_MAX bytes without spaces and control characters. */
 bool admin_is_name(struct slice s);
@@ -34,6 +34,7 @@ struct admin_account_spec {
 	struct slice name; /* unique, admin_is_name() */
 	enum rows_mode mode;
 	int64_t credit_nusd, overdraft_nusd; /* >= 0 */
+	struct slice group;                  /* empty: none */
 };
 MUSTCHECK enum errc admin_account_create(struct admin *a, const struct admin_by *by,
 					 const struct admin_account_spec *spec, uint64_t *account,
@@ -47,16 +48,38 @@ MUSTCHECK enum errc admin_account_set_status(struct admin *a, const struct admin
 					     uint64_t account, enum rows_status status,
 					     bool *durable);
 
-/* `k` holds everything: id and hash as made by apikey_make() and apikey_hash(), name, limits, patterns, ranges. */
+/* Mode, overdraft, group and status of `row`, read before with admin_account_get(). ERRC_STATE: the balance is below what
+ * they allow. */
+MUSTCHECK enum errc admin_account_update(struct admin *a, const struct admin_by *by,
+					 const struct rows_account *row, bool *durable);
+
+/* Scopes. Definitions are replaced as a whole: read one with admin_scope_get(), change it, write it back. Usage is kept, by the
+ * ids of the rules; rules are added with rows_limits_add() to what was read, so that no id is used again. A change that may
+ * restrict (a new or lower limit, patterns, ranges, an end, a status) is done in the live store first. Account, id, hash and
+ * created_s of what is there cannot change, nor the name of a team. */
+
+/* `k` holds everything: id and hash as made by apikey_make() and apikey_hash(), name, limits, patterns, ranges. ERRC_NOTFOUND
+ * also when it names a team that the account does not have. */
 MUSTCHECK enum errc admin_key_create(struct admin *a, const struct admin_by *by,
-				     const struct rows_key *k, bool *durable);
-/* Replaces the definition: read it with admin_key_get(), change it, write it back. Usage is kept. Account, id, hash and
- * created_s cannot change. A change of status to ROWS_SUSPENDED or ROWS_REVOKED, or one that lowers limits, is a
- * restriction; revoked keys cannot change (ERRC_STATE). */
+				     const struct rows_scope *k, bool *durable);
+/* Revoked keys cannot change (ERRC_STATE). */
 MUSTCHECK enum errc admin_key_update(struct admin *a, const struct admin_by *by,
-				     const struct rows_key *k, bool *durable);
+				     const struct rows_scope *k, bool *durable);
 MUSTCHECK enum errc admin_key_revoke(struct admin *a, const struct admin_by *by,
 				     const char id[APIKEY_ID], bool *durable);
+/* `t` needs no id: it is drawn here and put there. Its name is unique in the account, admin_is_name(). */
+MUSTCHECK enum errc admin_team_create(struct admin *a, const struct admin_by *by,
+				      struct rows_scope *t, bool *durable);
+MUSTCHECK enum errc admin_team_update(struct admin *a, const struct admin_by *by,
+				      const struct rows_scope *t, bool *durable);
+/* Makes or replaces the definition of the end user whose tag is u->name (ROWS_EVERY_USER: of all that have none). */
+MUSTCHECK enum errc admin_user_set(struct admin *a, const struct admin_by *by,
+				   const struct rows_scope *u, bool *durable);
+MUSTCHECK enum errc admin_user_remove(struct admin *a, const struct admin_by *by, uint64_t account,
+				      struct slice tag, bool *durable);
+/* Makes or replaces what an account may do: limits, patterns, ranges, an end. */
+MUSTCHECK enum errc admin_rules_set(struct admin *a, const struct admin_by *by,
+				    const struct rows_scope *s, bool *durable);
 
 /* Applies to the live store what the ledger has and it has not: at a start, before each change, and after one that came only
  * so far. */
@@ -66,15 +89,21 @@ MUSTCHECK enum errc admin_catch_up(struct live *l, struct ledger *ledger);
 MUSTCHECK enum errc admin_account_find(struct live *l, struct slice name_or_id, uint64_t *account);
 MUSTCHECK enum errc admin_account_get(struct live *l, uint64_t account, struct buf *mem,
 				      struct rows_account *out);
+/* `id` of an account is not looked at. `state` may be NULL; it is aligned with the rules. */
+MUSTCHECK enum errc admin_scope_get(struct live *l, uint64_t account, enum rows_kind kind,
+				    const char id[ROWS_ID], struct buf *mem, struct rows_scope *out,
+				    struct rows_state *state);
 MUSTCHECK enum errc admin_key_get(struct live *l, const char id[APIKEY_ID], struct buf *mem,
-				  struct rows_key *out, struct rows_state *state);
-/* Calls `fn` for each account (key: each key of `account`, 0: of all), in order of account and id. */
+				  struct rows_scope *out, struct rows_state *state);
+MUSTCHECK enum errc admin_team_find(struct live *l, uint64_t account, struct slice name_or_id,
+				    char id[ROWS_ID]);
+/* Calls `fn` for each account (scope: each team, key or end user of `account`, 0: of all), in order of account and id. */
 MUSTCHECK enum errc admin_account_each(struct live *l,
 				       enum errc (*fn)(void *arg, const struct rows_account *),
 				       void *arg);
-MUSTCHECK enum errc admin_key_each(struct live *l, uint64_t account,
-				   enum errc (*fn)(void *arg, const struct rows_key *,
-						   const struct rows_state *),
-				   void *arg);
+MUSTCHECK enum errc admin_scope_each(struct live *l, uint64_t account, enum rows_kind kind,
+				     enum errc (*fn)(void *arg, const struct rows_scope *,
+						     const struct rows_state *),
+				     void *arg);
 
 #endif

@@ -28,39 +28,82 @@ static enum errc apply_account(struct live *l, MDB_txn *txn, const struct record
 		return rc;
 	memcpy(name, now.name.p, now.name.n);
 	now.name.p = name;
+	now.group = def.group;
 	now.mode = def.mode;
 	now.status = def.status;
 	now.overdraft_nusd = def.overdraft_nusd;
 	return live_put_account(l, txn, &now);
 }
 
+/* The account as it stands, to be written back: what it points to is in `mem`. */
+static enum errc get_account(struct live *l, MDB_txn *txn, uint64_t account,
+			     char mem[2 * ROWS_NAME_MAX], struct rows_account *a)
+{
+	enum errc rc = live_get_account(l, txn, account, a);
+
+	if (rc)
+		return rc;
+	memcpy(mem, a->name.p, a->name.n);
+	a->name.p = mem;
+	if (a->group.n)
+		memcpy(mem + ROWS_NAME_MAX, a->group.p, a->group.n);
+	a->group.p = mem + ROWS_NAME_MAX;
+	return ERRC_OK;
+}
+
 static enum errc apply_credit(struct live *l, MDB_txn *txn, const struct record *r)
 {
 	int64_t amount = r->type == RECORD_GRANT ? r->change.amount_nusd : -r->change.amount_nusd;
 	struct rows_account a;
-	char name[ROWS_NAME_MAX];
-	enum errc rc = live_get_account(l, txn, r->account, &a);
+	char mem[2 * ROWS_NAME_MAX];
+	enum errc rc = get_account(l, txn, r->account, mem, &a);
 
 	if (rc)
 		return rc;
-	memcpy(name, a.name.p, a.name.n);
-	a.name.p = name;
 	if (!money_add(a.granted_nusd, amount, &a.granted_nusd) ||
 	    !money_add(a.balance_nusd, amount, &a.balance_nusd))
 		return ERRC_RANGE;
 	return rows_account_is_sound(&a) ? live_put_account(l, txn, &a) : ERRC_STATE;
 }
 
-static enum errc apply_key(struct live *l, MDB_txn *txn, const struct record *r)
+/* Admission looks for rules and end users only where the account says that there are any. */
+static enum errc mark_account(struct live *l, MDB_txn *txn, uint64_t account, uint8_t flag)
 {
-	struct rows_key def;
-	enum errc rc = rows_get_key(r->change.row, &def);
+	struct rows_account a;
+	char mem[2 * ROWS_NAME_MAX];
+	enum errc rc = get_account(l, txn, account, mem, &a);
+
+	if (rc || (a.flags & flag))
+		return rc;
+	a.flags |= flag;
+	return live_put_account(l, txn, &a);
+}
+
+static enum errc remove_user(struct live *l, MDB_txn *txn, const struct rows_scope *u)
+{
+	struct rows_key_name name = rows_name_scope(u->account, ROWS_USER, u->id);
+	enum errc rc = live_row_del(l, txn, &name);
+
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+static enum errc apply_scope(struct live *l, MDB_txn *txn, const struct record *r)
+{
+	struct rows_scope def;
+	enum errc rc = rows_get_scope(r->change.row, &def);
 
 	if (!rc && def.account != r->account)
 		rc = ERRC_CORRUPT;
-	if (!rc)
-		rc = live_put_key(l, txn, &def);
-	return rc ? rc : live_index_key(l, txn, &def);
+	if (rc)
+		return rc;
+	if (def.kind == ROWS_USER && def.status == ROWS_REVOKED)
+		return remove_user(l, txn, &def);
+	rc = live_put_scope(l, txn, &def);
+	if (!rc && def.kind == ROWS_ACCOUNT)
+		rc = mark_account(l, txn, def.account, ROWS_ACCOUNT_RULES);
+	if (!rc && def.kind == ROWS_USER)
+		rc = mark_account(l, txn, def.account, ROWS_ACCOUNT_USERS);
+	return rc ? rc : live_index_scope(l, txn, &def);
 }
 
 enum errc admin_apply(struct live *l, MDB_txn *txn, const struct record *r)
@@ -71,8 +114,11 @@ enum errc admin_apply(struct live *l, MDB_txn *txn, const struct record *r)
 	case RECORD_GRANT:
 	case RECORD_TAKE:
 		return apply_credit(l, txn, r);
+	case RECORD_RULES:
+	case RECORD_TEAM:
 	case RECORD_KEY:
-		return apply_key(l, txn, r);
+	case RECORD_USER:
+		return apply_scope(l, txn, r);
 	default:
 		return ERRC_OK;
 	}
@@ -92,7 +138,7 @@ static enum errc catch_up_one(void *arg, const struct ledger_item *item)
 	if (rc)
 		return rc;
 	/* What came through the outbox was done here before; definitions may be set again, a take may not. */
-	if (r.type != RECORD_ACCOUNT && r.type != RECORD_KEY && r.type != RECORD_GRANT)
+	if (r.type == RECORD_TAKE || r.type == RECORD_CHARGE || r.type == RECORD_REVERSE)
 		return ERRC_OK;
 	rc = live_txn_begin(l, &txn);
 	if (rc)
@@ -123,30 +169,36 @@ enum errc admin_catch_up(struct live *l, struct ledger *ledger)
 	return ledger_walk(ledger, &seq, upto, catch_up_one, &c);
 }
 
-static enum errc fill_key(struct live *l, MDB_txn *txn, const struct book_key *k)
+static enum errc fill_scope(struct live *l, MDB_txn *txn, const struct book_scope *s)
 {
-	struct rows_key def;
-	enum errc rc = rows_get_key(k->row, &def);
+	struct rows_state state;
+	struct rows_scope def;
+	enum errc rc = ERRC_OK;
 
-	if (!rc)
-		rc = live_put_key(l, txn, &def);
-	if (!rc)
-		rc = live_put_state(l, txn, def.account, ROWS_KEY, slice_of(def.id, APIKEY_ID),
-				    &k->state);
-	return rc ? rc : live_index_key(l, txn, &def);
+	if (s->row.n) {
+		rc = rows_get_scope(s->row, &def);
+		if (!rc)
+			rc = live_put_scope(l, txn, &def);
+		if (!rc)
+			rc = live_index_scope(l, txn, &def);
+	}
+	if (rc || (s->kind != ROWS_KEY && s->kind != ROWS_TEAM && s->counters_n == 0))
+		return rc;
+	book_state(s, &state);
+	return live_put_state(l, txn, s->account, s->kind, s->id, &state);
 }
 
-/* Accounts first, then keys: position i runs over both. */
+/* Accounts first, then scopes: position i runs over both. */
 static enum errc fill_some(struct live *l, const struct book *b, size_t *i, uint64_t seq)
 {
-	size_t accounts = book_accounts_n(b), all = accounts + book_keys_n(b),
+	size_t accounts = book_accounts_n(b), all = accounts + book_scopes_n(b),
 	       end = MIN_OF(*i + FILL_ROWS, all);
 	MDB_txn *txn = NULL;
 	enum errc rc = live_txn_begin(l, &txn);
 
 	for (; !rc && *i < end; ++*i)
 		rc = *i < accounts ? put_new_account(l, txn, book_account_at(b, *i))
-				   : fill_key(l, txn, book_key_at(b, *i - accounts));
+				   : fill_scope(l, txn, book_scope_at(b, *i - accounts));
 	if (!rc)
 		rc = live_put_admin_seq(l, txn, seq);
 	if (!rc)
@@ -162,6 +214,6 @@ enum errc admin_fill(struct live *l, const struct book *b, uint64_t seq)
 
 	do
 		rc = fill_some(l, b, &i, seq);
-	while (!rc && i < book_accounts_n(b) + book_keys_n(b));
+	while (!rc && i < book_accounts_n(b) + book_scopes_n(b));
 	return rc;
 }

@@ -1,9 +1,19 @@
-/* Applying administrative records to the live store: for admin.c and for a keeper's start. */
+/* Writing administrative records, and applying them to the live store: for the files of admin and for a keeper's start. */
 #ifndef AIGW_ADMIN_PRIV_H
 #define AIGW_ADMIN_PRIV_H
 
 #include "admin.h"
 #include "live_priv.h"
+
+/* A record of this change, without what it is about. */
+struct record admin_change(const struct admin_by *by, enum record_type type, uint64_t account,
+			   const char *what);
+/* What gives more: ledger first. When the live store cannot follow, admin_catch_up() does it. `grows`: it needs room there. */
+MUSTCHECK enum errc admin_give(struct admin *a, const struct record *records, size_t n, bool grows,
+			       bool *durable);
+/* What takes: in the live store first, its record in the outbox; then the ledger at once, if it can. */
+MUSTCHECK enum errc admin_withdraw(struct admin *a, int64_t boot_ms, const struct record *r,
+				   bool *durable);
 
 /* Does what the record says to the rows: definitions are set, grants are added. Sums and usage that are there are kept. */
 MUSTCHECK enum errc admin_apply(struct live *l, MDB_txn *txn, const struct record *r);

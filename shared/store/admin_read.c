@@ -51,10 +51,42 @@ enum errc admin_account_get(struct live *l, uint64_t account, struct buf *mem,
 	return rc ? rc : rows_get_account(row, out);
 }
 
-enum errc admin_key_get(struct live *l, const char id[APIKEY_ID], struct buf *mem,
-			struct rows_key *out, struct rows_state *state)
+/* In an open read transaction; state may be NULL. */
+static enum errc copy_scope(struct live *l, MDB_txn *txn, struct rows_key_name name,
+			    struct buf *mem, struct rows_scope *out, struct rows_state *state)
 {
 	struct slice row;
+	enum errc rc = copy_row(l, txn, name, mem, &row);
+
+	if (!rc)
+		rc = rows_get_scope(row, out);
+	if (rc || !state)
+		return rc;
+	rc = live_get_state(l, txn, out->account, out->kind, out->id, state);
+	if (!rc)
+		rows_state_align(state, &out->limits);
+	return rc;
+}
+
+enum errc admin_scope_get(struct live *l, uint64_t account, enum rows_kind kind,
+			  const char id[ROWS_ID], struct buf *mem, struct rows_scope *out,
+			  struct rows_state *state)
+{
+	static const char none[ROWS_ID];
+	MDB_txn *txn;
+	enum errc rc = live_read_begin(l, &txn);
+
+	if (rc)
+		return rc;
+	rc = copy_scope(l, txn, rows_name_scope(account, kind, kind == ROWS_ACCOUNT ? none : id),
+			mem, out, state);
+	live_read_end(l);
+	return rc;
+}
+
+enum errc admin_key_get(struct live *l, const char id[APIKEY_ID], struct buf *mem,
+			struct rows_scope *out, struct rows_state *state)
+{
 	uint64_t account;
 	MDB_txn *txn;
 	enum errc rc = live_read_begin(l, &txn);
@@ -63,19 +95,35 @@ enum errc admin_key_get(struct live *l, const char id[APIKEY_ID], struct buf *me
 		return rc;
 	rc = live_find_key(l, txn, id, &account);
 	if (!rc)
-		rc = copy_row(l, txn, rows_name(account, ROWS_KEY, slice_of(id, APIKEY_ID)), mem,
-			      &row);
-	if (!rc && state)
-		rc = live_get_state(l, txn, account, ROWS_KEY, slice_of(id, APIKEY_ID), state);
+		rc = copy_scope(l, txn, rows_name_scope(account, ROWS_KEY, id), mem, out, state);
 	live_read_end(l);
-	return rc ? rc : rows_get_key(row, out);
+	return rc;
 }
 
-/* A walk over accounts or keys: a slice of rows is copied in each read transaction, then handed out without one. */
+enum errc admin_team_find(struct live *l, uint64_t account, struct slice name_or_id,
+			  char id[ROWS_ID])
+{
+	struct rows_scope s;
+	MDB_txn *txn;
+	enum errc rc = live_read_begin(l, &txn);
+
+	if (rc)
+		return rc;
+	rc = live_find_team(l, txn, account, name_or_id, id);
+	if (rc == ERRC_NOTFOUND && name_or_id.n == ROWS_ID) {
+		rc = live_get_scope(l, txn, account, ROWS_TEAM, name_or_id.p, &s);
+		if (!rc)
+			memcpy(id, name_or_id.p, ROWS_ID);
+	}
+	live_read_end(l);
+	return rc;
+}
+
+/* A walk over accounts or scopes of one kind: a slice of rows is copied in each read transaction, then handed out without one. */
 struct each {
 	struct live *l;
-	uint64_t only; /* account; 0: all */
-	bool keys;
+	uint64_t only;           /* account; 0: all */
+	enum rows_kind kind;     /* ROWS_ACCOUNT, or the scopes */
 	struct rows_key_name at; /* where the next slice begins */
 	struct buf rows;         /* length (4), state's length (4), row, state */
 	bool end;
@@ -91,12 +139,17 @@ static enum errc keep(struct each *e, struct slice row, struct slice state)
 	return rc ? rc : buf_adds(&e->rows, state);
 }
 
-static enum errc keep_key(struct each *e, MDB_txn *txn, uint64_t account, struct slice id,
-			  struct slice row)
+static enum errc keep_scope(struct each *e, MDB_txn *txn, uint64_t account, struct slice id,
+			    struct slice row)
 {
-	struct rows_key_name name = rows_name_state(account, ROWS_KEY, id);
+	struct rows_key_name name;
 	struct slice state;
-	enum errc rc = lmdbx_get(txn, e->l->rows, live_name(&name), &state);
+	enum errc rc;
+
+	if (id.n != ROWS_ID)
+		return ERRC_CORRUPT;
+	name = rows_name_state(account, e->kind, id.p);
+	rc = lmdbx_get(txn, e->l->rows, live_name(&name), &state);
 
 	if (rc == ERRC_NOTFOUND) {
 		state = SLICE_NONE;
@@ -120,13 +173,12 @@ static enum errc fill(struct each *e, MDB_txn *txn, MDB_cursor *c)
 			e->end = true;
 			return ERRC_OK;
 		}
-		if (kind == ROWS_KEY && e->keys)
-			rc = keep_key(e, txn, account, id, value);
-		else if (kind == ROWS_ACCOUNT && !e->keys)
-			rc = keep(e, value, SLICE_NONE);
+		if (kind == e->kind)
+			rc = kind == ROWS_ACCOUNT ? keep(e, value, SLICE_NONE)
+						  : keep_scope(e, txn, account, id, value);
 		if (rc)
 			return rc;
-		if (kind > ROWS_KEY || (kind == ROWS_ACCOUNT && !e->keys)) {
+		if (kind > e->kind || (kind == ROWS_ACCOUNT && e->kind == ROWS_ACCOUNT)) {
 			e->at = rows_name(account + 1, ROWS_HEAD, SLICE_NONE);
 			key = live_name(&e->at);
 			rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
@@ -160,9 +212,9 @@ static enum errc next_slice(struct each *e)
 	return rc;
 }
 
-static void each_init(struct each *e, struct live *l, uint64_t only, bool keys)
+static void each_init(struct each *e, struct live *l, uint64_t only, enum rows_kind kind)
 {
-	*e = (struct each){.l = l, .only = only, .keys = keys};
+	*e = (struct each){.l = l, .only = only, .kind = kind};
 	e->at = rows_name(MAX_OF(only, (uint64_t)1), ROWS_HEAD, SLICE_NONE);
 	buf_init(&e->rows, (size_t)SLICE_ROWS * (ROWS_MAX + 256));
 }
@@ -187,7 +239,7 @@ enum errc admin_account_each(struct live *l,
 	struct each e;
 	enum errc rc = ERRC_OK;
 
-	each_init(&e, l, 0, false);
+	each_init(&e, l, 0, ROWS_ACCOUNT);
 	while (!rc && !e.end) {
 		struct slice row, state;
 		size_t at = 0;
@@ -205,15 +257,15 @@ enum errc admin_account_each(struct live *l,
 	return rc;
 }
 
-enum errc admin_key_each(struct live *l, uint64_t account,
-			 enum errc (*fn)(void *arg, const struct rows_key *,
-					 const struct rows_state *),
-			 void *arg)
+enum errc admin_scope_each(struct live *l, uint64_t account, enum rows_kind kind,
+			   enum errc (*fn)(void *arg, const struct rows_scope *,
+					   const struct rows_state *),
+			   void *arg)
 {
 	struct each e;
 	enum errc rc = ERRC_OK;
 
-	each_init(&e, l, account, true);
+	each_init(&e, l, account, kind);
 	while (!rc && !e.end) {
 		struct slice row, state;
 		size_t at = 0;
@@ -221,13 +273,15 @@ enum errc admin_key_each(struct live *l, uint64_t account,
 		rc = next_slice(&e);
 		while (!rc && each_next(&e, &at, &row, &state)) {
 			struct rows_state s = {0};
-			struct rows_key k;
+			struct rows_scope def;
 
-			rc = rows_get_key(row, &k);
+			rc = rows_get_scope(row, &def);
 			if (!rc && state.n > 0)
 				rc = rows_get_state(state, &s);
-			if (!rc)
-				rc = fn(arg, &k, &s);
+			if (rc)
+				break;
+			rows_state_align(&s, &def.limits);
+			rc = fn(arg, &def, &s);
 		}
 	}
 	buf_fini(&e.rows);

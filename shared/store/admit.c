@@ -2,19 +2,6 @@
 
 #include "log.h"
 
-#define REQUESTS false
-#define TOKENS   true
-const int64_t admit_limit_len_ms[ROWS_LIMIT_COUNT] = {
-#define LIMIT_ROW(id, name, text, counts, len_ms) len_ms,
-#include "limits_tbl.h"
-#undef LIMIT_ROW
-};
-const bool admit_limit_is_tokens[ROWS_LIMIT_COUNT] = {
-#define LIMIT_ROW(id, name, text, counts, len_ms) counts,
-#include "limits_tbl.h"
-#undef LIMIT_ROW
-};
-
 enum errc admit_load_account(struct admit_run *b, uint64_t account, struct admit_rows *r)
 {
 	enum errc rc = live_get_account(b->l, b->txn, account, &r->account);
@@ -25,13 +12,103 @@ enum errc admit_load_account(struct admit_run *b, uint64_t account, struct admit
 	memcpy(r->account_name, r->account.name.p, r->account.name.n);
 	r->account_name[r->account.name.n] = '\0';
 	r->account.name.p = r->account_name;
+	if (r->account.group.n)
+		memcpy(r->group, r->account.group.p, r->account.group.n);
+	r->account.group.p = r->group;
 	return ERRC_OK;
 }
 
 enum errc admit_load_state(struct admit_run *b, uint64_t account, struct admit_scope *s)
 {
-	return live_get_state(b->l, b->txn, account, s->kind, slice_of(s->id, sizeof s->id),
-			      &s->state);
+	enum errc rc = live_get_state(b->l, b->txn, account, s->kind, s->id, &s->state);
+
+	if (!rc)
+		rows_state_align(&s->state, &s->row.limits);
+	return rc;
+}
+
+/* The definition; ERRC_NOTFOUND. Then the state, if the scope counts anything. */
+static enum errc load_scope(struct admit_run *b, const struct admit_ask *ask, enum rows_kind kind,
+			    const char id[ROWS_ID], struct admit_scope *s)
+{
+	enum errc rc = live_get_scope(b->l, b->txn, ask->account, kind, id, &s->row);
+
+	if (rc)
+		return rc;
+	s->kind = kind;
+	memcpy(s->id, id, ROWS_ID);
+	s->name = s->row.name;
+	s->counts = s->row.limits.n > 0 || kind == ROWS_KEY || kind == ROWS_TEAM;
+	s->matched = 0;
+	for (size_t i = 0; i < s->row.limits.n; i++) {
+		if (rows_rule_matches(&s->row.limits.v[i], ask->model))
+			s->matched |= UINT32_C(1) << i;
+	}
+	return ERRC_OK;
+}
+
+/* The row of an end user, or else the one for all of them. */
+static enum errc load_user(struct admit_run *b, const struct admit_ask *ask, struct admit_scope *s)
+{
+	char id[ROWS_ID], every[ROWS_ID];
+	enum errc rc;
+
+	rows_user_id(ask->user, id);
+	rc = load_scope(b, ask, ROWS_USER, id, s);
+	if (rc != ERRC_NOTFOUND)
+		return rc;
+	rows_user_id(SLICE_LIT(ROWS_EVERY_USER), every);
+	rc = load_scope(b, ask, ROWS_USER, every, s);
+	memcpy(s->id, id, ROWS_ID);
+	s->name = ask->user;
+	return rc;
+}
+
+static enum errc add_state(struct admit_run *b, uint64_t account, struct admit_rows *r)
+{
+	struct admit_scope *s = &r->scopes[r->scopes_n++];
+
+	return s->counts ? admit_load_state(b, account, s) : ERRC_OK;
+}
+
+enum errc admit_load_scopes(struct admit_run *b, const struct admit_ask *ask, struct admit_rows *r)
+{
+	static const char none[ROWS_ID];
+	struct rows_account *a = &r->account;
+	struct admit_scope *key;
+	char team[ROWS_ID];
+	enum errc rc = ERRC_OK;
+
+	r->scopes_n = 0;
+	if (a->flags & ROWS_ACCOUNT_RULES) {
+		rc = load_scope(b, ask, ROWS_ACCOUNT, none, &r->scopes[0]);
+		r->scopes[0].name = a->name;
+		if (!rc)
+			rc = add_state(b, ask->account, r);
+		if (rc)
+			return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
+	}
+	/* The key says which team it is of; the team goes first. */
+	key = &r->scopes[r->scopes_n];
+	rc = load_scope(b, ask, ROWS_KEY, ask->key_id, key);
+	if (rc)
+		return rc;
+	if (memcmp(key->row.team, none, ROWS_ID) != 0) {
+		memcpy(team, key->row.team, ROWS_ID);
+		key[1] = key[0];
+		rc = load_scope(b, ask, ROWS_TEAM, team, key);
+		if (!rc)
+			rc = add_state(b, ask->account, r);
+		if (rc)
+			return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
+	}
+	rc = add_state(b, ask->account, r);
+	if (rc || ask->user.n == 0 || !(a->flags & ROWS_ACCOUNT_USERS))
+		return rc;
+	rc = load_user(b, ask, &r->scopes[r->scopes_n]);
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	return add_state(b, ask->account, r);
 }
 
 enum errc admit_store(struct admit_run *b, const struct admit_rows *r)
@@ -48,8 +125,8 @@ enum errc admit_store(struct admit_run *b, const struct admit_rows *r)
 	for (size_t i = 0; !rc && i < r->scopes_n; i++) {
 		const struct admit_scope *s = &r->scopes[i];
 
-		rc = live_put_state(b->l, b->txn, r->account.id, s->kind,
-				    slice_of(s->id, sizeof s->id), &s->state);
+		if (s->counts)
+			rc = live_put_state(b->l, b->txn, r->account.id, s->kind, s->id, &s->state);
 	}
 	return rc;
 }

@@ -33,6 +33,7 @@ struct admit_ask {
 	int64_t boot_ms, wall_ms;
 	uint8_t addr[16];
 	struct slice model; /* as asked, resolved to the alias that limits and patterns are about */
+	struct slice user;  /* tag of the end user, at most ROWS_TAG_MAX bytes; empty: none */
 	struct hold_ask hold;
 	int64_t tokens_estimate; /* for token limits */
 	uint32_t slot;           /* of progress */
@@ -45,18 +46,33 @@ struct admit_remaining {
 	int64_t limit, remaining, reset_ms;
 };
 
+/* What rules that only count would have refused. */
+struct admit_shadow {
+	size_t n; /* rules; 0: none, then the rest is not set */
+	/* The first of them. */
+	enum rows_kind scope;
+	char scope_name[ROWS_TAG_MAX + 1];
+	const char *what; /* static */
+	int64_t limit;
+	unsigned scopes; /* one bit (1 << kind) for each scope that has one */
+};
+
 struct admit_grant {
 	struct hold_offer hold; /* caps and kept candidates, in the order of the ask */
 	/* Index in the hold row (what settle and progress name) of each candidate of the ask; -1: not kept. */
 	int8_t index[LIMIT_CANDIDATES];
 	struct admit_remaining requests, tokens;
+	struct admit_shadow shadow;
 };
 
+#define ADMIT_MODELS_MAX 64
+
 struct admit_refusal {
-	enum rows_kind scope; /* ROWS_ACCOUNT or ROWS_KEY */
-	char scope_name[ROWS_NAME_MAX + 1];
+	enum rows_kind scope; /* ROWS_ACCOUNT, ROWS_TEAM, ROWS_KEY or ROWS_USER */
+	char scope_name[ROWS_TAG_MAX + 1];
 	const char *what; /* "requests a minute", "requests at once", "budget per month", "credit"; static */
-	int64_t limit, remaining; /* nano-dollars when `money` */
+	char models[ADMIT_MODELS_MAX]; /* patterns of the rule, "gpt-*, o1", cut; empty: all */
+	int64_t limit, remaining;      /* nano-dollars when `money` */
 	bool money;
 	int64_t wait_ms;       /* until it may succeed; WINDOW_NEVER; 0 where time does not help */
 	int64_t reset_wall_ms; /* 0: no reset */
@@ -77,7 +93,8 @@ struct admit_settle {
 	int64_t first_byte_ms, total_ms; /* since admission; -1: never */
 	int64_t cost_nusd;               /* what we pay, lost attempts included */
 	struct slice upstream_id;
-	const struct record_attempt *attempts; /* borrowed during the call */
+	struct slice raw_usage; /* as in the record; borrowed during the call, like the rest */
+	const struct record_attempt *attempts;
 	size_t attempts_n;
 	bool capped; /* never charge more than the hold (orphans) */
 };

@@ -7,16 +7,25 @@ struct settle_run {
 	struct rows_hold hold; /* large: written by rows_get_hold() alone */
 };
 
-static void begin(struct settle_run *s, struct admit_run *b)
+static enum errc load_held(struct settle_run *s, uint64_t account)
 {
-	memset(s, 0, offsetof(struct settle_run, hold));
-	s->b = b;
+	enum errc rc = admit_load_account(s->b, account, &s->rows);
+
+	s->rows.scopes_n = s->hold.scopes_n;
+	for (size_t i = 0; !rc && i < s->hold.scopes_n; i++) {
+		struct admit_scope *of = &s->rows.scopes[i];
+
+		of->kind = s->hold.scopes[i].kind;
+		memcpy(of->id, s->hold.scopes[i].id, ROWS_ID);
+		of->counts = true;
+		rc = live_get_state(s->b->l, s->b->txn, account, of->kind, of->id, &of->state);
+	}
+	return rc;
 }
 
 /* ERRC_NOTFOUND: there is no such hold. Slices of the hold are valid until the first write. */
 static enum errc load(struct settle_run *s, const struct admit_settle *e)
 {
-	struct admit_scope *key = &s->rows.scopes[0];
 	struct slice v;
 	enum errc rc;
 
@@ -28,12 +37,7 @@ static enum errc load(struct settle_run *s, const struct admit_settle *e)
 		return rc;
 	if (s->hold.account != e->account || !genid_eq(&s->hold.id, &e->id))
 		return ERRC_CORRUPT;
-	rc = admit_load_account(s->b, e->account, &s->rows);
-	key->kind = ROWS_KEY;
-	memcpy(key->id, s->hold.key_id, sizeof key->id);
-	s->rows.scopes_n = 1;
-	if (!rc)
-		rc = admit_load_state(s->b, e->account, key);
+	rc = load_held(s, e->account);
 	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 }
 
@@ -95,25 +99,53 @@ static enum errc move_money(struct settle_run *s, const struct admit_done *d)
 	return rows_account_is_sound(a) ? ERRC_OK : ERRC_INTERNAL;
 }
 
-/* Corrects what was taken at admission: tokens by `tokens`, requests by `requests`. */
-static void correct(struct settle_run *s, const struct admit_settle *e, int64_t charge,
-		    int64_t tokens, int64_t requests)
+/* The counter of a rule; NULL: the rule is gone, and what it counted with it. */
+static struct rows_counter *counter_of(struct rows_state *st, uint16_t rule)
+{
+	for (size_t i = 0; i < st->n; i++) {
+		if (st->counters[i].id == rule)
+			return &st->counters[i];
+	}
+	return NULL;
+}
+
+/* What settlement changes of what admission took. */
+struct correction {
+	int64_t boot_ms, charge_nusd, tokens, requests;
+};
+
+static void correct_rule(const struct settle_run *s, struct rows_state *st,
+			 const struct rows_taken *t, const struct correction *by)
+{
+	struct rows_counter *c = counter_of(st, t->rule);
+	int64_t delta;
+
+	if (!c)
+		return;
+	if (c->kind == ROWS_BUDGET) {
+		if (t->budget)
+			window_budget_settle(&c->budget, t->window, s->hold.hold_nusd,
+					     by->charge_nusd);
+	} else if (c->kind == ROWS_CONCURRENCY) {
+		c->running = MAX_OF(c->running - 1, 0);
+	} else {
+		delta = rows_limit_is_tokens(c->kind) ? by->tokens : by->requests;
+		if (delta != 0)
+			window_rate_adjust(&c->rate, rows_limit_len_ms(c->kind), by->boot_ms,
+					   s->hold.admitted_boot_ms, delta);
+	}
+}
+
+static void correct(struct settle_run *s, const struct correction *by)
 {
 	for (size_t n = 0; n < s->rows.scopes_n; n++) {
 		struct rows_state *st = &s->rows.scopes[n].state;
+		const struct rows_held *held = &s->hold.scopes[n];
 
-		for (size_t i = 0; i < ROWS_LIMIT_COUNT; i++) {
-			int64_t delta = admit_limit_is_tokens[i] ? tokens : requests;
-
-			if (delta != 0)
-				window_rate_adjust(&st->rate[i], admit_limit_len_ms[i], e->boot_ms,
-						   s->hold.admitted_boot_ms, delta);
-		}
 		if (st->holds > 0)
 			st->holds--;
-		if (s->hold.flags & ROWS_HOLD_BUDGET)
-			window_budget_settle(&st->budget, s->hold.budget_id, s->hold.hold_nusd,
-					     charge);
+		for (size_t i = 0; i < held->n; i++)
+			correct_rule(s, st, &held->taken[i], by);
 	}
 }
 
@@ -125,6 +157,24 @@ static void count(struct settle_run *s, const struct admit_done *d)
 		st->requests++;
 		st->tokens += (uint64_t)d->tokens;
 		st->charged_nusd += d->charge_nusd;
+	}
+}
+
+/* Who it was for, and which budgets it counts in. */
+static void fill_scopes(const struct rows_hold *h, struct record_charge *out)
+{
+	out->user = h->user;
+	out->group = h->group;
+	for (size_t n = 0; n < h->scopes_n; n++) {
+		const struct rows_held *held = &h->scopes[n];
+
+		if (held->kind == ROWS_TEAM)
+			out->team = slice_of(held->id, ROWS_ID);
+		for (size_t i = 0; i < held->n; i++) {
+			if (held->taken[i].budget)
+				out->budgets.v[out->budgets.n++] = (struct record_budget){
+					held->kind, held->taken[i].rule, held->taken[i].window};
+		}
 	}
 }
 
@@ -148,6 +198,7 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 				      .total_ms = e->total_ms,
 				      .model_asked = h->model_asked,
 				      .upstream_id = e->upstream_id,
+				      .raw_usage = e->raw_usage,
 				      .usage = e->usage,
 				      .hold_nusd = h->hold_nusd,
 				      .charge_nusd = d->charge_nusd,
@@ -161,10 +212,7 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 		out->flags |= RECORD_STREAM;
 	if (e->usage.estimated)
 		out->flags |= RECORD_ESTIMATED;
-	if (h->flags & ROWS_HOLD_BUDGET) {
-		out->flags |= RECORD_BUDGET;
-		out->budget_id = h->budget_id;
-	}
+	fill_scopes(h, out);
 	if (!c)
 		return;
 	out->model = c->model;
@@ -200,8 +248,8 @@ enum errc admit_settle(struct admit_run *b, struct admit_op *op, bool *wrote)
 	struct admit_done *d = &op->done;
 	enum errc rc;
 
-	begin(&s, b);
 	*d = (struct admit_done){0};
+	s.b = b;
 	rc = load(&s, e);
 	if (rc)
 		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
@@ -210,7 +258,8 @@ enum errc admit_settle(struct admit_run *b, struct admit_op *op, bool *wrote)
 	if (rc)
 		return rc;
 	d->tokens = candidate_of(&s, e) ? usage_total(&e->usage) : 0;
-	correct(&s, e, d->charge_nusd, d->tokens - s.hold.tokens_estimate, 0);
+	correct(&s, &(struct correction){e->boot_ms, d->charge_nusd,
+					 d->tokens - s.hold.tokens_estimate, 0});
 	count(&s, d);
 	fill_record(&s, e, d, &record);
 	rc = admit_next_n(b, &d->outbox_n);
@@ -232,15 +281,15 @@ enum errc admit_release(struct admit_run *b, struct admit_op *op, bool *wrote)
 	struct admit_done *d = &op->done;
 	enum errc rc;
 
-	begin(&s, b);
 	*d = (struct admit_done){0};
+	s.b = b;
 	rc = load(&s, e);
 	if (rc)
 		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 	rc = move_money(&s, d);
 	if (rc)
 		return rc;
-	correct(&s, e, 0, -s.hold.tokens_estimate, -1);
+	correct(&s, &(struct correction){e->boot_ms, 0, -s.hold.tokens_estimate, -1});
 	*wrote = true;
 	rc = write_out(&s);
 	d->settled = !rc;
@@ -248,11 +297,48 @@ enum errc admit_release(struct admit_run *b, struct admit_op *op, bool *wrote)
 	return rc;
 }
 
+/* The state of a scope that a charge counted in; of an account and an end user only if there still is one. */
+static enum errc load_party(struct settle_run *s, uint64_t account, enum rows_kind kind,
+			    const char id[ROWS_ID])
+{
+	struct rows_key_name name = rows_name_state(account, kind, id);
+	struct admit_scope *of = &s->rows.scopes[s->rows.scopes_n];
+	struct slice v;
+	enum errc rc = live_row_get(s->b->l, s->b->txn, &name, &v);
+
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	of->kind = kind;
+	memcpy(of->id, id, ROWS_ID);
+	of->counts = true;
+	s->rows.scopes_n++;
+	return rows_get_state(v, &of->state);
+}
+
+static enum errc load_parties(struct settle_run *s, const struct record *r)
+{
+	static const char none[ROWS_ID];
+	const struct record_charge *c = &r->charge;
+	char user[ROWS_ID];
+	enum errc rc = admit_load_account(s->b, r->account, &s->rows);
+
+	s->rows.scopes_n = 0;
+	if (!rc)
+		rc = load_party(s, r->account, ROWS_ACCOUNT, none);
+	if (!rc && c->team.n == ROWS_ID)
+		rc = load_party(s, r->account, ROWS_TEAM, c->team.p);
+	if (!rc)
+		rc = load_party(s, r->account, ROWS_KEY, c->key_id);
+	if (rc || c->user.n == 0)
+		return rc;
+	rows_user_id(c->user, user);
+	return load_party(s, r->account, ROWS_USER, user);
+}
+
 /* Reads the charge that is to be taken back. ERRC_NOTFOUND: it has left the outbox, or was taken back before. */
 static enum errc load_charge(struct settle_run *s, struct admit_op *op, struct record *r)
 {
 	struct rows_key_name name = rows_name_outbox(op->outbox_n);
-	struct admit_scope *key = &s->rows.scopes[0];
 	struct live_outbox_head head;
 	struct slice v, bytes;
 	enum errc rc = live_row_get(s->b->l, s->b->txn, &name, &v);
@@ -269,11 +355,7 @@ static enum errc load_charge(struct settle_run *s, struct admit_op *op, struct r
 	if (r->type != RECORD_CHARGE || r->account != op->settle.account ||
 	    !genid_eq(&r->charge.id, &op->settle.id))
 		return ERRC_NOTFOUND;
-	rc = admit_load_account(s->b, r->account, &s->rows);
-	key->kind = ROWS_KEY;
-	memcpy(key->id, r->charge.key_id, sizeof key->id);
-	s->rows.scopes_n = 1;
-	return rc ? rc : admit_load_state(s->b, r->account, key);
+	return load_parties(s, r);
 }
 
 static enum errc mark_reversed(struct settle_run *s, uint64_t n)
@@ -296,36 +378,62 @@ static enum errc mark_reversed(struct settle_run *s, uint64_t n)
 	return rc ? rc : live_row_put(l, s->b->txn, &name, buf_slice(&l->scratch), 0);
 }
 
+/* The scopes no longer count what is taken back. */
+static void uncount(struct settle_run *s, const struct record_charge *c)
+{
+	for (size_t n = 0; n < s->rows.scopes_n; n++) {
+		struct admit_scope *of = &s->rows.scopes[n];
+
+		of->state.charged_nusd -= c->charge_nusd;
+		for (size_t i = 0; i < c->budgets.n; i++) {
+			struct rows_counter *counter;
+
+			if (c->budgets.v[i].scope != of->kind)
+				continue;
+			counter = counter_of(&of->state, c->budgets.v[i].rule);
+			if (counter && counter->kind == ROWS_BUDGET)
+				window_budget_settle(&counter->budget, c->budgets.v[i].window, 0,
+						     -c->charge_nusd);
+		}
+	}
+}
+
+static void fill_reverse(const struct record *charge, int64_t wall_ms, struct record *out)
+{
+	const struct record_charge *c = &charge->charge;
+
+	out->type = RECORD_REVERSE;
+	out->account = charge->account;
+	out->wall_ms = wall_ms;
+	out->change = (struct record_change){.what = SLICE_LIT("ledger_unavailable"),
+					     .amount_nusd = c->charge_nusd,
+					     .id = c->id,
+					     .team = c->team,
+					     .user = c->user,
+					     .budgets = c->budgets};
+	memcpy(out->change.key_id, c->key_id, sizeof out->change.key_id);
+}
+
 enum errc admit_reverse(struct admit_run *b, struct admit_op *op, bool *wrote)
 {
 	struct settle_run s;
 	struct rows_account *a = &s.rows.account;
 	struct admit_done *d = &op->done;
 	struct record charge, back;
-	struct rows_state *st = &s.rows.scopes[0].state;
 	int64_t nusd;
 	enum errc rc;
 
-	begin(&s, b);
 	*d = (struct admit_done){0};
+	s.b = b;
 	rc = load_charge(&s, op, &charge);
 	if (rc)
 		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 	nusd = charge.charge.charge_nusd;
 	a->settled_nusd -= nusd;
-	st->charged_nusd -= nusd;
 	if (!money_add(a->balance_nusd, nusd, &a->balance_nusd))
 		return ERRC_RANGE;
-	back = (struct record){
-		.type = RECORD_REVERSE, .account = charge.account, .wall_ms = op->settle.wall_ms};
-	back.change = (struct record_change){.what = SLICE_LIT("ledger_unavailable"),
-					     .amount_nusd = nusd,
-					     .id = charge.charge.id,
-					     .flags = charge.charge.flags & RECORD_BUDGET,
-					     .budget_id = charge.charge.budget_id};
-	memcpy(back.change.key_id, charge.charge.key_id, sizeof back.change.key_id);
-	if (back.change.flags & RECORD_BUDGET)
-		window_budget_settle(&st->budget, back.change.budget_id, 0, -nusd);
+	uncount(&s, &charge.charge);
+	fill_reverse(&charge, op->settle.wall_ms, &back);
 	rc = admit_next_n(b, &d->outbox_n);
 	if (rc)
 		return rc;

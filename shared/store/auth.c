@@ -3,131 +3,242 @@
 #include "live_priv.h"
 #include "secret.h"
 
-static void copy_name(char out[ROWS_NAME_MAX + 1], struct slice name)
+static const char none[ROWS_ID];
+
+/* What a key belongs to. A scope without a row has kind 0. */
+struct parties {
+	struct rows_account account;
+	struct rows_scope rules, team, key;
+};
+
+static void copy_name(char *out, struct slice name)
 {
-	memcpy(out, name.p, name.n);
+	if (name.n)
+		memcpy(out, name.p, name.n);
 	out[name.n] = '\0';
 }
 
-static enum auth_result judge(const struct rows_key *k, const struct rows_account *a,
-			      const uint8_t addr[16], int64_t wall_s)
+static bool is_over(const struct rows_scope *s, int64_t wall_s)
 {
-	if (k->status == ROWS_REVOKED)
-		return AUTH_REVOKED;
-	if (k->expires_s != 0 && wall_s >= k->expires_s)
-		return AUTH_EXPIRED;
-	if (k->status == ROWS_SUSPENDED || a->status != ROWS_ACTIVE)
+	return s->expires_s != 0 && wall_s >= s->expires_s;
+}
+
+static enum auth_result judge_scope(const struct rows_scope *s, const uint8_t addr[16],
+				    int64_t wall_s)
+{
+	if (s->kind == 0)
+		return AUTH_OK;
+	if (s->status != ROWS_ACTIVE || is_over(s, wall_s))
 		return AUTH_SUSPENDED;
-	if (k->nets_n > 0 && !ipnet_any_has(k->nets, k->nets_n, addr))
-		return AUTH_IP;
-	return AUTH_OK;
+	return s->nets_n > 0 && !ipnet_any_has(s->nets, s->nets_n, addr) ? AUTH_IP : AUTH_OK;
+}
+
+/* The key itself, then account, team and key as they stand. */
+static enum auth_result judge(const struct parties *p, const uint8_t addr[16], int64_t wall_s,
+			      enum rows_kind *by)
+{
+	const struct rows_scope *all[] = {&p->rules, &p->team, &p->key};
+	enum auth_result r = AUTH_OK;
+
+	*by = ROWS_KEY;
+	if (p->key.status == ROWS_REVOKED)
+		return AUTH_REVOKED;
+	if (is_over(&p->key, wall_s))
+		return AUTH_EXPIRED;
+	*by = ROWS_ACCOUNT;
+	if (p->account.status != ROWS_ACTIVE)
+		return AUTH_SUSPENDED;
+	for (size_t i = 0; i < ARRAY_LEN(all) && r == AUTH_OK; i++) {
+		r = judge_scope(all[i], addr, wall_s);
+		*by = all[i]->kind;
+	}
+	return r;
+}
+
+/* What the key belongs to; the key is there already. */
+static enum errc load_owners(struct live *l, MDB_txn *txn, struct parties *p)
+{
+	enum errc rc = live_get_account(l, txn, p->key.account, &p->account);
+
+	p->rules.kind = p->team.kind = 0;
+	p->rules.limits.n = p->team.limits.n = 0;
+	if (!rc && (p->account.flags & ROWS_ACCOUNT_RULES))
+		rc = live_get_scope(l, txn, p->key.account, ROWS_ACCOUNT, none, &p->rules);
+	if (!rc && memcmp(p->key.team, none, ROWS_ID) != 0)
+		rc = live_get_scope(l, txn, p->key.account, ROWS_TEAM, p->key.team, &p->team);
+	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 }
 
 static enum errc look_up(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
-			 struct rows_key *k, struct rows_account *a)
+			 struct parties *p)
 {
 	char id[APIKEY_ID];
 	uint64_t account;
 	enum errc rc = live_find_hash(l, txn, hash, &account, id);
 
 	if (!rc)
-		rc = live_get_key(l, txn, account, id, k);
+		rc = live_get_scope(l, txn, account, ROWS_KEY, id, &p->key);
 	/* The index may lead to a key whose secret was changed since: only the row counts. */
-	if (!rc && !secret_eq(slice_of(k->hash, DIGEST_SHA256), slice_of(hash, DIGEST_SHA256)))
+	if (!rc && !secret_eq(slice_of(p->key.hash, DIGEST_SHA256), slice_of(hash, DIGEST_SHA256)))
 		return ERRC_NOTFOUND;
-	return rc ? rc : live_get_account(l, txn, account, a);
+	return rc ? rc : load_owners(l, txn, p);
 }
 
-static void fill(const struct rows_key *k, const struct rows_account *a, struct auth_key *out)
+static void add_models(struct auth_key *out, struct slice models)
 {
+	if (models.n == 0)
+		return;
+	memcpy(out->models + out->models_n, models.p, models.n);
+	out->models_n += models.n;
+	out->models[out->models_n++] = '\0';
+}
+
+static void fill(const struct parties *p, struct auth_key *out)
+{
+	const struct rows_scope *k = &p->key;
+
 	out->account = k->account;
-	memcpy(out->id, k->id, APIKEY_ID);
-	out->id[APIKEY_ID] = '\0';
+	copy_name(out->id, slice_of(k->id, APIKEY_ID));
 	copy_name(out->name, k->name);
-	copy_name(out->account_name, a->name);
+	copy_name(out->account_name, p->account.name);
+	copy_name(out->group, p->account.group);
+	copy_name(out->team, p->team.kind ? slice_of(k->team, ROWS_ID) : SLICE_NONE);
+	copy_name(out->team_name, p->team.kind ? p->team.name : SLICE_NONE);
 	out->flags = k->flags;
 	out->created_s = k->created_s;
 	out->expires_s = k->expires_s;
 	out->keepalive_ms = k->keepalive_ms;
-	out->models_n = k->models.n;
-	memcpy(out->models, k->models.p, k->models.n);
+	out->models_n = 0;
+	if (p->rules.kind)
+		add_models(out, p->rules.models);
+	if (p->team.kind)
+		add_models(out, p->team.models);
+	add_models(out, k->models);
 }
 
 enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256], const uint8_t addr[16],
 		      int64_t wall_s, enum auth_result *result, struct auth_key *out)
 {
-	struct rows_account a;
-	struct rows_key k;
+	struct parties p;
 	MDB_txn *txn;
 	enum errc rc = live_read_begin(l, &txn);
 
 	if (rc)
 		return rc;
-	rc = look_up(l, txn, hash, &k, &a);
+	rc = look_up(l, txn, hash, &p);
 	if (rc == ERRC_NOTFOUND) {
 		*result = AUTH_UNKNOWN;
 		rc = ERRC_OK;
 	} else if (!rc) {
-		*result = judge(&k, &a, addr, wall_s);
-		fill(&k, &a, out);
+		*result = judge(&p, addr, wall_s, &out->refused_by);
+		fill(&p, out);
 	}
 	live_read_end(l);
 	return rc;
 }
 
-static void fill_usage(const struct rows_key *k, const struct rows_state *s, int64_t boot_ms,
-		       int64_t wall_s, struct auth_usage *out)
+/* The rules of one scope, with the state that belongs to `id`. */
+static enum errc add_rules(struct live *l, MDB_txn *txn, const struct rows_scope *s,
+			   const char id[ROWS_ID], const int64_t now_ms[2], struct auth_usage *out)
 {
-	static const int64_t len_ms[ROWS_LIMIT_COUNT] = {
-#define LIMIT_ROW(id, name, text, counts, len) len,
-#include "limits_tbl.h"
-#undef LIMIT_ROW
-	};
-	const struct rows_limits *l = &k->limits;
+	struct rows_state st;
+	enum errc rc = live_get_state(l, txn, s->account, s->kind, id, &st);
 
-	for (size_t i = 0; i < ROWS_LIMIT_COUNT; i++)
-		out->used[i] = window_rate_used(&s->rate[i], len_ms[i], boot_ms);
-	out->limits = *l;
-	out->holds = s->holds;
-	out->charged_nusd = s->charged_nusd;
-	out->requests = s->requests;
-	out->tokens = s->tokens;
-	if (l->budget_nusd == ROWS_NO_LIMIT)
-		return;
-	out->budget_reset_s = window_budget_reset_s(&s->budget, l->budget, wall_s);
-	out->budget_left_nusd = window_budget_left(&s->budget, l->budget, wall_s, l->budget_nusd);
-	if (out->budget_left_nusd !=
-	    l->budget_nusd - s->budget.cur.used_nusd - s->budget.cur.held_nusd)
-		return; /* the last window has ended: nothing is used in the next */
-	out->budget_held_nusd = s->budget.cur.held_nusd;
-	out->budget_used_nusd = s->budget.cur.used_nusd;
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < s->limits.n; i++) {
+		const struct rows_rule *r = &s->limits.v[i];
+		struct auth_rule *to = &out->rules[out->rules_n++];
+
+		*to = (struct auth_rule){.scope = s->kind,
+					 .kind = r->kind,
+					 .shadow = r->shadow,
+					 .id = r->id,
+					 .text = rows_rule_text(r),
+					 .window = r->window};
+		rows_rule_models(r, to->models, sizeof to->models);
+		rows_rule_look(r, rows_state_counter(&st, r), st.holds, now_ms[0], now_ms[1],
+			       &to->now);
+	}
+	if (s->kind == ROWS_KEY) {
+		out->holds = st.holds;
+		out->charged_nusd = st.charged_nusd;
+		out->requests = st.requests;
+		out->tokens = st.tokens;
+	}
+	return ERRC_OK;
+}
+
+/* The rules of an end user, or those for all. */
+static enum errc add_user(struct live *l, MDB_txn *txn, uint64_t account, struct slice user,
+			  const int64_t now_ms[2], struct auth_usage *out)
+{
+	struct rows_scope s;
+	char id[ROWS_ID], every[ROWS_ID];
+	enum errc rc;
+
+	rows_user_id(user, id);
+	rc = live_get_scope(l, txn, account, ROWS_USER, id, &s);
+	if (rc == ERRC_NOTFOUND) {
+		rows_user_id(SLICE_LIT(ROWS_EVERY_USER), every);
+		rc = live_get_scope(l, txn, account, ROWS_USER, every, &s);
+	}
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	return add_rules(l, txn, &s, id, now_ms, out);
+}
+
+static enum errc add_all(struct live *l, MDB_txn *txn, const struct parties *p, struct slice user,
+			 const int64_t now_ms[2], struct auth_usage *out)
+{
+	enum errc rc = ERRC_OK;
+
+	if (p->rules.kind)
+		rc = add_rules(l, txn, &p->rules, none, now_ms, out);
+	if (!rc && p->team.kind)
+		rc = add_rules(l, txn, &p->team, p->team.id, now_ms, out);
+	if (!rc)
+		rc = add_rules(l, txn, &p->key, p->key.id, now_ms, out);
+	if (!rc && user.n && (p->account.flags & ROWS_ACCOUNT_USERS))
+		rc = add_user(l, txn, p->key.account, user, now_ms, out);
+	return rc;
 }
 
 enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_ID],
-		     int64_t boot_ms, int64_t wall_s, struct auth_usage *out)
+		     struct slice user, int64_t boot_ms, int64_t wall_ms, struct auth_usage *out)
 {
-	struct rows_account a;
-	struct rows_key k;
-	struct rows_state s;
+	const int64_t now_ms[2] = {boot_ms, wall_ms};
+	struct parties p;
 	MDB_txn *txn;
 	enum errc rc = live_read_begin(l, &txn);
 
 	if (rc)
 		return rc;
-	rc = live_get_account(l, txn, account, &a);
+	rc = live_get_scope(l, txn, account, ROWS_KEY, key_id, &p.key);
 	if (!rc)
-		rc = live_get_key(l, txn, account, key_id, &k);
-	if (!rc)
-		rc = live_get_state(l, txn, account, ROWS_KEY, slice_of(key_id, APIKEY_ID), &s);
+		rc = load_owners(l, txn, &p);
 	if (!rc) {
-		*out = (struct auth_usage){.granted_nusd = a.granted_nusd,
-					   .balance_nusd = a.balance_nusd,
-					   .held_nusd = a.held_nusd,
-					   .settled_nusd = a.settled_nusd,
-					   .overdraft_nusd = a.overdraft_nusd,
-					   .mode = a.mode};
-		fill_usage(&k, &s, boot_ms, wall_s, out);
+		out->rules_n = 0;
+		out->granted_nusd = p.account.granted_nusd;
+		out->balance_nusd = p.account.balance_nusd;
+		out->held_nusd = p.account.held_nusd;
+		out->settled_nusd = p.account.settled_nusd;
+		out->overdraft_nusd = p.account.overdraft_nusd;
+		out->mode = p.account.mode;
+		rc = add_all(l, txn, &p, user, now_ms, out);
 	}
 	live_read_end(l);
 	return rc;
+}
+
+const struct auth_rule *auth_usage_find(const struct auth_usage *u, enum rows_kind scope,
+					enum rows_limit kind)
+{
+	for (size_t i = 0; i < u->rules_n; i++) {
+		const struct auth_rule *r = &u->rules[i];
+
+		if (r->scope == scope && r->kind == kind && !r->shadow && r->models[0] == '\0')
+			return r;
+	}
+	return NULL;
 }

@@ -8,14 +8,18 @@
 
 enum auth_result { AUTH_OK, AUTH_UNKNOWN, AUTH_REVOKED, AUTH_EXPIRED, AUTH_SUSPENDED, AUTH_IP };
 
+#define AUTH_MODELS_MAX (3 * (ROWS_MODELS_MAX + 1))
+
 struct auth_key {
 	uint64_t account;
-	char id[APIKEY_ID + 1];
-	char name[ROWS_NAME_MAX + 1], account_name[ROWS_NAME_MAX + 1];
-	uint8_t flags; /* ROWS_KEY_… */
+	char id[APIKEY_ID + 1], team[ROWS_ID + 1]; /* team: empty without one */
+	char name[ROWS_NAME_MAX + 1], account_name[ROWS_NAME_MAX + 1], team_name[ROWS_NAME_MAX + 1];
+	char group[ROWS_NAME_MAX + 1]; /* of the account; empty: none */
+	enum rows_kind refused_by; /* the scope that the result is about, where it is not AUTH_OK */
+	uint8_t flags;             /* ROWS_KEY_… */
 	int64_t created_s, expires_s, keepalive_ms;
 	size_t models_n;
-	char models[ROWS_MODELS_MAX]; /* patterns, see rows_models_allow() */
+	char models[AUTH_MODELS_MAX]; /* patterns of account, team and key, see rows_lists_allow() */
 };
 
 /* `hash` is apikey_hash() of the whole credential, `addr` the client's address. *out is filled for every result but
@@ -24,19 +28,35 @@ MUSTCHECK enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256
 				const uint8_t addr[16], int64_t wall_s, enum auth_result *result,
 				struct auth_key *out);
 
-/* For GET /v1/key and /v1/credits: the limits and what is used of them now. */
+/* One rule of one scope of a key, as it stands. */
+#define AUTH_RULE_MODELS 64
+struct auth_rule {
+	enum rows_kind scope;
+	enum rows_limit kind;
+	bool shadow;
+	uint16_t id;
+	const char *text; /* in words; static */
+	struct window_spec window;
+	char models[AUTH_RULE_MODELS]; /* its patterns, "gpt-*, o1", cut; empty: all */
+	struct rows_rule_now now;
+};
+
+/* For GET /v1/key and /v1/credits: the rules of account, team, key and (with a tag) end user, and what is used of them. */
 struct auth_usage {
-	struct rows_limits limits;
-	int64_t used[ROWS_LIMIT_COUNT]; /* in the sliding windows */
+	size_t rules_n;
+	struct auth_rule rules[ROWS_SCOPES_MAX * ROWS_RULES_MAX];
 	uint32_t holds;
 	int64_t charged_nusd; /* by this key, ever */
 	uint64_t requests, tokens;
-	int64_t budget_used_nusd, budget_held_nusd, budget_left_nusd, budget_reset_s;
 	int64_t granted_nusd, balance_nusd, held_nusd, settled_nusd,
 		overdraft_nusd; /* the account's */
 	enum rows_mode mode;
 };
 MUSTCHECK enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_ID],
-			       int64_t boot_ms, int64_t wall_s, struct auth_usage *out);
+			       struct slice user, int64_t boot_ms, int64_t wall_ms,
+			       struct auth_usage *out);
+/* The first rule of a kind that refuses and is for all models; NULL: there is none. */
+const struct auth_rule *auth_usage_find(const struct auth_usage *u, enum rows_kind scope,
+					enum rows_limit kind);
 
 #endif

@@ -1,55 +1,41 @@
-#include "book.h"
+#include "book_priv.h"
 
 #include "mem.h"
 #include "text.h"
 
 #define BOOK_MAX (UINT32_MAX / 4) /* entries of a table */
 
-struct account {
-	struct rows_account row;
-	char name[ROWS_NAME_MAX];
-	bool changed;
-};
-
-struct key {
-	char id[APIKEY_ID];
-	uint64_t account;
-	struct book_key k;
-	char *bytes; /* of k.row, owned */
-	bool changed;
-};
-
-/* Entries in the order they came, found by a hash of what `hash` returns: open addressing, positions + 1, 0 = empty. */
-struct table {
-	void **items;
-	size_t n, items_cap;
-	uint32_t *slots;
-	size_t slots_n; /* a power of two, at least twice n */
-};
-
-struct book {
-	struct table accounts, names, keys; /* names shares the items of accounts */
-	uint64_t next_account;
-};
-
 static struct slice account_key(const void *item)
 {
-	const struct account *a = item;
+	const struct book_account_item *a = item;
 
 	return slice_of(&a->row.id, sizeof a->row.id);
 }
 
 static struct slice account_name(const void *item)
 {
-	return ((const struct account *)item)->row.name;
+	return ((const struct book_account_item *)item)->row.name;
 }
 
-static struct slice key_key(const void *item)
+static struct slice scope_key(const void *item)
 {
-	return slice_of(((const struct key *)item)->id, APIKEY_ID);
+	const struct book_item *s = item;
+
+	return slice_of(s->name.b, sizeof s->name.b);
 }
 
-static void *table_find(const struct table *t, struct slice (*of)(const void *), struct slice want)
+static struct book_scope_name name_of(enum rows_kind kind, uint64_t account, const char id[ROWS_ID])
+{
+	struct book_scope_name n = {{(char)kind}};
+
+	if (kind != ROWS_KEY)
+		memcpy(n.b + 1, &account, sizeof account);
+	memcpy(n.b + 1 + sizeof account, id, ROWS_ID);
+	return n;
+}
+
+static void *table_find(const struct book_table *t, struct slice (*of)(const void *),
+			struct slice want)
 {
 	size_t mask = t->slots_n - 1;
 
@@ -64,7 +50,7 @@ static void *table_find(const struct table *t, struct slice (*of)(const void *),
 	return NULL;
 }
 
-static void table_link(struct table *t, struct slice (*of)(const void *), uint32_t pos)
+static void table_link(struct book_table *t, struct slice (*of)(const void *), uint32_t pos)
 {
 	size_t mask = t->slots_n - 1, i = text_hash(of(t->items[pos])) & mask;
 
@@ -73,7 +59,7 @@ static void table_link(struct table *t, struct slice (*of)(const void *), uint32
 	t->slots[i] = pos + 1;
 }
 
-static enum errc table_grow(struct table *t, struct slice (*of)(const void *))
+static enum errc table_grow(struct book_table *t, struct slice (*of)(const void *))
 {
 	if (t->n >= BOOK_MAX)
 		return ERRC_LIMIT;
@@ -102,13 +88,13 @@ static enum errc table_grow(struct table *t, struct slice (*of)(const void *))
 }
 
 /* After table_grow(). */
-static void table_add(struct table *t, struct slice (*of)(const void *), void *item)
+static void table_add(struct book_table *t, struct slice (*of)(const void *), void *item)
 {
 	t->items[t->n] = item;
 	table_link(t, of, (uint32_t)t->n++);
 }
 
-static void table_fini(struct table *t)
+static void table_fini(struct book_table *t)
 {
 	mem_free(t->items);
 	mem_free(t->slots);
@@ -133,48 +119,60 @@ void book_free(struct book **bp)
 		return;
 	for (size_t i = 0; i < b->accounts.n; i++)
 		mem_free(b->accounts.items[i]);
-	for (size_t i = 0; i < b->keys.n; i++) {
-		struct key *k = b->keys.items[i];
+	for (size_t i = 0; i < b->scopes.n; i++) {
+		struct book_item *s = b->scopes.items[i];
 
-		mem_free(k->bytes);
-		mem_free(k);
+		mem_free(s->bytes);
+		mem_free(s->s.counters);
+		mem_free(s);
 	}
 	table_fini(&b->accounts);
 	table_fini(&b->names);
-	table_fini(&b->keys);
+	table_fini(&b->scopes);
 	mem_free(b);
 	*bp = NULL;
 }
 
-static struct account *find_account(const struct book *b, uint64_t id)
+struct book_account_item *book_find_account(const struct book *b, uint64_t id)
 {
 	return table_find(&b->accounts, account_key, slice_of(&id, sizeof id));
 }
 
-static struct key *find_key(const struct book *b, const char id[APIKEY_ID])
+struct book_item *book_find_scope(const struct book *b, enum rows_kind kind, uint64_t account,
+				  const char id[ROWS_ID])
 {
-	return table_find(&b->keys, key_key, slice_of(id, APIKEY_ID));
+	struct book_scope_name n = name_of(kind, account, id);
+
+	return table_find(&b->scopes, scope_key, slice_of(n.b, sizeof n.b));
 }
 
-static enum errc add_account(struct book *b, const struct rows_account *row)
+void book_set_group(struct book_account_item *a, struct slice group)
 {
-	struct account *a;
+	if (group.n)
+		memcpy(a->group, group.p, group.n);
+	a->row.group = slice_of(a->group, group.n);
+}
+
+enum errc book_add_account(struct book *b, const struct rows_account *row)
+{
+	struct book_account_item *a;
 	enum errc rc;
 
 	if (row->id == ROWS_ACCOUNT_HEAD || row->id == ROWS_ACCOUNT_TAIL ||
-	    find_account(b, row->id) || table_find(&b->names, account_name, row->name))
+	    book_find_account(b, row->id) || table_find(&b->names, account_name, row->name))
 		return ERRC_CORRUPT;
 	rc = table_grow(&b->accounts, account_key);
 	if (!rc)
 		rc = table_grow(&b->names, account_name);
 	if (rc)
 		return rc;
-	a = mem_new_of(struct account);
+	a = mem_new_of(struct book_account_item);
 	if (!a)
 		return ERRC_NOMEM;
 	a->row = *row;
 	memcpy(a->name, row->name.p, row->name.n);
 	a->row.name.p = a->name;
+	book_set_group(a, row->group);
 	a->changed = true;
 	table_add(&b->accounts, account_key, a);
 	table_add(&b->names, account_name, a);
@@ -182,241 +180,188 @@ static enum errc add_account(struct book *b, const struct rows_account *row)
 	return ERRC_OK;
 }
 
-static enum errc set_key_row(struct key *k, struct slice row)
+enum errc book_add_scope(struct book *b, enum rows_kind kind, uint64_t account,
+			 const char id[ROWS_ID], struct book_item **out)
+{
+	struct book_item *s;
+	enum errc rc;
+
+	if (!book_find_account(b, account))
+		return ERRC_CORRUPT;
+	rc = table_grow(&b->scopes, scope_key);
+	if (rc)
+		return rc;
+	s = mem_new_of(struct book_item);
+	if (!s)
+		return ERRC_NOMEM;
+	s->s.kind = kind;
+	s->s.account = account;
+	memcpy(s->s.id, id, ROWS_ID);
+	s->name = name_of(kind, account, id);
+	s->changed = true;
+	table_add(&b->scopes, scope_key, s);
+	*out = s;
+	return ERRC_OK;
+}
+
+static bool is_in(const struct rows_limits *l, uint16_t rule)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].id == rule)
+			return l->v[i].kind == ROWS_BUDGET;
+	}
+	return false;
+}
+
+/* What a rule that is gone has counted goes with it. */
+static void drop_counters(struct book_item *s, const struct rows_limits *l)
+{
+	size_t to = 0;
+
+	for (size_t i = 0; i < s->s.counters_n; i++) {
+		if (is_in(l, s->s.counters[i].id))
+			s->s.counters[to++] = s->s.counters[i];
+	}
+	s->s.counters_n = to;
+}
+
+enum errc book_set_row(struct book_item *s, const struct rows_scope *def, struct slice row)
 {
 	char *bytes = mem_dup(row.p, row.n);
 
 	if (!bytes)
 		return ERRC_NOMEM;
-	mem_free(k->bytes);
-	k->bytes = bytes;
-	k->k.row = slice_of(bytes, row.n);
-	k->changed = true;
+	mem_free(s->bytes);
+	s->bytes = bytes;
+	s->s.row = slice_of(bytes, row.n);
+	s->changed = true;
+	drop_counters(s, &def->limits);
 	return ERRC_OK;
 }
 
-static enum errc add_key(struct book *b, const struct rows_key *def, struct slice row,
-			 const struct rows_state *state)
+void book_drop_row(struct book_item *s)
 {
-	struct key *k;
-	enum errc rc;
+	mem_free(s->bytes);
+	s->bytes = NULL;
+	s->s.row = SLICE_NONE;
+	s->s.counters_n = 0;
+	s->changed = true;
+}
 
-	if (!find_account(b, def->account) || find_key(b, def->id))
-		return ERRC_CORRUPT;
-	rc = table_grow(&b->keys, key_key);
-	if (rc)
-		return rc;
-	k = mem_new_of(struct key);
-	if (!k)
-		return ERRC_NOMEM;
-	memcpy(k->id, def->id, APIKEY_ID);
-	k->account = def->account;
-	k->k.state = *state;
-	rc = set_key_row(k, row);
-	if (rc) {
-		mem_free(k);
-		return rc;
+/* The counter of a budget. When there are too many, of rules long gone, the oldest gives way. */
+enum errc book_counter(struct book_item *s, uint16_t rule, struct rows_counter **out)
+{
+	struct rows_counter *c = s->s.counters;
+	size_t n = s->s.counters_n;
+
+	for (size_t i = 0; i < n; i++) {
+		if (c[i].id == rule) {
+			*out = &c[i];
+			return ERRC_OK;
+		}
 	}
-	table_add(&b->keys, key_key, k);
-	return ERRC_OK;
-}
+	if (n == ROWS_RULES_MAX) {
+		size_t oldest = 0;
 
-static enum errc apply_account(struct book *b, const struct record *r)
-{
-	struct rows_account def;
-	struct account *a = find_account(b, r->account);
-
-	if (rows_get_account(r->change.row, &def) || def.id != r->account)
-		return ERRC_CORRUPT;
-	if (!a) {
-		def.granted_nusd = def.balance_nusd = def.held_nusd = def.settled_nusd =
-			def.uncollected_nusd = 0;
-		def.holds = 0;
-		return add_account(b, &def);
+		for (size_t i = 1; i < n; i++)
+			oldest = c[i].budget.cur.id < c[oldest].budget.cur.id ? i : oldest;
+		c += oldest;
+	} else {
+		c = mem_grow(c, (n + 1) * sizeof *c);
+		if (!c)
+			return ERRC_NOMEM;
+		s->s.counters = c;
+		s->s.counters_n = n + 1;
+		c += n;
 	}
-	if (!slice_eq(a->row.name, def.name))
-		return ERRC_CORRUPT;
-	a->row.mode = def.mode;
-	a->row.status = def.status;
-	a->row.overdraft_nusd = def.overdraft_nusd;
-	a->changed = true;
+	*c = (struct rows_counter){.id = rule, .kind = ROWS_BUDGET};
+	*out = c;
 	return ERRC_OK;
 }
 
-static enum errc apply_key(struct book *b, const struct record *r)
+static enum errc load_counters(struct book_item *s, const struct rows_state *from)
 {
-	static const struct rows_state none;
-	struct rows_key def;
-	struct key *k;
+	enum errc rc = ERRC_OK;
 
-	if (rows_get_key(r->change.row, &def) || def.account != r->account)
-		return ERRC_CORRUPT;
-	k = find_key(b, def.id);
-	if (!k)
-		return add_key(b, &def, r->change.row, &none);
-	return k->account == def.account ? set_key_row(k, r->change.row) : ERRC_CORRUPT;
-}
+	s->s.requests = from->requests;
+	s->s.tokens = from->tokens;
+	s->s.charged_nusd = from->charged_nusd;
+	s->s.used_s = from->used_s;
+	for (size_t i = 0; !rc && i < from->n; i++) {
+		struct rows_counter *c;
 
-static enum errc apply_credit(struct book *b, const struct record *r)
-{
-	struct account *a = find_account(b, r->account);
-	int64_t amount = r->type == RECORD_GRANT ? r->change.amount_nusd : -r->change.amount_nusd,
-		granted, balance;
-
-	if (!a || r->change.amount_nusd < 0 || !money_add(a->row.granted_nusd, amount, &granted) ||
-	    !money_add(a->row.balance_nusd, amount, &balance))
-		return ERRC_CORRUPT;
-	a->row.granted_nusd = granted;
-	a->row.balance_nusd = balance;
-	a->changed = true;
-	return ERRC_OK;
-}
-
-/* The window that the record names is the current one, the one before, a newer one, or too old to matter. */
-static void charge_window(struct window_budget *w, int64_t id, int64_t nusd)
-{
-	if (id > w->cur.id) {
-		w->prev = w->cur;
-		w->cur = (struct window_sum){.id = id};
+		if (from->counters[i].kind != ROWS_BUDGET)
+			return ERRC_CORRUPT;
+		rc = book_counter(s, from->counters[i].id, &c);
+		if (!rc)
+			*c = from->counters[i];
 	}
-	window_budget_settle(w, id, 0, nusd);
-}
-
-static enum errc settle(struct book *b, uint64_t account, const char key_id[APIKEY_ID],
-			int64_t nusd, int64_t uncollected, struct key **key)
-{
-	struct account *a = find_account(b, account);
-	struct key *k = find_key(b, key_id);
-	int64_t settled, balance, lost;
-
-	if (!a || !k || k->account != account || !money_add(a->row.settled_nusd, nusd, &settled) ||
-	    !money_sub(a->row.balance_nusd, nusd, &balance) ||
-	    !money_add(a->row.uncollected_nusd, uncollected, &lost) || settled < 0)
-		return ERRC_CORRUPT;
-	a->row.settled_nusd = settled;
-	a->row.balance_nusd = balance;
-	a->row.uncollected_nusd = lost;
-	a->changed = true;
-	k->k.state.charged_nusd += nusd;
-	k->changed = true;
-	*key = k;
-	return ERRC_OK;
-}
-
-struct book_charge book_charge_of(const struct record *r)
-{
-	const struct record_charge *c = &r->charge;
-	struct book_charge out = {.account = r->account,
-				  .budget = c->flags & RECORD_BUDGET,
-				  .charge_nusd = c->charge_nusd,
-				  .uncollected_nusd = c->uncollected_nusd,
-				  .tokens = usage_total(&c->usage),
-				  .used_s = c->admitted_ms / 1000,
-				  .budget_id = c->budget_id};
-
-	memcpy(out.key_id, c->key_id, APIKEY_ID);
-	return out;
-}
-
-enum errc book_apply_charge(struct book *b, const struct book_charge *c)
-{
-	struct key *k;
-	enum errc rc;
-
-	if (c->charge_nusd < 0 || c->uncollected_nusd < 0)
-		return ERRC_CORRUPT;
-	rc = settle(b, c->account, c->key_id, c->charge_nusd, c->uncollected_nusd, &k);
-	if (rc)
-		return rc;
-	k->k.state.requests++;
-	k->k.state.tokens += (uint64_t)c->tokens;
-	k->k.state.used_s = MAX_OF(k->k.state.used_s, c->used_s);
-	if (c->budget)
-		charge_window(&k->k.state.budget, c->budget_id, c->charge_nusd);
-	return ERRC_OK;
-}
-
-static enum errc apply_charge(struct book *b, const struct record *r)
-{
-	struct book_charge c = book_charge_of(r);
-
-	return book_apply_charge(b, &c);
-}
-
-static enum errc apply_reverse(struct book *b, const struct record *r)
-{
-	const struct record_change *c = &r->change;
-	struct key *k;
-	enum errc rc;
-
-	if (c->amount_nusd < 0)
-		return ERRC_CORRUPT;
-	rc = settle(b, r->account, c->key_id, -c->amount_nusd, 0, &k);
-	if (!rc && (c->flags & RECORD_BUDGET))
-		window_budget_settle(&k->k.state.budget, c->budget_id, 0, -c->amount_nusd);
 	return rc;
 }
 
-enum errc book_apply(struct book *b, const struct record *r)
+enum errc book_load_scope(struct book *b, struct slice row, struct slice state)
 {
-	switch (r->type) {
-	case RECORD_CHARGE:
-		return apply_charge(b, r);
-	case RECORD_REVERSE:
-		return apply_reverse(b, r);
-	case RECORD_ACCOUNT:
-		return apply_account(b, r);
-	case RECORD_GRANT:
-	case RECORD_TAKE:
-		return apply_credit(b, r);
-	case RECORD_KEY:
-		return apply_key(b, r);
-	case RECORD_GAP:
-		return ERRC_OK;
-	case RECORD_TYPE_COUNT:
-		break;
-	}
-	return ERRC_CORRUPT;
-}
-
-enum errc book_load_account(struct book *b, struct slice row)
-{
-	struct rows_account a;
-	enum errc rc = rows_get_account(row, &a);
-
-	return rc ? rc : add_account(b, &a);
-}
-
-enum errc book_load_key(struct book *b, struct slice row, struct slice state)
-{
-	struct rows_key k;
-	struct rows_state s;
-	enum errc rc = rows_get_key(row, &k);
+	struct rows_state from;
+	struct rows_scope def;
+	struct book_item *s;
+	enum errc rc = rows_get_scope(row, &def);
 
 	if (!rc)
-		rc = rows_get_state(state, &s);
-	return rc ? rc : add_key(b, &k, row, &s);
+		rc = rows_get_state(state, &from);
+	if (!rc && book_find_scope(b, def.kind, def.account, def.id))
+		rc = ERRC_CORRUPT;
+	if (!rc)
+		rc = book_add_scope(b, def.kind, def.account, def.id, &s);
+	if (!rc)
+		rc = book_set_row(s, &def, row);
+	return rc ? rc : load_counters(s, &from);
+}
+
+enum errc book_load_state(struct book *b, uint64_t account, const char user[ROWS_ID],
+			  struct slice state)
+{
+	struct rows_state from;
+	struct book_item *s;
+	enum errc rc = rows_get_state(state, &from);
+
+	if (!rc && book_find_scope(b, ROWS_USER, account, user))
+		rc = ERRC_CORRUPT;
+	if (!rc)
+		rc = book_add_scope(b, ROWS_USER, account, user, &s);
+	return rc ? rc : load_counters(s, &from);
 }
 
 const struct rows_account *book_account(const struct book *b, uint64_t account)
 {
-	const struct account *a = find_account(b, account);
+	const struct book_account_item *a = book_find_account(b, account);
 
 	return a ? &a->row : NULL;
 }
 
 const struct rows_account *book_account_named(const struct book *b, struct slice name)
 {
-	const struct account *a = table_find(&b->names, account_name, name);
+	const struct book_account_item *a = table_find(&b->names, account_name, name);
 
 	return a ? &a->row : NULL;
 }
 
-const struct book_key *book_key(const struct book *b, const char id[APIKEY_ID])
+const struct book_scope *book_scope(const struct book *b, enum rows_kind kind, uint64_t account,
+				    const char id[ROWS_ID])
 {
-	const struct key *k = find_key(b, id);
+	const struct book_item *s = book_find_scope(b, kind, account, id);
 
-	return k ? &k->k : NULL;
+	return s ? &s->s : NULL;
+}
+
+void book_state(const struct book_scope *s, struct rows_state *out)
+{
+	*out = (struct rows_state){.requests = s->requests,
+				   .tokens = s->tokens,
+				   .charged_nusd = s->charged_nusd,
+				   .used_s = s->used_s,
+				   .n = s->counters_n};
+	if (s->counters_n)
+		memcpy(out->counters, s->counters, s->counters_n * sizeof *s->counters);
 }
 
 uint64_t book_next_account(const struct book *b)
@@ -429,39 +374,39 @@ size_t book_accounts_n(const struct book *b)
 	return b->accounts.n;
 }
 
-size_t book_keys_n(const struct book *b)
+size_t book_scopes_n(const struct book *b)
 {
-	return b->keys.n;
+	return b->scopes.n;
 }
 
 const struct rows_account *book_account_at(const struct book *b, size_t i)
 {
-	return &((const struct account *)b->accounts.items[i])->row;
+	return &((const struct book_account_item *)b->accounts.items[i])->row;
 }
 
-const struct book_key *book_key_at(const struct book *b, size_t i)
+const struct book_scope *book_scope_at(const struct book *b, size_t i)
 {
-	return &((const struct key *)b->keys.items[i])->k;
+	return &((const struct book_item *)b->scopes.items[i])->s;
 }
 
 enum errc book_each_changed(struct book *b,
 			    enum errc (*fn)(void *arg, const struct rows_account *,
-					    const struct book_key *),
+					    const struct book_scope *),
 			    void *arg)
 {
 	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; !rc && i < b->accounts.n; i++) {
-		const struct account *a = b->accounts.items[i];
+		const struct book_account_item *a = b->accounts.items[i];
 
 		if (a->changed)
 			rc = fn(arg, &a->row, NULL);
 	}
-	for (size_t i = 0; !rc && i < b->keys.n; i++) {
-		const struct key *k = b->keys.items[i];
+	for (size_t i = 0; !rc && i < b->scopes.n; i++) {
+		const struct book_item *s = b->scopes.items[i];
 
-		if (k->changed)
-			rc = fn(arg, NULL, &k->k);
+		if (s->changed)
+			rc = fn(arg, NULL, &s->s);
 	}
 	return rc;
 }
@@ -469,7 +414,7 @@ enum errc book_each_changed(struct book *b,
 void book_clean(struct book *b)
 {
 	for (size_t i = 0; i < b->accounts.n; i++)
-		((struct account *)b->accounts.items[i])->changed = false;
-	for (size_t i = 0; i < b->keys.n; i++)
-		((struct key *)b->keys.items[i])->changed = false;
+		((struct book_account_item *)b->accounts.items[i])->changed = false;
+	for (size_t i = 0; i < b->scopes.n; i++)
+		((struct book_item *)b->scopes.items[i])->changed = false;
 }

@@ -1,24 +1,38 @@
-/* What the ledger's records add up to: every account with its sums and every key with its definition, budget window and
- * totals, in memory. The keeper applies each record once it is committed; on start the book is the checkpoint plus the
- * records after it. From the book a live store is rebuilt. Not thread safe; memory grows with accounts and keys only. */
+/* What the ledger's records add up to: every account with its sums and every team, key and end user with its
+ * definition, budget windows and totals, in memory. The keeper applies each record once it is committed; on start the book is the checkpoint plus the
+ * records after it. From the book a live store is rebuilt. Not thread safe; memory grows with accounts and scopes only. */
 #ifndef AIGW_BOOK_H
 #define AIGW_BOOK_H
+
+#include <stddef.h>
 
 #include "record.h"
 
 struct book;
 
-struct book_key {
-	struct slice row; /* rows_key, encoded; owned by the book, valid until the next change */
-	struct rows_state state; /* budget and totals; rates are not in the ledger */
+/* A team, a key, an end user, or what an account may do. */
+struct book_scope {
+	enum rows_kind kind; /* as in rows_scope */
+	uint64_t account;
+	char id[ROWS_ID];
+	/* Owned by the book like the counters, valid until the next change. Empty: an end user that has none of its own, only
+	 * the rules for all. */
+	struct slice row; /* rows_scope, encoded */
+	uint64_t requests, tokens;
+	int64_t charged_nusd, used_s;
+	size_t counters_n; /* of budgets only: rates are not in the ledger */
+	struct rows_counter *counters;
 };
 
+/* What counts of a charge, to be kept and applied without its record. */
 struct book_charge {
 	uint64_t account;
-	char key_id[APIKEY_ID];
-	bool budget; /* budget_id counts */
-	int64_t charge_nusd, uncollected_nusd, tokens, used_s, budget_id;
+	char key_id[APIKEY_ID], team[ROWS_ID], user[ROWS_ID]; /* 0: none */
+	int64_t charge_nusd, uncollected_nusd, tokens, used_s;
+	struct record_budgets budgets; /* at the end: only those that there are need be kept */
 };
+#define BOOK_CHARGE_BYTES(c) \
+	(offsetof(struct book_charge, budgets.v) + (c)->budgets.n * sizeof *(c)->budgets.v)
 
 MUSTCHECK enum errc book_new(struct book **out);
 void book_free(struct book **b);
@@ -26,29 +40,34 @@ void book_free(struct book **b);
 /* ERRC_CORRUPT when the record contradicts the book (an unknown account, a duplicate, a sum out of range): then nothing
  * changed. */
 MUSTCHECK enum errc book_apply(struct book *b, const struct record *r);
-/* What counts of a charge, to be kept and applied without its record. */
-struct book_charge book_charge_of(const struct record *r);
+void book_charge_of(const struct record *r, struct book_charge *out);
 MUSTCHECK enum errc book_apply_charge(struct book *b, const struct book_charge *c);
-/* Puts back what a checkpoint held. */
+/* Puts back what a checkpoint held; book_load_state() for an end user without a row. */
 MUSTCHECK enum errc book_load_account(struct book *b, struct slice row);
-MUSTCHECK enum errc book_load_key(struct book *b, struct slice row, struct slice state);
+MUSTCHECK enum errc book_load_scope(struct book *b, struct slice row, struct slice state);
+MUSTCHECK enum errc book_load_state(struct book *b, uint64_t account, const char user[ROWS_ID],
+				    struct slice state);
 
 /* NULL when there is none; valid until the next change. In a book held is 0 and balance = granted - settled. */
 const struct rows_account *book_account(const struct book *b, uint64_t account);
 const struct rows_account *book_account_named(const struct book *b, struct slice name);
-const struct book_key *book_key(const struct book *b, const char id[APIKEY_ID]);
+/* A key is found by its id alone: `account` does not count. */
+const struct book_scope *book_scope(const struct book *b, enum rows_kind kind, uint64_t account,
+				    const char id[ROWS_ID]);
 uint64_t book_next_account(const struct book *b);
 size_t book_accounts_n(const struct book *b);
-size_t book_keys_n(const struct book *b);
+size_t book_scopes_n(const struct book *b);
 /* By position, for walks that change nothing meanwhile. */
 const struct rows_account *book_account_at(const struct book *b, size_t i);
-const struct book_key *book_key_at(const struct book *b, size_t i);
+const struct book_scope *book_scope_at(const struct book *b, size_t i);
+/* Its state as a row: totals and budgets, nothing held. */
+void book_state(const struct book_scope *s, struct rows_state *out);
 
-/* Calls `fn` for each account and key that changed since the last book_clean(); one of the two pointers is NULL. Stops at
+/* Calls `fn` for each account and scope that changed since the last book_clean(); one of the two pointers is NULL. Stops at
  * the first error and returns it. */
 MUSTCHECK enum errc book_each_changed(struct book *b,
 				      enum errc (*fn)(void *arg, const struct rows_account *,
-						      const struct book_key *),
+						      const struct book_scope *),
 				      void *arg);
 void book_clean(struct book *b);
 

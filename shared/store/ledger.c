@@ -137,24 +137,38 @@ static enum errc open_trees(struct ledger *l, const uint8_t *id)
 	return lmdbx_errc(mdb_txn_commit(txn));
 }
 
+static enum errc load_scope(struct book *b, MDB_txn *txn, MDB_dbi db, struct slice row)
+{
+	struct rows_key_name name;
+	struct rows_scope def;
+	struct slice state;
+	enum errc rc = rows_get_scope(row, &def);
+
+	if (rc)
+		return rc;
+	name = rows_name_state(def.account, def.kind, def.id);
+	rc = lmdbx_get(txn, db, slice_of(name.b, name.n), &state);
+	return rc ? ERRC_CORRUPT : book_load_scope(b, row, state);
+}
+
 static enum errc load_row(struct book *b, MDB_txn *txn, MDB_dbi db, struct slice key,
 			  struct slice value)
 {
-	struct rows_key_name name;
-	struct slice id, state;
+	struct slice id;
 	enum rows_kind kind;
 	uint64_t account;
-	enum errc rc;
 
 	if (!rows_name_parse(key, &account, &kind, &id))
 		return ERRC_CORRUPT;
 	if (kind == ROWS_ACCOUNT)
 		return book_load_account(b, value);
-	if (kind != ROWS_KEY)
-		return ERRC_OK; /* states are read with their keys */
-	name = rows_name_state(account, ROWS_KEY, id);
-	rc = lmdbx_get(txn, db, slice_of(name.b, name.n), &state);
-	return rc ? ERRC_CORRUPT : book_load_key(b, value, state);
+	if (kind >= ROWS_RULES && kind <= ROWS_USER)
+		return load_scope(b, txn, db, value);
+	/* States are read with their rows, which stand before them. */
+	if (kind != ROWS_STATE || id.n != 1 + ROWS_ID || id.p[0] != ROWS_USER ||
+	    book_scope(b, ROWS_USER, account, id.p + 1))
+		return ERRC_OK;
+	return book_load_state(b, account, id.p + 1, value);
 }
 
 enum errc ledger_load_rows(struct ledger *l, MDB_txn *txn, struct book *b)
@@ -380,8 +394,8 @@ static enum errc keep_pending(struct ledger *l, const struct record *r, struct s
 	enum errc rc;
 
 	if (r->type == RECORD_CHARGE) {
-		charge = book_charge_of(r);
-		bytes = slice_of(&charge, sizeof charge);
+		book_charge_of(r, &charge);
+		bytes = slice_of(&charge, BOOK_CHARGE_BYTES(&charge));
 	}
 	head.bytes = (uint32_t)bytes.n;
 	rc = buf_add(&l->pending, &head, sizeof head);
@@ -469,11 +483,22 @@ static enum errc put_row(struct ledger *l, struct rows_key_name name)
 	return lmdbx_put(l->txn, l->rows, slice_of(name.b, name.n), buf_slice(&l->scratch), 0);
 }
 
-static enum errc put_changed(void *arg, const struct rows_account *a, const struct book_key *k)
+static enum errc put_scope_row(struct ledger *l, const struct book_scope *s)
+{
+	struct rows_key_name name = rows_name_scope(s->account, s->kind, s->id);
+	struct slice key = slice_of(name.b, name.n);
+	enum errc rc;
+
+	if (s->row.n)
+		return lmdbx_put(l->txn, l->rows, key, s->row, 0);
+	rc = lmdbx_del(l->txn, l->rows, key);
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+static enum errc put_changed(void *arg, const struct rows_account *a, const struct book_scope *s)
 {
 	struct ledger *l = arg;
-	struct rows_key def;
-	struct rows_key_name name;
+	struct rows_state state;
 	enum errc rc;
 
 	buf_reset(&l->scratch);
@@ -481,15 +506,11 @@ static enum errc put_changed(void *arg, const struct rows_account *a, const stru
 		rc = rows_put_account(&l->scratch, a);
 		return rc ? rc : put_row(l, rows_name(a->id, ROWS_ACCOUNT, SLICE_NONE));
 	}
-	rc = rows_get_key(k->row, &def);
-	if (rc)
-		return rc;
-	name = rows_name(def.account, ROWS_KEY, slice_of(def.id, APIKEY_ID));
-	rc = lmdbx_put(l->txn, l->rows, slice_of(name.b, name.n), k->row, 0);
+	rc = put_scope_row(l, s);
+	book_state(s, &state);
 	if (!rc)
-		rc = rows_put_state(&l->scratch, &k->state);
-	return rc ? rc
-		  : put_row(l, rows_name_state(def.account, ROWS_KEY, slice_of(def.id, APIKEY_ID)));
+		rc = rows_put_state(&l->scratch, &state);
+	return rc ? rc : put_row(l, rows_name_state(s->account, s->kind, s->id));
 }
 
 enum errc ledger_checkpoint(struct ledger *l)
@@ -552,7 +573,7 @@ static enum errc apply_one(struct book *b, const struct pending *head, const cha
 	enum errc rc;
 
 	if (head->type == RECORD_CHARGE) {
-		memcpy(&charge, bytes, sizeof charge);
+		memcpy(&charge, bytes, head->bytes);
 		return book_apply_charge(b, &charge);
 	}
 	rc = record_decode(slice_of(bytes, head->bytes), &r);

@@ -15,7 +15,7 @@ struct live {
 	unsigned magic;
 	MDB_env *env;
 	MDB_dbi rows;  /* the tree of hot rows */
-	MDB_dbi index; /* key hashes, key ids, account names */
+	MDB_dbi index; /* key hashes, key ids, names of accounts and teams */
 	struct live_watch watch;
 	struct live_head head;
 	size_t size_bytes;
@@ -64,13 +64,15 @@ MUSTCHECK enum errc live_row_del(struct live *l, MDB_txn *txn, const struct rows
 MUSTCHECK enum errc live_get_account(struct live *l, MDB_txn *txn, uint64_t account,
 				     struct rows_account *out);
 MUSTCHECK enum errc live_put_account(struct live *l, MDB_txn *txn, const struct rows_account *a);
-MUSTCHECK enum errc live_get_key(struct live *l, MDB_txn *txn, uint64_t account,
-				 const char id[APIKEY_ID], struct rows_key *out);
-MUSTCHECK enum errc live_put_key(struct live *l, MDB_txn *txn, const struct rows_key *k);
+MUSTCHECK enum errc live_get_scope(struct live *l, MDB_txn *txn, uint64_t account,
+				   enum rows_kind kind, const char id[ROWS_ID],
+				   struct rows_scope *out);
+MUSTCHECK enum errc live_put_scope(struct live *l, MDB_txn *txn, const struct rows_scope *s);
 MUSTCHECK enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account,
-				   enum rows_kind scope, struct slice id, struct rows_state *out);
+				   enum rows_kind scope, const char id[ROWS_ID],
+				   struct rows_state *out);
 MUSTCHECK enum errc live_put_state(struct live *l, MDB_txn *txn, uint64_t account,
-				   enum rows_kind scope, struct slice id,
+				   enum rows_kind scope, const char id[ROWS_ID],
 				   const struct rows_state *s);
 
 /* The index tree. ERRC_NOTFOUND. */
@@ -80,9 +82,11 @@ MUSTCHECK enum errc live_find_key(struct live *l, MDB_txn *txn, const char id[AP
 				  uint64_t *account);
 MUSTCHECK enum errc live_find_account(struct live *l, MDB_txn *txn, struct slice name,
 				      uint64_t *account);
-/* Makes an account or a key findable; existing entries are replaced. */
+MUSTCHECK enum errc live_find_team(struct live *l, MDB_txn *txn, uint64_t account,
+				   struct slice name, char id[ROWS_ID]);
+/* Makes an account, a key by its hash and its id, or a team by its name findable; existing entries are replaced. */
 MUSTCHECK enum errc live_index_account(struct live *l, MDB_txn *txn, const struct rows_account *a);
-MUSTCHECK enum errc live_index_key(struct live *l, MDB_txn *txn, const struct rows_key *k);
+MUSTCHECK enum errc live_index_scope(struct live *l, MDB_txn *txn, const struct rows_scope *s);
 
 /* Head rows: the last administrative record that is applied here. */
 MUSTCHECK enum errc live_get_admin_seq(struct live *l, MDB_txn *txn, uint64_t *seq);

@@ -3,11 +3,12 @@
 #define INDEX_HASH     'h'
 #define INDEX_KEY      'k'
 #define INDEX_NAME     'n'
+#define INDEX_TEAM     't'
 
 #define OUTBOX_VERSION 1
 
 /* Room that a settlement may need: one outbox record and what the pages around it waste. */
-#define SETTLE_BYTES 2048
+#define SETTLE_BYTES 3072
 #define PAGE_BYTES   4096
 
 _Static_assert(sizeof(struct live_outbox_head) == 16, "layout of stored rows");
@@ -109,33 +110,33 @@ enum errc live_put_account(struct live *l, MDB_txn *txn, const struct rows_accou
 	return rc ? rc : put_scratch(l, txn, rows_name(a->id, ROWS_ACCOUNT, SLICE_NONE), 0);
 }
 
-enum errc live_get_key(struct live *l, MDB_txn *txn, uint64_t account, const char id[APIKEY_ID],
-		       struct rows_key *out)
+enum errc live_get_scope(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind kind,
+			 const char id[ROWS_ID], struct rows_scope *out)
 {
-	struct rows_key_name name = rows_name(account, ROWS_KEY, slice_of(id, APIKEY_ID));
+	struct rows_key_name name = rows_name_scope(account, kind, id);
 	struct slice v;
 	enum errc rc = live_row_get(l, txn, &name, &v);
 
 	if (!rc)
-		rc = rows_get_key(v, out);
-	return !rc && (out->account != account || memcmp(out->id, id, APIKEY_ID) != 0)
-		       ? ERRC_CORRUPT
-		       : rc;
+		rc = rows_get_scope(v, out);
+	if (rc)
+		return rc;
+	return out->kind == kind && out->account == account && memcmp(out->id, id, ROWS_ID) == 0
+		       ? ERRC_OK
+		       : ERRC_CORRUPT;
 }
 
-enum errc live_put_key(struct live *l, MDB_txn *txn, const struct rows_key *k)
+enum errc live_put_scope(struct live *l, MDB_txn *txn, const struct rows_scope *s)
 {
 	enum errc rc;
 
 	buf_reset(&l->scratch);
-	rc = rows_put_key(&l->scratch, k);
-	return rc ? rc
-		  : put_scratch(l, txn, rows_name(k->account, ROWS_KEY, slice_of(k->id, APIKEY_ID)),
-				0);
+	rc = rows_put_scope(&l->scratch, s);
+	return rc ? rc : put_scratch(l, txn, rows_name_scope(s->account, s->kind, s->id), 0);
 }
 
 enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope,
-			 struct slice id, struct rows_state *out)
+			 const char id[ROWS_ID], struct rows_state *out)
 {
 	struct rows_key_name name = rows_name_state(account, scope, id);
 	struct slice v;
@@ -149,7 +150,7 @@ enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account, enum ro
 }
 
 enum errc live_put_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope,
-			 struct slice id, const struct rows_state *s)
+			 const char id[ROWS_ID], const struct rows_state *s)
 {
 	enum errc rc;
 
@@ -208,7 +209,7 @@ enum errc live_index_account(struct live *l, MDB_txn *txn, const struct rows_acc
 	return lmdbx_put(txn, l->index, index_slice(&k), slice_of(&a->id, sizeof a->id), 0);
 }
 
-enum errc live_index_key(struct live *l, MDB_txn *txn, const struct rows_key *key)
+static enum errc index_key(struct live *l, MDB_txn *txn, const struct rows_scope *key)
 {
 	struct index_name k = index_name(INDEX_HASH, slice_of(key->hash, DIGEST_SHA256));
 	struct hash_v1 v = {.account = key->account};
@@ -221,6 +222,47 @@ enum errc live_index_key(struct live *l, MDB_txn *txn, const struct rows_key *ke
 	k = index_name(INDEX_KEY, slice_of(key->id, APIKEY_ID));
 	return lmdbx_put(txn, l->index, index_slice(&k),
 			 slice_of(&key->account, sizeof key->account), 0);
+}
+
+/* A team's name is unique in its account. */
+static struct index_name team_name(uint64_t account, struct slice name)
+{
+	char both[sizeof account + ROWS_NAME_MAX];
+
+	memcpy(both, &account, sizeof account);
+	memcpy(both + sizeof account, name.p, name.n);
+	return index_name(INDEX_TEAM, slice_of(both, sizeof account + name.n));
+}
+
+enum errc live_find_team(struct live *l, MDB_txn *txn, uint64_t account, struct slice name,
+			 char id[ROWS_ID])
+{
+	struct index_name k;
+	struct slice s;
+	enum errc rc;
+
+	if (name.n == 0 || name.n > ROWS_NAME_MAX)
+		return ERRC_NOTFOUND;
+	k = team_name(account, name);
+	rc = lmdbx_get(txn, l->index, index_slice(&k), &s);
+	if (rc)
+		return rc;
+	if (s.n != ROWS_ID)
+		return ERRC_CORRUPT;
+	memcpy(id, s.p, ROWS_ID);
+	return ERRC_OK;
+}
+
+enum errc live_index_scope(struct live *l, MDB_txn *txn, const struct rows_scope *s)
+{
+	struct index_name k;
+
+	if (s->kind == ROWS_KEY)
+		return index_key(l, txn, s);
+	if (s->kind != ROWS_TEAM || s->name.n == 0)
+		return ERRC_OK;
+	k = team_name(s->account, s->name);
+	return lmdbx_put(txn, l->index, index_slice(&k), slice_of(s->id, ROWS_ID), 0);
 }
 
 enum errc live_get_admin_seq(struct live *l, MDB_txn *txn, uint64_t *seq)

@@ -4,7 +4,9 @@
 #include "mpack.h"
 #include "text.h"
 
-#define HEAD_FIELDS 4 /* version, type, account, time */
+#define HEAD_FIELDS    4 /* version, type, account, time */
+#define ATTEMPT_FIELDS 7
+#define BUDGET_FIELDS  3 /* scope, rule, window: one after the other in one array */
 
 /* One macro a field kind and direction; the tables name the fields once. Numbers travel as int64. */
 #define FIELD(kind, member, name) +1
@@ -23,13 +25,24 @@ static void put_attempts(struct mpack_out *o, const struct record_charge *c)
 	for (size_t i = 0; i < c->attempts_n; i++) {
 		const struct record_attempt *a = &c->attempts[i];
 
-		mpack_arr(o, 6);
+		mpack_arr(o, ATTEMPT_FIELDS);
 		mpack_str(o, a->provider);
 		mpack_str(o, a->upstream);
 		mpack_i64(o, a->status);
 		mpack_i64(o, a->ms);
 		mpack_i64(o, a->cost_nusd);
 		mpack_str(o, a->error);
+		mpack_i64(o, a->start_ms);
+	}
+}
+
+static void put_budgets(struct mpack_out *o, const struct record_budgets *b)
+{
+	mpack_arr(o, (uint32_t)b->n * BUDGET_FIELDS);
+	for (size_t i = 0; i < b->n; i++) {
+		mpack_i64(o, b->v[i].scope);
+		mpack_i64(o, b->v[i].rule);
+		mpack_i64(o, b->v[i].window);
 	}
 }
 
@@ -42,6 +55,7 @@ static void put_attempts(struct mpack_out *o, const struct record_charge *c)
 #define PUT_HASH(r, m)            mpack_bin(o, slice_of((r)->m, DIGEST_SHA256))
 #define PUT_USAGE(r, m)           usage_pack(o, &(r)->m)
 #define PUT_ATTEMPTS(r, m)        put_attempts(o, (r))
+#define PUT_BUDGETS(r, m)         put_budgets(o, &(r)->m)
 #define FIELD(kind, member, name) PUT_##kind(r, member);
 
 static void put_charge(struct mpack_out *o, const struct record_charge *r)
@@ -55,14 +69,21 @@ static void put_change(struct mpack_out *o, const struct record_change *r)
 }
 #undef FIELD
 
+static bool fits(const struct record *r)
+{
+	return r->type == RECORD_CHARGE ? r->charge.attempts_n <= LIMIT_ATTEMPTS &&
+						  r->charge.budgets.n <= RECORD_BUDGETS_MAX &&
+						  r->charge.raw_usage.n <= RECORD_RAW_MAX
+					: r->change.budgets.n <= RECORD_BUDGETS_MAX;
+}
+
 enum errc record_encode(struct buf *out, const struct record *r)
 {
 	struct mpack_out o;
 	size_t before = out->len;
 	enum errc rc;
 
-	if (r->type >= RECORD_TYPE_COUNT ||
-	    (r->type == RECORD_CHARGE && r->charge.attempts_n > LIMIT_ATTEMPTS))
+	if (r->type >= RECORD_TYPE_COUNT || !fits(r))
 		return ERRC_INVAL;
 	mpack_out_init(&o, out);
 	mpack_arr(&o, HEAD_FIELDS + (r->type == RECORD_CHARGE ? CHARGE_FIELDS : CHANGE_FIELDS));
@@ -110,7 +131,7 @@ static enum errc get_attempt(struct mpack_in *in, struct record_attempt *a)
 	int64_t status = 0;
 	enum errc rc = mpack_read_arr(in, &n);
 
-	if (!rc && n < 6)
+	if (!rc && n < ATTEMPT_FIELDS)
 		rc = ERRC_CORRUPT;
 	if (!rc)
 		rc = mpack_read_str(in, &a->provider);
@@ -124,8 +145,10 @@ static enum errc get_attempt(struct mpack_in *in, struct record_attempt *a)
 		rc = mpack_read_i64(in, &a->cost_nusd);
 	if (!rc)
 		rc = mpack_read_str(in, &a->error);
+	if (!rc)
+		rc = mpack_read_i64(in, &a->start_ms);
 	a->status = (uint16_t)status;
-	for (uint32_t i = 6; !rc && i < n; i++)
+	for (uint32_t i = ATTEMPT_FIELDS; !rc && i < n; i++)
 		rc = mpack_skip(in, NULL);
 	return rc;
 }
@@ -140,6 +163,35 @@ static enum errc get_attempts(struct mpack_in *in, struct record_charge *c)
 	c->attempts_n = rc ? 0 : n;
 	for (uint32_t i = 0; !rc && i < n; i++)
 		rc = get_attempt(in, &c->attempts[i]);
+	return rc;
+}
+
+static enum errc get_budget(struct mpack_in *in, struct record_budget *b)
+{
+	int64_t scope = 0, rule = 0;
+	enum errc rc = get_int(in, 0, UINT8_MAX, &scope);
+
+	if (!rc && rows_scope_word((enum rows_kind)scope)[0] == '\0')
+		rc = ERRC_CORRUPT;
+	if (!rc)
+		rc = get_int(in, 1, ROWS_RULE_ID_MAX, &rule);
+	if (!rc)
+		rc = mpack_read_i64(in, &b->window);
+	b->scope = (enum rows_kind)scope;
+	b->rule = (uint16_t)rule;
+	return rc;
+}
+
+static enum errc get_budgets(struct mpack_in *in, struct record_budgets *b)
+{
+	uint32_t n;
+	enum errc rc = mpack_read_arr(in, &n);
+
+	if (!rc && (n % BUDGET_FIELDS != 0 || n / BUDGET_FIELDS > RECORD_BUDGETS_MAX))
+		rc = ERRC_CORRUPT;
+	b->n = rc ? 0 : n / BUDGET_FIELDS;
+	for (size_t i = 0; !rc && i < b->n; i++)
+		rc = get_budget(in, &b->v[i]);
 	return rc;
 }
 
@@ -170,6 +222,7 @@ static enum errc get_attempts(struct mpack_in *in, struct record_charge *c)
 #define GET_HASH(r, m)     rc = mpack_read_fixed(in, (r)->m, DIGEST_SHA256)
 #define GET_USAGE(r, m)    rc = usage_unpack(in, &(r)->m)
 #define GET_ATTEMPTS(r, m) rc = get_attempts(in, (r))
+#define GET_BUDGETS(r, m)  rc = get_budgets(in, &(r)->m)
 #define FIELD(kind, member, name) \
 	if (!rc)                  \
 		GET_##kind(r, member);
@@ -271,10 +324,24 @@ static void json_attempts(struct json_out *o, const struct record_charge *c)
 		json_out_kstr(o, "provider", a->provider);
 		json_out_kstr(o, "upstream", a->upstream);
 		json_out_ki64(o, "status", a->status);
+		json_out_ki64(o, "start_ms", a->start_ms);
 		json_out_ki64(o, "ms", a->ms);
 		json_out_ki64(o, "cost_nusd", a->cost_nusd);
 		if (a->error.n)
 			json_out_kstr(o, "error", a->error);
+		json_out_obj_end(o);
+	}
+	json_out_arr_end(o);
+}
+
+static void json_budgets(struct json_out *o, const struct record_budgets *b)
+{
+	json_out_arr(o);
+	for (size_t i = 0; i < b->n; i++) {
+		json_out_obj(o);
+		json_out_kstrz(o, "scope", rows_scope_word(b->v[i].scope));
+		json_out_ki64(o, "rule", b->v[i].rule);
+		json_out_ki64(o, "window", b->v[i].window);
 		json_out_obj_end(o);
 	}
 	json_out_arr_end(o);
@@ -318,6 +385,7 @@ static void json_row(struct json_out *o, struct slice row)
 #define JSON_HASH(r, m)     json_hex(o, (r)->m, DIGEST_SHA256)
 #define JSON_USAGE(r, m)    json_usage(o, &(r)->m)
 #define JSON_ATTEMPTS(r, m) json_attempts(o, (r))
+#define JSON_BUDGETS(r, m)  json_budgets(o, &(r)->m)
 #define FIELD(kind, member, name) \
 	json_out_key(o, name);    \
 	JSON_##kind(r, member);

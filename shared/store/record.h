@@ -7,8 +7,10 @@
 #include "buf.h"
 #include "rows.h"
 
-#define RECORD_VERSION 1
-#define RECORD_MAX     16384 /* bytes */
+#define RECORD_VERSION     2
+#define RECORD_MAX         65536 /* bytes: above the largest row in one */
+#define RECORD_RAW_MAX     1024  /* bytes of raw_usage */
+#define RECORD_BUDGETS_MAX (ROWS_SCOPES_MAX * ROWS_RULES_MAX)
 
 enum record_type {
 #define RECORD_TYPE(id, name, text) RECORD_##id,
@@ -27,6 +29,7 @@ enum record_end {
 struct record_attempt {
 	struct slice provider, upstream;
 	uint16_t status;    /* of the provider's answer; 0: none */
+	int64_t start_ms;   /* since admission */
 	int64_t ms;         /* from its start to its end */
 	int64_t cost_nusd;  /* what it cost us: our loss where another candidate answered */
 	struct slice error; /* short code; empty for success */
@@ -36,9 +39,20 @@ enum {
 	RECORD_STREAM = 1 << 0,
 	RECORD_ESTIMATED = 1 << 1,
 	RECORD_FREE = 1 << 2,
-	RECORD_BUDGET = 1 << 3 /* budget_id counts */,
 	RECORD_CHARGED = 1 << 4,
 	RECORD_CAPPED = 1 << 5 /* at the hold */
+};
+
+/* A budget that a charge counts in: which rule of which scope, in which of its windows. */
+struct record_budget {
+	enum rows_kind scope; /* ROWS_ACCOUNT, ROWS_TEAM, ROWS_KEY, ROWS_USER */
+	uint16_t rule;
+	int64_t window;
+};
+
+struct record_budgets {
+	size_t n;
+	struct record_budget v[RECORD_BUDGETS_MAX];
 };
 
 /* A settled request. Slices are borrowed: by an encoder during the call, from a decoder as long as the bytes. */
@@ -55,20 +69,23 @@ struct record_charge {
 	uint8_t price_hash[DIGEST_SHA256];
 	struct usage usage;
 	int64_t hold_nusd, charge_nusd, uncollected_nusd, cost_nusd;
-	int64_t budget_id;
 	size_t attempts_n;
 	struct record_attempt attempts[LIMIT_ATTEMPTS];
+	struct slice team, user; /* id of the key's team (empty: none); tag of the end user */
+	struct record_budgets budgets;
+	struct slice group; /* of the account, which its prices were multiplied for */
+	struct slice raw_usage; /* the provider's usage object, JSON text, where it is no longer than RECORD_RAW_MAX */
 };
 
 /* An administrative change, a reversal or a gap; which members count depends on the type. */
 struct record_change {
 	struct slice who, what, note; /* unix user; "create", "update", "suspend", …; free text */
 	int64_t amount_nusd;          /* GRANT, TAKE, REVERSE; GAP: holds at risk */
-	struct slice row;             /* ACCOUNT: rows_account, KEY: rows_key, as encoded rows */
-	char key_id[APIKEY_ID];       /* REVERSE */
-	struct genid id;              /* REVERSE: of the charge */
-	int64_t budget_id;            /* REVERSE, with flags & RECORD_BUDGET */
-	uint8_t flags;
+	struct slice row; /* ACCOUNT: rows_account; RULES, TEAM, KEY, USER: rows_scope; as encoded rows */
+	char key_id[APIKEY_ID];  /* REVERSE */
+	struct genid id;         /* REVERSE: of the charge */
+	struct slice team, user; /* REVERSE: as in the charge, like budgets */
+	struct record_budgets budgets;
 	uint64_t epoch; /* GAP: the one that begins */
 };
 

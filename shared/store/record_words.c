@@ -1,5 +1,7 @@
 #include "record_words.h"
 
+#include <stdio.h>
+
 /* The account's name, or its number. */
 static enum errc put_account(struct buf *out, const struct record *r, struct slice account)
 {
@@ -33,19 +35,63 @@ static enum errc put_definition(struct buf *out, const struct record *r, struct 
 	return e || row.overdraft_nusd == 0 ? e : buf_addf(out, ", overdraft %s dollars", overdraft);
 }
 
-static enum errc put_key(struct buf *out, const struct record *r, struct slice account)
+/* ", 60 requests a minute for gpt-*, budget per month 5.0 dollars only counted" */
+static enum errc put_rules(struct buf *out, const struct rows_limits *l)
+{
+	char models[256], number[MONEY_TEXT_MAX], raise[MONEY_TEXT_MAX];
+	enum errc e = ERRC_OK;
+
+	for (size_t i = 0; !e && i < l->n; i++) {
+		const struct rows_rule *r = &l->v[i];
+		bool money = r->kind == ROWS_BUDGET;
+
+		rows_rule_models(r, models, sizeof models);
+		if (money) {
+			money_print(r->limit, 2, number);
+			money_print(r->raise, 2, raise);
+			e = buf_addf(out, ", %s %s dollars", rows_rule_text(r), number);
+		} else {
+			snprintf(raise, sizeof raise, "%lld", (long long)r->raise);
+			e = buf_addf(out, ", %lld %s", (long long)r->limit, rows_rule_text(r));
+		}
+		if (!e && models[0])
+			e = buf_addf(out, " for %s", models);
+		if (!e && r->raise)
+			e = buf_addf(out, " raised by %s", raise);
+		if (!e && r->shadow)
+			e = buf_addz(out, " only counted");
+	}
+	return e;
+}
+
+/* "update key abcdefghijkl of account acme: active, name build, 60 requests a minute" */
+static enum errc put_scope(struct buf *out, const struct record *r, struct slice account)
 {
 	static const char *const statuses[ROWS_STATUS_COUNT] = {"active", "suspended", "revoked"};
-	struct rows_key row;
-	enum errc e = buf_addf(out, SLICE_FMT " key %.*s of ", SLICE_ARG(r->change.what), APIKEY_ID,
-			       r->change.key_id);
+	struct rows_scope row;
+	enum errc e = buf_addf(out, SLICE_FMT " ", SLICE_ARG(r->change.what));
 
+	if (e)
+		return e;
+	if (rows_get_scope(r->change.row, &row))
+		return put_account(out, r, account);
+	if (row.kind == ROWS_ACCOUNT)
+		e = buf_addz(out, "rules of ");
+	else if (row.kind == ROWS_KEY)
+		e = buf_addf(out, "key %.*s of ", APIKEY_ID, row.id);
+	else
+		e = buf_addf(out, "%s " SLICE_FMT " of ", rows_scope_word(row.kind),
+			     SLICE_ARG(row.name));
 	if (!e)
 		e = put_account(out, r, account);
-	if (e || rows_get_key(r->change.row, &row))
-		return e;
-	return buf_addf(out, ": %s%s" SLICE_FMT, statuses[row.status], row.name.n ? ", name " : "",
-			SLICE_ARG(row.name));
+	if (!e)
+		e = buf_addf(out, ": %s",
+			     row.kind == ROWS_USER && row.status == ROWS_REVOKED
+				     ? "removed"
+				     : statuses[row.status]);
+	if (!e && row.kind == ROWS_KEY && row.name.n)
+		e = buf_addf(out, ", name " SLICE_FMT, SLICE_ARG(row.name));
+	return e ? e : put_rules(out, &row.limits);
 }
 
 static enum errc put_reversal(struct buf *out, const struct record *r, struct slice account)
@@ -78,8 +124,11 @@ static enum errc put_what(struct buf *out, const struct record *r, struct slice 
 		return put_money(out, "gave", r, "to", account);
 	case RECORD_TAKE:
 		return put_money(out, "took", r, "from", account);
+	case RECORD_RULES:
+	case RECORD_TEAM:
 	case RECORD_KEY:
-		return put_key(out, r, account);
+	case RECORD_USER:
+		return put_scope(out, r, account);
 	case RECORD_REVERSE:
 		return put_reversal(out, r, account);
 	case RECORD_GAP:

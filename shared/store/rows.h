@@ -10,22 +10,26 @@
 #include "caps.h"
 #include "genid.h"
 #include "ipnet.h"
-#include "tariff.h"
-#include "window.h"
+#include "price.h"
+#include "rows_rule.h"
 
-#define ROWS_NO_LIMIT     INT64_C(-1) /* "none" differs from a limit of 0, which refuses everything */
-#define ROWS_NAME_MAX     64          /* bytes of an account's or key's name */
-#define ROWS_MODELS_MAX   1024        /* bytes of all model patterns of a key */
-#define ROWS_NETS_MAX     32          /* address ranges of a key */
-#define ROWS_MAX          16384       /* bytes of any row */
+#define ROWS_ID           APIKEY_ID /* bytes of the id of a scope; an account's is 0 */
+#define ROWS_NAME_MAX     64        /* bytes of the name of an account, a group, a team or a key */
+#define ROWS_TAG_MAX      128       /* bytes of the tag of an end user */
+#define ROWS_NETS_MAX     32        /* address ranges of a scope */
+#define ROWS_SCOPES_MAX   4         /* of a request */
+#define ROWS_MAX          32768     /* bytes of any row */
 #define ROWS_ACCOUNT_HEAD UINT64_C(0)
 #define ROWS_ACCOUNT_TAIL UINT64_MAX
+#define ROWS_EVERY_USER   "*" /* the tag of the row for all end users that have none of their own */
 
 enum rows_kind {
 	ROWS_HEAD = 1, /* the order is that of an account's rows */
-	ROWS_ACCOUNT,
-	ROWS_TEAM, /* not yet */
+	ROWS_ACCOUNT,  /* its sums: struct rows_account */
+	ROWS_RULES, /* what the account may do, where there is anything to say: struct rows_scope, like the next */
+	ROWS_TEAM,
 	ROWS_KEY,
+	ROWS_USER,
 	ROWS_STATE,
 	ROWS_HOLD,
 	ROWS_TAIL,
@@ -35,24 +39,14 @@ enum rows_kind {
 enum rows_mode { ROWS_PREPAID, ROWS_POSTPAID, ROWS_MODE_COUNT };
 enum rows_status { ROWS_ACTIVE, ROWS_SUSPENDED, ROWS_REVOKED, ROWS_STATUS_COUNT };
 
-enum rows_limit {
-#define LIMIT_ROW(id, name, text, counts, len_ms) ROWS_##id,
-#include "limits_tbl.h"
-#undef LIMIT_ROW
-	ROWS_LIMIT_COUNT
-};
-
 struct rows_key_name {
 	size_t n;
 	uint8_t b[48];
 };
 
-/* What one scope may use. */
-struct rows_limits {
-	int64_t rate[ROWS_LIMIT_COUNT];
-	int64_t concurrency;
-	int64_t budget_nusd;
-	struct window_spec budget;
+enum {
+	ROWS_ACCOUNT_RULES = 1 << 0, /* it has a row of its own rules */
+	ROWS_ACCOUNT_USERS = 1 << 1  /* it has, or had, rows for end users */
 };
 
 /* granted = balance + held + settled, always. `holds` counts the account's hold rows. */
@@ -60,11 +54,13 @@ struct rows_account {
 	uint64_t id;
 	enum rows_mode mode;
 	enum rows_status status;
+	uint8_t flags; /* ROWS_ACCOUNT_… */
 	uint32_t holds;
 	int64_t granted_nusd, balance_nusd, held_nusd, settled_nusd, uncollected_nusd;
 	int64_t overdraft_nusd; /* >= 0; how far the balance may go below 0 */
 	int64_t created_s;
 	struct slice name;
+	struct slice group; /* whose multiplier its prices get; empty: none */
 };
 
 #define ROWS_KEY_CLAMP (1 << 0) /* lower a cap that the credit does not cover instead of refusing */
@@ -72,82 +68,67 @@ struct rows_account {
 #define ROWS_KEY_DRAIN (1 << 1)
 #define ROWS_KEY_ABORT (1 << 2)
 
-struct rows_key {
+/* What a scope is and may do. An account has one only where there is anything to say; its name and status are those of its
+ * other row. */
+struct rows_scope {
+	enum rows_kind kind; /* ROWS_ACCOUNT, ROWS_TEAM, ROWS_KEY, ROWS_USER */
 	uint64_t account;
-	char id[APIKEY_ID];
-	uint8_t hash[DIGEST_SHA256]; /* apikey_hash() */
-	enum rows_status status;
-	uint8_t flags;                              /* ROWS_KEY_… */
-	int64_t created_s, expires_s, keepalive_ms; /* 0: never, off; ROWS_NO_LIMIT: the node's */
+	char id[ROWS_ID];
+	enum rows_status status;      /* REVOKED: keys only */
+	int64_t created_s, expires_s; /* 0: never */
 	struct rows_limits limits;
-	struct slice name;
+	struct slice name;   /* of an end user its tag */
 	struct slice models; /* patterns, one a line, `!` before those that deny; empty: all */
 	size_t nets_n;       /* 0: from anywhere */
 	struct ipnet nets[ROWS_NETS_MAX];
+	/* Keys only. */
+	uint8_t hash[DIGEST_SHA256]; /* apikey_hash() */
+	char team[ROWS_ID];          /* 0: none */
+	uint8_t flags;               /* ROWS_KEY_… */
+	int64_t keepalive_ms;        /* 0: off; ROWS_NO_LIMIT: the node's */
 };
 
-/* What one scope has used: of a key now, of teams and end users later. Its row's id is `kind | id` of the scope. */
+/* What a scope has used. Its row's id is `kind | id` of the scope. */
 struct rows_state {
-	struct window_rate rate[ROWS_LIMIT_COUNT];
-	struct window_budget budget;
 	uint32_t holds;
 	uint64_t requests, tokens; /* settled, ever */
 	int64_t charged_nusd;      /* settled, ever */
 	int64_t used_s;            /* wall second of the last admission */
-};
-
-/* One way a held request may be served. Its prices, by the size of the prompt, are `tiers` of the hold's from `price` on. */
-struct rows_candidate {
-	uint64_t offer;
-	uint8_t price, tiers;
-	int64_t cap; /* output tokens a choice; 0 where the operation has none */
-	struct slice provider, model, upstream;
-};
-
-enum {
-	ROWS_HOLD_STREAM = 1 << 0,
-	ROWS_HOLD_BUDGET = 1 << 1, /* budget_id is a window that the hold is in */
-};
-
-struct rows_hold {
-	uint64_t account;
-	struct genid id;
-	char key_id[APIKEY_ID];
-	uint32_t instance, slot; /* who holds it; its progress */
-	uint8_t front, flags;
-	int64_t hold_nusd, budget_id;
-	int64_t tokens_estimate, input_bound;
-	int64_t admitted_boot_ms, admitted_wall_ms;
-	struct slice model_asked;
-	size_t candidates_n, prices_n;
-	struct rows_candidate candidates[LIMIT_CANDIDATES];
-	struct price prices[LIMIT_HOLD_PRICES];
+	size_t n;
+	struct rows_counter counters[ROWS_RULES_MAX];
 };
 
 struct rows_key_name rows_name(uint64_t account, enum rows_kind kind, struct slice id);
-struct rows_key_name rows_name_state(uint64_t account, enum rows_kind scope, struct slice id);
+struct rows_key_name rows_name_scope(uint64_t account, enum rows_kind scope, const char id[ROWS_ID]);
+struct rows_key_name rows_name_state(uint64_t account, enum rows_kind scope, const char id[ROWS_ID]);
 struct rows_key_name rows_name_outbox(uint64_t n);
 /* False: no key of ours. */
 bool rows_name_parse(struct slice bytes, uint64_t *account, enum rows_kind *kind, struct slice *id);
+/* The id of an end user. */
+void rows_user_id(struct slice tag, char id[ROWS_ID]);
 
 /* Encoders append to `out`; ERRC_LIMIT when a name or list is too long, ERRC_NOMEM. */
 MUSTCHECK enum errc rows_put_account(struct buf *out, const struct rows_account *a);
-MUSTCHECK enum errc rows_put_key(struct buf *out, const struct rows_key *k);
+MUSTCHECK enum errc rows_put_scope(struct buf *out, const struct rows_scope *s);
 MUSTCHECK enum errc rows_put_state(struct buf *out, const struct rows_state *s);
-MUSTCHECK enum errc rows_put_hold(struct buf *out, const struct rows_hold *h);
 /* ERRC_VERSION, ERRC_CORRUPT (a length, an enum or a count that cannot be). The ids that stand in the row's key
- * (account's id, hold's account) are part of the row too and are compared by the caller. */
+ * (an account's id, a scope's account) are part of the row too and are compared by the caller. */
 MUSTCHECK enum errc rows_get_account(struct slice bytes, struct rows_account *a);
-MUSTCHECK enum errc rows_get_key(struct slice bytes, struct rows_key *k);
+MUSTCHECK enum errc rows_get_scope(struct slice bytes, struct rows_scope *s);
 MUSTCHECK enum errc rows_get_state(struct slice bytes, struct rows_state *s);
-MUSTCHECK enum errc rows_get_hold(struct slice bytes, struct rows_hold *h);
 
-const char *rows_limit_name(enum rows_limit l);
-void rows_limits_init(struct rows_limits *l); /* no limit at all */
+/* "account", "team", "key", "user"; "" for what is no scope. */
+const char *rows_scope_word(enum rows_kind kind);
+/* NULL: the rule has none yet. */
+const struct rows_counter *rows_state_counter(const struct rows_state *s, const struct rows_rule *r);
+/* Makes the counters those of the rules, in their order: of removed ones they are dropped, new ones begin at nothing. */
+void rows_state_align(struct rows_state *s, const struct rows_limits *l);
 /* True when the sums of the account hold (design 3.5). */
 bool rows_account_is_sound(const struct rows_account *a);
 /* Whether the patterns admit the model: denied by any `!` pattern that matches, else allowed when some other pattern
  * matches or there is none. */
 bool rows_models_allow(struct slice patterns, struct slice model);
+/* The same for several lists of patterns, each ended by a byte 0: all of them must admit it. */
+bool rows_lists_allow(struct slice lists, struct slice model);
 
 #endif

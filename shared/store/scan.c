@@ -1,6 +1,7 @@
 #include "scan.h"
 
 #include "live_priv.h"
+#include "rows_hold.h"
 
 /* One account under way. */
 struct sums {
@@ -39,7 +40,8 @@ static void finish(struct scan *s, const struct sums *m)
 		s->first_broken = a->id;
 }
 
-static enum errc add(struct sums *m, enum rows_kind kind, struct slice value)
+/* Every hold is one of its key; of the other scopes it is only where they have rules. */
+static enum errc add(struct sums *m, enum rows_kind kind, struct slice id, struct slice value)
 {
 	struct rows_state state;
 	struct rows_hold hold;
@@ -53,7 +55,7 @@ static enum errc add(struct sums *m, enum rows_kind kind, struct slice value)
 		break;
 	case ROWS_STATE:
 		rc = rows_get_state(value, &state);
-		if (!rc)
+		if (!rc && id.n > 0 && id.p[0] == ROWS_KEY)
 			m->state_holds += state.holds;
 		break;
 	case ROWS_HOLD:
@@ -97,7 +99,7 @@ static enum errc scan_rows(struct scan *s, MDB_cursor *c, size_t accounts_max)
 			if (n++ == accounts_max)
 				return ERRC_OK;
 		}
-		rc = add(&m, kind, value);
+		rc = add(&m, kind, id, value);
 		if (rc)
 			return rc;
 	}

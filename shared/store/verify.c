@@ -101,10 +101,18 @@ static bool account_eq(const struct rows_account *a, const struct rows_account *
 	       a->uncollected_nusd == b->uncollected_nusd && a->overdraft_nusd == b->overdraft_nusd;
 }
 
-static bool key_eq(const struct book_key *a, const struct book_key *b)
+static bool scope_eq(const struct book_scope *a, const struct book_scope *b)
 {
-	return slice_eq(a->row, b->row) && a->state.charged_nusd == b->state.charged_nusd &&
-	       a->state.requests == b->state.requests && a->state.tokens == b->state.tokens;
+	if (!slice_eq(a->row, b->row) || a->charged_nusd != b->charged_nusd ||
+	    a->requests != b->requests || a->tokens != b->tokens || a->counters_n != b->counters_n)
+		return false;
+	for (size_t i = 0; i < a->counters_n; i++) {
+		const struct rows_counter *x = &a->counters[i], *y = &b->counters[i];
+
+		if (x->id != y->id || memcmp(&x->budget, &y->budget, sizeof x->budget) != 0)
+			return false;
+	}
+	return true;
 }
 
 static void bad_account(struct verify *v, uint64_t account)
@@ -136,18 +144,15 @@ static void compare(struct verify *v, const struct book *stored)
 		if (!b || !account_eq(a, b))
 			bad_account(v, a->id);
 	}
-	for (size_t i = 0; i < book_keys_n(v->book); i++) {
-		const struct book_key *a = book_key_at(v->book, i), *b;
-		struct rows_key def;
+	for (size_t i = 0; i < book_scopes_n(v->book); i++) {
+		const struct book_scope *x = book_scope_at(v->book, i),
+					*y = book_scope(stored, x->kind, x->account, x->id);
 
-		if (rows_get_key(a->row, &def))
-			continue;
-		b = book_key(stored, def.id);
-		if (!b || !key_eq(a, b))
-			bad_account(v, def.account);
+		if (!y || !scope_eq(x, y))
+			bad_account(v, x->account);
 	}
 	if (book_accounts_n(stored) != book_accounts_n(v->book) ||
-	    book_keys_n(stored) != book_keys_n(v->book))
+	    book_scopes_n(stored) != book_scopes_n(v->book))
 		bad_account(v, UINT64_MAX);
 }
 

@@ -1,5 +1,5 @@
-/* Recomputes the ledger from its records: the hash chain, the sums of every account and key against the checkpoint, the roll-ups, and with
- * `charges` each charge from its usage and price row. Memory grows with accounts and keys only. */
+/* Recomputes the ledger from its records: the hash chain, the sums of every account and scope against the checkpoint, the roll-ups, and with
+ * `charges` each charge from its usage and price row. Memory grows with accounts and scopes only. */
 #ifndef AIGW_VERIFY_H
 #define AIGW_VERIFY_H
 

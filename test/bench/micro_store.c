@@ -230,7 +230,7 @@ static void open_all(struct bench *b, const char *state, const char *shared)
 	struct admin_by by = {.who = SLICE_LIT("bench")};
 	struct admin_account_spec spec = {.name = SLICE_LIT("bench"),
 					  .credit_nusd = 1000000 * MONEY_NUSD_DOLLAR};
-	struct rows_key k = {.name = SLICE_LIT("bench")};
+	struct rows_scope k = {.kind = ROWS_KEY, .name = SLICE_LIT("bench")};
 	struct store_started started;
 	bool durable;
 

@@ -2,6 +2,7 @@
  * same. */
 #include "fuzz.h"
 #include "record.h"
+#include "rows_hold.h"
 
 static void account(struct slice in, struct buf *b)
 {
@@ -13,16 +14,16 @@ static void account(struct slice in, struct buf *b)
 	require(rows_put_account(b, &a) == ERRC_OK && slice_eq(in, buf_slice(b)));
 }
 
-static void key(struct slice in, struct buf *b)
+static void scope(struct slice in, struct buf *b)
 {
 	const uint8_t addr[16] = {0};
-	struct rows_key k;
+	struct rows_scope k;
 
-	if (rows_get_key(in, &k) != ERRC_OK)
+	if (rows_get_scope(in, &k) != ERRC_OK)
 		return;
 	(void)rows_models_allow(k.models, SLICE_LIT("gpt-5.2"));
 	(void)ipnet_any_has(k.nets, k.nets_n, addr);
-	require(rows_put_key(b, &k) == ERRC_OK && rows_get_key(buf_slice(b), &k) == ERRC_OK);
+	require(rows_put_scope(b, &k) == ERRC_OK && rows_get_scope(buf_slice(b), &k) == ERRC_OK);
 	require(b->len == in.n);
 }
 
@@ -82,7 +83,7 @@ static void name(struct slice in, struct buf *b)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	static void (*const readers[])(struct slice, struct buf *) = {account, key,    state,
+	static void (*const readers[])(struct slice, struct buf *) = {account, scope,  state,
 								      hold,    record, name};
 	struct buf b;
 

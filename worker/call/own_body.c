@@ -25,20 +25,20 @@ static void put_limits(struct json_out *o, const struct auth_usage *u)
 {
 	json_out_key(o, "limits");
 	json_out_arr(o);
-	for (unsigned i = 0; i < ROWS_LIMIT_COUNT; i++) {
-		if (u->limits.rate[i] == ROWS_NO_LIMIT)
+	for (size_t i = 0; i < u->rules_n; i++) {
+		const struct auth_rule *r = &u->rules[i];
+
+		if (r->shadow || r->kind == ROWS_BUDGET)
 			continue;
 		json_out_obj(o);
-		json_out_kstrz(o, "name", rows_limit_name((enum rows_limit)i));
-		json_out_ki64(o, "limit", u->limits.rate[i]);
-		json_out_ki64(o, "remaining", MAX_OF(u->limits.rate[i] - u->used[i], 0));
-		json_out_obj_end(o);
-	}
-	if (u->limits.concurrency != ROWS_NO_LIMIT) {
-		json_out_obj(o);
-		json_out_kstrz(o, "name", "concurrency");
-		json_out_ki64(o, "limit", u->limits.concurrency);
-		json_out_ki64(o, "remaining", MAX_OF(u->limits.concurrency - (int64_t)u->holds, 0));
+		json_out_kstrz(o, "name",
+			       r->kind == ROWS_CONCURRENCY ? rows_limit_word(r->kind) : r->text);
+		if (r->scope != ROWS_KEY)
+			json_out_kstrz(o, "scope", rows_scope_word(r->scope));
+		if (r->models[0])
+			json_out_kstrz(o, "models", r->models);
+		json_out_ki64(o, "limit", r->now.limit);
+		json_out_ki64(o, "remaining", r->now.remaining);
 		json_out_obj_end(o);
 	}
 	json_out_arr_end(o);
@@ -46,7 +46,7 @@ static void put_limits(struct json_out *o, const struct auth_usage *u)
 
 static void put_key(struct json_out *o, const struct auth_key *key, const struct auth_usage *u)
 {
-	bool budget = u->limits.budget_nusd != ROWS_NO_LIMIT;
+	const struct auth_rule *budget = auth_usage_find(u, ROWS_KEY, ROWS_BUDGET);
 	char label[APIKEY_ID + 16];
 
 	snprintf(label, sizeof(label), "sk-aigw-%s-...", key->id);
@@ -54,11 +54,11 @@ static void put_key(struct json_out *o, const struct auth_key *key, const struct
 	json_out_kstrz(o, "name", key->name);
 	json_out_kstrz(o, "account", key->account_name);
 	if (budget) {
-		put_dollars(o, "limit", u->limits.budget_nusd);
-		put_dollars(o, "limit_remaining", MAX_OF(u->budget_left_nusd, 0));
-		json_out_kstrz(o, "limit_reset", window_unit_name(u->limits.budget.unit));
-		put_time(o, "limit_resets_at", u->budget_reset_s);
-		put_dollars(o, "limit_usage", u->budget_used_nusd);
+		put_dollars(o, "limit", budget->now.limit);
+		put_dollars(o, "limit_remaining", budget->now.remaining);
+		json_out_kstrz(o, "limit_reset", window_unit_name(budget->window.unit));
+		put_time(o, "limit_resets_at", budget->now.reset_s);
+		put_dollars(o, "limit_usage", budget->now.used);
 	} else {
 		json_out_knull(o, "limit");
 		json_out_knull(o, "limit_remaining");

@@ -108,7 +108,7 @@ static void set_ambiguous(const struct ptable_named *v, size_t n, const struct r
 
 		if (name.n + sizeof(", ``") > sizeof(list) - at)
 			break;
-		if (rows_models_allow(ask->allowed, name))
+		if (rows_lists_allow(ask->allowed, name))
 			at += (size_t)snprintf(list + at, sizeof(list) - at, "%s`" SLICE_FMT "`",
 					       at ? ", " : "", SLICE_ARG(name));
 	}
@@ -139,8 +139,8 @@ static bool find_asked(const struct ptable *t, const struct route_ask *ask,
 		}
 	}
 	for (size_t i = 0; i < n; i++) {
-		if (!out->model || (rows_models_allow(ask->allowed, v[i].model->name) &&
-				    !rows_models_allow(ask->allowed, out->model->name)))
+		if (!out->model || (rows_lists_allow(ask->allowed, v[i].model->name) &&
+				    !rows_lists_allow(ask->allowed, out->model->name)))
 			*out = v[i];
 	}
 	if (n == 0)

@@ -22,7 +22,7 @@ struct route {
 
 struct route_ask { /* borrowed during the call */
 	const struct dialect_facts *facts;
-	struct slice allowed; /* the key's model patterns: they choose among models of one offer; whether the key may is for admission */
+	struct slice allowed; /* the key's model patterns, see rows_lists_allow(): they choose among models of one offer; whether the key may is for admission */
 	bool alone;           /* no fallbacks */
 };
 

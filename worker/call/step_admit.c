@@ -84,6 +84,9 @@ static enum fault_kind refusal_kind(enum admit_reason r)
 		return FAULT_KEY_INVALID;
 	case ADMIT_KEY_SUSPENDED:
 	case ADMIT_ACCOUNT_SUSPENDED:
+	case ADMIT_TEAM_SUSPENDED:
+	case ADMIT_USER_SUSPENDED:
+	case ADMIT_EXPIRED:
 		return FAULT_SUSPENDED;
 	case ADMIT_MODEL:
 		return FAULT_MODEL_DENIED;
@@ -109,14 +112,19 @@ static const char *scope_name(const struct call *c, const struct admit_refusal *
 	return r->scope_name[0] ? r->scope_name : c->key->id;
 }
 
+/* What refused, for metadata: "key build: requests a minute for gpt-*". */
+static void put_scope(struct call *c, const struct admit_refusal *r)
+{
+	snprintf(c->fault.scope, sizeof(c->fault.scope), "%s %s: %s%s%s", rows_scope_word(r->scope),
+		 scope_name(c, r), r->what ? r->what : "", r->models[0] ? " for " : "", r->models);
+}
+
 /* Numbers of a refusal, for metadata. */
 static void refusal_numbers(struct call *c, const struct admit_refusal *r, enum admit_reason why)
 {
 	struct fault *f = &c->fault;
 
-	snprintf(f->scope, sizeof(f->scope), "%s %s: %s",
-		 r->scope == ROWS_ACCOUNT ? "account" : "key", scope_name(c, r),
-		 r->what ? r->what : "");
+	put_scope(c, r);
 	f->limit = r->limit;
 	f->remaining = r->remaining;
 	f->unit = r->money                       ? FAULT_UNIT_NUSD
@@ -128,58 +136,105 @@ static void refusal_numbers(struct call *c, const struct admit_refusal *r, enum 
 	f->retry_after_ms = r->wait_ms == WINDOW_NEVER ? WINDOW_DAY_MS : r->wait_ms;
 }
 
-static void set_refusal(struct call *c, enum admit_reason why, const struct admit_refusal *r)
+#define WHO_MAX (ROWS_NAME_MAX + 32)
+
+/* The scope at the beginning of a sentence. The names of keys and end users are free text, which might say "credit": a
+ * retryable refusal must not, so those stand in the metadata only. */
+static const char *who(const struct call *c, const struct admit_refusal *r, char out[WHO_MAX])
 {
-	enum fault_kind kind = refusal_kind(why);
+	switch (r->scope) {
+	case ROWS_ACCOUNT:
+		snprintf(out, WHO_MAX, "Account `%.*s`", ROWS_NAME_MAX, r->scope_name);
+		break;
+	case ROWS_TEAM:
+		snprintf(out, WHO_MAX, "Team `%.*s`", ROWS_NAME_MAX, r->scope_name);
+		break;
+	case ROWS_USER:
+		snprintf(out, WHO_MAX, "The end user of this request");
+		break;
+	default:
+		snprintf(out, WHO_MAX, "Key `%s`", c->key->id);
+		break;
+	}
+	return out;
+}
+
+static void rate_refused(struct call *c, const struct admit_refusal *r)
+{
+	struct fault *f = &c->fault;
+	char text[WHO_MAX];
+	int64_t wait_ms = fault_wait_ms(
+		&(struct fault){.kind = FAULT_RATE_LIMIT, .retry_after_ms = f->retry_after_ms});
+
+	fault_set(f, FAULT_RATE_LIMIT,
+		  "%s has reached its limit of %lld %s%s%s; try again in %lld seconds.",
+		  who(c, r, text), (long long)r->limit, r->what, r->models[0] ? " for " : "",
+		  r->models, (long long)((MAX_OF(wait_ms, 1000) + 999) / 1000));
+}
+
+static void money_refused(struct call *c, enum fault_kind kind, const struct admit_refusal *r)
+{
 	struct fault *f = &c->fault;
 	char left[MONEY_TEXT_MAX], limit[MONEY_TEXT_MAX];
 
-	if (r->money) {
-		money_print(r->remaining, 2, left);
-		money_print(r->limit, 2, limit);
-	}
-	switch (kind) {
-	case FAULT_RATE_LIMIT:
-		refusal_numbers(c, r, why);
-		fault_set(f, kind,
-			  "%s `%s` has reached its limit of %lld %s; try again in %lld seconds.",
-			  r->scope == ROWS_ACCOUNT ? "Account" : "Key",
-			  /* a name might say "credit", which a retryable refusal must not */
-			  r->scope == ROWS_ACCOUNT ? r->scope_name : c->key->id,
-			  (long long)r->limit, r->what,
-			  (long long)(MAX_OF(fault_wait_ms(&(struct fault){
-						     .kind = kind,
-						     .retry_after_ms = f->retry_after_ms}),
-					     1000) +
-				      999) /
-				  1000);
-		return;
-	case FAULT_CREDIT:
-		refusal_numbers(c, r, why);
+	money_print(r->remaining, 2, left);
+	money_print(r->limit, 2, limit);
+	if (kind == FAULT_CREDIT)
 		fault_set(
 			f,
 			kind, "The credit of account `%s` does not cover this request: $%s is left. Add credit%s.",
 			r->scope_name, left,
 			f->affordable_tokens > 0 ? " or ask for fewer output tokens" : "");
+	else if (kind == FAULT_BUDGET)
+		fault_set(f, kind,
+			  "The %s%s%s of %s `%s` ($%s) does not cover this request: $%s is left.",
+			  r->what, r->models[0] ? " for " : "", r->models,
+			  rows_scope_word(r->scope), scope_name(c, r), limit, left);
+	else
+		fault_set(f, kind,
+			  "Running requests hold what this one needs; try again in 1 second.");
+}
+
+/* Refused for what it is or asks for, not for how much. */
+static void access_refused(struct call *c, enum fault_kind kind, enum admit_reason why,
+			   const struct admit_refusal *r)
+{
+	struct fault *f = &c->fault;
+	const char *word = r->scope == ROWS_KEY ? "" : rows_scope_word(r->scope);
+
+	if (kind == FAULT_MODEL_DENIED)
+		fault_set(f, kind, "API key `%s` may not use model `" SLICE_FMT "`%s%s%s.",
+			  c->key->id, SLICE_ARG(c->route.v[0].model->name), word[0] ? ": its " : "",
+			  word, word[0] ? " does not allow it" : "");
+	else
+		fault_set(f, kind, "API key `%s`: %s%s%s.", c->key->id, admit_reason_text(why),
+			  word[0] && (why == ADMIT_IP || why == ADMIT_EXPIRED) ? ", says the " : "",
+			  why == ADMIT_IP || why == ADMIT_EXPIRED ? word : "");
+	if (word[0])
+		put_scope(c, r);
+}
+
+static void set_refusal(struct call *c, enum admit_reason why, const struct admit_refusal *r)
+{
+	enum fault_kind kind = refusal_kind(why);
+
+	switch (kind) {
+	case FAULT_RATE_LIMIT:
+		refusal_numbers(c, r, why);
+		rate_refused(c, r);
 		return;
+	case FAULT_CREDIT:
 	case FAULT_BUDGET:
 		refusal_numbers(c, r, why);
-		fault_set(f, kind,
-			  "The %s of key `%s` ($%s) does not cover this request: $%s is left.",
-			  r->what, scope_name(c, r), limit, left);
+		money_refused(c, kind, r);
 		return;
 	case FAULT_CREDIT_HELD:
 		refusal_numbers(c, r, why);
-		f->retry_after_ms = 1000;
-		fault_set(f, kind,
-			  "Running requests hold what this one needs; try again in 1 second.");
-		return;
-	case FAULT_MODEL_DENIED:
-		fault_set(f, kind, "API key `%s` may not use model `" SLICE_FMT "`.", c->key->id,
-			  SLICE_ARG(c->route.v[0].model->name));
+		c->fault.retry_after_ms = 1000;
+		money_refused(c, kind, r);
 		return;
 	default:
-		fault_set(f, kind, "API key `%s`: %s.", c->key->id, admit_reason_text(why));
+		access_refused(c, kind, why, r);
 	}
 }
 

@@ -5,6 +5,7 @@
 
 static void auth_fault(struct call *c, enum auth_result r, const struct credential *cr)
 {
+	enum rows_kind by = c->key ? c->key->refused_by : ROWS_KEY;
 	int n = (int)cr->id.n;
 	const char *id = cr->id.p ? cr->id.p : "";
 
@@ -18,7 +19,11 @@ static void auth_fault(struct call *c, enum auth_result r, const struct credenti
 			  "The API key `%.*s` (header `%s`) has expired.", n, id, cr->where);
 		break;
 	case AUTH_SUSPENDED:
-		fault_set(&c->fault, FAULT_SUSPENDED, "The account of API key `%.*s` is suspended.",
+		fault_set(&c->fault, FAULT_SUSPENDED,
+			  by == ROWS_KEY ? "The API key `%.*s` is suspended."
+			  : by == ROWS_TEAM
+				  ? "The team of API key `%.*s` is suspended or has expired."
+				  : "The account of API key `%.*s` is suspended or has expired.",
 			  n, id);
 		break;
 	case AUTH_IP:

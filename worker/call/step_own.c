@@ -11,7 +11,7 @@ static bool allows(void *arg, const struct ptable_model *m)
 {
 	const struct call *c = arg;
 
-	return rows_models_allow(slice_of(c->key->models, c->key->models_n), m->name);
+	return rows_lists_allow(slice_of(c->key->models, c->key->models_n), m->name);
 }
 
 static int64_t query_i64(struct call *c, const char *name)
@@ -108,8 +108,8 @@ static void own_account(struct call *c)
 	struct turn *t = call_turn(c);
 	struct auth_usage u;
 	struct buf body;
-	enum errc e = auth_usage(c->host->env.live, c->key->account, c->key->id, turn_now_ms(t),
-				 turn_wall_ms(t), &u);
+	enum errc e = auth_usage(c->host->env.live, c->key->account, c->key->id, SLICE_NONE,
+				 turn_now_ms(t), turn_wall_ms(t), &u);
 
 	buf_init(&body, OWN_BODY_MAX);
 	if (!e)

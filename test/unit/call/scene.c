@@ -92,10 +92,11 @@ static void open_account(struct scene *s)
 	s->account = rig_account(&s->rig, "acme", 10 * RIG_DOLLAR);
 	apikey_make(&k);
 	snprintf(s->key_text, sizeof(s->key_text), "%s", k.text);
-	s->key = (struct rows_key){.account = s->account,
-				   .created_s = s->rig.wall_ms / 1000,
-				   .keepalive_ms = ROWS_NO_LIMIT,
-				   .name = SLICE_LIT("a key")};
+	s->key = (struct rows_scope){.kind = ROWS_KEY,
+				     .account = s->account,
+				     .created_s = s->rig.wall_ms / 1000,
+				     .keepalive_ms = ROWS_NO_LIMIT,
+				     .name = SLICE_LIT("a key")};
 	memcpy(s->key.id, k.id, APIKEY_ID);
 	apikey_hash(&s->pepper, slice_str(k.text), s->key.hash);
 	rows_limits_init(&s->key.limits);

@@ -19,7 +19,7 @@ struct scene {
 	char page_path[160];
 	struct rig rig;
 	uint64_t account;
-	struct rows_key key;
+	struct rows_scope key;
 	char key_text[APIKEY_TEXT + 1];
 	struct digest_key pepper;
 	struct call_host *calls;

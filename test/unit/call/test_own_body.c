@@ -21,7 +21,6 @@ static struct auth_usage usage(void)
 			       .settled_nusd = 1500000000,
 			       .mode = ROWS_PREPAID};
 
-	rows_limits_init(&u.limits);
 	return u;
 }
 
@@ -56,15 +55,27 @@ static void test_key_above_its_limits(void **state)
 	struct buf b;
 
 	(void)state;
-	u.limits.rate[0] = 5;
-	u.used[0] = 9;
-	u.limits.concurrency = 2;
+	u.rules_n = 4;
+	u.rules[0] = (struct auth_rule){.scope = ROWS_KEY,
+					.kind = ROWS_RPM,
+					.text = "requests a minute",
+					.now = {.limit = 5, .used = 9}};
+	u.rules[1] = (struct auth_rule){
+		.scope = ROWS_KEY,
+		.kind = ROWS_BUDGET,
+		.window = {.unit = WINDOW_DAY},
+		.text = "budget per day",
+		.now = {.limit = 2000000000, .used = 2500000000, .reset_s = 86400}};
+	u.rules[2] = (struct auth_rule){.scope = ROWS_TEAM,
+					.kind = ROWS_TPM,
+					.text = "tokens a minute",
+					.models = "gpt-*",
+					.now = {.limit = 7, .remaining = 6}};
+	u.rules[3] = (struct auth_rule){.scope = ROWS_KEY,
+					.kind = ROWS_CONCURRENCY,
+					.text = "requests at once",
+					.now = {.limit = 2, .used = 1, .remaining = 1}};
 	u.holds = 1;
-	u.limits.budget_nusd = 2000000000;
-	u.limits.budget.unit = WINDOW_DAY;
-	u.budget_used_nusd = 2500000000;
-	u.budget_left_nusd = -500000000;
-	u.budget_reset_s = 86400;
 	buf_init(&b, 65536);
 	assert_int_equal(own_body_key(&key, &u, &b), ERRC_OK);
 	assert_true(
@@ -74,6 +85,9 @@ static void test_key_above_its_limits(void **state)
 				  "\"limit_resets_at\":\"1970-01-02T00:00:00Z\","
 				  "\"limit_usage\":2.5")) >= 0);
 	assert_true(slice_find(buf_slice(&b), SLICE_LIT("\"limit\":5,\"remaining\":0}")) >= 0);
+	assert_true(slice_find(buf_slice(&b),
+			       SLICE_LIT("{\"name\":\"tokens a minute\",\"scope\":\"team\","
+					 "\"models\":\"gpt-*\",\"limit\":7,\"remaining\":6}")) >= 0);
 	assert_true(slice_find(buf_slice(&b), SLICE_LIT("{\"name\":\"concurrency\",\"limit\":2,"
 							"\"remaining\":1}]")) >= 0);
 	buf_fini(&b);

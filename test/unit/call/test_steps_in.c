@@ -271,16 +271,15 @@ static void test_admit_refuses(void **state)
 	scene_key(s);
 	expect_chat(s, chat, RECORD_END_REJECTED, 403, "model_not_allowed");
 	s->key.models = SLICE_NONE;
-	s->key.limits.rate[0] = 0;
+	rig_limit(&s->key, ROWS_RPM, 0);
 	scene_key(s);
 	expect_chat(s, chat, RECORD_END_REJECTED, 429, "rate_limit_exceeded");
-	s->key.limits.rate[0] = ROWS_NO_LIMIT;
-	s->key.limits.concurrency = 0;
+	rig_limit(&s->key, ROWS_RPM, ROWS_NO_LIMIT);
+	rig_limit(&s->key, ROWS_CONCURRENCY, 0);
 	scene_key(s);
 	expect_chat(s, chat, RECORD_END_REJECTED, 429, "rate_limit_exceeded");
-	s->key.limits.concurrency = ROWS_NO_LIMIT;
-	s->key.limits.budget_nusd = 1;
-	s->key.limits.budget.unit = WINDOW_DAY;
+	rig_limit(&s->key, ROWS_CONCURRENCY, ROWS_NO_LIMIT);
+	rig_budget(&s->key, 1, (struct window_spec){.unit = WINDOW_DAY});
 	scene_key(s);
 	expect_chat(s, chat, RECORD_END_REJECTED, 402, "budget_exceeded");
 }

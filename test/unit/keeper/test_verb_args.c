@@ -42,11 +42,10 @@ static void test_check(void **state)
 	(void)state;
 }
 
-static void key_init(struct rows_key *k)
+static void key_init(struct rows_scope *k)
 {
-	*k = (struct rows_key){.account = 1};
+	*k = (struct rows_scope){.kind = ROWS_KEY, .account = 1};
 	rows_limits_init(&k->limits);
-	k->limits.budget.unit = WINDOW_MONTH;
 }
 
 static void test_key_options(void **state)
@@ -60,7 +59,7 @@ static void test_key_options(void **state)
 		CONTROL_S("ip", SLICE_LIT("10.0.0.0/8 192.168.1.7")), CONTROL_B("clamp", true),
 		CONTROL_I("keepalive_ms", 5000));
 	char why[VERB_ARGS_WHY], text[IPNET_TEXT_MAX];
-	struct rows_key k;
+	struct rows_scope k;
 	struct buf mem;
 
 	buf_init(&mem, 4096);
@@ -69,13 +68,13 @@ static void test_key_options(void **state)
 				    ARGS(CONTROL_S("key", SLICE_LIT("aaaaaaaaaaaa"))), why));
 	assert_true(verb_args_key(a, &k, &mem, why));
 	assert_true(slice_is(k.name, "robot 1"));
-	assert_int_equal(k.limits.rate[ROWS_RPM], 60);
-	assert_int_equal(k.limits.rate[ROWS_TPM], ROWS_NO_LIMIT);
-	assert_int_equal(k.limits.rate[ROWS_TPD], 0);
-	assert_int_equal(k.limits.concurrency, 4);
-	assert_int_equal(k.limits.budget_nusd, 5000000000);
-	assert_int_equal(k.limits.budget.unit, WINDOW_WEEK);
-	assert_true(k.limits.budget.rolling);
+	assert_int_equal(rows_limits_get(&k.limits, ROWS_RPM), 60);
+	assert_int_equal(rows_limits_get(&k.limits, ROWS_TPM), ROWS_NO_LIMIT);
+	assert_int_equal(rows_limits_get(&k.limits, ROWS_TPD), 0);
+	assert_int_equal(rows_limits_get(&k.limits, ROWS_CONCURRENCY), 4);
+	assert_int_equal(rows_limits_get(&k.limits, ROWS_BUDGET), 5000000000);
+	assert_int_equal(rows_limits_find(&k.limits, ROWS_BUDGET)->window.unit, WINDOW_WEEK);
+	assert_true(rows_limits_find(&k.limits, ROWS_BUDGET)->window.rolling);
 	assert_true(slice_is(k.models, "gpt-*\n!gpt-4*\nclaude-?\nx"));
 	assert_true(rows_models_allow(k.models, SLICE_LIT("gpt-5")));
 	assert_false(rows_models_allow(k.models, SLICE_LIT("gpt-4o")));
@@ -91,8 +90,8 @@ static void test_key_options(void **state)
 				       CONTROL_S("ip", SLICE_NONE), CONTROL_B("clamp", false),
 				       CONTROL_B("suspended", true)),
 				  &k, &mem, why));
-	assert_int_equal(k.limits.rate[ROWS_RPM], ROWS_NO_LIMIT);
-	assert_int_equal(k.limits.concurrency, 4);
+	assert_int_equal(rows_limits_get(&k.limits, ROWS_RPM), ROWS_NO_LIMIT);
+	assert_int_equal(rows_limits_get(&k.limits, ROWS_CONCURRENCY), 4);
 	assert_int_equal(k.models.n, 0);
 	assert_int_equal(k.nets_n, 0);
 	assert_int_equal(k.flags & ROWS_KEY_CLAMP, 0);
@@ -102,7 +101,7 @@ static void test_key_options(void **state)
 	assert_int_equal(k.keepalive_ms, 0);
 	assert_true(verb_args_key(ARGS(CONTROL_I("keepalive_ms", -1)), &k, &mem, why));
 	assert_int_equal(k.keepalive_ms, ROWS_NO_LIMIT);
-	assert_int_equal(k.limits.budget.unit, WINDOW_WEEK);
+	assert_int_equal(rows_limits_find(&k.limits, ROWS_BUDGET)->window.unit, WINDOW_WEEK);
 	buf_fini(&mem);
 	(void)state;
 }
@@ -110,7 +109,7 @@ static void test_key_options(void **state)
 static void refuse_key(struct verb_args a, const char *part)
 {
 	char why[VERB_ARGS_WHY] = "";
-	struct rows_key k;
+	struct rows_scope k;
 	struct buf mem;
 
 	buf_init(&mem, 4096);
@@ -135,6 +134,8 @@ static void test_key_refused(void **state)
 	refuse_key(ARGS(CONTROL_S("budget_period", SLICE_LIT("fortnight"))), "budget_period");
 	refuse_key(ARGS(CONTROL_S("budget_period", SLICE_LIT("total")), CONTROL_B("rolling", true)),
 		   "rolling");
+	refuse_key(ARGS(CONTROL_S("budget_period", SLICE_LIT("day"))), "there is no budget");
+	refuse_key(ARGS(CONTROL_B("rolling", true)), "there is no budget");
 	refuse_key(ARGS(CONTROL_S("models", SLICE_LIT("a,!,b"))), "'!'");
 	refuse_key(ARGS(CONTROL_S("models", slice_of(longer, sizeof(longer)))), "1024 bytes");
 	refuse_key(ARGS(CONTROL_S("ip", SLICE_LIT("10.0.0.1/8"))), "10.0.0.1/8");

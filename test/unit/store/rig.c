@@ -86,12 +86,13 @@ uint64_t rig_account(struct rig *r, const char *name, int64_t credit_nusd)
 	return account;
 }
 
-void rig_key(struct rig *r, uint64_t account, const char *id, struct rows_key *k)
+void rig_key(struct rig *r, uint64_t account, const char *id, struct rows_scope *k)
 {
 	bool durable = false;
 
 	now(r);
 	memset(k, 0, sizeof *k);
+	k->kind = ROWS_KEY;
 	k->account = account;
 	memcpy(k->id, id, APIKEY_ID);
 	digest_sha256(slice_of(id, APIKEY_ID), k->hash);
@@ -100,6 +101,30 @@ void rig_key(struct rig *r, uint64_t account, const char *id, struct rows_key *k
 	rows_limits_init(&k->limits);
 	assert_int_equal(admin_key_create(&r->admin, &r->by, k, &durable), ERRC_OK);
 	assert_true(durable);
+}
+
+void rig_limit(struct rows_scope *s, enum rows_limit kind, int64_t limit)
+{
+	assert_int_equal(rows_limits_set(&s->limits, kind, limit), ERRC_OK);
+}
+
+void rig_budget(struct rows_scope *s, int64_t nusd, struct window_spec window)
+{
+	rig_limit(s, ROWS_BUDGET, nusd);
+	rows_limits_find(&s->limits, ROWS_BUDGET)->window = window;
+}
+
+void rig_usage(struct rig *r, uint64_t account, const char *key_id, struct auth_usage *u)
+{
+	assert_int_equal(auth_usage(r->live, account, key_id, SLICE_NONE, r->boot_ms, r->wall_ms, u),
+			 ERRC_OK);
+}
+
+struct rows_rule_now rig_rule(const struct auth_usage *u, enum rows_limit kind)
+{
+	const struct auth_rule *r = auth_usage_find(u, ROWS_KEY, kind);
+
+	return r ? r->now : (struct rows_rule_now){0};
 }
 
 struct genid rig_id(struct rig *r)

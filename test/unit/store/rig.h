@@ -43,7 +43,14 @@ void rig_join(struct rig *r); /* as a worker: holds need an instance */
 
 uint64_t rig_account(struct rig *r, const char *name, int64_t credit_nusd);
 /* A key without limits; *k is filled for later updates. */
-void rig_key(struct rig *r, uint64_t account, const char *id, struct rows_key *k);
+void rig_key(struct rig *r, uint64_t account, const char *id, struct rows_scope *k);
+
+/* Sets (ROWS_NO_LIMIT: removes) the rule of this kind that is for all models. */
+void rig_limit(struct rows_scope *s, enum rows_limit kind, int64_t limit);
+void rig_budget(struct rows_scope *s, int64_t nusd, struct window_spec window);
+void rig_usage(struct rig *r, uint64_t account, const char *key_id, struct auth_usage *u);
+/* The key's rule of this kind as it stands; all zero when it has none. */
+struct rows_rule_now rig_rule(const struct auth_usage *u, enum rows_limit kind);
 
 struct genid rig_id(struct rig *r);
 /* An ask with one candidate: 100 tokens of input at most, `cap` of output. */

@@ -20,7 +20,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void update_key(struct rig *r, const struct rows_key *k)
+static void update_key(struct rig *r, const struct rows_scope *k)
 {
 	bool durable;
 
@@ -38,7 +38,7 @@ static void test_credit_for_exactly_ten(void **state)
 	struct rows_account a;
 	struct admit_done done;
 	struct admit_op op;
-	struct rows_key k;
+	struct rows_scope k;
 	struct scan s;
 	int granted = 0;
 
@@ -82,7 +82,7 @@ static void test_settle_once(void **state)
 	struct admit_done done;
 	struct admit_op op;
 	struct genid id;
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_key(r, acc, KEY_A, &k);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
@@ -113,7 +113,7 @@ static void test_cost_above_hold(void **state)
 	struct admit_done done;
 	struct admit_op op;
 	struct genid id;
-	struct rows_key k;
+	struct rows_scope k;
 	struct scan s;
 
 	rig_key(r, acc, KEY_A, &k);
@@ -134,7 +134,7 @@ static void test_candidates_dropped_and_caps(void **state)
 	struct hold_candidate c[2];
 	struct price dear = r->price, gratis;
 	struct admit_op op;
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_key(r, acc, KEY_A, &k);
 	dear.pusd[USAGE_OUTPUT] *= 1000;
@@ -166,7 +166,7 @@ static void test_fallbacks_that_the_key_may_not_use(void **state)
 	uint64_t acc = rig_account(r, "acme", 100 * RIG_DOLLAR);
 	struct hold_candidate c[2];
 	struct admit_op op;
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_key(r, acc, KEY_A, &k);
 	k.models = SLICE_LIT("m1");
@@ -193,10 +193,10 @@ static void test_rate_limits(void **state)
 	struct rows_account a, b;
 	struct admit_op op;
 	struct genid id;
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_key(r, acc, KEY_A, &k);
-	k.limits.rate[ROWS_RPM] = 5;
+	rig_limit(&k, ROWS_RPM, 5);
 	update_key(r, &k);
 	for (int i = 0; i < 5; i++) {
 		assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
@@ -225,11 +225,10 @@ static void test_rate_limits(void **state)
 
 static void assert_usage_eq(const struct auth_usage *u, const struct auth_usage *v)
 {
-	for (size_t i = 0; i < ROWS_LIMIT_COUNT; i++)
-		assert_int_equal(u->used[i], v->used[i]);
+	assert_int_equal(u->rules_n, v->rules_n);
+	for (size_t i = 0; i < u->rules_n; i++)
+		assert_memory_equal(&u->rules[i].now, &v->rules[i].now, sizeof u->rules[i].now);
 	assert_int_equal(u->holds, v->holds);
-	assert_int_equal(u->budget_held_nusd, v->budget_held_nusd);
-	assert_int_equal(u->budget_used_nusd, v->budget_used_nusd);
 	assert_int_equal(u->balance_nusd, v->balance_nusd);
 	assert_int_equal(u->held_nusd, v->held_nusd);
 }
@@ -242,28 +241,25 @@ static void test_all_or_none(void **state)
 	struct auth_usage u, v;
 	struct admit_op op;
 	struct genid id;
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_key(r, acc, KEY_A, &k);
-	k.limits.rate[ROWS_RPM] = 100;
-	k.limits.rate[ROWS_TPM] = 100000;
-	k.limits.concurrency = 10;
-	k.limits.budget_nusd = RIG_DOLLAR;
-	k.limits.budget = (struct window_spec){.unit = WINDOW_DAY};
+	rig_limit(&k, ROWS_RPM, 100);
+	rig_limit(&k, ROWS_TPM, 100000);
+	rig_limit(&k, ROWS_CONCURRENCY, 10);
+	rig_budget(&k, RIG_DOLLAR, (struct window_spec){.unit = WINDOW_DAY});
 	update_key(r, &k);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
-	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u),
-			 ERRC_OK);
-	assert_int_equal(u.used[ROWS_RPM], 1);
-	assert_int_equal(u.budget_held_nusd, 120000);
+	rig_usage(r, acc, KEY_A, &u);
+	assert_int_equal(rig_rule(&u, ROWS_RPM).used, 1);
+	assert_int_equal(rig_rule(&u, ROWS_BUDGET).held, 120000);
 	assert_false(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
 	assert_int_equal(op.reason, ADMIT_CREDIT);
 	assert_int_equal(op.refusal.requests.remaining, 99);
 	assert_int_equal(op.refusal.tokens.limit, 100000);
-	assert_int_equal(op.refusal.tokens.remaining, 100000 - u.used[ROWS_TPM]);
+	assert_int_equal(op.refusal.tokens.remaining, 100000 - rig_rule(&u, ROWS_TPM).used);
 	assert_int_equal(op.refusal.affordable_tokens, 15);
-	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &v),
-			 ERRC_OK);
+	rig_usage(r, acc, KEY_A, &v);
 	assert_usage_eq(&u, &v);
 }
 
@@ -274,10 +270,10 @@ static void test_concurrency(void **state)
 	struct genid a, b, c;
 	struct admit_done done;
 	struct admit_op op;
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_key(r, acc, KEY_A, &k);
-	k.limits.concurrency = 2;
+	rig_limit(&k, ROWS_CONCURRENCY, 2);
 	update_key(r, &k);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &a, &op));
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &b, &op));
@@ -295,11 +291,10 @@ static void test_budget_window(void **state)
 	struct auth_usage u;
 	struct admit_op op;
 	struct genid id, late;
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_key(r, acc, KEY_A, &k);
-	k.limits.budget_nusd = 500000;
-	k.limits.budget = (struct window_spec){.unit = WINDOW_HOUR};
+	rig_budget(&k, 500000, (struct window_spec){.unit = WINDOW_HOUR});
 	update_key(r, &k);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op)); /* holds 300,000 */
 	assert_false(rig_hold(r, acc, KEY_A, &r->price, 100, &late, &op));
@@ -317,16 +312,14 @@ static void test_budget_window(void **state)
 	r->wall_ms = (r->by.wall_ms / 3600000 + 1) * 3600000 + 5000;
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 200, &id, &op));
 	rig_settle(r, acc, &late, 100, 50, &done);
-	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u),
-			 ERRC_OK);
-	assert_int_equal(u.budget_used_nusd, 0);
-	assert_int_equal(u.budget_held_nusd, 500000);
+	rig_usage(r, acc, KEY_A, &u);
+	assert_int_equal(rig_rule(&u, ROWS_BUDGET).used, 0);
+	assert_int_equal(rig_rule(&u, ROWS_BUDGET).held, 500000);
 	/* Editing keeps what is used. */
-	k.limits.budget_nusd = 600000;
+	rig_limit(&k, ROWS_BUDGET, 600000);
 	update_key(r, &k);
-	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u),
-			 ERRC_OK);
-	assert_int_equal(u.budget_left_nusd, 100000);
+	rig_usage(r, acc, KEY_A, &u);
+	assert_int_equal(rig_rule(&u, ROWS_BUDGET).remaining, 100000);
 }
 
 static void refuses(struct rig *r, uint64_t acc, enum admit_reason why)
@@ -344,7 +337,7 @@ static void test_access(void **state)
 	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
 	struct admit_op op;
 	struct genid id;
-	struct rows_key k;
+	struct rows_scope k;
 	bool durable;
 
 	refuses(r, acc, ADMIT_KEY_UNKNOWN);
@@ -382,7 +375,7 @@ static void test_batch(void **state)
 	uint64_t acc = rig_account(r, "acme", 2 * r->per_request.request_nusd);
 	struct admit_op op[LIMIT_TXN_OPS], *ops[LIMIT_TXN_OPS];
 	struct hold_candidate c[LIMIT_TXN_OPS];
-	struct rows_key k;
+	struct rows_scope k;
 	struct scan s;
 
 	rig_key(r, acc, KEY_A, &k);
@@ -410,19 +403,24 @@ static void test_release_and_reverse(void **state)
 	struct auth_usage u;
 	struct admit_op op;
 	struct genid id;
-	struct rows_key k;
+	struct rows_scope k;
 	struct scan s;
 
 	rig_key(r, acc, KEY_A, &k);
+	rig_limit(&k, ROWS_RPM, 100);
+	rig_limit(&k, ROWS_TPM, 100000);
+	update_key(r, &k);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
+	rig_usage(r, acc, KEY_A, &u);
+	assert_int_equal(rig_rule(&u, ROWS_RPM).used, 1);
+	assert_int_equal(rig_rule(&u, ROWS_TPM).used, 150);
 	rig_settle_op(r, &op, acc, &id, 0, 0);
 	op.kind = ADMIT_RELEASE;
 	rig_run(r, &op);
 	assert_true(op.done.settled);
-	assert_int_equal(auth_usage(r->live, acc, KEY_A, r->boot_ms, r->wall_ms / 1000, &u),
-			 ERRC_OK);
-	assert_int_equal(u.used[ROWS_RPM], 0);
-	assert_int_equal(u.used[ROWS_TPM], 0);
+	rig_usage(r, acc, KEY_A, &u);
+	assert_int_equal(rig_rule(&u, ROWS_RPM).used, 0);
+	assert_int_equal(rig_rule(&u, ROWS_TPM).used, 0);
 	assert_int_equal(u.balance_nusd, RIG_DOLLAR);
 	assert_int_equal(u.requests, 0);
 
@@ -458,7 +456,7 @@ static void test_ledger_gate(void **state)
 	struct admit_done done;
 	struct admit_op op;
 	struct genid id;
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_key(r, acc, KEY_A, &k);
 	progress_set_ledger_failed(live_progress(r->live), true);

@@ -16,7 +16,7 @@ static void test_agree(void **state)
 {
 	struct rig r;
 	struct agree g;
-	struct rows_key k;
+	struct rows_scope k;
 	struct genid id;
 	struct admit_op op;
 	struct admit_done done;

@@ -135,7 +135,7 @@ static uint64_t books(struct rig *r, unsigned n)
 {
 	const struct price *prices[] = {&r->price, &r->per_request};
 	uint64_t acc = rig_account(r, "acme", 10 * RIG_DOLLAR);
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_key(r, acc, KEY_A, &k);
 	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);

@@ -16,7 +16,7 @@ static uint64_t account;
 static int setup(void **state)
 {
 	static struct rig r;
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_init(&r);
 	rig_open(&r);

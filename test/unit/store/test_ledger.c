@@ -60,7 +60,7 @@ static void test_take_once(void **state)
 	struct rig *r = *state;
 	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), last, epoch = live_head(r->live)->epoch;
 	struct verify_result v;
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_key(r, acc, KEY_A, &k);
 	spend(r, acc, KEY_A, 10);
@@ -112,7 +112,7 @@ static void test_aborted_is_not_there(void **state)
 static void assert_books_equal(const struct book *a, const struct book *b)
 {
 	assert_int_equal(book_accounts_n(a), book_accounts_n(b));
-	assert_int_equal(book_keys_n(a), book_keys_n(b));
+	assert_int_equal(book_scopes_n(a), book_scopes_n(b));
 	for (size_t i = 0; i < book_accounts_n(a); i++) {
 		const struct rows_account *x = book_account_at(a, i), *y = book_account(b, x->id);
 
@@ -123,15 +123,22 @@ static void assert_books_equal(const struct book *a, const struct book *b)
 		assert_int_equal(x->status, y->status);
 		assert_true(slice_eq(x->name, y->name));
 	}
-	for (size_t i = 0; i < book_keys_n(a); i++) {
-		const struct book_key *x = book_key_at(a, i), *y;
-		struct rows_key def;
+	for (size_t i = 0; i < book_scopes_n(a); i++) {
+		const struct book_scope *x = book_scope_at(a, i),
+					*y = book_scope(b, x->kind, x->account, x->id);
 
-		assert_int_equal(rows_get_key(x->row, &def), ERRC_OK);
-		y = book_key(b, def.id);
 		assert_non_null(y);
 		assert_true(slice_eq(x->row, y->row));
-		assert_memory_equal(&x->state, &y->state, sizeof x->state);
+		assert_int_equal(x->charged_nusd, y->charged_nusd);
+		assert_int_equal(x->requests, y->requests);
+		assert_int_equal(x->tokens, y->tokens);
+		assert_int_equal(x->used_s, y->used_s);
+		assert_int_equal(x->counters_n, y->counters_n);
+		for (size_t n = 0; n < x->counters_n; n++) {
+			assert_int_equal(x->counters[n].id, y->counters[n].id);
+			assert_memory_equal(&x->counters[n].budget, &y->counters[n].budget,
+					    sizeof x->counters[n].budget);
+		}
 	}
 }
 
@@ -142,7 +149,7 @@ static void test_checkpoint_and_replay(void **state)
 	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), other = rig_account(r, "other", 7);
 	struct book *book = NULL;
 	struct verify_result v;
-	struct rows_key k, k2;
+	struct rows_scope k, k2;
 	MDB_txn *txn;
 	bool durable;
 
@@ -157,8 +164,7 @@ static void test_checkpoint_and_replay(void **state)
 	verify(r, &v);
 	assert_int_equal(v.bad_account, 0);
 	rig_key(r, other, KEY_B, &k2);
-	k.limits.budget_nusd = RIG_DOLLAR;
-	k.limits.budget = (struct window_spec){.unit = WINDOW_DAY};
+	rig_budget(&k, RIG_DOLLAR, (struct window_spec){.unit = WINDOW_DAY});
 	assert_int_equal(admin_key_update(&r->admin, &r->by, &k, &durable), ERRC_OK);
 	spend(r, acc, KEY_A, 20);
 	rig_drain(r);
@@ -170,9 +176,9 @@ static void test_checkpoint_and_replay(void **state)
 	assert_int_equal(ledger_read_begin(r->ledger, &txn), ERRC_OK);
 	assert_int_equal(ledger_load_rows(r->ledger, txn, book), ERRC_OK);
 	ledger_read_end(&txn);
-	assert_int_equal(book_keys_n(book), 1);
+	assert_int_equal(book_scopes_n(book), 1);
 	book_free(&book);
-	assert_int_equal(book_keys_n(ledger_book(r->ledger)), 2);
+	assert_int_equal(book_scopes_n(ledger_book(r->ledger)), 2);
 	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
 	assert_int_equal(ledger_checkpoint(r->ledger), ERRC_OK);
 	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
@@ -221,7 +227,7 @@ static void test_every_flipped_byte(void **state)
 	struct rig *r = *state;
 	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), last;
 	struct verify_result v;
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_key(r, acc, KEY_A, &k);
 	spend(r, acc, KEY_A, 3);
@@ -248,7 +254,7 @@ static void test_wrong_charge_is_found(void **state)
 	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), seq = 0;
 	struct record rec;
 	struct verify_result v;
-	struct rows_key k;
+	struct rows_scope k;
 	struct buf b;
 
 	rig_key(r, acc, KEY_A, &k);
@@ -290,7 +296,7 @@ static void spend_by_size(struct rig *r, struct record *last, struct buf *b)
 	struct hold_candidate c;
 	struct admit_done done;
 	struct admit_op op;
-	struct rows_key k;
+	struct rows_scope k;
 
 	small.when.prompt_upto = large.when.prompt_above = 60;
 	small.when.minute_from = large.when.minute_from = r->wall_ms / 60000 % 1440;
@@ -368,7 +374,7 @@ static void test_find(void **state)
 {
 	struct rig *r = *state;
 	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), seq;
-	struct rows_key k, k2;
+	struct rows_scope k, k2;
 	struct price p;
 	uint8_t hash[DIGEST_SHA256];
 	uint8_t at[DIGEST_SHA256];
@@ -417,7 +423,7 @@ static void test_report(void **state)
 		.until_ms = INT64_MAX, .by = {REPORT_ACCOUNT, REPORT_DAY}, .by_n = 2};
 	struct report *rep = NULL;
 	const struct report_row *row;
-	struct rows_key k, k2;
+	struct rows_scope k, k2;
 	int64_t split;
 
 	rig_key(r, acc, KEY_A, &k);
@@ -478,7 +484,7 @@ static void test_report_of_a_clock_that_went_back(void **state)
 	const int64_t year_ms = INT64_C(365) * 86400000;
 	struct rig *r = *state;
 	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
-	struct rows_key k;
+	struct rows_scope k;
 	int64_t right;
 
 	rig_key(r, acc, KEY_A, &k);

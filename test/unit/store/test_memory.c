@@ -12,7 +12,7 @@ static int setup(void **state)
 	static struct rig r;
 	struct admit_done done;
 	struct admit_op op;
-	struct rows_key k;
+	struct rows_scope k;
 	struct genid id;
 	uint64_t acc;
 
@@ -105,7 +105,7 @@ static enum errc count_account(void *arg, const struct rows_account *a)
 	return ERRC_OK;
 }
 
-static enum errc count_key(void *arg, const struct rows_key *k, const struct rows_state *s)
+static enum errc count_key(void *arg, const struct rows_scope *k, const struct rows_state *s)
 {
 	*(int *)arg += slice_is(k->name, "a key") && s->requests == 5;
 	return ERRC_OK;
@@ -117,7 +117,7 @@ static enum errc run_lists(struct rig *r)
 	enum errc rc = admin_account_each(r->live, count_account, &accounts);
 
 	if (!rc)
-		rc = admin_key_each(r->live, 0, count_key, &keys);
+		rc = admin_scope_each(r->live, 0, ROWS_KEY, count_key, &keys);
 	if (!rc)
 		assert_true(accounts == 1 && keys == 1);
 	return rc;

@@ -25,7 +25,7 @@ struct model_hold {
 };
 
 struct model_key {
-	struct rows_key row;
+	struct rows_scope row;
 	bool revoked;
 	int64_t held[DAYS], spent[DAYS];
 	int holds;
@@ -96,7 +96,8 @@ static int64_t balance(const struct model_account *a)
 static enum admit_reason judge(const struct model_account *a, const struct model_key *k,
 			       int64_t nusd)
 {
-	const struct rows_limits *l = &k->row.limits;
+	int64_t at_once = rows_limits_get(&k->row.limits, ROWS_CONCURRENCY),
+		budget = rows_limits_get(&k->row.limits, ROWS_BUDGET);
 	int64_t d = today();
 	bool now = nusd <= balance(a), later = nusd <= balance(a) + a->held;
 
@@ -104,11 +105,11 @@ static enum admit_reason judge(const struct model_account *a, const struct model
 		return ADMIT_KEY_REVOKED;
 	if (a->suspended)
 		return ADMIT_ACCOUNT_SUSPENDED;
-	if (l->concurrency != ROWS_NO_LIMIT && k->holds >= l->concurrency)
+	if (at_once != ROWS_NO_LIMIT && k->holds >= at_once)
 		return ADMIT_CONCURRENCY;
-	if (l->budget_nusd != ROWS_NO_LIMIT) {
-		bool fits_now = nusd <= l->budget_nusd - k->spent[d] - k->held[d];
-		bool fits_later = nusd <= l->budget_nusd - k->spent[d];
+	if (budget != ROWS_NO_LIMIT) {
+		bool fits_now = nusd <= budget - k->spent[d] - k->held[d];
+		bool fits_later = nusd <= budget - k->spent[d];
 
 		if (later && !fits_later)
 			return ADMIT_BUDGET;
@@ -142,8 +143,13 @@ static void do_admit(void)
 	}
 	m.granted++;
 	assert_int_equal(op.grant.hold.hold_nusd, nusd);
-	m.holds[slot] = (struct model_hold){
-		true, id, ai, ki, nusd, today(), k->row.limits.budget_nusd != ROWS_NO_LIMIT};
+	m.holds[slot] = (struct model_hold){true,
+					    id,
+					    ai,
+					    ki,
+					    nusd,
+					    today(),
+					    rows_limits_find(&k->row.limits, ROWS_BUDGET) != NULL};
 	a->held += nusd;
 	k->holds++;
 	if (m.holds[slot].in_budget)
@@ -251,12 +257,11 @@ static void do_edit(void)
 	}
 	if (k->revoked)
 		return;
-	k->row.limits.concurrency = pick(2) ? ROWS_NO_LIMIT : (int64_t)pick(12);
+	rig_limit(&k->row, ROWS_CONCURRENCY, pick(2) ? ROWS_NO_LIMIT : (int64_t)pick(12));
 	/* Once there is a budget it stays, larger or smaller: what is spent without one is not counted. */
-	if (k->row.limits.budget_nusd != ROWS_NO_LIMIT || pick(2)) {
-		k->row.limits.budget_nusd = (int64_t)pick(60000000);
-		k->row.limits.budget = (struct window_spec){.unit = WINDOW_DAY};
-	}
+	if (rows_limits_find(&k->row.limits, ROWS_BUDGET) || pick(2))
+		rig_budget(&k->row, (int64_t)pick(60000000),
+			   (struct window_spec){.unit = WINDOW_DAY});
 	assert_int_equal(admin_key_update(&m.r.admin, &m.r.by, &k->row, &durable), ERRC_OK);
 }
 

@@ -105,7 +105,7 @@ static void test_exactly_ten(void **state)
 {
 	struct rig *r = *state;
 	uint64_t acc = rig_account(r, "acme", 10 * r->per_request.request_nusd);
-	struct rows_key k;
+	struct rows_scope k;
 	struct scan s;
 
 	rig_key(r, acc, KEY_A, &k);
@@ -119,11 +119,11 @@ static void test_exact_rate(void **state)
 {
 	struct rig *r = *state;
 	uint64_t acc = rig_account(r, "acme", 1000 * RIG_DOLLAR);
-	struct rows_key k;
+	struct rows_scope k;
 	bool durable;
 
 	rig_key(r, acc, KEY_A, &k);
-	k.limits.rate[ROWS_RPM] = 200;
+	rig_limit(&k, ROWS_RPM, 200);
 	assert_int_equal(admin_key_update(&r->admin, &r->by, &k, &durable), ERRC_OK);
 	assert_int_equal(race_all(r, acc, ADMIT_RATE), 200);
 }
@@ -221,7 +221,7 @@ static void test_killed_workers(void **state)
 	uint8_t ledger_id[LIVE_ID];
 	pid_t pids[3];
 	char dir[256];
-	struct rows_key k;
+	struct rows_scope k;
 
 	rig_key(r, acc, KEY_A, &k);
 	memcpy(dir, r->started.live_dir, sizeof dir);
@@ -252,7 +252,7 @@ static void test_dead_reader(void **state)
 	uint64_t acc = rig_account(r, "acme", 1000 * RIG_DOLLAR);
 	struct admit_done done;
 	struct live_space space;
-	struct rows_key k;
+	struct rows_scope k;
 	uint8_t ledger_id[LIVE_ID];
 	char dir[256];
 	int go[2], status;

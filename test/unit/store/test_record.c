@@ -25,7 +25,6 @@ static struct record charge(void)
 					  .charge_nusd = 2,
 					  .uncollected_nusd = 3,
 					  .cost_nusd = 4,
-					  .budget_id = 5,
 					  .attempts_n = 2};
 	memcpy(r.charge.key_id, "abcdefghijkl", APIKEY_ID);
 	memset(r.charge.id.b, 3, GENID_BYTES);
@@ -55,14 +54,16 @@ static void test_round_trip(void **state)
 		buf_reset(&b);
 		if (t != RECORD_CHARGE) {
 			r = (struct record){.type = (enum record_type)t, .account = 4, .wall_ms = 6};
-			r.change = (struct record_change){.who = SLICE_LIT("root"),
-							  .what = SLICE_LIT("create"),
-							  .note = SLICE_LIT("n"),
-							  .amount_nusd = -1,
-							  .row = SLICE_LIT("\0\1\2"),
-							  .budget_id = 7,
-							  .flags = 8,
-							  .epoch = 9};
+			r.change = (struct record_change){
+				.who = SLICE_LIT("root"),
+				.what = SLICE_LIT("create"),
+				.note = SLICE_LIT("n"),
+				.amount_nusd = -1,
+				.row = SLICE_LIT("\0\1\2"),
+				.team = SLICE_LIT("teamteamteam"),
+				.user = SLICE_LIT("u"),
+				.budgets = {.n = 1, .v = {{ROWS_USER, 9, -3}}},
+				.epoch = 9};
 		}
 		assert_int_equal(record_encode(&a, &r), ERRC_OK);
 		assert_int_equal(record_decode(buf_slice(&a), &got), ERRC_OK);
@@ -80,21 +81,25 @@ static void test_round_trip(void **state)
 static void test_longer(void **state)
 {
 	struct record r = {.type = RECORD_GRANT, .account = 4}, got;
-	struct buf a;
+	struct buf a, more;
 
 	(void)state;
 	r.change.amount_nusd = 5;
 	buf_init(&a, RECORD_MAX);
+	buf_init(&more, RECORD_MAX);
 	assert_int_equal(record_encode(&a, &r), ERRC_OK);
-	assert_int_equal((uint8_t)a.p[0], 0x90 + 14);
-	a.p[0]++;
-	assert_int_equal(record_decode(buf_slice(&a), &got), ERRC_CORRUPT);
-	assert_int_equal(buf_addc(&a, 1), ERRC_OK);
-	assert_int_equal(record_decode(buf_slice(&a), &got), ERRC_OK);
+	assert_int_equal((uint8_t)a.p[0], 0x90 + 15);
+	/* An array of 16 is written with two bytes of length. */
+	assert_int_equal(buf_add(&more, "\xdc\0\x10", 3), ERRC_OK);
+	assert_int_equal(buf_add(&more, a.p + 1, a.len - 1), ERRC_OK);
+	assert_int_equal(record_decode(buf_slice(&more), &got), ERRC_CORRUPT);
+	assert_int_equal(buf_addc(&more, 1), ERRC_OK);
+	assert_int_equal(record_decode(buf_slice(&more), &got), ERRC_OK);
 	assert_int_equal(got.change.amount_nusd, 5);
-	a.p[1] = 2;
-	assert_int_equal(record_decode(buf_slice(&a), &got), ERRC_VERSION);
+	more.p[3] = RECORD_VERSION + 1;
+	assert_int_equal(record_decode(buf_slice(&more), &got), ERRC_VERSION);
 	buf_fini(&a);
+	buf_fini(&more);
 }
 
 static void test_limits(void **state)

@@ -18,7 +18,7 @@ static void test_nothing_is_lost(void **state)
 	struct rig r;
 	struct rows_account before, after;
 	struct store_started out;
-	struct rows_key k;
+	struct rows_scope k;
 	struct genid id;
 	struct admit_op op;
 	struct admit_done done;
@@ -93,7 +93,7 @@ static void test_given_identity(void **state)
 static void test_oldest_hold(void **state)
 {
 	struct rig r;
-	struct rows_key k;
+	struct rows_scope k;
 	struct genid id, id2;
 	struct admit_op op;
 	struct admit_done done;

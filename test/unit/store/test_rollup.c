@@ -34,7 +34,7 @@ static int setup(void **state)
 {
 	struct scene *s = mem_new_of(struct scene);
 	struct rig *r = &s->rig;
-	struct rows_key k;
+	struct rows_scope k;
 	char name[16];
 
 	rig_init(r);

@@ -1,5 +1,7 @@
 #include "rig.h"
 
+#include "rows_hold.h"
+
 #include "mem.h"
 
 static struct price some_price(int64_t base)
@@ -13,25 +15,35 @@ static struct price some_price(int64_t base)
 	return p;
 }
 
-static void fill_key(struct rows_key *k)
+static void fill_key(struct rows_scope *k)
 {
 	memset(k, 0, sizeof *k);
-	*k = (struct rows_key){.account = 77,
-			       .status = ROWS_SUSPENDED,
-			       .flags = ROWS_KEY_CLAMP,
-			       .created_s = 5,
-			       .expires_s = 6,
-			       .keepalive_ms = 7000,
-			       .name = SLICE_LIT("café"),
-			       .models = SLICE_LIT("gpt-*\n!gpt-5*"),
-			       .nets_n = 2};
+	*k = (struct rows_scope){.kind = ROWS_KEY,
+				 .account = 77,
+				 .status = ROWS_SUSPENDED,
+				 .flags = ROWS_KEY_CLAMP,
+				 .created_s = 5,
+				 .expires_s = 6,
+				 .keepalive_ms = 7000,
+				 .name = SLICE_LIT("café"),
+				 .models = SLICE_LIT("gpt-*\n!gpt-5*"),
+				 .nets_n = 2};
 	memcpy(k->id, "abcdefghijkl", APIKEY_ID);
 	memset(k->hash, 0xa5, sizeof k->hash);
 	rows_limits_init(&k->limits);
-	k->limits.rate[ROWS_TPD] = 12;
-	k->limits.concurrency = 0;
-	k->limits.budget_nusd = 99;
-	k->limits.budget = (struct window_spec){.unit = WINDOW_WEEK, .rolling = true};
+	rig_limit(k, ROWS_TPD, 12);
+	rig_limit(k, ROWS_CONCURRENCY, 0);
+	rig_budget(k, 99, (struct window_spec){.unit = WINDOW_WEEK, .rolling = true});
+	*rows_limits_add(&k->limits, ROWS_BUDGET, 7) =
+		(struct rows_rule){.id = k->limits.last_id,
+				   .kind = ROWS_BUDGET,
+				   .shadow = true,
+				   .limit = 7,
+				   .window = {.unit = WINDOW_TOTAL},
+				   .models = SLICE_LIT("gpt-5*"),
+				   .raise = 3,
+				   .raise_until_s = 4};
+	memcpy(k->team, "teamteamteam", ROWS_ID);
 	assert_true(ipnet_parse(SLICE_LIT("10.1.0.0/16"), &k->nets[0]));
 	assert_true(ipnet_parse(SLICE_LIT("fd00::/8"), &k->nets[1]));
 }
@@ -43,14 +55,21 @@ static void fill_hold(struct rows_hold *h)
 				.instance = 3,
 				.slot = 17,
 				.front = 2,
-				.flags = ROWS_HOLD_STREAM | ROWS_HOLD_BUDGET,
+				.flags = ROWS_HOLD_STREAM,
 				.hold_nusd = 1234,
-				.budget_id = 55,
 				.tokens_estimate = 10,
 				.input_bound = 20,
 				.admitted_boot_ms = 30,
 				.admitted_wall_ms = 40,
 				.model_asked = SLICE_LIT("fast"),
+				.user = SLICE_LIT("alice"),
+				.group = SLICE_LIT("gold"),
+				.scopes_n = 2,
+				.scopes = {{.kind = ROWS_TEAM, .id = "teamteamteam", .n = 0},
+					   {.kind = ROWS_KEY,
+					    .id = "abcdefghijkl",
+					    .n = 2,
+					    .taken = {{1, false, 0}, {2, true, 55}}}},
 				.candidates_n = 3,
 				.prices_n = 2};
 	memset(h->id.b, 7, sizeof h->id.b);
@@ -88,9 +107,9 @@ static enum errc read_account(struct slice s)
 
 static enum errc read_key(struct slice s)
 {
-	struct rows_key k;
+	struct rows_scope k;
 
-	return rows_get_key(s, &k);
+	return rows_get_scope(s, &k);
 }
 
 static enum errc read_state(struct slice s)
@@ -138,33 +157,39 @@ static void test_account(void **state)
 
 static void test_key(void **state)
 {
-	struct rows_key k, got;
+	struct rows_scope k, got;
 	struct buf b;
 
 	(void)state;
 	memset(&got, 0, sizeof got);
 	fill_key(&k);
 	buf_init(&b, ROWS_MAX);
-	assert_int_equal(rows_put_key(&b, &k), ERRC_OK);
-	assert_int_equal(rows_get_key(buf_slice(&b), &got), ERRC_OK);
+	assert_int_equal(rows_put_scope(&b, &k), ERRC_OK);
+	assert_int_equal(rows_get_scope(buf_slice(&b), &got), ERRC_OK);
 	assert_true(slice_eq(got.name, k.name) && slice_eq(got.models, k.models));
+	assert_int_equal(got.limits.n, 4);
+	assert_true(slice_eq(got.limits.v[3].models, k.limits.v[3].models));
 	got.name = k.name;
 	got.models = k.models;
+	for (size_t i = 0; i < got.limits.n; i++) {
+		got.limits.v[i].models = k.limits.v[i].models;
+		got.limits.v[i].zone = k.limits.v[i].zone;
+	}
 	assert_memory_equal(&got, &k, sizeof k);
 	check_lengths(&b, read_key);
 	k.keepalive_ms = LIMIT_KEEPALIVE_MS + 1000;
-	assert_int_equal(rows_put_key(&b, &k), ERRC_LIMIT);
+	assert_int_equal(rows_put_scope(&b, &k), ERRC_LIMIT);
 	k.keepalive_ms = ROWS_NO_LIMIT;
 	k.nets_n = ROWS_NETS_MAX + 1;
-	assert_int_equal(rows_put_key(&b, &k), ERRC_LIMIT);
+	assert_int_equal(rows_put_scope(&b, &k), ERRC_LIMIT);
 	buf_fini(&b);
 }
 
-/* 0 is off, "not set" is what rows have that were written before keys had one. */
+/* 0 is off, which differs from "not set". */
 static void test_keepalive_of_a_key(void **state)
 {
 	static const int64_t values_ms[] = {ROWS_NO_LIMIT, 0, 1000, LIMIT_KEEPALIVE_MS};
-	struct rows_key k, got;
+	struct rows_scope k, got;
 	struct buf b;
 
 	(void)state;
@@ -172,11 +197,9 @@ static void test_keepalive_of_a_key(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(values_ms); i++) {
 		buf_init(&b, ROWS_MAX);
 		k.keepalive_ms = values_ms[i];
-		assert_int_equal(rows_put_key(&b, &k), ERRC_OK);
-		assert_int_equal(rows_get_key(buf_slice(&b), &got), ERRC_OK);
+		assert_int_equal(rows_put_scope(&b, &k), ERRC_OK);
+		assert_int_equal(rows_get_scope(buf_slice(&b), &got), ERRC_OK);
 		assert_int_equal(got.keepalive_ms, values_ms[i]);
-		/* Bytes 10 and 11 were reserved, and 0. */
-		assert_int_equal((b.p[10] | b.p[11]) == 0, i == 0);
 		buf_fini(&b);
 	}
 }
@@ -188,18 +211,24 @@ static void test_state(void **state)
 			       .tokens = 5,
 			       .charged_nusd = 6,
 			       .used_s = 7,
-			       .budget = {{1, 2, 3}, {4, 5, 6}}};
+			       .n = 3,
+			       .counters = {{.id = 4, .kind = ROWS_BUDGET},
+					    {.id = 5, .kind = ROWS_TPM},
+					    {.id = 6, .kind = ROWS_CONCURRENCY, .running = 2}}};
 	struct rows_state got;
 	struct buf b;
 
 	(void)state;
 	memset(&got, 0, sizeof got);
-	s.rate[ROWS_TPM] = (struct window_rate){8, 9, 10};
+	s.counters[0].budget = (struct window_budget){{1, 2, 3}, {4, 5, 6}};
+	s.counters[1].rate = (struct window_rate){8, 9, 10};
 	buf_init(&b, ROWS_MAX);
 	assert_int_equal(rows_put_state(&b, &s), ERRC_OK);
 	assert_int_equal(rows_get_state(buf_slice(&b), &got), ERRC_OK);
-	assert_int_equal(got.rate[ROWS_TPM].prev, 10);
-	assert_int_equal(got.budget.prev.held_nusd, 6);
+	assert_int_equal(got.n, 3);
+	assert_int_equal(got.counters[0].budget.prev.held_nusd, 6);
+	assert_int_equal(got.counters[1].rate.prev, 10);
+	assert_int_equal(got.counters[2].running, 2);
 	assert_int_equal(got.used_s, 7);
 	check_lengths(&b, read_state);
 	buf_fini(&b);
@@ -222,13 +251,17 @@ static void test_hold(void **state)
 	assert_int_equal(got.prices[1].pusd[USAGE_INPUT], 3000000);
 	assert_int_equal(got.hold_nusd, 1234);
 	assert_int_equal(got.instance, 3);
+	assert_true(slice_is(got.user, "alice") && slice_is(got.group, "gold"));
+	assert_int_equal(got.scopes_n, 2);
+	assert_int_equal(got.scopes[1].taken[1].window, 55);
+	assert_true(got.scopes[1].taken[1].budget && !got.scopes[1].taken[0].budget);
 	check_lengths(&b, read_hold);
 	buf_fini(&b);
 }
 
 static void test_out_of_memory(void **state)
 {
-	struct rows_key k;
+	struct rows_scope k;
 	unsigned n = 1;
 
 	(void)state;
@@ -238,7 +271,7 @@ static void test_out_of_memory(void **state)
 
 		buf_init(&b, ROWS_MAX);
 		mem_fail_after(n);
-		rc = rows_put_key(&b, &k);
+		rc = rows_put_scope(&b, &k);
 		mem_fail_after(0);
 		buf_fini(&b);
 		assert_true(rc == ERRC_OK || rc == ERRC_NOMEM);
@@ -250,7 +283,7 @@ static void test_names(void **state)
 {
 	struct rows_key_name a = rows_name(1, ROWS_ACCOUNT, SLICE_NONE),
 			     b = rows_name(1, ROWS_KEY, SLICE_LIT("abcdefghijkl")),
-			     s = rows_name_state(1, ROWS_KEY, SLICE_LIT("abcdefghijkl")),
+			     s = rows_name_state(1, ROWS_KEY, "abcdefghijkl"),
 			     n = rows_name_outbox(258);
 	enum rows_kind kind;
 	uint64_t account;

@@ -50,7 +50,7 @@ static void test_full_store_settles(void **state)
 	struct genid *ids = mem_new(HOLDS * sizeof *ids);
 	uint64_t acc = rig_account(r, "acme", 1000 * RIG_DOLLAR);
 	struct live_space space;
-	struct rows_key k;
+	struct rows_scope k;
 	struct scan s;
 
 	assert_non_null(ids);
@@ -78,7 +78,7 @@ static void test_outbox_share(void **state)
 	struct admit_done done;
 	struct admit_op op;
 	struct genid id;
-	struct rows_key k;
+	struct rows_scope k;
 	uint64_t n = 0;
 	struct scan s;
 
@@ -101,7 +101,7 @@ static void test_full_of_keys(void **state)
 {
 	struct rig *r = *state;
 	uint64_t acc = rig_account(r, "acme", 1000 * RIG_DOLLAR);
-	struct rows_key k;
+	struct rows_scope k;
 	struct admit_done done;
 	struct admit_op op;
 	struct genid id;

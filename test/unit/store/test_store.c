@@ -88,7 +88,7 @@ static uint64_t some_work(struct rig *r, const char *name, const char *key_id)
 	uint64_t acc = rig_account(r, name, RIG_DOLLAR);
 	struct admit_done done;
 	struct admit_op op;
-	struct rows_key k;
+	struct rows_scope k;
 	struct genid id;
 
 	rig_key(r, acc, key_id, &k);
@@ -210,7 +210,7 @@ static void test_older_ledger(void **state)
 	struct rig *r = *state;
 	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
 	struct admit_done done;
-	struct rows_key k;
+	struct rows_scope k;
 	struct admit_op op;
 	struct genid id;
 	char ledger[256], copy[256];
@@ -277,7 +277,7 @@ static void test_sweep(void **state)
 	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
 	struct sweep_result sw;
 	struct rows_account a;
-	struct rows_key k;
+	struct rows_scope k;
 	struct scan s;
 	pid_t pid;
 	int status, settled = 0;
@@ -328,7 +328,7 @@ static void script(struct rig *r)
 {
 	struct admit_done done;
 	struct admit_op op;
-	struct rows_key k;
+	struct rows_scope k;
 	struct genid id, open;
 	uint64_t acc;
 	bool durable;

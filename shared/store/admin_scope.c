@@ -1,0 +1,267 @@
+#include "admin_priv.h"
+
+static const char no_team[ROWS_ID];
+
+static bool is_scope(const struct rows_scope *s)
+{
+	return rows_limits_are_valid(&s->limits) && s->status < ROWS_STATUS_COUNT &&
+	       s->expires_s >= 0 && s->nets_n <= ROWS_NETS_MAX &&
+	       s->name.n <= (s->kind == ROWS_USER ? ROWS_TAG_MAX : ROWS_NAME_MAX);
+}
+
+static enum record_type type_of(enum rows_kind kind)
+{
+	switch (kind) {
+	case ROWS_ACCOUNT:
+		return RECORD_RULES;
+	case ROWS_TEAM:
+		return RECORD_TEAM;
+	case ROWS_KEY:
+		return RECORD_KEY;
+	default:
+		return RECORD_USER;
+	}
+}
+
+static enum errc write_scope(struct admin *a, const struct admin_by *by, const struct rows_scope *s,
+			     const char *what, bool restricts, bool grows, bool *durable)
+{
+	struct record r = admin_change(by, type_of(s->kind), s->account, what);
+	struct buf b;
+	enum errc rc;
+
+	buf_init(&b, ROWS_MAX);
+	rc = rows_put_scope(&b, s);
+	r.change.row = buf_slice(&b);
+	if (s->kind == ROWS_KEY)
+		memcpy(r.change.key_id, s->id, APIKEY_ID);
+	if (!rc)
+		rc = restricts ? admin_withdraw(a, by->boot_ms, &r, durable)
+			       : admin_give(a, &r, 1, grows, durable);
+	buf_fini(&b);
+	return rc;
+}
+
+static bool has_team(const struct book *book, const struct rows_scope *k)
+{
+	return memcmp(k->team, no_team, ROWS_ID) == 0 ||
+	       book_scope(book, ROWS_TEAM, k->account, k->team);
+}
+
+enum errc admin_key_create(struct admin *a, const struct admin_by *by, const struct rows_scope *k,
+			   bool *durable)
+{
+	const struct book *book = ledger_book(a->ledger);
+
+	if (k->kind != ROWS_KEY || !is_scope(k) || k->status != ROWS_ACTIVE)
+		return ERRC_INVAL;
+	if (!book_account(book, k->account) || !has_team(book, k))
+		return ERRC_NOTFOUND;
+	if (book_scope(book, ROWS_KEY, k->account, k->id))
+		return ERRC_EXISTS;
+	return write_scope(a, by, k, "create", false, true, durable);
+}
+
+static const struct rows_rule *rule_of(const struct rows_limits *l, uint16_t id)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].id == id)
+			return &l->v[i];
+	}
+	return NULL;
+}
+
+/* A rule that is new, lower, or of another kind or reach may refuse what was let through. */
+static bool rule_restricts(const struct rows_rule *from, const struct rows_rule *to)
+{
+	if (to->shadow)
+		return false;
+	return !from || from->shadow || from->kind != to->kind || to->limit < from->limit ||
+	       to->raise < from->raise || !slice_eq(from->models, to->models) ||
+	       (to->raise && to->raise_until_s != from->raise_until_s && to->raise_until_s != 0 &&
+		(from->raise_until_s == 0 || to->raise_until_s < from->raise_until_s)) ||
+	       to->window.unit != from->window.unit || to->window.rolling != from->window.rolling ||
+	       !slice_eq(to->zone, from->zone);
+}
+
+static bool restricts(const struct rows_scope *from, const struct rows_scope *to)
+{
+	bool less = false;
+
+	for (size_t i = 0; i < to->limits.n; i++)
+		less = less ||
+		       rule_restricts(rule_of(&from->limits, to->limits.v[i].id), &to->limits.v[i]);
+	if (to->expires_s != 0 && (from->expires_s == 0 || to->expires_s < from->expires_s))
+		less = true;
+	/* Patterns and ranges that change at all may leave something out, as may another team. */
+	if ((to->models.n > 0 && !slice_eq(from->models, to->models)) ||
+	    (to->nets_n > 0 && (to->nets_n != from->nets_n ||
+				memcmp(to->nets, from->nets, to->nets_n * sizeof *to->nets) != 0)) ||
+	    memcmp(to->team, from->team, ROWS_ID) != 0)
+		less = true;
+	return less || (to->status != ROWS_ACTIVE && to->status != from->status);
+}
+
+static bool is_larger(const struct rows_scope *from, const struct rows_scope *to)
+{
+	return to->name.n > from->name.n || to->models.n > from->models.n ||
+	       to->nets_n > from->nets_n || to->limits.n > from->limits.n;
+}
+
+/* Over a definition that is there: what cannot change stays. */
+static enum errc replace(struct admin *a, const struct admin_by *by, const struct rows_scope *now,
+			 struct rows_scope *next, const char *what, bool *durable)
+{
+	memcpy(next->hash, now->hash, sizeof next->hash);
+	next->created_s = now->created_s;
+	next->limits.last_id = MAX_OF(now->limits.last_id, next->limits.last_id);
+	return write_scope(a, by, next, what, restricts(now, next), is_larger(now, next), durable);
+}
+
+enum errc admin_key_update(struct admin *a, const struct admin_by *by, const struct rows_scope *k,
+			   bool *durable)
+{
+	struct rows_scope now, next = *k;
+	struct buf mem;
+	enum errc rc;
+
+	if (k->kind != ROWS_KEY || !is_scope(k))
+		return ERRC_INVAL;
+	buf_init(&mem, ROWS_MAX);
+	rc = admin_key_get(a->live, k->id, &mem, &now, NULL);
+	if (!rc && now.status == ROWS_REVOKED)
+		rc = ERRC_STATE;
+	if (!rc && next.account != now.account)
+		rc = ERRC_INVAL;
+	if (!rc && !has_team(ledger_book(a->ledger), k))
+		rc = ERRC_NOTFOUND;
+	if (!rc)
+		rc = replace(a, by, &now, &next, next.status == ROWS_REVOKED ? "revoke" : "update",
+			     durable);
+	buf_fini(&mem);
+	return rc;
+}
+
+enum errc admin_key_revoke(struct admin *a, const struct admin_by *by, const char id[APIKEY_ID],
+			   bool *durable)
+{
+	struct rows_scope now;
+	struct buf mem;
+	enum errc rc;
+
+	buf_init(&mem, ROWS_MAX);
+	rc = admin_key_get(a->live, id, &mem, &now, NULL);
+	if (!rc && now.status == ROWS_REVOKED)
+		*durable = true; /* nothing is left to do; the first time has its record */
+	else if (!rc) {
+		now.status = ROWS_REVOKED;
+		rc = write_scope(a, by, &now, "revoke", true, false, durable);
+	}
+	buf_fini(&mem);
+	return rc;
+}
+
+static bool is_team(const struct rows_scope *t)
+{
+	return t->kind == ROWS_TEAM && is_scope(t) && t->status != ROWS_REVOKED &&
+	       admin_is_name(t->name);
+}
+
+enum errc admin_team_create(struct admin *a, const struct admin_by *by, struct rows_scope *t,
+			    bool *durable)
+{
+	const struct book *book = ledger_book(a->ledger);
+	char id[ROWS_ID];
+	enum errc rc;
+
+	if (!is_team(t))
+		return ERRC_INVAL;
+	if (!book_account(book, t->account))
+		return ERRC_NOTFOUND;
+	rc = admin_catch_up(a->live, a->ledger);
+	if (!rc)
+		rc = admin_team_find(a->live, t->account, t->name, id);
+	if (rc != ERRC_NOTFOUND)
+		return rc ? rc : ERRC_EXISTS;
+	apikey_make_id(t->id);
+	return write_scope(a, by, t, "create", false, true, durable);
+}
+
+enum errc admin_team_update(struct admin *a, const struct admin_by *by, const struct rows_scope *t,
+			    bool *durable)
+{
+	struct rows_scope now, next = *t;
+	struct buf mem;
+	enum errc rc;
+
+	if (!is_team(t))
+		return ERRC_INVAL;
+	buf_init(&mem, ROWS_MAX);
+	rc = admin_scope_get(a->live, t->account, ROWS_TEAM, t->id, &mem, &now, NULL);
+	if (!rc && !slice_eq(now.name, t->name))
+		rc = ERRC_INVAL;
+	if (!rc)
+		rc = replace(a, by, &now, &next, "update", durable);
+	buf_fini(&mem);
+	return rc;
+}
+
+/* Makes or replaces. A first definition restricts: there was none. */
+static enum errc set(struct admin *a, const struct admin_by *by, struct rows_scope *next,
+		     bool *durable)
+{
+	struct rows_scope now;
+	struct buf mem;
+	enum errc rc;
+
+	if (!book_account(ledger_book(a->ledger), next->account))
+		return ERRC_NOTFOUND;
+	buf_init(&mem, ROWS_MAX);
+	rc = admin_scope_get(a->live, next->account, next->kind, next->id, &mem, &now, NULL);
+	if (!rc)
+		rc = replace(a, by, &now, next, "update", durable);
+	else if (rc == ERRC_NOTFOUND)
+		rc = write_scope(a, by, next, "create", false, true, durable);
+	buf_fini(&mem);
+	return rc;
+}
+
+enum errc admin_user_set(struct admin *a, const struct admin_by *by, const struct rows_scope *u,
+			 bool *durable)
+{
+	struct rows_scope next = *u;
+
+	if (u->kind != ROWS_USER || !is_scope(u) || u->name.n == 0 || u->status == ROWS_REVOKED)
+		return ERRC_INVAL;
+	rows_user_id(u->name, next.id);
+	return set(a, by, &next, durable);
+}
+
+enum errc admin_user_remove(struct admin *a, const struct admin_by *by, uint64_t account,
+			    struct slice tag, bool *durable)
+{
+	struct rows_scope now;
+	char id[ROWS_ID];
+	struct buf mem;
+	enum errc rc;
+
+	rows_user_id(tag, id);
+	buf_init(&mem, ROWS_MAX);
+	rc = admin_scope_get(a->live, account, ROWS_USER, id, &mem, &now, NULL);
+	now.status = ROWS_REVOKED;
+	if (!rc)
+		rc = write_scope(a, by, &now, "remove", false, false, durable);
+	buf_fini(&mem);
+	return rc;
+}
+
+enum errc admin_rules_set(struct admin *a, const struct admin_by *by, const struct rows_scope *s,
+			  bool *durable)
+{
+	struct rows_scope next = *s;
+
+	if (s->kind != ROWS_ACCOUNT || !is_scope(s) || s->status != ROWS_ACTIVE)
+		return ERRC_INVAL;
+	memset(next.id, 0, ROWS_ID);
+	return set(a, by, &next, durable);
+}

@@ -1,0 +1,187 @@
+#include "admit_priv.h"
+
+static struct hold_purse account_purse(const struct rows_account *a)
+{
+	int64_t available = HOLD_AMPLE;
+
+	if (a->mode == ROWS_PREPAID && !money_add(a->balance_nusd, a->overdraft_nusd, &available))
+		available = HOLD_AMPLE;
+	return (struct hold_purse){available, a->held_nusd};
+}
+
+/* A budget of a scope that counts for this request. */
+static bool is_budget(const struct admit_scope *s, size_t i)
+{
+	return s->row.limits.v[i].kind == ROWS_BUDGET && admit_matches(s, i);
+}
+
+static struct hold_purse budget_purse(const struct admit_hold_run *h, const struct admit_scope *s,
+				      size_t i)
+{
+	int64_t wall_s = h->ask->wall_ms / 1000;
+	const struct rows_rule *r = &s->row.limits.v[i];
+	const struct rows_counter *c = &s->state.counters[i];
+	const struct window_sum *cur = &c->budget.cur;
+	int64_t limit = rows_rule_limit(r, c, wall_s);
+	struct hold_purse p = {window_budget_left(&c->budget, r->window, wall_s, limit), 0};
+
+	/* Only holds of the window that lasts can come back to it. */
+	if (p.available_nusd == limit - cur->used_nusd - cur->held_nusd)
+		p.pending_nusd = cur->held_nusd;
+	return p;
+}
+
+struct hold_purse admit_purse(const struct admit_hold_run *h)
+{
+	struct hold_purse all = account_purse(&h->rows.account);
+	int64_t later = all.available_nusd + all.pending_nusd;
+
+	for (size_t n = 0; n < h->rows.scopes_n; n++) {
+		const struct admit_scope *s = &h->rows.scopes[n];
+
+		for (size_t i = 0; i < s->row.limits.n; i++) {
+			struct hold_purse p;
+
+			if (!is_budget(s, i) || s->row.limits.v[i].shadow)
+				continue;
+			p = budget_purse(h, s, i);
+			all.available_nusd = MIN_OF(all.available_nusd, p.available_nusd);
+			later = MIN_OF(later, p.available_nusd + p.pending_nusd);
+		}
+	}
+	all.pending_nusd = later - all.available_nusd;
+	return all;
+}
+
+static bool purse_refuses(struct hold_purse p, const struct hold_offer *o)
+{
+	return o->needed_nusd >
+	       (o->fits_later ? p.available_nusd : p.available_nusd + p.pending_nusd);
+}
+
+static void refuse_budget(struct admit_hold_run *h, const struct admit_scope *s, size_t i,
+			  struct hold_purse p, const struct hold_offer *o)
+{
+	int64_t wall_s = h->ask->wall_ms / 1000, reset_s;
+	const struct rows_rule *rule = &s->row.limits.v[i];
+	const struct rows_counter *c = &s->state.counters[i];
+	struct admit_refusal *r =
+		admit_refuse_rule(h, o->fits_later ? ADMIT_CREDIT_HELD : ADMIT_BUDGET, s, rule);
+
+	r->money = true;
+	r->limit = rows_rule_limit(rule, c, wall_s);
+	r->remaining = MAX_OF(p.available_nusd, 0);
+	r->affordable_tokens = o->affordable_tokens;
+	reset_s = window_budget_reset_s(&c->budget, rule->window, wall_s);
+	if (reset_s != WINDOW_NEVER && reset_s > wall_s) {
+		r->reset_wall_ms = reset_s * 1000;
+		r->wait_ms = r->reset_wall_ms - h->ask->wall_ms;
+	} else {
+		r->wait_ms = WINDOW_NEVER;
+	}
+	if (o->fits_later)
+		r->wait_ms = 1000;
+}
+
+/* The first budget that stands in the way; false: none does. */
+static bool refuse_budgets(struct admit_hold_run *h, const struct hold_offer *o)
+{
+	for (size_t n = 0; n < h->rows.scopes_n; n++) {
+		const struct admit_scope *s = &h->rows.scopes[n];
+
+		for (size_t i = 0; i < s->row.limits.n; i++) {
+			struct hold_purse p;
+
+			if (!is_budget(s, i) || s->row.limits.v[i].shadow)
+				continue;
+			p = budget_purse(h, s, i);
+			if (purse_refuses(p, o)) {
+				refuse_budget(h, s, i, p, o);
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+void admit_refuse_money(struct admit_hold_run *h, const struct hold_offer *o)
+{
+	struct rows_account *a = &h->rows.account;
+	struct hold_purse p = account_purse(a);
+	struct admit_refusal *r;
+
+	if (!purse_refuses(p, o) && refuse_budgets(h, o))
+		return;
+	r = admit_refuse(h, o->fits_later ? ADMIT_CREDIT_HELD : ADMIT_CREDIT, ROWS_ACCOUNT, a->name);
+	r->what = "credit";
+	r->money = true;
+	r->limit = a->granted_nusd;
+	r->remaining = MAX_OF(p.available_nusd, 0);
+	r->affordable_tokens = o->affordable_tokens;
+	r->wait_ms = o->fits_later ? 1000 : WINDOW_NEVER;
+}
+
+/* A budget that only counts takes what it is given. */
+static enum errc take_budget(struct admit_hold_run *h, struct admit_scope *s, size_t i,
+			     int64_t hold, struct rows_taken *t)
+{
+	int64_t wall_s = h->ask->wall_ms / 1000;
+	const struct rows_rule *r = &s->row.limits.v[i];
+	struct rows_counter *c = &s->state.counters[i];
+	int64_t limit = rows_rule_limit(r, c, wall_s);
+
+	if (r->shadow && hold > window_budget_left(&c->budget, r->window, wall_s, limit)) {
+		admit_note_shadow(h, s, r, limit);
+		limit = INT64_MAX;
+	}
+	t->budget = true;
+	return window_budget_hold(&c->budget, r->window, wall_s, limit, hold, &t->window)
+		       ? ERRC_OK
+		       : ERRC_INTERNAL;
+}
+
+static enum errc take_scope(struct admit_hold_run *h, struct admit_scope *s, int64_t hold,
+			    struct rows_held *out)
+{
+	enum errc rc = ERRC_OK;
+
+	out->kind = s->kind;
+	memcpy(out->id, s->id, ROWS_ID);
+	out->n = 0;
+	s->state.holds++;
+	s->state.used_s = h->ask->wall_ms / 1000;
+	for (size_t i = 0; !rc && i < s->row.limits.n; i++) {
+		const struct rows_rule *r = &s->row.limits.v[i];
+		struct rows_taken *t = &out->taken[out->n];
+
+		if (!admit_matches(s, i) || (r->kind == ROWS_BUDGET && hold == 0))
+			continue;
+		*t = (struct rows_taken){.rule = r->id};
+		if (r->kind == ROWS_BUDGET)
+			rc = take_budget(h, s, i, hold, t);
+		else if (r->kind == ROWS_CONCURRENCY)
+			s->state.counters[i].running++;
+		out->n++;
+	}
+	return rc;
+}
+
+enum errc admit_take(struct admit_hold_run *h, struct rows_hold *row)
+{
+	struct rows_account *a = &h->rows.account;
+	int64_t hold = row->hold_nusd;
+	enum errc rc = ERRC_OK;
+
+	if (!money_sub(a->balance_nusd, hold, &a->balance_nusd) ||
+	    !money_add(a->held_nusd, hold, &a->held_nusd))
+		return ERRC_RANGE;
+	a->holds++;
+	row->scopes_n = 0;
+	for (size_t n = 0; !rc && n < h->rows.scopes_n; n++) {
+		struct admit_scope *s = &h->rows.scopes[n];
+
+		if (s->counts)
+			rc = take_scope(h, s, hold, &row->scopes[row->scopes_n++]);
+	}
+	return rc;
+}

@@ -1,0 +1,215 @@
+#include "rows_hold.h"
+
+#include "rows_priv.h"
+
+#define NAME_MAX_STORED 1024 /* of a model or provider in a hold */
+
+/* The fixed parts, without padding; names and lists follow. */
+struct hold_v1 {
+	uint8_t version, front, flags, scopes_n, candidates_n, prices_n;
+	uint16_t model_asked_n;
+	uint32_t instance, slot;
+	uint64_t account;
+	uint8_t id[GENID_BYTES];
+	char key_id[APIKEY_ID];
+	uint16_t user_n, group_n;
+	int64_t hold, tokens_estimate, input_bound, boot_ms, wall_ms;
+};
+_Static_assert(sizeof(struct hold_v1) == 96, "layout of stored rows");
+
+struct held_v1 {
+	uint8_t kind, taken_n;
+	uint16_t reserved;
+	char id[ROWS_ID];
+};
+_Static_assert(sizeof(struct held_v1) == 16, "layout of stored rows");
+
+struct taken_v1 {
+	uint16_t rule;
+	uint8_t budget, reserved[5];
+	int64_t window;
+};
+_Static_assert(sizeof(struct taken_v1) == 16, "layout of stored rows");
+
+struct candidate_v1 {
+	uint64_t offer;
+	int64_t cap;
+	uint8_t price, tiers;
+	uint16_t provider_n, model_n, upstream_n;
+};
+_Static_assert(sizeof(struct candidate_v1) == 24, "layout of stored rows");
+
+static enum errc put_candidate(struct buf *out, const struct rows_candidate *c)
+{
+	struct candidate_v1 v = {.offer = c->offer,
+				 .cap = c->cap,
+				 .price = c->price,
+				 .tiers = c->tiers,
+				 .provider_n = (uint16_t)c->provider.n,
+				 .model_n = (uint16_t)c->model.n,
+				 .upstream_n = (uint16_t)c->upstream.n};
+	enum errc rc;
+
+	if (c->provider.n > NAME_MAX_STORED || c->model.n > NAME_MAX_STORED ||
+	    c->upstream.n > NAME_MAX_STORED)
+		return ERRC_LIMIT;
+	rc = buf_add(out, &v, sizeof v);
+	if (!rc)
+		rc = buf_adds(out, c->provider);
+	if (!rc)
+		rc = buf_adds(out, c->model);
+	return rc ? rc : buf_adds(out, c->upstream);
+}
+
+static enum errc put_held(struct buf *out, const struct rows_held *h)
+{
+	struct held_v1 v = {.kind = (uint8_t)h->kind, .taken_n = (uint8_t)h->n};
+	enum errc rc;
+
+	if (h->n > ROWS_RULES_MAX)
+		return ERRC_LIMIT;
+	memcpy(v.id, h->id, sizeof v.id);
+	rc = buf_add(out, &v, sizeof v);
+	for (size_t i = 0; !rc && i < h->n; i++) {
+		struct taken_v1 t = {.rule = h->taken[i].rule,
+				     .budget = h->taken[i].budget,
+				     .window = h->taken[i].window};
+
+		rc = buf_add(out, &t, sizeof t);
+	}
+	return rc;
+}
+
+enum errc rows_put_hold(struct buf *out, const struct rows_hold *h)
+{
+	struct hold_v1 v = {.version = ROWS_VERSION,
+			    .front = h->front,
+			    .flags = h->flags,
+			    .scopes_n = (uint8_t)h->scopes_n,
+			    .candidates_n = (uint8_t)h->candidates_n,
+			    .prices_n = (uint8_t)h->prices_n,
+			    .model_asked_n = (uint16_t)h->model_asked.n,
+			    .user_n = (uint16_t)h->user.n,
+			    .group_n = (uint16_t)h->group.n,
+			    .instance = h->instance,
+			    .slot = h->slot,
+			    .account = h->account,
+			    .hold = h->hold_nusd,
+			    .tokens_estimate = h->tokens_estimate,
+			    .input_bound = h->input_bound,
+			    .boot_ms = h->admitted_boot_ms,
+			    .wall_ms = h->admitted_wall_ms};
+	enum errc rc;
+
+	if (h->model_asked.n > NAME_MAX_STORED || h->candidates_n > LIMIT_CANDIDATES ||
+	    h->prices_n > LIMIT_HOLD_PRICES || h->scopes_n > ROWS_SCOPES_MAX ||
+	    h->user.n > ROWS_TAG_MAX || h->group.n > ROWS_NAME_MAX)
+		return ERRC_LIMIT;
+	memcpy(v.id, h->id.b, sizeof v.id);
+	memcpy(v.key_id, h->key_id, sizeof v.key_id);
+	rc = buf_add(out, &v, sizeof v);
+	if (!rc)
+		rc = buf_adds(out, h->model_asked);
+	if (!rc)
+		rc = buf_adds(out, h->user);
+	if (!rc)
+		rc = buf_adds(out, h->group);
+	for (size_t i = 0; !rc && i < h->scopes_n; i++)
+		rc = put_held(out, &h->scopes[i]);
+	for (size_t i = 0; !rc && i < h->candidates_n; i++)
+		rc = put_candidate(out, &h->candidates[i]);
+	for (size_t i = 0; !rc && i < h->prices_n; i++) {
+		uint8_t bytes[PRICE_BYTES_MAX];
+
+		rc = buf_add(out, bytes, price_encode(&h->prices[i], bytes));
+	}
+	return rc;
+}
+
+static bool take_candidate(struct rows_reader *r, struct rows_candidate *c, size_t prices_n)
+{
+	struct candidate_v1 v;
+
+	if (!rows_take(r, &v, sizeof v) || v.tiers == 0 || v.tiers > TARIFF_TIERS ||
+	    v.price + v.tiers > (int)prices_n)
+		return false;
+	c->offer = v.offer;
+	c->cap = v.cap;
+	c->price = v.price;
+	c->tiers = v.tiers;
+	return rows_take_slice(r, &c->provider, v.provider_n) &&
+	       rows_take_slice(r, &c->model, v.model_n) &&
+	       rows_take_slice(r, &c->upstream, v.upstream_n);
+}
+
+static bool take_held(struct rows_reader *r, struct rows_held *h)
+{
+	struct held_v1 v;
+	struct taken_v1 t;
+
+	if (!rows_take(r, &v, sizeof v) || v.taken_n > ROWS_RULES_MAX ||
+	    rows_scope_word((enum rows_kind)v.kind)[0] == '\0')
+		return false;
+	h->kind = (enum rows_kind)v.kind;
+	h->n = v.taken_n;
+	memcpy(h->id, v.id, sizeof h->id);
+	for (size_t i = 0; i < h->n; i++) {
+		if (!rows_take(r, &t, sizeof t) || t.budget > 1)
+			return false;
+		h->taken[i] = (struct rows_taken){t.rule, t.budget == 1, t.window};
+	}
+	return true;
+}
+
+/* What stands in the fixed part; false: it cannot be. */
+static bool take_fixed(const struct hold_v1 *v, struct rows_hold *h)
+{
+	if (v->candidates_n > LIMIT_CANDIDATES || v->prices_n > LIMIT_HOLD_PRICES || v->hold < 0 ||
+	    v->scopes_n > ROWS_SCOPES_MAX || v->user_n > ROWS_TAG_MAX || v->group_n > ROWS_NAME_MAX)
+		return false;
+	h->account = v->account;
+	memcpy(h->id.b, v->id, sizeof v->id);
+	memcpy(h->key_id, v->key_id, sizeof v->key_id);
+	h->instance = v->instance;
+	h->slot = v->slot;
+	h->front = v->front;
+	h->flags = v->flags;
+	h->hold_nusd = v->hold;
+	h->tokens_estimate = v->tokens_estimate;
+	h->input_bound = v->input_bound;
+	h->admitted_boot_ms = v->boot_ms;
+	h->admitted_wall_ms = v->wall_ms;
+	h->scopes_n = v->scopes_n;
+	h->candidates_n = v->candidates_n;
+	h->prices_n = v->prices_n;
+	return true;
+}
+
+enum errc rows_get_hold(struct slice bytes, struct rows_hold *h)
+{
+	struct hold_v1 v;
+	struct rows_reader r;
+	struct slice price;
+	enum errc rc = rows_take_head(&r, bytes, &v, sizeof v);
+
+	if (rc)
+		return rc;
+	if (!take_fixed(&v, h) || !rows_take_slice(&r, &h->model_asked, v.model_asked_n) ||
+	    !rows_take_slice(&r, &h->user, v.user_n) || !rows_take_slice(&r, &h->group, v.group_n))
+		return ERRC_CORRUPT;
+	for (size_t i = 0; i < h->scopes_n; i++) {
+		if (!take_held(&r, &h->scopes[i]))
+			return ERRC_CORRUPT;
+	}
+	for (size_t i = 0; i < h->candidates_n; i++) {
+		if (!take_candidate(&r, &h->candidates[i], h->prices_n))
+			return ERRC_CORRUPT;
+	}
+	for (size_t i = 0; i < h->prices_n; i++) {
+		size_t n = price_size(slice_of(r.p, r.left));
+
+		if (n == 0 || !rows_take_slice(&r, &price, n) || price_decode(price, &h->prices[i]))
+			return ERRC_CORRUPT;
+	}
+	return r.left == 0 ? ERRC_OK : ERRC_CORRUPT;
+}

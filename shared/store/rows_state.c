@@ -1,0 +1,137 @@
+#include "rows_priv.h"
+
+/* The fixed part, without padding; the counters follow, each a head and its numbers. */
+struct state_v1 {
+	uint8_t version, counters_n;
+	uint16_t reserved;
+	uint32_t holds;
+	uint64_t requests, tokens;
+	int64_t charged, used_s;
+};
+_Static_assert(sizeof(struct state_v1) == 40, "layout of stored rows");
+
+struct counter_v1 {
+	uint16_t id;
+	uint8_t kind, reserved[5];
+};
+_Static_assert(sizeof(struct counter_v1) == 8, "layout of stored rows");
+
+static enum errc put_counter(struct buf *out, const struct rows_counter *c)
+{
+	struct {
+		struct counter_v1 head;
+		int64_t v[6];
+	} v = {.head = {.id = c->id, .kind = (uint8_t)c->kind}};
+	const struct window_budget *b = &c->budget;
+	size_t n;
+
+	if (c->kind == ROWS_BUDGET) {
+		const int64_t six[] = {b->cur.id,  b->cur.used_nusd,  b->cur.held_nusd,
+				       b->prev.id, b->prev.used_nusd, b->prev.held_nusd};
+
+		memcpy(v.v, six, sizeof six);
+		n = 6;
+	} else if (c->kind == ROWS_CONCURRENCY) {
+		v.v[0] = c->running;
+		n = 1;
+	} else {
+		const int64_t three[] = {c->rate.start_ms, c->rate.cur, c->rate.prev};
+
+		memcpy(v.v, three, sizeof three);
+		n = 3;
+	}
+	return buf_add(out, &v, sizeof v.head + n * sizeof *v.v);
+}
+
+static bool get_counter(struct rows_reader *r, struct rows_counter *c)
+{
+	struct counter_v1 head;
+	int64_t v[6];
+
+	if (!rows_take(r, &head, sizeof head))
+		return false;
+	c->id = head.id;
+	c->kind = (enum rows_limit)head.kind;
+	if (c->kind == ROWS_BUDGET) {
+		if (!rows_take(r, v, 6 * sizeof *v))
+			return false;
+		c->budget = (struct window_budget){{v[0], v[1], v[2]}, {v[3], v[4], v[5]}};
+	} else if (c->kind == ROWS_CONCURRENCY) {
+		return rows_take(r, &c->running, sizeof c->running);
+	} else {
+		if (c->kind >= ROWS_LIMIT_COUNT || !rows_take(r, v, 3 * sizeof *v))
+			return false;
+		c->rate = (struct window_rate){v[0], v[1], v[2]};
+	}
+	return true;
+}
+
+enum errc rows_put_state(struct buf *out, const struct rows_state *s)
+{
+	struct state_v1 v = {.version = ROWS_VERSION,
+			     .counters_n = (uint8_t)s->n,
+			     .holds = s->holds,
+			     .requests = s->requests,
+			     .tokens = s->tokens,
+			     .charged = s->charged_nusd,
+			     .used_s = s->used_s};
+	enum errc rc;
+
+	if (s->n > ROWS_RULES_MAX)
+		return ERRC_LIMIT;
+	rc = buf_add(out, &v, sizeof v);
+	for (size_t i = 0; !rc && i < s->n; i++)
+		rc = put_counter(out, &s->counters[i]);
+	return rc;
+}
+
+enum errc rows_get_state(struct slice bytes, struct rows_state *s)
+{
+	struct state_v1 v;
+	struct rows_reader r;
+	enum errc rc = rows_take_head(&r, bytes, &v, sizeof v);
+
+	if (rc)
+		return rc;
+	if (v.counters_n > ROWS_RULES_MAX)
+		return ERRC_CORRUPT;
+	s->holds = v.holds;
+	s->requests = v.requests;
+	s->tokens = v.tokens;
+	s->charged_nusd = v.charged;
+	s->used_s = v.used_s;
+	s->n = v.counters_n;
+	for (size_t i = 0; i < s->n; i++) {
+		if (!get_counter(&r, &s->counters[i]))
+			return ERRC_CORRUPT;
+	}
+	return r.left == 0 ? ERRC_OK : ERRC_CORRUPT;
+}
+
+const struct rows_counter *rows_state_counter(const struct rows_state *s, const struct rows_rule *r)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->counters[i].id == r->id && s->counters[i].kind == r->kind)
+			return &s->counters[i];
+	}
+	return NULL;
+}
+
+void rows_state_align(struct rows_state *s, const struct rows_limits *l)
+{
+	struct rows_counter fresh[ROWS_RULES_MAX];
+	bool same = s->n == l->n;
+
+	for (size_t i = 0; same && i < l->n; i++)
+		same = s->counters[i].id == l->v[i].id && s->counters[i].kind == l->v[i].kind;
+	if (same)
+		return;
+	for (size_t i = 0; i < l->n; i++) {
+		const struct rows_counter *c = rows_state_counter(s, &l->v[i]);
+
+		fresh[i] = c ? *c : (struct rows_counter){.id = l->v[i].id, .kind = l->v[i].kind};
+	}
+	if (l->n)
+		memcpy(s->counters, fresh, l->n * sizeof *fresh);
+	s->n = l->n;
+}
