@@ -103,6 +103,9 @@ void worker_on_keeper(void *arg, struct msg *m)
 	case MSG_FOUND:
 		call_host_found(w->calls, &m->found);
 		break;
+	case MSG_REPORTED:
+		call_host_reported(w->calls, &m->reported);
+		break;
 	case MSG_REVOKED:
 		call_host_revoked(w->calls, m->revoked.key);
 		break;

@@ -75,6 +75,14 @@ static enum errc lookup(void *arg, uint64_t seq, struct slice id, struct slice k
 	return link_send(&w->keeper, &m);
 }
 
+static enum errc report(void *arg, const struct msg_report *r)
+{
+	struct worker *w = arg;
+	struct msg m = {.type = MSG_REPORT, .report = *r};
+
+	return link_is_up(&w->keeper) ? link_send(&w->keeper, &m) : ERRC_AGAIN;
+}
+
 static void on_bell(uv_poll_t *p, int status, int events)
 {
 	struct worker *w = p->data;
@@ -214,6 +222,7 @@ static enum errc open_net(struct worker *w)
 				.pepper = &w->pepper,
 				.ring_keeper = ring_keeper,
 				.lookup = lookup,
+				.report = report,
 				.arg = w};
 	if ((e = call_host_new(&env, &w->calls)) ||
 	    (e = down_host_new(w->turn, &o, accept_set(w->accept), &call_host_down_events, w->calls,

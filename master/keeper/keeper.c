@@ -8,6 +8,7 @@
 #include "childlog.h"
 #include "clock.h"
 #include "keeper_state.h"
+#include "keyreport.h"
 #include "ktable.h"
 #include "log.h"
 #include "mem.h"
@@ -38,6 +39,7 @@ static void end(struct keeper *k, enum keeper_end how, int status)
 	k->exit_status = status;
 	watch_stop(&k->watch);
 	serve_stop(k->serve);
+	keyreport_stop(k);
 	if (k->works_n == 0)
 		finish(k);
 	else
@@ -325,6 +327,7 @@ int keeper_main(const struct heritage *h)
 	k->magic = KEEPER_MAGIC;
 	k->h = *h;
 	stores_init(&k->stores);
+	list_init(&k->keyreports);
 	e = start(k);
 	if (e) {
 		log_error("keeper_failed", "the keeper cannot start: %s", errc_text(e));

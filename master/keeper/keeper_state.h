@@ -41,6 +41,9 @@ struct keeper {
 	uint64_t serials;
 	struct ktable *table;
 	struct serve *serve;
+	struct list keyreports; /* that wait; of keyreport.c */
+	unsigned keyreports_n;
+	bool keyreport_busy;
 	struct watch watch;
 	unsigned works_n; /* on the loop's thread pool */
 	enum keeper_end end;

@@ -2,6 +2,7 @@
 
 #include "childlog.h"
 #include "keeper_state.h"
+#include "keyreport.h"
 #include "ktable.h"
 #include "log.h"
 #include "lookup.h"
@@ -13,6 +14,8 @@ static void on_worker(struct klink *l, struct msg *m)
 
 	if (m->type == MSG_LOOKUP)
 		lookup_start(w, &m->lookup);
+	else if (m->type == MSG_REPORT)
+		keyreport_start(w, &m->report);
 }
 
 static void on_worker_end(struct klink *l, enum errc e)

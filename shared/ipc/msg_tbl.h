@@ -137,3 +137,19 @@ MSG_END(end)
 /* Child to master. */
 MSG(LOG_REOPENED, log_reopened, MSG_AT_MASTER, 64, 0) /* the answer to LOG_REOPEN */
 MSG_END(log_reopened)
+
+/* Worker and keeper again. */
+MSG(REPORT, report, MSG_AT_KEEPER_FROM_WORKER, 1024, 0) /* answered by REPORTED with the same seq */
+MSG_FIELD(report, U64, seq)
+MSG_FIELD(report, U64, account)
+MSG_FIELD(report, STR, key) /* public id of the key that asks: only its own use is added up */
+MSG_FIELD(report, I64, since_ms)
+MSG_FIELD(report, I64, until_ms)
+MSG_FIELD(report, STR, by) /* "day,model": of report_dim_tbl.h, with commas */
+MSG_END(report)
+MSG(REPORTED, reported, MSG_AT_WORKER_FROM_KEEPER, LIMIT_FRAME_CONTROL, 0)
+MSG_FIELD(reported, U64, seq)
+MSG_FIELD(reported, U64, status) /* an errc: OK; INVAL: no such dimension; … */
+MSG_FIELD(reported, BIN, rows)   /* report_pack() */
+MSG_FIELD(reported, U64, cut)    /* there are more rows than fit */
+MSG_END(reported)

@@ -19,8 +19,7 @@ class Routes(NodeCase):
     # (method, route without prefix) of those that this version does not serve yet
     LATER = [('POST', '/responses'), ('POST', '/moderations'), ('POST', '/images/generations'), ('POST', '/images/edits'),
              ('POST', '/images/variations'), ('POST', '/audio/speech'), ('POST', '/audio/transcriptions'), ('POST', '/audio/translations'),
-             ('POST', '/rerank'), ('GET', '/videos'), ('GET', '/files'), ('POST', '/files'), ('GET', '/files/f1/content'), ('GET', '/batches'), ('GET', '/realtime'),
-             ('GET', '/usage'), ('GET', '/dashboard/billing/subscription'), ('GET', '/dashboard/billing/usage')]
+             ('POST', '/rerank'), ('GET', '/videos'), ('GET', '/files'), ('POST', '/files'), ('GET', '/files/f1/content'), ('GET', '/batches'), ('GET', '/realtime')]
 
     def test_prefixes_and_folding(self):
         """/v1, /v1/v1, /api/v1, /api, /openai/v1, /openai or nothing; a route repeated at the end counts once; // and trailing / folded."""

@@ -2,6 +2,7 @@
 that say where they stand in the chain (contract A1, design 3.3)."""
 import os
 import sys
+import threading
 from decimal import Decimal
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -139,6 +140,112 @@ class Receipts(NodeCase):
         text = self.node.ctl_raw('request', 'show', rid).stdout
         for part in ('rounded up once', r['chain']['hash'], '0.00000175'):
             self.assertIn(part, text)
+
+
+class Usage(NodeCase):
+    """What a key may read of its use and its money: its own, never what others of the account did, nor what it cost us."""
+    MODELS = {'one': model('oai/sim?tokens=4&input=20', price=PRICE), 'two': model('ant/sim?tokens=2&input=10', price=PRICE),
+              'fails': model('oai/sim?status=500', price=PRICE)}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.node.account('acme', '5')
+        cls.mine, cls.sibling = cls.node.key('acme', name='mine'), cls.node.key('acme')
+        for name in ('one', 'one', 'two', 'fails'):
+            cls.node.chat(cls.mine, name)
+        cls.node.chat(cls.sibling, 'one')
+        cls.cost = {'one': Decimal('0.000091'), 'two': Decimal('0.0000455')}
+
+    def get(self, path, key=None):
+        a = self.node.ask('GET', path, key=key or self.mine)
+        self.assertEqual(a.status, 200, a)
+        return a.json()
+
+    def settled(self, path='/v1/usage', requests=4):
+        """Once the ledger has all of them."""
+        def found():
+            u = self.get(path)
+            return u if u['total']['requests'] == requests else None
+        return wait_for(found, 10, 0.02)
+
+    def test_total(self):
+        u = self.settled()
+        self.assertEqual((u['object'], u['account'], u['by'], u['data'], u['since'], u['has_more']), ('usage', 'acme', [], [], None, False))
+        t = u['total']
+        self.assertEqual((t['requests'], t['failed'], t['tokens_prompt'], t['tokens_completion']), (4, 1, 50, 10))
+        self.assertEqual(t['cost'], 2 * self.cost['one'] + self.cost['two'])
+        self.assertNotIn('margin', str(u))
+
+    def test_by_model_and_day(self):
+        self.settled()
+        rows = self.get('/v1/usage?by=model')['data']
+        self.assertEqual({r['model']: (r['requests'], r['cost']) for r in rows if r['model'] in self.cost},
+                         {'one': (2, 2 * self.cost['one']), 'two': (1, self.cost['two'])})
+        rows = self.get('/v1/usage?by=day,model,provider')['data']
+        self.assertEqual({(r['model'], r['provider']) for r in rows if r['model'] in self.cost}, {('one', 'oai'), ('two', 'ant')})
+        self.assertRegex(rows[0]['day'], r'^\d{4}-\d\d-\d\d$')
+
+    def test_only_its_own(self):
+        self.settled()
+        for by in ('key', 'account', 'key,model'):
+            with self.subTest(by):
+                rows = self.get('/v1/usage?by=' + by)['data']
+                self.assertEqual(sum(r['requests'] for r in rows), 4)
+                self.assertEqual({r.get('account', 'acme') for r in rows}, {'acme'})
+        self.assertGreaterEqual(self.get('/v1/usage', self.sibling)['total']['requests'], 1)
+        self.assertEqual(self.get('/v1/usage', self.key)['total']['requests'], 0)
+
+    def test_spans(self):
+        self.settled()
+        for query, n in (('since=1h', 4), ('since=1h&until=2100-01-01', 4), ('until=2020-01-01', 0), ('since=2099-01-01', 0),
+                         ('since=2020-01-01T00:00:00Z&until=4000000000', 4)):
+            with self.subTest(query):
+                self.assertEqual(self.get('/v1/usage?' + query)['total']['requests'], n)
+        for query, field in (('since=never', 'since'), ('until=x', 'until'), ('by=nothing', 'by'), ('by=' + 'day,' * 30, 'by')):
+            with self.subTest(query):
+                a = self.node.ask('GET', '/v1/usage?' + query, key=self.mine)
+                self.assertEqual((a.status, a.error['code'], a.error['param']), (400, 'invalid_value', field), a)
+        self.assertEqual(self.node.ask('GET', '/v1/usage').status, 401)
+
+    def test_dashboard(self):
+        """Clients show hard_limit_usd - total_usage / 100 as what is left."""
+        self.settled()
+        spent = 2 * self.cost['one'] + self.cost['two']
+        for prefix in ('/v1', ''):
+            s = self.get(prefix + '/dashboard/billing/subscription')
+            u = self.get(prefix + '/dashboard/billing/usage?start_date=2020-01-01&end_date=2100-01-01')
+            self.assertEqual((s['object'], u['object']), ('billing_subscription', 'list'))
+            self.assertEqual(u['total_usage'], 100 * spent)
+            self.assertEqual(s['hard_limit_usd'] - u['total_usage'] / 100, Decimal('5') - spent - self.cost['one'])
+            self.assertEqual(sum(i['cost'] for d in u['daily_costs'] for i in d['line_items']), u['total_usage'])
+            self.assertEqual({i['name'] for d in u['daily_costs'] for i in d['line_items']} - {'', 'fails'}, {'one', 'two'})
+            self.assertTrue(all(d['timestamp'] % 86400 == 0 for d in u['daily_costs']))
+            self.assertEqual(s['access_until'], 0)
+        self.assertEqual(self.get('/v1/dashboard/billing/usage?end_date=2020-01-01')['total_usage'], 0)
+        limited = self.node.key('acme', budget='0.5', expires='30d')
+        s = self.get('/v1/dashboard/billing/subscription', limited)
+        self.assertEqual(s['hard_limit_usd'], Decimal('0.5'))
+        self.assertGreater(s['access_until'], 1700000000)
+
+    def test_many_ask_at_once(self):
+        """Reports of clients are made one after the other; those that find too many waiting are told so, and nobody else waits."""
+        self.settled()
+        answers = []
+
+        def run():
+            for _ in range(10):
+                answers.append(self.node.ask('GET', '/v1/usage?by=day,model', key=self.mine).status)
+        threads = [threading.Thread(target=run) for _ in range(8)]
+        for t in threads:
+            t.start()
+        rid = self.node.chat(self.sibling, 'one').get('x-generation-id')
+        self.assertEqual(self.node.ask('GET', '/v1/receipts/' + rid, key=self.sibling).status, 200)
+        for t in threads:
+            t.join()
+        self.assertEqual(len(answers), 80)
+        self.assertLessEqual(set(answers), {200, 503})
+        self.assertIn(200, answers)
 
 
 if __name__ == '__main__':

@@ -31,6 +31,8 @@ struct call_env {
 	/* Asks the keeper for a charge record of this key; answered by call_host_found() with the same seq. ERRC_BUSY, ERRC_AGAIN: there is no
 	 * keeper now. */
 	enum errc (*lookup)(void *arg, uint64_t seq, struct slice id, struct slice key_id);
+	/* The same for what a key has used; answered by call_host_reported(). */
+	enum errc (*report)(void *arg, const struct msg_report *m);
 	void *arg;
 };
 
@@ -55,6 +57,8 @@ extern const struct down_host_events call_host_down_events;
 void call_host_durable(struct call_host *h);
 /* The keeper's answer to a lookup, valid during the call. */
 void call_host_found(struct call_host *h, const struct msg_found *m);
+/* The keeper's answer to a report; likewise. */
+void call_host_reported(struct call_host *h, const struct msg_reported *m);
 /* `key revoke --now`: cancels what runs for that key. */
 void call_host_revoked(struct call_host *h, struct slice key_id);
 

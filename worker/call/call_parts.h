@@ -2,7 +2,7 @@
 #ifndef AIGW_CALL_PARTS_H
 #define AIGW_CALL_PARTS_H
 
-#include "msg.h"
+#include "own_usage.h"
 #include "relay.h"
 #include "rtable.h"
 
@@ -30,6 +30,8 @@ struct call_lookup {
 	bool answered;    /* what follows counts; slices are in the arena */
 	enum errc status;
 	struct msg_found found;
+	struct msg_reported reported;
+	struct own_usage *usage; /* what was asked of a report; in the arena */
 };
 
 /* One try at one candidate. Upcalls of the connection write `head`, `ended`, `failed` and what belongs to them. */

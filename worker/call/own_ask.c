@@ -46,16 +46,87 @@ static enum errc write_record(struct call *c, struct buf *out)
 		       : own_receipt_generation(f, c->key->account_name, out);
 }
 
-/* --- asking and answering --- */
-
-static void fail(struct call *c, enum errc e)
+static void fail_record(struct call *c, enum errc e)
 {
-	if (fault_is_set(&c->fault))
-		return;
 	if (e == ERRC_NOTFOUND || e == ERRC_LIMIT)
 		fault_field(&c->fault, FAULT_NOT_FOUND, "id",
 			    "This key has made no generation of that id.");
-	else
+}
+
+/* --- what the key has used --- */
+
+static enum errc ask_report(struct call *c)
+{
+	struct own_usage *u = arena_new(&c->arena, struct own_usage);
+	int64_t now = turn_wall_ms(call_turn(c));
+	struct msg_report m;
+	bool good;
+
+	if (!u)
+		return ERRC_NOMEM;
+	c->lookup.usage = u;
+	good = c->path.route == PATHS_USAGE
+		       ? own_usage_read(c->path.query, now, u, &c->fault)
+		       : own_usage_read_billing(c->path.query, now, u, &c->fault);
+	if (!good)
+		return ERRC_INVAL;
+	m = (struct msg_report){.seq = c->lookup.seq,
+				.account = c->key->account,
+				.key = slice_str(c->key->id),
+				.since_ms = u->since_ms,
+				.until_ms = u->until_ms,
+				.by = u->by};
+	return c->host->env.report(c->host->env.arg, &m);
+}
+
+static enum errc write_report(struct call *c, struct buf *out)
+{
+	const struct msg_reported *m = &c->lookup.reported;
+
+	return c->path.route == PATHS_USAGE ? own_usage_body(c->lookup.usage, c->key, m, out)
+					    : own_usage_billing(m, out);
+}
+
+static void fail_report(struct call *c, enum errc e)
+{
+	if (e == ERRC_INVAL)
+		fault_field(&c->fault, FAULT_INVALID_VALUE, "by",
+			    "`by` names up to four of day, model, provider, key, account, team and "
+			    "tag, with commas.");
+	else if (e == ERRC_RANGE)
+		fault_field(&c->fault, FAULT_INVALID_VALUE, "since",
+			    "The records of a day that the span has a part of are no longer kept: "
+			    "ask for whole days.");
+}
+
+/* --- asking and answering --- */
+
+static const struct own_question {
+	enum paths_route route;
+	enum errc (*ask)(struct call *c);
+	enum errc (*write)(struct call *c, struct buf *out); /* the body, from what was answered */
+	void (*fail)(struct call *c, enum errc e); /* sets the fault of codes that mean something */
+} questions[] = {
+	{PATHS_GENERATION, ask_record, write_record, fail_record},
+	{PATHS_RECEIPT, ask_record, write_record, fail_record},
+	{PATHS_USAGE, ask_report, write_report, fail_report},
+	{PATHS_BILLING_USAGE, ask_report, write_report, fail_report},
+};
+
+static const struct own_question *question_of(const struct call *c)
+{
+	const struct own_question *q = questions;
+
+	while (q->route != c->path.route)
+		require(++q < questions + ARRAY_LEN(questions));
+	return q;
+}
+
+static void fail(struct call *c, enum errc e)
+{
+	if (!fault_is_set(&c->fault))
+		question_of(c)->fail(c, e);
+	if (!fault_is_set(&c->fault))
 		fault_set(&c->fault, FAULT_LEDGER, "The ledger cannot be asked now: %s.",
 			  errc_text(e));
 }
@@ -67,7 +138,7 @@ static void reply(struct call *c)
 
 	buf_init(&body, ASK_BODY_MAX);
 	if (!e)
-		e = write_record(c, &body);
+		e = question_of(c)->write(c, &body);
 	if (e)
 		fail(c, e);
 	else
@@ -80,7 +151,7 @@ static enum errc ask(struct call *c)
 	enum errc e;
 
 	c->lookup.seq = ++c->host->seq;
-	e = ask_record(c);
+	e = question_of(c)->ask(c);
 	if (e)
 		c->lookup.seq = 0;
 	return e;
@@ -131,6 +202,18 @@ void call_host_found(struct call_host *h, const struct msg_found *m)
 	c->lookup.found.record = keep(c, m->record);
 	c->lookup.found.hash = keep(c, m->hash);
 	c->lookup.found.price = keep(c, m->price);
+	answered(c);
+}
+
+void call_host_reported(struct call_host *h, const struct msg_reported *m)
+{
+	struct call *c = asker(h, m->seq);
+
+	if (!c)
+		return;
+	c->lookup.status = (enum errc)m->status;
+	c->lookup.reported = *m;
+	c->lookup.reported.rows = keep(c, m->rows);
 	answered(c);
 }
 

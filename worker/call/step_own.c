@@ -102,7 +102,7 @@ static void own_model(struct call *c)
 	buf_fini(&body);
 }
 
-/* /v1/key and /v1/credits, from the key's rows now. */
+/* From the key's rows now. */
 static void own_account(struct call *c)
 {
 	struct turn *t = call_turn(c);
@@ -113,8 +113,9 @@ static void own_account(struct call *c)
 
 	buf_init(&body, OWN_BODY_MAX);
 	if (!e)
-		e = c->path.route == PATHS_KEY ? own_body_key(c->key, &u, &body)
-					       : own_body_credits(&u, &body);
+		e = c->path.route == PATHS_KEY       ? own_body_key(c->key, &u, &body)
+		    : c->path.route == PATHS_CREDITS ? own_body_credits(&u, &body)
+						     : own_usage_subscription(c->key, &u, &body);
 	if (e)
 		fault_errc(&c->fault, e, "account");
 	else
@@ -133,10 +134,13 @@ enum call_next step_own(struct call *c)
 		break;
 	case PATHS_KEY:
 	case PATHS_CREDITS:
+	case PATHS_BILLING_SUBSCRIPTION:
 		own_account(c);
 		break;
 	case PATHS_GENERATION:
 	case PATHS_RECEIPT:
+	case PATHS_USAGE:
+	case PATHS_BILLING_USAGE:
 		return call_own_ask(c);
 	default:
 		fault_set(&c->fault, FAULT_INTERNAL, "This route is not wired.");

@@ -14,6 +14,9 @@ PATHS(KEY, PATHS_GET, PATHS_FOR_OWN, 1, "/key", "")
 PATHS(CREDITS, PATHS_GET, PATHS_FOR_OWN, 1, "/credits", "")
 PATHS(GENERATION, PATHS_GET, PATHS_FOR_OWN, 1, "/generation", "")
 PATHS(RECEIPT, PATHS_GET, PATHS_FOR_OWN, 1, "/receipts/{id}", "")
+PATHS(USAGE, PATHS_GET, PATHS_FOR_OWN, 1, "/usage", "")
+PATHS(BILLING_SUBSCRIPTION, PATHS_GET, PATHS_FOR_OWN, 1, "/dashboard/billing/subscription", "")
+PATHS(BILLING_USAGE, PATHS_GET, PATHS_FOR_OWN, 1, "/dashboard/billing/usage", "")
 PATHS(RESPONSES, PATHS_POST, PATHS_FOR_OPENAI, 0, "/responses", "/v1/chat/completions")
 PATHS(RESPONSE, PATHS_GET | PATHS_POST | PATHS_DELETE, PATHS_FOR_OPENAI, 0, "/responses/{rest}",
       "/v1/chat/completions")
@@ -50,8 +53,4 @@ PATHS(BATCH, PATHS_GET | PATHS_POST, PATHS_FOR_OPENAI, 0, "/batches/{rest}",
 PATHS(REALTIME, PATHS_GET, PATHS_FOR_OPENAI, 0, "/realtime", "/v1/chat/completions with `stream`")
 PATHS(GEMINI, PATHS_GET | PATHS_POST, PATHS_FOR_GEMINI, 0, "/v1beta/models/{rest}",
       "/v1/chat/completions")
-PATHS(USAGE, PATHS_GET, PATHS_FOR_OWN, 0, "/usage", "/v1/credits")
-PATHS(BILLING_SUBSCRIPTION, PATHS_GET, PATHS_FOR_OWN, 0, "/dashboard/billing/subscription",
-      "/v1/credits")
-PATHS(BILLING_USAGE, PATHS_GET, PATHS_FOR_OWN, 0, "/dashboard/billing/usage", "/v1/credits")
 PATHS(PRICING, PATHS_GET, PATHS_FOR_OWN, 0, "/api/pricing", "/v1/models")

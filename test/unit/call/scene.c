@@ -59,6 +59,17 @@ static enum errc lookup(void *arg, uint64_t seq, struct slice id, struct slice k
 	return s->lookup_errc;
 }
 
+static enum errc report(void *arg, const struct msg_report *m)
+{
+	struct scene *s = arg;
+
+	assert_int_equal(m->key.n, APIKEY_ID);
+	assert_true(m->account > 0);
+	s->lookups++;
+	s->lookup_seq = m->seq;
+	return s->lookup_errc;
+}
+
 /* --- setup --- */
 
 static void open_table(struct scene *s)
@@ -126,6 +137,7 @@ static void open_worker(struct scene *s)
 			      .pepper = &s->pepper,
 			      .ring_keeper = ring_keeper,
 			      .lookup = lookup,
+			      .report = report,
 			      .arg = s};
 	assert_int_equal(call_host_new(&e, &s->calls), ERRC_OK);
 	open_table(s);

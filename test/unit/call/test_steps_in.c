@@ -194,6 +194,44 @@ static void test_own_lookups(void **state)
 	found(s, ERRC_OK);
 }
 
+static void reported(struct scene *s, enum errc status)
+{
+	call_host_reported(s->calls, &(struct msg_reported){.seq = s->lookup_seq, .status = status});
+}
+
+static void ask_usage(struct scene *s, const char *line)
+{
+	scene_hold_client(s);
+	scene_send(s, line, "", "");
+}
+
+static void test_own_reports(void **state)
+{
+	struct scene *s = *state;
+
+	ask_usage(s, "GET /v1/usage?since=never");
+	scene_expect(s, RECORD_END_REJECTED, 400, "invalid_value");
+	s->lookup_errc = ERRC_AGAIN;
+	ask_usage(s, "GET /v1/usage");
+	scene_expect(s, RECORD_END_REJECTED, 503, "ledger_unavailable");
+	s->lookup_errc = ERRC_OK;
+	ask_usage(s, "GET /v1/usage?by=day,nothing");
+	scene_at(s, CALL_OWN);
+	reported(s, ERRC_INVAL);
+	scene_run(s);
+	scene_expect(s, RECORD_END_REJECTED, 400, "invalid_value");
+	ask_usage(s, "GET /v1/dashboard/billing/usage?start_date=2025-11-01");
+	reported(s, ERRC_RANGE);
+	scene_run(s);
+	scene_expect(s, RECORD_END_REJECTED, 400, "invalid_value");
+	ask_usage(s, "GET /v1/usage");
+	reported(s, ERRC_BUSY);
+	scene_run(s);
+	scene_expect(s, RECORD_END_REJECTED, 503, "ledger_unavailable");
+	scene_send(s, "GET /v1/dashboard/billing/subscription", "", "");
+	scene_expect_out(s, "\"hard_limit_usd\":10.0");
+}
+
 /* --- BODY --- */
 
 static void test_body_is_refused(void **state)
@@ -405,6 +443,7 @@ int main(void)
 		T(test_auth_looks_at_the_key),
 		T(test_own_routes),
 		T(test_own_lookups),
+		T(test_own_reports),
 		T(test_body_is_refused),
 		T(test_body_too_large_or_slow),
 		T(test_client_gone_in_the_body),

@@ -1,0 +1,187 @@
+/* own_usage.c: what a key asks about its use, and what it is told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "json.h"
+#include "mem.h"
+#include "own_usage.h"
+
+#define NOW INT64_C(1764000000000)
+
+static struct auth_key key = {
+	.id = "abcdefghijkl", .name = "build", .account_name = "acme", .expires_s = 1800000000};
+
+static void test_times(void **state)
+{
+	static const struct {
+		const char *query;
+		int64_t since_ms, until_ms;
+	} rows[] = {
+		{"", 0, INT64_MAX},
+		{"since=&until=", 0, INT64_MAX},
+		{"since=2025-11-24", 1763942400000, INT64_MAX},
+		{"since=2025-11-24T16%3A00%3A00Z&until=1764000001", NOW, NOW + 1000},
+		{"until=1d&since=7d", NOW - 7 * 86400000, NOW - 86400000},
+		{"since=90m", NOW - 90 * 60000, INT64_MAX},
+	};
+	static const char *const bad[] = {"since=x", "until=2025-13-01", "since=-5",
+					  "since=99999999999999999999", "until=1y"};
+	struct own_usage u;
+	struct fault f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		f = (struct fault){0};
+		assert_true(own_usage_read(slice_str(rows[i].query), NOW, &u, &f));
+		assert_int_equal(u.since_ms, rows[i].since_ms);
+		assert_int_equal(u.until_ms, rows[i].until_ms);
+		assert_int_equal(u.by.n, 0);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		f = (struct fault){0};
+		assert_false(own_usage_read(slice_str(bad[i]), NOW, &u, &f));
+		assert_int_equal(f.kind, FAULT_INVALID_VALUE);
+	}
+}
+
+static void test_by(void **state)
+{
+	struct own_usage u;
+	struct fault f = {0};
+	char query[200];
+
+	(void)state;
+	assert_true(own_usage_read(SLICE_LIT("by=day%2Cmodel&since=1d"), NOW, &u, &f));
+	assert_true(slice_is(u.by, "day,model"));
+	assert_true(own_usage_read_billing(SLICE_LIT("start_date=2025-11-01&end_date=2025-12-01"),
+					   NOW, &u, &f));
+	assert_true(slice_is(u.by, "day,model"));
+	assert_int_equal(u.until_ms, 1764547200000);
+	assert_false(own_usage_read_billing(SLICE_LIT("start_date=yesterday"), NOW, &u, &f));
+	memset(query, 'x', sizeof(query));
+	memcpy(query, "by=", 3);
+	f = (struct fault){0};
+	assert_false(own_usage_read(slice_of(query, sizeof(query)), NOW, &u, &f));
+	assert_int_equal(f.kind, FAULT_INVALID_VALUE);
+}
+
+/* As report_pack() writes them. */
+static void row(struct mpack_out *o, const char *day, const char *model, int64_t n)
+{
+	mpack_arr(o, day ? 10 : 8);
+	if (day) {
+		mpack_strz(o, day);
+		mpack_strz(o, model);
+	}
+	mpack_u64(o, (uint64_t)n);
+	mpack_u64(o, 1);
+	for (int64_t i = 1; i <= 4; i++)
+		mpack_i64(o, n * i);
+	mpack_i64(o, n * 1000000);
+	mpack_i64(o, 0);
+}
+
+static struct msg_reported answer(struct buf *rows)
+{
+	struct mpack_out o;
+
+	buf_init(rows, 65536);
+	mpack_out_init(&o, rows);
+	row(&o, "2025-11-24", "a", 1);
+	row(&o, "2025-11-24", "b\"", 2);
+	row(&o, "2025-11-25", "a", 4);
+	row(&o, NULL, NULL, 7);
+	assert_int_equal(mpack_out_end(&o), ERRC_OK);
+	return (struct msg_reported){.rows = buf_slice(rows), .cut = 1};
+}
+
+static void has(const struct buf *b, const char *text)
+{
+	struct json_doc *doc = NULL;
+
+	assert_int_equal(json_parse(buf_slice(b), NULL, &doc), ERRC_OK);
+	json_free(&doc);
+	if (slice_find(buf_slice(b), slice_str(text)) < 0)
+		fail_msg("no %s in " SLICE_FMT, text, SLICE_ARG(buf_slice(b)));
+}
+
+static void test_usage_body(void **state)
+{
+	struct own_usage u = {.has_since = true, .since_ms = NOW, .by = SLICE_LIT("day,model")};
+	struct msg_reported m;
+	struct buf rows, b;
+
+	(void)state;
+	m = answer(&rows);
+	buf_init(&b, 65536);
+	assert_int_equal(own_usage_body(&u, &key, &m, &b), ERRC_OK);
+	has(&b, "{\"object\":\"usage\",\"account\":\"acme\",\"key\":\"abcdefghijkl\",\"since\":"
+		"\"2025-11-24T16:00:00.000Z\",\"until\":null,\"by\":[\"day\",\"model\"],\"data\":[{"
+		"\"day\":\"2025-11-24\",\"model\":\"a\",\"requests\":1,\"failed\":1,");
+	has(&b,
+	    "{\"day\":\"2025-11-25\",\"model\":\"a\",\"requests\":4,\"failed\":1,\"tokens_prompt\":"
+	    "4,\"tokens_cached\":8,\"tokens_completion\":12,\"tokens_reasoning\":16,\"cost\":0.004,"
+	    "\"uncollected\":0.0}]");
+	has(&b, "\"total\":{\"requests\":7,");
+	has(&b, "\"has_more\":true}");
+	buf_fini(&b);
+	buf_fini(&rows);
+	assert_int_equal(mem_live_count(), 0);
+}
+
+static void test_billing_body(void **state)
+{
+	struct msg_reported m;
+	struct buf rows, b;
+
+	(void)state;
+	m = answer(&rows);
+	buf_init(&b, 65536);
+	assert_int_equal(own_usage_billing(&m, &b), ERRC_OK);
+	has(&b, "{\"object\":\"list\",\"daily_costs\":[{\"timestamp\":1763942400,\"line_items\":[{"
+		"\"name\":\"a\",\"cost\":0.1},{\"name\":\"b\\\"\",\"cost\":0.2}]},{\"timestamp\":"
+		"1764028800,\"line_items\":[{\"name\":\"a\",\"cost\":0.4}]}],\"total_usage\":0.7}");
+	buf_fini(&b);
+	buf_fini(&rows);
+}
+
+/* What does not fit the question, or is cut anywhere, is an error and no body. */
+static void test_answers_that_do_not_fit(void **state)
+{
+	struct own_usage u = {.by = SLICE_LIT("day")};
+	struct msg_reported m;
+	struct buf rows, b;
+	size_t whole;
+
+	(void)state;
+	m = answer(&rows);
+	buf_init(&b, 65536);
+	assert_int_equal(own_usage_body(&u, &key, &m, &b), ERRC_CORRUPT);
+	whole = m.rows.n;
+	u.by = SLICE_LIT("day,model");
+	for (m.rows.n = 0; m.rows.n < whole; m.rows.n++) {
+		buf_reset(&b);
+		assert_int_not_equal(own_usage_body(&u, &key, &m, &b), ERRC_OK);
+		buf_reset(&b);
+		assert_int_not_equal(own_usage_billing(&m, &b), ERRC_OK);
+	}
+	buf_fini(&b);
+	buf_fini(&rows);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_by),
+		cmocka_unit_test(test_usage_body),
+		cmocka_unit_test(test_billing_body),
+		cmocka_unit_test(test_answers_that_do_not_fit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,307 @@
+#include "own_usage.h"
+
+#include "clock.h"
+#include "json_out.h"
+#include "report_pack.h"
+#include "text.h"
+#include "uri.h"
+
+#define QUERY_MAX   128
+#define CENT_PLACES 7 /* of a nano-dollar in cents */
+/* What is shown where nothing limits the key, as other gateways do it: clients want a number. */
+#define UNLIMITED_NUSD (INT64_C(100000000) * MONEY_NUSD_DOLLAR)
+
+/* --- the question --- */
+
+static bool read_time(struct slice s, int64_t now_ms, int64_t *out)
+{
+	int64_t v;
+
+	if (clock_parse(s, out))
+		return true;
+	if (text_i64(s, &v) && v >= 0 && v <= INT64_MAX / 1000) {
+		*out = v * 1000;
+		return true;
+	}
+	if (text_i64(s, &v) || !text_duration_ms(s, 1000, &v))
+		return false;
+	*out = MAX_OF(now_ms - v, INT64_C(0));
+	return true;
+}
+
+/* True also when it is not given. */
+static bool take_time(struct slice query, const char *name, int64_t now_ms, bool *given,
+		      int64_t *out, struct fault *f)
+{
+	struct buf b;
+	enum errc e;
+
+	buf_init(&b, QUERY_MAX);
+	e = uri_query_get(query, name, &b);
+	*given = e != ERRC_NOTFOUND && !(e == ERRC_OK && b.len == 0);
+	if (*given && (e || !read_time(buf_slice(&b), now_ms, out))) {
+		fault_field(f, FAULT_INVALID_VALUE, name,
+			    "`%s` is a date (2026-11-25), a time (2026-11-25T09:30:00Z), seconds "
+			    "since 1970, or a span before now (7d).",
+			    name);
+		e = ERRC_INVAL;
+	} else {
+		e = ERRC_OK;
+	}
+	buf_fini(&b);
+	return e == ERRC_OK;
+}
+
+static bool take_span(struct slice query, const char *since, const char *until, int64_t now_ms,
+		      struct own_usage *out, struct fault *f)
+{
+	*out = (struct own_usage){.until_ms = INT64_MAX};
+	return take_time(query, since, now_ms, &out->has_since, &out->since_ms, f) &&
+	       take_time(query, until, now_ms, &out->has_until, &out->until_ms, f);
+}
+
+bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, struct fault *f)
+{
+	struct buf b;
+	enum errc e;
+
+	if (!take_span(query, "since", "until", now_ms, out, f))
+		return false;
+	buf_init(&b, OWN_USAGE_BY_MAX);
+	e = uri_query_get(query, "by", &b);
+	if (!e && b.len)
+		memcpy(out->text, b.p, b.len);
+	out->by = slice_of(out->text, e ? 0 : b.len);
+	buf_fini(&b);
+	if (e && e != ERRC_NOTFOUND)
+		fault_field(f, FAULT_INVALID_VALUE, "by", "`by` is too long.");
+	return !e || e == ERRC_NOTFOUND;
+}
+
+bool own_usage_read_billing(struct slice query, int64_t now_ms, struct own_usage *out,
+			    struct fault *f)
+{
+	if (!take_span(query, "start_date", "end_date", now_ms, out, f))
+		return false;
+	out->by = SLICE_LIT("day,model");
+	return true;
+}
+
+/* --- bodies --- */
+
+static size_t names_in(struct slice by)
+{
+	struct slice one;
+	size_t n = 0;
+
+	for (; by.n; n++)
+		(void)slice_cut(&by, ',', &one);
+	return n;
+}
+
+static void put_time(struct json_out *o, const char *key, bool given, int64_t wall_ms)
+{
+	char text[CLOCK_TEXT_MAX];
+
+	if (given)
+		json_out_kstr(o, key, slice_of(text, clock_format_ms(wall_ms, text)));
+	else
+		json_out_knull(o, key);
+}
+
+static void put_names(struct json_out *o, struct slice by, const struct report_row *r)
+{
+	struct slice one;
+
+	for (size_t i = 0; by.n; i++) {
+		(void)slice_cut(&by, ',', &one);
+		json_out_keys(o, one);
+		json_out_str(o, r->name[i]);
+	}
+}
+
+static void put_numbers(struct json_out *o, const struct report_row *r)
+{
+	json_out_ki64(o, "requests", (int64_t)r->requests);
+	json_out_ki64(o, "failed", (int64_t)r->failed);
+	json_out_ki64(o, "tokens_prompt", r->input);
+	json_out_ki64(o, "tokens_cached", r->cached);
+	json_out_ki64(o, "tokens_completion", r->output);
+	json_out_ki64(o, "tokens_reasoning", r->reasoning);
+	json_out_key(o, "cost");
+	json_out_decimal(o, r->charge_nusd, 9, 1);
+	json_out_key(o, "uncollected");
+	json_out_decimal(o, r->uncollected_nusd, 9, 1);
+}
+
+static void put_head(struct json_out *o, const struct own_usage *ask, const struct auth_key *key)
+{
+	struct slice by = ask->by, one;
+
+	json_out_kstrz(o, "object", "usage");
+	json_out_kstrz(o, "account", key->account_name);
+	json_out_kstrz(o, "key", key->id);
+	put_time(o, "since", ask->has_since, ask->since_ms);
+	put_time(o, "until", ask->has_until, ask->until_ms);
+	json_out_key(o, "by");
+	json_out_arr(o);
+	while (by.n) {
+		(void)slice_cut(&by, ',', &one);
+		json_out_str(o, one);
+	}
+	json_out_arr_end(o);
+}
+
+static void put_row(struct json_out *o, struct slice by, const struct report_row *row)
+{
+	json_out_obj(o);
+	put_names(o, by, row);
+	put_numbers(o, row);
+	json_out_obj_end(o);
+}
+
+/* The rows as objects in a list, the total behind it. ERRC_CORRUPT without a total. */
+static enum errc put_rows(struct json_out *o, const struct own_usage *ask,
+			  const struct msg_reported *m)
+{
+	size_t names = names_in(ask->by);
+	bool is_total = false;
+	struct report_row row;
+	struct mpack_in in;
+	int r;
+
+	mpack_in_init(&in, m->rows);
+	json_out_key(o, "data");
+	json_out_arr(o);
+	while ((r = report_unpack(&in, names, &row, &is_total)) > 0 && !is_total)
+		put_row(o, ask->by, &row);
+	json_out_arr_end(o);
+	if (r < 0 || !is_total)
+		return r < 0 ? (enum errc) - r : ERRC_CORRUPT;
+	json_out_key(o, "total");
+	put_row(o, SLICE_NONE, &row);
+	return ERRC_OK;
+}
+
+enum errc own_usage_body(const struct own_usage *ask, const struct auth_key *key,
+			 const struct msg_reported *m, struct buf *out)
+{
+	struct json_out o;
+	enum errc e;
+
+	json_out_init(&o, out);
+	json_out_obj(&o);
+	put_head(&o, ask, key);
+	e = put_rows(&o, ask, m);
+	if (e)
+		return e;
+	json_out_kbool(&o, "has_more", m->cut != 0);
+	json_out_obj_end(&o);
+	return json_out_end(&o);
+}
+
+/* --- OpenAI's dashboard --- */
+
+static void put_cents(struct json_out *o, const char *key, int64_t nusd)
+{
+	json_out_key(o, key);
+	json_out_decimal(o, nusd, CENT_PLACES, 1);
+}
+
+static void begin_day(struct json_out *o, struct slice day)
+{
+	int64_t ms = 0;
+
+	(void)!clock_parse(day, &ms);
+	json_out_obj(o);
+	json_out_ki64(o, "timestamp", ms / 1000);
+	json_out_key(o, "line_items");
+	json_out_arr(o);
+}
+
+static void end_day(struct json_out *o)
+{
+	json_out_arr_end(o);
+	json_out_obj_end(o);
+}
+
+/* One object a day, one item a model; rows come by day. */
+static enum errc put_days(struct json_out *o, struct mpack_in *in, struct report_row *row)
+{
+	struct slice day = SLICE_NONE;
+	bool is_total = false;
+	int r;
+
+	while ((r = report_unpack(in, 2, row, &is_total)) > 0 && !is_total) {
+		if (!slice_eq(day, row->name[0])) {
+			if (day.n)
+				end_day(o);
+			day = row->name[0];
+			begin_day(o, day);
+		}
+		json_out_obj(o);
+		json_out_kstr(o, "name", row->name[1]);
+		put_cents(o, "cost", row->charge_nusd);
+		json_out_obj_end(o);
+	}
+	if (day.n)
+		end_day(o);
+	if (r < 0)
+		return (enum errc) - r;
+	return is_total ? ERRC_OK : ERRC_CORRUPT;
+}
+
+enum errc own_usage_billing(const struct msg_reported *m, struct buf *out)
+{
+	struct report_row row;
+	struct mpack_in in;
+	struct json_out o;
+	enum errc e;
+
+	mpack_in_init(&in, m->rows);
+	json_out_init(&o, out);
+	json_out_obj(&o);
+	json_out_kstrz(&o, "object", "list");
+	json_out_key(&o, "daily_costs");
+	json_out_arr(&o);
+	e = put_days(&o, &in, &row);
+	json_out_arr_end(&o);
+	if (e)
+		return e;
+	put_cents(&o, "total_usage", row.charge_nusd);
+	json_out_obj_end(&o);
+	return json_out_end(&o);
+}
+
+/* What the key may spend now; what several limits allow is what the tightest allows. */
+static int64_t left_nusd(const struct auth_usage *u)
+{
+	int64_t left = UNLIMITED_NUSD;
+
+	if (u->mode == ROWS_PREPAID)
+		left = MIN_OF(left, u->balance_nusd + u->overdraft_nusd);
+	if (u->limits.budget_nusd != ROWS_NO_LIMIT)
+		left = MIN_OF(left, u->budget_left_nusd);
+	return MAX_OF(left, INT64_C(0));
+}
+
+enum errc own_usage_subscription(const struct auth_key *key, const struct auth_usage *u,
+				 struct buf *out)
+{
+	static const char *const limits[] = {"soft_limit_usd", "hard_limit_usd",
+					     "system_hard_limit_usd"};
+	struct json_out o;
+
+	json_out_init(&o, out);
+	json_out_obj(&o);
+	json_out_kstrz(&o, "object", "billing_subscription");
+	json_out_kbool(&o, "has_payment_method", true);
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		json_out_key(&o, limits[i]);
+		json_out_decimal(&o, u->charged_nusd + left_nusd(u), 9, 1);
+	}
+	json_out_ki64(&o, "access_until", key->expires_s);
+	json_out_kstrz(&o, "account_name", key->account_name);
+	json_out_obj_end(&o);
+	return json_out_end(&o);
+}

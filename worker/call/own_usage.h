@@ -1,0 +1,36 @@
+/* What a key has used, for the key itself: GET /v1/usage, and the two routes of OpenAI's old dashboard that chat clients still
+ * read their balance from. Reads the question from the query and writes the body from the keeper's answer. Pure; bodies go
+ * behind what `out` holds. */
+#ifndef AIGW_OWN_USAGE_H
+#define AIGW_OWN_USAGE_H
+
+#include "auth.h"
+#include "fault.h"
+#include "msg.h"
+
+#define OWN_USAGE_BY_MAX 64
+
+struct own_usage {
+	bool has_since, has_until;
+	int64_t since_ms, until_ms;
+	struct slice by; /* "day,model", into `text` */
+	char text[OWN_USAGE_BY_MAX];
+};
+
+/* GET /v1/usage?since&until&by: times as a date, RFC 3339, seconds since 1970, or a span before now. False: the fault is set. */
+bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, struct fault *f);
+/* GET /v1/dashboard/billing/usage?start_date&end_date: likewise; the end is not in it. By day and model. */
+bool own_usage_read_billing(struct slice query, int64_t now_ms, struct own_usage *out,
+			    struct fault *f);
+
+/* ERRC_CORRUPT when the answer does not fit the question. */
+MUSTCHECK enum errc own_usage_body(const struct own_usage *ask, const struct auth_key *key,
+				   const struct msg_reported *m, struct buf *out);
+/* total_usage in cents. */
+MUSTCHECK enum errc own_usage_billing(const struct msg_reported *m, struct buf *out);
+/* GET /v1/dashboard/billing/subscription. hard_limit_usd is what the key has used and may still use: clients show the
+ * difference to total_usage as what is left. */
+MUSTCHECK enum errc own_usage_subscription(const struct auth_key *key, const struct auth_usage *u,
+					   struct buf *out);
+
+#endif
