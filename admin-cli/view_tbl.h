@@ -57,7 +57,8 @@ VIEW(KEY_LIST, "key", MANY, "keys",
 VIEW(USAGE, "usage", MANY, "rows", "")
 VIEW(USAGE, "total", ONE, "total", "")
 VIEW(REQUEST_SHOW, "request", SELF, "", "")
-VIEW(REQUEST_SHOW, "attempt", MANY, "attempts", "provider upstream status ms cost_nusd error")
+VIEW(REQUEST_SHOW, "attempt", MANY, "attempts",
+     "provider upstream status start_ms ms cost_nusd error")
 VIEW(REQUEST_SHOW, "class", MANY, "tokens", "class tokens price_pusd each amount")
 VIEW(REQUEST_SHOW, "bill", ONE, "bill", "")
 VIEW(REQUEST_SHOW, "price", ONE, "price_row", "")

@@ -59,6 +59,9 @@ static enum errc send_request(struct verbs *v, const struct record *r,
 	f[n++] = found->seq ? CONTROL_S("hash", slice_str(hash)) : CONTROL_N("hash");
 	f[n++] = CONTROL_S("account", account);
 	f[n++] = CONTROL_S("key", slice_of(c->key_id, APIKEY_ID));
+	f[n++] = CONTROL_S("team", c->team);
+	f[n++] = CONTROL_S("user", c->user);
+	f[n++] = CONTROL_S("group", c->group);
 	f[n++] = CONTROL_S("front", slice_str(front_name(c->front)));
 	f[n++] = CONTROL_B("stream", c->flags & RECORD_STREAM);
 	f[n++] = CONTROL_I("status", c->status);
@@ -73,6 +76,7 @@ static enum errc send_request(struct verbs *v, const struct record *r,
 	f[n++] = time_or_none("total_ms", c->total_ms);
 	f[n++] = CONTROL_I("settled_ms", r->wall_ms);
 	n += fill_tokens(f + n, &c->usage);
+	f[n++] = CONTROL_S("raw_usage", c->raw_usage);
 	n += fill_money(f + n, c);
 	f[n++] = CONTROL_S("price", slice_str(price));
 	if (found->priced && found->price.request_nusd)
@@ -88,10 +92,13 @@ static enum errc send_attempts(struct verbs *v, const struct record_charge *c)
 
 	for (size_t i = 0; !e && i < c->attempts_n; i++) {
 		const struct record_attempt *a = &c->attempts[i];
-		const struct control_field f[] = {
-			CONTROL_S("provider", a->provider),   CONTROL_S("upstream", a->upstream),
-			CONTROL_I("status", a->status),       CONTROL_I("ms", a->ms),
-			CONTROL_I("cost_nusd", a->cost_nusd), CONTROL_S("error", a->error)};
+		const struct control_field f[] = {CONTROL_S("provider", a->provider),
+						  CONTROL_S("upstream", a->upstream),
+						  CONTROL_I("status", a->status),
+						  CONTROL_I("start_ms", a->start_ms),
+						  CONTROL_I("ms", a->ms),
+						  CONTROL_I("cost_nusd", a->cost_nusd),
+						  CONTROL_S("error", a->error)};
 
 		e = verbs_row(v, "attempt", f, ARRAY_LEN(f));
 	}

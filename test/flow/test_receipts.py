@@ -65,6 +65,7 @@ class Receipts(NodeCase):
                 self.assertEqual((r['uncollected'], r['capped_at_hold']), ('0.0', False))
                 self.assertGreaterEqual(Decimal(r['hold']), Decimal(r['charge']))
                 self.assertEqual([a['status'] for a in r['attempts']], [200])
+                self.assertTrue(0 <= r['attempts'][0]['start_ms'] <= r['request']['total_ms'], r)
                 self.assertRegex(r['chain']['hash'], '^[0-9a-f]{64}$')
 
     def test_charge_is_what_the_answer_said(self):
@@ -77,9 +78,21 @@ class Receipts(NodeCase):
         self.assertEqual(nusd(used['cost']), want)
         self.assertEqual(r['usage']['cache_read'], used['prompt_tokens_details']['cached_tokens'])
 
+    def test_providers_own_words(self):
+        for stream in (False, True):
+            r = self.receipt(self.chat('m-oai', stream).get('x-generation-id'))
+            self.assertEqual((r['raw_usage']['prompt_tokens'], r['raw_usage']['completion_tokens']), (20, 4))
+            self.assertNotIn('cost', r['raw_usage'])
+            raw = self.receipt(self.chat('m-ant', stream).get('x-generation-id'))['raw_usage']
+            parts = raw if stream else [raw]
+            self.assertEqual(parts[-1]['output_tokens'], 4)
+            self.assertEqual(parts[0]['cache_read_input_tokens'], 8)
+        self.assertIsNone(self.receipt(self.chat('fails-oai').get('x-generation-id'))['raw_usage'])
+
     def test_failed_attempts_stand_in_it(self):
         r = self.receipt(self.chat('second').get('x-generation-id'))
         self.assertEqual([(a['provider_name'], a['status']) for a in r['attempts']], [('oai', 500), ('ant', 200)])
+        self.assertLessEqual(r['attempts'][0]['start_ms'] + r['attempts'][0]['ms'], r['attempts'][1]['start_ms'] + 1)
         a = self.chat('fails-oai')
         r = self.receipt(a.get('x-generation-id'))
         self.assertEqual((r['charge'], r['charged'], r['request']['status']), ('0.0', False, a.status))

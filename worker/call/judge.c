@@ -64,6 +64,7 @@ void call_attempt_record(struct call *c, int status, const char *code)
 	*rec = (struct record_attempt){.provider = o->provider->name,
 				       .upstream = o->upstream,
 				       .status = (uint16_t)status,
+				       .start_ms = (a->start_us - c->start_us) / 1000,
 				       .ms = (call_now_us() - a->start_us) / 1000,
 				       .error = slice_str(tried->code)};
 	c->tried_n++;

@@ -21,26 +21,46 @@ static void put_time(struct json_out *o, const char *key, int64_t wall_s)
 		json_out_knull(o, key);
 }
 
+/* A number in the unit of the rule. */
+static void put_amount(struct json_out *o, const char *key, bool money, int64_t v)
+{
+	if (money)
+		put_dollars(o, key, v);
+	else
+		json_out_ki64(o, key, v);
+}
+
+static void put_rule(struct json_out *o, const struct auth_rule *r)
+{
+	bool money = r->kind == ROWS_BUDGET;
+
+	json_out_obj(o);
+	json_out_kstrz(o, "scope", rows_scope_word(r->scope));
+	json_out_kstrz(o, "name", r->kind == ROWS_CONCURRENCY ? rows_limit_word(r->kind) : r->text);
+	json_out_kstrz(o, "unit",
+		       money                           ? "usd"
+		       : rows_limit_is_tokens(r->kind) ? "tokens"
+						       : "requests");
+	if (r->models[0])
+		json_out_kstrz(o, "models", r->models);
+	put_amount(o, "limit", money, r->now.limit);
+	put_amount(o, "used", money, r->now.used);
+	if (money)
+		put_dollars(o, "held", r->now.held);
+	put_amount(o, "remaining", money, r->now.remaining);
+	if (money)
+		put_time(o, "resets_at", r->now.reset_s);
+	json_out_obj_end(o);
+}
+
+/* Every rule that may refuse a request of this key. Those that are only counted are the operator's affair. */
 static void put_limits(struct json_out *o, const struct auth_usage *u)
 {
 	json_out_key(o, "limits");
 	json_out_arr(o);
-	for (size_t i = 0; i < u->rules_n; i++) {
-		const struct auth_rule *r = &u->rules[i];
-
-		if (r->shadow || r->kind == ROWS_BUDGET)
-			continue;
-		json_out_obj(o);
-		json_out_kstrz(o, "name",
-			       r->kind == ROWS_CONCURRENCY ? rows_limit_word(r->kind) : r->text);
-		if (r->scope != ROWS_KEY)
-			json_out_kstrz(o, "scope", rows_scope_word(r->scope));
-		if (r->models[0])
-			json_out_kstrz(o, "models", r->models);
-		json_out_ki64(o, "limit", r->now.limit);
-		json_out_ki64(o, "remaining", r->now.remaining);
-		json_out_obj_end(o);
-	}
+	for (size_t i = 0; i < u->rules_n; i++)
+		if (!u->rules[i].shadow)
+			put_rule(o, &u->rules[i]);
 	json_out_arr_end(o);
 }
 
@@ -53,6 +73,7 @@ static void put_key(struct json_out *o, const struct auth_key *key, const struct
 	json_out_kstrz(o, "label", label);
 	json_out_kstrz(o, "name", key->name);
 	json_out_kstrz(o, "account", key->account_name);
+	json_out_kstrz(o, "team", key->team_name[0] ? key->team_name : NULL);
 	if (budget) {
 		put_dollars(o, "limit", budget->now.limit);
 		put_dollars(o, "limit_remaining", budget->now.remaining);
@@ -76,12 +97,34 @@ static void put_key(struct json_out *o, const struct auth_key *key, const struct
 
 static void put_credits(struct json_out *o, const struct auth_usage *u)
 {
+	int64_t left = own_body_left_nusd(u);
+
 	put_dollars(o, "total_credits", u->granted_nusd);
 	put_dollars(o, "total_usage", u->settled_nusd);
 	put_dollars(o, "balance", u->balance_nusd);
 	put_dollars(o, "held", u->held_nusd);
 	put_dollars(o, "overdraft", u->overdraft_nusd);
 	json_out_kbool(o, "postpaid", u->mode == ROWS_POSTPAID);
+	if (left == OWN_BODY_NO_END)
+		json_out_knull(o, "available");
+	else
+		put_dollars(o, "available", left);
+	put_limits(o, u);
+}
+
+int64_t own_body_left_nusd(const struct auth_usage *u)
+{
+	int64_t left = OWN_BODY_NO_END;
+
+	if (u->mode == ROWS_PREPAID)
+		left = MAX_OF(u->balance_nusd + u->overdraft_nusd, INT64_C(0));
+	for (size_t i = 0; i < u->rules_n; i++) {
+		const struct auth_rule *r = &u->rules[i];
+
+		if (r->kind == ROWS_BUDGET && !r->shadow && !r->models[0])
+			left = MIN_OF(left, r->now.remaining);
+	}
+	return left;
 }
 
 /* {"data":{ … */

@@ -9,7 +9,11 @@
 /* GET /v1/key: the key, its limits and what is left of them. */
 MUSTCHECK enum errc own_body_key(const struct auth_key *key, const struct auth_usage *u,
 				 struct buf *out);
-/* GET /v1/credits: the account's balance. */
+/* What the key may spend now: what the tightest of credit and budgets for all models leaves; OWN_BODY_NO_END where there is no such
+ * limit. */
+#define OWN_BODY_NO_END INT64_MAX
+int64_t own_body_left_nusd(const struct auth_usage *u);
+/* GET /v1/credits: the account's balance, and the limits. */
 MUSTCHECK enum errc own_body_credits(const struct auth_usage *u, struct buf *out);
 
 #endif

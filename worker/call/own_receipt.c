@@ -4,6 +4,7 @@
 #include "bill.h"
 #include "clock.h"
 #include "front.h"
+#include "json.h"
 #include "json_out.h"
 #include "record.h"
 #include "text.h"
@@ -132,6 +133,7 @@ static void put_price(struct json_out *o, const struct receipt *x)
 		put_exact(o, usage_name(c), x->price.pusd[c], BILL_PUSD);
 	json_out_obj_end(o);
 	put_money(o, "request", x->price.request_nusd);
+	put_text(o, "group", x->r.charge.group);
 	json_out_key(o, "multiplier");
 	json_out_decimal_str(o, x->price.mult_ppm, PPM_PLACES, 1);
 	json_out_key(o, "when"); /* 0: no such end */
@@ -151,6 +153,18 @@ static void put_usage(struct json_out *o, const struct record_charge *c)
 			json_out_ki64(o, usage_name(i), usage_get(&c->usage, i));
 	json_out_kbool(o, "estimated", (c->flags & RECORD_ESTIMATED) != 0);
 	json_out_obj_end(o);
+}
+
+/* As the provider wrote it. */
+static void put_raw_usage(struct json_out *o, struct slice raw)
+{
+	struct json_doc *doc = NULL;
+
+	if (raw.n && json_parse(raw, NULL, &doc) == ERRC_OK)
+		json_out_kraw(o, "raw_usage", raw);
+	else
+		put_text(o, "raw_usage", raw);
+	json_free(&doc);
 }
 
 static void put_bill(struct json_out *o, const struct receipt *x)
@@ -191,6 +205,7 @@ static void put_attempts(struct json_out *o, const struct record_charge *c)
 		json_out_kstr(o, "provider_name", a->provider);
 		json_out_kstr(o, "model", a->upstream);
 		json_out_ki64(o, "status", a->status);
+		json_out_ki64(o, "start_ms", a->start_ms);
 		json_out_ki64(o, "ms", a->ms);
 		put_text(o, "error", a->error);
 		json_out_obj_end(o);
@@ -222,11 +237,14 @@ static void put_receipt(struct json_out *o, const struct receipt *x)
 	json_out_kstrz(o, "object", "receipt");
 	json_out_kstrz(o, "account", x->account);
 	json_out_kstr(o, "key", slice_of(c->key_id, APIKEY_ID));
+	put_text(o, "team", c->team);
+	put_text(o, "user", c->user);
 	put_time(o, "created_at", c->admitted_ms);
 	put_time(o, "settled_at", x->r.wall_ms);
 	put_request(o, c);
 	put_attempts(o, c);
 	put_usage(o, c);
+	put_raw_usage(o, c->raw_usage);
 	put_price(o, x);
 	put_bill(o, x);
 	put_money(o, "hold", c->hold_nusd);
@@ -298,6 +316,7 @@ static void put_generation(struct json_out *o, const struct receipt *x)
 
 	json_out_obj(o);
 	put_id(o, &c->id);
+	put_text(o, "external_user", c->user);
 	json_out_kstr(o, "upstream_id", c->upstream_id);
 	json_out_kstr(o, "model", c->model.n ? c->model : c->model_asked);
 	json_out_kstr(o, "model_asked", c->model_asked);

@@ -2,13 +2,14 @@
 
 #include "clock.h"
 #include "json_out.h"
+#include "own_body.h"
 #include "report_pack.h"
 #include "text.h"
 #include "uri.h"
 
 #define QUERY_MAX   128
 #define CENT_PLACES 7 /* of a nano-dollar in cents */
-/* What is shown where nothing limits the key, as other gateways do it: clients want a number. */
+/* As other gateways show it. */
 #define UNLIMITED_NUSD (INT64_C(100000000) * MONEY_NUSD_DOLLAR)
 
 /* --- the question --- */
@@ -273,16 +274,12 @@ enum errc own_usage_billing(const struct msg_reported *m, struct buf *out)
 	return json_out_end(&o);
 }
 
-/* What the key may spend now; what several limits allow is what the tightest allows. */
+/* Clients want a number where nothing limits the key. */
 static int64_t left_nusd(const struct auth_usage *u)
 {
-	int64_t left = UNLIMITED_NUSD;
+	int64_t left = own_body_left_nusd(u);
 
-	if (u->mode == ROWS_PREPAID)
-		left = MIN_OF(left, u->balance_nusd + u->overdraft_nusd);
-	if (u->limits.budget_nusd != ROWS_NO_LIMIT)
-		left = MIN_OF(left, u->budget_left_nusd);
-	return MAX_OF(left, INT64_C(0));
+	return left == OWN_BODY_NO_END ? UNLIMITED_NUSD : left;
 }
 
 enum errc own_usage_subscription(const struct auth_key *key, const struct auth_usage *u,

@@ -130,6 +130,7 @@ static void fill_settle(struct call *c)
 	if (c->charged || c->commit_us || c->end == RECORD_END_DONE) {
 		s->candidate = c->grant.index[a->at];
 		s->usage = c->usage;
+		s->raw_usage = slice_of(a->relay.usage_raw, a->relay.usage_raw_n);
 	}
 	if (!a->lost)
 		s->cost_nusd += last_cost(c);

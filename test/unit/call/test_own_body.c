@@ -31,6 +31,12 @@ static void expect(struct buf *b, enum errc e, const char *text)
 	buf_fini(b);
 }
 
+static void has(const struct buf *b, const char *text)
+{
+	if (slice_find(buf_slice(b), slice_str(text)) < 0)
+		fail_msg("no %s in " SLICE_FMT, text, SLICE_ARG(buf_slice(b)));
+}
+
 static void test_key_without_limits(void **state)
 {
 	struct auth_usage u = usage();
@@ -40,7 +46,7 @@ static void test_key_without_limits(void **state)
 	buf_init(&b, 65536);
 	expect(&b, own_body_key(&key, &u, &b),
 	       "{\"data\":{\"label\":\"sk-aigw-abcdefghijkl-...\",\"name\":\"build\",\"account\":"
-	       "\"acme\","
+	       "\"acme\",\"team\":null,"
 	       "\"limit\":null,\"limit_remaining\":null,\"limit_reset\":null,\"usage\":1.5,"
 	       "\"requests\":3,"
 	       "\"tokens\":44,\"is_free_tier\":false,\"is_management_key\":false,\"created_at\":"
@@ -84,12 +90,17 @@ static void test_key_above_its_limits(void **state)
 			SLICE_LIT("\"limit\":2.0,\"limit_remaining\":0.0,\"limit_reset\":\"day\","
 				  "\"limit_resets_at\":\"1970-01-02T00:00:00Z\","
 				  "\"limit_usage\":2.5")) >= 0);
-	assert_true(slice_find(buf_slice(&b), SLICE_LIT("\"limit\":5,\"remaining\":0}")) >= 0);
-	assert_true(slice_find(buf_slice(&b),
-			       SLICE_LIT("{\"name\":\"tokens a minute\",\"scope\":\"team\","
-					 "\"models\":\"gpt-*\",\"limit\":7,\"remaining\":6}")) >= 0);
-	assert_true(slice_find(buf_slice(&b), SLICE_LIT("{\"name\":\"concurrency\",\"limit\":2,"
-							"\"remaining\":1}]")) >= 0);
+	has(&b,
+	    "\"limits\":[{\"scope\":\"key\",\"name\":\"requests a minute\",\"unit\":\"requests\","
+	    "\"limit\":5,\"used\":9,\"remaining\":0}");
+	has(&b, "{\"scope\":\"key\",\"name\":\"budget per "
+		"day\",\"unit\":\"usd\",\"limit\":2.0,\"used\":2.5,"
+		"\"held\":0.0,\"remaining\":0.0,\"resets_at\":\"1970-01-02T00:00:00Z\"}");
+	has(&b, "{\"scope\":\"team\",\"name\":\"tokens a minute\",\"unit\":\"tokens\",\"models\":"
+		"\"gpt-*\",\"limit\":7,\"used\":0,\"remaining\":6}");
+	has(&b, "{\"scope\":\"key\",\"name\":\"concurrency\",\"unit\":\"requests\",\"limit\":2,"
+		"\"used\":1,"
+		"\"remaining\":1}]");
 	buf_fini(&b);
 }
 
@@ -102,7 +113,29 @@ static void test_credits(void **state)
 	buf_init(&b, 65536);
 	expect(&b, own_body_credits(&u, &b),
 	       "{\"data\":{\"total_credits\":10.0,\"total_usage\":1.5,\"balance\":8.499999999,"
-	       "\"held\":0.000000001,\"overdraft\":0.0,\"postpaid\":false}}");
+	       "\"held\":0.000000001,\"overdraft\":0.0,\"postpaid\":false,"
+	       "\"available\":8.499999999,\"limits\":[]}}");
+}
+
+/* What is left is what the tightest limit leaves; rules that are only counted, or that are for some models, are none. */
+static void test_what_is_left(void **state)
+{
+	struct auth_usage u = usage();
+
+	(void)state;
+	assert_int_equal(own_body_left_nusd(&u), 8499999999);
+	u.overdraft_nusd = 1;
+	assert_int_equal(own_body_left_nusd(&u), 8500000000);
+	u.balance_nusd = -5;
+	assert_int_equal(own_body_left_nusd(&u), 0);
+	u.mode = ROWS_POSTPAID;
+	assert_int_equal(own_body_left_nusd(&u), OWN_BODY_NO_END);
+	u.rules_n = 4;
+	u.rules[0] = (struct auth_rule){.scope = ROWS_KEY, .kind = ROWS_BUDGET, .shadow = true};
+	u.rules[1] = (struct auth_rule){.scope = ROWS_KEY, .kind = ROWS_BUDGET, .models = "a"};
+	u.rules[2] = (struct auth_rule){.scope = ROWS_TEAM, .kind = ROWS_BUDGET, .now.remaining = 9};
+	u.rules[3] = (struct auth_rule){.scope = ROWS_KEY, .kind = ROWS_RPM};
+	assert_int_equal(own_body_left_nusd(&u), 9);
 }
 
 /* A list that does not fit is an error, not a cut body. */
@@ -125,6 +158,7 @@ int main(void)
 		cmocka_unit_test(test_key_without_limits),
 		cmocka_unit_test(test_key_above_its_limits),
 		cmocka_unit_test(test_credits),
+		cmocka_unit_test(test_what_is_left),
 		cmocka_unit_test(test_too_long),
 	};
 

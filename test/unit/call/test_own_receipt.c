@@ -42,6 +42,9 @@ static struct record sample(void)
 	usage_set(&c->usage, USAGE_CACHE_READ, 4);
 	usage_set(&c->usage, USAGE_OUTPUT, 5);
 	usage_set(&c->usage, USAGE_REASONING, 2);
+	c->raw_usage = SLICE_LIT("{\"prompt_tokens\": 14}");
+	c->team = SLICE_LIT("tttttttttttt");
+	c->user = SLICE_LIT("u-\"1\"");
 	c->hold_nusd = 1000000;
 	c->charge_nusd = price_cost(&p, &c->usage);
 	c->cost_nusd = 77777;
@@ -49,6 +52,7 @@ static struct record sample(void)
 	c->attempts[0] = (struct record_attempt){.provider = SLICE_LIT("two"),
 						 .upstream = SLICE_LIT("m-1"),
 						 .status = 500,
+						 .start_ms = 3,
 						 .ms = 7,
 						 .cost_nusd = 55555,
 						 .error = SLICE_LIT("server_error")};
@@ -114,6 +118,9 @@ static void test_whole_receipt(void **state)
 		"0000882\"");
 	has(&b, "\"hold\":\"0.001\",\"charge\":\"0.0000882\",\"uncollected\":\"0.0\"");
 	has(&b, "\"attempts\":[{\"provider_name\":\"two\",\"model\":\"m-1\",\"status\":500,");
+	has(&b, "\"status\":500,\"start_ms\":3,\"ms\":7,\"error\":\"server_error\"}");
+	has(&b, "\"raw_usage\":{\"prompt_tokens\": 14},");
+	has(&b, "\"team\":\"tttttttttttt\",\"user\":\"u-\\\"1\\\"\",");
 	has(&b, "\"durable\":true,\"chain\":{\"seq\":12,\"hash\":\"ab01000000");
 	/* What it cost us is nobody's business. */
 	has_not(&b, "cost");
@@ -141,6 +148,25 @@ static void test_not_durable_without_price(void **state)
 	has(&b, "\"reversed\":true,\"durable\":false,\"chain\":null");
 	buf_fini(&b);
 	buf_fini(&record);
+}
+
+/* What a provider calls JSON and is none must not break the body. */
+static void test_odd_raw_usage(void **state)
+{
+	struct record r = sample();
+	struct msg_found f;
+	struct buf record, b;
+
+	(void)state;
+	r.charge.raw_usage = SLICE_LIT("{\"a\":tru}");
+	f = found_of(&record, &r);
+	buf_init(&b, 65536);
+	assert_int_equal(own_receipt(&f, "acme", &b), ERRC_OK);
+	is_json(&b);
+	has(&b, "\"raw_usage\":\"{\\\"a\\\":tru}\"");
+	buf_fini(&b);
+	buf_fini(&record);
+	assert_int_equal(mem_live_count(), 0);
 }
 
 static void test_generation(void **state)
@@ -204,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_receipt),
 		cmocka_unit_test(test_not_durable_without_price),
+		cmocka_unit_test(test_odd_raw_usage),
 		cmocka_unit_test(test_generation),
 		cmocka_unit_test(test_what_is_no_charge),
 		cmocka_unit_test(test_every_ceiling),
