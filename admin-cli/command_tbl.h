@@ -104,6 +104,9 @@ COMMAND_END(ACCOUNT_RESUME)
 	       SEND, "The budget's period; default month.")                                                         \
 	OPTION(SWITCH, "rolling", "on|off", "rolling",                                                              \
 	       SEND, "on: a period begins with the first use after the last one ended; off: with the calendar.")    \
+	OPTION(TEXT, "zone", "ZONE", "zone", SEND,                                                                  \
+	       "Whose calendar the periods follow, such as Europe/Berlin; default UTC. Weeks "                      \
+	       "begin on Monday.")                                                                                  \
 	OPTION(LIST, "models", "PATTERNS", "models", SEND,                                                          \
 	       "Models that the key may use, such as 'gpt-5*,!*-preview', as fallbacks too; may "                   \
 	       "be repeated.")                                                                                      \
@@ -183,7 +186,8 @@ OPTION(FLAG, "charges", "", "charges", SEND,
 COMMAND_END(LEDGER_VERIFY)
 
 COMMAND(LEDGER_EXPORT, "ledger export", ledger_export, 0,
-	"Print the ledger, one JSON object a line: records, price rows, sums; verify_export.py recomputes it from that alone.")
+	"Print the ledger, one JSON object a line: records, price rows, sums; verify_export.py "
+	"recomputes it from that alone.")
 OPTION(SINCE, "since", "TIME", "since_ms", SEND,
        "From here on: a date, a time, or a span before now such as 24h or 7d.")
 OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default now.")

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "zones.h"
+
 #define KEY_TAG "sk-aigw-"
 
 static const char *const specs[CONTROL_VERB_COUNT] = {
@@ -249,19 +251,51 @@ static bool put_window(struct verb_args a, struct window_spec *w, char *why)
 	return true;
 }
 
+/* A name that is checked, and empty for UTC. */
+static bool put_zone(struct verb_args a, struct slice *zone, char *why)
+{
+	struct slice name = verb_args_str(a, "zone");
+	const struct zone *z;
+	enum errc rc;
+
+	if (!verb_args_has(a, "zone"))
+		return true;
+	rc = zones_find(name, &z);
+	*zone = z ? name : SLICE_NONE;
+	if (!rc)
+		return true;
+	if (rc == ERRC_INVAL || rc == ERRC_NOTFOUND)
+		snprintf(why, VERB_ARGS_WHY,
+			 "zone: no time zone '" SLICE_FMT "' is installed; they have names such as "
+			 "Europe/Berlin (package tzdata)",
+			 (int)MIN_OF(name.n, ZONES_NAME_MAX), name.p);
+	else
+		snprintf(why, VERB_ARGS_WHY, "zone: " SLICE_FMT " cannot be used: %s",
+			 SLICE_ARG(name), errc_text(rc));
+	return false;
+}
+
 static bool put_budget(struct verb_args a, struct rows_limits *l, char *why)
 {
-	const char *word = verb_args_has(a, "budget_period") ? "budget_period" : "rolling";
+	const char *word = verb_args_has(a, "budget_period") ? "budget_period"
+			   : verb_args_has(a, "rolling")     ? "rolling"
+							     : "zone";
 	struct rows_rule *r = rows_limits_find(l, ROWS_BUDGET);
 	struct window_spec w = {.unit = WINDOW_MONTH};
+	struct slice zone = SLICE_NONE;
 
-	if (r)
+	if (r) {
 		w = r->window;
-	if (!put_window(a, &w, why) || !put_limit(a, "budget_nusd", l, ROWS_BUDGET, why))
+		zone = r->zone;
+	}
+	if (!put_window(a, &w, why) || !put_zone(a, &zone, why) ||
+	    !put_limit(a, "budget_nusd", l, ROWS_BUDGET, why))
 		return false;
 	r = rows_limits_find(l, ROWS_BUDGET);
-	if (r)
+	if (r) {
 		r->window = w;
+		r->zone = zone;
+	}
 	if (r || verb_args_i64(a, "budget_nusd", 0) == ROWS_NO_LIMIT || !verb_args_has(a, word))
 		return true;
 	snprintf(why, VERB_ARGS_WHY, "%s: there is no budget", word);

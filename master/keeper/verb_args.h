@@ -1,4 +1,5 @@
-/* The arguments of the control verbs: which there are, of which type, and what those of a key mean. Pure. */
+/* The arguments of the control verbs: which there are, of which type, and what those of a key mean. Pure, but that a
+ * time zone is looked up in the system's. */
 #ifndef AIGW_VERB_ARGS_H
 #define AIGW_VERB_ARGS_H
 

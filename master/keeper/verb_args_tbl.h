@@ -1,6 +1,6 @@
 /* The arguments of each verb: name, `!` when it must be given or `.` when not, type (S text, I number, B yes or no). */
 #define VERB_KEY_OPTIONS                                                                         \
-	" name.S rpm.I tpm.I rpd.I tpd.I concurrency.I budget_nusd.I budget_period.S rolling.B " \
+	" name.S rpm.I tpm.I rpd.I tpd.I concurrency.I budget_nusd.I budget_period.S rolling.B zone.S " \
 	"models.S expires_s.I"                                                                   \
 	" ip.S clamp.B client_gone.S keepalive_ms.I suspended.B note.S"
 VERB_ARGS(ACCOUNT_CREATE, "name!S credit_nusd.I postpaid.B overdraft_nusd.I note.S")

@@ -82,6 +82,7 @@ static size_t fill_limits(struct control_field *f, const struct rows_scope *k)
 	f[n++] = CONTROL_S("budget_period",
 			   slice_str(window_unit_name(b ? b->window.unit : WINDOW_MONTH)));
 	f[n++] = CONTROL_B("rolling", b && b->window.rolling);
+	f[n++] = CONTROL_S("zone", b && b->zone.n ? b->zone : SLICE_LIT("UTC"));
 	return n;
 }
 

@@ -82,7 +82,7 @@ static struct slice name_of(const struct names *n, enum rows_kind scope)
 static enum errc send_rule(struct verbs *v, const struct auth_rule *r, const struct names *names)
 {
 	bool budget = r->kind == ROWS_BUDGET;
-	char text[160];
+	char text[256];
 	struct limit l = {.scope = rows_scope_word(r->scope),
 			  .name = name_of(names, r->scope),
 			  .limit = rows_limit_word(r->kind),
@@ -94,9 +94,9 @@ static enum errc send_rule(struct verbs *v, const struct auth_rule *r, const str
 					      : r->now.remaining,
 			  .reset_s = r->now.reset_s};
 
-	snprintf(text, sizeof(text), "%s%s%s%s%s", r->text,
-		 budget && r->window.rolling ? ", rolling" : "", r->models[0] ? ", for " : "",
-		 r->models, r->shadow ? ", only counted" : "");
+	snprintf(text, sizeof(text), "%s%s%s%s%s%s%s", r->text,
+		 budget && r->window.rolling ? ", rolling" : "", r->zone[0] ? ", in " : "", r->zone,
+		 r->models[0] ? ", for " : "", r->models, r->shadow ? ", only counted" : "");
 	l.text = slice_str(text);
 	return send(v, &l);
 }

@@ -24,7 +24,7 @@
  *   ledger export     [since_ms I], [until_ms I], [changes B]                -> PROGRESS frames, lines* (text: see export.h)
  *
  * KEYOPTS (all optional): name; rpm, tpm, rpd, tpd, concurrency I; budget_nusd I; budget_period: minute, hour, day, week,
- * month (default), quarter, year, total; rolling B; models: patterns, `!` before those that deny; expires_s I, 0: never;
+ * month (default), quarter, year, total; rolling B; zone: whose calendar; models: patterns, `!` before those that deny; expires_s I, 0: never;
  * ip: addresses and ranges; clamp B; client_gone: abort, drain, node; suspended B. A number of -1, and an empty text for models and ip, take a limit away.
  *
  * Rows:
@@ -32,8 +32,8 @@
  *             settled_nusd, uncollected_nusd, overdraft_nusd, available_nusd (balance + overdraft; NONE when postpaid),
  *             holds I, created_s
  *   key       id, account (name), name, status (active, suspended, revoked, expired), rpm, tpm, rpd, tpd, concurrency (NONE:
- *             no limit), budget_nusd (NONE), budget_period, rolling B, models, ip, clamp B, client_gone, expires_s (NONE: never),
- *             created_s, used_s (NONE: never used), requests, tokens, charged_nusd, holds, budget_used_nusd,
+ *             no limit), budget_nusd (NONE), budget_period, rolling B, zone, models, ip, clamp B, client_gone,
+ *             expires_s (NONE: never), created_s, used_s (NONE: never used), requests, tokens, charged_nusd, holds, budget_used_nusd,
  *             budget_held_nusd, budget_left_nusd (NONE), budget_reset_s (NONE)
  *   usage     one text for each name in `by`, in that order; requests, failed, input, cached, output, reasoning,
  *             charge_nusd, uncollected_nusd, cost_nusd

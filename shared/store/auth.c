@@ -156,6 +156,8 @@ static enum errc add_rules(struct live *l, MDB_txn *txn, const struct rows_scope
 					 .id = r->id,
 					 .text = rows_rule_text(r),
 					 .window = r->window};
+		if (!r->window.rolling)
+			memcpy(to->zone, r->zone.p, r->zone.n);
 		rows_rule_models(r, to->models, sizeof to->models);
 		rows_rule_look(r, rows_state_counter(&st, r), st.holds, now_ms[0], now_ms[1],
 			       &to->now);

@@ -5,6 +5,7 @@
 
 #include "live.h"
 #include "rows.h"
+#include "zones.h"
 
 enum auth_result { AUTH_OK, AUTH_UNKNOWN, AUTH_REVOKED, AUTH_EXPIRED, AUTH_SUSPENDED, AUTH_IP };
 
@@ -37,6 +38,7 @@ struct auth_rule {
 	uint16_t id;
 	const char *text; /* in words; static */
 	struct window_spec window;
+	char zone[ZONES_NAME_MAX + 1]; /* of a budget that follows its calendar; empty: UTC */
 	char models[AUTH_RULE_MODELS]; /* its patterns, "gpt-*, o1", cut; empty: all */
 	struct rows_rule_now now;
 };

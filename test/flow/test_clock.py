@@ -6,15 +6,25 @@ import shutil
 import struct
 import sys
 import threading
+import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
 from gateway import wait_for
-from node import Node, NodeCase, chat_body, model, nusd
+from node import CtlError, Node, NodeCase, chat_body, model, nusd
 import tap
 
 HOUR, DAY = 3600, 86400
 YEAR = 365 * DAY
+
+
+def utc(text):
+    return text if isinstance(text, datetime.datetime) else datetime.datetime.fromisoformat(text.replace('Z', '+00:00'))
+
+
+def last_sunday(year, month):
+    day = datetime.datetime(year, month, 31, tzinfo=datetime.timezone.utc)
+    return day - datetime.timedelta(days=(day.weekday() + 1) % 7)
 
 
 class ClockNode(Node):
@@ -112,6 +122,11 @@ class Steps(Stepped):
                 for back in (DAY, YEAR, 3 * YEAR):
                     self.node.step(-back)
                     self.assertEqual(self.over(key), end)
+                # A budget that is taken away and set anew knows nothing of the future.
+                self.node.ctl('key', 'update', key, '--budget', 'none')
+                self.node.ctl('key', 'update', key, '--budget', '0.01', '--period', period, '--rolling', 'on' if rolling else 'off')
+                self.spend(key, 1)
+                self.assertLess(self.over(key), end)
 
     def test_an_hour_back_and_forth_under_load(self):
         """All answers are served or refused with a wait that is none of the past; nothing is lost and nothing charged twice."""
@@ -207,6 +222,79 @@ class Restarts(Stepped):
         self.node.settled('restart')
         self.assertTrue(self.node.verify('--charges')['good'])
         self.assertEqual(self.node.metrics()['aigw_ledger_imbalance_nanousd'], 0)
+
+
+@unittest.skipUnless(os.path.exists('/usr/share/zoneinfo/Europe/Berlin'), 'no tzdata here')
+class Zones(Stepped):
+    """Windows with the calendar of a named time zone, over the days on which its clocks change."""
+
+    def windows(self, key, *moments):
+        """A cent fits into each window once; of (moment, when it resets)."""
+        for moment, end in moments:
+            with self.subTest(moment):
+                self.node.until(utc(moment))
+                self.spend(key, 1)
+                self.assertEqual(self.over(key), utc(end))
+
+    def customer(self, zone, period):
+        return self.node.customer('%s-%s' % (zone.replace('/', '-'), period), budget='0.01', period=period, zone=zone)
+
+    def test_days_of_23_and_25_hours(self):
+        year = self.node.now().year + 1
+        spring, autumn = last_sunday(year, 3), last_sunday(year, 10)
+        key = self.customer('Europe/Berlin', 'day')
+        for before, day, after in ((23, spring, 22), (22, autumn, 23)):
+            begin = (day - datetime.timedelta(days=1)).replace(hour=before)
+            end = day.replace(hour=after)
+            self.windows(key, (begin - datetime.timedelta(minutes=5), begin), (begin + datetime.timedelta(minutes=5), end),
+                         (end + datetime.timedelta(minutes=5), end + datetime.timedelta(days=1)))
+
+    def test_the_hour_that_comes_twice(self):
+        day = last_sunday(self.node.now().year + 1, 10)
+        self.windows(self.customer('Europe/Berlin', 'hour'), *((day.replace(hour=h, minute=30), day.replace(hour=h + 1)) for h in range(4)))
+
+    def test_leap_day_and_the_end_of_the_year(self):
+        key = self.customer('Asia/Kolkata', 'month')
+        self.windows(key, ('2028-02-29T18:29:00Z', '2028-02-29T18:30:00Z'), ('2028-02-29T18:31:00Z', '2028-03-31T18:30:00Z'),
+                     ('2028-12-31T18:31:00Z', '2029-01-31T18:30:00Z'))
+
+    def test_all_windows_at_once(self):
+        """Seen by two workers: begin and end are those of Auckland, which is 13 hours ahead in January."""
+        for period, end in (('hour', '2030-01-16T10:00:00Z'), ('day', '2030-01-16T11:00:00Z'), ('week', '2030-01-20T11:00:00Z'),
+                            ('month', '2030-01-31T11:00:00Z'), ('quarter', '2030-03-31T11:00:00Z'), ('year', '2030-12-31T11:00:00Z')):
+            self.windows(self.customer('Pacific/Auckland', period), ('2030-01-16T09:15:00Z', end))
+
+    def test_what_is_no_zone(self):
+        self.node.account('no-zone')
+        for zone, word in (('Europe/Atlantis', 'Europe/Atlantis'), ('../../etc/passwd', 'zone'), ('/etc/passwd', 'zone'), ('Europe', 'zone')):
+            with self.subTest(zone):
+                with self.assertRaises(CtlError) as e:
+                    self.node.key('no-zone', budget='1', zone=zone)
+                self.assertEqual(e.exception.status, 2)
+                self.assertIn(word, str(e.exception.error))
+
+    def test_a_zone_that_went_away_is_utc(self):
+        """One line in the log of each process that counts; a limit that is set meanwhile is refused."""
+        key = self.customer('Asia/Tokyo', 'day')
+        self.node.until(utc('2031-05-05T12:00:00Z'))
+        self.spend(key, 1)
+        self.assertEqual(self.over(key), utc('2031-05-05T15:00:00Z'))
+        self.node.stop()
+        self.node.start(TZDIR=self.node.dir)
+        mark = self.node.mark()
+        self.node.until(utc('2031-05-06T12:00:00Z'))
+        self.spend(key, 1)
+        for _ in range(8):
+            self.assertEqual(self.over(key), utc('2031-05-07T00:00:00Z'))
+        told = self.node.events('zone_missing', since=mark)
+        self.assertTrue(1 <= len(told) <= 3 and len({e['process'] for e in told}) == len(told), told)
+        with self.assertRaises(CtlError):
+            self.node.key('Asia-Tokyo-day', budget='1', zone='Asia/Tokyo')
+        self.node.stop()
+        self.node.start()
+        self.node.until(utc('2031-05-08T12:00:00Z'))
+        self.spend(key, 1)
+        self.assertEqual(self.over(key), utc('2031-05-08T15:00:00Z'))
 
 
 del Stepped

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include "verb_args.h"
+#include "zone_folder.h"
+#include "zones.h"
 
 #define ARGS(...)                                                                 \
 	((struct verb_args){(const struct control_field[]){__VA_ARGS__},          \
@@ -106,6 +108,33 @@ static void test_key_options(void **state)
 	(void)state;
 }
 
+static void test_zone(void **state)
+{
+	char why[VERB_ARGS_WHY];
+	struct rows_rule *r;
+	struct rows_scope k;
+	struct buf mem;
+
+	buf_init(&mem, 4096);
+	key_init(&k);
+	assert_true(verb_args_key(ARGS(CONTROL_I("budget_nusd", 5),
+				       CONTROL_S("budget_period", SLICE_LIT("day")),
+				       CONTROL_S("zone", SLICE_LIT("Area/Three"))),
+				  &k, &mem, why));
+	r = rows_limits_find(&k.limits, ROWS_BUDGET);
+	assert_true(slice_is(r->zone, "Area/Three"));
+	/* It stays until it is given again. */
+	assert_true(verb_args_key(ARGS(CONTROL_I("budget_nusd", 6), CONTROL_B("rolling", false)),
+				  &k, &mem, why));
+	assert_int_equal(r->limit, 6);
+	assert_true(slice_is(r->zone, "Area/Three"));
+	assert_true(verb_args_key(ARGS(CONTROL_S("zone", SLICE_LIT("UTC"))), &k, &mem, why));
+	assert_int_equal(r->zone.n, 0);
+	assert_int_equal(r->window.unit, WINDOW_DAY);
+	buf_fini(&mem);
+	(void)state;
+}
+
 static void refuse_key(struct verb_args a, const char *part)
 {
 	char why[VERB_ARGS_WHY] = "";
@@ -136,6 +165,14 @@ static void test_key_refused(void **state)
 		   "rolling");
 	refuse_key(ARGS(CONTROL_S("budget_period", SLICE_LIT("day"))), "there is no budget");
 	refuse_key(ARGS(CONTROL_B("rolling", true)), "there is no budget");
+	refuse_key(ARGS(CONTROL_S("zone", SLICE_LIT("UTC"))), "zone: there is no budget");
+	refuse_key(
+		ARGS(CONTROL_I("budget_nusd", 1), CONTROL_S("zone", SLICE_LIT("Europe/Atlantis"))),
+		"no time zone 'Europe/Atlantis' is installed");
+	refuse_key(ARGS(CONTROL_I("budget_nusd", 1), CONTROL_S("zone", SLICE_LIT("../passwd"))),
+		   "no time zone '../passwd'");
+	refuse_key(ARGS(CONTROL_I("budget_nusd", 1), CONTROL_S("zone", SLICE_LIT("Area/Broken"))),
+		   "zone: Area/Broken cannot be used: syntax error");
 	refuse_key(ARGS(CONTROL_S("models", SLICE_LIT("a,!,b"))), "'!'");
 	refuse_key(ARGS(CONTROL_S("models", slice_of(longer, sizeof(longer)))), "1024 bytes");
 	refuse_key(ARGS(CONTROL_S("ip", SLICE_LIT("10.0.0.1/8"))), "10.0.0.1/8");
@@ -163,14 +200,30 @@ static void test_key_id(void **state)
 	(void)state;
 }
 
+static int set_up(void **state)
+{
+	zone_folder_make();
+	zone_folder_put("Area/Three", "AAA-3");
+	zone_folder_put("Area/Broken", "AAA");
+	(void)state;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	zones_fini();
+	zone_folder_remove();
+	(void)state;
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_check),
-		cmocka_unit_test(test_key_options),
-		cmocka_unit_test(test_key_refused),
+		cmocka_unit_test(test_check),  cmocka_unit_test(test_key_options),
+		cmocka_unit_test(test_zone),   cmocka_unit_test(test_key_refused),
 		cmocka_unit_test(test_key_id),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -7,59 +7,22 @@
 #include <cmocka.h>
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "mem.h"
-
-/* Twice this and a rule make a TZif file. */
-#define ZERO4 "\0\0\0\0"
-static const char head[] = "TZif2" ZERO4 ZERO4 ZERO4 "\0\0\0" ZERO4 ZERO4 ZERO4 ZERO4 "\0\0\0\1"
-			   "\0\0\0\4" ZERO4 "\0\0"
-			   "AAA";
-
-static char folder[64];
-
-static void write_file(const char *name, const char *rule)
-{
-	char path[160];
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s/%s", folder, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	fwrite(head, 1, sizeof head, f);
-	fwrite(head, 1, sizeof head, f);
-	fprintf(f, "\n%s\n", rule);
-	assert_int_equal(fclose(f), 0);
-}
+#include "zone_folder.h"
 
 static int set_up(void **state)
 {
-	char path[160];
-
-	snprintf(folder, sizeof folder, "/tmp/aigw-test-zones-XXXXXX");
-	assert_non_null(mkdtemp(folder));
-	assert_int_equal(setenv("TZDIR", folder, 1), 0);
-	snprintf(path, sizeof path, "%s/Area", folder);
-	assert_int_equal(mkdir(path, 0755), 0);
-	write_file("Area/Three", "AAA-3");
-	write_file("Area/Broken", "AAA");
+	zone_folder_make();
+	zone_folder_put("Area/Three", "AAA-3");
+	zone_folder_put("Area/Broken", "AAA");
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	static const char *const names[] = {"/Area/Three", "/Area/Broken", "/Area/Late", "/Area",
-					    ""};
-	char path[160];
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		snprintf(path, sizeof path, "%s%s", folder, names[i]);
-		remove(path);
-	}
-	return access(folder, F_OK) ? 0 : -1;
+	zone_folder_remove();
+	return 0;
 }
 
 static void test_names(void **state)
@@ -127,7 +90,7 @@ static void test_missing(void **state)
 
 	assert_null(zones_get(SLICE_LIT("Area/Late")));
 	assert_int_equal(zones_find(SLICE_LIT("Area/Late"), &z), ERRC_NOTFOUND);
-	write_file("Area/Late", "BBB5");
+	zone_folder_put("Area/Late", "BBB5");
 	assert_null(zones_get(SLICE_LIT("Area/Late")));
 	assert_int_equal(zones_find(SLICE_LIT("Area/Late"), &z), ERRC_OK);
 	assert_int_equal(zone_offset_s(z, 0), -5 * 3600);

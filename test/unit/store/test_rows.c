@@ -3,6 +3,8 @@
 #include "rows_hold.h"
 
 #include "mem.h"
+#include "zone_folder.h"
+#include "zones.h"
 
 static struct price some_price(int64_t base)
 {
@@ -185,6 +187,41 @@ static void test_key(void **state)
 	buf_fini(&b);
 }
 
+/* The zone's name is stored; what it stands for is looked up at each reading, and its absence changes nothing in the row. */
+static void test_zone(void **state)
+{
+	struct rows_scope k, got;
+	struct rows_rule *r;
+	struct buf b, again;
+
+	(void)state;
+	zone_folder_make();
+	fill_key(&k);
+	r = rows_limits_find(&k.limits, ROWS_BUDGET);
+	r->window = (struct window_spec){.unit = WINDOW_DAY};
+	r->zone = SLICE_LIT("Area/Three");
+	buf_init(&b, ROWS_MAX);
+	buf_init(&again, ROWS_MAX);
+	assert_int_equal(rows_put_scope(&b, &k), ERRC_OK);
+	for (int there = 0; there < 2; there++) {
+		if (there)
+			zone_folder_put("Area/Three", "AAA-3");
+		assert_int_equal(rows_get_scope(buf_slice(&b), &got), ERRC_OK);
+		r = rows_limits_find(&got.limits, ROWS_BUDGET);
+		assert_true(slice_is(r->zone, "Area/Three"));
+		assert_int_equal(zone_offset_s(r->window.zone, 0), there ? 3 * 3600 : 0);
+		buf_reset(&again);
+		assert_int_equal(rows_put_scope(&again, &got), ERRC_OK);
+		assert_true(slice_eq(buf_slice(&b), buf_slice(&again)));
+		zones_fini();
+	}
+	check_lengths(&b, read_key);
+	zones_fini();
+	zone_folder_remove();
+	buf_fini(&again);
+	buf_fini(&b);
+}
+
 /* 0 is off, which differs from "not set". */
 static void test_keepalive_of_a_key(void **state)
 {
@@ -347,15 +384,11 @@ static void test_sound(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_account),
-		cmocka_unit_test(test_key),
-		cmocka_unit_test(test_keepalive_of_a_key),
-		cmocka_unit_test(test_state),
-		cmocka_unit_test(test_hold),
-		cmocka_unit_test(test_out_of_memory),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_models),
-		cmocka_unit_test(test_sound),
+		cmocka_unit_test(test_account),       cmocka_unit_test(test_key),
+		cmocka_unit_test(test_zone),          cmocka_unit_test(test_keepalive_of_a_key),
+		cmocka_unit_test(test_state),         cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_models),        cmocka_unit_test(test_sound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
