@@ -60,8 +60,18 @@ OPTION(USD, "credit", "DOLLARS", "credit_nusd", SEND, "Credit to begin with, suc
 OPTION(FLAG, "postpaid", "", "postpaid", SEND, "Used without credit, to be paid afterwards.")
 OPTION(USD, "overdraft", "DOLLARS", "overdraft_nusd", SEND,
        "How far the balance may go below zero; default 0.")
+OPTION(TEXT, "group", "NAME", "group", SEND,
+       "Pays the prices times the multiplier of this group in the configuration.")
 OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 COMMAND_END(ACCOUNT_CREATE)
+
+COMMAND(ACCOUNT_UPDATE, "account update", plain, 15000, "Change an account.")
+WORD(TEXT, "NAME", "account", SEND, NEEDED, "The account's name or number.")
+OPTION(TEXT, "group", "NAME", "group", SEND,
+       "Pays the prices times the multiplier of this group in the configuration, from the next "
+       "request on; none: the prices as they are listed.")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(ACCOUNT_UPDATE)
 
 COMMAND(ACCOUNT_LIST, "account list", plain, 15000, "List the accounts with their balances.")
 COMMAND_END(ACCOUNT_LIST)

@@ -39,6 +39,7 @@ VIEW(MODEL_SHOW, "offer", MANY, "offers",
 VIEW(MODEL_SHOW, "fallback", MANY, "fallbacks", "name")
 
 VIEW(ACCOUNT_CREATE, "account", SELF, "", "")
+VIEW(ACCOUNT_UPDATE, "account", SELF, "", "")
 VIEW(ACCOUNT_SHOW, "account", SELF, "", "")
 VIEW(ACCOUNT_CREDIT, "account", SELF, "", "")
 VIEW(ACCOUNT_SUSPEND, "account", SELF, "", "")

@@ -28,6 +28,7 @@ static size_t fill(struct control_field f[ROW_FIELDS], const struct rows_account
 		f[n++] = CONTROL_I("available_nusd", available);
 	else
 		f[n++] = CONTROL_N("available_nusd");
+	f[n++] = a->group.n ? CONTROL_S("group", a->group) : CONTROL_N("group");
 	f[n++] = CONTROL_I("holds", a->holds);
 	f[n++] = CONTROL_I("created_s", a->created_s);
 	return n;
@@ -81,6 +82,37 @@ void verb_account_read(struct verbs *v)
 
 /* --- writing --- */
 
+/* As it is given; "none" is no group, nothing leaves the one that is. False, after the refusal, when it cannot be one. */
+static bool read_group(struct verbs *v, struct slice *group)
+{
+	struct slice given = verb_args_str(v->args, "group");
+
+	if (given.n && !admin_is_name(given)) {
+		verbs_end(v, CONTROL_USAGE, "invalid",
+			  "group: at most %d bytes without spaces and control characters",
+			  ROWS_NAME_MAX);
+		return false;
+	}
+	if (given.n)
+		*group = slice_is(given, "none") ? SLICE_NONE : given;
+	return true;
+}
+
+static enum errc update(struct verbs *v, uint64_t account, bool *durable)
+{
+	struct admin_by by = verbs_by(v);
+	struct rows_account a;
+	struct buf mem;
+	enum errc e;
+
+	buf_init(&mem, ROWS_MAX);
+	e = admin_account_get(v->live, account, &mem, &a);
+	if (!e && read_group(v, &a.group))
+		e = admin_account_update(v->admin, &by, &a, durable);
+	buf_fini(&mem);
+	return e;
+}
+
 static enum errc create(struct verbs *v, uint64_t *account, bool *durable)
 {
 	struct admin_account_spec spec = {
@@ -103,6 +135,8 @@ static enum errc create(struct verbs *v, uint64_t *account, bool *durable)
 			  SLICE_ARG(spec.name));
 		return ERRC_OK;
 	}
+	if (!read_group(v, &spec.group))
+		return ERRC_OK;
 	return admin_account_create(v->admin, &by, &spec, account, durable);
 }
 
@@ -134,6 +168,8 @@ static enum errc write_account(struct verbs *v, uint64_t *account, bool *durable
 		return create(v, account, durable);
 	if (!verbs_account(v, verb_args_str(v->args, "account"), account))
 		return ERRC_OK;
+	if (v->verb == CONTROL_DO_ACCOUNT_UPDATE)
+		return update(v, *account, durable);
 	if (v->verb == CONTROL_DO_ACCOUNT_CREDIT)
 		return credit(v, *account, durable);
 	return admin_account_set_status(

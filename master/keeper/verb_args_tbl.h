@@ -3,7 +3,8 @@
 	" name.S rpm.I tpm.I rpd.I tpd.I concurrency.I budget_nusd.I budget_period.S rolling.B zone.S " \
 	"models.S expires_s.I"                                                                   \
 	" ip.S clamp.B client_gone.S keepalive_ms.I suspended.B note.S"
-VERB_ARGS(ACCOUNT_CREATE, "name!S credit_nusd.I postpaid.B overdraft_nusd.I note.S")
+VERB_ARGS(ACCOUNT_CREATE, "name!S credit_nusd.I postpaid.B overdraft_nusd.I group.S note.S")
+VERB_ARGS(ACCOUNT_UPDATE, "account!S group.S note.S")
 VERB_ARGS(ACCOUNT_LIST, "")
 VERB_ARGS(ACCOUNT_SHOW, "account!S")
 VERB_ARGS(ACCOUNT_CREDIT, "account!S add_nusd.I take_nusd.I note.S")

@@ -12,6 +12,7 @@ static const struct {
 	bool of_all; /* about every request that has ended: the outbox goes into the ledger first */
 } rows[CONTROL_VERB_COUNT] = {
 	[CONTROL_DO_ACCOUNT_CREATE] = {VERBS_ON_LEDGER, verb_account_write},
+	[CONTROL_DO_ACCOUNT_UPDATE] = {VERBS_ON_LEDGER, verb_account_write},
 	[CONTROL_DO_ACCOUNT_LIST] = {VERBS_READ, verb_account_read},
 	[CONTROL_DO_ACCOUNT_SHOW] = {VERBS_READ, verb_account_read},
 	[CONTROL_DO_ACCOUNT_CREDIT] = {VERBS_ON_LEDGER, verb_account_write},

@@ -5,7 +5,8 @@
  * `account` as an argument is a name or a number, `key` a public id or the whole key as people paste it. Every writing verb
  * takes `note` (text). Its row also has `durable` B: false means in force, but not on disk yet ("in force, not durable").
  *
- *   account create    name, [credit_nusd I >= 0], [postpaid B], [overdraft_nusd I >= 0]        -> account
+ *   account create    name, [credit_nusd I >= 0], [postpaid B], [overdraft_nusd I >= 0], [group] -> account
+ *   account update    account, [group: its new group, "none" for no one]                       -> account
  *   account list                                                                              -> account*
  *   account show      account                                                                 -> account
  *   account credit    account, add_nusd I > 0 | take_nusd I > 0 (exactly one)                 -> account
@@ -30,7 +31,7 @@
  * Rows:
  *   account   id I, name, mode (prepaid, postpaid), status (active, suspended), granted_nusd, balance_nusd, held_nusd,
  *             settled_nusd, uncollected_nusd, overdraft_nusd, available_nusd (balance + overdraft; NONE when postpaid),
- *             holds I, created_s
+ *             group (NONE: none), holds I, created_s
  *   key       id, account (name), name, status (active, suspended, revoked, expired), rpm, tpm, rpd, tpd, concurrency (NONE:
  *             no limit), budget_nusd (NONE), budget_period, rolling B, zone, models, ip, clamp B, client_gone,
  *             expires_s (NONE: never), created_s, used_s (NONE: never used), requests, tokens, charged_nusd, holds, budget_used_nusd,

@@ -19,16 +19,18 @@ static bool is_name(struct slice s)
 		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= 'A' && s.p[i] <= 'Z') ||
 		      (s.p[i] >= '0' && s.p[i] <= '9') || slice_chr(SLICE_LIT("-_."), s.p[i]) >= 0))
 			return false;
-	return s.n >= 1 && s.n <= NAME_MAX_N;
+	return s.n >= 1 && s.n <= NAME_MAX_N && !slice_is(s, "none");
 }
 
 static void read_group(struct config_ctx *x, const struct yaml_node *n, struct ptable_group *g)
 {
 	g->name = n->key;
 	if (!is_name(n->key))
-		config_ctx_error(x, n->key_pos,
-				 "a group's name must be 1 to %d letters, digits, `-`, `_` and `.`",
-				 NAME_MAX_N);
+		config_ctx_error(
+			x, n->key_pos,
+			"a group's name must be 1 to %d letters, digits, `-`, `_` and `.`, and "
+			"not none",
+			NAME_MAX_N);
 	if (n->kind != YAML_SCALAR || text_decimal(n->text, 6, &g->mult_ppm) != ERRC_OK ||
 	    g->mult_ppm < 1 || g->mult_ppm > PRICE_PPM_MAX)
 		config_ctx_error(x, n->pos,

@@ -58,7 +58,7 @@ static void fill_row(const struct admit_hold_run *h, const struct hold_offer *o,
 	row->admitted_wall_ms = ask->wall_ms;
 	row->model_asked = ask->model;
 	row->user = ask->user;
-	row->group = h->rows.account.group;
+	row->group = h->ask->group;
 	row->candidates_n = row->prices_n = 0;
 	for (size_t i = 0; i < LIMIT_CANDIDATES; i++)
 		index[i] = -1;

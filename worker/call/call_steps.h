@@ -54,6 +54,8 @@ void call_attempt_record(struct call *c, int status, const char *code);
 void call_attempt_lose(struct call *c, int status, const char *code);
 /* What the attempt's provider reported so far; a total that it did not divide is divided by what came of it. */
 void call_reported(const struct call *c, struct usage *out);
+/* What the key's account pays of each price, by its group. */
+int64_t call_mult_ppm(const struct call *c);
 /* What so much usage of the offer costs us, at the cost of the moment of admission. */
 int64_t call_cost(const struct call *c, const struct ptable_offer *o, const struct usage *u);
 /* What a deadline that has passed says of the provider, for call_attempt_end(): nothing when it had less than half of its own time, because

@@ -82,6 +82,13 @@ void call_reported(const struct call *c, struct usage *out)
 		usage_divide(out, relay_seen(r), c->route.v[c->attempt->at].input_bound);
 }
 
+int64_t call_mult_ppm(const struct call *c)
+{
+	struct slice group = slice_str(c->key->group);
+
+	return group.n ? ptable_group_ppm(c->rt->t, group) : PRICE_PPM;
+}
+
 int64_t call_cost(const struct call *c, const struct ptable_offer *o, const struct usage *u)
 {
 	return price_cost(tariff_pick(o->cost, c->admitted_wall_ms / 1000, usage_input_total(u)), u);

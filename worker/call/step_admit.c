@@ -36,28 +36,54 @@ enum call_next step_route(struct call *c)
 	return CALL_MORE;
 }
 
-/* The rows that count now: a reload or another hour never changes them again. */
-static void fill_prices(struct call *c)
+/* The rows as accounts of a group pay them; rows that a candidate before has too are the same. */
+static bool multiply(struct call *c, size_t at, int64_t mult_ppm)
 {
+	struct hold_candidate *h = &c->hold_candidates[at];
+	struct price *mine;
+
+	for (size_t i = 0; i < at; i++) {
+		if (c->route.v[i].offer->price == c->route.v[at].offer->price) {
+			memcpy(h->price, c->hold_candidates[i].price, sizeof(h->price));
+			return true;
+		}
+	}
+	mine = arena_array(&c->arena, struct price, h->tiers);
+	for (size_t i = 0; mine && i < h->tiers; i++) {
+		mine[i] = *h->price[i];
+		mine[i].mult_ppm = mult_ppm;
+		h->price[i] = &mine[i];
+	}
+	return mine != NULL;
+}
+
+/* The rows that count now: a reload or another hour never changes them again. False without memory. */
+static bool fill_prices(struct call *c)
+{
+	int64_t mult_ppm = call_mult_ppm(c);
+
 	c->admitted_wall_ms = turn_wall_ms(call_turn(c));
 	for (size_t i = 0; i < c->route.n; i++) {
 		struct hold_candidate *h = &c->hold_candidates[i];
 
 		h->tiers = tariff_tiers(c->route.v[i].offer->price, c->admitted_wall_ms / 1000,
 					h->price);
+		if (mult_ppm != PRICE_PPM && !multiply(c, i, mult_ppm))
+			return false;
 	}
+	return true;
 }
 
 static void fill_ask(struct call *c, struct admit_ask *ask)
 {
 	struct turn *t = call_turn(c);
 
-	fill_prices(c);
 	*ask = (struct admit_ask){
 		.account = c->key->account,
 		.id = c->id,
 		.boot_ms = turn_now_ms(t),
 		.wall_ms = c->admitted_wall_ms,
+		.group = slice_str(c->key->group),
 		.model = c->route.asked->name,
 		.tokens_estimate = input_estimate(c),
 		.slot = c->slot,
@@ -259,6 +285,10 @@ static enum call_next refused(struct call *c)
 enum call_next step_admit(struct call *c)
 {
 	if (c->hold == CALL_HOLD_NONE) {
+		if (!fill_prices(c)) {
+			fault_errc(&c->fault, ERRC_NOMEM, "prices");
+			return call_end(c, RECORD_END_INTERNAL);
+		}
 		c->slot = progress_take(live_progress(c->host->env.live), c->key->account, &c->id);
 		if (c->slot == PROGRESS_NO_SLOT) {
 			fault_set(&c->fault, FAULT_BUSY,

@@ -56,7 +56,7 @@ static struct models_ask models_of(struct call *c)
 	return (struct models_ask){.allows = allows,
 				   .arg = c,
 				   .now_s = turn_wall_ms(call_turn(c)) / 1000,
-				   .mult_ppm = PRICE_PPM};
+				   .mult_ppm = call_mult_ppm(c)};
 }
 
 static void own_models(struct call *c)

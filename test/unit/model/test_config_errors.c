@@ -319,7 +319,8 @@ static const struct bad all[] = {
 	{"group of accounts", "groups: {partner: 0, a b: 1, c: 1.0000001}\n",
 	 "aigw.yaml:1:19: `groups.partner` must be a number above 0 and up to 1000 with at most 6 "
 	 "places, such as 0.9: what its accounts pay of each price\n"
-	 "aigw.yaml:1:22: a group's name must be 1 to 64 letters, digits, `-`, `_` and `.`\n"
+	 "aigw.yaml:1:22: a group's name must be 1 to 64 letters, digits, `-`, `_` and `.`, and "
+	 "not none\n"
 	 "aigw.yaml:1:33: `groups.c` must be a number above 0 and up to 1000 with at most 6 "
 	 "places, such as 0.9: what its accounts pay of each price\n"},
 	{"groups that are a list", "groups: [a]\n",

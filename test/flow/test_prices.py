@@ -1,0 +1,104 @@
+"""Prices with conditions, end to end: the row of the moment and of the prompt's true size is charged, the dearest that could come is held,
+and accounts of a group pay their share. The last test of the class has every charge recomputed, its row's choice included."""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from node import NodeCase, charge_nusd, model, nusd, on_both
+import tap
+
+SMALL, LARGE, NIGHT = {'input': 1, 'output': 2}, {'input': 3, 'output': 5}, {'input': '0.5', 'output': '0.5'}
+BY_SIZE = [dict(LARGE, when={'min_prompt_tokens': 1000}), SMALL]
+TEN_PERCENT_OFF = {'input': '0.9', 'output': '1.8'}
+
+
+def hours(first, last):
+    """A range of the UTC day, in minutes from now."""
+    def at(minutes):
+        return time.strftime('%H:%M', time.gmtime(time.time() + 60 * minutes))
+    return '%s-%s' % (at(first), at(last))
+
+
+class Prices(NodeCase):
+    MODELS = {
+        **on_both('small', 'tokens=7&input=1000', price=BY_SIZE),
+        **on_both('large', 'tokens=7&input=1001', price=BY_SIZE),
+        'cost': model('oai/sim?tokens=7&input=1001', cost=BY_SIZE),
+        'cached': model('oai/sim?tokens=7&input=1001&cached=900', price=BY_SIZE),
+        'now': model('oai/sim?tokens=7&input=5', price=[dict(NIGHT, when={'hours': hours(-30, 90)}), SMALL]),
+        'later': model('oai/sim?tokens=7&input=5', price=[dict(NIGHT, when={'hours': hours(90, 600)}), SMALL]),
+        'over': model('oai/sim?tokens=7&input=5', price=[dict(NIGHT, when={'until': '2026-01-01'}), SMALL]),
+        'begun': model('oai/sim?tokens=7&input=5', price=[dict(NIGHT, when={'from': '2026-01-01T00:00:00Z'}), SMALL]),
+        'gratis': model('oai/sim?tokens=7&input=5', price='free'),
+        'falls': model('oai/sim?status=500', 'ant/sim?tokens=7&input=1001', price=BY_SIZE),
+    }
+    CONFIG = {'groups': {'partner': 0.9, 'dear': 2}, 'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}}
+
+    def charged(self, name, usage, price, **more):
+        a = self.chat(name, **more)
+        self.assertEqual(a.status, 200, a)
+        r = self.node.record(a.get('x-request-id'))
+        self.assertEqual(nusd(r['charge_usd']), charge_nusd(usage, price), r)
+        return a, r
+
+    def test_the_true_size_of_the_prompt_decides(self):
+        for back in ('oai', 'ant'):
+            for stream in (False, True):
+                with self.subTest(back, stream=stream):
+                    _, r = self.charged('small-' + back, {'input': 1000, 'output': 7}, SMALL, stream=stream)
+                    self.assertEqual(r['price_row']['when'], 'prompts of 1000 tokens at most')
+                    _, r = self.charged('large-' + back, {'input': 1001, 'output': 7}, LARGE, stream=stream)
+                    self.assertEqual(r['price_row']['when'], 'prompts of more than 1000 tokens')
+        # The whole prompt counts, also what was read from a cache.
+        self.charged('cached', {'input': 1001, 'output': 7}, LARGE)
+
+    def test_the_client_is_told_what_it_was_charged(self):
+        a, r = self.charged('large-oai', {'input': 1001, 'output': 7}, LARGE)
+        self.assertEqual(nusd(a.get('x-aigw-cost-usd')), nusd(r['charge_usd']))
+        self.assertEqual(nusd(a.json()['usage']['cost']), nusd(r['charge_usd']))
+
+    def test_what_could_come_is_held(self):
+        """A prompt that cannot have more than 1000 tokens holds the cheap row, a longer one the dear one."""
+        for words, price in ((100, SMALL), (2000, LARGE)):
+            with self.subTest(words):
+                a = self.chat('small-oai', text='ab ' * words, max_tokens=100)
+                hold = nusd(self.node.record(a.get('x-request-id'))['hold_usd'])
+                # a message 8, overhead 96, each word 1
+                self.assertEqual(hold, charge_nusd({'input': words + 104, 'output': 100}, price))
+
+    def test_a_fallback_is_charged_by_its_own_size(self):
+        self.charged('falls', {'input': 1001, 'output': 7}, LARGE)
+
+    def test_hours_and_dates(self):
+        for name, price in (('now', NIGHT), ('later', SMALL), ('over', SMALL), ('begun', NIGHT)):
+            with self.subTest(name):
+                self.charged(name, {'input': 5, 'output': 7}, price)
+
+    def test_cost_has_conditions_too(self):
+        _, r = self.charged('cost', {'input': 1001, 'output': 7}, SMALL)
+        self.assertEqual(nusd(r['cost_usd']), charge_nusd({'input': 1001, 'output': 7}, LARGE))
+        self.assertEqual(nusd(r['margin_usd']), nusd(r['charge_usd']) - nusd(r['cost_usd']))
+
+    def test_groups(self):
+        self.node.account('friends', 5, '--group', 'partner')
+        key = self.node.key('friends')
+        self.assertEqual(self.node.show('friends')['group'], 'partner')
+        _, r = self.charged('small-oai', {'input': 1000, 'output': 7}, TEN_PERCENT_OFF, key=key)
+        self.assertEqual(r['price_row']['mult_ppm'], 900000)
+        self.assertEqual(nusd(r['cost_usd']), charge_nusd({'input': 1000, 'output': 7}, SMALL))
+        self.charged('large-ant', {'input': 1001, 'output': 7}, {'input': '2.7', 'output': '4.5'}, key=key, stream=True)
+        self.charged('gratis', {}, {}, key=key)
+        a = self.node.ask('GET', '/v1/models/large-oai', key=key)
+        self.assertEqual(a.json()['pricing']['prompt'], '0.0000009')
+        self.assertEqual([(o['min_prompt_tokens'], o['prompt']) for o in a.json()['pricing']['overrides']], [(1000, '0.0000027')])
+        # From the next request on, and a group that the configuration lacks pays what is listed.
+        for group, price in (('dear', {'input': 2, 'output': 4}), ('unknown', SMALL), ('none', SMALL)):
+            self.node.ctl('account', 'update', 'friends', '--group', group)
+            self.charged('small-oai', {'input': 1000, 'output': 7}, price, key=key)
+        self.assertIsNone(self.node.show('friends')['group'])
+        self.assertEqual(self.node.ask('GET', '/v1/models/small-oai', key=key).json()['pricing']['prompt'], '0.000001')
+
+
+if __name__ == '__main__':
+    tap.main()
