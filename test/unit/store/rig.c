@@ -103,6 +103,37 @@ void rig_key(struct rig *r, uint64_t account, const char *id, struct rows_scope 
 	assert_true(durable);
 }
 
+void rig_scope(struct rows_scope *s, uint64_t account, enum rows_kind kind, const char *name)
+{
+	memset(s, 0, sizeof *s);
+	s->kind = kind;
+	s->account = account;
+	s->name = slice_str(name);
+	s->keepalive_ms = ROWS_NO_LIMIT;
+	rows_limits_init(&s->limits);
+}
+
+void rig_put(struct rig *r, struct rows_scope *s)
+{
+	static const char none[ROWS_ID];
+	bool durable = false;
+	enum errc rc;
+
+	now(r);
+	if (s->kind == ROWS_ACCOUNT)
+		rc = admin_rules_set(&r->admin, &r->by, s, &durable);
+	else if (s->kind == ROWS_USER)
+		rc = admin_user_set(&r->admin, &r->by, s, &durable);
+	else if (s->kind == ROWS_KEY)
+		rc = admin_key_update(&r->admin, &r->by, s, &durable);
+	else if (memcmp(s->id, none, ROWS_ID) == 0)
+		rc = admin_team_create(&r->admin, &r->by, s, &durable);
+	else
+		rc = admin_team_update(&r->admin, &r->by, s, &durable);
+	assert_int_equal(rc, ERRC_OK);
+	assert_true(durable);
+}
+
 void rig_limit(struct rows_scope *s, enum rows_limit kind, int64_t limit)
 {
 	assert_int_equal(rows_limits_set(&s->limits, kind, limit), ERRC_OK);

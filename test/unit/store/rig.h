@@ -45,6 +45,9 @@ uint64_t rig_account(struct rig *r, const char *name, int64_t credit_nusd);
 /* A key without limits; *k is filled for later updates. */
 void rig_key(struct rig *r, uint64_t account, const char *id, struct rows_scope *k);
 
+/* Without limits: fill in what is needed, then rig_put() makes or replaces it. */
+void rig_scope(struct rows_scope *s, uint64_t account, enum rows_kind kind, const char *name);
+void rig_put(struct rig *r, struct rows_scope *s);
 /* Sets (ROWS_NO_LIMIT: removes) the rule of this kind that is for all models. */
 void rig_limit(struct rows_scope *s, enum rows_limit kind, int64_t limit);
 void rig_budget(struct rows_scope *s, int64_t nusd, struct window_spec window);
