@@ -54,7 +54,8 @@ struct admit_shadow {
 	enum rows_kind scope;
 	char scope_name[ROWS_TAG_MAX + 1];
 	const char *what; /* static */
-	int64_t limit;
+	int64_t limit;    /* nano-dollars when `money` */
+	bool money;
 	unsigned scopes; /* one bit (1 << kind) for each scope that has one */
 };
 
@@ -94,7 +95,7 @@ struct admit_settle {
 	int64_t first_byte_ms, total_ms; /* since admission; -1: never */
 	int64_t cost_nusd;               /* what we pay, lost attempts included */
 	struct slice upstream_id;
-	struct slice raw_usage; /* as in the record; borrowed during the call, like the rest */
+	struct slice raw_usage; /* for the record, which leaves it out when it is too long; borrowed during the call, like the rest */
 	const struct record_attempt *attempts;
 	size_t attempts_n;
 	bool capped; /* never charge more than the hold (orphans) */

@@ -144,6 +144,7 @@ void admit_note_shadow(struct admit_hold_run *h, const struct admit_scope *s,
 	x->scope = s->kind;
 	x->what = rows_rule_text(r);
 	x->limit = limit;
+	x->money = r->kind == ROWS_BUDGET;
 	memset(x->scope_name, 0, sizeof x->scope_name);
 	if (s->name.n)
 		memcpy(x->scope_name, s->name.p, MIN_OF(s->name.n, sizeof x->scope_name - 1));

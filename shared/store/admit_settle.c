@@ -198,7 +198,6 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 				      .total_ms = e->total_ms,
 				      .model_asked = h->model_asked,
 				      .upstream_id = e->upstream_id,
-				      .raw_usage = e->raw_usage,
 				      .usage = e->usage,
 				      .hold_nusd = h->hold_nusd,
 				      .charge_nusd = d->charge_nusd,
@@ -213,6 +212,8 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 	if (e->usage.estimated)
 		out->flags |= RECORD_ESTIMATED;
 	fill_scopes(h, out);
+	if (e->raw_usage.n <= RECORD_RAW_MAX)
+		out->raw_usage = e->raw_usage;
 	if (!c)
 		return;
 	out->model = c->model;

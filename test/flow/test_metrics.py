@@ -37,6 +37,7 @@ METRICS = {
     'aigw_worker_restarts_total': ('counter', {'reason'}),
     'aigw_build_info': ('gauge', {'version'}),
     # not in the contract
+    'aigw_shadow_refusals_total': ('counter', {'scope'}),
     'aigw_client_connections': ('gauge', set()),
     'aigw_series_dropped_total': ('counter', set()),
 }

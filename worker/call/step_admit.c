@@ -1,4 +1,5 @@
 #include "call_steps.h"
+#include "log.h"
 #include "progress.h"
 
 /* Our estimate of the input, for token limits and for answers without usage: the bound is about twice the real count of English text. */
@@ -282,6 +283,34 @@ static enum call_next refused(struct call *c)
 	return call_end(c, RECORD_END_REJECTED);
 }
 
+/* What limits that only count would have refused: one line a request, and one count for each scope that has such a limit. */
+static void tell_shadow(struct call *c, const struct admit_shadow *x)
+{
+	static const enum rows_kind scopes[] = {ROWS_ACCOUNT, ROWS_TEAM, ROWS_KEY, ROWS_USER};
+	const struct log_field f[] = {LOG_Z("request_id", c->id_text),
+				      LOG_Z("key", c->key->id),
+				      LOG_Z("account", c->key->account_name),
+				      LOG_Z("scope", rows_scope_word(x->scope)),
+				      LOG_Z("name", x->scope_name),
+				      LOG_Z("rule", x->what),
+				      x->money ? LOG_NUSD("limit_usd", x->limit)
+					       : LOG_I("limit", x->limit),
+				      LOG_U("rules", x->n)};
+
+	for (size_t i = 0; i < ARRAY_LEN(scopes); i++) {
+		const struct slice word = slice_str(rows_scope_word(scopes[i]));
+		char text[SERIES_LABELS_MAX];
+
+		if (x->scopes >> scopes[i] & 1)
+			series_add(series_cell(c->rt->page, SERIES_SHADOW_REFUSALS,
+					       slice_of(text, series_labels(SERIES_SHADOW_REFUSALS,
+									    &word, 1, text))),
+				   1);
+	}
+	if (log_wants(LOG_INFO))
+		log_line(LOG_INFO, "shadow_refusal", f, ARRAY_LEN(f));
+}
+
 enum call_next step_admit(struct call *c)
 {
 	if (c->hold == CALL_HOLD_NONE) {
@@ -308,5 +337,7 @@ enum call_next step_admit(struct call *c)
 		return refused(c);
 	c->grant = c->item.op.grant;
 	c->hold = CALL_HOLD_HELD;
+	if (c->grant.shadow.n > 0)
+		tell_shadow(c, &c->grant.shadow);
 	return CALL_MORE;
 }

@@ -127,6 +127,7 @@ static void fill_settle(struct call *c)
 	s->charged = c->charged = charge_of(c, &c->usage);
 	s->capped = a->relay.stopped;
 	s->upstream_id = a->relay.upstream_id;
+	s->raw_usage = slice_of(a->relay.usage_raw, a->relay.usage_raw_n);
 	if (c->charged || c->commit_us || c->end == RECORD_END_DONE) {
 		s->candidate = c->grant.index[a->at];
 		s->usage = c->usage;

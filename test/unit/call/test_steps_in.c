@@ -1,6 +1,8 @@
 /* The exits of the steps before a provider is asked: START, AUTH, OWN, BODY, ROUTE, ADMIT, READ. */
 #include "scene.h"
 
+#include "series.h"
+
 #include <stdio.h>
 
 static const char chat[] = "{\"model\":\"m\",\"max_tokens\":50,\"messages\":[{\"role\":\"user\","
@@ -357,6 +359,64 @@ static void test_admit_while_credit_is_held(void **state)
 	assert_true(mem_xport_is_closed(up));
 }
 
+static void put_scope(struct scene *s, struct rows_scope *of, enum rows_limit kind, int64_t limit)
+{
+	rows_limits_init(&of->limits);
+	rig_limit(of, kind, limit);
+	rig_put(&s->rig, of);
+}
+
+/* An error names the scope: the account by its own rules, the team of the key. */
+static void test_admit_names_the_scope(void **state)
+{
+	struct scene *s = *state;
+	struct rows_scope account, team;
+
+	rig_scope(&account, s->account, ROWS_ACCOUNT, "");
+	rig_scope(&team, s->account, ROWS_TEAM, "growth");
+	rig_put(&s->rig, &team);
+	memcpy(s->key.team, team.id, ROWS_ID);
+	scene_key(s);
+	put_scope(s, &team, ROWS_RPM, 0);
+	scene_send(s, "POST /v1/chat/completions", "", chat);
+	scene_expect_out(s, "Team `growth` has reached its limit of 0 requests a minute");
+	put_scope(s, &team, ROWS_BUDGET, 1);
+	scene_send(s, "POST /v1/chat/completions", "", chat);
+	scene_expect_out(s, "The budget per month of team `growth` ($0.000000001) does not cover");
+	put_scope(s, &account, ROWS_CONCURRENCY, 0);
+	scene_send(s, "POST /v1/chat/completions", "", chat);
+	scene_expect_out(s, "Account `acme` has reached its limit of 0 requests at once");
+	account.models = SLICE_LIT("solo");
+	rig_put(&s->rig, &account);
+	scene_send(s, "POST /v1/chat/completions", "", chat);
+	scene_expect_out(s, "may not use model `m`: its account does not allow it");
+	account.expires_s = 1;
+	rig_put(&s->rig, &account);
+	scene_send(s, "POST /v1/chat/completions", "", chat);
+	scene_expect_out(s, "is suspended or has expired");
+}
+
+/* A limit that only counts lets the request through and is counted itself. */
+static void test_admit_by_a_shadow(void **state)
+{
+	struct scene *s = *state;
+	const struct slice scope = SLICE_LIT("key");
+	struct mem_xport *up = scene_up(s, "one");
+	char text[SERIES_LABELS_MAX];
+	page_u64 *cell;
+
+	cell = series_cell(s->page, SERIES_SHADOW_REFUSALS,
+			   slice_of(text, series_labels(SERIES_SHADOW_REFUSALS, &scope, 1, text)));
+	rig_limit(&s->key, ROWS_RPM, 0);
+	rig_limit(&s->key, ROWS_CONCURRENCY, 0);
+	s->key.limits.v[0].shadow = s->key.limits.v[1].shadow = true;
+	scene_key(s);
+	scene_chat(s, "m", false);
+	assert_int_equal(atomic_load(cell), 1);
+	scene_answer(s, up, 200, "", scene_whole);
+	scene_expect_out(s, "HTTP/1.1 200 ");
+}
+
 /* --- READ --- */
 
 static void test_read_refuses_what_a_back_cannot_say(void **state)
@@ -451,6 +511,8 @@ int main(void)
 		T(test_admit_refuses),
 		T(test_admit_without_credit),
 		T(test_admit_while_credit_is_held),
+		T(test_admit_names_the_scope),
+		T(test_admit_by_a_shadow),
 		T(test_read_refuses_what_a_back_cannot_say),
 		T(test_read_off_the_loop),
 		T(test_client_gone_while_reading),
