@@ -6,6 +6,7 @@ enum {
 	CONTROL_DO_LOCAL_CHAT = CONTROL_VERB_COUNT,
 	CONTROL_DO_LOCAL_TOP = CONTROL_VERB_COUNT,
 	CONTROL_DO_LOCAL_COMPLETION = CONTROL_VERB_COUNT,
+	CONTROL_DO_LOCAL_RESTORE = CONTROL_VERB_COUNT,
 };
 
 /* One array of arguments for each command. A NULL ends it, for C has no empty arrays. */

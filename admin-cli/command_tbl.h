@@ -205,6 +205,21 @@ OPTION(FLAG, "changes", "", "changes", SEND,
        "Only what people changed: accounts, credit, keys; who, when and, in words, what.")
 COMMAND_END(LEDGER_EXPORT)
 
+COMMAND(LEDGER_BACKUP, "ledger backup", ledger_backup, 0,
+	"Copy the ledger as it is now, while the node serves, and the pepper that its keys need, into a new folder.")
+WORD(TEXT, "FOLDER", "dir", LOCAL, NEEDED,
+     "The folder to be made, closed to others; it appears once it is complete.")
+COMMAND_END(LEDGER_BACKUP)
+
+COMMAND(LOCAL_RESTORE, "ledger restore", ledger_restore, 0,
+	"Put a backup in the place of a stopped node's ledger, which is kept beside it; what was charged "
+	"since the backup is not in it.")
+WORD(TEXT, "FOLDER", "dir", LOCAL, NEEDED, "What 'ledger backup' made.")
+OPTION(TEXT, "state", "FOLDER", "state", LOCAL,
+       "The node's state folder; else that of the configuration.")
+OPTION(TEXT, "config", "FILE", "config", LOCAL, "The node's aigw.yaml, where it is not the default one.")
+COMMAND_END(LOCAL_RESTORE)
+
 /* --- where requests go --- */
 
 GROUP("provider", "Providers.")

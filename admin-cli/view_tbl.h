@@ -19,6 +19,8 @@ VIEW(WORKER_LIST, "worker", MANY, "workers",
      "slot pid state uptime_ms inflight requests +conns_down +conns_up +conns_up_idle "
      "+config_generation +early_deaths")
 
+VIEW(LEDGER_BACKUP, "backup", SELF, "", "")
+
 VIEW(RELOAD, "message", MANY, "messages", "level file line column text")
 VIEW(RELOAD, "change", MANY, "changes", "change path waits_for_restart")
 VIEW(CONFIG_CHECK, "message", MANY, "messages", "level file line column text")

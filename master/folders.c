@@ -10,12 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "restored.h"
+
 #define TMPFS       0x01021994
 #define SYSTEM_UIDS 1000 /* below: root and system users */
 
 /* What keeper and workers keep there; the rest is the master's. */
 static const char *const state_files[] = {"keeper.lock", "pepper", "pepper.new"};
-static const char *const ledger_files[] = {"data.mdb", "lock.mdb"};
+static const char *const ledger_files[] = {"data.mdb", "lock.mdb", RESTORED_PEPPER};
 static const char *const live_files[] = {"data.mdb", "lock.mdb", "owners.lock", "progress"};
 
 static enum errc make_parents(const char *path)

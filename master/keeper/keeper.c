@@ -92,6 +92,7 @@ static void on_started(void *arg, const struct store_started *s)
 	static const char *const how[] = {[STORE_ACCEPTED] = "accepted",
 					  [STORE_FIRST] = "new",
 					  [STORE_REBOOT] = "rebuilt after a reboot",
+					  [STORE_RESTORED] = "made anew for a restored ledger",
 					  [STORE_REBUILT] = "rebuilt"};
 	struct keeper *k = arg;
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "restored.h"
 #include "secret.h"
 
 static enum errc read_file(const char *path, uint8_t out[PEPPER_BYTES])
@@ -49,6 +50,17 @@ static enum errc write_file(const char *path, const uint8_t pepper[PEPPER_BYTES]
 	return e;
 }
 
+static enum errc take_restored(const char *state, const char *path)
+{
+	char from[PATH_MAX];
+
+	if (snprintf(from, sizeof(from), "%s/ledger/" RESTORED_PEPPER, state) >= (int)sizeof(from))
+		return ERRC_TOOBIG;
+	if (rename(from, path) == 0)
+		return sync_folder(state);
+	return errno == ENOENT ? ERRC_OK : errc_from_errno(errno);
+}
+
 enum errc pepper_open(const char *state, uint8_t out[PEPPER_BYTES])
 {
 	char path[PATH_MAX], aside[PATH_MAX];
@@ -57,7 +69,9 @@ enum errc pepper_open(const char *state, uint8_t out[PEPPER_BYTES])
 	if (snprintf(path, sizeof(path), "%s/pepper", state) >= (int)sizeof(path) ||
 	    snprintf(aside, sizeof(aside), "%s/pepper.new", state) >= (int)sizeof(aside))
 		return ERRC_TOOBIG;
-	e = read_file(path, out);
+	e = take_restored(state, path);
+	if (!e)
+		e = read_file(path, out);
 	if (e != ERRC_NOTFOUND)
 		return e;
 	/* Complete on disk before it has its name: a key must never be made under a pepper that a crash takes away. */

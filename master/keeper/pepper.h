@@ -8,7 +8,7 @@
 
 #define PEPPER_BYTES 32
 
-/* ERRC_CORRUPT when the file is not 32 bytes. The caller wipes `out`. */
+/* One that came with a restored ledger (restored.h) takes the place of the other first. ERRC_CORRUPT when the file is not 32 bytes. The caller wipes `out`. */
 MUSTCHECK enum errc pepper_open(const char *state, uint8_t out[PEPPER_BYTES]);
 
 #endif

@@ -27,6 +27,7 @@ static const struct {
 	[CONTROL_DO_REQUEST_SHOW] = {VERBS_READ, verb_request},
 	[CONTROL_DO_LIMIT_EXPLAIN] = {VERBS_READ, verb_limit},
 	[CONTROL_DO_LEDGER_VERIFY] = {VERBS_REPORT, verb_verify, true},
+	[CONTROL_DO_LEDGER_BACKUP] = {VERBS_REPORT, verb_backup, true},
 	[CONTROL_DO_LEDGER_EXPORT] = {VERBS_REPORT, verb_export, true},
 };
 

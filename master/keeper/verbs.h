@@ -21,6 +21,7 @@
  *                                                                                             -> usage*, total
  *   request show      id: generation id or the provider's id                                  -> request, attempt*, class*, bill, price
  *   limit explain     key                                                                     -> limit*
+ *   ledger backup                                            -> PROGRESS frames, backup, data*: the bytes of the ledger's file
  *   ledger verify     [charges B]                           -> PROGRESS frames, verify, finding*; END 6 when there are findings
  *   ledger export     [since_ms I], [until_ms I], [changes B]                -> PROGRESS frames, lines* (text: see export.h)
  *
@@ -53,6 +54,8 @@
  *             people), unit (nusd, requests, tokens), max (NONE: none), used, held (NONE), remaining (NONE), reset_s (NONE)
  *   verify    records, charges I (recomputed ones), accounts, granted_nusd, settled_nusd, uncollected_nusd, imbalance_nusd
  *             (live store), good B
+ *   backup    ledger_id, records, bytes I (about), pepper (hexadecimal)
+ *   data      data: some bytes of the file
  *   finding   what (chain, record, charge, account, rollup, head, live, agree), at I (number of the record or account; NONE), text
  *
  * Errors (END): 2 invalid; 4 not_found; 1 exists, refused, ledger_unavailable, not_in_force,
@@ -125,6 +128,7 @@ void verb_key_read(struct verbs *v);
 void verb_usage(struct verbs *v);
 void verb_request(struct verbs *v);
 void verb_limit(struct verbs *v);
+void verb_backup(struct verbs *v);
 void verb_verify(struct verbs *v);
 void verb_export(struct verbs *v);
 

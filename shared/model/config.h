@@ -66,5 +66,7 @@ MUSTCHECK enum errc config_check(const struct config_opts *opts, struct buf *mes
 bool config_default_path(char *const *env, char *out, size_t n);
 /* The control socket of a node with that file, or with none, for aigwctl. False when it does not fit. */
 bool config_default_socket(char *const *env, char *out, size_t n);
+/* The state folder of a node with the file `path`, NULL: with that default file or none. False when it cannot be told. */
+bool config_state(char *const *env, const char *path, char *out, size_t n);
 
 #endif

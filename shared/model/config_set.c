@@ -424,32 +424,45 @@ bool config_default_path(char *const *env, char *out, size_t n)
 }
 
 /* Of what is wrong with that configuration nothing is told: it is not the caller's affair. */
-bool config_default_socket(char *const *env, char *out, size_t n)
+static bool default_of(char *const *env, const char *given, size_t offset, char *out, size_t n)
 {
 	char path[PATH_MAX];
-	struct config_opts opts = {.env = env};
+	struct config_opts opts = {.path = given, .env = env};
 	struct buf messages;
 	struct config c = {.magic = CONFIG_MAGIC};
 	struct config_ctx x = {.opts = &opts, .c = &c, .a = &c.arena, .messages = &messages};
 	struct settings *s = &c.table.set;
+	struct slice found = SLICE_NONE;
 	bool fits;
 
-	if (config_default_path(env, path, sizeof(path)))
+	if (!given && config_default_path(env, path, sizeof(path)))
 		opts.path = path;
 	arena_init(&c.arena, ARENA_SOCKET_MAX);
 	buf_init(&messages, CONFIG_MESSAGES_MAX);
-	c.root = opts.path ? config_file_load(&x, path)
+	c.root = opts.path ? config_file_load(&x, opts.path)
 			   : yaml_new(&c.arena, YAML_MAP, (struct yaml_pos){0});
 	fits = c.root && read_values(&x, s);
 	x.errors = 0;
-	if (fits)
-		fill_defaults(&x, s);
-	fits = fits && x.rc == ERRC_OK && x.errors == 0 && s->admin_socket.n < n;
 	if (fits) {
-		memcpy(out, s->admin_socket.p, s->admin_socket.n);
-		out[s->admin_socket.n] = '\0';
+		fill_defaults(&x, s);
+		memcpy(&found, (const char *)s + offset, sizeof(found));
+	}
+	fits = fits && x.rc == ERRC_OK && x.errors == 0 && found.n < n;
+	if (fits) {
+		memcpy(out, found.p, found.n);
+		out[found.n] = '\0';
 	}
 	buf_fini(&messages);
 	arena_fini(&c.arena);
 	return fits;
+}
+
+bool config_default_socket(char *const *env, char *out, size_t n)
+{
+	return default_of(env, NULL, offsetof(struct settings, admin_socket), out, n);
+}
+
+bool config_state(char *const *env, const char *path, char *out, size_t n)
+{
+	return default_of(env, path, offsetof(struct settings, state), out, n);
 }

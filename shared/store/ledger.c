@@ -550,13 +550,14 @@ enum errc ledger_put_prices(struct ledger *l, const struct price *const *prices,
 	return rc;
 }
 
-enum errc ledger_raise_epoch(struct ledger *l, const char *boot_id, struct record *gap)
+enum errc ledger_raise_epoch(struct ledger *l, const char *boot_id, uint64_t least,
+			     struct record *gap)
 {
 	uint64_t seq;
 	enum errc rc = ERRC_OK;
 
 	require(l->txn && strlen(boot_id) < sizeof l->next.boot_id);
-	l->next.epoch++;
+	l->next.epoch = MAX_OF(l->next.epoch + 1, least);
 	memset(l->next.boot_id, 0, sizeof l->next.boot_id);
 	memcpy(l->next.boot_id, boot_id, strlen(boot_id));
 	if (gap) {

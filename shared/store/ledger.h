@@ -59,8 +59,10 @@ MUSTCHECK enum errc ledger_append(struct ledger *l, const struct record *r, uint
 MUSTCHECK enum errc ledger_checkpoint(struct ledger *l);
 /* Makes price rows findable by their hash; known ones cost a look-up. */
 MUSTCHECK enum errc ledger_put_prices(struct ledger *l, const struct price *const *prices, size_t n);
-/* Begins the epoch of a new live store; `gap` (NULL: this is the first) is noted when an old one was lost. */
-MUSTCHECK enum errc ledger_raise_epoch(struct ledger *l, const char *boot_id, struct record *gap);
+/* Begins the epoch of a new live store, the next one, and at least `least`; `gap` (NULL: this is the first) is noted when an
+ * old one was lost. */
+MUSTCHECK enum errc ledger_raise_epoch(struct ledger *l, const char *boot_id, uint64_t least,
+				       struct record *gap);
 /* On ERRC_OK everything since ledger_begin() is on disk and in the book; else nothing of it is. ERRC_NOSPACE may be tried
  * again; after ERRC_IO the keeper must end: what the disk holds is unknown until a new start has read it. */
 MUSTCHECK enum errc ledger_commit(struct ledger *l);
@@ -88,6 +90,17 @@ MUSTCHECK enum errc ledger_read_book(struct ledger *l, struct book **book,
 /* A record before which all are older than `wall_ms`; last_seq + 1 when all of them are. `*in_order`: those that follow are in
  * time order up to LEDGER_SLACK_MS; false when the clock has been set back: then the search begins at the first record. */
 MUSTCHECK enum errc ledger_seek(struct ledger *l, int64_t wall_ms, uint64_t *seq, bool *in_order);
+
+/* Writes the whole file, as of one commit, to `fd`: a ledger that can be opened. Any thread but a loop, also while the keeper
+ * writes; what it frees meanwhile makes the file grow. `fd` may be a pipe; it must take 64 KiB without waiting. */
+MUSTCHECK enum errc ledger_copy(struct ledger *l, int fd);
+/* Of such a copy now. */
+MUSTCHECK enum errc ledger_copy_bytes(struct ledger *l, uint64_t *bytes);
+
+/* Whether the ledger in this state folder was restored from a backup and has not begun its new epoch (restored.h); that it
+ * has. */
+bool ledger_is_restored(const char *state_dir);
+MUSTCHECK enum errc ledger_restored_done(const char *state_dir);
 
 struct ledger_item {
 	uint64_t seq;

@@ -19,6 +19,7 @@ struct start {
 	struct live *live;
 	struct outbox_batch batch;
 	char dir[PATH_MAX];
+	bool restored; /* the ledger was, and no epoch of it has begun since */
 };
 
 static uint64_t taken_of(const struct live *live, const struct ledger *ledger)
@@ -198,6 +199,13 @@ static enum errc boot_id(char out[40])
 	return n == 36 ? ERRC_OK : ERRC_SYSTEM;
 }
 
+/* Later than any epoch of any life of this ledger, the one that was replaced included: those count up by one from a time that is
+ * past. */
+static uint64_t least_epoch(const struct start *s)
+{
+	return s->restored ? (uint64_t)clock_wall_ms() : 0;
+}
+
 static enum errc raise_epoch(struct start *s)
 {
 	const struct ledger_state *st = ledger_state(s->ledger);
@@ -209,6 +217,8 @@ static enum errc raise_epoch(struct start *s)
 		return rc;
 	if (st->epoch == 0)
 		s->out->outcome = STORE_FIRST;
+	else if (s->restored)
+		s->out->outcome = STORE_RESTORED;
 	else if (memcmp(st->boot_id, boot, 36) != 0)
 		s->out->outcome = STORE_REBOOT;
 	else
@@ -219,7 +229,7 @@ static enum errc raise_epoch(struct start *s)
 	gap.change.amount_nusd = s->out->at_risk_nusd;
 	rc = ledger_begin(s->ledger);
 	if (!rc)
-		rc = ledger_raise_epoch(s->ledger, boot,
+		rc = ledger_raise_epoch(s->ledger, boot, least_epoch(s),
 					s->out->outcome == STORE_FIRST ? NULL : &gap);
 	if (!rc)
 		rc = ledger_commit(s->ledger);
@@ -235,6 +245,8 @@ static enum errc rebuild(struct start *s)
 
 	if (!rc)
 		rc = raise_epoch(s);
+	if (!rc && s->restored)
+		rc = ledger_restored_done(s->o->state_dir);
 	if (rc)
 		return rc;
 	live_opts_of(s, &o);
@@ -248,8 +260,13 @@ static enum errc run(struct start *s)
 {
 	enum errc rc = live_dir(s);
 
-	if (!rc)
+	s->restored = ledger_is_restored(s->o->state_dir);
+	if (s->restored) {
+		s->out->reason = "the ledger was restored from a backup";
+		s->out->at_risk_nusd = -1;
+	} else if (!rc) {
 		rc = find(s);
+	}
 	if (rc)
 		return rc;
 	if (!s->live)

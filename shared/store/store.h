@@ -21,7 +21,8 @@ enum store_outcome {
 	STORE_ACCEPTED, /* the live store that was there goes on */
 	STORE_FIRST,    /* a new ledger */
 	STORE_REBOOT,   /* rebuilt because the machine was restarted: expected */
-	STORE_REBUILT,  /* rebuilt for another reason: an operator should know */
+	STORE_RESTORED, /* the ledger is from a backup: whatever was in the live store is of another life */
+	STORE_REBUILT, /* rebuilt for another reason: an operator should know */
 };
 
 struct store_started {

@@ -1,0 +1,129 @@
+#include "bfiles.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "restored.h"
+
+/* What may be in a folder under way, files before their folders. */
+static const char *const names[] = {BFILES_DATA, "data.mdb", RESTORED_MARK, BFILES_PEPPER,
+				    BFILES_MANIFEST};
+
+void bfiles_parent(const char *path, char out[PATH_MAX])
+{
+	size_t n = strlen(path);
+
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	while (n > 0 && path[n - 1] != '/')
+		n--;
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	snprintf(out, PATH_MAX, "%.*s", n ? (int)n : 1, n ? path : ".");
+}
+
+enum errc bfiles_sync(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum errc e = ERRC_OK;
+
+	if (fd < 0)
+		return errc_from_errno(errno);
+	if (fsync(fd) != 0)
+		e = errc_from_errno(errno);
+	close(fd);
+	return e;
+}
+
+enum errc bfiles_begin(struct bfiles *b, const char *name)
+{
+	size_t n = strlen(name);
+
+	*b = (struct bfiles){.dir = -1};
+	while (n > 1 && name[n - 1] == '/')
+		n--;
+	if (snprintf(b->path, sizeof(b->path), "%.*s.XXXXXX", (int)n, name) >= (int)sizeof(b->path) ||
+	    !mkdtemp(b->path)) {
+		b->path[0] = '\0';
+		return errc_from_errno(errno ? errno : ENAMETOOLONG);
+	}
+	b->dir = open(b->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return b->dir < 0 ? errc_from_errno(errno) : ERRC_OK;
+}
+
+enum errc bfiles_finish(struct bfiles *b, const char *name)
+{
+	char parent[PATH_MAX];
+
+	if (fsync(b->dir) != 0)
+		return errc_from_errno(errno);
+	if (renameat2(AT_FDCWD, b->path, AT_FDCWD, name, RENAME_NOREPLACE) != 0)
+		return errc_from_errno(errno);
+	close(b->dir);
+	*b = (struct bfiles){.dir = -1};
+	bfiles_parent(name, parent);
+	return bfiles_sync(parent);
+}
+
+void bfiles_abort(struct bfiles *b)
+{
+	if (!b->path[0])
+		return;
+	for (size_t i = 0; b->dir >= 0 && i < ARRAY_LEN(names); i++)
+		(void)unlinkat(b->dir, names[i], 0);
+	if (b->dir >= 0) {
+		(void)unlinkat(b->dir, "ledger", AT_REMOVEDIR);
+		close(b->dir);
+	}
+	(void)rmdir(b->path);
+	*b = (struct bfiles){.dir = -1};
+}
+
+enum errc bfiles_create(struct bfiles *b, const char *name, int *fd)
+{
+	*fd = openat(b->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return *fd < 0 ? errc_from_errno(errno) : ERRC_OK;
+}
+
+enum errc bfiles_write(int fd, struct slice s)
+{
+	while (s.n > 0) {
+		ssize_t n = write(fd, s.p, s.n);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? errc_from_errno(errno) : ERRC_IO;
+		s = slice_sub(s, (size_t)n, s.n);
+	}
+	return ERRC_OK;
+}
+
+enum errc bfiles_close(int *fd, enum errc so_far)
+{
+	enum errc e = so_far;
+
+	if (*fd < 0)
+		return e;
+	if (!e && fsync(*fd) != 0)
+		e = errc_from_errno(errno);
+	if (close(*fd) != 0 && !e)
+		e = errc_from_errno(errno);
+	*fd = -1;
+	return e;
+}
+
+enum errc bfiles_put(struct bfiles *b, const char *name, struct slice s)
+{
+	int fd = -1;
+	enum errc e = bfiles_create(b, name, &fd);
+
+	if (!e)
+		e = bfiles_write(fd, s);
+	return bfiles_close(&fd, e);
+}

@@ -1,0 +1,146 @@
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "ask.h"
+#include "bfiles.h"
+#include "clock.h"
+#include "json_out.h"
+#include "secret.h"
+#include "text.h"
+#include "view.h"
+
+struct backup {
+	struct bfiles files;
+	int data;
+	struct digest digest;
+	uint64_t bytes;
+	char ledger_id[2 * 16 + 1];
+	int64_t records;
+	bool begun;
+};
+
+static enum errc begin(struct backup *b, const struct ask_row *r)
+{
+	struct slice id = ask_str(r, "ledger_id");
+	uint8_t pepper[BFILES_PEPPER_BYTES];
+	enum errc e = ERRC_OK;
+
+	if (b->begun || id.n != sizeof(b->ledger_id) - 1 ||
+	    !text_unhex(ask_str(r, "pepper"), pepper, sizeof(pepper)))
+		return ERRC_PROTOCOL;
+	b->begun = true;
+	memcpy(b->ledger_id, id.p, id.n);
+	b->records = ask_i64(r, "records");
+	digest_init(&b->digest);
+	if (mkdirat(b->files.dir, "ledger", 0700) != 0)
+		e = errc_from_errno(errno);
+	if (!e)
+		e = bfiles_put(&b->files, BFILES_PEPPER, slice_of(pepper, sizeof(pepper)));
+	secret_wipe(pepper, sizeof(pepper));
+	return e ? e : bfiles_create(&b->files, BFILES_DATA, &b->data);
+}
+
+static enum errc take(void *arg, const struct ask_row *r)
+{
+	struct slice data = ask_str(r, "data");
+	struct backup *b = arg;
+
+	if (slice_is(r->kind, "backup"))
+		return begin(b, r);
+	if (!b->begun)
+		return ERRC_PROTOCOL;
+	digest_add(&b->digest, data);
+	b->bytes += data.n;
+	return bfiles_write(b->data, data);
+}
+
+static enum errc put_manifest(struct backup *b)
+{
+	uint8_t hash[DIGEST_SHA256];
+	char hex[2 * DIGEST_SHA256 + 1], made[CLOCK_TEXT_MAX];
+	struct json_out o;
+	struct buf text;
+	enum errc e;
+
+	digest_final(&b->digest, hash);
+	text_hex(hash, sizeof(hash), hex);
+	clock_format_s(clock_wall_s(), made);
+	buf_init(&text, 4096);
+	json_out_init(&o, &text);
+	json_out_obj(&o);
+	json_out_ki64(&o, "backup", 1);
+	json_out_kstrz(&o, "ledger_id", b->ledger_id);
+	json_out_kstrz(&o, "made_at", made);
+	json_out_ki64(&o, "records", b->records);
+	json_out_ki64(&o, "bytes", (int64_t)b->bytes);
+	json_out_kstrz(&o, "sha256", hex);
+	json_out_obj_end(&o);
+	e = json_out_end(&o);
+	if (!e)
+		e = buf_addc(&text, '\n');
+	if (!e)
+		e = bfiles_put(&b->files, BFILES_MANIFEST, buf_slice(&text));
+	buf_fini(&text);
+	return e;
+}
+
+static enum errc finish(struct backup *b, const char *dir)
+{
+	char ledger[PATH_MAX + 8];
+	enum errc e = bfiles_close(&b->data, b->begun ? ERRC_OK : ERRC_PROTOCOL);
+
+	if (!e)
+		e = put_manifest(b);
+	snprintf(ledger, sizeof(ledger), "%s/ledger", b->files.path);
+	if (!e)
+		e = bfiles_sync(ledger);
+	return e ? e : bfiles_finish(&b->files, dir);
+}
+
+static void tell(struct ctl *c, const struct backup *b, const char *dir)
+{
+	const struct control_field f[] = {CONTROL_S("folder", slice_str(dir)),
+					  CONTROL_S("ledger_id", slice_str(b->ledger_id)),
+					  CONTROL_I("records", b->records),
+					  CONTROL_I("bytes", b->bytes)};
+	struct ask_answer a;
+	enum errc e;
+
+	ask_init(&a);
+	e = ask_add(&a, "backup", f, ARRAY_LEN(f));
+	if (e)
+		ctl_fail(c, CONTROL_REFUSED, "failed", "%s", errc_text(e));
+	else
+		view_show(c, CONTROL_DO_LEDGER_BACKUP, &a);
+	ask_fini(&a);
+}
+
+enum control_status cmd_ledger_backup(struct ctl *c)
+{
+	const char *dir = parse_local_str(&c->p, "dir").p; /* argv's: a NUL stands behind it */
+	struct backup b = {.data = -1};
+	enum control_status status;
+	struct ask_answer a;
+	struct stat st;
+	enum errc e;
+
+	if (lstat(dir, &st) == 0)
+		return ctl_fail(c, CONTROL_REFUSED, "exists",
+				"%s exists; a backup never replaces anything", dir);
+	e = bfiles_begin(&b.files, dir);
+	if (e) {
+		bfiles_abort(&b.files);
+		return ctl_fail(c, CONTROL_REFUSED, "failed", "%s: %s", dir, errc_text(e));
+	}
+	status = ask_command_each(c, take, &b, &a);
+	e = status == CONTROL_DONE ? finish(&b, dir) : ERRC_CANCELED;
+	(void)!bfiles_close(&b.data, ERRC_CANCELED);
+	bfiles_abort(&b.files);
+	ask_fini(&a);
+	if (!e)
+		tell(c, &b, dir);
+	else if (status == CONTROL_DONE)
+		status = ctl_fail(c, CONTROL_REFUSED, "failed", "%s: %s", dir, errc_text(e));
+	return status;
+}

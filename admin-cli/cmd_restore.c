@@ -1,0 +1,377 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bfiles.h"
+#include "clock.h"
+#include "config.h"
+#include "ctl.h"
+#include "json.h"
+#include "ledger_id.h"
+#include "restored.h"
+#include "secret.h"
+#include "text.h"
+
+#define MANIFEST_MAX 65536
+#define CHUNK        (1024 * 1024)
+
+/* Puts a backup in the place of the ledger of a stopped node. Files only: the next keeper does what is left, see restored.h. */
+struct restore {
+	struct ctl *c;
+	const char *from;      /* the backup's folder */
+	char state[PATH_MAX];  /* where to */
+	char ledger[PATH_MAX]; /* state/ledger */
+	char kept[PATH_MAX];   /* where the ledger that was there is now; empty: none was */
+	int locks[2];
+	struct bfiles files;
+	/* What the manifest says. */
+	char id[LEDGER_ID_DIGITS + 1], made[CLOCK_TEXT_MAX];
+	uint8_t sha256[DIGEST_SHA256];
+	int64_t bytes, records;
+};
+
+static enum control_status refuse(struct restore *r, const char *what, const char *why)
+{
+	return ctl_fail(r->c, CONTROL_REFUSED, "refused", "%s: %s", what, why);
+}
+
+static enum control_status failed(struct restore *r, const char *what, enum errc e)
+{
+	return ctl_fail(r->c, CONTROL_REFUSED, "failed", "%s: %s", what, errc_text(e));
+}
+
+static bool join(char out[PATH_MAX], const char *folder, const char *name)
+{
+	return snprintf(out, PATH_MAX, "%s/%s", folder, name) < PATH_MAX;
+}
+
+/* --- the backup --- */
+
+static enum errc read_file(const char *path, struct buf *out, size_t max)
+{
+	enum errc e = ERRC_OK;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = 0;
+	char *room;
+
+	if (fd < 0)
+		return errc_from_errno(errno);
+	e = buf_reserve(out, max, &room);
+	if (!e && (n = read(fd, room, max)) < 0)
+		e = errc_from_errno(errno);
+	close(fd);
+	out->len += n > 0 ? (size_t)n : 0;
+	return e;
+}
+
+static bool take_manifest(struct restore *r, const struct json *m)
+{
+	struct slice id = json_str(json_obj_get(m, "ledger_id")),
+		     made = json_str(json_obj_get(m, "made_at"));
+	uint8_t raw[LEDGER_ID_DIGITS / 2];
+	int64_t version;
+
+	if (!json_i64(json_obj_get(m, "backup"), &version) || version != 1 ||
+	    !json_i64(json_obj_get(m, "bytes"), &r->bytes) ||
+	    !json_i64(json_obj_get(m, "records"), &r->records) || made.n >= sizeof(r->made) ||
+	    !text_unhex(id, raw, sizeof(raw)) ||
+	    !text_unhex(json_str(json_obj_get(m, "sha256")), r->sha256, sizeof(r->sha256)))
+		return false;
+	text_hex(raw, sizeof(raw), r->id);
+	memcpy(r->made, made.p, made.n);
+	r->made[made.n] = '\0';
+	return true;
+}
+
+static enum control_status read_manifest(struct restore *r)
+{
+	struct json_doc *doc = NULL;
+	char path[PATH_MAX];
+	struct buf text;
+	bool good = false;
+	enum errc e;
+
+	buf_init(&text, MANIFEST_MAX);
+	e = join(path, r->from, BFILES_MANIFEST) ? read_file(path, &text, MANIFEST_MAX) : ERRC_LIMIT;
+	if (!e)
+		e = json_parse(buf_slice(&text), NULL, &doc);
+	if (!e)
+		good = take_manifest(r, json_root(doc));
+	json_free(&doc);
+	buf_fini(&text);
+	if (e)
+		return ctl_fail(r->c, CONTROL_REFUSED, "failed", "%s: %s: is it a backup?", path,
+				errc_text(e));
+	return good ? CONTROL_DONE : refuse(r, path, "it is not what a backup has");
+}
+
+/* --- the node --- */
+
+static enum control_status find_state(struct restore *r)
+{
+	struct slice state = parse_local_str(&r->c->p, "state"),
+		     config = parse_local_str(&r->c->p, "config");
+	struct stat st;
+
+	if (state.n >= sizeof(r->state) ||
+	    (!state.n && !config_state(r->c->env, config.p, r->state, sizeof(r->state))))
+		return refuse(r, "the state folder", "it cannot be told; give --state FOLDER");
+	if (state.n)
+		memcpy(r->state, state.p, state.n + 1); /* argv's: a NUL stands behind it */
+	if (stat(r->state, &st) != 0)
+		return failed(r, r->state, errc_from_errno(errno));
+	if (!join(r->ledger, r->state, "ledger"))
+		return refuse(r, r->state, "the path is too long");
+	return CONTROL_DONE;
+}
+
+/* Master and keeper hold these while they live; so do we, that none begins meanwhile. */
+static enum control_status lock(struct restore *r)
+{
+	static const char *const names[] = {"master.lock", "keeper.lock"};
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!join(path, r->state, names[i]))
+			return refuse(r, r->state, "the path is too long");
+		r->locks[i] =
+			open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, i == 0 ? 0644 : 0600);
+		if (r->locks[i] < 0)
+			return failed(r, path, errc_from_errno(errno));
+		if (fcntl(r->locks[i], F_OFD_SETLK, &l) != 0)
+			return ctl_fail(r->c, CONTROL_REFUSED, "running",
+					"a node runs on %s: stop it first (aigwctl stop)", r->state);
+	}
+	return CONTROL_DONE;
+}
+
+/* The file by which the next master names the live folder. */
+static enum control_status check_id(struct restore *r)
+{
+	char path[PATH_MAX], has[LEDGER_ID_DIGITS + 1];
+	enum errc e;
+
+	if (!join(path, r->state, "ledger_id"))
+		return refuse(r, r->state, "the path is too long");
+	if (access(path, F_OK) != 0)
+		return CONTROL_DONE; /* it will be made */
+	e = ledger_id_open(r->state, has);
+	if (e)
+		return failed(r, path, e);
+	if (strcmp(has, r->id) != 0)
+		return ctl_fail(r->c, CONTROL_REFUSED, "refused",
+				"%s is the state of another ledger (%s; the backup is of %s)",
+				r->state, has, r->id);
+	return CONTROL_DONE;
+}
+
+/* --- copying --- */
+
+static void show_progress(struct restore *r, int64_t done)
+{
+	struct ctl *c = r->c;
+	struct put p;
+
+	if (!c->err.is_tty || c->json || r->bytes == 0)
+		return;
+	put_init(&p);
+	if (done < r->bytes)
+		put_f(&p, "\r\033[K%d %% of %lld MB", (int)(done * 100 / r->bytes),
+		      (long long)(r->bytes / 1000000));
+	else
+		put_z(&p, "\r\033[K");
+	(void)!put_flush(&p, c->err.fd);
+	put_fini(&p);
+}
+
+static enum errc copy_all(struct restore *r, int in, int out, int64_t *bytes,
+			  uint8_t hash[DIGEST_SHA256])
+{
+	struct digest d;
+	struct buf b;
+	ssize_t n = 1;
+	char *room;
+	enum errc e;
+
+	buf_init(&b, CHUNK);
+	digest_init(&d);
+	e = buf_reserve(&b, CHUNK, &room);
+	for (*bytes = 0; !e && n > 0; *bytes += n) {
+		n = read(in, room, CHUNK);
+		if (n < 0)
+			e = errc_from_errno(errno);
+		if (n <= 0)
+			break;
+		digest_add(&d, slice_of(room, (size_t)n));
+		e = bfiles_write(out, slice_of(room, (size_t)n));
+		show_progress(r, *bytes + n);
+	}
+	digest_final(&d, hash);
+	buf_fini(&b);
+	return e;
+}
+
+static enum control_status copy_data(struct restore *r)
+{
+	uint8_t hash[DIGEST_SHA256];
+	char path[PATH_MAX];
+	int64_t bytes = 0;
+	int in, out = -1;
+	enum errc e;
+
+	if (!join(path, r->from, BFILES_DATA))
+		return refuse(r, r->from, "the path is too long");
+	in = open(path, O_RDONLY | O_CLOEXEC);
+	if (in < 0)
+		return failed(r, path, errc_from_errno(errno));
+	e = bfiles_create(&r->files, "data.mdb", &out);
+	if (!e)
+		e = copy_all(r, in, out, &bytes, hash);
+	e = bfiles_close(&out, e);
+	close(in);
+	if (e)
+		return failed(r, path, e);
+	if (bytes != r->bytes || memcmp(hash, r->sha256, sizeof(hash)) != 0)
+		return refuse(r, path,
+			      "the file is damaged: it is not what " BFILES_MANIFEST " says");
+	return CONTROL_DONE;
+}
+
+static enum control_status copy_pepper(struct restore *r)
+{
+	char path[PATH_MAX];
+	struct buf b;
+	enum errc e;
+
+	if (!join(path, r->from, BFILES_PEPPER))
+		return refuse(r, r->from, "the path is too long");
+	buf_init(&b, 4096);
+	e = read_file(path, &b, BFILES_PEPPER_BYTES + 1);
+	if (!e && b.len != BFILES_PEPPER_BYTES)
+		e = ERRC_CORRUPT;
+	if (!e)
+		e = bfiles_put(&r->files, RESTORED_PEPPER, buf_slice(&b));
+	secret_wipe(b.p, b.len);
+	buf_fini(&b);
+	return e ? failed(r, path, e) : CONTROL_DONE;
+}
+
+/* --- putting it in place --- */
+
+static enum control_status keep_id(struct restore *r)
+{
+	char path[PATH_MAX], line[LEDGER_ID_DIGITS + 2];
+	enum errc e = ERRC_OK;
+	int fd;
+
+	(void)join(path, r->state, "ledger_id");
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return errno == EEXIST ? CONTROL_DONE : failed(r, path, errc_from_errno(errno));
+	snprintf(line, sizeof(line), "%s\n", r->id);
+	e = bfiles_close(&fd, bfiles_write(fd, slice_str(line)));
+	if (e)
+		(void)unlink(path);
+	return e ? failed(r, path, e) : CONTROL_DONE;
+}
+
+/* A name that tells when the ledger was put aside, and never one that is taken. */
+static enum errc put_aside(struct restore *r)
+{
+	char now[CLOCK_TEXT_MAX];
+
+	clock_format_ms(clock_wall_ms(), now);
+	if (snprintf(r->kept, sizeof(r->kept), "%s.before-%s", r->ledger, now) >=
+	    (int)sizeof(r->kept))
+		return ERRC_LIMIT;
+	return bfiles_finish(&r->files, r->kept);
+}
+
+/* Both names change places at once: at no moment is there no ledger. */
+static enum control_status put_in_place(struct restore *r)
+{
+	enum errc e;
+
+	if (access(r->ledger, F_OK) != 0) {
+		e = bfiles_finish(&r->files, r->ledger);
+		return e ? failed(r, r->ledger, e) : CONTROL_DONE;
+	}
+	if (fsync(r->files.dir) != 0 ||
+	    renameat2(AT_FDCWD, r->files.path, AT_FDCWD, r->ledger, RENAME_EXCHANGE) != 0)
+		return failed(r, r->ledger, errc_from_errno(errno));
+	/* From here on the folder under way is the old ledger: it must not be removed. */
+	close(r->files.dir);
+	r->files.dir = open(r->files.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	e = r->files.dir < 0 ? errc_from_errno(errno) : put_aside(r);
+	if (e) {
+		snprintf(r->kept, sizeof(r->kept), "%s", r->files.path);
+		r->files.path[0] = '\0';
+	}
+	e = bfiles_sync(r->state);
+	return e ? failed(r, r->state, e) : CONTROL_DONE;
+}
+
+static enum control_status make(struct restore *r)
+{
+	enum control_status s;
+	enum errc e = bfiles_begin(&r->files, r->ledger);
+
+	if (e)
+		return failed(r, r->ledger, e);
+	s = copy_data(r);
+	if (s == CONTROL_DONE)
+		s = copy_pepper(r);
+	if (s != CONTROL_DONE)
+		return s;
+	e = bfiles_put(&r->files, RESTORED_MARK, slice_str(r->made));
+	if (e)
+		return failed(r, r->ledger, e);
+	s = keep_id(r);
+	return s == CONTROL_DONE ? put_in_place(r) : s;
+}
+
+static void tell(struct restore *r)
+{
+	struct put *p = &r->c->text;
+
+	if (r->c->json) {
+		put_f(p,
+		      "{\"ledger_id\":\"%s\",\"made_at\":\"%s\",\"records\":%lld,\"bytes\":%lld}\n",
+		      r->id, r->made, (long long)r->records, (long long)r->bytes);
+		return;
+	}
+	put_f(p, "restored the ledger of %s: %lld records; the next start of aigwd takes it over\n",
+	      r->made, (long long)r->records);
+	if (r->kept[0]) {
+		put_z(p, "the ledger that was there is kept in ");
+		put_safe(p, slice_str(r->kept));
+		put_z(p, "\n");
+	}
+}
+
+enum control_status cmd_ledger_restore(struct ctl *c)
+{
+	struct restore r = {
+		.c = c, .from = parse_local_str(&c->p, "dir").p, .locks = {-1, -1}, .files.dir = -1};
+	enum control_status s = read_manifest(&r);
+
+	if (s == CONTROL_DONE)
+		s = find_state(&r);
+	if (s == CONTROL_DONE)
+		s = lock(&r);
+	if (s == CONTROL_DONE)
+		s = check_id(&r);
+	if (s == CONTROL_DONE)
+		s = make(&r);
+	bfiles_abort(&r.files);
+	for (size_t i = 0; i < ARRAY_LEN(r.locks); i++) {
+		if (r.locks[i] >= 0)
+			close(r.locks[i]);
+	}
+	if (s == CONTROL_DONE)
+		tell(&r);
+	return s;
+}

@@ -1,0 +1,60 @@
+#include "ledger_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "restored.h"
+
+enum errc ledger_copy_bytes(struct ledger *l, uint64_t *bytes)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	enum errc rc = lmdbx_errc(mdb_env_info(l->env, &info));
+
+	if (!rc)
+		rc = lmdbx_errc(mdb_env_stat(l->env, &st));
+	if (!rc)
+		*bytes = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
+	return rc;
+}
+
+enum errc ledger_copy(struct ledger *l, int fd)
+{
+	return lmdbx_errc(mdb_env_copyfd2(l->env, fd, 0));
+}
+
+static bool mark_path(const char *state_dir, char out[PATH_MAX])
+{
+	int n = snprintf(out, PATH_MAX, "%s/ledger/" RESTORED_MARK, state_dir);
+
+	return n > 0 && n < PATH_MAX;
+}
+
+bool ledger_is_restored(const char *state_dir)
+{
+	char path[PATH_MAX];
+
+	return mark_path(state_dir, path) && access(path, F_OK) == 0;
+}
+
+enum errc ledger_restored_done(const char *state_dir)
+{
+	char path[PATH_MAX];
+	enum errc rc = ERRC_OK;
+	int dir;
+
+	if (!mark_path(state_dir, path))
+		return ERRC_LIMIT;
+	if (unlink(path) != 0)
+		return errno == ENOENT ? ERRC_OK : errc_from_errno(errno);
+	*strrchr(path, '/') = 0;
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fsync(dir) != 0)
+		rc = errc_from_errno(errno);
+	if (dir >= 0)
+		close(dir);
+	return rc;
+}

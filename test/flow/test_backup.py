@@ -1,0 +1,181 @@
+"""Backup of a node that serves, and restore: what is in it, what old lives of the ledger may still do, and what is refused."""
+import hashlib
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import tap
+from node import CtlError, NodePerTest, model
+
+
+class Backup(NodePerTest):
+    MODELS = {'m': dict(model('oai/sim?tokens=1'), price={'request': '0.01'})}
+
+    def setUp(self):
+        super().setUp()
+        self.begin()
+        self.folder = os.path.join(self.node.dir, 'backup')
+        self.state = os.path.join(self.node.dir, 'state')
+
+    def spend(self, n):
+        for _ in range(n):
+            self.assertEqual(self.node.chat(self.key, 'm').status, 200)
+        self.node.settled('main')
+
+    def spent(self):
+        return self.node.settled('main')['settled_usd']
+
+    def backup(self):
+        return self.node.ctl('ledger', 'backup', self.folder)
+
+    def restore(self, *words, status=0):
+        p = subprocess.run([os.environ['AIGWCTL'], 'ledger', 'restore', self.folder, '--state', self.state, *words],
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        self.assertEqual(p.returncode, status, p.stdout + p.stderr)
+        return p.stdout + p.stderr
+
+    def test_back_to_the_backup(self):
+        self.spend(3)
+        told = self.backup()
+        self.assertEqual(sorted(os.listdir(self.folder)), ['backup.json', 'ledger', 'pepper'])
+        for path, mode in (('', 0o700), ('ledger', 0o700), ('ledger/data.mdb', 0o600), ('pepper', 0o600), ('backup.json', 0o600)):
+            self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.folder, path)).st_mode), mode, path)
+        with open(os.path.join(self.folder, 'backup.json')) as f:
+            manifest = json.load(f)
+        with open(os.path.join(self.folder, 'ledger/data.mdb'), 'rb') as f:
+            data = f.read()
+        self.assertEqual((manifest['sha256'], manifest['bytes']), (hashlib.sha256(data).hexdigest(), len(data)))
+        self.assertEqual((told['records'], told['ledger_id']), (manifest['records'], self.node.ctl('status')['node']['ledger_id']))
+        # It is a ledger by itself, and what is spent from here on is not in it.
+        self.spend(2)
+        self.assertEqual(str(self.spent()), '0.05')
+        epoch = self.epoch()
+        self.assertEqual(self.node.stop(), 0)
+        with open(os.path.join(self.state, 'pepper'), 'r+b') as f:
+            f.write(bytes(32))  # the backup's takes its place again
+        self.assertIn('restored', self.restore())
+        self.node.start()
+        self.assertEqual(str(self.spent()), '0.03')
+        self.spend(1)  # the key is known: its pepper came back
+        self.assertEqual(str(self.spent()), '0.04')
+        self.assertGreater(self.epoch(), epoch)
+        self.assertEqual(sorted(os.listdir(os.path.join(self.state, 'ledger'))), ['data.mdb', 'lock.mdb'])
+        self.assertEqual([n for n in os.listdir(self.state) if n.startswith('ledger.before-')][1:], [])
+        self.assertTrue(self.node.verify('--charges')['good'])
+
+    def epoch(self):
+        """The last one that began with a record."""
+        lines = map(json.loads, self.node.ctl_raw('ledger', 'export').stdout.splitlines())
+        return max([line['epoch'] for line in lines if line.get('type') == 'gap'], default=1)
+
+    def test_old_outbox_is_not_taken_again(self):
+        """The live store of the life before still stands, its outbox full, when the restored ledger starts."""
+        self.backup()
+        self.spend(4)
+        self.node.kill_all()
+        self.restore()
+        self.node.start()
+        self.assertEqual(str(self.spent()), '0.0')
+        self.assertTrue(self.node.verify()['good'])
+        # A second time from the same backup: nothing of the life in between.
+        self.spend(2)
+        self.node.kill_all()
+        self.restore()
+        self.node.start()
+        self.assertEqual(str(self.spent()), '0.0')
+        self.assertTrue(self.node.verify()['good'])
+
+    def test_while_serving(self):
+        """Backups under load are whole: each starts, verifies, and has no more than was spent."""
+        going = threading.Event()
+
+        def load():
+            while not going.is_set():
+                self.assertEqual(self.node.chat(self.key, 'm').status, 200)
+        threads = [threading.Thread(target=load) for _ in range(2)]
+        for t in threads:
+            t.start()
+        try:
+            for i in range(3):
+                self.folder = os.path.join(self.node.dir, 'backup-%d' % i)
+                self.backup()
+        finally:
+            going.set()
+            for t in threads:
+                t.join()
+        spent = self.spent()
+        self.node.stop()
+        for i in range(3):
+            self.folder = os.path.join(self.node.dir, 'backup-%d' % i)
+            self.restore()
+            self.node.start()
+            self.assertTrue(self.node.verify('--charges')['good'])
+            self.assertLessEqual(self.spent(), spent)
+            self.node.stop()
+
+    def test_refusals(self):
+        self.spend(1)
+        self.backup()
+        with self.assertRaises(CtlError) as e:
+            self.backup()
+        self.assertEqual((e.exception.status, e.exception.error['code']), (1, 'exists'))
+        self.assertIn('stop it first', self.restore(status=1))
+        self.node.stop()
+        data = os.path.join(self.folder, 'ledger/data.mdb')
+        with open(data, 'r+b') as f:
+            f.seek(5000)
+            byte = f.read(1)
+            f.seek(5000)
+            f.write(bytes([byte[0] ^ 1]))
+        self.assertIn('damaged', self.restore(status=1))
+        with open(data, 'r+b') as f:
+            f.seek(5000)
+            f.write(byte)
+        with open(os.path.join(self.state, 'ledger_id')) as f:
+            own = f.read()
+        with open(os.path.join(self.state, 'ledger_id'), 'w') as f:
+            f.write('0' * 32 + '\n')
+        self.assertIn('another ledger', self.restore(status=1))
+        with open(os.path.join(self.state, 'ledger_id'), 'w') as f:
+            f.write(own)
+        # Nothing of all that changed anything or stayed behind.
+        self.assertEqual([n for n in os.listdir(self.state) if n.startswith('ledger.')], [])
+        self.node.start()
+        self.assertEqual(str(self.spent()), '0.01')
+
+    def test_new_machine(self):
+        """Into an empty folder: id, pepper and books are those of the backup."""
+        self.spend(2)
+        self.backup()
+        self.node.stop()
+        shutil.rmtree(self.state)
+        shutil.rmtree(self.node.live, ignore_errors=True)
+        os.mkdir(self.state, 0o700)
+        self.restore()
+        self.node.start()
+        self.spend(1)
+        self.assertEqual(str(self.spent()), '0.03')
+
+    def test_cut_off(self):
+        """A backup whose aigwctl is killed leaves nothing that looks like one, and the node goes on."""
+        self.spend(1)
+        for _ in range(5):
+            p = subprocess.Popen([os.environ['AIGWCTL'], '--socket', self.node.socket, 'ledger', 'backup', self.folder],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            p.send_signal(signal.SIGKILL)
+            p.wait()
+        self.spend(1)
+        if not os.path.exists(self.folder):
+            self.backup()
+        self.assertTrue(self.node.verify()['good'])
+
+
+if __name__ == '__main__':
+    tap.main()
