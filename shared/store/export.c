@@ -21,10 +21,10 @@ struct export
 	const struct export_ask *ask;
 	const struct export_sink *sink;
 	struct ledger_state state;
-	struct book *book; /* the checkpoint */
+	struct book *book; /* the checkpoint, carried on with the records behind it */
 	uint64_t book_seq, first, last, records;
 	uint8_t head[DIGEST_SHA256]; /* of the last record written */
-	bool summed;
+	bool sums;                   /* go out at the end */
 	int permille;
 	struct hashes prices;
 	struct buf text, bytes;
@@ -124,6 +124,7 @@ static enum errc put_head(struct export *x)
 	put_u64(&o, "last_seq", x->last);
 	put_hash(&o, "before", x->head);
 	json_out_kbool(&o, "changes", x->ask->changes);
+	json_out_kbool(&o, "sums", x->sums);
 	return end_line(x, &o);
 }
 
@@ -220,22 +221,18 @@ static enum errc put_sums_of(struct export *x, const struct rows_account *a)
 	begin_line(x, &o);
 	put_u64(&o, "sums", a->id);
 	json_out_kstr(&o, "name", a->name);
-	put_u64(&o, "at_seq", x->book_seq);
+	put_u64(&o, "at_seq", x->last);
 	json_out_ki64(&o, "granted_nusd", a->granted_nusd);
 	json_out_ki64(&o, "settled_nusd", a->settled_nusd);
 	json_out_ki64(&o, "uncollected_nusd", a->uncollected_nusd);
 	return end_line(x, &o);
 }
 
-/* Only a ledger that is exported from its first record on can be summed up anew. */
-static enum errc put_sums(struct export *x, uint64_t seq)
+static enum errc put_sums(struct export *x)
 {
 	enum errc e = ERRC_OK;
 
-	if (x->summed || seq != x->book_seq || x->first != 1 || x->ask->changes)
-		return ERRC_OK;
-	x->summed = true;
-	for (size_t i = 0; !e && i < book_accounts_n(x->book); i++)
+	for (size_t i = 0; !e && x->sums && i < book_accounts_n(x->book); i++)
 		e = put_sums_of(x, book_account_at(x->book, i));
 	return e;
 }
@@ -253,6 +250,14 @@ static enum errc put_end(struct export *x)
 
 /* --- the walk --- */
 
+/* A record that contradicts those before it is left to whoever recomputes them. */
+static enum errc carry_on(struct export *x, uint64_t seq, const struct record *r)
+{
+	enum errc e = seq > x->book_seq ? book_apply(x->book, r) : ERRC_OK;
+
+	return e == ERRC_CORRUPT ? ERRC_OK : e;
+}
+
 /* ERRC_AGAIN: there is enough for a chunk. */
 static enum errc on_item(void *arg, const struct ledger_item *item)
 {
@@ -266,13 +271,13 @@ static enum errc on_item(void *arg, const struct ledger_item *item)
 		return e;
 	e = record_decode(item->record, &r);
 	if (!e)
+		e = carry_on(x, item->seq, &r);
+	if (!e)
 		e = put_price_once(x, &r);
 	if (!e)
 		e = record_json(&x->text, item->seq, &r);
 	if (!e)
 		e = put_place(x, item, &r);
-	if (!e)
-		e = put_sums(x, item->seq);
 	x->records++;
 	return !e && x->text.len >= CHUNK_BYTES ? ERRC_AGAIN : e;
 }
@@ -325,6 +330,8 @@ static enum errc begin(struct export *x)
 		e = find_range(x);
 	if (!e && x->first > 1)
 		e = ledger_hash(x->l, x->first - 1, x->head);
+	/* Only a ledger that is exported from its first record on can be summed up anew. */
+	x->sums = x->first == 1 && x->last >= x->book_seq && !x->ask->changes;
 	return e ? e : put_head(x);
 }
 
@@ -341,6 +348,8 @@ static enum errc run(struct export *x)
 			seq = x->last + 1;
 		e = flush(x, seq);
 	}
+	if (!e)
+		e = put_sums(x);
 	if (!e)
 		e = put_end(x);
 	return e ? e : flush(x, x->last + 1);

@@ -5,8 +5,8 @@
  *	                                                                     hash in front of first_seq
  *	{"price":HASH,…,"bytes":BASE64}              a price row, before the first charge that names it; the hash is SHA-256 of bytes
  *	{"seq":N,…,"hash":HASH,"bytes":BASE64}       a record: all fields by name, then SHA-256(hash before | bytes)
- *	{"sums":ACCOUNT,…,"at_seq":N}                what the records up to N add up to for an account, as the ledger keeps it;
- *	                                             behind record N, one line for each account
+ *	{"sums":ACCOUNT,…,"at_seq":N}                what the records add up to for an account, as the ledger keeps it; behind
+ *	                                             the last record, where the first line says `sums`
  *	{"end":true,"records":N,"head":HASH}         last: without it the export was cut
  *
  * Numbers are exact integers, money in nano-dollars. */

@@ -172,7 +172,7 @@ static void check(const struct lines *l, bool summed)
 			assert_memory_equal(want, got, DIGEST_SHA256);
 			prices++;
 		} else if (has(l->v[i], "sums")) {
-			assert_int_equal(number(l->v[i], "at_seq"), seq - 1);
+			assert_int_equal(number(l->v[i], "at_seq"), number(l->v[0], "last_seq"));
 			sums++;
 		} else {
 			assert_int_equal(number(l->v[i], "seq"), seq++);

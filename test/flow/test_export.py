@@ -1,0 +1,256 @@
+"""`ledger export`, and that whoever has only that and tools/verify_export.py finds whatever was changed in it."""
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+from node import NodeCase, model, nusd, on_both
+import tap
+
+SCRIPT = os.path.join(HERE, '..', '..', 'tools', 'verify_export.py')
+PRICE = {'input': '1.75', 'cache_read': '0.175', 'output': '14'}
+
+
+def verify(text, *words):
+    """(exit status, what it printed, its findings)."""
+    p = subprocess.run([sys.executable, SCRIPT, *words], input=text, capture_output=True, text=True, timeout=60)
+    return p.returncode, p.stdout, p.stderr
+
+
+class Lines:
+    """An export that can be changed."""
+
+    def __init__(self, text):
+        self.all = [json.loads(line) for line in text.splitlines()]
+
+    def text(self):
+        return ''.join(json.dumps(line) + '\n' for line in self.all)
+
+    def of(self, kind):
+        return [v for v in self.all if v.get('type') == kind]
+
+    def rechain(self):
+        """Makes the chain right again behind a change, as a forger would."""
+        head, n, count = bytes.fromhex(self.all[0]['before']), self.all[0]['first_seq'], 0
+        for v in self.all:
+            if 'seq' in v:
+                head = hashlib.sha256(head + base64.b64decode(v['bytes'])).digest()
+                v['hash'], v['seq'], n, count = head.hex(), n, n + 1, count + 1
+        self.all[0]['last_seq'] = n - 1
+        self.all[-1].update(records=count, head=head.hex())
+
+    def patch(self, v, name, change):
+        """Another number in the record's bytes, and as it is shown."""
+        raw, old = base64.b64decode(v['bytes']), v[name]
+        new = change(old)
+        assert raw.count(pack(old)) >= 1 and len(pack(old)) == len(pack(new)), (name, old)
+        at = raw.rindex(pack(old)) if name == 'amount_nusd' else raw.index(pack(old))
+        v['bytes'] = base64.b64encode(raw[:at] + pack(new) + raw[at + len(pack(old)):]).decode()
+        v[name] = new
+
+
+def pack(n):
+    """msgpack of a number that needs 16 to 64 bits."""
+    for code, size in ((0xcd, 2), (0xce, 4), (0xcf, 8)):
+        if n < 1 << 8 * size:
+            return bytes([code]) + n.to_bytes(size, 'big')
+
+
+class Export(NodeCase):
+    MODELS = {**on_both('m', 'tokens=4&input=20&cached=8', price=PRICE), 'free': model('oai/sim?tokens=2&input=5', price='free'),
+              'by-request': model('oai/sim?tokens=1&input=3', price={'request': '0.01'}), 'fails': model('oai/sim?status=500', price=PRICE)}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        n = cls.node
+        other = n.customer('other', '2')
+        n.ctl('account', 'credit', 'other', '--take', '0.5', '--note', 'too much')
+        for name in ('m-oai', 'm-ant', 'free', 'by-request', 'fails'):
+            for stream in (False, True):
+                n.chat(cls.key, name, stream)
+        for _ in range(5):
+            n.chat(other, 'm-oai')
+        n.settled('main')
+        n.settled('other')
+        cls.text = cls.export()
+
+    @classmethod
+    def export(cls, *words):
+        p = cls.node.ctl_raw('ledger', 'export', *words)
+        assert p.returncode == 0, p.stderr
+        return p.stdout
+
+    def lines(self):
+        return Lines(self.text)
+
+    def test_good_one_passes(self):
+        status, out, err = verify(self.text)
+        self.assertEqual((status, err), (0, ''))
+        self.assertIn('15 charges, 2 accounts: all right; head ', out)
+
+    def test_everything_is_in_it_once_and_in_order(self):
+        lines = self.lines()
+        seqs = [v['seq'] for v in lines.all if 'seq' in v]
+        self.assertEqual(seqs, list(range(1, lines.all[0]['last_seq'] + 1)))
+        self.assertEqual(len(lines.of('charge')), 15)
+        self.assertEqual(len({v['id'] for v in lines.of('charge')}), 15)
+        settled = sum(v['charge_nusd'] for v in lines.of('charge') if v['account_name'] == 'other')
+        self.assertEqual(settled, nusd(self.node.show('other')['settled_usd']))
+        self.assertEqual(len([v for v in lines.all if 'price' in v and 'seq' not in v]), 3)
+        self.assertTrue(lines.all[-1]['end'])
+
+    def test_receipt_and_head_can_be_held_against_it(self):
+        rid = self.node.chat(self.key, 'm-oai').get('x-generation-id')
+        self.export()  # takes in what has ended
+        chain = self.node.ask('GET', '/v1/receipts/' + rid, key=self.key).json()['chain']
+        text = self.export()
+        head = json.loads(text.splitlines()[-1])['head']
+        at = '%d:%s' % (chain['seq'], chain['hash'])
+        self.assertEqual(verify(text, '--at', at, '--head', head)[0], 0)
+        for words in (('--at', '%d:%s' % (chain['seq'], '0' * 64)), ('--at', '9999:' + chain['hash']), ('--head', '1' * 64)):
+            self.assertEqual(verify(text, *words)[0], 6, words)
+
+    def test_part_of_it(self):
+        for words in (('--since', '1h'), ('--until', '2100-01-01'), ('--since', '1h', '--until', 'now')):
+            status, _, err = verify(self.export(*words))
+            self.assertEqual((status, err), (0, ''), words)
+        text = self.export('--since', '2099-01-01')
+        self.assertEqual(len(text.splitlines()), 2)
+        self.assertEqual(verify(text)[0], 0)
+
+    def test_changes_in_words(self):
+        lines = [json.loads(line) for line in self.export('--changes').splitlines()]
+        words = [v['words'] for v in lines if 'seq' in v]
+        who = subprocess.run(['id', '-un'], capture_output=True, text=True).stdout.strip()
+        self.assertTrue(all(v['who'] == who for v in lines if 'seq' in v))
+        self.assertIn('%s: took 0.50 dollars from account other (too much)' % who, words)
+        self.assertIn('%s: gave 2.00 dollars to account other' % who, words)
+        self.assertTrue(any('create account other' in w for w in words))
+        self.assertTrue(any('create key ' in w for w in words))
+        self.assertFalse(any(v.get('type') == 'charge' for v in lines))
+
+    # --- what was changed is found ---
+
+    def found(self, lines, *parts):
+        """Every one of the parts stands among the findings."""
+        status, out, err = verify(lines if isinstance(lines, str) else lines.text())
+        self.assertEqual((status, out), (6, ''), err)
+        for part in parts:
+            self.assertIn(part, err)
+
+    def test_01_shown_charge(self):
+        lines = self.lines()
+        v = lines.of('charge')[0]
+        v['charge_nusd'] += 1
+        self.found(lines, 'record %d: shows charge_nusd' % v['seq'])
+
+    def test_02_charge_in_the_bytes(self):
+        lines = self.lines()
+        v = lines.of('charge')[0]
+        lines.patch(v, 'charge_nusd', lambda n: n + 1)
+        self.found(lines, 'record %d: its hash does not follow' % v['seq'])
+
+    def test_03_charge_and_its_hash(self):
+        lines = self.lines()
+        v = lines.of('charge')[0]
+        before = next(u['hash'] for u in lines.all if u.get('seq') == v['seq'] - 1)
+        lines.patch(v, 'charge_nusd', lambda n: n + 1)
+        v['hash'] = hashlib.sha256(bytes.fromhex(before) + base64.b64decode(v['bytes'])).hexdigest()
+        self.found(lines, 'record %d: its hash does not follow' % (v['seq'] + 1))
+
+    def test_04_charge_and_the_whole_chain(self):
+        lines = self.lines()
+        v = lines.of('charge')[0]
+        lines.patch(v, 'charge_nusd', lambda n: n + 1)
+        lines.rechain()
+        self.found(lines, 'record %d: is charged' % v['seq'], 'account 1: the ledger keeps other sums')
+
+    def test_05_record_left_out(self):
+        lines = self.lines()
+        v = lines.of('charge')[3]
+        lines.all.remove(v)
+        self.found(lines, 'record %d was due' % v['seq'], 'its hash does not follow')
+
+    def test_06_record_left_out_and_the_chain_made_anew(self):
+        lines = self.lines()
+        lines.all.remove(lines.of('charge')[3])
+        lines.rechain()
+        self.found(lines, 'the ledger keeps other sums')
+
+    def test_07_charge_twice(self):
+        lines = self.lines()
+        v = lines.of('charge')[2]
+        lines.all.insert(lines.all.index(v) + 1, dict(v))
+        lines.rechain()
+        self.found(lines, 'charges request %s a second time' % v['id'])
+
+    def test_08_order(self):
+        lines = self.lines()
+        a, b = (lines.all.index(v) for v in lines.of('charge')[3:5])
+        lines.all[a], lines.all[b] = lines.all[b], lines.all[a]
+        self.found(lines, 'was due', 'its hash does not follow')
+
+    def test_09_price_row(self):
+        lines = self.lines()
+        v = next(v for v in lines.all if 'price' in v and 'seq' not in v)
+        raw = bytearray(base64.b64decode(v['bytes']))
+        raw[11] ^= 1
+        v['bytes'] = base64.b64encode(raw).decode()
+        self.found(lines, 'price %s: is not the hash of its bytes' % v['price'], 'its usage and price make')
+
+    def test_10_price_row_left_out(self):
+        lines = self.lines()
+        lines.all.remove(next(v for v in lines.all if 'price' in v and 'seq' not in v))
+        self.found(lines, 'names price row')
+
+    def test_11_end_cut(self):
+        rows = self.text.splitlines(True)
+        for n in (1, 5, len(rows) - 1):
+            self.found(''.join(rows[:n]), 'is cut')
+        self.found(''.join(rows[:-1]) + rows[-1][:20], 'cannot be read', 'is cut')
+
+    def test_12_last_records_left_out(self):
+        lines = self.lines()
+        last = [v for v in lines.all if 'seq' in v][-3:]
+        lines.all = [v for v in lines.all if v not in last]
+        self.found(lines, 'end: tells of other records')
+        lines.rechain()
+        self.found(lines, 'the ledger keeps other sums')
+
+    def test_13_grant(self):
+        lines = self.lines()
+        v = lines.of('take')[0]
+        lines.patch(v, 'amount_nusd', lambda n: n - 1)
+        lines.rechain()
+        self.found(lines, 'account %d: the ledger keeps other sums' % v['account'])
+
+    def test_14_usage_behind_a_charge(self):
+        lines = self.lines()
+        v = lines.of('charge')[0]
+        lines.patch(v, 'hold_nusd', lambda n: n - 1)
+        v['usage']['input'] += 1
+        lines.rechain()
+        self.found(lines, 'record %d: shows usage' % v['seq'])
+
+    def test_15_sums(self):
+        lines = self.lines()
+        next(v for v in lines.all if 'sums' in v and 'name' in v)['settled_nusd'] += 1
+        self.found(lines, 'account 1: the ledger keeps other sums')
+        lines = self.lines()
+        lines.all.remove(next(v for v in lines.all if 'sums' in v and 'name' in v))
+        self.found(lines, 'account 1: the ledger keeps other sums')
+
+    def test_16_garbage(self):
+        self.found('', 'is cut')
+        self.found('{}\n', 'cannot be read')
+        self.found(self.text.replace('"bytes":"', '"bytes":"!', 1), 'cannot be read')
+        self.found(self.text + self.text.splitlines(True)[0], 'stands behind the end')
+
+
+if __name__ == '__main__':
+    tap.main()
