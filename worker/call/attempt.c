@@ -208,6 +208,13 @@ static int64_t cost_of(void *arg, const struct usage *u)
 	return price_cost(hold_price(&c->hold_candidates[c->attempt->at], usage_input_total(u)), u);
 }
 
+static int64_t output_asked(const struct call *c)
+{
+	int64_t cap = c->grant.hold.cap[c->attempt->at], asked;
+
+	return __builtin_mul_overflow(cap, MAX_OF(c->facts.copies, 1), &asked) ? INT64_MAX : asked;
+}
+
 /* Tokens of output that the hold pays beside this input: the largest number whose cost it covers. */
 static int64_t room_of(void *arg, const struct usage *input)
 {
@@ -317,6 +324,7 @@ static enum errc init_relay(struct call *c, const struct dialect_back *back)
 			       .stream = c->facts.stream,
 			       .whole_bytes = (size_t)call_set(c)->limit_answer_buffer_bytes,
 			       .out_max = OUT_MAX,
+			       .output_asked = output_asked(c),
 			       .room = room_of,
 			       .room_arg = c};
 

@@ -17,7 +17,7 @@ enum errc relay_init(struct relay *r, const struct relay_opts *o)
 	usage_init(&r->usage);
 	r->room = o->stream ? o->room : NULL;
 	r->room_arg = o->room_arg;
-	r->output_max = r->room ? r->room(r->room_arg, &r->usage) : INT64_MAX;
+	r->output_max = r->room ? o->output_asked : INT64_MAX;
 	r->dec = arena_zero(o->arena, o->back->dec_size);
 	r->enc = arena_zero(o->arena, o->front->enc_size);
 	if (!r->dec || !r->enc) {
@@ -66,13 +66,19 @@ static void fail_errc(struct relay *r, enum errc e)
 		r->errc = e;
 }
 
+static void ask_room(struct relay *r)
+{
+	r->output_max = r->room(r->room_arg, &r->usage);
+	r->asked = true;
+}
+
 static void learn_usage(struct relay *r, const struct usage *u, struct relay_gain *gain)
 {
 	int64_t input = usage_input_total(&r->usage);
 
 	usage_merge(&r->usage, u);
-	if (r->room && (!r->reported || usage_input_total(&r->usage) != input))
-		r->output_max = r->room(r->room_arg, &r->usage);
+	if (r->room && usage_input_total(&r->usage) != input)
+		ask_room(r);
 	r->reported = true;
 	r->usage_positive = usage_total(&r->usage) > 0;
 	gain->usage = true;
@@ -147,9 +153,14 @@ int64_t relay_output(const struct relay *r)
 }
 
 /* Whether a piece of content went beyond what the hold covers: a provider that minds neither the cap nor the bound. */
-static bool is_over(const struct relay *r, const struct ir_event *ev)
+static bool is_over(struct relay *r, const struct ir_event *ev)
 {
-	return ev->commits && ev->finish == IR_FIN_NONE && relay_output(r) > r->output_max;
+	if (!ev->commits || ev->finish != IR_FIN_NONE || relay_output(r) <= r->output_max)
+		return false;
+	/* More than was asked for; what was held for the input may pay for it. */
+	if (r->room && !r->asked)
+		ask_room(r);
+	return relay_output(r) > r->output_max;
 }
 
 static void stop(struct relay *r)

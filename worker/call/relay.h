@@ -25,7 +25,8 @@ struct relay {
 	unsigned frames;                        /* put into `out` before commit */
 	uint64_t content_bytes, content_events; /* so far */
 	size_t taken;                           /* bytes of the provider's body so far */
-	int64_t output_max; /* tokens of output that the hold covers beside the input */
+	int64_t output_max; /* tokens of output that the hold covers beside the input, or fewer */
+	bool asked;         /* `room` was: it is exact */
 	int64_t (*room)(void *arg, const struct usage *input);
 	void *room_arg;
 	struct usage usage;
@@ -53,6 +54,7 @@ struct relay_opts {
 	struct arena *arena;
 	bool stream; /* the provider answers with an event stream */
 	size_t whole_bytes, out_max;
+	int64_t output_asked; /* tokens of output that the request was capped at, of all choices together */
 	/* Tokens of output that the hold covers beside this input (nothing reported: as estimated), INT64_MAX: any number. Only asked for
 	 * streams; NULL: no hold. */
 	int64_t (*room)(void *arg, const struct usage *input);

@@ -150,7 +150,7 @@ static void test_stop_at_every_split(void **state)
 		struct usage u;
 
 		setup(&f, PTABLE_OPENAI, REQUEST);
-		f.relay.output_max = 1;
+		f.relay.output_max = 1; /* without `room` that is the last word */
 		push(&f, answer, cut, &sum);
 		push(&f, answer + cut, sizeof(answer) - 1 - cut, &sum);
 		assert_true(f.relay.stopped && f.relay.ended && f.relay.settling);
