@@ -67,6 +67,17 @@ static void begin_sweep(struct watch *w)
 	require(uv_timer_start(&w->sweep, on_sweep, 0, 0) == 0);
 }
 
+/* Claims on idempotency keys whose time is over. */
+static void sweep_claims(struct watch *w)
+{
+	struct live *live = hold(w);
+	uint32_t removed;
+	enum errc e = idem_sweep(live, clock_wall_ms(), &w->claims, &removed);
+
+	drop(w, live);
+	(void)is_fine(w, e, "removing idempotency keys");
+}
+
 static void check_readers(struct watch *w)
 {
 	struct live *live = hold(w);
@@ -181,6 +192,7 @@ void watch_tick(struct watch *w, int64_t now_ms)
 	check_place(w);
 	check_readers(w);
 	begin_sweep(w);
+	sweep_claims(w);
 	begin_scan(w, now_ms);
 }
 

@@ -5,6 +5,7 @@
 
 #include <uv.h>
 
+#include "idem.h"
 #include "scan.h"
 
 struct keeper;
@@ -13,10 +14,11 @@ struct watch {
 	struct keeper *k;
 	uv_timer_t sweep, scan; /* run while there is more to do */
 	struct scan round;      /* of the invariants */
-	bool scanning, told;    /* told: an imbalance is in the log */
-	bool lost;              /* the live store is not in its place; a new one is being made */
-	int64_t scan_ms;        /* when the round began, then when the next one may */
-	int64_t second_ms;      /* boot clock of the last turn of each second */
+	struct idem_sweep claims;
+	bool scanning, told; /* told: an imbalance is in the log */
+	bool lost;           /* the live store is not in its place; a new one is being made */
+	int64_t scan_ms;     /* when the round began, then when the next one may */
+	int64_t second_ms;   /* boot clock of the last turn of each second */
 };
 
 void watch_init(struct watch *w, struct keeper *k);

@@ -38,6 +38,7 @@ struct admit_ask {
 	struct hold_ask hold;
 	int64_t tokens_estimate; /* for token limits */
 	uint32_t slot;           /* of progress */
+	struct slice idem; /* idem_tag() of the client's idempotency key; empty: it gave none */
 	uint8_t front;
 	bool stream;
 };
@@ -79,6 +80,7 @@ struct admit_refusal {
 	int64_t wait_ms;       /* until it may succeed; WINDOW_NEVER; 0 where time does not help */
 	int64_t reset_wall_ms; /* 0: no reset */
 	int64_t affordable_tokens; /* CREDIT, BUDGET; -1 elsewhere */
+	struct genid other;        /* IDEM_…: the request that has the idempotency key */
 	/* As they stand without this request; `limit` ROWS_NO_LIMIT also where the rows were not looked at. */
 	struct admit_remaining requests, tokens;
 };

@@ -50,7 +50,8 @@ static void fill_row(const struct admit_hold_run *h, const struct hold_offer *o,
 	row->instance = h->b->l->instance;
 	row->slot = ask->slot;
 	row->front = ask->front;
-	row->flags = ask->stream ? ROWS_HOLD_STREAM : 0;
+	row->flags = (uint8_t)((ask->stream ? ROWS_HOLD_STREAM : 0) |
+			       (ask->idem.n ? ROWS_HOLD_IDEM : 0));
 	row->hold_nusd = o->hold_nusd;
 	row->tokens_estimate = ask->tokens_estimate;
 	row->input_bound = 0;
@@ -58,6 +59,7 @@ static void fill_row(const struct admit_hold_run *h, const struct hold_offer *o,
 	row->admitted_wall_ms = ask->wall_ms;
 	row->model_asked = ask->model;
 	row->user = ask->user;
+	row->idem = ask->idem;
 	row->group = h->ask->group;
 	row->candidates_n = row->prices_n = 0;
 	for (size_t i = 0; i < LIMIT_CANDIDATES; i++)
@@ -94,7 +96,7 @@ static enum errc put_hold(struct admit_run *b, const struct rows_hold *row, bool
 	if (rc)
 		return rc;
 	rc = live_row_put(b->l, b->txn, &name, buf_slice(&b->l->scratch), MDB_NOOVERWRITE);
-	*wrote = rc != ERRC_EXISTS;
+	*wrote = *wrote || rc != ERRC_EXISTS;
 	return rc;
 }
 
@@ -127,12 +129,61 @@ static enum errc grant(struct admit_hold_run *h, const struct hold_offer *o, boo
 	return ERRC_OK;
 }
 
+/* Whether the idempotency key, if there is one, is free. *go: it is. */
+static enum errc look_at_claim(struct admit_hold_run *h, bool *go)
+{
+	static const enum admit_reason reasons[] = {[IDEM_RUNNING] = ADMIT_IDEM_RUNNING,
+						    [IDEM_COMPLETED] = ADMIT_IDEM_COMPLETED,
+						    [IDEM_MISMATCH] = ADMIT_IDEM_MISMATCH};
+	const struct admit_ask *ask = h->ask;
+	enum idem_result result = IDEM_NEW;
+	struct admit_refusal *r;
+	struct genid other;
+	enum errc rc = ERRC_OK;
+
+	if (ask->idem.n)
+		rc = idem_look(h->b->l, h->b->txn, ask->key_id, ask->idem, ask->wall_ms, &result,
+			       &other);
+	*go = result == IDEM_NEW;
+	if (*go)
+		return rc;
+	r = admit_refuse(h, reasons[result], ROWS_KEY, SLICE_NONE);
+	r->other = other;
+	r->wait_ms = result == IDEM_RUNNING ? 1000 : WINDOW_NEVER;
+	return rc;
+}
+
+/* The claim goes first: that there is no room for it is the last thing that can refuse the request. */
+static enum errc claim_and_grant(struct admit_hold_run *h, const struct hold_offer *o, bool *wrote)
+{
+	const struct admit_ask *ask = h->ask;
+	enum errc rc;
+
+	if (!ask->idem.n)
+		return grant(h, o, wrote);
+	rc = idem_claim(h->b->l, h->b->txn, ask->key_id, ask->idem, &ask->id, ask->wall_ms);
+	if (rc == ERRC_FULL) {
+		admit_refuse(h, ADMIT_SPACE, ROWS_HEAD, SLICE_NONE)->wait_ms = 1000;
+		return ERRC_OK;
+	}
+	*wrote = true;
+	return rc ? rc : grant(h, o, wrote);
+}
+
 static enum errc decide(struct admit_hold_run *h, bool *wrote)
 {
+	bool go;
+	enum errc rc;
+
 	struct hold_purse purse;
 	struct hold_offer offer;
 
-	if (!admit_check_access(h) || !admit_check_limits(h))
+	if (!admit_check_access(h))
+		return tell_limits(h);
+	rc = look_at_claim(h, &go);
+	if (rc)
+		return rc;
+	if (!go || !admit_check_limits(h))
 		return tell_limits(h);
 	purse = admit_purse(h);
 	hold_decide(&h->ask->hold, h->may, &purse, &offer);
@@ -140,7 +191,7 @@ static enum errc decide(struct admit_hold_run *h, bool *wrote)
 		admit_refuse_money(h, &offer);
 		return tell_limits(h);
 	}
-	return grant(h, &offer, wrote);
+	return claim_and_grant(h, &offer, wrote);
 }
 
 enum errc admit_hold(struct admit_run *b, struct admit_op *op, bool *wrote)
@@ -150,7 +201,8 @@ enum errc admit_hold(struct admit_run *b, struct admit_op *op, bool *wrote)
 	enum errc rc = ERRC_OK;
 
 	if (check_fails(b->l->instance != 0 && ask->hold.n >= 1 &&
-			ask->hold.n <= LIMIT_CANDIDATES && ask->user.n <= ROWS_TAG_MAX))
+			ask->hold.n <= LIMIT_CANDIDATES && ask->user.n <= ROWS_TAG_MAX &&
+			(ask->idem.n == 0 || ask->idem.n == IDEM_TAG)))
 		return ERRC_INVAL;
 	h.b = b;
 	h.ask = ask;

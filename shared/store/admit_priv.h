@@ -3,7 +3,7 @@
 #define AIGW_ADMIT_PRIV_H
 
 #include "admit.h"
-#include "live_priv.h"
+#include "idem_priv.h"
 #include "rows_hold.h"
 
 enum admit_gate { ADMIT_GATE_UNKNOWN, ADMIT_GATE_OPEN, ADMIT_GATE_LEDGER, ADMIT_GATE_SPACE };

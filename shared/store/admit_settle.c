@@ -4,6 +4,8 @@ struct settle_run {
 	struct admit_run *b;
 	struct rows_key_name name; /* of the hold row */
 	struct admit_rows rows;
+	size_t idem_n; /* of the claim's tag; 0: it has none */
+	uint8_t idem[IDEM_TAG];
 	struct rows_hold hold; /* large: written by rows_get_hold() alone */
 };
 
@@ -23,6 +25,22 @@ static enum errc load_held(struct settle_run *s, uint64_t account)
 	return rc;
 }
 
+/* Copied, for it is written last. */
+static void keep_tag(struct settle_run *s, struct slice tag)
+{
+	s->idem_n = MIN_OF(tag.n, sizeof s->idem);
+	memcpy(s->idem, tag.n ? tag.p : "", s->idem_n);
+}
+
+/* The claim on the idempotency key, if there is one, comes to its end with the request. */
+static enum errc end_claim(struct settle_run *s, const char key_id[APIKEY_ID],
+			   const struct genid *id, bool charged)
+{
+	return s->idem_n == IDEM_TAG ? idem_end(s->b->l, s->b->txn, key_id,
+						slice_of(s->idem, s->idem_n), id, charged)
+				     : ERRC_OK;
+}
+
 /* ERRC_NOTFOUND: there is no such hold. Slices of the hold are valid until the first write. */
 static enum errc load(struct settle_run *s, const struct admit_settle *e)
 {
@@ -37,6 +55,7 @@ static enum errc load(struct settle_run *s, const struct admit_settle *e)
 		return rc;
 	if (s->hold.account != e->account || !genid_eq(&s->hold.id, &e->id))
 		return ERRC_CORRUPT;
+	keep_tag(s, s->hold.idem);
 	rc = load_held(s, e->account);
 	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 }
@@ -198,6 +217,7 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 				      .total_ms = e->total_ms,
 				      .model_asked = h->model_asked,
 				      .upstream_id = e->upstream_id,
+				      .idem = h->idem,
 				      .usage = e->usage,
 				      .hold_nusd = h->hold_nusd,
 				      .charge_nusd = d->charge_nusd,
@@ -230,10 +250,12 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 }
 
 /* Nothing was written before this; every failure from here on undoes the batch. */
-static enum errc write_out(struct settle_run *s)
+static enum errc write_out(struct settle_run *s, bool charged)
 {
 	enum errc rc = admit_store(s->b, &s->rows);
 
+	if (!rc)
+		rc = end_claim(s, s->hold.key_id, &s->hold.id, charged);
 	if (!rc)
 		rc = live_row_del(s->b->l, s->b->txn, &s->name);
 	if (!rc)
@@ -269,7 +291,7 @@ enum errc admit_settle(struct admit_run *b, struct admit_op *op, bool *wrote)
 	*wrote = true;
 	rc = live_outbox_append(b->l, b->txn, d->outbox_n, e->boot_ms, &record);
 	if (!rc)
-		rc = write_out(&s);
+		rc = write_out(&s, record.charge.flags & RECORD_CHARGED);
 	d->settled = !rc;
 	d->balance_nusd = s.rows.account.balance_nusd;
 	return rc;
@@ -292,7 +314,7 @@ enum errc admit_release(struct admit_run *b, struct admit_op *op, bool *wrote)
 		return rc;
 	correct(&s, &(struct correction){e->boot_ms, 0, -s.hold.tokens_estimate, -1});
 	*wrote = true;
-	rc = write_out(&s);
+	rc = write_out(&s, false);
 	d->settled = !rc;
 	d->balance_nusd = s.rows.account.balance_nusd;
 	return rc;
@@ -356,6 +378,7 @@ static enum errc load_charge(struct settle_run *s, struct admit_op *op, struct r
 	if (r->type != RECORD_CHARGE || r->account != op->settle.account ||
 	    !genid_eq(&r->charge.id, &op->settle.id))
 		return ERRC_NOTFOUND;
+	keep_tag(s, r->charge.idem);
 	return load_parties(s, r);
 }
 
@@ -444,6 +467,8 @@ enum errc admit_reverse(struct admit_run *b, struct admit_op *op, bool *wrote)
 		rc = mark_reversed(&s, op->outbox_n);
 	if (!rc)
 		rc = admit_store(b, &s.rows);
+	if (!rc)
+		rc = end_claim(&s, back.change.key_id, &back.change.id, false);
 	d->settled = !rc;
 	d->charge_nusd = nusd;
 	d->balance_nusd = a->balance_nusd;

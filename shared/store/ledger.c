@@ -99,7 +99,7 @@ static enum errc open_dbs(struct ledger *l, MDB_txn *txn, unsigned flags)
 		MDB_dbi *db;
 	} const dbs[] = {{"records", &l->records}, {"ids", &l->ids},   {"upstream", &l->upstream},
 			 {"prices", &l->prices},   {"rows", &l->rows}, {"meta", &l->meta},
-			 {"rollups", &l->rollups}};
+			 {"rollups", &l->rollups}, {"idem", &l->idem}};
 	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; !rc && i < ARRAY_LEN(dbs); i++)
@@ -434,6 +434,8 @@ static enum errc append_bytes(struct ledger *l, const struct record *r, struct s
 		rc = idindex_add(&l->idindex, l->next.last_seq, &r->charge);
 	if (!rc)
 		rc = rollup_add(&l->rollup, l->next.last_seq, r);
+	if (!rc)
+		rc = ledger_note_claim(l, l->next.last_seq, r);
 	return rc ? rc : keep_pending(l, r, bytes);
 }
 

@@ -102,6 +102,18 @@ MUSTCHECK enum errc ledger_copy_bytes(struct ledger *l, uint64_t *bytes);
 bool ledger_is_restored(const char *state_dir);
 MUSTCHECK enum errc ledger_restored_done(const char *state_dir);
 
+/* A charged request that had an idempotency key; the tag is valid during the call. */
+struct ledger_claim {
+	char key_id[APIKEY_ID];
+	struct genid id;
+	struct slice tag; /* IDEM_TAG bytes */
+	int64_t made_ms;
+};
+/* Calls `fn` for those of the 24 hours before `wall_ms`, the last `max`, oldest first, until it gives an error. */
+MUSTCHECK enum errc ledger_each_claim(struct ledger *l, int64_t wall_ms, size_t max,
+				      enum errc (*fn)(void *arg, const struct ledger_claim *),
+				      void *arg);
+
 struct ledger_item {
 	uint64_t seq;
 	const uint8_t *hash; /* DIGEST_SHA256 bytes */

@@ -19,6 +19,7 @@ struct ledger {
 	MDB_dbi rows;     /* the checkpoint: rows as in the live store */
 	MDB_dbi rollups;
 	MDB_dbi meta;
+	MDB_dbi idem; /* number -> claim, of charges that had an idempotency key */
 	bool read_only;
 	struct ledger_state state; /* as of the last commit */
 	int64_t newest_ms;         /* the latest time of a record since the clock went back */
@@ -71,6 +72,8 @@ MUSTCHECK enum errc ledger_time_of(struct ledger *l, MDB_txn *txn, uint64_t seq,
 MUSTCHECK enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledger_state *s);
 /* Writes the index entries of committed charges, all those up to record `upto`, with a word that they are there. */
 MUSTCHECK enum errc ledger_write_index(struct ledger *l, MDB_txn *txn, uint64_t upto);
+/* Keeps the list of ledger_each_claim() as record `seq` is appended. */
+MUSTCHECK enum errc ledger_note_claim(struct ledger *l, uint64_t seq, const struct record *r);
 /* Puts into memory, and on disk while there are many, what the stored indexes lack. Alone, as the writer. */
 MUSTCHECK enum errc ledger_catch_up_index(struct ledger *l);
 /* Writes what committed records add to the roll-ups, all those up to record `upto`, with a word that they are there. */

@@ -233,7 +233,7 @@ static enum errc open_env(struct live *l, uint64_t map_bytes)
 			       .map_bytes = map_bytes,
 			       .flags = MDB_NOSYNC | MDB_NOTLS,
 			       .readers_max = READERS_MAX,
-			       .dbs_max = 2};
+			       .dbs_max = 3};
 	MDB_envinfo info;
 	enum errc rc = lmdbx_open(&o, &l->env);
 
@@ -260,7 +260,9 @@ static enum errc open_trees(struct live *l, MDB_txn *txn, unsigned flags)
 {
 	enum errc rc = lmdbx_db(txn, "rows", flags, &l->rows);
 
-	return rc ? rc : lmdbx_db(txn, "index", flags, &l->index);
+	if (!rc)
+		rc = lmdbx_db(txn, "index", flags, &l->index);
+	return rc ? rc : lmdbx_db(txn, "idem", flags, &l->idem);
 }
 
 static enum errc create_trees(struct live *l)

@@ -16,6 +16,7 @@ struct live {
 	MDB_env *env;
 	MDB_dbi rows;  /* the tree of hot rows */
 	MDB_dbi index; /* key hashes, key ids, names of accounts and teams */
+	MDB_dbi idem;  /* claims on idempotency keys */
 	struct live_watch watch;
 	struct live_head head;
 	size_t size_bytes;

@@ -375,33 +375,44 @@ bool live_outbox_parse(struct slice value, struct live_outbox_head *head, struct
 	return head->version == OUTBOX_VERSION;
 }
 
+static enum errc used_bytes(struct live *l, MDB_txn *txn, size_t *bytes)
+{
+	const MDB_dbi trees[] = {l->rows, l->index, l->idem};
+	enum errc rc = ERRC_OK;
+
+	*bytes = 0;
+	for (size_t i = 0; !rc && i < ARRAY_LEN(trees); i++) {
+		size_t n = 0;
+
+		rc = lmdbx_used(txn, trees[i], &n);
+		*bytes += n;
+	}
+	return rc;
+}
+
 enum errc live_room(struct live *l, MDB_txn *txn, size_t *bytes)
 {
-	size_t rows = 0, index = 0, reserve, slack;
-	enum errc rc = lmdbx_used(txn, l->rows, &rows);
+	size_t used = 0, reserve, slack;
+	enum errc rc = used_bytes(l, txn, &used);
 
-	if (!rc)
-		rc = lmdbx_used(txn, l->index, &index);
 	/* Some transactions of 8 operations. */
 	slack = MAX_OF(l->size_bytes / 16, (size_t)128 * PAGE_BYTES);
 	reserve = (size_t)(progress_holds(l->progress) + LIMIT_TXN_OPS) * SETTLE_BYTES;
-	*bytes = l->size_bytes - MIN_OF(rows + index + reserve + slack, l->size_bytes);
+	*bytes = l->size_bytes - MIN_OF(used + reserve + slack, l->size_bytes);
 	return rc;
 }
 
 enum errc live_space(struct live *l, int64_t now_boot_ms, struct live_space *out)
 {
 	uint64_t first = 0, last = 0;
-	size_t rows = 0, index = 0;
+	size_t used = 0;
 	int64_t boot_ms = now_boot_ms;
 	MDB_txn *txn;
 	enum errc rc = live_read_begin(l, &txn);
 
 	if (rc)
 		return rc;
-	rc = lmdbx_used(txn, l->rows, &rows);
-	if (!rc)
-		rc = lmdbx_used(txn, l->index, &index);
+	rc = used_bytes(l, txn, &used);
 	if (!rc)
 		rc = live_outbox_last(l, txn, &last);
 	if (!rc) {
@@ -413,7 +424,7 @@ enum errc live_space(struct live *l, int64_t now_boot_ms, struct live_space *out
 	}
 	live_read_end(l);
 	*out = (struct live_space){.size_bytes = l->size_bytes,
-				   .used_bytes = rows + index,
+				   .used_bytes = used,
 				   .outbox_records = last + 1 - first,
 				   .outbox_age_ms = MAX_OF(now_boot_ms - boot_ms, 0),
 				   .holds = progress_holds(l->progress)};

@@ -75,6 +75,7 @@ struct record_charge {
 	struct record_budgets budgets;
 	struct slice group; /* of the account, which its prices were multiplied for */
 	struct slice raw_usage; /* the provider's usage object, JSON text, where it is no longer than RECORD_RAW_MAX */
+	struct slice idem; /* of the idempotency key: IDEM_TAG bytes; empty: there was none */
 };
 
 /* An administrative change, a reversal or a gap; which members count depends on the type. */

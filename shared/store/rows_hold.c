@@ -103,7 +103,8 @@ enum errc rows_put_hold(struct buf *out, const struct rows_hold *h)
 
 	if (h->model_asked.n > NAME_MAX_STORED || h->candidates_n > LIMIT_CANDIDATES ||
 	    h->prices_n > LIMIT_HOLD_PRICES || h->scopes_n > ROWS_SCOPES_MAX ||
-	    h->user.n > ROWS_TAG_MAX || h->group.n > ROWS_NAME_MAX)
+	    h->user.n > ROWS_TAG_MAX || h->group.n > ROWS_NAME_MAX ||
+	    h->idem.n != (h->flags & ROWS_HOLD_IDEM ? IDEM_TAG : 0))
 		return ERRC_LIMIT;
 	memcpy(v.id, h->id.b, sizeof v.id);
 	memcpy(v.key_id, h->key_id, sizeof v.key_id);
@@ -114,6 +115,8 @@ enum errc rows_put_hold(struct buf *out, const struct rows_hold *h)
 		rc = buf_adds(out, h->user);
 	if (!rc)
 		rc = buf_adds(out, h->group);
+	if (!rc)
+		rc = buf_adds(out, h->idem);
 	for (size_t i = 0; !rc && i < h->scopes_n; i++)
 		rc = put_held(out, &h->scopes[i]);
 	for (size_t i = 0; !rc && i < h->candidates_n; i++)
@@ -195,7 +198,8 @@ enum errc rows_get_hold(struct slice bytes, struct rows_hold *h)
 	if (rc)
 		return rc;
 	if (!take_fixed(&v, h) || !rows_take_slice(&r, &h->model_asked, v.model_asked_n) ||
-	    !rows_take_slice(&r, &h->user, v.user_n) || !rows_take_slice(&r, &h->group, v.group_n))
+	    !rows_take_slice(&r, &h->user, v.user_n) || !rows_take_slice(&r, &h->group, v.group_n) ||
+	    !rows_take_slice(&r, &h->idem, v.flags & ROWS_HOLD_IDEM ? IDEM_TAG : 0))
 		return ERRC_CORRUPT;
 	for (size_t i = 0; i < h->scopes_n; i++) {
 		if (!take_held(&r, &h->scopes[i]))

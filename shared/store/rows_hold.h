@@ -2,6 +2,7 @@
 #ifndef AIGW_ROWS_HOLD_H
 #define AIGW_ROWS_HOLD_H
 
+#include "idem.h"
 #include "rows.h"
 #include "tariff.h"
 
@@ -27,7 +28,10 @@ struct rows_held {
 	struct rows_taken taken[ROWS_RULES_MAX];
 };
 
-enum { ROWS_HOLD_STREAM = 1 << 0 };
+enum {
+	ROWS_HOLD_STREAM = 1 << 0,
+	ROWS_HOLD_IDEM = 1 << 1, /* it has a claim on an idempotency key: `idem` */
+};
 
 struct rows_hold {
 	uint64_t account;
@@ -39,6 +43,7 @@ struct rows_hold {
 	int64_t tokens_estimate, input_bound;
 	int64_t admitted_boot_ms, admitted_wall_ms;
 	struct slice model_asked, user, group; /* tag of the end user; the account's group then */
+	struct slice idem;                     /* IDEM_TAG bytes, or empty */
 	size_t scopes_n, candidates_n, prices_n;
 	struct rows_held scopes[ROWS_SCOPES_MAX]; /* those with a state: others have nothing to count */
 	struct rows_candidate candidates[LIMIT_CANDIDATES];

@@ -6,6 +6,7 @@
 
 #include "admin_priv.h"
 #include "clock.h"
+#include "idem_priv.h"
 #include "log.h"
 #include "scan.h"
 #include "text.h"
@@ -253,6 +254,8 @@ static enum errc rebuild(struct start *s)
 	rc = live_create(&o, &s->live);
 	if (!rc)
 		rc = admin_fill(s->live, ledger_book(s->ledger), ledger_state(s->ledger)->last_seq);
+	if (!rc)
+		rc = idem_fill(s->live, s->ledger, clock_wall_ms());
 	return rc ? rc : live_seal(s->live);
 }
 

@@ -10,8 +10,7 @@
 #define FIELDS_MAX    40
 #define SPEED_SPAN_MS 100
 
-/* The path without its query, which may hold a key. */
-static struct slice path_only(const struct call *c)
+struct slice call_path(const struct call *c)
 {
 	ptrdiff_t q = slice_chr(c->target, '?');
 
@@ -29,11 +28,13 @@ static size_t put_request(const struct call *c, struct log_field *f, const char 
 		f[n++] = LOG_Z("key", c->key->id);
 		f[n++] = LOG_Z("account", c->key->account_name);
 	}
+	if (c->user.n)
+		f[n++] = LOG_S("user", c->user);
 	f[n++] = LOG_Z("client", addr);
 	if (c->front)
 		f[n++] = LOG_Z("front", front_name(c->op));
 	f[n++] = LOG_S("method", c->method);
-	f[n++] = LOG_S("path", path_only(c));
+	f[n++] = LOG_S("path", call_path(c));
 	if (c->facts.model.n)
 		f[n++] = LOG_S("model", slice_sub(c->facts.model, 0, LIMIT_MODEL_NAME));
 	return n;

@@ -55,6 +55,9 @@ struct call {
 	struct ir_request *ir; /* made for the first candidate that needs translation */
 	struct call_reading *
 		off; /* a thread reads the body into `ir`: arena and body are its until it is done */
+	struct slice user; /* the end user's tag */
+	struct digest *bound; /* what an idempotency key is bound to, as far as it came; NULL: none was given */
+	struct slice idem;            /* the claim's tag */
 	struct down_fault down_fault; /* .status != 0: the request cannot be read */
 
 	/* candidates, hold, charge */

@@ -76,6 +76,11 @@ void call_deadline_arm(struct call *c);
 /* Sends a stream's early head or its client's sign of life, if one is due. */
 MUSTCHECK enum errc call_sign_of_life(struct call *c);
 
+/* claim.c. An idempotency key is bound to method, path and body: begins with the first two; `idem` becomes the tag once the body was added to
+ * `bound`. ERRC_NOMEM. */
+MUSTCHECK enum errc call_claim_begin(struct call *c);
+MUSTCHECK enum errc call_claim_end(struct call *c);
+
 /* leave.c. The client is gone: aborts, or goes on for nobody. */
 void call_leave(struct call *c);
 /* Whether enough was read for a client that is gone; and when that is at the latest. */
@@ -96,7 +101,8 @@ void call_own_forget(struct call *c);
 /* step_settle.c. The provider's answer came to its proper end, whether or not somebody was there to get it. */
 bool call_is_whole(const struct call *c);
 
-/* access.c */
+/* access.c. The path without its query, which may hold a key. */
+struct slice call_path(const struct call *c);
 void call_access_log(struct call *c);
 void call_count(struct call *c);
 

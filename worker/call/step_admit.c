@@ -90,6 +90,8 @@ static void fill_ask(struct call *c, struct admit_ask *ask)
 		.slot = c->slot,
 		.front = (uint8_t)c->op,
 		.stream = c->facts.stream,
+		.user = c->user,
+		.idem = c->idem,
 		.hold = {.candidates = c->hold_candidates,
 			 .n = c->route.n,
 			 .cap = c->facts.cap,
@@ -128,6 +130,12 @@ static enum fault_kind refusal_kind(enum admit_reason r)
 	case ADMIT_RATE:
 	case ADMIT_CONCURRENCY:
 		return FAULT_RATE_LIMIT;
+	case ADMIT_IDEM_RUNNING:
+		return FAULT_IDEMPOTENCY_RUNNING;
+	case ADMIT_IDEM_COMPLETED:
+		return FAULT_IDEMPOTENCY_COMPLETED;
+	case ADMIT_IDEM_MISMATCH:
+		return FAULT_IDEMPOTENCY_MISMATCH;
 	default:
 		return FAULT_LEDGER;
 	}
@@ -241,6 +249,30 @@ static void access_refused(struct call *c, enum fault_kind kind, enum admit_reas
 		put_scope(c, r);
 }
 
+/* Its idempotency key stands for another request. */
+static void claim_refused(struct call *c, enum fault_kind kind, const struct admit_refusal *r)
+{
+	struct fault *f = &c->fault;
+	char id[GENID_TEXT + 1];
+
+	genid_print(&r->other, id);
+	if (kind == FAULT_IDEMPOTENCY_RUNNING) {
+		f->retry_after_ms = 1000;
+		fault_set(f, kind, "Request %s with this idempotency key is still running.", id);
+	} else if (kind == FAULT_IDEMPOTENCY_COMPLETED) {
+		fault_set(f, kind,
+			  "Request %s with this idempotency key was answered and charged; its "
+			  "answer is not kept. Send a new request with a new key.",
+			  id);
+	} else {
+		fault_set(f, kind,
+			  "This idempotency key was used within the last 24 hours with another "
+			  "method, path or body. Send a new request with a new key.");
+		return;
+	}
+	memcpy(f->generation_id, id, sizeof id);
+}
+
 static void set_refusal(struct call *c, enum admit_reason why, const struct admit_refusal *r)
 {
 	enum fault_kind kind = refusal_kind(why);
@@ -259,6 +291,11 @@ static void set_refusal(struct call *c, enum admit_reason why, const struct admi
 		refusal_numbers(c, r, why);
 		c->fault.retry_after_ms = 1000;
 		money_refused(c, kind, r);
+		return;
+	case FAULT_IDEMPOTENCY_RUNNING:
+	case FAULT_IDEMPOTENCY_COMPLETED:
+	case FAULT_IDEMPOTENCY_MISMATCH:
+		claim_refused(c, kind, r);
 		return;
 	default:
 		access_refused(c, kind, why, r);

@@ -92,5 +92,8 @@ enum call_next step_auth(struct call *c)
 	buf_fini(&query);
 	if (fault_is_set(&c->fault))
 		return call_end(c, e ? RECORD_END_INTERNAL : RECORD_END_REJECTED);
-	return c->front ? call_goto(c, CALL_BODY) : CALL_MORE;
+	if (!c->front)
+		return CALL_MORE;
+	wish_check(&c->wish, &c->fault);
+	return fault_is_set(&c->fault) ? call_end(c, RECORD_END_REJECTED) : call_goto(c, CALL_BODY);
 }

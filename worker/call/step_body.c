@@ -41,6 +41,8 @@ static void on_body(void *arg, struct slice data)
 		fault_errc(&c->fault, e == ERRC_LIMIT ? ERRC_TOOBIG : e, "body");
 	} else {
 		count_body(c, data.n);
+		if (c->bound)
+			digest_add(c->bound, data);
 		(void)!c->front->scan_push(c->scan, c->body.p + at, data.n, &c->fault);
 	}
 	if (fault_is_set(&c->fault)) {
@@ -110,7 +112,7 @@ static enum errc start_body(struct call *c)
 	c->body_started = true;
 	buf_init(&c->body, (size_t)call_set(c)->limit_body_bytes);
 	c->scan = arena_zero(&c->arena, c->front->scan_size);
-	if (!c->scan)
+	if (!c->scan || call_claim_begin(c))
 		return ERRC_NOMEM;
 	c->front->scan_init(c->scan, c->op, (unsigned)call_set(c)->limit_json_depth);
 	if (length > 0 && length <= call_set(c)->limit_body_bytes &&
@@ -126,6 +128,7 @@ static enum errc keep_facts(struct call *c)
 {
 	c->facts.model = arena_dup(&c->arena, c->facts.model);
 	c->facts.user = arena_dup(&c->arena, c->facts.user);
+	c->user = c->wish.user.n ? c->wish.user : c->facts.user;
 	return c->facts.model.p && c->facts.user.p ? ERRC_OK : ERRC_NOMEM;
 }
 
@@ -139,6 +142,8 @@ static enum errc end_body(struct call *c)
 		fault_field(&c->fault, FAULT_MISSING_FIELD, "model", "'model' is missing.");
 	if (!e)
 		e = keep_facts(c);
+	if (!e)
+		e = call_claim_end(c);
 	if (e)
 		fault_errc(&c->fault, e, "body");
 	return e;

@@ -2,6 +2,7 @@
 
 #include "caps.h"
 #include "text.h"
+#include "user_tag.h"
 
 #define CLIENT_MARGIN_MS \
 	2000 /* contract A7: the gateway ends a request so much before its client would */
@@ -25,18 +26,24 @@ static struct slice cross(const struct http1_head *h, struct arena *a, const cha
 	return v;
 }
 
-/* Visible ASCII only: it is logged and echoed. */
+/* Visible ASCII only. */
+static bool is_visible(struct slice v)
+{
+	for (size_t i = 0; i < v.n; i++)
+		if (v.p[i] < 0x21 || v.p[i] > 0x7e)
+			return false;
+	return true;
+}
+
+/* It is logged and echoed. */
 static struct slice client_id(const struct http1_head *h, struct arena *a)
 {
 	struct slice v = http1_header(h, "x-client-request-id");
 
 	if (!v.n)
 		v = http1_header(h, "x-request-id");
-	if (v.n > LIMIT_CLIENT_ID)
+	if (v.n > LIMIT_CLIENT_ID || !is_visible(v))
 		return SLICE_NONE;
-	for (size_t i = 0; i < v.n; i++)
-		if (v.p[i] < 0x21 || v.p[i] > 0x7e)
-			return SLICE_NONE;
 	return v.n ? arena_dup(a, v) : SLICE_NONE;
 }
 
@@ -63,10 +70,28 @@ void wish_read(struct wish *w, const struct http1_head *h, struct arena *a)
 	if (read && (!w->timeout_ms || read < w->timeout_ms))
 		w->timeout_ms = read;
 	w->client_id = client_id(h, a);
+	w->user = keep(h, a, "x-aigw-user", USER_TAG_MAX + 1);
+	w->idem_given = http1_header(h, "idempotency-key").p;
+	w->idem = keep(h, a, "idempotency-key", WISH_IDEM_MAX + 1);
+	w->no_memory = http1_header(h, "idempotency-key").n && !w->idem.p;
 	w->origin = keep(h, a, "origin", 512);
 	w->anthropic_beta = cross(h, a, "anthropic-beta", 1024);
 	w->anthropic_version = cross(h, a, "anthropic-version", 64);
 	w->openai_beta = cross(h, a, "openai-beta", 1024);
 	w->traceparent = cross(h, a, "traceparent", 128);
 	w->tracestate = cross(h, a, "tracestate", 1024);
+}
+
+void wish_check(const struct wish *w, struct fault *f)
+{
+	if (w->user.n && !user_tag_is_good(w->user))
+		fault_field(f, FAULT_INVALID_VALUE, "x-aigw-user",
+			    "The header `x-aigw-user` must be " USER_TAG_RULES ".");
+	if (w->no_memory)
+		fault_errc(f, ERRC_NOMEM, "header");
+	if (w->idem_given && (w->idem.n == 0 || w->idem.n > WISH_IDEM_MAX || !is_visible(w->idem)))
+		fault_field(
+			f, FAULT_INVALID_VALUE, "idempotency-key",
+			"The header `idempotency-key` must be 1 to %d visible ASCII characters.",
+			WISH_IDEM_MAX);
 }

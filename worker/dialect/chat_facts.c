@@ -83,7 +83,7 @@ static void facts_model(struct facts_in *in)
 	buf_fini(&b);
 }
 
-/* The end user, cut where it is too long to be kept. */
+/* The end user, as the limits and the records know it. */
 static void facts_user(struct facts_in *in)
 {
 	struct chat_scan *s = in->s;
@@ -91,16 +91,18 @@ static void facts_user(struct facts_in *in)
 	struct buf b;
 	enum errc e;
 
-	if (jtext_type(v) != JSON_STRING)
+	if (!v.n || jtext_is_null(v))
 		return;
-	buf_init(&b, v.n);
-	e = jtext_str(v, &b);
+	buf_init(&b, USER_TAG_MAX);
+	e = jtext_type(v) == JSON_STRING ? jtext_str(v, &b) : ERRC_INVAL;
 	if (e == ERRC_NOMEM) {
 		in->err = e;
 		fault_errc(in->f, e, "request");
-	} else {
-		fault_text(s->user, sizeof(s->user), buf_slice(&b));
-		in->out->user = slice_str(s->user);
+	} else if (e || (b.len && !user_tag_is_good(buf_slice(&b)))) {
+		facts_bad(in, CHAT_ID_USER, USER_TAG_RULES);
+	} else if (b.len) {
+		memcpy(s->user, b.p, b.len);
+		in->out->user = slice_of(s->user, b.len);
 	}
 	buf_fini(&b);
 }

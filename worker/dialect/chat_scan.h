@@ -5,6 +5,7 @@
 
 #include "dialect_io.h"
 #include "jscan.h"
+#include "user_tag.h"
 
 /* Ids of names in the scan: known top-level fields first, then names inside of them. */
 enum chat_id {
@@ -59,7 +60,7 @@ struct chat_scan {
 	char small[12];             /* the beginning of a short string */
 	unsigned small_n;
 	int bad_tool; /* index of the first tool that a provider would run, -1: none */
-	char model[LIMIT_MODEL_NAME + 1], user[LIMIT_CLIENT_ID + 1];
+	char model[LIMIT_MODEL_NAME + 1], user[USER_TAG_MAX];
 };
 
 void chat_scan_init(void *scan, enum dialect_op op, unsigned depth_max);

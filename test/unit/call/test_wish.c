@@ -109,9 +109,59 @@ static void test_out_of_memory(void **state)
 	arena_fini(&a);
 }
 
+/* Headers that the books depend on are never left out quietly. */
+static void test_what_the_books_depend_on(void **state)
+{
+	static const struct {
+		const char *fields, *param; /* NULL: acceptable */
+	} rows[] = {
+		{"", NULL},
+		{"x-aigw-user: alice\r\n", NULL},
+		{"x-aigw-user: \xe6\xbc\xa2\r\n", NULL},
+		{"x-aigw-user:\r\n", NULL},
+		{"x-aigw-user: \xff\r\n", "x-aigw-user"},
+		{"x-aigw-user: a\tb\r\n", "x-aigw-user"},
+		{"idempotency-key: 3f6c2a9e-0d5e-4a58-9a7e-1d2c3b4a5f60\r\n", NULL},
+		{"Idempotency-Key: ~!x\r\n", NULL},
+		{"idempotency-key:\r\n", "idempotency-key"},
+		{"idempotency-key: a b\r\n", "idempotency-key"},
+		{"idempotency-key: \xc3\xa4\r\n", "idempotency-key"},
+	};
+	char long_one[512];
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 65536);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct wish w = read_with(&a, rows[i].fields);
+		struct fault f = {0};
+
+		wish_check(&w, &f);
+		if (fault_is_set(&f) != (rows[i].param != NULL) ||
+		    strcmp(f.param, rows[i].param ? rows[i].param : ""))
+			fail_msg("row %zu: %s", i, fault_message(&f));
+	}
+	for (int n = 127; n < 258; n++) {
+		struct fault user = {0}, idem = {0};
+		struct wish w;
+
+		snprintf(long_one, sizeof(long_one), "x-aigw-user: %0*d\r\n", n, 0);
+		w = read_with(&a, long_one);
+		wish_check(&w, &user);
+		assert_int_equal(fault_is_set(&user), n > 128);
+		snprintf(long_one, sizeof(long_one), "idempotency-key: %0*d\r\n", n, 0);
+		w = read_with(&a, long_one);
+		wish_check(&w, &idem);
+		assert_int_equal(fault_is_set(&idem), n > 255);
+	}
+	arena_fini(&a);
+	assert_int_equal(mem_live_count(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_the_books_depend_on),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_switches),
 		cmocka_unit_test(test_what_is_kept),

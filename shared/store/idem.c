@@ -1,0 +1,421 @@
+#include "idem_priv.h"
+
+#define VERSION      1
+#define HASH         (IDEM_TAG / 2)
+#define KIND_CLAIM   'c'
+#define KIND_ORDER   'o'
+#define STEPS_MAX    8   /* claims looked at to make room for one */
+#define SHARE        8   /* of the store */
+#define SWEEP_KEYS   256 /* API keys looked at in a call */
+#define SWEEP_REMOVE (LIMIT_TXN_OPS * 8)
+
+enum { RUNNING, COMPLETED };
+
+struct claim_v1 {
+	uint8_t version, state, reserved[6];
+	uint64_t n; /* its place in the order */
+	int64_t wall_ms;
+	uint8_t id[GENID_BYTES];
+	uint8_t bound[HASH];
+};
+_Static_assert(sizeof(struct claim_v1) == 56, "layout of stored rows");
+
+struct order_v1 {
+	int64_t wall_ms;
+	uint8_t word[HASH];
+};
+_Static_assert(sizeof(struct order_v1) == 24, "layout of stored rows");
+
+struct name {
+	size_t n;
+	char b[APIKEY_ID + 1 + HASH];
+};
+
+void idem_tag(struct slice word, const uint8_t bound[DIGEST_SHA256], uint8_t out[IDEM_TAG])
+{
+	uint8_t hash[DIGEST_SHA256];
+	struct digest d;
+
+	digest_sha256(word, hash);
+	memcpy(out, hash, HASH);
+	digest_init(&d);
+	digest_add(&d, slice_of(hash, sizeof hash));
+	digest_add(&d, slice_of(bound, DIGEST_SHA256));
+	digest_final(&d, hash);
+	memcpy(out + HASH, hash, HASH);
+}
+
+static struct name name_of(const char key_id[APIKEY_ID], char kind, const void *rest, size_t n)
+{
+	struct name k = {.n = APIKEY_ID + 1 + n};
+
+	memcpy(k.b, key_id, APIKEY_ID);
+	k.b[APIKEY_ID] = kind;
+	memcpy(k.b + APIKEY_ID + 1, rest, n);
+	return k;
+}
+
+static struct name claim_name(const char key_id[APIKEY_ID], const void *word)
+{
+	return name_of(key_id, KIND_CLAIM, word, HASH);
+}
+
+static struct name order_name(const char key_id[APIKEY_ID], uint64_t n)
+{
+	uint8_t be[8];
+
+	for (int i = 0; i < 8; i++)
+		be[i] = (uint8_t)(n >> (56 - 8 * i));
+	return name_of(key_id, KIND_ORDER, be, sizeof be);
+}
+
+static struct slice name_slice(const struct name *k)
+{
+	return slice_of(k->b, k->n);
+}
+
+static enum errc get_claim(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID],
+			   const void *word, struct claim_v1 *out)
+{
+	struct name k = claim_name(key_id, word);
+	struct slice v;
+	enum errc rc = lmdbx_get(txn, l->idem, name_slice(&k), &v);
+
+	if (rc)
+		return rc;
+	if (v.n != sizeof *out || (uint8_t)v.p[0] != VERSION)
+		return ERRC_CORRUPT;
+	memcpy(out, v.p, sizeof *out);
+	return ERRC_OK;
+}
+
+static enum errc put_claim(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID],
+			   const void *word, const struct claim_v1 *c)
+{
+	struct name k = claim_name(key_id, word);
+
+	return lmdbx_put(txn, l->idem, name_slice(&k), slice_of(c, sizeof *c), 0);
+}
+
+static enum errc put_order(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], uint64_t n,
+			   const struct order_v1 *o)
+{
+	struct name k = order_name(key_id, n);
+
+	return lmdbx_put(txn, l->idem, name_slice(&k), slice_of(o, sizeof *o), 0);
+}
+
+/* Both rows of a claim. One that is not there is gone already. */
+static enum errc remove_both(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID],
+			     const void *word, uint64_t n)
+{
+	struct name claim = claim_name(key_id, word), order = order_name(key_id, n);
+	enum errc rc = lmdbx_del(txn, l->idem, name_slice(&claim));
+
+	if (!rc || rc == ERRC_NOTFOUND)
+		rc = lmdbx_del(txn, l->idem, name_slice(&order));
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+static bool is_over(int64_t made_ms, int64_t wall_ms)
+{
+	return wall_ms - made_ms >= IDEM_LASTS_MS;
+}
+
+enum errc idem_look(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], struct slice tag,
+		    int64_t wall_ms, enum idem_result *result, struct genid *other)
+{
+	struct claim_v1 c;
+	enum errc rc;
+
+	require(tag.n == IDEM_TAG);
+	*result = IDEM_NEW;
+	rc = get_claim(l, txn, key_id, tag.p, &c);
+	if (rc == ERRC_NOTFOUND || (!rc && is_over(c.wall_ms, wall_ms)))
+		return ERRC_OK;
+	if (rc)
+		return rc;
+	memcpy(other->b, c.id, sizeof c.id);
+	*result = memcmp(c.bound, tag.p + HASH, HASH) != 0 ? IDEM_MISMATCH
+		  : c.state == RUNNING                     ? IDEM_RUNNING
+							   : IDEM_COMPLETED;
+	return ERRC_OK;
+}
+
+/* A row of the order: whose it is, its place and what it says. False: another kind of row. */
+static bool read_order(struct slice key, struct slice value, char key_id[APIKEY_ID], uint64_t *n,
+		       struct order_v1 *o)
+{
+	if (key.n != APIKEY_ID + 1 + 8 || key.p[APIKEY_ID] != KIND_ORDER || value.n != sizeof *o)
+		return false;
+	memcpy(key_id, key.p, APIKEY_ID);
+	*n = 0;
+	for (int i = 0; i < 8; i++)
+		*n = *n << 8 | (uint8_t)key.p[APIKEY_ID + 1 + i];
+	memcpy(o, value.p, sizeof *o);
+	return true;
+}
+
+/* The oldest claim of an API key. ERRC_NOTFOUND: it has none. */
+static enum errc oldest(MDB_cursor *c, const char key_id[APIKEY_ID], uint64_t *n, struct order_v1 *o)
+{
+	struct name from = order_name(key_id, 0);
+	struct slice key = name_slice(&from), value;
+	char id[APIKEY_ID];
+	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+
+	if (rc)
+		return rc;
+	return read_order(key, value, id, n, o) && memcmp(id, key_id, APIKEY_ID) == 0
+		       ? ERRC_OK
+		       : ERRC_NOTFOUND;
+}
+
+/* The number for a new claim: one more than that of the newest. */
+static enum errc next_n(MDB_cursor *c, const char key_id[APIKEY_ID], uint64_t *n)
+{
+	struct name end = order_name(key_id, UINT64_MAX);
+	struct slice key = name_slice(&end), value;
+	char id[APIKEY_ID];
+	struct order_v1 o;
+	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+
+	rc = lmdbx_move(c, rc == ERRC_NOTFOUND ? MDB_LAST : MDB_PREV, &key, &value);
+	if (rc == ERRC_NOTFOUND ||
+	    (!rc && (!read_order(key, value, id, n, &o) || memcmp(id, key_id, APIKEY_ID) != 0))) {
+		*n = 1;
+		return ERRC_OK;
+	}
+	++*n;
+	return rc;
+}
+
+/* The API key whose rows follow those of this one, round the tree. */
+static enum errc neighbour(MDB_cursor *c, char key_id[APIKEY_ID])
+{
+	struct name end = name_of(key_id, KIND_ORDER + 1, "", 0);
+	struct slice key = name_slice(&end), value;
+	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+
+	if (rc == ERRC_NOTFOUND)
+		rc = lmdbx_move(c, MDB_FIRST, &key, &value);
+	if (rc)
+		return rc;
+	if (key.n <= APIKEY_ID)
+		return ERRC_CORRUPT;
+	memcpy(key_id, key.p, APIKEY_ID);
+	return ERRC_OK;
+}
+
+/* One claim less, if the oldest of this API key may go; *gone. A running one moves to the end of the order, if it is in the way there. */
+static enum errc give_up_oldest(struct live *l, MDB_txn *txn, MDB_cursor *cur,
+				const char key_id[APIKEY_ID], int64_t wall_ms, bool *gone)
+{
+	struct order_v1 o;
+	struct claim_v1 c;
+	uint64_t n, last;
+	enum errc rc = oldest(cur, key_id, &n, &o);
+
+	if (rc)
+		return rc;
+	rc = get_claim(l, txn, key_id, o.word, &c);
+	if (rc && rc != ERRC_NOTFOUND)
+		return rc;
+	*gone = rc == ERRC_NOTFOUND || c.state != RUNNING || is_over(c.wall_ms, wall_ms);
+	if (*gone)
+		return remove_both(l, txn, key_id, o.word, n);
+	rc = next_n(cur, key_id, &last);
+	if (rc)
+		return rc;
+	c.n = last;
+	rc = put_order(l, txn, key_id, last, &o);
+	if (!rc)
+		rc = put_claim(l, txn, key_id, o.word, &c);
+	if (!rc) {
+		struct name old = order_name(key_id, n);
+
+		rc = lmdbx_del(txn, l->idem, name_slice(&old));
+	}
+	return rc;
+}
+
+size_t idem_most(const struct live *l)
+{
+	return l->size_bytes / SHARE / (sizeof(struct claim_v1) + sizeof(struct order_v1));
+}
+
+/* Whether one must go before another can come. */
+static enum errc is_full(struct live *l, MDB_txn *txn, MDB_cursor *cur,
+			 const char key_id[APIKEY_ID], bool *full)
+{
+	struct order_v1 o;
+	uint64_t first, next;
+	size_t used = 0;
+	enum errc rc = lmdbx_used(txn, l->idem, &used);
+
+	*full = used > l->size_bytes / SHARE;
+	if (rc || *full)
+		return rc;
+	rc = oldest(cur, key_id, &first, &o);
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	rc = next_n(cur, key_id, &next);
+	*full = !rc && next - first >= IDEM_KEY_MAX;
+	return rc;
+}
+
+/* Its own oldest claim goes; where the API key has none, one of its neighbours'. */
+static enum errc make_room(struct live *l, MDB_txn *txn, MDB_cursor *cur,
+			   const char key_id[APIKEY_ID], int64_t wall_ms)
+{
+	char victim[APIKEY_ID];
+	bool full = false, gone = false;
+	enum errc rc = is_full(l, txn, cur, key_id, &full);
+
+	if (rc || !full)
+		return rc;
+	memcpy(victim, key_id, sizeof victim);
+	for (int i = 0; !gone && i < STEPS_MAX; i++) {
+		rc = give_up_oldest(l, txn, cur, victim, wall_ms, &gone);
+		if (rc && rc != ERRC_NOTFOUND)
+			return rc;
+		if (rc == ERRC_NOTFOUND || i >= STEPS_MAX / 2)
+			rc = neighbour(cur, victim);
+		if (rc)
+			return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	}
+	return gone ? ERRC_OK : ERRC_FULL;
+}
+
+static enum errc claim(struct live *l, MDB_txn *txn, MDB_cursor *cur, const char key_id[APIKEY_ID],
+		       struct slice tag, const struct genid *id, int64_t wall_ms)
+{
+	struct claim_v1 c = {.version = VERSION, .state = RUNNING, .wall_ms = wall_ms}, old;
+	struct order_v1 o = {.wall_ms = wall_ms};
+	enum errc rc = make_room(l, txn, cur, key_id, wall_ms);
+
+	if (rc)
+		return rc;
+	memcpy(o.word, tag.p, HASH);
+	memcpy(c.bound, tag.p + HASH, HASH);
+	memcpy(c.id, id->b, sizeof c.id);
+	rc = get_claim(l, txn, key_id, tag.p, &old);
+	if (!rc)
+		rc = remove_both(l, txn, key_id, tag.p, old.n); /* it is over */
+	else if (rc == ERRC_NOTFOUND)
+		rc = ERRC_OK;
+	if (!rc)
+		rc = next_n(cur, key_id, &c.n);
+	if (!rc)
+		rc = put_order(l, txn, key_id, c.n, &o);
+	return rc ? rc : put_claim(l, txn, key_id, tag.p, &c);
+}
+
+enum errc idem_claim(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], struct slice tag,
+		     const struct genid *id, int64_t wall_ms)
+{
+	MDB_cursor *cur;
+	enum errc rc;
+
+	require(tag.n == IDEM_TAG);
+	rc = lmdbx_errc(mdb_cursor_open(txn, l->idem, &cur));
+	if (rc)
+		return rc;
+	rc = claim(l, txn, cur, key_id, tag, id, wall_ms);
+	mdb_cursor_close(cur);
+	return rc;
+}
+
+enum errc idem_end(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], struct slice tag,
+		   const struct genid *id, bool charged)
+{
+	struct claim_v1 c;
+	enum errc rc;
+
+	require(tag.n == IDEM_TAG);
+	rc = get_claim(l, txn, key_id, tag.p, &c);
+	if (rc == ERRC_NOTFOUND || (!rc && memcmp(c.id, id->b, sizeof c.id) != 0))
+		return ERRC_OK;
+	if (rc)
+		return rc;
+	if (!charged)
+		return remove_both(l, txn, key_id, tag.p, c.n);
+	c.state = COMPLETED;
+	return put_claim(l, txn, key_id, tag.p, &c);
+}
+
+/* The API keys whose oldest claim is over, from s->at on. */
+static enum errc find_due(struct live *l, MDB_txn *txn, int64_t wall_ms, struct idem_sweep *s,
+			  char (*due)[APIKEY_ID], size_t *due_n)
+{
+	char at[APIKEY_ID], first[APIKEY_ID];
+	struct order_v1 o;
+	MDB_cursor *cur;
+	uint64_t n;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->idem, &cur));
+
+	if (rc)
+		return rc;
+	memcpy(at, s->at, sizeof at);
+	for (int i = 0; i < SWEEP_KEYS && *due_n < LIMIT_TXN_OPS; i++) {
+		rc = neighbour(cur, at);
+		if (rc || (i > 0 && memcmp(at, first, sizeof at) == 0))
+			break;
+		if (i == 0)
+			memcpy(first, at, sizeof first);
+		memcpy(s->at, at, sizeof at);
+		rc = oldest(cur, at, &n, &o);
+		if (!rc && is_over(o.wall_ms, wall_ms))
+			memcpy(due[(*due_n)++], at, sizeof at);
+		if (rc && rc != ERRC_NOTFOUND)
+			break;
+	}
+	mdb_cursor_close(cur);
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+static enum errc remove_due(struct live *l, MDB_txn *txn, int64_t wall_ms, char (*due)[APIKEY_ID],
+			    size_t due_n, uint32_t *removed)
+{
+	struct order_v1 o;
+	MDB_cursor *cur;
+	uint64_t n;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->idem, &cur));
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < due_n && (!rc || rc == ERRC_NOTFOUND); i++) {
+		for (rc = ERRC_OK; !rc && *removed < SWEEP_REMOVE; *removed += !rc) {
+			rc = oldest(cur, due[i], &n, &o);
+			if (!rc && !is_over(o.wall_ms, wall_ms))
+				break;
+			if (!rc)
+				rc = remove_both(l, txn, due[i], o.word, n);
+		}
+	}
+	mdb_cursor_close(cur);
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+enum errc idem_sweep(struct live *l, int64_t wall_ms, struct idem_sweep *s, uint32_t *removed)
+{
+	char due[LIMIT_TXN_OPS][APIKEY_ID];
+	size_t due_n = 0;
+	MDB_txn *txn = NULL;
+	enum errc rc = live_read_begin(l, &txn);
+
+	*removed = 0;
+	if (rc)
+		return rc;
+	rc = find_due(l, txn, wall_ms, s, due, &due_n);
+	live_read_end(l);
+	if (rc || due_n == 0)
+		return rc;
+	rc = live_txn_begin(l, &txn);
+	if (!rc)
+		rc = remove_due(l, txn, wall_ms, due, due_n, removed);
+	if (!rc)
+		rc = live_txn_commit(l, &txn);
+	live_txn_abort(l, &txn);
+	return rc;
+}

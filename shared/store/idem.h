@@ -1,0 +1,37 @@
+/* Claims on idempotency keys (contract A8): an API key's word stands for one request for 24 hours. A claim is made in the transaction of the
+ * hold, completed or freed in that of its settlement, so it can neither outlive nor precede its charge. They stand in a tree of the live store of
+ * their own, by API key and hash of the word, and beside in the order of their making, so that the oldest can go: each API key has at most
+ * IDEM_KEY_MAX, all together take an eighth of the store, and a running one never goes. */
+#ifndef AIGW_IDEM_H
+#define AIGW_IDEM_H
+
+#include "apikey.h"
+#include "digest.h"
+#include "genid.h"
+
+#define IDEM_LASTS_MS INT64_C(86400000)
+#define IDEM_KEY_MAX  10000
+#define IDEM_TAG      32 /* bytes: half a hash of the word, half a hash of what it is bound to */
+
+/* The name of a claim: the client's word, and the SHA-256 of method, path and body. The half for the latter is mixed with the word, so that who
+ * reads the ledger cannot tell from it whether a body was a certain one. */
+void idem_tag(struct slice word, const uint8_t bound[DIGEST_SHA256], uint8_t out[IDEM_TAG]);
+
+enum idem_result {
+	IDEM_NEW,
+	IDEM_RUNNING,   /* the request that has it has not come to its end */
+	IDEM_COMPLETED, /* it was charged */
+	IDEM_MISMATCH,  /* it stands for another request */
+};
+
+struct live;
+
+/* Removes claims that are over: at most LIMIT_TXN_OPS * 8 in one transaction, going round the API keys from where the last call
+ * came to. Keeper only; begins zeroed. */
+struct idem_sweep {
+	char at[APIKEY_ID];
+};
+MUSTCHECK enum errc idem_sweep(struct live *l, int64_t wall_ms, struct idem_sweep *s,
+			       uint32_t *removed);
+
+#endif

@@ -1,0 +1,26 @@
+/* Claims inside the transactions of the live store, for the files of this folder. `tag` is IDEM_TAG bytes. */
+#ifndef AIGW_IDEM_PRIV_H
+#define AIGW_IDEM_PRIV_H
+
+#include "idem.h"
+#include "live_priv.h"
+
+/* What the word stands for now; *other is the request that has it unless it is IDEM_NEW. A claim older than IDEM_LASTS_MS is none. */
+MUSTCHECK enum errc idem_look(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID],
+			      struct slice tag, int64_t wall_ms, enum idem_result *result,
+			      struct genid *other);
+/* Claims what was looked at and is IDEM_NEW. ERRC_FULL when there is no room, for all that could go is running: nothing was claimed. */
+MUSTCHECK enum errc idem_claim(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID],
+			       struct slice tag, const struct genid *id, int64_t wall_ms);
+/* The end of request `id`: completed when it was charged, else the word is free again. Nothing happens when the claim is another's. Takes no
+ * new room. */
+MUSTCHECK enum errc idem_end(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID],
+			     struct slice tag, const struct genid *id, bool charged);
+
+/* Into a new live store of the keeper's: the charged claims of the last 24 hours, from the ledger. */
+struct ledger;
+MUSTCHECK enum errc idem_fill(struct live *l, struct ledger *ledger, int64_t wall_ms);
+/* More claims than the store keeps. */
+size_t idem_most(const struct live *l);
+
+#endif
