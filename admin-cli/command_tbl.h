@@ -244,6 +244,17 @@ COMMAND(MODEL_SHOW, "model show", plain, 15000, "Show one model, its offers and 
 WORD(TEXT, "NAME", "name", SEND, NEEDED, "The model's name.")
 COMMAND_END(MODEL_SHOW)
 
+COMMAND(MODEL_PRICE, "model price", plain, 15000,
+	"Show what so much usage would be charged, line by line, and why at this price; without "
+	"--usage the rows of the price.")
+WORD(TEXT, "MODEL", "model", SEND, NEEDED, "The model's name, or an offer as provider/model.")
+OPTION(LIST, "usage", "CLASS=TOKENS,...", "usage", SEND,
+       "What was used, such as input=1000,cache_read=200,output=50; may be repeated.")
+OPTION(WHEN, "at", "TIME", "at_s", SEND,
+       "When it is admitted: a date, a time, or a span from now on such as 2h; default now.")
+OPTION(TEXT, "group", "NAME", "group", SEND, "For the accounts of this group.")
+COMMAND_END(MODEL_PRICE)
+
 GROUP("worker", "Worker processes.")
 COMMAND(WORKER_LIST, "worker list", plain, 15000, "List the keeper and the workers.")
 COMMAND_END(WORKER_LIST)

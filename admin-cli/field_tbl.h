@@ -1,6 +1,7 @@
 /* Fields of the control protocol that are not shown by the rule of their ending (field.h): name, format, name in JSON, label
  * for people, text where there is no value. No include guard. */
 FIELD(created_s, TIME_S, "created_at", "created", "-")
+FIELD(at_s, TIME_S, "at", "admitted at", "-")
 FIELD(expires_s, TIME_S, "expires_at", "expires", "never")
 FIELD(used_s, TIME_S, "last_used_at", "last used", "never")
 FIELD(budget_reset_s, TIME_S, "budget_resets_at", "budget resets", "-")

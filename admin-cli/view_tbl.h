@@ -39,6 +39,12 @@ VIEW(MODEL_SHOW, "model", SELF, "", "")
 VIEW(MODEL_SHOW, "offer", MANY, "offers",
      "provider upstream priority weight breaker +wait_ms +ttft_ms +tokens_per_s")
 VIEW(MODEL_SHOW, "fallback", MANY, "fallbacks", "name")
+VIEW(MODEL_PRICE, "choice", SELF, "", "")
+VIEW(MODEL_PRICE, "class", MANY, "lines", "class tokens price_pusd each amount")
+VIEW(MODEL_PRICE, "bill", ONE, "bill", "")
+VIEW(MODEL_PRICE, "price", MANY, "price_rows",
+     "when input_pusd cache_read_pusd output_pusd request_nusd price +mult_ppm +cache_write_5m_pusd "
+     "+cache_write_1h_pusd +reasoning_pusd")
 
 VIEW(ACCOUNT_CREATE, "account", SELF, "", "")
 VIEW(ACCOUNT_UPDATE, "account", SELF, "", "")

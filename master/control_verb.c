@@ -7,6 +7,7 @@
 #include "config_message.h"
 #include "log.h"
 #include "master.h"
+#include "model_price.h"
 #include "ptable.h"
 #include "secret.h"
 
@@ -502,6 +503,18 @@ static enum errc verb_model_show(struct control_client *c, const struct args *a)
 	return with_table(c, a, true, model_rows);
 }
 
+static enum errc verb_model_price(struct control_client *c, const struct args *a)
+{
+	struct ptable *t = NULL;
+	enum errc e = table(c, &t);
+
+	c->ended = !e;
+	if (!e)
+		e = model_price_serve(&c->chan, t, a->f, a->n);
+	ptable_drop(&t);
+	return e;
+}
+
 static verb_fn *const verbs[CONTROL_VERB_COUNT] = {
 	[CONTROL_DO_STATUS] = verb_status,
 	[CONTROL_DO_RELOAD] = verb_reload,
@@ -514,6 +527,7 @@ static verb_fn *const verbs[CONTROL_VERB_COUNT] = {
 	[CONTROL_DO_PROVIDER_SHOW] = verb_provider_show,
 	[CONTROL_DO_MODEL_LIST] = verb_model_list,
 	[CONTROL_DO_MODEL_SHOW] = verb_model_show,
+	[CONTROL_DO_MODEL_PRICE] = verb_model_price,
 };
 
 enum errc control_verb_serve(struct control_client *c, enum control_verb v, struct slice args)

@@ -1,13 +1,12 @@
 #include <stdio.h>
 
-#include "bill.h"
+#include "control_price.h"
 #include "front.h"
 #include "lookup.h"
 #include "text.h"
 #include "verbs.h"
 
 #define ROW_FIELDS 48
-#define PPM_PLACES 6
 
 /* --- rows --- */
 
@@ -105,65 +104,37 @@ static enum errc send_attempts(struct verbs *v, const struct record_charge *c)
 	return e;
 }
 
-/* One line of the charge: how much of what, at which price each, makes how much. */
-static enum errc send_line(struct verbs *v, const struct bill_line *l)
+static enum errc send_bill(struct verbs *v, const struct record_charge *c, const struct price *p)
 {
-	bool is_request = usage_class_of(slice_str(l->unit)) == USAGE_COUNT;
-	char price[BILL_TEXT_MAX], amount[BILL_TEXT_MAX];
-	const struct control_field f[] = {
-		CONTROL_S("class", slice_str(l->unit)), CONTROL_I("tokens", l->n),
-		is_request ? CONTROL_N("price_pusd") : CONTROL_I("price_pusd", l->price_pusd),
-		CONTROL_S("each", slice_of(price, bill_print(l->price_pusd, BILL_PUSD, price))),
-		CONTROL_S("amount",
-			  slice_of(amount, bill_print(l->amount_pusd, BILL_PUSD, amount)))};
+	struct control_price r;
+	struct bill b;
+	enum errc e = ERRC_OK;
 
-	return verbs_row(v, "class", f, ARRAY_LEN(f));
-}
-
-static enum errc send_bill(struct verbs *v, const struct price *p, const struct bill *b)
-{
-	char sum[BILL_TEXT_MAX], exact[BILL_TEXT_MAX], multiplier[TEXT_DECIMAL_MAX];
-	const struct control_field f[] = {
-		CONTROL_S("sum", slice_of(sum, bill_print(b->sum_pusd, BILL_PUSD, sum))),
-		CONTROL_S("multiplier",
-			  slice_of(multiplier,
-				   text_decimal_print(p->mult_ppm, PPM_PLACES, 1, multiplier))),
-		CONTROL_S("exact", slice_of(exact, bill_print(b->scaled_ausd, BILL_AUSD, exact))),
-		CONTROL_I("rounded_nusd", b->total_nusd)};
-
-	return verbs_row(v, "bill", f, ARRAY_LEN(f));
-}
-
-static enum errc send_price(struct verbs *v, const struct price *p)
-{
-	struct control_field f[USAGE_COUNT + 4];
-	char names[USAGE_COUNT][32], when[PRICE_WHEN_TEXT_MAX];
-	size_t n = 0;
-
-	f[n++] = CONTROL_B("free", p->free);
-	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
-		snprintf(names[c], sizeof(names[c]), "%s_pusd", usage_name(c));
-		f[n++] = (struct control_field){
-			.name = slice_str(names[c]), .type = CONTROL_T_I64, .i = p->pusd[c]};
+	bill_make(p, &c->usage, &b);
+	for (size_t i = 0; !e && i < b.n; i++) {
+		control_price_line(&r, &b.lines[i]);
+		e = verbs_row(v, "class", r.f, r.n);
 	}
-	f[n++] = CONTROL_I("request_nusd", p->request_nusd);
-	f[n++] = CONTROL_I("mult_ppm", p->mult_ppm);
-	f[n++] = CONTROL_S("when", slice_of(when, price_when_print(p, when)));
-	return verbs_row(v, "price", f, n);
+	if (!e) {
+		control_price_sum(&r, p, &b);
+		e = verbs_row(v, "bill", r.f, r.n);
+	}
+	if (!e) {
+		control_price_row(&r, p);
+		e = verbs_row(v, "price", r.f, r.n);
+	}
+	return e;
 }
 
 /* Without its price row there are only the tokens. */
 static enum errc send_classes(struct verbs *v, const struct record_charge *c,
 			      const struct lookup_found *found)
 {
-	struct bill b;
 	enum errc e = ERRC_OK;
 
 	if (found->priced)
-		bill_make(&found->price, &c->usage, &b);
-	for (size_t i = 0; !e && found->priced && i < b.n; i++)
-		e = send_line(v, &b.lines[i]);
-	for (enum usage_class i = 0; !e && !found->priced && i < USAGE_COUNT; i++) {
+		return send_bill(v, c, &found->price);
+	for (enum usage_class i = 0; !e && i < USAGE_COUNT; i++) {
 		const struct control_field f[] = {CONTROL_S("class", slice_str(usage_name(i))),
 						  CONTROL_I("tokens", c->usage.n[i]),
 						  CONTROL_N("price_pusd")};
@@ -171,9 +142,7 @@ static enum errc send_classes(struct verbs *v, const struct record_charge *c,
 		if (usage_has(&c->usage, i))
 			e = verbs_row(v, "class", f, ARRAY_LEN(f));
 	}
-	if (!e && found->priced)
-		e = send_bill(v, &found->price, &b);
-	return !e && found->priced ? send_price(v, &found->price) : e;
+	return e;
 }
 
 static enum errc account_name(struct verbs *v, uint64_t account, struct buf *mem, struct slice *name)

@@ -100,5 +100,60 @@ class Prices(NodeCase):
         self.assertEqual(self.node.ask('GET', '/v1/models/small-oai', key=key).json()['pricing']['prompt'], '0.000001')
 
 
+class Told(NodeCase):
+    """aigwctl model price: the same rows and sums as a charge."""
+    MODELS = {
+        'm': model('oai/sim?tokens=7&input=5&cached=2', price=[
+            {'when': {'min_prompt_tokens': 200000}, 'input': 6, 'output': '22.5', 'cache_read': '0.6'},
+            {'when': {'hours': '16:30-00:30'}, 'input': '1.5', 'output': '7.5'},
+            {'input': 3, 'output': 15, 'cache_read': '0.3', 'request': '0.001'}],
+            offers={'oai/sim?tokens=7&input=5&cached=2': {}, 'ant/sim': {'price': {'input': 9, 'output': 9}}}),
+        'n': model('oai/sim?tokens=7&input=9', offers={'oai/sim?tokens=7&input=9': {}, 'ant/sim': {'price': {'input': 8, 'output': 8}, 'priority': 2}}),
+        'flat': model('oai/flat', price={'input': 3, 'output': 15}),
+    }
+    CONFIG = {'groups': {'partner': '0.9'}}
+
+    def price(self, name, *words):
+        return self.node.ctl('model', 'price', name, *words)
+
+    def test_line_by_line(self):
+        p = self.price('m', '--usage', 'input=1000,cache_read=200', '--usage', 'output=50,reasoning=20', '--at', '2026-12-01T12:00:00Z')
+        self.assertEqual([(r['class'], r['tokens'], r['each_usd'], r['amount_usd']) for r in p['lines']], [
+            ('input', 1000, '0.000003', '0.003'), ('cache_read', 200, '0.0000003', '0.00006'), ('output', 30, '0.000015', '0.00045'),
+            ('reasoning', 20, '0.000015', '0.0003'), ('request', 1, '0.001', '0.001')])
+        self.assertEqual((p['bill']['sum_usd'], nusd(p['bill']['rounded_usd'])), ('0.00481', 4810000))
+        self.assertEqual((p['rows'], p['input'], p['at']), (4, 1200, '2026-12-01T12:00:00Z'))
+        self.assertEqual(p['why'], 'of 4 rows the one for prompts of 200000 tokens at most, 00:30-16:30 UTC: 1200 tokens of input at '
+                         '2026-12-01T12:00:00Z')
+
+    def test_rows_of_a_moment_and_a_size(self):
+        for usage, at, first in (('input=200000', '12:00', '0.000003'), ('input=200001', '12:00', '0.000006'), ('input=199000,cache_write=2000', '12:00', '0.000006'),
+                                 ('input=1', '16:29', '0.000003'), ('input=1', '16:30', '0.0000015'), ('input=1', '00:29', '0.0000015'),
+                                 ('input=1', '00:30', '0.000003')):
+            with self.subTest(usage, at=at):
+                p = self.price('m', '--usage', usage, '--at', '2026-12-01T%s:00Z' % at)
+                self.assertEqual(p['lines'][0]['each_usd'], first)
+        self.assertEqual(len(self.price('m')['price_rows']), 4)
+        self.assertEqual(self.price('flat', '--usage', 'output=1')['why'], 'the price has one row')
+
+    def test_groups_and_offers(self):
+        p = self.price('flat', '--usage', 'input=1', '--group', 'partner')
+        self.assertEqual((p['multiplier'], p['bill']['exact_usd'], nusd(p['bill']['rounded_usd'])), ('0.9', '0.0000027', 2700))
+        p = self.price('oai/flat', '--usage', 'input=1')
+        self.assertEqual((p['offer'], p['bill']['exact_usd']), ('flat', '0.000003'))
+
+    def test_it_is_what_is_charged(self):
+        """The row that a charge names is the row that is shown, hash and all."""
+        r = self.node.record(self.chat('n').get('x-request-id'))
+        p = self.price('n', '--usage', 'input=%d,output=%d' % (r['input'], r['output']))
+        self.assertEqual((p['price_rows'][0]['price'], nusd(p['bill']['rounded_usd'])), (r['price'], nusd(r['charge_usd'])))
+
+    def test_what_is_refused(self):
+        for words, status in ((('m', '--usage', 'inptu=3'), 2), (('m', '--usage', 'input=3,input=4'), 2), (('m', '--usage', 'input=-1'), 2),
+                              (('m', '--usage', 'input'), 2), (('nobody',), 4), (('m', '--group', 'nobody'), 4), (('ant/sim',), 4)):
+            with self.subTest(words):
+                self.assertEqual(self.node.ctl_raw('model', 'price', *words).returncode, status)
+
+
 if __name__ == '__main__':
     tap.main()
