@@ -245,8 +245,8 @@ WORD(TEXT, "NAME", "name", SEND, NEEDED, "The model's name.")
 COMMAND_END(MODEL_SHOW)
 
 COMMAND(MODEL_PRICE, "model price", plain, 15000,
-	"Show what so much usage would be charged, line by line, and why at this price; without "
-	"--usage the rows of the price.")
+	"Show what so much usage would be charged, line by line, and why at this price; otherwise "
+	"the rows of the price.")
 WORD(TEXT, "MODEL", "model", SEND, NEEDED, "The model's name, or an offer as provider/model.")
 OPTION(LIST, "usage", "CLASS=TOKENS,...", "usage", SEND,
        "What was used, such as input=1000,cache_read=200,output=50; may be repeated.")
