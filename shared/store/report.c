@@ -12,7 +12,7 @@
 
 #define NAMES_BYTES   ((size_t)256 * 1024 * 1024)
 #define ACCOUNT_BYTES 512 /* more than an account's row has */
-#define ACCOUNTS_KEPT 1024
+#define NAMES_KEPT    1024
 #define DAY_TEXT      10
 #define PARTS_MAX     2 /* days of which a span may have a part */
 
@@ -45,14 +45,18 @@ struct report {
 	struct {
 		uint64_t account;
 		struct slice name; /* in `names` */
-	} accounts[ACCOUNTS_KEPT]; /* by their last digits */
+	} accounts[NAMES_KEPT];    /* by their last digits */
+	struct {
+		char id[ROWS_ID];
+		struct slice name;
+	} teams[NAMES_KEPT]; /* by a hash of their ids */
 };
 
 /* --- names --- */
 
 static enum errc account_name(struct report *r, uint64_t account, struct slice *out)
 {
-	size_t at = account % ACCOUNTS_KEPT;
+	size_t at = account % NAMES_KEPT;
 	struct rows_account a;
 
 	if (r->accounts[at].account != account) {
@@ -68,6 +72,33 @@ static enum errc account_name(struct report *r, uint64_t account, struct slice *
 		r->accounts[at].name = name;
 	}
 	*out = r->accounts[at].name;
+	return ERRC_OK;
+}
+
+/* A team's name is its own only within its account. */
+static enum errc team_name(struct report *r, uint64_t account, const char id[ROWS_ID],
+			   struct slice *out)
+{
+	struct slice team = slice_of(id, ROWS_ID), of;
+	size_t at = text_hash(team) % NAMES_KEPT;
+	struct rows_scope t;
+	enum errc rc;
+
+	if (!id[0])
+		return ERRC_OK;
+	if (memcmp(r->teams[at].id, id, ROWS_ID) != 0) {
+		rc = account_name(r, account, &of);
+		if (rc)
+			return rc;
+		if (r->live && !admin_scope_get(r->live, account, ROWS_TEAM, id, &r->row, &t, NULL))
+			team = t.name;
+		team = arena_fmt(&r->names, SLICE_FMT "/" SLICE_FMT, SLICE_ARG(of), SLICE_ARG(team));
+		if (!team.p)
+			return ERRC_NOMEM;
+		memcpy(r->teams[at].id, id, ROWS_ID);
+		r->teams[at].name = team;
+	}
+	*out = r->teams[at].name;
 	return ERRC_OK;
 }
 
@@ -100,8 +131,7 @@ static enum errc name_of(struct report *r, enum report_dim d, const struct rollu
 		*out = n->provider;
 		break;
 	case REPORT_TEAM:
-		*out = slice_of(n->team, strnlen(n->team, APIKEY_ID));
-		break;
+		return team_name(r, n->account, n->team, out);
 	case REPORT_TAG:
 		*out = n->tag;
 		break;

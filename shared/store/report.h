@@ -26,7 +26,7 @@ struct report_ask {
 };
 
 struct report_row {
-	struct slice name[REPORT_DIMS_MAX]; /* "2026-11-25", a model, a key's public id, an account's name, … */
+	struct slice name[REPORT_DIMS_MAX]; /* "2026-11-25", a model, a key's public id, "account", "account/team", … */
 	uint64_t requests, failed;
 	int64_t input, cached, output, reasoning; /* tokens */
 	int64_t charge_nusd, uncollected_nusd, cost_nusd;
@@ -34,8 +34,8 @@ struct report_row {
 
 struct report;
 
-/* Sums up the ledger; rows come sorted by their names. Owned by the caller. Accounts are named from the live store, those
- * that are not there by their number. ERRC_RANGE: the span has a part of a day whose records are no longer kept. Any thread
+/* Sums up the ledger; rows come sorted by their names. Owned by the caller. Accounts and teams are named from the live store, those
+ * that are not there by their number and id. ERRC_RANGE: the span has a part of a day whose records are no longer kept. Any thread
  * but a loop. */
 MUSTCHECK enum errc report_new(struct ledger *l, struct live *names, const struct report_ask *ask,
 			       struct report **out);

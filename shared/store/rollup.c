@@ -10,7 +10,7 @@
 #define PENDING_MAX  ((size_t)256 * 1024 * 1024)
 #define MODEL_MAX    200 /* bytes of each that tell rows apart: LMDB keys have 511 */
 #define PROVIDER_MAX 100
-#define TAG_MAX      128
+#define TAG_MAX      ROWS_TAG_MAX
 #define HEAD_BYTES   (1 + 4 + 8 + 2 * APIKEY_ID)
 #define KEY_MAX      (HEAD_BYTES + 2 + MODEL_MAX + PROVIDER_MAX + TAG_MAX)
 
@@ -65,7 +65,10 @@ struct rollup_name rollup_name_of(const struct record *charge)
 
 	n.model = slice_sub(c->model.n ? c->model : c->model_asked, 0, MODEL_MAX);
 	n.provider = slice_sub(c->provider, 0, PROVIDER_MAX);
+	n.tag = slice_sub(c->user, 0, TAG_MAX);
 	memcpy(n.key_id, c->key_id, APIKEY_ID);
+	if (c->team.n == ROWS_ID)
+		memcpy(n.team, c->team.p, ROWS_ID);
 	return n;
 }
 

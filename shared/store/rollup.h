@@ -31,7 +31,7 @@ enum rollup_cut {
 struct rollup_name {
 	uint32_t day; /* since 1970, by the time of the settlement */
 	uint64_t account;
-	char key_id[APIKEY_ID], team[APIKEY_ID]; /* team: all 0 for none */
+	char key_id[APIKEY_ID], team[ROWS_ID]; /* team: all 0 for none */
 	struct slice model, provider, tag;
 };
 

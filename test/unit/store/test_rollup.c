@@ -20,6 +20,7 @@
 struct scene {
 	struct rig rig;
 	uint64_t account[ACCOUNTS];
+	char team[ACCOUNTS][ROWS_ID];
 	char key[KEYS][APIKEY_ID + 1];
 	struct text_rng rng;
 	uint64_t charges;
@@ -28,6 +29,17 @@ struct scene {
 static unsigned pick(struct scene *s, unsigned n)
 {
 	return (unsigned)(text_rng_next(&s->rng) % n);
+}
+
+static void make_team(struct scene *s, int i)
+{
+	struct rows_scope t = {
+		.kind = ROWS_TEAM, .account = s->account[i], .name = SLICE_LIT("dev")};
+	bool durable;
+
+	rows_limits_init(&t.limits);
+	assert_int_equal(admin_team_create(&s->rig.admin, &s->rig.by, &t, &durable), ERRC_OK);
+	memcpy(s->team[i], t.id, ROWS_ID);
 }
 
 static int setup(void **state)
@@ -43,6 +55,7 @@ static int setup(void **state)
 	for (int i = 0; i < ACCOUNTS; i++) {
 		snprintf(name, sizeof name, "account-%d", i);
 		s->account[i] = rig_account(r, name, 1000 * RIG_DOLLAR);
+		make_team(s, i);
 	}
 	for (int i = 0; i < KEYS; i++) {
 		snprintf(s->key[i], sizeof s->key[i], "keykeykey%03d", i);
@@ -71,9 +84,9 @@ static struct genid id_of(uint64_t n)
 
 static void make_charge(struct scene *s, int64_t wall_ms, struct record *rec)
 {
-	static const char *const models[] = {"m-one", "m-two", "m-three"}, *const providers[] = {
-										   "p-one",
-										   "p-two"};
+	static const char *const models[] = {"m-one", "m-two", "m-three"};
+	static const char *const providers[] = {"p-one", "p-two"};
+	static const char *const users[] = {"ann", "bob", "cy", "d*"};
 	unsigned key = pick(s, KEYS);
 	struct record_charge *c = &rec->charge;
 
@@ -85,6 +98,10 @@ static void make_charge(struct scene *s, int64_t wall_ms, struct record *rec)
 	c->model_asked = slice_str(models[pick(s, 3)]);
 	c->model = pick(s, 9) ? c->model_asked : SLICE_NONE;
 	c->provider = slice_str(providers[pick(s, 2)]);
+	if (key > 1)
+		c->team = slice_of(s->team[key % ACCOUNTS], ROWS_ID);
+	if (key > 2 && pick(s, 3))
+		c->user = slice_str(users[pick(s, 4)]);
 	usage_init(&c->usage);
 	usage_set(&c->usage, USAGE_INPUT, pick(s, 1000));
 	usage_set(&c->usage, USAGE_OUTPUT, pick(s, 1000));
@@ -170,8 +187,13 @@ static void name_part(const struct record *rec, enum report_dim d, char *out, si
 	} else if (d == REPORT_ACCOUNT) {
 		snprintf(text, sizeof text, "account-%d", (int)(c->key_id[11] - '0') % ACCOUNTS);
 		s = slice_str(text);
+	} else if (d == REPORT_TEAM && c->team.n) {
+		snprintf(text, sizeof text, "account-%d/dev", (int)(c->key_id[11] - '0') % ACCOUNTS);
+		s = slice_str(text);
+	} else if (d == REPORT_TAG) {
+		s = c->user;
 	}
-	snprintf(out + strlen(out), room - strlen(out), SLICE_FMT "|", SLICE_ARG(s));
+	snprintf(out + strlen(out), room - strlen(out), SLICE_FMT "\1", SLICE_ARG(s));
 }
 
 static struct report_row *group_of(struct naive *v, const struct record *rec)
@@ -263,7 +285,7 @@ static void assert_report(struct scene *s, const struct report_ask *ask)
 
 			for (size_t d = 0; d < ask->by_n; d++)
 				snprintf(name + strlen(name), sizeof name - strlen(name),
-					 SLICE_FMT "|", SLICE_ARG(row->name[d]));
+					 SLICE_FMT "\1", SLICE_ARG(row->name[d]));
 			assert_string_equal(name, v->groups[i].name);
 			assert_rows_equal(row, &v->groups[i].sums);
 		}
@@ -402,7 +424,7 @@ static void test_many_rows(void **state)
 			assert_int_equal(ledger_append(l, &rec, &seq), ERRC_OK);
 		}
 		assert_int_equal(ledger_commit(l), ERRC_OK);
-		assert_true(l->rollup.n < ROLLUP_ROWS_MAX + 401);
+		assert_true(l->rollup.n < ROLLUP_ROWS_MAX + 602);
 	}
 	assert_int_equal(ledger_read_begin(l, &txn), ERRC_OK);
 	assert_int_equal(ledger_rolled_upto(l, txn, &rolled), ERRC_OK);
