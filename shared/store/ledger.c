@@ -137,62 +137,6 @@ static enum errc open_trees(struct ledger *l, const uint8_t *id)
 	return lmdbx_errc(mdb_txn_commit(txn));
 }
 
-static enum errc load_scope(struct book *b, MDB_txn *txn, MDB_dbi db, struct slice row)
-{
-	struct rows_key_name name;
-	struct rows_scope def;
-	struct slice state;
-	enum errc rc = rows_get_scope(row, &def);
-
-	if (rc)
-		return rc;
-	name = rows_name_state(def.account, def.kind, def.id);
-	rc = lmdbx_get(txn, db, slice_of(name.b, name.n), &state);
-	return rc ? ERRC_CORRUPT : book_load_scope(b, row, state);
-}
-
-static enum errc load_row(struct book *b, MDB_txn *txn, MDB_dbi db, struct slice key,
-			  struct slice value)
-{
-	struct slice id;
-	enum rows_kind kind;
-	uint64_t account;
-
-	if (!rows_name_parse(key, &account, &kind, &id))
-		return ERRC_CORRUPT;
-	if (kind == ROWS_ACCOUNT)
-		return book_load_account(b, value);
-	if (kind >= ROWS_RULES && kind <= ROWS_USER)
-		return load_scope(b, txn, db, value);
-	/* States are read with their rows, which stand before them. */
-	if (kind != ROWS_STATE || id.n != 1 + ROWS_ID || id.p[0] != ROWS_USER ||
-	    book_scope(b, ROWS_USER, account, id.p + 1))
-		return ERRC_OK;
-	return book_load_state(b, account, id.p + 1, value);
-}
-
-enum errc ledger_load_rows(struct ledger *l, MDB_txn *txn, struct book *b)
-{
-	struct slice key = SLICE_NONE, value;
-	MDB_cursor *c;
-	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->rows, &c));
-
-	if (rc)
-		return rc;
-	rc = lmdbx_move(c, MDB_FIRST, &key, &value);
-	while (!rc) {
-		rc = load_row(b, txn, l->rows, key, value);
-		if (!rc)
-			rc = lmdbx_move(c, MDB_NEXT, &key, &value);
-	}
-	mdb_cursor_close(c);
-	if (rc == ERRC_NOTFOUND)
-		rc = ERRC_OK;
-	if (!rc)
-		book_clean(b);
-	return rc;
-}
-
 /* A record that contradicts the book is a defect that must not stop the node: it is reported, here and by verify. */
 static enum errc tolerate(enum errc rc, uint64_t seq)
 {
@@ -248,7 +192,7 @@ static enum errc load(struct ledger *l)
 	if (!rc)
 		rc = ledger_get_state(l, txn, &l->state);
 	if (!rc)
-		rc = ledger_load_rows(l, txn, l->book);
+		rc = ledger_load_rows(txn, l->rows, l->book);
 	if (!rc)
 		rc = replay(l, txn);
 	if (!rc && l->state.last_seq > 0)
@@ -480,47 +424,12 @@ enum errc ledger_append(struct ledger *l, const struct record *r, uint64_t *seq)
 	return ERRC_OK;
 }
 
-static enum errc put_row(struct ledger *l, struct rows_key_name name)
-{
-	return lmdbx_put(l->txn, l->rows, slice_of(name.b, name.n), buf_slice(&l->scratch), 0);
-}
-
-static enum errc put_scope_row(struct ledger *l, const struct book_scope *s)
-{
-	struct rows_key_name name = rows_name_scope(s->account, s->kind, s->id);
-	struct slice key = slice_of(name.b, name.n);
-	enum errc rc;
-
-	if (s->row.n)
-		return lmdbx_put(l->txn, l->rows, key, s->row, 0);
-	rc = lmdbx_del(l->txn, l->rows, key);
-	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
-}
-
-static enum errc put_changed(void *arg, const struct rows_account *a, const struct book_scope *s)
-{
-	struct ledger *l = arg;
-	struct rows_state state;
-	enum errc rc;
-
-	buf_reset(&l->scratch);
-	if (a) {
-		rc = rows_put_account(&l->scratch, a);
-		return rc ? rc : put_row(l, rows_name(a->id, ROWS_ACCOUNT, SLICE_NONE));
-	}
-	rc = put_scope_row(l, s);
-	book_state(s, &state);
-	if (!rc)
-		rc = rows_put_state(&l->scratch, &state);
-	return rc ? rc : put_row(l, rows_name_state(s->account, s->kind, s->id));
-}
-
 enum errc ledger_checkpoint(struct ledger *l)
 {
 	enum errc rc;
 
 	require(l->txn);
-	rc = book_each_changed(l->book, put_changed, l);
+	rc = ledger_put_rows(l->txn, l->rows, l->book);
 	if (rc)
 		return rc;
 	/* The book does not have the records of this transaction yet. */

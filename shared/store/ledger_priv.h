@@ -85,7 +85,8 @@ MUSTCHECK enum errc ledger_rolled_upto(struct ledger *l, MDB_txn *txn, uint64_t 
 MUSTCHECK enum errc ledger_catch_up_rollups(struct ledger *l);
 /* The transaction was committed: see rollup_committed(). */
 MUSTCHECK enum errc ledger_count_rollups(struct ledger *l);
-/* The checkpoint's rows into a book. */
-MUSTCHECK enum errc ledger_load_rows(struct ledger *l, MDB_txn *txn, struct book *b);
+/* A checkpoint's rows into a book; and a book's changed rows into such a tree. */
+MUSTCHECK enum errc ledger_load_rows(MDB_txn *txn, MDB_dbi db, struct book *b);
+MUSTCHECK enum errc ledger_put_rows(MDB_txn *txn, MDB_dbi db, struct book *b);
 
 #endif

@@ -198,7 +198,7 @@ enum errc ledger_read_book(struct ledger *l, struct book **book, struct ledger_s
 	if (!rc)
 		rc = ledger_get_state(l, txn, out_state);
 	if (!rc)
-		rc = ledger_load_rows(l, txn, *book);
+		rc = ledger_load_rows(txn, l->rows, *book);
 	ledger_read_end(&txn);
 	if (rc)
 		book_free(book);

@@ -130,7 +130,7 @@ static enum errc load_stored(struct verify *v, struct book *stored, struct ledge
 	if (!rc)
 		rc = ledger_get_state(v->l, txn, s);
 	if (!rc)
-		rc = ledger_load_rows(v->l, txn, stored);
+		rc = ledger_load_rows(txn, v->l->rows, stored);
 	ledger_read_end(&txn);
 	return rc;
 }
