@@ -172,7 +172,8 @@ OPTION(CHOICES, "by", "day|model|key|account|provider|team|tag", "by", SEND,
        "One row for each; up to four, with commas.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "Only this account.")
 OPTION(SECRET, "key", "KEY", "key", SEND, "Only this key.")
-OPTION(FLAG, "margin", "", "margin", LOCAL, "Add what it cost us and the difference.")
+OPTION(FLAG, "margin", "", "margin", LOCAL, "Add what it cost us, attempts given up by failover included, which count where the answer came "
+       "from, and the difference.")
 OPTION(FLAG, "csv", "", "csv", LOCAL, "Print comma-separated values.")
 COMMAND_END(USAGE)
 
@@ -245,8 +246,8 @@ WORD(TEXT, "NAME", "name", SEND, NEEDED, "The model's name.")
 COMMAND_END(MODEL_SHOW)
 
 COMMAND(MODEL_PRICE, "model price", plain, 15000,
-	"Show what so much usage would be charged, line by line, and why at this price; otherwise "
-	"the rows of the price.")
+	"Show what so much usage would be charged, line by line, and why at this price. "
+	"Without usage: the rows of the price.")
 WORD(TEXT, "MODEL", "model", SEND, NEEDED, "The model's name, or an offer as provider/model.")
 OPTION(LIST, "usage", "CLASS=TOKENS,...", "usage", SEND,
        "What was used, such as input=1000,cache_read=200,output=50; may be repeated.")

@@ -100,6 +100,44 @@ class Prices(NodeCase):
         self.assertEqual(self.node.ask('GET', '/v1/models/small-oai', key=key).json()['pricing']['prompt'], '0.000001')
 
 
+class Margin(NodeCase):
+    """What we earn is the price less all that providers took, attempts that were lost to failover included."""
+    COSTS = {'ant': {'input': 7, 'output': 9}, 'oai': {'input': 3, 'output': 4}}
+    MODELS = {
+        'lost': model(offers={'ant/sim?tokens=9&input=33&fault=error_item@0': {'priority': 1, 'cost': COSTS['ant']},
+                              'oai/sim?tokens=4&input=20': {'priority': 2, 'cost': COSTS['oai']}}),
+        'all': model(offers={'ant/sim?tokens=9&input=33&fault=error_item@0': {'cost': COSTS['ant']}}),
+        'gone': model(offers={'oai/sim?status=500': {'cost': COSTS['oai']}}),
+    }
+    CONFIG = {'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}}
+
+    def test_lost_attempts_are_in_the_cost(self):
+        key = self.node.customer('margins', 5)
+        ids = [self.chat(name, True, key=key).get('x-request-id') for name in ('lost', 'lost', 'all', 'gone')]
+        records = [self.node.record(i) for i in ids]
+        won = charge_nusd({'input': 20, 'output': 4}, self.COSTS['oai'])
+        for r in records[:2]:
+            self.assertGreater(nusd(r['cost_usd']), won)
+            self.assertEqual(nusd(r['charge_usd']), charge_nusd({'input': 20, 'output': 4}, {'input': 1, 'output': 2}))
+        self.assertEqual([nusd(r['charge_usd']) for r in records[2:]], [0, 0])
+        self.assertGreater(nusd(records[2]['cost_usd']), 0)
+        self.assertEqual(nusd(records[3]['cost_usd']), 0)
+        for r in records:
+            self.assertEqual(nusd(r['cost_usd']), sum(nusd(t['cost_usd']) for t in r['attempts']))
+            self.assertEqual(nusd(r['margin_usd']), nusd(r['charge_usd']) - nusd(r['cost_usd']))
+        for by in ('model', 'provider', 'key', 'account', 'day', 'model,provider'):
+            with self.subTest(by):
+                u = self.node.ctl('usage', '--by', by, '--account', 'margins', '--margin')
+                for row in u['rows'] + [u['total']]:
+                    self.assertEqual(nusd(row['margin_usd']), nusd(row['charge_usd']) - nusd(row['cost_usd']))
+                for field in ('charge_usd', 'cost_usd'):
+                    self.assertEqual(sum(nusd(r[field]) for r in u['rows']), sum(nusd(r[field]) for r in records))
+                    self.assertEqual(nusd(u['total'][field]), sum(nusd(r[field]) for r in records))
+        rows = {r['model']: r for r in self.node.ctl('usage', '--by', 'model', '--account', 'margins', '--margin')['rows']}
+        self.assertEqual(nusd(rows['lost']['cost_usd']), sum(nusd(r['cost_usd']) for r in records[:2]))
+        self.assertLess(nusd(rows['all']['margin_usd']), 0)
+
+
 class Told(NodeCase):
     """aigwctl model price: the same rows and sums as a charge."""
     MODELS = {
