@@ -158,7 +158,19 @@ class Steps(Stepped):
         self.assertEqual(nusd(account['settled_usd']), len(good) * 10**7)
         for line in self.node.access(*(a.get('x-request-id') for a in good)).values():
             self.assertTrue(0 <= line['total_ms'] < 60000, line)
+        self.assertEqual(len({a.get('x-request-id') for a in answers}), len(answers))
         self.assertEqual(self.node.ctl('usage', '--account', 'load')['total']['requests'], len(good))
+        by_day = self.node.ctl('usage', '--account', 'load', '--by', 'day')['rows']
+        self.assertEqual(sum(row['requests'] for row in by_day), len(good))
+        self.assertGreater(len(by_day), 2)
+
+    def test_a_key_expires_by_the_wall_clock(self):
+        """At the next request, whichever way the clock went."""
+        key = self.node.customer('expiry', expires='1h')
+        for wrong_by, status in ((0, 200), (2 * HOUR, 401), (0, 200), (YEAR, 401), (-YEAR, 200)):
+            self.node.step(wrong_by - self.node.wrong_by)
+            for _ in range(4):
+                self.assertEqual(self.chat('cent', key=key).status, status, wrong_by)
 
 
     def test_windows_roll_under_load(self):

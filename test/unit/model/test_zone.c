@@ -354,6 +354,12 @@ static void test_odd_days(void **state)
 	check_window(z, WINDOW_HOUR, "2026-04-04T15:30:00Z", "2026-04-04T15:30:00Z",
 		     "2026-04-04T16:30:00Z");
 	zone_free(&z);
+	z = by_rule("<+0830>-8:30<+09>-9,M5.1.0/23:30,M10.1.0");
+	check_window(z, WINDOW_HOUR, "2026-05-03T14:59:59Z", "2026-05-03T14:30:00Z",
+		     "2026-05-03T15:00:00Z");
+	check_window(z, WINDOW_HOUR, "2026-05-03T15:00:00Z", "2026-05-03T15:00:00Z",
+		     "2026-05-03T16:00:00Z");
+	zone_free(&z);
 	/* From -10 to +14 hours at the end of 1969: 1970-01-01 is never shown, its window is empty. */
 	assert_int_equal(parse(&skip, &z), ERRC_OK);
 	assert_int_equal(zone_day(z, 35999), -1);
