@@ -89,6 +89,20 @@ static void check_readers(struct watch *w)
 		log_info("readers_cleared", "readers of dead processes: %d", cleared);
 }
 
+/* --- end users who are gone --- */
+
+static void forget_users(struct watch *w, int64_t now_ms)
+{
+	struct live *live;
+
+	if (!may_sweep(w))
+		return;
+	live = hold(w);
+	(void)is_fine(w, idle_slice(live, &w->idle, now_ms, clock_wall_ms()),
+		      "forgetting end users");
+	drop(w, live);
+}
+
 /* --- the invariants --- */
 
 static void scanned(struct watch *w)
@@ -194,6 +208,7 @@ void watch_tick(struct watch *w, int64_t now_ms)
 	begin_sweep(w);
 	sweep_claims(w);
 	begin_scan(w, now_ms);
+	forget_users(w, now_ms);
 }
 
 void watch_death(struct watch *w)

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "idem.h"
+#include "idle.h"
 #include "scan.h"
 
 struct keeper;
@@ -15,6 +16,7 @@ struct watch {
 	uv_timer_t sweep, scan; /* run while there is more to do */
 	struct scan round;      /* of the invariants */
 	struct idem_sweep claims;
+	struct idle idle;    /* what end users have used that says nothing any more */
 	bool scanning, told; /* told: an imbalance is in the log */
 	bool lost;           /* the live store is not in its place; a new one is being made */
 	int64_t scan_ms;     /* when the round began, then when the next one may */

@@ -1,9 +1,11 @@
 #include "book_priv.h"
 
+#include "idle.h"
 #include "mem.h"
 #include "text.h"
 
-#define BOOK_MAX (UINT32_MAX / 4) /* entries of a table */
+#define BOOK_MAX   (UINT32_MAX / 4) /* entries of a table */
+#define IDLE_SHARE 16               /* one in so many must be idle before they are dropped */
 
 static struct slice account_key(const void *item)
 {
@@ -111,6 +113,13 @@ enum errc book_new(struct book **out)
 	return ERRC_OK;
 }
 
+static void free_item(struct book_item *s)
+{
+	mem_free(s->bytes);
+	mem_free(s->s.counters);
+	mem_free(s);
+}
+
 void book_free(struct book **bp)
 {
 	struct book *b = *bp;
@@ -119,13 +128,8 @@ void book_free(struct book **bp)
 		return;
 	for (size_t i = 0; i < b->accounts.n; i++)
 		mem_free(b->accounts.items[i]);
-	for (size_t i = 0; i < b->scopes.n; i++) {
-		struct book_item *s = b->scopes.items[i];
-
-		mem_free(s->bytes);
-		mem_free(s->s.counters);
-		mem_free(s);
-	}
+	for (size_t i = 0; i < b->scopes.n; i++)
+		free_item(b->scopes.items[i]);
 	table_fini(&b->accounts);
 	table_fini(&b->names);
 	table_fini(&b->scopes);
@@ -411,10 +415,88 @@ enum errc book_each_changed(struct book *b,
 	return rc;
 }
 
+/* The rules for all end users of the account that was asked about last. */
+struct every {
+	uint64_t account;
+	bool there;
+	struct rows_scope rules;
+};
+
+static const struct rows_scope *every_user(const struct book *b, uint64_t account, struct every *e)
+{
+	const struct book_item *s;
+	char id[ROWS_ID];
+
+	if (e->account != account) {
+		rows_user_id(SLICE_LIT(ROWS_EVERY_USER), id);
+		s = book_find_scope(b, ROWS_USER, account, id);
+		e->there = s && s->s.row.n && rows_get_scope(s->s.row, &e->rules) == ERRC_OK;
+		e->account = account;
+	}
+	return e->there ? &e->rules : NULL;
+}
+
+static bool may_go(const struct book *b, const struct book_item *s, int64_t wall_s, struct every *e)
+{
+	struct rows_state st;
+
+	if (s->s.kind != ROWS_USER || s->s.row.n || wall_s - s->s.used_s < IDLE_S)
+		return false;
+	book_state(&s->s, &st);
+	return idle_may_go(&st, every_user(b, s->s.account, e), 0, wall_s);
+}
+
+enum errc book_each_idle(struct book *b, int64_t wall_s,
+			 enum errc (*fn)(void *arg, const struct book_scope *), void *arg)
+{
+	struct every every = {.account = ROWS_ACCOUNT_HEAD};
+	size_t n = 0;
+	enum errc rc = ERRC_OK;
+
+	for (size_t i = 0; i < b->scopes.n; i++) {
+		struct book_item *s = b->scopes.items[i];
+
+		s->idle = may_go(b, s, wall_s, &every);
+		n += s->idle;
+	}
+	/* The table is put together anew without them: not for a few. */
+	for (size_t i = 0; n > 0 && i < b->scopes.n; i++) {
+		struct book_item *s = b->scopes.items[i];
+
+		if (n <= b->scopes.n / IDLE_SHARE)
+			s->idle = false;
+		else if (s->idle && !rc)
+			rc = fn(arg, &s->s);
+	}
+	return rc;
+}
+
+/* Positions change. */
+static void drop_idle(struct book_table *t)
+{
+	size_t to = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		struct book_item *s = t->items[i];
+
+		if (s->idle)
+			free_item(s);
+		else
+			t->items[to++] = s;
+	}
+	if (to == t->n)
+		return;
+	t->n = to;
+	memset(t->slots, 0, t->slots_n * sizeof *t->slots);
+	for (uint32_t i = 0; i < t->n; i++)
+		table_link(t, scope_key, i);
+}
+
 void book_clean(struct book *b)
 {
 	for (size_t i = 0; i < b->accounts.n; i++)
 		((struct book_account_item *)b->accounts.items[i])->changed = false;
 	for (size_t i = 0; i < b->scopes.n; i++)
 		((struct book_item *)b->scopes.items[i])->changed = false;
+	drop_idle(&b->scopes);
 }

@@ -69,6 +69,11 @@ MUSTCHECK enum errc book_each_changed(struct book *b,
 				      enum errc (*fn)(void *arg, const struct rows_account *,
 						      const struct book_scope *),
 				      void *arg);
+/* After book_each_changed(), in the same transaction: chooses the end users without a row of their own of whom nothing counts any
+ * more (idle.h) once there are enough of them, and calls `fn` for each. book_clean() forgets them. */
+MUSTCHECK enum errc book_each_idle(struct book *b, int64_t wall_s,
+				   enum errc (*fn)(void *arg, const struct book_scope *), void *arg);
+/* What has changed is written, and who is idle is gone. */
 void book_clean(struct book *b);
 
 #endif

@@ -19,7 +19,7 @@ struct book_item {
 	struct book_scope s; /* first: book_state() and the walks hand it out */
 	struct book_scope_name name;
 	char *bytes; /* of s.row, owned; as s.counters */
-	bool changed;
+	bool changed, idle;
 };
 
 /* Entries in the order they came, found by a hash of what `hash` returns: open addressing, positions + 1, 0 = empty. */

@@ -430,6 +430,8 @@ enum errc ledger_checkpoint(struct ledger *l)
 
 	require(l->txn);
 	rc = ledger_put_rows(l->txn, l->rows, l->book);
+	if (!rc)
+		rc = ledger_forget_rows(l->txn, l->rows, l->book, l->newest_ms / 1000);
 	if (rc)
 		return rc;
 	/* The book does not have the records of this transaction yet. */

@@ -88,5 +88,7 @@ MUSTCHECK enum errc ledger_count_rollups(struct ledger *l);
 /* A checkpoint's rows into a book; and a book's changed rows into such a tree. */
 MUSTCHECK enum errc ledger_load_rows(MDB_txn *txn, MDB_dbi db, struct book *b);
 MUSTCHECK enum errc ledger_put_rows(MDB_txn *txn, MDB_dbi db, struct book *b);
+/* Takes out who book_each_idle() chooses. */
+MUSTCHECK enum errc ledger_forget_rows(MDB_txn *txn, MDB_dbi db, struct book *b, int64_t wall_s);
 
 #endif

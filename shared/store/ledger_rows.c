@@ -108,3 +108,19 @@ enum errc ledger_put_rows(MDB_txn *txn, MDB_dbi db, struct book *b)
 	buf_fini(&w.row);
 	return rc;
 }
+
+static enum errc forget(void *arg, const struct book_scope *s)
+{
+	struct writing *w = arg;
+	struct rows_key_name name = rows_name_state(s->account, s->kind, s->id);
+	enum errc rc = lmdbx_del(w->txn, w->db, slice_of(name.b, name.n));
+
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+enum errc ledger_forget_rows(MDB_txn *txn, MDB_dbi db, struct book *b, int64_t wall_s)
+{
+	struct writing w = {.txn = txn, .db = db};
+
+	return book_each_idle(b, wall_s, forget, &w);
+}

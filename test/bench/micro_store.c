@@ -30,6 +30,7 @@ struct bench {
 	struct price price;
 	struct genid_source ids;
 	uint64_t account;
+	struct slice user;
 	char upstream_id[STRAND][32]; /* of the requests at hand: no two are ever the same */
 };
 
@@ -59,6 +60,7 @@ static void ask(struct bench *b, struct admit_op *op, struct hold_candidate *c)
 				     .boot_ms = clock_boot_ms(),
 				     .wall_ms = clock_wall_ms(),
 				     .model = SLICE_LIT("gpt-5.2"),
+				     .user = b->user,
 				     .tokens_estimate = 1500,
 				     .hold = {.candidates = c,
 					      .n = 1,
@@ -191,7 +193,7 @@ static void worker(struct bench *b, const char *dir, const uint8_t *id, unsigned
 }
 
 /* Two workers without a pause, the keeper beside them. The stores are closed before and after. */
-static void saturated(struct bench *b, unsigned n)
+static void saturated(struct bench *b, unsigned n, const char *scopes)
 {
 	struct store_started started;
 	uint8_t id[LIVE_ID];
@@ -220,8 +222,48 @@ static void saturated(struct bench *b, unsigned n)
 		while (left > 0 && waitpid(-1, NULL, WNOHANG) > 0)
 			left--;
 	}
-	snprintf(name, sizeof name, "hold + settle, 2 processes, batches of %u", n);
+	snprintf(name, sizeof name, "%s, 2 processes, batches of %u", scopes, n);
 	printf("%-44s %7.2f us wall\n", name, (double)(clock_boot_ns() - t) / (2 * ROUNDS) / 1e3);
+}
+
+/* Rates, requests at once and two budgets, none of which is ever reached. */
+static void five_rules(struct rows_scope *s)
+{
+	static const enum rows_limit kinds[] = {ROWS_RPM, ROWS_TPD, ROWS_CONCURRENCY, ROWS_BUDGET,
+						ROWS_BUDGET};
+
+	rows_limits_init(&s->limits);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		require(rows_limits_add(&s->limits, kinds[i], MONEY_NUSD_MAX / 2));
+	s->limits.v[4].window.unit = WINDOW_DAY;
+}
+
+/* Account, team, key and end user with five rules each; the credit is the fifth scope. */
+static void all_scopes(struct bench *b)
+{
+	struct admin admin = {b->live, b->ledger, &b->batch};
+	struct admin_by by = {.who = SLICE_LIT("bench"), .wall_ms = clock_wall_ms()};
+	struct rows_scope s = {.kind = ROWS_ACCOUNT, .account = b->account};
+	struct buf mem;
+	bool durable;
+	char team[ROWS_ID];
+
+	five_rules(&s);
+	require(admin_rules_set(&admin, &by, &s, &durable) == ERRC_OK);
+	s.kind = ROWS_TEAM;
+	s.name = SLICE_LIT("growth");
+	require(admin_team_create(&admin, &by, &s, &durable) == ERRC_OK);
+	memcpy(team, s.id, ROWS_ID);
+	s.kind = ROWS_USER;
+	s.name = SLICE_LIT("alice");
+	require(admin_user_set(&admin, &by, &s, &durable) == ERRC_OK);
+	buf_init(&mem, ROWS_MAX);
+	require(admin_key_get(b->live, KEY_ID, &mem, &s, NULL) == ERRC_OK);
+	memcpy(s.team, team, ROWS_ID);
+	five_rules(&s);
+	require(admin_key_update(&admin, &by, &s, &durable) == ERRC_OK);
+	buf_fini(&mem);
+	b->user = SLICE_LIT("alice");
 }
 
 static void open_all(struct bench *b, const char *state, const char *shared)
@@ -268,8 +310,14 @@ int main(void)
 	measure(&b, "hold + settle, batches of 8", STRAND, ROUNDS);
 	keeper(&b, 96, 50);
 	keeper(&b, 1000, 20);
-	saturated(&b, 1);
-	saturated(&b, STRAND);
+	saturated(&b, 1, "hold + settle");
+	saturated(&b, STRAND, "hold + settle");
+	all_scopes(&b);
+	require(live_join(b.live) == ERRC_OK);
+	measure(&b, "five scopes, one by one", 1, ROUNDS);
+	measure(&b, "five scopes, batches of 8", STRAND, ROUNDS);
+	saturated(&b, 1, "five scopes");
+	saturated(&b, STRAND, "five scopes");
 	live_close(&b.live);
 	ledger_close(&b.ledger);
 	outbox_batch_fini(&b.batch);

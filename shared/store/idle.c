@@ -1,0 +1,189 @@
+#include "idle.h"
+
+#include "live_priv.h"
+
+#define SLICE_ROWS 256 /* looked at in one read transaction */
+
+bool idle_may_go(const struct rows_state *s, const struct rows_scope *every, int64_t boot_ms,
+		 int64_t wall_s)
+{
+	if (s->holds > 0 || wall_s - s->used_s < IDLE_S)
+		return false;
+	for (size_t i = 0; every && i < every->limits.n; i++) {
+		const struct rows_rule *r = &every->limits.v[i];
+		const struct rows_counter *c = rows_state_counter(s, r);
+
+		if (c && !rows_counter_is_idle(c, r, boot_ms, wall_s))
+			return false;
+	}
+	return true;
+}
+
+/* What is to be taken away. */
+struct found {
+	size_t n;
+	struct {
+		uint64_t account;
+		char id[ROWS_ID];
+	} of[LIMIT_TXN_OPS];
+};
+
+struct look {
+	struct live *l;
+	MDB_txn *txn;
+	int64_t boot_ms, wall_s;
+	uint64_t account; /* `every` is of this one */
+	bool have_every;
+	struct rows_scope every;
+};
+
+static enum errc load_every(struct look *k, uint64_t account)
+{
+	char id[ROWS_ID];
+	enum errc rc;
+
+	if (k->account == account)
+		return ERRC_OK;
+	rows_user_id(SLICE_LIT(ROWS_EVERY_USER), id);
+	rc = live_get_scope(k->l, k->txn, account, ROWS_USER, id, &k->every);
+	if (rc && rc != ERRC_NOTFOUND)
+		return rc;
+	k->have_every = !rc;
+	k->account = account;
+	return ERRC_OK;
+}
+
+static enum errc may_go(struct look *k, uint64_t account, const char id[ROWS_ID], struct slice row,
+			bool *yes)
+{
+	struct rows_key_name name = rows_name_scope(account, ROWS_USER, id);
+	struct rows_state s;
+	struct slice own;
+	enum errc rc = live_row_get(k->l, k->txn, &name, &own);
+
+	*yes = false;
+	if (rc != ERRC_NOTFOUND)
+		return rc;
+	rc = load_every(k, account);
+	if (!rc)
+		rc = rows_get_state(row, &s);
+	if (!rc)
+		*yes = idle_may_go(&s, k->have_every ? &k->every : NULL, k->boot_ms, k->wall_s);
+	return rc;
+}
+
+static struct rows_key_name first_state(uint64_t account)
+{
+	static const char none[ROWS_ID];
+
+	return rows_name_state(account, ROWS_USER, none);
+}
+
+/* Where to look after this row: the states of end users, and past accounts that never had any. */
+static enum errc next_name(enum rows_kind kind, uint64_t account, struct slice id, struct slice row,
+			   struct rows_key_name *at, bool *step)
+{
+	struct rows_account a;
+	enum errc rc = ERRC_OK;
+
+	*step = kind == ROWS_STATE && id.n == 1 + ROWS_ID && id.p[0] == ROWS_USER;
+	if (*step)
+		return ERRC_OK;
+	*at = rows_name(account + 1, ROWS_HEAD, SLICE_NONE);
+	if (kind == ROWS_ACCOUNT) {
+		rc = rows_get_account(row, &a);
+		if (!rc && (a.flags & ROWS_ACCOUNT_USERS))
+			*at = first_state(account);
+	}
+	return rc;
+}
+
+/* From it->at on; n = 0 there when the round is complete. */
+static enum errc look(struct look *k, MDB_cursor *c, struct idle *it, struct found *f)
+{
+	struct slice key = live_name(&it->at), value, id;
+	enum rows_kind kind;
+	uint64_t account;
+	bool step, go;
+	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+
+	for (int n = 0; !rc && n < SLICE_ROWS && f->n < ARRAY_LEN(f->of); n++) {
+		if (!rows_name_parse(key, &account, &kind, &id))
+			return ERRC_CORRUPT;
+		if (account == ROWS_ACCOUNT_TAIL) {
+			it->at.n = 0;
+			return ERRC_OK;
+		}
+		rc = next_name(kind, account, id, value, &it->at, &step);
+		if (!rc && step) {
+			rc = may_go(k, account, id.p + 1, value, &go);
+			if (!rc && go) {
+				f->of[f->n].account = account;
+				memcpy(f->of[f->n++].id, id.p + 1, ROWS_ID);
+			}
+			if (!rc)
+				rc = lmdbx_move(c, MDB_NEXT, &key, &value);
+		} else if (!rc) {
+			key = live_name(&it->at);
+			rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+		}
+	}
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc; /* the tail row is always there */
+	require(key.n <= sizeof it->at.b);
+	memcpy(it->at.b, key.p, key.n);
+	it->at.n = key.n;
+	return ERRC_OK;
+}
+
+/* Once more, where nobody else writes: they may have been used since. */
+static enum errc take_away(struct look *k, const struct found *f, uint64_t *removed)
+{
+	uint64_t n = 0;
+	enum errc rc = live_txn_begin(k->l, &k->txn);
+
+	k->account = ROWS_ACCOUNT_HEAD;
+	for (size_t i = 0; !rc && i < f->n; i++) {
+		struct rows_key_name name =
+			rows_name_state(f->of[i].account, ROWS_USER, f->of[i].id);
+		struct slice row;
+		bool go = false;
+
+		rc = live_row_get(k->l, k->txn, &name, &row);
+		if (!rc)
+			rc = may_go(k, f->of[i].account, f->of[i].id, row, &go);
+		if (!rc && go) {
+			rc = live_row_del(k->l, k->txn, &name);
+			k->account = ROWS_ACCOUNT_HEAD; /* what was read of it has moved */
+			n++;
+		}
+		if (rc == ERRC_NOTFOUND)
+			rc = ERRC_OK;
+	}
+	if (!rc)
+		rc = live_txn_commit(k->l, &k->txn);
+	live_txn_abort(k->l, &k->txn);
+	if (!rc)
+		*removed += n;
+	return rc;
+}
+
+enum errc idle_slice(struct live *l, struct idle *it, int64_t boot_ms, int64_t wall_ms)
+{
+	struct look k = {.l = l, .boot_ms = boot_ms, .wall_s = wall_ms / 1000};
+	struct found f = {.n = 0};
+	MDB_cursor *c;
+	enum errc rc = live_read_begin(l, &k.txn);
+
+	if (rc)
+		return rc;
+	if (it->at.n == 0)
+		it->at = rows_name(1, ROWS_HEAD, SLICE_NONE);
+	rc = lmdbx_errc(mdb_cursor_open(k.txn, l->rows, &c));
+	if (!rc) {
+		rc = look(&k, c, it, &f);
+		mdb_cursor_close(c);
+	}
+	live_read_end(l);
+	return rc || f.n == 0 ? rc : take_away(&k, &f, &it->removed);
+}

@@ -1,0 +1,26 @@
+/* Takes away what end users have used that have no definition of their own, once it says nothing any more: no hold, and by the
+ * rules for all end users nothing used in any window now. Without it every tag that a client ever sent would keep its row. For
+ * the keeper; the ledger's book forgets them likewise. */
+#ifndef AIGW_IDLE_H
+#define AIGW_IDLE_H
+
+#include "live.h"
+#include "rows.h"
+
+/* So long after its last request, whatever the windows say: the wall clock may be set back a little. */
+#define IDLE_S 86400
+
+struct idle {
+	struct rows_key_name at; /* where the round goes on; n = 0 to begin */
+	uint64_t removed;        /* rows, ever */
+};
+
+/* Goes on with the round: looks at some rows in one read transaction, and takes away at most LIMIT_TXN_OPS in one write
+ * transaction. At the end it begins anew. */
+MUSTCHECK enum errc idle_slice(struct live *l, struct idle *it, int64_t boot_ms, int64_t wall_ms);
+
+/* Whether the state of an end user without a row of its own may go. `every`: the rules for all; NULL: there are none. */
+bool idle_may_go(const struct rows_state *s, const struct rows_scope *every, int64_t boot_ms,
+		 int64_t wall_s);
+
+#endif

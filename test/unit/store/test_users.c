@@ -1,0 +1,199 @@
+/* End users: rules for all or for one, what is left of them after the loss of the live store, and when they are forgotten. */
+#include "family.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "idle.h"
+#include "verify.h"
+
+/* The rules for all end users count for each of them; one with rules of its own has only those. */
+static void test_end_users(void **state)
+{
+	struct rows_scope every;
+	struct admit_refusal why;
+	struct admit_op op;
+	struct genid id;
+	bool durable;
+
+	(void)state;
+	family_hold(10, &id); /* nobody says anything of end users */
+	rig_scope(&every, family.account, ROWS_USER, ROWS_EVERY_USER);
+	rig_limit(&every, ROWS_RPM, 1);
+	rig_put(family.r, &every);
+	family.user = SLICE_LIT("bob");
+	family_hold(10, &id);
+	assert_false(family_ask(&op, 10, &id));
+	assert_int_equal(op.refusal.scope, ROWS_USER);
+	assert_string_equal(op.refusal.scope_name, "bob");
+	family.user = SLICE_LIT("carol");
+	family_hold(10, &id);
+	family.user = SLICE_NONE;
+	family_hold(10, &id);
+	family_hold(10, &id);
+	family.user = SLICE_LIT("alice");
+	rig_limit(&family.of[3], ROWS_RPM, 3);
+	rig_put(family.r, &family.of[3]);
+	family_hold(10, &id);
+	family_hold(10, &id);
+	family_hold(10, &id);
+	family_refuse(10, ADMIT_RATE, 3, &why);
+	assert_int_equal(admin_user_remove(&family.r->admin, &family.r->by, family.account,
+					   family.user, &durable),
+			 ERRC_OK);
+	rig_drain(family.r);
+	family.r->boot_ms += 2 * 60000;
+	family_hold(10, &id);
+	family_refuse(10, ADMIT_RATE, 3, &why);
+	assert_int_equal(why.limit, 1);
+	assert_int_equal(admin_user_remove(&family.r->admin, &family.r->by, family.account,
+					   family.user, &durable),
+			 ERRC_NOTFOUND);
+}
+
+/* The live store is lost: the budgets of all scopes come back from the records, also of users that have no row. */
+static void test_budgets_after_a_loss(void **state)
+{
+	struct verify_result v;
+	struct rows_scope every;
+	struct admit_done done;
+	struct genid id;
+	char cmd[300];
+
+	(void)state;
+	for (size_t i = 0; i < FAMILY_N; i++)
+		family_give_rules(&family.of[i]);
+	family_put();
+	rig_scope(&every, family.account, ROWS_USER, ROWS_EVERY_USER);
+	rig_budget(&every, RIG_DOLLAR, (struct window_spec){.unit = WINDOW_TOTAL});
+	rig_put(family.r, &every);
+	for (int i = 0; i < 6; i++) {
+		family.user = i < 3 ? SLICE_LIT("alice") : SLICE_LIT("bob");
+		family_hold(100, &id);
+		rig_settle(family.r, family.account, &id, 50, 20, &done);
+		if (i == 2) {
+			assert_int_equal(ledger_begin(family.r->ledger), ERRC_OK);
+			assert_int_equal(ledger_checkpoint(family.r->ledger), ERRC_OK);
+			assert_int_equal(ledger_commit(family.r->ledger), ERRC_OK);
+		}
+	}
+	rig_drain(family.r);
+	rig_close(family.r);
+	snprintf(cmd, sizeof cmd, "rm -rf '%s/live'", family.r->dir);
+	assert_int_equal(system(cmd), 0);
+	rig_open(family.r);
+	assert_int_equal(family.r->started.outcome, STORE_REBUILT);
+	rig_join(family.r);
+	family.user = SLICE_LIT("alice");
+	for (size_t i = 0; i < FAMILY_N; i++) {
+		assert_int_equal(family_look(i, 3).used, i == 3 ? 270000 : 540000);
+		assert_int_equal(family_look(i, 4).used, i == 3 ? 270000 : 540000);
+	}
+	family.user = SLICE_LIT("bob");
+	family.of[3] = every;
+	assert_int_equal(family_look(3, 0).used, 270000);
+	family_hold(100, &id);
+	assert_int_equal(family_look(3, 0).held, 300000);
+	assert_int_equal(verify_ledger(family.r->ledger, false, NULL, NULL, &v), ERRC_OK);
+	assert_true(verify_is_good(&v));
+}
+
+static uint64_t forget_round(struct idle *it)
+{
+	uint64_t before = it->removed;
+
+	do
+		assert_int_equal(
+			idle_slice(family.r->live, it, family.r->boot_ms, family.r->wall_ms),
+			ERRC_OK);
+	while (it->at.n > 0);
+	return it->removed - before;
+}
+
+static void checkpoint(void)
+{
+	rig_drain(family.r);
+	assert_int_equal(ledger_begin(family.r->ledger), ERRC_OK);
+	assert_int_equal(ledger_checkpoint(family.r->ledger), ERRC_OK);
+	assert_int_equal(ledger_commit(family.r->ledger), ERRC_OK);
+}
+
+static const struct book_scope *in_book(const char *tag)
+{
+	char id[ROWS_ID];
+
+	rows_user_id(slice_str(tag), id);
+	return book_scope(ledger_book(family.r->ledger), ROWS_USER, family.account, id);
+}
+
+/* Tags that come once do not stay for ever; those with rules of their own, with something running, or with something used in
+ * a window that lasts do. */
+static void test_idle_users_are_forgotten(void **state)
+{
+	static const char *const tags[] = {"bob", "carol", "alice", "dave"};
+	struct idle it = {.removed = 0};
+	struct verify_result v;
+	struct rows_scope every;
+	struct admit_done done;
+	struct genid id, running;
+
+	(void)state;
+	rig_scope(&every, family.account, ROWS_USER, ROWS_EVERY_USER);
+	rig_limit(&every, ROWS_RPD, 10);
+	rig_budget(&every, RIG_DOLLAR, (struct window_spec){.unit = WINDOW_WEEK});
+	rig_put(family.r, &every);
+	rig_budget(&family.of[3], RIG_DOLLAR, (struct window_spec){.unit = WINDOW_DAY});
+	rig_put(family.r, &family.of[3]);
+	family.r->wall_ms = family.r->wall_ms / (7 * 86400000LL) * 7 * 86400000LL +
+			    5 * 86400000LL; /* a Tuesday */
+	for (size_t i = 0; i < ARRAY_LEN(tags); i++) {
+		family.user = slice_str(tags[i]);
+		family_hold(10, &id);
+		if (i == 3)
+			running = id;
+		else
+			rig_settle(family.r, family.account, &id, 10, 10, &done);
+	}
+	assert_int_equal(forget_round(&it), 0);
+	checkpoint();
+	assert_non_null(in_book("bob"));
+	/* Two days on the rates are idle, the week's budget is not. */
+	family.r->wall_ms += 2 * 86400000LL;
+	family.r->boot_ms += 2 * 86400000LL;
+	assert_int_equal(forget_round(&it), 0);
+	family.r->wall_ms += 7 * 86400000LL;
+	family.r->boot_ms += 7 * 86400000LL;
+	assert_int_equal(forget_round(&it), 2);
+	rig_settle(family.r, family.account, &running, 10, 10, &done);
+	checkpoint();
+	checkpoint();
+	assert_null(in_book("bob"));
+	assert_null(in_book("carol"));
+	assert_non_null(in_book("alice"));
+	assert_int_equal(verify_ledger(family.r->ledger, false, NULL, NULL, &v), ERRC_OK);
+	assert_true(verify_is_good(&v));
+	family.user = SLICE_LIT("bob");
+	family_hold(10, &id);
+	rig_settle(family.r, family.account, &id, 10, 10, &done);
+	checkpoint();
+	assert_int_equal(in_book("bob")->requests, 1);
+	assert_int_equal(verify_ledger(family.r->ledger, false, NULL, NULL, &v), ERRC_OK);
+	assert_true(verify_is_good(&v));
+	rig_close(family.r);
+	rig_open(family.r);
+	assert_int_equal(family.r->started.outcome, STORE_ACCEPTED);
+	assert_non_null(in_book("bob"));
+	assert_null(in_book("carol"));
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, family_setup, family_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_end_users),
+		T(test_budgets_after_a_loss),
+		T(test_idle_users_are_forgotten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
