@@ -185,6 +185,8 @@ class Settle(Base):
         self.serves_again()
         for rid in (head.get('x-request-id'), a.get('x-request-id')):
             self.assertTrue(self.node.record(rid)['reversed'])
+            receipt = self.node.ask('GET', '/v1/receipts/' + rid, key=self.key).json()
+            self.assertEqual((receipt['reversed'], receipt['durable']), (True, True), receipt)
         a = self.chat('late')
         self.assertEqual((a.status, a.is_whole, len(a.json()['choices'][0]['message']['content'])), (200, True, 3000000))
         self.assertEqual(nusd(a.get('x-aigw-cost-usd')), charge_nusd({'input': 20, 'output': 500}, {'input': 1, 'output': 2}))
