@@ -19,7 +19,7 @@ class Chat(NodeCase):
         **on_both('tools', 'tokens=3&tools=2&input=50', price=PRICE),
         **on_both('think', 'tokens=3&reasoning=4&input=50', price=PRICE, capabilities=['chat', 'tools', 'reasoning']),
         **on_both('cache', 'tokens=5&input=1000&cached=600&cache_write=100', price=PRICE),
-        **on_both('long', 'tokens=3000&size=200000&input=10', price=PRICE),
+        **on_both('long', 'tokens=3000&size=200000&input=10', price=PRICE, max_output=60000),
         'embed': model('oai/sim?input=40', price={'input': '0.02', 'output': 0}),
         'text': model('oai/sim?tokens=4&input=9', price=PRICE),
     }
