@@ -36,6 +36,8 @@ SANITIZERS = {
 VALGRIND = 'valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite'
 VALGRIND_SUITES = ('unit', 'golden', 'fuzz', 'wire')
 VALGRIND_FLOW = ('flow/canary', 'flow/chat', 'flow/contract', 'flow/tls')
+# Their tests wait most of the time, so there is room for more of them than cores. Those that measure are registered to run alone.
+WAITING_SUITES = ('flow', 'sdk')
 CASES_SHOWN = 6
 CASE_LINES = 30
 
@@ -150,6 +152,8 @@ def run_suite(args, suite, names):
     base = 'suite-' + suite
     env = dict(os.environ, AIGW_BUILD=os.path.abspath(args.build))
     command = ['meson', 'test', '-C', args.build, '--no-rebuild', '--logbase', base]
+    if suite in WAITING_SUITES:
+        command += ['--num-processes', str(os.cpu_count() * 3 // 2 + 1)]
     if args.sanitize:
         env.update(SANITIZERS, AIGW_SANITIZE='1')
         command += ['--timeout-multiplier', '4']

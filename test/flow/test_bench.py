@@ -12,13 +12,14 @@ import tap
 
 
 def bench(*words):
-    done = subprocess.run([sys.executable, os.path.join(ROOT, 'tools', 'bench.py'), '--build', os.environ['BENCH_BUILD'], '--quick',
+    done = subprocess.run([sys.executable, os.path.join(ROOT, 'tools', 'bench.py'), '--build', os.environ['AIGW_BUILD'], '--quick',
                            '--seconds', '0.2', *words], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise AssertionError(done.stderr)
     return done.stdout
 
 
+@tap.alone
 class Bench(unittest.TestCase):
     def test_rounds_as_json(self):
         report = json.loads(bench('--only', 'requests', '--json', '-'))

@@ -318,6 +318,7 @@ class Lingering(NodeCase):
             self.assertEqual(c.answer().get('keep-alive'), 'timeout=2')
             self.assertTrue(c.is_closed(5))
 
+    @tap.alone
     def test_many_slow_uploads_do_not_disturb(self):
         """Row 38, short: 300 connections that send a byte now and then; others are served as ever."""
         slow = [Conn(self.node.port) for _ in range(300)]

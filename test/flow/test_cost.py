@@ -16,6 +16,7 @@ EVENTS = 200
 MESSAGES = [{'role': 'user', 'content': 'Hello there, gateway. ' * 20}]
 
 
+@tap.alone
 class Cost(NodeCase):
     MODELS = {'whole': model('oai/sim?tokens=20&size=40&input=9'),
               'stream': model('oai/sim?tokens=%d&rate=1000&input=9' % EVENTS),

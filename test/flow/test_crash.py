@@ -149,6 +149,7 @@ class Kills(NodePerTest):
         self.assertLessEqual(set(kinds), {'done', 'cut'})
         self.check_books(load)
 
+    @tap.alone
     def test_all_at_once(self):
         """Row 20: serving again at once, no manual step, the books right."""
         self.start()

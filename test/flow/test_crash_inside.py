@@ -27,6 +27,7 @@ class Inside(Base):
         ends = sorted(o.ended for o in load.of('done'))
         return [next((e - t for e in ends if e > t), 9) for t in times]
 
+    @tap.alone
     def test_killed_inside_write_transactions(self):
         """Row 19: as row 18, and the next one commits at once."""
         times = 1000 if LONG else 40
@@ -61,6 +62,7 @@ class Inside(Base):
         self.assertEqual(set(load.kinds()), {'done'})
         self.check_books(load)
 
+    @tap.alone
     def test_stopped_inside_a_transaction(self):
         """Row 21: the watchdog kills it, others are served again within 2 s."""
         self.start(AIGW_TEST_TXN_SLEEP_US='20000')

@@ -48,6 +48,7 @@ class Faults(NodePerTest):
         self.assertEqual(p.returncode, 6)
         self.assertEqual({f['what'] for f in json.loads(p.stdout)['findings']}, {'live'})
 
+    @tap.alone
     def test_killed_in_a_write_transaction(self):
         """Row 19: the next commit by another worker within 50 ms; nothing lost, nothing twice."""
         load = Spender(self.node, self.key, 'm')
@@ -67,6 +68,7 @@ class Faults(NodePerTest):
         check_books(self, self.node, 'main', load)
         self.assertEqual(self.node.status()['ledger'][0]['epoch'], 1)
 
+    @tap.alone
     def test_stopped_in_a_write_transaction(self):
         """Row 21: the watchdog kills it, others are served again within 2 s."""
         load = Spender(self.node, self.key, 'm')

@@ -15,11 +15,13 @@ class Respawn(GatewayCase):
     def rows(self, kind):
         return self.g.status()[kind]
 
+    @tap.alone
     def test_worker_is_back_soon_and_the_keeper_is_told(self):
         for i in range(10):
             self.assertLess(self.g.kill('worker', i % 2), 0.25)
         self.g.wait_event('role_child_died', contains='slot 1')
 
+    @tap.alone
     def test_keeper_is_back_soon_and_workers_stay(self):
         workers = [w['pid'] for w in self.rows('worker')]
         for _ in range(10):
@@ -34,6 +36,7 @@ class Respawn(GatewayCase):
         self.assertEqual((load.refused, load.other), (0, []))
         self.assertGreater(load.ok, 100)
 
+    @tap.alone
     def test_crash_loop_backs_off_and_the_sockets_are_lent(self):
         """Row 35: back-off, little work, recovery when the cause is gone; half of the connections would wait without lending."""
         mark = self.g.mark()

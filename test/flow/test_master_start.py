@@ -30,6 +30,7 @@ class Start(unittest.TestCase):
             self.assertIn(word, text)
         self.g.masters.pop()
 
+    @tap.alone
     def test_starts_serves_and_stops(self):
         begun = time.monotonic()
         self.g.start()

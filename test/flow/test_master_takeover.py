@@ -23,6 +23,7 @@ class Takeover(GatewayCase):
         time.sleep(1)
         self.assertEqual({self.g.get()[0] for _ in range(20)}, {200})
 
+    @tap.alone
     def test_next_master_takes_over_under_load(self):
         """Row 20: serving again within 250 ms, no connection refused; one in a closing queue may be reset, counted apart."""
         load = Load(self.g, threads=4)

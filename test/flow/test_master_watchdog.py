@@ -22,10 +22,12 @@ class Watchdog(GatewayCase):
         wait_for(lambda: all(r['state'] == 'ready' for r in self.g.status()['worker'] + self.g.status()['keeper']))
         self.assertEqual(self.g.get()[0], 200)
 
+    @tap.alone
     def test_holder_of_the_lock_that_does_not_move(self):
         """Row 21: others are served again within 2 s."""
         self.killed('hold-lock-1', 'holds the writer lock', 2.0)
 
+    @tap.alone
     def test_one_that_stopped_between_lock_and_word(self):
         self.killed('want-lock-1', 'keeps others from the writer lock', 2.5)
 

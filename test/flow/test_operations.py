@@ -190,6 +190,7 @@ class Operations(NodePerTest):
 
     # --- pressure ---
 
+    @tap.alone
     def test_descriptors_run_out(self):
         """Row 36: no spin, living streams go on, served again at once."""
         self.begin(limits={'open_files': 256})
@@ -217,6 +218,7 @@ class Operations(NodePerTest):
         self.assertEqual(sorted(workers), sorted(self.node.children('worker')))
         self.check_books()
 
+    @tap.alone
     @unittest.skipUnless(os.geteuid() == 0, 'only root may look into processes that are not dumpable')
     def test_descriptors_of_the_master_run_out(self):
         """Those who only connect to the control socket cost no time, and everyone is served once they are gone."""
@@ -234,6 +236,7 @@ class Operations(NodePerTest):
         wait_for(lambda: self.node.ctl_raw('status').returncode == 0, 3, 0.05)
         self.check_books()
 
+    @tap.alone
     def test_memory_of_an_idle_connection(self):
         """Row 9: at most 2 KiB each after one answered request."""
         n = 4000 if LONG else 2000

@@ -133,6 +133,7 @@ class Case(NodePerTest):
         return port, [p.pid] + wait_for(lambda: children(p.pid))
 
 
+@tap.alone
 class Connections(Case):
     @ROOT_ONLY
     def test_memory_of_an_idle_tls_connection(self):
@@ -197,6 +198,7 @@ class Connections(Case):
                     self.assertLessEqual(opened, n // 1000)
 
 
+@tap.alone
 class LargeBodies(Case):
     """Row 12: prompts of 400 KB, a limit of 16 MB."""
     CONFIG = {'limits': {'body': '16MiB'}, 'log': {'access': 'off'}}
@@ -254,11 +256,12 @@ class LargeBodies(Case):
                 self.assertLessEqual(left, 2048 + 8 * n)
 
 
+@tap.alone
 class Slow(Case):
     """What slow clients cost and whether others notice: 500 normal requests a second beside them, with and without. nginx, which is
     as quick with them, is measured in the same rounds: where it is slowed down too, the machine is at fault and the round does not count."""
     # 8 MB each, in events of 400 and of 8,000 bytes.
-    MODELS = {**MODELS, **{name: model('floods/sim?tokens=%d&size=8000000&input=11' % n, max_output=200000, context=1000000)
+    MODELS = {**MODELS, **{name: model('floods/sim?tokens=%d&size=8000000&input=11' % n, max_output=2500000, context=10000000)
                            for name, n in (('small', 20000), ('large', 1000))}}
     ROUNDS, ROUNDS_MOST, SLOWER = 5, 8, 1.5
 

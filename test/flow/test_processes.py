@@ -70,6 +70,7 @@ class Deaths(Base):
     """Row 20."""
     ROUNDS = 100 if LONG else 8
 
+    @tap.alone
     def test_workers(self):
         """Only what runs in the killed worker fails."""
         load, waits = Chats(self.node, self.key), []
@@ -193,6 +194,7 @@ class Reloads(Base):
         self.assertEqual((r['errors'], r['status']), (0, 0), r)
         return r['latency_us']['p99'] / 1e3
 
+    @tap.alone
     def test_hup_every_100_ms(self):
         """No request fails, nothing grows, and beside the times without reloads, taken in turns, those with them are not twice as long."""
         texts = [json.dumps(dict(self.node.make(), region='r%d' % i)) for i in (0, 1)]
@@ -315,6 +317,7 @@ class Descriptors(Base):
     """Rows 36 and 54."""
     CONFIG = {'limits': {'open_files': 256}}
 
+    @tap.alone
     @unittest.skipUnless(os.geteuid() == 0, 'only root may look into processes that are not dumpable')
     def test_used_up(self):
         results = []

@@ -1,8 +1,8 @@
 """TAP on standard output. Runs a unittest module so that every test counts one by one: a test file ends with
     if __name__ == '__main__':
         tap.main()
-and takes, as unittest does, names of tests as arguments. A test case may have explain(): lines that are added to its failures. Tests that run
-elsewhere, in a browser or in Node.js, are told to a Report."""
+and takes, as unittest does, names of tests as arguments, or --alone: those that need the machine for themselves, --beside: the others. A test
+case may have explain(): lines that are added to its failures. Tests that run elsewhere, in a browser or in Node.js, are told to a Report."""
 import os
 import sys
 import traceback
@@ -115,14 +115,36 @@ class Result(unittest.TestResult):
             self.trouble(subtest, err)
 
 
+def alone(test):
+    """Marks a test, or all of a class, whose figures other work on this machine would spoil: a short time, a share of the CPU, a cost."""
+    test.is_alone = True
+    return test
+
+
+def single(suite):
+    """The tests of a suite and of those in it."""
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from single(test)
+        else:
+            yield test
+
+
+def is_alone(test):
+    return getattr(test, 'is_alone', False) or getattr(getattr(test, test.id().rpartition('.')[2], None), 'is_alone', False)
+
+
 def main(module='__main__'):
     loader = unittest.TestLoader()
-    names = sys.argv[1:]
+    names = [word for word in sys.argv[1:] if word not in ('--alone', '--beside')]
     here = sys.modules[module]
     # A base class that was imported is no test of this file.
     own = [c.__name__ for c in vars(here).values() if isinstance(c, type) and issubclass(c, unittest.TestCase) and c.__module__ == module]
     report = Report()
     result = Result(report)
-    loader.loadTestsFromNames(names or own, here).run(result)
+    suite = loader.loadTestsFromNames(names or own, here)
+    if len(names) < len(sys.argv) - 1:
+        suite = unittest.TestSuite(test for test in single(suite) if is_alone(test) == ('--alone' in sys.argv))
+    suite.run(result)
     report.failed = not result.wasSuccessful()
     report.end()

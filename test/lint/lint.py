@@ -190,6 +190,21 @@ def rule_built(tree):
             yield file, 1, 'no meson.build names it'
 
 
+def rule_run(tree):
+    """A flow test is registered in test/flow/meson.build, among those that run alone where it has tests that must."""
+    build = tree.get('test/flow/meson.build')
+    names = {name: set(re.findall(r"'(\w+)'", found)) for name, found in re.findall(r'^(flow_\w+) = [\[{]\n(.*?)^[\]}]', build.text, re.DOTALL | re.MULTILINE)} if build else {}
+    for file in tree.files:
+        match = re.fullmatch(r'test/flow/test_(\w+)\.py', file.path)
+        if not match or not build:
+            continue
+        marks = [n for n, line in enumerate(file.lines, 1) if line.strip() == '@tap.alone']
+        if marks and match.group(1) not in names['flow_alone']:
+            yield file, marks[0], 'flow_alone does not name it'
+        if match.group(1) not in names['flow_tests'] | names['flow_alone']:
+            yield file, 1, 'flow_tests does not name it'
+
+
 def rule_words(tree):
     """Names of registries and machines, and marks of unfinished work, stay out."""
     for file in tree.files:
@@ -269,7 +284,7 @@ def tracked(root):
 
 RULES = {
     'floors': rule_floors, 'libraries': rule_libraries, 'sizes': rule_sizes, 'banned': rule_banned, 'guards': rule_guards,
-    'built': rule_built, 'words': rule_words, 'scripts': rule_scripts, 'format': rule_format,
+    'built': rule_built, 'run': rule_run, 'words': rule_words, 'scripts': rule_scripts, 'format': rule_format,
 }
 
 

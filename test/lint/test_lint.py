@@ -109,6 +109,13 @@ class Lint(unittest.TestCase):
         self.write('test/unit/base/test_slice.c', 'int x;\n')
         self.assertEqual(self.run_rule('built'), '')
 
+    def test_run(self):
+        self.write('test/flow/meson.build', "flow_tests = {\n  'a': 5,\n  'b': 5,\n}\nflow_alone = [\n  'b',\n]\n")
+        self.write('test/flow/test_b.py', 'import tap\n@tap.alone\nclass B: pass\n')
+        self.assertEqual(self.run_rule('run'), '')
+        self.fires('run', 'test/flow/test_a.py', 'import tap\n@tap.alone\nclass A: pass\n', 'flow_alone does not name it', 2)
+        self.fires('run', 'test/flow/test_c.py', 'import tap\n', 'flow_tests does not name it', 1)
+
     def test_words(self):
         self.fires('words', 'tools/a.sh', 'fetch http://d' + 'eb.debian.org/x\n', 'registry', 1)
         self.fires('words', 'README.md', '\nsee /wo' + 'rk/main\n', 'somebody\'s machine', 2)
