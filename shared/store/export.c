@@ -6,7 +6,7 @@
 #include "text.h"
 
 #define CHUNK_BYTES ((size_t)48 * 1024)
-#define BUF_BYTES   ((size_t)16 * 1024 * 1024) /* the sums of many accounts may stand in one chunk */
+#define BUF_BYTES   ((size_t)1024 * 1024) /* a chunk and its longest line */
 #define HASHES_MIN  64
 
 /* Price rows that were written already: a table by their hashes, which are as good as random. */
@@ -228,15 +228,6 @@ static enum errc put_sums_of(struct export *x, const struct rows_account *a)
 	return end_line(x, &o);
 }
 
-static enum errc put_sums(struct export *x)
-{
-	enum errc e = ERRC_OK;
-
-	for (size_t i = 0; !e && x->sums && i < book_accounts_n(x->book); i++)
-		e = put_sums_of(x, book_account_at(x->book, i));
-	return e;
-}
-
 static enum errc put_end(struct export *x)
 {
 	struct json_out o;
@@ -292,6 +283,18 @@ static enum errc flush(struct export *x, uint64_t next)
 	if (!e && x->sink->progress && permille != x->permille)
 		x->sink->progress(x->sink->arg, permille);
 	x->permille = permille;
+	return e;
+}
+
+static enum errc put_sums(struct export *x)
+{
+	enum errc e = ERRC_OK;
+
+	for (size_t i = 0; !e && x->sums && i < book_accounts_n(x->book); i++) {
+		e = put_sums_of(x, book_account_at(x->book, i));
+		if (!e && x->text.len >= CHUNK_BYTES)
+			e = flush(x, x->last + 1);
+	}
 	return e;
 }
 

@@ -25,7 +25,7 @@ struct export_ask {
 };
 
 struct export_sink {
-	/* Whole lines, some tens of KiB at a time, valid during the call, which may wait: no transaction is open. The first
+	/* Whole lines, some tens of KiB at a time and never above half a MiB, valid during the call, which may wait: no transaction is open. The first
 	 * error ends the export and is returned. */
 	enum errc (*lines)(void *arg, struct slice text);
 	void (*progress)(void *arg, int permille); /* may be NULL */

@@ -1,6 +1,8 @@
 /* export.c: everything is there once, in order, and what it is made of proves itself. */
 #include "rig.h"
 
+#include <stdio.h>
+
 #include "digest.h"
 #include "export.h"
 #include "json.h"
@@ -20,7 +22,7 @@ static enum errc on_lines(void *arg, struct slice text)
 {
 	struct got *g = arg;
 
-	assert_true(text.n > 0 && text.p[text.n - 1] == '\n');
+	assert_true(text.n > 0 && text.n <= 512 * 1024 && text.p[text.n - 1] == '\n');
 	if (++g->chunks == g->fail_at)
 		return ERRC_CONNRESET;
 	return buf_adds(&g->text, text);
@@ -309,6 +311,23 @@ static void test_reader_goes(void **state)
 	buf_fini(&g.text);
 }
 
+/* However many accounts there are, what goes out at a time stays small. */
+static void test_many_accounts(void **state)
+{
+	struct rig *r = *state;
+	struct got g = {.fail_at = 0};
+	char name[32];
+
+	for (int i = 0; i < 2000; i++) {
+		snprintf(name, sizeof(name), "account-%d", i);
+		rig_account(r, name, RIG_DOLLAR);
+	}
+	assert_int_equal(run(r, &all, &g), ERRC_OK);
+	assert_true(slice_find(buf_slice(&g.text), SLICE_LIT("{\"sums\":2000,")) > 0);
+	assert_true(g.chunks > 20);
+	buf_fini(&g.text);
+}
+
 static void test_every_allocation(void **state)
 {
 	struct rig *r = *state;
@@ -336,6 +355,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_span, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reader_goes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_accounts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_every_allocation, setup, teardown),
 	};
 
