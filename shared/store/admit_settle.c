@@ -434,6 +434,7 @@ static void fill_reverse(const struct record *charge, int64_t wall_ms, struct re
 					     .id = c->id,
 					     .team = c->team,
 					     .user = c->user,
+					     .idem = c->idem,
 					     .budgets = c->budgets};
 	memcpy(out->change.key_id, c->key_id, sizeof out->change.key_id);
 }

@@ -53,7 +53,7 @@ static enum errc add(MDB_cursor *c, uint64_t seq, const struct record *r)
 	return lmdbx_cursor_put(c, slice_of(key, sizeof key), slice_of(&v, sizeof v), MDB_APPEND);
 }
 
-/* A charge that was taken back a moment later. */
+/* A charge that is taken back is one of the last, for it has only just come out of the outbox. */
 static enum errc take_back(MDB_cursor *c, const struct record *r)
 {
 	struct slice key = SLICE_NONE, value;
@@ -64,8 +64,6 @@ static enum errc take_back(MDB_cursor *c, const struct record *r)
 		rc = read_claim(value, &v);
 		if (!rc && memcmp(v.id, r->change.id.b, sizeof v.id) == 0)
 			return lmdbx_errc(mdb_cursor_del(c, 0));
-		if (!rc && r->wall_ms - v.charged_ms > LEDGER_SLACK_MS)
-			break;
 		if (!rc)
 			rc = lmdbx_move(c, MDB_PREV, &key, &value);
 	}
@@ -79,7 +77,7 @@ enum errc ledger_note_claim(struct ledger *l, uint64_t seq, const struct record 
 	MDB_cursor *c;
 	enum errc rc;
 
-	if (!charge && r->type != RECORD_REVERSE)
+	if (!charge && (r->type != RECORD_REVERSE || r->change.idem.n != IDEM_TAG))
 		return ERRC_OK;
 	rc = lmdbx_errc(mdb_cursor_open(l->txn, l->idem, &c));
 	if (rc)

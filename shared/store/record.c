@@ -74,8 +74,10 @@ static bool fits(const struct record *r)
 {
 	return r->type == RECORD_CHARGE ? r->charge.attempts_n <= LIMIT_ATTEMPTS &&
 						  r->charge.budgets.n <= RECORD_BUDGETS_MAX &&
-						  r->charge.raw_usage.n <= RECORD_RAW_MAX
-					: r->change.budgets.n <= RECORD_BUDGETS_MAX;
+						  r->charge.raw_usage.n <= RECORD_RAW_MAX &&
+						  r->charge.idem.n <= RECORD_BYTES_MAX
+					: r->change.budgets.n <= RECORD_BUDGETS_MAX &&
+						  r->change.idem.n <= RECORD_BYTES_MAX;
 }
 
 enum errc record_encode(struct buf *out, const struct record *r)
@@ -196,6 +198,13 @@ static enum errc get_budgets(struct mpack_in *in, struct record_budgets *b)
 	return rc;
 }
 
+static enum errc get_bytes(struct mpack_in *in, struct slice *out)
+{
+	enum errc rc = mpack_read_bin(in, out);
+
+	return !rc && out->n > RECORD_BYTES_MAX ? ERRC_CORRUPT : rc;
+}
+
 /* The range of an integer member follows from its type. */
 #define MAX_INT(m)                          \
 	_Generic((m), uint8_t               \
@@ -219,7 +228,7 @@ static enum errc get_budgets(struct mpack_in *in, struct record_budgets *b)
 #define GET_CHARS(r, m)    rc = get_chars(in, (r)->m, sizeof(r)->m)
 #define GET_GENID(r, m)    rc = mpack_read_fixed(in, (r)->m.b, GENID_BYTES)
 #define GET_STR(r, m)      rc = mpack_read_str(in, &(r)->m)
-#define GET_BYTES(r, m)    rc = mpack_read_bin(in, &(r)->m)
+#define GET_BYTES(r, m)    rc = get_bytes(in, &(r)->m)
 #define GET_ROW(r, m)      rc = mpack_read_bin(in, &(r)->m)
 #define GET_HASH(r, m)     rc = mpack_read_fixed(in, (r)->m, DIGEST_SHA256)
 #define GET_USAGE(r, m)    rc = usage_unpack(in, &(r)->m)
@@ -351,9 +360,9 @@ static void json_budgets(struct json_out *o, const struct record_budgets *b)
 
 static void json_hex(struct json_out *o, const void *p, size_t n)
 {
-	char hex[2 * 64 + 1];
+	char hex[2 * RECORD_BYTES_MAX + 1];
 
-	require(n <= 64);
+	require(n <= RECORD_BYTES_MAX);
 	text_hex(p, n, hex);
 	json_out_strz(o, hex);
 }

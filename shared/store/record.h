@@ -10,6 +10,7 @@
 #define RECORD_VERSION     2
 #define RECORD_MAX         65536 /* bytes: above the largest row in one */
 #define RECORD_RAW_MAX     1024  /* bytes of raw_usage */
+#define RECORD_BYTES_MAX   64    /* of a field that exports show as hexadecimal */
 #define RECORD_BUDGETS_MAX (ROWS_SCOPES_MAX * ROWS_RULES_MAX)
 
 enum record_type {
@@ -87,7 +88,8 @@ struct record_change {
 	struct genid id;         /* REVERSE: of the charge */
 	struct slice team, user; /* REVERSE: as in the charge, like budgets */
 	struct record_budgets budgets;
-	uint64_t epoch; /* GAP: the one that begins */
+	uint64_t epoch;    /* GAP: the one that begins */
+	struct slice idem; /* REVERSE: as in the charge */
 };
 
 struct record {

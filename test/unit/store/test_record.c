@@ -25,7 +25,8 @@ static struct record charge(void)
 					  .charge_nusd = 2,
 					  .uncollected_nusd = 3,
 					  .cost_nusd = 4,
-					  .attempts_n = 2};
+					  .attempts_n = 2,
+					  .idem = SLICE_LIT("\xff\0tag")};
 	memcpy(r.charge.key_id, "abcdefghijkl", APIKEY_ID);
 	memset(r.charge.id.b, 3, GENID_BYTES);
 	memset(r.charge.price_hash, 4, DIGEST_SHA256);
@@ -63,7 +64,8 @@ static void test_round_trip(void **state)
 				.team = SLICE_LIT("teamteamteam"),
 				.user = SLICE_LIT("u"),
 				.budgets = {.n = 1, .v = {{ROWS_USER, 9, -3}}},
-				.epoch = 9};
+				.epoch = 9,
+				.idem = SLICE_LIT("\0\1\2\3")};
 		}
 		assert_int_equal(record_encode(&a, &r), ERRC_OK);
 		assert_int_equal(record_decode(buf_slice(&a), &got), ERRC_OK);
@@ -88,10 +90,10 @@ static void test_longer(void **state)
 	buf_init(&a, RECORD_MAX);
 	buf_init(&more, RECORD_MAX);
 	assert_int_equal(record_encode(&a, &r), ERRC_OK);
-	assert_int_equal((uint8_t)a.p[0], 0x90 + 15);
 	/* An array of 16 is written with two bytes of length. */
-	assert_int_equal(buf_add(&more, "\xdc\0\x10", 3), ERRC_OK);
-	assert_int_equal(buf_add(&more, a.p + 1, a.len - 1), ERRC_OK);
+	assert_memory_equal(a.p, "\xdc\0\x10", 3);
+	assert_int_equal(buf_add(&more, "\xdc\0\x11", 3), ERRC_OK);
+	assert_int_equal(buf_add(&more, a.p + 3, a.len - 3), ERRC_OK);
 	assert_int_equal(record_decode(buf_slice(&more), &got), ERRC_CORRUPT);
 	assert_int_equal(buf_addc(&more, 1), ERRC_OK);
 	assert_int_equal(record_decode(buf_slice(&more), &got), ERRC_OK);
@@ -117,6 +119,9 @@ static void test_limits(void **state)
 	assert_int_equal(a.len, 1);
 	r = charge();
 	r.charge.attempts_n = LIMIT_ATTEMPTS + 1;
+	assert_int_equal(record_encode(&a, &r), ERRC_INVAL);
+	r = charge();
+	r.charge.idem = slice_of(big, RECORD_BYTES_MAX + 1);
 	assert_int_equal(record_encode(&a, &r), ERRC_INVAL);
 	buf_fini(&a);
 	mem_free(big);
