@@ -257,6 +257,30 @@ static void test_usage_as_json(void **state)
 		"\"total\":{\"requests\":2,\"charge_usd\":0.000030005,\"cost_usd\":0.000010001}}"));
 }
 
+/* Lines go out as they came, whatever follows them. */
+static void test_export_streams(void **state)
+{
+	static const char one[] = "{\"export\":1}\n{\"seq\":1}\n", two[] = "{\"end\":true}\n";
+
+	RIG_ROW(&r, "lines", CONTROL_S("text", slice_str(one)));
+	RIG_ROW(&r, "lines", CONTROL_S("text", slice_str(two)));
+	rig_done(&r, "");
+	assert_int_equal(RIG_RUN(&r, "ledger", "export", "--changes"), 0);
+	assert_string_equal(r.verb, "ledger export");
+	assert_true(control_get_bool(r.f, r.n, "changes"));
+	assert_string_equal(r.out, "{\"export\":1}\n{\"seq\":1}\n{\"end\":true}\n");
+	assert_string_equal(r.err, "");
+}
+
+static void test_export_that_is_cut(void **state)
+{
+	RIG_ROW(&r, "lines", CONTROL_S("text", SLICE_LIT("{\"export\":1}\n")));
+	rig_end(&r, CONTROL_REFUSED, "unavailable", "the keeper is ending", NULL, 0);
+	assert_int_equal(RIG_RUN(&r, "ledger", "export"), CONTROL_REFUSED);
+	assert_string_equal(r.out, "{\"export\":1}\n");
+	assert_non_null(strstr(r.err, "the keeper is ending"));
+}
+
 static void test_limits_by_their_unit(void **state)
 {
 	RIG_ROW(&r, "limit", CONTROL_S("scope", SLICE_LIT("account")),
@@ -352,6 +376,8 @@ int main(void)
 		TEST(test_usage_as_text),
 		TEST(test_usage_as_csv),
 		TEST(test_usage_as_json),
+		TEST(test_export_streams),
+		TEST(test_export_that_is_cut),
 		TEST(test_limits_by_their_unit),
 		TEST(test_unknown_kinds_are_shown),
 		TEST(test_control_bytes_reach_no_terminal),
