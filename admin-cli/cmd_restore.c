@@ -267,7 +267,8 @@ static enum control_status keep_id(struct restore *r)
 	enum errc e = ERRC_OK;
 	int fd;
 
-	(void)join(path, r->state, "ledger_id");
+	if (!join(path, r->state, "ledger_id"))
+		return failed(r, r->state, ERRC_LIMIT);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return errno == EEXIST ? CONTROL_DONE : failed(r, path, errc_from_errno(errno));
