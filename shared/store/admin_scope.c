@@ -113,6 +113,8 @@ static enum errc replace(struct admin *a, const struct admin_by *by, const struc
 			 struct rows_scope *next, const char *what, bool *durable)
 {
 	memcpy(next->hash, now->hash, sizeof next->hash);
+	memcpy(next->old_hash, now->old_hash, sizeof next->old_hash);
+	next->old_until_s = now->old_until_s;
 	next->created_s = now->created_s;
 	next->limits.last_id = MAX_OF(now->limits.last_id, next->limits.last_id);
 	return write_scope(a, by, next, what, restricts(now, next), is_larger(now, next), durable);
@@ -138,6 +140,31 @@ enum errc admin_key_update(struct admin *a, const struct admin_by *by, const str
 	if (!rc)
 		rc = replace(a, by, &now, &next, next.status == ROWS_REVOKED ? "revoke" : "update",
 			     durable);
+	buf_fini(&mem);
+	return rc;
+}
+
+enum errc admin_key_rotate(struct admin *a, const struct admin_by *by, const char id[APIKEY_ID],
+			   const uint8_t hash[DIGEST_SHA256], int64_t old_until_s, bool *durable)
+{
+	struct rows_scope key;
+	struct buf mem;
+	enum errc rc;
+
+	if (old_until_s < 0)
+		return ERRC_INVAL;
+	buf_init(&mem, ROWS_MAX);
+	rc = admin_key_get(a->live, id, &mem, &key, NULL);
+	if (!rc && key.status == ROWS_REVOKED)
+		rc = ERRC_STATE;
+	if (!rc) {
+		memset(key.old_hash, 0, sizeof key.old_hash);
+		if (old_until_s)
+			memcpy(key.old_hash, key.hash, sizeof key.old_hash);
+		memcpy(key.hash, hash, sizeof key.hash);
+		key.old_until_s = old_until_s;
+		rc = write_scope(a, by, &key, "rotate", false, true, durable);
+	}
 	buf_fini(&mem);
 	return rc;
 }

@@ -69,8 +69,16 @@ static enum errc load_owners(struct live *l, MDB_txn *txn, struct parties *p)
 	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 }
 
+static bool is_secret(const struct rows_scope *k, const uint8_t hash[DIGEST_SHA256], int64_t wall_s)
+{
+	struct slice given = slice_of(hash, DIGEST_SHA256);
+
+	return secret_eq(slice_of(k->hash, DIGEST_SHA256), given) ||
+	       (wall_s < k->old_until_s && secret_eq(slice_of(k->old_hash, DIGEST_SHA256), given));
+}
+
 static enum errc look_up(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
-			 struct parties *p)
+			 int64_t wall_s, struct parties *p)
 {
 	char id[APIKEY_ID];
 	uint64_t account;
@@ -79,7 +87,7 @@ static enum errc look_up(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST
 	if (!rc)
 		rc = live_get_scope(l, txn, account, ROWS_KEY, id, &p->key);
 	/* The index may lead to a key whose secret was changed since: only the row counts. */
-	if (!rc && !secret_eq(slice_of(p->key.hash, DIGEST_SHA256), slice_of(hash, DIGEST_SHA256)))
+	if (!rc && !is_secret(&p->key, hash, wall_s))
 		return ERRC_NOTFOUND;
 	return rc ? rc : load_owners(l, txn, p);
 }
@@ -125,7 +133,7 @@ enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256], const u
 
 	if (rc)
 		return rc;
-	rc = look_up(l, txn, hash, &p);
+	rc = look_up(l, txn, hash, wall_s, &p);
 	if (rc == ERRC_NOTFOUND) {
 		*result = AUTH_UNKNOWN;
 		rc = ERRC_OK;

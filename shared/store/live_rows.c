@@ -209,17 +209,25 @@ enum errc live_index_account(struct live *l, MDB_txn *txn, const struct rows_acc
 	return lmdbx_put(txn, l->index, index_slice(&k), slice_of(&a->id, sizeof a->id), 0);
 }
 
-static enum errc index_key(struct live *l, MDB_txn *txn, const struct rows_scope *key)
+static enum errc index_hash(struct live *l, MDB_txn *txn, const struct rows_scope *key,
+			    const uint8_t hash[DIGEST_SHA256])
 {
-	struct index_name k = index_name(INDEX_HASH, slice_of(key->hash, DIGEST_SHA256));
+	struct index_name k = index_name(INDEX_HASH, slice_of(hash, DIGEST_SHA256));
 	struct hash_v1 v = {.account = key->account};
-	enum errc rc;
 
 	memcpy(v.id, key->id, APIKEY_ID);
-	rc = lmdbx_put(txn, l->index, index_slice(&k), slice_of(&v, sizeof v), 0);
+	return lmdbx_put(txn, l->index, index_slice(&k), slice_of(&v, sizeof v), 0);
+}
+
+static enum errc index_key(struct live *l, MDB_txn *txn, const struct rows_scope *key)
+{
+	struct index_name k = index_name(INDEX_KEY, slice_of(key->id, APIKEY_ID));
+	enum errc rc = index_hash(l, txn, key, key->hash);
+
+	if (!rc && key->old_until_s)
+		rc = index_hash(l, txn, key, key->old_hash);
 	if (rc)
 		return rc;
-	k = index_name(INDEX_KEY, slice_of(key->id, APIKEY_ID));
 	return lmdbx_put(txn, l->index, index_slice(&k),
 			 slice_of(&key->account, sizeof key->account), 0);
 }

@@ -11,10 +11,10 @@ struct scope_v1 {
 	uint64_t account;
 	char id[ROWS_ID], team[ROWS_ID];
 	uint8_t hash[DIGEST_SHA256];
-	int64_t created_s, expires_s;
+	int64_t created_s, expires_s, old_until_s;
 };
 _Static_assert(ROWS_ID == 12 && DIGEST_SHA256 == 32, "layout of stored rows");
-_Static_assert(sizeof(struct scope_v1) == 96, "layout of stored rows");
+_Static_assert(sizeof(struct scope_v1) == 104, "layout of stored rows");
 
 struct rule_v1 {
 	uint16_t id, models_n;
@@ -96,7 +96,8 @@ enum errc rows_put_scope(struct buf *out, const struct rows_scope *s)
 			     .keepalive = put_keepalive(s),
 			     .account = s->account,
 			     .created_s = s->created_s,
-			     .expires_s = s->expires_s};
+			     .expires_s = s->expires_s,
+			     .old_until_s = s->old_until_s};
 	enum errc rc;
 
 	if (is_too_large(s))
@@ -105,6 +106,9 @@ enum errc rows_put_scope(struct buf *out, const struct rows_scope *s)
 	memcpy(v.team, s->team, sizeof v.team);
 	memcpy(v.hash, s->hash, sizeof v.hash);
 	rc = buf_add(out, &v, sizeof v);
+	/* Most keys have no old secret. */
+	if (!rc && s->old_until_s)
+		rc = buf_add(out, s->old_hash, sizeof s->old_hash);
 	if (!rc)
 		rc = buf_adds(out, s->name);
 	if (!rc)
@@ -164,6 +168,8 @@ static bool take_fixed(const struct scope_v1 *v, struct rows_scope *s)
 	s->flags = v->flags;
 	s->created_s = v->created_s;
 	s->expires_s = v->expires_s;
+	s->old_until_s = v->old_until_s;
+	memset(s->old_hash, 0, sizeof s->old_hash);
 	s->keepalive_ms = v->keepalive ? (v->keepalive - 1) * INT64_C(1000) : ROWS_NO_LIMIT;
 	s->nets_n = v->nets_n;
 	s->limits.n = v->rules_n;
@@ -179,8 +185,9 @@ enum errc rows_get_scope(struct slice bytes, struct rows_scope *s)
 
 	if (rc)
 		return rc;
-	if (!take_fixed(&v, s) || !rows_take_slice(&r, &s->name, v.name_n) ||
-	    !rows_take_slice(&r, &s->models, v.models_n))
+	if (!take_fixed(&v, s) ||
+	    (v.old_until_s && !rows_take(&r, s->old_hash, sizeof s->old_hash)) ||
+	    !rows_take_slice(&r, &s->name, v.name_n) || !rows_take_slice(&r, &s->models, v.models_n))
 		return ERRC_CORRUPT;
 	for (size_t i = 0; i < s->nets_n; i++) {
 		if (!take_net(&r, &s->nets[i]))

@@ -478,6 +478,52 @@ static void test_ledger_gate(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static enum auth_result look_up(struct rig *r, const char *secret)
+{
+	const uint8_t addr[16] = {0};
+	uint8_t hash[DIGEST_SHA256];
+	enum auth_result result;
+	struct auth_key key;
+
+	digest_sha256(slice_str(secret), hash);
+	assert_int_equal(auth_lookup(r->live, hash, addr, r->wall_ms / 1000, &result, &key),
+			 ERRC_OK);
+	return result;
+}
+
+/* The old secret stays good for its grace, no longer; a second rotation ends it at once. */
+static void test_rotation(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	uint8_t hash[DIGEST_SHA256];
+	struct rows_scope k;
+	bool durable;
+
+	rig_key(r, acc, KEY_A, &k);
+	digest_sha256(SLICE_LIT("second"), hash);
+	assert_int_equal(
+		admin_key_rotate(&r->admin, &r->by, KEY_A, hash, r->wall_ms / 1000 + 60, &durable),
+		ERRC_OK);
+	assert_true(durable);
+	assert_int_equal(look_up(r, KEY_A), AUTH_OK);
+	assert_int_equal(look_up(r, "second"), AUTH_OK);
+	/* An edit in between changes nothing of that. */
+	k.name = SLICE_LIT("renamed");
+	update_key(r, &k);
+	assert_int_equal(look_up(r, KEY_A), AUTH_OK);
+	r->wall_ms += 60000;
+	assert_int_equal(look_up(r, KEY_A), AUTH_UNKNOWN);
+	assert_int_equal(look_up(r, "second"), AUTH_OK);
+	digest_sha256(SLICE_LIT("third"), hash);
+	assert_int_equal(admin_key_rotate(&r->admin, &r->by, KEY_A, hash, 0, &durable), ERRC_OK);
+	assert_int_equal(look_up(r, "second"), AUTH_UNKNOWN);
+	assert_int_equal(look_up(r, "third"), AUTH_OK);
+	assert_int_equal(admin_key_revoke(&r->admin, &r->by, KEY_A, &durable), ERRC_OK);
+	assert_int_equal(admin_key_rotate(&r->admin, &r->by, KEY_A, hash, 0, &durable), ERRC_STATE);
+	assert_int_equal(look_up(r, "third"), AUTH_REVOKED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -491,6 +537,7 @@ int main(void)
 		T(test_concurrency),
 		T(test_budget_window),
 		T(test_access),
+		T(test_rotation),
 		T(test_batch),
 		T(test_release_and_reverse),
 		T(test_ledger_gate),

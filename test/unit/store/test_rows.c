@@ -46,6 +46,8 @@ static void fill_key(struct rows_scope *k)
 				   .raise = 3,
 				   .raise_until_s = 4};
 	memcpy(k->team, "teamteamteam", ROWS_ID);
+	memset(k->old_hash, 0x5a, sizeof k->old_hash);
+	k->old_until_s = 8;
 	assert_true(ipnet_parse(SLICE_LIT("10.1.0.0/16"), &k->nets[0]));
 	assert_true(ipnet_parse(SLICE_LIT("fd00::/8"), &k->nets[1]));
 }
