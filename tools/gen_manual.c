@@ -26,6 +26,27 @@ static const struct settings_row when[] = {
 #undef FIELD
 };
 
+/* What the rules of chat_field_tbl.h mean; those without a sentence have nothing to do with prices. */
+enum rule { PASS, USAGE, COUNT, ONLY, FORCE, OWN, REFUSE };
+static const char *const rules[] = {
+	[USAGE] = "Charged as it is reported: ",
+	[COUNT] = "Held: ",
+	[ONLY] = "Refused but for these values: ",
+	[FORCE] = "Set: ",
+	[REFUSE] = "Refused: ",
+};
+static const struct field {
+	const char *name;
+	enum rule rule;
+	const char *values, *why;
+} fields[] = {
+#define CHAT_FIELD(id, name, rule, values, anthropic, why) {name, rule, values, why},
+#define CHAT_PART(id, name, rule, values, anthropic, why)  {name, rule, values, why},
+#include "chat_field_tbl.h"
+#undef CHAT_PART
+#undef CHAT_FIELD
+};
+
 /* Text as roff: nothing in it is a request or an escape. */
 static void put_text(FILE *out, struct slice s)
 {
@@ -79,6 +100,34 @@ static void put_rows(FILE *out, const struct settings_row *rows, size_t n, bool 
 	}
 }
 
+/* Values with commas between them. */
+static void put_values(FILE *out, struct slice values)
+{
+	struct slice one;
+
+	while (values.n) {
+		(void)slice_cut(&values, '|', &one);
+		put_text(out, one);
+		fputs(values.n ? ", " : "; ", out);
+	}
+}
+
+static void put_fields(FILE *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		const struct field *f = &fields[i];
+
+		if (!rules[f->rule])
+			continue;
+		fputs(".TP\n.B ", out);
+		put_text(out, slice_str(f->name));
+		fprintf(out, "\n%s", rules[f->rule]);
+		put_values(out, slice_str(f->values));
+		put_text(out, slice_str(f->why));
+		fputs(".\n", out);
+	}
+}
+
 static bool put_table(FILE *out, const char *line)
 {
 	if (strcmp(line, "@SETTINGS@\n") == 0)
@@ -93,6 +142,8 @@ static bool put_table(FILE *out, const char *line)
 		put_rows(out, offer, ARRAY_LEN(offer), false);
 	else if (strcmp(line, "@WHEN@\n") == 0)
 		put_rows(out, when, ARRAY_LEN(when), false);
+	else if (strcmp(line, "@FIELDS@\n") == 0)
+		put_fields(out);
 	else
 		return false;
 	return true;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "caps.h"
+#include "chat_field.h"
 #include "jtext.h"
 #include "text.h"
 
@@ -301,37 +302,17 @@ static void write_tools(struct anthropic_out *w)
 
 /* ---- what has no place here ---- */
 
-/* Fields that change nothing of what the client gets, or only ask for something nicer: left out. All others are refused. */
-static bool write_is_harmless(struct slice name)
-{
-	static const char *const names[] = {
-		"seed",
-		"store",
-		"metadata",
-		"prompt_cache_key",
-		"prompt_cache_retention",
-		"prompt_cache_options",
-		"verbosity",
-		"prediction",
-		"moderation",
-		"include_reasoning",
-		"modalities",
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (slice_is(name, names[i]))
-			return true;
-	return false;
-}
-
 static void write_extras(struct anthropic_out *w)
 {
 	if (w->ask->facts->n > 1)
 		anthropic_refuse(w, "more than one answer", "n");
-	for (const struct ir_extra *x = w->ir->extras; x; x = x->next)
-		if (!write_is_harmless(x->name))
+	for (const struct ir_extra *x = w->ir->extras; x; x = x->next) {
+		const struct chat_field *row = chat_field_named(x->name);
+
+		if (!row || row->anthropic != CHAT_FIELD_LEFT)
 			anthropic_refuse(w, "this field", SLICE_FMT,
 					 SLICE_ARG(slice_sub(x->name, 0, 64)));
+	}
 }
 
 static void write_body(struct anthropic_out *w)

@@ -171,22 +171,17 @@ static void facts_copies(const struct facts_in *in)
 	out->copies = out->best_of * prompts;
 }
 
-/* Tiers have prices of their own; the model's row prices the ordinary one. */
-static void facts_tier(const struct facts_in *in)
+/* Only values at whose price the model's row is. */
+static void facts_only(const struct facts_in *in, enum chat_id id, const struct chat_field *row)
 {
-	static const char *const ordinary[] = {"auto", "default", "standard", "on_demand",
-					       "standard_only"};
-	struct slice tier = facts_word(in, CHAT_ID_SERVICE_TIER);
+	struct slice value = facts_word(in, id);
 
-	if (!tier.n)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(ordinary); i++)
-		if (slice_is(tier, ordinary[i]))
-			return;
-	fault_field(in->f, FAULT_UNSUPPORTED_FIELD, "service_tier",
-		    "'service_tier': '" SLICE_FMT "' has no price here; leave it out or use "
-		    "'default'.",
-		    SLICE_ARG(slice_sub(tier, 0, 32)));
+	if (value.n && !chat_field_takes(row, value))
+		fault_field(in->f, FAULT_UNSUPPORTED_FIELD, row->name,
+			    "'%s': '" SLICE_FMT "' has no price here (%s); leave it out or use "
+			    "'" SLICE_FMT "'.",
+			    row->name, SLICE_ARG(slice_sub(value, 0, 32)), row->why,
+			    SLICE_ARG(chat_field_ordinary(row)));
 }
 
 static void facts_modalities(const struct facts_in *in)
@@ -288,9 +283,11 @@ static void facts_fields(const struct facts_in *in)
 			continue;
 		}
 		row = chat_field_row((enum chat_id)m->id);
-		if (row->rule == CHAT_RULE_OWN)
+		if (row->rule == CHAT_FIELD_OWN)
 			in->out->own_fields = true;
-		if (row->rule != CHAT_RULE_REFUSE ||
+		if (row->rule == CHAT_FIELD_ONLY)
+			facts_only(in, (enum chat_id)m->id, row);
+		if (row->rule != CHAT_FIELD_REFUSE ||
 		    facts_is_off(facts_get(in, (enum chat_id)m->id)))
 			continue;
 		fault_field(in->f, FAULT_UNSUPPORTED_FIELD, row->name,
@@ -335,7 +332,6 @@ enum errc chat_facts_read(struct chat_scan *s, struct slice body, struct dialect
 	facts_stream(&in);
 	facts_cap(&in);
 	facts_copies(&in);
-	facts_tier(&in);
 	facts_modalities(&in);
 	facts_thinking(&in);
 	facts_tools(&in);

@@ -1,8 +1,9 @@
 #include "chat_read.h"
 
-#include "caps.h"
-
 #include <stdio.h>
+
+#include "caps.h"
+#include "chat_field.h"
 
 void chat_read_bad(struct chat_read *r, const char *want, const char *path_fmt, ...)
 {
@@ -202,45 +203,6 @@ static void read_reasoning(struct chat_read *r, const struct json *root)
 		r->ir->thinking = chat_read_raw(r, thinking);
 }
 
-/* Members that the functions here take, and those that other steps have dealt with. */
-static bool read_is_known(struct slice key)
-{
-	static const char *const known[] = {
-		"model",
-		"messages",
-		"stream",
-		"stream_options",
-		"max_tokens",
-		"max_completion_tokens",
-		"n",
-		"temperature",
-		"top_p",
-		"top_k",
-		"stop",
-		"tools",
-		"tool_choice",
-		"parallel_tool_calls",
-		"response_format",
-		"reasoning_effort",
-		"reasoning",
-		"thinking",
-		"user",
-		"safety_identifier",
-		"service_tier",
-		"models",
-		"provider",
-		"route",
-		"transforms",
-		"usage",
-		"session_id",
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(known); i++)
-		if (slice_is(key, known[i]))
-			return true;
-	return false;
-}
-
 /* Null, false, 0, and empty texts, lists and objects ask for nothing. */
 static bool read_is_off(const struct json *v)
 {
@@ -266,9 +228,11 @@ static void read_extras(struct chat_read *r, const struct json *root)
 	struct ir_extra **tail = &r->ir->extras;
 
 	json_obj_each (it, root) {
+		const struct chat_field *row = chat_field_named(it.key);
 		struct ir_extra *x;
 
-		if (read_is_known(it.key) || read_is_off(it.val))
+		/* What is said is taken by the functions here. */
+		if ((row && row->anthropic == CHAT_FIELD_SAID) || read_is_off(it.val))
 			continue;
 		x = chat_read_new(r, struct ir_extra);
 		if (!x)

@@ -2,15 +2,11 @@
 
 #include "chat_facts.h"
 
-static const struct chat_field chat_fields[] = {
-#define CHAT_FIELD(id, name, rule, why) {name, CHAT_RULE_##rule, why},
-#include "chat_fields_tbl.h"
-#undef CHAT_FIELD
-};
-
 static const struct jscan_name chat_names_all[] = {
-#define CHAT_FIELD(id, name, rule, why) {name, true},
-#include "chat_fields_tbl.h"
+#define CHAT_FIELD(id, name, rule, values, anthropic, why) {name, true},
+#define CHAT_PART(id, place, rule, values, anthropic, why)
+#include "chat_field_tbl.h"
+#undef CHAT_PART
 #undef CHAT_FIELD
 	{"content", false},   {"role", false},    {"type", false},        {"image_url", false},
 	{"video_url", false}, {"url", false},     {"input_audio", false}, {"data", false},
@@ -24,12 +20,6 @@ __attribute__((constructor)) static void chat_names_make(void)
 {
 	_Static_assert(ARRAY_LEN(chat_names_all) == CHAT_ID_END - 1, "one name an id");
 	jscan_names_init(&chat_names, chat_names_all, ARRAY_LEN(chat_names_all));
-}
-
-const struct chat_field *chat_field_row(enum chat_id id)
-{
-	require(id > CHAT_ID_NONE && id < CHAT_ID_TOP_END);
-	return &chat_fields[id - 1];
 }
 
 struct slice chat_scan_value(const struct chat_scan *s, struct slice body, enum chat_id id)
@@ -187,7 +177,7 @@ static void scan_string_end(void *arg, const struct jscan *j, enum json_type typ
 		s->bound.text += bound_of(&s->run);
 	else if (s->text != CHAT_TEXT_TOOL_TYPE)
 		scan_media(s, bytes);
-	else if (s->bad_tool < 0 && !slice_is(small, "function") && !slice_is(small, "custom"))
+	else if (s->bad_tool < 0 && !chat_field_takes(chat_field_part(CHAT_PART_TOOL_TYPE), small))
 		s->bad_tool = (int)s->bound.tools - 1;
 	s->text = CHAT_TEXT_NONE;
 }

@@ -3,37 +3,10 @@
 #ifndef AIGW_CHAT_SCAN_H
 #define AIGW_CHAT_SCAN_H
 
+#include "chat_field.h"
 #include "dialect_io.h"
 #include "jscan.h"
 #include "user_tag.h"
-
-/* Ids of names in the scan: known top-level fields first, then names inside of them. */
-enum chat_id {
-	CHAT_ID_NONE,
-#define CHAT_FIELD(id, name, rule, why) CHAT_ID_##id,
-#include "chat_fields_tbl.h"
-#undef CHAT_FIELD
-	CHAT_ID_TOP_END,
-	CHAT_ID_CONTENT = CHAT_ID_TOP_END,
-	CHAT_ID_ROLE,
-	CHAT_ID_TYPE,
-	CHAT_ID_IMAGE_URL,
-	CHAT_ID_VIDEO_URL,
-	CHAT_ID_URL,
-	CHAT_ID_INPUT_AUDIO,
-	CHAT_ID_DATA,
-	CHAT_ID_FILE_DATA,
-	CHAT_ID_FILE_ID,
-	CHAT_ID_END
-};
-
-enum chat_rule { CHAT_RULE_PASS, CHAT_RULE_COUNT, CHAT_RULE_OWN, CHAT_RULE_REFUSE };
-
-struct chat_field {
-	const char *name;
-	enum chat_rule rule;
-	const char *why;
-};
 
 /* How the string that is being read counts. */
 enum chat_text {
@@ -68,8 +41,6 @@ enum errc chat_scan_push(void *scan, const char *p, size_t len, struct fault *f)
 enum errc chat_scan_end(void *scan, struct slice body, struct dialect_facts *out, struct fault *f);
 void chat_scan_fini(void *scan);
 
-/* The row of a top-level id. */
-const struct chat_field *chat_field_row(enum chat_id id);
 /* The value of a top-level field; "" when it was not given or is null. */
 struct slice chat_scan_value(const struct chat_scan *s, struct slice body, enum chat_id id);
 

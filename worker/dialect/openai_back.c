@@ -133,7 +133,7 @@ static void back_own_fields(struct back *b)
 	if (back_provider(b)->forward_own_fields)
 		return;
 	for (enum chat_id id = CHAT_ID_NONE + 1; id < CHAT_ID_TOP_END; id++)
-		if (chat_field_row(id)->rule == CHAT_RULE_OWN)
+		if (chat_field_row(id)->rule == CHAT_FIELD_OWN)
 			back_remove(b, id);
 }
 

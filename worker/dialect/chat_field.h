@@ -1,0 +1,71 @@
+/* The fields of a request and what they mean for its price, as rows of chat_field_tbl.h: the front reads and refuses by them, the
+ * backs leave out by them, the manual lists them. Pure. */
+#ifndef AIGW_CHAT_FIELD_H
+#define AIGW_CHAT_FIELD_H
+
+#include "slice.h"
+
+/* Ids of top-level fields, as the scan has them. */
+enum chat_id {
+	CHAT_ID_NONE,
+#define CHAT_FIELD(id, name, rule, values, anthropic, why) CHAT_ID_##id,
+#define CHAT_PART(id, place, rule, values, anthropic, why)
+#include "chat_field_tbl.h"
+#undef CHAT_PART
+#undef CHAT_FIELD
+	CHAT_ID_TOP_END,
+	/* Names inside of them that the scan looks for. */
+	CHAT_ID_CONTENT = CHAT_ID_TOP_END,
+	CHAT_ID_ROLE,
+	CHAT_ID_TYPE,
+	CHAT_ID_IMAGE_URL,
+	CHAT_ID_VIDEO_URL,
+	CHAT_ID_URL,
+	CHAT_ID_INPUT_AUDIO,
+	CHAT_ID_DATA,
+	CHAT_ID_FILE_DATA,
+	CHAT_ID_FILE_ID,
+	CHAT_ID_END
+};
+
+enum chat_field_rule {
+	CHAT_FIELD_PASS,
+	CHAT_FIELD_USAGE,
+	CHAT_FIELD_COUNT,
+	CHAT_FIELD_ONLY,
+	CHAT_FIELD_FORCE,
+	CHAT_FIELD_OWN,
+	CHAT_FIELD_REFUSE,
+};
+
+/* What an Anthropic back makes of it. */
+enum chat_field_at { CHAT_FIELD_SAID, CHAT_FIELD_LEFT, CHAT_FIELD_NOT };
+
+struct chat_field {
+	const char *name; /* or its place: "tools[].type" */
+	enum chat_field_rule rule;
+	const char *values; /* of ONLY, the one to name first: "default|auto" */
+	enum chat_field_at anthropic;
+	const char *why;
+};
+
+enum chat_part {
+#define CHAT_FIELD(id, name, rule, values, anthropic, why)
+#define CHAT_PART(id, place, rule, values, anthropic, why) CHAT_PART_##id,
+#include "chat_field_tbl.h"
+#undef CHAT_PART
+#undef CHAT_FIELD
+	CHAT_PART_COUNT
+};
+
+/* The row of a top-level id. */
+const struct chat_field *chat_field_row(enum chat_id id);
+const struct chat_field *chat_field_part(enum chat_part part);
+/* NULL when there is no such top-level field. */
+const struct chat_field *chat_field_named(struct slice name);
+/* Whether the value is one of an ONLY row's. */
+bool chat_field_takes(const struct chat_field *row, struct slice value);
+/* The first of a row's values. */
+struct slice chat_field_ordinary(const struct chat_field *row);
+
+#endif
