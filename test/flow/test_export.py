@@ -134,6 +134,28 @@ class Export(NodeCase):
         self.assertTrue(any('create key ' in w for w in words))
         self.assertFalse(any(v.get('type') == 'charge' for v in lines))
 
+    def test_progress_stays_on_the_terminal(self):
+        master, slave = os.openpty()
+        try:
+            p = subprocess.run([os.environ['AIGWCTL'], '--socket', self.node.socket, 'ledger', 'export'], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=slave, text=True, timeout=30)
+            told = os.read(master, 65536).decode()
+        finally:
+            os.close(master)
+            os.close(slave)
+        self.assertIn('100.0 % of the records', told)
+        self.assertEqual(verify(p.stdout)[0], 0)
+
+    def test_reader_that_leaves(self):
+        """The keeper minds nothing and serves the next one."""
+        for _ in range(3):
+            p = subprocess.Popen([os.environ['AIGWCTL'], '--socket', self.node.socket, 'ledger', 'export'], stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            p.stdout.read(10)
+            p.stdout.close()
+            p.wait(20)
+        self.assertEqual(verify(self.export())[0], 0)
+
     # --- what was changed is found ---
 
     def found(self, lines, *parts):
