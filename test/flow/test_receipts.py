@@ -89,6 +89,15 @@ class Receipts(NodeCase):
             self.assertEqual(parts[0]['cache_read_input_tokens'], 8)
         self.assertIsNone(self.receipt(self.chat('fails-oai').get('x-generation-id'))['raw_usage'])
 
+    def test_end_user(self):
+        key = self.node.customer('tagged')
+        rids = [self.node.chat(key, 'm-oai', headers=[('x-aigw-user', tag)]).get('x-generation-id') for tag in ('ann', 'bob', 'ann')]
+        self.assertEqual([self.receipt(rid, key)['user'] for rid in rids], ['ann', 'bob', 'ann'])
+        g = self.node.ask('GET', '/v1/generation?id=' + rids[1], key=key).json()['data']
+        self.assertEqual(g['external_user'], 'bob')
+        rows = self.node.ask('GET', '/v1/usage?by=tag', key=key).json()['data']
+        self.assertEqual({r['tag']: r['requests'] for r in rows}, {'ann': 2, 'bob': 1})
+
     def test_failed_attempts_stand_in_it(self):
         r = self.receipt(self.chat('second').get('x-generation-id'))
         self.assertEqual([(a['provider_name'], a['status']) for a in r['attempts']], [('oai', 500), ('ant', 200)])
