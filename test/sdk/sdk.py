@@ -18,6 +18,8 @@ SCRIPTS = {
     'think': 'tokens=3&reasoning=4&input=50',
     'json': 'tokens=5&text={"n":7,"word":"seven"}&input=60',
     'refused': 'status=400',
+    'over': 'tokens=400&rate=400&over=1&input=10',
+    'brief': 'tokens=40&rate=40&input=10',
     'cut': 'tokens=9&fault=cut@4',
 }
 # Refused once, then answered. Each has a provider of its own, because a 429 or 529 makes the provider's key rest; the tests that

@@ -178,6 +178,46 @@ class OpenAiPython(sdk.SdkCase):
         e = self.refusal(openai.BadRequestError, 400, 'bad_request', self.client, 'refused-' + back)
         self.assertTrue(e.body['message'].startswith('simulated error 400'), e.body)
 
+    def both_a_stream_beyond_its_hold_ends_by_length(self, back):
+        """The provider minds no cap: for the library it is a stream that came to its cap."""
+        with self.client.chat.completions.stream(model='over-' + back, messages=HI, max_tokens=20) as stream:
+            with self.assertRaises(openai.LengthFinishReasonError) as raised:
+                stream.until_done()
+                stream.get_final_completion()
+        self.assertEqual(raised.exception.completion.choices[0].finish_reason, 'length')
+        chunks = list(self.create('over-' + back, stream=True, max_tokens=20))
+        self.assertEqual([c.choices[0].finish_reason for c in chunks if c.choices[0].finish_reason], ['length'])
+        self.assertEqual(len([c for c in chunks if c.usage]), 1)
+        self.assertLess(len(chunks), 200)
+
+    def keyed(self, model, idem, **fields):
+        return self.create(model, extra_headers={'Idempotency-Key': idem}, **fields)
+
+    def both_idempotency(self, back):
+        first = self.keyed('plain-' + back, 'python-' + back)
+        self.assertEqual(first.usage.completion_tokens, 7)
+        for fields, code in (({}, 'idempotency_completed'), ({'seed': 1}, 'idempotency_mismatch')):
+            with self.assertRaises(openai.UnprocessableEntityError) as raised:
+                self.keyed('plain-' + back, 'python-' + back, **fields)
+            self.assertEqual((raised.exception.code, raised.exception.status_code), (code, 422))
+        with self.assertRaises(openai.BadRequestError) as raised:
+            self.keyed('plain-' + back, 'x' * 256)
+        self.assertEqual(raised.exception.param, 'idempotency-key')
+
+    def both_idempotency_while_it_runs(self, back):
+        """409 is retried by the library until the first one has come to its end."""
+        stream = self.keyed('brief-' + back, 'runs-' + back, stream=True)
+        next(iter(stream))
+        with self.assertRaises(openai.ConflictError) as raised:
+            self.make(max_retries=0).chat.completions.create(model='brief-' + back, messages=HI, stream=True,
+                                                             extra_headers={'Idempotency-Key': 'runs-' + back})
+        self.assertEqual(raised.exception.code, 'idempotency_in_progress')
+        with self.assertRaises(openai.UnprocessableEntityError) as raised:
+            self.make(max_retries=5).chat.completions.create(model='brief-' + back, messages=HI, stream=True,
+                                                             extra_headers={'Idempotency-Key': 'runs-' + back})
+        self.assertEqual(raised.exception.code, 'idempotency_completed')
+        list(stream)
+
     def test_day_limit_is_not_retried(self):
         self.create('plain-oai', self.make('day'))
         e = self.refusal(openai.RateLimitError, 429, 'rate_limit_exceeded', self.make('day'), 'plain-oai')

@@ -124,6 +124,23 @@ test('azure\'s client', async () => {
   assert.equal((await create('plain-ant', {}, azure)).usage.total_tokens, 138)
 })
 
+both('a stream beyond its hold ends by length', async back => {
+  const chunks = await all(await create(`over-${back}`, { stream: true, max_tokens: 20 }))
+  assert.deepEqual(chunks.map(c => c.choices[0].finish_reason).filter(Boolean), ['length'])
+  assert.equal(chunks.filter(c => c.usage).length, 1)
+  assert.ok(chunks.length < 200)
+})
+
+both('idempotency', async back => {
+  const keyed = (idem, fields = {}) => client.chat.completions.create({ model: `plain-${back}`, messages: hi, ...fields }, { headers: { 'Idempotency-Key': idem } })
+  assert.equal((await keyed(`js-${back}`)).usage.completion_tokens, 7)
+  for (const [fields, code] of [[{}, 'idempotency_completed'], [{ seed: 1 }, 'idempotency_mismatch']]) {
+    const e = await failure(keyed(`js-${back}`, fields))
+    assert.ok(e instanceof OpenAI.UnprocessableEntityError, e)
+    assert.equal(e.code, code)
+  }
+})
+
 test('a day\'s limit is not retried', async () => {
   await create('plain-oai', {}, make('day'))
   const e = await refusal(OpenAI.RateLimitError, 429, 'rate_limit_exceeded', 'plain-oai', 'day')
