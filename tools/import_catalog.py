@@ -52,7 +52,16 @@ CAPABILITIES = [
     ('xai', 'grok-code-fast-1', 'reasoning'),
 ]
 
-PRICE_KEYS = ['input', 'cache_read', 'cache_write_5m', 'cache_write_1h', 'output']
+# Prices of long prompts, which the source leaves out: provider, pattern of ids, tokens that a prompt must exceed, factor of all that is
+# read, factor of all that is written. The first row counts.
+LONG_CONTEXT = [
+    ('openai', 'gpt-5.4', 272000, '2', '1.5'),
+    ('openai', 'gpt-5.4-*', 272000, '2', '1.5'),
+    ('xai', 'grok-4', 128000, '2', '2'),
+    ('xai', 'grok-4-0709', 128000, '2', '2'),
+]
+
+PRICE_KEYS = ['input', 'cache_read', 'cache_write_5m', 'cache_write_1h', 'input_audio', 'output', 'output_audio', 'reasoning']
 LEAST_INPUT = decimal.Decimal('0.005')  # below: prices by the minute or hour that stand in token fields
 DATED = re.compile(r'^(.*)-(\d{4}-\d{2}-\d{2})$')
 
@@ -86,8 +95,8 @@ def price(row):
         raise LeftOut('no price, or free at the time')
     if given['input'] < LEAST_INPUT:
         raise LeftOut('a price too low to be one of tokens')
-    if given.pop('reasoning', given['output']) != given['output']:
-        raise LeftOut('reasoning priced apart from output')
+    if given.get('reasoning') == given['output']:
+        del given['reasoning']
     if 'cache_write' in given:
         given['cache_write_5m'] = given.pop('cache_write')
         if row['provider'] == 'anthropic':
@@ -97,6 +106,15 @@ def price(row):
     if given.get('cache_read', 0) > given['input']:
         raise LeftOut('a cache read dearer than input')
     return {key: given[key] for key in PRICE_KEYS if key in given}
+
+
+def long_price(row, given):
+    """(tokens, price) of prompts that are longer than so many, or None."""
+    for provider, pattern, tokens, read, written in LONG_CONTEXT:
+        if provider == row['provider'] and fnmatch.fnmatchcase(row['model'], pattern):
+            factor = {key: decimal.Decimal(written if key.startswith('output') or key == 'reasoning' else read) for key in given}
+            return tokens, {key: given[key] * factor[key] for key in given}
+    return None
 
 
 def is_embedding(row):
@@ -131,6 +149,9 @@ def model(row, by_id):
     out = {'price': price(row)}
     if 'context' not in row or 'max_output' not in row:
         raise LeftOut('no context or output limit')
+    out['long'] = long_price(row, out['price'])
+    if out['long'] and out['long'][0] >= row['context']:
+        out['long'] = None
     out['name'] = row.get('name', row['model'])
     out['created'] = row.get('release_date')
     out['context'] = row['context']
@@ -168,6 +189,10 @@ def text(value):
     return json.dumps(value)
 
 
+def classes(price):
+    return ', '.join('%s: %s' % (key, number(price[key])) for key in price)
+
+
 def write_model(out, name, entry):
     out.append('  %s:' % text(name) + ('  # deprecated by the provider' if entry['deprecated'] else ''))
     out.append('    name: ' + text(entry['name']))
@@ -178,7 +203,12 @@ def write_model(out, name, entry):
         out.append('    max_output: ' + number(entry['max_output']))
     out.append('    modalities: {input: [%s], output: [%s]}' % (', '.join(entry['input']), ', '.join(entry['output'])))
     out.append('    capabilities: [%s]' % ', '.join(entry['capabilities']))
-    out.append('    price: {%s}' % ', '.join('%s: %s' % (key, number(entry['price'][key])) for key in entry['price']))
+    if not entry['long']:
+        out.append('    price: {%s}' % classes(entry['price']))
+        return
+    out.append('    price:')
+    out.append('      - {when: {min_prompt_tokens: %d}, %s}' % (entry['long'][0], classes(entry['long'][1])))
+    out.append('      - {%s}' % classes(entry['price']))
 
 
 def write(provider, rows, date):

@@ -39,7 +39,6 @@ class Importer(unittest.TestCase):
             row('free', {'input': 0, 'output': 0}),
             row('by-the-minute', {'input': 0.004, 'output': 0.1}),
             row('dear-cache', {'input': 1, 'output': 2, 'cache_read': 1.1}),
-            row('thinking-apart', {'input': 1, 'output': 2, 'reasoning': 3}),
             row('unknown-class', {'input': 1, 'output': 2, 'audio': 3}),
             row('retired', {'input': 1, 'output': 2}, retired=True),
             {'provider': 'openai', 'model': 'limitless', 'usd_per_mtok': {'input': 1, 'output': 2}},
@@ -65,6 +64,22 @@ class Importer(unittest.TestCase):
         price = {key: import_catalog.number(value) for key, value in models['c']['price'].items()}
         self.assertEqual(price, {'input': '3', 'cache_read': '0.3', 'cache_write_5m': '3.75', 'cache_write_1h': '6',
                                  'output': '15'})
+
+    def test_reasoning_and_audio(self):
+        models, _ = shipped(row('same', {'input': 1, 'output': 2, 'reasoning': 2}),
+                            row('apart', {'input': 1, 'output': 2, 'reasoning': 3, 'input_audio': 4, 'output_audio': 5}))
+        self.assertEqual({k: int(v) for k, v in models['same']['price'].items()}, {'input': 1, 'output': 2})
+        self.assertEqual(list(models['apart']['price']), ['input', 'input_audio', 'output', 'output_audio', 'reasoning'])
+
+    def test_long_prompts(self):
+        models, _ = shipped(row('gpt-5.4', {'input': 2.5, 'output': 15, 'cache_read': 0.25}, context=1000000),
+                            row('gpt-5.4-short', {'input': 1, 'output': 2}, context=200000), row('gpt-5', {'input': 1, 'output': 2}))
+        self.assertEqual([name for name in sorted(models) if models[name]['long']], ['gpt-5.4'])
+        lines = []
+        import_catalog.write_model(lines, 'gpt-5.4', models['gpt-5.4'])
+        self.assertEqual(lines[-3:], ['    price:',
+                                      '      - {when: {min_prompt_tokens: 272000}, input: 5, cache_read: 0.5, output: 22.5}',
+                                      '      - {input: 2.5, cache_read: 0.25, output: 15}'])
 
     def test_embeddings_have_no_output_limit(self):
         models, _ = shipped(row('e', {'input': 0.1, 'output': 0}, capabilities=['chat', 'embeddings']))
