@@ -132,8 +132,12 @@ static const struct writer_events writer_events = {
 
 enum errc keeper_open(struct keeper *k, const struct settings *set)
 {
-	struct writer_opts o = {
-		.h = &k->h, .page = k->page, .stores = &k->stores, .ev = &writer_events, .arg = k};
+	struct writer_opts o = {.h = &k->h,
+				.page = k->page,
+				.stores = &k->stores,
+				.upkeep = &k->upkeep,
+				.ev = &writer_events,
+				.arg = k};
 
 	o.durability = (enum settings_durability)set->durability;
 	o.live_bytes = (size_t)set->live_size_bytes;
@@ -294,6 +298,7 @@ static void stop(struct keeper *k)
 	if (k->works_n > 0)
 		return;
 	stores_fini(&k->stores);
+	upkeep_fini(&k->upkeep);
 	serve_free(&k->serve);
 	ktable_free(&k->table);
 	for (unsigned i = 0; i < HERITAGE_WORKERS_MAX; i++)
@@ -328,6 +333,7 @@ int keeper_main(const struct heritage *h)
 	k->magic = KEEPER_MAGIC;
 	k->h = *h;
 	stores_init(&k->stores);
+	upkeep_init(&k->upkeep);
 	list_init(&k->keyreports);
 	e = start(k);
 	if (e) {

@@ -221,6 +221,7 @@ void ktable_commit(struct ktable *t, uint64_t generation)
 	t->next = NULL;
 	if (childlog_apply(&t->current->set))
 		log_warn("log_target", "the new log target cannot be opened; the old one stays");
+	upkeep_set(&t->k->upkeep, &t->current->set);
 	atomic_store(&t->k->proc->config_generation, generation);
 	keeper_check_ready(t->k);
 }

@@ -82,7 +82,11 @@ void verb_usage(struct verbs *v)
 	if (!e)
 		e = send_rows(v, &ask, r);
 	report_free(&r);
-	if (e)
+	if (e == ERRC_RANGE)
+		verbs_end(v, CONTROL_REFUSED, "removed",
+			  "the span begins or ends within a day whose records have been removed: "
+			  "of such days only whole ones are known");
+	else if (e)
 		verbs_end_errc(v, e, "usage");
 	else
 		verbs_end_report(v);

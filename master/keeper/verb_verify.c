@@ -82,6 +82,10 @@ static enum errc send_record_findings(struct verbs *v, const struct verify_resul
 			    "the first day, counted from 1970, whose roll-ups are not the sum of "
 			    "its records");
 	if (!e)
+		e = finding(v, r->bad_seal_seq, "seal", r->bad_seal_seq,
+			    "the last record of the first day whose seal is not what its records "
+			    "add up to");
+	if (!e)
 		e = finding(v, r->bad_head, "head", 0,
 			    "the chain does not end where the ledger says");
 	return e;
@@ -104,8 +108,10 @@ static enum errc send_live_findings(struct verbs *v, const struct work *w)
 static enum errc send_result(struct verbs *v, const struct work *w, bool good)
 {
 	const struct verify_result *r = &w->records;
-	const struct control_field f[] = {CONTROL_I("records", r->records),
+	const struct control_field f[] = {CONTROL_I("first_seq", r->first_seq),
+					  CONTROL_I("records", r->records),
 					  CONTROL_I("charges", r->charges),
+					  CONTROL_I("seals", r->seals),
 					  CONTROL_I("accounts", w->live.accounts),
 					  CONTROL_I("granted_nusd", r->granted_nusd),
 					  CONTROL_I("settled_nusd", r->settled_nusd),

@@ -52,11 +52,11 @@
  *   price     that row: free B, a price for each class (input_pusd, …), request_nusd, mult_ppm
  *   limit     scope (account, team, key), name (of the scope), limit (credit, rpm, …, concurrency, budget), text (for
  *             people), unit (nusd, requests, tokens), max (NONE: none), used, held (NONE), remaining (NONE), reset_s (NONE)
- *   verify    records, charges I (recomputed ones), accounts, granted_nusd, settled_nusd, uncollected_nusd, imbalance_nusd
+ *   verify    first_seq I (older records have been removed), records, charges I (recomputed ones), seals I (compared), accounts, granted_nusd, settled_nusd, uncollected_nusd, imbalance_nusd
  *             (live store), good B
  *   backup    ledger_id, records, bytes I (about), pepper (hexadecimal)
  *   data      data: some bytes of the file
- *   finding   what (chain, record, charge, account, rollup, head, live, agree), at I (number of the record or account; NONE), text
+ *   finding   what (chain, record, charge, account, rollup, seal, head, live, agree), at I (number of the record or account; NONE), text
  *
  * Errors (END): 2 invalid; 4 not_found; 1 exists, refused, ledger_unavailable, not_in_force,
  * incomplete, busy, internal; 5 not_allowed. */

@@ -15,6 +15,7 @@
 #include "pace.h"
 #include "progress.h"
 #include "renew.h"
+#include "seal.h"
 #include "secret.h"
 #include "text.h"
 #include "verify.h"
@@ -463,24 +464,65 @@ static void look_for_renew(struct writer *w)
 
 /* --- the thread --- */
 
+/* A day that is over is sealed before anything else is taken. */
+static enum errc seal(struct writer *w)
+{
+	int64_t wall_ms = clock_wall_ms();
+	enum errc e;
+
+	if (w->pace.retry_ms || !seal_is_due(w->admin.ledger, wall_ms))
+		return ERRC_OK;
+	e = ledger_begin(w->admin.ledger);
+	if (!e)
+		e = seal_day(w->admin.ledger, wall_ms);
+	if (!e)
+		e = ledger_commit(w->admin.ledger);
+	ledger_abort(w->admin.ledger);
+	return may_pass(e) ? ERRC_OK : e;
+}
+
+/* What fails for want of room is tried again; whether the ledger takes records is for those to find out. */
+static enum errc keep_up(struct writer *w)
+{
+	enum errc e = ERRC_OK;
+
+	if (!w->pace.retry_ms && upkeep_wait_ms(w->o.upkeep, clock_boot_ms()) == 0)
+		e = upkeep_step(w->o.upkeep, &w->admin, clock_boot_ms(), clock_wall_ms());
+	return may_pass(e) ? ERRC_OK : e;
+}
+
+static int64_t wait_ms(const struct writer *w)
+{
+	int64_t now = clock_boot_ms();
+
+	if (w->renewing)
+		return OLD_POLL_MS;
+	if (w->pace.retry_ms)
+		return pace_wait_ms(&w->pace, now);
+	return MIN_OF(pace_wait_ms(&w->pace, now), upkeep_wait_ms(w->o.upkeep, now));
+}
+
 static enum errc serve(struct writer *w)
 {
 	enum errc e = ERRC_OK;
 
 	while (!e && !is_stopped(w)) {
-		int64_t wait_ms = w->renewing ? OLD_POLL_MS
-					      : pace_wait_ms(&w->pace, clock_boot_ms());
+		int64_t ms = wait_ms(w);
 
-		if (!(has_work(w) && !w->renewing) && wait_ms > 0 && wait_for(w, wait_ms))
+		if (!(has_work(w) && !w->renewing) && ms > 0 && wait_for(w, ms))
 			pace_ring(&w->pace);
 		look_for_renew(w);
 		if (w->renewing) {
 			e = renew_step(w);
 			continue;
 		}
-		e = run_jobs(w);
+		e = seal(w);
+		if (!e)
+			e = run_jobs(w);
 		if (!e && pace_is_due(&w->pace, clock_boot_ms()))
 			e = round_of(w);
+		if (!e)
+			e = keep_up(w);
 	}
 	return e;
 }

@@ -13,6 +13,7 @@
 #include "pepper.h"
 #include "settings.h"
 #include "stores.h"
+#include "upkeep.h"
 
 struct writer;
 
@@ -27,9 +28,10 @@ struct writer_events {
 };
 
 struct writer_opts {
-	const struct heritage *h; /* this and the next two are borrowed until writer_free() */
+	const struct heritage *h; /* this and the next three are borrowed until writer_free() */
 	struct page *page;
 	struct stores *stores;
+	struct upkeep *upkeep;
 	enum settings_durability durability;
 	size_t live_bytes;
 	uint32_t regions, slots;

@@ -42,6 +42,12 @@ SETTING(ENUM, durability, "durability", 0, 0, "group", SETTINGS_DURABILITY(SETTI
 SETTING(MS, ledger_lag_max_ms, "ledger_lag_max", 100, 3600000, "10s", "time", LIVE,
 	"New requests are refused while the oldest charge that is not on disk is older than this; "
 	"with durability settle the default is 2s.")
+SETTING(INT, ledger_retain_days, "ledger.retain_days", 0, 36500, "0", "days", LIVE,
+	"How many days that are over keep their records; older ones are removed, day by day, and "
+	"only what they add up to stays. 0 is for ever.")
+SETTING(BYTES, ledger_retain_bytes, "ledger.retain_bytes", 0, 1099511627776, "0", "bytes", LIVE,
+	"Records and their indexes may take this much; beyond it the oldest day that is over is "
+	"removed. 0 is any number.")
 SETTING(PATH, catalog_dir, "catalog_dir", 0, 4000, "", "", LIVE,
 	"Folder of the price catalog that `catalog:` refers to; empty: the one that aigwd was "
 	"installed or built with.")

@@ -2,6 +2,7 @@
 
 #include "json_out.h"
 #include "mem.h"
+#include "retain.h"
 #include "record_words.h"
 #include "text.h"
 
@@ -301,14 +302,15 @@ static enum errc put_sums(struct export *x)
 /* The run of records that holds all of the span. */
 static enum errc find_range(struct export *x)
 {
+	struct retain_base base;
 	bool in_order = true;
 	uint64_t beyond;
-	enum errc e = ERRC_OK;
+	enum errc e = retain_base(x->l, &base, NULL);
 
-	x->first = 1;
 	x->last = x->state.last_seq;
-	if (x->ask->since_ms > 0)
+	if (!e && x->ask->since_ms > 0)
 		e = ledger_seek(x->l, x->ask->since_ms, &x->first, &in_order);
+	x->first = MAX_OF(x->first, base.seq + 1);
 	if (e || !in_order || x->ask->until_ms >= INT64_MAX - 2 * LEDGER_SLACK_MS)
 		return e;
 	e = ledger_seek(x->l, x->ask->until_ms + 2 * LEDGER_SLACK_MS, &beyond, &in_order);
@@ -338,6 +340,15 @@ static enum errc begin(struct export *x)
 	return e ? e : put_head(x);
 }
 
+/* Records may have been removed before they were read: then there is a hole, and no end is written. */
+static enum errc check_kept(struct export *x)
+{
+	struct retain_base base;
+	enum errc e = retain_base(x->l, &base, NULL);
+
+	return !e && base.seq >= x->first ? ERRC_STALE : e;
+}
+
 static enum errc run(struct export *x)
 {
 	uint64_t seq;
@@ -353,6 +364,8 @@ static enum errc run(struct export *x)
 	}
 	if (!e)
 		e = put_sums(x);
+	if (!e)
+		e = check_kept(x);
 	if (!e)
 		e = put_end(x);
 	return e ? e : flush(x, x->last + 1);

@@ -259,6 +259,30 @@ enum errc idindex_write(struct idindex *ix, MDB_txn *txn, MDB_dbi ids, MDB_dbi u
 	return rc;
 }
 
+enum errc idindex_forget(MDB_txn *txn, MDB_dbi upstream, uint64_t seq, size_t max, bool *more)
+{
+	struct slice key = SLICE_NONE, value;
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, upstream, &c));
+	size_t n = 0;
+
+	if (rc)
+		return rc;
+	/* Rows of a group lie together: whole groups go. */
+	rc = lmdbx_move(c, MDB_FIRST, &key, &value);
+	for (; !rc && n < max; n++) {
+		if (key.n < 4 || get_be(key.p, 4) >= group_of(seq + 1))
+			rc = ERRC_NOTFOUND;
+		if (!rc)
+			rc = lmdbx_errc(mdb_cursor_del(c, 0));
+		if (!rc)
+			rc = lmdbx_move(c, MDB_NEXT, &key, &value);
+	}
+	mdb_cursor_close(c);
+	*more = !rc;
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
 void idindex_committed(struct idindex *ix)
 {
 	pthread_mutex_lock(&ix->lock);

@@ -50,6 +50,9 @@ MUSTCHECK enum errc idindex_add(struct idindex *ix, uint64_t seq, const struct r
 /* Writes the entries of committed charges, once a transaction at most: `ids` maps generation ids to numbers, `upstream` has the
  * rows of the others. */
 MUSTCHECK enum errc idindex_write(struct idindex *ix, MDB_txn *txn, MDB_dbi ids, MDB_dbi upstream);
+/* Removes rows that lead only to charges up to `seq`, `max` of them; *more: call again. */
+MUSTCHECK enum errc idindex_forget(MDB_txn *txn, MDB_dbi upstream, uint64_t seq, size_t max,
+				   bool *more);
 /* The open transaction ended: what it added is found from now on, and what it wrote no longer here; or it never was. */
 void idindex_committed(struct idindex *ix);
 void idindex_aborted(struct idindex *ix);

@@ -97,9 +97,10 @@ static enum errc open_dbs(struct ledger *l, MDB_txn *txn, unsigned flags)
 	struct {
 		const char *name;
 		MDB_dbi *db;
-	} const dbs[] = {{"records", &l->records}, {"ids", &l->ids},   {"upstream", &l->upstream},
-			 {"prices", &l->prices},   {"rows", &l->rows}, {"meta", &l->meta},
-			 {"rollups", &l->rollups}, {"idem", &l->idem}};
+	} const dbs[] = {{"records", &l->records}, {"ids", &l->ids},     {"upstream", &l->upstream},
+			 {"prices", &l->prices},   {"rows", &l->rows},   {"meta", &l->meta},
+			 {"rollups", &l->rollups}, {"seals", &l->seals}, {"base", &l->base},
+			 {"idem", &l->idem}};
 	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; !rc && i < ARRAY_LEN(dbs); i++)
@@ -193,6 +194,8 @@ static enum errc load(struct ledger *l)
 		rc = ledger_get_state(l, txn, &l->state);
 	if (!rc)
 		rc = ledger_load_rows(txn, l->rows, l->book);
+	if (!rc)
+		rc = ledger_load_sealed(l, txn);
 	if (!rc)
 		rc = replay(l, txn);
 	if (!rc && l->state.last_seq > 0)
@@ -293,6 +296,7 @@ void ledger_close(struct ledger **lp)
 	book_free(&l->book);
 	idindex_fini(&l->idindex);
 	rollup_fini(&l->rollup);
+	book_free(&l->base_book);
 	buf_fini(&l->pending);
 	buf_fini(&l->scratch);
 	mem_free(l);
@@ -322,6 +326,7 @@ enum errc ledger_begin(struct ledger *l)
 	buf_reset(&l->pending);
 	l->checkpointed = false;
 	l->next_newest_ms = l->newest_ms;
+	l->next_sealed = l->sealed;
 	rc = ledger_get_state(l, l->txn, &l->next);
 	if (!rc && (l->next.last_seq != l->state.last_seq || l->next.epoch != l->state.epoch ||
 		    memcmp(l->next.head, l->state.head, DIGEST_SHA256) != 0))
@@ -541,6 +546,7 @@ enum errc ledger_commit(struct ledger *l)
 	apply_pending(l);
 	l->state = l->next;
 	l->newest_ms = l->next_newest_ms;
+	l->sealed = l->next_sealed;
 	return ERRC_OK;
 }
 

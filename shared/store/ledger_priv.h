@@ -9,6 +9,14 @@
 
 #define LEDGER_MAGIC 0x1ed6e201u
 
+struct retain_base;
+
+/* The last seal: up to which record, and on which day it was made. */
+struct ledger_sealed {
+	uint64_t seq;
+	uint32_t on;
+};
+
 struct ledger {
 	unsigned magic;
 	MDB_env *env;
@@ -18,6 +26,8 @@ struct ledger {
 	MDB_dbi prices;   /* hash -> price row */
 	MDB_dbi rows;     /* the checkpoint: rows as in the live store */
 	MDB_dbi rollups;
+	MDB_dbi seals; /* number of a day's last record -> struct seal, its sums */
+	MDB_dbi base;  /* what removed records add up to: rows like the checkpoint's */
 	MDB_dbi meta;
 	MDB_dbi idem; /* number -> claim, of charges that had an idempotency key */
 	bool read_only;
@@ -26,10 +36,14 @@ struct ledger {
 	struct book *book;
 	struct idindex idindex;
 	struct rollup rollup;
+	struct ledger_sealed sealed; /* as of the last commit */
+	struct book *base_book;      /* of `base`, while records are being removed; else NULL */
+	uint32_t removed_day;        /* the last one that was, while base_book is there */
 	/* The open write transaction. */
 	MDB_txn *txn;
 	struct ledger_state next;
 	int64_t next_newest_ms;
+	struct ledger_sealed next_sealed;
 	struct buf pending; /* its records, for the book after the commit: see struct pending */
 	bool checkpointed;
 	struct buf scratch;
@@ -85,6 +99,10 @@ MUSTCHECK enum errc ledger_rolled_upto(struct ledger *l, MDB_txn *txn, uint64_t 
 MUSTCHECK enum errc ledger_catch_up_rollups(struct ledger *l);
 /* The transaction was committed: see rollup_committed(). */
 MUSTCHECK enum errc ledger_count_rollups(struct ledger *l);
+/* The last seal into l->sealed. */
+MUSTCHECK enum errc ledger_load_sealed(struct ledger *l, MDB_txn *txn);
+/* What has been removed (retain.h). */
+MUSTCHECK enum errc ledger_get_base(struct ledger *l, MDB_txn *txn, struct retain_base *out);
 /* A checkpoint's rows into a book; and a book's changed rows into such a tree. */
 MUSTCHECK enum errc ledger_load_rows(MDB_txn *txn, MDB_dbi db, struct book *b);
 MUSTCHECK enum errc ledger_put_rows(MDB_txn *txn, MDB_dbi db, struct book *b);

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "ledger_priv.h"
 #include "mem.h"
+#include "retain.h"
 #include "text.h"
 
 #define NAMES_BYTES   ((size_t)256 * 1024 * 1024)
@@ -453,6 +454,15 @@ static enum errc add_rollups(struct report *r)
 	return rc;
 }
 
+/* Whether all of its records were there to be read. */
+static enum errc check_part(struct report *r, const struct part *p)
+{
+	struct retain_base base;
+	enum errc rc = retain_base(r->ledger, &base, NULL);
+
+	return !rc && p->first_seq && p->first_seq <= base.seq ? ERRC_RANGE : rc;
+}
+
 static enum errc sum_up(struct report *r)
 {
 	enum errc rc = r->ask.since_ms < r->ask.until_ms ? add_rollups(r) : ERRC_OK;
@@ -462,6 +472,8 @@ static enum errc sum_up(struct report *r)
 
 		if (p->first_seq)
 			rc = add_records(r, p->first_seq, MIN_OF(p->last_seq, r->rolled), p->day);
+		if (!rc)
+			rc = check_part(r, p);
 	}
 	return rc ? rc : add_records(r, r->rolled + 1, r->last_seq, ROLLUP_DAY_MAX);
 }

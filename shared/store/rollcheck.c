@@ -16,9 +16,9 @@ struct compare {
 	size_t cut; /* that is read */
 };
 
-void rollcheck_init(struct rollcheck *c, uint32_t from)
+void rollcheck_init(struct rollcheck *c, uint64_t base)
 {
-	*c = (struct rollcheck){.from = from};
+	*c = (struct rollcheck){.base = base};
 }
 
 void rollcheck_fini(struct rollcheck *c)
@@ -51,9 +51,9 @@ static enum errc day_of(struct rollcheck *c, uint32_t day, struct rollcheck_day 
 static enum errc add(struct rollcheck *c, uint32_t day, const struct rollup_sums *s)
 {
 	struct rollcheck_day *d;
-	enum errc rc = day < c->from ? ERRC_OK : day_of(c, day, &d);
+	enum errc rc = day_of(c, day, &d);
 
-	if (!rc && day >= c->from)
+	if (!rc)
 		rollup_sums_add(&d->records, s);
 	return rc;
 }
@@ -103,8 +103,10 @@ static enum errc on_row(void *arg, const struct rollup_name *n, const struct rol
 	return rc;
 }
 
-static bool is_same(const struct rollcheck_day *d)
+static bool is_same(const struct rollcheck *c, const struct rollcheck_day *d)
 {
+	if (d->rows[0].first_seq > 0 && d->rows[0].first_seq <= c->base)
+		return true;
 	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
 		if (memcmp(&d->records, &d->rows[i], sizeof d->records) != 0)
 			return false;
@@ -118,19 +120,18 @@ static enum errc compare(struct rollcheck *c, struct ledger *l, MDB_txn *txn, ui
 	enum errc rc = ERRC_OK;
 
 	for (; !rc && x.cut < ARRAY_LEN(cuts); x.cut++) {
-		struct rollup_ask ask = {
-			.cut = cuts[x.cut], .from = c->from, .to = ROLLUP_DAY_MAX - 1};
+		struct rollup_ask ask = {.cut = cuts[x.cut], .to = ROLLUP_DAY_MAX - 1};
 
 		rc = rollup_walk(txn, l->rollups, &ask, on_row, &x);
 	}
 	*day = ROLLUP_DAY_MAX;
 	for (size_t i = 0; !rc && i < c->n; i++) {
-		if (!is_same(&c->days[i]))
+		if (!is_same(c, &c->days[i]))
 			*day = MIN_OF(*day, c->days[i].day);
 	}
 	if (rc != ERRC_CORRUPT)
 		return rc;
-	*day = c->from;
+	*day = 0;
 	return ERRC_OK;
 }
 

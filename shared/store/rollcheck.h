@@ -10,10 +10,10 @@ struct rollcheck_day;
 struct rollcheck {
 	struct rollcheck_day *days; /* owned; in the order in which they came */
 	size_t n, cap;
-	uint32_t from; /* days before it are not looked at: not all of their records are there */
+	uint64_t base; /* records up to it are not there: days that have one of them are not looked at */
 };
 
-void rollcheck_init(struct rollcheck *c, uint32_t from);
+void rollcheck_init(struct rollcheck *c, uint64_t base);
 void rollcheck_fini(struct rollcheck *c);
 /* Each record in turn. A reversal of what is not there counts nowhere. */
 MUSTCHECK enum errc rollcheck_add(struct rollcheck *c, struct ledger *l, uint64_t seq,

@@ -2,8 +2,11 @@
 
 #include "ledger_priv.h"
 #include "mem.h"
+#include "retain.h"
 #include "rollcheck.h"
+#include "seal.h"
 
+#define TIMES_MAX  5  /* from the begin on: records were removed under way */
 #define ROUNDS_MAX 20 /* each is only what was written during the one before */
 
 struct verify {
@@ -16,6 +19,9 @@ struct verify {
 	uint64_t rolled; /* last record in the roll-ups */
 	bool rollups_checked;
 	struct rollcheck rollups;
+	uint64_t next; /* number of the record that must follow */
+	struct seal seal; /* the next one; last == UINT64_MAX: none that was there when the round began */
+	struct buf sums; /* its sums */
 	uint8_t head[DIGEST_SHA256];
 	struct book *book;
 	struct verify_result *out;
@@ -224,6 +230,74 @@ static enum errc check_rollups(struct verify *v, uint64_t seq)
 	return rc;
 }
 
+/* --- seals --- */
+
+static const struct seal no_seal = {.last = UINT64_MAX};
+
+static enum errc next_seal(struct verify *v, uint64_t from)
+{
+	enum errc rc = seal_from(v->l, from, &v->seal, &v->sums);
+
+	if (rc)
+		v->seal = no_seal;
+	if (rc != ERRC_CORRUPT)
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	note(&v->out->bad_seal_seq, from);
+	return ERRC_OK;
+}
+
+/* Every account of the book, and no other. */
+static bool sums_are_right(const struct verify *v)
+{
+	size_t n = v->sums.len / sizeof(struct seal_sums);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct rows_account *a;
+		struct seal_sums s;
+
+		memcpy(&s, v->sums.p + i * sizeof s, sizeof s);
+		a = book_account(v->book, s.account);
+		if (!a || a->granted_nusd != s.granted_nusd || a->settled_nusd != s.settled_nusd ||
+		    a->uncollected_nusd != s.uncollected_nusd)
+			return false;
+	}
+	return n == book_accounts_n(v->book);
+}
+
+/* The records up to the seal's last one have been added up. */
+static enum errc check_seal(struct verify *v)
+{
+	uint64_t last = v->seal.last;
+	enum errc rc;
+
+	v->out->seals++;
+	if (memcmp(v->seal.head, v->head, DIGEST_SHA256) != 0 || !sums_are_right(v))
+		note(&v->out->bad_seal_seq, last);
+	rc = next_seal(v, last + 1);
+	if (v->seal.last != UINT64_MAX && v->seal.first != last + 1)
+		note(&v->out->bad_seal_seq, v->seal.last);
+	return rc;
+}
+
+/* Of days whose records are gone the seals must follow each other up to what is left. */
+static enum errc check_removed(struct verify *v, uint64_t base)
+{
+	uint64_t first = 1;
+	enum errc rc = next_seal(v, 1);
+
+	while (!rc && v->seal.last < base) {
+		if (v->seal.first != first)
+			note(&v->out->bad_seal_seq, v->seal.last);
+		first = v->seal.last + 1;
+		rc = next_seal(v, first);
+	}
+	if (!rc && v->seal.last != UINT64_MAX && v->seal.first != first)
+		note(&v->out->bad_seal_seq, v->seal.last);
+	if (!rc && base > 0 && v->seal.last == base)
+		rc = check_seal(v);
+	return rc;
+}
+
 static enum errc on_item(void *arg, const struct ledger_item *item)
 {
 	struct verify *v = arg;
@@ -233,15 +307,18 @@ static enum errc on_item(void *arg, const struct ledger_item *item)
 
 	v->out->records++;
 	ledger_chain(v->head, item->record, want);
-	if (memcmp(want, item->hash, DIGEST_SHA256) != 0 || item->seq != v->out->records)
+	if (memcmp(want, item->hash, DIGEST_SHA256) != 0 || item->seq != v->next)
 		note(&v->out->bad_chain_seq, item->seq);
 	/* Goes on with what is stored: one wrong record is named, not all after it. */
 	memcpy(v->head, item->hash, DIGEST_SHA256);
+	v->next = item->seq + 1;
 	rc = check_record(v, item->seq, item->record);
 	if (!rc && item->seq == v->checkpoint && !v->rows_checked)
 		rc = check_rows(v, item->seq);
 	if (!rc && item->seq == v->rolled && !v->rollups_checked)
 		rc = check_rollups(v, item->seq);
+	if (!rc && item->seq == v->seal.last)
+		rc = check_seal(v);
 	if (v->progress && permille != v->permille) {
 		v->permille = permille;
 		v->progress(v->arg, permille);
@@ -272,33 +349,71 @@ static enum errc go_on(struct verify *v, uint64_t *seq)
 		return rc;
 	v->upto = s.last_seq;
 	v->checkpoint = s.upto_seq;
-	if (v->checkpoint == *seq - 1 && !v->rows_checked)
+	if (v->seal.last == UINT64_MAX)
+		rc = next_seal(v, *seq);
+	if (!rc && v->checkpoint == *seq - 1 && !v->rows_checked)
 		rc = check_rows(v, *seq - 1);
 	if (!rc && !v->rollups_checked)
 		rc = check_rollups(v, *seq - 1);
 	if (!rc)
 		rc = ledger_walk(v->l, seq, s.last_seq, on_item, v);
-	if (!rc && (memcmp(v->head, s.head, DIGEST_SHA256) != 0 || v->out->records != s.last_seq))
+	if (!rc && (memcmp(v->head, s.head, DIGEST_SHA256) != 0 || v->next != s.last_seq + 1))
 		v->out->bad_head = true;
+	return rc;
+}
+
+/* What removed records came to is where it begins. */
+static enum errc begin(struct verify *v, struct retain_base *base)
+{
+	enum errc rc = retain_base(v->l, base, &v->book);
+
+	if (rc)
+		return rc;
+	memcpy(v->head, base->head, sizeof v->head);
+	v->next = v->out->first_seq = base->seq + 1;
+	rollcheck_init(&v->rollups, base->seq);
+	return check_removed(v, base->seq);
+}
+
+/* *moved: records were removed that it had not seen. */
+static enum errc verify_once(struct verify *v, bool *moved)
+{
+	struct retain_base base, now;
+	enum errc rc = begin(v, &base);
+	uint64_t seq = base.seq + 1;
+
+	for (int round = 0; !rc && !(v->rows_checked && v->rollups_checked) && round < ROUNDS_MAX;
+	     round++)
+		rc = go_on(v, &seq);
+	if (!rc && !(v->rows_checked && v->rollups_checked))
+		rc = ERRC_AGAIN;
+	sum_up(v);
+	if (!rc)
+		rc = retain_base(v->l, &now, NULL);
+	*moved = !rc && now.seq != base.seq;
 	return rc;
 }
 
 enum errc verify_ledger(struct ledger *l, bool charges, void (*progress)(void *arg, int permille),
 			void *arg, struct verify_result *out)
 {
-	struct verify v = {.l = l, .charges = charges, .progress = progress, .arg = arg, .out = out};
-	uint64_t seq = 1;
-	enum errc rc = book_new(&v.book);
+	bool moved = true;
+	enum errc rc = ERRC_OK;
 
-	*out = (struct verify_result){.bad_day = ROLLUP_DAY_MAX};
-	rollcheck_init(&v.rollups, 0);
-	for (int round = 0; !rc && !(v.rows_checked && v.rollups_checked) && round < ROUNDS_MAX;
-	     round++)
-		rc = go_on(&v, &seq);
-	if (!rc && !(v.rows_checked && v.rollups_checked))
-		rc = ERRC_AGAIN;
-	sum_up(&v);
-	rollcheck_fini(&v.rollups);
-	book_free(&v.book);
-	return rc;
+	for (int time = 0; !rc && moved && time < TIMES_MAX; time++) {
+		struct verify v = {.l = l,
+				   .charges = charges,
+				   .progress = progress,
+				   .arg = arg,
+				   .seal = no_seal,
+				   .out = out};
+
+		*out = (struct verify_result){.bad_day = ROLLUP_DAY_MAX};
+		buf_init(&v.sums, SEAL_SUMS_MAX);
+		rc = verify_once(&v, &moved);
+		rollcheck_fini(&v.rollups);
+		buf_fini(&v.sums);
+		book_free(&v.book);
+	}
+	return !rc && moved ? ERRC_AGAIN : rc;
 }

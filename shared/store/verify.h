@@ -1,4 +1,4 @@
-/* Recomputes the ledger from its records: the hash chain, the sums of every account and scope against the checkpoint, the roll-ups, and with
+/* Recomputes the ledger from its records, those that are kept on top of what removed ones added up to: the hash chain, the sums of every account and scope against the checkpoint, the roll-ups, the seals, and with
  * `charges` each charge from its usage and price row. Memory grows with accounts and scopes only. */
 #ifndef AIGW_VERIFY_H
 #define AIGW_VERIFY_H
@@ -7,14 +7,16 @@
 #include "rollup.h"
 
 struct verify_result {
-	uint64_t records, charges;
+	uint64_t first_seq, records, charges,
+		seals; /* first_seq: of the first record that is kept; seals: that were compared */
 	uint64_t bad_chain_seq;  /* first record whose hash is wrong; 0: none */
 	uint64_t bad_record_seq; /* first record that cannot be read, contradicts those before it, or is a second charge of a request */
 	uint64_t bad_charge_seq; /* first charge that does not follow from its usage and price, or whose price counts for another moment or prompt */
 	uint64_t bad_account;    /* first account whose checkpoint is not the sum of its records */
 	uint64_t bad_accounts_n;
 	uint32_t bad_day; /* first day since 1970 whose roll-ups are not the sum of its records; ROLLUP_DAY_MAX: none */
-	bool bad_head; /* the chain does not end at the stored head */
+	uint64_t bad_seal_seq; /* last record of the first day whose seal says something else than the records, or does not follow the seal before */
+	bool bad_head;         /* the chain does not end at the stored head */
 	int64_t granted_nusd, settled_nusd, uncollected_nusd; /* sums over all accounts */
 };
 
@@ -27,7 +29,7 @@ MUSTCHECK enum errc verify_ledger(struct ledger *l, bool charges,
 static inline bool verify_is_good(const struct verify_result *r)
 {
 	return !r->bad_chain_seq && !r->bad_record_seq && !r->bad_charge_seq && !r->bad_account &&
-	       r->bad_day == ROLLUP_DAY_MAX && !r->bad_head;
+	       !r->bad_seal_seq && r->bad_day == ROLLUP_DAY_MAX && !r->bad_head;
 }
 
 #endif

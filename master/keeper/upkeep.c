@@ -1,0 +1,42 @@
+#include "upkeep.h"
+
+#define EVERY_MS 10000 /* looked for something to do */
+#define PAUSE_MS 20    /* between two pieces: commits of records come in between */
+
+void upkeep_init(struct upkeep *u)
+{
+	*u = (struct upkeep){.due_ms = 0};
+	pthread_mutex_init(&u->lock, NULL);
+}
+
+void upkeep_fini(struct upkeep *u)
+{
+	pthread_mutex_destroy(&u->lock);
+}
+
+void upkeep_set(struct upkeep *u, const struct settings *set)
+{
+	pthread_mutex_lock(&u->lock);
+	u->keep = (struct retain_keep){.days = set->ledger_retain_days,
+				       .bytes = set->ledger_retain_bytes};
+	pthread_mutex_unlock(&u->lock);
+}
+
+int64_t upkeep_wait_ms(const struct upkeep *u, int64_t now_ms)
+{
+	return MAX_OF(u->due_ms - now_ms, 0);
+}
+
+enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms)
+{
+	struct retain_keep keep;
+	bool more = false;
+	enum errc e;
+
+	pthread_mutex_lock(&u->lock);
+	keep = u->keep;
+	pthread_mutex_unlock(&u->lock);
+	e = retain_step(a->ledger, &keep, wall_ms, &more);
+	u->due_ms = now_ms + (more ? PAUSE_MS : EVERY_MS);
+	return e;
+}

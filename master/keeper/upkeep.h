@@ -1,0 +1,27 @@
+/* What the ledger thread does now and then beside taking records: those that need be kept no longer are removed, a little at a
+ * time. The loop gives the settings, also while it works. */
+#ifndef AIGW_UPKEEP_H
+#define AIGW_UPKEEP_H
+
+#include <pthread.h>
+
+#include "admin.h"
+#include "retain.h"
+#include "settings.h"
+
+struct upkeep {
+	pthread_mutex_t lock; /* guards `keep` */
+	struct retain_keep keep;
+	int64_t due_ms; /* boot clock; the ledger thread's own */
+};
+
+void upkeep_init(struct upkeep *u);
+void upkeep_fini(struct upkeep *u);
+void upkeep_set(struct upkeep *u, const struct settings *set);
+
+/* How long nothing is due; 0: now. */
+int64_t upkeep_wait_ms(const struct upkeep *u, int64_t now_ms);
+/* A piece of it, no transaction open. What cannot be done now is due again later. */
+MUSTCHECK enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms);
+
+#endif

@@ -1,0 +1,130 @@
+#include "seal.h"
+
+#include <stdlib.h>
+
+#include "ledger_priv.h"
+#include "rollup.h"
+
+_Static_assert(sizeof(struct seal) == 64 && sizeof(struct seal_sums) == 32,
+	       "layout of stored rows: a seal, then its sums");
+
+static enum errc get_seal(struct slice key, struct slice value, struct seal *out, struct slice *sums)
+{
+	if (key.n != 8 || value.n < sizeof *out)
+		return ERRC_CORRUPT;
+	memcpy(out, value.p, sizeof *out);
+	*sums = slice_sub(value, sizeof *out, value.n);
+	if (out->last != ledger_get_be(key.p) || out->first > out->last ||
+	    sums->n / sizeof(struct seal_sums) != out->accounts_n ||
+	    sums->n % sizeof(struct seal_sums) != 0)
+		return ERRC_CORRUPT;
+	return ERRC_OK;
+}
+
+enum errc ledger_load_sealed(struct ledger *l, MDB_txn *txn)
+{
+	struct slice key = SLICE_NONE, value, sums;
+	struct seal s;
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->seals, &c));
+
+	if (rc)
+		return rc;
+	rc = lmdbx_move(c, MDB_LAST, &key, &value);
+	if (!rc)
+		rc = get_seal(key, value, &s, &sums);
+	mdb_cursor_close(c);
+	if (!rc)
+		l->sealed = (struct ledger_sealed){.seq = s.last, .on = s.on};
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+bool seal_is_due(const struct ledger *l, int64_t wall_ms)
+{
+	uint32_t today = rollup_day_of(wall_ms);
+
+	return l->state.last_seq > l->sealed.seq && today != l->sealed.on &&
+	       rollup_day_of(l->newest_ms) < today;
+}
+
+static int by_account(const void *a, const void *b)
+{
+	const struct seal_sums *x = a, *y = b;
+
+	return (x->account > y->account) - (x->account < y->account);
+}
+
+static enum errc put_sums(const struct book *b, struct buf *out)
+{
+	enum errc rc = ERRC_OK;
+	char *from = out->p + out->len;
+	size_t at = out->len;
+
+	for (size_t i = 0; !rc && i < book_accounts_n(b); i++) {
+		const struct rows_account *a = book_account_at(b, i);
+		struct seal_sums s = {.account = a->id,
+				      .granted_nusd = a->granted_nusd,
+				      .settled_nusd = a->settled_nusd,
+				      .uncollected_nusd = a->uncollected_nusd};
+
+		rc = buf_add(out, &s, sizeof s);
+	}
+	from = out->p + at;
+	if (!rc)
+		qsort(from, book_accounts_n(b), sizeof(struct seal_sums), by_account);
+	return rc;
+}
+
+enum errc seal_day(struct ledger *l, int64_t wall_ms)
+{
+	struct seal s = {.day = rollup_day_of(l->newest_ms),
+			 .on = rollup_day_of(wall_ms),
+			 .first = l->sealed.seq + 1,
+			 .last = l->state.last_seq,
+			 .accounts_n = book_accounts_n(l->book)};
+	uint8_t key[8];
+	struct buf row;
+	enum errc rc;
+
+	/* What is sealed is what was committed before. */
+	require(l->txn && l->next.last_seq == l->state.last_seq && s.first <= s.last);
+	memcpy(s.head, l->state.head, sizeof s.head);
+	ledger_put_be(s.last, key);
+	buf_init(&row, sizeof s + SEAL_SUMS_MAX);
+	rc = buf_add(&row, &s, sizeof s);
+	if (!rc)
+		rc = put_sums(l->book, &row);
+	if (!rc)
+		rc = lmdbx_put(l->txn, l->seals, slice_of(key, sizeof key), buf_slice(&row), 0);
+	if (!rc)
+		l->next_sealed = (struct ledger_sealed){.seq = s.last, .on = s.on};
+	buf_fini(&row);
+	return rc;
+}
+
+enum errc seal_from(struct ledger *l, uint64_t seq, struct seal *out, struct buf *sums)
+{
+	uint8_t from[8];
+	struct slice key = slice_of(from, sizeof from), value, all;
+	MDB_cursor *c;
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = lmdbx_errc(mdb_cursor_open(txn, l->seals, &c));
+	if (rc) {
+		ledger_read_end(&txn);
+		return rc;
+	}
+	ledger_put_be(seq, from);
+	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+	if (!rc)
+		rc = get_seal(key, value, out, &all);
+	if (!rc && sums) {
+		buf_reset(sums);
+		rc = buf_adds(sums, all);
+	}
+	mdb_cursor_close(c);
+	ledger_read_end(&txn);
+	return rc;
+}

@@ -1,0 +1,34 @@
+/* Day seals. Once a UTC day is over, what the ledger took since the seal before is sealed: first and last record, the chain's
+ * hash behind the last one, and what every account's records added up to by then. A record belongs to the day on which the
+ * ledger took it; its own time may lie on the other side of midnight by the ledger's lag. The records of a sealed day may be
+ * removed (retain.h): seals stay for ever, and what they say is what the chain that is left begins with. */
+#ifndef AIGW_SEAL_H
+#define AIGW_SEAL_H
+
+#include "ledger.h"
+
+#define SEAL_SUMS_MAX ((size_t)1 << 31) /* bytes of the sums of one seal */
+
+struct seal {
+	uint32_t day; /* since 1970: that of the newest record */
+	uint32_t on;  /* the day on which it was made */
+	uint64_t first, last;
+	uint8_t head[DIGEST_SHA256]; /* of the chain behind `last` */
+	uint64_t accounts_n;
+};
+
+/* One account's sums over all records up to the seal. */
+struct seal_sums {
+	uint64_t account;
+	int64_t granted_nusd, settled_nusd, uncollected_nusd;
+};
+
+/* Whether a day is over that is not sealed; and seals it, with the transaction open and nothing appended in it. */
+bool seal_is_due(const struct ledger *l, int64_t wall_ms);
+MUSTCHECK enum errc seal_day(struct ledger *l, int64_t wall_ms);
+
+/* The first seal that has record `seq` or a later one; `sums` (may be NULL) gets its struct seal_sums, in order of account.
+ * ERRC_NOTFOUND. Any thread. */
+MUSTCHECK enum errc seal_from(struct ledger *l, uint64_t seq, struct seal *out, struct buf *sums);
+
+#endif

@@ -1,0 +1,75 @@
+"""Days pass while a node serves: they are sealed, what need be kept no longer is removed, and reports and verify know what is left. The
+wall clock is stepped, which a build with test hooks allows."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import wait_for
+from node import CtlError, NodeCase, model
+from test_clock import DAY, ClockNode
+import tap
+
+
+class Days(NodeCase):
+    NODE = ClockNode
+    MODELS = {'cent': model('oai/sim?tokens=2&input=5', price={'request': '0.01'})}
+
+    def spend(self, n):
+        for _ in range(n):
+            a = self.chat('cent', key=self.key)
+            self.assertEqual(a.status, 200, a)
+        self.node.settled('main')
+
+    def day(self):
+        return self.node.now().strftime('%Y-%m-%d')
+
+    def usage(self, *words):
+        return {row['day']: row['requests'] for row in self.node.ctl('usage', '--by', 'day', *words)['rows']}
+
+    def verify(self):
+        v = self.node.verify('--charges')
+        self.assertTrue(v['good'], v)
+        return v
+
+    def removed(self):
+        """Once all that may go has gone."""
+        return wait_for(lambda: (lambda v: v if v['first_seq'] > 1 else None)(self.verify()), 30, 0.2)
+
+    def test_sealed_and_removed(self):
+        spent = {}
+        for n in range(1, 5):
+            self.spend(n)
+            spent[self.day()] = n
+            self.verify()  # the ledger has them
+            self.node.step(DAY)
+        self.spend(1)
+        spent[self.day()] = 1
+        self.assertEqual(self.usage(), spent)
+        wait_for(lambda: self.verify()['seals'] == 4, 20, 0.2)
+        before = self.verify()
+        self.assertEqual(before['first_seq'], 1)
+
+        self.node.configure(ledger={'retain_days': 2})
+        self.node.ctl('reload')
+        after = self.removed()
+        self.assertLess(after['records'], before['records'])
+        self.assertEqual((after['granted_usd'], after['settled_usd']), (before['granted_usd'], before['settled_usd']))
+        wait_for(lambda: len(self.node.events('day_removed')) == 2, 20, 0.2)
+        # Whole days are still told, parts of a removed one are not.
+        self.assertEqual(self.usage(), spent)
+        first = min(spent)
+        self.assertEqual(self.usage('--since', first, '--until', sorted(spent)[1]), {first: 1})
+        with self.assertRaises(CtlError) as e:
+            self.usage('--since', first + 'T00:00:01Z')
+        self.assertEqual((e.exception.status, e.exception.error['code']), (1, 'removed'))
+        # A new start, kill -9 before it, has the same books.
+        self.node.kill_all()
+        self.node.start()
+        again = self.verify()
+        self.assertEqual((again['first_seq'], again['settled_usd']), (self.verify()['first_seq'], before['settled_usd']))
+        self.assertEqual(self.usage(), spent)
+        self.spend(1)
+
+
+if __name__ == '__main__':
+    tap.main()

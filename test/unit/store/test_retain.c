@@ -1,0 +1,323 @@
+#include "rig.h"
+
+#include <stdio.h>
+
+#include "ledger_priv.h"
+#include "report.h"
+#include "retain.h"
+#include "rollup.h"
+#include "seal.h"
+#include "verify.h"
+
+#define KEY   "aaaaaaaaaaaa"
+#define DAY_0 INT64_C(1790035200000) /* 2026-09-22T00:00:00Z */
+#define DAYS  5
+#define A_DAY 1300 /* charges: more than one step removes */
+
+struct scene {
+	struct rig rig;
+	uint64_t account, charges;
+	int64_t now_ms;
+};
+
+static int setup(void **state)
+{
+	static struct scene s;
+	struct rows_scope k;
+
+	s = (struct scene){.now_ms = DAY_0};
+	rig_init(&s.rig);
+	s.rig.wall_ms = DAY_0;
+	rig_open(&s.rig);
+	s.account = rig_account(&s.rig, "acme", 1000 * RIG_DOLLAR);
+	rig_key(&s.rig, s.account, KEY, &k);
+	*state = &s;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct scene *s = *state;
+
+	rig_fini(&s->rig);
+	return 0;
+}
+
+static struct genid id_of(uint64_t n)
+{
+	struct genid id = {.b = {0}};
+
+	ledger_put_be(n, id.b);
+	return id;
+}
+
+/* One commit as the keeper's: a day that is over is sealed first. */
+static void take(struct scene *s, size_t n)
+{
+	struct ledger *l = s->rig.ledger;
+	uint64_t seq;
+
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	if (seal_is_due(l, s->now_ms))
+		assert_int_equal(seal_day(l, s->now_ms), ERRC_OK);
+	for (size_t i = 0; i < n; i++) {
+		struct record rec = {
+			.type = RECORD_CHARGE, .account = s->account, .wall_ms = s->now_ms};
+		char user[16];
+
+		snprintf(user, sizeof user, "user-%d", (int)(i % 7));
+		memcpy(rec.charge.key_id, KEY, APIKEY_ID);
+		rec.charge.id = id_of(++s->charges);
+		rec.charge.upstream_id = slice_str(user);
+		rec.charge.model = SLICE_LIT("m");
+		rec.charge.provider = SLICE_LIT("p");
+		rec.charge.user = slice_str(user);
+		rec.charge.charge_nusd = 1000 + (int64_t)i;
+		usage_init(&rec.charge.usage);
+		assert_int_equal(ledger_append(l, &rec, &seq), ERRC_OK);
+	}
+	assert_int_equal(ledger_commit(l), ERRC_OK);
+}
+
+static void checkpoint(struct ledger *l)
+{
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	assert_int_equal(ledger_checkpoint(l), ERRC_OK);
+	assert_int_equal(ledger_commit(l), ERRC_OK);
+}
+
+static void fill(struct scene *s)
+{
+	for (int d = 0; d < DAYS; d++) {
+		s->now_ms = DAY_0 + d * ROLLUP_DAY_MS + 1000;
+		for (int i = 0; i < 13; i++)
+			take(s, A_DAY / 13);
+		checkpoint(s->rig.ledger);
+	}
+}
+
+static void verify_good(struct scene *s, struct verify_result *v)
+{
+	assert_int_equal(verify_ledger(s->rig.ledger, false, NULL, NULL, v), ERRC_OK);
+	assert_int_equal(v->bad_chain_seq, 0);
+	assert_int_equal(v->bad_record_seq, 0);
+	assert_int_equal(v->bad_account, 0);
+	assert_int_equal(v->bad_seal_seq, 0);
+	assert_int_equal(v->bad_day, ROLLUP_DAY_MAX);
+	assert_true(verify_is_good(v));
+}
+
+static void reopen(struct scene *s)
+{
+	rig_close(&s->rig);
+	rig_open(&s->rig);
+}
+
+/* All steps; the number of them. */
+static int retain(struct scene *s, const struct retain_keep *keep, bool restart)
+{
+	struct verify_result v;
+	bool more = true;
+	int n = 0;
+
+	for (; more; n++) {
+		assert_int_equal(retain_step(s->rig.ledger, keep, s->now_ms, &more), ERRC_OK);
+		verify_good(s, &v);
+		if (restart && n % 2)
+			reopen(s);
+	}
+	return n;
+}
+
+static int64_t charged(struct scene *s, int64_t since_ms, int64_t until_ms, enum errc want)
+{
+	struct report_ask ask = {.since_ms = since_ms, .until_ms = until_ms};
+	struct report *rep = NULL;
+	int64_t nusd = 0;
+
+	assert_int_equal(report_new(s->rig.ledger, NULL, &ask, &rep), want);
+	if (rep)
+		nusd = report_total(rep)->charge_nusd;
+	report_free(&rep);
+	return nusd;
+}
+
+static void test_seals(void **state)
+{
+	struct scene *s = *state;
+	struct ledger *l = s->rig.ledger;
+	struct verify_result v;
+	uint64_t from = 1;
+	struct seal seal;
+
+	fill(s);
+	verify_good(s, &v);
+	assert_int_equal(v.seals, DAYS - 1);
+	assert_int_equal(v.first_seq, 1);
+	for (int d = 0; d < DAYS - 1; d++) {
+		assert_int_equal(seal_from(l, from, &seal, NULL), ERRC_OK);
+		assert_int_equal(seal.day, DAY_0 / ROLLUP_DAY_MS + d);
+		assert_int_equal(seal.first, from);
+		assert_int_equal(seal.accounts_n, 1);
+		from = seal.last + 1;
+	}
+	assert_int_equal(seal_from(l, from, &seal, NULL), ERRC_NOTFOUND);
+	/* Not twice, not across a restart, and not before the day is over. */
+	assert_false(seal_is_due(l, s->now_ms));
+	reopen(s);
+	assert_false(seal_is_due(s->rig.ledger, s->now_ms));
+	assert_true(seal_is_due(s->rig.ledger, s->now_ms + ROLLUP_DAY_MS));
+}
+
+/* A commit that fails has sealed nothing. */
+static void test_aborted_seal(void **state)
+{
+	struct scene *s = *state;
+	struct ledger *l = s->rig.ledger;
+	struct seal seal;
+
+	take(s, 3);
+	s->now_ms += ROLLUP_DAY_MS;
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	assert_int_equal(seal_day(l, s->now_ms), ERRC_OK);
+	ledger_abort(l);
+	assert_int_equal(seal_from(l, 1, &seal, NULL), ERRC_NOTFOUND);
+	assert_true(seal_is_due(l, s->now_ms));
+	take(s, 3);
+	assert_int_equal(seal_from(l, 1, &seal, NULL), ERRC_OK);
+	assert_false(seal_is_due(l, s->now_ms));
+}
+
+static void test_days(void **state)
+{
+	const struct retain_keep keep = {.days = 2}, forever = {.days = 0};
+	struct scene *s = *state;
+	struct retain_base base;
+	struct verify_result v;
+	struct genid first = id_of(1), kept = id_of(2 * A_DAY + 1);
+	struct seal seal;
+	int64_t all, day_2 = DAY_0 + 2 * ROLLUP_DAY_MS;
+	uint64_t seq;
+
+	fill(s);
+	all = charged(s, 0, INT64_MAX, ERRC_OK);
+	assert_int_equal(retain(s, &forever, false), 1);
+	assert_int_equal(ledger_find(s->rig.ledger, &first, &seq), ERRC_OK);
+	/* Of the days 0 to 4 the last one, and the two before it, are kept. */
+	assert_true(retain(s, &keep, false) > 2 * A_DAY / 500);
+	assert_int_equal(retain_base(s->rig.ledger, &base, NULL), ERRC_OK);
+	assert_int_equal(seal_from(s->rig.ledger, base.seq, &seal, NULL), ERRC_OK);
+	assert_int_equal(seal.last, base.seq);
+	assert_int_equal(seal.day, DAY_0 / ROLLUP_DAY_MS + 1);
+	reopen(s);
+	verify_good(s, &v);
+	assert_int_equal(v.first_seq, base.seq + 1);
+	assert_int_equal(v.charges, 3 * A_DAY);
+	assert_int_equal(v.seals, 3); /* that of the base, and two days */
+	assert_int_equal(ledger_find(s->rig.ledger, &first, &seq), ERRC_NOTFOUND);
+	assert_int_equal(ledger_find(s->rig.ledger, &kept, &seq), ERRC_OK);
+	/* Sums and whole days stay; a part of a day is no longer known. */
+	assert_int_equal(charged(s, 0, INT64_MAX, ERRC_OK), all);
+	assert_true(charged(s, 0, day_2, ERRC_OK) > 0);
+	charged(s, DAY_0 + 500, day_2, ERRC_RANGE);
+	assert_true(charged(s, day_2 + 500, INT64_MAX, ERRC_OK) > 0);
+	/* It goes on being a ledger. */
+	s->now_ms += ROLLUP_DAY_MS;
+	take(s, 5);
+	checkpoint(s->rig.ledger);
+	retain(s, &keep, false);
+	verify_good(s, &v);
+	assert_int_equal(v.charges, 2 * A_DAY + 5);
+}
+
+/* Stopped and started anew between the steps; then by bytes, as long as there is a day that is over. */
+static void test_restarts_and_bytes(void **state)
+{
+	const struct retain_keep keep = {.days = 2}, small = {.bytes = 1};
+	struct scene *s = *state;
+	struct verify_result v;
+
+	fill(s);
+	retain(s, &keep, true);
+	while (s->rig.ledger->base_book || v.first_seq < 2 * A_DAY) {
+		retain(s, &keep, true);
+		verify_good(s, &v);
+	}
+	retain(s, &small, false);
+	verify_good(s, &v);
+	assert_int_equal(v.charges, A_DAY);
+}
+
+static enum errc none(void *arg, const struct rollup_name *n, const struct rollup_sums *sums)
+{
+	++*(int *)arg;
+	return n->tag.n ? ERRC_OK : ERRC_CORRUPT;
+}
+
+/* The names of end users go with the records; more than a call removes. */
+static void test_tags_go(void **state)
+{
+	const struct retain_keep keep = {.days = 1};
+	struct scene *s = *state;
+	struct rollup_ask ask = {.cut = ROLLUP_TAGS, .to = ROLLUP_DAY_MAX - 1};
+	MDB_txn *txn;
+	int n = 0;
+
+	fill(s);
+	retain(s, &keep, false);
+	assert_int_equal(ledger_read_begin(s->rig.ledger, &txn), ERRC_OK);
+	assert_int_equal(rollup_walk(txn, s->rig.ledger->rollups, &ask, none, &n), ERRC_OK);
+	ledger_read_end(&txn);
+	assert_int_equal(n, 2 * 7);
+}
+
+/* A seal that lies is found, and stops retention. */
+static void test_wrong_seal(void **state)
+{
+	const struct retain_keep keep = {.days = 1};
+	struct scene *s = *state;
+	struct ledger *l = s->rig.ledger;
+	struct retain_base base;
+	struct verify_result v;
+	struct slice row;
+	struct seal seal;
+	struct buf b;
+	MDB_txn *txn;
+	uint8_t key[8];
+	bool more;
+
+	fill(s);
+	assert_int_equal(seal_from(l, 1, &seal, NULL), ERRC_OK);
+	ledger_put_be(seal.last, key);
+	buf_init(&b, 4096);
+	for (size_t at = sizeof seal - 8 - DIGEST_SHA256; at < sizeof seal + 32; at += 40) {
+		assert_int_equal(mdb_txn_begin(l->env, NULL, 0, &txn), 0);
+		assert_int_equal(lmdbx_get(txn, l->seals, slice_of(key, 8), &row), ERRC_OK);
+		buf_reset(&b);
+		assert_int_equal(buf_adds(&b, row), ERRC_OK);
+		b.p[at] ^= 1;
+		assert_int_equal(lmdbx_put(txn, l->seals, slice_of(key, 8), buf_slice(&b), 0),
+				 ERRC_OK);
+		assert_int_equal(mdb_txn_commit(txn), 0);
+		assert_int_equal(verify_ledger(l, false, NULL, NULL, &v), ERRC_OK);
+		assert_int_equal(v.bad_seal_seq, seal.last);
+		assert_false(verify_is_good(&v));
+	}
+	assert_int_equal(retain_step(l, &keep, s->now_ms, &more), ERRC_OK);
+	assert_false(more);
+	assert_int_equal(retain_base(l, &base, NULL), ERRC_OK);
+	assert_int_equal(base.seq, 0);
+	buf_fini(&b);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_seals),   T(test_aborted_seal), T(test_days), T(test_restarts_and_bytes),
+		T(test_tags_go), T(test_wrong_seal),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
