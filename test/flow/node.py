@@ -1,5 +1,6 @@
 """A whole node for flow tests: aigwd with its keeper and workers, aigwsim as its providers, aigwctl to run it. Programs come from the
 environment: AIGWD, AIGWCTL, AIGWSIM. NodeCase is the base of the tests that use one node for a class of tests."""
+import functools
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from client import ask
+from client import ask, at_once
 from gateway import Gateway, is_alive, wait_for
 
 VERIFY_EXPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools', 'verify_export.py')
@@ -317,6 +318,10 @@ class NodeCase(unittest.TestCase):
 
     def chat(self, model, stream=False, key=None, **more):
         return self.node.chat(key or self.key, model, stream, **more)
+
+    def chats(self, models, stream=False, **more):
+        """{model: answer}, asked at once: for answers that take their time."""
+        return dict(zip(models, at_once(*(functools.partial(self.chat, model, stream, **more) for model in models))))
 
     def test_zz_books_are_right_and_no_secret_shows(self):
         """Rows 17, 18: granted = balance + held + settled; row 37: no credential in logs and metrics."""

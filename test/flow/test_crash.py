@@ -19,6 +19,7 @@ import tap
 MODELS = {
     **on_both('run', 'tokens=40&rate=40&input=11', max_output=100),
     **on_both('quick', 'tokens=5&input=11', max_output=100),
+    **on_both('short', 'tokens=20&rate=40&input=11', max_output=100),
     **on_both('calm', 'tokens=4&rate=4&input=11', max_output=100),
 }
 PRICE = {'input': 1, 'output': 2}
@@ -155,7 +156,7 @@ class Kills(NodePerTest):
         self.start()
         took = []
         for i in range(100 if LONG else 8):
-            load = StreamLoad(self.node.port, self.key, ['quick-oai', 'run-oai', 'run-ant'], 12)
+            load = StreamLoad(self.node.port, self.key, ['quick-oai', 'short-oai', 'short-ant'], 12)
             time.sleep(0.4)
             self.node.kill_all()
             mark, begun = self.node.mark(), time.monotonic()

@@ -12,7 +12,7 @@ from node import Node, model
 import tap
 
 DOLLAR = 10**9
-MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=200&rate=20&input=20', max_output=400),
+MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=60&rate=20&input=20', max_output=400),
           'other': model('oai/sim?tokens=8&input=20')}
 
 

@@ -4,7 +4,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from client import Conn
+from client import Conn, at_once
 from gateway import wait_for
 from node import BACKS, LONG, NodeCase, chat_body, charge_nusd, model, nusd, on_both
 import tap
@@ -78,15 +78,20 @@ class Faults(NodeCase):
         self.assertGreaterEqual(nusd(record['charge_usd']), 0)
         return record
 
+    def asked(self, prefix, faults, stream=False):
+        """{model: answer}; those that are waited for are asked for at once."""
+        names = {named('%s-%s' % (prefix, back), fault): fault for fault in faults for back in BACKS}
+        slow = [name for name, fault in names.items() if fault.startswith(('silent', 'stall', 'endless'))]
+        return {**self.chats(slow, stream), **{name: self.chat(name, stream) for name in names if name not in slow}}
+
     def test_one_candidate_streamed(self):
-        faults = STREAM_FAULTS
-        for fault in faults:
+        answers = self.asked('one', STREAM_FAULTS, True)
+        for fault, kind in STREAM_FAULTS.items():
             for back in BACKS:
-                kind = faults[fault]
-                if (fault, back) == ('error_item', 'ant'):
-                    kind = 'overloaded'
+                if fault == 'error_item':
+                    kind = 'overloaded' if back == 'ant' else 'before'
                 with self.subTest(fault=fault, back=back):
-                    a = self.chat(named('one-' + back, fault), True)
+                    a = answers[named('one-' + back, fault)]
                     if kind == 'fine':
                         self.assertTrue(a.is_whole and a.is_done, a)
                         self.assertEqual([c['finish_reason'] for i in a.data() for c in i['choices'] if c.get('finish_reason')], ['stop'])
@@ -100,10 +105,11 @@ class Faults(NodeCase):
                         self.check_record(a, charged=False)
 
     def test_one_candidate_whole(self):
+        answers = self.asked('one', WHOLE_FAULTS)
         for fault, kind in WHOLE_FAULTS.items():
             for back in BACKS:
                 with self.subTest(fault=fault, back=back):
-                    a = self.chat(named('one-' + back, fault))
+                    a = answers[named('one-' + back, fault)]
                     if kind == 'fine':
                         self.assertEqual((a.status, a.usage['completion_tokens']), (200, 6), a)
                     else:
@@ -112,11 +118,11 @@ class Faults(NodeCase):
 
     def test_two_candidates(self):
         for stream, faults in ((False, WHOLE_FAULTS), (True, STREAM_FAULTS)):
-            for fault in faults:
+            answers = self.asked('two', faults, stream)
+            for fault, kind in faults.items():
                 for back in BACKS:
-                    kind = faults[fault]
                     with self.subTest(fault=fault, back=back, stream=stream):
-                        a = self.chat(named('two-' + back, fault), stream)
+                        a = answers[named('two-' + back, fault)]
                         if kind == 'after':
                             self.check_error_item(a)
                             continue
@@ -158,7 +164,7 @@ class Streams(NodeCase):
     MODELS = {
         **on_both('flow', 'tokens=20&input=11'),
         **on_both('slowstart', 'tokens=3&input=11&delay=1200ms'),
-        **on_both('slow', 'tokens=3&input=11&rate=1'),
+        **on_both('slow', 'tokens=2&input=11&rate=1'),
         'silent': model('oai/sim?tokens=3&input=11&first=1700ms'),
         **on_both('late', 'tokens=3&input=11&late=800ms'),
         'slow-fails': model('oai/sim?delay=1200ms&fault=after_head'),
@@ -197,16 +203,15 @@ class Streams(NodeCase):
         self.assertEqual(a.text and a.is_done, True)
 
     def test_signs_of_life_can_be_switched_off(self):
-        for name in ('slow-oai', 'slowstart-ant'):
-            a = self.chat(name, True, headers=[('x-aigw-keepalive', 'off')])
+        for a in self.chats(('slow-oai', 'slowstart-ant'), True, headers=[('x-aigw-keepalive', 'off')]).values():
             self.assertNotIn(b': aigw', a.body)
             self.assertTrue(a.is_done)
 
     def test_signs_of_life_by_key(self):
         """The key's own interval, in place of the node's 400 ms; a change holds for the next request."""
         off, second = self.node.key('main', keepalive='0'), self.node.key('main', keepalive='1s')
-        self.assertNotIn(b': aigw', self.chat('slow-oai', True, key=off).body)
-        a = self.chat('silent', True, key=second)
+        none, a = at_once(lambda: self.chat('slow-oai', True, key=off), lambda: self.chat('silent', True, key=second))
+        self.assertNotIn(b': aigw', none.body)
         self.assertEqual(a.body.count(b': aigw\n\n'), 1, a) # after 1 s of 1.7 s
         self.assertTrue(a.is_done)
         self.node.ctl('key', 'update', off, '--keepalive', 'none')
@@ -220,12 +225,11 @@ class Streams(NodeCase):
                 self.assertNotIn(b': aigw', a.body)
 
     def test_failure_behind_an_early_head(self):
-        a = self.chat('slow-fails', True)
+        a, b = self.chats(('slow-fails', 'slow-fails-over'), True).values()
         self.assertEqual((a.status, a.ended), (200, 'cut'), a)
         self.assertEqual(a.error['metadata']['status'], 502)
-        a = self.chat('slow-fails-over', True)
-        self.assertTrue(a.is_whole and a.is_done, a)
-        self.assertEqual(a.usage['completion_tokens'], 3)
+        self.assertTrue(b.is_whole and b.is_done, b)
+        self.assertEqual(b.usage['completion_tokens'], 3)
 
     def test_usage_once_in_every_form(self):
         for form in ('finish', 'twice', 'every', 'choice', 'zero', 'none'):
