@@ -47,7 +47,7 @@ static int setup(void **state)
 	struct scene *s = mem_new_of(struct scene);
 	struct rig *r = &s->rig;
 	struct rows_scope k;
-	char name[16];
+	char name[24];
 
 	rig_init(r);
 	rig_open(r);
@@ -58,7 +58,8 @@ static int setup(void **state)
 		make_team(s, i);
 	}
 	for (int i = 0; i < KEYS; i++) {
-		snprintf(s->key[i], sizeof s->key[i], "keykeykey%03d", i);
+		snprintf(name, sizeof name, "keykeykey%03d", i);
+		memcpy(s->key[i], name, APIKEY_ID + 1);
 		rig_key(r, s->account[i % ACCOUNTS], s->key[i], &k);
 	}
 	*state = s;
