@@ -224,6 +224,35 @@ class Gateway:
         wait_for(lambda: row()['pid'] not in (0, old) and row()['state'] == 'ready', 20)
         return time.monotonic() - begun
 
+    def own_pids(self):
+        """All that takes part: this test, and whatever of the node was started last."""
+        return [os.getpid(), *(p.pid for p in self.masters[-1:]), *self.pids()]
+
+    def come_first(self, test):
+        """Up to the test's end all that takes part, and what it starts, goes before everything else on this machine: the bounds on time are
+        those of a machine of one's own. Who may not have that (CAP_SYS_NICE) needs such a machine."""
+        def put(pids, niceness):
+            for task in (task for pid in pids for task in glob.glob('/proc/%d/task/*' % pid)):
+                try:
+                    os.setpriority(os.PRIO_PROCESS, int(os.path.basename(task)), niceness)
+                except (PermissionError, ProcessLookupError):
+                    pass
+            # Some kernels share the cores by session first.
+            try:
+                with open('/proc/self/autogroup', 'w') as f:
+                    f.write(str(niceness))
+            except OSError:
+                pass
+        put(self.own_pids(), -20)
+        test.addCleanup(put, [os.getpid()], os.getpriority(os.PRIO_PROCESS, 0))
+
+    def check_restarts(self, test, waits, part=0.75, sanitized_s=2):
+        """Row 20: this part of the restarts, which took so many seconds, is over within 250 ms. Alone on the machine all are; the rest may
+        have met another program's writes to the disk."""
+        waits = sorted(waits)
+        print('# restarted in %.0f ms (median), %.0f ms (longest)' % (waits[len(waits) // 2] * 1e3, waits[-1] * 1e3))
+        test.assertLess(waits[min(int(len(waits) * part), len(waits) - 1)], sanitized_s if self.is_sanitized() else 0.25, waits)
+
     # --- the log ---
 
     def lines(self):

@@ -227,6 +227,9 @@ class Node(Gateway):
             found[pid] = 'keeper' if 'keeper' in line else 'worker'
         return found if role is None else [p for p, r in found.items() if r == role]
 
+    def own_pids(self):
+        return super().own_pids() + [self.sim.p.pid]
+
     def close(self):
         try:
             super().close()

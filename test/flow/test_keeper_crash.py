@@ -26,11 +26,13 @@ class Base(NodePerTest):
 
 
 class Crash(Base):
-    CONFIG = {'ledger_lag_max': '60s'}  # a keeper that is killed again and again does not get far on a busy machine
+    # A keeper that is killed again and again does not get far on a busy machine; the default size holds the records of some seconds.
+    CONFIG = {'ledger_lag_max': '60s', 'live_size': '128MiB'}
 
     @tap.alone
     def test_killed_at_any_time(self):
         """Row 20: kill -9 of the keeper; requests go on, another one is ready within 250 ms."""
+        self.node.come_first(self)
         rounds = 100 if LONG else 25
         load = Spender(self.node, self.key, 'm')
         waits = []
@@ -39,7 +41,7 @@ class Crash(Base):
             waits.append(self.node.kill('keeper'))
         load.stop()
         self.assertEqual(load.failed, [])
-        self.assertLess(sorted(waits)[len(waits) // 2], 2 if self.node.is_sanitized() else 0.25, waits)
+        self.node.check_restarts(self, waits)
         account, total = check_books(self, self.node, 'main', load)
         self.assertEqual(nusd(account['settled_usd']), sum(load.answered.values()))
         self.assertEqual(total['requests'], len(load.answered))
