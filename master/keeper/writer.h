@@ -54,6 +54,8 @@ MUSTCHECK enum errc writer_new(uv_loop_t *loop, const struct writer_opts *o, str
  * handles; the stores stay open. The lock is dropped with the thread. */
 void writer_free(struct writer **w);
 
+/* The share of a budget that is told of when it is used up, in percent; 0: all of it only. Any time, any thread. */
+void writer_alert_at(struct writer *w, int percent);
 /* After `started`. */
 void writer_submit(struct writer *w, struct writer_job *j);
 /* The live store is lost: once all processes that had it open are dead, a new one is made. `renewed` follows. */

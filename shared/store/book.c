@@ -283,6 +283,20 @@ enum errc book_counter(struct book_item *s, uint16_t rule, struct rows_counter *
 	return ERRC_OK;
 }
 
+void book_on_use(struct book *b, void (*fn)(void *arg, const struct book_use *), void *arg)
+{
+	b->on_use = fn;
+	b->on_use_arg = arg;
+}
+
+enum errc book_load_account(struct book *b, struct slice row)
+{
+	struct rows_account a;
+	enum errc rc = rows_get_account(row, &a);
+
+	return rc ? rc : book_add_account(b, &a);
+}
+
 static enum errc load_counters(struct book_item *s, const struct rows_state *from)
 {
 	enum errc rc = ERRC_OK;
@@ -415,14 +429,8 @@ enum errc book_each_changed(struct book *b,
 	return rc;
 }
 
-/* The rules for all end users of the account that was asked about last. */
-struct every {
-	uint64_t account;
-	bool there;
-	struct rows_scope rules;
-};
-
-static const struct rows_scope *every_user(const struct book *b, uint64_t account, struct every *e)
+const struct rows_scope *book_every_user(const struct book *b, uint64_t account,
+					 struct book_every *e)
 {
 	const struct book_item *s;
 	char id[ROWS_ID];
@@ -436,20 +444,21 @@ static const struct rows_scope *every_user(const struct book *b, uint64_t accoun
 	return e->there ? &e->rules : NULL;
 }
 
-static bool may_go(const struct book *b, const struct book_item *s, int64_t wall_s, struct every *e)
+static bool may_go(const struct book *b, const struct book_item *s, int64_t wall_s,
+		   struct book_every *e)
 {
 	struct rows_state st;
 
 	if (s->s.kind != ROWS_USER || s->s.row.n || wall_s - s->s.used_s < IDLE_S)
 		return false;
 	book_state(&s->s, &st);
-	return idle_may_go(&st, every_user(b, s->s.account, e), 0, wall_s);
+	return idle_may_go(&st, book_every_user(b, s->s.account, e), 0, wall_s);
 }
 
 enum errc book_each_idle(struct book *b, int64_t wall_s,
 			 enum errc (*fn)(void *arg, const struct book_scope *), void *arg)
 {
-	struct every every = {.account = ROWS_ACCOUNT_HEAD};
+	struct book_every every = {.account = ROWS_ACCOUNT_HEAD};
 	size_t n = 0;
 	enum errc rc = ERRC_OK;
 

@@ -33,7 +33,19 @@ struct book_table {
 struct book {
 	struct book_table accounts, names, scopes; /* names shares the items of accounts */
 	uint64_t next_account;
+	void (*on_use)(void *arg, const struct book_use *); /* NULL: nobody wants to know */
+	void *on_use_arg;
 };
+
+/* The rules for all end users of the account that was asked about last. */
+struct book_every {
+	uint64_t account; /* ROWS_ACCOUNT_HEAD: none yet */
+	bool there;
+	struct rows_scope rules;
+};
+/* NULL: there are none. Valid until the next call and as long as the book does not change. */
+const struct rows_scope *book_every_user(const struct book *b, uint64_t account,
+					 struct book_every *e);
 
 /* NULL when there is none. */
 struct book_account_item *book_find_account(const struct book *b, uint64_t id);

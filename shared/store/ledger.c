@@ -313,6 +313,11 @@ const struct book *ledger_book(const struct ledger *l)
 	return l->book;
 }
 
+void ledger_on_use(struct ledger *l, void (*fn)(void *arg, const struct book_use *), void *arg)
+{
+	book_on_use(l->book, fn, arg);
+}
+
 enum errc ledger_begin(struct ledger *l)
 {
 	enum errc rc;
