@@ -204,6 +204,8 @@ OPTION(SINCE, "since", "TIME", "since_ms", SEND,
 OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default now.")
 OPTION(FLAG, "changes", "", "changes", SEND,
        "Only what people changed: accounts, credit, keys; who, when and, in words, what.")
+OPTION(FLAG, "seals", "", "seals", SEND,
+       "Only the seals of the days: the chain's hash and every account's sums, to be kept elsewhere.")
 COMMAND_END(LEDGER_EXPORT)
 
 COMMAND(LEDGER_BACKUP, "ledger backup", ledger_backup, 0,

@@ -18,6 +18,7 @@ CHARGE = ('key id front flags status end admitted_ms first_byte_ms total_ms mode
           'charge_nusd uncollected_nusd cost_nusd attempts team user budgets group raw_usage').split()
 CHANGE = 'who what note amount_nusd row key id team user budgets epoch'.split()
 ATTEMPT = 'provider upstream status ms cost_nusd error start_ms'.split()
+SUMS = 'granted_nusd settled_nusd uncollected_nusd'.split()
 CHARGED, CAPPED = 16, 32
 NUSD_MAX = 4 * 10**18
 
@@ -106,6 +107,7 @@ class Books:
         self.want, self.head = {int(s): h.lower() for s, _, h in (a.partition(':') for a in args.at)}, args.head
         self.found, self.records, self.charges, self.prices, self.ids = 0, 0, 0, {}, {}
         self.accounts, self.sums, self.first, self.end = {}, {}, None, None
+        self.seals, self.sealed_to, self.sealed_left = 0, 0, 0
 
     def finding(self, what, text):
         self.found += 1
@@ -117,10 +119,23 @@ class Books:
             v = json.loads(text)
             if n == 1:
                 self.first, self.chain, self.seq = v, bytes.fromhex(v['before']), v['first_seq']
-                if v['export'] != 1 or v['changes'] or (self.seq == 1 and any(self.chain)):
+                if v['export'] != 1 or v['what'] != 'ledger' or (self.seq == 1 and any(self.chain)):
                     self.finding('line 1', 'no whole export of form 1')
             elif self.end is not None:
                 self.finding('line %d' % n, 'stands behind the end')
+            elif 'sealed' in v:
+                self.sealed_left -= 1
+                if v['at_seq'] == self.seq - 1 and self.first['sums'] and self.accounts.get(v['sealed']) != [v[k] for k in SUMS]:
+                    self.finding('seal of record %d' % v['at_seq'], 'account %d: other sums than its records make' % v['sealed'])
+            elif self.sealed_left:
+                self.finding('line %d' % n, 'the seal before it is not whole')
+                self.sealed_left = 0
+            elif 'seal' in v:
+                self.seal(v)
+            elif 'opening' in v:
+                if v['at_seq'] != self.first['first_seq'] - 1 or self.records:
+                    self.finding('line %d' % n, 'opens in the middle')
+                self.accounts[v['opening']] = [v[k] for k in SUMS]
             elif 'seq' in v:
                 self.record(v)
             elif 'price' in v:
@@ -131,6 +146,16 @@ class Books:
                 self.end = v if v['end'] is True else None
         except (ValueError, KeyError, TypeError, IndexError, struct.error) as e:
             self.finding('line %d' % n, 'cannot be read (%s: %s)' % (type(e).__name__, e))
+
+    def seal(self, v):
+        name, here = 'seal of %s' % v['seal'], v['last_seq'] == self.seq - 1
+        if self.sealed_to and v['first_seq'] != self.sealed_to + 1:
+            self.finding(name, 'does not go on where the one before ends')
+        if v['last_seq'] >= self.seq or (self.records and not here) or (here and v['head'] != self.chain.hex()):
+            self.finding(name, 'has another hash than the record before it')
+        if here and self.first['sums'] and v['accounts'] != len(self.accounts):
+            self.finding(name, 'tells of %d accounts, there are %d' % (v['accounts'], len(self.accounts)))
+        self.seals, self.sealed_to, self.sealed_left = self.seals + 1, v['last_seq'], v['accounts']
 
     def price(self, v):
         raw = base64.b64decode(v['bytes'], validate=True)
@@ -161,8 +186,10 @@ class Books:
         a = self.accounts.get(r['account'])
         if r['type'] == 'account' and a is None:
             a = self.accounts[r['account']] = [0, 0, 0]
+        if r['type'] == 'gap':
+            return
         if a is None:
-            if r['type'] != 'gap' and self.first['first_seq'] == 1:
+            if self.first['sums']:
                 self.finding(name, 'account %d does not exist' % r['account'])
             a = self.accounts[r['account']] = [0, 0, 0]
         if r['type'] in ('grant', 'take'):
@@ -202,18 +229,19 @@ class Books:
         head = self.chain.hex()
         if (self.end['records'], self.end['head'], self.first['last_seq']) != (self.records, head, self.seq - 1):
             self.finding('end', 'tells of other records than there are')
+        if self.end['seals'] != self.seals:
+            self.finding('end', 'tells of other seals than there are')
         if self.head and self.head.lower() != head:
             self.finding('head', 'is %s, not what --head says' % head)
         for seq in self.want:
             self.finding('record %d' % seq, 'of --at is not there')
         if self.first['sums'] or self.sums:
-            real = {n: a for n, a in self.accounts.items() if n}
-            for n in sorted(set(real) | set(self.sums)):
+            for n in sorted(set(self.accounts) | set(self.sums)):
                 v = self.sums.get(n, {})
-                if [v.get(k) for k in ('granted_nusd', 'settled_nusd', 'uncollected_nusd')] != real.get(n):
-                    self.finding('account %d' % n, 'the ledger keeps other sums than its records make: %s' % real.get(n))
+                if [v.get(k) for k in SUMS] != self.accounts.get(n):
+                    self.finding('account %d' % n, 'the ledger keeps other sums than its records make: %s' % self.accounts.get(n))
         if not self.found:
-            print('%d records, %d charges, %d accounts: all right; head %s' % (self.records, self.charges, len(self.sums), head))
+            print('%d records, %d charges, %d accounts, %d seals: all right; head %s' % (self.records, self.charges, len(self.accounts), self.seals, head))
 
 
 def main():

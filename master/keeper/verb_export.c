@@ -21,7 +21,8 @@ void verb_export(struct verbs *v)
 {
 	const struct export_ask ask = {.since_ms = verb_args_i64(v->args, "since_ms", 0),
 				       .until_ms = verb_args_i64(v->args, "until_ms", INT64_MAX),
-				       .changes = verb_args_bool(v->args, "changes")};
+				       .changes = verb_args_bool(v->args, "changes"),
+				       .seals = verb_args_bool(v->args, "seals")};
 	const struct export_sink sink = {.lines = on_lines, .progress = on_progress, .arg = v};
 	enum errc e = export_ledger(v->ledger, &ask, &sink);
 

@@ -23,7 +23,7 @@
  *   limit explain     key                                                                     -> limit*
  *   ledger backup                                            -> PROGRESS frames, backup, data*: the bytes of the ledger's file
  *   ledger verify     [charges B]                           -> PROGRESS frames, verify, finding*; END 6 when there are findings
- *   ledger export     [since_ms I], [until_ms I], [changes B]                -> PROGRESS frames, lines* (text: see export.h)
+ *   ledger export     [since_ms I], [until_ms I], [changes B | seals B]      -> PROGRESS frames, lines* (text: see export.h)
  *
  * KEYOPTS (all optional): name; rpm, tpm, rpd, tpd, concurrency I; budget_nusd I; budget_period: minute, hour, day, week,
  * month (default), quarter, year, total; rolling B; zone: whose calendar; models: patterns, `!` before those that deny; expires_s I, 0: never;

@@ -1,14 +1,17 @@
 #include "export.h"
 
+#include "clock.h"
 #include "json_out.h"
 #include "mem.h"
-#include "retain.h"
 #include "record_words.h"
+#include "retain.h"
+#include "seal.h"
 #include "text.h"
 
 #define CHUNK_BYTES ((size_t)48 * 1024)
 #define BUF_BYTES   ((size_t)1024 * 1024) /* a chunk and its longest line */
 #define HASHES_MIN  64
+#define DAY_MS      INT64_C(86400000)
 
 /* Price rows that were written already: a table by their hashes, which are as good as random. */
 struct hashes {
@@ -26,6 +29,11 @@ struct export
 	uint64_t book_seq, first, last, records;
 	uint8_t head[DIGEST_SHA256]; /* of the last record written */
 	bool sums;                   /* go out at the end */
+	struct retain_base base;
+	struct seal seal; /* the next one */
+	struct buf seal_sums;
+	bool has_seal, seal_due; /* due: its last record was the last one written */
+	uint64_t seals;
 	int permille;
 	struct hashes prices;
 	struct buf text, bytes;
@@ -118,13 +126,16 @@ static enum errc put_head(struct export *x)
 	text_hex(x->state.id, LIVE_ID, id);
 	begin_line(x, &o);
 	json_out_ki64(&o, "export", EXPORT_FORMAT);
+	json_out_kstrz(&o, "what",
+		       x->ask->changes ? "changes"
+		       : x->ask->seals ? "seals"
+				       : "ledger");
 	json_out_kstrz(&o, "ledger_id", id);
 	json_out_ki64(&o, "layout", LEDGER_LAYOUT);
 	json_out_ki64(&o, "record_version", RECORD_VERSION);
 	put_u64(&o, "first_seq", x->first);
 	put_u64(&o, "last_seq", x->last);
 	put_hash(&o, "before", x->head);
-	json_out_kbool(&o, "changes", x->ask->changes);
 	json_out_kbool(&o, "sums", x->sums);
 	return end_line(x, &o);
 }
@@ -215,17 +226,36 @@ static enum errc put_place(struct export *x, const struct ledger_item *item, con
 	return e ? e : buf_addc(&x->text, '\n');
 }
 
-static enum errc put_sums_of(struct export *x, const struct rows_account *a)
+/* What an account comes to: {KIND:ACCOUNT,…}, at record `at`. */
+static enum errc put_sums_of(struct export *x, const char *kind, uint64_t account, uint64_t at,
+			     const struct seal_sums *s)
 {
+	const struct rows_account *a = book_account(x->book, account);
 	struct json_out o;
 
 	begin_line(x, &o);
-	put_u64(&o, "sums", a->id);
-	json_out_kstr(&o, "name", a->name);
-	put_u64(&o, "at_seq", x->last);
-	json_out_ki64(&o, "granted_nusd", a->granted_nusd);
-	json_out_ki64(&o, "settled_nusd", a->settled_nusd);
-	json_out_ki64(&o, "uncollected_nusd", a->uncollected_nusd);
+	put_u64(&o, kind, account);
+	if (a)
+		json_out_kstr(&o, "name", a->name);
+	put_u64(&o, "at_seq", at);
+	json_out_ki64(&o, "granted_nusd", s->granted_nusd);
+	json_out_ki64(&o, "settled_nusd", s->settled_nusd);
+	json_out_ki64(&o, "uncollected_nusd", s->uncollected_nusd);
+	return end_line(x, &o);
+}
+
+static enum errc put_seal_line(struct export *x)
+{
+	char day[CLOCK_TEXT_MAX];
+	struct json_out o;
+
+	(void)clock_format_s(x->seal.day * (DAY_MS / 1000), day);
+	begin_line(x, &o);
+	json_out_kstr(&o, "seal", slice_sub(slice_str(day), 0, 10));
+	put_u64(&o, "first_seq", x->seal.first);
+	put_u64(&o, "last_seq", x->seal.last);
+	put_hash(&o, "head", x->seal.head);
+	put_u64(&o, "accounts", x->seal.accounts_n);
 	return end_line(x, &o);
 }
 
@@ -236,6 +266,7 @@ static enum errc put_end(struct export *x)
 	begin_line(x, &o);
 	json_out_kbool(&o, "end", true);
 	put_u64(&o, "records", x->records);
+	put_u64(&o, "seals", x->seals);
 	put_hash(&o, "head", x->head);
 	return end_line(x, &o);
 }
@@ -271,7 +302,8 @@ static enum errc on_item(void *arg, const struct ledger_item *item)
 	if (!e)
 		e = put_place(x, item, &r);
 	x->records++;
-	return !e && x->text.len >= CHUNK_BYTES ? ERRC_AGAIN : e;
+	x->seal_due = x->has_seal && item->seq == x->seal.last;
+	return !e && (x->seal_due || x->text.len >= CHUNK_BYTES) ? ERRC_AGAIN : e;
 }
 
 static enum errc flush(struct export *x, uint64_t next)
@@ -287,30 +319,106 @@ static enum errc flush(struct export *x, uint64_t next)
 	return e;
 }
 
-static enum errc put_sums(struct export *x)
+/* What has no transaction to mind goes out whenever there is enough of it. */
+static enum errc relieve(struct export *x, enum errc e, uint64_t next)
+{
+	return e || x->text.len < CHUNK_BYTES ? e : flush(x, next);
+}
+
+static enum errc put_book(struct export *x, const char *kind, const struct book *b, uint64_t at)
 {
 	enum errc e = ERRC_OK;
 
-	for (size_t i = 0; !e && x->sums && i < book_accounts_n(x->book); i++) {
-		e = put_sums_of(x, book_account_at(x->book, i));
-		if (!e && x->text.len >= CHUNK_BYTES)
-			e = flush(x, x->last + 1);
+	for (size_t i = 0; !e && i < book_accounts_n(b); i++) {
+		const struct rows_account *a = book_account_at(b, i);
+		const struct seal_sums s = {a->id, a->granted_nusd, a->settled_nusd,
+					    a->uncollected_nusd};
+
+		e = relieve(x, put_sums_of(x, kind, a->id, at, &s), at + 1);
 	}
+	return e;
+}
+
+static enum errc put_opening(struct export *x)
+{
+	struct retain_base base;
+	struct book *book = NULL;
+	enum errc e = ERRC_OK;
+
+	if (x->sums && x->base.seq)
+		e = retain_base(x->l, &base, &book);
+	if (!e && book)
+		e = base.seq == x->base.seq ? put_book(x, "opening", book, base.seq) : ERRC_STALE;
+	book_free(&book);
+	return e;
+}
+
+/* --- seals --- */
+
+static enum errc next_seal(struct export *x, uint64_t seq)
+{
+	enum errc e;
+
+	buf_reset(&x->seal_sums);
+	e = x->ask->changes ? ERRC_NOTFOUND : seal_from(x->l, seq, &x->seal, &x->seal_sums);
+	x->has_seal = !e;
+	return e == ERRC_NOTFOUND ? ERRC_OK : e;
+}
+
+/* Writes the seal and what it says of every account; the next one is due then. */
+static enum errc put_seal(struct export *x)
+{
+	enum errc e = put_seal_line(x);
+
+	for (size_t i = 0; !e && i < x->seal.accounts_n; i++) {
+		struct seal_sums s;
+
+		memcpy(&s, x->seal_sums.p + i * sizeof s, sizeof s);
+		e = relieve(x, put_sums_of(x, "sealed", s.account, x->seal.last, &s),
+			    MIN_OF(MAX_OF(x->seal.last + 1, x->first), x->last + 1));
+	}
+	x->seals++;
+	x->seal_due = false;
+	return e ? e : next_seal(x, x->seal.last + 1);
+}
+
+/* Those of the days that are no longer kept. */
+static enum errc put_old_seals(struct export *x)
+{
+	enum errc e = next_seal(x, x->sums ? 1 : x->first);
+
+	while (!e && x->has_seal && x->seal.last < x->first)
+		e = put_seal(x);
+	return e;
+}
+
+static bool is_asked_for(const struct export *x)
+{
+	int64_t begin_ms = x->seal.day * DAY_MS;
+
+	return begin_ms + DAY_MS > x->ask->since_ms && begin_ms < x->ask->until_ms;
+}
+
+static enum errc run_seals(struct export *x)
+{
+	enum errc e = next_seal(x, 1);
+
+	while (!e && x->has_seal && x->seal.last <= x->last)
+		e = is_asked_for(x) ? put_seal(x) : next_seal(x, x->seal.last + 1);
 	return e;
 }
 
 /* The run of records that holds all of the span. */
 static enum errc find_range(struct export *x)
 {
-	struct retain_base base;
 	bool in_order = true;
 	uint64_t beyond;
-	enum errc e = retain_base(x->l, &base, NULL);
+	enum errc e = retain_base(x->l, &x->base, NULL);
 
 	x->last = x->state.last_seq;
 	if (!e && x->ask->since_ms > 0)
 		e = ledger_seek(x->l, x->ask->since_ms, &x->first, &in_order);
-	x->first = MAX_OF(x->first, base.seq + 1);
+	x->first = MAX_OF(x->first, x->base.seq + 1);
 	if (e || !in_order || x->ask->until_ms >= INT64_MAX - 2 * LEDGER_SLACK_MS)
 		return e;
 	e = ledger_seek(x->l, x->ask->until_ms + 2 * LEDGER_SLACK_MS, &beyond, &in_order);
@@ -336,7 +444,8 @@ static enum errc begin(struct export *x)
 	if (!e && x->first > 1)
 		e = ledger_hash(x->l, x->first - 1, x->head);
 	/* Only a ledger that is exported from its first record on can be summed up anew. */
-	x->sums = x->first == 1 && x->last >= x->book_seq && !x->ask->changes;
+	x->sums = x->first == x->base.seq + 1 && x->last >= x->book_seq && !x->ask->changes &&
+		  !x->ask->seals;
 	return e ? e : put_head(x);
 }
 
@@ -349,23 +458,34 @@ static enum errc check_kept(struct export *x)
 	return !e && base.seq >= x->first ? ERRC_STALE : e;
 }
 
-static enum errc run(struct export *x)
+static enum errc run_records(struct export *x)
 {
 	uint64_t seq;
-	enum errc e = begin(x);
+	enum errc e = put_opening(x);
 
+	if (!e)
+		e = put_old_seals(x);
 	for (seq = x->first; !e && seq <= x->last;) {
 		e = ledger_walk(x->l, &seq, x->last, on_item, x);
 		if (e && e != ERRC_AGAIN)
 			break;
 		if (!e)
 			seq = x->last + 1;
-		e = flush(x, seq);
+		e = x->seal_due ? put_seal(x) : ERRC_OK;
+		if (!e)
+			e = flush(x, seq);
 	}
+	if (!e && x->sums)
+		e = put_book(x, "sums", x->book, x->last);
+	return e ? e : check_kept(x);
+}
+
+static enum errc run(struct export *x)
+{
+	enum errc e = begin(x);
+
 	if (!e)
-		e = put_sums(x);
-	if (!e)
-		e = check_kept(x);
+		e = x->ask->seals ? run_seals(x) : run_records(x);
 	if (!e)
 		e = put_end(x);
 	return e ? e : flush(x, x->last + 1);
@@ -379,9 +499,11 @@ enum errc export_ledger(struct ledger *l, const struct export_ask *ask,
 
 	buf_init(&x.text, BUF_BYTES);
 	buf_init(&x.bytes, 4 * RECORD_MAX);
+	buf_init(&x.seal_sums, SEAL_SUMS_MAX);
 	e = run(&x);
 	buf_fini(&x.text);
 	buf_fini(&x.bytes);
+	buf_fini(&x.seal_sums);
 	mem_free(x.prices.slots);
 	book_free(&x.book);
 	return e;

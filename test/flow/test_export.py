@@ -8,7 +8,9 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+from gateway import wait_for
 from node import NodeCase, model, nusd, on_both
+from test_clock import DAY, ClockNode
 import tap
 
 SCRIPT = os.path.join(HERE, '..', '..', 'tools', 'verify_export.py')
@@ -53,6 +55,22 @@ class Lines:
         v[name] = new
 
 
+class Changes:
+    """The same for the tests of both kinds of ledgers."""
+
+    def found(self, lines, *parts):
+        """Every one of the parts stands among the findings."""
+        status, out, err = verify(lines if isinstance(lines, str) else lines.text())
+        self.assertEqual((status, out), (6, ''), err)
+        for part in parts:
+            self.assertIn(part, err)
+
+    def export(self, *words):
+        p = self.node.ctl_raw('ledger', 'export', *words)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        return p.stdout
+
+
 def pack(n):
     """msgpack of a number that needs 16 to 64 bits."""
     for code, size in ((0xcd, 2), (0xce, 4), (0xcf, 8)):
@@ -60,7 +78,7 @@ def pack(n):
             return bytes([code]) + n.to_bytes(size, 'big')
 
 
-class Export(NodeCase):
+class Export(Changes, NodeCase):
     MODELS = {**on_both('m', 'tokens=4&input=20&cached=8', price=PRICE), 'free': model('oai/sim?tokens=2&input=5', price='free'),
               'by-request': model('oai/sim?tokens=1&input=3', price={'request': '0.01'}), 'fails': model('oai/sim?status=500', price=PRICE)}
 
@@ -77,13 +95,7 @@ class Export(NodeCase):
             n.chat(other, 'm-oai')
         n.settled('main')
         n.settled('other')
-        cls.text = cls.export()
-
-    @classmethod
-    def export(cls, *words):
-        p = cls.node.ctl_raw('ledger', 'export', *words)
-        assert p.returncode == 0, p.stderr
-        return p.stdout
+        cls.text = n.ctl_raw('ledger', 'export').stdout
 
     def lines(self):
         return Lines(self.text)
@@ -91,7 +103,7 @@ class Export(NodeCase):
     def test_good_one_passes(self):
         status, out, err = verify(self.text)
         self.assertEqual((status, err), (0, ''))
-        self.assertIn('15 charges, 2 accounts: all right; head ', out)
+        self.assertIn('15 charges, 2 accounts, 0 seals: all right; head ', out)
 
     def test_everything_is_in_it_once_and_in_order(self):
         lines = self.lines()
@@ -157,13 +169,6 @@ class Export(NodeCase):
         self.assertEqual(verify(self.export())[0], 0)
 
     # --- what was changed is found ---
-
-    def found(self, lines, *parts):
-        """Every one of the parts stands among the findings."""
-        status, out, err = verify(lines if isinstance(lines, str) else lines.text())
-        self.assertEqual((status, out), (6, ''), err)
-        for part in parts:
-            self.assertIn(part, err)
 
     def test_01_shown_charge(self):
         lines = self.lines()
@@ -272,6 +277,69 @@ class Export(NodeCase):
         self.found('{}\n', 'cannot be read')
         self.found(self.text.replace('"bytes":"', '"bytes":"!', 1), 'cannot be read')
         self.found(self.text + self.text.splitlines(True)[0], 'stands behind the end')
+
+
+class Sealed(Changes, NodeCase):
+    """Days pass: the export has their seals, and what it begins with once the first days are no longer kept."""
+    NODE = ClockNode
+    MODELS = {'cent': model('oai/sim?tokens=2&input=5', price={'request': '0.01'})}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.node.customer('idle', '3')
+        for _ in range(3):
+            for _ in range(2):
+                assert cls.node.chat(cls.key, 'cent').status == 200
+            cls.node.settled('main')
+            cls.node.verify()
+            cls.node.step(DAY)
+        assert cls.node.chat(cls.key, 'cent').status == 200
+        wait_for(lambda: cls.node.verify()['seals'] == 3, 20, 0.2)
+
+    def one(self, lines, kind):
+        return next(v for v in lines.all if kind in v)
+
+    def test_1_seals(self):
+        text = self.export()
+        self.assertIn('7 charges, 2 accounts, 3 seals: all right', verify(text)[1])
+        for change, part in (
+                (lambda v: v.all.remove(self.one(v, 'seal')), 'tells of other seals'),
+                (lambda v: v.all.remove(self.one(v, 'sealed')), 'is not whole'),
+                (lambda v: self.one(v, 'seal').update(head='0' * 64), 'has another hash'),
+                (lambda v: self.one(v, 'seal').update(last_seq=self.one(v, 'seal')['last_seq'] - 1), 'has another hash'),
+                (lambda v: self.one(v, 'sealed').update(settled_nusd=1), 'other sums than its records make'),
+                (lambda v: self.one(v, 'seal').update(first_seq=2) or self.one(v, 'seal').update(accounts=3), 'there are 2')):
+            lines = Lines(text)
+            change(lines)
+            self.found(lines, part)
+
+    def test_2_seals_alone(self):
+        lines = Lines(self.export('--seals'))
+        self.assertEqual(len([v for v in lines.all if 'seal' in v]), 3)
+        self.assertFalse([v for v in lines.all if 'seq' in v])
+        self.assertEqual(self.one(lines, 'seal')['head'], self.one(Lines(self.export()), 'seal')['head'])
+        self.found(lines, 'no whole export')
+
+    def test_3_behind_removed_days(self):
+        self.node.configure(ledger={'retain_days': 1})
+        self.node.ctl('reload')
+        wait_for(lambda: self.node.verify()['first_seq'] > 5, 30, 0.2)
+        text = self.export()
+        lines = Lines(text)
+        self.assertGreater(lines.all[0]['first_seq'], 5)
+        self.assertEqual(len([v for v in lines.all if 'opening' in v]), 2)
+        status, out, err = verify(text)
+        self.assertEqual((status, err), (0, ''))
+        self.assertIn('2 accounts, 3 seals: all right', out)
+        for change, part in (
+                (lambda v: self.one(v, 'opening').update(settled_nusd=1), 'other sums than its records make'),
+                (lambda v: v.all.remove(self.one(v, 'opening')), 'there are 1'),
+                (lambda v: v.all[0].update(before='0' * 64), 'its hash does not follow'),
+                (lambda v: v.all.remove([s for s in v.all if 'seal' in s][1]), 'tells of other seals')):
+            lines = Lines(text)
+            change(lines)
+            self.found(lines, part)
 
 
 if __name__ == '__main__':

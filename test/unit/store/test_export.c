@@ -7,10 +7,13 @@
 #include "export.h"
 #include "json.h"
 #include "mem.h"
+#include "retain.h"
+#include "seal.h"
 #include "text.h"
 
-#define KEY_A "aaaaaaaaaaaa"
-#define LINES 400
+#define KEY_A  "aaaaaaaaaaaa"
+#define LINES  400
+#define DAY_MS INT64_C(86400000)
 
 struct got {
 	struct buf text;
@@ -173,6 +176,14 @@ static void check(const struct lines *l, bool summed)
 			hash_of(l->v[i], "price", got);
 			assert_memory_equal(want, got, DIGEST_SHA256);
 			prices++;
+		} else if (has(l->v[i], "seal")) {
+			hash_of(l->v[i], "head", got);
+			if (number(l->v[i], "last_seq") == (int64_t)seq - 1)
+				assert_memory_equal(at, got, DIGEST_SHA256);
+			else
+				assert_true(number(l->v[i], "last_seq") < (int64_t)seq - 1);
+		} else if (has(l->v[i], "sealed") || has(l->v[i], "opening")) {
+			assert_true(number(l->v[i], "at_seq") <= (int64_t)seq - 1);
 		} else if (has(l->v[i], "sums")) {
 			assert_int_equal(number(l->v[i], "at_seq"), number(l->v[0], "last_seq"));
 			sums++;
@@ -296,6 +307,110 @@ static void test_changes(void **state)
 	buf_fini(&g.text);
 }
 
+static size_t count(const struct lines *l, const char *name)
+{
+	size_t n = 0;
+
+	for (size_t i = 1; i < l->n; i++)
+		n += has(l->v[i], name);
+	return n;
+}
+
+static void next_day(struct rig *r)
+{
+	r->wall_ms += DAY_MS;
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_true(seal_is_due(r->ledger, r->wall_ms));
+	assert_int_equal(seal_day(r->ledger, r->wall_ms), ERRC_OK);
+	assert_int_equal(ledger_checkpoint(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+}
+
+/* Four days with charges, three of them sealed. */
+static uint64_t days(struct rig *r)
+{
+	uint64_t acc = books(r, 4);
+
+	for (int d = 0; d < 3; d++) {
+		next_day(r);
+		for (int i = 0; i < 4; i++)
+			spend(r, acc, &r->price);
+		rig_drain(r);
+	}
+	return acc;
+}
+
+/* A seal stands behind the last record of its day, with what every account had come to. */
+static void test_seals(void **state)
+{
+	struct rig *r = *state;
+	struct got g = {.fail_at = 0};
+	static struct lines l;
+
+	days(r);
+	assert_int_equal(run(r, &all, &g), ERRC_OK);
+	read_lines(&g, &l);
+	check(&l, true);
+	assert_int_equal(count(&l, "seal"), 3);
+	assert_int_equal(count(&l, "sealed"), 3);
+	assert_int_equal(number(l.v[l.n - 1], "seals"), 3);
+	for (size_t i = 1; i < l.n; i++)
+		if (has(l.v[i], "seal")) {
+			assert_int_equal(number(l.v[i - 1], "seq"), number(l.v[i], "last_seq"));
+			assert_int_equal(number(l.v[i], "accounts"), 1);
+			assert_int_equal(number(l.v[i + 1], "at_seq"), number(l.v[i], "last_seq"));
+		}
+	free_lines(&l);
+	buf_fini(&g.text);
+}
+
+static void test_seals_alone(void **state)
+{
+	struct rig *r = *state;
+	struct export_ask ask = {.until_ms = INT64_MAX, .seals = true};
+	struct got g = {.fail_at = 0};
+	static struct lines l;
+	int64_t begun = r->wall_ms;
+
+	days(r);
+	assert_int_equal(run(r, &ask, &g), ERRC_OK);
+	read_lines(&g, &l);
+	assert_int_equal(count(&l, "seal"), 3);
+	assert_int_equal(count(&l, "seq"), 0);
+	free_lines(&l);
+	buf_fini(&g.text);
+	ask.since_ms = begun + DAY_MS;
+	ask.until_ms = begun + DAY_MS + 1;
+	assert_int_equal(run(r, &ask, &g), ERRC_OK);
+	read_lines(&g, &l);
+	assert_int_equal(count(&l, "seal"), 1);
+	free_lines(&l);
+	buf_fini(&g.text);
+}
+
+/* What was removed is told by its seals and by what it added up to: the rest can be summed up behind that. */
+static void test_behind_retention(void **state)
+{
+	struct rig *r = *state;
+	const struct retain_keep keep = {.days = 1};
+	struct got g = {.fail_at = 0};
+	static struct lines l;
+	bool more = true;
+
+	days(r);
+	while (more)
+		assert_int_equal(retain_step(r->ledger, &keep, r->wall_ms, &more), ERRC_OK);
+	assert_int_equal(run(r, &all, &g), ERRC_OK);
+	read_lines(&g, &l);
+	check(&l, true);
+	assert_true(number(l.v[0], "first_seq") > 1);
+	assert_true(has(l.v[1], "opening") && has(l.v[2], "seal"));
+	assert_int_equal(number(l.v[1], "at_seq"), number(l.v[0], "first_seq") - 1);
+	assert_int_equal(count(&l, "seal"), 3);
+	free_lines(&l);
+	buf_fini(&g.text);
+}
+
 /* A reader that goes away ends it, at whatever chunk. */
 static void test_reader_goes(void **state)
 {
@@ -335,7 +450,7 @@ static void test_every_allocation(void **state)
 	enum errc e = ERRC_NOMEM;
 	size_t before;
 
-	books(r, 5);
+	days(r);
 	before = mem_live_count();
 	for (unsigned n = 1; e == ERRC_NOMEM; n++) {
 		mem_fail_after(n);
@@ -354,6 +469,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_span, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seals_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_behind_retention, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reader_goes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_accounts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_every_allocation, setup, teardown),
