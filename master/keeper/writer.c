@@ -9,7 +9,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "alert.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -45,7 +44,6 @@ struct writer {
 	bool leftover; /* rows that are in the ledger may still stand in the outbox */
 	bool behind;   /* the live store may lack a change that the ledger has */
 	uint64_t durable_epoch, durable_n; /* as published */
-	struct alert alert;
 
 	pthread_mutex_t lock; /* guards the rest */
 	struct list jobs, done;
@@ -227,7 +225,7 @@ static enum errc open_stores(struct writer *w)
 	e = store_start(&o, &live, &w->o.stores->ledger, &w->started);
 	if (e)
 		return e;
-	ledger_on_use(w->o.stores->ledger, alert_use, &w->alert);
+	ledger_on_use(w->o.stores->ledger, alert_use, w->o.alert);
 	stores_put(w->o.stores, live);
 	opened(w, live);
 	return ERRC_OK;
@@ -674,11 +672,6 @@ void writer_free(struct writer **wp)
 	w->async->data = NULL;
 	uv_close((uv_handle_t *)w->async, on_closed);
 	release(w);
-}
-
-void writer_alert_at(struct writer *w, int percent)
-{
-	atomic_store(&w->alert.percent, percent);
 }
 
 void writer_submit(struct writer *w, struct writer_job *j)

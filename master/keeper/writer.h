@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "admin.h"
+#include "alert.h"
 #include "heritage.h"
 #include "list.h"
 #include "page.h"
@@ -28,9 +29,10 @@ struct writer_events {
 };
 
 struct writer_opts {
-	const struct heritage *h; /* this and the next three are borrowed until writer_free() */
+	const struct heritage *h; /* this and the next four are borrowed until writer_free() */
 	struct page *page;
 	struct stores *stores;
+	struct alert *alert;
 	struct upkeep *upkeep;
 	enum settings_durability durability;
 	size_t live_bytes;
@@ -54,8 +56,6 @@ MUSTCHECK enum errc writer_new(uv_loop_t *loop, const struct writer_opts *o, str
  * handles; the stores stay open. The lock is dropped with the thread. */
 void writer_free(struct writer **w);
 
-/* The share of a budget that is told of when it is used up, in percent; 0: all of it only. Any time, any thread. */
-void writer_alert_at(struct writer *w, int percent);
 /* After `started`. */
 void writer_submit(struct writer *w, struct writer_job *j);
 /* The live store is lost: once all processes that had it open are dead, a new one is made. `renewed` follows. */
