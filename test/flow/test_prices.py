@@ -5,7 +5,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from node import NodeCase, charge_nusd, model, nusd, on_both
+from client import Conn
+from node import NodeCase, NodePerTest, charge_nusd, chat_body, model, nusd, on_both
 import tap
 
 SMALL, LARGE, NIGHT = {'input': 1, 'output': 2}, {'input': 3, 'output': 5}, {'input': '0.5', 'output': '0.5'}
@@ -98,6 +99,35 @@ class Prices(NodeCase):
             self.charged('small-oai', {'input': 1000, 'output': 7}, price, key=key)
         self.assertIsNone(self.node.show('friends')['group'])
         self.assertEqual(self.node.ask('GET', '/v1/models/small-oai', key=key).json()['pricing']['prompt'], '0.000001')
+
+
+class Reload(NodePerTest):
+    """Rows of the old and of the new configuration, multiplied and not, stay known to the ledger: every charge can be recomputed."""
+    MODELS = {'m': model('oai/sim?tokens=100&rate=100&input=1500', price=BY_SIZE)}
+    CONFIG = {'groups': {'old': 0.5}}
+
+    def charge(self, key):
+        r = self.node.record(self.node.chat(key, 'm', max_tokens=100).get('x-request-id'))
+        return nusd(r['charge_usd'])
+
+    def test_a_running_request_keeps_its_price(self):
+        self.begin()
+        usage = {'input': 1500, 'output': 100}
+        for name in ('old', 'new'):
+            self.node.account(name, 5, '--group', name)
+        old, new = self.node.key('old'), self.node.key('new')
+        self.assertEqual([self.charge(old), self.charge(new)], [charge_nusd(usage, {'input': '1.5', 'output': '2.5'}), charge_nusd(usage, LARGE)])
+        with Conn(self.node.port) as c:
+            c.request('POST', '/v1/chat/completions', chat_body('m', True, max_tokens=100), key=old)
+            head = c.head()
+            self.node.configure(groups={'old': None, 'new': 0.1}, models={'m': {'price': [dict(SMALL, when={'min_prompt_tokens': 7}), NIGHT]}})
+            self.node.ctl('reload')
+            b''.join(c.parts(head))
+        r = self.node.record(head.get('x-request-id'))
+        self.assertEqual(nusd(r['charge_usd']), charge_nusd(usage, {'input': '1.5', 'output': '2.5'}))
+        self.assertEqual([self.charge(old), self.charge(new)], [charge_nusd(usage, SMALL), charge_nusd(usage, {'input': '0.1', 'output': '0.2'})])
+        self.assertRegex(self.node.ctl_raw('config', 'show').stdout, r'(?m)^groups:\n  new: "?0\.1"?$')
+        self.check_books()
 
 
 class Margin(NodeCase):
