@@ -370,6 +370,7 @@ STORE = {
     'hold + settle, batches of 8': ('hold + settle, 1 worker, batches of 8', None),
     'hold + settle, 2 processes, batches of 1': ('hold + settle, 2 saturated workers, unbatched', None),
     'hold + settle, 2 processes, batches of 8': ('hold + settle, 2 saturated workers, batches of 8', 14),
+    'idempotency keys, batches of 8': ('hold + settle with idempotency keys, 1 worker, batches of 8', None),
     'five scopes, batches of 8': ('hold + settle over five scopes, 1 worker, batches of 8', None),
     'five scopes, 2 processes, batches of 8': ('hold + settle over five scopes, 2 saturated workers, batches of 8', 20),
     'keeper a record, commits of 96': ('keeper a record, commits of 96, alone', 10),

@@ -11,6 +11,7 @@
 #include "auth.h"
 #include "clock.h"
 #include "genid.h"
+#include "idem.h"
 #include "progress.h"
 #include "store.h"
 #include "text.h"
@@ -31,6 +32,8 @@ struct bench {
 	struct genid_source ids;
 	uint64_t account;
 	struct slice user;
+	bool idem; /* requests have an idempotency key, each its own */
+	uint8_t tags[STRAND][IDEM_TAG];
 	char upstream_id[STRAND][32]; /* of the requests at hand: no two are ever the same */
 };
 
@@ -106,6 +109,10 @@ static void pass(struct bench *b, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		ask(b, &op[i], &c[i]);
+		if (b->idem) {
+			idem_tag(slice_of(op[i].ask.id.b, GENID_BYTES), b->tags[i], b->tags[i]);
+			op[i].ask.idem = slice_of(b->tags[i], IDEM_TAG);
+		}
 		ops[i] = &op[i];
 	}
 	require(admit_batch(b->live, &rules, ops, n) == ERRC_OK);
@@ -308,6 +315,10 @@ int main(void)
 	look_up(&b);
 	measure(&b, "hold + settle, one by one", 1, ROUNDS);
 	measure(&b, "hold + settle, batches of 8", STRAND, ROUNDS);
+	b.idem = true;
+	measure(&b, "idempotency keys, one by one", 1, ROUNDS);
+	measure(&b, "idempotency keys, batches of 8", STRAND, ROUNDS);
+	b.idem = false;
 	keeper(&b, 96, 50);
 	keeper(&b, 1000, 20);
 	saturated(&b, 1, "hold + settle");

@@ -12,6 +12,7 @@ from client import Conn
 from gateway import is_alive, wait_for
 from node import BACKS, NodeCase, chat_body, model, nusd, on_both
 import tap
+from test_clock import ClockNode
 
 
 class Keys:
@@ -244,6 +245,27 @@ class Deaths(Keys, NodeCase):
         for account in self.node.ctl('account', 'list')['accounts']:
             self.node.settled(account['name'])
         self.assertTrue(self.node.verify('--charges')['good'])
+
+
+class Aged(Keys, NodeCase):
+    """24 hours of the wall clock, then the key is free and its claim is removed."""
+    NODE = ClockNode
+    MODELS = on_both('m', 'tokens=4')
+
+    def test_a_day(self):
+        idem = str(uuid.uuid4())
+        rid = self.ask(idem).get('x-request-id')
+        self.node.step(24 * 3600 - 60)
+        self.refused(self.ask(idem), 422, 'idempotency_completed', rid)
+        self.node.step(120)
+        a = self.ask(idem, text='another')
+        self.assertEqual(a.status, 200, a)
+        self.refused(self.ask(idem, text='another'), 422, 'idempotency_completed', a.get('x-request-id'))
+        for i in range(300):
+            self.ask('many-%d' % i)
+        wait_for(lambda: self.node.metrics()['aigw_live_bytes'] > 48 * 1024, 10, 0.2)
+        self.node.step(2 * 24 * 3600)
+        wait_for(lambda: self.node.metrics()['aigw_live_bytes'] < 32 * 1024, 30, 0.2)
 
 
 class Reversed(Keys, NodeCase):
