@@ -2,7 +2,8 @@
 
 #include "admin_priv.h"
 
-#define ROUNDS_MAX 8 /* of taking over, while the workers go on */
+#define SCOPES_MAX 1024 /* compared in one transaction */
+#define ROUNDS_MAX 8    /* of taking over, while the workers go on */
 
 /* What the ledger says of one account, and the outbox beside it. */
 struct expected {
@@ -13,6 +14,8 @@ struct expected {
 /* The accounts of a slice, in order. */
 struct slice_of_accounts {
 	struct expected of[AGREE_SLICE];
+	bool waits[AGREE_SLICE];   /* it has records in the outbox: its scopes are not compared */
+	bool differs[AGREE_SLICE]; /* some scope of it does */
 	struct rows_account live[AGREE_SLICE]; /* without names */
 	size_t n;
 	bool last; /* there is none behind them */
@@ -80,6 +83,7 @@ static void add(struct slice_of_accounts *s, const struct record *r)
 
 	if (!e)
 		return;
+	s->waits[e - s->of] = true;
 	if (r->type == RECORD_CHARGE) {
 		e->settled += r->charge.charge_nusd;
 		e->uncollected += r->charge.uncollected_nusd;
@@ -110,6 +114,96 @@ static enum errc add_outbox(MDB_cursor *c, uint64_t taken, struct slice_of_accou
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
+static bool has_budget(const struct book_scope *s, uint16_t rule)
+{
+	struct rows_scope def;
+
+	if (s->row.n == 0 || rows_get_scope(s->row, &def))
+		return false;
+	for (size_t i = 0; i < def.limits.n; i++) {
+		if (def.limits.v[i].id == rule)
+			return def.limits.v[i].kind == ROWS_BUDGET;
+	}
+	return false;
+}
+
+/* A window that only holds have opened is not in the ledger; of a rule that is gone nothing counts. */
+static bool budget_agrees(const struct book_scope *in_book, const struct rows_counter *c)
+{
+	const struct window_sum *live = &c->budget.cur;
+
+	for (size_t i = 0; i < in_book->counters_n; i++) {
+		const struct window_sum *b = &in_book->counters[i].budget.cur;
+
+		if (in_book->counters[i].id != c->id)
+			continue;
+		if (live->id == b->id)
+			return live->used_nusd == b->used_nusd;
+		return live->id > b->id ? live->used_nusd == 0 : b->used_nusd == 0;
+	}
+	return live->used_nusd == 0 || !has_budget(in_book, c->id);
+}
+
+static bool scope_agrees(const struct book *b, uint64_t account, enum rows_kind kind,
+			 const char id[ROWS_ID], const struct rows_state *s)
+{
+	const struct book_scope *in_book = book_scope(b, kind, account, id);
+
+	if (!in_book)
+		return kind != ROWS_KEY && kind != ROWS_TEAM;
+	if ((kind == ROWS_KEY || kind == ROWS_TEAM) &&
+	    (in_book->charged_nusd != s->charged_nusd || in_book->requests != s->requests ||
+	     in_book->tokens != s->tokens))
+		return false;
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->counters[i].kind == ROWS_BUDGET && !budget_agrees(in_book, &s->counters[i]))
+			return false;
+	}
+	return true;
+}
+
+/* The scopes of one account, in the same transaction. */
+static enum errc look_at_scopes(MDB_cursor *c, const struct book *b, uint64_t account, size_t *rows,
+				bool *differs)
+{
+	struct rows_key_name at = rows_name(account, ROWS_STATE, SLICE_NONE);
+	struct slice key = live_name(&at), value, id;
+	struct rows_state s;
+	enum rows_kind kind;
+	uint64_t now;
+	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+
+	for (; !rc; rc = lmdbx_move(c, MDB_NEXT, &key, &value)) {
+		if (!rows_name_parse(key, &now, &kind, &id))
+			return ERRC_CORRUPT;
+		if (now != account || kind != ROWS_STATE)
+			return ERRC_OK;
+		if (id.n != 1 + ROWS_ID || rows_get_state(value, &s))
+			return ERRC_CORRUPT;
+		++*rows;
+		if (!scope_agrees(b, account, (enum rows_kind)id.p[0], id.p + 1, &s))
+			*differs = true;
+	}
+	return rc;
+}
+
+/* When there are many the slice ends with this account, for the transaction is to be short. */
+static enum errc look_at_all_scopes(MDB_cursor *c, const struct book *b, struct slice_of_accounts *s)
+{
+	size_t rows = 0;
+	enum errc rc = ERRC_OK;
+
+	for (size_t i = 0; !rc && i < s->n; i++) {
+		if (!s->waits[i])
+			rc = look_at_scopes(c, b, s->live[i].id, &rows, &s->differs[i]);
+		if (rows > SCOPES_MAX && i + 1 < s->n) {
+			s->n = i + 1;
+			s->last = false;
+		}
+	}
+	return rc;
+}
+
 static void compare(struct agree *g, const struct slice_of_accounts *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
@@ -118,7 +212,7 @@ static void compare(struct agree *g, const struct slice_of_accounts *s)
 
 		g->accounts++;
 		if (a->granted_nusd == e->granted && a->settled_nusd == e->settled &&
-		    a->uncollected_nusd == e->uncollected)
+		    a->uncollected_nusd == e->uncollected && !s->differs[i])
 			continue;
 		if (g->different++ == 0)
 			g->first_different = a->id;
@@ -138,6 +232,8 @@ static enum errc look(struct admin *a, MDB_txn *txn, uint64_t taken, struct agre
 	expect(ledger_book(a->ledger), s);
 	if (!rc)
 		rc = add_outbox(c, taken, s);
+	if (!rc)
+		rc = look_at_all_scopes(c, ledger_book(a->ledger), s);
 	mdb_cursor_close(c);
 	return rc;
 }

@@ -1,5 +1,6 @@
 /* Whether live store and ledger agree (design 3.5): every account has in the live store what the ledger's records say,
- * together with those that still wait in the outbox. In slices; ledger thread only, so that the ledger stands still in one. */
+ * together with those that still wait in the outbox; and where none wait, its teams, keys and end users have their totals and
+ * what is used of every budget. In slices; ledger thread only, so that the ledger stands still in one. */
 #ifndef AIGW_AGREE_H
 #define AIGW_AGREE_H
 

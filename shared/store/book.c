@@ -252,35 +252,76 @@ void book_drop_row(struct book_item *s)
 	s->changed = true;
 }
 
-/* The counter of a budget. When there are too many, of rules long gone, the oldest gives way. */
-enum errc book_counter(struct book_item *s, uint16_t rule, struct rows_counter **out)
+const struct rows_scope *book_every_user(const struct book *b, uint64_t account,
+					 struct book_every *e)
 {
-	struct rows_counter *c = s->s.counters;
-	size_t n = s->s.counters_n;
+	const struct book_item *s;
+	char id[ROWS_ID];
 
-	for (size_t i = 0; i < n; i++) {
-		if (c[i].id == rule) {
-			*out = &c[i];
-			return ERRC_OK;
-		}
+	if (e->account != account) {
+		rows_user_id(SLICE_LIT(ROWS_EVERY_USER), id);
+		s = book_find_scope(b, ROWS_USER, account, id);
+		e->there = s && s->s.row.n && rows_get_scope(s->s.row, &e->rules) == ERRC_OK;
+		e->account = account;
 	}
-	if (n == ROWS_RULES_MAX) {
-		size_t oldest = 0;
+	return e->there ? &e->rules : NULL;
+}
 
-		for (size_t i = 1; i < n; i++)
-			oldest = c[i].budget.cur.id < c[oldest].budget.cur.id ? i : oldest;
-		c += oldest;
-	} else {
-		c = mem_grow(c, (n + 1) * sizeof *c);
-		if (!c)
-			return ERRC_NOMEM;
-		s->s.counters = c;
-		s->s.counters_n = n + 1;
-		c += n;
+/* The rules that hold for a scope now; NULL: there are none. `row` and `every` have what it points to. */
+static const struct rows_scope *rules_of(const struct book *b, const struct book_item *s,
+					 struct rows_scope *row, struct book_every *every)
+{
+	if (s->s.row.n == 0)
+		return book_every_user(b, s->s.account, every);
+	return rows_get_scope(s->s.row, row) == ERRC_OK ? row : NULL;
+}
+
+const struct rows_rule *book_rule(const struct book *b, const struct book_item *s, uint16_t rule,
+				  struct rows_scope *row, struct book_every *every)
+{
+	const struct rows_scope *def = rules_of(b, s, row, every);
+
+	for (size_t i = 0; def && i < def->limits.n; i++) {
+		if (def->limits.v[i].id == rule)
+			return &def->limits.v[i];
 	}
+	return NULL;
+}
+
+/* For a budget that nothing was counted of. When there are too many counters, those of rules that are gone give way. */
+static enum errc add_counter(const struct book *b, struct book_item *s, uint16_t rule,
+			     struct rows_counter **out)
+{
+	struct book_every every = {.account = ROWS_ACCOUNT_HEAD};
+	struct rows_scope row;
+	const struct rows_scope *def = rules_of(b, s, &row, &every);
+	struct rows_counter *c;
+
+	if (!def || !is_in(&def->limits, rule))
+		return ERRC_NOTFOUND;
+	if (s->s.counters_n == ROWS_RULES_MAX)
+		drop_counters(s, &def->limits);
+	require(s->s.counters_n < ROWS_RULES_MAX);
+	c = mem_grow(s->s.counters, (s->s.counters_n + 1) * sizeof *c);
+	if (!c)
+		return ERRC_NOMEM;
+	s->s.counters = c;
+	c += s->s.counters_n++;
 	*c = (struct rows_counter){.id = rule, .kind = ROWS_BUDGET};
 	*out = c;
 	return ERRC_OK;
+}
+
+enum errc book_counter(const struct book *b, struct book_item *s, uint16_t rule,
+		       struct rows_counter **out)
+{
+	for (size_t i = 0; i < s->s.counters_n; i++) {
+		if (s->s.counters[i].id == rule) {
+			*out = &s->s.counters[i];
+			return ERRC_OK;
+		}
+	}
+	return add_counter(b, s, rule, out);
 }
 
 void book_on_use(struct book *b, void (*fn)(void *arg, const struct book_use *), void *arg)
@@ -297,7 +338,8 @@ enum errc book_load_account(struct book *b, struct slice row)
 	return rc ? rc : book_add_account(b, &a);
 }
 
-static enum errc load_counters(struct book_item *s, const struct rows_state *from)
+static enum errc load_counters(const struct book *b, struct book_item *s,
+			       const struct rows_state *from)
 {
 	enum errc rc = ERRC_OK;
 
@@ -310,9 +352,11 @@ static enum errc load_counters(struct book_item *s, const struct rows_state *fro
 
 		if (from->counters[i].kind != ROWS_BUDGET)
 			return ERRC_CORRUPT;
-		rc = book_counter(s, from->counters[i].id, &c);
+		rc = book_counter(b, s, from->counters[i].id, &c);
 		if (!rc)
 			*c = from->counters[i];
+		else if (rc == ERRC_NOTFOUND)
+			rc = ERRC_OK;
 	}
 	return rc;
 }
@@ -332,7 +376,7 @@ enum errc book_load_scope(struct book *b, struct slice row, struct slice state)
 		rc = book_add_scope(b, def.kind, def.account, def.id, &s);
 	if (!rc)
 		rc = book_set_row(s, &def, row);
-	return rc ? rc : load_counters(s, &from);
+	return rc ? rc : load_counters(b, s, &from);
 }
 
 enum errc book_load_state(struct book *b, uint64_t account, const char user[ROWS_ID],
@@ -346,7 +390,7 @@ enum errc book_load_state(struct book *b, uint64_t account, const char user[ROWS
 		rc = ERRC_CORRUPT;
 	if (!rc)
 		rc = book_add_scope(b, ROWS_USER, account, user, &s);
-	return rc ? rc : load_counters(s, &from);
+	return rc ? rc : load_counters(b, s, &from);
 }
 
 const struct rows_account *book_account(const struct book *b, uint64_t account)
@@ -427,21 +471,6 @@ enum errc book_each_changed(struct book *b,
 			rc = fn(arg, NULL, &s->s);
 	}
 	return rc;
-}
-
-const struct rows_scope *book_every_user(const struct book *b, uint64_t account,
-					 struct book_every *e)
-{
-	const struct book_item *s;
-	char id[ROWS_ID];
-
-	if (e->account != account) {
-		rows_user_id(SLICE_LIT(ROWS_EVERY_USER), id);
-		s = book_find_scope(b, ROWS_USER, account, id);
-		e->there = s && s->s.row.n && rows_get_scope(s->s.row, &e->rules) == ERRC_OK;
-		e->account = account;
-	}
-	return e->there ? &e->rules : NULL;
 }
 
 static bool may_go(const struct book *b, const struct book_item *s, int64_t wall_s,

@@ -194,32 +194,18 @@ void book_charge_of(const struct record *r, struct book_charge *out)
 }
 
 /* Every counter that is needed, before anything is changed. */
-static enum errc make_counters(const struct parties *p, const struct record_budgets *b)
+static enum errc make_counters(const struct book *b, const struct parties *p,
+			       const struct record_budgets *of)
 {
 	struct rows_counter *c;
 	enum errc rc = ERRC_OK;
 
-	for (size_t i = 0; !rc && i < b->n; i++)
-		rc = book_counter(p->of[place(b->v[i].scope)], b->v[i].rule, &c);
-	return rc;
-}
-
-/* The rule of a budget, as it is now; NULL: it is gone. `row` and `every` have what it points to. */
-static const struct rows_rule *rule_of(const struct book *b, const struct book_item *s,
-				       uint16_t rule, struct rows_scope *row,
-				       struct book_every *every)
-{
-	const struct rows_scope *def = row;
-
-	if (s->s.row.n == 0)
-		def = book_every_user(b, s->s.account, every);
-	else if (rows_get_scope(s->s.row, row))
-		return NULL;
-	for (size_t i = 0; def && i < def->limits.n; i++) {
-		if (def->limits.v[i].id == rule)
-			return &def->limits.v[i];
+	for (size_t i = 0; !rc && i < of->n; i++) {
+		rc = book_counter(b, p->of[place(of->v[i].scope)], of->v[i].rule, &c);
+		if (rc == ERRC_NOTFOUND)
+			rc = ERRC_OK;
 	}
-	return NULL;
+	return rc;
 }
 
 static struct slice name_of(const struct parties *p, const struct book_item *s,
@@ -243,7 +229,7 @@ static void tell_budget(const struct book *b, const struct parties *p, const str
 	const struct book_item *s = p->of[place(v->scope)];
 	struct book_every every = {.account = ROWS_ACCOUNT_HEAD};
 	struct rows_scope row;
-	const struct rows_rule *r = rule_of(b, s, v->rule, &row, &every);
+	const struct rows_rule *r = book_rule(b, s, v->rule, &row, &every);
 	struct book_use u = {.account = c->account,
 			     .account_name = p->account->row.name,
 			     .scope = s->s.kind,
@@ -285,7 +271,7 @@ enum errc book_apply_charge(struct book *b, const struct book_charge *c)
 		return ERRC_CORRUPT;
 	rc = find_parties(b, c, &p);
 	if (!rc)
-		rc = make_counters(&p, &c->budgets);
+		rc = make_counters(b, &p, &c->budgets);
 	if (!rc)
 		rc = settle(p.account, c->charge_nusd, c->uncollected_nusd);
 	if (rc)
@@ -305,7 +291,7 @@ enum errc book_apply_charge(struct book *b, const struct book_charge *c)
 		const struct record_budget *v = &c->budgets.v[i];
 		struct rows_counter *n;
 
-		if (book_counter(p.of[place(v->scope)], v->rule, &n))
+		if (book_counter(b, p.of[place(v->scope)], v->rule, &n))
 			continue;
 		charge_window(&n->budget, v->window, c->charge_nusd);
 		if (b->on_use)
@@ -348,7 +334,7 @@ static enum errc apply_reverse(struct book *b, const struct record *r)
 	reverse_of(r, &c);
 	rc = find_parties(b, &c, &p);
 	if (!rc)
-		rc = make_counters(&p, &c.budgets);
+		rc = make_counters(b, &p, &c.budgets);
 	if (!rc)
 		rc = settle(p.account, -v->amount_nusd, 0);
 	if (rc)
@@ -362,7 +348,7 @@ static enum errc apply_reverse(struct book *b, const struct record *r)
 	for (size_t i = 0; i < c.budgets.n; i++) {
 		struct rows_counter *n;
 
-		if (book_counter(p.of[place(c.budgets.v[i].scope)], c.budgets.v[i].rule, &n) ==
+		if (book_counter(b, p.of[place(c.budgets.v[i].scope)], c.budgets.v[i].rule, &n) ==
 		    ERRC_OK)
 			window_budget_settle(&n->budget, c.budgets.v[i].window, 0, -v->amount_nusd);
 	}

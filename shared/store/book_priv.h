@@ -60,7 +60,11 @@ void book_set_group(struct book_account_item *a, struct slice group);
 MUSTCHECK enum errc book_set_row(struct book_item *s, const struct rows_scope *def,
 				 struct slice row);
 void book_drop_row(struct book_item *s);
-/* The counter of a budget, valid until another one is made. When there are too many, of rules long gone, the oldest gives way. */
-MUSTCHECK enum errc book_counter(struct book_item *s, uint16_t rule, struct rows_counter **out);
+/* The counter of a budget, valid until another one is made. ERRC_NOTFOUND: there is no such rule now, so nothing is counted. */
+MUSTCHECK enum errc book_counter(const struct book *b, struct book_item *s, uint16_t rule,
+				 struct rows_counter **out);
+/* The rule itself; NULL: it is gone. `row` and `every` have what it points to. */
+const struct rows_rule *book_rule(const struct book *b, const struct book_item *s, uint16_t rule,
+				  struct rows_scope *row, struct book_every *every);
 
 #endif
