@@ -110,6 +110,13 @@ class Stops:
             self.stopped(a)
             self.assertEqual(len(contents(a)), CAP + 1)
 
+    def test_a_prompt_that_is_asked_back_is_no_output(self):
+        for echo in (False, True):
+            with self.subTest(echo=echo):
+                body = {'model': 'big-oai', 'prompt': 'x' * 20000, 'stream': True, 'max_tokens': CAP, 'echo': echo}
+                a = self.node.ask('POST', '/v1/completions', body, self.key)
+                self.assertEqual((a.is_done, len(contents(a))), (True, 4 if echo else 1), a)
+
     def test_an_answer_within_its_cap_is_never_cut(self):
         """Neither at the cap itself nor with pieces that are longer than a token mostly is."""
         for back in BACKS:

@@ -208,11 +208,18 @@ static int64_t cost_of(void *arg, const struct usage *u)
 	return price_cost(hold_price(&c->hold_candidates[c->attempt->at], usage_input_total(u)), u);
 }
 
+/* What comes as content and is none: a prompt that was asked back. */
+static int64_t echoed(const struct call *c)
+{
+	return c->facts.echo ? c->route.v[c->attempt->at].input_bound : 0;
+}
+
 static int64_t output_asked(const struct call *c)
 {
-	int64_t cap = c->grant.hold.cap[c->attempt->at], asked;
+	int64_t a_choice = c->grant.hold.cap[c->attempt->at] + echoed(c), asked;
 
-	return __builtin_mul_overflow(cap, MAX_OF(c->facts.copies, 1), &asked) ? INT64_MAX : asked;
+	return __builtin_mul_overflow(a_choice, MAX_OF(c->facts.copies, 1), &asked) ? INT64_MAX
+										    : asked;
 }
 
 /* Tokens of output that the hold pays beside this input: the largest number whose cost it covers. */
@@ -238,7 +245,7 @@ static int64_t room_of(void *arg, const struct usage *input)
 		else
 			high = middle;
 	}
-	return low;
+	return low + echoed(c) * MAX_OF(c->facts.copies, 1);
 }
 
 static enum errc write_request(struct call *c, const struct dialect_back *back, struct fault *f)

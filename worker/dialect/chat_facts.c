@@ -147,6 +147,8 @@ static void facts_stream(const struct facts_in *in)
 {
 	struct slice o = facts_get(in, CHAT_ID_STREAM_OPTIONS), v;
 
+	in->out->echo = in->s->op == DIALECT_COMPLETIONS &&
+			jtext_is_true(facts_get(in, CHAT_ID_ECHO));
 	in->out->stream = facts_bool(in, CHAT_ID_STREAM);
 	if (!o.n)
 		return;
