@@ -304,7 +304,7 @@ class Sealed(Changes, NodeCase):
         text = self.export()
         self.assertIn('7 charges, 2 accounts, 3 seals: all right', verify(text)[1])
         for change, part in (
-                (lambda v: v.all.remove(self.one(v, 'seal')), 'tells of other seals'),
+                (lambda v: v.all.remove(self.one(v, 'seal')), 'or other seals than there are'),
                 (lambda v: v.all.remove(self.one(v, 'sealed')), 'is not whole'),
                 (lambda v: self.one(v, 'seal').update(head='0' * 64), 'has another hash'),
                 (lambda v: self.one(v, 'seal').update(last_seq=self.one(v, 'seal')['last_seq'] - 1), 'has another hash'),
@@ -319,7 +319,7 @@ class Sealed(Changes, NodeCase):
         self.assertEqual(len([v for v in lines.all if 'seal' in v]), 3)
         self.assertFalse([v for v in lines.all if 'seq' in v])
         self.assertEqual(self.one(lines, 'seal')['head'], self.one(Lines(self.export()), 'seal')['head'])
-        self.found(lines, 'no whole export')
+        self.found(lines, 'is no whole ledger')
 
     def test_3_behind_removed_days(self):
         self.node.configure(ledger={'retain_days': 1})
@@ -336,7 +336,7 @@ class Sealed(Changes, NodeCase):
                 (lambda v: self.one(v, 'opening').update(settled_nusd=1), 'other sums than its records make'),
                 (lambda v: v.all.remove(self.one(v, 'opening')), 'there are 1'),
                 (lambda v: v.all[0].update(before='0' * 64), 'its hash does not follow'),
-                (lambda v: v.all.remove([s for s in v.all if 'seal' in s][1]), 'tells of other seals')):
+                (lambda v: v.all.remove([s for s in v.all if 'seal' in s][1]), 'or other seals than there are')):
             lines = Lines(text)
             change(lines)
             self.found(lines, part)
