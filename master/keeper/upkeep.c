@@ -7,15 +7,22 @@ void upkeep_init(struct upkeep *u)
 {
 	*u = (struct upkeep){.due_ms = 0};
 	pthread_mutex_init(&u->lock, NULL);
+	alerts_init(&u->alerts);
 }
 
 void upkeep_fini(struct upkeep *u)
 {
 	pthread_mutex_destroy(&u->lock);
+	alerts_fini(&u->alerts);
 }
 
 void upkeep_set(struct upkeep *u, const struct settings *set)
 {
+	struct shares budget, credit;
+
+	/* They were checked with the configuration. */
+	if (shares_read(&set->alerts_budget, &budget) && shares_read(&set->alerts_credit, &credit))
+		alerts_set(&u->alerts, &budget, &credit);
 	pthread_mutex_lock(&u->lock);
 	u->keep = (struct retain_keep){.days = set->ledger_retain_days,
 				       .bytes = set->ledger_retain_bytes};

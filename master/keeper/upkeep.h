@@ -1,18 +1,20 @@
 /* What the ledger thread does now and then beside taking records: those that need be kept no longer are removed, a little at a
- * time. The loop gives the settings, also while it works. */
+ * time, and alerts are told. The loop gives the settings, also while it works. */
 #ifndef AIGW_UPKEEP_H
 #define AIGW_UPKEEP_H
 
 #include <pthread.h>
 
 #include "admin.h"
+#include "alerts.h"
 #include "retain.h"
 #include "settings.h"
 
 struct upkeep {
 	pthread_mutex_t lock; /* guards `keep` */
 	struct retain_keep keep;
-	int64_t due_ms; /* boot clock; the ledger thread's own */
+	struct alerts alerts; /* for ledger_watch() */
+	int64_t due_ms;       /* boot clock; the ledger thread's own */
 };
 
 void upkeep_init(struct upkeep *u);

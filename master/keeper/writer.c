@@ -227,6 +227,7 @@ static enum errc open_stores(struct writer *w)
 		return e;
 	ledger_on_use(w->o.stores->ledger, alert_use, w->o.alert);
 	stores_put(w->o.stores, live);
+	ledger_watch(w->o.stores->ledger, &w->o.upkeep->alerts);
 	opened(w, live);
 	return ERRC_OK;
 }
@@ -487,6 +488,7 @@ static enum errc keep_up(struct writer *w)
 {
 	enum errc e = ERRC_OK;
 
+	alerts_tell(&w->o.upkeep->alerts);
 	if (!w->pace.retry_ms && upkeep_wait_ms(w->o.upkeep, clock_boot_ms()) == 0)
 		e = upkeep_step(w->o.upkeep, &w->admin, clock_boot_ms(), clock_wall_ms());
 	return may_pass(e) ? ERRC_OK : e;

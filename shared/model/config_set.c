@@ -12,6 +12,7 @@
 #include "config_fields.h"
 #include "config_file.h"
 #include "mem.h"
+#include "shares.h"
 #include "text.h"
 
 #define PEM_MAX          (1024 * 1024)
@@ -308,6 +309,18 @@ static void check_origins(struct config_ctx *x, const struct settings *s)
 	}
 }
 
+static void check_shares(struct config_ctx *x, const char *name, const struct settings_list *l)
+{
+	struct shares s;
+
+	if (!shares_read(l, &s))
+		config_ctx_error(
+			x, pos_of(x, "alerts", name),
+			"`alerts.%s` must be shares above 0 and at most %d, such as 0.8 or "
+			"80%%, at most %d of them",
+			name, SHARES_PPM_MAX / 1000000, SHARES_MAX);
+}
+
 static void check_texts(struct config_ctx *x, struct settings *s)
 {
 	const struct yaml_node *to = yaml_getz(yaml_getz(x->c->root, "log"), "to");
@@ -401,6 +414,8 @@ void config_set_read(struct config_ctx *x)
 	check_files_limit(x, s);
 	check_admin_http(x, s);
 	check_origins(x, s);
+	check_shares(x, "budget", &s->alerts_budget);
+	check_shares(x, "credit", &s->alerts_credit);
 	check_texts(x, s);
 	fill_defaults(x, s);
 	read_pem(x, yaml_getz(yaml_getz(x->c->root, "upstream"), "ca_file"), "upstream.ca_file",

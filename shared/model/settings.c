@@ -40,8 +40,7 @@ static bool parse_bool(struct slice text, bool *out)
 	return false;
 }
 
-/* "0.125", "12.5%", "1/8". */
-static bool parse_ratio(struct slice text, int64_t *out)
+bool settings_ratio(struct slice text, int64_t *out)
 {
 	struct slice rest = text, head;
 	uint64_t a, b;
@@ -99,7 +98,7 @@ static bool parse_number(const struct settings_row *row, struct slice text, int6
 		}
 		return text_duration_ms(text, 1000, out);
 	case SETTINGS_RATIO:
-		return parse_ratio(text, out);
+		return settings_ratio(text, out);
 	default:
 		return text_i64(text, out);
 	}
@@ -321,8 +320,21 @@ void settings_keep(struct settings *s, const struct settings *boot)
 	}
 }
 
-/* The one LIST row whose default is not empty is cors.origins. */
-static const struct slice any[] = {{"*", 1}};
+/* The defaults of the LIST rows that have one. */
+static const struct slice any[] = {{"*", 1}}, most[] = {{"0.8", 3}, {"1", 1}};
+static const struct {
+	const char *def;
+	struct settings_list list;
+} lists[] = {{"*", {any, ARRAY_LEN(any)}}, {"0.8, 1", {most, ARRAY_LEN(most)}}};
+
+static struct settings_list default_list(struct slice def)
+{
+	size_t i = 0;
+
+	while (!slice_is(def, lists[i].def))
+		require(++i < ARRAY_LEN(lists));
+	return lists[i].list;
+}
 
 void settings_defaults(struct settings *s)
 {
@@ -331,12 +343,9 @@ void settings_defaults(struct settings *s)
 		const struct settings_row *row = &settings_rows[i];
 		struct slice def = slice_str(row->def);
 
-		if (row->type != SETTINGS_LIST) {
+		if (row->type != SETTINGS_LIST)
 			require(settings_parse(row, def, s) == ERRC_OK);
-		} else if (def.n) {
-			require(slice_eq(def, any[0]));
-			*(struct settings_list *)member(row, s) =
-				(struct settings_list){any, ARRAY_LEN(any)};
-		}
+		else if (def.n)
+			*(struct settings_list *)member(row, s) = default_list(def);
 	}
 }

@@ -101,6 +101,8 @@ extern const size_t settings_rows_n;
 /* Reads one written value (not LIST, not NODE) into its member. ERRC_SYNTAX when it is not of the row's type, ERRC_RANGE when
  * it is out of bounds; a text is borrowed: the member is valid as long as `text`. */
 MUSTCHECK enum errc settings_parse(const struct settings_row *row, struct slice text, void *base);
+/* Reads "0.125", "12.5%" or "1/8" in millionths. */
+bool settings_ratio(struct slice text, int64_t *out);
 /* Writes the value as an operator would, without quotes; a LIST is written as "a, b". */
 MUSTCHECK enum errc settings_print(const struct settings_row *row, const void *base,
 				   struct buf *out);

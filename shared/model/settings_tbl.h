@@ -48,9 +48,12 @@ SETTING(INT, ledger_retain_days, "ledger.retain_days", 0, 36500, "0", "days", LI
 SETTING(BYTES, ledger_retain_bytes, "ledger.retain_bytes", 0, 1099511627776, "0", "bytes", LIVE,
 	"Records and their indexes may take this much; beyond it the oldest day that is over is "
 	"removed. 0 is any number.")
-SETTING(INT, budget_alert_percent, "budget_alert", 0, 100, "80", "percent", LIVE,
-	"A line in the log (event budget_threshold) tells when so much of a budget, or of an account's "
-	"credit, is used; another one when all of it is. 0: only that.")
+SETTING(LIST, alerts_budget, "alerts.budget", 0, 8, "0.8, 1", "", LIVE,
+	"Shares of a budget at which a line budget_threshold is logged, once for each window; [] is "
+	"none.")
+SETTING(LIST, alerts_credit, "alerts.credit", 0, 8, "0.8, 1", "", LIVE,
+	"Shares of the credit that a prepaid account had after its last grant at which a line "
+	"credit_low is logged, once for each grant; [] is none.")
 SETTING(PATH, catalog_dir, "catalog_dir", 0, 4000, "", "", LIVE,
 	"Folder of the price catalog that `catalog:` refers to; empty: the one that aigwd was "
 	"installed or built with.")

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 #include "secret.h"
@@ -100,7 +101,7 @@ static enum errc open_dbs(struct ledger *l, MDB_txn *txn, unsigned flags)
 	} const dbs[] = {{"records", &l->records}, {"ids", &l->ids},     {"upstream", &l->upstream},
 			 {"prices", &l->prices},   {"rows", &l->rows},   {"meta", &l->meta},
 			 {"rollups", &l->rollups}, {"seals", &l->seals}, {"base", &l->base},
-			 {"idem", &l->idem}};
+			 {"alerts", &l->alerts},   {"idem", &l->idem}};
 	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; !rc && i < ARRAY_LEN(dbs); i++)
@@ -313,9 +314,9 @@ const struct book *ledger_book(const struct ledger *l)
 	return l->book;
 }
 
-void ledger_on_use(struct ledger *l, void (*fn)(void *arg, const struct book_use *), void *arg)
+void ledger_watch(struct ledger *l, struct alerts *a)
 {
-	book_on_use(l->book, fn, arg);
+	l->watch = a;
 }
 
 enum errc ledger_begin(struct ledger *l)
@@ -436,10 +437,13 @@ enum errc ledger_append(struct ledger *l, const struct record *r, uint64_t *seq)
 
 enum errc ledger_checkpoint(struct ledger *l)
 {
-	enum errc rc;
+	enum errc rc = ERRC_OK;
 
 	require(l->txn);
-	rc = ledger_put_rows(l->txn, l->rows, l->book);
+	if (l->watch)
+		rc = alerts_look(l->watch, l->book, l->txn, l->alerts, l->rows, clock_wall_s());
+	if (!rc)
+		rc = ledger_put_rows(l->txn, l->rows, l->book);
 	if (!rc)
 		rc = ledger_forget_rows(l->txn, l->rows, l->book, l->newest_ms / 1000);
 	if (rc)
@@ -545,6 +549,8 @@ enum errc ledger_commit(struct ledger *l)
 	}
 	if (l->checkpointed)
 		book_clean(l->book);
+	if (l->watch)
+		alerts_committed(l->watch);
 	idindex_committed(&l->idindex);
 	/* Without memory for what the commit made durable the keeper cannot go on. */
 	require(ledger_count_rollups(l) == ERRC_OK);
@@ -561,6 +567,8 @@ void ledger_abort(struct ledger *l)
 		mdb_txn_abort(l->txn);
 	l->txn = NULL;
 	idindex_aborted(&l->idindex);
+	if (l->watch)
+		alerts_aborted(l->watch);
 	rollup_aborted(&l->rollup);
 	buf_reset(&l->pending);
 }

@@ -48,6 +48,10 @@ const struct book *ledger_book(const struct ledger *l);
 /* See book_on_use(): with each charge that is committed from then on. */
 void ledger_on_use(struct ledger *l, void (*fn)(void *arg, const struct book_use *), void *arg);
 
+/* From here on each checkpoint looks for alerts. `a` is borrowed until ledger_close(), or until NULL is set. */
+struct alerts;
+void ledger_watch(struct ledger *l, struct alerts *a);
+
 /* Waits while another process writes. Reads where it continues inside the transaction; ERRC_STALE when another keeper has
  * written since (end, and start anew). */
 MUSTCHECK enum errc ledger_begin(struct ledger *l);

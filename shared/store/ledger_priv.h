@@ -2,6 +2,7 @@
 #ifndef AIGW_LEDGER_PRIV_H
 #define AIGW_LEDGER_PRIV_H
 
+#include "alerts.h"
 #include "ledger.h"
 #include "lmdbx.h"
 #include "idindex.h"
@@ -26,8 +27,9 @@ struct ledger {
 	MDB_dbi prices;   /* hash -> price row */
 	MDB_dbi rows;     /* the checkpoint: rows as in the live store */
 	MDB_dbi rollups;
-	MDB_dbi seals; /* number of a day's last record -> struct seal, its sums */
-	MDB_dbi base;  /* what removed records add up to: rows like the checkpoint's */
+	MDB_dbi seals;  /* number of a day's last record -> struct seal, its sums */
+	MDB_dbi alerts; /* what alerts.h has told */
+	MDB_dbi base;   /* what removed records add up to: rows like the checkpoint's */
 	MDB_dbi meta;
 	MDB_dbi idem; /* number -> claim, of charges that had an idempotency key */
 	bool read_only;
@@ -37,6 +39,7 @@ struct ledger {
 	struct idindex idindex;
 	struct rollup rollup;
 	struct ledger_sealed sealed; /* as of the last commit */
+	struct alerts *watch;        /* NULL: nobody wants to know; borrowed */
 	struct book *base_book;      /* of `base`, while records are being removed; else NULL */
 	uint32_t removed_day;        /* the last one that was, while base_book is there */
 	/* The open write transaction. */

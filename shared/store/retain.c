@@ -206,12 +206,35 @@ static enum errc run(struct ledger *l, const struct seal *s, struct retain_base 
 	return rc;
 }
 
+/* End users whom the ledger's book has forgotten (book_each_idle()) need not stand in the base either. */
+static enum errc forget_users(struct ledger *l, bool *more)
+{
+	enum errc rc = ERRC_OK;
+	int n = 0;
+
+	for (size_t i = 0; !rc && n < STEP_ROWS && i < book_scopes_n(l->base_book); i++) {
+		const struct book_scope *s = book_scope_at(l->base_book, i);
+		struct rows_key_name name = rows_name_state(s->account, s->kind, s->id);
+
+		if (s->row.n > 0 || book_scope(l->book, s->kind, s->account, s->id))
+			continue;
+		rc = lmdbx_del(l->txn, l->base, slice_of(name.b, name.n));
+		n += !rc;
+		if (rc == ERRC_NOTFOUND)
+			rc = ERRC_OK;
+	}
+	*more = n == STEP_ROWS;
+	return rc;
+}
+
 /* What is left of days that are gone, in any transaction's time: rows that lead to no record, and names of end users. */
 static enum errc tidy(struct ledger *l, uint32_t day, uint64_t seq, bool *more)
 {
-	bool tags = false, ids = false;
+	bool tags = false, ids = false, users = false;
 	enum errc rc = ledger_begin(l);
 
+	if (!rc)
+		rc = forget_users(l, &users);
 	if (!rc)
 		rc = rollup_forget_tags(l->txn, l->rollups, day, STEP_ROWS, &tags);
 	if (!rc)
@@ -219,7 +242,7 @@ static enum errc tidy(struct ledger *l, uint32_t day, uint64_t seq, bool *more)
 	if (!rc)
 		rc = ledger_commit(l);
 	ledger_abort(l);
-	*more = tags || ids;
+	*more = tags || ids || users;
 	return rc;
 }
 

@@ -10,10 +10,12 @@ from test_clock import DAY, ClockNode
 import tap
 
 
-class Days(NodeCase):
+class Case(NodeCase):
     NODE = ClockNode
     MODELS = {'cent': model('oai/sim?tokens=2&input=5', price={'request': '0.01'})}
 
+
+class Days(Case):
     def spend(self, n):
         for _ in range(n):
             a = self.chat('cent', key=self.key)
@@ -69,6 +71,35 @@ class Days(NodeCase):
         self.assertEqual((again['first_seq'], again['settled_usd']), (self.verify()['first_seq'], before['settled_usd']))
         self.assertEqual(self.usage(), spent)
         self.spend(1)
+
+
+class Alerts(Case):
+    def test_alerts(self):
+        """A line at each share of a budget and of the credit, once, restarts included."""
+        node = self.node
+        node.account('small', '0.2')
+        key = node.key('small', budget='0.1', period='day')
+
+        def told(event, account):
+            return [e['share'] for e in node.events(event) if e['account'] == account]
+
+        def spend(n):
+            for _ in range(n):
+                self.assertEqual(self.chat('cent', key=key).status, 200)
+        spend(8)
+        wait_for(lambda: told('budget_threshold', 'small') == ['0.8'], 15, 0.2)
+        node.kill_all()
+        node.start()
+        spend(2)
+        wait_for(lambda: told('budget_threshold', 'small') == ['0.8', '1'], 15, 0.2)
+        self.assertEqual(told('credit_low', 'small'), [])
+        node.step(DAY)
+        spend(6)
+        wait_for(lambda: told('credit_low', 'small') == ['0.8'], 15, 0.2)
+        spend(2)
+        wait_for(lambda: told('budget_threshold', 'small') == ['0.8', '1', '0.8'], 15, 0.2)
+        line = node.events('budget_threshold')[-1]
+        self.assertEqual((line['scope'], line['used_usd'], line['limit_usd'], line['level']), ('key', 0.08, 0.1, 'warn'))
 
 
 if __name__ == '__main__':

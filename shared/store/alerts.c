@@ -1,0 +1,343 @@
+#include "alerts.h"
+
+#include <stdio.h>
+
+#include "clock.h"
+#include "log.h"
+#include "text.h"
+
+#define FOUND_MAX ((size_t)16 * 1024 * 1024)
+
+/* What has been told of a budget or an account; zeroed = nothing. */
+struct told {
+	int64_t window; /* of a budget; of an account what was granted in all */
+	int64_t limit; /* of which ppm is a share: the rule's, or the credit behind the last grant */
+	int64_t ppm;
+};
+
+struct look {
+	struct alerts *a;
+	struct book *book;
+	MDB_txn *txn;
+	MDB_dbi db, rows;
+	int64_t wall_s;
+	struct shares budget, credit;
+	enum errc rc;
+};
+
+struct row_name {
+	size_t n;
+	uint8_t b[sizeof((struct rows_key_name *)0)->b + 2];
+};
+
+void alerts_init(struct alerts *a)
+{
+	*a = (struct alerts){.budget.n = 0};
+	pthread_mutex_init(&a->lock, NULL);
+	buf_init(&a->found, FOUND_MAX);
+	buf_init(&a->ready, 2 * FOUND_MAX);
+}
+
+void alerts_fini(struct alerts *a)
+{
+	pthread_mutex_destroy(&a->lock);
+	buf_fini(&a->found);
+	buf_fini(&a->ready);
+}
+
+void alerts_set(struct alerts *a, const struct shares *budget, const struct shares *credit)
+{
+	pthread_mutex_lock(&a->lock);
+	a->budget = *budget;
+	a->credit = *credit;
+	pthread_mutex_unlock(&a->lock);
+}
+
+/* --- what has been told --- */
+
+static struct row_name name_of(uint64_t account, enum rows_kind kind, const char id[ROWS_ID],
+			       uint16_t rule)
+{
+	static const char none[ROWS_ID];
+	struct rows_key_name key = rows_name(account, kind, slice_of(id ? id : none, ROWS_ID));
+	struct row_name n = {.n = key.n + 2};
+
+	memcpy(n.b, key.b, key.n);
+	n.b[key.n] = (uint8_t)(rule >> 8);
+	n.b[key.n + 1] = (uint8_t)rule;
+	return n;
+}
+
+static enum errc get_told(struct look *k, const struct row_name *n, struct told *out)
+{
+	struct slice v;
+	enum errc rc = lmdbx_get(k->txn, k->db, slice_of(n->b, n->n), &v);
+
+	*out = (struct told){0};
+	if (!rc && v.n != sizeof *out)
+		return ERRC_CORRUPT;
+	if (!rc)
+		memcpy(out, v.p, sizeof *out);
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+static enum errc put_told(struct look *k, const struct row_name *n, const struct told *t)
+{
+	return lmdbx_put(k->txn, k->db, slice_of(n->b, n->n), slice_of(t, sizeof *t), 0);
+}
+
+/* One alert for each share above the last one told, up to the one that is reached. */
+static enum errc find(struct look *k, const struct shares *s, struct alert *one, int64_t told_ppm,
+		      int64_t reached_ppm)
+{
+	enum errc rc = ERRC_OK;
+
+	for (size_t i = 0; !rc && i < s->n; i++) {
+		if (s->ppm[i] <= told_ppm || s->ppm[i] > reached_ppm)
+			continue;
+		one->share_ppm = s->ppm[i];
+		rc = buf_add(&k->a->found, one, sizeof *one);
+	}
+	return rc == ERRC_LIMIT ? ERRC_OK : rc; /* nobody could read that many */
+}
+
+/* --- budgets --- */
+
+static void copy_text(char *out, size_t room, struct slice s)
+{
+	snprintf(out, room, SLICE_FMT, SLICE_ARG(s));
+}
+
+static void describe(struct look *k, const struct book_scope *s, const struct rows_scope *def,
+		     const struct rows_rule *r, struct alert *out)
+{
+	const struct rows_account *a = book_account(k->book, s->account);
+
+	*out = (struct alert){.rule = r->id, .scope = s->kind};
+	if (a)
+		copy_text(out->account, sizeof out->account, a->name);
+	if (s->kind == ROWS_KEY)
+		copy_text(out->name, sizeof out->name, slice_of(s->id, ROWS_ID));
+	else
+		copy_text(out->name, sizeof out->name,
+			  s->kind == ROWS_ACCOUNT && a ? a->name : def->name);
+	snprintf(out->what, sizeof out->what, "%s", rows_rule_text(r));
+}
+
+/* One window of a budget. A window before the one that was told of is over and done with. */
+static enum errc look_at_window(struct look *k, const struct row_name *n, struct alert *one,
+				const struct window_sum *w, struct told *t)
+{
+	int64_t reached, limit = one->limit_nusd;
+	struct told now = *t;
+
+	if (w->used_nusd <= 0 || limit <= 0 || (t->limit > 0 && w->id < t->window))
+		return ERRC_OK;
+	reached = shares_reached(&k->budget, w->used_nusd, limit);
+	if (w->id != now.window)
+		now.ppm = 0;
+	else if (limit != now.limit)
+		now.ppm = MIN_OF(now.ppm, reached);
+	one->used_nusd = w->used_nusd;
+	one->window = w->id;
+	if (reached > now.ppm) {
+		enum errc rc = find(k, &k->budget, one, now.ppm, reached);
+
+		if (rc)
+			return rc;
+	}
+	now = (struct told){.window = w->id, .limit = limit, .ppm = MAX_OF(now.ppm, reached)};
+	if (now.ppm == t->ppm &&
+	    (now.ppm == 0 || (now.window == t->window && now.limit == t->limit)))
+		return ERRC_OK;
+	*t = now;
+	return put_told(k, n, &now);
+}
+
+static enum errc look_at_budget(struct look *k, const struct book_scope *s,
+				const struct rows_scope *def, const struct rows_rule *r,
+				const struct rows_counter *c)
+{
+	struct row_name n = name_of(s->account, s->kind, s->id, r->id);
+	struct alert one;
+	struct told t;
+	enum errc rc = get_told(k, &n, &t);
+
+	if (rc)
+		return rc;
+	describe(k, s, def, r, &one);
+	one.limit_nusd = rows_rule_limit(r, c, k->wall_s);
+	rc = look_at_window(k, &n, &one, &c->budget.prev, &t);
+	one.reset_s = window_budget_reset_s(&c->budget, r->window, k->wall_s);
+	return rc ? rc : look_at_window(k, &n, &one, &c->budget.cur, &t);
+}
+
+static enum errc look_at_scope(struct look *k, const struct book_scope *s)
+{
+	struct rows_scope def;
+	enum errc rc = ERRC_OK;
+
+	if (k->budget.n == 0 || s->counters_n == 0 || s->row.n == 0 || rows_get_scope(s->row, &def))
+		return ERRC_OK;
+	for (size_t i = 0; !rc && i < s->counters_n; i++) {
+		const struct rows_counter *c = &s->counters[i];
+		const struct rows_rule *r = rows_limits_by_id(&def.limits, c->id);
+
+		if (r && r->kind == ROWS_BUDGET && c->kind == ROWS_BUDGET)
+			rc = look_at_budget(k, s, &def, r, c);
+	}
+	return rc;
+}
+
+/* --- credit --- */
+
+/* What the account had used by the checkpoint before. */
+static enum errc settled_before(struct look *k, uint64_t account, int64_t *nusd)
+{
+	struct rows_key_name name = rows_name(account, ROWS_ACCOUNT, SLICE_NONE);
+	struct rows_account a;
+	struct slice v;
+	enum errc rc = lmdbx_get(k->txn, k->rows, slice_of(name.b, name.n), &v);
+
+	*nusd = 0;
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	rc = rows_get_account(v, &a);
+	if (!rc)
+		*nusd = a.settled_nusd;
+	return rc;
+}
+
+/* What is there behind a grant is the whole of which shares are used; what is taken makes the whole smaller. */
+static enum errc take_grants(struct look *k, struct told *t, const struct rows_account *a)
+{
+	int64_t more = a->granted_nusd - t->window, settled;
+	enum errc rc;
+
+	t->window = a->granted_nusd;
+	if (more <= 0) {
+		t->limit = MAX_OF(t->limit + more, a->balance_nusd);
+		return ERRC_OK;
+	}
+	rc = settled_before(k, a->id, &settled);
+	t->limit = a->granted_nusd - settled;
+	t->ppm = 0;
+	return rc;
+}
+
+static enum errc look_at_account(struct look *k, const struct rows_account *a)
+{
+	struct row_name n = name_of(a->id, ROWS_ACCOUNT, NULL, 0);
+	struct alert one = {.is_credit = true, .scope = ROWS_ACCOUNT};
+	struct told before, t;
+	enum errc rc;
+
+	if (k->credit.n == 0 || a->mode != ROWS_PREPAID)
+		return ERRC_OK;
+	rc = get_told(k, &n, &before);
+	if (rc)
+		return rc;
+	t = before;
+	rc = take_grants(k, &t, a);
+	if (!rc && t.limit > 0) {
+		int64_t reached = shares_reached(&k->credit, t.limit - a->balance_nusd, t.limit);
+
+		copy_text(one.account, sizeof one.account, a->name);
+		copy_text(one.name, sizeof one.name, a->name);
+		one.used_nusd = t.limit - a->balance_nusd;
+		one.limit_nusd = t.limit;
+		rc = find(k, &k->credit, &one, t.ppm, reached);
+		t.ppm = MAX_OF(t.ppm, reached);
+	}
+	return rc || memcmp(&t, &before, sizeof t) == 0 ? rc : put_told(k, &n, &t);
+}
+
+static enum errc on_changed(void *arg, const struct rows_account *a, const struct book_scope *s)
+{
+	return a ? look_at_account(arg, a) : look_at_scope(arg, s);
+}
+
+enum errc alerts_look(struct alerts *a, struct book *b, MDB_txn *txn, MDB_dbi db, MDB_dbi rows,
+		      int64_t wall_s)
+{
+	struct look k = {.a = a, .book = b, .txn = txn, .db = db, .rows = rows, .wall_s = wall_s};
+
+	pthread_mutex_lock(&a->lock);
+	k.budget = a->budget;
+	k.credit = a->credit;
+	pthread_mutex_unlock(&a->lock);
+	if (k.budget.n == 0 && k.credit.n == 0)
+		return ERRC_OK;
+	return book_each_changed(b, on_changed, &k);
+}
+
+/* --- telling --- */
+
+void alerts_committed(struct alerts *a)
+{
+	/* Without memory for it the line is lost, not the account. */
+	(void)!buf_adds(&a->ready, buf_slice(&a->found));
+	buf_reset(&a->found);
+}
+
+void alerts_aborted(struct alerts *a)
+{
+	buf_reset(&a->found);
+}
+
+bool alerts_next(struct alerts *a, struct alert *out)
+{
+	if (a->ready.len < sizeof *out)
+		return false;
+	memcpy(out, a->ready.p, sizeof *out);
+	buf_drop_front(&a->ready, sizeof *out);
+	return true;
+}
+
+static void tell_credit(const struct alert *a, const char *share)
+{
+	const struct log_field f[] = {LOG_Z("account", a->account), LOG_Z("share", share),
+				      LOG_NUSD("used_usd", a->used_nusd),
+				      LOG_NUSD("of_usd", a->limit_nusd),
+				      LOG_NUSD("left_usd", a->limit_nusd - a->used_nusd)};
+
+	log_event(LOG_WARN, "credit_low", f, ARRAY_LEN(f),
+		  "account %s has used %s of the credit it had after the last grant", a->account,
+		  share);
+}
+
+static void tell_budget(const struct alert *a, const char *share)
+{
+	char window[CLOCK_TEXT_MAX], reset[CLOCK_TEXT_MAX] = "never";
+
+	clock_format_s(a->window, window);
+	if (a->reset_s != WINDOW_NEVER)
+		clock_format_s(a->reset_s, reset);
+	const struct log_field f[] = {LOG_Z("account", a->account),
+				      LOG_Z("scope", rows_scope_word(a->scope)),
+				      LOG_Z("name", a->name),
+				      LOG_Z("limit", a->what),
+				      LOG_I("rule", a->rule),
+				      LOG_Z("share", share),
+				      LOG_NUSD("used_usd", a->used_nusd),
+				      LOG_NUSD("limit_usd", a->limit_nusd),
+				      LOG_Z("window", window),
+				      LOG_Z("resets_at", reset)};
+
+	log_event(LOG_WARN, "budget_threshold", f, ARRAY_LEN(f), "%s %s has used %s of its %s",
+		  rows_scope_word(a->scope), a->name, share, a->what);
+}
+
+void alerts_tell(struct alerts *a)
+{
+	char share[TEXT_DECIMAL_MAX + 1];
+	struct alert one;
+
+	while (alerts_next(a, &one)) {
+		share[text_decimal_print(one.share_ppm, 6, 0, share)] = '\0';
+		if (one.is_credit)
+			tell_credit(&one, share);
+		else
+			tell_budget(&one, share);
+	}
+}

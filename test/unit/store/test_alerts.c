@@ -1,0 +1,244 @@
+#include "rig.h"
+
+#include "alerts.h"
+#include "ledger_priv.h"
+
+#define KEY  "aaaaaaaaaaaa"
+#define CENT (RIG_DOLLAR / 100)
+
+struct scene {
+	struct rig rig;
+	struct alerts alerts;
+	uint64_t account, charges;
+	uint16_t rule;
+	struct rows_scope key;
+};
+
+static int setup(void **state)
+{
+	static const struct shares some = {3, {500000, 800000, 1000000}}, most = {1, {900000}};
+	static struct scene s;
+	bool durable;
+
+	s = (struct scene){.charges = 0};
+	rig_init(&s.rig);
+	rig_open(&s.rig);
+	s.account = rig_account(&s.rig, "acme", 10 * RIG_DOLLAR);
+	rig_key(&s.rig, s.account, KEY, &s.key);
+	rows_limits_add(&s.key.limits, ROWS_BUDGET, RIG_DOLLAR)->window.unit = WINDOW_MONTH;
+	s.rule = s.key.limits.v[0].id;
+	assert_int_equal(admin_key_update(&s.rig.admin, &s.rig.by, &s.key, &durable), ERRC_OK);
+	alerts_init(&s.alerts);
+	alerts_set(&s.alerts, &some, &most);
+	ledger_watch(s.rig.ledger, &s.alerts);
+	*state = &s;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct scene *s = *state;
+
+	rig_fini(&s->rig);
+	alerts_fini(&s->alerts);
+	return 0;
+}
+
+/* A charge in a window of the key's budget. */
+static void charge(struct scene *s, int64_t nusd, int64_t window)
+{
+	struct record r = {.type = RECORD_CHARGE, .account = s->account, .wall_ms = 1000};
+	uint64_t seq;
+
+	memcpy(r.charge.key_id, KEY, APIKEY_ID);
+	s->charges++;
+	memcpy(r.charge.id.b, &s->charges, sizeof s->charges);
+	r.charge.charge_nusd = nusd;
+	r.charge.budgets.n = 1;
+	r.charge.budgets.v[0] =
+		(struct record_budget){.scope = ROWS_KEY, .rule = s->rule, .window = window};
+	usage_init(&r.charge.usage);
+	assert_int_equal(ledger_begin(s->rig.ledger), ERRC_OK);
+	assert_int_equal(ledger_append(s->rig.ledger, &r, &seq), ERRC_OK);
+	assert_int_equal(ledger_commit(s->rig.ledger), ERRC_OK);
+}
+
+static void checkpoint(struct scene *s)
+{
+	assert_int_equal(ledger_begin(s->rig.ledger), ERRC_OK);
+	assert_int_equal(ledger_checkpoint(s->rig.ledger), ERRC_OK);
+	assert_int_equal(ledger_commit(s->rig.ledger), ERRC_OK);
+}
+
+static void reopen(struct scene *s)
+{
+	rig_close(&s->rig);
+	rig_open(&s->rig);
+	ledger_watch(s->rig.ledger, &s->alerts);
+}
+
+/* Exactly one alert is ready, of this share. */
+static struct alert one(struct scene *s, int64_t share_ppm)
+{
+	struct alert a, more;
+
+	checkpoint(s);
+	assert_true(alerts_next(&s->alerts, &a));
+	assert_int_equal(a.share_ppm, share_ppm);
+	assert_false(alerts_next(&s->alerts, &more));
+	return a;
+}
+
+static void none(struct scene *s)
+{
+	struct alert a;
+
+	checkpoint(s);
+	assert_false(alerts_next(&s->alerts, &a));
+}
+
+static void test_each_share_once_a_window(void **state)
+{
+	struct scene *s = *state;
+	struct alert a;
+
+	charge(s, 49 * CENT, 100);
+	none(s);
+	charge(s, 1 * CENT, 100);
+	a = one(s, 500000);
+	assert_string_equal(a.account, "acme");
+	assert_string_equal(a.name, KEY);
+	assert_int_equal(a.scope, ROWS_KEY);
+	assert_int_equal(a.used_nusd, 50 * CENT);
+	assert_int_equal(a.limit_nusd, RIG_DOLLAR);
+	assert_int_equal(a.window, 100);
+	charge(s, 10 * CENT, 100);
+	none(s);
+	reopen(s);
+	charge(s, 10 * CENT, 100);
+	none(s);
+	charge(s, 15 * CENT, 100);
+	one(s, 800000);
+	none(s);
+	/* The next window, both shares at once; and of the one before no more. */
+	charge(s, 85 * CENT, 200);
+	charge(s, 20 * CENT, 100);
+	checkpoint(s);
+	assert_true(alerts_next(&s->alerts, &a));
+	assert_int_equal(a.window, 100);
+	assert_int_equal(a.share_ppm, 1000000);
+	for (int64_t ppm = 500000; ppm <= 800000; ppm += 300000) {
+		assert_true(alerts_next(&s->alerts, &a));
+		assert_int_equal(a.window, 200);
+		assert_int_equal(a.share_ppm, ppm);
+	}
+	assert_false(alerts_next(&s->alerts, &a));
+	charge(s, 5 * CENT, 100);
+	none(s);
+	reopen(s);
+	none(s);
+	/* A window of which nothing is told yet keeps the one before told. */
+	charge(s, 10 * CENT, 300);
+	none(s);
+	charge(s, 10 * CENT, 300);
+	none(s);
+}
+
+/* A checkpoint that failed has told nothing; the next one tells. Nor does a restart before it lose anything. */
+static void test_failed_and_lost_checkpoints(void **state)
+{
+	struct scene *s = *state;
+	struct alert a;
+
+	charge(s, 60 * CENT, 100);
+	assert_int_equal(ledger_begin(s->rig.ledger), ERRC_OK);
+	assert_int_equal(ledger_checkpoint(s->rig.ledger), ERRC_OK);
+	ledger_abort(s->rig.ledger);
+	assert_false(alerts_next(&s->alerts, &a));
+	reopen(s);
+	one(s, 500000);
+}
+
+static void set_limit(struct scene *s, int64_t nusd)
+{
+	bool durable;
+
+	s->key.limits.v[0].limit = nusd;
+	assert_int_equal(admin_key_update(&s->rig.admin, &s->rig.by, &s->key, &durable), ERRC_OK);
+}
+
+static void test_edited_limit(void **state)
+{
+	struct scene *s = *state;
+
+	charge(s, 85 * CENT, 100);
+	checkpoint(s);
+	alerts_tell(&s->alerts);
+	/* Of four dollars nothing has been reached; later half of it is. */
+	set_limit(s, 4 * RIG_DOLLAR);
+	none(s);
+	charge(s, 120 * CENT, 100);
+	one(s, 500000);
+	/* Lowered: more of it is used. */
+	set_limit(s, 2 * RIG_DOLLAR);
+	checkpoint(s);
+	alerts_tell(&s->alerts);
+	none(s);
+	/* No shares, no alerts. */
+	alerts_set(&s->alerts, &(struct shares){0}, &(struct shares){0});
+	charge(s, 9 * RIG_DOLLAR, 300);
+	none(s);
+}
+
+static void test_credit(void **state)
+{
+	struct scene *s = *state;
+	struct alert a;
+	bool durable;
+
+	alerts_set(&s->alerts, &(struct shares){0}, &(struct shares){1, {900000}});
+	charge(s, 8 * RIG_DOLLAR, 100);
+	none(s);
+	charge(s, 1 * RIG_DOLLAR, 100);
+	a = one(s, 900000);
+	assert_true(a.is_credit);
+	assert_string_equal(a.account, "acme");
+	assert_int_equal(a.used_nusd, 9 * RIG_DOLLAR);
+	assert_int_equal(a.limit_nusd, 10 * RIG_DOLLAR);
+	reopen(s);
+	charge(s, 50 * CENT, 100);
+	none(s);
+	/* A grant begins anew: of 20.50 dollars, not of 30. */
+	assert_int_equal(admin_account_credit(&s->rig.admin, &s->rig.by, s->account,
+					      20 * RIG_DOLLAR, &durable),
+			 ERRC_OK);
+	none(s);
+	charge(s, 18 * RIG_DOLLAR, 100);
+	none(s);
+	charge(s, 50 * CENT, 100);
+	a = one(s, 900000);
+	assert_int_equal(a.limit_nusd, 2050 * CENT);
+	/* What is taken away was not used. */
+	assert_int_equal(admin_account_credit(&s->rig.admin, &s->rig.by, s->account,
+					      18 * RIG_DOLLAR, &durable),
+			 ERRC_OK);
+	none(s);
+	assert_int_equal(admin_account_take(&s->rig.admin, &s->rig.by, s->account, 19 * RIG_DOLLAR,
+					    &durable),
+			 ERRC_OK);
+	none(s);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_each_share_once_a_window),
+		T(test_failed_and_lost_checkpoints),
+		T(test_edited_limit),
+		T(test_credit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
