@@ -135,7 +135,6 @@ enum errc keeper_open(struct keeper *k, const struct settings *set)
 	struct writer_opts o = {.h = &k->h,
 				.page = k->page,
 				.stores = &k->stores,
-				.alert = &k->alert,
 				.upkeep = &k->upkeep,
 				.ev = &writer_events,
 				.arg = k};

@@ -34,7 +34,6 @@ struct keeper {
 	struct page *page;
 	struct page_proc *proc;
 	struct stores stores;
-	struct alert alert;
 	struct upkeep upkeep;
 	struct writer *writer; /* NULL before the first table and after the end */
 	bool started, ready;   /* stores open; the master was told so */

@@ -222,7 +222,6 @@ void ktable_commit(struct ktable *t, uint64_t generation)
 	if (childlog_apply(&t->current->set))
 		log_warn("log_target", "the new log target cannot be opened; the old one stays");
 	upkeep_set(&t->k->upkeep, &t->current->set);
-	atomic_store(&t->k->alert.percent, (int)t->current->set.budget_alert_percent);
 	atomic_store(&t->k->proc->config_generation, generation);
 	keeper_check_ready(t->k);
 }

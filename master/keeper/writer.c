@@ -225,7 +225,6 @@ static enum errc open_stores(struct writer *w)
 	e = store_start(&o, &live, &w->o.stores->ledger, &w->started);
 	if (e)
 		return e;
-	ledger_on_use(w->o.stores->ledger, alert_use, w->o.alert);
 	stores_put(w->o.stores, live);
 	ledger_watch(w->o.stores->ledger, &w->o.upkeep->alerts);
 	opened(w, live);

@@ -7,7 +7,6 @@
 #include <uv.h>
 
 #include "admin.h"
-#include "alert.h"
 #include "heritage.h"
 #include "list.h"
 #include "page.h"
@@ -29,10 +28,9 @@ struct writer_events {
 };
 
 struct writer_opts {
-	const struct heritage *h; /* this and the next four are borrowed until writer_free() */
+	const struct heritage *h; /* this and the next three are borrowed until writer_free() */
 	struct page *page;
 	struct stores *stores;
-	struct alert *alert;
 	struct upkeep *upkeep;
 	enum settings_durability durability;
 	size_t live_bytes;

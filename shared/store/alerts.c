@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "book_priv.h"
 #include "clock.h"
 #include "log.h"
 #include "text.h"
@@ -17,12 +18,9 @@ struct told {
 
 struct look {
 	struct alerts *a;
-	struct book *book;
-	MDB_txn *txn;
-	MDB_dbi db, rows;
-	int64_t wall_s;
+	const struct alerts_place *at;
 	struct shares budget, credit;
-	enum errc rc;
+	struct book_every every;
 };
 
 struct row_name {
@@ -71,7 +69,7 @@ static struct row_name name_of(uint64_t account, enum rows_kind kind, const char
 static enum errc get_told(struct look *k, const struct row_name *n, struct told *out)
 {
 	struct slice v;
-	enum errc rc = lmdbx_get(k->txn, k->db, slice_of(n->b, n->n), &v);
+	enum errc rc = lmdbx_get(k->at->txn, k->at->told, slice_of(n->b, n->n), &v);
 
 	*out = (struct told){0};
 	if (!rc && v.n != sizeof *out)
@@ -83,7 +81,7 @@ static enum errc get_told(struct look *k, const struct row_name *n, struct told 
 
 static enum errc put_told(struct look *k, const struct row_name *n, const struct told *t)
 {
-	return lmdbx_put(k->txn, k->db, slice_of(n->b, n->n), slice_of(t, sizeof *t), 0);
+	return lmdbx_put(k->at->txn, k->at->told, slice_of(n->b, n->n), slice_of(t, sizeof *t), 0);
 }
 
 /* One alert for each share above the last one told, up to the one that is reached. */
@@ -108,20 +106,35 @@ static void copy_text(char *out, size_t room, struct slice s)
 	snprintf(out, room, SLICE_FMT, SLICE_ARG(s));
 }
 
+/* Of an end user without a row of his own only the id is known here, and the tag where it was just used. */
+static void name_user(struct look *k, const struct book_scope *s, const struct rows_scope *def,
+		      struct alert *out)
+{
+	struct slice tag = def->name;
+
+	if (s->row.n > 0 || rollup_find_tag(k->at->recent, s->account, s->id, &tag))
+		copy_text(out->name, sizeof out->name, tag);
+	else
+		text_hex(s->id, ROWS_ID, out->name);
+}
+
 static void describe(struct look *k, const struct book_scope *s, const struct rows_scope *def,
 		     const struct rows_rule *r, struct alert *out)
 {
-	const struct rows_account *a = book_account(k->book, s->account);
+	const struct rows_account *a = book_account(k->at->book, s->account);
+	struct slice account = a ? a->name : SLICE_NONE;
 
 	*out = (struct alert){.rule = r->id, .scope = s->kind};
-	if (a)
-		copy_text(out->account, sizeof out->account, a->name);
+	copy_text(out->account, sizeof out->account, account);
 	if (s->kind == ROWS_KEY)
 		copy_text(out->name, sizeof out->name, slice_of(s->id, ROWS_ID));
+	else if (s->kind == ROWS_USER)
+		name_user(k, s, def, out);
 	else
 		copy_text(out->name, sizeof out->name,
-			  s->kind == ROWS_ACCOUNT && a ? a->name : def->name);
+			  s->kind == ROWS_ACCOUNT ? account : def->name);
 	snprintf(out->what, sizeof out->what, "%s", rows_rule_text(r));
+	rows_rule_models(r, out->models, sizeof out->models);
 }
 
 /* One window of a budget. A window before the one that was told of is over and done with. */
@@ -166,25 +179,45 @@ static enum errc look_at_budget(struct look *k, const struct book_scope *s,
 	if (rc)
 		return rc;
 	describe(k, s, def, r, &one);
-	one.limit_nusd = rows_rule_limit(r, c, k->wall_s);
+	one.limit_nusd = rows_rule_limit(r, c, k->at->wall_s);
 	rc = look_at_window(k, &n, &one, &c->budget.prev, &t);
-	one.reset_s = window_budget_reset_s(&c->budget, r->window, k->wall_s);
+	one.reset_s = window_budget_reset_s(&c->budget, r->window, k->at->wall_s);
 	return rc ? rc : look_at_window(k, &n, &one, &c->budget.cur, &t);
+}
+
+/* NULL: nothing limits it any more. `row` has what the result points to, but for end users with the rules for all. */
+static const struct rows_scope *rules_of(struct look *k, const struct book_scope *s,
+					 struct rows_scope *row)
+{
+	if (s->row.n == 0)
+		return book_every_user(k->at->book, s->account, &k->every);
+	return rows_get_scope(s->row, row) ? NULL : row;
+}
+
+static const struct rows_rule *rule_of(const struct rows_scope *def, const struct rows_counter *c)
+{
+	for (size_t i = 0; i < def->limits.n; i++) {
+		if (def->limits.v[i].id == c->id && def->limits.v[i].kind == c->kind)
+			return &def->limits.v[i];
+	}
+	return NULL;
 }
 
 static enum errc look_at_scope(struct look *k, const struct book_scope *s)
 {
-	struct rows_scope def;
+	const struct rows_scope *def;
+	struct rows_scope row;
 	enum errc rc = ERRC_OK;
 
-	if (k->budget.n == 0 || s->counters_n == 0 || s->row.n == 0 || rows_get_scope(s->row, &def))
+	if (k->budget.n == 0 || s->counters_n == 0)
 		return ERRC_OK;
-	for (size_t i = 0; !rc && i < s->counters_n; i++) {
+	def = rules_of(k, s, &row);
+	for (size_t i = 0; def && !rc && i < s->counters_n; i++) {
 		const struct rows_counter *c = &s->counters[i];
-		const struct rows_rule *r = rows_limits_by_id(&def.limits, c->id);
+		const struct rows_rule *r = rule_of(def, c);
 
-		if (r && r->kind == ROWS_BUDGET && c->kind == ROWS_BUDGET)
-			rc = look_at_budget(k, s, &def, r, c);
+		if (r && c->kind == ROWS_BUDGET)
+			rc = look_at_budget(k, s, def, r, c);
 	}
 	return rc;
 }
@@ -197,7 +230,7 @@ static enum errc settled_before(struct look *k, uint64_t account, int64_t *nusd)
 	struct rows_key_name name = rows_name(account, ROWS_ACCOUNT, SLICE_NONE);
 	struct rows_account a;
 	struct slice v;
-	enum errc rc = lmdbx_get(k->txn, k->rows, slice_of(name.b, name.n), &v);
+	enum errc rc = lmdbx_get(k->at->txn, k->at->rows, slice_of(name.b, name.n), &v);
 
 	*nusd = 0;
 	if (rc)
@@ -257,10 +290,9 @@ static enum errc on_changed(void *arg, const struct rows_account *a, const struc
 	return a ? look_at_account(arg, a) : look_at_scope(arg, s);
 }
 
-enum errc alerts_look(struct alerts *a, struct book *b, MDB_txn *txn, MDB_dbi db, MDB_dbi rows,
-		      int64_t wall_s)
+enum errc alerts_look(struct alerts *a, const struct alerts_place *at)
 {
-	struct look k = {.a = a, .book = b, .txn = txn, .db = db, .rows = rows, .wall_s = wall_s};
+	struct look k = {.a = a, .at = at, .every.account = ROWS_ACCOUNT_HEAD};
 
 	pthread_mutex_lock(&a->lock);
 	k.budget = a->budget;
@@ -268,7 +300,7 @@ enum errc alerts_look(struct alerts *a, struct book *b, MDB_txn *txn, MDB_dbi db
 	pthread_mutex_unlock(&a->lock);
 	if (k.budget.n == 0 && k.credit.n == 0)
 		return ERRC_OK;
-	return book_each_changed(b, on_changed, &k);
+	return book_each_changed(at->book, on_changed, &k);
 }
 
 /* --- telling --- */
@@ -316,8 +348,9 @@ static void tell_budget(const struct alert *a, const char *share)
 	const struct log_field f[] = {LOG_Z("account", a->account),
 				      LOG_Z("scope", rows_scope_word(a->scope)),
 				      LOG_Z("name", a->name),
-				      LOG_Z("limit", a->what),
-				      LOG_I("rule", a->rule),
+				      LOG_Z("rule", a->what),
+				      LOG_I("rule_id", a->rule),
+				      LOG_Z("models", a->models),
 				      LOG_Z("share", share),
 				      LOG_NUSD("used_usd", a->used_nusd),
 				      LOG_NUSD("limit_usd", a->limit_nusd),

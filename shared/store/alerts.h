@@ -12,6 +12,7 @@
 
 #include "lmdbx.h"
 #include "book.h"
+#include "rollup.h"
 #include "shares.h"
 
 struct alerts {
@@ -26,7 +27,8 @@ struct alert {
 	bool is_credit;
 	uint16_t rule;
 	enum rows_kind scope;
-	char account[ROWS_NAME_MAX + 1], name[ROWS_TAG_MAX + 1], what[64];
+	/* Name of the account and of the scope (of a key its id); "budget per day"; patterns, "gpt-*, o1", cut (empty: all). */
+	char account[ROWS_NAME_MAX + 1], name[ROWS_TAG_MAX + 1], what[64], models[64];
 	int64_t share_ppm, used_nusd, limit_nusd;
 	int64_t window, reset_s; /* of a budget */
 };
@@ -36,10 +38,17 @@ void alerts_fini(struct alerts *a);
 /* Any thread. */
 void alerts_set(struct alerts *a, const struct shares *budget, const struct shares *credit);
 
-/* What of the book's changes is to be told; `db` remembers what has been, `rows` is the checkpoint before, which the changes are
- * not in yet. */
-MUSTCHECK enum errc alerts_look(struct alerts *a, struct book *b, MDB_txn *txn, MDB_dbi db,
-				MDB_dbi rows, int64_t wall_s);
+/* Where alerts_look() looks; all borrowed. */
+struct alerts_place {
+	struct book *book;
+	const struct rollup *recent; /* has the names of end users whom the book knows by their ids */
+	MDB_txn *txn;
+	MDB_dbi told; /* remembers what has been told */
+	MDB_dbi rows; /* the checkpoint before, which the book's changes are not in yet */
+	int64_t wall_s;
+};
+/* Which of the book's changes are to be told. */
+MUSTCHECK enum errc alerts_look(struct alerts *a, const struct alerts_place *at);
 /* The transaction ended. */
 void alerts_committed(struct alerts *a);
 void alerts_aborted(struct alerts *a);

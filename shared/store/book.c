@@ -324,12 +324,6 @@ enum errc book_counter(const struct book *b, struct book_item *s, uint16_t rule,
 	return add_counter(b, s, rule, out);
 }
 
-void book_on_use(struct book *b, void (*fn)(void *arg, const struct book_use *), void *arg)
-{
-	b->on_use = fn;
-	b->on_use_arg = arg;
-}
-
 enum errc book_load_account(struct book *b, struct slice row)
 {
 	struct rows_account a;

@@ -29,8 +29,6 @@ struct book_charge {
 	uint64_t account;
 	char key_id[APIKEY_ID], team[ROWS_ID], user[ROWS_ID]; /* 0: none */
 	int64_t charge_nusd, uncollected_nusd, tokens, used_s;
-	size_t tag_n;
-	char tag[ROWS_TAG_MAX];        /* of the end user */
 	struct record_budgets budgets; /* at the end: only those that there are need be kept */
 };
 #define BOOK_CHARGE_BYTES(c) \
@@ -44,18 +42,6 @@ void book_free(struct book **b);
 MUSTCHECK enum errc book_apply(struct book *b, const struct record *r);
 void book_charge_of(const struct record *r, struct book_charge *out);
 MUSTCHECK enum errc book_apply_charge(struct book *b, const struct book_charge *c);
-/* A charge moved what is used of an account's credit or of a budget. Valid during the call. */
-struct book_use {
-	uint64_t account;
-	struct slice account_name;
-	enum rows_kind scope;
-	struct slice name; /* of the scope; of a key its id */
-	const char *rule;  /* "credit", "budget per day"; static */
-	char models[64];   /* patterns of the rule, "gpt-*, o1", cut; empty: all */
-	int64_t limit_nusd, before_nusd, after_nusd;
-};
-/* Calls `fn` from then on, with each charge that is applied. `arg` is borrowed as long as the book lives. */
-void book_on_use(struct book *b, void (*fn)(void *arg, const struct book_use *), void *arg);
 /* Puts back what a checkpoint held; book_load_state() for an end user without a row. */
 MUSTCHECK enum errc book_load_account(struct book *b, struct slice row);
 MUSTCHECK enum errc book_load_scope(struct book *b, struct slice row, struct slice state);

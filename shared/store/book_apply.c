@@ -179,11 +179,8 @@ void book_charge_of(const struct record *r, struct book_charge *out)
 	memset(out->user, 0, ROWS_ID);
 	if (c->team.n == ROWS_ID)
 		memcpy(out->team, c->team.p, ROWS_ID);
-	out->tag_n = MIN_OF(c->user.n, sizeof out->tag);
-	if (c->user.n) {
+	if (c->user.n)
 		rows_user_id(c->user, out->user);
-		memcpy(out->tag, c->user.p, out->tag_n);
-	}
 	out->charge_nusd = c->charge_nusd;
 	out->uncollected_nusd = c->uncollected_nusd;
 	out->tokens = usage_total(&c->usage);
@@ -206,60 +203,6 @@ static enum errc make_counters(const struct book *b, const struct parties *p,
 			rc = ERRC_OK;
 	}
 	return rc;
-}
-
-static struct slice name_of(const struct parties *p, const struct book_item *s,
-			    const struct rows_scope *row, const struct book_charge *c)
-{
-	switch (s->s.kind) {
-	case ROWS_ACCOUNT:
-		return p->account->row.name;
-	case ROWS_KEY:
-		return slice_of(s->s.id, ROWS_ID);
-	case ROWS_USER:
-		return slice_of(c->tag, c->tag_n);
-	default:
-		return row->name;
-	}
-}
-
-static void tell_budget(const struct book *b, const struct parties *p, const struct book_charge *c,
-			const struct record_budget *v, const struct rows_counter *n)
-{
-	const struct book_item *s = p->of[place(v->scope)];
-	struct book_every every = {.account = ROWS_ACCOUNT_HEAD};
-	struct rows_scope row;
-	const struct rows_rule *r = book_rule(b, s, v->rule, &row, &every);
-	struct book_use u = {.account = c->account,
-			     .account_name = p->account->row.name,
-			     .scope = s->s.kind,
-			     .after_nusd = n->budget.cur.used_nusd};
-
-	/* A charge of the window before moves nothing that an operator could act on. */
-	if (!r || n->budget.cur.id != v->window)
-		return;
-	u.name = name_of(p, s, &row, c);
-	u.rule = rows_rule_text(r);
-	rows_rule_models(r, u.models, sizeof u.models);
-	u.limit_nusd = rows_rule_limit(r, n, c->used_s);
-	u.before_nusd = u.after_nusd - c->charge_nusd;
-	b->on_use(b->on_use_arg, &u);
-}
-
-static void tell_credit(const struct book *b, const struct book_account_item *a,
-			const struct book_charge *c)
-{
-	struct book_use u = {.account = c->account,
-			     .account_name = a->row.name,
-			     .scope = ROWS_ACCOUNT,
-			     .name = a->row.name,
-			     .rule = "credit",
-			     .before_nusd = a->row.settled_nusd - c->charge_nusd,
-			     .after_nusd = a->row.settled_nusd};
-
-	if (a->row.mode == ROWS_PREPAID &&
-	    money_add(a->row.granted_nusd, a->row.overdraft_nusd, &u.limit_nusd))
-		b->on_use(b->on_use_arg, &u);
 }
 
 enum errc book_apply_charge(struct book *b, const struct book_charge *c)
@@ -291,14 +234,9 @@ enum errc book_apply_charge(struct book *b, const struct book_charge *c)
 		const struct record_budget *v = &c->budgets.v[i];
 		struct rows_counter *n;
 
-		if (book_counter(b, p.of[place(v->scope)], v->rule, &n))
-			continue;
-		charge_window(&n->budget, v->window, c->charge_nusd);
-		if (b->on_use)
-			tell_budget(b, &p, c, v, n);
+		if (book_counter(b, p.of[place(v->scope)], v->rule, &n) == ERRC_OK)
+			charge_window(&n->budget, v->window, c->charge_nusd);
 	}
-	if (b->on_use)
-		tell_credit(b, p.account, c);
 	return ERRC_OK;
 }
 

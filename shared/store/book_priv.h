@@ -33,8 +33,6 @@ struct book_table {
 struct book {
 	struct book_table accounts, names, scopes; /* names shares the items of accounts */
 	uint64_t next_account;
-	void (*on_use)(void *arg, const struct book_use *); /* NULL: nobody wants to know */
-	void *on_use_arg;
 };
 
 /* The rules for all end users of the account that was asked about last. */

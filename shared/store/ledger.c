@@ -435,13 +435,25 @@ enum errc ledger_append(struct ledger *l, const struct record *r, uint64_t *seq)
 	return ERRC_OK;
 }
 
+static enum errc look_for_alerts(struct ledger *l)
+{
+	const struct alerts_place at = {.book = l->book,
+					.recent = &l->rollup,
+					.txn = l->txn,
+					.told = l->alerts,
+					.rows = l->rows,
+					.wall_s = clock_wall_s()};
+
+	return alerts_look(l->watch, &at);
+}
+
 enum errc ledger_checkpoint(struct ledger *l)
 {
 	enum errc rc = ERRC_OK;
 
 	require(l->txn);
 	if (l->watch)
-		rc = alerts_look(l->watch, l->book, l->txn, l->alerts, l->rows, clock_wall_s());
+		rc = look_for_alerts(l);
 	if (!rc)
 		rc = ledger_put_rows(l->txn, l->rows, l->book);
 	if (!rc)

@@ -45,8 +45,6 @@ void ledger_close(struct ledger **l);
 /* As of the last commit; valid until the next one. Writer thread only. */
 const struct ledger_state *ledger_state(const struct ledger *l);
 const struct book *ledger_book(const struct ledger *l);
-/* See book_on_use(): with each charge that is committed from then on. */
-void ledger_on_use(struct ledger *l, void (*fn)(void *arg, const struct book_use *), void *arg);
 
 /* From here on each checkpoint looks for alerts. `a` is borrowed until ledger_close(), or until NULL is set. */
 struct alerts;

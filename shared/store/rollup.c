@@ -283,6 +283,25 @@ static enum errc count_all(struct rollup *r, const struct rollup_name *name,
 	return rc;
 }
 
+bool rollup_find_tag(const struct rollup *r, uint64_t account, const char id[ROWS_ID],
+		     struct slice *tag)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		struct rollup_name name;
+		enum rollup_cut cut;
+		char of[ROWS_ID];
+
+		if (!get_key(key_of(r, &r->entries[i]), &cut, &name) || cut != ROLLUP_TAGS ||
+		    name.account != account)
+			continue;
+		rows_user_id(name.tag, of);
+		*tag = name.tag;
+		if (memcmp(of, id, ROWS_ID) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* --- records --- */
 
 enum errc rollup_add(struct rollup *r, uint64_t seq, const struct record *rec)

@@ -75,6 +75,11 @@ MUSTCHECK enum errc rollup_committed(struct rollup *r,
 				     void *arg);
 void rollup_aborted(struct rollup *r);
 
+/* The tag of the end user with this id (rows_user_id()) of the account, if a charge that is not in the rows yet named it; valid until
+ * the next change. Looks at all that is in memory. */
+bool rollup_find_tag(const struct rollup *r, uint64_t account, const char id[ROWS_ID],
+		     struct slice *tag);
+
 /* Rows to be read: of one cut, from day to day, of one account or all, of one of its keys or all. */
 struct rollup_ask {
 	enum rollup_cut cut;

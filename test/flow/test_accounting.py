@@ -398,13 +398,14 @@ class Together(Case, NodeCase):
             self.assertEqual(nusd(self.node.show(name)['balance_usd']), nusd(credit))
 
     def test_a_line_tells_when_a_budget_is_used_up(self):
-        """Once at the share that budget_alert names, once when all of it is used."""
+        """Once at each share that alerts.budget names."""
         key = self.node.customer('spender', '1000', budget='0.05')
         self.assertEqual([self.chat('m', key=key).status for _ in range(6)], [200] * 5 + [402])
-        wait_for(lambda: [e for e in self.node.events('budget_threshold', account='spender') if e['percent'] == 100])
+        wait_for(lambda: [e for e in self.node.events('budget_threshold', account='spender') if e['share'] == '1'], 15)
         lines = self.node.events('budget_threshold', account='spender')
-        self.assertEqual([(e['percent'], e['scope'], e['rule'], nusd(e['used_usd']), nusd(e['limit_usd'])) for e in lines],
-                         [(80, 'key', 'budget per month', nusd('0.04'), nusd('0.05')), (100, 'key', 'budget per month', nusd('0.05'), nusd('0.05'))])
+        self.assertEqual([(e['share'], e['scope'], e['name'], e['rule'], nusd(e['limit_usd'])) for e in lines],
+                         [(share, 'key', key[8:20], 'budget per month', nusd('0.05')) for share in ('0.8', '1')])
+        self.assertEqual(nusd(lines[1]['used_usd']), nusd('0.05'))
 
     def test_concurrency_is_the_number_of_holds(self):
         key = self.node.customer('two', '5', concurrency=2)

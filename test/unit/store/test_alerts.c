@@ -190,6 +190,40 @@ static void test_edited_limit(void **state)
 	none(s);
 }
 
+/* Of an end user whom only the rules for all limit the ledger's book keeps no name: the recent charges have it. */
+static void test_end_users(void **state)
+{
+	struct record r = {.type = RECORD_CHARGE, .wall_ms = 1000};
+	struct scene *s = *state;
+	struct rows_rule *rule;
+	struct rows_scope every = {
+		.kind = ROWS_USER, .account = s->account, .name = SLICE_LIT(ROWS_EVERY_USER)};
+	struct alert a;
+	uint64_t seq;
+	bool durable;
+
+	rows_limits_init(&every.limits);
+	rule = rows_limits_add(&every.limits, ROWS_BUDGET, RIG_DOLLAR);
+	rule->window.unit = WINDOW_TOTAL;
+	rule->models = SLICE_LIT("gpt-*");
+	assert_int_equal(admin_user_set(&s->rig.admin, &s->rig.by, &every, &durable), ERRC_OK);
+	r.account = s->account;
+	memcpy(r.charge.key_id, KEY, APIKEY_ID);
+	r.charge.user = SLICE_LIT("bob");
+	r.charge.charge_nusd = 60 * CENT;
+	r.charge.budgets.n = 1;
+	r.charge.budgets.v[0] = (struct record_budget){.scope = ROWS_USER, .rule = rule->id};
+	usage_init(&r.charge.usage);
+	assert_int_equal(ledger_begin(s->rig.ledger), ERRC_OK);
+	assert_int_equal(ledger_append(s->rig.ledger, &r, &seq), ERRC_OK);
+	assert_int_equal(ledger_commit(s->rig.ledger), ERRC_OK);
+	a = one(s, 500000);
+	assert_string_equal(a.name, "bob");
+	assert_string_equal(a.models, "gpt-*");
+	assert_string_equal(a.what, "budget in total");
+	assert_int_equal(a.scope, ROWS_USER);
+}
+
 static void test_credit(void **state)
 {
 	struct scene *s = *state;
@@ -237,6 +271,7 @@ int main(void)
 		T(test_each_share_once_a_window),
 		T(test_failed_and_lost_checkpoints),
 		T(test_edited_limit),
+		T(test_end_users),
 		T(test_credit),
 	};
 

@@ -186,62 +186,6 @@ static void test_idle_users_are_forgotten(void **state)
 	assert_null(in_book("carol"));
 }
 
-struct seen {
-	size_t n;
-	struct book_use last[8];
-	char names[8][ROWS_TAG_MAX + 1];
-};
-
-static void on_use(void *arg, const struct book_use *u)
-{
-	struct seen *s = arg;
-
-	assert_true(s->n < ARRAY_LEN(s->last));
-	s->last[s->n] = *u;
-	snprintf(s->names[s->n++], sizeof s->names[0], SLICE_FMT, SLICE_ARG(u->name));
-}
-
-/* Each budget that a charge counts in is told of with what was used before and after, then the credit. */
-static void test_use_is_told(void **state)
-{
-	struct seen seen = {.n = 0};
-	struct rows_scope every;
-	struct admit_done done;
-	struct genid id;
-
-	(void)state;
-	rig_budget(&family.of[0], RIG_DOLLAR, (struct window_spec){.unit = WINDOW_DAY});
-	rows_limits_add(&family.of[1].limits, ROWS_BUDGET, 1000000)->models = SLICE_LIT("m*");
-	rig_budget(&family.of[2], 2000000, (struct window_spec){.unit = WINDOW_HOUR});
-	family_put();
-	rig_scope(&every, family.account, ROWS_USER, ROWS_EVERY_USER);
-	rig_budget(&every, 3000000, (struct window_spec){.unit = WINDOW_TOTAL});
-	rig_put(family.r, &every);
-	family.user = SLICE_LIT("bob");
-	family_hold(100, &id);
-	rig_settle(family.r, family.account, &id, 50, 20, &done);
-	rig_drain(family.r);
-	ledger_on_use(family.r->ledger, on_use, &seen);
-	family_hold(100, &id);
-	rig_settle(family.r, family.account, &id, 50, 20, &done);
-	rig_drain(family.r);
-	assert_int_equal(seen.n, 5);
-	for (size_t i = 0; i < seen.n; i++) {
-		assert_int_equal(seen.last[i].before_nusd, 90000);
-		assert_int_equal(seen.last[i].after_nusd, 180000);
-	}
-	assert_string_equal(seen.names[0], "acme");
-	assert_string_equal(seen.last[0].rule, "budget per day");
-	assert_string_equal(seen.names[1], "growth");
-	assert_string_equal(seen.last[1].models, "m*");
-	assert_string_equal(seen.names[2], FAMILY_KEY);
-	assert_int_equal(seen.last[2].limit_nusd, 2000000);
-	assert_string_equal(seen.names[3], "bob");
-	assert_string_equal(seen.last[3].rule, "budget in total");
-	assert_string_equal(seen.last[4].rule, "credit");
-	assert_int_equal(seen.last[4].limit_nusd, 100 * RIG_DOLLAR);
-}
-
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, family_setup, family_teardown)
@@ -249,7 +193,6 @@ int main(void)
 		T(test_end_users),
 		T(test_budgets_after_a_loss),
 		T(test_idle_users_are_forgotten),
-		T(test_use_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
