@@ -104,7 +104,7 @@ enum errc seal_day(struct ledger *l, int64_t wall_ms)
 
 enum errc seal_from(struct ledger *l, uint64_t seq, struct seal *out, struct buf *sums)
 {
-	uint8_t from[8];
+	uint8_t from[8] = {0};
 	struct slice key = slice_of(from, sizeof from), value, all;
 	MDB_cursor *c;
 	MDB_txn *txn;
