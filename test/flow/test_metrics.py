@@ -166,6 +166,16 @@ class Metrics(Case):
         self.assertEqual((a.status, a.get('allow')), (405, 'GET, HEAD'))
         self.assertEqual(ask(self.node.admin_port, 'HEAD', '/metrics').body, b'')
 
+class Attempts(Case):
+    MODELS = {**Case.MODELS, 'cut': model('oai/sim?tokens=9&fault=cut@4'), 'over': model('oai/sim?tokens=300&over=1', input=0)}
+
+    def test_attempts_are_ok_or_say_how_they_failed(self):
+        for name, fields in (('m', {}), ('m', {'stream': True}), ('cut', {'stream': True}), ('over', {'stream': True, 'max_tokens': 9}), ('bad', {})):
+            self.chat(name, **fields)
+        families = self.counted('aigw_upstream_attempts_total', 5)
+        self.assertEqual({labels['result']: v for _, labels, v in families['aigw_upstream_attempts_total'].samples},
+                         {'ok': 2, 'answer_cut': 1, 'hold_used_up': 1, 'error': 1})
+
 class Outliving(Case):
     CONFIG = {'workers': 1, 'metrics': {'by_key': 'on'}}
     test_zz_books_are_right_and_no_secret_shows = None # a worker that is killed is an error in the log

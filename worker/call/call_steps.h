@@ -52,6 +52,8 @@ struct slice call_attempt_credential(const struct call_attempt *a);
 void call_attempt_record(struct call *c, int status, const char *code);
 /* The same for one that is given up: what it reported is our cost and nobody's charge. */
 void call_attempt_lose(struct call *c, int status, const char *code);
+/* For the metrics: how the attempt failed. */
+void call_attempt_count(struct call *c, const char *result);
 /* What the attempt's provider reported so far; a total that it did not divide is divided by what came of it. */
 void call_reported(const struct call *c, struct usage *out);
 /* What the key's account pays of each price, by its group. */

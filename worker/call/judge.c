@@ -112,7 +112,7 @@ void call_attempt_lose(struct call *c, int status, const char *code)
 	series_add(rtable_cost(c->rt, r->offer, r->model), (uint64_t)cost);
 }
 
-static void count_attempt(struct call *c, const char *result)
+void call_attempt_count(struct call *c, const char *result)
 {
 	char text[SERIES_LABELS_MAX];
 	struct slice v[2] = {c->attempt->provider->p->name, slice_str(result)};
@@ -159,7 +159,7 @@ static bool judge_connection(struct call *c)
 	else
 		c->failed_other++;
 	call_attempt_lose(c, a->head ? a->status : 0, fail_of(a).code);
-	count_attempt(c, fail_of(a).code);
+	call_attempt_count(c, fail_of(a).code);
 	call_attempt_end(c, slow ? call_timeout_verdict(c) : 0);
 	return true;
 }
@@ -210,10 +210,10 @@ static bool judge_status(struct call *c)
 	fault_hide(&f, call_attempt_credential(a));
 	apply_verdict(c, &v, &f);
 	call_attempt_lose(c, a->status, f.provider_code[0] ? f.provider_code : "error");
-	count_attempt(c, v.cool_key                ? "rate_limited"
-			 : v.drop_key || v.billing ? "key_refused"
-			 : v.final                 ? "rejected"
-						   : "error");
+	call_attempt_count(c, v.cool_key                ? "rate_limited"
+			      : v.drop_key || v.billing ? "key_refused"
+			      : v.final                 ? "rejected"
+							: "error");
 	call_attempt_end(c, v.breaks ? 0 : -1);
 	if (v.larger)
 		c->context_above = MAX_OF(c->context_above, c->route.v[a->at].model->context);
@@ -248,7 +248,7 @@ static bool judge_answer(struct call *c)
 			  f.provider_code[0] ? f.provider_code
 			  : a->relay.failed  ? "error_item"
 					     : "empty_answer");
-	count_attempt(c, final ? "rejected" : "error");
+	call_attempt_count(c, final ? "rejected" : "error");
 	call_attempt_end(c, final ? -1 : 0);
 	if (final)
 		c->fault = f;

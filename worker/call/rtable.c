@@ -291,6 +291,14 @@ static struct series_histo *histo_of(struct rtable *r, enum series_id id, const 
 	return series_histo(r->page, id, labels(id, v, n, text));
 }
 
+page_u64 *rtable_attempts_ok(struct rtable *r, struct rtable_provider *p)
+{
+	if (!p->ok)
+		p->ok = cell_of(r, SERIES_ATTEMPTS, (struct slice[]){p->p->name, SLICE_LIT("ok")},
+				2);
+	return p->ok;
+}
+
 page_u64 *rtable_ok(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m,
 		    unsigned op)
 {

@@ -24,6 +24,7 @@ struct rtable_provider {
 	struct rtable_key *keys;
 	size_t keys_n;
 	unsigned turn;    /* rotation of the keys */
+	page_u64 *ok;     /* attempts that were answered */
 	struct buf fixed; /* host, user-agent and the configured headers as lines */
 };
 
@@ -68,7 +69,8 @@ void rtable_warm(struct rtable *r);
 
 struct rtable_provider *rtable_provider_of(struct rtable *r, const struct ptable_offer *o);
 struct rtable_offer *rtable_offer_of(struct rtable *r, const struct ptable_offer *o);
-/* The counters of an offer, found on first use. */
+/* The counters of a provider and of an offer, found on first use. */
+page_u64 *rtable_attempts_ok(struct rtable *r, struct rtable_provider *p);
 page_u64 *rtable_ok(struct rtable *r, const struct ptable_offer *o, const struct ptable_model *m,
 		    unsigned op);
 struct series_histo *rtable_duration(struct rtable *r, const struct ptable_offer *o,

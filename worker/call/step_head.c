@@ -51,6 +51,7 @@ enum call_next step_head(struct call *c)
 
 	if (call_deadline_passed(c)) {
 		call_attempt_record(c, a->head ? a->status : 0, "timeout");
+		call_attempt_count(c, "timeout");
 		call_attempt_end(c, call_timeout_verdict(c));
 		return call_end(c, RECORD_END_TIMEOUT);
 	}

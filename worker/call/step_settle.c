@@ -64,13 +64,17 @@ static void close_attempt(struct call *c)
 
 	if (!a || a->recorded || a->start_us == 0)
 		return;
-	if (call_is_whole(c)) {
-		call_attempt_record(c, a->status, a->relay.stopped ? "hold_used_up" : "");
-		return;
-	}
-	if (c->end == RECORD_END_TIMEOUT || c->end == RECORD_END_UPSTREAM_ERROR) {
-		call_attempt_record(c, a->head ? a->status : 0,
-				    c->end == RECORD_END_TIMEOUT ? "timeout" : "answer_cut");
+	if (call_is_whole(c) && a->relay.stopped) {
+		call_attempt_record(c, a->status, "hold_used_up");
+		call_attempt_count(c, "hold_used_up");
+	} else if (call_is_whole(c)) {
+		call_attempt_record(c, a->status, "");
+		series_add(rtable_attempts_ok(c->rt, a->provider), 1);
+	} else if (c->end == RECORD_END_TIMEOUT || c->end == RECORD_END_UPSTREAM_ERROR) {
+		const char *code = c->end == RECORD_END_TIMEOUT ? "timeout" : "answer_cut";
+
+		call_attempt_record(c, a->head ? a->status : 0, code);
+		call_attempt_count(c, code);
 		call_attempt_end(c, c->end == RECORD_END_TIMEOUT ? call_timeout_verdict(c) : 0);
 	} else {
 		call_attempt_record(c, a->head ? a->status : 0, "abandoned");
