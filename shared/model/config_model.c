@@ -161,6 +161,33 @@ static void check_whole(struct config_ctx *x, const struct written *w)
 				 w->name);
 }
 
+/* Audio and images cost a provider more than text: that they shall cost the client the same is worth a word. */
+static void check_media(struct config_ctx *x, const struct written *w)
+{
+	static const struct {
+		bool out;
+		const char *word, *class, *does, *text;
+	} media[] = {
+		{false, "audio", "input_audio", "takes audio", "input"},
+		{true, "audio", "output_audio", "writes audio", "output"},
+		{true, "image", "output_image", "writes images", "output"},
+	};
+	const struct yaml_node *price = yaml_getz(w->node, "price");
+
+	for (size_t i = 0; i < ARRAY_LEN(media) && price; i++) {
+		const struct settings_list *given = media[i].out ? &w->out : &w->in;
+		size_t k = 0;
+
+		while (k < given->n && !slice_is(given->v[k], media[i].word))
+			k++;
+		if (k < given->n && !config_price_names(price, media[i].class, media[i].text))
+			config_ctx_warn(x, price->pos,
+					"`%s` %s, for which its price has no `%s`: each token "
+					"costs what one of `%s` does",
+					w->name, media[i].does, media[i].class, media[i].text);
+	}
+}
+
 static void read_model(struct config_ctx *x, struct config_pool *pool, struct written *w)
 {
 	struct config_fields f = {rows, ARRAY_LEN(rows), w, w->name};
@@ -183,6 +210,8 @@ static void read_model(struct config_ctx *x, struct config_pool *pool, struct wr
 	check_whole(x, w);
 	m->price = read_price(x, pool, w, "price");
 	w->cost = read_price(x, pool, w, "cost");
+	if (m->price)
+		check_media(x, w);
 	m->display_name = w->display_name.n ? w->display_name : m->name;
 	m->owned_by = w->owned_by;
 	m->context = w->context;

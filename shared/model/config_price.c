@@ -1,6 +1,7 @@
 #include "config_price.h"
 
 #include "clock.h"
+#include "mem.h"
 #include "text.h"
 
 #define PUSD_MIN         1000 /* 1e-9 dollars a token */
@@ -341,11 +342,14 @@ static void cut_list(struct config_ctx *x, const struct yaml_node *n, const char
 static const struct tariff *read_list(struct config_ctx *x, struct config_pool *pool,
 				      const struct yaml_node *n, const char *path)
 {
-	struct list *l = config_ctx_array(x, 1, sizeof(*l));
+	struct list *l = mem_new_of(struct list);
+	const struct tariff *t = NULL;
 	size_t errors = x->errors;
 
-	if (!l)
+	if (!l) {
+		config_ctx_nomem(x);
 		return NULL;
+	}
 	for (const struct yaml_node *c = n->first; c && l->n < TARIFF_RULES; c = c->next) {
 		struct written *w = &l->rows[l->n];
 
@@ -365,9 +369,10 @@ static const struct tariff *read_list(struct config_ctx *x, struct config_pool *
 		config_ctx_error(x, n->pos, "`%s` must have 1 to %d rows", path, TARIFF_RULES);
 	else if (x->errors == errors && x->rc == ERRC_OK)
 		cut_list(x, n, path, l);
-	return x->errors == errors && x->rc == ERRC_OK
-		       ? config_pool_tariff(x, pool, l->cut, l->cut_n)
-		       : NULL;
+	if (x->errors == errors && x->rc == ERRC_OK)
+		t = config_pool_tariff(x, pool, l->cut, l->cut_n);
+	mem_free(l);
+	return t;
 }
 
 const struct tariff *config_price_read(struct config_ctx *x, struct config_pool *pool,
@@ -392,4 +397,19 @@ const struct tariff *config_price_read(struct config_ctx *x, struct config_pool 
 		good = false;
 	}
 	return good ? config_pool_tariff(x, pool, &w.price, 1) : NULL;
+}
+
+static bool names(const struct yaml_node *row, const char *class, const char *fallback)
+{
+	return row->kind != YAML_MAP || yaml_getz(row, class) || !yaml_getz(row, fallback);
+}
+
+bool config_price_names(const struct yaml_node *price, const char *class, const char *fallback)
+{
+	if (price->kind != YAML_LIST)
+		return names(price, class, fallback);
+	for (const struct yaml_node *c = price->first; c; c = c->next)
+		if (!names(c, class, fallback))
+			return false;
+	return true;
 }

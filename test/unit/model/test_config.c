@@ -429,6 +429,40 @@ static void markup_of_conditional_prices(void **state)
 	fixture_fini(&f);
 }
 
+/* A warning, for the operator may want just that; not where the class is named or nothing is paid by the token. */
+static void media_at_the_price_of_text_is_told(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, env);
+	assert_int_equal(
+		fixture_load(
+			&f,
+			"providers: {p: {base_url: \"http://h\"}}\nmodels:\n"
+			"  a: {price: {input: 1, output: 2}, modalities: {input: [text, audio], "
+			"output: [text, audio, image]}, offers: {p/a: }}\n"
+			"  b: {price: [{when: {hours: \"01:00-02:00\"}, input: 1, output: 2, "
+			"output_audio: 9}, {input: 1, output: 2}], modalities: {output: [audio]}, "
+			"offers: {p/b: }}\n"
+			"  c: {price: {input: 1, output: 2, output_audio: 3}, modalities: "
+			"{output: [audio]}, offers: {p/c: }}\n"
+			"  d: {price: {request: 1}, modalities: {output: [audio]}, offers: {p/d: "
+			"}}\n"
+			"  e: {price: free, modalities: {output: [audio]}, offers: {p/e: }}\n"),
+		ERRC_OK);
+	assert_string_equal(
+		fixture_messages(&f),
+		"aigw.yaml:3:14: warning: `models.a` takes audio, for which its price has no "
+		"`input_audio`: each token costs what one of `input` does\n"
+		"aigw.yaml:3:14: warning: `models.a` writes audio, for which its price has no "
+		"`output_audio`: each token costs what one of `output` does\n"
+		"aigw.yaml:3:14: warning: `models.a` writes images, for which its price has no "
+		"`output_image`: each token costs what one of `output` does\n"
+		"aigw.yaml:4:14: warning: `models.b` writes audio, for which its price has no "
+		"`output_audio`: each token costs what one of `output` does\n");
+	fixture_fini(&f);
+}
+
 static void nothing_configured(void **state)
 {
 	const char *const set[] = {"HOME=/nowhere", "ANTHROPIC_API_KEY=a",
@@ -614,6 +648,7 @@ int main(void)
 		cmocka_unit_test(two_catalogs_offer_one_model),
 		cmocka_unit_test(markup_is_exact),
 		cmocka_unit_test(markup_of_conditional_prices),
+		cmocka_unit_test(media_at_the_price_of_text_is_told),
 		cmocka_unit_test(nothing_configured),
 		cmocka_unit_test(diff_names_what_changed),
 		cmocka_unit_test(printing_hides_secrets),

@@ -158,6 +158,56 @@ static void test_rows_by_the_size_of_the_prompt(void **state)
 }
 
 /* Against the definition: what is kept fits, one token more than affordable does not, choices multiply. */
+/* Whatever is used within the bounds that were held, at whatever row that makes count: the hold pays it. */
+static void test_the_hold_pays_every_row(void **state)
+{
+	struct text_rng rng = {{7, 11}};
+	long charged = 0;
+
+	(void)state;
+	for (int i = 0; i < 50000; i++) {
+		struct price rows[3];
+		struct hold_candidate c = {.tiers = 1 + text_rng_next(&rng) % 3,
+					   .input_bound = (int64_t)(text_rng_next(&rng) % 2000),
+					   .max_output = 1 + (int64_t)(text_rng_next(&rng) % 500),
+					   .min_output = 16};
+		struct hold_ask ask = {.candidates = &c,
+				       .n = 1,
+				       .cap = (int64_t)(text_rng_next(&rng) % 3) * 100,
+				       .beside = (int64_t)(text_rng_next(&rng) % 2) * 50,
+				       .choices = 1 + (int64_t)(text_rng_next(&rng) % 2),
+				       .requests = 1,
+				       .uncapped_share_ppm = 125000};
+		struct hold_purse purse = {(int64_t)(text_rng_next(&rng) % 20000000), 0};
+		int64_t edge = 0;
+		struct hold_offer o;
+		struct usage u;
+
+		for (size_t k = 0; k < c.tiers; k++) {
+			rows[k] = price_of((int64_t)(text_rng_next(&rng) % 5000000) + 1,
+					   (int64_t)(text_rng_next(&rng) % 9000000) + 1);
+			rows[k].request_nusd = (int64_t)(text_rng_next(&rng) % 1000000);
+			rows[k].when.prompt_above = edge;
+			edge += 1 + (int64_t)(text_rng_next(&rng) % 1000);
+			rows[k].when.prompt_upto = k + 1 < c.tiers ? edge : 0;
+			c.price[k] = &rows[k];
+		}
+		hold_decide(&ask, all, &purse, &o);
+		if (!o.any)
+			continue;
+		usage_init(&u);
+		usage_set(&u, USAGE_INPUT,
+			  (int64_t)(text_rng_next(&rng) % (uint64_t)(c.input_bound + 1)));
+		usage_set(&u, USAGE_OUTPUT,
+			  (int64_t)(text_rng_next(&rng) %
+				    (uint64_t)((o.cap[0] + ask.beside) * ask.choices + 1)));
+		assert_true(price_cost(hold_price(&c, usage_input_total(&u)), &u) <= o.hold_nusd);
+		assert_true(o.hold_nusd <= purse.available_nusd);
+		charged++;
+	}
+	assert_true(charged > 10000);
+}
+
 static void test_random(void **state)
 {
 	struct text_rng rng = {{42, 4711}};
@@ -301,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_no_cap),
 		cmocka_unit_test(test_dearest_remaining),
 		cmocka_unit_test(test_rows_by_the_size_of_the_prompt),
+		cmocka_unit_test(test_the_hold_pays_every_row),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_charged),
 		cmocka_unit_test(test_output_beside_the_cap),
