@@ -24,17 +24,15 @@ class Paced(NodeCase):
         """Requests at the pace from `begin` to `until`, each at its own moment; (sent, answered, answer) of all."""
         seen, lock, at = [], threading.Lock(), [begin]
 
-        time.sleep(max(begin - time.monotonic(), 0))  # a connection that says nothing would be closed
-
         def run():
-            with Conn(self.node.port) as c:
-                while True:
-                    with lock:
-                        mine = at[0]
-                        at[0] += PAUSE
-                    if mine >= until:
-                        return
-                    time.sleep(max(mine - time.monotonic(), 0))
+            while True:
+                with lock:
+                    mine = at[0]
+                    at[0] += PAUSE
+                if mine >= until:
+                    return
+                time.sleep(max(mine - time.monotonic(), 0))
+                with Conn(self.node.port) as c:  # each time another one: both workers get their part
                     sent = time.monotonic()
                     c.request('POST', '/v1/chat/completions', chat_body('fast'), key=key)
                     seen.append((sent, c.answer(), time.monotonic()))

@@ -182,7 +182,9 @@ class Order(NodeCase):
         with self.subTest('JSON strings that are passed on'):
             evil = 'a\r\nx-evil: 1\0\x7f\u2028caf\xe9'
             for m in ('good', 'good-ant'):
-                for fields in ({'user': evil}, {'stop': [evil]}, {'text': evil}, {'metadata': {evil: evil}} if m == 'good' else {'text': evil * 2},
+                a = self.chat(m, user=evil)
+                self.assertEqual((a.status, a.error['param']), (400, 'user'), a)  # it is kept with the charge
+                for fields in ({'stop': [evil]}, {'text': evil}, {'metadata': {evil: evil}} if m == 'good' else {'text': evil * 2},
                                {'tools': [{'type': 'function', 'function': {'name': 'f', 'description': evil, 'parameters': {}}}]}):
                     a = self.chat(m, **fields)
                     self.assertEqual(a.status, 200, a)

@@ -23,7 +23,7 @@ WHOLE_FAULTS = {
     'big_head': 'before', 'html': 'before', 'empty': 'before', 'redirect': 'before', 'two_lengths': 'before', 'garbage': 'before',
     'error_item': 'before', 'short_length': 'before', 'long_length': 'before', 'silent': 'slow', 'stall': 'slow',
     'cut&chunked=1': 'before', 'half_chunk&chunked=1': 'before', 'bad_chunk&chunked=1': 'before', 'trailing': 'fine'}
-TIMEOUTS = {'first_byte': '600ms', 'first_byte_whole': '600ms', 'between': '600ms', 'total': '2500ms', 'total_whole': '2500ms'}
+TIMEOUTS = {'first_byte': '1500ms', 'first_byte_whole': '1500ms', 'between': '1500ms', 'total': '4s', 'total_whole': '4s'}
 
 
 def named(prefix, fault):
