@@ -36,11 +36,3 @@ enum control_status cmd_key_create(struct ctl *c)
 	ask_fini(&a);
 	return status;
 }
-
-enum control_status cmd_key_update(struct ctl *c)
-{
-	/* The key itself is one field. */
-	if (c->p.send.n < 2)
-		return ctl_fail(c, CONTROL_USAGE, "usage", "nothing to change is given");
-	return cmd_plain(c);
-}

@@ -52,6 +52,36 @@ COMMAND_END(CONFIG_SHOW)
 
 /* --- money --- */
 
+/* What every scope may have. */
+#define SCOPE_OPTIONS                                                                                            \
+	OPTION(COUNT, "rpm", "N", "rpm", SEND, "Requests a minute.")                                             \
+	OPTION(COUNT, "tpm", "N", "tpm", SEND, "Tokens a minute.")                                               \
+	OPTION(COUNT, "rpd", "N", "rpd", SEND, "Requests a day.")                                                \
+	OPTION(COUNT, "tpd", "N", "tpd", SEND, "Tokens a day.")                                                  \
+	OPTION(COUNT, "concurrency", "N", "concurrency", SEND, "Requests at the same time.")                     \
+	OPTION(USD_NONE, "budget", "DOLLARS", "budget_nusd", SEND,                                               \
+	       "What may be spent in each period.")                                                              \
+	OPTION(CHOICE, "period", "minute|hour|day|week|month|quarter|year|total", "budget_period",               \
+	       SEND, "The budget's period; default month.")                                                      \
+	OPTION(SWITCH, "rolling", "on|off", "rolling",                                                           \
+	       SEND, "on: a period begins with the first use after the last one ended; off: with the calendar.") \
+	OPTION(TEXT, "zone", "ZONE", "zone", SEND,                                                               \
+	       "Whose calendar the periods follow, such as Europe/Berlin; default UTC. Weeks "                   \
+	       "begin on Monday.")                                                                               \
+	OPTION(LIST, "limit", "LIMIT", "limit", SEND,                                                            \
+	       "A further limit, or a change of one: 'budget=10/month models=gpt-5*', '3:raise=5 "               \
+	       "windows=1'; see LIMITS in the manual. May be repeated.")                                         \
+	OPTION(LIST, "limit-remove", "IDS", "limit_remove", SEND,                                                \
+	       "Take the limits with these ids away, which `show` prints; may be repeated.")                     \
+	OPTION(LIST, "models", "PATTERNS", "models", SEND,                                                       \
+	       "Models that may be used, such as 'gpt-5*,!*-preview', as fallbacks too; may "                    \
+	       "be repeated.")                                                                                   \
+	OPTION(LIST, "ip", "RANGES", "ip", SEND,                                                                 \
+	       "Addresses and ranges that requests may come from; may be repeated.")                             \
+	OPTION(WHEN, "expires", "TIME", "expires_s", SEND,                                                       \
+	       "The end: a date, a time, or a span such as 30d; never.")                                         \
+	OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+
 GROUP("account", "Accounts: who pays.")
 COMMAND(ACCOUNT_CREATE, "account create", account_create, 15000,
 	"Make an account, prepaid unless told otherwise.")
@@ -65,12 +95,16 @@ OPTION(TEXT, "group", "NAME", "group", SEND,
 OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 COMMAND_END(ACCOUNT_CREATE)
 
-COMMAND(ACCOUNT_UPDATE, "account update", plain, 15000, "Change an account.")
+COMMAND(ACCOUNT_UPDATE, "account update", update,
+	15000, "Change an account; what is not given stays. The value none takes a limit, models or ip away.")
 WORD(TEXT, "NAME", "account", SEND, NEEDED, "The account's name or number.")
+OPTION(SWITCH, "postpaid", "on|off", "postpaid", SEND,
+       "on: used without credit, to be paid afterwards.")
+OPTION(USD, "overdraft", "DOLLARS", "overdraft_nusd", SEND, "How far the balance may go below zero.")
 OPTION(TEXT, "group", "NAME", "group", SEND,
        "Pays the prices times the multiplier of this group in the configuration, from the next "
        "request on; none: the prices as they are listed.")
-OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+SCOPE_OPTIONS
 COMMAND_END(ACCOUNT_UPDATE)
 
 COMMAND(ACCOUNT_LIST, "account list", plain, 15000, "List the accounts with their balances.")
@@ -101,37 +135,82 @@ WORD(TEXT, "NAME", "account", SEND, NEEDED, "The account's name or number.")
 OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 COMMAND_END(ACCOUNT_RESUME)
 
-#define KEY_OPTIONS                                                                                                 \
-	OPTION(TEXT, "name", "TEXT", "name", SEND, "A name for people.")                                            \
-	OPTION(COUNT, "rpm", "N", "rpm", SEND, "Requests a minute.")                                                \
-	OPTION(COUNT, "tpm", "N", "tpm", SEND, "Tokens a minute.")                                                  \
-	OPTION(COUNT, "rpd", "N", "rpd", SEND, "Requests a day.")                                                   \
-	OPTION(COUNT, "tpd", "N", "tpd", SEND, "Tokens a day.")                                                     \
-	OPTION(COUNT, "concurrency", "N", "concurrency", SEND, "Requests at the same time.")                        \
-	OPTION(USD_NONE, "budget", "DOLLARS", "budget_nusd", SEND,                                                  \
-	       "What the key may spend in each period.")                                                            \
-	OPTION(CHOICE, "period", "minute|hour|day|week|month|quarter|year|total", "budget_period",                  \
-	       SEND, "The budget's period; default month.")                                                         \
-	OPTION(SWITCH, "rolling", "on|off", "rolling",                                                              \
-	       SEND, "on: a period begins with the first use after the last one ended; off: with the calendar.")    \
-	OPTION(TEXT, "zone", "ZONE", "zone", SEND,                                                                  \
-	       "Whose calendar the periods follow, such as Europe/Berlin; default UTC. Weeks "                      \
-	       "begin on Monday.")                                                                                  \
-	OPTION(LIST, "models", "PATTERNS", "models", SEND,                                                          \
-	       "Models that the key may use, such as 'gpt-5*,!*-preview', as fallbacks too; may "                   \
-	       "be repeated.")                                                                                      \
-	OPTION(LIST, "ip", "RANGES", "ip", SEND,                                                                    \
-	       "Addresses and ranges that may use the key; may be repeated.")                                       \
-	OPTION(WHEN, "expires", "TIME", "expires_s", SEND,                                                          \
-	       "End of the key's life: a date, a time, or a span such as 30d; never.")                              \
-	OPTION(SWITCH, "clamp", "on|off", "clamp", SEND,                                                            \
-	       "on: lower max_tokens to what the credit covers instead of refusing the request.")                   \
-	OPTION(CHOICE, "client-gone", "abort|drain|node", "client_gone", SEND,                                      \
-	       "What becomes of an answer whose client leaves; node: what the node's "                              \
-	       "client_gone.policy says.")                                                                          \
-	OPTION(SPAN_NONE, "keepalive", "TIME", "keepalive_ms",                                                      \
-	       SEND, "A sign of life in streams after this silence, in whole seconds; 0 = off, none = the node's.") \
-	OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+GROUP("team", "Teams: keys of one account that share limits.")
+COMMAND(TEAM_CREATE, "team create", of_account, 15000, "Make a team in an account.")
+WORD(TEXT, "NAME", "team", SEND, NEEDED, "A name that no other team of the account has.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "The account that pays (needed).")
+SCOPE_OPTIONS
+COMMAND_END(TEAM_CREATE)
+
+COMMAND(TEAM_LIST, "team list", plain, 15000, "List the teams.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "Only those of this account.")
+COMMAND_END(TEAM_LIST)
+
+COMMAND(TEAM_SHOW, "team show", of_account, 15000,
+	"Show one team with its limits and what it has used.")
+WORD(TEXT, "NAME", "team", SEND, NEEDED, "The team's name or id.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "Its account (needed).")
+COMMAND_END(TEAM_SHOW)
+
+COMMAND(TEAM_UPDATE, "team update", of_account_update, 15000,
+	"Change a team; what is not given stays. The value none takes a limit, models or ip away.")
+WORD(TEXT, "NAME", "team", SEND, NEEDED, "The team's name or id.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "Its account (needed).")
+SCOPE_OPTIONS
+COMMAND_END(TEAM_UPDATE)
+
+COMMAND(TEAM_SUSPEND, "team suspend", of_account, 15000,
+	"Refuse new requests of a team's keys; running ones end normally.")
+WORD(TEXT, "NAME", "team", SEND, NEEDED, "The team's name or id.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "Its account (needed).")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(TEAM_SUSPEND)
+
+COMMAND(TEAM_RESUME, "team resume", of_account, 15000, "Admit requests of a suspended team again.")
+WORD(TEXT, "NAME", "team", SEND, NEEDED, "The team's name or id.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "Its account (needed).")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(TEAM_RESUME)
+
+GROUP("user", "End users of an account, by the tag that their requests carry.")
+COMMAND(USER_LIST, "user list", plain, 15000, "List the end users that have limits of their own.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "Only those of this account.")
+COMMAND_END(USER_LIST)
+
+COMMAND(USER_SHOW, "user show", of_account, 15000, "Show what one end user may do and has used.")
+WORD(TEXT, "TAG", "user", SEND, NEEDED, "The tag; '*' is every user that has none of its own.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "The account (needed).")
+COMMAND_END(USER_SHOW)
+
+COMMAND(USER_UPDATE, "user update", of_account_update, 15000,
+	"Give limits to an end user, or change them; what is not given stays.")
+WORD(TEXT, "TAG", "user", SEND, NEEDED,
+     "The tag; '*' gives these limits to each user that has none of its own.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "The account (needed).")
+SCOPE_OPTIONS
+OPTION(SWITCH, "suspended", "on|off", "suspended", SEND,
+       "on: refuse requests with this tag until it is off again.")
+COMMAND_END(USER_UPDATE)
+
+COMMAND(USER_REMOVE, "user remove", of_account, 15000,
+	"Take the limits of an end user away; those of '*' count for it then.")
+WORD(TEXT, "TAG", "user", SEND, NEEDED, "The tag.")
+OPTION(TEXT, "account", "NAME", "account", SEND, "The account (needed).")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(USER_REMOVE)
+
+#define KEY_OPTIONS                                                                               \
+	OPTION(TEXT, "name", "TEXT", "name", SEND, "A name for people.")                          \
+	OPTION(LIST, "team", "NAME", "team", SEND,                                                \
+	       "The team of the account that the key belongs to, whose limits count too; none.")  \
+	SCOPE_OPTIONS                                                                             \
+	OPTION(SWITCH, "clamp", "on|off", "clamp", SEND,                                          \
+	       "on: lower max_tokens to what the credit covers instead of refusing the request.") \
+	OPTION(CHOICE, "client-gone", "abort|drain|node", "client_gone", SEND,                    \
+	       "What becomes of an answer whose client leaves; node: what the node's "            \
+	       "client_gone.policy says.")                                                        \
+	OPTION(SPAN_NONE, "keepalive", "TIME", "keepalive_ms",                                    \
+	       SEND, "A sign of life in streams after this silence, in whole seconds; 0 = off, none = the node's.")
 
 GROUP("key", "API keys, which act for an account within their limits.")
 COMMAND(KEY_CREATE, "key create", key_create, 15000,
@@ -148,7 +227,7 @@ COMMAND(KEY_SHOW, "key show", plain, 15000, "Show one key with its limits and wh
 WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
 COMMAND_END(KEY_SHOW)
 
-COMMAND(KEY_UPDATE, "key update", key_update, 15000,
+COMMAND(KEY_UPDATE, "key update", update, 15000,
 	"Change a key; what is not given stays. The value none takes a limit, models or ip away.")
 WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
 KEY_OPTIONS
@@ -156,6 +235,7 @@ OPTION(SWITCH, "suspended", "on|off", "suspended", SEND,
        "on: refuse requests with this key until it is off again.")
 COMMAND_END(KEY_UPDATE)
 #undef KEY_OPTIONS
+#undef SCOPE_OPTIONS
 
 COMMAND(KEY_REVOKE, "key revoke", plain, 15000, "End a key for good; running requests end normally.")
 WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
@@ -172,7 +252,9 @@ OPTION(CHOICES, "by", "day|model|key|account|provider|team|tag", "by", SEND,
        "One row for each; up to four, with commas.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "Only this account.")
 OPTION(SECRET, "key", "KEY", "key", SEND, "Only this key.")
-OPTION(FLAG, "margin", "", "margin", LOCAL, "Add what it cost us, attempts given up by failover included, which count where the answer came "
+OPTION(FLAG, "margin", "", "margin", LOCAL,
+       "Add what it cost us, attempts given up by failover included, which count where the answer "
+       "came "
        "from, and the difference.")
 OPTION(FLAG, "csv", "", "csv", LOCAL, "Print comma-separated values.")
 COMMAND_END(USAGE)
@@ -187,6 +269,7 @@ GROUP("limit", "Limits.")
 COMMAND(LIMIT_EXPLAIN, "limit explain", plain, 15000,
 	"Show every limit that a request with this key meets, and what is left of it.")
 WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
+OPTION(TEXT, "user", "TAG", "user", SEND, "The end user that the request names.")
 COMMAND_END(LIMIT_EXPLAIN)
 
 GROUP("ledger", "The books.")
@@ -204,23 +287,26 @@ OPTION(SINCE, "since", "TIME", "since_ms", SEND,
 OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default now.")
 OPTION(FLAG, "changes", "", "changes", SEND,
        "Only what people changed: accounts, credit, keys; who, when and, in words, what.")
-OPTION(FLAG, "seals", "", "seals", SEND,
-       "Only the seals of the days: the chain's hash and every account's sums, to be kept elsewhere.")
+OPTION(FLAG, "seals", "", "seals",
+       SEND, "Only the seals of the days: the chain's hash and every account's sums, to be kept elsewhere.")
 COMMAND_END(LEDGER_EXPORT)
 
 COMMAND(LEDGER_BACKUP, "ledger backup", ledger_backup, 0,
-	"Copy the ledger as it is now, while the node serves, and the pepper that its keys need, into a new folder.")
+	"Copy the ledger as it is now, while the node serves, and the pepper that its keys need, "
+	"into a new folder.")
 WORD(TEXT, "FOLDER", "dir", LOCAL, NEEDED,
      "The folder to be made, closed to others; it appears once it is complete.")
 COMMAND_END(LEDGER_BACKUP)
 
 COMMAND(LOCAL_RESTORE, "ledger restore", ledger_restore, 0,
-	"Put a backup in the place of a stopped node's ledger, which is kept beside it; what was charged "
+	"Put a backup in the place of a stopped node's ledger, which is kept beside it; what was "
+	"charged "
 	"since the backup is not in it.")
 WORD(TEXT, "FOLDER", "dir", LOCAL, NEEDED, "What 'ledger backup' made.")
 OPTION(TEXT, "state", "FOLDER", "state", LOCAL,
        "The node's state folder; else that of the configuration.")
-OPTION(TEXT, "config", "FILE", "config", LOCAL, "The node's aigw.yaml, where it is not the default one.")
+OPTION(TEXT, "config", "FILE", "config", LOCAL,
+       "The node's aigw.yaml, where it is not the default one.")
 COMMAND_END(LOCAL_RESTORE)
 
 /* --- where requests go --- */

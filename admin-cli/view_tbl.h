@@ -5,6 +5,7 @@
  *	MANY    any number: an array, a table in the order of the daemon
  *	SORTED  the same, sorted by the first column
  * No include guard. */
+#define VIEW_LIMITS "id text max used held remaining unit +reset_s +raise +raise_until_s"
 VIEW(STATUS, "node", ONE, "node",
      "version state pid uptime_ms region config config_generation last_reload_ok ledger_id "
      "state_folder live_folder workers "
@@ -48,17 +49,43 @@ VIEW(MODEL_PRICE, "price", MANY, "price_rows",
 
 VIEW(ACCOUNT_CREATE, "account", SELF, "", "")
 VIEW(ACCOUNT_UPDATE, "account", SELF, "", "")
+VIEW(ACCOUNT_UPDATE, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(ACCOUNT_SHOW, "account", SELF, "", "")
+VIEW(ACCOUNT_SHOW, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(ACCOUNT_CREDIT, "account", SELF, "", "")
 VIEW(ACCOUNT_SUSPEND, "account", SELF, "", "")
 VIEW(ACCOUNT_RESUME, "account", SELF, "", "")
 VIEW(ACCOUNT_LIST, "account", SORTED, "accounts",
      "name mode status balance_nusd held_nusd +settled_nusd +granted_nusd +overdraft_nusd "
      "+uncollected_nusd +holds +created_s")
+VIEW(TEAM_CREATE, "team", SELF, "", "")
+VIEW(TEAM_CREATE, "limit", MANY, "limits", VIEW_LIMITS)
+VIEW(TEAM_SHOW, "team", SELF, "", "")
+VIEW(TEAM_SHOW, "limit", MANY, "limits", VIEW_LIMITS)
+VIEW(TEAM_UPDATE, "team", SELF, "", "")
+VIEW(TEAM_UPDATE, "limit", MANY, "limits", VIEW_LIMITS)
+VIEW(TEAM_SUSPEND, "team", SELF, "", "")
+VIEW(TEAM_SUSPEND, "limit", MANY, "limits", VIEW_LIMITS)
+VIEW(TEAM_RESUME, "team", SELF, "", "")
+VIEW(TEAM_RESUME, "limit", MANY, "limits", VIEW_LIMITS)
+VIEW(TEAM_LIST, "team", MANY, "teams",
+     "account team status charged_nusd +requests +budget_left_nusd +used_s +expires_s +tokens +rpm "
+     "+tpm +concurrency +models")
+VIEW(USER_SHOW, "user", SELF, "", "")
+VIEW(USER_SHOW, "limit", MANY, "limits", VIEW_LIMITS)
+VIEW(USER_UPDATE, "user", SELF, "", "")
+VIEW(USER_UPDATE, "limit", MANY, "limits", VIEW_LIMITS)
+VIEW(USER_LIST, "user", MANY, "users",
+     "account user status charged_nusd +requests +budget_left_nusd +used_s +expires_s +tokens +rpm "
+     "+tpm +concurrency +models")
 VIEW(KEY_CREATE, "key", SELF, "", "")
+VIEW(KEY_CREATE, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(KEY_SHOW, "key", SELF, "", "")
+VIEW(KEY_SHOW, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(KEY_UPDATE, "key", SELF, "", "")
+VIEW(KEY_UPDATE, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(KEY_REVOKE, "key", SELF, "", "")
+VIEW(KEY_REVOKE, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(KEY_LIST, "key", MANY, "keys",
      "id account name status charged_nusd +requests +budget_left_nusd +used_s +expires_s +tokens "
      "+rpm +tpm +concurrency +models")
@@ -72,7 +99,7 @@ VIEW(REQUEST_SHOW, "class", MANY, "tokens", "class tokens price_pusd each amount
 VIEW(REQUEST_SHOW, "bill", ONE, "bill", "")
 VIEW(REQUEST_SHOW, "price", ONE, "price_row", "")
 VIEW(LIMIT_EXPLAIN, "limit", MANY, "limits",
-     "scope name limit max used held remaining unit +reset_s")
+     "scope name id text max used held remaining unit +reset_s +raise +raise_until_s")
 VIEW(LEDGER_VERIFY, "verify", SELF, "", "")
 VIEW(LEDGER_VERIFY, "finding", MANY, "findings", "what at text")
 
@@ -86,3 +113,4 @@ VIEW(TOP, "provider", SORTED, "providers",
      "name state inflight keys_good keys offers_closed offers +conns_used +conns_idle")
 VIEW(TOP, "account", MANY, "accounts",
      "name status balance_nusd held_nusd +settled_nusd +holds +mode")
+#undef VIEW_LIMITS

@@ -1,5 +1,6 @@
+#include "clock.h"
+#include "scope_row.h"
 #include "text.h"
-#include "verbs.h"
 
 #define ROW_FIELDS 16
 
@@ -34,6 +35,25 @@ static size_t fill(struct control_field f[ROW_FIELDS], const struct rows_account
 	return n;
 }
 
+static const char no_id[ROWS_ID];
+
+/* The account's own rules, where it has some. */
+static enum errc show_limits(struct verbs *v, uint64_t account, struct slice name)
+{
+	struct rows_state s;
+	struct rows_scope k;
+	struct buf mem;
+	enum errc e;
+
+	buf_init(&mem, ROWS_MAX);
+	e = admin_scope_get(v->live, account, ROWS_ACCOUNT, no_id, &mem, &k, &s);
+	k.name = name;
+	if (!e)
+		e = scope_row_limits(v, &k, &s);
+	buf_fini(&mem);
+	return e == ERRC_NOTFOUND ? ERRC_OK : e;
+}
+
 /* One row; `durable` NULL: of a reading verb. */
 static void show(struct verbs *v, uint64_t account, const bool *durable)
 {
@@ -51,6 +71,8 @@ static void show(struct verbs *v, uint64_t account, const bool *durable)
 			f[n++] = CONTROL_B("durable", *durable);
 		e = verbs_row(v, "account", f, n);
 	}
+	if (!e)
+		e = show_limits(v, account, a.name);
 	buf_fini(&mem);
 	verbs_end_errc(v, e, "account");
 }
@@ -98,7 +120,48 @@ static bool read_group(struct verbs *v, struct slice *group)
 	return true;
 }
 
-static enum errc update(struct verbs *v, uint64_t account, bool *durable)
+/* Whether an argument is about what the account may do, not about its money. */
+static bool has_rules(const struct verbs *v)
+{
+	static const char *const others[] = {"account", "group", "overdraft_nusd", "postpaid",
+					     "note"};
+
+	for (size_t i = 0; i < v->args.n; i++) {
+		bool other = false;
+
+		for (size_t k = 0; k < ARRAY_LEN(others); k++)
+			other = other || slice_is(v->args.f[i].name, others[k]);
+		if (!other)
+			return true;
+	}
+	return false;
+}
+
+/* What the account may do, as it is and with the options that are given. False: END is sent. */
+static bool read_rules(struct verbs *v, uint64_t account, struct rows_scope *k, struct buf *mem)
+{
+	char *room;
+
+	v->failed = buf_reserve(mem, ROWS_MAX + VERB_ARGS_MEM, &room);
+	if (!v->failed)
+		v->failed = admin_scope_get(v->live, account, ROWS_ACCOUNT, no_id, mem, k, NULL);
+	if (v->failed == ERRC_NOTFOUND) {
+		*k = (struct rows_scope){.kind = ROWS_ACCOUNT,
+					 .account = account,
+					 .created_s = clock_wall_s(),
+					 .keepalive_ms = ROWS_NO_LIMIT};
+		rows_limits_init(&k->limits);
+		v->failed = ERRC_OK;
+	}
+	if (v->failed || !verbs_options(v, k, mem))
+		return false;
+	if (!verb_args_has(v->args, "suspended"))
+		return true;
+	verbs_end(v, CONTROL_USAGE, "invalid", "suspended: use account suspend and account resume");
+	return false;
+}
+
+static enum errc set_money(struct verbs *v, uint64_t account, bool *durable)
 {
 	struct admin_by by = verbs_by(v);
 	struct rows_account a;
@@ -107,8 +170,35 @@ static enum errc update(struct verbs *v, uint64_t account, bool *durable)
 
 	buf_init(&mem, ROWS_MAX);
 	e = admin_account_get(v->live, account, &mem, &a);
-	if (!e && read_group(v, &a.group))
+	if (!e && read_group(v, &a.group)) {
+		a.overdraft_nusd = verb_args_i64(v->args, "overdraft_nusd", a.overdraft_nusd);
+		if (verb_args_has(v->args, "postpaid"))
+			a.mode = verb_args_bool(v->args, "postpaid") ? ROWS_POSTPAID : ROWS_PREPAID;
 		e = admin_account_update(v->admin, &by, &a, durable);
+	}
+	if (e == ERRC_STATE)
+		verbs_end(v, CONTROL_REFUSED, "refused",
+			  "the balance is further below zero than that allows");
+	buf_fini(&mem);
+	return e;
+}
+
+static enum errc update(struct verbs *v, uint64_t account, bool *durable)
+{
+	struct admin_by by = verbs_by(v);
+	bool rules = has_rules(v);
+	struct rows_scope k;
+	struct buf mem;
+	enum errc e = ERRC_OK;
+
+	buf_init(&mem, ROWS_MAX + VERB_ARGS_MEM);
+	if (rules && !read_rules(v, account, &k, &mem))
+		e = v->failed;
+	else if (verb_args_has(v->args, "group") || verb_args_has(v->args, "overdraft_nusd") ||
+		 verb_args_has(v->args, "postpaid"))
+		e = set_money(v, account, durable);
+	if (!e && !v->ended && rules)
+		e = admin_rules_set(v->admin, &by, &k, durable);
 	buf_fini(&mem);
 	return e;
 }

@@ -23,10 +23,11 @@ struct slice verb_args_str(struct verb_args a, const char *name);
 int64_t verb_args_i64(struct verb_args a, const char *name, int64_t otherwise);
 bool verb_args_bool(struct verb_args a, const char *name);
 
-/* Puts the options of a key that are given into `k`, whose slices then point into the arguments or into `mem` (which is
- * appended to and must hold ROWS_MODELS_MAX more). False with the reason in `why`. */
-bool verb_args_key(struct verb_args a, struct rows_scope *k, struct buf *mem,
-		   char why[VERB_ARGS_WHY]);
+/* Puts the options of a scope that are given into `k`, whose slices then point into the arguments or into `mem`: it is appended
+ * to, and VERB_ARGS_MEM bytes are reserved in it first. False with the reason in `why`. */
+#define VERB_ARGS_MEM ((ROWS_RULES_MAX + 1) * (ROWS_MODELS_MAX + 1))
+bool verb_args_scope(struct verb_args a, struct rows_scope *k, struct buf *mem,
+		     char why[VERB_ARGS_WHY]);
 /* "rpm": the name of a limit as an argument and in rows. */
 const char *verb_args_limit(enum rows_limit l);
 /* The public id from an id or a whole key; false when it is neither. */

@@ -1,112 +1,8 @@
 #include "clock.h"
+#include "scope_row.h"
 #include "secret.h"
-#include "verbs.h"
 
-#define ROW_FIELDS 32
-
-static void put_limit(struct control_field *f, const char *name, int64_t v)
-{
-	*f = (struct control_field){.name = slice_str(name),
-				    .type = v == ROWS_NO_LIMIT ? CONTROL_T_NONE : CONTROL_T_I64,
-				    .i = v};
-}
-
-static void put_time(struct control_field *f, const char *name, int64_t s)
-{
-	*f = (struct control_field){.name = slice_str(name),
-				    .i = s,
-				    .type = s <= 0 || s == WINDOW_NEVER ? CONTROL_T_NONE
-									: CONTROL_T_I64};
-}
-
-static const char *status_name(const struct rows_scope *k, int64_t now_s)
-{
-	if (k->status == ROWS_REVOKED)
-		return "revoked";
-	if (k->expires_s && k->expires_s <= now_s)
-		return "expired";
-	return k->status == ROWS_SUSPENDED ? "suspended" : "active";
-}
-
-/* "10.0.0.0/8, fd00::/8" and "gpt-*, !gpt-4*", appended to `mem`; *out stays valid until the next change of it. */
-static enum errc list_nets(const struct rows_scope *k, struct buf *mem)
-{
-	char text[IPNET_TEXT_MAX];
-	enum errc e = ERRC_OK;
-
-	for (size_t i = 0; !e && i < k->nets_n; i++) {
-		size_t n = ipnet_print(&k->nets[i], text);
-
-		e = i ? buf_addz(mem, ", ") : ERRC_OK;
-		if (!e)
-			e = buf_add(mem, text, n);
-	}
-	return e;
-}
-
-static enum errc list_models(const struct rows_scope *k, struct buf *mem)
-{
-	struct slice rest = k->models, one;
-	enum errc e = ERRC_OK;
-
-	for (size_t i = 0; !e && rest.n; i++) {
-		(void)slice_cut(&rest, '\n', &one);
-		e = i ? buf_addz(mem, ", ") : ERRC_OK;
-		if (!e)
-			e = buf_adds(mem, one);
-	}
-	return e;
-}
-
-static const struct rows_rule *budget_of(const struct rows_scope *k)
-{
-	for (size_t i = 0; i < k->limits.n; i++) {
-		const struct rows_rule *r = &k->limits.v[i];
-
-		if (r->kind == ROWS_BUDGET && !r->shadow && r->models.n == 0)
-			return r;
-	}
-	return NULL;
-}
-
-static size_t fill_limits(struct control_field *f, const struct rows_scope *k)
-{
-	const struct rows_rule *b = budget_of(k);
-	size_t n = 0;
-
-	for (unsigned i = 0; i < ROWS_LIMIT_COUNT; i++)
-		put_limit(&f[n++], verb_args_limit((enum rows_limit)i),
-			  rows_limits_get(&k->limits, (enum rows_limit)i));
-	put_limit(&f[n++], "concurrency", rows_limits_get(&k->limits, ROWS_CONCURRENCY));
-	put_limit(&f[n++], "budget_nusd", b ? b->limit : ROWS_NO_LIMIT);
-	f[n++] = CONTROL_S("budget_period",
-			   slice_str(window_unit_name(b ? b->window.unit : WINDOW_MONTH)));
-	f[n++] = CONTROL_B("rolling", b && b->window.rolling);
-	f[n++] = CONTROL_S("zone", b && b->zone.n ? b->zone : SLICE_LIT("UTC"));
-	return n;
-}
-
-static size_t fill_used(struct control_field *f, const struct rows_scope *k,
-			const struct rows_state *s, int64_t now_s)
-{
-	const struct rows_rule *b = budget_of(k);
-	struct rows_rule_now now = {0};
-	size_t n = 0;
-
-	put_time(&f[n++], "used_s", s->used_s);
-	f[n++] = CONTROL_I("requests", s->requests);
-	f[n++] = CONTROL_I("tokens", s->tokens);
-	f[n++] = CONTROL_I("charged_nusd", s->charged_nusd);
-	f[n++] = CONTROL_I("holds", s->holds);
-	if (b)
-		rows_rule_look(b, rows_state_counter(s, b), s->holds, 0, now_s * 1000, &now);
-	f[n++] = CONTROL_I("budget_used_nusd", now.used);
-	f[n++] = CONTROL_I("budget_held_nusd", now.held);
-	f[n++] = b ? CONTROL_I("budget_left_nusd", now.limit - now.used - now.held)
-		   : CONTROL_N("budget_left_nusd");
-	put_time(&f[n++], "budget_reset_s", now.reset_s);
-	return n;
-}
+#define ROW_FIELDS (12 + SCOPE_ROW_FIELDS)
 
 /* What a row shows besides the key itself. */
 struct key_extra {
@@ -114,49 +10,68 @@ struct key_extra {
 	const bool *durable;
 };
 
-static enum errc send(struct verbs *v, const struct rows_scope *k, const struct rows_state *s,
-		      const struct key_extra *x)
+static enum errc team_name(struct verbs *v, const struct rows_scope *k, struct buf *mem,
+			   struct slice *name)
 {
-	int64_t now_s = clock_wall_s();
-	struct rows_account a = {.name = SLICE_NONE};
-	struct control_field f[ROW_FIELDS];
-	struct buf mem, models, nets;
-	size_t n = 0;
-	enum errc e;
+	static const char none[ROWS_ID];
+	struct rows_scope team = {.name = SLICE_NONE};
+	enum errc e = ERRC_OK;
 
-	buf_init(&mem, ROWS_MAX);
-	buf_init(&models, 4 * ROWS_MODELS_MAX);
-	buf_init(&nets, ROWS_NETS_MAX * (IPNET_TEXT_MAX + 2));
-	e = admin_account_get(v->live, k->account, &mem, &a);
-	if (!e)
-		e = list_models(k, &models);
-	if (!e)
-		e = list_nets(k, &nets);
+	if (memcmp(k->team, none, ROWS_ID) != 0)
+		e = admin_scope_get(v->live, k->account, ROWS_TEAM, k->team, mem, &team, NULL);
+	*name = team.name;
+	return e;
+}
+
+static size_t fill_key(struct control_field *f, const struct rows_scope *k, struct slice account,
+		       struct slice team, struct slice secret)
+{
+	size_t n = 0;
+
 	f[n++] = CONTROL_S("id", slice_of(k->id, APIKEY_ID));
-	f[n++] = CONTROL_S("account", a.name);
+	f[n++] = CONTROL_S("account", account);
+	f[n++] = team.n ? CONTROL_S("team", team) : CONTROL_N("team");
 	f[n++] = CONTROL_S("name", k->name);
-	f[n++] = CONTROL_S("status", slice_str(status_name(k, now_s)));
-	if (x->secret.n)
-		f[n++] = CONTROL_S("key", x->secret);
-	n += fill_limits(f + n, k);
-	f[n++] = CONTROL_S("models", buf_slice(&models));
-	f[n++] = CONTROL_S("ip", buf_slice(&nets));
+	f[n++] = CONTROL_S("status", slice_str(scope_row_status(k, clock_wall_s())));
+	if (secret.n)
+		f[n++] = CONTROL_S("key", secret);
 	f[n++] = CONTROL_B("clamp", k->flags & ROWS_KEY_CLAMP);
 	f[n++] = CONTROL_S("client_gone", k->flags & ROWS_KEY_DRAIN   ? SLICE_LIT("drain")
 					  : k->flags & ROWS_KEY_ABORT ? SLICE_LIT("abort")
 								      : SLICE_LIT("node"));
-	put_limit(&f[n++], "keepalive_ms", k->keepalive_ms);
-	put_time(&f[n++], "expires_s", k->expires_s);
-	f[n++] = CONTROL_I("created_s", k->created_s);
-	n += fill_used(f + n, k, s, now_s);
+	f[n++] = scope_row_number("keepalive_ms", k->keepalive_ms, k->keepalive_ms != ROWS_NO_LIMIT);
+	return n;
+}
+
+static enum errc send(struct verbs *v, const struct rows_scope *k, const struct rows_state *s,
+		      const struct key_extra *x)
+{
+	struct rows_account a = {.name = SLICE_NONE};
+	struct control_field f[ROW_FIELDS];
+	struct scope_row_texts texts;
+	struct slice team;
+	struct buf account, mem;
+	size_t n = 0;
+	enum errc e;
+
+	buf_init(&account, ROWS_MAX);
+	buf_init(&mem, ROWS_MAX);
+	scope_row_init(&texts);
+	e = admin_account_get(v->live, k->account, &account, &a);
+	if (!e)
+		e = team_name(v, k, &mem, &team);
+	if (!e) {
+		n = fill_key(f, k, a.name, team, x->secret);
+		e = scope_row_fill(f, &n, k, s, &texts, clock_wall_s());
+	}
 	if (x->durable)
 		f[n++] = CONTROL_B("durable", *x->durable);
 	require(n <= ROW_FIELDS);
 	if (!e)
 		e = verbs_row(v, "key", f, n);
-	buf_fini(&nets);
-	buf_fini(&models);
+	scope_row_fini(&texts);
 	buf_fini(&mem);
+	buf_fini(&account);
 	return e;
 }
 
@@ -171,6 +86,8 @@ static void show(struct verbs *v, const char id[APIKEY_ID + 1], const struct key
 	e = admin_key_get(v->live, id, &mem, &k, &s);
 	if (!e)
 		e = send(v, &k, &s, x);
+	if (!e)
+		e = scope_row_limits(v, &k, &s);
 	buf_fini(&mem);
 	verbs_end_errc(v, e, "key");
 }
@@ -204,15 +121,17 @@ void verb_key_read(struct verbs *v)
 
 /* --- writing --- */
 
-/* The options that are given, into `k`. False: END is sent. */
+/* The options that are given, into `k`; a team is named, or taken away by an empty name. False: END is sent. */
 static bool put_options(struct verbs *v, struct rows_scope *k, struct buf *mem)
 {
-	char why[VERB_ARGS_WHY];
+	static const char none[ROWS_ID];
 
-	if (verb_args_key(v->args, k, mem, why))
+	if (!verbs_options(v, k, mem))
+		return false;
+	if (!verb_args_has(v->args, "team"))
 		return true;
-	verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
-	return false;
+	memcpy(k->team, none, ROWS_ID);
+	return verb_args_str(v->args, "team").n == 0 || verbs_team(v, k->account, k->team);
 }
 
 static void create(struct verbs *v, struct buf *mem)
@@ -288,14 +207,16 @@ static void revoke(struct verbs *v)
 void verb_key_write(struct verbs *v)
 {
 	struct buf mem;
+	char *room;
 
-	/* The row that is read and the patterns that are written behind it. */
-	buf_init(&mem, ROWS_MAX + 2 * ROWS_MODELS_MAX);
-	if (v->verb == CONTROL_DO_KEY_CREATE)
+	/* The row that is read and what is written behind it: all the room at once, for slices point into it. */
+	buf_init(&mem, ROWS_MAX + VERB_ARGS_MEM);
+	v->failed = buf_reserve(&mem, ROWS_MAX + VERB_ARGS_MEM, &room);
+	if (!v->failed && v->verb == CONTROL_DO_KEY_CREATE)
 		create(v, &mem);
-	else if (v->verb == CONTROL_DO_KEY_UPDATE)
+	else if (!v->failed && v->verb == CONTROL_DO_KEY_UPDATE)
 		update(v, &mem);
-	else
+	else if (!v->failed)
 		revoke(v);
 	buf_fini(&mem);
 	verbs_end_errc(v, v->failed, "key");

@@ -3,61 +3,23 @@
 #include "auth.h"
 #include "clock.h"
 #include "mem.h"
-#include "verbs.h"
-
-/* One limit of one scope, as it stands now. */
-struct limit {
-	const char *scope, *limit, *unit;
-	struct slice name, text;
-	int64_t max, used, held; /* max: ROWS_NO_LIMIT; held: -1 where nothing is held */
-	int64_t remaining;
-	int64_t reset_s; /* 0: never */
-};
-
-static struct control_field number(const char *name, int64_t v, bool known)
-{
-	return (struct control_field){
-		.name = slice_str(name), .type = known ? CONTROL_T_I64 : CONTROL_T_NONE, .i = v};
-}
-
-static enum errc send(struct verbs *v, const struct limit *l)
-{
-	bool limited = l->max != ROWS_NO_LIMIT;
-	const struct control_field f[] = {
-		CONTROL_S("scope", slice_str(l->scope)),
-		CONTROL_S("name", l->name),
-		CONTROL_S("limit", slice_str(l->limit)),
-		CONTROL_S("text", l->text),
-		CONTROL_S("unit", slice_str(l->unit)),
-		number("max", l->max, limited),
-		number("used", l->used, true),
-		number("held", l->held, l->held >= 0),
-		number("remaining", l->remaining, limited),
-		number("reset_s", l->reset_s, l->reset_s > 0 && l->reset_s != WINDOW_NEVER)};
-
-	return verbs_row(v, "limit", f, ARRAY_LEN(f));
-}
+#include "scope_row.h"
 
 static enum errc send_credit(struct verbs *v, const struct rows_account *a)
 {
 	bool limited = a->mode == ROWS_PREPAID;
-	struct limit l = {.scope = "account",
-			  .name = a->name,
-			  .limit = "credit",
-			  .text = SLICE_LIT("credit"),
-			  .unit = "nusd",
-			  .max = ROWS_NO_LIMIT,
-			  .used = a->settled_nusd,
-			  .held = a->held_nusd};
+	struct scope_row_limit l = {.scope = "account",
+				    .name = a->name,
+				    .limit = "credit",
+				    .text = SLICE_LIT("credit"),
+				    .unit = "nusd",
+				    .max = ROWS_NO_LIMIT,
+				    .used = a->settled_nusd,
+				    .held = a->held_nusd};
 
 	if (limited && money_add(a->granted_nusd, a->overdraft_nusd, &l.max))
 		l.remaining = l.max - l.used - l.held;
-	return send(v, &l);
-}
-
-static const char *unit_of(enum rows_limit kind)
-{
-	return kind == ROWS_BUDGET ? "nusd" : rows_limit_is_tokens(kind) ? "tokens" : "requests";
+	return scope_row_send(v, &l);
 }
 
 /* Names of the scopes, beside the rules that say which scope they are of. */
@@ -81,24 +43,21 @@ static struct slice name_of(const struct names *n, enum rows_kind scope)
 
 static enum errc send_rule(struct verbs *v, const struct auth_rule *r, const struct names *names)
 {
-	bool budget = r->kind == ROWS_BUDGET;
 	char text[256];
-	struct limit l = {.scope = rows_scope_word(r->scope),
-			  .name = name_of(names, r->scope),
-			  .limit = rows_limit_word(r->kind),
-			  .unit = unit_of(r->kind),
-			  .max = r->now.limit,
-			  .used = r->now.used,
-			  .held = budget ? r->now.held : -1,
-			  .remaining = budget ? r->now.limit - r->now.used - r->now.held
-					      : r->now.remaining,
-			  .reset_s = r->now.reset_s};
+	struct scope_row_limit l = {.scope = rows_scope_word(r->scope),
+				    .name = name_of(names, r->scope),
+				    .id = r->id,
+				    .raise = r->raise,
+				    .raise_until_s = r->raise_until_s,
+				    .shadow = r->shadow};
 
+	scope_row_stand(&l, r->kind, &r->now);
 	snprintf(text, sizeof(text), "%s%s%s%s%s%s%s", r->text,
-		 budget && r->window.rolling ? ", rolling" : "", r->zone[0] ? ", in " : "", r->zone,
-		 r->models[0] ? ", for " : "", r->models, r->shadow ? ", only counted" : "");
+		 r->kind == ROWS_BUDGET && r->window.rolling ? ", rolling" : "",
+		 r->zone[0] ? ", in " : "", r->zone, r->models[0] ? ", for " : "", r->models,
+		 r->shadow ? ", only counted" : "");
 	l.text = slice_str(text);
-	return send(v, &l);
+	return scope_row_send(v, &l);
 }
 
 static enum errc send_rules(struct verbs *v, struct live *live, const struct rows_scope *k,
@@ -124,7 +83,8 @@ static enum errc explain(struct verbs *v, struct live *live, const char id[APIKE
 			 struct explained *m)
 {
 	static const char none[ROWS_ID];
-	struct names names = {.key = slice_of(id, APIKEY_ID)};
+	struct names names = {.key = slice_of(id, APIKEY_ID),
+			      .user = verb_args_str(v->args, "user")};
 	struct rows_account a;
 	struct rows_scope k, team;
 	enum errc e = admin_key_get(live, id, &m->key, &k, NULL);

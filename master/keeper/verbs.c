@@ -23,6 +23,16 @@ static const struct {
 	[CONTROL_DO_KEY_SHOW] = {VERBS_READ, verb_key_read},
 	[CONTROL_DO_KEY_UPDATE] = {VERBS_ON_LEDGER, verb_key_write},
 	[CONTROL_DO_KEY_REVOKE] = {VERBS_ON_LEDGER, verb_key_write},
+	[CONTROL_DO_TEAM_CREATE] = {VERBS_ON_LEDGER, verb_team_write},
+	[CONTROL_DO_TEAM_LIST] = {VERBS_READ, verb_team_read},
+	[CONTROL_DO_TEAM_SHOW] = {VERBS_READ, verb_team_read},
+	[CONTROL_DO_TEAM_UPDATE] = {VERBS_ON_LEDGER, verb_team_write},
+	[CONTROL_DO_TEAM_SUSPEND] = {VERBS_ON_LEDGER, verb_team_write},
+	[CONTROL_DO_TEAM_RESUME] = {VERBS_ON_LEDGER, verb_team_write},
+	[CONTROL_DO_USER_LIST] = {VERBS_READ, verb_user_read},
+	[CONTROL_DO_USER_SHOW] = {VERBS_READ, verb_user_read},
+	[CONTROL_DO_USER_UPDATE] = {VERBS_ON_LEDGER, verb_user_write},
+	[CONTROL_DO_USER_REMOVE] = {VERBS_ON_LEDGER, verb_user_write},
 	[CONTROL_DO_USAGE] = {VERBS_REPORT, verb_usage, true},
 	[CONTROL_DO_REQUEST_SHOW] = {VERBS_READ, verb_request},
 	[CONTROL_DO_LIMIT_EXPLAIN] = {VERBS_READ, verb_limit},
@@ -188,6 +198,30 @@ bool verbs_account(struct verbs *v, struct slice name, uint64_t *account)
 	else if (e)
 		verbs_end_errc(v, e, "account");
 	return e == ERRC_OK;
+}
+
+bool verbs_team(struct verbs *v, uint64_t account, char id[ROWS_ID])
+{
+	struct slice name = verb_args_str(v->args, "team");
+	enum errc e = admin_team_find(v->live, account, name, id);
+
+	if (e == ERRC_NOTFOUND)
+		verbs_end(v, CONTROL_NOT_FOUND, "not_found",
+			  "the account has no team '" SLICE_FMT "'",
+			  SLICE_ARG(slice_sub(name, 0, ROWS_NAME_MAX)));
+	else if (e)
+		verbs_end_errc(v, e, "team");
+	return e == ERRC_OK;
+}
+
+bool verbs_options(struct verbs *v, struct rows_scope *k, struct buf *mem)
+{
+	char why[VERB_ARGS_WHY];
+
+	if (verb_args_scope(v->args, k, mem, why))
+		return true;
+	verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
+	return false;
 }
 
 bool verbs_key(struct verbs *v, char id[APIKEY_ID + 1])

@@ -104,8 +104,8 @@ static void test_key_as_json(void **state)
 		CONTROL_S("key", SLICE_LIT("sk-aigw-abcdefghijkl-secret")));
 	rig_done(&r, "");
 	assert_int_equal(RIG_RUN(&r, "key", "create", "--account", "acme", "--json"), 0);
-	assert_string_equal(r.out,
-			    "{\"id\":\"abcdefghijkl\",\"key\":\"sk-aigw-abcdefghijkl-secret\"}\n");
+	assert_string_equal(r.out, "{\"id\":\"abcdefghijkl\",\"key\":\"sk-aigw-abcdefghijkl-"
+				   "secret\",\"limits\":[]}\n");
 	assert_string_equal(r.err, "");
 }
 

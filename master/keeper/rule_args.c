@@ -1,0 +1,327 @@
+#include "rule_args.h"
+
+#include <stdio.h>
+
+#include "clock.h"
+#include "money.h"
+#include "text.h"
+#include "zones.h"
+
+#define SHOWN 64 /* bytes of what was typed in a message */
+
+static bool fail(char *why, struct slice word, const char *expected)
+{
+	snprintf(why, RULE_ARGS_WHY, "limit: '" SLICE_FMT "' is not %s",
+		 SLICE_ARG(slice_sub(word, 0, SHOWN)), expected);
+	return false;
+}
+
+/* What a rule can be about, and in which periods. */
+static const struct what {
+	const char *name, *period;
+	enum rows_limit kind;
+} whats[] = {
+	{"requests", "minute", ROWS_RPM},      {"requests", "day", ROWS_RPD},
+	{"tokens", "minute", ROWS_TPM},        {"tokens", "day", ROWS_TPD},
+	{"concurrency", "", ROWS_CONCURRENCY},
+};
+
+/* "0.50" for a budget, "100" for what is counted. */
+static bool read_amount(struct slice text, enum rows_limit kind, int64_t *out)
+{
+	uint64_t n;
+
+	if (kind == ROWS_BUDGET)
+		return money_parse(text, out) == ERRC_OK && *out >= 0 && *out <= MONEY_NUSD_MAX;
+	if (!text_u64(text, &n) || n > MONEY_NUSD_MAX)
+		return false;
+	*out = (int64_t)n;
+	return true;
+}
+
+/* `10.50/month`: the amount and the window of a budget. */
+static bool read_budget(struct slice word, struct slice amount, struct slice period,
+			struct rows_rule *r, char *why)
+{
+	enum window_unit unit = window_unit_of(period);
+
+	if (unit == WINDOW_COUNT)
+		return fail(why, word,
+			    "budget=DOLLARS/PERIOD with minute, hour, day, week, month, quarter, "
+			    "year or total");
+	if (!read_amount(amount, ROWS_BUDGET, &r->limit))
+		return fail(why, word, "budget=DOLLARS/PERIOD with an amount such as 10 or 0.25");
+	r->kind = ROWS_BUDGET;
+	r->window.unit = unit;
+	return true;
+}
+
+static bool read_count(struct slice word, struct slice name, struct slice amount,
+		       struct slice period, struct rows_rule *r, char *why)
+{
+	for (size_t i = 0; i < ARRAY_LEN(whats); i++) {
+		if (!slice_is(name, whats[i].name) || !slice_is(period, whats[i].period))
+			continue;
+		r->kind = whats[i].kind;
+		return read_amount(amount, r->kind, &r->limit) ||
+		       fail(why, word, "a limit with a whole number");
+	}
+	return fail(why, word,
+		    "requests=N/minute, requests=N/day, tokens=N/minute, tokens=N/day, "
+		    "concurrency=N or budget=DOLLARS/PERIOD");
+}
+
+/* The first word: what is limited, how far. */
+static bool read_what(struct slice word, struct rows_rule *r, char *why)
+{
+	struct slice rest = word, name, amount;
+
+	if (!slice_cut(&rest, '=', &name))
+		rest = SLICE_NONE;
+	if (!slice_cut(&rest, '/', &amount))
+		rest = SLICE_NONE;
+	return slice_is(name, "budget") ? read_budget(word, amount, rest, r, why)
+					: read_count(word, name, amount, rest, r, why);
+}
+
+static bool read_switch(struct slice word, struct slice value, bool *out, char *why)
+{
+	if (!value.n || slice_is(value, "on"))
+		*out = true;
+	else if (slice_is(value, "off"))
+		*out = false;
+	else
+		return fail(why, word, "on or off");
+	return true;
+}
+
+static bool read_zone(struct slice word, struct slice name, struct rows_rule *r, char *why)
+{
+	const struct zone *z;
+
+	if (zones_find(name, &z))
+		return fail(
+			why, word,
+			"a time zone that is installed, such as Europe/Berlin (package tzdata)");
+	r->zone = z ? name : SLICE_NONE;
+	r->window.zone = z;
+	return true;
+}
+
+/* What the words after the first one are read with. */
+struct reading {
+	struct rows_rule *r;
+	struct buf *mem;
+	int64_t wall_s;
+	char *why;
+};
+
+static bool read_raise(const struct reading *x, struct slice word, struct slice value)
+{
+	x->r->raise_until_s = 0;
+	x->r->raise = 0;
+	return slice_is(value, "off") ||
+	       (read_amount(value, x->r->kind, &x->r->raise) && x->r->raise > 0) ||
+	       fail(x->why, word, "raise=AMOUNT above 0, or raise=off");
+}
+
+/* The raise counts in this window and n - 1 more. */
+static bool read_windows(const struct reading *x, struct slice word, struct slice value)
+{
+	struct rows_rule *r = x->r;
+	int64_t at = x->wall_s;
+	uint64_t n;
+
+	if (!text_u64(value, &n) || n < 1 || n > 1000)
+		return fail(x->why, word, "windows=N with N from 1 to 1000");
+	if (r->kind != ROWS_BUDGET || r->window.rolling || r->window.unit == WINDOW_TOTAL)
+		return fail(x->why, word,
+			    "for a limit whose periods follow the calendar: give until=TIME");
+	while (n-- > 0)
+		at = window_next_s(r->window, at);
+	r->raise_until_s = at;
+	return true;
+}
+
+static bool read_until(const struct reading *x, struct slice word, struct slice value)
+{
+	int64_t ms;
+
+	if (!clock_parse(value, &ms) || ms / 1000 <= x->wall_s)
+		return fail(x->why, word, "until=TIME, a date or a time to come in RFC 3339");
+	x->r->raise_until_s = ms / 1000;
+	return true;
+}
+
+/* Patterns with `|` between them, as lines. */
+static bool read_models(struct slice word, struct slice value, struct rows_rule *r, struct buf *mem,
+			char *why)
+{
+	size_t from = mem->len;
+	struct slice one;
+	enum errc e = ERRC_OK;
+
+	if (slice_is(value, "all"))
+		value = SLICE_NONE;
+	for (bool more = value.n > 0; more && !e;) {
+		more = slice_cut(&value, '|', &one);
+		if (!one.n || slice_is(one, "!"))
+			return fail(why, word, "models=PATTERN|PATTERN");
+		if (mem->len > from)
+			e = buf_addc(mem, '\n');
+		if (!e)
+			e = buf_adds(mem, one);
+	}
+	if (e || mem->len - from > ROWS_MODELS_MAX)
+		return fail(why, word, "short enough: patterns may have 1024 bytes");
+	r->models = slice_sub(buf_slice(mem), from, mem->len - from);
+	return true;
+}
+
+static bool read_option(const struct reading *x, struct slice word)
+{
+	struct slice value = word, name;
+
+	if (!slice_cut(&value, '=', &name))
+		value = SLICE_NONE;
+	if (slice_is(name, "shadow"))
+		return read_switch(word, value, &x->r->shadow, x->why);
+	if (slice_is(name, "models"))
+		return read_models(word, value, x->r, x->mem, x->why);
+	if (slice_is(name, "rolling"))
+		return read_switch(word, value, &x->r->window.rolling, x->why);
+	if (slice_is(name, "zone"))
+		return read_zone(word, value, x->r, x->why);
+	if (slice_is(name, "raise"))
+		return read_raise(x, word, value);
+	if (slice_is(name, "windows"))
+		return read_windows(x, word, value);
+	if (slice_is(name, "until"))
+		return read_until(x, word, value);
+	return fail(x->why, word,
+		    "zone=ZONE, models=PATTERNS, rolling, shadow, raise=AMOUNT, windows=N or "
+		    "until=TIME");
+}
+
+static bool is_whole(const struct rows_rule *r, struct slice text, char *why)
+{
+	bool budget = r->kind == ROWS_BUDGET;
+
+	if (!budget && (r->window.rolling || r->zone.n))
+		return fail(why, text, "a limit that has a calendar: only budgets do");
+	if (budget && r->window.rolling && r->window.unit == WINDOW_TOTAL)
+		return fail(why, text, "a period that rolls: a total never ends");
+	if (r->raise_until_s && !r->raise)
+		return fail(why, text, "raised: windows and until belong to raise=AMOUNT");
+	return true;
+}
+
+/* The id before a colon; 0: none. */
+static bool read_id(struct slice *text, struct rows_limits *l, struct rows_rule **r, char *why)
+{
+	struct slice rest = *text, word;
+	uint64_t id;
+
+	*r = NULL;
+	if (!slice_cut(&rest, ':', &word) || slice_chr(word, ' ') >= 0 || slice_chr(word, '=') >= 0)
+		return true;
+	if (text_u64(word, &id) && id <= ROWS_RULE_ID_MAX)
+		*r = rows_limits_by_id(l, (uint16_t)id);
+	if (!*r)
+		return fail(why, word, "the id of one of its limits, as `show` prints them");
+	*text = rest;
+	return true;
+}
+
+/* The next word off the front; false at the end. */
+static bool next_word(struct slice *rest, struct slice *word)
+{
+	*word = SLICE_NONE;
+	while (rest->n && word->n == 0)
+		(void)slice_cut(rest, ' ', word);
+	return word->n > 0;
+}
+
+/* Whether the word says what is limited; it may be missing where that is known. */
+static bool says_what(struct slice word)
+{
+	struct slice name;
+
+	(void)slice_cut(&word, '=', &name);
+	return slice_is(name, "requests") || slice_is(name, "tokens") ||
+	       slice_is(name, "concurrency") || slice_is(name, "budget");
+}
+
+static bool read_words(const struct reading *x, struct slice rest, bool known)
+{
+	enum rows_limit kind = x->r->kind;
+	struct slice word;
+
+	if (!next_word(&rest, &word))
+		return fail(x->why, word, "a limit such as requests=60/minute");
+	if (!known || says_what(word)) {
+		if (!read_what(word, x->r, x->why))
+			return false;
+		if (known && x->r->kind != kind)
+			return fail(x->why, word,
+				    "what that limit is about: remove it and add another");
+		(void)next_word(&rest, &word);
+	}
+	while (word.n) {
+		if (!read_option(x, word))
+			return false;
+		(void)next_word(&rest, &word);
+	}
+	return true;
+}
+
+static bool put_one(struct slice text, int64_t wall_s, struct rows_limits *l, struct buf *mem,
+		    char *why)
+{
+	struct rows_rule r = {.window = {.unit = WINDOW_MONTH}}, *to;
+	struct slice rest = slice_trim(text);
+
+	if (!read_id(&rest, l, &to, why))
+		return false;
+	if (to)
+		r = *to;
+	if (!read_words(&(struct reading){&r, mem, wall_s, why}, rest, to != NULL) ||
+	    !is_whole(&r, text, why))
+		return false;
+	if (!to)
+		to = rows_limits_add(l, r.kind, r.limit);
+	if (!to)
+		return fail(why, text, "one of at most 16 limits");
+	r.id = to->id;
+	*to = r;
+	return true;
+}
+
+bool rule_args_put(struct slice text, int64_t wall_s, struct rows_limits *l, struct buf *mem,
+		   char why[RULE_ARGS_WHY])
+{
+	struct slice one;
+
+	for (bool more = text.n > 0; more;) {
+		more = slice_cut(&text, ',', &one);
+		if (!put_one(one, wall_s, l, mem, why))
+			return false;
+	}
+	return true;
+}
+
+bool rule_args_remove(struct slice text, struct rows_limits *l, char why[RULE_ARGS_WHY])
+{
+	struct slice one;
+	uint64_t id;
+
+	for (bool more = text.n > 0; more;) {
+		more = slice_cut(&text, ',', &one);
+		one = slice_trim(one);
+		if (!text_u64(one, &id) || id > ROWS_RULE_ID_MAX ||
+		    !rows_limits_by_id(l, (uint16_t)id))
+			return fail(why, one, "the id of one of its limits, as `show` prints them");
+		rows_limits_remove(l, (uint16_t)id);
+	}
+	return true;
+}

@@ -1,0 +1,268 @@
+"""Accounts, teams, keys and end users with limits of their own: who refuses, what is left, and that changes keep what was used."""
+import glob
+import os
+import shutil
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from client import Conn
+from gateway import wait_for
+from node import CtlError, NodeCase, NodePerTest, chat_body, model, nusd
+import tap
+
+# A request costs a dollar exactly, whatever its tokens: hold and charge are the same.
+DOLLAR = {'price': {'request': 1}}
+
+
+class Scene:
+    MODELS = {'one': model('oai/sim?tokens=2&input=5', **DOLLAR), 'other': model('oai/sim?tokens=2&input=5', **DOLLAR),
+              'slow': model('oai/sim?tokens=2&input=5&delay=600ms', **DOLLAR)}
+
+    def setUp(self):
+        self.name = 'acme-%s' % self.id().rpartition('.')[2][5:40]
+        self.node.account(self.name, 1000)
+
+    def team(self, name='research', *words):
+        return self.node.ctl('team', 'create', name, '--account', self.name, *words)
+
+    def send(self, key, model_name='one', user=None, **body):
+        return self.node.chat(key, model_name, headers=[('x-aigw-user', user)] if user else (), **body)
+
+    def accepted(self, *args, **kwargs):
+        a = self.send(*args, **kwargs)
+        self.assertEqual(a.status, 200, a)
+        return a
+
+    def refused(self, status, code, scope, *args, **kwargs):
+        """The error, which names the scope that refused."""
+        a = self.send(*args, **kwargs)
+        self.assertEqual((a.status, a.error['code']), (status, code), a)
+        self.assertEqual(a.error['metadata']['scope'].split(' ')[0], scope, a)
+        return a.error
+
+    def limits(self, key, user=None):
+        """{(scope, id): row} of `limit explain`, once nothing runs."""
+        self.node.settled(self.name)
+        rows = self.node.ctl('limit', 'explain', key, *(('--user', user) if user else ()))['limits']
+        return {(r['scope'], r['id']): r for r in rows}
+
+
+class Scopes(Scene, NodeCase):
+    def test_each_scope_refuses_by_its_name(self):
+        self.node.ctl('account', 'update', self.name, '--limit', 'budget=4/total')
+        self.team('research', '--limit', 'budget=3/total')
+        key = self.node.key(self.name, team='research', limit='budget=2/total')
+        self.node.ctl('user', 'update', 'ann', '--account', self.name, '--limit', 'budget=1/total')
+        self.accepted(key, user='ann')
+        self.refused(402, 'budget_exceeded', 'user', key, user='ann')
+        self.accepted(key)
+        self.assertIn('2.0', self.refused(402, 'budget_exceeded', 'key', key)['message'])
+        second = self.node.key(self.name, team='research')
+        self.accepted(second)
+        e = self.refused(402, 'budget_exceeded', 'team', second)
+        self.assertIn('research', e['message'])
+        alone = self.node.key(self.name)
+        self.accepted(alone)
+        self.refused(402, 'budget_exceeded', 'account', alone)
+        rows = self.limits(key, 'ann')
+        self.assertEqual({s: (r['max'], r['used'], r['remaining']) for (s, i), r in rows.items() if i},
+                         {'account': (4, 4, 0), 'team': (3, 3, 0), 'key': (2, 2, 0), 'user': (1, 1, 0)})
+        self.assertEqual(nusd(self.node.show(self.name)['settled_usd']), nusd(4))
+
+    def test_all_or_none(self):
+        """The last scope refuses: the others are as they were, rates included."""
+        self.node.ctl('account', 'update', self.name, '--limit', 'requests=100/day,budget=50/month')
+        self.team('research', '--limit', 'requests=100/day,tokens=100000/day,budget=50/month')
+        key = self.node.key(self.name, team='research', rpm=100, budget=50)
+        self.node.ctl('user', 'update', 'bob', '--account', self.name, '--rpm', '1')
+        self.accepted(key, user='bob')
+        before = self.limits(key, 'bob')
+        for _ in range(5):
+            self.refused(429, 'rate_limit_exceeded', 'user', key, user='bob')
+        after = self.limits(key, 'bob')
+        for at, row in before.items():
+            for name in ('used', 'held', 'remaining'):
+                self.assertEqual(after[at][name], row[name], (at, name))
+
+    def test_rates_and_requests_at_once(self):
+        self.team('research', '--concurrency', '1', '--rpm', '3')
+        key = self.node.key(self.name, team='research')
+        with Conn(self.node.port) as c:
+            c.request('POST', '/v1/chat/completions', chat_body('slow'), key=key)
+            wait_for(lambda: self.node.show(self.name)['holds'] == 1)
+            self.refused(429, 'rate_limit_exceeded', 'team', key)
+            self.assertEqual(c.answer().status, 200)
+        self.accepted(key)
+        a = self.accepted(key)
+        self.assertEqual((a.get('x-ratelimit-limit-requests'), a.get('x-ratelimit-remaining-requests')), ('3', '0'))
+        self.refused(429, 'rate_limit_exceeded', 'team', key)
+
+    def test_models_addresses_and_ends(self):
+        self.team('narrow', '--models', 'one')
+        key = self.node.key(self.name, team='narrow')
+        self.accepted(key)
+        self.assertEqual(self.send(key, 'other').status, 403)
+        listed = self.node.ask('GET', '/v1/models', key=key).json()['data']
+        self.assertEqual([m['id'] for m in listed], ['one'])
+        self.team('elsewhere', '--ip', '10.0.0.0/8')
+        away = self.node.key(self.name, team='elsewhere')
+        a = self.send(away)
+        self.assertEqual((a.status, a.error['code']), (403, 'ip_not_allowed'), a)
+        self.team('over', '--expires', '2020-01-01')
+        a = self.send(self.node.key(self.name, team='over'))
+        self.assertEqual(a.status, 403, a)
+        self.assertIn('has expired', a.error['message'])
+
+    def test_suspension_counts_at_the_next_request_of_every_worker(self):
+        self.team('research')
+        key = self.node.key(self.name, team='research')
+
+        def statuses(user=None):
+            """Of connections of their own, which all workers get some of."""
+            return {self.send(key, user=user).status for _ in range(12)}
+        self.assertEqual(statuses(), {200})
+        for on, off in ((('team', 'suspend', 'research', '--account', self.name), ('team', 'resume', 'research', '--account', self.name)),
+                        (('account', 'suspend', self.name), ('account', 'resume', self.name)),
+                        (('key', 'update', key, '--suspended', 'on'), ('key', 'update', key, '--suspended', 'off')),
+                        (('user', 'update', 'eve', '--account', self.name, '--suspended', 'on'),
+                         ('user', 'update', 'eve', '--account', self.name, '--suspended', 'off'))):
+            with self.subTest(on[0]):
+                user = 'eve' if on[0] == 'user' else None
+                self.node.ctl(*on)
+                self.assertEqual(statuses(user), {403})
+                self.node.ctl(*off)
+                self.assertEqual(statuses(user), {200})
+
+
+class Rules(Scene, NodeCase):
+    def test_an_edit_keeps_what_was_used(self):
+        key = self.node.key(self.name, limit='budget=5/month')
+        for _ in range(3):
+            self.accepted(key)
+        shown = self.node.ctl('key', 'update', key, '--limit', '1:budget=3/month')['limits'][0]
+        self.assertEqual((shown['id'], shown['max'], shown['used'], shown['remaining']), (1, 3, 3, 0))
+        self.refused(402, 'budget_exceeded', 'key', key)
+        self.node.ctl('key', 'update', key, '--limit', '1:budget=4/month')
+        self.accepted(key)
+        self.refused(402, 'budget_exceeded', 'key', key)
+
+    def test_a_raise_for_a_while(self):
+        key = self.node.key(self.name, limit='budget=1/month zone=America/New_York')
+        self.accepted(key)
+        self.refused(402, 'budget_exceeded', 'key', key)
+        row = self.node.ctl('key', 'update', key, '--limit', '1:raise=1 windows=1')['limits'][0]
+        self.assertEqual((row['max'], row['used'], row['raise']), (2, 1, 1))
+        self.assertEqual(row['raised_until'], row['resets_at'])
+        self.accepted(key)
+        self.refused(402, 'budget_exceeded', 'key', key)
+        row = self.node.ctl('key', 'update', key, '--limit', '1:raise=off')['limits'][0]
+        self.assertEqual((row['max'], row['used'], row['raise']), (1, 2, None))
+
+    def test_several_windows_at_once(self):
+        key = self.node.key(self.name, limit='budget=3/day,budget=2/hour,budget=9/year models=other')
+        self.accepted(key)
+        self.accepted(key)
+        self.assertIn('per hour', self.refused(402, 'budget_exceeded', 'key', key)['message'])
+        rows = self.limits(key)
+        self.assertEqual([rows['key', i]['used'] for i in (1, 2, 3)], [2, 2, 0])
+
+    def test_limits_of_some_models(self):
+        key = self.node.key(self.name, limit='requests=1/minute models=oth*')
+        self.accepted(key)
+        self.accepted(key)
+        self.accepted(key, 'other')
+        self.refused(429, 'rate_limit_exceeded', 'key', key, 'other')
+        self.accepted(key)
+
+    def test_a_shadow_counts_and_refuses_nothing(self):
+        key = self.node.key(self.name, limit='requests=1/minute shadow')
+        before = self.node.metrics().get('aigw_shadow_refusals_total{scope="key"}', 0)
+        mark = self.node.mark()
+        for _ in range(3):
+            self.accepted(key)
+        self.assertEqual(self.node.metrics()['aigw_shadow_refusals_total{scope="key"}'] - before, 2)
+        self.node.wait_event('shadow_refusal', since=mark)
+        self.assertTrue(self.limits(key)['key', 1]['shadow'])
+        self.node.ctl('key', 'update', key, '--limit', '1:shadow=off')
+        self.refused(429, 'rate_limit_exceeded', 'key', key)
+
+    def test_removed_by_id(self):
+        key = self.node.key(self.name, limit='budget=1/total,requests=2/day')
+        self.accepted(key)
+        shown = self.node.ctl('key', 'update', key, '--limit-remove', '1')
+        self.assertEqual([r['id'] for r in shown['limits']], [2])
+        self.accepted(key)
+        self.refused(429, 'rate_limit_exceeded', 'key', key)
+
+
+class Users(Scene, NodeCase):
+    def test_every_user_for_itself(self):
+        self.node.ctl('user', 'update', '*', '--account', self.name, '--budget', '1', '--period', 'day')
+        self.node.ctl('user', 'update', 'vip', '--account', self.name, '--budget', '2', '--period', 'day')
+        key = self.node.key(self.name)
+        for user in ('a', 'b'):
+            self.accepted(key, user=user)
+            self.refused(402, 'budget_exceeded', 'user', key, user=user)
+        self.accepted(key, user='vip')
+        self.accepted(key, user='vip')
+        self.refused(402, 'budget_exceeded', 'user', key, user='vip')
+        # The member of the body names it too; without a tag no user's limit counts.
+        a = self.node.chat(key, 'one', user='a')
+        self.assertEqual((a.status, a.error['metadata']['scope'][:7]), (402, 'user a:'), a)
+        self.accepted(key)
+        self.assertEqual([u['user'] for u in self.node.ctl('user', 'list', '--account', self.name)['users']], ['*', 'vip'])
+        self.node.ctl('user', 'remove', 'vip', '--account', self.name)
+        self.assertEqual([u['user'] for u in self.node.ctl('user', 'list', '--account', self.name)['users']], ['*'])
+
+
+class Words(Scene, NodeCase):
+    """What operators are told."""
+
+    def fails(self, status, part, *words):
+        with self.assertRaises(CtlError) as e:
+            self.node.ctl(*words)
+        self.assertEqual(e.exception.status, status, e.exception)
+        self.assertIn(part, e.exception.error['message'])
+
+    def test_refusals(self):
+        self.team('research')
+        self.fails(1, 'already', 'team', 'create', 'research', '--account', self.name)
+        self.fails(4, "no team 'x'", 'team', 'show', 'x', '--account', self.name)
+        self.fails(4, "no account 'nobody'", 'team', 'create', 'x', '--account', 'nobody')
+        self.fails(4, "no team 'x'", 'key', 'create', '--account', self.name, '--team', 'x')
+        self.fails(2, '--account NAME is needed', 'team', 'show', 'research')
+        self.fails(2, 'nothing to change', 'team', 'update', 'research', '--account', self.name)
+        self.fails(2, 'requests=N/minute', 'team', 'update', 'research', '--account', self.name, '--limit', 'requests=5/fortnight')
+        self.fails(2, "'7' is not the id", 'team', 'update', 'research', '--account', self.name, '--limit-remove', '7')
+        self.fails(4, 'no such user', 'user', 'show', 'nobody', '--account', self.name)
+
+    def test_account_money(self):
+        shown = self.node.ctl('account', 'update', self.name, '--overdraft', '5')
+        self.assertEqual(shown['overdraft_usd'], 5)
+        self.assertEqual(self.node.ctl('account', 'update', self.name, '--postpaid', 'on')['mode'], 'postpaid')
+        self.assertEqual(self.node.ctl('account', 'update', self.name, '--postpaid', 'off')['mode'], 'prepaid')
+
+
+class Rebuilt(Scene, NodePerTest):
+    def setUp(self):
+        self.begin()
+        self.name = 'main'
+
+    def test_restart_and_rebuild_keep_teams_and_use(self):
+        self.team('research', '--limit', 'budget=2/total')
+        self.node.ctl('user', 'update', 'ann', '--account', self.name, '--limit', 'budget=2/total')
+        key = self.node.key(self.name, team='research')
+        self.accepted(key, user='ann')
+        before = self.limits(key, 'ann')
+        self.node.settled(self.name)
+        self.node.stop()
+        shutil.rmtree(glob.glob(self.node.live + '/*')[0])
+        self.node.start()
+        self.assertEqual(self.limits(key, 'ann'), before)
+        self.accepted(key, user='ann')
+        self.refused(402, 'budget_exceeded', 'team', key, user='ann')
+        self.check_books()
+
+
+if __name__ == '__main__':
+    tap.main()

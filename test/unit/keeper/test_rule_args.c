@@ -1,0 +1,218 @@
+/* Limits in words: what they become, what is refused and why, and that changes keep ids and what is not named. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "money.h"
+#include "rule_args.h"
+#include "zone_folder.h"
+#include "zones.h"
+
+#define WALL_S 1795608000 /* 2026-11-25T12:00:00Z */
+
+struct scene {
+	struct rows_limits l;
+	struct buf mem;
+	char why[RULE_ARGS_WHY];
+};
+
+static void begin(struct scene *s)
+{
+	char *room;
+
+	rows_limits_init(&s->l);
+	buf_init(&s->mem, ROWS_RULES_MAX * (ROWS_MODELS_MAX + 1));
+	assert_int_equal(buf_reserve(&s->mem, s->mem.max, &room), ERRC_OK);
+}
+
+static void put(struct scene *s, const char *text)
+{
+	if (!rule_args_put(slice_str(text), WALL_S, &s->l, &s->mem, s->why))
+		fail_msg("%s: %s", text, s->why);
+}
+
+static void refuse(const char *text, const char *part)
+{
+	struct scene s;
+
+	begin(&s);
+	put(&s, "requests=5/minute,budget=1/month");
+	assert_false(rule_args_put(slice_str(text), WALL_S, &s.l, &s.mem, s.why));
+	if (!strstr(s.why, part))
+		fail_msg("%s: '%s' is not in '%s'", text, part, s.why);
+	buf_fini(&s.mem);
+}
+
+static void test_kinds(void **state)
+{
+	static const struct {
+		const char *text;
+		enum rows_limit kind;
+		int64_t limit;
+	} rows[] = {
+		{"requests=60/minute", ROWS_RPM, 60},
+		{"requests=0/day", ROWS_RPD, 0},
+		{"tokens=100000/minute", ROWS_TPM, 100000},
+		{" tokens=7/day ", ROWS_TPD, 7},
+		{"concurrency=5", ROWS_CONCURRENCY, 5},
+		{"budget=10.50/month", ROWS_BUDGET, INT64_C(10500000000)},
+		{"budget=0.000000001/total", ROWS_BUDGET, 1},
+	};
+	struct scene s;
+
+	begin(&s);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		put(&s, rows[i].text);
+		assert_int_equal(s.l.n, i + 1);
+		assert_int_equal(s.l.v[i].kind, rows[i].kind);
+		assert_int_equal(s.l.v[i].limit, rows[i].limit);
+		assert_int_equal(s.l.v[i].id, i + 1);
+	}
+	assert_int_equal(s.l.v[5].window.unit, WINDOW_MONTH);
+	assert_int_equal(s.l.v[6].window.unit, WINDOW_TOTAL);
+	assert_true(rows_limits_are_valid(&s.l));
+	buf_fini(&s.mem);
+	(void)state;
+}
+
+static void test_options(void **state)
+{
+	struct rows_rule *r;
+	struct scene s;
+
+	begin(&s);
+	put(&s,
+	    "budget=1/week zone=Area/Three models=gpt-5*|!*-preview shadow,budget=2/day rolling");
+	assert_int_equal(s.l.n, 2);
+	r = &s.l.v[0];
+	assert_true(slice_is(r->zone, "Area/Three"));
+	assert_true(slice_is(r->models, "gpt-5*\n!*-preview"));
+	assert_true(r->shadow);
+	assert_false(r->window.rolling);
+	assert_true(s.l.v[1].window.rolling);
+	/* By its id: what is not named stays. */
+	put(&s, "1:budget=3/week");
+	assert_int_equal(s.l.n, 2);
+	assert_int_equal(r->limit, 3 * MONEY_NUSD_DOLLAR);
+	assert_true(r->shadow && slice_is(r->zone, "Area/Three") && r->models.n > 0);
+	put(&s, "1:shadow=off zone=UTC models=all,2:rolling=off");
+	assert_true(!r->shadow && r->zone.n == 0 && r->models.n == 0);
+	assert_false(s.l.v[1].window.rolling);
+	buf_fini(&s.mem);
+	(void)state;
+}
+
+static void test_raise(void **state)
+{
+	struct scene s;
+	struct rows_rule *r = &s.l.v[0];
+
+	begin(&s);
+	put(&s, "budget=10/month raise=2.5 windows=2");
+	assert_int_equal(r->raise, INT64_C(2500000000));
+	assert_int_equal(r->raise_until_s, 1798761600); /* 2027-01-01 */
+	put(&s, "1:raise=1 until=2026-11-26");
+	assert_int_equal(r->raise_until_s, 1795651200);
+	put(&s, "1:raise=3");
+	assert_int_equal(r->raise, 3 * MONEY_NUSD_DOLLAR);
+	assert_int_equal(r->raise_until_s, 0);
+	put(&s, "1:raise=off");
+	assert_int_equal(r->raise, 0);
+	put(&s, "requests=10/minute raise=5 until=2026-11-26");
+	assert_int_equal(s.l.v[1].raise, 5);
+	buf_fini(&s.mem);
+	(void)state;
+}
+
+static void test_remove(void **state)
+{
+	struct scene s;
+
+	begin(&s);
+	put(&s, "requests=1/minute,requests=2/day,tokens=3/day");
+	assert_true(rule_args_remove(SLICE_LIT("1, 3"), &s.l, s.why));
+	assert_int_equal(s.l.n, 1);
+	assert_int_equal(s.l.v[0].id, 2);
+	assert_true(rule_args_remove(SLICE_NONE, &s.l, s.why));
+	assert_false(rule_args_remove(SLICE_LIT("1"), &s.l, s.why));
+	/* An id is never used again. */
+	put(&s, "concurrency=1");
+	assert_int_equal(s.l.v[1].id, 4);
+	buf_fini(&s.mem);
+	(void)state;
+}
+
+static void test_refusals(void **state)
+{
+	static const char *const rows[][2] = {
+		{"requests=5/hour", "requests=N/minute"},
+		{"requests=x/minute", "whole number"},
+		{"requests=-5/minute", "whole number"},
+		{"concurrency=5/minute", "concurrency=N"},
+		{"budget=10", "budget=DOLLARS/PERIOD"},
+		{"budget=x/month", "amount such as 10"},
+		{"budget=-1/month", "amount such as 10"},
+		{"dollars=10/month", "budget=DOLLARS/PERIOD"},
+		{"budget=1/month zone=No/Where", "time zone that is installed"},
+		{"budget=1/month models=|", "models=PATTERN"},
+		{"budget=1/month models=!", "models=PATTERN"},
+		{"budget=1/month shadow=maybe", "on or off"},
+		{"budget=1/month loud", "zone=ZONE"},
+		{"budget=1/total rolling", "never ends"},
+		{"requests=1/day rolling", "only budgets do"},
+		{"budget=1/month windows=2", "belong to raise"},
+		{"budget=1/month raise=0", "above 0"},
+		{"budget=1/month raise=1 windows=0", "1 to 1000"},
+		{"budget=1/month rolling raise=1 windows=2", "give until=TIME"},
+		{"requests=1/day raise=1 windows=2", "give until=TIME"},
+		{"budget=1/month raise=1 until=2020-01-01", "to come"},
+		{"9:budget=1/month", "the id of one"},
+		{"x:budget=1/month", "the id of one"},
+		{"1:budget=1/month", "remove it and add another"},
+		{"1:", "a limit such as"},
+		{"requests=1/day,,", "a limit such as"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		refuse(rows[i][0], rows[i][1]);
+	(void)state;
+}
+
+static void test_room(void **state)
+{
+	struct scene s;
+	char text[ROWS_MODELS_MAX + 64] = "requests=1/day models=";
+
+	begin(&s);
+	for (int i = 0; i < ROWS_RULES_MAX; i++)
+		put(&s, "requests=1/day");
+	assert_false(rule_args_put(SLICE_LIT("requests=1/day"), WALL_S, &s.l, &s.mem, s.why));
+	assert_non_null(strstr(s.why, "at most 16"));
+	memset(text + strlen(text), 'm', ROWS_MODELS_MAX + 1);
+	rows_limits_init(&s.l);
+	assert_false(rule_args_put(slice_str(text), WALL_S, &s.l, &s.mem, s.why));
+	assert_non_null(strstr(s.why, "1024 bytes"));
+	buf_fini(&s.mem);
+	(void)state;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kinds),    cmocka_unit_test(test_options),
+		cmocka_unit_test(test_raise),    cmocka_unit_test(test_remove),
+		cmocka_unit_test(test_refusals), cmocka_unit_test(test_room),
+	};
+
+	int failed;
+
+	zone_folder_make();
+	zone_folder_put("Area/Three", "AAA-3");
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	zones_fini();
+	zone_folder_remove();
+	return failed;
+}
