@@ -250,6 +250,12 @@ class Usage(NodeCase):
         self.assertEqual(s['hard_limit_usd'], Decimal('0.5'))
         self.assertGreater(s['access_until'], 1700000000)
 
+    def test_key_tells_what_it_spent(self):
+        self.settled()
+        k = self.get('/v1/key')['data']
+        spent = 2 * self.cost['one'] + self.cost['two']
+        self.assertEqual((k['usage'], k['usage_daily'], k['usage_weekly'], k['usage_monthly']), (spent,) * 4)
+
     def test_many_ask_at_once(self):
         """Reports of clients are made one after the other; those that find too many waiting are told so, and nobody else waits."""
         self.settled()

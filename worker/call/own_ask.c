@@ -1,12 +1,15 @@
 /* Routes about the key's own account that the keeper answers: the request asks over the worker's link and waits for the answer, or for
  * ASK_MS. */
 #include "call_steps.h"
+#include "own_body.h"
 #include "own_receipt.h"
 #include "reply.h"
 
 #define ASK_BODY_MAX (4 * 1024 * 1024)
 #define ASK_MS       5000
-#define ASK_ID_MAX   256
+#define SPENT_MS \
+	1000 /* a key is told its limits without what it spent of late, if that takes longer */
+#define ASK_ID_MAX 256
 
 /* --- one request's record --- */
 
@@ -99,18 +102,53 @@ static void fail_report(struct call *c, enum errc e)
 			    "ask for whole days.");
 }
 
+/* --- the key itself, with what it has spent of late where the keeper can say --- */
+
+static enum errc ask_spent(struct call *c)
+{
+	const struct msg_report m = {.seq = c->lookup.seq,
+				     .account = c->key->account,
+				     .key = slice_str(c->key->id),
+				     .since_ms = own_usage_spent_since(turn_wall_ms(call_turn(c))),
+				     .until_ms = INT64_MAX,
+				     .by = SLICE_LIT("day")};
+
+	return c->host->env.report(c->host->env.arg, &m);
+}
+
+static enum errc write_key(struct call *c, struct buf *out)
+{
+	struct turn *t = call_turn(c);
+	struct own_usage_spent spent;
+	struct auth_usage u;
+	bool known = !c->lookup.status &&
+		     own_usage_spent(&c->lookup.reported, turn_wall_ms(t), &spent);
+	enum errc e = auth_usage(c->host->env.live, c->key->account, c->key->id, SLICE_NONE,
+				 turn_now_ms(t), turn_wall_ms(t), &u);
+
+	return e ? e : own_body_key(c->key, &u, known ? &spent : NULL, out);
+}
+
+static void fail_key(struct call *c, enum errc e)
+{
+	fault_errc(&c->fault, e, "key");
+}
+
 /* --- asking and answering --- */
 
 static const struct own_question {
 	enum paths_route route;
+	int64_t wait_ms;
+	bool optional; /* the body is written without an answer too: then lookup.status says why */
 	enum errc (*ask)(struct call *c);
 	enum errc (*write)(struct call *c, struct buf *out); /* the body, from what was answered */
 	void (*fail)(struct call *c, enum errc e); /* sets the fault of codes that mean something */
 } questions[] = {
-	{PATHS_GENERATION, ask_record, write_record, fail_record},
-	{PATHS_RECEIPT, ask_record, write_record, fail_record},
-	{PATHS_USAGE, ask_report, write_report, fail_report},
-	{PATHS_BILLING_USAGE, ask_report, write_report, fail_report},
+	{PATHS_KEY, SPENT_MS, true, ask_spent, write_key, fail_key},
+	{PATHS_GENERATION, ASK_MS, false, ask_record, write_record, fail_record},
+	{PATHS_RECEIPT, ASK_MS, false, ask_record, write_record, fail_record},
+	{PATHS_USAGE, ASK_MS, false, ask_report, write_report, fail_report},
+	{PATHS_BILLING_USAGE, ASK_MS, false, ask_report, write_report, fail_report},
 };
 
 static const struct own_question *question_of(const struct call *c)
@@ -131,14 +169,17 @@ static void fail(struct call *c, enum errc e)
 			  errc_text(e));
 }
 
-static void reply(struct call *c)
+/* What was answered, or why nothing was. */
+static void reply(struct call *c, enum errc status)
 {
+	const struct own_question *q = question_of(c);
 	struct buf body;
-	enum errc e = c->lookup.status;
+	enum errc e = q->optional ? ERRC_OK : status;
 
+	c->lookup.status = status;
 	buf_init(&body, ASK_BODY_MAX);
 	if (!e)
-		e = question_of(c)->write(c, &body);
+		e = q->write(c, &body);
 	if (e)
 		fail(c, e);
 	else
@@ -224,14 +265,14 @@ enum call_next call_own_ask(struct call *c)
 
 	if (c->lookup.answered) {
 		turn_timer_clear(&c->timer);
-		reply(c);
+		reply(c, c->lookup.status);
 	} else if (!c->lookup.seq && (e = ask(c)) != ERRC_OK) {
-		fail(c, e);
+		reply(c, e);
 	} else if (c->lookup.until_ms && now >= c->lookup.until_ms) {
-		fault_set(&c->fault, FAULT_LEDGER, "The ledger did not answer in time.");
+		reply(c, ERRC_TIMEOUT);
 	} else {
 		if (!c->lookup.until_ms)
-			c->lookup.until_ms = now + ASK_MS;
+			c->lookup.until_ms = now + question_of(c)->wait_ms;
 		turn_timer_set(&c->timer, c->lookup.until_ms);
 		return CALL_WAIT;
 	}

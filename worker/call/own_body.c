@@ -64,7 +64,21 @@ static void put_limits(struct json_out *o, const struct auth_usage *u)
 	json_out_arr_end(o);
 }
 
-static void put_key(struct json_out *o, const struct auth_key *key, const struct auth_usage *u)
+static void put_spent(struct json_out *o, const struct own_usage_spent *s)
+{
+	static const char *const names[] = {"usage_daily", "usage_weekly", "usage_monthly"};
+	const int64_t nusd[] = {s ? s->day_nusd : 0, s ? s->week_nusd : 0, s ? s->month_nusd : 0};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (s)
+			put_dollars(o, names[i], nusd[i]);
+		else
+			json_out_knull(o, names[i]);
+	}
+}
+
+static void put_key(struct json_out *o, const struct auth_key *key, const struct auth_usage *u,
+		    const struct own_usage_spent *spent)
 {
 	const struct auth_rule *budget = auth_usage_find(u, ROWS_KEY, ROWS_BUDGET);
 	char label[APIKEY_ID + 16];
@@ -86,6 +100,7 @@ static void put_key(struct json_out *o, const struct auth_key *key, const struct
 		json_out_knull(o, "limit_reset");
 	}
 	put_dollars(o, "usage", u->charged_nusd);
+	put_spent(o, spent);
 	json_out_ki64(o, "requests", (int64_t)u->requests);
 	json_out_ki64(o, "tokens", (int64_t)u->tokens);
 	json_out_kbool(o, "is_free_tier", false);
@@ -143,12 +158,13 @@ static enum errc end(struct json_out *o)
 	return json_out_end(o);
 }
 
-enum errc own_body_key(const struct auth_key *key, const struct auth_usage *u, struct buf *out)
+enum errc own_body_key(const struct auth_key *key, const struct auth_usage *u,
+		       const struct own_usage_spent *spent, struct buf *out)
 {
 	struct json_out o;
 
 	begin(&o, out);
-	put_key(&o, key, u);
+	put_key(&o, key, u, spent);
 	return end(&o);
 }
 

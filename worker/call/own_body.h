@@ -3,12 +3,11 @@
 #ifndef AIGW_OWN_BODY_H
 #define AIGW_OWN_BODY_H
 
-#include "auth.h"
-#include "buf.h"
+#include "own_usage.h"
 
-/* GET /v1/key: the key, its limits and what is left of them. */
+/* GET /v1/key: the key, its limits and what is left of them. `spent` NULL: not known. */
 MUSTCHECK enum errc own_body_key(const struct auth_key *key, const struct auth_usage *u,
-				 struct buf *out);
+				 const struct own_usage_spent *spent, struct buf *out);
 /* What the key may spend now: what the tightest of credit and budgets for all models leaves; OWN_BODY_NO_END where there is no such
  * limit. */
 #define OWN_BODY_NO_END INT64_MAX

@@ -8,6 +8,7 @@
 #include "uri.h"
 
 #define QUERY_MAX   128
+#define DAY_MS      INT64_C(86400000)
 #define CENT_PLACES 7 /* of a nano-dollar in cents */
 /* As other gateways show it. */
 #define UNLIMITED_NUSD (INT64_C(100000000) * MONEY_NUSD_DOLLAR)
@@ -199,6 +200,50 @@ enum errc own_usage_body(const struct own_usage *ask, const struct auth_key *key
 	json_out_kbool(&o, "has_more", m->cut != 0);
 	json_out_obj_end(&o);
 	return json_out_end(&o);
+}
+
+/* --- the running day, week and month --- */
+
+struct begins {
+	int64_t day_ms, week_ms, month_ms;
+};
+
+static struct begins begins_at(int64_t now_ms)
+{
+	int64_t day = now_ms / DAY_MS;
+	int y, m, d;
+
+	clock_date(day, &y, &m, &d);
+	/* 1970-01-01 was a Thursday. */
+	return (struct begins){day * DAY_MS, (day - (day + 3) % 7) * DAY_MS, (day - d + 1) * DAY_MS};
+}
+
+int64_t own_usage_spent_since(int64_t now_ms)
+{
+	struct begins b = begins_at(now_ms);
+
+	return MIN_OF(b.week_ms, b.month_ms);
+}
+
+bool own_usage_spent(const struct msg_reported *m, int64_t now_ms, struct own_usage_spent *out)
+{
+	struct begins b = begins_at(now_ms);
+	bool is_total = false;
+	struct report_row row;
+	struct mpack_in in;
+	int64_t ms;
+	int r;
+
+	*out = (struct own_usage_spent){.day_nusd = 0};
+	mpack_in_init(&in, m->rows);
+	while ((r = report_unpack(&in, 1, &row, &is_total)) > 0 && !is_total) {
+		if (!clock_parse(row.name[0], &ms))
+			continue;
+		out->day_nusd += ms >= b.day_ms ? row.charge_nusd : 0;
+		out->week_nusd += ms >= b.week_ms ? row.charge_nusd : 0;
+		out->month_nusd += ms >= b.month_ms ? row.charge_nusd : 0;
+	}
+	return r > 0;
 }
 
 /* --- OpenAI's dashboard --- */

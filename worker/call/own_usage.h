@@ -23,6 +23,14 @@ bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, s
 bool own_usage_read_billing(struct slice query, int64_t now_ms, struct own_usage *out,
 			    struct fault *f);
 
+/* Of GET /v1/key: what was spent since 00:00 UTC today, on Monday and on the first of the month. */
+struct own_usage_spent {
+	int64_t day_nusd, week_nusd, month_nusd;
+};
+/* From when on a report by day is needed for that; and reads it. False when it is none. */
+int64_t own_usage_spent_since(int64_t now_ms);
+bool own_usage_spent(const struct msg_reported *m, int64_t now_ms, struct own_usage_spent *out);
+
 /* ERRC_CORRUPT when the answer does not fit the question. */
 MUSTCHECK enum errc own_usage_body(const struct own_usage *ask, const struct auth_key *key,
 				   const struct msg_reported *m, struct buf *out);

@@ -113,9 +113,8 @@ static void own_account(struct call *c)
 
 	buf_init(&body, OWN_BODY_MAX);
 	if (!e)
-		e = c->path.route == PATHS_KEY       ? own_body_key(c->key, &u, &body)
-		    : c->path.route == PATHS_CREDITS ? own_body_credits(&u, &body)
-						     : own_usage_subscription(c->key, &u, &body);
+		e = c->path.route == PATHS_CREDITS ? own_body_credits(&u, &body)
+						   : own_usage_subscription(c->key, &u, &body);
 	if (e)
 		fault_errc(&c->fault, e, "account");
 	else
@@ -132,11 +131,11 @@ enum call_next step_own(struct call *c)
 	case PATHS_MODEL:
 		own_model(c);
 		break;
-	case PATHS_KEY:
 	case PATHS_CREDITS:
 	case PATHS_BILLING_SUBSCRIPTION:
 		own_account(c);
 		break;
+	case PATHS_KEY:
 	case PATHS_GENERATION:
 	case PATHS_RECEIPT:
 	case PATHS_USAGE:

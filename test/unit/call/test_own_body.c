@@ -44,10 +44,11 @@ static void test_key_without_limits(void **state)
 
 	(void)state;
 	buf_init(&b, 65536);
-	expect(&b, own_body_key(&key, &u, &b),
+	expect(&b, own_body_key(&key, &u, NULL, &b),
 	       "{\"data\":{\"label\":\"sk-aigw-abcdefghijkl-...\",\"name\":\"build\",\"account\":"
 	       "\"acme\",\"team\":null,"
 	       "\"limit\":null,\"limit_remaining\":null,\"limit_reset\":null,\"usage\":1.5,"
+	       "\"usage_daily\":null,\"usage_weekly\":null,\"usage_monthly\":null,"
 	       "\"requests\":3,"
 	       "\"tokens\":44,\"is_free_tier\":false,\"is_management_key\":false,\"created_at\":"
 	       "null,"
@@ -83,7 +84,7 @@ static void test_key_above_its_limits(void **state)
 					.now = {.limit = 2, .used = 1, .remaining = 1}};
 	u.holds = 1;
 	buf_init(&b, 65536);
-	assert_int_equal(own_body_key(&key, &u, &b), ERRC_OK);
+	assert_int_equal(own_body_key(&key, &u, NULL, &b), ERRC_OK);
 	assert_true(
 		slice_find(
 			buf_slice(&b),
@@ -101,6 +102,19 @@ static void test_key_above_its_limits(void **state)
 	has(&b, "{\"scope\":\"key\",\"name\":\"concurrency\",\"unit\":\"requests\",\"limit\":2,"
 		"\"used\":1,"
 		"\"remaining\":1}]");
+	buf_fini(&b);
+}
+
+static void test_key_with_what_it_spent(void **state)
+{
+	const struct own_usage_spent spent = {1, 2000000000, 3500000000};
+	struct auth_usage u = usage();
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 65536);
+	assert_int_equal(own_body_key(&key, &u, &spent, &b), ERRC_OK);
+	has(&b, "\"usage_daily\":0.000000001,\"usage_weekly\":2.0,\"usage_monthly\":3.5,");
 	buf_fini(&b);
 }
 
@@ -157,6 +171,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_key_without_limits),
 		cmocka_unit_test(test_key_above_its_limits),
+		cmocka_unit_test(test_key_with_what_it_spent),
 		cmocka_unit_test(test_credits),
 		cmocka_unit_test(test_what_is_left),
 		cmocka_unit_test(test_too_long),

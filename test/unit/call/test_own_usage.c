@@ -149,6 +149,48 @@ static void test_billing_body(void **state)
 	buf_fini(&rows);
 }
 
+static void test_spent(void **state)
+{
+	static const struct {
+		const char *day;
+		int64_t nusd;
+	} days[] = {{"2025-10-31", 1},
+		    {"2025-11-01", 10},
+		    {"2025-11-23", 100},
+		    {"2025-11-24", 1000},
+		    {"2025-11-25", 10000}};
+	struct own_usage_spent s;
+	struct msg_reported m = {.seq = 1};
+	struct mpack_out o;
+	struct buf b;
+
+	(void)state;
+	/* A Monday; the Tuesday after it; a Saturday that is the first of a month. */
+	assert_int_equal(own_usage_spent_since(1763942400000), 1761955200000);
+	assert_int_equal(own_usage_spent_since(1764028800000 + 5), 1761955200000);
+	assert_int_equal(own_usage_spent_since(1761955200000), 1761523200000);
+	buf_init(&b, 65536);
+	mpack_out_init(&o, &b);
+	for (size_t i = 0; i < ARRAY_LEN(days); i++) {
+		mpack_arr(&o, 9);
+		mpack_strz(&o, days[i].day);
+		for (int k = 0; k < 6; k++)
+			mpack_u64(&o, 0);
+		mpack_i64(&o, days[i].nusd);
+		mpack_i64(&o, 0);
+	}
+	m.rows = buf_slice(&b);
+	assert_false(own_usage_spent(&m, NOW, &s)); /* without its total it was cut */
+	row(&o, NULL, NULL, 0);
+	assert_int_equal(mpack_out_end(&o), ERRC_OK);
+	m.rows = buf_slice(&b);
+	assert_true(own_usage_spent(&m, 1764028800000 + 5, &s));
+	assert_int_equal(s.day_nusd, 10000);
+	assert_int_equal(s.week_nusd, 11000);
+	assert_int_equal(s.month_nusd, 11110);
+	buf_fini(&b);
+}
+
 /* What does not fit the question, or is cut anywhere, is an error and no body. */
 static void test_answers_that_do_not_fit(void **state)
 {
@@ -176,11 +218,9 @@ static void test_answers_that_do_not_fit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_times),
-		cmocka_unit_test(test_by),
-		cmocka_unit_test(test_usage_body),
-		cmocka_unit_test(test_billing_body),
-		cmocka_unit_test(test_answers_that_do_not_fit),
+		cmocka_unit_test(test_times),      cmocka_unit_test(test_by),
+		cmocka_unit_test(test_usage_body), cmocka_unit_test(test_billing_body),
+		cmocka_unit_test(test_spent),      cmocka_unit_test(test_answers_that_do_not_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,7 @@ static void test_own_routes(void **state)
 
 	scene_send(s, "GET /v1/models/m", "", "");
 	scene_expect_out(s, "\"id\":\"m\"");
+	s->lookup_errc = ERRC_AGAIN; /* without a keeper too */
 	scene_send(s, "GET /v1/key", "", "");
 	scene_expect_out(s, "\"account\":\"acme\"");
 	scene_send(s, "GET /v1/credits", "", "");
@@ -199,6 +200,24 @@ static void test_own_lookups(void **state)
 static void reported(struct scene *s, enum errc status)
 {
 	call_host_reported(s->calls, &(struct msg_reported){.seq = s->lookup_seq, .status = status});
+}
+
+/* What a key may do is told in any case; what it has spent of late only where the keeper says it, and soon. */
+static void test_own_key(void **state)
+{
+	struct scene *s = *state;
+
+	scene_send(s, "GET /v1/key", "", "");
+	scene_at(s, CALL_OWN);
+	reported(s, ERRC_BUSY);
+	scene_run(s);
+	scene_expect_out(s, "\"usage_daily\":null");
+	scene_none(s);
+	scene_send(s, "GET /v1/key", "", "");
+	scene_at(s, CALL_OWN);
+	scene_advance(s, 1000);
+	scene_none(s); /* answered, without */
+	reported(s, ERRC_OK); /* too late */
 }
 
 static void ask_usage(struct scene *s, const char *line)
@@ -504,6 +523,7 @@ int main(void)
 		T(test_own_routes),
 		T(test_own_lookups),
 		T(test_own_reports),
+		T(test_own_key),
 		T(test_body_is_refused),
 		T(test_body_too_large_or_slow),
 		T(test_client_gone_in_the_body),
