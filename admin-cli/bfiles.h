@@ -8,10 +8,9 @@
 
 #include "digest.h"
 
-#define BFILES_DATA         "ledger/data.mdb"
-#define BFILES_PEPPER       "pepper"
-#define BFILES_MANIFEST     "backup.json"
-#define BFILES_PEPPER_BYTES 32
+#define BFILES_DATA     "ledger/data.mdb"
+#define BFILES_PEPPER   "pepper"
+#define BFILES_MANIFEST "backup.json"
 
 /* A folder under way. */
 struct bfiles {

@@ -6,6 +6,7 @@
 #include "bfiles.h"
 #include "clock.h"
 #include "json_out.h"
+#include "peppers.h"
 #include "secret.h"
 #include "text.h"
 #include "view.h"
@@ -23,11 +24,12 @@ struct backup {
 static enum errc begin(struct backup *b, const struct ask_row *r)
 {
 	struct slice id = ask_str(r, "ledger_id");
-	uint8_t pepper[BFILES_PEPPER_BYTES];
+	struct slice hex = ask_str(r, "pepper");
+	uint8_t pepper[PEPPERS_BYTES_MAX];
 	enum errc e = ERRC_OK;
 
-	if (b->begun || id.n != sizeof(b->ledger_id) - 1 ||
-	    !text_unhex(ask_str(r, "pepper"), pepper, sizeof(pepper)))
+	if (b->begun || id.n != sizeof(b->ledger_id) - 1 || hex.n / 2 > sizeof(pepper) ||
+	    !text_unhex(hex, pepper, hex.n / 2))
 		return ERRC_PROTOCOL;
 	b->begun = true;
 	memcpy(b->ledger_id, id.p, id.n);
@@ -36,7 +38,7 @@ static enum errc begin(struct backup *b, const struct ask_row *r)
 	if (mkdirat(b->files.dir, "ledger", 0700) != 0)
 		e = errc_from_errno(errno);
 	if (!e)
-		e = bfiles_put(&b->files, BFILES_PEPPER, slice_of(pepper, sizeof(pepper)));
+		e = bfiles_put(&b->files, BFILES_PEPPER, slice_of(pepper, hex.n / 2));
 	secret_wipe(pepper, sizeof(pepper));
 	return e ? e : bfiles_create(&b->files, BFILES_DATA, &b->data);
 }

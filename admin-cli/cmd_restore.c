@@ -10,6 +10,7 @@
 #include "ctl.h"
 #include "json.h"
 #include "ledger_id.h"
+#include "peppers.h"
 #include "restored.h"
 #include "secret.h"
 #include "text.h"
@@ -242,6 +243,7 @@ static enum control_status copy_data(struct restore *r)
 
 static enum control_status copy_pepper(struct restore *r)
 {
+	struct peppers set = {.n = 0};
 	char path[PATH_MAX];
 	struct buf b;
 	enum errc e;
@@ -249,11 +251,12 @@ static enum control_status copy_pepper(struct restore *r)
 	if (!join(path, r->from, BFILES_PEPPER))
 		return refuse(r, r->from, "the path is too long");
 	buf_init(&b, 4096);
-	e = read_file(path, &b, BFILES_PEPPER_BYTES + 1);
-	if (!e && b.len != BFILES_PEPPER_BYTES)
-		e = ERRC_CORRUPT;
+	e = read_file(path, &b, PEPPERS_BYTES_MAX + 1);
+	if (!e)
+		e = peppers_decode(buf_slice(&b), &set);
 	if (!e)
 		e = bfiles_put(&r->files, RESTORED_PEPPER, buf_slice(&b));
+	peppers_fini(&set);
 	secret_wipe(b.p, b.len);
 	buf_fini(&b);
 	return e ? failed(r, path, e) : CONTROL_DONE;

@@ -175,7 +175,7 @@ static void socket_open(struct accept *a, struct accept_socket *s)
 	enum errc e;
 
 	/* Without the keeper's pepper no key is known: clients wait in the queue. */
-	if (!s->admin && (!r || !a->w->have_pepper))
+	if (!s->admin && (!r || a->w->peppers.n == 0))
 		return;
 	if (s->listen) {
 		e = s->admin ? ERRC_OK : listen_update(s->listen, &o);

@@ -88,6 +88,24 @@ void worker_on_master_end(void *arg, enum errc e)
 	(void)w;
 }
 
+static void on_peppers(struct worker *w, struct slice set)
+{
+	struct msg m = {.type = MSG_PEPPERED};
+	struct peppers next;
+
+	if (peppers_decode(set, &next)) {
+		worker_fail(w, "the keeper's peppers cannot be read");
+		return;
+	}
+	peppers_fini(&w->peppers);
+	w->peppers = next;
+	peppers_fini(&next);
+	accept_pepper(w->accept);
+	worker_check_ready(w);
+	m.peppered.id = w->peppers.v[0].id;
+	(void)!link_send(&w->keeper, &m); /* a keeper that is gone asks again with its next link */
+}
+
 void worker_on_keeper(void *arg, struct msg *m)
 {
 	struct worker *w = arg;
@@ -95,10 +113,7 @@ void worker_on_keeper(void *arg, struct msg *m)
 	require_magic(w, WORKER_MAGIC);
 	switch (m->type) {
 	case MSG_PEPPER:
-		digest_key_init(&w->pepper, m->pepper.secret);
-		w->have_pepper = true;
-		accept_pepper(w->accept);
-		worker_check_ready(w);
+		on_peppers(w, m->pepper.secret);
 		break;
 	case MSG_FOUND:
 		call_host_found(w->calls, &m->found);

@@ -49,7 +49,7 @@ void worker_check_ready(struct worker *w)
 {
 	struct msg m = {.type = MSG_READY};
 
-	if (w->ready || !w->have_pepper || !table_current(w->table) ||
+	if (w->ready || w->peppers.n == 0 || !table_current(w->table) ||
 	    accept_open_count(w->accept) == 0)
 		return;
 	w->ready = true;
@@ -219,7 +219,7 @@ static enum errc open_net(struct worker *w)
 				.page = w->page,
 				.page_slot = w->h.page_slot,
 				.generation = w->h.generation,
-				.pepper = &w->pepper,
+				.peppers = &w->peppers,
 				.ring_keeper = ring_keeper,
 				.lookup = lookup,
 				.report = report,
@@ -305,7 +305,7 @@ static void stop(struct worker *w)
 	}
 	if (w->page)
 		page_unmap(&w->page);
-	digest_key_fini(&w->pepper);
+	peppers_fini(&w->peppers);
 }
 
 int worker_main(const struct heritage *h)

@@ -7,6 +7,7 @@
 #include "heritage.h"
 #include "link.h"
 #include "list.h"
+#include "peppers.h"
 
 #define WORKER_MAGIC 0x574f524bu
 
@@ -35,8 +36,8 @@ struct worker {
 	uv_timer_t tick;
 	uv_signal_t term;
 	struct turn_hook beat; /* heartbeat each turn */
-	struct digest_key pepper;
-	bool have_pepper, ready, draining, ended;
+	struct peppers peppers;
+	bool ready, draining, ended;
 	int64_t cut_at_ms; /* boot clock; running requests are cut then */
 	uint64_t cut;
 	int exit_status;

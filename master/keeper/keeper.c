@@ -102,8 +102,7 @@ static void on_started(void *arg, const struct store_started *s)
 		log_error("live_store_gap", "%s; charges at risk: %lld nano-dollars (-1: unknown)",
 			  s->reason, (long long)s->at_risk_nusd);
 	k->started = true;
-	for (unsigned i = 0; i < HERITAGE_WORKERS_MAX; i++)
-		kmsg_greet(k, &k->workers[i]);
+	kmsg_peppers(k);
 	ktable_started(k->table);
 	keeper_check_ready(k);
 }
@@ -136,6 +135,7 @@ enum errc keeper_open(struct keeper *k, const struct settings *set)
 				.page = k->page,
 				.stores = &k->stores,
 				.upkeep = &k->upkeep,
+				.pepper = &k->pepper,
 				.ev = &writer_events,
 				.arg = k};
 
@@ -249,8 +249,10 @@ static void on_tick(uv_timer_t *t)
 	atomic_store_explicit(&k->proc->log_dropped, log_dropped(), memory_order_relaxed);
 	if (k->end == KEEPER_RUNS)
 		look_for_master(k, now);
-	if (k->end == KEEPER_RUNS && k->started)
-		watch_tick(&k->watch, now);
+	if (k->end != KEEPER_RUNS || !k->started)
+		return;
+	watch_tick(&k->watch, now);
+	kmsg_peppers(k);
 }
 
 static void on_term(uv_signal_t *s, int signum)
@@ -299,6 +301,7 @@ static void stop(struct keeper *k)
 		return;
 	stores_fini(&k->stores);
 	upkeep_fini(&k->upkeep);
+	pepper_fini(&k->pepper);
 	serve_free(&k->serve);
 	ktable_free(&k->table);
 	for (unsigned i = 0; i < HERITAGE_WORKERS_MAX; i++)
@@ -334,6 +337,7 @@ int keeper_main(const struct heritage *h)
 	k->h = *h;
 	stores_init(&k->stores);
 	upkeep_init(&k->upkeep);
+	pepper_init(&k->pepper);
 	list_init(&k->keyreports);
 	e = start(k);
 	if (e) {

@@ -23,6 +23,7 @@ struct keeper_worker {
 	struct keeper *k;
 	uint64_t serial;    /* of the link: an answer for an older one is dropped */
 	unsigned lookups_n; /* under way */
+	uint16_t pepper;    /* the newest that it knows; 0: none yet */
 };
 
 enum keeper_end { KEEPER_RUNS, KEEPER_DRAINS, KEEPER_YIELDS, KEEPER_FAILED };
@@ -35,8 +36,11 @@ struct keeper {
 	struct page_proc *proc;
 	struct stores stores;
 	struct upkeep upkeep;
-	struct writer *writer; /* NULL before the first table and after the end */
-	bool started, ready;   /* stores open; the master was told so */
+	struct pepper pepper;
+	uint64_t pepper_sent;   /* pepper_changes() that the workers were told */
+	uint16_t pepper_newest; /* of those that they were told */
+	struct writer *writer;  /* NULL before the first table and after the end */
+	bool started, ready;    /* stores open; the master was told so */
 	struct klink master;
 	struct keeper_worker workers[HERITAGE_WORKERS_MAX]; /* by slot */
 	uint64_t serials;
@@ -70,8 +74,8 @@ void keeper_work_over(struct keeper *k);
 /* kmsg.c: what comes over the channels. */
 void kmsg_on_master(struct klink *l, struct msg *m);
 void kmsg_on_master_end(struct klink *l, enum errc e);
-/* The pepper is the first message on every link. */
-void kmsg_greet(struct keeper *k, struct keeper_worker *w);
+/* Tells the workers which peppers there are, when there are others than before; to be called often. */
+void kmsg_peppers(struct keeper *k);
 /* `key revoke --now`. */
 void kmsg_revoked(struct keeper *k, const char *key_id);
 /* All workers of this master are to be replaced; those of older ones, which it does not know, are killed. */

@@ -6,7 +6,49 @@
 #include "ktable.h"
 #include "log.h"
 #include "lookup.h"
+#include "secret.h"
 #include "serve.h"
+
+/* The peppers are the first message on every link. */
+static void greet(struct keeper *k, struct keeper_worker *w)
+{
+	struct msg m = {.type = MSG_PEPPER};
+	char room[PEPPERS_BYTES_MAX];
+	struct buf b = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
+
+	if (!k->started || !klink_is_up(&w->link))
+		return;
+	require(pepper_encode(&k->pepper, &b) == ERRC_OK);
+	m.pepper.secret = buf_slice(&b);
+	(void)!klink_send(&w->link, &m);
+	secret_wipe(room, sizeof(room));
+}
+
+/* Once every worker that is there has the newest pepper, keys may be made with it. */
+static void look_for_known(struct keeper *k)
+{
+	if (!k->started || k->pepper_sent != pepper_changes(&k->pepper))
+		return;
+	for (unsigned i = 0; i < HERITAGE_WORKERS_MAX; i++) {
+		if (klink_is_up(&k->workers[i].link) && k->workers[i].pepper != k->pepper_newest)
+			return;
+	}
+	pepper_known(&k->pepper, k->pepper_newest);
+	serve_peppers_known(k->serve);
+}
+
+void kmsg_peppers(struct keeper *k)
+{
+	uint64_t changes = pepper_changes(&k->pepper);
+
+	if (changes != k->pepper_sent) {
+		k->pepper_sent = changes;
+		k->pepper_newest = pepper_newest(&k->pepper);
+		for (unsigned i = 0; i < HERITAGE_WORKERS_MAX; i++)
+			greet(k, &k->workers[i]);
+	}
+	look_for_known(k);
+}
 
 static void on_worker(struct klink *l, struct msg *m)
 {
@@ -16,6 +58,10 @@ static void on_worker(struct klink *l, struct msg *m)
 		lookup_start(w, &m->lookup);
 	else if (m->type == MSG_REPORT)
 		keyreport_start(w, &m->report);
+	else if (m->type == MSG_PEPPERED) {
+		w->pepper = (uint16_t)m->peppered.id;
+		look_for_known(w->k);
+	}
 }
 
 static void on_worker_end(struct klink *l, enum errc e)
@@ -27,16 +73,7 @@ static void on_worker_end(struct klink *l, enum errc e)
 			 errc_text(e));
 	w->serial = 0;
 	w->lookups_n = 0;
-}
-
-void kmsg_greet(struct keeper *k, struct keeper_worker *w)
-{
-	struct msg m = {.type = MSG_PEPPER};
-
-	if (!k->started || !klink_is_up(&w->link))
-		return;
-	m.pepper.secret = slice_of(writer_pepper(k->writer), PEPPER_BYTES);
-	(void)!klink_send(&w->link, &m);
+	look_for_known(w->k);
 }
 
 static void on_worker_link(struct keeper *k, struct msg *m)
@@ -54,6 +91,7 @@ static void on_worker_link(struct keeper *k, struct msg *m)
 	w->k = k;
 	w->serial = ++k->serials;
 	w->lookups_n = 0;
+	w->pepper = 0;
 	w->link.on_msg = on_worker;
 	w->link.on_end = on_worker_end;
 	klink_init(&w->link, fd, MSG_AT_KEEPER_FROM_WORKER, LIMIT_FRAME_CONTROL);
@@ -61,7 +99,7 @@ static void on_worker_link(struct keeper *k, struct msg *m)
 	if (e)
 		log_error("worker_link", "no link to worker %u: %s", (unsigned)m->worker_link.slot,
 			  errc_text(e));
-	kmsg_greet(k, w);
+	greet(k, w);
 }
 
 static void on_died(struct keeper *k, const struct msg_child_died *m)

@@ -6,20 +6,25 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "restored.h"
 #include "secret.h"
 
-static enum errc read_file(const char *path, uint8_t out[PEPPER_BYTES])
+#define EXPIRED_S 86400 /* a key that has expired may be given more time for so long */
+
+static enum errc read_file(const char *path, struct peppers *out)
 {
-	uint8_t more;
-	enum errc e = ERRC_OK;
+	char bytes[PEPPERS_BYTES_MAX + 1];
+	enum errc e;
+	ssize_t n;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return errc_from_errno(errno);
-	if (read(fd, out, PEPPER_BYTES) != PEPPER_BYTES || read(fd, &more, 1) != 0)
-		e = ERRC_CORRUPT;
+	n = read(fd, bytes, sizeof(bytes));
+	e = n < 0 ? errc_from_errno(errno) : peppers_decode(slice_of(bytes, (size_t)n), out);
 	close(fd);
+	secret_wipe(bytes, sizeof(bytes));
 	return e;
 }
 
@@ -36,48 +41,249 @@ static enum errc sync_folder(const char *state)
 	return e;
 }
 
-static enum errc write_file(const char *path, const uint8_t pepper[PEPPER_BYTES])
+static enum errc write_file(const char *path, struct slice bytes)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	enum errc e = ERRC_OK;
 
 	if (fd < 0)
 		return errc_from_errno(errno);
-	errno = EIO;
-	if (write(fd, pepper, PEPPER_BYTES) != PEPPER_BYTES || fsync(fd) != 0)
+	errno = ENOSPC; /* of a short write */
+	if (write(fd, bytes.p, bytes.n) != (ssize_t)bytes.n || fsync(fd) != 0)
 		e = errc_from_errno(errno);
 	close(fd);
 	return e;
+}
+
+static bool join(char out[PATH_MAX], const char *state, const char *name)
+{
+	return snprintf(out, PATH_MAX, "%s/%s", state, name) < PATH_MAX;
+}
+
+static enum errc save(const char *state, const struct peppers *set)
+{
+	char path[PATH_MAX], aside[PATH_MAX], room[PEPPERS_BYTES_MAX];
+	struct buf b = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
+	enum errc e = peppers_encode(set, &b);
+
+	if (!join(path, state, "pepper") || !join(aside, state, "pepper.new"))
+		e = ERRC_TOOBIG;
+	/* Complete on disk before it has its name: a key must never be made under a pepper that a crash takes away. */
+	if (!e)
+		e = write_file(aside, buf_slice(&b));
+	if (!e && rename(aside, path) != 0)
+		e = errc_from_errno(errno);
+	secret_wipe(room, sizeof(room));
+	return e ? e : sync_folder(state);
 }
 
 static enum errc take_restored(const char *state, const char *path)
 {
 	char from[PATH_MAX];
 
-	if (snprintf(from, sizeof(from), "%s/ledger/" RESTORED_PEPPER, state) >= (int)sizeof(from))
+	if (!join(from, state, "ledger/" RESTORED_PEPPER))
 		return ERRC_TOOBIG;
 	if (rename(from, path) == 0)
 		return sync_folder(state);
 	return errno == ENOENT ? ERRC_OK : errc_from_errno(errno);
 }
 
-enum errc pepper_open(const char *state, uint8_t out[PEPPER_BYTES])
+static enum errc load(const char *state, struct peppers *set)
 {
-	char path[PATH_MAX], aside[PATH_MAX];
+	char path[PATH_MAX];
 	enum errc e;
 
-	if (snprintf(path, sizeof(path), "%s/pepper", state) >= (int)sizeof(path) ||
-	    snprintf(aside, sizeof(aside), "%s/pepper.new", state) >= (int)sizeof(aside))
+	if (!join(path, state, "pepper"))
 		return ERRC_TOOBIG;
 	e = take_restored(state, path);
 	if (!e)
-		e = read_file(path, out);
+		e = read_file(path, set);
 	if (e != ERRC_NOTFOUND)
 		return e;
-	/* Complete on disk before it has its name: a key must never be made under a pepper that a crash takes away. */
-	secret_random(out, PEPPER_BYTES);
-	e = write_file(aside, out);
-	if (!e && rename(aside, path) != 0)
-		e = errc_from_errno(errno);
-	return e ? e : sync_folder(state);
+	e = peppers_add(set, clock_wall_s());
+	return e ? e : save(state, set);
+}
+
+void pepper_init(struct pepper *p)
+{
+	*p = (struct pepper){.in_use = 0};
+	pthread_mutex_init(&p->lock, NULL);
+}
+
+void pepper_fini(struct pepper *p)
+{
+	peppers_fini(&p->set);
+	pthread_mutex_destroy(&p->lock);
+}
+
+enum errc pepper_open(struct pepper *p, const char *state)
+{
+	struct peppers set = {.n = 0};
+	enum errc e = load(state, &set);
+
+	if (!e) {
+		pthread_mutex_lock(&p->lock);
+		p->set = set;
+		/* A keeper may have ended between making the newest and telling the workers. */
+		p->in_use = set.v[set.n > 1 ? 1 : 0].id;
+		p->changes_n++;
+		pthread_mutex_unlock(&p->lock);
+	}
+	peppers_fini(&set);
+	return e;
+}
+
+uint64_t pepper_changes(struct pepper *p)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&p->lock);
+	n = p->changes_n;
+	pthread_mutex_unlock(&p->lock);
+	return n;
+}
+
+void pepper_known(struct pepper *p, uint16_t id)
+{
+	pthread_mutex_lock(&p->lock);
+	if (p->set.n && p->set.v[0].id == id)
+		p->in_use = id;
+	pthread_mutex_unlock(&p->lock);
+}
+
+uint16_t pepper_newest(struct pepper *p)
+{
+	uint16_t id;
+
+	pthread_mutex_lock(&p->lock);
+	id = p->set.n ? p->set.v[0].id : 0;
+	pthread_mutex_unlock(&p->lock);
+	return id;
+}
+
+enum errc pepper_encode(struct pepper *p, struct buf *out)
+{
+	enum errc e;
+
+	pthread_mutex_lock(&p->lock);
+	e = peppers_encode(&p->set, out);
+	pthread_mutex_unlock(&p->lock);
+	return e;
+}
+
+void pepper_hash(struct pepper *p, struct slice text, uint8_t hash[DIGEST_SHA256], uint16_t *id)
+{
+	pthread_mutex_lock(&p->lock);
+	*id = p->in_use;
+	apikey_hash(&peppers_find(&p->set, *id)->key, text, hash);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void pepper_pin(struct pepper *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->pins++;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void pepper_unpin(struct pepper *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->pins--;
+	pthread_mutex_unlock(&p->lock);
+}
+
+struct count {
+	struct pepper_use *use;
+	int64_t now_s;
+};
+
+static void add_use(struct pepper_use *use, uint16_t id)
+{
+	for (size_t i = 0; i < use->n; i++)
+		use->v[i].keys += use->v[i].id == id;
+}
+
+static enum errc count_one(void *arg, const struct rows_scope *k, const struct rows_state *s)
+{
+	const struct count *c = arg;
+
+	(void)s;
+	if (k->status == ROWS_REVOKED || (k->expires_s && c->now_s - k->expires_s > EXPIRED_S))
+		return ERRC_OK;
+	add_use(c->use, k->pepper);
+	if (k->old_until_s > c->now_s)
+		add_use(c->use, k->old_pepper);
+	return ERRC_OK;
+}
+
+enum errc pepper_count(struct pepper *p, struct live *l, int64_t now_s, struct pepper_use *out)
+{
+	struct count c = {out, now_s};
+
+	*out = (struct pepper_use){.n = 0};
+	pthread_mutex_lock(&p->lock);
+	for (; out->n < p->set.n; out->n++) {
+		out->v[out->n].id = p->set.v[out->n].id;
+		out->v[out->n].made_s = p->set.v[out->n].made_s;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return admin_scope_each(l, 0, ROWS_KEY, count_one, &c);
+}
+
+/* With the lock held; true: there were some. */
+static bool remove_unneeded(const struct pepper *p, const struct pepper_use *use,
+			    struct peppers *set)
+{
+	size_t n = set->n;
+
+	for (size_t i = 0; i < use->n; i++) {
+		if (use->v[i].keys == 0 && use->v[i].id != p->in_use)
+			peppers_remove(set, use->v[i].id);
+	}
+	return set->n < n;
+}
+
+static enum errc replace(struct pepper *p, const char *state, const struct peppers *set)
+{
+	enum errc e = save(state, set);
+
+	if (e)
+		return e;
+	p->set = *set;
+	p->changes_n++;
+	return ERRC_OK;
+}
+
+enum errc pepper_rotate(struct pepper *p, const char *state, int64_t now_s,
+			const struct pepper_use *use)
+{
+	struct peppers next;
+	enum errc e = ERRC_BUSY;
+
+	pthread_mutex_lock(&p->lock);
+	next = p->set;
+	if (p->pins == 0) {
+		(void)remove_unneeded(p, use, &next);
+		e = peppers_add(&next, now_s);
+	}
+	if (!e)
+		e = replace(p, state, &next);
+	pthread_mutex_unlock(&p->lock);
+	peppers_fini(&next);
+	return e;
+}
+
+enum errc pepper_prune(struct pepper *p, const char *state, const struct pepper_use *use)
+{
+	struct peppers next;
+	enum errc e = ERRC_OK;
+
+	pthread_mutex_lock(&p->lock);
+	next = p->set;
+	if (p->pins == 0 && remove_unneeded(p, use, &next))
+		e = replace(p, state, &next);
+	pthread_mutex_unlock(&p->lock);
+	peppers_fini(&next);
+	return e;
 }

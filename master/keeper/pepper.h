@@ -1,14 +1,63 @@
-/* The node's pepper: 32 random bytes in the file state/pepper (0600), made at the first start. API keys are stored as
- * HMAC-SHA-256 under it: without the file a copy of the stores says nothing about keys, and keys made under it are lost
- * with it. */
+/* The node's peppers (peppers.h) and their file, state/pepper (0600), whose first one is made at the first start. API keys are
+ * stored as HMAC-SHA-256 under them: without the file a copy of the stores says nothing about keys, and keys made under a
+ * pepper are lost with it. The file is replaced as a whole, on disk before it has its name: a crash leaves the set of before
+ * or that of after. Changed by the ledger thread; may be read by any. */
 #ifndef AIGW_PEPPER_H
 #define AIGW_PEPPER_H
 
-#include "errc.h"
+#include <pthread.h>
 
-#define PEPPER_BYTES 32
+#include "admin.h"
+#include "peppers.h"
 
-/* One that came with a restored ledger (restored.h) takes the place of the other first. ERRC_CORRUPT when the file is not 32 bytes. The caller wipes `out`. */
-MUSTCHECK enum errc pepper_open(const char *state, uint8_t out[PEPPER_BYTES]);
+struct pepper {
+	pthread_mutex_t lock; /* guards the rest */
+	struct peppers set;
+	uint16_t in_use; /* what new keys are made with: the newest that all workers know */
+	unsigned pins; /* backups under way: the keys in the copied ledger and the copied set belong together */
+	uint64_t changes_n;
+};
+
+void pepper_init(struct pepper *p);
+void pepper_fini(struct pepper *p);
+/* Reads the file, or makes it. A set that came with a restored ledger (restored.h) takes the place of the other first.
+ * ERRC_CORRUPT when the file is damaged. */
+MUSTCHECK enum errc pepper_open(struct pepper *p, const char *state);
+
+/* How many changes there were since the start, for who passes them on. */
+uint64_t pepper_changes(struct pepper *p);
+/* The newest one's id. */
+uint16_t pepper_newest(struct pepper *p);
+/* The stored form, appended. */
+MUSTCHECK enum errc pepper_encode(struct pepper *p, struct buf *out);
+/* Every worker that is there knows this one: where it is the newest it comes into use. */
+void pepper_known(struct pepper *p, uint16_t id);
+/* Hashes a new key's text with the one in use. */
+void pepper_hash(struct pepper *p, struct slice text, uint8_t hash[DIGEST_SHA256], uint16_t *id);
+
+/* Until the end of a pin the set does not change. */
+void pepper_pin(struct pepper *p);
+void pepper_unpin(struct pepper *p);
+
+/* What the peppers are needed for, newest first, without their secrets. */
+struct pepper_use {
+	size_t n;
+	struct {
+		uint16_t id;
+		int64_t made_s;
+		uint64_t keys;
+	} v[PEPPERS_MAX];
+};
+
+/* Counts the keys that need each: not revoked, and not expired for longer than a day. The secret before a rotation needs
+ * its own for as long as it is good. */
+MUSTCHECK enum errc pepper_count(struct pepper *p, struct live *l, int64_t now_s,
+				 struct pepper_use *out);
+/* Takes those away that no key needs, then adds a new one, which comes into use with pepper_known(). On the ledger thread, like
+ * the next. ERRC_BUSY: there are pins; ERRC_LIMIT: all PEPPERS_MAX are needed. */
+MUSTCHECK enum errc pepper_rotate(struct pepper *p, const char *state, int64_t now_s,
+				  const struct pepper_use *use);
+/* Takes those away that no key needs; nothing where there are pins. */
+MUSTCHECK enum errc pepper_prune(struct pepper *p, const char *state, const struct pepper_use *use);
 
 #endif

@@ -29,8 +29,7 @@ struct serve {
 	unsigned conns_n;
 	struct lane reads, reports;
 	atomic_bool cancel;
-	struct digest_key pepper;
-	bool have_pepper;
+	struct list unknown; /* whose answers wait until all workers know the newest pepper */
 };
 
 /* One request. Owned by the loop, by a thread of the pool or by the ledger thread, one after the other. */
@@ -130,6 +129,11 @@ static void stepped(struct serve_conn *c)
 
 	if (c->v.next != VERBS_NOT_OURS && !c->v.ended) {
 		dispatch(c, c->v.next);
+		return;
+	}
+	if (c->v.peppers) {
+		list_push_back(&c->s->unknown, &c->wait);
+		kmsg_peppers(c->s->k);
 		return;
 	}
 	finish(c);
@@ -376,15 +380,11 @@ void serve_request(struct serve *s, struct msg *m)
 	c->link.on_sent = on_link_sent;
 	klink_init(&c->link, fd, MSG_AT_SERVER, LIMIT_FRAME_CONTROL);
 	e = decode(c, m->control.request, &verb, &n);
-	if (s->k->started && !s->have_pepper) {
-		digest_key_init(&s->pepper, slice_of(writer_pepper(s->k->writer), PEPPER_BYTES));
-		s->have_pepper = true;
-	}
 	c->v = (struct verbs){.verb = verb,
 			      .args = {c->f, n},
 			      .chan = &c->link.chan,
 			      .stores = &s->k->stores,
-			      .pepper = &s->pepper,
+			      .pepper = &s->k->pepper,
 			      .who = c->who,
 			      .cancel = &s->cancel};
 	if (refuse(c, e, m->control.rights))
@@ -403,6 +403,7 @@ enum errc serve_new(struct keeper *k, struct serve **out)
 	list_init(&s->conns);
 	list_init(&s->reads.waiting);
 	list_init(&s->reports.waiting);
+	list_init(&s->unknown);
 	*out = s;
 	return ERRC_OK;
 }
@@ -415,9 +416,18 @@ static void cancel_waiting(struct lane *l)
 		cancel(c);
 }
 
+void serve_peppers_known(struct serve *s)
+{
+	struct list *n;
+
+	while ((n = list_pop_front(&s->unknown)) != NULL)
+		finish(list_entry(n, struct serve_conn, wait));
+}
+
 void serve_stop(struct serve *s)
 {
 	atomic_store(&s->cancel, true);
+	serve_peppers_known(s); /* what was done is told, known or not */
 	cancel_waiting(&s->reads);
 	cancel_waiting(&s->reports);
 }
@@ -431,6 +441,5 @@ void serve_free(struct serve **sp)
 		return;
 	list_each_safe (it, &s->conns)
 		conn_free(list_entry(it, struct serve_conn, node));
-	digest_key_fini(&s->pepper);
 	mem_free(s);
 }

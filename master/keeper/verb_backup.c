@@ -3,8 +3,6 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "heritage.h"
-#include "pepper.h"
 #include "secret.h"
 #include "text.h"
 #include "verbs.h"
@@ -32,22 +30,22 @@ static void *copy(void *arg)
 
 static enum errc send_head(struct verbs *v, uint64_t bytes)
 {
-	char id[2 * LIVE_ID + 1], pepper[2 * PEPPER_BYTES + 1];
-	uint8_t secret[PEPPER_BYTES];
+	char id[2 * LIVE_ID + 1], room[PEPPERS_BYTES_MAX], pepper[2 * PEPPERS_BYTES_MAX + 1];
+	struct buf set = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
 	struct ledger_state s;
 	enum errc e = ledger_read_state(v->ledger, &s);
 
 	if (!e)
-		e = pepper_open(HERITAGE_STATE_DIR, secret);
+		e = pepper_encode(v->pepper, &set);
 	if (e)
 		return e;
 	text_hex(s.id, LIVE_ID, id);
-	text_hex(secret, PEPPER_BYTES, pepper);
+	text_hex(set.p, set.len, pepper);
 	const struct control_field f[] = {
 		CONTROL_S("ledger_id", slice_str(id)), CONTROL_I("records", s.last_seq),
 		CONTROL_I("bytes", bytes), CONTROL_S("pepper", slice_str(pepper))};
 	e = verbs_row(v, "backup", f, ARRAY_LEN(f));
-	secret_wipe(secret, sizeof(secret));
+	secret_wipe(room, sizeof(room));
 	secret_wipe(pepper, sizeof(pepper));
 	return e;
 }
@@ -115,8 +113,11 @@ static enum errc run(struct verbs *v)
 
 void verb_backup(struct verbs *v)
 {
-	enum errc e = run(v);
+	enum errc e;
 
+	pepper_pin(v->pepper);
+	e = run(v);
+	pepper_unpin(v->pepper);
 	/* What the ledger could not take yet is no reason to have no backup of the rest. */
 	if (e)
 		verbs_end_errc(v, e, "backup");

@@ -154,7 +154,7 @@ static void create(struct verbs *v, struct buf *mem)
 	}
 	apikey_make(&secret);
 	memcpy(k.id, secret.id, APIKEY_ID);
-	apikey_hash(v->pepper, slice_str(secret.text), k.hash);
+	pepper_hash(v->pepper, slice_str(secret.text), k.hash, &k.pepper);
 	v->failed = admin_key_create(v->admin, &by, &k, &durable);
 	if (!v->failed)
 		show(v, secret.id,

@@ -4,8 +4,8 @@
 
 #include <stdatomic.h>
 
-#include "admin.h"
 #include "control.h"
+#include "pepper.h"
 #include "stores.h"
 #include "verb_args.h"
 
@@ -23,9 +23,10 @@ struct verbs {
 	struct live *live;     /* held while the request is served */
 	struct ledger *ledger;
 	struct admin *admin; /* on the ledger thread; else NULL */
-	const struct digest_key *pepper;
-	const char *who;             /* unix user */
-	const atomic_bool *cancel;   /* the keeper ends */
+	struct pepper *pepper;
+	const char *who;           /* unix user */
+	const atomic_bool *cancel; /* the keeper ends */
+	bool peppers; /* result: the answer waits until all workers know the newest one */
 	char revoked[APIKEY_ID + 1]; /* result: this key's running requests are to be cancelled */
 	enum errc failed;            /* result: the ledger did; for the writer */
 	bool ended;                  /* END is sent or queued */

@@ -16,7 +16,6 @@
 #include "progress.h"
 #include "renew.h"
 #include "seal.h"
-#include "secret.h"
 #include "text.h"
 #include "verify.h"
 
@@ -52,7 +51,6 @@ struct writer {
 	bool tell_started, tell_failed, tell_renewed;
 	enum errc failure;
 	const char *failed_at;
-	uint8_t pepper[PEPPER_BYTES];
 };
 
 static void set_gauge(struct writer *w, enum page_gauge g, int64_t v)
@@ -238,7 +236,7 @@ static enum errc start(struct writer *w)
 	if (!e)
 		e = verify_first(w);
 	if (!e)
-		e = pepper_open(HERITAGE_STATE_DIR, w->pepper);
+		e = pepper_open(w->o.pepper, HERITAGE_STATE_DIR);
 	if (!e)
 		e = outbox_batch_init(&w->batch, BATCH_ROWS);
 	if (!e)
@@ -601,7 +599,6 @@ static void release(struct writer *w)
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
 	outbox_batch_fini(&w->batch);
-	secret_wipe(w->pepper, sizeof(w->pepper));
 	pthread_mutex_destroy(&w->lock);
 	mem_free(w);
 }
@@ -689,9 +686,4 @@ void writer_renew(struct writer *w)
 	w->renew = true;
 	pthread_mutex_unlock(&w->lock);
 	wake(w);
-}
-
-const uint8_t *writer_pepper(const struct writer *w)
-{
-	return w->pepper;
 }

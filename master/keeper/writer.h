@@ -28,10 +28,11 @@ struct writer_events {
 };
 
 struct writer_opts {
-	const struct heritage *h; /* this and the next three are borrowed until writer_free() */
+	const struct heritage *h; /* this and the next four are borrowed until writer_free() */
 	struct page *page;
 	struct stores *stores;
 	struct upkeep *upkeep;
+	struct pepper *pepper; /* opened here */
 	enum settings_durability durability;
 	size_t live_bytes;
 	uint32_t regions, slots;
@@ -58,7 +59,5 @@ void writer_free(struct writer **w);
 void writer_submit(struct writer *w, struct writer_job *j);
 /* The live store is lost: once all processes that had it open are dead, a new one is made. `renewed` follows. */
 void writer_renew(struct writer *w);
-/* Valid after `started`, until writer_free(). */
-const uint8_t *writer_pepper(const struct writer *w);
 
 #endif

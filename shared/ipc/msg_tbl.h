@@ -108,9 +108,9 @@ MSG(REVOKED, revoked, MSG_AT_WORKER_FROM_KEEPER, 256,
 MSG_FIELD(revoked, STR, key) /* public id */
 MSG_END(revoked)
 
-MSG(PEPPER, pepper, MSG_AT_WORKER_FROM_KEEPER, 256,
-    0) /* the first message on every link: what client keys are hashed with */
-MSG_FIELD(pepper, BIN, secret) /* 32 bytes */
+MSG(PEPPER, pepper, MSG_AT_WORKER_FROM_KEEPER, 2048,
+    0) /* the first message on every link, and whenever there are others: what client keys are hashed with */
+MSG_FIELD(pepper, BIN, secret) /* peppers_encode() */
 MSG_END(pepper)
 
 /* aigwctl and whoever serves it (control.h). */
@@ -153,3 +153,6 @@ MSG_FIELD(reported, U64, status) /* an errc: OK; INVAL: no such dimension; … *
 MSG_FIELD(reported, BIN, rows)   /* report_pack() */
 MSG_FIELD(reported, U64, cut)    /* there are more rows than fit */
 MSG_END(reported)
+MSG(PEPPERED, peppered, MSG_AT_KEEPER_FROM_WORKER, 64, 0) /* the answer to PEPPER: keys of that one are known from here on */
+MSG_FIELD(peppered, U64, id)                              /* of the newest */
+MSG_END(peppered)

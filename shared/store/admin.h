@@ -65,10 +65,10 @@ MUSTCHECK enum errc admin_key_create(struct admin *a, const struct admin_by *by,
 /* Revoked keys cannot change (ERRC_STATE). */
 MUSTCHECK enum errc admin_key_update(struct admin *a, const struct admin_by *by,
 				     const struct rows_scope *k, bool *durable);
-/* A new secret, whose hash this is; the one before stays good until this second (0: no longer). ERRC_STATE: it is revoked. */
+/* A new secret, whose hash under this pepper this is; the one before stays good until this second (0: no longer). ERRC_STATE: it is revoked. */
 MUSTCHECK enum errc admin_key_rotate(struct admin *a, const struct admin_by *by,
 				     const char id[APIKEY_ID], const uint8_t hash[DIGEST_SHA256],
-				     int64_t old_until_s, bool *durable);
+				     uint16_t pepper, int64_t old_until_s, bool *durable);
 MUSTCHECK enum errc admin_key_revoke(struct admin *a, const struct admin_by *by,
 				     const char id[APIKEY_ID], bool *durable);
 /* `t` needs no id: it is drawn here and put there. Its name is unique in the account, admin_is_name(). */

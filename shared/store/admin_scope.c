@@ -115,6 +115,8 @@ static enum errc replace(struct admin *a, const struct admin_by *by, const struc
 	memcpy(next->hash, now->hash, sizeof next->hash);
 	memcpy(next->old_hash, now->old_hash, sizeof next->old_hash);
 	next->old_until_s = now->old_until_s;
+	next->pepper = now->pepper;
+	next->old_pepper = now->old_pepper;
 	next->created_s = now->created_s;
 	next->limits.last_id = MAX_OF(now->limits.last_id, next->limits.last_id);
 	return write_scope(a, by, next, what, restricts(now, next), is_larger(now, next), durable);
@@ -145,7 +147,8 @@ enum errc admin_key_update(struct admin *a, const struct admin_by *by, const str
 }
 
 enum errc admin_key_rotate(struct admin *a, const struct admin_by *by, const char id[APIKEY_ID],
-			   const uint8_t hash[DIGEST_SHA256], int64_t old_until_s, bool *durable)
+			   const uint8_t hash[DIGEST_SHA256], uint16_t pepper, int64_t old_until_s,
+			   bool *durable)
 {
 	struct rows_scope key;
 	struct buf mem;
@@ -161,7 +164,9 @@ enum errc admin_key_rotate(struct admin *a, const struct admin_by *by, const cha
 		memset(key.old_hash, 0, sizeof key.old_hash);
 		if (old_until_s)
 			memcpy(key.old_hash, key.hash, sizeof key.old_hash);
+		key.old_pepper = old_until_s ? key.pepper : 0;
 		memcpy(key.hash, hash, sizeof key.hash);
+		key.pepper = pepper;
 		key.old_until_s = old_until_s;
 		rc = write_scope(a, by, &key, "rotate", false, true, durable);
 	}

@@ -86,9 +86,10 @@ struct rows_scope {
 	/* The secret before the last rotation is good until this second; 0: it is not, then the hash is 0 too. */
 	uint8_t old_hash[DIGEST_SHA256];
 	int64_t old_until_s;
-	char team[ROWS_ID];   /* 0: none */
-	uint8_t flags;        /* ROWS_KEY_… */
-	int64_t keepalive_ms; /* 0: off; ROWS_NO_LIMIT: the node's */
+	uint16_t pepper, old_pepper; /* ids of the peppers that the two hashes were made with */
+	char team[ROWS_ID];          /* 0: none */
+	uint8_t flags;               /* ROWS_KEY_… */
+	int64_t keepalive_ms;        /* 0: off; ROWS_NO_LIMIT: the node's */
 };
 
 /* What a scope has used. Its row's id is `kind | id` of the scope. */

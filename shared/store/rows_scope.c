@@ -7,7 +7,7 @@ struct scope_v1 {
 	uint8_t version, kind, status, flags, name_n, nets_n, rules_n, reserved;
 	uint16_t models_n, last_rule;
 	uint16_t keepalive; /* seconds + 1; 0: not set */
-	uint16_t reserved2;
+	uint16_t pepper;
 	uint64_t account;
 	char id[ROWS_ID], team[ROWS_ID];
 	uint8_t hash[DIGEST_SHA256];
@@ -82,6 +82,13 @@ static bool is_too_large(const struct rows_scope *s)
 	       s->limits.n > ROWS_RULES_MAX || s->keepalive_ms > LIMIT_KEEPALIVE_MS;
 }
 
+static enum errc put_old(struct buf *out, const struct rows_scope *s)
+{
+	enum errc rc = buf_add(out, s->old_hash, sizeof s->old_hash);
+
+	return rc ? rc : buf_add(out, &s->old_pepper, sizeof s->old_pepper);
+}
+
 enum errc rows_put_scope(struct buf *out, const struct rows_scope *s)
 {
 	struct scope_v1 v = {.version = ROWS_VERSION,
@@ -94,6 +101,7 @@ enum errc rows_put_scope(struct buf *out, const struct rows_scope *s)
 			     .models_n = (uint16_t)s->models.n,
 			     .last_rule = s->limits.last_id,
 			     .keepalive = put_keepalive(s),
+			     .pepper = s->pepper,
 			     .account = s->account,
 			     .created_s = s->created_s,
 			     .expires_s = s->expires_s,
@@ -108,7 +116,7 @@ enum errc rows_put_scope(struct buf *out, const struct rows_scope *s)
 	rc = buf_add(out, &v, sizeof v);
 	/* Most keys have no old secret. */
 	if (!rc && s->old_until_s)
-		rc = buf_add(out, s->old_hash, sizeof s->old_hash);
+		rc = put_old(out, s);
 	if (!rc)
 		rc = buf_adds(out, s->name);
 	if (!rc)
@@ -157,7 +165,7 @@ static bool take_fixed(const struct scope_v1 *v, struct rows_scope *s)
 	    v->status >= ROWS_STATUS_COUNT || v->models_n > ROWS_MODELS_MAX ||
 	    v->name_n > (v->kind == ROWS_USER ? ROWS_TAG_MAX : ROWS_NAME_MAX) ||
 	    v->nets_n > ROWS_NETS_MAX || v->rules_n > ROWS_RULES_MAX ||
-	    v->keepalive > LIMIT_KEEPALIVE_MS / 1000 + 1 || v->reserved != 0 || v->reserved2 != 0)
+	    v->keepalive > LIMIT_KEEPALIVE_MS / 1000 + 1 || v->reserved != 0)
 		return false;
 	s->kind = (enum rows_kind)v->kind;
 	s->account = v->account;
@@ -169,6 +177,8 @@ static bool take_fixed(const struct scope_v1 *v, struct rows_scope *s)
 	s->created_s = v->created_s;
 	s->expires_s = v->expires_s;
 	s->old_until_s = v->old_until_s;
+	s->pepper = v->pepper;
+	s->old_pepper = 0;
 	memset(s->old_hash, 0, sizeof s->old_hash);
 	s->keepalive_ms = v->keepalive ? (v->keepalive - 1) * INT64_C(1000) : ROWS_NO_LIMIT;
 	s->nets_n = v->nets_n;
@@ -186,7 +196,8 @@ enum errc rows_get_scope(struct slice bytes, struct rows_scope *s)
 	if (rc)
 		return rc;
 	if (!take_fixed(&v, s) ||
-	    (v.old_until_s && !rows_take(&r, s->old_hash, sizeof s->old_hash)) ||
+	    (v.old_until_s && (!rows_take(&r, s->old_hash, sizeof s->old_hash) ||
+			       !rows_take(&r, &s->old_pepper, sizeof s->old_pepper))) ||
 	    !rows_take_slice(&r, &s->name, v.name_n) || !rows_take_slice(&r, &s->models, v.models_n))
 		return ERRC_CORRUPT;
 	for (size_t i = 0; i < s->nets_n; i++) {

@@ -5,11 +5,11 @@
 #ifndef AIGW_CALL_HOST_H
 #define AIGW_CALL_HOST_H
 
-#include "digest.h"
 #include "down_conn.h"
 #include "live.h"
 #include "msg.h"
 #include "page.h"
+#include "peppers.h"
 #include "ptable.h"
 #include "upool.h"
 
@@ -25,7 +25,7 @@ struct call_env {
 	struct page *page;
 	unsigned page_slot;
 	uint64_t generation; /* of our master */
-	const struct digest_key *pepper;
+	const struct peppers *peppers;
 	/* Asks the keeper to make everything up to now durable at once; it answers through call_host_durable(). */
 	void (*ring_keeper)(void *arg);
 	/* Asks the keeper for a charge record of this key; answered by call_host_found() with the same seq. ERRC_BUSY, ERRC_AGAIN: there is no

@@ -99,7 +99,7 @@ static void open_account(struct scene *s)
 	struct apikey k;
 	bool durable;
 
-	digest_key_init(&s->pepper, SLICE_LIT("pepper"));
+	assert_int_equal(peppers_add(&s->peppers, 1), ERRC_OK);
 	s->account = rig_account(&s->rig, "acme", 10 * RIG_DOLLAR);
 	apikey_make(&k);
 	snprintf(s->key_text, sizeof(s->key_text), "%s", k.text);
@@ -109,7 +109,7 @@ static void open_account(struct scene *s)
 				     .keepalive_ms = ROWS_NO_LIMIT,
 				     .name = SLICE_LIT("a key")};
 	memcpy(s->key.id, k.id, APIKEY_ID);
-	apikey_hash(&s->pepper, slice_str(k.text), s->key.hash);
+	apikey_hash(&s->peppers.v[0].key, slice_str(k.text), s->key.hash);
 	rows_limits_init(&s->key.limits);
 	assert_int_equal(admin_key_create(&s->rig.admin, &s->rig.by, &s->key, &durable), ERRC_OK);
 	apikey_fini(&k);
@@ -134,7 +134,7 @@ static void open_worker(struct scene *s)
 			      .live = s->rig.live,
 			      .page = s->page,
 			      .generation = 1,
-			      .pepper = &s->pepper,
+			      .peppers = &s->peppers,
 			      .ring_keeper = ring_keeper,
 			      .lookup = lookup,
 			      .report = report,
@@ -198,7 +198,7 @@ int scene_teardown(void **state)
 	while (s->up_n)
 		mem_xport_free(&s->up[--s->up_n]);
 	page_unmap(&s->page);
-	digest_key_fini(&s->pepper);
+	peppers_fini(&s->peppers);
 	rig_fini(&s->rig);
 	mem_free(s);
 	assert_int_equal(mem_live_count(), 0);

@@ -21,7 +21,7 @@ struct scene {
 	uint64_t account;
 	struct rows_scope key;
 	char key_text[APIKEY_TEXT + 1];
-	struct digest_key pepper;
+	struct peppers peppers;
 	struct call_host *calls;
 	struct down_host *clients;
 	struct mem_xport *client;

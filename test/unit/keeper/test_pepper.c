@@ -1,4 +1,4 @@
-/* The pepper file: made once, kept, refused when it is damaged. */
+/* The file of the peppers: made once, kept, refused when it is damaged; what a rotation leaves, and what keeps a pepper. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,37 +14,173 @@
 
 #include "pepper.h"
 
+struct folder {
+	char dir[32], path[64];
+	struct pepper p;
+};
+
+static void open_again(struct folder *f)
+{
+	pepper_fini(&f->p);
+	pepper_init(&f->p);
+	assert_int_equal(pepper_open(&f->p, f->dir), ERRC_OK);
+}
+
+static int setup(void **state)
+{
+	struct folder *f = test_malloc(sizeof(*f));
+
+	snprintf(f->dir, sizeof(f->dir), "/tmp/aigw-pepper-XXXXXX");
+	if (!mkdtemp(f->dir))
+		return 1;
+	snprintf(f->path, sizeof(f->path), "%s/pepper", f->dir);
+	pepper_init(&f->p);
+	*state = f;
+	return pepper_open(&f->p, f->dir) != ERRC_OK;
+}
+
+static int teardown(void **state)
+{
+	struct folder *f = *state;
+
+	pepper_fini(&f->p);
+	(void)unlink(f->path);
+	if (rmdir(f->dir) != 0)
+		return 1; /* nothing else is left there */
+	test_free(f);
+	return 0;
+}
+
+/* The hash of one and the same text, with the pepper in use. */
+static uint16_t hash(struct folder *f, uint8_t out[DIGEST_SHA256])
+{
+	static const char text[] =
+		"sk-aigw-abcdefghijkl-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE";
+	uint16_t id;
+
+	pepper_hash(&f->p, slice_str(text), out, &id);
+	return id;
+}
+
 static void test_made_once(void **state)
 {
-	char dir[] = "/tmp/aigw-pepper-XXXXXX", path[64];
-	uint8_t first[PEPPER_BYTES], again[PEPPER_BYTES];
+	uint8_t first[DIGEST_SHA256], again[DIGEST_SHA256];
+	struct folder *f = *state;
 	struct stat st;
 
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/pepper", dir);
-	assert_int_equal(pepper_open(dir, first), ERRC_OK);
-	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(stat(f->path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(st.st_size, PEPPER_BYTES);
-	assert_int_equal(pepper_open(dir, again), ERRC_OK);
-	assert_memory_equal(first, again, PEPPER_BYTES);
+	assert_int_equal(hash(f, first), 1);
+	open_again(f);
+	assert_int_equal(hash(f, again), 1);
+	assert_memory_equal(first, again, sizeof(first));
 
-	assert_int_equal(truncate(path, PEPPER_BYTES - 1), 0);
-	assert_int_equal(pepper_open(dir, again), ERRC_CORRUPT);
-	assert_int_equal(truncate(path, PEPPER_BYTES + 1), 0);
-	assert_int_equal(pepper_open(dir, again), ERRC_CORRUPT);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(pepper_open(dir, again), ERRC_OK);
-	assert_memory_not_equal(first, again, PEPPER_BYTES);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(dir), 0);
-	assert_int_equal(pepper_open(dir, again), ERRC_NOTFOUND);
-	(void)state;
+	for (int i = -1; i <= 1; i += 2) {
+		assert_int_equal(truncate(f->path, st.st_size + i), 0);
+		assert_int_equal(pepper_open(&f->p, f->dir), ERRC_CORRUPT);
+	}
+	assert_int_equal(unlink(f->path), 0);
+	open_again(f);
+	assert_int_equal(hash(f, again), 1);
+	assert_memory_not_equal(first, again, sizeof(first));
+	assert_int_equal(pepper_open(&f->p, "/tmp/aigw-pepper-none"), ERRC_NOTFOUND);
+}
+
+static struct pepper_use needs(size_t n, const uint16_t *ids)
+{
+	struct pepper_use use = {.n = n};
+
+	for (size_t i = 0; i < n; i++) {
+		use.v[i].id = (uint16_t)(n - i);
+		use.v[i].keys = ids[i];
+	}
+	return use;
+}
+
+/* A new one comes into use once the workers know it, also when the keeper ended in between; the old one stays. */
+static void test_rotated(void **state)
+{
+	const struct pepper_use use = needs(1, (uint16_t[]){7});
+	uint8_t before[DIGEST_SHA256], now[DIGEST_SHA256];
+	struct folder *f = *state;
+	struct stat st;
+
+	(void)hash(f, before);
+	assert_int_equal(pepper_rotate(&f->p, f->dir, 5, &use), ERRC_OK);
+	assert_int_equal(pepper_newest(&f->p), 2);
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(hash(f, now), 1);
+		assert_memory_equal(before, now, sizeof(now));
+		open_again(f);
+	}
+	pepper_known(&f->p, 1); /* word of an older one changes nothing */
+	assert_int_equal(hash(f, now), 1);
+	pepper_known(&f->p, 2);
+	assert_int_equal(hash(f, now), 2);
+	assert_memory_not_equal(before, now, sizeof(now));
+}
+
+static void test_kept_while_needed(void **state)
+{
+	struct folder *f = *state;
+	struct pepper_use use;
+	uint64_t changes;
+
+	use = needs(1, (uint16_t[]){0});
+	assert_int_equal(pepper_rotate(&f->p, f->dir, 5, &use), ERRC_OK);
+	pepper_known(&f->p, 2);
+	changes = pepper_changes(&f->p);
+	/* Needed by one key. */
+	use = needs(2, (uint16_t[]){0, 1});
+	assert_int_equal(pepper_prune(&f->p, f->dir, &use), ERRC_OK);
+	assert_int_equal(pepper_changes(&f->p), changes);
+	/* Needed by none, but a backup has it. */
+	use = needs(2, (uint16_t[]){0, 0});
+	pepper_pin(&f->p);
+	assert_int_equal(pepper_prune(&f->p, f->dir, &use), ERRC_OK);
+	assert_int_equal(pepper_rotate(&f->p, f->dir, 5, &use), ERRC_BUSY);
+	assert_int_equal(pepper_changes(&f->p), changes);
+	pepper_unpin(&f->p);
+	assert_int_equal(pepper_prune(&f->p, f->dir, &use), ERRC_OK);
+	assert_int_equal(pepper_changes(&f->p), changes + 1);
+	open_again(f);
+	assert_int_equal(f->p.set.n, 1);
+	assert_int_equal(pepper_newest(&f->p), 2);
+}
+
+/* The one that new keys are made with is never taken away, whatever is counted. */
+static void test_many(void **state)
+{
+	struct folder *f = *state;
+	uint16_t all[PEPPERS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1};
+	uint8_t h[DIGEST_SHA256];
+	struct pepper_use use;
+
+	for (uint16_t i = 1; i < PEPPERS_MAX; i++) {
+		use = needs(i, all);
+		assert_int_equal(pepper_rotate(&f->p, f->dir, 5, &use), ERRC_OK);
+	}
+	use = needs(PEPPERS_MAX, all);
+	assert_int_equal(pepper_rotate(&f->p, f->dir, 5, &use), ERRC_LIMIT);
+	memset(all, 0, sizeof(all));
+	use = needs(PEPPERS_MAX, all);
+	assert_int_equal(hash(f, h), 1);
+	assert_int_equal(pepper_rotate(&f->p, f->dir, 5, &use), ERRC_OK);
+	assert_int_equal(f->p.set.n, 3); /* the new one, the newest before it, that in use */
+	assert_int_equal(hash(f, h), 1);
+	assert_int_equal(pepper_newest(&f->p), PEPPERS_MAX + 1);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_made_once)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_made_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rotated, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kept_while_needed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

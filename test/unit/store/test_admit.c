@@ -502,9 +502,9 @@ static void test_rotation(void **state)
 
 	rig_key(r, acc, KEY_A, &k);
 	digest_sha256(SLICE_LIT("second"), hash);
-	assert_int_equal(
-		admin_key_rotate(&r->admin, &r->by, KEY_A, hash, r->wall_ms / 1000 + 60, &durable),
-		ERRC_OK);
+	assert_int_equal(admin_key_rotate(&r->admin, &r->by, KEY_A, hash, 2, r->wall_ms / 1000 + 60,
+					  &durable),
+			 ERRC_OK);
 	assert_true(durable);
 	assert_int_equal(look_up(r, KEY_A), AUTH_OK);
 	assert_int_equal(look_up(r, "second"), AUTH_OK);
@@ -516,11 +516,12 @@ static void test_rotation(void **state)
 	assert_int_equal(look_up(r, KEY_A), AUTH_UNKNOWN);
 	assert_int_equal(look_up(r, "second"), AUTH_OK);
 	digest_sha256(SLICE_LIT("third"), hash);
-	assert_int_equal(admin_key_rotate(&r->admin, &r->by, KEY_A, hash, 0, &durable), ERRC_OK);
+	assert_int_equal(admin_key_rotate(&r->admin, &r->by, KEY_A, hash, 2, 0, &durable), ERRC_OK);
 	assert_int_equal(look_up(r, "second"), AUTH_UNKNOWN);
 	assert_int_equal(look_up(r, "third"), AUTH_OK);
 	assert_int_equal(admin_key_revoke(&r->admin, &r->by, KEY_A, &durable), ERRC_OK);
-	assert_int_equal(admin_key_rotate(&r->admin, &r->by, KEY_A, hash, 0, &durable), ERRC_STATE);
+	assert_int_equal(admin_key_rotate(&r->admin, &r->by, KEY_A, hash, 2, 0, &durable),
+			 ERRC_STATE);
 	assert_int_equal(look_up(r, "third"), AUTH_REVOKED);
 }
 

@@ -48,6 +48,8 @@ static void fill_key(struct rows_scope *k)
 	memcpy(k->team, "teamteamteam", ROWS_ID);
 	memset(k->old_hash, 0x5a, sizeof k->old_hash);
 	k->old_until_s = 8;
+	k->pepper = 3;
+	k->old_pepper = 2;
 	assert_true(ipnet_parse(SLICE_LIT("10.1.0.0/16"), &k->nets[0]));
 	assert_true(ipnet_parse(SLICE_LIT("fd00::/8"), &k->nets[1]));
 }
