@@ -23,6 +23,8 @@ static void read_all(struct config_ctx *x)
 		config_group_read(x);
 	if (x->rc == ERRC_OK)
 		config_model_read(x);
+	if (x->rc == ERRC_OK)
+		config_group_check(x);
 	if (x->rc == ERRC_OK && x->errors == 0 && x->c->table.models_n == 0)
 		config_ctx_warn(x, (struct yaml_pos){path, 1, 1},
 				"there is no model: every request will be answered with 404");

@@ -6,6 +6,7 @@
 
 #define GROUPS_MAX 64
 #define NAME_MAX_N 64
+#define ROWS_MAX_N 100000 /* of all groups: written to the ledger before a reload is over */
 
 static int by_name(const void *a, const void *b)
 {
@@ -64,4 +65,16 @@ void config_group_read(struct config_ctx *x)
 	qsort(all, n, sizeof(*all), by_name);
 	x->c->table.groups = all;
 	x->c->table.groups_n = n;
+}
+
+void config_group_check(struct config_ctx *x)
+{
+	const struct ptable *t = &x->c->table;
+	const struct yaml_node *map = yaml_getz(x->c->root, "groups");
+
+	if (t->groups_n * t->prices_n > ROWS_MAX_N)
+		config_ctx_error(x, map->pos,
+				 "`groups`: %zu groups times %zu different prices are more than "
+				 "%d rows",
+				 t->groups_n, t->prices_n, ROWS_MAX_N);
 }

@@ -6,5 +6,7 @@
 
 /* Fills groups of c->table from c->root. */
 void config_group_read(struct config_ctx *x);
+/* When the prices are there too: whether the ledger can take all that groups make of them during a reload. */
+void config_group_check(struct config_ctx *x);
 
 #endif

@@ -168,6 +168,31 @@ static void thousands_of_models(void **state)
 	buf_fini(&blob);
 }
 
+static void groups_times_prices_are_bounded(void **state)
+{
+	struct fixture f;
+	struct buf text;
+
+	buf_init(&text, 16 << 20);
+	assert_int_equal(buf_addz(&text, "providers: {p: {base_url: \"http://h/v1\"}}\ngroups: {"),
+			 ERRC_OK);
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(buf_addf(&text, "g%d: 0.%02d, ", i, i + 1), ERRC_OK);
+	assert_int_equal(buf_addz(&text, "last: 2}\nmodels:\n"), ERRC_OK);
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(
+			buf_addf(&text,
+				 "  m%d: {price: {input: %d, output: 2}, offers: {p/m%d: {}}}\n", i,
+				 i + 1, i),
+			ERRC_OK);
+	fixture_init(&f, env);
+	assert_int_equal(fixture_load(&f, buf_cstr(&text)), ERRC_INVAL);
+	assert_string_equal(fixture_messages(&f), "aigw.yaml:2:9: `groups`: 51 groups times 2000 "
+						  "different prices are more than 100000 rows\n");
+	buf_fini(&text);
+	fixture_fini(&f);
+}
+
 static void an_offer_of_several_models(void **state)
 {
 	const struct ptable_named *named;
@@ -208,6 +233,7 @@ int main(void)
 		cmocka_unit_test(damaged_blobs_do_no_harm),
 		cmocka_unit_test(survives_without_memory),
 		cmocka_unit_test(thousands_of_models),
+		cmocka_unit_test(groups_times_prices_are_bounded),
 		cmocka_unit_test(an_offer_of_several_models),
 	};
 
