@@ -34,7 +34,7 @@ struct dialect_facts {
 	enum dialect_op op;
 	struct slice model; /* unescaped */
 	bool stream, include_usage;
-	bool echo; /* the answer begins with the prompt */
+	bool echo;                  /* the answer begins with the prompt */
 	enum dialect_cap cap_field; /* which one the client gave */
 	int64_t cap;                /* its value, 0: none given */
 	int64_t n;                  /* answers asked for, >= 1 */

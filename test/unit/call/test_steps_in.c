@@ -216,7 +216,7 @@ static void test_own_key(void **state)
 	scene_send(s, "GET /v1/key", "", "");
 	scene_at(s, CALL_OWN);
 	scene_advance(s, 1000);
-	scene_none(s); /* answered, without */
+	scene_none(s);        /* answered, without */
 	reported(s, ERRC_OK); /* too late */
 }
 
