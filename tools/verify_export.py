@@ -15,8 +15,8 @@ TYPES = 'charge reverse account grant take key gap rules team user'.split()
 ENDS = 'done client_gone upstream_error rejected timeout drain worker_died revoked internal ledger_unavailable'.split()
 CLASSES = 'input cache_read cache_write_5m cache_write_1h input_audio input_image output output_audio output_image reasoning'.split()
 CHARGE = ('key id front flags status end admitted_ms first_byte_ms total_ms model_asked model provider upstream upstream_id price usage '
-          'hold_nusd charge_nusd uncollected_nusd cost_nusd attempts team user budgets group raw_usage').split()
-CHANGE = 'who what note amount_nusd row key id team user budgets epoch'.split()
+          'hold_nusd charge_nusd uncollected_nusd cost_nusd attempts team user budgets group raw_usage idem').split()
+CHANGE = 'who what note amount_nusd row key id team user budgets epoch idem'.split()
 ATTEMPT = 'provider upstream status ms cost_nusd error start_ms'.split()
 SUMS = 'granted_nusd settled_nusd uncollected_nusd'.split()
 CHARGED, CAPPED, NUSD_MAX = 16, 32, 4 * 10**18  # flags of a charge; no amount is larger
@@ -57,7 +57,7 @@ def read_record(raw):
     if end != len(raw) or version != 2 or len(values) < len(names):
         raise ValueError('no record of version 2')
     r = dict(zip(names, values), type=TYPES[kind], account=account, wall_ms=wall_ms)
-    shown = dict(r, id=genid(r['id']), key=r['key'].rstrip('\0'), budgets=None)
+    shown = dict(r, id=genid(r['id']), key=r['key'].rstrip('\0'), budgets=None, idem=r['idem'].hex())
     if kind:
         return r, dict(shown, row=base64.b64encode(r['row']).decode())
     have, estimated, *counts = r['usage']

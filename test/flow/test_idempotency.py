@@ -1,6 +1,8 @@
 """Contract A8: an `Idempotency-Key` stands for one request of one API key for 24 hours, whatever dies meanwhile."""
+import hashlib
 import json
 import os
+import random
 import signal
 import sys
 import threading
@@ -10,7 +12,7 @@ import uuid
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
 from gateway import is_alive, wait_for
-from node import BACKS, NodeCase, chat_body, model, nusd, on_both
+from node import BACKS, LONG, NodeCase, chat_body, model, nusd, on_both
 import tap
 from test_clock import ClockNode
 
@@ -244,6 +246,71 @@ class Deaths(Keys, NodeCase):
         """The rebuilding is an error that an operator is told."""
         for account in self.node.ctl('account', 'list')['accounts']:
             self.node.settled(account['name'])
+        self.assertTrue(self.node.verify('--charges')['good'])
+
+
+class UnderFire(Keys, NodeCase):
+    """Clients that ask again with their keys until they know, while workers and keepers are killed: every word is charged exactly once."""
+    MODELS = {**on_both('m', 'tokens=3'), **on_both('slow', 'tokens=12&rate=60'), **on_both('flaky', 'status=500&fail_first=5&tokens=4')}
+    CLIENTS, SECONDS = 8, 60 if LONG else 8
+
+    def insist(self, idem, name, stream):
+        """Until the answer came whole, or it is known to have been charged."""
+        for _ in range(400):
+            try:
+                a = self.ask(idem, name, stream)
+                if a and (a.status == 200 and a.is_whole or a.status == 422):
+                    return a
+                if a and a.status:  # else nothing came before the connection ended
+                    self.assertIn(a.status, (200, 409, 429, 502, 503), a)
+            except OSError:
+                pass
+            time.sleep(0.03)
+        raise AssertionError('no end for %s' % idem)
+
+    def client(self, until, words, failures):
+        rng, i = random.Random(), 0
+        try:
+            while time.monotonic() < until:
+                i += 1
+                idem = str(uuid.uuid4())
+                name, stream = rng.choice(('m-', 'm-', 'slow-', 'flaky-')) + rng.choice(('oai', 'ant')), rng.random() < 0.7
+                words.append(idem)
+                self.insist(idem, name, stream)
+                if rng.random() < 0.3:
+                    self.refused(self.insist(idem, name, stream), 422, 'idempotency_completed')
+        except BaseException as e:
+            failures.append(e)
+
+    def killer(self, until):
+        while time.monotonic() < until:
+            time.sleep(0.25)
+            victims = self.node.children(random.choice(('worker', 'worker', 'worker', 'keeper')))
+            if victims:
+                os.kill(random.choice(victims), signal.SIGKILL)
+
+    def test_charged_exactly_once(self):
+        until, words, failures = time.monotonic() + self.SECONDS, [], []
+        threads = [threading.Thread(target=self.client, args=(until, words, failures)) for _ in range(self.CLIENTS)]
+        for t in threads:
+            t.start()
+        self.killer(until)
+        for t in threads:
+            t.join()
+        self.assertEqual(failures, [])
+        self.node.settled('main', 30)
+        wait_for(lambda: self.node.metrics().get('aigw_outbox_records') == 0, 20, 0.1)
+        found = {}
+        for line in self.node.ctl_raw('ledger', 'export').stdout.split('\n'):
+            r = json.loads(line) if '"idem"' in line else {}
+            if r.get('idem') and 'usage' in r and r['flags'] & 16:  # charged
+                found.setdefault(r['idem'][:32], []).append(r['id'])
+        self.assertGreater(len(words), 50)
+        for word in words:
+            self.assertEqual(len(found.get(hashlib.sha256(word.encode()).hexdigest()[:32], ())), 1, word)
+
+    def test_zz_books_are_right_and_no_secret_shows(self):
+        """What is killed is an error in the log."""
         self.assertTrue(self.node.verify('--charges')['good'])
 
 
