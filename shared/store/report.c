@@ -405,15 +405,16 @@ static enum errc on_tag(void *arg, const struct rollup_name *n, const struct rol
 /* The one with the fewest rows that knows what is asked for. */
 static enum rollup_cut cut_of(const struct report_ask *a)
 {
-	enum rollup_cut cut = a->account || a->key_id ? ROLLUP_KEYS : ROLLUP_DAYS;
+	bool payer = a->account || a->key_id, model = false;
 
 	for (size_t i = 0; i < a->by_n; i++) {
-		if (a->by[i] == REPORT_MODEL || a->by[i] == REPORT_PROVIDER)
-			cut = MAX_OF(cut, ROLLUP_MODELS);
-		else if (a->by[i] != REPORT_DAY)
-			cut = ROLLUP_KEYS;
+		model |= a->by[i] == REPORT_MODEL || a->by[i] == REPORT_PROVIDER;
+		payer |= a->by[i] == REPORT_ACCOUNT || a->by[i] == REPORT_KEY ||
+			 a->by[i] == REPORT_TEAM;
 	}
-	return cut;
+	if (payer)
+		return model ? ROLLUP_KEYS : ROLLUP_PAYERS;
+	return model ? ROLLUP_MODELS : ROLLUP_DAYS;
 }
 
 static enum errc add_days(struct report *r, MDB_txn *txn, uint32_t from, uint32_t to)

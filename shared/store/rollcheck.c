@@ -4,7 +4,7 @@
 #include "mem.h"
 
 /* The cuts that have every charge. */
-static const enum rollup_cut cuts[] = {ROLLUP_DAYS, ROLLUP_MODELS, ROLLUP_KEYS};
+static const enum rollup_cut cuts[] = {ROLLUP_DAYS, ROLLUP_MODELS, ROLLUP_PAYERS, ROLLUP_KEYS};
 
 struct rollcheck_day {
 	uint32_t day;

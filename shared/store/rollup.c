@@ -158,7 +158,7 @@ static void put_name(struct row_key *k, struct slice s)
 static void put_key(struct row_key *k, enum rollup_cut cut, const struct rollup_name *name)
 {
 	put_head(k, cut, name);
-	if (cut == ROLLUP_DAYS)
+	if (cut == ROLLUP_DAYS || cut == ROLLUP_PAYERS)
 		return;
 	put_name(k, name->model);
 	put_name(k, name->provider);
@@ -191,7 +191,7 @@ static bool get_key(struct slice key, enum rollup_cut *cut, struct rollup_name *
 				     .account = get_be(key.p + 5, 8)};
 	memcpy(name->key_id, key.p + 13, APIKEY_ID);
 	memcpy(name->team, key.p + 13 + APIKEY_ID, APIKEY_ID);
-	if (*cut == ROLLUP_DAYS)
+	if (*cut == ROLLUP_DAYS || *cut == ROLLUP_PAYERS)
 		return rest.n == 0;
 	if (!get_name(&rest, &name->model) || !get_name(&rest, &name->provider))
 		return false;
@@ -276,6 +276,8 @@ static enum errc count_all(struct rollup *r, const struct rollup_name *name,
 	few.provider = name->provider;
 	if (!rc)
 		rc = count_in(r, ROLLUP_MODELS, &few, more);
+	if (!rc)
+		rc = count_in(r, ROLLUP_PAYERS, name, more);
 	if (!rc)
 		rc = count_in(r, ROLLUP_KEYS, name, more);
 	if (!rc && name->tag.n)

@@ -1,5 +1,5 @@
 /* Roll-ups: the charges of the ledger added up by UTC day, so that a report reads some thousands of rows and not ten million
- * records. Each charge counts in a row of every cut: the day's, the model's, the key's and, if the request named an end
+ * records. Each charge counts in a row of every cut: the day's, the model's, the payer's, the model's of a key, and, if the request named an end
  * user, the user's. The cuts with few rows answer most questions; a report by user takes what the users' rows say from the
  * keys' rows and has what nobody named.
  *
@@ -23,6 +23,7 @@
 enum rollup_cut {
 	ROLLUP_DAYS = 1, /* no names */
 	ROLLUP_MODELS,   /* model, provider */
+	ROLLUP_PAYERS,   /* account, key, team */
 	ROLLUP_KEYS,     /* account, key, team, model, provider */
 	ROLLUP_TAGS,     /* the same and the end user; only requests that have one */
 };
