@@ -1,5 +1,6 @@
 """Starts a gateway for a flow test: a folder with a configuration, the daemon, its log, small HTTP and control clients.
 Only the standard library."""
+import collections
 import glob
 import json
 import os
@@ -318,6 +319,8 @@ class Gateway:
                     break
                 data += part
         self.canary.look(data, path)
+        if not data:
+            raise ConnectionResetError('the connection ended without an answer')
         head, _, body = data.partition(b'\r\n\r\n')
         return int(head.split()[1]), [int(x) for x in body.split()]
 
@@ -349,17 +352,18 @@ class GatewayCase(unittest.TestCase):
     def explain(self):
         return self.g.tail()
 
+    def load(self, threads=2):
+        return Load(lambda: self.g.get()[0], threads)
+
 
 class Load:
-    """Requests on new connections, one after the other, until stopped; what came of them."""
+    """Requests one after the other until stopped. `ask` makes one on a new connection and gives its status, or says what else it is;
+    `results` counts these, and refused, reset and other errors."""
 
-    def __init__(self, gateway, threads=2, path='/'):
-        self.gateway, self.path = gateway, path
-        self.ok, self.refused, self.reset, self.other = 0, 0, 0, []
-        self.longest = 0.0
-        self.going = True
-        self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
+    def __init__(self, ask, threads=2):
+        self.ask, self.results, self.longest = ask, collections.Counter(), 0.0
+        self.going, self.lock = True, threading.Lock()
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
         for t in self.threads:
             t.start()
 
@@ -367,27 +371,26 @@ class Load:
         while self.going:
             begun = time.monotonic()
             try:
-                status, _ = self.gateway.get(self.path)
-                result = 'ok' if status == 200 else 'status %d' % status
+                result = self.ask()
             except ConnectionRefusedError:
                 result = 'refused'
-            except (ConnectionResetError, BrokenPipeError, IndexError):
+            except (ConnectionResetError, BrokenPipeError):
                 result = 'reset'
             except OSError as e:
                 result = repr(e)
-            took = time.monotonic() - begun
             with self.lock:
-                self.longest = max(self.longest, took)
-                if result in ('ok', 'refused', 'reset'):
-                    setattr(self, result, getattr(self, result) + 1)
-                else:
-                    self.other.append(result)
+                self.longest = max(self.longest, time.monotonic() - begun)
+                self.results[result] += 1
 
     def stop(self):
         self.going = False
         for t in self.threads:
             t.join()
         return self
+
+    def others(self, *allowed):
+        """What came besides good answers and what is allowed."""
+        return {result: n for result, n in self.results.items() if result not in (200, *allowed)}
 
 
 # --- the control protocol ---

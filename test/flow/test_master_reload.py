@@ -5,7 +5,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import GatewayCase, Load, free_port, wait_for
+from gateway import GatewayCase, free_port, wait_for
 import tap
 
 
@@ -102,14 +102,14 @@ class Reload(GatewayCase):
     def test_listeners_come_and_go(self):
         old, new = self.g.port, free_port()
         self.g.configure(listen='127.0.0.1:%d' % new)
-        load = Load(self.g)
+        load = self.load()
         time.sleep(0.2)
         self.assertEqual(self.reload()[0]['status'], 0)
         self.assertEqual(self.g.get(port=new)[0], 200)
-        wait_for(lambda: load.refused > 0)
+        wait_for(lambda: load.results['refused'] > 0)
         load.stop()
-        self.assertLessEqual(load.reset, 2)
-        self.assertEqual(load.other, [])
+        self.assertLessEqual(load.results['reset'], 2)
+        self.assertEqual(load.others('refused', 'reset'), {})
         self.g.kill('worker')
         self.assertEqual({self.g.get(port=new)[1][1] for _ in range(30)}, {0, 1})
         with self.assertRaises(ConnectionRefusedError):
@@ -138,7 +138,7 @@ class Reload(GatewayCase):
 
     def test_hup_every_100_ms_under_load(self):
         """Part of row 30: no request fails, the master does not grow."""
-        load = Load(self.g)
+        load = self.load()
         memory = []
         for i in range(60):
             self.g.configure(region='r%d' % i)
@@ -147,7 +147,7 @@ class Reload(GatewayCase):
             with open('/proc/%d/statm' % self.g.master.pid) as f:
                 memory.append(int(f.read().split()[1]) * 4)
         load.stop()
-        self.assertEqual((load.refused, load.reset, load.other), (0, 0, []))
+        self.assertEqual(load.others(), {})
         self.assertGreater(self.generations()[0], 40)
         if not self.g.is_sanitized():
             self.assertLess(memory[-1] - memory[20], 1024)

@@ -6,7 +6,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from figures import cpu_seconds
-from gateway import Gateway, GatewayCase, Load, wait_for
+from gateway import Gateway, GatewayCase, wait_for
 from node import LONG
 import tap
 
@@ -29,12 +29,12 @@ class Respawn(GatewayCase):
         self.assertEqual(workers, [w['pid'] for w in self.rows('worker')])
 
     def test_no_connection_is_refused_while_workers_die(self):
-        load = Load(self.g, threads=4)
+        load = self.load(threads=4)
         for i in range(30):
             self.g.kill('worker', i % 2)
         load.stop()
-        self.assertEqual((load.refused, load.other), (0, []))
-        self.assertGreater(load.ok, 100)
+        self.assertEqual(load.others('reset'), {})
+        self.assertGreater(load.results[200], 100)
 
     @tap.alone
     def test_crash_loop_backs_off_and_the_sockets_are_lent(self):
@@ -63,12 +63,12 @@ class Respawn(GatewayCase):
         for w in self.rows('worker'):
             os.kill(w['pid'], signal.SIGKILL)
         time.sleep(0.5)
-        load = Load(self.g, threads=3)
+        load = self.load(threads=3)
         time.sleep(0.5)
         self.g.unask('crash')
         wait_for(lambda: all(w['state'] == 'ready' for w in self.rows('worker')), 20)
         load.stop()
-        self.assertEqual((load.refused, load.reset, load.other), (0, 0, []))
+        self.assertEqual(load.others(), {})
         self.assertGreater(load.longest, 0.4)
 
     def test_keeper_that_cannot_start_at_first_is_tried_again(self):

@@ -6,7 +6,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import GatewayCase, Load, is_alive, wait_for
+from gateway import GatewayCase, is_alive, wait_for
 import tap
 
 
@@ -27,7 +27,7 @@ class Takeover(GatewayCase):
     def test_next_master_takes_over_under_load(self):
         """Row 20: serving again within 250 ms, no connection refused; one in a closing queue may be reset, counted apart."""
         self.g.come_first(self)
-        load = Load(self.g, threads=4)
+        load = self.load(threads=4)
         rounds, waits = 10, []
         for i in range(rounds):
             old = self.g.pids()
@@ -38,8 +38,8 @@ class Takeover(GatewayCase):
             self.assertEqual(self.g.get()[0], 200)
         load.stop()
         self.g.check_restarts(self, waits)
-        self.assertEqual((load.refused, load.other), (0, []))
-        self.assertLessEqual(load.reset, 2 * rounds)
+        self.assertEqual(load.others('reset'), {})
+        self.assertLessEqual(load.results['reset'], 2 * rounds)
         self.assertEqual(self.g.status()['node'][0]['master_generation'], rounds + 1)
 
     def test_old_requests_end_while_the_new_master_serves(self):

@@ -15,41 +15,11 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import ask
 from figures import cpu_seconds
-from gateway import is_alive, wait_for
+from gateway import Load, is_alive, wait_for
 from node import LONG, NodePerTest, chat_body, model
 import tap
 
 MODELS = {'fast': model('oai/sim'), 'slow': model('oai/sim?tokens=80&rate=40'), 'endless': model('oai/sim?tokens=4000&rate=20')}
-
-
-class Chats:
-    """Chat requests on new connections until stopped; what came of them."""
-
-    def __init__(self, node, key, threads=3, name='fast'):
-        self.node, self.key, self.name = node, key, name
-        self.results, self.going = collections.Counter(), True
-        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
-        for t in self.threads:
-            t.start()
-
-    def one(self):
-        try:
-            a = self.node.chat(self.key, self.name)
-        except ConnectionRefusedError:
-            return 'refused'
-        except (ConnectionResetError, BrokenPipeError):
-            return 'reset'
-        return a.status if a and a.status and a.is_whole else 'cut'
-
-    def run(self):
-        while self.going:
-            self.results[self.one()] += 1
-
-    def stop(self):
-        self.going = False
-        for t in self.threads:
-            t.join()
-        return self
 
 
 class Base(NodePerTest):
@@ -61,9 +31,15 @@ class Base(NodePerTest):
     def rows(self, kind):
         return self.node.status()[kind]
 
-    def only(self, results, *allowed):
-        self.assertEqual({k: n for k, n in results.items() if k not in (200,) + allowed}, {})
-        self.assertGreater(results[200], 50)
+    def chats(self, threads=3):
+        def one():
+            a = self.chat('fast')
+            return a.status if a and a.status and a.is_whole else 'cut'
+        return Load(one, threads)
+
+    def only(self, load, *allowed):
+        self.assertEqual(load.others(*allowed), {})
+        self.assertGreater(load.results[200], 50)
 
 
 class Deaths(Base):
@@ -74,13 +50,13 @@ class Deaths(Base):
     def test_workers(self):
         """Only what runs in the killed worker fails."""
         self.node.come_first(self)
-        load, waits = Chats(self.node, self.key), []
+        load, waits = self.chats(), []
         for i in range(self.ROUNDS):
             waits.append(self.node.kill('worker', i % 2))
             time.sleep(0.05)
         load.stop()
         self.node.check_restarts(self, waits)
-        self.only(load.results, 'cut', 'reset')
+        self.only(load, 'cut', 'reset')
         self.assertLessEqual(load.results['cut'] + load.results['reset'], 4 * self.ROUNDS)
         self.check_books()
 
@@ -118,35 +94,35 @@ class Deaths(Base):
 
     def test_keeper(self):
         """Nobody notices."""
-        load = Chats(self.node, self.key)
+        load = self.chats()
         for _ in range(self.ROUNDS):
             self.node.kill('keeper')
             time.sleep(0.1)
         load.stop()
-        self.only(load.results)
+        self.only(load)
         self.check_books()
 
     def test_master(self):
         """Nobody notices; at most one connection a closing socket may be reset."""
-        load = Chats(self.node, self.key)
+        load = self.chats()
         for _ in range(self.ROUNDS):
             old = self.node.pids()
             self.node.lose_master()
             self.node.start()
             wait_for(lambda: not any(is_alive(p) for p in old), 20)
         load.stop()
-        self.only(load.results, 'reset', 'cut')
+        self.only(load, 'reset', 'cut')
         self.assertLessEqual(load.results['cut'] + load.results['reset'], 2 * self.ROUNDS)
         self.check_books()
 
     def test_all_at_once(self):
-        load = Chats(self.node, self.key)
+        load = self.chats()
         for _ in range(self.ROUNDS):
             time.sleep(0.2)
             self.node.kill_all()
             self.node.start()
         load.stop()
-        self.only(load.results, 'refused', 'reset', 'cut')
+        self.only(load, 'refused', 'reset', 'cut')
         self.check_books()
 
     def test_old_stream_goes_on_beside_the_new_master(self):
@@ -230,7 +206,7 @@ class Reloads(Base):
 
     def test_broken_files_change_nothing(self):
         rnd = random.Random(os.environ.get('AIGW_SEED', '31'))
-        load = Chats(self.node, self.key, threads=2)
+        load = self.chats(threads=2)
         for i in range(200 if LONG else 40):
             text = self.broken(rnd)
             self.node.configure(text=text)
@@ -239,7 +215,7 @@ class Reloads(Base):
             self.assertGreater(end['line'], 0)
             self.node.configure()
         load.stop()
-        self.only(load.results)
+        self.only(load)
         self.assertEqual(self.node.status()['node'][0]['config_generation'], 1)
         self.check_books()
 
