@@ -35,7 +35,7 @@ VIEW(PROVIDER_SHOW, "offer", MANY, "offers",
      "upstream priority weight breaker +wait_ms +ttft_ms +tokens_per_s")
 VIEW(PROVIDER_TEST, "test", MANY, "tests", "provider key ok status time_ms error")
 VIEW(MODEL_LIST, "model", SORTED,
-     "models", "name free input_pusd cache_read_pusd output_pusd request_nusd offers +fallbacks +context +max_output +owned_by")
+     "models", "name free input_pusd cache_read_pusd output_pusd request_nusd offers +price_rows +fallbacks +context +max_output +owned_by")
 VIEW(MODEL_SHOW, "model", SELF, "", "")
 VIEW(MODEL_SHOW, "offer", MANY, "offers",
      "provider upstream priority weight breaker +wait_ms +ttft_ms +tokens_per_s")

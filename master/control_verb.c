@@ -442,6 +442,7 @@ static enum errc row_model(struct control_client *c, const struct ptable_model *
 		   CONTROL_I("cache_read_pusd", p ? p->pusd[USAGE_CACHE_READ] : 0),
 		   CONTROL_I("output_pusd", p ? p->pusd[USAGE_OUTPUT] : 0),
 		   CONTROL_I("request_nusd", p ? p->request_nusd : 0),
+		   CONTROL_I("price_rows", m->price ? m->price->n : 0),
 		   CONTROL_I("offers", m->offers_n), CONTROL_I("fallbacks", m->fallbacks_n));
 }
 
