@@ -1,5 +1,6 @@
 """What a key may read of its own requests and what the operator may: receipts whose arithmetic can be followed by hand, and
 that say where they stand in the chain (contract A1, design 3.3)."""
+import json
 import os
 import sys
 import threading
@@ -255,6 +256,28 @@ class Usage(NodeCase):
         k = self.get('/v1/key')['data']
         spent = 2 * self.cost['one'] + self.cost['two']
         self.assertEqual((k['usage'], k['usage_daily'], k['usage_weekly'], k['usage_monthly']), (spent,) * 4)
+
+    def test_every_scope_is_told(self):
+        """Account, team and key, each with its rules; what is left is what the tightest leaves."""
+        self.node.account('corp', '5')
+        self.node.ctl('account', 'update', 'corp', '--rpm', '100')
+        team = self.node.ctl('team', 'create', 'blue', '--account', 'corp', '--budget', '1', '--period', 'total')
+        key = self.node.key('corp', team='blue', tpm=5000, budget='2')
+        rid = self.node.chat(key, 'one').get('x-generation-id')
+        k = self.get('/v1/key', key)['data']
+        self.assertEqual((k['team'], k['limit']), ('blue', 2))
+        rules = {(r['scope'], r['unit'], r['limit']) for r in k['limits']}
+        self.assertEqual(rules, {('account', 'requests', 100), ('team', 'usd', 1), ('key', 'tokens', 5000), ('key', 'usd', 2)})
+        self.assertEqual(next(r for r in k['limits'] if r['scope'] == 'team')['used'], self.cost['one'])
+        c = self.get('/v1/credits', key)['data']
+        self.assertEqual((c['available'], c['limits']), (1 - self.cost['one'], k['limits']))
+        self.assertEqual(self.get('/v1/dashboard/billing/subscription', key)['hard_limit_usd'], 1)
+        self.assertEqual(self.get('/v1/receipts/' + rid, key)['team'], team['id'])
+        rows = wait_for(lambda: self.get('/v1/usage?by=team', key)['data'], 10, 0.02)
+        self.assertEqual([(r['requests'], r['cost']) for r in rows], [(1, self.cost['one'])])
+        words = [json.loads(line).get('words', '') for line in self.node.ctl_raw('ledger', 'export', '--changes').stdout.splitlines()]
+        for part in ('rules of account corp', 'team blue of account corp'):
+            self.assertTrue(any(part in w for w in words), words)
 
     def test_many_ask_at_once(self):
         """Reports of clients are made one after the other; those that find too many waiting are told so, and nobody else waits."""
