@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "clock.h"
+
 /* The account's name, or its number. */
 static enum errc put_account(struct buf *out, const struct record *r, struct slice account)
 {
@@ -32,7 +34,19 @@ static enum errc put_definition(struct buf *out, const struct record *r, struct 
 	e = buf_addf(out, SLICE_FMT " account " SLICE_FMT ": %s, %s", SLICE_ARG(r->change.what),
 		     SLICE_ARG(row.name), row.mode == ROWS_POSTPAID ? "postpaid" : "prepaid",
 		     row.status == ROWS_SUSPENDED ? "suspended" : "active");
-	return e || row.overdraft_nusd == 0 ? e : buf_addf(out, ", overdraft %s dollars", overdraft);
+	if (!e && row.overdraft_nusd)
+		e = buf_addf(out, ", overdraft %s dollars", overdraft);
+	return e || row.group.n == 0 ? e : buf_addf(out, ", group " SLICE_FMT, SLICE_ARG(row.group));
+}
+
+static enum errc put_time(struct buf *out, const char *what, int64_t wall_s)
+{
+	char text[CLOCK_TEXT_MAX];
+
+	if (wall_s == 0)
+		return ERRC_OK;
+	(void)clock_format_s(wall_s, text);
+	return buf_addf(out, "%s %s", what, text);
 }
 
 /* ", 60 requests a minute for gpt-*, budget per month 5.0 dollars only counted" */
@@ -56,11 +70,52 @@ static enum errc put_rules(struct buf *out, const struct rows_limits *l)
 		}
 		if (!e && models[0])
 			e = buf_addf(out, " for %s", models);
+		if (!e && r->zone.n)
+			e = buf_addf(out, " in " SLICE_FMT, SLICE_ARG(r->zone));
 		if (!e && r->raise)
 			e = buf_addf(out, " raised by %s", raise);
+		if (!e && r->raise)
+			e = put_time(out, " until", r->raise_until_s);
 		if (!e && r->shadow)
 			e = buf_addz(out, " only counted");
 	}
+	return e;
+}
+
+/* ", models gpt-5*, !*-preview, from 10.0.0.0/8, until 2026-11-25T00:00:00Z" */
+static enum errc put_restrictions(struct buf *out, const struct rows_scope *s)
+{
+	struct slice left = s->models, one;
+	char net[IPNET_TEXT_MAX];
+	enum errc e = ERRC_OK;
+
+	for (bool first = true; !e && left.n; first = false) {
+		(void)slice_cut(&left, '\n', &one);
+		e = buf_addf(out, "%s " SLICE_FMT, first ? ", models" : ",", SLICE_ARG(one));
+	}
+	for (size_t i = 0; !e && i < s->nets_n; i++) {
+		(void)ipnet_print(&s->nets[i], net);
+		e = buf_addf(out, "%s %s", i ? "," : ", from", net);
+	}
+	return e ? e : put_time(out, ", until", s->expires_s);
+}
+
+/* What only keys have. */
+static enum errc put_key_options(struct buf *out, const struct rows_scope *s)
+{
+	enum errc e = ERRC_OK;
+
+	if (s->name.n)
+		e = buf_addf(out, ", name " SLICE_FMT, SLICE_ARG(s->name));
+	if (!e && s->team[0])
+		e = buf_addf(out, ", team %.*s", ROWS_ID, s->team);
+	if (!e && (s->flags & ROWS_KEY_CLAMP))
+		e = buf_addz(out, ", clamps");
+	if (!e && (s->flags & (ROWS_KEY_DRAIN | ROWS_KEY_ABORT)))
+		e = buf_addf(out, ", %s when clients leave",
+			     s->flags & ROWS_KEY_DRAIN ? "drains" : "aborts");
+	if (!e && s->keepalive_ms != ROWS_NO_LIMIT)
+		e = buf_addf(out, ", keepalive %lld ms", (long long)s->keepalive_ms);
 	return e;
 }
 
@@ -89,8 +144,10 @@ static enum errc put_scope(struct buf *out, const struct record *r, struct slice
 			     row.kind == ROWS_USER && row.status == ROWS_REVOKED
 				     ? "removed"
 				     : statuses[row.status]);
-	if (!e && row.kind == ROWS_KEY && row.name.n)
-		e = buf_addf(out, ", name " SLICE_FMT, SLICE_ARG(row.name));
+	if (!e && row.kind == ROWS_KEY)
+		e = put_key_options(out, &row);
+	if (!e)
+		e = put_restrictions(out, &row);
 	return e ? e : put_rules(out, &row.limits);
 }
 
