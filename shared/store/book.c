@@ -276,18 +276,6 @@ static const struct rows_scope *rules_of(const struct book *b, const struct book
 	return rows_get_scope(s->s.row, row) == ERRC_OK ? row : NULL;
 }
 
-const struct rows_rule *book_rule(const struct book *b, const struct book_item *s, uint16_t rule,
-				  struct rows_scope *row, struct book_every *every)
-{
-	const struct rows_scope *def = rules_of(b, s, row, every);
-
-	for (size_t i = 0; def && i < def->limits.n; i++) {
-		if (def->limits.v[i].id == rule)
-			return &def->limits.v[i];
-	}
-	return NULL;
-}
-
 /* For a budget that nothing was counted of. When there are too many counters, those of rules that are gone give way. */
 static enum errc add_counter(const struct book *b, struct book_item *s, uint16_t rule,
 			     struct rows_counter **out)

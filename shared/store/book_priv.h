@@ -61,8 +61,5 @@ void book_drop_row(struct book_item *s);
 /* The counter of a budget, valid until another one is made. ERRC_NOTFOUND: there is no such rule now, so nothing is counted. */
 MUSTCHECK enum errc book_counter(const struct book *b, struct book_item *s, uint16_t rule,
 				 struct rows_counter **out);
-/* The rule itself; NULL: it is gone. `row` and `every` have what it points to. */
-const struct rows_rule *book_rule(const struct book *b, const struct book_item *s, uint16_t rule,
-				  struct rows_scope *row, struct book_every *every);
 
 #endif
