@@ -1,7 +1,5 @@
 #include "family.h"
 
-#include "live_priv.h"
-
 static const char none[ROWS_ID];
 
 struct family family;
@@ -98,14 +96,9 @@ static void state_id(size_t scope, char id[ROWS_ID])
 void family_state(size_t scope, struct rows_state *out)
 {
 	char id[ROWS_ID];
-	MDB_txn *txn;
 
 	state_id(scope, id);
-	assert_int_equal(live_read_begin(family.r->live, &txn), ERRC_OK);
-	assert_int_equal(
-		live_get_state(family.r->live, txn, family.account, family.of[scope].kind, id, out),
-		ERRC_OK);
-	live_read_end(family.r->live);
+	rig_state(family.r, family.account, family.of[scope].kind, id, out);
 }
 
 /* How the n-th rule of a scope stands. */

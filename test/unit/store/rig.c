@@ -1,5 +1,7 @@
 #include "rig.h"
 
+#include "live_priv.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -149,6 +151,16 @@ void rig_usage(struct rig *r, uint64_t account, const char *key_id, struct auth_
 {
 	assert_int_equal(auth_usage(r->live, account, key_id, SLICE_NONE, r->boot_ms, r->wall_ms, u),
 			 ERRC_OK);
+}
+
+void rig_state(struct rig *r, uint64_t account, enum rows_kind kind, const char id[ROWS_ID],
+	       struct rows_state *out)
+{
+	MDB_txn *txn;
+
+	assert_int_equal(live_read_begin(r->live, &txn), ERRC_OK);
+	assert_int_equal(live_get_state(r->live, txn, account, kind, id, out), ERRC_OK);
+	live_read_end(r->live);
 }
 
 struct rows_rule_now rig_rule(const struct auth_usage *u, enum rows_limit kind)

@@ -52,6 +52,9 @@ void rig_put(struct rig *r, struct rows_scope *s);
 void rig_limit(struct rows_scope *s, enum rows_limit kind, int64_t limit);
 void rig_budget(struct rows_scope *s, int64_t nusd, struct window_spec window);
 void rig_usage(struct rig *r, uint64_t account, const char *key_id, struct auth_usage *u);
+/* What a scope has used; all zero when there is none. */
+void rig_state(struct rig *r, uint64_t account, enum rows_kind kind, const char id[ROWS_ID],
+	       struct rows_state *out);
 /* The key's rule of this kind as it stands; all zero when it has none. */
 struct rows_rule_now rig_rule(const struct auth_usage *u, enum rows_limit kind);
 
