@@ -7,8 +7,9 @@
 
 #define OUTBOX_VERSION 1
 
-/* Room that a settlement may need: one outbox record and what the pages around it waste. */
-#define SETTLE_BYTES 3072
+/* Room that a settlement may need: one outbox record, which has a page of its own where it is larger than half of one, and what
+ * the pages around it waste. */
+#define SETTLE_BYTES 5120
 #define PAGE_BYTES   4096
 
 _Static_assert(sizeof(struct live_outbox_head) == 16, "layout of stored rows");

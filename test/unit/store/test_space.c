@@ -27,8 +27,30 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* A settlement whose record is as large as they come: the provider says much, and all attempts have long names. */
+static void settle_large(struct rig *r, uint64_t acc, const struct genid *id)
+{
+	static struct record_attempt attempts[LIMIT_ATTEMPTS];
+	static char text[RECORD_RAW_MAX];
+	struct admit_op op;
+
+	memset(text, '7', sizeof text);
+	for (size_t i = 0; i < ARRAY_LEN(attempts); i++)
+		attempts[i] = (struct record_attempt){.provider = slice_of(text, 60),
+						      .upstream = slice_of(text, 100),
+						      .status = 503,
+						      .error = slice_of(text, 30)};
+	rig_settle_op(r, &op, acc, id, 10, 10);
+	op.settle.raw_usage = slice_of(text, sizeof text);
+	op.settle.attempts = attempts;
+	op.settle.attempts_n = ARRAY_LEN(attempts);
+	rig_run(r, &op);
+	assert_int_equal(op.rc, ERRC_OK);
+	assert_true(op.done.settled);
+}
+
 /* Holds until the store says no; then every one of them settles, though nobody takes from the outbox. */
-static void fill_and_settle(struct rig *r, uint64_t acc, struct genid *ids)
+static void fill_and_settle(struct rig *r, uint64_t acc, struct genid *ids, bool large)
 {
 	struct admit_done done;
 	struct admit_op op;
@@ -39,6 +61,10 @@ static void fill_and_settle(struct rig *r, uint64_t acc, struct genid *ids)
 	assert_in_range(n, 100, HOLDS - 1);
 	assert_true(op.reason == ADMIT_SPACE || op.reason == ADMIT_LEDGER);
 	for (int i = 0; i < n; i++) {
+		if (large) {
+			settle_large(r, acc, &ids[i]);
+			continue;
+		}
 		rig_settle(r, acc, &ids[i], 10, 10, &done);
 		assert_true(done.settled);
 	}
@@ -56,7 +82,7 @@ static void test_full_store_settles(void **state)
 	assert_non_null(ids);
 	rig_key(r, acc, KEY_A, &k);
 	for (int round = 0; round < 4; round++) {
-		fill_and_settle(r, acc, ids);
+		fill_and_settle(r, acc, ids, round % 2);
 		assert_int_equal(live_space(r->live, r->boot_ms, &space), ERRC_OK);
 		assert_true(space.used_bytes < BYTES);
 		assert_int_equal(space.holds, 0);
