@@ -38,7 +38,7 @@ struct report {
 	size_t n, cap;
 	uint32_t *slots; /* positions + 1 by hash; the size is a power of two */
 	size_t slots_n;
-	struct report_row *last;       /* that was added to; NULL: look for it */
+	struct report_row *last[2];    /* that was added to, and taken from; NULL: look for it */
 	struct report_row total, rest; /* rest: what found no room */
 	bool has_rest;
 	uint32_t day; /* of `day_text` */
@@ -172,7 +172,7 @@ static enum errc grow(struct report *r)
 		return ERRC_NOMEM;
 	r->rows = rows;
 	r->cap = cap;
-	r->last = NULL;
+	r->last[0] = r->last[1] = NULL;
 	slots = mem_new(slots_n * sizeof *slots);
 	if (!slots)
 		return ERRC_NOMEM;
@@ -239,7 +239,7 @@ static enum errc add_named(struct report *r, const struct rollup_name *n,
 			   const struct rollup_sums *s, int sign)
 {
 	struct slice names[REPORT_DIMS_MAX];
-	struct report_row *row = r->last;
+	struct report_row **last = &r->last[sign < 0], *row = *last;
 	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; !rc && i < r->ask.by_n; i++)
@@ -248,7 +248,7 @@ static enum errc add_named(struct report *r, const struct rollup_name *n,
 		rc = row_of(r, names, &row);
 	if (rc)
 		return rc;
-	r->last = row;
+	*last = row;
 	if (!row) {
 		row = &r->rest;
 		r->has_rest = true;
@@ -330,7 +330,7 @@ static enum errc add_records(struct report *r, uint64_t first, uint64_t last, ui
 	uint64_t seq = first;
 
 	r->only_day = day;
-	r->last = NULL;
+	r->last[0] = r->last[1] = NULL;
 	return first <= last ? ledger_walk(r->ledger, &seq, last, on_item, r) : ERRC_OK;
 }
 
