@@ -33,7 +33,7 @@ static const struct {
 	[CONTROL_DO_USER_SHOW] = {VERBS_READ, verb_user_read},
 	[CONTROL_DO_USER_UPDATE] = {VERBS_ON_LEDGER, verb_user_write},
 	[CONTROL_DO_USER_REMOVE] = {VERBS_ON_LEDGER, verb_user_write},
-	[CONTROL_DO_USAGE] = {VERBS_REPORT, verb_usage, true},
+	[CONTROL_DO_USAGE] = {VERBS_READ, verb_usage, true},
 	[CONTROL_DO_REQUEST_SHOW] = {VERBS_READ, verb_request},
 	[CONTROL_DO_LIMIT_EXPLAIN] = {VERBS_READ, verb_limit},
 	[CONTROL_DO_LEDGER_VERIFY] = {VERBS_REPORT, verb_verify, true},
