@@ -1,5 +1,7 @@
 """Requests that are counted to the nano-dollar, for tests that kill things while they run."""
+import json
 import threading
+import time
 
 from client import Conn
 from node import chat_body, nusd
@@ -7,11 +9,12 @@ from node import chat_body, nusd
 
 class Spender:
     """Threads that ask one after the other on kept connections until stopped. What was answered is in `answered`: {request id:
-    nano-dollars}; what was not, in `failed`."""
+    nano-dollars}, and when in `ended_ns`: {request id: CLOCK_MONOTONIC}; what was not, in `failed`;
+    who was refused asks again after `patience_s`."""
 
-    def __init__(self, node, key, model, threads=4, stream=False):
-        self.node, self.key, self.model, self.stream = node, key, model, stream
-        self.answered, self.failed, self.statuses = {}, [], {}
+    def __init__(self, node, key, model, threads=4, stream=False, patience_s=0):
+        self.node, self.key, self.model, self.stream, self.patience_s = node, key, model, stream, patience_s
+        self.answered, self.ended_ns, self.failed, self.statuses = {}, {}, [], {}
         self.going, self.lock = True, threading.Lock()
         self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
         for t in self.threads:
@@ -21,14 +24,18 @@ class Spender:
         a = conn.request('POST', '/v1/chat/completions', chat_body(self.model, self.stream), key=self.key).answer('POST')
         if a is None:
             raise ConnectionResetError
+        ended_ns = time.monotonic_ns()
         with self.lock:
             self.statuses[a.status] = self.statuses.get(a.status, 0) + 1
             if a.status == 200 and a.is_whole:
+                self.ended_ns[a.get('x-generation-id')] = ended_ns
                 self.answered[a.get('x-generation-id')] = nusd(a.get('x-aigw-cost-usd') or a.usage['cost'])
             elif a.status != 200:
                 self.failed.append('%d %s' % (a.status, a.body[:200]))
             else:
                 self.failed.append(a.ended)
+        if a.status != 200:
+            time.sleep(self.patience_s)
 
     def run(self):
         conn = None
@@ -63,3 +70,15 @@ def check_books(test, node, account, spender):
         record = node.record(request_id)
         test.assertEqual(nusd(record['charge_usd']), spender.answered[request_id])
     return a, total
+
+
+def charges(node):
+    """{request id: [nano-dollars of each charge]} of the whole ledger; what was taken back is 0."""
+    found = {}
+    for line in node.ctl_raw('ledger', 'export', timeout=600).stdout.splitlines():
+        record = json.loads(line)
+        if record.get('type') == 'charge':
+            found.setdefault(record['id'], []).append(record['charge_nusd'])
+        elif record.get('type') == 'reverse':
+            found[record['id']] = [0 for _ in found[record['id']]]
+    return found

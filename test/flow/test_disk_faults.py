@@ -1,0 +1,110 @@
+"""Row 27: the n-th write, sync or cut of the ledger's file fails, with ENOSPC or EIO, once or until the disk is well again. Clients and the
+administrator get a clear error or what they asked for; what they were told is true for ever."""
+import errno
+import glob
+import os
+import random
+import shutil
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import wait_for
+from money import Spender, charges, check_books
+from node import LONG, CtlError, model, nusd
+from recorder import FAILED, Recorded
+import tap
+
+SEED = int(os.environ.get('AIGW_TEST_SEED') or random.randrange(1 << 32))
+UNTIL_WELL = 1 << 40
+
+
+class DiskFaults(Recorded):
+    MODELS = {'m': model('oai/sim?tokens=8&input=20', max_output=20)}
+    CONFIG = {'durability': 'settle'}
+
+    def setUp(self):
+        print('# seed %d' % SEED)
+        self.random = random.Random(SEED)
+        self.begin_recorded()
+        self.key = self.node.customer('main', '1')
+        self.told, self.tried = nusd('1'), nusd('1')
+
+    def credit(self):
+        """A dollar more; afterwards the account has been granted between `told` and `tried`."""
+        self.tried += nusd('1')
+        try:
+            self.node.ctl('account', 'credit', 'main', '--add', '1')
+        except CtlError as e:
+            # The last one where the keeper ended before it could answer: whether it was done is not known.
+            self.assertIn(e.error.get('code'), ('ledger_unavailable', 'unavailable', 'connection_lost'), e.error)
+            return
+        self.told += nusd('1')
+
+    def check_granted(self):
+        granted = nusd(self.node.show('main')['granted_usd'])
+        self.assertLessEqual(self.told, granted)
+        self.assertLessEqual(granted, self.tried)
+        self.told = self.tried = granted
+
+    def serves(self):
+        return self.chat('m').status == 200
+
+    def one(self, n, times, error):
+        """Whether the keeper has lived on."""
+        keeper, failed = self.node.children('keeper'), self.page[FAILED]
+        self.fail_from(n, times, error)
+        end = time.monotonic() + 20
+        while self.page[FAILED] == failed:
+            self.assertLess(time.monotonic(), end, 'nothing was written for 20 s')
+            self.credit()
+        self.credit()
+        time.sleep(self.random.random() / 2)
+        self.fail_no_more()
+        wait_for(self.serves, 30, 0.05)
+        wait_for(lambda: self.node.status()['ledger'][0]['state'] == 'good', 20, 0.05)
+        self.check_granted()
+        return self.node.children('keeper') == keeper
+
+    def check_answered(self, load):
+        found = charges(self.node)
+        for request_id, cost in load.answered.items():
+            self.assertEqual(found.get(request_id), [cost], request_id)
+
+    def walk(self, error):
+        load, lived = Spender(self.node, self.key, 'm', 2, patience_s=0.02), []
+        numbers = range(1, 201) if LONG else sorted(self.random.sample(range(1, 201), 5)) + [1, 2, 3]
+        for n in numbers:
+            times = self.random.choice((1, 2, UNTIL_WELL))
+            try:
+                lived.append(self.one(n, times, error))
+            except BaseException:
+                print('# at call %d, %d times' % (n, times))
+                raise
+        load.stop()
+        self.assertEqual([f for f in load.failed if not f.startswith('503')], [])
+        self.assertTrue(load.answered)
+        print('# %d faults, %d keepers lived on, %d answers, %d refused' % (len(lived), sum(lived), len(load.answered), len(load.failed)))
+        check_books(self, self.node, 'main', load)
+        self.check_answered(load)
+        # Only what is on disk counts.
+        self.node.kill_all()
+        shutil.rmtree(glob.glob(os.path.join(self.node.live, '*'))[0])
+        self.node.start()
+        check_books(self, self.node, 'main', load)
+        self.check_granted()
+        self.check_answered(load)
+        return lived
+
+    def test_full(self):
+        """The keeper tries again by itself, but where LMDB cannot: after a failed write of a meta page."""
+        self.assertIn(True, self.walk(errno.ENOSPC))
+
+    def test_broken(self):
+        """The keeper ends; the next one verifies before it writes."""
+        self.assertNotIn(True, self.walk(errno.EIO))
+        self.assertTrue(self.node.events('ledger_verify'))
+
+
+if __name__ == '__main__':
+    tap.main()

@@ -1,0 +1,80 @@
+"""Row 23: the power is cut at any moment of the keeper's writing. What the real keeper writes and syncs under load is recorded, and so is
+what clients and the administrator were told when; power_loss makes what a cut may have left of it, again and again."""
+import os
+import random
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from money import Spender, check_books
+from node import LONG, model, nusd
+from recorder import Recorded
+import tap
+
+IMAGES = 1000 if LONG else 75
+SEED = int(os.environ.get('AIGW_TEST_SEED') or random.randrange(1 << 32))
+TOP_UP = '0.0002'  # dollars: a few requests
+
+
+class PowerLoss(Recorded):
+    RECORD = True
+    MODELS = {'m': model('oai/sim?tokens=8&input=20', max_output=20)}
+
+    def told(self, what, name, value):
+        self.acks.append((time.monotonic_ns(), what, name, value))
+
+    def administrate(self, i):
+        """Credit as it is used up, so that charges soon depend on the newest grant; accounts and keys come and go."""
+        granted = nusd(self.node.ctl('account', 'credit', 'main', '--add', TOP_UP)['granted_usd'])
+        self.told('granted', 'main', granted)
+        name = 'account%d' % i
+        self.told('granted', name, nusd(self.node.account(name, '0.5')['granted_usd']))
+        key = self.node.ctl('key', 'create', '--account', name)
+        self.node.canary.plant(key['key'])
+        self.told('key', key['id'], 0)
+        self.node.ctl('key', 'revoke', key['id'])
+        self.told('key', key['id'], 2)
+
+    def load(self, seconds):
+        self.acks = []
+        self.node.account('main', TOP_UP)
+        self.key = self.node.key('main')
+        load = Spender(self.node, self.key, 'm', 3)
+        end, i = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            self.administrate(i)
+            i += 1
+        load.stop()
+        self.assertEqual([f for f in load.failed if not f.startswith(('402', '429'))], [])
+        check_books(self, self.node, 'main', load)
+        self.assertEqual(self.node.stop(), 0)
+        for request_id, cost in load.answered.items():
+            self.acks.append((load.ended_ns[request_id], 'charge', request_id, cost))
+        self.assertGreater(len(load.answered), 20)
+
+    def cut(self, lag):
+        path = os.path.join(self.folder, 'acks')
+        with open(path, 'w') as f:
+            for ack in self.acks:
+                f.write('%d %s %s %d\n' % ack)
+        p = subprocess.run([os.environ['POWER_LOSS'], os.path.join(self.folder, 'log'), path, str(SEED), str(IMAGES), str(lag)],
+                           capture_output=True, text=True)
+        print(''.join('# %s\n' % line for line in p.stdout.splitlines()), end='')
+        self.assertEqual(p.returncode, 0, p.stdout + p.stderr[-2000:])
+
+    def test_settle(self):
+        """An answer that was seen to its end is there, whatever the disk made of the rest."""
+        self.begin_recorded(durability='settle')
+        self.load(20 if LONG else 6)
+        self.cut(0)
+
+    def test_group(self):
+        """An answer may be missing when it is younger than the last commit but one, which takes all that was there when it began."""
+        self.begin_recorded(durability='group')
+        self.load(20 if LONG else 6)
+        self.cut(2)
+
+
+if __name__ == '__main__':
+    tap.main()
