@@ -172,15 +172,6 @@ static enum errc send(struct model_price *x)
 	return e ? e : control_send_end(x->chan, CONTROL_DONE, "", SLICE_NONE, NULL, 0);
 }
 
-static bool has_group(const struct ptable *t, struct slice name)
-{
-	size_t i = 0;
-
-	while (i < t->groups_n && !slice_eq(t->groups[i].name, name))
-		i++;
-	return i < t->groups_n;
-}
-
 enum errc model_price_serve(struct chan *chan, const struct ptable *t,
 			    const struct control_field *f, size_t n)
 {
@@ -192,7 +183,7 @@ enum errc model_price_serve(struct chan *chan, const struct ptable *t,
 		return control_end(chan, CONTROL_USAGE, "missing_argument", "a model is needed");
 	if (!find(&x, t))
 		return not_found(&x, "model", x.model);
-	if (control_get_str(f, n, "group", &x.group) && !has_group(t, x.group))
+	if (control_get_str(f, n, "group", &x.group) && !ptable_group(t, x.group))
 		return not_found(&x, "group", x.group);
 	x.has_usage = control_get_str(f, n, "usage", &usage);
 	if (x.has_usage && !read_usage(usage, &x.usage))

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "keeper_state.h"
+#include "ktable.h"
 #include "log.h"
 #include "mem.h"
 #include "secret.h"
@@ -337,9 +338,21 @@ static enum errc decode(struct serve_conn *c, struct slice request, enum control
 	return control_decode(m.request.args, c->f, CONTROL_FIELDS_MAX, n);
 }
 
+/* The group that an account shall be in, when the configuration has none of that name; else empty. */
+static struct slice unknown_group(const struct serve_conn *c)
+{
+	const struct ptable *t = ktable_current(c->s->k->table);
+	struct slice group = verb_args_str(c->v.args, "group");
+
+	if (group.n == 0 || slice_is(group, "none") || (t && ptable_group(t, group)))
+		return SLICE_NONE;
+	return group;
+}
+
 static bool refuse(struct serve_conn *c, enum errc e, uint64_t rights)
 {
 	struct keeper *k = c->s->k;
+	struct slice group;
 
 	if (e)
 		verbs_end(&c->v, CONTROL_REFUSED, "protocol", "the request cannot be read: %s",
@@ -353,6 +366,10 @@ static bool refuse(struct serve_conn *c, enum errc e, uint64_t rights)
 		verbs_end(&c->v, CONTROL_NOT_ALLOWED, "not_allowed",
 			  "'%s' changes the ledger and you may only read",
 			  control_verb_row(c->v.verb)->text);
+	else if ((group = unknown_group(c)).n)
+		verbs_end(&c->v, CONTROL_NOT_FOUND, "not_found",
+			  "the configuration has no group '" SLICE_FMT "'",
+			  SLICE_ARG(slice_sub(group, 0, ROWS_NAME_MAX)));
 	return c->v.ended;
 }
 

@@ -517,13 +517,20 @@ const struct ptable_provider *ptable_provider(const struct ptable *t, struct sli
 	return NULL;
 }
 
-int64_t ptable_group_ppm(const struct ptable *t, struct slice name)
+const struct ptable_group *ptable_group(const struct ptable *t, struct slice name)
 {
 	size_t i = 0;
 
 	while (i < t->groups_n && !slice_eq(t->groups[i].name, name))
 		i++;
-	return i < t->groups_n ? t->groups[i].mult_ppm : PRICE_PPM;
+	return i < t->groups_n ? &t->groups[i] : NULL;
+}
+
+int64_t ptable_group_ppm(const struct ptable *t, struct slice name)
+{
+	const struct ptable_group *g = ptable_group(t, name);
+
+	return g ? g->mult_ppm : PRICE_PPM;
 }
 
 static int name_cmp(struct slice provider, struct slice upstream, const struct ptable_offer *o)

@@ -133,6 +133,7 @@ void ptable_drop(struct ptable **t);
 /* By exact name, binary search; NULL when there is none. */
 const struct ptable_model *ptable_model(const struct ptable *t, struct slice name);
 const struct ptable_provider *ptable_provider(const struct ptable *t, struct slice name);
+const struct ptable_group *ptable_group(const struct ptable *t, struct slice name);
 /* What a group makes of prices; PRICE_PPM when there is no such group: then the price is as listed. */
 int64_t ptable_group_ppm(const struct ptable *t, struct slice name);
 

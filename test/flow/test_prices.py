@@ -6,7 +6,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
-from node import NodeCase, NodePerTest, charge_nusd, chat_body, model, nusd, on_both
+from node import CtlError, NodeCase, NodePerTest, charge_nusd, chat_body, model, nusd, on_both
 import tap
 
 SMALL, LARGE, NIGHT = {'input': 1, 'output': 2}, {'input': 3, 'output': 5}, {'input': '0.5', 'output': '0.5'}
@@ -93,8 +93,12 @@ class Prices(NodeCase):
         a = self.node.ask('GET', '/v1/models/large-oai', key=key)
         self.assertEqual(a.json()['pricing']['prompt'], '0.0000009')
         self.assertEqual([(o['min_prompt_tokens'], o['prompt']) for o in a.json()['pricing']['overrides']], [(1000, '0.0000027')])
-        # From the next request on, and a group that the configuration lacks pays what is listed.
-        for group, price in (('dear', {'input': 2, 'output': 4}), ('unknown', SMALL), ('none', SMALL)):
+        for words in (('update', 'friends'), ('create', 'others')):
+            with self.assertRaises(CtlError) as refused:
+                self.node.ctl('account', *words, '--group', 'prtner')
+            self.assertEqual((refused.exception.status, refused.exception.error['message']), (4, "the configuration has no group 'prtner'"))
+        # From the next request on.
+        for group, price in (('dear', {'input': 2, 'output': 4}), ('none', SMALL)):
             self.node.ctl('account', 'update', 'friends', '--group', group)
             self.charged('small-oai', {'input': 1000, 'output': 7}, price, key=key)
         self.assertIsNone(self.node.show('friends')['group'])
@@ -104,7 +108,7 @@ class Prices(NodeCase):
 class Reload(NodePerTest):
     """Rows of the old and of the new configuration, multiplied and not, stay known to the ledger: every charge can be recomputed."""
     MODELS = {'m': model('oai/sim?tokens=100&rate=100&input=1500', price=BY_SIZE)}
-    CONFIG = {'groups': {'old': 0.5}}
+    CONFIG = {'groups': {'old': 0.5, 'new': 1}}
 
     def charge(self, key):
         r = self.node.record(self.node.chat(key, 'm', max_tokens=100).get('x-request-id'))
