@@ -23,9 +23,9 @@ class Outcome:
 class StreamLoad:
     """Keeps `n` streamed requests going, each on a connection of its own, until stopped; `once`: n requests, then no more."""
 
-    def __init__(self, port, key, models, n, once=False, stream=True):
+    def __init__(self, port, key, models, n, once=False, stream=True, **fields):
         self.port, self.once, self.n = port, once, n
-        self.messages = [message('POST', '/v1/chat/completions', chat_body(m, stream), key=key) for m in models]
+        self.messages = [message('POST', '/v1/chat/completions', chat_body(m, stream, **fields), key=key) for m in models]
         self.outcomes, self.open, self.begun = [], {}, 0
         self.going, self.select = True, selectors.DefaultSelector()
         self.thread = threading.Thread(target=self.run)

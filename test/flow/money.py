@@ -4,7 +4,7 @@ import threading
 import time
 
 from client import Conn
-from node import chat_body, nusd
+from node import FiveScopes, chat_body, nusd
 
 
 class Spender:
@@ -21,7 +21,7 @@ class Spender:
             t.start()
 
     def one(self, conn):
-        a = conn.request('POST', '/v1/chat/completions', chat_body(self.model, self.stream), key=self.key).answer('POST')
+        a = conn.request('POST', '/v1/chat/completions', chat_body(self.model, self.stream, user='ann'), key=self.key).answer('POST')
         if a is None:
             raise ConnectionResetError
         ended_ns = time.monotonic_ns()
@@ -61,6 +61,8 @@ def check_books(test, node, account, spender):
     verdict = node.verify('--charges')
     test.assertTrue(verdict['good'], verdict)
     test.assertEqual(nusd(a['granted_usd']), nusd(a['balance_usd']) + nusd(a['held_usd']) + nusd(a['settled_usd']), a)
+    if isinstance(test, FiveScopes):
+        test.check_scopes()
     total = node.ctl('usage')['total']
     test.assertEqual(nusd(total['charge_usd']), nusd(a['settled_usd']))
     test.assertEqual(nusd(verdict['settled_usd']), nusd(a['settled_usd']))

@@ -144,6 +144,27 @@ class Node(Gateway):
         self.account(name, credit)
         return self.key(name, **options)
 
+    def family(self, name, credit='100', **tight):
+        """An account, a team, a key in it and the end user `ann`, each with limits of every kind that are far away; `tight` gives a scope one
+        more. The key's text. With the credit these are five scopes."""
+        def limits(scope):
+            far = 'requests=1000000/day,tokens=1000000000/day,concurrency=10000,budget=%s/total,budget=%s/year' % (credit, credit)
+            return ('--limit', far + (',' + tight[scope] if scope in tight else ''))
+        self.account(name, credit)
+        self.ctl('account', 'update', name, *limits('account'))
+        self.ctl('team', 'create', 'team', '--account', name, *limits('team'))
+        key = self.key(name, team='team', limit=limits('key')[1])
+        self.ctl('user', 'update', 'ann', '--account', name, *limits('user'))
+        return key
+
+    def budgets_used(self, key, user=None):
+        """{scope: the nano-dollars used of each budget}."""
+        used = {}
+        for row in self.ctl('limit', 'explain', key, *(('--user', user) if user else ()))['limits']:
+            if row['limit'] == 'budget':
+                used.setdefault(row['scope'], []).append(nusd(row['used']))
+        return used
+
     def verify(self, *words):
         return self.ctl('ledger', 'verify', *words)
 
@@ -290,6 +311,19 @@ class NodePerTest(unittest.TestCase):
         verdict = self.node.verify('--charges')
         self.assertTrue(verdict['good'], verdict)
         return account
+
+
+class FiveScopes:
+    """Put before NodePerTest: the account `main` has rules of its own, a team and the end user `ann`, so that credit, account, team, key and
+    user count each request that names her."""
+    def start(self, **env):
+        self.node.start(**env)
+        self.key = self.node.family('main', self.CREDIT)
+
+    def check_scopes(self):
+        """Account, team and key have used what was settled, nothing twice and nothing less."""
+        settled = nusd(self.node.show('main')['settled_usd'])
+        self.assertEqual(self.node.budgets_used(self.key), {s: [settled] * 2 for s in ('account', 'team', 'key')})
 
 
 class NodeCase(unittest.TestCase):

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
 from gateway import wait_for
 from load import StreamLoad
-from node import LONG, CtlError, NodePerTest, charge_nusd, chat_body, nusd, on_both
+from node import LONG, CtlError, FiveScopes, NodePerTest, charge_nusd, chat_body, nusd, on_both
 import tap
 
 MODELS = {
@@ -26,7 +26,12 @@ PRICE = {'input': 1, 'output': 2}
 SMALL_TMPFS_MIB = 32
 
 
-class Kills(NodePerTest):
+class Streams(StreamLoad):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, user='ann', **kwargs)
+
+
+class Kills(FiveScopes, NodePerTest):
     MODELS = MODELS
 
     def setUp(self):
@@ -61,6 +66,7 @@ class Kills(NodePerTest):
         a = self.node.show('main')
         self.assertEqual(nusd(a['granted_usd']), nusd(a['balance_usd']) + nusd(a['held_usd']) + nusd(a['settled_usd']))
         self.assertEqual(nusd(a['held_usd']), 0)
+        self.check_scopes()
         if load:
             done = load.of('done')
             self.assertTrue(done)
@@ -80,7 +86,7 @@ class Kills(NodePerTest):
     def test_random_worker_every_200_ms(self):
         """Row 18."""
         self.start()
-        load = StreamLoad(self.node.port, self.key, ['run-oai', 'run-ant'], 200 if LONG else 60)
+        load = Streams(self.node.port, self.key, ['run-oai', 'run-ant'], 200 if LONG else 60)
         kills, end = [], time.monotonic() + (60 if LONG else 6)
         time.sleep(0.5)
         while time.monotonic() < end:
@@ -120,7 +126,7 @@ class Kills(NodePerTest):
     def test_keeper(self):
         """Row 20: workers go on while it is away; nothing is lost or charged twice."""
         self.start()
-        load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant', 'run-oai'], 16)
+        load = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant', 'run-oai'], 16)
         for _ in range(30 if LONG else 6):
             time.sleep(0.3)
             keepers = wait_for(lambda: self.node.children('keeper'), 5)
@@ -135,7 +141,7 @@ class Kills(NodePerTest):
     def test_master(self):
         """Row 20: orphans serve on; the next master takes over without a refused connection."""
         self.start()
-        load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant', 'run-ant'], 12)
+        load = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant', 'run-ant'], 12)
         for _ in range(20 if LONG else 3):
             time.sleep(0.4)
             self.node.lose_master()
@@ -157,7 +163,7 @@ class Kills(NodePerTest):
         self.node.come_first(self)
         took = []
         for i in range(100 if LONG else 8):
-            load = StreamLoad(self.node.port, self.key, ['quick-oai', 'short-oai', 'short-ant'], 12)
+            load = Streams(self.node.port, self.key, ['quick-oai', 'short-oai', 'short-ant'], 12)
             time.sleep(0.4)
             self.node.kill_all()
             mark, begun = self.node.mark(), time.monotonic()
@@ -178,7 +184,7 @@ class Kills(NodePerTest):
     def test_live_store_is_copied_and_put_back(self):
         """Row 24: a copy made under load is not taken for the store; it is rebuilt from the ledger."""
         self.start()
-        load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant'], 12)
+        load = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant'], 12)
         time.sleep(0.3)
         copies = []
         for i in range(4):
@@ -208,7 +214,7 @@ class Kills(NodePerTest):
     def test_live_store_is_unlinked_under_load(self):
         """Issue 2 section 6: nothing lost, nothing twice, one store at the end."""
         self.start()
-        load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant', 'calm-oai'], 12)
+        load = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant', 'calm-oai'], 12)
         time.sleep(0.5)
         for path in glob.glob(os.path.join(self.node.live, '*', '*')):
             os.unlink(path)

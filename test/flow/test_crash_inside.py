@@ -7,10 +7,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import wait_for
-from load import StreamLoad
 from node import LONG
 from page import Killer, Page
-from test_crash import Kills as Base
+from test_crash import Kills as Base, Streams
 import tap
 
 
@@ -33,7 +32,7 @@ class Inside(Base):
         times = 1000 if LONG else 40
         self.start(AIGW_TEST_TXN_SLEEP_US='3000')
         killer = Killer(Page(self.node), 2, times, 0.05)
-        load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant'], 16)
+        load = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant'], 16)
         time.sleep(0.3)
         killer.go()
         kills = killer.results()
@@ -53,7 +52,7 @@ class Inside(Base):
 
     def test_keeper_killed_inside_its_transactions(self):
         self.start(AIGW_TEST_TXN_SLEEP_US='3000')
-        load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant'], 8)
+        load = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant'], 8)
         for _ in range(100 if LONG else 10):
             time.sleep(0.15)
             self.kill(*wait_for(lambda: self.node.children('keeper'), 35))
@@ -71,7 +70,7 @@ class Inside(Base):
         self.assertGreater(time.monotonic() - begun, 0.04)  # the hook is in: hold and settlement
         times = 20 if LONG else 3
         killer = Killer(Page(self.node), 2, times, 0.5, signal.SIGSTOP)
-        load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant'], 8)
+        load = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant'], 8)
         time.sleep(0.5)
         killer.go()
         waits = [seconds for _, seconds in killer.results()]
@@ -88,7 +87,7 @@ class Inside(Base):
     def test_readers_killed_inside_read_transactions(self):
         """Row 22: dead readers do not make the store grow."""
         self.start(AIGW_TEST_READ_SLEEP_US='2000')
-        load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant'], 16)
+        load = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant'], 16)
         time.sleep(0.5)
         before, kills = self.node.metrics()['aigw_live_bytes'], []
         for _ in range(60 if LONG else 12):

@@ -9,13 +9,13 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import is_alive, wait_for
 from money import Spender, check_books
-from node import LONG, NodePerTest, model, nusd
+from node import LONG, FiveScopes, NodePerTest, model, nusd
 import tap
 
 MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=40&rate=20&input=20')}
 
 
-class Base(NodePerTest):
+class Base(FiveScopes, NodePerTest):
     MODELS = MODELS
 
     def setUp(self):

@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
 from gateway import Gateway, wait_for
 from money import Spender, check_books
-from node import LONG, CtlError, NodePerTest, chat_body, charge_nusd, model, nusd
+from node import LONG, CtlError, FiveScopes, NodePerTest, chat_body, charge_nusd, model, nusd
 import tap
 
 MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=20&rate=40&input=20'),
@@ -20,7 +20,7 @@ MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens
           'late': model('oai/sim?tokens=500&size=3000000&delay=1500ms&input=20')}
 
 
-class Base(NodePerTest):
+class Base(FiveScopes, NodePerTest):
     MODELS = MODELS
     PROGRAM = 'AIGWD_FAULTY'
 

@@ -69,6 +69,22 @@ class Races(NodeCase):
                 self.assertEqual((nusd(account['balance_usd']), nusd(account['settled_usd'])), (0, 10**8))
                 self.assertEqual(tally(volley(self.node.port, key, [chat_body('by-request')] * 20)), {(402, 'insufficient_credit'): 20})
 
+    def test_overspend_race_over_five_scopes(self):
+        """Row 17 with credit, account, team, key and end user in use, one of which has a budget for exactly 10: each of them counts the ten and
+        nothing of those that were refused."""
+        for tight in ('account', 'team', 'key', 'user'):
+            with self.subTest(tight):
+                name = 'five-' + tight
+                key = self.node.family(name, '50', **{tight: 'budget=0.10/month'})
+                bodies = [chat_body('by-request', user='ann')] * (2000 if LONG else 200)
+                found = tally(volley(self.node.port, key, bodies))
+                self.assertEqual(found.pop((200, None)), 10)
+                self.assertLessEqual(set(found), {(402, 'budget_exceeded'), (429, 'credit_held')})
+                self.assertEqual(nusd(self.node.settled(name)['settled_usd']), 10**8)
+                self.assertEqual(tally(volley(self.node.port, key, bodies[:20])), {(402, 'budget_exceeded'): 20})
+                used = self.node.budgets_used(key, 'ann')
+                self.assertEqual(used, {s: [10**8] * (3 if s == tight else 2) for s in ('account', 'team', 'key', 'user')})
+
     def test_overspend_race_by_token(self):
         """Row 17: never negative, charges within the credit, what is left is smaller than one hold."""
         credit = 20_000_000
