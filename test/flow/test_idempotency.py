@@ -6,6 +6,7 @@ import random
 import signal
 import sys
 import threading
+import time
 import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
