@@ -67,13 +67,14 @@ def read_record(raw):
 
 
 def due(p, r):
-    """Nano-dollars that the charge comes to, and whether this price row was the one for that moment and prompt."""
+    """Nano-dollars that the charge comes to, and whether this price row was the one for that moment and prompt, multiplied only for a group."""
     u, (above, upto, since, until, m_from, m_until) = r['usage'], p['when']
     read, at = sum(u.get(c, 0) for c in CLASSES[:6]), r['admitted_ms'] // 1000
     minute, inside = at // 60 % 1440, True
     if m_from != m_until:
         inside = m_from <= minute < m_until if m_from < m_until else minute >= m_from or minute < m_until
     counts = inside and at >= since and (not until or at < until) and read > (above or -1) and (not upto or read <= upto)
+    counts = counts and (r['group'] or p['mult'] == 10**6)
     thought = min(u.get('reasoning', 0), u.get('output', 0))
     used = dict(u, output=u.get('output', 0) - thought, reasoning=thought)
     pusd = sum(n * p[c] for c, n in used.items()) + 1000 * p['request']
@@ -173,7 +174,7 @@ class Books:
         else:
             want, counts = due(self.prices[r['price']], r)
             want = min(want, r['hold_nusd']) if r['flags'] & CAPPED else want
-            self.check(counts, name, 'is charged at a price row for other times or prompts')
+            self.check(counts, name, 'is charged at a price row for other times, prompts or accounts')
             self.check(taken + lost == want and taken >= min(want, r['hold_nusd']), name,
                        'is charged %d + %d nano-dollars, its usage and price make %d' % (taken, lost, want))
 

@@ -47,7 +47,7 @@ static bool price_of(struct verify *v, const uint8_t hash[DIGEST_SHA256])
 	return v->have_price;
 }
 
-/* The charge must follow from usage, price and hold, as at settlement; and the price must be the one for that moment and prompt. */
+/* The charge must follow from usage, price and hold, as at settlement; and the price must be one for that moment and prompt, multiplied only for a group. */
 static bool charge_is_right(struct verify *v, const struct record_charge *c)
 {
 	static const uint8_t none[DIGEST_SHA256];
@@ -58,7 +58,8 @@ static bool charge_is_right(struct verify *v, const struct record_charge *c)
 	if (!price_of(v, c->price_hash))
 		return false;
 	if (!price_counts_at(&v->price, c->admitted_ms / 1000) ||
-	    !price_counts_for(&v->price, usage_input_total(&c->usage)))
+	    !price_counts_for(&v->price, usage_input_total(&c->usage)) ||
+	    (c->group.n == 0 && v->price.mult_ppm != PRICE_PPM))
 		return false;
 	due = price_cost(&v->price, &c->usage);
 	if (c->flags & RECORD_CAPPED)

@@ -370,6 +370,44 @@ static void test_a_price_of_another_hour_is_found(void **state)
 	buf_fini(&b);
 }
 
+/* Nobody pays a share, or a multiple, of a price who is in no group. */
+static void test_a_multiplied_price_without_a_group_is_found(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct price share = r->price;
+	const struct price *rows[] = {&share};
+	struct hold_candidate c;
+	struct admit_done done;
+	struct rows_scope k;
+	struct admit_op op;
+	struct record rec;
+	struct genid id;
+	struct buf b;
+
+	share.mult_ppm = 900000;
+	rig_key(r, acc, KEY_A, &k);
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_put_prices(r->ledger, rows, 1), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+	rig_ask(r, &op, &c, acc, KEY_A, &share, 100);
+	op.ask.group = SLICE_LIT("partner");
+	id = op.ask.id;
+	rig_run(r, &op);
+	assert_int_equal(op.reason, ADMIT_NONE);
+	rig_settle(r, acc, &id, 10, 10, &done);
+	assert_int_equal(done.charge_nusd, (10 * 1000 + 10 * 2000) * 9 / 10);
+	rig_drain(r);
+	buf_init(&b, RECORD_MAX);
+	assert_int_equal(ledger_get(r->ledger, ledger_state(r->ledger)->last_seq, &b), ERRC_OK);
+	assert_int_equal(record_decode(buf_slice(&b), &rec), ERRC_OK);
+	assert_true(slice_is(rec.charge.group, "partner"));
+	rec.charge.group = SLICE_NONE;
+	rec.charge.id.b[15] ^= 0x80;
+	assert_true(is_found(r, &rec));
+	buf_fini(&b);
+}
+
 static void test_find(void **state)
 {
 	struct rig *r = *state;
@@ -546,6 +584,7 @@ int main(void)
 		T(test_wrong_charge_is_found),
 		T(test_a_price_for_other_prompts_is_found),
 		T(test_a_price_of_another_hour_is_found),
+		T(test_a_multiplied_price_without_a_group_is_found),
 		T(test_find),
 		T(test_report),
 		T(test_report_of_a_clock_that_went_back),
