@@ -77,9 +77,11 @@ def wait_for(what, seconds=10.0, step=0.01):
 
 
 def is_alive(pid):
+    """Also while only its first thread has ended: the others may hold its files and locks for a moment."""
     try:
         with open('/proc/%d/stat' % pid) as f:
-            return f.read().rpartition(')')[2].split()[0] not in 'ZX'
+            fields = f.read().rpartition(')')[2].split()
+        return fields[0] not in 'ZX' or int(fields[17]) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
 

@@ -84,6 +84,7 @@ class Inside(Base):
         self.assertGreaterEqual(len([e for e in self.node.events('child_killed') if 'writer lock' in e['message']]), len(long))
         self.check_books(load)
 
+    @tap.alone
     def test_readers_killed_inside_read_transactions(self):
         """Row 22: dead readers do not make the store grow."""
         self.start(AIGW_TEST_READ_SLEEP_US='2000')

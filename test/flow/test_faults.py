@@ -86,6 +86,7 @@ class Faults(NodePerTest):
         self.ready()
         check_books(self, self.node, 'main', load)
 
+    @tap.alone
     def test_killed_in_a_read_transaction(self):
         """Row 22: the dead reader is cleared, the store does not grow."""
         load = Spender(self.node, self.key, 'm', threads=8)
