@@ -117,7 +117,7 @@ static void customers(struct bench *b, struct admin *a)
 	for (int i = 0; i < KEYS; i++) {
 		struct rows_scope k = {.kind = ROWS_KEY, .account = b->accounts[i % ACCOUNTS]};
 
-		snprintf(b->keys[i], sizeof b->keys[i], "benchkey%04d", i);
+		snprintf(b->keys[i], sizeof b->keys[i], "benchkey%04u", (unsigned)i % 10000);
 		memcpy(k.id, b->keys[i], APIKEY_ID);
 		digest_sha256(slice_of(k.id, APIKEY_ID), k.hash);
 		rows_limits_init(&k.limits);
@@ -369,7 +369,7 @@ int main(int argc, char **argv)
 	buf_init(&b->bytes, (size_t)COMMIT * RECORD_MAX);
 	genid_source_init(&b->ids);
 	for (int i = 0; i < MODELS; i++)
-		snprintf(b->models[i], sizeof b->models[i], "model-%d", i);
+		snprintf(b->models[i], sizeof b->models[i], "model-%u", (unsigned)i % MODELS);
 	open_all(b);
 	fill(b);
 	measure(b);
