@@ -238,10 +238,11 @@ enum errc admin_team_update(struct admin *a, const struct admin_by *by, const st
 	return rc;
 }
 
-/* Makes or replaces. A first definition restricts: there was none. */
+/* Makes or replaces. Before the first definition everything was allowed. */
 static enum errc set(struct admin *a, const struct admin_by *by, struct rows_scope *next,
 		     bool *durable)
 {
+	static const struct rows_scope all;
 	struct rows_scope now;
 	struct buf mem;
 	enum errc rc;
@@ -253,7 +254,7 @@ static enum errc set(struct admin *a, const struct admin_by *by, struct rows_sco
 	if (!rc)
 		rc = replace(a, by, &now, next, "update", durable);
 	else if (rc == ERRC_NOTFOUND)
-		rc = write_scope(a, by, next, "create", false, true, durable);
+		rc = write_scope(a, by, next, "create", restricts(&all, next), true, durable);
 	buf_fini(&mem);
 	return rc;
 }

@@ -1,10 +1,12 @@
 #include "rig.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ledger_priv.h"
 #include "live_priv.h"
 #include "sweep.h"
 #include "verify.h"
@@ -17,6 +19,7 @@ int __real_mdb_txn_commit(MDB_txn *txn);
 int __wrap_mdb_txn_commit(MDB_txn *txn);
 
 static unsigned commits, die_before, die_after;
+static const MDB_env *no_space; /* whose commits fail */
 
 int __wrap_mdb_txn_commit(MDB_txn *txn)
 {
@@ -25,6 +28,10 @@ int __wrap_mdb_txn_commit(MDB_txn *txn)
 	commits++;
 	if (commits == die_before)
 		_exit(77);
+	if (mdb_txn_env(txn) == no_space) {
+		mdb_txn_abort(txn);
+		return ENOSPC;
+	}
 	rc = __real_mdb_txn_commit(txn);
 	if (commits == die_after)
 		_exit(77);
@@ -323,6 +330,31 @@ static void test_sweep(void **state)
 	check_all(r);
 }
 
+/* Rules of the account, of a team that the key is put into, and of an end user, who goes again. */
+static void add_scopes(struct rig *r, uint64_t acc)
+{
+	struct rows_scope s, key;
+	struct buf mem;
+	bool durable;
+
+	rig_scope(&s, acc, ROWS_ACCOUNT, "");
+	rig_budget(&s, RIG_DOLLAR, (struct window_spec){.unit = WINDOW_YEAR});
+	rig_put(r, &s);
+	rig_scope(&s, acc, ROWS_USER, "ann");
+	rig_limit(&s, ROWS_RPM, 100);
+	rig_put(r, &s);
+	rig_scope(&s, acc, ROWS_TEAM, "team");
+	rig_budget(&s, RIG_DOLLAR, (struct window_spec){.unit = WINDOW_YEAR});
+	rig_put(r, &s);
+	buf_init(&mem, ROWS_MAX);
+	assert_int_equal(admin_key_get(r->live, KEY_B, &mem, &key, NULL), ERRC_OK);
+	memcpy(key.team, s.id, ROWS_ID);
+	rig_put(r, &key);
+	buf_fini(&mem);
+	assert_int_equal(admin_user_remove(&r->admin, &r->by, acc, SLICE_LIT("ann"), &durable),
+			 ERRC_OK);
+}
+
 /* The life of a node, with everything that writes. `r` is closed before and after. */
 static void script(struct rig *r)
 {
@@ -335,6 +367,7 @@ static void script(struct rig *r)
 
 	rig_open(r);
 	acc = some_work(r, "second", KEY_B);
+	add_scopes(r, acc);
 	assert_true(rig_hold(r, acc, KEY_B, &r->price, 100, &open, &op));
 	assert_int_equal(admin_account_take(&r->admin, &r->by, acc, 1000, &durable), ERRC_OK);
 	assert_int_equal(admin_account_credit(&r->admin, &r->by, acc, 5000, &durable), ERRC_OK);
@@ -488,6 +521,43 @@ static void test_grant_that_is_not_in_force(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* The first limits of an account and of an end user restrict: they are in force at once, also while the ledger takes nothing, and
+ * the ledger has them later. */
+static void test_first_limits_without_the_ledger(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = some_work(r, "acme", KEY_A);
+	struct rows_scope s[2];
+	struct admit_op op;
+	struct genid id;
+	bool durable = true;
+
+	rig_scope(&s[0], acc, ROWS_ACCOUNT, "");
+	rig_scope(&s[1], acc, ROWS_USER, "ann");
+	rig_drain(r);
+	no_space = r->ledger->env;
+	rig_limit(&s[0], ROWS_RPM, 0);
+	assert_int_equal(admin_rules_set(&r->admin, &r->by, &s[0], &durable), ERRC_OK);
+	assert_false(durable);
+	rig_limit(&s[1], ROWS_RPM, 0);
+	assert_int_equal(admin_user_set(&r->admin, &r->by, &s[1], &durable), ERRC_OK);
+	assert_false(durable);
+	assert_false(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
+	assert_int_equal(op.reason, ADMIT_RATE);
+	assert_int_equal(op.refusal.scope, ROWS_ACCOUNT);
+	/* What gives something waits for the ledger. */
+	rows_limits_remove(&s[0].limits, 1);
+	assert_int_equal(admin_rules_set(&r->admin, &r->by, &s[0], &durable), ERRC_NOSPACE);
+	assert_false(durable);
+	no_space = NULL;
+	rig_drain(r);
+	assert_non_null(book_scope(ledger_book(r->ledger), ROWS_ACCOUNT, acc, s[0].id));
+	assert_int_equal(admin_rules_set(&r->admin, &r->by, &s[0], &durable), ERRC_OK);
+	assert_true(durable);
+	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
+	check_all(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,6 +571,7 @@ int main(void)
 		T(test_sweep),
 		T(test_catch_up),
 		T(test_grant_that_is_not_in_force),
+		T(test_first_limits_without_the_ledger),
 		cmocka_unit_test(test_crash_at_every_commit),
 	};
 
