@@ -1,5 +1,6 @@
 """Many streams and requests at once for flow tests, in one thread over non-blocking sockets."""
 import errno
+import re
 import selectors
 import socket
 import threading
@@ -7,26 +8,31 @@ import time
 
 from canary import Ear
 from client import message
-from node import chat_body
+from node import chat_body, nusd
 
 
 class Outcome:
-    """One request. `kind`: done, error_item, cut (ended without either), refused, or 'status NNN'."""
+    """One request. `kind`: done, error_item, cut (ended without either), refused, or 'status NNN'. `items` are pieces of content."""
 
-    def __init__(self, kind, begun, ended, request_id):
-        self.kind, self.begun, self.ended, self.request_id = kind, begun, ended, request_id
+    def __init__(self, kind, begun, ended, data, user):
+        self.kind, self.begun, self.ended, self.user = kind, begun, ended, user
+        self.request_id = id_of(data)
+        self.items = len(re.findall(rb'"content":"[^"]', data))
+        cost = re.search(rb'"cost":([0-9.]+(e-?[0-9]+)?)', data)
+        self.cost_nusd = nusd(cost[1].decode()) if cost else None
 
     def __repr__(self):
         return '<%s %.3f..%.3f %s>' % (self.kind, self.begun, self.ended, self.request_id)
 
 
 class StreamLoad:
-    """Keeps `n` streamed requests going, each on a connection of its own, until stopped; `once`: n requests, then no more."""
+    """Keeps `n` streamed requests going, each on a connection of its own, until stopped; `once`: n requests, then no more; `tag`: each is
+    of an end user of its own whose tag begins like that."""
 
-    def __init__(self, port, key, models, n, once=False, stream=True, **fields):
-        self.port, self.once, self.n = port, once, n
-        self.messages = [message('POST', '/v1/chat/completions', chat_body(m, stream, **fields), key=key) for m in models]
-        self.outcomes, self.open, self.begun = [], {}, 0
+    def __init__(self, port, key, models, n, once=False, stream=True, tag=None, **fields):
+        self.port, self.once, self.n, self.key, self.tag = port, once, n, key, tag
+        self.bodies = [chat_body(m, stream, **fields) for m in models]
+        self.outcomes, self.open, self.begun, self.not_before = [], {}, 0, 0
         self.going, self.select = True, selectors.DefaultSelector()
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -38,16 +44,19 @@ class StreamLoad:
             s.connect(('127.0.0.1', self.port))
         except BlockingIOError:
             pass
-        self.open[s] = [time.monotonic(), b'', self.messages[self.begun % len(self.messages)]]
+        body = dict(self.bodies[self.begun % len(self.bodies)])
+        if self.tag:
+            body['user'] = '%s%d' % (self.tag, self.begun)
+        self.open[s] = [time.monotonic(), b'', message('POST', '/v1/chat/completions', body, key=self.key), body.get('user')]
         self.begun += 1
         self.select.register(s, selectors.EVENT_WRITE)
 
     def end_one(self, s, failure=None):
-        begun, data, _ = self.open.pop(s)
+        begun, data, _, user = self.open.pop(s)
         Ear(self.port).hear(data)
         self.select.unregister(s)
         s.close()
-        self.outcomes.append(Outcome(failure or kind_of(data), begun, time.monotonic(), id_of(data)))
+        self.outcomes.append(Outcome(failure or kind_of(data), begun, time.monotonic(), data, user))
 
     def serve(self, s, events):
         state = self.open[s]
@@ -56,6 +65,7 @@ class StreamLoad:
                 error = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if error:
                     self.end_one(s, 'refused' if error == errno.ECONNREFUSED else 'cut')
+                    self.not_before = time.monotonic() + 0.005
                     return
                 s.send(state[2])
                 self.select.modify(s, selectors.EVENT_READ)
@@ -72,11 +82,11 @@ class StreamLoad:
 
     def run(self):
         while True:
-            while self.going and len(self.open) < self.n and (not self.once or self.begun < self.n):
+            while self.going and time.monotonic() >= self.not_before and len(self.open) < self.n and (not self.once or self.begun < self.n):
                 self.start_one()
             if not self.open and (not self.going or self.once):
                 return
-            for key, events in self.select.select(0.05):
+            for key, events in self.select.select(0.05 if self.open else 0.005):
                 self.serve(key.fileobj, events)
 
     def wait(self, seconds=60):

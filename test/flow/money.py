@@ -74,13 +74,13 @@ def check_books(test, node, account, spender):
     return a, total
 
 
-def charges(node):
-    """{request id: [nano-dollars of each charge]} of the whole ledger; what was taken back is 0."""
+def records(node):
+    """{request id: [its charge records]} of the whole ledger; the charge of one that was taken back is 0."""
     found = {}
     for line in node.ctl_raw('ledger', 'export', timeout=600).stdout.splitlines():
         record = json.loads(line)
         if record.get('type') == 'charge':
-            found.setdefault(record['id'], []).append(record['charge_nusd'])
+            found.setdefault(record['id'], []).append(record)
         elif record.get('type') == 'reverse':
-            found[record['id']] = [0 for _ in found[record['id']]]
+            found[record['id']][0]['charge_nusd'] = 0
     return found

@@ -34,7 +34,7 @@ def make_file(path, size=0):
 class Recorded(NodePerTest):
     RECORD = False
 
-    def begin_recorded(self, **config):
+    def make_recorded(self, **config):
         self.make(log={'access': 'off'}, **config)
         if self.node.is_sanitized():
             self.skipTest('a sanitizer wants to be the first library that is loaded')
@@ -45,7 +45,6 @@ class Recorded(NodePerTest):
             make_file(os.path.join(self.folder, 'log'))
         self.page = Page(os.path.join(self.folder, 'page'))
         self.node.env.update(LD_PRELOAD=os.environ['DISK'], AIGW_TEST_DISK=self.folder)
-        self.node.start()
 
     def fail_from(self, n, times, error):
         """The n-th call that writes or syncs from now on and so many after it."""

@@ -10,8 +10,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import wait_for
-from money import Spender, charges, check_books
-from node import LONG, CtlError, model, nusd
+from money import Spender, check_books, records
+from node import LONG, CtlError, FiveScopes, model, nusd
 from recorder import FAILED, Recorded
 import tap
 
@@ -19,16 +19,16 @@ SEED = int(os.environ.get('AIGW_TEST_SEED') or random.randrange(1 << 32))
 UNTIL_WELL = 1 << 40
 
 
-class DiskFaults(Recorded):
+class DiskFaults(FiveScopes, Recorded):
     MODELS = {'m': model('oai/sim?tokens=8&input=20', max_output=20)}
     CONFIG = {'durability': 'settle'}
 
     def setUp(self):
         print('# seed %d' % SEED)
         self.random = random.Random(SEED)
-        self.begin_recorded()
-        self.key = self.node.customer('main', '1')
-        self.told, self.tried = nusd('1'), nusd('1')
+        self.make_recorded()
+        self.start()
+        self.told = self.tried = nusd(self.CREDIT)
 
     def credit(self):
         """A dollar more; afterwards the account has been granted between `told` and `tried`."""
@@ -43,8 +43,7 @@ class DiskFaults(Recorded):
 
     def check_granted(self):
         granted = nusd(self.node.show('main')['granted_usd'])
-        self.assertLessEqual(self.told, granted)
-        self.assertLessEqual(granted, self.tried)
+        self.assertTrue(self.told <= granted <= self.tried, (self.told, granted, self.tried))
         self.told = self.tried = granted
 
     def serves(self):
@@ -67,9 +66,9 @@ class DiskFaults(Recorded):
         return self.node.children('keeper') == keeper
 
     def check_answered(self, load):
-        found = charges(self.node)
+        found = records(self.node)
         for request_id, cost in load.answered.items():
-            self.assertEqual(found.get(request_id), [cost], request_id)
+            self.assertEqual([r['charge_nusd'] for r in found.get(request_id, [])], [cost], request_id)
 
     def walk(self, error):
         load, lived = Spender(self.node, self.key, 'm', 2, patience_s=0.02), []

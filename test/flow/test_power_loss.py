@@ -38,6 +38,7 @@ class PowerLoss(Recorded):
 
     def load(self, seconds):
         self.acks = []
+        self.node.start()
         self.node.account('main', TOP_UP)
         self.key = self.node.key('main')
         load = Spender(self.node, self.key, 'm', 3)
@@ -65,13 +66,13 @@ class PowerLoss(Recorded):
 
     def test_settle(self):
         """An answer that was seen to its end is there, whatever the disk made of the rest."""
-        self.begin_recorded(durability='settle')
+        self.make_recorded(durability='settle')
         self.load(20 if LONG else 6)
         self.cut(0)
 
     def test_group(self):
         """An answer may be missing when it is younger than the last commit but one, which takes all that was there when it began."""
-        self.begin_recorded(durability='group')
+        self.make_recorded(durability='group')
         self.load(20 if LONG else 6)
         self.cut(2)
 

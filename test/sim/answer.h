@@ -20,7 +20,7 @@ enum answer_end { ANSWER_KEEP, ANSWER_CLOSE, ANSWER_RESET, ANSWER_HANG, ANSWER_E
 /* What the request asked for. Slices are borrowed during answer_make(). */
 struct answer_ask {
 	enum answer_api api;
-	struct slice model;
+	struct slice model, user;
 	bool stream, include_usage, base64;
 	int64_t cap; /* 0: none */
 	int64_t n;

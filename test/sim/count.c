@@ -31,6 +31,7 @@ static void put_request(struct json_out *o, const struct count_request *r)
 	json_out_ki64(o, "serial", (int64_t)r->serial);
 	json_out_kstrz(o, "key", r->key);
 	json_out_kstrz(o, "model", r->model);
+	json_out_kstrz(o, "user", r->user);
 	json_out_ki64(o, "status", r->status);
 	json_out_ki64(o, "input", r->input);
 	json_out_ki64(o, "cached", r->cached);

@@ -14,6 +14,7 @@ struct count_request {
 	uint64_t serial;
 	char key[24]; /* end of the credential */
 	char model[COUNT_MODEL];
+	char user[64];                 /* the tag of an end user in the body */
 	int64_t input, output, cached; /* reported when whole; output sent until now */
 	int64_t events;
 	int64_t bytes;

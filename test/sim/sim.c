@@ -243,6 +243,9 @@ static void read_ask(const struct json *root, struct answer_ask *ask)
 	const struct json *cap = json_obj_get(root, "max_completion_tokens");
 
 	ask->model = json_str(json_obj_get(root, "model"));
+	ask->user = json_str(json_obj_get(root, "user"));
+	if (ask->user.n == 0)
+		ask->user = json_str(json_obj_get(json_obj_get(root, "metadata"), "user_id"));
 	ask->stream = json_is_true(json_obj_get(root, "stream"));
 	ask->include_usage =
 		json_is_true(json_obj_get(json_obj_get(root, "stream_options"), "include_usage"));
@@ -285,6 +288,7 @@ static void start_request(struct sim_conn *c, const struct answer_ask *ask, cons
 	r->cached = c->answer.cached;
 	snprintf(r->key, sizeof(r->key), "%s", c->key);
 	snprintf(r->model, sizeof(r->model), "%.*s", (int)ask->model.n, ask->model.p);
+	snprintf(r->user, sizeof(r->user), "%.*s", (int)ask->user.n, ask->user.p);
 	n->requests++;
 	n->input_tokens += (uint64_t)c->answer.input;
 	c->rec = r;
