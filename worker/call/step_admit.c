@@ -230,22 +230,37 @@ static void money_refused(struct call *c, enum fault_kind kind, const struct adm
 			  "Running requests hold what this one needs; try again in 1 second.");
 }
 
+/* Whom a refusal is about: the key itself, what it belongs to, or the end user. */
+static const char *about(const struct call *c, const struct admit_refusal *r, char out[WHO_MAX])
+{
+	if (r->scope == ROWS_USER)
+		return "The end user of this request";
+	if (r->scope == ROWS_ACCOUNT || r->scope == ROWS_TEAM)
+		snprintf(out, WHO_MAX, "The %s of API key `%s`", rows_scope_word(r->scope),
+			 c->key->id);
+	else
+		snprintf(out, WHO_MAX, "API key `%s`", c->key->id);
+	return out;
+}
+
 /* Refused for what it is or asks for, not for how much. */
 static void access_refused(struct call *c, enum fault_kind kind, enum admit_reason why,
 			   const struct admit_refusal *r)
 {
 	struct fault *f = &c->fault;
-	const char *word = r->scope == ROWS_KEY ? "" : rows_scope_word(r->scope);
+	char text[WHO_MAX];
+	const char *subject = about(c, r, text);
 
 	if (kind == FAULT_MODEL_DENIED)
-		fault_set(f, kind, "API key `%s` may not use model `" SLICE_FMT "`%s%s%s.",
-			  c->key->id, SLICE_ARG(c->route.v[0].model->name), word[0] ? ": its " : "",
-			  word, word[0] ? " does not allow it" : "");
+		fault_set(f, kind, "%s may not use model `" SLICE_FMT "`.", subject,
+			  SLICE_ARG(c->route.v[0].model->name));
+	else if (why == ADMIT_IP)
+		fault_set(f, kind, "%s may not be used from this address.", subject);
+	else if (why == ADMIT_EXPIRED)
+		fault_set(f, kind, "%s has expired.", subject);
 	else
-		fault_set(f, kind, "API key `%s`: %s%s%s.", c->key->id, admit_reason_text(why),
-			  word[0] && (why == ADMIT_IP || why == ADMIT_EXPIRED) ? ", says the " : "",
-			  why == ADMIT_IP || why == ADMIT_EXPIRED ? word : "");
-	if (word[0])
+		fault_set(f, kind, "API key `%s`: %s.", c->key->id, admit_reason_text(why));
+	if (r->scope != ROWS_KEY && rows_scope_word(r->scope)[0])
 		put_scope(c, r);
 }
 

@@ -408,7 +408,8 @@ static void test_admit_names_the_scope(void **state)
 	account.models = SLICE_LIT("solo");
 	rig_put(&s->rig, &account);
 	scene_send(s, "POST /v1/chat/completions", "", chat);
-	scene_expect_out(s, "may not use model `m`: its account does not allow it");
+	scene_expect_out(s, "The account of API key `");
+	scene_expect_out(s, "` may not use model `m`.");
 	account.expires_s = 1;
 	rig_put(&s->rig, &account);
 	scene_send(s, "POST /v1/chat/completions", "", chat);
