@@ -12,9 +12,13 @@
 #include "sweep.h"
 #include "text.h"
 
-#define KEY_A        "aaaaaaaaaaaa"
-#define KEY_B        "bbbbbbbbbbbb"
-#define RUNS         10000
+#define KEY_A "aaaaaaaaaaaa"
+#define KEY_B "bbbbbbbbbbbb"
+#ifdef __SANITIZE_ADDRESS__
+#define RUNS 1500 /* it is the same code at a tenth of the pace */
+#else
+#define RUNS 10000
+#endif
 #define RUNS_A_STORE 250 /* then a fresh one, so that starts stay short */
 #define STEPS        30
 #define CLIENTS      5
