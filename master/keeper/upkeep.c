@@ -1,7 +1,10 @@
 #include "upkeep.h"
 
-#define EVERY_MS 10000 /* looked for something to do */
-#define PAUSE_MS 20    /* between two pieces: commits of records come in between */
+#include "log.h"
+
+#define EVERY_MS   10000 /* looked for something to do */
+#define DAMAGED_MS 3600000
+#define PAUSE_MS   20 /* between two pieces: commits of records come in between */
 
 void upkeep_init(struct upkeep *u)
 {
@@ -45,5 +48,11 @@ enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t
 	pthread_mutex_unlock(&u->lock);
 	e = retain_step(a->ledger, &keep, wall_ms, &more);
 	u->due_ms = now_ms + (more ? PAUSE_MS : EVERY_MS);
-	return e;
+	if (e != ERRC_CORRUPT)
+		return e;
+	/* Old records that are damaged are for verify to name; new ones can be taken all the same. */
+	log_error("retention_stopped", "records that were to be removed cannot be read: the ledger "
+				       "needs to be verified");
+	u->due_ms = now_ms + DAMAGED_MS;
+	return ERRC_OK;
 }

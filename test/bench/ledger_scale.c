@@ -356,11 +356,12 @@ static void measure(struct bench *b)
 
 int main(int argc, char **argv)
 {
-	struct bench *b = calloc(1, sizeof *b);
+	static struct bench scale;
+	struct bench *b = &scale;
 	char cmd[2 * PATH_MAX + 32];
 	double millions = argc > 1 ? strtod(argv[1], NULL) : 10;
 
-	require(b && millions > 0 && millions <= 1000);
+	require(millions > 0 && millions <= 1000);
 	snprintf(b->state, sizeof b->state, "aigw-ledger-XXXXXX");
 	snprintf(b->shared, sizeof b->shared, "/dev/shm/aigw-ledger-XXXXXX");
 	require(mkdtemp(b->state) && mkdtemp(b->shared));
@@ -375,6 +376,5 @@ int main(int argc, char **argv)
 	measure(b);
 	buf_fini(&b->bytes);
 	snprintf(cmd, sizeof cmd, "rm -rf '%s' '%s'", b->state, b->shared);
-	free(b);
 	return system(cmd);
 }

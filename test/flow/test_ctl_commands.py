@@ -370,6 +370,18 @@ class Terminal(Case):
         self.assertIn('MODELS', seen)
         self.assertIn('\033[32mactive\033[0m', seen)
 
+    def test_a_backup_shows_how_far_it_is(self):
+        folder = os.path.join(self.node.dir, 'on-a-terminal')
+        status, seen = self.on_terminal('ledger', 'backup', folder, NO_COLOR='1')
+        self.assertEqual(status, 0, seen)
+        self.assertRegex(seen, r'\r\033\[K100 % of \d+ MB\r\033\[K')
+        self.assertEqual(sorted(os.listdir(folder)), ['backup.json', 'ledger', 'pepper'])
+        state = os.path.join(self.node.dir, 'new-machine')
+        os.mkdir(state)
+        status, seen = self.on_terminal('ledger', 'restore', folder, '--state', state, NO_COLOR='1')
+        self.assertEqual(status, 0, seen)
+        self.assertIn('restored the ledger of', seen)
+
     def test_top_at_the_right_edge(self):
         """A line as wide as the terminal is not followed by an erase, which would take its last character."""
         name = 'n' * 64
