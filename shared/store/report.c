@@ -455,6 +455,26 @@ static enum errc add_rollups(struct report *r)
 	return rc;
 }
 
+/* The records of the day that may be in the span, or take back what is. */
+static enum errc narrow(struct report *r, const struct part *p, uint64_t *first, uint64_t *last)
+{
+	bool in_order;
+	uint64_t seq;
+	enum errc rc = ledger_seek(r->ledger, r->ask.since_ms, &seq, &in_order);
+
+	*first = p->first_seq;
+	*last = MIN_OF(p->last_seq, r->rolled);
+	if (rc || !in_order)
+		return rc;
+	*first = MAX_OF(*first, seq);
+	if (rollup_day_of(r->ask.until_ms) != p->day)
+		return ERRC_OK;
+	rc = ledger_seek(r->ledger, r->ask.until_ms + 4 * LEDGER_SLACK_MS, &seq, &in_order);
+	if (!rc && in_order)
+		*last = MIN_OF(*last, seq - 1);
+	return rc;
+}
+
 /* Whether all of its records were there to be read. */
 static enum errc check_part(struct report *r, const struct part *p)
 {
@@ -470,9 +490,13 @@ static enum errc sum_up(struct report *r)
 
 	for (size_t i = 0; !rc && i < r->parts_n; i++) {
 		const struct part *p = &r->parts[i];
+		uint64_t first, last;
 
-		if (p->first_seq)
-			rc = add_records(r, p->first_seq, MIN_OF(p->last_seq, r->rolled), p->day);
+		if (!p->first_seq)
+			continue;
+		rc = narrow(r, p, &first, &last);
+		if (!rc)
+			rc = add_records(r, first, last, p->day);
 		if (!rc)
 			rc = check_part(r, p);
 	}

@@ -2,7 +2,6 @@
  * keys of 100 accounts over 30 days, in commits like the keeper's, and times what reads all of it. It stands below the current
  * folder (some 0.5 GB a million, and the copy beside it) and is removed afterwards. */
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -32,7 +31,7 @@
 	"\"reasoning_tokens\":100}}"
 
 struct bench {
-	char state[PATH_MAX], shared[64];
+	char state[64], shared[64];
 	struct ledger *ledger;
 	struct price price;
 	uint8_t price_hash[DIGEST_SHA256];
@@ -297,7 +296,7 @@ static void verify(struct bench *b, bool charges, const char *name)
 
 static void backup(struct bench *b)
 {
-	char path[PATH_MAX + 16];
+	char path[96];
 	int fd;
 
 	snprintf(path, sizeof path, "%s/copy", b->state);
@@ -327,7 +326,7 @@ static void remove_a_day(struct bench *b)
 
 static void measure(struct bench *b)
 {
-	char path[PATH_MAX + 32];
+	char path[96];
 
 	show_memory("memory of its own, after filling");
 	ledger_close(&b->ledger);
@@ -358,7 +357,7 @@ int main(int argc, char **argv)
 {
 	static struct bench scale;
 	struct bench *b = &scale;
-	char cmd[2 * PATH_MAX + 32];
+	char cmd[192];
 	double millions = argc > 1 ? strtod(argv[1], NULL) : 10;
 
 	require(millions > 0 && millions <= 1000);
@@ -375,6 +374,6 @@ int main(int argc, char **argv)
 	fill(b);
 	measure(b);
 	buf_fini(&b->bytes);
-	snprintf(cmd, sizeof cmd, "rm -rf '%s' '%s'", b->state, b->shared);
+	snprintf(cmd, sizeof cmd, "rm -rf '%.63s' '%.63s'", b->state, b->shared);
 	return system(cmd);
 }
