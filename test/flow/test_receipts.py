@@ -165,6 +165,26 @@ class Receipts(NodeCase):
             self.assertIn(part, text)
 
 
+class NotDurableYet(NodeCase):
+    """The ledger is written once a second: until then the receipt says so and has no place in the chain."""
+    MODELS = {'m': model('oai/sim?tokens=4&input=20', price=PRICE)}
+    CONFIG = {'durability': 'async'}
+
+    def test_from_the_outbox(self):
+        seen = []
+        for _ in range(5):
+            rid = self.chat('m').get('x-generation-id')
+            now = self.node.ask('GET', '/v1/receipts/' + rid, key=self.key).json()
+            seen.append(now['durable'])
+            self.assertEqual(now['chain'] is None, not now['durable'])
+            self.assertEqual((now['charge'], follow(now)), ('0.000091', Decimal('0.000091')))
+            o = self.node.ctl('request', 'show', rid)
+            self.assertEqual(o['charge_usd'], Decimal('0.000091'))
+        self.assertIn(False, seen)
+        last = wait_for(lambda: (lambda r: r if r['durable'] else None)(self.node.ask('GET', '/v1/receipts/' + rid, key=self.key).json()), 10, 0.05)
+        self.assertGreater(last['chain']['seq'], 0)
+
+
 class Usage(NodeCase):
     """What a key may read of its use and its money: its own, never what others of the account did, nor what it cost us."""
     MODELS = {'one': model('oai/sim?tokens=4&input=20', price=PRICE), 'two': model('ant/sim?tokens=2&input=10', price=PRICE),
