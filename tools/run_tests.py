@@ -36,7 +36,8 @@ SANITIZERS = {
 VALGRIND = 'valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite'
 VALGRIND_SUITES = ('unit', 'golden', 'fuzz', 'wire')
 VALGRIND_FLOW = ('flow/canary', 'flow/chat', 'flow/contract', 'flow/tls')
-# Their tests wait most of the time, so there is room for more of them than cores. Those that measure are registered to run alone.
+# Their tests wait most of the time, so there is room for more of them than cores, also where sanitizers make the rest of it longer. Those
+# that measure are registered to run alone.
 WAITING_SUITES = ('flow', 'sdk')
 CASES_SHOWN = 6
 CASE_LINES = 30
@@ -153,7 +154,8 @@ def run_suite(args, suite, names):
     env = dict(os.environ, AIGW_BUILD=os.path.abspath(args.build))
     command = ['meson', 'test', '-C', args.build, '--no-rebuild', '--logbase', base]
     if suite in WAITING_SUITES:
-        command += ['--num-processes', str(os.cpu_count() * 3 // 2 + 1)]
+        cores = os.cpu_count()
+        command += ['--num-processes', str(cores + 1 if args.sanitize or args.valgrind else 2 * cores)]
     if args.sanitize:
         env.update(SANITIZERS, AIGW_SANITIZE='1')
         command += ['--timeout-multiplier', '4']

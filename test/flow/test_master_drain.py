@@ -79,6 +79,7 @@ class Drain(GatewayCase):
             self.assertEqual(self.g.master.returncode, 0)
             self.g.start()
 
+    @tap.alone
     def test_every_connection_made_before_the_end_is_answered(self):
         """Closing a listener may reset what is in its queue at that instant: at most one a socket."""
         load = self.load(threads=8)
