@@ -86,6 +86,16 @@ def is_alive(pid):
         return False
 
 
+def is_stranger(pid):
+    """Whether the number of a process that has ended is somebody else's by now: of another session, as each test program has one, or no aigwd."""
+    try:
+        with open('/proc/%d/cmdline' % pid, 'rb') as f:
+            words = f.read()
+        return os.getsid(pid) != os.getsid(0) or bool(words) and b'aigwd' not in words
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def parsed(line):
     """A line of the log; one that is no JSON has its text in `raw` and, where it is an event in the text format, in `message`."""
     try:
@@ -301,12 +311,12 @@ class Gateway:
         return [line[:300] for line in text if line not in older][-lines:]
 
     def pids(self):
-        """Every child that the log names."""
+        """Every child that the log names, those that have ended too unless their number was given away."""
         found = []
         for e in self.events('child_started'):
             text = e.get('message', e.get('msg', e.get('raw', '')))
             found.append(int(text.rpartition('pid ')[2].split()[0].strip('",}')))
-        return found
+        return [pid for pid in found if not is_stranger(pid)]
 
     # --- clients ---
 
