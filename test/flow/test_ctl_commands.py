@@ -220,6 +220,24 @@ class Money(Case):
         self.assertEqual(self.text('usage', '--by', 'model', '--csv', '--until', '2020-01-01').count('\n'), 1)
         self.assertEqual(self.exact('usage', '--since', '1h', '--key', key)['total']['requests'], 3)
 
+    def test_usage_by_team_and_end_user(self):
+        """Once from the records alone, once from the roll-ups that the checkpoint has written."""
+        self.node.account('teams', 1)
+        self.node.ctl('team', 'create', 'red', '--account', 'teams')
+        red, none = self.node.key('teams', team='red'), self.node.key('teams')
+        for key, user in ((red, 'ann'), (red, 'ann'), (red, 'bob'), (red, None), (none, 'ann')):
+            headers = [('x-aigw-user', user)] if user else []
+            self.assertEqual(self.chat('m1', key=key, headers=headers).status, 200)
+        self.node.settled('teams')
+        want = {('', 'ann'): 1, ('teams/red', ''): 1, ('teams/red', 'ann'): 2, ('teams/red', 'bob'): 1}
+        for wait_s in 0, 6:
+            time.sleep(wait_s)
+            rows = self.node.ctl('usage', '--by', 'team,tag', '--account', 'teams')['rows']
+            self.assertEqual({(r['team'], r['tag']): r['requests'] for r in rows}, want)
+            rows = self.node.ctl('usage', '--by', 'model,tag', '--account', 'teams')['rows']
+            self.assertEqual({r['tag']: r['requests'] for r in rows}, {'': 1, 'ann': 3, 'bob': 1})
+        self.assertTrue(self.node.verify()['good'])
+
     def test_request_show(self):
         request_id = self.one_request()
         r = self.exact('request', 'show', request_id)
