@@ -96,6 +96,14 @@ def is_stranger(pid):
         return False
 
 
+def kill_if_there(pid):
+    """Whoever ends just now by itself does not have to be killed."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def parsed(line):
     """A line of the log; one that is no JSON has its text in `raw` and, where it is an event in the text format, in `message`."""
     try:
@@ -199,7 +207,7 @@ class Gateway:
         pids = list(filter(is_alive, self.pids()))
         random.shuffle(pids)
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            kill_if_there(pid)
         self.master.wait()
         wait_for(lambda: not any(is_alive(pid) for pid in pids), 20, 0.002)
 

@@ -8,6 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import kill_if_there
 from load import StreamLoad
 from money import records
 from node import LONG, charge_nusd, on_both
@@ -40,7 +41,8 @@ class Kills(Base):
             time.sleep(self.random.random() / 10)
             self.node.start()
         else:
-            self.kill(*(p for p in self.node.children(who)[:self.random.randint(1, 2)]))
+            for pid in self.node.children(who)[:self.random.randint(1, 2)]:
+                kill_if_there(pid)
 
     def kill_them(self, seed):
         print('# seed %d' % seed)
