@@ -84,7 +84,18 @@ static void show_progress(struct ctl *c, struct slice text)
 	put_fini(&p);
 }
 
-static void end_progress(struct ctl *c)
+void ask_progress(struct ctl *c, const char *fmt, ...)
+{
+	char text[PROGRESS_SHOWN + 1];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	show_progress(c, slice_str(text));
+}
+
+void ask_progress_end(struct ctl *c)
 {
 	struct put p;
 
@@ -193,7 +204,7 @@ static enum control_status talk(struct ctl *c, enum control_verb v, const struct
 	if (!e)
 		e = converse(c, &ch, out,
 			     timeout_ms > 0 && timeout_ms < INT32_MAX ? (int)timeout_ms : -1);
-	end_progress(c);
+	ask_progress_end(c);
 	if (e)
 		out->status = failed(c, e);
 	chan_fini(&ch);

@@ -35,6 +35,9 @@ enum control_status ask_command(struct ctl *c, struct ask_answer *out);
 enum control_status ask_command_each(struct ctl *c,
 				     enum errc (*take)(void *arg, const struct ask_row *r),
 				     void *arg, struct ask_answer *out);
+/* One line of progress, written over the one before, where a person looks; and its end. */
+void ask_progress(struct ctl *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void ask_progress_end(struct ctl *c);
 /* An answer that is made here: empty, then row by row; what is given is copied. */
 void ask_init(struct ask_answer *a);
 MUSTCHECK enum errc ask_add(struct ask_answer *a, const char *kind, const struct control_field *f,

@@ -25,14 +25,14 @@ enum control_status cmd_key_create(struct ctl *c)
 	struct ask_answer a;
 	enum control_status status;
 
-	if (!parse_has(&c->p, "account"))
+	if (c->p.cmd->verb == CONTROL_DO_KEY_CREATE && !parse_has(&c->p, "account"))
 		return ctl_fail(c, CONTROL_USAGE, "usage",
 				"--account NAME is needed: the account that pays");
 	status = ask_command(c, &a);
 	if (status == CONTROL_DONE && !c->json)
 		show_new_key(c, &a);
 	else
-		view_show(c, CONTROL_DO_KEY_CREATE, &a);
+		view_show(c, c->p.cmd->verb, &a);
 	ask_fini(&a);
 	return status;
 }

@@ -243,6 +243,42 @@ OPTION(FLAG, "now", "", "now", SEND, "Cancel its running requests too.")
 OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 COMMAND_END(KEY_REVOKE)
 
+COMMAND(KEY_SUSPEND, "key suspend", plain, 15000,
+	"Refuse new requests with a key until it is resumed; running ones end normally.")
+WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(KEY_SUSPEND)
+
+COMMAND(KEY_RESUME, "key resume", plain, 15000, "Admit requests with a suspended key again.")
+WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(KEY_RESUME)
+
+COMMAND(KEY_ROTATE, "key rotate", key_create, 15000,
+	"Give a key a new secret and print it: the only time that it is seen. Id, limits and usage stay.")
+WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
+OPTION(SPAN, "grace", "TIME", "grace_ms", SEND,
+       "So long the secret before stays good too; 0: it ends at once; default 24h. One before that has ended.")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(KEY_ROTATE)
+
+COMMAND(KEY_IMPORT, "key import", key_import, 60000,
+	"Make many keys, one for each line of a file, and print one JSON object with the secret for "
+	"each; see IMPORTING KEYS in the manual.")
+WORD(TEXT, "FILE", "file", LOCAL, NEEDED, "JSON objects, one a line; - reads standard input.")
+OPTION(COUNT, "from", "LINE", "from", LOCAL, "Begin with this line: those before it are made already.")
+OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
+COMMAND_END(KEY_IMPORT)
+
+GROUP("pepper", "What the secrets of keys are hashed with.")
+COMMAND(PEPPER_LIST, "pepper list", plain, 15000, "List the peppers and how many keys need each.")
+COMMAND_END(PEPPER_LIST)
+
+COMMAND(PEPPER_ROTATE, "pepper rotate", plain, 30000,
+	"Make a new pepper for the keys to come; older ones go once no key needs them. In force in all "
+	"workers when this ends.")
+COMMAND_END(PEPPER_ROTATE)
+
 COMMAND(USAGE, "usage", usage, 300000,
 	"Add up requests, tokens and money of all requests that have ended.")
 OPTION(SINCE, "since", "TIME", "since_ms", SEND,

@@ -1,6 +1,8 @@
 /* Fields of the control protocol that are not shown by the rule of their ending (field.h): name, format, name in JSON, label
  * for people, text where there is no value. No include guard. */
 FIELD(created_s, TIME_S, "created_at", "created", "-")
+FIELD(made_s, TIME_S, "made_at", "made", "-")
+FIELD(old_until_s, TIME_S, "old_secret_until", "old secret good until", "-")
 FIELD(at_s, TIME_S, "at", "admitted at", "-")
 FIELD(expires_s, TIME_S, "expires_at", "expires", "never")
 FIELD(used_s, TIME_S, "last_used_at", "last used", "never")

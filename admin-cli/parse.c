@@ -107,6 +107,21 @@ static enum errc unknown_option(struct parse *p, struct slice name)
 		     SLICE_ARG(slice_sub(name, 0, WORD_SHOWN)), hint_text(&h, text, sizeof(text)));
 }
 
+enum errc parse_option(struct parse *p, struct slice name, struct slice text)
+{
+	char plain[64];
+	const struct command_arg *a;
+
+	/* Names in files are often written with underscores. */
+	snprintf(plain, sizeof(plain), SLICE_FMT, SLICE_ARG(slice_sub(name, 0, sizeof(plain) - 1)));
+	for (char *c = plain; *c; c++)
+		*c = *c == '_' ? '-' : *c;
+	a = command_option(p->cmd, slice_str(plain));
+	if (!a || a->where != COMMAND_SEND)
+		return unknown_option(p, name);
+	return add_value(p, a, a->name, text);
+}
+
 static enum errc take_option(struct line *l)
 {
 	struct slice rest = slice_str(l->argv[l->at++] + 2), name;

@@ -29,6 +29,10 @@ void parse_fini(struct parse *p);
  * before the error stands in p. */
 MUSTCHECK enum errc parse_args(struct parse *p, int argc, char *const *argv);
 
+/* As if --name=text stood on the line of p->cmd, an option that is sent to the daemon; messages call it by its name alone. The text is
+ * borrowed. */
+MUSTCHECK enum errc parse_option(struct parse *p, struct slice name, struct slice text);
+
 /* Values of local fields; absent: "" with p == NULL, `otherwise`, false. */
 struct slice parse_local_str(const struct parse *p, const char *field);
 int64_t parse_local_i64(const struct parse *p, const char *field, int64_t otherwise);

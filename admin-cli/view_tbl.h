@@ -86,9 +86,18 @@ VIEW(KEY_UPDATE, "key", SELF, "", "")
 VIEW(KEY_UPDATE, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(KEY_REVOKE, "key", SELF, "", "")
 VIEW(KEY_REVOKE, "limit", MANY, "limits", VIEW_LIMITS)
+VIEW(KEY_SUSPEND, "key", SELF, "", "")
+VIEW(KEY_SUSPEND, "limit", MANY, "limits", VIEW_LIMITS)
+VIEW(KEY_RESUME, "key", SELF, "", "")
+VIEW(KEY_RESUME, "limit", MANY, "limits", VIEW_LIMITS)
+VIEW(KEY_ROTATE, "key", SELF, "", "")
+VIEW(KEY_ROTATE, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(KEY_LIST, "key", MANY, "keys",
      "id account name status charged_nusd +requests +budget_left_nusd +used_s +expires_s +tokens "
      "+rpm +tpm +concurrency +models")
+
+VIEW(PEPPER_LIST, "pepper", MANY, "peppers", "pepper newest made_s keys")
+VIEW(PEPPER_ROTATE, "pepper", MANY, "peppers", "pepper newest made_s keys")
 
 VIEW(USAGE, "usage", MANY, "rows", "")
 VIEW(USAGE, "total", ONE, "total", "")

@@ -336,8 +336,8 @@ int keeper_main(const struct heritage *h)
 	k->magic = KEEPER_MAGIC;
 	k->h = *h;
 	stores_init(&k->stores);
-	upkeep_init(&k->upkeep);
 	pepper_init(&k->pepper);
+	upkeep_init(&k->upkeep, &k->pepper);
 	list_init(&k->keyreports);
 	e = start(k);
 	if (e) {

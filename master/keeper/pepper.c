@@ -151,6 +151,16 @@ void pepper_known(struct pepper *p, uint16_t id)
 	pthread_mutex_unlock(&p->lock);
 }
 
+bool pepper_has_old(struct pepper *p)
+{
+	bool yes;
+
+	pthread_mutex_lock(&p->lock);
+	yes = p->set.n > 1 && p->set.v[0].id == p->in_use;
+	pthread_mutex_unlock(&p->lock);
+	return yes;
+}
+
 uint16_t pepper_newest(struct pepper *p)
 {
 	uint16_t id;

@@ -26,6 +26,8 @@ MUSTCHECK enum errc pepper_open(struct pepper *p, const char *state);
 
 /* How many changes there were since the start, for who passes them on. */
 uint64_t pepper_changes(struct pepper *p);
+/* The newest is in use, and there are older ones. */
+bool pepper_has_old(struct pepper *p);
 /* The newest one's id. */
 uint16_t pepper_newest(struct pepper *p);
 /* The stored form, appended. */

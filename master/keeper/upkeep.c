@@ -1,14 +1,16 @@
 #include "upkeep.h"
 
+#include "heritage.h"
 #include "log.h"
 
 #define EVERY_MS   10000 /* looked for something to do */
 #define DAMAGED_MS 3600000
+#define PEPPER_MS  3600000
 #define PAUSE_MS   20 /* between two pieces: commits of records come in between */
 
-void upkeep_init(struct upkeep *u)
+void upkeep_init(struct upkeep *u, struct pepper *pepper)
 {
-	*u = (struct upkeep){.due_ms = 0};
+	*u = (struct upkeep){.pepper = pepper};
 	pthread_mutex_init(&u->lock, NULL);
 	alerts_init(&u->alerts);
 }
@@ -37,6 +39,23 @@ int64_t upkeep_wait_ms(const struct upkeep *u, int64_t now_ms)
 	return MAX_OF(u->due_ms - now_ms, 0);
 }
 
+/* Those of before a rotation, once the last key that needs them is gone. What goes wrong is no reason to take no records. */
+static void look_at_peppers(struct upkeep *u, struct live *l, int64_t now_ms, int64_t wall_ms)
+{
+	struct pepper_use use;
+	enum errc e;
+
+	if (now_ms < u->pepper_due_ms || !pepper_has_old(u->pepper))
+		return;
+	u->pepper_due_ms = now_ms + PEPPER_MS;
+	e = pepper_count(u->pepper, l, wall_ms / 1000, &use);
+	if (!e)
+		e = pepper_prune(u->pepper, HERITAGE_STATE_DIR, &use);
+	if (e)
+		log_warn("pepper_kept", "peppers that no key needs cannot be taken away: %s",
+			 errc_text(e));
+}
+
 enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms)
 {
 	struct retain_keep keep;
@@ -46,6 +65,7 @@ enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t
 	pthread_mutex_lock(&u->lock);
 	keep = u->keep;
 	pthread_mutex_unlock(&u->lock);
+	look_at_peppers(u, a->live, now_ms, wall_ms);
 	e = retain_step(a->ledger, &keep, wall_ms, &more);
 	u->due_ms = now_ms + (more ? PAUSE_MS : EVERY_MS);
 	if (e != ERRC_CORRUPT)

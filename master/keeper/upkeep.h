@@ -1,5 +1,5 @@
 /* What the ledger thread does now and then beside taking records: those that need be kept no longer are removed, a little at a
- * time, and alerts are told. The loop gives the settings, also while it works. */
+ * time, peppers that no key needs go, and alerts are told. The loop gives the settings, also while it works. */
 #ifndef AIGW_UPKEEP_H
 #define AIGW_UPKEEP_H
 
@@ -7,17 +7,20 @@
 
 #include "admin.h"
 #include "alerts.h"
+#include "pepper.h"
 #include "retain.h"
 #include "settings.h"
 
 struct upkeep {
 	pthread_mutex_t lock; /* guards `keep` */
 	struct retain_keep keep;
-	struct alerts alerts; /* for ledger_watch() */
-	int64_t due_ms;       /* boot clock; the ledger thread's own */
+	struct alerts alerts;  /* for ledger_watch() */
+	struct pepper *pepper; /* borrowed */
+	int64_t pepper_due_ms;
+	int64_t due_ms; /* boot clock; the ledger thread's own */
 };
 
-void upkeep_init(struct upkeep *u);
+void upkeep_init(struct upkeep *u, struct pepper *pepper);
 void upkeep_fini(struct upkeep *u);
 void upkeep_set(struct upkeep *u, const struct settings *set);
 

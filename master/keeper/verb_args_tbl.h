@@ -28,6 +28,13 @@
  *   key show          key                                                                     -> key
  *   key update        key, KEYOPTS; what is not given stays                                    -> key
  *   key revoke        key, [now B: running requests are cancelled too]                        -> key
+ *   key suspend       key                                                                     -> key
+ *   key resume        key                                                                     -> key
+ *   key rotate        key, [grace_ms I >= 0, default a day: so long the old secret stays good]  -> key, with the field `key` likewise
+ *   key import        keys: control_pack() of a part of a file, for each line account, KEYOPTS, [key: a secret to be taken
+ *                     over]; [check B: nothing is made]                     -> imported*, or bad*
+ *   pepper list                                                                               -> pepper*
+ *   pepper rotate     answered once all workers know the new one                              -> pepper*
  *   usage             [since_ms I], [until_ms I], [by: "day,model,key,account,provider,team,tag", at most four], [account], [key]
  *                                                                                             -> usage*, total
  *   request show      id: generation id or the provider's id                                  -> request, attempt*, class*, bill, price
@@ -48,6 +55,9 @@
  *             group (NONE: none), holds I, created_s
  *   team      id, account (name), team (name), and as a key from status on, but without clamp, client_gone, keepalive_ms
  *   user      account (name), user (tag), likewise
+ *   imported  line I, id, account, name, key (the secret, once; absent where it was given)
+ *   bad       line I, text: why this key cannot be made
+ *   pepper    pepper I (its id), newest B, made_s, keys I (that need it)
  *   key       id, account (name), team (NONE), name, status (active, suspended, revoked, expired), rpm, tpm, rpd, tpd, concurrency (NONE:
  *             no limit), budget_nusd (NONE), budget_period, rolling B, zone, models, ip, clamp B, client_gone,
  *             expires_s (NONE: never), created_s, used_s (NONE: never used), requests, tokens, charged_nusd, holds, budget_used_nusd,
@@ -71,7 +81,7 @@
  *             used, held (NONE), remaining (NONE), reset_s (NONE), raise (NONE), raise_until_s (NONE), shadow B
  *   verify    first_seq I (older records have been removed), records, charges I (recomputed ones), seals I (compared), accounts, granted_nusd, settled_nusd, uncollected_nusd, imbalance_nusd
  *             (live store), good B
- *   backup    ledger_id, records, bytes I (about), pepper (hexadecimal)
+ *   backup    ledger_id, records, bytes I (about), pepper (all of them, peppers_encode(), hexadecimal)
  *   data      data: some bytes of the file
  *   finding   what (chain, record, charge, account, rollup, seal, head, live, agree), at I (number of the record or account; NONE), text
  *
@@ -97,6 +107,12 @@ VERB_ARGS(KEY_LIST, "account.S")
 VERB_ARGS(KEY_SHOW, "key!S")
 VERB_ARGS(KEY_UPDATE, "key!S" VERB_KEY_OPTIONS)
 VERB_ARGS(KEY_REVOKE, "key!S now.B note.S")
+VERB_ARGS(KEY_SUSPEND, "key!S note.S")
+VERB_ARGS(KEY_RESUME, "key!S note.S")
+VERB_ARGS(KEY_ROTATE, "key!S grace_ms.I note.S")
+VERB_ARGS(KEY_IMPORT, "keys!S check.B note.S")
+VERB_ARGS(PEPPER_LIST, "")
+VERB_ARGS(PEPPER_ROTATE, "")
 VERB_ARGS(USAGE, "since_ms.I until_ms.I by.S account.S key.S")
 VERB_ARGS(REQUEST_SHOW, "id!S")
 VERB_ARGS(TEAM_CREATE, "account!S team!S" VERB_SCOPE_OPTIONS)

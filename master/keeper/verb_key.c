@@ -2,7 +2,9 @@
 #include "scope_row.h"
 #include "secret.h"
 
-#define ROW_FIELDS (12 + SCOPE_ROW_FIELDS)
+#define DAY_MS       INT64_C(86400000)
+#define GRACE_MAX_MS (366 * DAY_MS)
+#define ROW_FIELDS   (15 + SCOPE_ROW_FIELDS)
 
 /* What a row shows besides the key itself. */
 struct key_extra {
@@ -39,6 +41,8 @@ static size_t fill_key(struct control_field *f, const struct rows_scope *k, stru
 	f[n++] = CONTROL_S("client_gone", k->flags & ROWS_KEY_DRAIN   ? SLICE_LIT("drain")
 					  : k->flags & ROWS_KEY_ABORT ? SLICE_LIT("abort")
 								      : SLICE_LIT("node"));
+	f[n++] = scope_row_number("old_until_s", k->old_until_s, k->old_until_s > clock_wall_s());
+	f[n++] = CONTROL_I("pepper", k->pepper);
 	f[n++] = scope_row_number("keepalive_ms", k->keepalive_ms, k->keepalive_ms != ROWS_NO_LIMIT);
 	return n;
 }
@@ -163,6 +167,15 @@ static void create(struct verbs *v, struct buf *mem)
 	apikey_fini(&secret);
 }
 
+static void end_update(struct verbs *v, const char id[APIKEY_ID + 1], bool durable)
+{
+	if (v->failed == ERRC_STATE)
+		verbs_end(v, CONTROL_REFUSED, "refused", "the key is revoked");
+	if (!v->failed)
+		show(v, id, &(struct key_extra){.durable = &durable});
+	verbs_end_write(v, durable, "key");
+}
+
 static void update(struct verbs *v, struct buf *mem)
 {
 	struct slice account = verb_args_str(v->args, "account");
@@ -181,11 +194,53 @@ static void update(struct verbs *v, struct buf *mem)
 	if (v->failed || !put_options(v, &k, mem))
 		return;
 	v->failed = admin_key_update(v->admin, &by, &k, &durable);
+	end_update(v, id, durable);
+}
+
+static void set_status(struct verbs *v, enum rows_status status, struct buf *mem)
+{
+	struct admin_by by = verbs_by(v);
+	char id[APIKEY_ID + 1];
+	struct rows_scope k;
+	bool durable = false;
+
+	if (!verbs_key(v, id))
+		return;
+	v->failed = admin_key_get(v->admin->live, id, mem, &k, NULL);
+	if (!v->failed && k.status != ROWS_REVOKED)
+		k.status = status;
+	if (!v->failed)
+		v->failed = admin_key_update(v->admin, &by, &k, &durable);
+	end_update(v, id, durable);
+}
+
+static void rotate(struct verbs *v)
+{
+	int64_t grace_ms = verb_args_i64(v->args, "grace_ms", DAY_MS);
+	int64_t until_s = grace_ms ? (clock_wall_ms() + grace_ms + 999) / 1000 : 0;
+	struct admin_by by = verbs_by(v);
+	uint8_t hash[DIGEST_SHA256];
+	struct apikey secret;
+	char id[APIKEY_ID + 1];
+	bool durable = false;
+	uint16_t pepper;
+
+	if (!verbs_key(v, id))
+		return;
+	if (grace_ms < 0 || grace_ms > GRACE_MAX_MS) {
+		verbs_end(v, CONTROL_USAGE, "invalid", "grace_ms: from 0 to 366 days");
+		return;
+	}
+	apikey_make_for(&secret, id);
+	pepper_hash(v->pepper, slice_str(secret.text), hash, &pepper);
+	v->failed = admin_key_rotate(v->admin, &by, id, hash, pepper, until_s, &durable);
 	if (v->failed == ERRC_STATE)
 		verbs_end(v, CONTROL_REFUSED, "refused", "the key is revoked");
 	if (!v->failed)
-		show(v, id, &(struct key_extra){.durable = &durable});
+		show(v, id,
+		     &(struct key_extra){.secret = slice_str(secret.text), .durable = &durable});
 	verbs_end_write(v, durable, "key");
+	apikey_fini(&secret);
 }
 
 static void revoke(struct verbs *v)
@@ -216,6 +271,12 @@ void verb_key_write(struct verbs *v)
 		create(v, &mem);
 	else if (!v->failed && v->verb == CONTROL_DO_KEY_UPDATE)
 		update(v, &mem);
+	else if (!v->failed && v->verb == CONTROL_DO_KEY_SUSPEND)
+		set_status(v, ROWS_SUSPENDED, &mem);
+	else if (!v->failed && v->verb == CONTROL_DO_KEY_RESUME)
+		set_status(v, ROWS_ACTIVE, &mem);
+	else if (!v->failed && v->verb == CONTROL_DO_KEY_ROTATE)
+		rotate(v);
 	else if (!v->failed)
 		revoke(v);
 	buf_fini(&mem);

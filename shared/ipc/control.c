@@ -89,6 +89,36 @@ enum errc control_decode(struct slice in, struct control_field *f, size_t max, s
 	return mpack_is_end(&r) ? ERRC_OK : ERRC_PROTOCOL;
 }
 
+enum errc control_pack(uint32_t number, const struct control_field *f, size_t n, struct buf *out)
+{
+	uint32_t head[2] = {number};
+	size_t at = out->len;
+	enum errc e = buf_add(out, head, sizeof(head));
+
+	if (!e)
+		e = control_encode(f, n, out);
+	if (e)
+		return e;
+	head[1] = (uint32_t)(out->len - at - sizeof(head));
+	memcpy(out->p + at, head, sizeof(head));
+	return ERRC_OK;
+}
+
+bool control_unpack(struct slice *left, uint32_t *number, struct slice *fields)
+{
+	uint32_t head[2];
+
+	if (left->n < sizeof(head))
+		return false;
+	memcpy(head, left->p, sizeof(head));
+	if (left->n - sizeof(head) < head[1])
+		return false;
+	*number = head[0];
+	*fields = slice_sub(*left, sizeof(head), head[1]);
+	*left = slice_sub(*left, sizeof(head) + head[1], left->n);
+	return true;
+}
+
 static const struct control_field *find(const struct control_field *f, size_t n, const char *name,
 					enum control_type type)
 {

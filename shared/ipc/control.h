@@ -62,6 +62,12 @@ MUSTCHECK enum errc control_encode(const struct control_field *f, size_t n, stru
 /* At most `max` fields into f; names and texts point into `in`. ERRC_PROTOCOL when malformed, ERRC_LIMIT above max. */
 MUSTCHECK enum errc control_decode(struct slice in, struct control_field *f, size_t max, size_t *n);
 
+/* Lists in a list: each is appended to a text, with a number of its own. */
+MUSTCHECK enum errc control_pack(uint32_t number, const struct control_field *f, size_t n,
+				 struct buf *out);
+/* Cuts the next one off the front of *left, for control_decode(). False at the end, and where what is left is none. */
+bool control_unpack(struct slice *left, uint32_t *number, struct slice *fields);
+
 /* Named values of a decoded list; false when absent or of another type. Pointers as in the list. */
 bool control_get_str(const struct control_field *f, size_t n, const char *name, struct slice *out);
 bool control_get_i64(const struct control_field *f, size_t n, const char *name, int64_t *out);

@@ -25,16 +25,24 @@ void apikey_make_id(char id[APIKEY_ID])
 
 void apikey_make(struct apikey *k)
 {
+	char id[APIKEY_ID];
+
+	apikey_make_id(id);
+	apikey_make_for(k, id);
+}
+
+void apikey_make_for(struct apikey *k, const char id[APIKEY_ID])
+{
 	struct buf b = {.p = k->text, .cap = APIKEY_TEXT, .max = APIKEY_TEXT};
-	uint8_t random[APIKEY_ID + 32];
+	uint8_t random[32];
 
 	secret_random(random, sizeof random);
-	print_id(random, k->id);
+	memcpy(k->id, id, APIKEY_ID);
 	k->id[APIKEY_ID] = '\0';
 	require(buf_addz(&b, PREFIX) == ERRC_OK);
 	require(buf_add(&b, k->id, APIKEY_ID) == ERRC_OK);
 	require(buf_addc(&b, '-') == ERRC_OK);
-	require(text_base64url(&b, random + APIKEY_ID, 32) == ERRC_OK);
+	require(text_base64url(&b, random, sizeof random) == ERRC_OK);
 	require(b.len == APIKEY_TEXT);
 	k->text[APIKEY_TEXT] = '\0';
 	secret_wipe(random, sizeof random);

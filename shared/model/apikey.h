@@ -18,6 +18,8 @@ struct apikey {
 void apikey_make_id(char id[APIKEY_ID]);
 /* A new random key. The caller shows `text` once and ends it with apikey_fini(), which wipes it. */
 void apikey_make(struct apikey *k);
+/* A new secret for the id that a key has already. */
+void apikey_make_for(struct apikey *k, const char id[APIKEY_ID]);
 void apikey_fini(struct apikey *k);
 
 /* Without white space and one pair of quotes around it, as people paste credentials. */

@@ -3,6 +3,9 @@
 #include "admin_priv.h"
 #include "text.h"
 
+#define APPLY_ROWS  ((size_t)8) /* a transaction */
+#define INDEX_BYTES 512 /* that a new scope may take beside its row, in pages that are half full */
+
 /* Everything that the outbox holds goes into the open transaction: what was done before must stand before. */
 static enum errc take_all(struct admin *a)
 {
@@ -22,7 +25,8 @@ static enum errc take_all(struct admin *a)
 	}
 }
 
-static enum errc apply_live(struct admin *a, const struct record *records, size_t n, uint64_t seq)
+/* One transaction, up to `seq`, the number of the last record. */
+static enum errc apply_some(struct admin *a, const struct record *records, size_t n, uint64_t seq)
 {
 	MDB_txn *txn = NULL;
 	enum errc rc = live_txn_begin(a->live, &txn);
@@ -37,9 +41,23 @@ static enum errc apply_live(struct admin *a, const struct record *records, size_
 	return rc;
 }
 
-/* A definition that makes the live store larger is refused before the ledger has it, and while requests still find room. */
-static enum errc has_room(struct admin *a)
+/* Requests come in between the transactions; each says how far the live store has come. */
+static enum errc apply_live(struct admin *a, const struct record *records, size_t n, uint64_t seq)
 {
+	enum errc rc = ERRC_OK;
+
+	for (size_t i = 0; !rc && i < n; i += APPLY_ROWS) {
+		size_t some = MIN_OF(n - i, APPLY_ROWS);
+
+		rc = apply_some(a, &records[i], some, seq - (n - i - some));
+	}
+	return rc;
+}
+
+/* A definition that makes the live store larger is refused before the ledger has it, and while requests still find room. */
+static enum errc has_room(struct admin *a, const struct record *records, size_t n)
+{
+	size_t bytes = 0;
 	struct live *l = a->live;
 	size_t room = 0;
 	MDB_txn *txn;
@@ -49,7 +67,9 @@ static enum errc has_room(struct admin *a)
 		return rc;
 	rc = live_room(l, txn, &room);
 	live_read_end(l);
-	return !rc && room < l->size_bytes / 32 ? ERRC_FULL : rc;
+	for (size_t i = 0; i < n; i++)
+		bytes += 2 * records[i].change.row.n + INDEX_BYTES;
+	return !rc && room < l->size_bytes / 32 + bytes ? ERRC_FULL : rc;
 }
 
 /* What gives more: ledger first. When the live store cannot follow, admin_catch_up() does it. */
@@ -61,7 +81,7 @@ enum errc admin_give(struct admin *a, const struct record *records, size_t n, bo
 
 	*durable = false;
 	if (!rc && grows)
-		rc = has_room(a);
+		rc = has_room(a, records, n);
 	if (!rc)
 		rc = ledger_begin(a->ledger);
 	if (!rc)

@@ -62,6 +62,15 @@ MUSTCHECK enum errc admin_account_update(struct admin *a, const struct admin_by 
  * also when it names a team that the account does not have. */
 MUSTCHECK enum errc admin_key_create(struct admin *a, const struct admin_by *by,
 				     const struct rows_scope *k, bool *durable);
+/* Many keys, all or none: in one commit of the ledger. Each row is what rows_put_scope() makes of a new key; ids are filled in. On
+ * an error that is about one of them *at is its place, else n. */
+struct admin_key_new {
+	struct slice row;
+	char id[APIKEY_ID];
+};
+MUSTCHECK enum errc admin_keys_create(struct admin *a, const struct admin_by *by,
+				      struct admin_key_new *keys, size_t n, size_t *at,
+				      bool *durable);
 /* Revoked keys cannot change (ERRC_STATE). */
 MUSTCHECK enum errc admin_key_update(struct admin *a, const struct admin_by *by,
 				     const struct rows_scope *k, bool *durable);

@@ -87,6 +87,27 @@ static enum errc remove_user(struct live *l, MDB_txn *txn, const struct rows_sco
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
+static bool has_hash(const struct rows_scope *k, const uint8_t hash[DIGEST_SHA256])
+{
+	return memcmp(k->hash, hash, DIGEST_SHA256) == 0 ||
+	       (k->old_until_s && memcmp(k->old_hash, hash, DIGEST_SHA256) == 0);
+}
+
+/* Secrets that a key has no longer leave the index. */
+static enum errc forget_hashes(struct live *l, MDB_txn *txn, const struct rows_scope *key)
+{
+	struct rows_scope now;
+	enum errc rc = live_get_scope(l, txn, key->account, ROWS_KEY, key->id, &now);
+
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	if (!has_hash(key, now.hash))
+		rc = live_unindex_hash(l, txn, now.hash);
+	if (!rc && now.old_until_s && !has_hash(key, now.old_hash))
+		rc = live_unindex_hash(l, txn, now.old_hash);
+	return rc;
+}
+
 static enum errc apply_scope(struct live *l, MDB_txn *txn, const struct record *r)
 {
 	struct rows_scope def;
@@ -98,7 +119,10 @@ static enum errc apply_scope(struct live *l, MDB_txn *txn, const struct record *
 		return rc;
 	if (def.kind == ROWS_USER && def.status == ROWS_REVOKED)
 		return remove_user(l, txn, &def);
-	rc = live_put_scope(l, txn, &def);
+	if (def.kind == ROWS_KEY)
+		rc = forget_hashes(l, txn, &def);
+	if (!rc)
+		rc = live_put_scope(l, txn, &def);
 	if (!rc && def.kind == ROWS_ACCOUNT)
 		rc = mark_account(l, txn, def.account, ROWS_ACCOUNT_RULES);
 	if (!rc && def.kind == ROWS_USER)

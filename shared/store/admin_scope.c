@@ -1,4 +1,5 @@
 #include "admin_priv.h"
+#include "mem.h"
 
 static const char no_team[ROWS_ID];
 
@@ -60,6 +61,61 @@ enum errc admin_key_create(struct admin *a, const struct admin_by *by, const str
 	if (book_scope(book, ROWS_KEY, k->account, k->id))
 		return ERRC_EXISTS;
 	return write_scope(a, by, k, "create", false, true, durable);
+}
+
+static bool is_repeated(const struct admin_key_new *keys, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (memcmp(keys[i].id, keys[n].id, APIKEY_ID) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What admin_key_create() would say of it, and what the record needs of it. */
+static enum errc check_new(struct admin *a, const struct admin_by *by, struct admin_key_new *key,
+			   struct record *r)
+{
+	const struct book *book = ledger_book(a->ledger);
+	struct rows_scope k, other;
+	struct buf mem;
+	enum errc rc = rows_get_scope(key->row, &k);
+
+	if (rc || k.kind != ROWS_KEY || !is_scope(&k) || k.status != ROWS_ACTIVE)
+		return ERRC_INVAL;
+	if (!book_account(book, k.account) || !has_team(book, &k))
+		return ERRC_NOTFOUND;
+	buf_init(&mem, ROWS_MAX);
+	rc = admin_key_get(a->live, k.id, &mem, &other, NULL);
+	buf_fini(&mem);
+	if (rc != ERRC_NOTFOUND)
+		return rc ? rc : ERRC_EXISTS;
+	memcpy(key->id, k.id, APIKEY_ID);
+	*r = admin_change(by, RECORD_KEY, k.account, "import");
+	r->change.row = key->row;
+	memcpy(r->change.key_id, k.id, APIKEY_ID);
+	return ERRC_OK;
+}
+
+enum errc admin_keys_create(struct admin *a, const struct admin_by *by, struct admin_key_new *keys,
+			    size_t n, size_t *at, bool *durable)
+{
+	struct record *records = mem_new(n * sizeof *records);
+	enum errc rc = records ? admin_catch_up(a->live, a->ledger) : ERRC_NOMEM;
+
+	*durable = false;
+	*at = n;
+	for (size_t i = 0; !rc && i < n; i++) {
+		rc = check_new(a, by, &keys[i], &records[i]);
+		if (!rc && is_repeated(keys, i))
+			rc = ERRC_EXISTS;
+		if (rc)
+			*at = i;
+	}
+	if (!rc)
+		rc = admin_give(a, records, n, true, durable);
+	mem_free(records);
+	return rc;
 }
 
 static const struct rows_rule *rule_of(const struct rows_limits *l, uint16_t id)

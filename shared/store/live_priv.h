@@ -88,6 +88,8 @@ MUSTCHECK enum errc live_find_team(struct live *l, MDB_txn *txn, uint64_t accoun
 /* Makes an account, a key by its hash and its id, or a team by its name findable; existing entries are replaced. */
 MUSTCHECK enum errc live_index_account(struct live *l, MDB_txn *txn, const struct rows_account *a);
 MUSTCHECK enum errc live_index_scope(struct live *l, MDB_txn *txn, const struct rows_scope *s);
+MUSTCHECK enum errc live_unindex_hash(struct live *l, MDB_txn *txn,
+				      const uint8_t hash[DIGEST_SHA256]);
 
 /* Head rows: the last administrative record that is applied here. */
 MUSTCHECK enum errc live_get_admin_seq(struct live *l, MDB_txn *txn, uint64_t *seq);

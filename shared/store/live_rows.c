@@ -220,6 +220,14 @@ static enum errc index_hash(struct live *l, MDB_txn *txn, const struct rows_scop
 	return lmdbx_put(txn, l->index, index_slice(&k), slice_of(&v, sizeof v), 0);
 }
 
+enum errc live_unindex_hash(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256])
+{
+	struct index_name k = index_name(INDEX_HASH, slice_of(hash, DIGEST_SHA256));
+	enum errc rc = lmdbx_del(txn, l->index, index_slice(&k));
+
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
 static enum errc index_key(struct live *l, MDB_txn *txn, const struct rows_scope *key)
 {
 	struct index_name k = index_name(INDEX_KEY, slice_of(key->id, APIKEY_ID));

@@ -117,7 +117,9 @@ static void test_rotated(void **state)
 	}
 	pepper_known(&f->p, 1); /* word of an older one changes nothing */
 	assert_int_equal(hash(f, now), 1);
+	assert_false(pepper_has_old(&f->p));
 	pepper_known(&f->p, 2);
+	assert_true(pepper_has_old(&f->p));
 	assert_int_equal(hash(f, now), 2);
 	assert_memory_not_equal(before, now, sizeof(now));
 }

@@ -1,5 +1,7 @@
 #include "rig.h"
 
+#include <stdio.h>
+
 #define KEY_A "aaaaaaaaaaaa"
 #define KEY_B "bbbbbbbbbbbb"
 
@@ -525,6 +527,73 @@ static void test_rotation(void **state)
 	assert_int_equal(look_up(r, "third"), AUTH_REVOKED);
 }
 
+/* The row of a new key whose secret is its id. */
+static void make_row(uint64_t account, const char *id, struct buf *out)
+{
+	struct rows_scope k;
+
+	rig_scope(&k, account, ROWS_KEY, "imported");
+	memcpy(k.id, id, APIKEY_ID);
+	digest_sha256(slice_str(id), k.hash);
+	assert_int_equal(rows_put_scope(out, &k), ERRC_OK);
+}
+
+#define MANY 21 /* some transactions of the live store, the last of them not full */
+
+/* Many keys: one that cannot be made is told by its place, and none is made; or all, in one commit. */
+static void test_many_keys(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), seq;
+	struct admin_key_new keys[MANY];
+	char ids[MANY][APIKEY_ID + 1];
+	struct buf rows[MANY], again;
+	bool durable;
+	size_t at;
+
+	for (size_t i = 0; i < MANY; i++) {
+		snprintf(ids[i], sizeof ids[i], "keyaaaaaaa%02zu", i);
+		buf_init(&rows[i], ROWS_MAX);
+		make_row(acc, ids[i], &rows[i]);
+		keys[i].row = buf_slice(&rows[i]);
+	}
+	seq = ledger_state(r->ledger)->last_seq;
+	/* Twice the same, somebody else's account, no row at all. */
+	keys[MANY - 2].row = buf_slice(&rows[3]);
+	assert_int_equal(admin_keys_create(&r->admin, &r->by, keys, MANY, &at, &durable),
+			 ERRC_EXISTS);
+	assert_int_equal(at, MANY - 2);
+	buf_init(&again, ROWS_MAX);
+	make_row(acc + 1, ids[MANY - 2], &again);
+	keys[MANY - 2].row = buf_slice(&again);
+	assert_int_equal(admin_keys_create(&r->admin, &r->by, keys, MANY, &at, &durable),
+			 ERRC_NOTFOUND);
+	assert_int_equal(at, MANY - 2);
+	keys[MANY - 2].row = SLICE_LIT("no row");
+	assert_int_equal(admin_keys_create(&r->admin, &r->by, keys, MANY, &at, &durable),
+			 ERRC_INVAL);
+	keys[MANY - 2].row = buf_slice(&rows[MANY - 2]);
+	assert_int_equal(ledger_state(r->ledger)->last_seq, seq);
+	for (size_t i = 0; i < MANY; i++)
+		assert_int_equal(look_up(r, ids[i]), AUTH_UNKNOWN);
+
+	assert_int_equal(admin_keys_create(&r->admin, &r->by, keys, MANY, &at, &durable), ERRC_OK);
+	assert_true(durable);
+	assert_int_equal(ledger_state(r->ledger)->last_seq, seq + MANY);
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < MANY; i++)
+			assert_int_equal(look_up(r, ids[i]), AUTH_OK);
+		rig_close(r);
+		rig_open(r);
+	}
+	assert_int_equal(admin_keys_create(&r->admin, &r->by, keys, MANY, &at, &durable),
+			 ERRC_EXISTS);
+	assert_int_equal(at, 0);
+	for (size_t i = 0; i < MANY; i++)
+		buf_fini(&rows[i]);
+	buf_fini(&again);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -539,6 +608,7 @@ int main(void)
 		T(test_budget_window),
 		T(test_access),
 		T(test_rotation),
+		T(test_many_keys),
 		T(test_batch),
 		T(test_release_and_reverse),
 		T(test_ledger_gate),

@@ -1,0 +1,422 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "apikey.h"
+#include "ask.h"
+#include "json.h"
+#include "json_out.h"
+#include "secret.h"
+
+#define FILE_MAX    ((size_t)64 * 1024 * 1024)
+#define BATCH_BYTES ((size_t)256 * 1024) /* of a request */
+#define BATCH_KEYS  256                  /* all of them or none are made */
+#define BAD_SHOWN   100                  /* wrong lines that are told one by one */
+#define LINE_MAX_N  1000000
+
+/* A key of the file that is to be taken over. */
+struct given {
+	char id[APIKEY_ID];
+	uint32_t line;
+};
+
+struct import {
+	struct ctl *c;
+	const char *path; /* as it was given */
+	int64_t from;     /* earlier lines are there already */
+	struct buf text, keys, given;
+	struct slice left; /* of the keys */
+	size_t n, done_n, bad_n;
+	uint32_t first_bad;
+	char first_why[512];
+};
+
+/* One line of the batch that is sent. */
+struct batch {
+	struct slice keys;
+	size_t n;
+	uint32_t first, last;
+};
+
+/* --- what is wrong --- */
+
+static void note_bad(struct import *im, uint32_t line, struct slice why)
+{
+	struct put p;
+
+	if (im->bad_n++ == 0 || line < im->first_bad) {
+		im->first_bad = line;
+		snprintf(im->first_why, sizeof(im->first_why), SLICE_FMT,
+			 SLICE_ARG(slice_sub(why, 0, sizeof(im->first_why) - 1)));
+	}
+	if (im->bad_n > BAD_SHOWN || im->c->json)
+		return;
+	put_init(&p);
+	put_safe(&p, slice_str(im->path));
+	put_f(&p, ":%lu: ", (unsigned long)line);
+	put_safe(&p, why);
+	put_z(&p, "\n");
+	(void)!put_flush(&p, im->c->err.fd);
+	put_fini(&p);
+}
+
+static enum control_status fail_bad(struct import *im)
+{
+	struct ctl *c = im->c;
+
+	ctl_fail(c, CONTROL_REFUSED, "invalid_file", "%zu of the keys cannot be made; none was%s%s",
+		 im->bad_n, c->json ? "; the first: " : "", c->json ? im->first_why : "");
+	snprintf(c->fail.file, sizeof(c->fail.file), "%s", im->path);
+	c->fail.line = im->first_bad;
+	return CONTROL_REFUSED;
+}
+
+/* --- the file --- */
+
+static enum errc read_fd(int fd, struct buf *out)
+{
+	for (;;) {
+		char *room;
+		ssize_t n;
+		enum errc e = buf_reserve(out, 65536, &room);
+
+		if (e)
+			return e;
+		n = read(fd, room, 65536);
+		if (n > 0)
+			buf_commit(out, (size_t)n);
+		else if (n == 0)
+			return ERRC_OK;
+		else if (errno != EINTR)
+			return errc_from_errno(errno);
+	}
+}
+
+static enum errc read_text(struct import *im)
+{
+	int fd = strcmp(im->path, "-") == 0 ? STDIN_FILENO : open(im->path, O_RDONLY | O_CLOEXEC);
+	enum errc e;
+
+	if (fd < 0)
+		return errc_from_errno(errno);
+	e = read_fd(fd, &im->text);
+	if (fd != STDIN_FILENO)
+		close(fd);
+	return e;
+}
+
+/* The text of a value, as it would stand on the command line. False: it is an object, or the like. */
+static bool value_text(const struct json *v, struct slice *out)
+{
+	bool on;
+
+	if (json_is_str(v))
+		*out = json_str(v);
+	else if (json_is_num(v))
+		*out = json_num(v);
+	else if (json_bool(v, &on))
+		*out = on ? SLICE_LIT("on") : SLICE_LIT("off");
+	else
+		return false;
+	return true;
+}
+
+static enum errc give(struct parse *p, struct slice name, const struct json *v)
+{
+	struct slice text;
+
+	if (!value_text(v, &text)) {
+		snprintf(p->error, sizeof(p->error),
+			 SLICE_FMT ": a text, a number, true or false is expected",
+			 SLICE_ARG(slice_sub(name, 0, 64)));
+		return ERRC_INVAL;
+	}
+	return parse_option(p, name, text);
+}
+
+static enum errc give_member(struct parse *p, struct slice name, const struct json *v)
+{
+	enum errc e = ERRC_OK;
+
+	if (json_is_null(v))
+		return ERRC_OK;
+	if (!json_is_arr(v))
+		return give(p, name, v);
+	json_arr_each (it, v) {
+		if (!e)
+			e = give(p, name, it.val);
+	}
+	return e;
+}
+
+/* The options of `key create`, by their names; `key` beside them. */
+static enum errc read_members(struct import *im, struct parse *p, const struct json *root,
+			      uint32_t line)
+{
+	struct slice secret = SLICE_NONE, id;
+	struct given g = {.line = line};
+	enum errc e = ERRC_OK;
+
+	json_obj_each (it, root) {
+		if (e)
+			return e;
+		if (!slice_is(it.key, "key"))
+			e = give_member(p, it.key, it.val);
+		else if (secret.n || !json_is_str(it.val) || json_str(it.val).n == 0)
+			e = ERRC_SYNTAX;
+		else
+			secret = json_str(it.val);
+	}
+	if (e == ERRC_SYNTAX)
+		snprintf(p->error, sizeof(p->error), "key: one text is expected");
+	if (e || secret.n == 0)
+		return e;
+	p->send.f[p->send.n++] = (struct control_field){
+		.name = SLICE_LIT("key"), .type = CONTROL_T_STR, .s = secret};
+	if (!apikey_parse(apikey_trim(secret), &id))
+		return ERRC_OK; /* the daemon says what is wrong with it */
+	memcpy(g.id, id.p, sizeof(g.id));
+	return buf_add(&im->given, &g, sizeof(g));
+}
+
+static enum errc read_line(struct import *im, struct slice text, uint32_t line)
+{
+	struct json_error why = {.text = "this is no JSON"};
+	const struct json_opts opts = {.error = &why};
+	struct json_doc *doc = NULL;
+	struct parse p;
+	enum errc e = json_parse(text, &opts, &doc);
+
+	parse_init(&p, im->c->p.now_ms);
+	p.cmd = command_named(SLICE_LIT("key create"));
+	if (e)
+		snprintf(p.error, sizeof(p.error), "%s (byte %zu)", why.text, why.offset + 1);
+	else if (!json_is_obj(json_root(doc)))
+		snprintf(p.error, sizeof(p.error), "a JSON object is expected");
+	else
+		e = read_members(im, &p, json_root(doc), line);
+	if (!e && !p.error[0] && line >= im->from) {
+		e = control_pack(line, p.send.f, p.send.n, &im->keys);
+		im->n++;
+	}
+	if (p.error[0]) {
+		note_bad(im, line, slice_str(p.error));
+		e = ERRC_OK;
+	}
+	parse_fini(&p);
+	json_free(&doc);
+	return e;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct given *x = a, *y = b;
+	int order = memcmp(x->id, y->id, sizeof(x->id));
+
+	return order ? order : (int)x->line - (int)y->line;
+}
+
+static void find_repeated(struct import *im)
+{
+	struct given *v = (struct given *)(void *)im->given.p;
+	size_t n = im->given.len / sizeof(*v);
+	char why[64];
+
+	if (n > 1)
+		qsort(v, n, sizeof(*v), by_id);
+	for (size_t i = 1; i < n; i++) {
+		if (memcmp(v[i].id, v[i - 1].id, sizeof(v[i].id)) != 0)
+			continue;
+		snprintf(why, sizeof(why), "key: the one of line %u again", v[i - 1].line);
+		note_bad(im, v[i].line, slice_str(why));
+	}
+}
+
+static enum errc read_file(struct import *im)
+{
+	struct slice left, line;
+	uint32_t n = 0;
+	enum errc e = read_text(im);
+	bool more = true;
+
+	left = buf_slice(&im->text);
+	while (!e && more) {
+		more = slice_cut(&left, '\n', &line);
+		n++;
+		if (line.n && line.p[line.n - 1] == '\r')
+			line.n--;
+		if (n > LINE_MAX_N)
+			return ERRC_LIMIT;
+		if (slice_trim(line).n)
+			e = read_line(im, line, n);
+	}
+	if (!e)
+		find_repeated(im);
+	return e;
+}
+
+/* --- the daemon --- */
+
+static bool next_batch(struct import *im, struct batch *b)
+{
+	struct slice at = im->left, fields;
+	uint32_t line;
+
+	*b = (struct batch){.keys = at};
+	while (b->n < BATCH_KEYS && control_unpack(&at, &line, &fields)) {
+		if (b->n && b->keys.n - at.n > BATCH_BYTES)
+			break;
+		b->first = b->n ? b->first : line;
+		b->last = line;
+		b->n++;
+		im->left = at;
+	}
+	b->keys.n -= im->left.n;
+	return b->n > 0;
+}
+
+static void print_key(struct import *im, const struct ask_row *r)
+{
+	struct slice key = ask_str(r, "key");
+	struct json_out o;
+	struct buf line;
+
+	buf_init(&line, 65536);
+	json_out_init(&o, &line);
+	json_out_obj(&o);
+	json_out_ki64(&o, "line", ask_i64(r, "line"));
+	json_out_kstr(&o, "id", ask_str(r, "id"));
+	json_out_kstr(&o, "account", ask_str(r, "account"));
+	json_out_kstr(&o, "name", ask_str(r, "name"));
+	if (key.n)
+		json_out_kstr(&o, "key", key);
+	json_out_obj_end(&o);
+	if (json_out_end(&o))
+		put_fail(&im->c->text, ERRC_NOMEM);
+	put_s(&im->c->text, buf_slice(&line));
+	put_z(&im->c->text, "\n");
+	if (line.p)
+		secret_wipe(line.p, line.len);
+	buf_fini(&line);
+}
+
+/* Sends one part; its keys are printed, or what is wrong with them. */
+static enum control_status send_batch(struct import *im, const struct batch *b, bool check)
+{
+	struct slice note = SLICE_NONE;
+	struct control_field f[3] = {CONTROL_S("keys", b->keys), CONTROL_B("check", check)};
+	size_t bad_before = im->bad_n, n = 2;
+	enum control_status status;
+	struct ask_answer a;
+
+	if (control_get_str(im->c->p.send.f, im->c->p.send.n, "note", &note))
+		f[n++] = CONTROL_S("note", note);
+	status = ask(im->c, CONTROL_DO_KEY_IMPORT, f, n, &a);
+	for (size_t i = 0; i < a.n; i++) {
+		if (slice_is(a.rows[i].kind, "bad"))
+			note_bad(im, (uint32_t)ask_i64(&a.rows[i], "line"),
+				 ask_str(&a.rows[i], "text"));
+		else
+			print_key(im, &a.rows[i]);
+	}
+	ask_fini(&a);
+	/* The other parts are looked at as well. */
+	if (check && status == CONTROL_REFUSED && im->bad_n > bad_before) {
+		im->c->fail = (struct ctl_fail){.status = CONTROL_DONE};
+		return CONTROL_DONE;
+	}
+	return status;
+}
+
+static enum control_status check_all(struct import *im)
+{
+	enum control_status status = CONTROL_DONE;
+	struct batch b;
+	size_t n = 0;
+
+	im->left = buf_slice(&im->keys);
+	while (status == CONTROL_DONE && next_batch(im, &b)) {
+		status = send_batch(im, &b, true);
+		n += b.n;
+		ask_progress(im->c, "%zu of %zu keys checked", n, im->n);
+	}
+	return status;
+}
+
+/* What was made stays, and is printed: says where to go on. */
+static void tell_rest(struct import *im, const struct batch *b)
+{
+	struct ctl_fail *f = &im->c->fail;
+	size_t n = strlen(f->message);
+	bool unknown = strcmp(f->code, "connection_lost") == 0 || f->status == CONTROL_TIMED_OUT;
+
+	snprintf(f->message + n, sizeof(f->message) - n,
+		 unknown ? "; whether lines %u to %u are made is not known: look with 'key list', "
+			   "then go "
+			   "on with --from"
+			 : "; go on with --from %u once that is mended",
+		 b->first, b->last);
+	snprintf(f->file, sizeof(f->file), "%s", im->path);
+	f->line = b->first;
+}
+
+static enum control_status create_all(struct import *im)
+{
+	enum control_status status = CONTROL_DONE;
+	struct batch b;
+
+	im->left = buf_slice(&im->keys);
+	while (status == CONTROL_DONE && next_batch(im, &b)) {
+		status = send_batch(im, &b, false);
+		if (status != CONTROL_DONE)
+			tell_rest(im, &b);
+		else if (!ctl_flush(im->c))
+			return CONTROL_REFUSED;
+		else
+			im->done_n += b.n;
+		ask_progress(im->c, "%zu of %zu keys made", im->done_n, im->n);
+	}
+	ask_progress_end(im->c);
+	return status;
+}
+
+static enum control_status run(struct import *im)
+{
+	enum errc e = read_file(im);
+	enum control_status status;
+
+	if (e)
+		return ctl_fail(im->c, CONTROL_REFUSED, "failed", "%s: %s", im->path, errc_text(e));
+	status = im->bad_n ? CONTROL_DONE : check_all(im);
+	ask_progress_end(im->c);
+	if (status != CONTROL_DONE)
+		return status;
+	return im->bad_n ? fail_bad(im) : create_all(im);
+}
+
+static void fini(struct buf *b)
+{
+	if (b->p)
+		secret_wipe(b->p, b->cap);
+	buf_fini(b);
+}
+
+enum control_status cmd_key_import(struct ctl *c)
+{
+	struct import im = {.c = c,
+			    .path = parse_local_str(&c->p, "file").p, /* argv's */
+			    .from = parse_local_i64(&c->p, "from", 0)};
+	enum control_status status;
+
+	buf_init(&im.text, FILE_MAX);
+	buf_init(&im.keys, 2 * FILE_MAX);
+	buf_init(&im.given, LINE_MAX_N * sizeof(struct given));
+	status = run(&im);
+	fini(&im.text);
+	fini(&im.keys);
+	fini(&im.given);
+	return status;
+}

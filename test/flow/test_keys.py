@@ -1,0 +1,424 @@
+"""The life of API keys under load: rotation with a time of grace, suspension, revocation, import of many, rotation of the pepper; each
+takes effect at the next request of every worker, and none loses a key to a crash."""
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib')]
+import tap
+from client import Conn
+from gateway import is_alive, wait_for
+from node import CtlError, NodeCase, NodePerTest, chat_body, model, nusd
+
+WORKERS = 3
+SECRET = 'AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE'
+
+
+class Load:
+    """Requests with one key, one after the other on some threads, until stop(): every status with its times."""
+
+    def __init__(self, node, key, n=4):
+        self.seen, self.over = [], False
+        self.threads = [threading.Thread(target=self.run, args=(node, key)) for _ in range(n)]
+        for t in self.threads:
+            t.start()
+        wait_for(lambda: len(self.seen) > 4 * n)
+
+    def run(self, node, key):
+        while not self.over:
+            begun = time.monotonic()
+            status = node.chat(key, 'm').status
+            self.seen.append((begun, time.monotonic(), status))
+
+    def stop(self):
+        self.over = True
+        for t in self.threads:
+            t.join()
+
+    def after(self, moment):
+        """Of the requests that began then or later."""
+        return {s for begun, _, s in self.seen if begun > moment}
+
+    def before(self, moment):
+        """Of those that ended before."""
+        return {s for _, ended, s in self.seen if ended < moment}
+
+
+class Keys(NodeCase):
+    MODELS = {'m': model('oai/sim?tokens=1', price={'request': '0.001'}), 'slow': model('oai/sim?tokens=400&rate=40')}
+    CONFIG = {'workers': WORKERS}
+
+    def create(self, *words, account='main'):
+        k = self.node.ctl('key', 'create', '--account', account, *words)
+        self.node.canary.plant(k['key'])
+        return k
+
+    def rotate(self, k, *words):
+        r = self.node.ctl('key', 'rotate', k['id'], *words)
+        self.node.canary.plant(r['key'])
+        self.assertEqual((r['id'], r['durable']), (k['id'], True))
+        self.assertNotEqual(r['key'], k['key'])
+        return r
+
+    def workers_of(self, answers):
+        return {e['process'] for e in self.node.access(*(a.get('x-request-id') for a in answers)).values()}
+
+    def says(self, status, *keys):
+        """What every worker answers to these keys, now: each is asked until all have been."""
+        for key in keys:
+            answers = []
+            while not answers or len(self.workers_of(answers)) < WORKERS:
+                answers += [self.chat('m', key=key) for _ in range(12)]
+                self.assertLess(len(answers), 200)
+            self.assertEqual({a.status for a in answers}, {status}, answers[-1])
+
+    def under_load(self, key):
+        load = Load(self.node, key)
+        self.addCleanup(load.stop)
+        return load
+
+    def refused(self, status, *words):
+        with self.assertRaises(CtlError) as caught:
+            self.node.ctl(*words)
+        self.assertEqual(caught.exception.status, status, caught.exception)
+        return caught.exception.error
+
+    def ends_at_once(self, key, status, *words):
+        """After the command every request with this key gets this status, on all workers; before it, none."""
+        load = self.under_load(key)
+        asked = time.monotonic()
+        self.node.ctl(*words)
+        done = time.monotonic()
+        self.says(status, key)
+        wait_for(lambda: len([1 for begun, _, _ in load.seen if begun > done]) > 20)
+        load.stop()
+        self.assertEqual(load.before(asked), {200})
+        self.assertEqual(load.after(done), {status})
+
+    # --- rotation ---
+
+    def test_rotated_with_grace(self):
+        k = self.create('--rpm', '100000', '--budget', '500')
+        load = self.under_load(k['key'])
+        r = self.rotate(k, '--grace', '3s')
+        self.says(200, k['key'], r['key'])
+        ids = [self.chat('m', key=key).get('x-request-id') for key in (k['key'], r['key'])]
+        self.assertEqual({e['key'] for e in self.node.access(*ids).values()}, {k['id']})
+        shown = self.node.ctl('key', 'show', k['id'])
+        self.assertGreater(shown['old_secret_until'], '2')
+        self.assertEqual(shown['rpm'], 100000)
+        # The grace ends, for every worker at one second.
+        wait_for(lambda: self.chat('m', key=k['key']).status == 401, 6)
+        ended = time.monotonic()
+        self.says(401, k['key'])
+        self.says(200, r['key'])
+        load.stop()
+        self.assertLessEqual(load.after(ended), {401})
+        self.assertEqual(load.before(ended - 1), {200})
+        self.assertIsNone(self.node.ctl('key', 'show', k['id'])['old_secret_until'])
+        # One usage for both.
+        used = self.node.ctl('key', 'show', k['id'])
+        good = len([1 for _, _, s in load.seen if s == 200])
+        self.assertGreater(used['requests'], good)
+
+    def test_rotated_at_once(self):
+        k = self.create()
+        self.ends_at_once(k['key'], 401, 'key', 'rotate', k['id'], '--grace', '0')
+        r = self.rotate(k, '--grace', '1h')
+        s = self.rotate(r, '--grace', '1h')
+        self.says(401, k['key'])
+        self.says(200, r['key'], s['key'])
+        t = self.rotate(s)  # a day; the one before the last has ended
+        self.says(401, r['key'])
+        self.says(200, s['key'], t['key'])
+
+    def test_rotation_refused(self):
+        self.assertEqual(self.refused(4, 'key', 'rotate', 'aaaaaaaaaaaa')['code'], 'not_found')
+        self.refused(2, 'key', 'rotate', 'nonsense')
+        self.refused(2, 'key', 'rotate', self.key, '--grace', '5')
+        self.refused(2, 'key', 'rotate', self.key, '--grace', '400d')
+        k = self.create()
+        self.node.ctl('key', 'revoke', k['id'])
+        self.assertEqual(self.refused(1, 'key', 'rotate', k['id'])['code'], 'refused')
+
+    # --- suspension, revocation ---
+
+    def test_suspended_and_resumed(self):
+        k = self.create()
+        self.ends_at_once(k['key'], 403, 'key', 'suspend', k['id'], '--note', 'late')
+        self.assertEqual(self.node.ctl('key', 'show', k['id'])['status'], 'suspended')
+        self.assertEqual(self.node.ctl('key', 'resume', k['id'])['status'], 'active')
+        self.says(200, k['key'])
+        self.assertEqual(self.refused(4, 'key', 'suspend', 'aaaaaaaaaaaa')['code'], 'not_found')
+
+    def test_revoked(self):
+        k = self.create()
+        self.ends_at_once(k['key'], 401, 'key', 'revoke', k['id'])
+        for verb in ('suspend', 'resume'):
+            self.assertEqual(self.refused(1, 'key', verb, k['id'])['code'], 'refused')
+
+    def test_revoked_now(self):
+        """Streams on every worker are cut with an error item and charged for what was sent; those of another key go on."""
+        k, other = self.create(), self.create()
+        others, mine = self.streams(3, other['key']), self.streams(16, k['key'])
+        self.node.ctl('key', 'revoke', k['id'], '--now')
+        begun = time.monotonic()
+        answers = [c.answer() for c in mine]
+        self.assertLess(time.monotonic() - begun, 3)
+        self.assertEqual(len(self.workers_of(answers)), WORKERS)
+        for a in answers:
+            self.assertIn('error', a.data()[-1])
+            self.assertEqual((a.is_done, a.ended), (False, 'cut'))
+            self.assertGreater(nusd(self.node.record(a.get('x-request-id'))['charge_usd']), 0)
+        for c in others:
+            self.assertTrue(c.answer().is_done)
+
+    def streams(self, n, key):
+        """Running ones, that have sent something."""
+        conns = [Conn(self.node.port).request('POST', '/v1/chat/completions', chat_body('slow', True), (), key) for _ in range(n)]
+        for c in conns:
+            self.addCleanup(c.close)
+            while b'"content"' not in c.buffer:
+                self.assertTrue(c.fill())
+        return conns
+
+    # --- many ---
+
+    def import_file(self, lines, *words, status=0):
+        path = os.path.join(self.node.dir, 'keys.ndjson')
+        with open(path, 'w') as f:
+            f.writelines((line if isinstance(line, str) else json.dumps(line)) + '\n' for line in lines)
+        p = self.node.ctl_raw('key', 'import', path, *words)
+        os.unlink(path)
+        self.assertEqual(p.returncode, status, p.stderr)
+        made = [json.loads(line) for line in p.stdout.splitlines()]
+        for k in made:
+            if 'key' in k:
+                self.node.canary.plant(k['key'])
+        return made, p.stderr.replace(path, 'FILE')
+
+    def keys_of(self, account):
+        return {k['id']: k for k in self.node.ctl('key', 'list', '--account', account)['keys']}
+
+    def test_import(self):
+        self.node.account('lines', 50)
+        self.node.ctl('team', 'create', 'crew', '--account', 'lines', '--rpm', '1000')
+        mine = 'sk-aigw-otherhouse22-' + SECRET
+        self.node.canary.plant(mine)
+        made, told = self.import_file([
+            {'account': 'lines', 'name': 'a', 'rpm': 7, 'budget': '1.5', 'period': 'day', 'models': ['m', '!x*'], 'clamp': True,
+             'ip': '127.0.0.0/8', 'expires': '30d', 'client-gone': 'drain', 'team': None},
+            '', {'account': 'lines', 'team': 'crew', 'client_gone': 'abort', 'name': None}, {'key': mine, 'account': 'lines', 'name': 'moved'}],
+            '--note', 'from elsewhere')
+        self.assertEqual([(k['line'], k['account'], k['name'], 'key' in k) for k in made],
+                         [(1, 'lines', 'a', True), (3, 'lines', '', True), (4, 'lines', 'moved', False)])
+        keys = self.keys_of('lines')
+        self.assertEqual(set(keys), {k['id'] for k in made})
+        a = self.node.ctl('key', 'show', made[0]['id'])
+        self.assertEqual((a['rpm'], a['budget_usd'], a['budget_period'], a['models'], a['ip'], a['clamp'], a['client_gone']),
+                         (7, 1.5, 'day', 'm, !x*', '127.0.0.0/8', True, 'drain'))
+        self.assertEqual(self.node.ctl('key', 'show', made[1]['id'])['team'], 'crew')
+        for key in (made[0]['key'], made[1]['key'], mine):
+            self.assertEqual(self.chat('m', key=key).status, 200)
+        self.assertEqual(self.chat('slow', key=made[0]['key']).status, 403)
+        changes = [json.loads(line) for line in self.node.ctl_raw('ledger', 'export', '--changes').stdout.splitlines()]
+        self.assertEqual(len([c for c in changes if c.get('what') == 'import' and c['note'] == 'from elsewhere']), 3)
+
+    def test_import_refused(self):
+        """Everything that is wrong is told by its line, and nothing is made."""
+        self.node.account('wrong', 50)
+        good = {'account': 'wrong'}
+        mine = 'sk-aigw-otherhouse33-' + SECRET
+        cases = [
+            ('{"account": "wrong"', 'byte'), ('[]', 'a JSON object is expected'), (dict(good, rpm='fast'), 'whole number'),
+            (dict(good, rmp=5), "unknown option '--rmp' (did you mean '--rpm'?)"), (dict(good, json=True), 'unknown option'),
+            (dict(good, name={'a': 1}), 'a text, a number'), (dict(good, rpm=[1, 2]), 'given twice'), (dict(good, key=5), 'key: one text'),
+            (dict(good, key=mine), None), (dict(good, key=mine), 'the one of line 9 again')]
+        made, told = self.import_file([line for line, _ in cases], status=1)
+        self.assertEqual(made, [])
+        for i, (_, words) in enumerate(cases):
+            (self.assertIn if words else self.assertNotIn)('FILE:%d: ' % (i + 1), told)
+            self.assertIn(words or '', told)
+        cases = [
+            ({'account': 'nobody'}, "there is no 'nobody'"), ({'name': 'x'}, "'account' is missing"), (good, None),
+            (dict(good, team='none such'), "team: the account has no"), (dict(good, zone='Mars/Here'), 'zone'),
+            (dict(good, key='sk-proj-abc'), 'can be taken over'), (dict(good, key=self.key), 'there is a key with the id'),
+            (dict(good, models='m' * 5000), 'models: at most')]
+        # Across parts: those that are whole are not made either.
+        made, told = self.import_file([good] * 300 + [line for line, _ in cases], status=1)
+        self.assertEqual(made, [])
+        for i, (_, words) in enumerate(cases):
+            (self.assertIn if words else self.assertNotIn)('FILE:%d: ' % (i + 301), told)
+            self.assertIn(words or '', told)
+        self.assertIn('7 of the keys cannot be made; none was', told)
+        self.assertEqual(self.keys_of('wrong'), {})
+        path = os.path.join(self.node.dir, 'wrong.ndjson')
+        with open(path, 'w') as f:
+            f.write('\n{"account": "nobody"}\n{}\n')
+        e = self.refused(1, 'key', 'import', path)
+        self.assertEqual((e['code'], e['file'], e['line']), ('invalid_file', path, 2))
+        self.assertIn("2 of the keys cannot be made; none was; the first: account: there is no 'nobody'", e['message'])
+        self.assertEqual(self.refused(1, 'key', 'import', path + '.none')['code'], 'failed')
+
+    def test_import_of_a_thousand(self):
+        self.node.account('thousand', 50)
+        load = self.under_load(self.key)
+        lines = [{'account': 'thousand', 'name': 'key %d' % i, 'rpm': 10 + i} for i in range(1000)]
+        begun = time.monotonic()
+        made, _ = self.import_file(lines)
+        took = time.monotonic() - begun
+        load.stop()
+        sys.stdout.write('# 1,000 keys in %.2f s\n' % took)
+        self.assertLess(took, 10)
+        self.assertEqual(load.after(0), {200})
+        self.assertEqual([k['line'] for k in made], list(range(1, 1001)))
+        keys = self.keys_of('thousand')
+        self.assertEqual({k['id']: k['name'] for k in made}, {i: k['name'] for i, k in keys.items()})
+        for k in made[::100] + made[-1:]:
+            self.assertEqual(self.chat('m', key=k['key']).status, 200)
+        # Some more lines, of which the first thousand are made.
+        made, _ = self.import_file(lines + [{'account': 'thousand', 'name': 'last'}], '--from', '1001')
+        self.assertEqual([(k['line'], k['name']) for k in made], [(1001, 'last')])
+
+
+class Peppers(NodePerTest):
+    MODELS = {'m': model('oai/sim?tokens=1', price={'request': '0.001'})}
+
+    def setUp(self):
+        super().setUp()
+        self.begin()
+        self.path = os.path.join(self.node.state, 'pepper')
+
+    def create(self, *words):
+        k = self.node.ctl('key', 'create', '--account', 'main', *words)
+        self.node.canary.plant(k['key'])
+        return k
+
+    def peppers(self):
+        return [(p['pepper'], p['newest'], p['keys']) for p in self.node.ctl('pepper', 'list')['peppers']]
+
+    def rotate(self):
+        return self.node.ctl('pepper', 'rotate')['peppers'][0]['pepper']
+
+    def good(self, *keys):
+        """Every key is known, on fresh connections."""
+        for key in keys:
+            for _ in range(3):
+                a = self.node.chat(key, 'm')
+                self.assertEqual(a.status, 200, a)
+
+    def pepper_of(self, key_id):
+        return self.node.ctl('key', 'show', key_id)['pepper']
+
+    def test_rotated(self):
+        """Keys of before stay good until they are rotated or revoked; then their pepper goes."""
+        first, second = self.create(), self.create()
+        self.assertEqual(self.peppers(), [(1, True, 3)])
+        load = Load(self.node, first['key'])
+        self.assertEqual(self.rotate(), 2)
+        # At once: what is made now is hashed with the new one, and every worker knows it.
+        made = [self.create() for _ in range(5)]
+        for k in made:
+            self.assertEqual(self.node.chat(k['key'], 'm').status, 200)
+            self.assertEqual(self.pepper_of(k['id']), 2)
+        self.assertEqual(self.peppers(), [(2, True, 5), (1, False, 3)])
+        load.stop()
+        self.assertEqual(load.after(0), {200})
+        mode = os.stat(self.path)
+        self.assertEqual(stat.S_IMODE(mode.st_mode), 0o600)
+        self.assertEqual(self.node.stop(), 0)
+        self.node.start()
+        self.good(self.key, first['key'], second['key'], made[0]['key'])
+        self.assertEqual(self.pepper_of(first['id']), 1)
+        # In its grace the old secret needs its pepper.
+        new = self.node.ctl('key', 'rotate', first['id'], '--grace', '1h')['key']
+        self.assertEqual(self.pepper_of(first['id']), 2)
+        self.node.ctl('key', 'revoke', second['id'])
+        self.good(new, first['key'], self.key)
+        self.assertEqual(self.peppers(), [(2, True, 6), (1, False, 2)])
+        last = self.node.ctl('key', 'rotate', first['id'], '--grace', '0')['key']
+        mine = self.node.ctl('key', 'rotate', self.key, '--grace', '0')['key']
+        self.assertEqual(self.peppers(), [(2, True, 7), (1, False, 0)])
+        # With the next start of the keeper, or the next rotation, the first one goes.
+        os.kill(self.node.children('keeper')[0], signal.SIGKILL)
+        wait_for(lambda: self.known() == [2], 20)
+        self.good(last, mine, made[1]['key'])
+        self.assertEqual(self.rotate(), 3)
+        self.good(last, mine, made[1]['key'])
+        self.check_books()
+
+    def known(self):
+        p = self.node.ctl_raw('pepper', 'list', '--json')
+        return [x['pepper'] for x in json.loads(p.stdout)['peppers']] if p.returncode == 0 else None
+
+    def test_rotation_survives_the_keeper(self):
+        """kill -9 at any moment: a secret that was shown is good, and the one of before too."""
+        for n in range(5):
+            k = self.create()
+            keeper = self.node.children('keeper')[0]
+            threading.Timer(random.uniform(0, 0.03), os.kill, (keeper, signal.SIGKILL)).start()
+            try:
+                keys = [k['key'], self.node.ctl('key', 'rotate', k['id'], '--grace', '1h')['key']]
+            except CtlError:
+                keys = [k['key']]
+            wait_for(lambda: not is_alive(keeper))
+            wait_for(lambda: self.known(), 20)
+            self.good(*keys)
+
+    def test_limits(self):
+        for n in range(2, 9):
+            self.create()
+            self.assertEqual(self.rotate(), n)
+        self.create()
+        with self.assertRaises(CtlError) as caught:
+            self.rotate()
+        self.assertEqual((caught.exception.status, caught.exception.error['code']), (1, 'full'))
+        self.assertEqual([p for p, _, _ in self.peppers()], [8, 7, 6, 5, 4, 3, 2, 1])
+        self.good(self.key)
+
+    def test_killed_at_any_moment(self):
+        """kill -9 of all processes, or of the keeper, around a rotation: every key that was printed is good afterwards."""
+        keys = [self.key]
+        for n in range(8):
+            rotation = subprocess.Popen([os.environ['AIGWCTL'], '--socket', self.node.socket, 'pepper', 'rotate'],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(random.uniform(0, 0.03))  # anywhere in it
+            if n % 2:
+                self.node.kill_all()
+            else:
+                os.kill(self.node.children('keeper')[0], signal.SIGKILL)
+            rotation.wait()
+            if n % 2:
+                self.node.start()
+            wait_for(lambda: self.known(), 20)
+            self.good(*keys)
+            keys.append(self.create()['key'])
+            self.good(keys[-1])
+            self.assertEqual(sorted(set(os.listdir(self.node.state)) & {'pepper', 'pepper.new'})[:1], ['pepper'])
+        self.assertLess(len(self.known()), 9)
+
+    def test_backup_has_all(self):
+        """Restored where there is nothing: keys of both peppers are known."""
+        self.rotate()
+        new = self.create()['key']
+        folder = os.path.join(self.node.dir, 'backup')
+        self.node.ctl('ledger', 'backup', folder)
+        self.assertEqual(self.node.stop(), 0)
+        os.unlink(self.path)
+        p = subprocess.run([os.environ['AIGWCTL'], 'ledger', 'restore', folder, '--state', self.node.state], stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True, timeout=60)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.node.start()
+        self.assertEqual([p for p, _, _ in self.peppers()], [2, 1])
+        self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o600)
+        self.good(self.key, new)
+
+
+if __name__ == '__main__':
+    tap.main()
