@@ -324,7 +324,8 @@ class Gateway:
         for e in self.events('child_started'):
             text = e.get('message', e.get('msg', e.get('raw', '')))
             found.append(int(text.rpartition('pid ')[2].split()[0].strip('",}')))
-        return [pid for pid in found if not is_stranger(pid)]
+        masters = {m.pid for m in self.masters}
+        return [pid for pid in found if pid not in masters and not is_stranger(pid)]
 
     # --- clients ---
 

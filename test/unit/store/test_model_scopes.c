@@ -1,364 +1,91 @@
 /* Random operations on accounts, teams, keys and end users with rules that come, change and go, against a model that is nothing
- * but sums in memory: which scope refuses and why, what is used and held of every budget, what runs, through edits, moves of
- * keys between teams, days that end, restarts, and the loss of the live store. The seed is printed; AIGW_TEST_SEED and
- * AIGW_TEST_STEPS choose others. */
-#include "rig.h"
+ * but sums in memory: which scope refuses and why, what is used and held of every budget, what runs, through edits, raises, moves
+ * of keys between teams, days that end in UTC and in New York, processes that die at any commit, restarts, and the loss of the
+ * live store. A run that fails is shortened; see shrink.h. */
+#include "world.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "agree.h"
-#include "clock.h"
-#include "text.h"
+#include "shrink.h"
+#include "sweep.h"
 #include "verify.h"
+#include "zone_folder.h"
+#include "zones.h"
 
-#define TEAMS   2
-#define KEYS    3
-#define USERS   3 /* the first has rules of its own, the others those for all */
-#define HOLDS   32
-#define IDS_MAX 96 /* of the rules that one definition ever has */
-#define DAYS    128
-#define DAY_MS  INT64_C(86400000)
-#define MODELS  2
+#define BUSY_DAYS 50 /* at the most; and those of the rests */
+#define RESTS     20
 
-static const char *const models[MODELS] = {"m1", "m2"};
-static const char *const tags[USERS] = {"own", "bob", "carol"};
+int __real_mdb_txn_commit(MDB_txn *txn);
+int __wrap_mdb_txn_commit(MDB_txn *txn);
 
-/* What one scope used of one rule. Totals stand at day 0. */
-struct use {
-	int64_t used[DAYS], held[DAYS];
-	int running;
-};
+static struct shrink run;
 
-struct model_scope {
-	struct rows_scope *def; /* of an end user without a row: that of all */
-	enum rows_kind kind;
-	int holds;
-	struct use use[IDS_MAX];
-};
+/* --- processes die --- */
 
-struct model_hold {
-	bool used;
-	struct genid id;
-	int64_t nusd, day;
-	size_t n;
-	struct {
-		struct model_scope *scope;
-		size_t n;
-		uint16_t rule[ROWS_RULES_MAX];
-	} of[ROWS_SCOPES_MAX];
-};
+static unsigned dies_in; /* commits from now; 0: not */
+static bool dies_after, is_dead;
 
-static struct {
-	struct rig r;
-	struct text_rng rng;
-	uint64_t account;
-	int64_t granted, settled, held, day0;
-	struct rows_scope account_def, team_def[TEAMS], key_def[KEYS], own_def, every_def;
-	struct model_scope acc, team[TEAMS], key[KEYS], user[USERS];
-	int team_of[KEYS]; /* -1: none */
-	struct model_hold holds[HOLDS];
-	unsigned long refused_n[ADMIT_REASON_COUNT], losses;
-} m;
-
-static uint64_t pick(uint64_t n)
+/* Whoever dies at a commit never learns whether it was done. */
+int __wrap_mdb_txn_commit(MDB_txn *txn)
 {
-	return text_rng_next(&m.rng) % n;
-}
-
-static int64_t today(void)
-{
-	return m.r.wall_ms / DAY_MS - m.day0 + 1;
-}
-
-static int64_t day_of(const struct rows_rule *r, int64_t day)
-{
-	return r->window.unit == WINDOW_TOTAL ? 0 : day;
-}
-
-static const struct rows_rule *rule_of(const struct model_scope *s, uint16_t id)
-{
-	for (size_t i = 0; i < s->def->limits.n; i++) {
-		if (s->def->limits.v[i].id == id)
-			return &s->def->limits.v[i];
+	if (is_dead) {
+		mdb_txn_abort(txn);
+		return EIO;
 	}
-	return NULL;
-}
-
-static void add_scope(struct model_scope *s, struct rows_scope *def, enum rows_kind kind)
-{
-	s->def = def;
-	s->kind = kind;
-}
-
-static void begin(void)
-{
-	char name[32];
-
-	rig_init(&m.r);
-	/* Later than the real clock, which dates the gap records: else they would let end users seem to be gone for long. */
-	m.r.wall_ms = clock_wall_ms() + DAY_MS;
-	rig_open(&m.r);
-	rig_join(&m.r);
-	m.day0 = m.r.wall_ms / DAY_MS;
-	m.granted = RIG_DOLLAR / 100;
-	m.account = rig_account(&m.r, "acme", m.granted);
-	rig_scope(&m.account_def, m.account, ROWS_ACCOUNT, "");
-	rig_put(&m.r, &m.account_def);
-	add_scope(&m.acc, &m.account_def, ROWS_ACCOUNT);
-	for (int i = 0; i < TEAMS; i++) {
-		rig_scope(&m.team_def[i], m.account, ROWS_TEAM, i ? "team1" : "team0");
-		rig_put(&m.r, &m.team_def[i]);
-		add_scope(&m.team[i], &m.team_def[i], ROWS_TEAM);
-	}
-	for (int i = 0; i < KEYS; i++) {
-		snprintf(name, sizeof name, "keykeykey%03d", i);
-		rig_key(&m.r, m.account, name, &m.key_def[i]);
-		add_scope(&m.key[i], &m.key_def[i], ROWS_KEY);
-		m.team_of[i] = -1;
-	}
-	rig_scope(&m.own_def, m.account, ROWS_USER, tags[0]);
-	rig_put(&m.r, &m.own_def);
-	rig_scope(&m.every_def, m.account, ROWS_USER, ROWS_EVERY_USER);
-	rig_put(&m.r, &m.every_def);
-	for (int i = 0; i < USERS; i++)
-		add_scope(&m.user[i], i ? &m.every_def : &m.own_def, ROWS_USER);
-}
-
-/* --- admission --- */
-
-static bool matches(const struct rows_rule *r, int model)
-{
-	return r->models.n == 0 || slice_is(r->models, models[model]);
-}
-
-struct verdict {
-	enum admit_reason reason;
-	enum rows_kind scope;
-	size_t shadows;
-};
-
-static bool over_concurrency(struct model_scope *const *of, size_t n, int model, struct verdict *v)
-{
-	for (size_t i = 0; i < n; i++) {
-		for (size_t k = 0; k < of[i]->def->limits.n; k++) {
-			const struct rows_rule *r = &of[i]->def->limits.v[k];
-			int running = r->models.n ? of[i]->use[r->id].running : of[i]->holds;
-
-			if (r->kind != ROWS_CONCURRENCY || !matches(r, model) || running < r->limit)
-				continue;
-			v->shadows += r->shadow;
-			if (r->shadow)
-				continue;
-			v->reason = ADMIT_CONCURRENCY;
-			v->scope = of[i]->kind;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* The credit, then every budget in order: what each has now, and once its holds have come back. */
-static void over_money(struct model_scope *const *of, size_t n, int model, int64_t nusd,
-		       struct verdict *v)
-{
-	int64_t now = m.granted - m.settled - m.held, later = m.granted - m.settled;
-	bool fits_later = nusd <= later, fits_now = nusd <= now;
-	enum rows_kind first_now = ROWS_ACCOUNT, first_later = ROWS_ACCOUNT;
-	bool budget_later = false;
-
-	for (size_t i = 0; i < n; i++) {
-		for (size_t k = 0; k < of[i]->def->limits.n; k++) {
-			const struct rows_rule *r = &of[i]->def->limits.v[k];
-			const struct use *u = &of[i]->use[r->id];
-			int64_t d = day_of(r, today()), left = r->limit - u->used[d];
-
-			if (r->kind != ROWS_BUDGET || !matches(r, model))
-				continue;
-			if (r->shadow) {
-				v->shadows += nusd > left - u->held[d];
-				continue;
-			}
-			if (nusd > left && fits_later) {
-				fits_later = false;
-				budget_later = true;
-				first_later = of[i]->kind;
-			}
-			if (nusd > left - u->held[d] && fits_now) {
-				fits_now = false;
-				first_now = of[i]->kind;
-			}
-		}
-	}
-	if (fits_now)
-		return;
-	v->scope = fits_later ? first_now : first_later;
-	v->reason = fits_later ? ADMIT_CREDIT_HELD : budget_later ? ADMIT_BUDGET : ADMIT_CREDIT;
-}
-
-static void take(struct model_hold *h, struct model_scope *s, int model, int64_t nusd)
-{
-	if (s->def->limits.n == 0 && s->kind != ROWS_KEY && s->kind != ROWS_TEAM)
-		return; /* it has nothing to count with */
-	h->of[h->n].scope = s;
-	h->of[h->n].n = 0;
-	s->holds++;
-	for (size_t k = 0; k < s->def->limits.n; k++) {
-		const struct rows_rule *r = &s->def->limits.v[k];
-
-		if (!matches(r, model))
-			continue;
-		h->of[h->n].rule[h->of[h->n].n++] = r->id;
-		if (r->kind == ROWS_BUDGET)
-			s->use[r->id].held[day_of(r, today())] += nusd;
-		else
-			s->use[r->id].running++;
-	}
-	h->n++;
-}
-
-static struct model_hold *free_hold(void)
-{
-	for (size_t i = 0; i < HOLDS; i++) {
-		if (!m.holds[i].used)
-			return &m.holds[i];
-	}
-	return NULL;
-}
-
-static void do_admit(void)
-{
-	int k = (int)pick(KEYS), u = (int)pick(USERS + 1) - 1, model = (int)pick(MODELS);
-	int64_t cap = 1 + (int64_t)pick(300), nusd = 100 * 1000 + cap * 2000;
-	struct model_hold *h = free_hold();
-	struct model_scope *of[ROWS_SCOPES_MAX];
-	struct verdict v = {.reason = ADMIT_NONE};
-	struct hold_candidate c;
-	struct admit_op op;
-	size_t n = 0;
-
-	if (!h)
-		return;
-	of[n++] = &m.acc;
-	if (m.team_of[k] >= 0)
-		of[n++] = &m.team[m.team_of[k]];
-	of[n++] = &m.key[k];
-	if (u >= 0)
-		of[n++] = &m.user[u];
-	if (!over_concurrency(of, n, model, &v))
-		over_money(of, n, model, nusd, &v);
-	rig_ask(&m.r, &op, &c, m.account, m.key_def[k].id, &m.r.price, cap);
-	op.ask.model = slice_str(models[model]);
-	if (u >= 0)
-		op.ask.user = slice_str(tags[u]);
-	rig_run(&m.r, &op);
-	assert_int_equal(op.rc, ERRC_OK);
-	assert_int_equal(op.reason, v.reason);
-	m.refused_n[v.reason]++;
-	if (v.reason != ADMIT_NONE) {
-		assert_int_equal(op.refusal.scope, v.scope);
-		return;
-	}
-	assert_int_equal(op.grant.shadow.n, v.shadows);
-	*h = (struct model_hold){.used = true, .id = op.ask.id, .nusd = nusd, .day = today()};
-	for (size_t i = 0; i < n; i++)
-		take(h, of[i], model, nusd);
-	m.held += nusd;
-}
-
-/* --- ends --- */
-
-/* `charge` -1: the hold is lost with the live store. */
-static void end_hold(struct model_hold *h, int64_t charge)
-{
-	for (size_t i = 0; i < h->n; i++) {
-		struct model_scope *s = h->of[i].scope;
-
-		s->holds--;
-		for (size_t k = 0; k < h->of[i].n; k++) {
-			const struct rows_rule *r = rule_of(s, h->of[i].rule[k]);
-			int64_t d;
-
-			if (!r)
-				continue;
-			if (r->kind == ROWS_CONCURRENCY) {
-				s->use[r->id].running--;
-				continue;
-			}
-			d = day_of(r, h->day);
-			s->use[r->id].held[d] -= h->nusd;
-			s->use[r->id].used[d] += MAX_OF(charge, 0);
-		}
-	}
-	m.held -= h->nusd;
-	m.settled += MAX_OF(charge, 0);
-	h->used = false;
-}
-
-static void reverse(const struct model_hold *h, uint64_t outbox_n, int64_t charge)
-{
-	struct admit_op op;
-
-	rig_settle_op(&m.r, &op, m.account, &h->id, 0, 0);
-	op.kind = ADMIT_REVERSE;
-	op.outbox_n = outbox_n;
-	rig_run(&m.r, &op);
-	assert_true(op.done.settled);
-	m.settled -= charge;
-	for (size_t i = 0; i < h->n; i++) {
-		for (size_t k = 0; k < h->of[i].n; k++) {
-			const struct rows_rule *r = rule_of(h->of[i].scope, h->of[i].rule[k]);
-
-			if (r && r->kind == ROWS_BUDGET)
-				h->of[i].scope->use[r->id].used[day_of(r, h->day)] -= charge;
-		}
-	}
-}
-
-static void do_end(void)
-{
-	struct model_hold *h = &m.holds[pick(HOLDS)];
-	int64_t in = (int64_t)pick(100),
-		out = (int64_t)pick((uint64_t)((h->nusd - 99999) / 2000 + 1)),
-		charge = in * 1000 + out * 2000;
-	struct admit_done done;
-	struct admit_op op;
-
-	if (!h->used)
-		return;
-	if (pick(8) == 0) {
-		rig_settle_op(&m.r, &op, m.account, &h->id, 0, 0);
-		op.kind = ADMIT_RELEASE;
-		rig_run(&m.r, &op);
-		assert_true(op.done.settled);
-		end_hold(h, 0);
-		return;
-	}
-	rig_settle(&m.r, m.account, &h->id, in, out, &done);
-	assert_true(done.settled);
-	assert_int_equal(done.charge_nusd, charge);
-	end_hold(h, charge);
-	if (pick(16) == 0)
-		reverse(h, done.outbox_n, charge);
+	if (dies_in == 0 || --dies_in > 0)
+		return __real_mdb_txn_commit(txn);
+	is_dead = true;
+	if (dies_after)
+		(void)!__real_mdb_txn_commit(txn);
+	else
+		mdb_txn_abort(txn);
+	return EIO;
 }
 
 /* --- edits --- */
+
+/* Every change takes over the outbox first. */
+static void put(struct rows_scope *def)
+{
+	rig_put(&world.r, def);
+	world.fresh_n = 0;
+}
 
 static void add_rule(struct rows_scope *def)
 {
 	struct rows_rule *r;
 
-	if (def->limits.n >= 6 || def->limits.last_id >= IDS_MAX - 1)
+	if (def->limits.n >= 6 || def->limits.last_id >= WORLD_IDS - 1)
 		return;
-	r = rows_limits_add(&def->limits, pick(2) ? ROWS_BUDGET : ROWS_CONCURRENCY, 0);
+	r = rows_limits_add(&def->limits, world_pick(2) ? ROWS_BUDGET : ROWS_CONCURRENCY, 0);
 	assert_non_null(r);
-	r->limit = r->kind == ROWS_BUDGET ? (int64_t)pick(60000000) : (int64_t)pick(30);
-	r->window.unit = pick(3) ? WINDOW_DAY : WINDOW_TOTAL;
+	r->limit = r->kind == ROWS_BUDGET ? (int64_t)world_pick(60000000) : (int64_t)world_pick(30);
+	r->window.unit = world_pick(3) ? WINDOW_DAY : WINDOW_TOTAL;
+	if (r->kind == ROWS_BUDGET && r->window.unit == WINDOW_DAY && world_pick(2)) {
+		r->zone = SLICE_LIT(WORLD_ZONE);
+		r->window.zone = zones_get(r->zone);
+	}
 	if (r->kind == ROWS_BUDGET && r->window.unit == WINDOW_TOTAL)
 		r->limit *= 10;
-	if (pick(3) == 0)
-		r->models = slice_str(models[pick(MODELS)]);
-	r->shadow = pick(5) == 0;
+	if (world_pick(3) == 0)
+		r->models = slice_str(world_models[world_pick(WORLD_MODELS)]);
+	r->shadow = world_pick(5) == 0;
+}
+
+/* For some days, until it is taken back, or no longer. */
+static void raise_rule(struct rows_rule *r)
+{
+	r->raise = world_pick(3) == 0       ? 0
+		   : r->kind == ROWS_BUDGET ? (int64_t)world_pick(40000000)
+					    : (int64_t)world_pick(10);
+	r->raise_until_s = r->raise == 0 || world_pick(3) == 0
+				   ? 0
+				   : world_now_s() + (int64_t)world_pick(3 * 86400) + 1;
+	world.raised++;
 }
 
 static void change_rule(struct rows_scope *def)
@@ -367,63 +94,190 @@ static void change_rule(struct rows_scope *def)
 
 	if (def->limits.n == 0)
 		return;
-	r = &def->limits.v[pick(def->limits.n)];
-	if (pick(3) == 0)
+	r = &def->limits.v[world_pick(def->limits.n)];
+	if (world_pick(3) == 0)
 		rows_limits_remove(&def->limits, r->id);
-	else if (pick(4) == 0)
+	else if (world_pick(3) == 0)
+		raise_rule(r);
+	else if (world_pick(4) == 0)
 		r->shadow = !r->shadow;
 	else
-		r->limit = r->kind == ROWS_BUDGET ? (int64_t)pick(100000000) : (int64_t)pick(30);
+		r->limit = r->kind == ROWS_BUDGET ? (int64_t)world_pick(100000000)
+						  : (int64_t)world_pick(30);
 }
 
 static void move_key(void)
 {
 	static const char none[ROWS_ID];
-	int k = (int)pick(KEYS);
+	int k = (int)world_pick(WORLD_KEYS);
 
-	m.team_of[k] = (int)pick(TEAMS + 1) - 1;
-	memcpy(m.key_def[k].team, m.team_of[k] < 0 ? none : m.team_def[m.team_of[k]].id, ROWS_ID);
-	rig_put(&m.r, &m.key_def[k]);
+	world.team_of[k] = (int)world_pick(WORLD_TEAMS + 1) - 1;
+	memcpy(world.key_def[k].team,
+	       world.team_of[k] < 0 ? none : world.team_def[world.team_of[k]].id, ROWS_ID);
+	put(&world.key_def[k]);
 }
 
 static void do_edit(void)
 {
-	struct rows_scope *defs[] = {&m.account_def, &m.team_def[0], &m.team_def[1], &m.key_def[0],
-				     &m.key_def[1],  &m.key_def[2],  &m.own_def,     &m.every_def};
-	struct rows_scope *def = defs[pick(ARRAY_LEN(defs))];
+	struct rows_scope *defs[] = {&world.account_def, &world.team_def[0], &world.team_def[1],
+				     &world.key_def[0],  &world.key_def[1],  &world.key_def[2],
+				     &world.own_def,     &world.every_def};
+	struct rows_scope *def = defs[world_pick(ARRAY_LEN(defs))];
 
-	if (pick(6) == 0) {
+	if (world_pick(6) == 0) {
 		move_key();
 		return;
 	}
-	if (pick(2))
+	if (world_pick(2))
 		add_rule(def);
 	else
 		change_rule(def);
-	rig_put(&m.r, def);
+	shrink_note("a definition has %zu rules now", def->limits.n);
+	put(def);
 }
 
-/* The keeper ends and starts again, sometimes without its live store: then what ran is gone, charges are not. */
-static void do_restart(void)
+/* The power goes, and the live store with it: what ran is gone, and so are charges that had not come into the ledger. */
+static void lose_live_store(void)
 {
-	bool lose = pick(2) == 0;
 	char cmd[300];
 
-	if (lose)
-		rig_drain(&m.r);
-	rig_close(&m.r);
-	if (lose) {
-		snprintf(cmd, sizeof cmd, "rm -rf '%s/live'", m.r.dir);
-		assert_int_equal(system(cmd), 0);
-		for (size_t i = 0; i < HOLDS; i++) {
-			if (m.holds[i].used)
-				end_hold(&m.holds[i], -1);
-		}
-		m.losses++;
+	snprintf(cmd, sizeof cmd, "rm -rf '%s/live'", world.r.dir);
+	assert_int_equal(system(cmd), 0);
+	for (size_t i = 0; i < WORLD_HOLDS; i++) {
+		if (world.holds[i].used)
+			world_end_hold(&world.holds[i], 0);
 	}
-	rig_open(&m.r);
-	assert_int_equal(m.r.started.outcome, lose ? STORE_REBUILT : STORE_ACCEPTED);
-	rig_join(&m.r);
+	while (world.fresh_n > 0) {
+		world.fresh_n--;
+		world_use_budgets(&world.fresh[world.fresh_n].hold,
+				  -world.fresh[world.fresh_n].nusd);
+	}
+	world.losses++;
+}
+
+/* The keeper and its only worker begin again: what the outbox held is in the ledger. The holds of the worker before have no progress: they
+ * stay, its place goes to another one. */
+static void open_again(enum store_outcome outcome)
+{
+	struct sweep_result sw;
+
+	rig_open(&world.r);
+	world.fresh_n = 0;
+	assert_int_equal(world.r.started.outcome, outcome);
+	assert_int_equal(sweep_run(world.r.live, world.r.boot_ms, world.r.wall_ms, &sw), ERRC_OK);
+	assert_int_equal(sw.settled, 0);
+	rig_join(&world.r);
+}
+
+static void do_restart(void)
+{
+	bool lose = world_pick(2) == 0;
+
+	shrink_note("restart%s", lose ? ", and the live store is lost" : "");
+	if (world_pick(2))
+		world_drain();
+	rig_close(&world.r);
+	if (lose)
+		lose_live_store();
+	open_again(lose ? STORE_REBUILT : STORE_ACCEPTED);
+}
+
+/* The process dies in what it does next, at one of its commits, if it has as many. */
+static void begin_to_die(void)
+{
+	dies_in = 1 + (unsigned)world_pick(4);
+	dies_after = world_pick(2);
+}
+
+/* Another one takes its place; the keeper too. False: it did not come so far. */
+static bool start_again(void)
+{
+	bool dead = is_dead;
+
+	dies_in = 0;
+	is_dead = false;
+	world.deaths += dead;
+	if (!dead)
+		return false;
+	rig_close(&world.r);
+	open_again(STORE_ACCEPTED);
+	return true;
+}
+
+/* Whether the settlement was done is seen when it is tried again: it is done once, whichever of the two it was. */
+static void die_in_settle(struct model_hold *h)
+{
+	static const struct admit_rules rules = {.ledger_lag_max_ms = 10000};
+	int64_t charge = 10 * 1000 + 20 * 2000;
+	struct admit_op op, *ops = &op;
+	struct rows_account a;
+
+	rig_settle_op(&world.r, &op, world.account, &h->id, 10, 20);
+	begin_to_die();
+	(void)!admit_batch(world.r.live, &rules, &ops, 1);
+	shrink_note("a worker dies in a settlement");
+	if (start_again()) {
+		rig_settle_op(&world.r, &op, world.account, &h->id, 10, 20);
+		rig_run(&world.r, &op);
+	}
+	world_end_hold(h, charge);
+	rig_get_account(&world.r, world.account, &a);
+	assert_int_equal(a.settled_nusd, world.settled);
+}
+
+/* The keeper dies while it takes over the outbox or writes a checkpoint: the next one goes on where it was. */
+static void die_in_keeper(void)
+{
+	uint64_t taken;
+
+	shrink_note("a keeper dies");
+	begin_to_die();
+	(void)!store_drain_outbox(world.r.live, world.r.ledger, &world.r.batch, &taken);
+	if (!is_dead && ledger_begin(world.r.ledger) == ERRC_OK) {
+		if (ledger_checkpoint(world.r.ledger) == ERRC_OK)
+			(void)!ledger_commit(world.r.ledger);
+		else
+			ledger_abort(world.r.ledger);
+	}
+	(void)start_again();
+	world_drain();
+}
+
+/* Credit is there once or not at all. */
+static void die_in_credit(void)
+{
+	int64_t more = 1 + (int64_t)world_pick(1000000);
+	struct rows_account a;
+	bool durable, dead;
+	enum errc e;
+
+	shrink_note("a keeper dies in a grant");
+	begin_to_die();
+	e = admin_account_credit(&world.r.admin, &world.r.by, world.account, more, &durable);
+	dead = start_again();
+	world_drain();
+	rig_get_account(&world.r, world.account, &a);
+	assert_true(a.granted_nusd == world.granted || a.granted_nusd == world.granted + more);
+	if (e == ERRC_OK || !dead)
+		assert_int_equal(a.granted_nusd, world.granted + more);
+	world.granted = a.granted_nusd;
+}
+
+static void do_die(void)
+{
+	struct model_hold *h = &world.holds[world_pick(WORLD_HOLDS)];
+
+	switch (world_pick(3)) {
+	case 0:
+		if (h->used && h->nusd >= 50000)
+			die_in_settle(h);
+		break;
+	case 1:
+		die_in_keeper();
+		break;
+	default:
+		die_in_credit();
+	}
 }
 
 /* --- checks --- */
@@ -437,15 +291,15 @@ static void check_scope(const struct model_scope *s, const char *tag)
 		rows_user_id(slice_str(tag), id);
 	else
 		memcpy(id, s->def->id, ROWS_ID);
-	rig_state(&m.r, m.account, s->kind, id, &st);
+	rig_state(&world.r, world.account, s->kind, id, &st);
 	for (size_t i = 0; i < s->def->limits.n; i++) {
 		const struct rows_rule *r = &s->def->limits.v[i];
 		const struct use *u = &s->use[r->id];
-		int64_t d = day_of(r, today());
+		int64_t d = world_day_of(r, world_now_s());
 		struct rows_rule_now now;
 
-		rows_rule_look(r, rows_state_counter(&st, r), st.holds, m.r.boot_ms, m.r.wall_ms,
-			       &now);
+		rows_rule_look(r, rows_state_counter(&st, r), st.holds, world.r.boot_ms,
+			       world.r.wall_ms, &now);
 		if (r->kind == ROWS_BUDGET) {
 			assert_int_equal(now.used, u->used[d]);
 			assert_int_equal(now.held, u->held[d]);
@@ -462,92 +316,151 @@ static void check_all(void)
 	struct rows_account a;
 	struct scan s;
 
-	rig_get_account(&m.r, m.account, &a);
-	assert_int_equal(a.settled_nusd, m.settled);
-	assert_int_equal(a.held_nusd, m.held);
-	check_scope(&m.acc, NULL);
-	for (int i = 0; i < TEAMS; i++)
-		check_scope(&m.team[i], NULL);
-	for (int i = 0; i < KEYS; i++)
-		check_scope(&m.key[i], NULL);
-	for (int i = 0; i < USERS; i++)
-		check_scope(&m.user[i], tags[i]);
-	rig_drain(&m.r);
-	rig_check(&m.r, &s);
+	rig_get_account(&world.r, world.account, &a);
+	assert_int_equal(a.settled_nusd, world.settled);
+	assert_int_equal(a.held_nusd, world.held);
+	check_scope(&world.acc, NULL);
+	for (int i = 0; i < WORLD_TEAMS; i++)
+		check_scope(&world.team[i], NULL);
+	for (int i = 0; i < WORLD_KEYS; i++)
+		check_scope(&world.key[i], NULL);
+	for (int i = 0; i < WORLD_USERS; i++)
+		check_scope(&world.user[i], world_tags[i]);
+	world_drain();
+	rig_check(&world.r, &s);
 	while (!g.done)
-		assert_int_equal(agree_slice(&m.r.admin, &g), ERRC_OK);
+		assert_int_equal(agree_slice(&world.r.admin, &g), ERRC_OK);
 	assert_int_equal(g.different, 0);
-	assert_int_equal(ledger_begin(m.r.ledger), ERRC_OK);
-	assert_int_equal(ledger_checkpoint(m.r.ledger), ERRC_OK);
-	assert_int_equal(ledger_commit(m.r.ledger), ERRC_OK);
-	assert_int_equal(verify_ledger(m.r.ledger, false, NULL, NULL, &v), ERRC_OK);
+	assert_int_equal(ledger_begin(world.r.ledger), ERRC_OK);
+	assert_int_equal(ledger_checkpoint(world.r.ledger), ERRC_OK);
+	assert_int_equal(ledger_commit(world.r.ledger), ERRC_OK);
+	assert_int_equal(verify_ledger(world.r.ledger, false, NULL, NULL, &v), ERRC_OK);
 	assert_true(verify_is_good(&v));
-}
-
-static void step(void)
-{
-	uint64_t what = pick(1000);
-
-	m.r.wall_ms += (int64_t)pick(60000);
-	m.r.boot_ms += (int64_t)pick(50);
-	if (what < 480)
-		do_admit();
-	else if (what < 900)
-		do_end();
-	else if (what < 960)
-		do_edit();
-	else if (what < 996)
-		rig_drain(&m.r);
-	else if (pick(4) == 0)
-		do_restart();
 }
 
 static void top_up(void)
 {
-	int64_t more = (int64_t)pick(1500000) + 1;
+	int64_t more = (int64_t)world_pick(1500000) + 1;
 	bool durable;
 
-	assert_int_equal(admin_account_credit(&m.r.admin, &m.r.by, m.account, more, &durable),
-			 ERRC_OK);
-	m.granted += more;
+	assert_int_equal(
+		admin_account_credit(&world.r.admin, &world.r.by, world.account, more, &durable),
+		ERRC_OK);
+	world.granted += more;
+	world.fresh_n = 0;
 }
 
-static unsigned long from_env(const char *name, unsigned long otherwise)
+/* Some days without a request; no hold lasts as long. */
+static void do_rest(void)
 {
-	const char *text = getenv(name);
-
-	return text ? strtoul(text, NULL, 0) : otherwise;
+	shrink_note("nobody asks for some days");
+	for (size_t i = 0; i < WORLD_HOLDS; i++) {
+		if (world.holds[i].used)
+			world_release(&world.holds[i]);
+	}
+	world.r.wall_ms += (int64_t)world_pick(3 * WORLD_DAY_MS);
+	world.rests++;
 }
+
+static void pass_time(unsigned long number)
+{
+	world.r.wall_ms += (int64_t)((number - world.number) * world.step_ms);
+	world.number = number;
+	world.r.boot_ms += (int64_t)world_pick(50);
+	if (world.rests < RESTS && world_pick(run.steps / RESTS) == 0)
+		do_rest();
+}
+
+static void step(struct text_rng *rng, unsigned long number)
+{
+	uint64_t what;
+
+	world.rng = rng;
+	what = world_pick(1000);
+	pass_time(number);
+	if (what < 480)
+		world_admit();
+	else if (what < 890)
+		world_end_one();
+	else if (what < 950)
+		do_edit();
+	else if (what < 966)
+		top_up();
+	else if (what < 994)
+		world_drain();
+	else if (what < 998)
+		do_die();
+	else if (world_pick(2) == 0)
+		do_restart();
+}
+
+static void end(void)
+{
+	rig_fini(&world.r);
+}
+
+static const char *begin(void)
+{
+	const char *dir = world_begin();
+
+	dies_in = 0;
+	is_dead = false;
+	world.step_ms = MIN_OF(UINT64_C(30000), BUSY_DAYS * WORLD_DAY_MS / run.steps);
+	return dir;
+}
+
+static struct shrink run = {.begin = begin,
+			    .step = step,
+			    .check = check_all,
+			    .end = end,
+			    .seed = 20261125,
+			    .steps = 30000,
+			    .every = 200};
 
 static void test_against_model(void **state)
 {
-	unsigned long seed = from_env("AIGW_TEST_SEED", 20261125),
-		      steps = from_env("AIGW_TEST_STEPS", 40000);
-
 	(void)state;
-	printf("# seed %lu, %lu steps\n", seed, steps);
-	fflush(stdout);
-	m.rng = (struct text_rng){{seed, seed ^ UINT64_C(0x9e3779b97f4a7c15)}};
-	begin();
-	for (unsigned long i = 0; i < steps && today() < DAYS - 1; i++) {
-		step();
-		if (i % 64 == 63)
-			top_up();
-		if (i % 200 == 199)
-			check_all();
-	}
-	check_all();
-	printf("# %lu granted, refused: %lu at once, %lu budget, %lu credit, %lu held; %lu "
-	       "losses\n",
-	       m.refused_n[ADMIT_NONE], m.refused_n[ADMIT_CONCURRENCY], m.refused_n[ADMIT_BUDGET],
-	       m.refused_n[ADMIT_CREDIT], m.refused_n[ADMIT_CREDIT_HELD], m.losses);
-	assert_true(m.refused_n[ADMIT_NONE] > steps / 50);
-	rig_fini(&m.r);
+	shrink_run(&run);
+	printf("# %lu granted, refused: %lu at once, %lu budget, %lu credit, %lu held; %lu raises, "
+	       "%lu deaths, %lu losses\n",
+	       world.refused_n[ADMIT_NONE], world.refused_n[ADMIT_CONCURRENCY],
+	       world.refused_n[ADMIT_BUDGET], world.refused_n[ADMIT_CREDIT],
+	       world.refused_n[ADMIT_CREDIT_HELD], world.raised, world.deaths, world.losses);
+	assert_true(world.refused_n[ADMIT_NONE] > run.n / 50 || run.n < 1000);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	shrink_failed(&run);
+	return 0;
+}
+
+static pid_t self;
+
+static int make_zone(void **state)
+{
+	(void)state;
+	self = getpid();
+	zone_folder_make();
+	zone_folder_put(WORLD_ZONE, "EST5EDT,M3.2.0,M11.1.0");
+	return 0;
+}
+
+/* Those that shrink.c makes come here too when they fail. */
+static int remove_zone(void **state)
+{
+	(void)state;
+	if (getpid() != self)
+		return 0;
+	zones_fini();
+	zone_folder_remove();
+	return 0;
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_model)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(test_against_model, teardown)};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_zone, remove_zone);
 }
