@@ -15,6 +15,7 @@ import tap
 
 class Inside(Base):
     PROGRAM = 'AIGWD_HOOKS'
+    CONFIG = {'ledger_lag_max': '60s'}  # as in test_keeper_crash.py
 
     # Only the new tests; those of the base run with the ordinary program.
     for name in [n for n in dir(Base) if n.startswith('test_')]:
