@@ -30,7 +30,7 @@ struct serve {
 	unsigned conns_n;
 	struct lane reads, reports;
 	atomic_bool cancel;
-	struct list unknown; /* whose answers wait until all workers know the newest pepper */
+	struct list unknown; /* that go on once all workers know the newest pepper */
 };
 
 /* One request. Owned by the loop, by a thread of the pool or by the ledger thread, one after the other. */
@@ -128,13 +128,14 @@ static void stepped(struct serve_conn *c)
 {
 	struct lane *l = c->lane;
 
-	if (c->v.next != VERBS_NOT_OURS && !c->v.ended) {
-		dispatch(c, c->v.next);
-		return;
-	}
-	if (c->v.peppers) {
+	if (c->v.peppers && !c->v.ended) {
+		c->v.peppers = false;
 		list_push_back(&c->s->unknown, &c->wait);
 		kmsg_peppers(c->s->k);
+		return;
+	}
+	if (c->v.next != VERBS_NOT_OURS && !c->v.ended) {
+		dispatch(c, c->v.next);
 		return;
 	}
 	finish(c);
@@ -437,14 +438,17 @@ void serve_peppers_known(struct serve *s)
 {
 	struct list *n;
 
-	while ((n = list_pop_front(&s->unknown)) != NULL)
-		finish(list_entry(n, struct serve_conn, wait));
+	while ((n = list_pop_front(&s->unknown)) != NULL) {
+		struct serve_conn *c = list_entry(n, struct serve_conn, wait);
+
+		dispatch(c, c->v.next);
+	}
 }
 
 void serve_stop(struct serve *s)
 {
 	atomic_store(&s->cancel, true);
-	serve_peppers_known(s); /* what was done is told, known or not */
+	serve_peppers_known(s); /* known or not */
 	cancel_waiting(&s->reads);
 	cancel_waiting(&s->reports);
 }

@@ -13,7 +13,7 @@ MUSTCHECK enum errc serve_new(struct keeper *k, struct serve **out);
 void serve_free(struct serve **s);
 /* Answers a CONTROL message; its socket is taken over. */
 void serve_request(struct serve *s, struct msg *m);
-/* All workers know the newest pepper: answers that wait for that are sent. */
+/* All workers know the newest pepper: what waits for that goes on. */
 void serve_peppers_known(struct serve *s);
 /* Reports that run give up soon, those that wait at once. */
 void serve_stop(struct serve *s);

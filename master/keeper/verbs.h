@@ -24,9 +24,9 @@ struct verbs {
 	struct ledger *ledger;
 	struct admin *admin; /* on the ledger thread; else NULL */
 	struct pepper *pepper;
-	const char *who;           /* unix user */
-	const atomic_bool *cancel; /* the keeper ends */
-	bool peppers; /* result: the answer waits until all workers know the newest one */
+	const char *who;             /* unix user */
+	const atomic_bool *cancel;   /* the keeper ends */
+	bool peppers;                /* result: it goes on once all workers know the newest one */
 	char revoked[APIKEY_ID + 1]; /* result: this key's running requests are to be cancelled */
 	enum errc failed;            /* result: the ledger did; for the writer */
 	bool ended;                  /* END is sent or queued */
