@@ -50,6 +50,7 @@ class Kills(Base):
         self.start()
         self.node.come_first(self)  # what a worker has not got round to reading is sent as well
         load = StreamLoad(self.node.port, self.key, list(MODELS), 12, tag='u')
+        self.addCleanup(setattr, load, 'going', False)
         sent = {}
         for i in range(KILLS):
             time.sleep(self.random.uniform(0.02, 0.4))

@@ -73,6 +73,7 @@ class Starved(Base):
 
     def walk(self, role):
         load, reached, lived = StreamLoad(self.node.port, self.key, list(MODELS), 8), 0, 0
+        self.addCleanup(setattr, load, 'going', False)
         numbers = [self.random.randint(1, 2000) for _ in range(SAMPLES - 4)] + [1, 2, 3, 4]
         for n in numbers:
             times = self.random.choice((1, 1, 3, 30))

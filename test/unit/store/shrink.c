@@ -76,9 +76,9 @@ static void run(struct shrink *s, const unsigned long *list, size_t n, struct to
 		noted = list[i];
 		s->step(&rng, list[i]);
 		if (i % s->every == s->every - 1)
-			s->check();
+			s->check(false);
 	}
-	s->check();
+	s->check(true);
 	s->end();
 }
 

@@ -14,7 +14,7 @@ struct shrink {
 		void); /* makes a fresh world; the folder to be removed should it not come to its end */
 	void (*step)(struct text_rng *rng,
 		     unsigned long number); /* time should pass by the number */
-	void (*check)(void); /* everything; after each `every` steps and at the end */
+	void (*check)(bool last); /* everything; after each `every` steps and at the end */
 	void (*end)(void);
 	unsigned long seed, steps,
 		every; /* seed and steps: unless the environment says something else */

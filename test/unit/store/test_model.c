@@ -1,13 +1,12 @@
 /* Random operations on both stores against a model that is nothing but sums in memory: money, budgets by the day,
- * concurrency, restarts, and the loss of the live store. The seed is printed; AIGW_TEST_SEED and AIGW_TEST_STEPS choose
- * others. */
+ * concurrency, restarts, and the loss of the live store. A run that fails is shortened; see shrink.h. */
 #include "rig.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "shrink.h"
 #include "sweep.h"
-#include "text.h"
 #include "verify.h"
 
 #define ACCOUNTS 4
@@ -15,6 +14,7 @@
 #define HOLDS    24 /* that the model remembers at once */
 #define DAYS     4000
 #define DAY_MS   INT64_C(86400000)
+#define STEP_MS  INT64_C(300000)
 
 struct model_hold {
 	bool used;
@@ -40,7 +40,9 @@ struct model_account {
 
 struct model {
 	struct rig r;
-	struct text_rng rng;
+	struct text_rng *rng; /* of the step */
+	unsigned long number; /* of the last one */
+	uint64_t verified;    /* the last record, when the ledger was verified */
 	struct model_account accounts[ACCOUNTS];
 	struct model_hold holds[HOLDS];
 	int64_t day0;
@@ -51,7 +53,7 @@ static struct model m;
 
 static uint64_t pick(uint64_t n)
 {
-	return text_rng_next(&m.rng) % n;
+	return text_rng_next(m.rng) % n;
 }
 
 static int64_t today(void)
@@ -66,8 +68,9 @@ static void key_name(int a, int k, char out[APIKEY_ID])
 	out[1] = (char)('a' + k);
 }
 
-static void begin(void)
+static const char *begin(void)
 {
+	memset(&m, 0, sizeof m);
 	rig_init(&m.r);
 	rig_open(&m.r);
 	rig_join(&m.r);
@@ -85,6 +88,7 @@ static void begin(void)
 			rig_key(&m.r, m.accounts[a].id, id, &m.accounts[a].keys[k].row);
 		}
 	}
+	return m.r.dir;
 }
 
 static int64_t balance(const struct model_account *a)
@@ -135,6 +139,8 @@ static void do_admit(void)
 		slot++;
 	if (slot == HOLDS)
 		return;
+	shrink_note("account %d, key %d ask for %lld, are %s", ai, ki, (long long)nusd,
+		    admit_reason_text(want));
 	rig_hold(&m.r, a->id, k->row.id, &m.r.price, cap, &id, &op);
 	assert_int_equal(op.reason, want);
 	if (want != ADMIT_NONE) {
@@ -183,6 +189,8 @@ static void do_settle(void)
 
 	if (!h->used)
 		return;
+	shrink_note("a hold of %lld of account %d is settled, due are %lld", (long long)h->nusd,
+		    h->account, (long long)due);
 	if (due > h->nusd)
 		charge = MIN_OF(due, h->nusd + MAX_OF(balance(a), 0));
 	rig_settle(&m.r, a->id, &h->id, in, out, &done);
@@ -279,6 +287,7 @@ static void do_restart(void)
 	bool lose = pick(3) == 0;
 	char cmd[300];
 
+	shrink_note("restart%s", lose ? ", and the live store is lost" : "");
 	if (lose)
 		rig_drain(&m.r);
 	rig_close(&m.r);
@@ -323,7 +332,7 @@ static void check_accounts(void)
 	}
 }
 
-static void check_all(void)
+static void check_all(bool last)
 {
 	struct verify_result v;
 	struct scan s;
@@ -338,15 +347,22 @@ static void check_all(void)
 		assert_int_equal(b->settled_nusd, m.accounts[i].settled);
 		assert_int_equal(b->uncollected_nusd, m.accounts[i].uncollected);
 	}
+	/* Which takes the longer the more there is. */
+	if (!last && ledger_state(m.r.ledger)->last_seq < m.verified + m.verified / 8)
+		return;
+	m.verified = ledger_state(m.r.ledger)->last_seq;
 	assert_int_equal(verify_ledger(m.r.ledger, false, NULL, NULL, &v), ERRC_OK);
 	assert_true(verify_is_good(&v));
 }
 
-static void step(void)
+static void step(struct text_rng *rng, unsigned long number)
 {
-	uint64_t what = pick(1000);
+	uint64_t what;
 
-	m.r.wall_ms += (int64_t)pick(600000);
+	m.rng = rng;
+	what = pick(1000);
+	m.r.wall_ms += (int64_t)(number - m.number) * STEP_MS;
+	m.number = number;
 	m.r.boot_ms += (int64_t)pick(50);
 	m.r.by.wall_ms = m.r.wall_ms;
 	m.r.by.boot_ms = m.r.boot_ms;
@@ -366,42 +382,42 @@ static void step(void)
 		do_checkpoint();
 	else if (pick(10) == 0)
 		do_restart();
+	check_accounts();
+	assert_true(today() < DAYS - 2);
 }
 
-static unsigned long from_env(const char *name, unsigned long otherwise)
+static void end(void)
 {
-	const char *text = getenv(name);
-
-	return text ? strtoul(text, NULL, 0) : otherwise;
+	rig_fini(&m.r);
 }
+
+static struct shrink run = {.begin = begin,
+			    .step = step,
+			    .check = check_all,
+			    .end = end,
+			    .seed = 20261125,
+			    .steps = 100000,
+			    .every = 1000};
 
 static void test_against_model(void **state)
 {
-	unsigned long seed = from_env("AIGW_TEST_SEED", 20261125),
-		      steps = from_env("AIGW_TEST_STEPS", 100000);
-
 	(void)state;
-	printf("# seed %lu, %lu steps\n", seed, steps);
-	fflush(stdout);
-	m.rng = (struct text_rng){{seed, seed ^ UINT64_C(0x9e3779b97f4a7c15)}};
-	begin();
-	for (unsigned long i = 0; i < steps; i++) {
-		step();
-		check_accounts();
-		if (i % 1000 == 999)
-			check_all();
-		assert_true(today() < DAYS - 2);
-	}
-	check_all();
+	shrink_run(&run);
 	printf("# %lu granted, %lu refused, %lu settled, %lu restarts, %lu losses\n", m.granted,
 	       m.refused, m.settled, m.restarts, m.losses);
-	assert_true(m.granted > steps / 20 && m.refused > steps / 100);
-	rig_fini(&m.r);
+	assert_true(run.n < 1000 || (m.granted > run.n / 20 && m.refused > run.n / 100));
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	shrink_failed(&run);
+	return 0;
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_model)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(test_against_model, teardown)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,6 +57,7 @@ struct world {
 		int64_t nusd;
 	} fresh[WORLD_FRESH]; /* charges, and what was taken back, that only the live store has */
 	size_t fresh_n;
+	uint64_t verified; /* the last record, when the ledger was verified */
 	uint64_t step_ms,
 		number; /* how much passes in a step, so that a run of any length has room for its days; of the last step */
 	struct rows_scope account_def, team_def[WORLD_TEAMS], key_def[WORLD_KEYS], own_def,
