@@ -356,9 +356,7 @@ void world_release(struct model_hold *h)
 void world_end_one(void)
 {
 	struct model_hold *h = &world.holds[world_pick(WORLD_HOLDS)];
-	int64_t in = (int64_t)world_pick(100),
-		out = (int64_t)world_pick((uint64_t)((h->nusd - 99999) / 2000 + 1)),
-		charge = in * 1000 + out * 2000;
+	int64_t in, out, charge;
 	struct admit_done done;
 
 	if (!h->used)
@@ -367,6 +365,9 @@ void world_end_one(void)
 		world_release(h);
 		return;
 	}
+	in = (int64_t)world_pick(100);
+	out = (int64_t)world_pick((uint64_t)((h->nusd - 99999) / 2000 + 1));
+	charge = in * 1000 + out * 2000;
 	rig_settle(&world.r, world.account, &h->id, in, out, &done);
 	assert_true(done.settled);
 	assert_int_equal(done.charge_nusd, charge);
