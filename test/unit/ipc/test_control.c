@@ -53,6 +53,43 @@ static void test_nested_values_are_refused(void **state)
 	assert_int_equal(control_decode(slice_of(floating, 12), out, 2, &n), ERRC_PROTOCOL);
 }
 
+/* Lists in a list come out as they went in; cut anywhere, only whole ones do. */
+static void test_pack(void **state)
+{
+	const struct control_field in[] = {CONTROL_S("account", SLICE_LIT("acme")),
+					   CONTROL_I("rpm", 60), CONTROL_B("clamp", true)};
+	struct control_field f[CONTROL_FIELDS_MAX];
+	size_t ends[4] = {0}, n;
+	struct slice left, fields;
+	uint32_t number;
+	struct buf b;
+
+	buf_init(&b, 4096);
+	for (uint32_t i = 1; i <= 3; i++) {
+		assert_int_equal(control_pack(10 * i, in, i, &b), ERRC_OK);
+		ends[i] = b.len;
+	}
+	for (size_t cut = 0; cut <= b.len; cut++) {
+		size_t whole = cut >= ends[3] ? 3 : cut >= ends[2] ? 2 : cut >= ends[1] ? 1 : 0;
+
+		left = slice_of(b.p, cut);
+		for (size_t i = 1; i <= whole; i++) {
+			assert_true(control_unpack(&left, &number, &fields));
+			assert_int_equal(number, 10 * i);
+			assert_int_equal(control_decode(fields, f, CONTROL_FIELDS_MAX, &n), ERRC_OK);
+			assert_int_equal(n, i);
+			assert_true(slice_is(f[0].s, "acme"));
+		}
+		assert_false(control_unpack(&left, &number, &fields));
+		assert_int_equal(left.n, cut - ends[whole]);
+	}
+	buf_fini(&b);
+	buf_init(&b, 16); /* no room */
+	assert_int_equal(control_pack(1, in, 3, &b), ERRC_LIMIT);
+	buf_fini(&b);
+	(void)state;
+}
+
 static void test_verbs(void **state)
 {
 	assert_int_equal(control_verb_named(SLICE_LIT("account create")), CONTROL_DO_ACCOUNT_CREATE);
@@ -70,6 +107,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fields_round_trip),
 		cmocka_unit_test(test_nested_values_are_refused),
+		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_verbs),
 	};
 
