@@ -93,7 +93,7 @@ VIEW(KEY_RESUME, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(KEY_ROTATE, "key", SELF, "", "")
 VIEW(KEY_ROTATE, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(KEY_LIST, "key", MANY, "keys",
-     "id account name status charged_nusd +requests +budget_left_nusd +used_s +expires_s +tokens "
+     "id account +team name status charged_nusd +requests +budget_left_nusd +used_s +expires_s +tokens "
      "+rpm +tpm +concurrency +models")
 
 VIEW(PEPPER_LIST, "pepper", MANY, "peppers", "pepper newest made_s keys")

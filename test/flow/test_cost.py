@@ -69,7 +69,7 @@ class Cost(NodeCase):
     def test_whole_answer(self):
         found = self.a_request('whole', 200)
         self.check(found, allocations=28, recv=2.1, send=1.05, sendmsg=1.05, epoll_wait=2.3, epoll_ctl=0.05, clock_gettime=25,
-                   getpid=0, read=0.05, write=1.05, pages=10)
+                   getpid=0, read=0.05, write=1.05, pages=10.6)
 
     def check_stream(self, found, allocations):
         """An event is one read, one write, one turn, and nothing of malloc or LMDB."""
