@@ -1,6 +1,6 @@
 /* Exactly once (proof row 25): clients that ask again with their idempotency keys, settle twice, and are answered by processes that die at any
  * commit, before or after it. Seeded: a seed is one interleaving, printed when it fails; AIGW_ONCE_SEED runs that one alone, AIGW_ONCE_RUNS
- * says how many there are. */
+ * says how many there are; 2,000, or 10,000 with AIGW_LONG=1. */
 #include "rig.h"
 
 #include <errno.h>
@@ -12,14 +12,11 @@
 #include "sweep.h"
 #include "text.h"
 
-#define KEY_A "aaaaaaaaaaaa"
-#define KEY_B "bbbbbbbbbbbb"
-#ifdef __SANITIZE_ADDRESS__
-#define RUNS 1500 /* it is the same code at a tenth of the pace */
-#else
-#define RUNS 10000
-#endif
-#define RUNS_A_STORE 250 /* then a fresh one, so that starts stay short */
+#define KEY_A        "aaaaaaaaaaaa"
+#define KEY_B        "bbbbbbbbbbbb"
+#define RUNS         2000
+#define RUNS_LONG    10000 /* with AIGW_LONG=1 */
+#define RUNS_A_STORE 250   /* then a fresh one, so that starts stay short */
 #define STEPS        30
 #define CLIENTS      5
 #define WORDS        3
@@ -431,7 +428,8 @@ static int name_seed(void **state)
 
 static void test_exactly_once(void **state)
 {
-	uint64_t seed = env_number("AIGW_ONCE_SEED", 0), runs = env_number("AIGW_ONCE_RUNS", RUNS);
+	uint64_t seed = env_number("AIGW_ONCE_SEED", 0),
+		 runs = env_number("AIGW_ONCE_RUNS", env_number("AIGW_LONG", 0) ? RUNS_LONG : RUNS);
 
 	(void)state;
 	if (seed) {
