@@ -101,22 +101,22 @@ static void test_marks(void **state)
 {
 	struct fixture *f = *state;
 	const struct down_answer a = {.status = 200};
-	static const char piece[4000];
+	static const char piece[3500];
 
 	f->manual = true;
 	fix_feedz(f, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
 	mem_xport_window(f->mem, 0);
 	assert_int_equal(down_conn_start(f->calls[0].dc, &a), ERRC_OK);
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 4; i++) {
 		assert_int_equal(down_conn_write(f->calls[0].dc, slice_of(piece, sizeof(piece))),
 				 ERRC_OK);
 		fix_step(f);
-		assert_int_equal(down_conn_is_full(f->calls[0].dc), i == 4);
+		assert_int_equal(down_conn_is_full(f->calls[0].dc), i == 3);
 	}
-	mem_xport_window(f->mem, 15000);
+	mem_xport_window(f->mem, 9000);
 	fix_step(f);
 	assert_false(f->calls[0].writable);
-	mem_xport_window(f->mem, 8000);
+	mem_xport_window(f->mem, 2000);
 	fix_step(f);
 	assert_true(f->calls[0].writable);
 	assert_int_equal(down_conn_end(f->calls[0].dc), ERRC_OK);
