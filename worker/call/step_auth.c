@@ -58,14 +58,26 @@ static enum errc look_up_one(struct call *c, struct slice text, enum auth_result
 	return e;
 }
 
+/* For the life of the call, without the room for patterns that it does not have. */
+static enum errc keep_key(struct call *c, const struct auth_key *key)
+{
+	size_t n = offsetof(struct auth_key, models) + key->models_n;
+
+	c->key = arena_get(&c->arena, n);
+	if (!c->key)
+		return ERRC_NOMEM;
+	memcpy(c->key, key, n);
+	return ERRC_OK;
+}
+
 /* Tries the credentials in their order; the first value that is a known key counts. */
 static enum errc look_up(struct call *c, const struct credential *cr, size_t n,
 			 enum auth_result *result, size_t *at)
 {
-	struct auth_key *key = arena_new(&c->arena, struct auth_key);
+	struct auth_key key;
 
-	if (!key)
-		return ERRC_NOMEM;
+	memset(&key, 0, offsetof(struct auth_key, models));
+	key.models_n = 0;
 	*result = AUTH_UNKNOWN;
 	for (size_t i = 0; i < n && *result == AUTH_UNKNOWN; i++) {
 		enum errc e;
@@ -73,13 +85,11 @@ static enum errc look_up(struct call *c, const struct credential *cr, size_t n,
 		if (!cr[i].id.n)
 			continue;
 		*at = i;
-		e = look_up_one(c, cr[i].value, result, key);
+		e = look_up_one(c, cr[i].value, result, &key);
 		if (e)
 			return e;
 	}
-	if (*result != AUTH_UNKNOWN)
-		c->key = key;
-	return ERRC_OK;
+	return *result != AUTH_UNKNOWN ? keep_key(c, &key) : ERRC_OK;
 }
 
 enum call_next step_auth(struct call *c)
