@@ -170,7 +170,7 @@ class Settle(Stops, NodeCase):
         for back in BACKS:
             with self.subTest(back):
                 before = self.node.settled('main')
-                keeper = self.node.children('keeper')[0]
+                keeper = wait_for(lambda: self.node.children('keeper'))[0]
                 os.kill(keeper, signal.SIGSTOP)
                 try:
                     a = self.chat('over-' + back, True, max_tokens=CAP)

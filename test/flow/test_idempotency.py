@@ -344,7 +344,7 @@ class Reversed(Keys, NodeCase):
         for back in BACKS:
             with self.subTest(back):
                 idem = str(uuid.uuid4())
-                keeper = self.node.children('keeper')[0]
+                keeper = wait_for(lambda: self.node.children('keeper'))[0]
                 os.kill(keeper, signal.SIGSTOP)
                 try:
                     a = self.ask(idem, 'm-' + back)

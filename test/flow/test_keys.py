@@ -346,7 +346,7 @@ class Peppers(NodePerTest):
         mine = self.node.ctl('key', 'rotate', self.key, '--grace', '0')['key']
         self.assertEqual(self.peppers(), [(2, True, 7), (1, False, 0)])
         # With the next start of the keeper, or the next rotation, the first one goes.
-        os.kill(self.node.children('keeper')[0], signal.SIGKILL)
+        os.kill(wait_for(lambda: self.node.children('keeper'))[0], signal.SIGKILL)
         wait_for(lambda: self.known() == [2], 20)
         self.good(last, mine, made[1]['key'])
         self.assertEqual(self.rotate(), 3)
@@ -361,7 +361,7 @@ class Peppers(NodePerTest):
         """kill -9 at any moment: a secret that was shown is good, and the one of before too."""
         for n in range(5):
             k = self.create()
-            keeper = self.node.children('keeper')[0]
+            keeper = wait_for(lambda: self.node.children('keeper'))[0]
             threading.Timer(random.uniform(0, 0.03), os.kill, (keeper, signal.SIGKILL)).start()
             try:
                 keys = [k['key'], self.node.ctl('key', 'rotate', k['id'], '--grace', '1h')['key']]
@@ -392,7 +392,7 @@ class Peppers(NodePerTest):
             if n % 2:
                 self.node.kill_all()
             else:
-                os.kill(self.node.children('keeper')[0], signal.SIGKILL)
+                os.kill(wait_for(lambda: self.node.children('keeper'))[0], signal.SIGKILL)
             rotation.wait()
             if n % 2:
                 self.node.start()
