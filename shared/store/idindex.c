@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "be.h"
 #include "mem.h"
 #include "text.h"
 
@@ -32,30 +33,13 @@ static uint64_t pack(const struct idindex_name *n, uint64_t offset)
 	return (uint64_t)n->hash << 32 | (uint64_t)n->tag << GROUP_BITS | offset;
 }
 
-static void put_be(uint8_t *p, size_t n, uint64_t v)
-{
-	while (n > 0) {
-		p[--n] = (uint8_t)v;
-		v >>= 8;
-	}
-}
-
-static uint64_t get_be(const char *p, size_t n)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < n; i++)
-		v = v << 8 | (uint8_t)p[i];
-	return v;
-}
-
 static struct row_name row_name(uint64_t group, uint8_t slice, uint64_t first)
 {
 	struct row_name k;
 
-	put_be(k.b, 4, group);
+	be_put(k.b, 4, group);
 	k.b[4] = slice;
-	put_be(k.b + 5, 8, first);
+	be_put(k.b + 5, 8, first);
 	return k;
 }
 
@@ -172,7 +156,7 @@ static enum errc write_ids(const struct idindex *ix, MDB_txn *txn, MDB_dbi db)
 		for (size_t i = 0; !rc && i < ix->durable_n; i++) {
 			uint8_t seq[8];
 
-			put_be(seq, sizeof seq, order[i]->seq);
+			be_put(seq, sizeof seq, order[i]->seq);
 			rc = lmdbx_cursor_put(c, slice_of(order[i]->id.b, GENID_BYTES),
 					      slice_of(seq, sizeof seq), 0);
 		}
@@ -271,7 +255,7 @@ enum errc idindex_forget(MDB_txn *txn, MDB_dbi upstream, uint64_t seq, size_t ma
 	/* Rows of a group lie together: whole groups go. */
 	rc = lmdbx_move(c, MDB_FIRST, &key, &value);
 	for (; !rc && n < max; n++) {
-		if (key.n < 4 || get_be(key.p, 4) >= group_of(seq + 1))
+		if (key.n < 4 || be_get(key.p, 4) >= group_of(seq + 1))
 			rc = ERRC_NOTFOUND;
 		if (!rc)
 			rc = lmdbx_errc(mdb_cursor_del(c, 0));
@@ -399,7 +383,7 @@ static enum errc find_in_group(MDB_cursor *c, struct idindex_search *s)
 		return rc;
 	if (key.n != sizeof from.b)
 		return ERRC_CORRUPT;
-	found = get_be(key.p, 4);
+	found = be_get(key.p, 4);
 	s->before = (found < group ? found + 1 : group) << GROUP_BITS;
 	return s->before > 0 ? ERRC_AGAIN : ERRC_NOTFOUND;
 }

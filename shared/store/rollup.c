@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "be.h"
 #include "clock.h"
 #include "mem.h"
 #include "text.h"
@@ -120,28 +121,11 @@ void rollup_sums_sub(struct rollup_sums *from, const struct rollup_sums *less)
 
 /* --- keys --- */
 
-static void put_be(uint8_t *p, size_t n, uint64_t v)
-{
-	while (n > 0) {
-		p[--n] = (uint8_t)v;
-		v >>= 8;
-	}
-}
-
-static uint64_t get_be(const char *p, size_t n)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < n; i++)
-		v = v << 8 | (uint8_t)p[i];
-	return v;
-}
-
 static void put_head(struct row_key *k, enum rollup_cut cut, const struct rollup_name *name)
 {
 	k->b[0] = (uint8_t)cut;
-	put_be(k->b + 1, 4, name->day);
-	put_be(k->b + 5, 8, name->account);
+	be_put(k->b + 1, 4, name->day);
+	be_put(k->b + 5, 8, name->account);
 	memcpy(k->b + 13, name->key_id, APIKEY_ID);
 	memcpy(k->b + 13 + APIKEY_ID, name->team, APIKEY_ID);
 	k->n = HEAD_BYTES;
@@ -187,8 +171,8 @@ static bool get_key(struct slice key, enum rollup_cut *cut, struct rollup_name *
 	if (key.n < HEAD_BYTES)
 		return false;
 	*cut = (enum rollup_cut)(uint8_t)key.p[0];
-	*name = (struct rollup_name){.day = (uint32_t)get_be(key.p + 1, 4),
-				     .account = get_be(key.p + 5, 8)};
+	*name = (struct rollup_name){.day = (uint32_t)be_get(key.p + 1, 4),
+				     .account = be_get(key.p + 5, 8)};
 	memcpy(name->key_id, key.p + 13, APIKEY_ID);
 	memcpy(name->team, key.p + 13 + APIKEY_ID, APIKEY_ID);
 	if (*cut == ROLLUP_DAYS || *cut == ROLLUP_PAYERS)
@@ -547,7 +531,7 @@ enum errc rollup_forget_tags(MDB_txn *txn, MDB_dbi db, uint32_t day, size_t max,
 	key = slice_of(from.b, from.n);
 	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
 	for (; !rc && n < max; n++) {
-		if (key.n < HEAD_BYTES || key.p[0] != ROLLUP_TAGS || get_be(key.p + 1, 4) > day)
+		if (key.n < HEAD_BYTES || key.p[0] != ROLLUP_TAGS || be_get(key.p + 1, 4) > day)
 			rc = ERRC_NOTFOUND;
 		if (!rc)
 			rc = lmdbx_errc(mdb_cursor_del(c, 0));
