@@ -140,8 +140,8 @@ static bool is_error_body(struct call *c, struct slice *data)
 
 	if (!a->error)
 		return false;
-	if (a->body.len + data->n <= ERROR_BODY_MAX)
-		(void)!buf_adds(&a->body, *data);
+	a->too_long = data->n > ERROR_BODY_MAX - a->body.len;
+	(void)!buf_adds(&a->body, slice_sub(*data, 0, ERROR_BODY_MAX - a->body.len));
 	if (!early || a->status != 200 || !c->facts.stream || a->stream ||
 	    !begins_as_events(buf_slice(&a->body)))
 		return true;

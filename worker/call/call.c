@@ -56,13 +56,23 @@ void call_cancel(struct call *c, enum record_end end)
 	call_wake(c);
 }
 
+/* The hold that was asked for: not any more, or it is there already, though the call had no turn since. */
+static void undo_ask(struct call *c)
+{
+	bool made = !batch_cancel(&c->item) && !c->item.result && c->item.op.reason == ADMIT_NONE;
+
+	c->hold = made ? CALL_HOLD_HELD : CALL_HOLD_NONE;
+	if (made)
+		c->grant = c->item.op.grant;
+}
+
 /* What a cancelled call must let go before it is settled. */
 static void undo(struct call *c)
 {
 	if (c->attempt && c->attempt->up)
 		call_attempt_end(c, -1);
-	if (c->hold == CALL_HOLD_ASKED && batch_cancel(&c->item))
-		c->hold = CALL_HOLD_NONE;
+	if (c->hold == CALL_HOLD_ASKED)
+		undo_ask(c);
 	call_own_forget(c);
 	call_read_forget(c);
 	c->step = CALL_SETTLE;
@@ -182,10 +192,15 @@ static void settle_done(struct batch_item *i)
 static void client_addr(struct call *c)
 {
 	const struct listen_peer *p = &c->peer;
-	struct slice fwd = p->trusted ? http1_header(c->head, "x-forwarded-for") : SLICE_NONE;
+	const struct http1_field *f = NULL, *next;
+	struct slice fwd;
 	uint8_t told[16];
 	ptrdiff_t comma;
 
+	/* A proxy adds to the client's own field, or one of its own behind it. */
+	while (p->trusted && (next = http1_find_next(c->head, "x-forwarded-for", f)))
+		f = next;
+	fwd = f ? f->value : SLICE_NONE;
 	memcpy(c->addr, p->addr, sizeof(c->addr));
 	while ((comma = slice_chr(fwd, ',')) >= 0)
 		fwd = slice_sub(fwd, (size_t)comma + 1, fwd.n);

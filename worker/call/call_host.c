@@ -118,7 +118,7 @@ void call_host_revoked(struct call_host *h, struct slice key_id)
 	list_each (n, &h->calls) {
 		struct call *c = list_entry(n, struct call, node);
 
-		if (!c->key || !slice_is(key_id, c->key->id))
+		if (!c->key || !slice_is(key_id, c->key->id) || c->step >= CALL_SETTLE)
 			continue;
 		fault_set(&c->fault, FAULT_KEY_INVALID, "The API key `%s` was revoked.", c->key->id);
 		call_cancel(c, RECORD_END_REVOKED);

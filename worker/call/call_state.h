@@ -74,7 +74,7 @@ struct call {
 	struct usage usage; /* that is charged */
 	struct admit_done done;
 	int64_t durable_until_ms, rest_until_ms;
-	unsigned settle_tries;
+	unsigned settle_tries, reverse_tries;
 	bool reversing;
 
 	/* attempts */

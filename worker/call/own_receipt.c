@@ -309,6 +309,7 @@ static void put_tokens(struct json_out *o, const struct record_charge *c)
 static void put_generation(struct json_out *o, const struct receipt *x)
 {
 	const struct record_charge *c = &x->r.charge;
+	int64_t cost_nusd = x->found->reversed ? 0 : c->charge_nusd; /* what it came to in the end */
 	char created[CLOCK_TEXT_MAX];
 	int64_t generation = c->total_ms >= 0 && c->first_byte_ms >= 0
 				     ? c->total_ms - c->first_byte_ms
@@ -325,8 +326,8 @@ static void put_generation(struct json_out *o, const struct receipt *x)
 	json_out_kbool(o, "cancelled", c->end == RECORD_END_CLIENT_GONE);
 	json_out_kstrz(o, "end", record_end_name(c->end));
 	json_out_ki64(o, "status", c->status);
-	put_dollars(o, "total_cost", c->charge_nusd);
-	put_dollars(o, "usage", c->charge_nusd);
+	put_dollars(o, "total_cost", cost_nusd);
+	put_dollars(o, "usage", cost_nusd);
 	json_out_kbool(o, "is_byok", false);
 	put_tokens(o, c);
 	put_ms(o, "latency", c->first_byte_ms);

@@ -1,9 +1,27 @@
 /* Durability `settle`: nothing that follows the known usage reaches the client before the charge is on disk, or was taken back. */
 #include "call_steps.h"
+#include "log.h"
 
 #define DURABLE_MS 2000 /* design 3.4: so long is the disk waited for */
 #define LOOK_MS \
 	25 /* a keeper of another master has no bell of ours: it writes at its own pace and rings nobody here */
+#define REVERSE_RETRY_MS 50
+#define REVERSE_TRIES    40
+
+/* The store could not take it back. While it is tried again the charge may become durable after all. */
+static enum call_next reverse_failed(struct call *c)
+{
+	if (++c->reverse_tries < REVERSE_TRIES) {
+		c->reversing = false;
+		turn_timer_set(&c->timer, turn_now_ms(call_turn(c)) + REVERSE_RETRY_MS);
+		return CALL_WAIT;
+	}
+	log_error("reverse_failed", "the charge of request %s is not durable and stands: %s",
+		  c->id_text, errc_text(c->item.result));
+	c->end = RECORD_END_LEDGER;
+	fault_set(&c->fault, FAULT_LEDGER, "The charge could not be made durable in time.");
+	return CALL_MORE;
+}
 
 static enum call_next reverse_charge(struct call *c)
 {
@@ -20,7 +38,9 @@ static enum call_next reverse_charge(struct call *c)
 	}
 	if (c->item.queued)
 		return CALL_WAIT;
-	if (!c->item.result && !c->item.op.done.settled)
+	if (c->item.result)
+		return reverse_failed(c);
+	if (!c->item.op.done.settled)
 		return CALL_MORE; /* it had become durable meanwhile: the charge stands and so does the answer */
 	c->done.charge_nusd = 0;
 	c->end = RECORD_END_LEDGER;

@@ -36,15 +36,13 @@ static enum errc finish_done(struct call *c)
 	return e;
 }
 
-/* A stream that is out already ends with the error item and a connection that is visibly cut. */
+/* A stream that is out already ends with the error item and a connection that is visibly cut. What stands unsent is dropped: it waited for a
+ * charge that was taken back, or was not wholly written. */
 static void finish_cut(struct call *c)
 {
 	struct buf item;
-	struct relay *r = c->attempt ? &c->attempt->relay : NULL;
 
 	buf_init(&item, ITEM_MAX);
-	if (r && r->out.len && c->commit_us)
-		(void)!down_conn_write(c->down, buf_slice(&r->out));
 	if (c->facts.stream &&
 	    c->front->write_fault_event(&c->fault, slice_str(c->id_text), &item) == ERRC_OK)
 		(void)!down_conn_write(c->down, buf_slice(&item));

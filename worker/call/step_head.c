@@ -55,7 +55,7 @@ enum call_next step_head(struct call *c)
 		call_attempt_end(c, call_timeout_verdict(c));
 		return call_end(c, RECORD_END_TIMEOUT);
 	}
-	if (a->failed || (a->error && a->ended))
+	if (a->failed || (a->error && (a->ended || a->too_long)))
 		return call_failover(c);
 	if (call_leave_is_over(c))
 		return call_end(c, RECORD_END_CLIENT_GONE);

@@ -35,7 +35,7 @@ static bool charge_of(const struct call *c, struct usage *u)
 	bool fault = late || c->end == RECORD_END_UPSTREAM_ERROR || c->end == RECORD_END_REJECTED;
 	struct hold_outcome o = {.reported = r->reported && r->usage_positive,
 				 .finish = r->finish,
-				 .content = r->content_events > 0 || c->op == DIALECT_EMBEDDINGS,
+				 .content = r->content_events > 0,
 				 .provider_fault = fault};
 
 	if (fault && !c->commit_us)

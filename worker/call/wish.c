@@ -73,7 +73,8 @@ void wish_read(struct wish *w, const struct http1_head *h, struct arena *a)
 	w->user = keep(h, a, "x-aigw-user", USER_TAG_MAX + 1);
 	w->idem_given = http1_header(h, "idempotency-key").p;
 	w->idem = keep(h, a, "idempotency-key", WISH_IDEM_MAX + 1);
-	w->no_memory = http1_header(h, "idempotency-key").n && !w->idem.p;
+	w->no_memory = (http1_header(h, "idempotency-key").n && !w->idem.p) ||
+		       (http1_header(h, "x-aigw-user").n && !w->user.p);
 	w->origin = keep(h, a, "origin", 512);
 	w->anthropic_beta = cross(h, a, "anthropic-beta", 1024);
 	w->anthropic_version = cross(h, a, "anthropic-version", 64);

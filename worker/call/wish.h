@@ -21,7 +21,7 @@ struct wish {
 
 #define WISH_IDEM_MAX 255 /* contract A8 */
 
-/* Out of memory counts as not sent, but for the idempotency key. */
+/* Out of memory counts as not sent, but for what the books depend on: the idempotency key and the end user. */
 void wish_read(struct wish *w, const struct http1_head *h, struct arena *a);
 
 /* Sets the fault where a header that the books depend on is not acceptable. */

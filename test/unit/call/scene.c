@@ -117,7 +117,7 @@ static void open_account(struct scene *s)
 
 static void open_client(struct scene *s)
 {
-	const struct listen_peer peer = {.port = 1};
+	const struct listen_peer peer = {.port = 1, .trusted = s->client_trusted};
 	struct xport *x;
 
 	assert_int_equal(mem_xport_new(s->turn, &s->client, &x), ERRC_OK);

@@ -146,6 +146,9 @@ static void test_not_durable_without_price(void **state)
 	is_json(&b);
 	has(&b, "\"price\":null,\"arithmetic\":null");
 	has(&b, "\"reversed\":true,\"durable\":false,\"chain\":null");
+	buf_reset(&b);
+	assert_int_equal(own_receipt_generation(&f, "acme", &b), ERRC_OK);
+	has(&b, "\"total_cost\":0.0,\"usage\":0.0,");
 	buf_fini(&b);
 	buf_fini(&record);
 }

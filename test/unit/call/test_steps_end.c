@@ -142,6 +142,76 @@ static void test_durable_at_the_last_moment(void **state)
 	assert_int_equal(balance(s), 10 * RIG_DOLLAR - SCENE_COST_NUSD);
 }
 
+/* What was held back for the charge is not for a client that pays nothing: no finish, no usage before the error item. */
+static void test_a_stream_is_taken_back(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+
+	set_durability(s);
+	scene_send(s, "POST /v1/chat/completions", "",
+		   "{\"model\":\"solo\",\"max_tokens\":50,\"stream\":true,\"stream_options\":"
+		   "{\"include_usage\":true},\"messages\":[{\"role\":\"user\",\"content\":"
+		   "\"hello\"}]}");
+	scene_stream(s, up);
+	scene_item(s, up, scene_text);
+	scene_item(s, up, scene_finish);
+	scene_item(s, up, "[DONE]");
+	scene_at(s, CALL_DURABLE);
+	scene_advance(s, 2001);
+	scene_expect_out(s, "\"code\":\"ledger_unavailable\"");
+	assert_true(slice_find(mem_xport_out(s->client), SLICE_LIT("usage\":{")) < 0);
+	assert_true(slice_find(mem_xport_out(s->client), SLICE_LIT("\"stop\"")) < 0);
+	scene_stream_end(s, up);
+	scene_none(s);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR);
+}
+
+/* The store does not take it back at once: tried again. */
+static void test_taking_back_again(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up;
+
+	set_durability(s);
+	up = begin(s, false);
+	scene_hold_client(s);
+	scene_answer(s, up, 200, "", scene_whole);
+	scene_at(s, CALL_DURABLE);
+	full = true;
+	scene_advance(s, 2001);
+	scene_at(s, CALL_DURABLE);
+	full = false;
+	scene_advance(s, 50);
+	scene_expect(s, RECORD_END_LEDGER, 503, "ledger_unavailable");
+	scene_expect_out(s, "nothing was charged");
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR);
+}
+
+/* It never does: the charge stands, and nobody is told that it does not. */
+static void test_taking_back_fails(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up;
+
+	set_durability(s);
+	up = begin(s, false);
+	scene_hold_client(s);
+	scene_answer(s, up, 200, "", scene_whole);
+	scene_at(s, CALL_DURABLE);
+	full = true;
+	scene_advance(s, 2001);
+	for (int i = 0; i < 39; i++) {
+		scene_at(s, CALL_DURABLE);
+		scene_advance(s, 50);
+	}
+	full = false;
+	assert_int_equal(scene_at(s, CALL_SENT)->done.charge_nusd, SCENE_COST_NUSD);
+	scene_expect(s, RECORD_END_LEDGER, 503, "ledger_unavailable");
+	assert_true(slice_find(mem_xport_out(s->client), SLICE_LIT("nothing was charged")) < 0);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR - SCENE_COST_NUSD);
+}
+
 /* --- SENT, REST --- */
 
 /* The client leaves with its whole answer unsent: it is charged all the same. */
@@ -196,6 +266,58 @@ static void test_revoked(void **state)
 	assert_int_equal(scene_charge(s)->end, RECORD_END_REVOKED);
 }
 
+/* An answer that is complete stays what it was. */
+static void test_revoked_behind_the_end(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin(s, false);
+	struct call *c;
+
+	scene_hold_client(s);
+	scene_answer(s, up, 200, "", scene_whole);
+	c = scene_at(s, CALL_SENT);
+	call_host_revoked(s->calls, slice_of(s->key.id, APIKEY_ID));
+	assert_false(fault_is_set(&c->fault));
+	scene_expect(s, RECORD_END_DONE, 200, NULL);
+}
+
+/* Runs behind the batch: the hold is made, the call does not know of it yet. */
+struct between {
+	struct turn_hook hook;
+	struct scene *s;
+	bool done;
+};
+
+static void cut_between(struct turn_hook *h)
+{
+	struct between *b = CONTAINER_OF(h, struct between, hook);
+	struct call *c;
+
+	if (b->done || call_host_count(b->s->calls) == 0)
+		return;
+	c = scene_call(b->s);
+	if (c->step != CALL_ADMIT || c->item.queued)
+		return;
+	b->done = true;
+	assert_int_equal(call_host_cut(b->s->calls), 1);
+}
+
+/* Cancelled between the store's answer and the call's own turn: the hold goes back all the same. */
+static void test_cancelled_behind_the_hold(void **state)
+{
+	struct scene *s = *state;
+	struct between b = {.s = s};
+
+	turn_hook_init(&b.hook, s->turn, cut_between);
+	scene_up(s, "one");
+	scene_chat(s, "solo", false);
+	turn_hook_fini(&b.hook);
+	assert_true(b.done);
+	scene_none(s);
+	scene_expect_out(s, "HTTP/1.1 503 ");
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR);
+}
+
 static void test_cut_by_a_drain(void **state)
 {
 	struct scene *s = *state;
@@ -230,6 +352,22 @@ static void test_gone_before_an_answer(void **state)
 	assert_int_equal(balance(s), 10 * RIG_DOLLAR);
 }
 
+/* So with embeddings, of which nothing comes before all does. */
+static void test_embeddings_gone_before_an_answer(void **state)
+{
+	struct scene *s = *state;
+
+	scene_up(s, "one");
+	scene_send(s, "POST /v1/embeddings", "", "{\"model\":\"solo\",\"input\":\"hello there\"}");
+	scene_at(s, CALL_HEAD);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_run(s);
+	scene_none(s);
+	assert_int_equal(scene_charge(s)->end, RECORD_END_CLIENT_GONE);
+	assert_int_equal(scene_charge(s)->charge_nusd, 0);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
@@ -239,11 +377,17 @@ int main(void)
 		T(test_durable_is_waited_for),
 		T(test_durable_too_late),
 		T(test_durable_at_the_last_moment),
+		T(test_a_stream_is_taken_back),
+		T(test_taking_back_again),
+		T(test_taking_back_fails),
 		T(test_sent_or_gone),
 		T(test_rest),
 		T(test_revoked),
+		T(test_revoked_behind_the_end),
+		T(test_cancelled_behind_the_hold),
 		T(test_cut_by_a_drain),
 		T(test_gone_before_an_answer),
+		T(test_embeddings_gone_before_an_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* The exits of the steps before a provider is asked: START, AUTH, OWN, BODY, ROUTE, ADMIT, READ. */
 #include "scene.h"
 
+#include "ipnet.h"
 #include "series.h"
 
 #include <stdio.h>
@@ -75,6 +76,37 @@ static void test_start_has_no_room(void **state)
 	settings(s)->limit_calls = 100;
 	settings(s)->limit_calls_address = 0;
 	expect_chat(s, chat, RECORD_END_REJECTED, 429, "rate_limit_exceeded");
+}
+
+static void expect_client(struct scene *s, const char *fields, const char *addr)
+{
+	struct ipnet net = {.bits = 128};
+	char text[IPNET_TEXT_MAX];
+
+	scene_up(s, "one");
+	scene_send(s, "POST /v1/chat/completions", fields, chat);
+	memcpy(net.addr, scene_at(s, CALL_HEAD)->addr, sizeof(net.addr));
+	ipnet_print(&net, text);
+	assert_string_equal(text, addr);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_run(s);
+	scene_rejoin(s);
+}
+
+/* The address that a trusted proxy saw stands last, be it in a list or in a field of its own. What stands before it the client wrote. */
+static void test_client_behind_a_proxy(void **state)
+{
+	struct scene *s = *state;
+	const char *spoofed = "x-forwarded-for: 1.1.1.1\r\nx-forwarded-for: 2.2.2.2\r\n";
+
+	expect_client(s, spoofed, "::");
+	s->client_trusted = true;
+	scene_rejoin(s);
+	expect_client(s, "x-forwarded-for: 1.1.1.1, 2.2.2.2\r\n", "2.2.2.2");
+	expect_client(s, spoofed, "2.2.2.2");
+	expect_client(s, "x-forwarded-for: 1.1.1.1\r\nx-forwarded-for: 3.3.3.3, 2.2.2.2\r\n",
+		      "2.2.2.2");
+	expect_client(s, "", "::");
 }
 
 /* The client is gone before its call had a turn. */
@@ -518,6 +550,7 @@ int main(void)
 		T(test_start_refuses_paths),
 		T(test_start_refuses_unreadable_heads),
 		T(test_start_has_no_room),
+		T(test_client_behind_a_proxy),
 		T(test_start_without_a_client),
 		T(test_auth_refuses_keys),
 		T(test_auth_looks_at_the_key),

@@ -133,6 +133,32 @@ static void test_failing_statuses(void **state)
 }
 
 /* 429 rests the key: the provider's other one is tried, then all are at their limits. */
+/* An error that does not come to an end is one as soon as it is longer than any: the next candidate answers. */
+static void test_endless_error(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *one = scene_up(s, "one"), *two = scene_up(s, "two");
+	char piece[1024];
+
+	memset(piece, 'x', sizeof(piece) - 1);
+	piece[sizeof(piece) - 1] = '\0';
+	scene_chat(s, "m", false);
+	assert_int_equal(mem_xport_feed(one,
+					SLICE_LIT("HTTP/1.1 500 X\r\ntransfer-encoding: "
+						  "chunked\r\n\r\n"),
+					0),
+			 ERRC_OK);
+	for (int i = 0; i < 63; i++)
+		scene_item(s, one, piece);
+	assert_false(mem_xport_is_closed(one));
+	scene_item(s, one, piece);
+	scene_item(s, one, piece);
+	assert_true(mem_xport_is_closed(one));
+	scene_answer(s, two, 200, "", scene_whole);
+	scene_none(s);
+	scene_expect_out(s, "x-aigw-provider: two\r\n");
+}
+
 static void test_rate_limited_keys(void **state)
 {
 	struct scene *s = *state;
@@ -459,6 +485,7 @@ int main(void)
 		T(test_whole_answer),
 		T(test_final_statuses),
 		T(test_failing_statuses),
+		T(test_endless_error),
 		T(test_rate_limited_keys),
 		T(test_refused_keys),
 		T(test_next_candidate_answers),

@@ -109,6 +109,26 @@ static void test_out_of_memory(void **state)
 	arena_fini(&a);
 }
 
+/* A request is refused rather than booked without its end user, or run twice. */
+static void test_no_room_for_what_the_books_depend_on(void **state)
+{
+	static const char *const fields[] = {"x-aigw-user: mary\r\n", "idempotency-key: k\r\n"};
+	struct arena a;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		struct fault f = {0};
+		struct wish w;
+
+		arena_init(&a, 0);
+		w = read_with(&a, fields[i]);
+		wish_check(&w, &f);
+		assert_int_equal(f.kind, FAULT_BUSY);
+		arena_fini(&a);
+	}
+	assert_int_equal(mem_live_count(), 0);
+}
+
 /* Headers that the books depend on are never left out quietly. */
 static void test_what_the_books_depend_on(void **state)
 {
@@ -166,6 +186,7 @@ int main(void)
 		cmocka_unit_test(test_switches),
 		cmocka_unit_test(test_what_is_kept),
 		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_no_room_for_what_the_books_depend_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
