@@ -61,7 +61,8 @@ LONG_CONTEXT = [
     ('xai', 'grok-4-0709', 128000, '2', '2'),
 ]
 
-PRICE_KEYS = ['input', 'cache_read', 'cache_write_5m', 'cache_write_1h', 'input_audio', 'output', 'output_audio', 'reasoning']
+EACH = ['request', 'image']  # dollars each
+PRICE_KEYS = ['input', 'cache_read', 'cache_write_5m', 'cache_write_1h', 'input_audio', 'output', 'output_audio', 'reasoning'] + EACH
 LEAST_INPUT = decimal.Decimal('0.005')  # below: prices by the minute or hour that stand in token fields
 DATED = re.compile(r'^(.*)-(\d{4}-\d{2}-\d{2})$')
 
@@ -97,6 +98,10 @@ def price(row):
         raise LeftOut('a price too low to be one of tokens')
     if given.get('reasoning') == given['output']:
         del given['reasoning']
+    for key in EACH:
+        # The source has some prices of a million image tokens in the field for dollars an image: those of text. None is 0.
+        if given.get(key) in (0, given['input']):
+            del given[key]
     if 'cache_write' in given:
         given['cache_write_5m'] = given.pop('cache_write')
         if row['provider'] == 'anthropic':
@@ -112,7 +117,8 @@ def long_price(row, given):
     """(tokens, price) of prompts that are longer than so many, or None."""
     for provider, pattern, tokens, read, written in LONG_CONTEXT:
         if provider == row['provider'] and fnmatch.fnmatchcase(row['model'], pattern):
-            factor = {key: decimal.Decimal(written if key.startswith('output') or key == 'reasoning' else read) for key in given}
+            factor = {key: decimal.Decimal(1 if key in EACH else written if key.startswith('output') or key == 'reasoning' else read)
+                      for key in given}
             return tokens, {key: given[key] * factor[key] for key in given}
     return None
 

@@ -13,7 +13,7 @@ import sys
 
 TYPES = 'charge reverse account grant take key gap rules team user'.split()
 ENDS = 'done client_gone upstream_error rejected timeout drain worker_died revoked internal ledger_unavailable'.split()
-CLASSES = 'input cache_read cache_write_5m cache_write_1h input_audio input_image output output_audio output_image reasoning'.split()
+CLASSES = 'input cache_read cache_write_5m cache_write_1h input_audio input_image output output_audio output_image reasoning image'.split()
 CHARGE = ('key id front flags status end admitted_ms first_byte_ms total_ms model_asked model provider upstream upstream_id price usage '
           'hold_nusd charge_nusd uncollected_nusd cost_nusd attempts team user budgets group raw_usage idem').split()
 CHANGE = 'who what note amount_nusd row key id team user budgets epoch idem'.split()
@@ -54,8 +54,8 @@ def read_record(raw):
     """(its fields, the same as its line must show them)"""
     (version, kind, account, wall_ms, *values), end = unpack(raw)
     names = CHANGE if kind else CHARGE
-    if end != len(raw) or version != 2 or len(values) < len(names):
-        raise ValueError('no record of version 2')
+    if end != len(raw) or version != 3 or len(values) < len(names):
+        raise ValueError('no record of version 3')
     r = dict(zip(names, values), type=TYPES[kind], account=account, wall_ms=wall_ms)
     shown = dict(r, id=genid(r['id']), key=r['key'].rstrip('\0'), budgets=None, idem=r['idem'].hex())
     if kind:
@@ -129,8 +129,8 @@ class Books:
     def on_price(self, v, name):
         raw = base64.b64decode(v['bytes'], validate=True)
         version, flags, n = struct.unpack_from('>BBH', raw)
-        if version != 2 or n != len(CLASSES):
-            raise ValueError('no price row of version 2')
+        if version != 3 or n != len(CLASSES):
+            raise ValueError('no price row of version 3')
         numbers = struct.unpack_from('>%dq' % ((len(raw) - 4) // 8), raw, 4)
         p = dict(zip(CLASSES, numbers), free=flags & 1, request=numbers[n], mult=numbers[n + 1], when=numbers[n + 2:] or (0,) * 6)
         self.check(hashlib.sha256(raw).hexdigest() == v['price'], name, 'is not the hash of its bytes')

@@ -71,11 +71,11 @@
  *             uncollected_nusd, cost_nusd, margin_nusd, charged B, capped B (at the hold), price (hash as hexadecimal text),
  *             reversed B
  *   attempt   provider, upstream, status I, ms, cost_nusd, error
- *   class     class (input, cache_read, …, request), tokens I, price_pusd (a token; NONE: of a request, or price row not
- *             found), each and amount (exact dollars as text; absent without the price row)
+ *   class     class (input, cache_read, …, request), tokens I (or pieces), price_pusd (a token; NONE: of a piece or request,
+ *             or price row not found), each and amount (exact dollars as text; absent without the price row)
  *   bill      sum, multiplier, exact (texts), rounded_nusd: what the lines add up to. Absent without the price row
- *   price     that row: price (its hash), when (text: where it counts), free B, a price for each class (input_pusd, …),
- *             request_nusd, mult_ppm
+ *   price     that row: price (its hash), when (text: where it counts), free B, a price for each class (input_pusd, …, of
+ *             pieces image_nusd), request_nusd, mult_ppm
  *   limit     scope (account, team, key, user), name (of the scope), id I (NONE: the credit), limit (credit, rpm, …,
  *             concurrency, budget), text (for people), unit (nusd, requests, tokens), max (NONE: none; a raise included),
  *             used, held (NONE), remaining (NONE), reset_s (NONE), raise (NONE), raise_until_s (NONE), shadow B

@@ -15,14 +15,20 @@ static struct slice exact(char *text, money_wide v, unsigned scale)
 	return slice_of(text, bill_print(v, scale, text));
 }
 
+static bool is_piece(enum usage_class c)
+{
+	return usage_side_of(c) == USAGE_SIDE_EACH;
+}
+
 void control_price_line(struct control_price *r, const struct bill_line *l)
 {
-	bool is_request = usage_class_of(slice_str(l->unit)) == USAGE_COUNT;
+	enum usage_class c = usage_class_of(slice_str(l->unit));
+	bool is_token = c < USAGE_COUNT && !is_piece(c);
 
 	r->n = 0;
 	r->f[r->n++] = CONTROL_S("class", slice_str(l->unit));
 	r->f[r->n++] = CONTROL_I("tokens", l->n);
-	r->f[r->n++] = is_request ? CONTROL_N("price_pusd") : CONTROL_I("price_pusd", l->price_pusd);
+	r->f[r->n++] = is_token ? CONTROL_I("price_pusd", l->price_pusd) : CONTROL_N("price_pusd");
 	r->f[r->n++] = CONTROL_S("each", exact(r->text[0], l->price_pusd, BILL_PUSD));
 	r->f[r->n++] = CONTROL_S("amount", exact(r->text[1], l->amount_pusd, BILL_PUSD));
 }
@@ -51,9 +57,14 @@ void control_price_row(struct control_price *r, const struct price *p)
 	r->f[r->n++] = CONTROL_S("when", slice_of(r->text[1], price_when_print(p, r->text[1])));
 	r->f[r->n++] = CONTROL_B("free", p->free);
 	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
-		snprintf(r->names[c], sizeof(r->names[c]), "%s_pusd", usage_name(c));
-		r->f[r->n++] = (struct control_field){
-			.name = slice_str(r->names[c]), .type = CONTROL_T_I64, .i = p->pusd[c]};
+		/* Those of pieces are written in nano-dollars. */
+		int64_t per = is_piece(c) ? MONEY_PUSD_NUSD : 1;
+
+		snprintf(r->names[c], sizeof(r->names[c]), "%s_%s", usage_name(c),
+			 is_piece(c) ? "nusd" : "pusd");
+		r->f[r->n++] = (struct control_field){.name = slice_str(r->names[c]),
+						      .type = CONTROL_T_I64,
+						      .i = p->pusd[c] / per};
 	}
 	r->f[r->n++] = CONTROL_I("request_nusd", p->request_nusd);
 	r->f[r->n++] = CONTROL_I("mult_ppm", p->mult_ppm);

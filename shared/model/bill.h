@@ -7,7 +7,7 @@
 
 struct bill_line {
 	const char *unit; /* a class of usage_tbl.h, or "request"; static */
-	int64_t n;        /* of it; output without the reasoning in it */
+	int64_t n;        /* tokens or pieces of it; output without the reasoning in it */
 	money_wide price_pusd, amount_pusd;
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "config_file.h"
+#include "config_price.h"
 #include "money.h"
 #include "price.h"
 #include "text.h"
@@ -113,7 +114,7 @@ static struct yaml_node *read_catalog(struct config_ctx *x, struct slice id, str
 static struct yaml_node *scaled(struct short_form *s, const struct yaml_node *listed)
 {
 	struct config_ctx *x = s->x;
-	int scale = slice_is(listed->key, "request") ? 9 : 6;
+	int scale = config_price_places(listed->key);
 	char z[TEXT_DECIMAL_MAX];
 	money_wide product;
 	int64_t v;

@@ -6,6 +6,7 @@
 
 #define PUSD_MIN         1000 /* 1e-9 dollars a token */
 #define REQUEST_NUSD_MAX (1000 * MONEY_NUSD_DOLLAR)
+#define PIECE_NUSD_MAX   MONEY_NUSD_DOLLAR
 #define DAY_MIN          1440
 #define PROMPT_MAX       INT64_C(1000000000)
 
@@ -13,6 +14,13 @@
 static enum usage_class class_of(struct slice key)
 {
 	return slice_is(key, "cache_write") ? USAGE_CACHE_WRITE_5M : usage_class_of(key);
+}
+
+int config_price_places(struct slice key)
+{
+	enum usage_class c = class_of(key);
+
+	return c == USAGE_COUNT || usage_side_of(c) == USAGE_SIDE_EACH ? 9 : 6;
 }
 
 static void read_request(struct config_ctx *x, const struct yaml_node *n, const char *path,
@@ -28,6 +36,21 @@ static void read_request(struct config_ctx *x, const struct yaml_node *n, const 
 				 "`%s.request` must be dollars a request, 0 to 1000 with at most 9 "
 				 "places, such as 0.01",
 				 path);
+}
+
+static void read_piece(struct config_ctx *x, const struct yaml_node *n, const char *path,
+		       enum usage_class class, struct price *p)
+{
+	int64_t v;
+
+	if (n->kind == YAML_SCALAR && money_parse(n->text, &v) == ERRC_OK && v > 0 &&
+	    v <= PIECE_NUSD_MAX)
+		p->pusd[class] = v * MONEY_PUSD_NUSD;
+	else
+		config_ctx_error(x, n->pos,
+				 "`%s.%s` must be dollars each, above 0 and up to 1 with at most 9 "
+				 "places, such as 0.01",
+				 path, usage_name(class));
 }
 
 static void read_class(struct config_ctx *x, const struct yaml_node *n, const char *path,
@@ -251,6 +274,8 @@ static bool read_mapping(struct config_ctx *x, struct written *w, bool in_list)
 			read_when(x, c, w);
 		else if (class == USAGE_COUNT)
 			unknown_class(x, c, w->path, in_list);
+		else if (usage_side_of(class) == USAGE_SIDE_EACH)
+			read_piece(x, c, w->path, class, &w->price);
 		else
 			read_class(x, c, w->path, class, &w->price);
 	}

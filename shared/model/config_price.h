@@ -8,6 +8,8 @@
  * is no price. `path` names it in messages. */
 const struct tariff *config_price_read(struct config_ctx *x, struct config_pool *pool,
 				       const struct yaml_node *n, const char *path);
+/* The decimal places of a price by its key: of dollars per million tokens, or of dollars each. */
+int config_price_places(struct slice key);
 /* Whether every row of a price that could be read names the class, or has nothing that it would fall back to. */
 bool config_price_names(const struct yaml_node *price, const char *class, const char *fallback);
 

@@ -6,7 +6,7 @@
 
 #include "clock.h"
 
-#define VERSION    2
+#define VERSION    3
 #define FLAG_FREE  1
 #define FLAG_WHEN  2
 #define FLAG_ALL   3
@@ -216,16 +216,20 @@ int64_t price_hold(const struct price *p, const struct price_bound *b)
 	int64_t in = within(b->input, 0, USAGE_MAX * USAGE_COUNT);
 	int64_t out = within(b->output, 0, USAGE_MAX * USAGE_COUNT);
 	money_wide pusd = (money_wide)in * price_dearest(p, USAGE_SIDE_IN) +
-			  (money_wide)out * price_dearest(p, USAGE_SIDE_OUT);
+			  (money_wide)out * price_dearest(p, USAGE_SIDE_OUT) +
+			  (money_wide)within(b->images, 0, USAGE_MAX * USAGE_COUNT) *
+				  p->pusd[USAGE_IMAGE];
 
 	return p->free ? 0 : finish(p, pusd, within(b->requests, 1, REQUESTS_MAX));
 }
 
-int64_t price_affordable(const struct price *p, int64_t input, int64_t avail_nusd, int64_t max)
+int64_t price_affordable(const struct price *p, const struct price_bound *beside,
+			 int64_t avail_nusd, int64_t max)
 {
-	struct price_bound at = {.input = input, .output = max, .requests = 1};
+	struct price_bound at = *beside;
 	int64_t fits = -1, too_much = max;
 
+	at.output = max;
 	if (price_hold(p, &at) <= avail_nusd)
 		return max;
 	/* Between what fits and what does not, halving the distance. */

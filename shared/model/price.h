@@ -25,7 +25,7 @@ struct price_when {
 #define PRICE_WHEN_N 6
 
 struct price {
-	int64_t pusd[USAGE_COUNT]; /* a token; PRICE_UNSET only before price_complete() */
+	int64_t pusd[USAGE_COUNT]; /* a token or piece; PRICE_UNSET only before price_complete() */
 	int64_t request_nusd;      /* once a request */
 	int64_t mult_ppm; /* what the account's group makes of the whole, 1,000,000 = as listed */
 	bool free;        /* costs nothing, by decision: no hold, no credit check */
@@ -58,16 +58,18 @@ struct price_bound {
 	int64_t input;    /* tokens read */
 	int64_t output;   /* tokens generated: the cap, times n and best_of */
 	int64_t requests; /* 1; more when one request counts several times */
+	int64_t images;   /* pieces, all requests together */
 };
 
 /* The charge, rounded up once; 0 when free. Saturates at MONEY_NUSD_MAX. */
 int64_t price_cost(const struct price *p, const struct usage *u);
 /* The hold: every input token at the dearest input class, every output token at the dearest output
- * class. */
+ * class, every piece at its price. */
 int64_t price_hold(const struct price *p, const struct price_bound *b);
-/* The most output tokens, up to `max`, whose hold beside this input `avail_nusd` covers, with the
- * request price once; -1 when not even 0 fits. */
-int64_t price_affordable(const struct price *p, int64_t input, int64_t avail_nusd, int64_t max);
+/* The most output tokens, up to `max`, whose hold beside everything else of the bound `avail_nusd` covers; -1 when not
+ * even 0 fits. */
+int64_t price_affordable(const struct price *p, const struct price_bound *beside,
+			 int64_t avail_nusd, int64_t max);
 /* The dearest of a side, in pico-dollars. */
 int64_t price_dearest(const struct price *p, enum usage_side side);
 

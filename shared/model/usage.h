@@ -1,4 +1,4 @@
-/* What a request used, in the gateway's own terms: disjoint token classes (usage_tbl.h), whatever
+/* What a request used, in the gateway's own terms: disjoint token classes and pieces (usage_tbl.h), whatever
  * way the provider counts. Each number is given or "not reported": 0 and missing differ, an
  * explicit zero is the truth. Pure. */
 #ifndef AIGW_USAGE_H
@@ -7,7 +7,7 @@
 #include "errc.h"
 #include "mpack.h"
 
-enum usage_side { USAGE_SIDE_IN, USAGE_SIDE_OUT, USAGE_SIDE_OF };
+enum usage_side { USAGE_SIDE_IN, USAGE_SIDE_OUT, USAGE_SIDE_OF, USAGE_SIDE_EACH };
 
 enum usage_class {
 #define USAGE(id, name, side, fallback) USAGE_##id,
@@ -28,8 +28,8 @@ struct usage {
 
 const char *usage_name(enum usage_class c);
 enum usage_side usage_side_of(enum usage_class c);
-/* The class whose price counts where a model's price names none for this one; itself for input and
- * output. */
+/* The class whose price counts where a model's price names none for this one; itself for input, output and
+ * pieces. */
 enum usage_class usage_fallback(enum usage_class c);
 /* USAGE_COUNT when there is no such name. */
 enum usage_class usage_class_of(struct slice name);

@@ -1,6 +1,7 @@
-/* The classes of the neutral usage record: name, side (IN: part of the input, OUT: part of the output, OF: part of
- * another class and not counted beside it), the class whose price is taken when the model's price names none.
- * Classes of the sides IN and OUT are disjoint. The order is part of stored records: new ones go to the end. */
+/* The classes of the neutral usage record: name, side (IN: tokens of the input, OUT: tokens of the output, OF: part of
+ * another class and not counted beside it, EACH: no tokens but pieces), the class whose price is taken when the model's
+ * price names none; pieces then cost nothing. Classes of the sides IN and OUT are disjoint. The order is part of stored
+ * records: new ones go to the end. */
 /* clang-format off */
 USAGE(INPUT, input, IN, INPUT)				/* neither cached nor of another kind */
 USAGE(CACHE_READ, cache_read, IN, INPUT)
@@ -12,4 +13,5 @@ USAGE(OUTPUT, output, OUT, OUTPUT)			/* everything generated but audio and image
 USAGE(OUTPUT_AUDIO, output_audio, OUT, OUTPUT)
 USAGE(OUTPUT_IMAGE, output_image, OUT, OUTPUT)
 USAGE(REASONING, reasoning, OF, OUTPUT)			/* of output */
+USAGE(IMAGE, image, EACH, IMAGE)				/* given in the request; its tokens count beside it */
 /* clang-format on */

@@ -25,13 +25,20 @@ static int64_t input_of(const struct hold_candidate *c, size_t tier, int64_t inp
 	return upto ? MIN_OF(input, upto) : input;
 }
 
+/* What is the same for all rows and caps. */
+static struct price_bound bound_of(const struct hold_ask *ask)
+{
+	return (struct price_bound){.requests = ask->requests, .images = ask->images};
+}
+
 /* The dearest of the rows that may count. `input` is the bound, or 0 to leave the input out. */
 static int64_t hold_with(const struct hold_ask *ask, const struct hold_candidate *c, int64_t input,
 			 int64_t cap)
 {
-	struct price_bound b = {.output = output_of(ask, cap), .requests = ask->requests};
+	struct price_bound b = bound_of(ask);
 	int64_t nusd = 0;
 
+	b.output = output_of(ask, cap);
 	for (size_t i = reached(c); i-- > 0;) {
 		b.input = input_of(c, i, input);
 		nusd = MAX_OF(nusd, price_hold(c->price[i], &b));
@@ -52,33 +59,20 @@ static bool is_free(const struct hold_candidate *c)
 	return true;
 }
 
-/* Output tokens a choice that `nusd` pays beside the input and the request price; -1: not even those. */
+/* Output tokens a choice that `nusd` pays beside the input, the request and its pieces; -1: not even those. */
 static int64_t paid_by(const struct hold_ask *ask, const struct hold_candidate *c, int64_t input,
 		       int64_t nusd, int64_t max)
 {
-	int64_t lo = 0, hi = max;
+	struct price_bound b = bound_of(ask);
+	int64_t n = output_of(ask, max);
 
 	if (hold_with(ask, c, input, 0) > nusd)
 		return -1;
-	if (ask->requests == 1) {
-		int64_t n = output_of(ask, max);
-
-		for (size_t i = reached(c); i-- > 0;)
-			n = price_affordable(c->price[i], input_of(c, i, input), nusd, n);
-		return MAX_OF(n / ask->choices - ask->beside, 0);
+	for (size_t i = reached(c); i-- > 0;) {
+		b.input = input_of(c, i, input);
+		n = price_affordable(c->price[i], &b, nusd, n);
 	}
-	if (hold_with(ask, c, input, hi) <= nusd)
-		return hi;
-	/* The hold rises with the cap, fits at `lo` and does not at `hi`: halving finds the border. */
-	while (hi - lo > 1) {
-		int64_t mid = lo + (hi - lo) / 2;
-
-		if (hold_with(ask, c, input, mid) <= nusd)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return lo;
+	return MAX_OF(n / ask->choices - ask->beside, 0);
 }
 
 /* The cap of a request that gave none: output that the share of the credit pays for, no more than all of it pays beside the

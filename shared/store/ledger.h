@@ -11,7 +11,7 @@
 
 struct ledger;
 
-#define LEDGER_LAYOUT    5
+#define LEDGER_LAYOUT    6
 #define LEDGER_MAP_BYTES (UINT64_C(1) << 40)
 #define LEDGER_MAP_LEAST (UINT64_C(1) << 30)
 /* Records are in time order up to the ledger's lag and small corrections of the clock. */

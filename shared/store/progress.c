@@ -220,6 +220,16 @@ static const enum usage_class slot_class[6] = {USAGE_INPUT,          USAGE_CACHE
 					       USAGE_CACHE_WRITE_5M, USAGE_CACHE_WRITE_1H,
 					       USAGE_OUTPUT,         USAGE_REASONING};
 
+static void put16(_Atomic uint16_t *to, int64_t n)
+{
+	atomic_store_explicit(to, (uint16_t)MIN_OF(n, (int64_t)UINT16_MAX), memory_order_relaxed);
+}
+
+static uint16_t get16(const _Atomic uint16_t *from)
+{
+	return atomic_load_explicit(from, memory_order_relaxed);
+}
+
 void progress_attempt(struct progress_slot *s, uint32_t candidate)
 {
 	atomic_store_explicit(&s->flags, 0, memory_order_relaxed);
@@ -227,7 +237,8 @@ void progress_attempt(struct progress_slot *s, uint32_t candidate)
 		put(&s->tokens[i], 0);
 	put(&s->events, 0);
 	put(&s->bytes, 0);
-	put(&s->candidate, candidate);
+	put16(&s->images, 0);
+	put16(&s->candidate, candidate);
 }
 
 void progress_usage(struct progress_slot *s, const struct usage *u, bool reported)
@@ -236,6 +247,8 @@ void progress_usage(struct progress_slot *s, const struct usage *u, bool reporte
 		if (usage_has(u, slot_class[i]))
 			put(&s->tokens[i], usage_get(u, slot_class[i]));
 	}
+	if (usage_has(u, USAGE_IMAGE))
+		put16(&s->images, usage_get(u, USAGE_IMAGE));
 	if (reported && usage_total(u) > 0)
 		atomic_fetch_or_explicit(&s->flags, PROGRESS_USAGE, memory_order_release);
 }
@@ -267,7 +280,9 @@ bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, ui
 	if (flags == 0 && estimate == 0)
 		return false;
 	usage_init(out);
-	*candidate = get(&s->candidate);
+	*candidate = get16(&s->candidate);
+	if (get16(&s->images) > 0)
+		usage_set(out, USAGE_IMAGE, get16(&s->images));
 	for (size_t i = 0; i < ARRAY_LEN(s->tokens); i++) {
 		uint32_t n = get(&s->tokens[i]);
 

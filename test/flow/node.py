@@ -32,9 +32,12 @@ def on_both(name, script, **more):
     return {'%s-%s' % (name, back): model('%s/sim?%s' % (back, script), **more) for back in BACKS}
 
 
+PIECES = ('image',)
+
+
 def charge_nusd(usage, price):
-    """Nano-dollars of {class: tokens} at dollars a million tokens (as decimal text or int), rounded up once."""
-    total = sum(Fraction(str(price[c])) * n for c, n in usage.items() if n) * 1000
+    """Nano-dollars of {class: number} at dollars a million tokens, or each piece (as decimal text or int), rounded up once."""
+    total = sum(Fraction(str(price[c])) * n * (10**6 if c in PIECES else 1) for c, n in usage.items() if n) * 1000
     return -(-total.numerator // total.denominator)
 
 

@@ -11,6 +11,8 @@ import tap
 
 SMALL, LARGE, NIGHT = {'input': 1, 'output': 2}, {'input': 3, 'output': 5}, {'input': '0.5', 'output': '0.5'}
 BY_SIZE = [dict(LARGE, when={'min_prompt_tokens': 1000}), SMALL]
+SEES = {'input': 1, 'output': 2, 'image': '0.0048'}
+PICTURE = {'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,iVBORw0KGgo='}}
 TEN_PERCENT_OFF = {'input': '0.9', 'output': '1.8'}
 
 
@@ -32,6 +34,7 @@ class Prices(NodeCase):
         'over': model('oai/sim?tokens=7&input=5', price=[dict(NIGHT, when={'until': '2026-01-01'}), SMALL]),
         'begun': model('oai/sim?tokens=7&input=5', price=[dict(NIGHT, when={'from': '2026-01-01T00:00:00Z'}), SMALL]),
         'gratis': model('oai/sim?tokens=7&input=5', price='free'),
+        **on_both('looks', 'tokens=7&input=1000', price=[dict(SEES, when={'min_prompt_tokens': 1000}, image='0.02'), SEES]),
         'falls': model('oai/sim?status=500', 'ant/sim?tokens=7&input=1001', price=BY_SIZE),
     }
     CONFIG = {'groups': {'partner': 0.9, 'dear': 2}, 'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}}
@@ -70,6 +73,23 @@ class Prices(NodeCase):
 
     def test_a_fallback_is_charged_by_its_own_size(self):
         self.charged('falls', {'input': 1001, 'output': 7}, LARGE)
+
+    def test_images_are_charged_each(self):
+        for back in ('oai', 'ant'):
+            for stream, images in ((False, 1), (True, 3), (False, 0)):
+                with self.subTest(back, stream=stream, images=images):
+                    text = [{'type': 'text', 'text': 'hi'}] + [PICTURE] * images
+                    usage = {'input': 1000, 'output': 7, 'image': images}
+                    a, r = self.charged('looks-' + back, usage, SEES, text=text, stream=stream, max_tokens=100)
+                    cost = a.data()[-1]['usage']['cost'] if stream else a.json()['usage']['cost']
+                    self.assertEqual(nusd(cost), charge_nusd(usage, SEES))
+                    # A message 8, overhead 96, one letter pair, 2000 an image: the dear row holds where the prompt could reach it.
+                    bound = 105 + 2000 * images
+                    held = dict(SEES, image='0.02') if images else SEES
+                    self.assertEqual(nusd(r['hold_usd']), charge_nusd({'input': bound, 'output': 100, 'image': images}, held))
+                    lines = {t['class']: t for t in r['tokens']}
+                    self.assertEqual(lines.get('image', {}).get('tokens', 0), images)
+        self.assertEqual(self.node.ask('GET', '/v1/models/looks-oai', key=self.key).json()['pricing']['image'], '0.0048')
 
     def test_hours_and_dates(self):
         for name, price in (('now', NIGHT), ('later', SMALL), ('over', SMALL), ('begun', NIGHT)):

@@ -71,6 +71,14 @@ class Importer(unittest.TestCase):
         self.assertEqual({k: int(v) for k, v in models['same']['price'].items()}, {'input': 1, 'output': 2})
         self.assertEqual(list(models['apart']['price']), ['input', 'input_audio', 'output', 'output_audio', 'reasoning'])
 
+    def test_images_and_requests(self):
+        models, _ = shipped(row('each', {'input': 1, 'output': 2, 'image': 0.0048, 'request': 0.001}),
+                            row('none', {'input': 1, 'output': 2, 'image': 0, 'request': 0}),
+                            row('of-tokens', {'input': 0.3, 'output': 2, 'image': 0.3}))
+        self.assertEqual({k: import_catalog.number(v) for k, v in models['each']['price'].items()},
+                         {'input': '1', 'output': '2', 'request': '0.001', 'image': '0.0048'})
+        self.assertEqual([list(models[m]['price']) for m in ('none', 'of-tokens')], [['input', 'output']] * 2)
+
     def test_long_prompts(self):
         models, _ = shipped(row('gpt-5.4', {'input': 2.5, 'output': 15, 'cache_read': 0.25}, context=1000000),
                             row('gpt-5.4-short', {'input': 1, 'output': 2}, context=200000), row('gpt-5', {'input': 1, 'output': 2}))

@@ -201,11 +201,14 @@ static const struct up_conn_events events = {.on_sent = on_sent,
 static int64_t cost_of(void *arg, const struct usage *u)
 {
 	struct call *c = arg;
+	struct usage all = *u;
 
 	/* Once it is charged, that is what it costs. */
 	if (c->hold == CALL_HOLD_ENDED)
 		return c->done.charge_nusd;
-	return price_cost(hold_price(&c->hold_candidates[c->attempt->at], usage_input_total(u)), u);
+	call_pieces(c, &all);
+	return price_cost(hold_price(&c->hold_candidates[c->attempt->at], usage_input_total(u)),
+			  &all);
 }
 
 /* What comes as content and is none: a prompt that was asked back. */
@@ -363,6 +366,7 @@ enum errc call_attempt_start(struct call *c)
 	progress_attempt(s, (uint32_t)c->grant.index[a->at]);
 	usage_init(&input);
 	usage_set(&input, USAGE_INPUT, MAX_OF(c->route.v[a->at].input_bound / 2, 1));
+	call_pieces(c, &input);
 	progress_usage(s, &input, false);
 	if (a->provider->health)
 		breaker_request_count(a->provider->health, turn_now_ms(call_turn(c)));

@@ -71,11 +71,18 @@ void call_attempt_record(struct call *c, int status, const char *code)
 	a->recorded = true;
 }
 
+void call_pieces(const struct call *c, struct usage *u)
+{
+	if (c->facts.bound.images > 0)
+		usage_set(u, USAGE_IMAGE, c->facts.bound.images);
+}
+
 void call_reported(const struct call *c, struct usage *out)
 {
 	const struct relay *r = &c->attempt->relay;
 
 	*out = r->usage;
+	call_pieces(c, out);
 	if (c->op == DIALECT_EMBEDDINGS)
 		out->undivided = false;
 	else

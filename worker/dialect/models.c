@@ -23,6 +23,8 @@ static void models_prices(struct json_out *o, const struct price *p, int64_t mul
 	models_price(o, "request", p->request_nusd, 9, mult_ppm);
 	models_price(o, "input_cache_read", p->pusd[USAGE_CACHE_READ], 12, mult_ppm);
 	models_price(o, "input_cache_write", p->pusd[USAGE_CACHE_WRITE_5M], 12, mult_ppm);
+	if (p->pusd[USAGE_IMAGE])
+		models_price(o, "image", p->pusd[USAGE_IMAGE], 12, mult_ppm);
 }
 
 /* What is paid now; larger prompts at another price stand in `overrides`, as in OpenRouter's list. */

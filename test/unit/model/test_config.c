@@ -391,13 +391,15 @@ static void markup_is_exact(void **state)
 			       "`models.m.price.output` must be dollars per million tokens"));
 	fixture_file(&f, "catalog.d/c.yaml",
 		     "dialect: openai\nbase_url: \"http://h/v1\"\nenv: NONE\nmodels:\n"
-		     "  m: {price: {input: 0.123457, output: 0, request: 0.000000001}}\n  "
+		     "  m: {price: {input: 0.123457, output: 0, request: 0.000000001, image: "
+		     "0.0048}}\n  "
 		     "unpriced: {context: 5}\n");
 	assert_int_equal(fixture_load_file(&f), ERRC_OK);
 	t = fixture_table(&f);
 	assert_int_equal(t->models_n, 1);
 	assert_int_equal(t->models[0].price->rows[0]->pusd[USAGE_INPUT], 123458);
 	assert_int_equal(t->models[0].price->rows[0]->request_nusd, 2);
+	assert_int_equal(t->models[0].price->rows[0]->pusd[USAGE_IMAGE], 4800005000);
 	assert_int_equal(t->models[0].offers[0].cost->rows[0]->pusd[USAGE_INPUT], 123457);
 	ptable_drop(&t);
 	fixture_fini(&f);

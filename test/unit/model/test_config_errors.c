@@ -244,6 +244,11 @@ static const struct bad all[] = {
 	 "models: {a: {price: {request: a lot}, offers: {mock/a: {}}}}\n",
 	 "aigw.yaml:2:31: `models.a.price.request` must be dollars a request, 0 to 1000 with at "
 	 "most 9 places, such as 0.01\n"},
+	{"price of an image",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: {input: 1, output: 1, image: 0}, offers: {mock/a: {}}}}\n",
+	 "aigw.yaml:2:50: `models.a.price.image` must be dollars each, above 0 and up to 1 with at "
+	 "most 9 places, such as 0.01\n"},
 	{"price as a text",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: cheap, offers: {mock/a: {}}}}\n",

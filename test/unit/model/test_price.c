@@ -123,7 +123,8 @@ static void test_properties(void **state)
 		struct price p = any_price();
 		struct usage u = any_usage();
 		struct price_bound b = {usage_input_total(&u) + any(3) * any(1000),
-					usage_output_total(&u) + any(3) * any(1000), 1 + any(3)};
+					usage_output_total(&u) + any(3) * any(1000), 1 + any(3),
+					usage_get(&u, USAGE_IMAGE) + any(3)};
 		int64_t cost = price_cost(&p, &u), hold = price_hold(&p, &b);
 
 		if (round % 8 == 0)
@@ -136,9 +137,9 @@ static void test_affordable(void **state)
 {
 	for (int round = 0; round < 20000; round++) {
 		struct price p = any_price();
-		struct price_bound b = {any(200000), any(1000000), 1};
+		struct price_bound b = {any(200000), any(1000000), 1, any(100)};
 		int64_t avail = any(2) ? any(MONEY_NUSD_DOLLAR) : any(MONEY_NUSD_MAX);
-		int64_t n = price_affordable(&p, b.input, avail, b.output);
+		int64_t n = price_affordable(&p, &b, avail, b.output);
 		struct price_bound at = b, more = b;
 
 		assert_in_range(n + 1, 0, b.output + 1);
@@ -177,14 +178,14 @@ static void test_known_sums(void **state)
 	p.pusd[USAGE_REASONING] = 20000000;
 	assert_int_equal(price_cost(&p, &u), 1750 + 1 + 34000);
 	assert_int_equal(price_dearest(&p, USAGE_SIDE_OUT), 20000000);
-	assert_int_equal(price_hold(&p, &(struct price_bound){4, 2, 1}), 7000 + 40000);
+	assert_int_equal(price_hold(&p, &(struct price_bound){4, 2, 1, 0}), 7000 + 40000);
 	p.mult_ppm = 2500000;
 	p.request_nusd = 10;
-	assert_int_equal(price_hold(&p, &(struct price_bound){4, 2, 2}),
+	assert_int_equal(price_hold(&p, &(struct price_bound){4, 2, 2, 0}),
 			 (7000 + 40000 + 20) * 5 / 2);
 	p.free = true;
 	assert_int_equal(price_cost(&p, &u), 0);
-	assert_int_equal(price_hold(&p, &(struct price_bound){4, 2, 2}), 0);
+	assert_int_equal(price_hold(&p, &(struct price_bound){4, 2, 2, 0}), 0);
 }
 
 static void test_complete(void **state)
@@ -256,7 +257,7 @@ static void test_encoding(void **state)
 /* A row that was written with fewer classes gets the rest by the fallbacks. */
 static void test_older_row(void **state)
 {
-	uint8_t bytes[4 + 8 * 4] = {2, 0, 0, 2};
+	uint8_t bytes[4 + 8 * 4] = {3, 0, 0, 2};
 	struct price p;
 
 	bytes[4 + 7] = 3;         /* input */
