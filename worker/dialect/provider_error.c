@@ -202,14 +202,28 @@ static const struct perr_word perr_words[] = {
 	{"BadRequestError", PERR_BAD, false},
 };
 
-static bool perr_contains(const char *text, const char *word)
+static bool perr_contains(struct slice text, const char *word)
 {
-	size_t n = strlen(word), len = strlen(text);
+	size_t n = strlen(word);
 
-	for (size_t i = 0; i + n <= len; i++)
-		if (slice_ieq(slice_of(text + i, n), slice_of(word, n)))
+	for (size_t i = 0; i + n <= text.n; i++)
+		if (slice_ieq(slice_of(text.p + i, n), slice_of(word, n)))
 			return true;
 	return false;
+}
+
+/* Providers repeat what they refuse, behind a colon or in quotes or brackets. What a client wrote there must not speak about the gateway's key or
+ * account: its next request would take the key away from everybody. */
+static struct slice perr_own_words(const char *message)
+{
+	return slice_of(message, strcspn(message, ":'\"`=([{<"));
+}
+
+static bool perr_says(const char *message, const struct perr_word *w)
+{
+	bool ours = w->kind == PERR_AUTH || w->kind == PERR_BILLING;
+
+	return perr_contains(ours ? perr_own_words(message) : slice_str(message), w->word);
 }
 
 static enum perr_kind perr_kind_of(const struct provider_error *e)
@@ -217,7 +231,7 @@ static enum perr_kind perr_kind_of(const struct provider_error *e)
 	for (size_t i = 0; i < ARRAY_LEN(perr_words); i++) {
 		const struct perr_word *w = &perr_words[i];
 
-		if (w->in_message ? perr_contains(e->message, w->word)
+		if (w->in_message ? perr_says(e->message, w)
 				  : !strcmp(e->type, w->word) || !strcmp(e->code, w->word))
 			return w->kind;
 	}

@@ -43,6 +43,23 @@ static const struct error_case cases[] = {
 	 FAULT_UPSTREAM, 502, "D", "key"},
 	{400, "{\"code\":\"invalid-argument\",\"error\":\"Incorrect API key provided: xa***\"}",
 	 FAULT_UPSTREAM, 502, "D", "key"},
+	/* A client's own words, which come back in the message, say nothing of the gateway's key or account. */
+	{400,
+	 "{\"error\":{\"message\":\"Invalid value: 'invalid api key'. Supported values are: "
+	 "'text'\",\"type\":\"invalid_request_error\",\"param\":\"response_format.type\"}}",
+	 FAULT_INVALID_VALUE, 400, "F", "Invalid value"},
+	{400,
+	 "{\"error\":{\"message\":\"Unrecognized request argument supplied: insufficient "
+	 "credit\",\"type\":\"invalid_request_error\"}}",
+	 FAULT_BAD_REQUEST, 400, "F", "Unrecognized"},
+	{422, "{\"detail\":\"bad input `Credit balance is too low`\"}", FAULT_UNPROCESSABLE, 422,
+	 "F", "bad input"},
+	{500, "{\"error\":{\"message\":\"cannot parse [insufficient balance]\"}}", FAULT_UPSTREAM,
+	 502, "X", "failed"},
+	{400,
+	 "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Your "
+	 "credit balance is too low to access the Anthropic API.\"}}",
+	 FAULT_UPSTREAM, 502, "DB", "account"},
 	{403, "{\"error\":{\"message\":\"Country not supported\"}}", FAULT_UPSTREAM, 502, "D",
 	 "key"},
 	{402, "{\"error\":{\"message\":\"Insufficient Balance\",\"type\":\"unknown_error\"}}",
