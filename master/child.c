@@ -88,9 +88,6 @@ static bool take(void *arg, struct msg *m)
 {
 	struct child_link *l = arg;
 
-	if (m->type == MSG_FAILED)
-		snprintf(l->child->failed, sizeof(l->child->failed), SLICE_FMT,
-			 SLICE_ARG(m->failed.text));
 	l->child->ev->message(l->child->arg, l->child, m);
 	return l->child != NULL;
 }
@@ -228,7 +225,6 @@ enum errc child_start(struct child *c, const struct child_env *env)
 	}
 	c->state = CHILD_STARTING;
 	c->asked = c->committed = 0;
-	c->failed[0] = 0;
 	c->reopens_log = false;
 	c->started_ms = clock_boot_ms();
 	atomic_store(&page_proc(env->page, c->page_slot)->started_ms, (uint64_t)c->started_ms);
@@ -244,7 +240,7 @@ void child_kill(struct child *c, const char *reason)
 	kill(c->pid, SIGKILL);
 }
 
-bool child_ended(struct child *c, struct page *page, int64_t now_ms)
+void child_ended(struct child *c, struct page *page)
 {
 	bool early = c->state == CHILD_STARTING;
 
@@ -253,9 +249,7 @@ bool child_ended(struct child *c, struct page *page, int64_t now_ms)
 	c->pid = 0;
 	c->reopens_log = false;
 	c->early_deaths = early ? c->early_deaths + 1 : 0;
-	c->empty_since_ms = now_ms;
 	page_clear(page, c->page_slot);
-	return early;
 }
 
 void child_fini(struct child *c)

@@ -34,8 +34,7 @@ struct child {
 	bool prepared;             /* answered PREPARED to `asked` */
 	bool reopens_log;          /* was sent LOG_REOPEN and has not answered */
 	unsigned early_deaths;     /* in a row, before READY */
-	int64_t started_ms, empty_since_ms;
-	char failed[256]; /* what it said before it died; "" when nothing */
+	int64_t started_ms;
 	const struct child_events *ev;
 	void *arg;
 };
@@ -62,8 +61,8 @@ MUSTCHECK enum errc child_start(struct child *c, const struct child_env *env);
 void child_send(struct child *c, const struct msg *m);
 /* SIGKILL, with a log line. */
 void child_kill(struct child *c, const char *reason);
-/* After waitpid() saw its end: the slot is EMPTY, the page row cleared. Returns true when the death came before READY. */
-bool child_ended(struct child *c, struct page *page, int64_t now_ms);
+/* After waitpid() saw its end: the slot is EMPTY, the page row cleared. A death before READY is counted. */
+void child_ended(struct child *c, struct page *page);
 static inline bool child_is_up(const struct child *c)
 {
 	return c->state == CHILD_STARTING || c->state == CHILD_READY;

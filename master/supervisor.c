@@ -395,7 +395,7 @@ static void ended(struct supervisor_slot *s, int status)
 	pid_t pid = c->pid;
 
 	log_end(s, pid, status);
-	(void)child_ended(c, m->page, now_ms);
+	child_ended(c, m->page);
 	if (!s->away_since_ms)
 		s->away_since_ms = now_ms;
 	s->killed = NULL;

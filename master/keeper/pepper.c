@@ -107,6 +107,7 @@ static enum errc load(const char *state, struct peppers *set)
 void pepper_init(struct pepper *p)
 {
 	*p = (struct pepper){.in_use = 0};
+	pthread_mutex_init(&p->change, NULL);
 	pthread_mutex_init(&p->lock, NULL);
 }
 
@@ -114,6 +115,7 @@ void pepper_fini(struct pepper *p)
 {
 	peppers_fini(&p->set);
 	pthread_mutex_destroy(&p->lock);
+	pthread_mutex_destroy(&p->change);
 }
 
 enum errc pepper_open(struct pepper *p, const char *state)
@@ -191,16 +193,16 @@ void pepper_hash(struct pepper *p, struct slice text, uint8_t hash[DIGEST_SHA256
 
 void pepper_pin(struct pepper *p)
 {
-	pthread_mutex_lock(&p->lock);
+	pthread_mutex_lock(&p->change);
 	p->pins++;
-	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->change);
 }
 
 void pepper_unpin(struct pepper *p)
 {
-	pthread_mutex_lock(&p->lock);
+	pthread_mutex_lock(&p->change);
 	p->pins--;
-	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->change);
 }
 
 struct count {
@@ -241,27 +243,37 @@ enum errc pepper_count(struct pepper *p, struct live *l, int64_t now_s, struct p
 	return admin_scope_each(l, 0, ROWS_KEY, count_one, &c);
 }
 
-/* With the lock held; true: there were some. */
-static bool remove_unneeded(const struct pepper *p, const struct pepper_use *use,
-			    struct peppers *set)
+/* True: there were some. */
+static bool remove_unneeded(const struct pepper_use *use, uint16_t in_use, struct peppers *set)
 {
 	size_t n = set->n;
 
 	for (size_t i = 0; i < use->n; i++) {
-		if (use->v[i].keys == 0 && use->v[i].id != p->in_use)
+		if (use->v[i].keys == 0 && use->v[i].id != in_use)
 			peppers_remove(set, use->v[i].id);
 	}
 	return set->n < n;
 }
 
+static void copy(struct pepper *p, struct peppers *set, uint16_t *in_use)
+{
+	pthread_mutex_lock(&p->lock);
+	*set = p->set;
+	*in_use = p->in_use;
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* With `change` held: nobody else has changed the set since it was copied. */
 static enum errc replace(struct pepper *p, const char *state, const struct peppers *set)
 {
 	enum errc e = save(state, set);
 
 	if (e)
 		return e;
+	pthread_mutex_lock(&p->lock);
 	p->set = *set;
 	p->changes_n++;
+	pthread_mutex_unlock(&p->lock);
 	return ERRC_OK;
 }
 
@@ -269,17 +281,18 @@ enum errc pepper_rotate(struct pepper *p, const char *state, int64_t now_s,
 			const struct pepper_use *use)
 {
 	struct peppers next;
+	uint16_t in_use;
 	enum errc e = ERRC_BUSY;
 
-	pthread_mutex_lock(&p->lock);
-	next = p->set;
+	pthread_mutex_lock(&p->change);
+	copy(p, &next, &in_use);
 	if (p->pins == 0) {
-		(void)remove_unneeded(p, use, &next);
+		(void)remove_unneeded(use, in_use, &next);
 		e = peppers_add(&next, now_s);
 	}
 	if (!e)
 		e = replace(p, state, &next);
-	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->change);
 	peppers_fini(&next);
 	return e;
 }
@@ -287,13 +300,14 @@ enum errc pepper_rotate(struct pepper *p, const char *state, int64_t now_s,
 enum errc pepper_prune(struct pepper *p, const char *state, const struct pepper_use *use)
 {
 	struct peppers next;
+	uint16_t in_use;
 	enum errc e = ERRC_OK;
 
-	pthread_mutex_lock(&p->lock);
-	next = p->set;
-	if (p->pins == 0 && remove_unneeded(p, use, &next))
+	pthread_mutex_lock(&p->change);
+	copy(p, &next, &in_use);
+	if (p->pins == 0 && remove_unneeded(use, in_use, &next))
 		e = replace(p, state, &next);
-	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->change);
 	peppers_fini(&next);
 	return e;
 }

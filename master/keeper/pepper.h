@@ -11,10 +11,12 @@
 #include "peppers.h"
 
 struct pepper {
-	pthread_mutex_t lock; /* guards the rest */
+	pthread_mutex_t
+		change; /* held while the file is written, which may last; guards `pins`; taken before `lock` */
+	unsigned pins; /* backups under way: the keys in the copied ledger and the copied set belong together */
+	pthread_mutex_t lock; /* guards the rest; the loop takes it, so nothing is waited for with it */
 	struct peppers set;
 	uint16_t in_use; /* what new keys are made with: the newest that all workers know */
-	unsigned pins; /* backups under way: the keys in the copied ledger and the copied set belong together */
 	uint64_t changes_n;
 };
 

@@ -40,7 +40,7 @@ int64_t upkeep_wait_ms(const struct upkeep *u, int64_t now_ms)
 }
 
 /* Those of before a rotation, once the last key that needs them is gone. What goes wrong is no reason to take no records. */
-static void look_at_peppers(struct upkeep *u, struct live *l, int64_t now_ms, int64_t wall_ms)
+static void look_at_peppers(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms)
 {
 	struct pepper_use use;
 	enum errc e;
@@ -48,7 +48,9 @@ static void look_at_peppers(struct upkeep *u, struct live *l, int64_t now_ms, in
 	if (now_ms < u->pepper_due_ms || !pepper_has_old(u->pepper))
 		return;
 	u->pepper_due_ms = now_ms + PEPPER_MS;
-	e = pepper_count(u->pepper, l, wall_ms / 1000, &use);
+	e = admin_catch_up(a->live, a->ledger); /* a key may be in the ledger only */
+	if (!e)
+		e = pepper_count(u->pepper, a->live, wall_ms / 1000, &use);
 	if (!e)
 		e = pepper_prune(u->pepper, HERITAGE_STATE_DIR, &use);
 	if (e)
@@ -65,7 +67,7 @@ enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t
 	pthread_mutex_lock(&u->lock);
 	keep = u->keep;
 	pthread_mutex_unlock(&u->lock);
-	look_at_peppers(u, a->live, now_ms, wall_ms);
+	look_at_peppers(u, a, now_ms, wall_ms);
 	e = retain_step(a->ledger, &keep, wall_ms, &more);
 	u->due_ms = now_ms + (more ? PAUSE_MS : EVERY_MS);
 	if (e != ERRC_CORRUPT)

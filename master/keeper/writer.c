@@ -147,22 +147,16 @@ static enum errc take_lock(struct writer *w)
 /* The keeper before ended because the disk failed: nothing is written before all of the ledger could be read and is right. */
 static enum errc verify_first(struct writer *w)
 {
-	struct ledger_opts o = {.dir = HERITAGE_STATE_DIR, .read_only = true};
-	struct ledger *l = NULL;
-	struct verify_result r;
-	enum errc e;
-
 	if (atomic_load(page_gauge(w->o.page, PAGE_LEDGER_STATE)) != PAGE_LEDGER_READ_ONLY)
 		return ERRC_OK;
 	log_warn("ledger_verify",
 		 "the disk failed under the keeper before: the ledger is verified");
-	e = ledger_open(&o, &l);
-	if (!e)
-		e = verify_ledger(l, false, NULL, NULL, &r);
-	if (!e && !verify_is_good(&r))
-		e = ERRC_CORRUPT;
-	ledger_close(&l);
-	return e;
+	return verify_folder(HERITAGE_STATE_DIR);
+}
+
+static enum errc open_pepper(struct writer *w)
+{
+	return pepper_open(w->o.pepper, HERITAGE_STATE_DIR);
 }
 
 static void store_opts_of(struct writer *w, struct store_opts *o)
@@ -229,16 +223,10 @@ static enum errc open_stores(struct writer *w)
 	return ERRC_OK;
 }
 
-static enum errc start(struct writer *w)
+static enum errc open_patiently(struct writer *w)
 {
-	enum errc e = take_lock(w);
+	enum errc e = outbox_batch_init(&w->batch, BATCH_ROWS);
 
-	if (!e)
-		e = verify_first(w);
-	if (!e)
-		e = pepper_open(w->o.pepper, HERITAGE_STATE_DIR);
-	if (!e)
-		e = outbox_batch_init(&w->batch, BATCH_ROWS);
 	if (!e)
 		e = open_stores(w);
 	while (e == ERRC_NOSPACE && !is_stopped(w)) {
@@ -248,10 +236,28 @@ static enum errc start(struct writer *w)
 		(void)wait_for(w, PACE_RETRY_MS);
 		e = open_stores(w);
 	}
-	if (e)
-		return e;
-	pace_init(&w->pace, w->o.durability, clock_boot_ms());
-	return ERRC_OK;
+	return e;
+}
+
+/* *what was being done when it failed. */
+static enum errc start(struct writer *w, const char **what)
+{
+	static const struct {
+		enum errc (*step)(struct writer *w);
+		const char *what;
+	} steps[] = {{take_lock, "locking keeper.lock"},
+		     {verify_first, "verifying the ledger after a failure of the disk"},
+		     {open_pepper, "reading the file pepper"},
+		     {open_patiently, "the start of the stores"}};
+	enum errc e = ERRC_OK;
+
+	for (size_t i = 0; !e && i < ARRAY_LEN(steps); i++) {
+		*what = steps[i].what;
+		e = steps[i].step(w);
+	}
+	if (!e)
+		pace_init(&w->pace, w->o.durability, clock_boot_ms());
+	return e;
 }
 
 /* --- taking the outbox --- */
@@ -403,12 +409,15 @@ static enum errc run_jobs(struct writer *w)
 	enum errc e = ERRC_OK;
 
 	while (!e && (j = next_job(w)) != NULL) {
+		w->admin.not_durable = ERRC_OK;
 		e = j->run(j, &w->admin);
 		w->pace.dirty = true; /* it may have taken the outbox with it */
 		w->leftover = true;
 		publish(w);
 		job_over(w, j, e);
 		w->behind |= e != ERRC_OK;
+		if (!e)
+			e = w->admin.not_durable;
 		if (!ends_keeper(e))
 			e = ERRC_OK;
 	}
@@ -530,11 +539,13 @@ static enum errc serve(struct writer *w)
 static void *run(void *arg)
 {
 	struct writer *w = arg;
-	enum errc e = start(w);
+	const char *what;
+	enum errc e;
 
 	require_magic(w, WRITER_MAGIC);
+	e = start(w, &what);
 	if (e) {
-		fail(w, e, "the start of the stores");
+		fail(w, e, what);
 		return NULL;
 	}
 	pthread_mutex_lock(&w->lock);

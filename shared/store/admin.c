@@ -146,6 +146,7 @@ enum errc admin_withdraw(struct admin *a, int64_t boot_ms, const struct record *
 	if (!rc)
 		rc = ledger_commit(a->ledger);
 	ledger_abort(a->ledger);
+	a->not_durable = rc;
 	*durable = !rc;
 	return ERRC_OK;
 }

@@ -12,6 +12,7 @@ struct admin {
 	struct live *live;
 	struct ledger *ledger;
 	struct outbox_batch *batch; /* scratch; all three borrowed */
+	enum errc not_durable; /* why the ledger did not take a restriction that is in force; the caller clears it */
 };
 
 /* What the caller knows about this change; borrowed during the call. */

@@ -1,6 +1,7 @@
 #include "admin_priv.h"
 
-#define FILL_ROWS 1000 /* rows a transaction while nobody else works on the store */
+#define FILL_ROWS   1000 /* rows a transaction while nobody else works on the store */
+#define BEHIND_ROWS 256  /* records that are walked over rather than noted as seen */
 
 static enum errc put_new_account(struct live *l, MDB_txn *txn, const struct rows_account *a)
 {
@@ -148,13 +149,9 @@ enum errc admin_apply(struct live *l, MDB_txn *txn, const struct record *r)
 	}
 }
 
-struct catch_up {
-	struct live *l;
-};
-
 static enum errc catch_up_one(void *arg, const struct ledger_item *item)
 {
-	struct live *l = ((struct catch_up *)arg)->l;
+	struct live *l = arg;
 	struct record r;
 	MDB_txn *txn = NULL;
 	enum errc rc = record_decode(item->record, &r);
@@ -176,10 +173,26 @@ static enum errc catch_up_one(void *arg, const struct ledger_item *item)
 	return rc;
 }
 
+/* All that the ledger has is in the live store. Noted now and then, so that what is left to walk over after a crash is never
+ * more than came with the change that it met, however many charges there were since the one before. */
+static enum errc note_seen(struct live *l, uint64_t seq)
+{
+	MDB_txn *txn = NULL;
+	enum errc rc = live_txn_begin(l, &txn);
+
+	if (rc)
+		return rc;
+	rc = live_put_admin_seq(l, txn, seq);
+	if (!rc)
+		rc = live_txn_commit(l, &txn);
+	live_txn_abort(l, &txn);
+	return rc;
+}
+
 enum errc admin_catch_up(struct live *l, struct ledger *ledger)
 {
-	struct catch_up c = {l};
-	uint64_t upto = ledger_state(ledger)->admin_seq, seq;
+	const struct ledger_state *s = ledger_state(ledger);
+	uint64_t seq, next;
 	MDB_txn *txn;
 	enum errc rc = live_read_begin(l, &txn);
 
@@ -187,10 +200,12 @@ enum errc admin_catch_up(struct live *l, struct ledger *ledger)
 		return rc;
 	rc = live_get_admin_seq(l, txn, &seq);
 	live_read_end(l);
-	if (rc || seq >= upto)
-		return rc;
-	seq++;
-	return ledger_walk(ledger, &seq, upto, catch_up_one, &c);
+	next = seq + 1;
+	if (!rc && seq < s->admin_seq)
+		rc = ledger_walk(ledger, &next, s->admin_seq, catch_up_one, l);
+	if (!rc && seq + BEHIND_ROWS < s->last_seq)
+		rc = note_seen(l, s->last_seq);
+	return rc;
 }
 
 static enum errc fill_scope(struct live *l, MDB_txn *txn, const struct book_scope *s)

@@ -418,3 +418,18 @@ enum errc verify_ledger(struct ledger *l, bool charges, void (*progress)(void *a
 	}
 	return !rc && moved ? ERRC_AGAIN : rc;
 }
+
+enum errc verify_folder(const char *dir)
+{
+	struct ledger_opts o = {.dir = dir, .read_only = true};
+	struct ledger *l = NULL;
+	struct verify_result r;
+	enum errc rc = ledger_open(&o, &l);
+
+	if (!rc)
+		rc = verify_ledger(l, false, NULL, NULL, &r);
+	if (!rc && !verify_is_good(&r))
+		rc = ERRC_CORRUPT;
+	ledger_close(&l);
+	return rc;
+}

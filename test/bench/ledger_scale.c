@@ -144,7 +144,7 @@ static void open_all(struct bench *b)
 	price_hash(&b->price, b->price_hash);
 	require(outbox_batch_init(&batch, 64) == ERRC_OK);
 	require(store_start(&o, &live, &b->ledger, &started) == ERRC_OK);
-	a = (struct admin){live, b->ledger, &batch};
+	a = (struct admin){.live = live, .ledger = b->ledger, .batch = &batch};
 	customers(b, &a);
 	live_close(&live);
 	outbox_batch_fini(&batch);

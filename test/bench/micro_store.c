@@ -248,7 +248,7 @@ static void five_rules(struct rows_scope *s)
 /* Account, team, key and end user with five rules each; the credit is the fifth scope. */
 static void all_scopes(struct bench *b)
 {
-	struct admin admin = {b->live, b->ledger, &b->batch};
+	struct admin admin = {.live = b->live, .ledger = b->ledger, .batch = &b->batch};
 	struct admin_by by = {.who = SLICE_LIT("bench"), .wall_ms = clock_wall_ms()};
 	struct rows_scope s = {.kind = ROWS_ACCOUNT, .account = b->account};
 	struct buf mem;
@@ -295,7 +295,7 @@ static void open_all(struct bench *b, const char *state, const char *shared)
 	require(price_complete(&b->price) == ERRC_OK);
 	require(store_start(&b->opts, &b->live, &b->ledger, &started) == ERRC_OK);
 	require(outbox_batch_init(&b->batch, BATCH_N) == ERRC_OK);
-	admin = (struct admin){b->live, b->ledger, &b->batch};
+	admin = (struct admin){.live = b->live, .ledger = b->ledger, .batch = &b->batch};
 	require(admin_account_create(&admin, &by, &spec, &b->account, &durable) == ERRC_OK);
 	k.account = b->account;
 	memcpy(k.id, KEY_ID, APIKEY_ID);

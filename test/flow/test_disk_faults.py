@@ -104,6 +104,18 @@ class DiskFaults(FiveScopes, Recorded):
         self.assertNotIn(True, self.walk(errno.EIO))
         self.assertTrue(self.node.events('ledger_verify'))
 
+    def test_broken_under_a_restriction(self):
+        """A restriction is in force before the ledger has it, so its command is told so; the keeper ends all the same."""
+        keeper = self.node.children('keeper')
+        self.fail_from(1, 1, errno.EIO)
+        done = self.node.ctl('team', 'suspend', 'team', '--account', 'main')
+        self.assertEqual((done['status'], done['durable']), ('suspended', False))
+        wait_for(lambda: self.node.children('keeper') not in ([], keeper), 20, 0.05)
+        wait_for(lambda: self.node.events('ledger_verify'), 20, 0.05)
+        self.assertEqual(self.chat('m').status, 403)
+        self.assertEqual(self.node.ctl('team', 'resume', 'team', '--account', 'main')['status'], 'active')
+        wait_for(self.serves, 20, 0.05)
+
 
 if __name__ == '__main__':
     tap.main()

@@ -43,7 +43,7 @@ void rig_open(struct rig *r)
 	r->opts.slots = 256;
 	assert_int_equal(outbox_batch_init(&r->batch, 512), ERRC_OK);
 	assert_int_equal(store_start(&r->opts, &r->live, &r->ledger, &r->started), ERRC_OK);
-	r->admin = (struct admin){r->live, r->ledger, &r->batch};
+	r->admin = (struct admin){.live = r->live, .ledger = r->ledger, .batch = &r->batch};
 }
 
 void rig_close(struct rig *r)
