@@ -100,6 +100,7 @@ enum errc live_txn_begin(struct live *l, MDB_txn **out)
 {
 	int rc;
 
+	*out = NULL;
 	pthread_mutex_lock(&l->write_lock);
 	if (l->watch.wants)
 		atomic_fetch_add(l->watch.wants, 1);

@@ -35,7 +35,8 @@ struct live {
 		test_read_sleep_us; /* of test builds (AIGW_TEST_HOOKS): inside each transaction */
 };
 
-/* A write transaction; the calling thread ends it with one of the other two. Raises the watch's counters. */
+/* A write transaction; the calling thread ends it with one of the other two. Raises the watch's counters. On an error *out is NULL,
+ * whatever it was before, and live_txn_abort() does nothing. */
 MUSTCHECK enum errc live_txn_begin(struct live *l, MDB_txn **out);
 MUSTCHECK enum errc live_txn_commit(struct live *l, MDB_txn **txn);
 void live_txn_abort(struct live *l, MDB_txn **txn);

@@ -1,6 +1,7 @@
 /* Claims on idempotency keys: what they refuse, how long they last, how many there are, what a new live store gets back. */
 #include "rig.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +10,18 @@
 
 #define KEY_A "aaaaaaaaaaaa"
 #define KEY_B "bbbbbbbbbbbb"
+
+/* The program is linked so that every begin passes here: write transactions can be made to fail. */
+int __real_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **out);
+int __wrap_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **out);
+
+static bool no_writing;
+
+int __wrap_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **out)
+{
+	return no_writing && !(flags & MDB_RDONLY) ? ENOMEM
+						   : __real_mdb_txn_begin(env, parent, flags, out);
+}
 
 static int setup_of(void **state, size_t live_bytes)
 {
@@ -181,6 +194,27 @@ static void sweep_all(struct rig *r, uint32_t expected)
 		sum += removed;
 	}
 	assert_int_equal(sum, expected);
+}
+
+/* A sweep that cannot begin to write leaves the transaction that it read in alone. */
+static void test_sweep_without_writing(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 100 * RIG_DOLLAR);
+	struct idem_sweep s = {{0}};
+	struct admit_op op;
+	struct rows_scope k;
+	struct genid id;
+	uint32_t removed;
+
+	rig_key(r, acc, KEY_A, &k);
+	assert_true(ask(r, acc, KEY_A, "word", "body", &op, &id));
+	end(r, acc, &id, ADMIT_SETTLE, true, &op);
+	r->wall_ms += IDEM_LASTS_MS;
+	no_writing = true;
+	assert_int_equal(idem_sweep(r->live, r->wall_ms, &s, &removed), ERRC_NOMEM);
+	no_writing = false;
+	sweep_all(r, 1);
 }
 
 static void test_a_day(void **state)
@@ -427,6 +461,7 @@ int main(void)
 		T(test_only_its_own, setup),        T(test_a_day, setup),
 		T(test_most_of_a_key, setup_large), T(test_most_of_all, setup_small),
 		T(test_no_room, setup_small),       T(test_new_live_store, setup),
+		T(test_sweep_without_writing, setup),
 		cmocka_unit_test(test_tags),
 	};
 

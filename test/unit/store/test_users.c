@@ -1,11 +1,25 @@
 /* End users: rules for all or for one, what is left of them after the loss of the live store, and when they are forgotten. */
 #include "family.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "idle.h"
+#include "live_priv.h"
 #include "verify.h"
+
+/* The program is linked so that every begin passes here: write transactions can be made to fail. */
+int __real_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **out);
+int __wrap_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **out);
+
+static bool no_writing;
+
+int __wrap_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **out)
+{
+	return no_writing && !(flags & MDB_RDONLY) ? ENOMEM
+						   : __real_mdb_txn_begin(env, parent, flags, out);
+}
 
 /* The rules for all end users count for each of them; one with rules of its own has only those. */
 static void test_end_users(void **state)
@@ -163,6 +177,11 @@ static void test_idle_users_are_forgotten(void **state)
 	assert_int_equal(forget_round(&it), 0);
 	family.r->wall_ms += 7 * 86400000LL;
 	family.r->boot_ms += 7 * 86400000LL;
+	no_writing = true; /* then nothing happens at all */
+	assert_int_equal(idle_slice(family.r->live, &it, family.r->boot_ms, family.r->wall_ms),
+			 ERRC_NOMEM);
+	no_writing = false;
+	it.at.n = 0;
 	assert_int_equal(forget_round(&it), 2);
 	rig_settle(family.r, family.account, &running, 10, 10, &done);
 	checkpoint();
