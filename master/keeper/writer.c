@@ -408,7 +408,13 @@ static enum errc run_jobs(struct writer *w)
 	struct writer_job *j;
 	enum errc e = ERRC_OK;
 
-	while (!e && (j = next_job(w)) != NULL) {
+	for (;;) {
+		/* Jobs read from the live store what they change. */
+		if (!e && w->behind)
+			e = catch_up(w);
+		j = e ? NULL : next_job(w);
+		if (!j)
+			return e;
 		w->admin.not_durable = ERRC_OK;
 		e = j->run(j, &w->admin);
 		w->pace.dirty = true; /* it may have taken the outbox with it */
@@ -421,7 +427,6 @@ static enum errc run_jobs(struct writer *w)
 		if (!ends_keeper(e))
 			e = ERRC_OK;
 	}
-	return e;
 }
 
 /* --- another live store --- */

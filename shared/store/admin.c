@@ -131,11 +131,14 @@ static enum errc do_live(struct admin *a, int64_t boot_ms, const struct record *
 }
 
 /* What takes: in the live store first, its record in the outbox; then the ledger at once, if it can. */
-enum errc admin_withdraw(struct admin *a, int64_t boot_ms, const struct record *r, bool *durable)
+enum errc admin_withdraw(struct admin *a, int64_t boot_ms, const struct record *r, bool grows,
+			 bool *durable)
 {
 	enum errc rc = admin_catch_up(a->live, a->ledger);
 
 	*durable = false;
+	if (!rc && grows)
+		rc = has_room(a, r, 1);
 	if (!rc)
 		rc = do_live(a, boot_ms, r);
 	if (rc)
@@ -194,6 +197,7 @@ enum errc admin_account_create(struct admin *a, const struct admin_by *by,
 	struct buf b;
 	enum errc rc;
 
+	*durable = false;
 	if (!admin_is_name(spec->name) || (spec->group.n && !admin_is_name(spec->group)) ||
 	    spec->mode >= ROWS_MODE_COUNT || !is_amount(spec->credit_nusd) ||
 	    !is_amount(spec->overdraft_nusd))
@@ -219,6 +223,7 @@ enum errc admin_account_credit(struct admin *a, const struct admin_by *by, uint6
 	const struct rows_account *row = book_account(ledger_book(a->ledger), account);
 	int64_t sum;
 
+	*durable = false;
 	if (!row)
 		return ERRC_NOTFOUND;
 	if (nusd <= 0 || !money_add(row->granted_nusd, nusd, &sum))
@@ -232,12 +237,13 @@ enum errc admin_account_take(struct admin *a, const struct admin_by *by, uint64_
 {
 	struct record r = admin_change(by, RECORD_TAKE, account, "take");
 
+	*durable = false;
 	if (!book_account(ledger_book(a->ledger), account))
 		return ERRC_NOTFOUND;
 	if (nusd <= 0 || nusd > MONEY_NUSD_MAX)
 		return ERRC_RANGE;
 	r.change.amount_nusd = nusd;
-	return admin_withdraw(a, by->boot_ms, &r, durable);
+	return admin_withdraw(a, by->boot_ms, &r, false, durable);
 }
 
 static enum errc write_account(struct admin *a, const struct admin_by *by,
@@ -258,7 +264,7 @@ static enum errc write_account(struct admin *a, const struct admin_by *by,
 	rc = rows_put_account(&b, &def);
 	r.change.row = buf_slice(&b);
 	if (!rc)
-		rc = restricts ? admin_withdraw(a, by->boot_ms, &r, durable)
+		rc = restricts ? admin_withdraw(a, by->boot_ms, &r, grows, durable)
 			       : admin_give(a, &r, 1, grows, durable);
 	buf_fini(&b);
 	return rc;
@@ -272,10 +278,13 @@ enum errc admin_account_set_status(struct admin *a, const struct admin_by *by, u
 	struct buf mem;
 	enum errc rc;
 
+	*durable = false;
 	if (status != ROWS_ACTIVE && status != ROWS_SUSPENDED)
 		return ERRC_INVAL;
 	buf_init(&mem, ROWS_MAX);
-	rc = admin_account_get(a->live, account, &mem, &row);
+	rc = admin_catch_up(a->live, a->ledger);
+	if (!rc)
+		rc = admin_account_get(a->live, account, &mem, &row);
 	row.status = status;
 	if (!rc)
 		rc = write_account(a, by, &row, resume ? "resume" : "suspend", !resume, false,
@@ -292,12 +301,15 @@ enum errc admin_account_update(struct admin *a, const struct admin_by *by,
 	bool restricts;
 	enum errc rc;
 
+	*durable = false;
 	if (row->mode >= ROWS_MODE_COUNT || !is_amount(row->overdraft_nusd) ||
 	    (row->status != ROWS_ACTIVE && row->status != ROWS_SUSPENDED) ||
 	    (row->group.n && !admin_is_name(row->group)))
 		return ERRC_INVAL;
 	buf_init(&mem, ROWS_MAX);
-	rc = admin_account_get(a->live, row->id, &mem, &now);
+	rc = admin_catch_up(a->live, a->ledger);
+	if (!rc)
+		rc = admin_account_get(a->live, row->id, &mem, &now);
 	if (!rc && !slice_eq(now.name, row->name))
 		rc = ERRC_INVAL;
 	if (!rc) {

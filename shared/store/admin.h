@@ -26,7 +26,8 @@ struct admin_by {
  * it: false only for restrictions that the ledger could not take now, they follow from the outbox. On any other code nothing
  * changed, but for one case that *durable tells by being true: the ledger has the change and the live store could not take
  * it; it follows with admin_catch_up(). ERRC_NOTFOUND, ERRC_EXISTS, ERRC_INVAL, ERRC_LIMIT, ERRC_RANGE; ERRC_STATE: take
- * below the floor; ERRC_FULL: the live store has no room for another account or scope, or for a larger one. */
+ * below the floor; ERRC_FULL: the live store has no room for another account or scope, or for a larger one. What a change
+ * keeps is read when the live store has all that the ledger has. */
 
 /* 1..ROWS_NAME_MAX bytes without spaces and control characters. */
 bool admin_is_name(struct slice s);

@@ -8,12 +8,13 @@
 /* A record of this change, without what it is about. */
 struct record admin_change(const struct admin_by *by, enum record_type type, uint64_t account,
 			   const char *what);
-/* What gives more: ledger first. When the live store cannot follow, admin_catch_up() does it. `grows`: it needs room there. */
+/* What gives more: ledger first. When the live store cannot follow, admin_catch_up() does it. `grows`: it needs room there, which
+ * ERRC_FULL refuses while requests still find some. */
 MUSTCHECK enum errc admin_give(struct admin *a, const struct record *records, size_t n, bool grows,
 			       bool *durable);
-/* What takes: in the live store first, its record in the outbox; then the ledger at once, if it can. */
+/* What takes: in the live store first, its record in the outbox; then the ledger at once, if it can. `grows`: as above. */
 MUSTCHECK enum errc admin_withdraw(struct admin *a, int64_t boot_ms, const struct record *r,
-				   bool *durable);
+				   bool grows, bool *durable);
 
 /* Does what the record says to the rows: definitions are set, grants are added. Sums and usage that are there are kept. */
 MUSTCHECK enum errc admin_apply(struct live *l, MDB_txn *txn, const struct record *r);

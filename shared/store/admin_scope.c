@@ -24,8 +24,9 @@ static enum record_type type_of(enum rows_kind kind)
 	}
 }
 
+/* `before`: bytes of the row that is there now; 0: there is none. */
 static enum errc write_scope(struct admin *a, const struct admin_by *by, const struct rows_scope *s,
-			     const char *what, bool restricts, bool grows, bool *durable)
+			     const char *what, bool restricts, size_t before, bool *durable)
 {
 	struct record r = admin_change(by, type_of(s->kind), s->account, what);
 	struct buf b;
@@ -37,8 +38,8 @@ static enum errc write_scope(struct admin *a, const struct admin_by *by, const s
 	if (s->kind == ROWS_KEY)
 		memcpy(r.change.key_id, s->id, APIKEY_ID);
 	if (!rc)
-		rc = restricts ? admin_withdraw(a, by->boot_ms, &r, durable)
-			       : admin_give(a, &r, 1, grows, durable);
+		rc = restricts ? admin_withdraw(a, by->boot_ms, &r, b.len > before, durable)
+			       : admin_give(a, &r, 1, b.len > before, durable);
 	buf_fini(&b);
 	return rc;
 }
@@ -54,13 +55,14 @@ enum errc admin_key_create(struct admin *a, const struct admin_by *by, const str
 {
 	const struct book *book = ledger_book(a->ledger);
 
+	*durable = false;
 	if (k->kind != ROWS_KEY || !is_scope(k) || k->status != ROWS_ACTIVE)
 		return ERRC_INVAL;
 	if (!book_account(book, k->account) || !has_team(book, k))
 		return ERRC_NOTFOUND;
 	if (book_scope(book, ROWS_KEY, k->account, k->id))
 		return ERRC_EXISTS;
-	return write_scope(a, by, k, "create", false, true, durable);
+	return write_scope(a, by, k, "create", false, 0, durable);
 }
 
 static bool is_repeated(const struct admin_key_new *keys, size_t n)
@@ -158,15 +160,10 @@ static bool restricts(const struct rows_scope *from, const struct rows_scope *to
 	return less || (to->status != ROWS_ACTIVE && to->status != from->status);
 }
 
-static bool is_larger(const struct rows_scope *from, const struct rows_scope *to)
-{
-	return to->name.n > from->name.n || to->models.n > from->models.n ||
-	       to->nets_n > from->nets_n || to->limits.n > from->limits.n;
-}
-
-/* Over a definition that is there: what cannot change stays. */
+/* Over a definition that is there, read into `row`: what cannot change stays. */
 static enum errc replace(struct admin *a, const struct admin_by *by, const struct rows_scope *now,
-			 struct rows_scope *next, const char *what, bool *durable)
+			 const struct buf *row, struct rows_scope *next, const char *what,
+			 bool *durable)
 {
 	memcpy(next->hash, now->hash, sizeof next->hash);
 	memcpy(next->old_hash, now->old_hash, sizeof next->old_hash);
@@ -175,7 +172,7 @@ static enum errc replace(struct admin *a, const struct admin_by *by, const struc
 	next->old_pepper = now->old_pepper;
 	next->created_s = now->created_s;
 	next->limits.last_id = MAX_OF(now->limits.last_id, next->limits.last_id);
-	return write_scope(a, by, next, what, restricts(now, next), is_larger(now, next), durable);
+	return write_scope(a, by, next, what, restricts(now, next), row->len, durable);
 }
 
 enum errc admin_key_update(struct admin *a, const struct admin_by *by, const struct rows_scope *k,
@@ -185,10 +182,13 @@ enum errc admin_key_update(struct admin *a, const struct admin_by *by, const str
 	struct buf mem;
 	enum errc rc;
 
+	*durable = false;
 	if (k->kind != ROWS_KEY || !is_scope(k))
 		return ERRC_INVAL;
 	buf_init(&mem, ROWS_MAX);
-	rc = admin_key_get(a->live, k->id, &mem, &now, NULL);
+	rc = admin_catch_up(a->live, a->ledger);
+	if (!rc)
+		rc = admin_key_get(a->live, k->id, &mem, &now, NULL);
 	if (!rc && now.status == ROWS_REVOKED)
 		rc = ERRC_STATE;
 	if (!rc && next.account != now.account)
@@ -196,8 +196,8 @@ enum errc admin_key_update(struct admin *a, const struct admin_by *by, const str
 	if (!rc && !has_team(ledger_book(a->ledger), k))
 		rc = ERRC_NOTFOUND;
 	if (!rc)
-		rc = replace(a, by, &now, &next, next.status == ROWS_REVOKED ? "revoke" : "update",
-			     durable);
+		rc = replace(a, by, &now, &mem, &next,
+			     next.status == ROWS_REVOKED ? "revoke" : "update", durable);
 	buf_fini(&mem);
 	return rc;
 }
@@ -210,10 +210,13 @@ enum errc admin_key_rotate(struct admin *a, const struct admin_by *by, const cha
 	struct buf mem;
 	enum errc rc;
 
+	*durable = false;
 	if (old_until_s < 0)
 		return ERRC_INVAL;
 	buf_init(&mem, ROWS_MAX);
-	rc = admin_key_get(a->live, id, &mem, &key, NULL);
+	rc = admin_catch_up(a->live, a->ledger);
+	if (!rc)
+		rc = admin_key_get(a->live, id, &mem, &key, NULL);
 	if (!rc && key.status == ROWS_REVOKED)
 		rc = ERRC_STATE;
 	if (!rc) {
@@ -224,7 +227,7 @@ enum errc admin_key_rotate(struct admin *a, const struct admin_by *by, const cha
 		memcpy(key.hash, hash, sizeof key.hash);
 		key.pepper = pepper;
 		key.old_until_s = old_until_s;
-		rc = write_scope(a, by, &key, "rotate", false, true, durable);
+		rc = write_scope(a, by, &key, "rotate", false, mem.len, durable);
 	}
 	buf_fini(&mem);
 	return rc;
@@ -237,13 +240,16 @@ enum errc admin_key_revoke(struct admin *a, const struct admin_by *by, const cha
 	struct buf mem;
 	enum errc rc;
 
+	*durable = false;
 	buf_init(&mem, ROWS_MAX);
-	rc = admin_key_get(a->live, id, &mem, &now, NULL);
+	rc = admin_catch_up(a->live, a->ledger);
+	if (!rc)
+		rc = admin_key_get(a->live, id, &mem, &now, NULL);
 	if (!rc && now.status == ROWS_REVOKED)
 		*durable = true; /* nothing is left to do; the first time has its record */
 	else if (!rc) {
 		now.status = ROWS_REVOKED;
-		rc = write_scope(a, by, &now, "revoke", true, false, durable);
+		rc = write_scope(a, by, &now, "revoke", true, mem.len, durable);
 	}
 	buf_fini(&mem);
 	return rc;
@@ -262,6 +268,7 @@ enum errc admin_team_create(struct admin *a, const struct admin_by *by, struct r
 	char id[ROWS_ID];
 	enum errc rc;
 
+	*durable = false;
 	if (!is_team(t))
 		return ERRC_INVAL;
 	if (!book_account(book, t->account))
@@ -272,7 +279,7 @@ enum errc admin_team_create(struct admin *a, const struct admin_by *by, struct r
 	if (rc != ERRC_NOTFOUND)
 		return rc ? rc : ERRC_EXISTS;
 	apikey_make_id(t->id);
-	return write_scope(a, by, t, "create", false, true, durable);
+	return write_scope(a, by, t, "create", false, 0, durable);
 }
 
 enum errc admin_team_update(struct admin *a, const struct admin_by *by, const struct rows_scope *t,
@@ -282,14 +289,17 @@ enum errc admin_team_update(struct admin *a, const struct admin_by *by, const st
 	struct buf mem;
 	enum errc rc;
 
+	*durable = false;
 	if (!is_team(t))
 		return ERRC_INVAL;
 	buf_init(&mem, ROWS_MAX);
-	rc = admin_scope_get(a->live, t->account, ROWS_TEAM, t->id, &mem, &now, NULL);
+	rc = admin_catch_up(a->live, a->ledger);
+	if (!rc)
+		rc = admin_scope_get(a->live, t->account, ROWS_TEAM, t->id, &mem, &now, NULL);
 	if (!rc && !slice_eq(now.name, t->name))
 		rc = ERRC_INVAL;
 	if (!rc)
-		rc = replace(a, by, &now, &next, "update", durable);
+		rc = replace(a, by, &now, &mem, &next, "update", durable);
 	buf_fini(&mem);
 	return rc;
 }
@@ -305,12 +315,15 @@ static enum errc set(struct admin *a, const struct admin_by *by, struct rows_sco
 
 	if (!book_account(ledger_book(a->ledger), next->account))
 		return ERRC_NOTFOUND;
+	rc = admin_catch_up(a->live, a->ledger);
+	if (rc)
+		return rc;
 	buf_init(&mem, ROWS_MAX);
 	rc = admin_scope_get(a->live, next->account, next->kind, next->id, &mem, &now, NULL);
 	if (!rc)
-		rc = replace(a, by, &now, next, "update", durable);
+		rc = replace(a, by, &now, &mem, next, "update", durable);
 	else if (rc == ERRC_NOTFOUND)
-		rc = write_scope(a, by, next, "create", restricts(&all, next), true, durable);
+		rc = write_scope(a, by, next, "create", restricts(&all, next), 0, durable);
 	buf_fini(&mem);
 	return rc;
 }
@@ -320,6 +333,7 @@ enum errc admin_user_set(struct admin *a, const struct admin_by *by, const struc
 {
 	struct rows_scope next = *u;
 
+	*durable = false;
 	if (u->kind != ROWS_USER || !is_scope(u) || u->name.n == 0 || u->status == ROWS_REVOKED)
 		return ERRC_INVAL;
 	rows_user_id(u->name, next.id);
@@ -334,12 +348,15 @@ enum errc admin_user_remove(struct admin *a, const struct admin_by *by, uint64_t
 	struct buf mem;
 	enum errc rc;
 
+	*durable = false;
 	rows_user_id(tag, id);
 	buf_init(&mem, ROWS_MAX);
-	rc = admin_scope_get(a->live, account, ROWS_USER, id, &mem, &now, NULL);
+	rc = admin_catch_up(a->live, a->ledger);
+	if (!rc)
+		rc = admin_scope_get(a->live, account, ROWS_USER, id, &mem, &now, NULL);
 	now.status = ROWS_REVOKED;
 	if (!rc)
-		rc = write_scope(a, by, &now, "remove", false, false, durable);
+		rc = write_scope(a, by, &now, "remove", false, mem.len, durable);
 	buf_fini(&mem);
 	return rc;
 }
@@ -349,6 +366,7 @@ enum errc admin_rules_set(struct admin *a, const struct admin_by *by, const stru
 {
 	struct rows_scope next = *s;
 
+	*durable = false;
 	if (s->kind != ROWS_ACCOUNT || !is_scope(s) || s->status != ROWS_ACTIVE)
 		return ERRC_INVAL;
 	memset(next.id, 0, ROWS_ID);

@@ -162,6 +162,45 @@ static void test_full_of_keys(void **state)
 	rig_check(r, &s);
 }
 
+/* Definitions that restrict are done in the live store first: they leave the room of settlements alone too, and one that takes no
+ * more room than before is always possible. */
+static void test_full_of_users(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 1000 * RIG_DOLLAR);
+	struct rows_scope k, u;
+	struct genid ids[100];
+	struct admit_op op;
+	char name[16];
+	bool durable = false;
+	enum errc rc = ERRC_OK;
+	int n = 0;
+
+	rig_key(r, acc, KEY_A, &k);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+		assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &ids[i], &op));
+	for (; n < HOLDS && !rc; n++) {
+		snprintf(name, sizeof name, "user-%d", n);
+		rig_scope(&u, acc, ROWS_USER, name);
+		rig_limit(&u, ROWS_RPM, 5);
+		rc = admin_user_set(&r->admin, &r->by, &u, &durable);
+		if (!rc)
+			rig_drain(r);
+	}
+	assert_int_equal(rc, ERRC_FULL);
+	assert_in_range(n, 1000, HOLDS - 1);
+	assert_false(durable);
+	rig_scope(&u, acc, ROWS_USER, "user-1");
+	rig_limit(&u, ROWS_RPM, 4);
+	assert_int_equal(admin_user_set(&r->admin, &r->by, &u, &durable), ERRC_OK);
+	u.limits.v[0].models = SLICE_LIT("gpt-*"); /* no rule more, but a larger one */
+	assert_int_equal(admin_user_set(&r->admin, &r->by, &u, &durable), ERRC_FULL);
+	assert_int_equal(admin_account_set_status(&r->admin, &r->by, acc, ROWS_SUSPENDED, &durable),
+			 ERRC_OK);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+		settle_large(r, acc, &ids[i]);
+}
+
 static void test_too_small_or_no_room(void **state)
 {
 	struct rig *r = *state;
@@ -191,10 +230,8 @@ static void test_too_small_or_no_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_full_store_settles),
-		T(test_full_of_keys),
-		T(test_outbox_share),
-		T(test_too_small_or_no_room),
+		T(test_full_store_settles), T(test_full_of_keys),         T(test_full_of_users),
+		T(test_outbox_share),       T(test_too_small_or_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -552,6 +552,44 @@ static void test_catch_up_is_short(void **state)
 	buf_fini(&row);
 }
 
+/* A change that came no further than the ledger is there before the next one is made from what the live store says. */
+static void test_change_upon_change(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct rows_account row;
+	struct rows_scope k, now;
+	uint8_t hash[DIGEST_SHA256];
+	struct buf mem;
+	bool durable = false;
+
+	buf_init(&mem, ROWS_MAX);
+	rig_key(r, acc, KEY_A, &k);
+	digest_sha256(SLICE_LIT("another secret"), hash);
+	assert_int_equal(admin_account_get(r->live, acc, &mem, &row), ERRC_OK);
+	row.overdraft_nusd = RIG_DOLLAR;
+	no_space = r->live->env;
+	assert_int_equal(admin_key_rotate(&r->admin, &r->by, KEY_A, hash, 2, 0, &durable),
+			 ERRC_NOSPACE);
+	assert_true(durable);
+	no_space = NULL;
+	k.expires_s = r->wall_ms / 1000 + 1000;
+	assert_int_equal(admin_key_update(&r->admin, &r->by, &k, &durable), ERRC_OK);
+	no_space = r->live->env;
+	assert_int_equal(admin_account_update(&r->admin, &r->by, &row, &durable), ERRC_NOSPACE);
+	assert_true(durable);
+	no_space = NULL;
+	assert_int_equal(admin_account_set_status(&r->admin, &r->by, acc, ROWS_SUSPENDED, &durable),
+			 ERRC_OK);
+	assert_int_equal(admin_key_get(r->live, KEY_A, &mem, &now, NULL), ERRC_OK);
+	assert_memory_equal(now.hash, hash, sizeof hash);
+	assert_int_equal(now.expires_s, k.expires_s);
+	assert_int_equal(admin_account_get(r->live, acc, &mem, &row), ERRC_OK);
+	assert_int_equal(row.overdraft_nusd, RIG_DOLLAR);
+	assert_int_equal(row.status, ROWS_SUSPENDED);
+	buf_fini(&mem);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 /* The first limits of an account and of an end user restrict: they are in force at once, also while the ledger takes nothing, and
@@ -596,6 +634,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_goes_on),
+		T(test_change_upon_change),
 		T(test_taken_but_not_deleted),
 		T(test_lost_live_store),
 		T(test_copied_live_store),
