@@ -457,10 +457,14 @@ static void test_tags(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_life_of_a_claim, setup),     T(test_without_charge_it_is_free_again, setup),
-		T(test_only_its_own, setup),        T(test_a_day, setup),
-		T(test_most_of_a_key, setup_large), T(test_most_of_all, setup_small),
-		T(test_no_room, setup_small),       T(test_new_live_store, setup),
+		T(test_life_of_a_claim, setup),
+		T(test_without_charge_it_is_free_again, setup),
+		T(test_only_its_own, setup),
+		T(test_a_day, setup),
+		T(test_most_of_a_key, setup_large),
+		T(test_most_of_all, setup_small),
+		T(test_no_room, setup_small),
+		T(test_new_live_store, setup),
 		T(test_sweep_without_writing, setup),
 		cmocka_unit_test(test_tags),
 	};
