@@ -1,10 +1,12 @@
 /* Loads an HTTP server on this machine: N connections that ask again as soon as they are answered, or, with --rate, requests
  * at even times whatever the answers do. Times count from when a request was due. Prints one JSON object.
  *
- *	load --port P [--connections N] [--seconds S | --requests N] [--rate N] [--hold] [--path PATH] [--body FILE] [--key KEY]
+ *	load --port P [--connections N] [--seconds S | --requests N] [--rate N] [--hold] [--path PATH] [--body FILE]
+ *		[--key KEY | --keys FILE]
  *
- * --requests ends after so many. --hold: each connection asks once; once each has its answer, or the first event of it,
- * `held` is printed, and all stay open until standard input ends. */
+ * --requests ends after so many. --keys: one a line, all of one length; each request has the next one. --hold: each connection
+ * asks once; once each has its answer, or the first event of it, `held` is printed, and all stay open until standard input
+ * ends. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -25,6 +27,7 @@
 #include "text.h"
 
 #define BODY_MAX   (64 << 20)
+#define KEYS_MAX   (4 << 20)
 #define READ_BYTES 65536
 #define WAVE       64 /* connections that --hold opens at a time */
 #define GRACE_NS   (10 * CLOCK_NS_S)
@@ -33,7 +36,7 @@
 struct conn {
 	int fd;
 	bool is_busy, is_blocked, is_held;
-	size_t sent;
+	size_t sent, key;
 	int64_t due_ns,
 		event_ns; /* event_ns: when the last event of this answer came, 0: none yet */
 	struct reply reply;
@@ -42,8 +45,9 @@ struct conn {
 struct load {
 	uint64_t port, connections, seconds_ms, requests, rate;
 	bool hold, is_starved; /* is_starved: every connection is busy */
-	const char *path, *key;
-	struct buf request;
+	const char *path, *key, *keys_path;
+	struct buf request, keys; /* keys: each with the newline behind it */
+	size_t key_at, key_len, keys_n;
 	struct conn *conns; /* owned */
 	struct conn **idle; /* owned; used with --rate, last in first out */
 	size_t open_n, idle_n, busy_n, held_n;
@@ -72,8 +76,11 @@ static void open_conn(struct load *l, struct conn *c)
 	require(epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &e) == 0);
 }
 
+/* All connections send from the one request: each puts its key there first. */
 static void send_rest(struct load *l, struct conn *c)
 {
+	if (l->keys_n > 0)
+		memcpy(l->request.p + l->key_at, l->keys.p + c->key * (l->key_len + 1), l->key_len);
 	while (c->sent < l->request.len) {
 		ssize_t n =
 			send(c->fd, l->request.p + c->sent, l->request.len - c->sent, MSG_NOSIGNAL);
@@ -90,6 +97,7 @@ static void ask(struct load *l, struct conn *c, int64_t due_ns)
 	c->due_ns = due_ns;
 	c->event_ns = 0;
 	c->sent = 0;
+	c->key = l->keys_n > 0 ? l->asked % l->keys_n : 0;
 	reply_start(&c->reply);
 	l->asked++;
 	l->busy_n++;
@@ -297,26 +305,52 @@ static void print(struct load *l)
 	buf_fini(&b);
 }
 
-/* The request as it goes out, the same each time. */
+static void read_file(const char *path, struct buf *b, size_t max)
+{
+	char *room;
+	FILE *f = fopen(path, "rb");
+
+	buf_init(b, max);
+	if (!f || buf_reserve(b, max, &room)) {
+		fprintf(stderr, "load: %s: %s\n", path, strerror(errno));
+		exit(1);
+	}
+	buf_commit(b, fread(room, 1, max, f));
+	fclose(f);
+}
+
+static void read_keys(struct load *l)
+{
+	const char *end;
+
+	read_file(l->keys_path, &l->keys, KEYS_MAX);
+	end = l->keys.len > 0 ? memchr(l->keys.p, '\n', l->keys.len) : NULL;
+	l->key_len = end ? (size_t)(end - l->keys.p) : 0;
+	l->keys_n = l->keys.len / (l->key_len + 1);
+	for (size_t i = 0; i < l->keys_n; i++)
+		require(l->keys.p[i * (l->key_len + 1) + l->key_len] == '\n');
+	require(l->key_len > 0 && l->keys_n * (l->key_len + 1) == l->keys.len);
+}
+
+/* The request as it goes out, the same each time but for its key. */
 static void make_request(struct load *l, const char *body_path)
 {
 	struct buf body;
-	char *room;
-	FILE *f = fopen(body_path, "rb");
 
-	buf_init(&body, BODY_MAX);
+	read_file(body_path, &body, BODY_MAX);
 	buf_init(&l->request, BODY_MAX);
-	if (!f || buf_reserve(&body, BODY_MAX, &room)) {
-		fprintf(stderr, "load: %s: %s\n", body_path, strerror(errno));
-		exit(1);
-	}
-	buf_commit(&body, fread(room, 1, BODY_MAX, f));
-	fclose(f);
+	if (l->keys_path)
+		read_keys(l);
 	require(buf_addf(&l->request,
 			 "%s %s HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: load\r\naccept: */*\r\n",
 			 body.len > 0 ? "POST" : "GET", l->path) == ERRC_OK);
 	if (l->key)
 		require(buf_addf(&l->request, "authorization: Bearer %s\r\n", l->key) == ERRC_OK);
+	if (l->keys_n > 0) {
+		require(buf_addz(&l->request, "authorization: Bearer ") == ERRC_OK);
+		l->key_at = l->request.len;
+		require(buf_addf(&l->request, "%.*s\r\n", (int)l->key_len, l->keys.p) == ERRC_OK);
+	}
 	if (body.len > 0)
 		require(buf_addf(&l->request,
 				 "content-type: application/json\r\ncontent-length: %zu\r\n",
@@ -329,9 +363,11 @@ static void make_request(struct load *l, const char *body_path)
 static bool read_options(int argc, char **argv, struct load *l, const char **body)
 {
 	static const struct option longs[] = {
-		{"port", 1, NULL, 'p'}, {"connections", 1, NULL, 'c'}, {"seconds", 1, NULL, 's'},
-		{"rate", 1, NULL, 'r'}, {"requests", 1, NULL, 'n'},    {"hold", 0, NULL, 'h'},
-		{"path", 1, NULL, 'u'}, {"body", 1, NULL, 'b'},        {"key", 1, NULL, 'k'},
+		{"port", 1, NULL, 'p'},     {"connections", 1, NULL, 'c'},
+		{"seconds", 1, NULL, 's'},  {"rate", 1, NULL, 'r'},
+		{"requests", 1, NULL, 'n'}, {"hold", 0, NULL, 'h'},
+		{"path", 1, NULL, 'u'},     {"body", 1, NULL, 'b'},
+		{"key", 1, NULL, 'k'},      {"keys", 1, NULL, 'K'},
 		{NULL, 0, NULL, 0}};
 	int c;
 	int64_t ms = 0;
@@ -347,10 +383,11 @@ static bool read_options(int argc, char **argv, struct load *l, const char **bod
 		l->hold |= c == 'h';
 		l->path = c == 'u' ? optarg : l->path;
 		l->key = c == 'k' ? optarg : l->key;
+		l->keys_path = c == 'K' ? optarg : l->keys_path;
 		*body = c == 'b' ? optarg : *body;
 	}
 	l->seconds_ms = ms > 0 ? (uint64_t)ms : l->seconds_ms;
-	return optind == argc && l->port > 0;
+	return optind == argc && l->port > 0 && !(l->key && l->keys_path);
 }
 
 int main(int argc, char **argv)
@@ -375,6 +412,7 @@ int main(int argc, char **argv)
 	samples_fini(&l.first);
 	samples_fini(&l.gap);
 	buf_fini(&l.request);
+	buf_fini(&l.keys);
 	mem_free(l.conns);
 	mem_free(l.idle);
 	return 0;

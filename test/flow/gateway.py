@@ -1,6 +1,7 @@
 """Starts a gateway for a flow test: a folder with a configuration, the daemon, its log, small HTTP and control clients.
 Only the standard library."""
 import collections
+import functools
 import glob
 import json
 import os
@@ -131,7 +132,7 @@ class Gateway:
         self.config = os.path.join(self.dir, 'aigw.yaml')
         self.log_path = os.path.join(self.dir, 'log')
         self.log = open(self.log_path, 'ab')
-        self.masters = []
+        self.masters, self.who = [], {}  # who: as whom a master is started, for Popen
         self.read, self.parsed, self.reading = 0, [], threading.Lock()
         self.checks = os.path.join(self.dir, 'valgrind')
         os.mkdir(self.checks)
@@ -171,7 +172,7 @@ class Gateway:
         e = {**os.environ, **self.env, **env}
         checker = VALGRIND + ['--log-file=%s/%%p' % self.checks] if VALGRIND else []
         p = subprocess.Popen([*checker, self.program, '-c', self.config], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-                             env=e)
+                             env=e, **self.who)
         self.masters.append(p)
         return p
 
@@ -296,7 +297,7 @@ class Gateway:
 
     def wait_event(self, event, seconds=15, since=0, contains='', pid=None, **fields):
         if pid:
-            p = next(m for m in self.masters if m.pid == pid)
+            p = next(m for m in reversed(self.masters) if m.pid == pid)  # numbers come again
         end = time.monotonic() + seconds * PATIENCE
         while True:
             for e in self.events(event, since, **fields):
@@ -324,7 +325,7 @@ class Gateway:
         for e in self.events('child_started'):
             text = e.get('message', e.get('msg', e.get('raw', '')))
             found.append(int(text.rpartition('pid ')[2].split()[0].strip('",}')))
-        masters = {m.pid for m in self.masters}
+        masters = {m.pid for m in self.masters if m.returncode is None}
         return [pid for pid in found if pid not in masters and not is_stranger(pid)]
 
     # --- clients ---
@@ -472,6 +473,7 @@ class Unpacker:
         raise ValueError('msgpack type 0x%02x' % t)
 
 
+@functools.lru_cache(None)
 def message_numbers():
     """Names to numbers, from the table itself."""
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'shared', 'ipc', 'msg_tbl.h')
@@ -483,9 +485,15 @@ def message_numbers():
 class Control:
     """One connection to the control socket."""
 
-    def __init__(self, path, timeout=20):
+    def __init__(self, path, timeout=20, waits=True):
+        """`waits`: also while the listen queue is full, which with a time-out fails at once."""
         self.s = socket.socket(socket.AF_UNIX)
-        self.s.connect(path)  # waits while the listen queue is full; with a time-out it would fail at once
+        self.s.settimeout(None if waits else timeout)
+        try:
+            self.s.connect(path)
+        except OSError:
+            self.s.close()
+            raise
         self.s.settimeout(timeout)
         self.numbers = message_numbers()
 
@@ -495,9 +503,10 @@ class Control:
     def receive(self):
         """(name, fields), or None at the end."""
         head = self.exactly(8)
-        if head is None:
+        body = head and self.exactly(struct.unpack('<I', head[:4])[0])
+        if body is None:
             return None
-        fields = Unpacker(self.exactly(struct.unpack('<I', head[:4])[0])).value()
+        fields = Unpacker(body).value()
         return [n for n, i in self.numbers.items() if i == fields[0]][0], fields[1:]
 
     def exactly(self, n):

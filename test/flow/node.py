@@ -11,7 +11,8 @@ from fractions import Fraction
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import ask, at_once
-from gateway import Gateway, is_alive, wait_for
+from conservation import Conservation
+from gateway import PATIENCE, Gateway, is_alive, wait_for
 
 VERIFY_EXPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools', 'verify_export.py')
 RECOMPUTE_MAX = 20000  # records: some seconds
@@ -33,6 +34,13 @@ def on_both(name, script, **more):
 
 
 PIECES = ('image',)
+FAR_BUDGETS = 3
+
+
+def far_limits(budget=10**6):
+    """Rules of every kind, also for some models, that nothing comes near."""
+    return ('requests=1000000/day,tokens=1000000000/day,concurrency=10000,budget=%d/total,budget=%d/year,'
+            'requests=1000000/minute models=*|!nothing,concurrency=10000 models=*|!nothing,budget=%d/total models=*|!nothing' % (budget, budget, budget))
 
 
 def charge_nusd(usage, price):
@@ -91,7 +99,7 @@ class Node(Gateway):
     def __init__(self, models, sim=None, program=None, sim_args=(), **config):
         self.own_sim = None if sim else Sim(*sim_args)
         self.sim = sim or self.own_sim
-        self.models, self.more = models, config
+        self.models, self.more, self.conservation = models, config, None
         super().__init__(program or os.environ['AIGWD'])
 
     def make(self):
@@ -147,17 +155,16 @@ class Node(Gateway):
         self.account(name, credit)
         return self.key(name, **options)
 
-    def family(self, name, credit='100', **tight):
-        """An account, a team, a key in it and the end user `ann`, each with limits of every kind that are far away; `tight` gives a scope one
-        more. The key's text. With the credit these are five scopes."""
+    def family(self, name, credit='100', tag='ann', **tight):
+        """An account, a team, a key in it and the end user, each with limits of every kind, for all models and for some, that are far away; `tight`
+        gives a scope one more. The key's text. With the credit these are five scopes."""
         def limits(scope):
-            far = 'requests=1000000/day,tokens=1000000000/day,concurrency=10000,budget=%s/total,budget=%s/year' % (credit, credit)
-            return ('--limit', far + (',' + tight[scope] if scope in tight else ''))
+            return ('--limit', far_limits() + (',' + tight[scope] if scope in tight else ''))
         self.account(name, credit)
         self.ctl('account', 'update', name, *limits('account'))
         self.ctl('team', 'create', 'team', '--account', name, *limits('team'))
         key = self.key(name, team='team', limit=limits('key')[1])
-        self.ctl('user', 'update', 'ann', '--account', name, *limits('user'))
+        self.ctl('user', 'update', tag, '--account', name, *limits('user'))
         return key
 
     def budgets_used(self, key, user=None):
@@ -238,7 +245,10 @@ class Node(Gateway):
     # --- processes ---
 
     def spawn(self, **env):
-        return super().spawn(**dict(self.env, **env))
+        p = super().spawn(**dict(self.env, **env))
+        if not self.conservation:
+            self.conservation = Conservation(self.socket, self.admin_port, lambda: is_alive(self.master.pid), PATIENCE)
+        return p
 
     def children(self, role=None):
         """{pid: role} of the living children of the last master: worker, keeper."""
@@ -254,12 +264,22 @@ class Node(Gateway):
     def own_pids(self):
         return super().own_pids() + [self.sim.p.pid]
 
+    def end_conservation(self):
+        """Looks at the books for the last time; AssertionError when they have ever been out of balance."""
+        watch, self.conservation = self.conservation, None
+        wrong = watch.end() if watch else []
+        if wrong:
+            raise AssertionError('the books were out of balance:\n' + '\n'.join(wrong))
+
     def close(self):
         try:
-            super().close()
+            self.end_conservation()
         finally:
-            if self.own_sim:
-                self.own_sim.close()
+            try:
+                super().close()
+            finally:
+                if self.own_sim:
+                    self.own_sim.close()
 
 
 def chat_body(model, stream=False, text='hi', **fields):
@@ -318,15 +338,21 @@ class NodePerTest(unittest.TestCase):
 
 class FiveScopes:
     """Put before NodePerTest: the account `main` has rules of its own, a team and the end user `ann`, so that credit, account, team, key and
-    user count each request that names her."""
+    user count each request. USER None: the requests name others, for whom her limits hold as well, each for itself."""
+    USER = 'ann'
+
     def start(self, **env):
         self.node.start(**env)
-        self.key = self.node.family('main', self.CREDIT)
+        self.key = self.node.family('main', self.CREDIT, self.USER or '*')
+
+    def chat(self, model, stream=False, **more):
+        return super().chat(model, stream, **{'user': self.USER, **more} if self.USER else more)
 
     def check_scopes(self):
-        """Account, team and key have used what was settled, nothing twice and nothing less."""
+        """All have used what was settled, nothing twice and nothing less."""
         settled = nusd(self.node.show('main')['settled_usd'])
-        self.assertEqual(self.node.budgets_used(self.key), {s: [settled] * 2 for s in ('account', 'team', 'key')})
+        scopes = ('account', 'team', 'key', 'user') if self.USER else ('account', 'team', 'key')
+        self.assertEqual(self.node.budgets_used(self.key, self.USER), {s: [settled] * FAR_BUDGETS for s in scopes})
 
 
 class NodeCase(unittest.TestCase):

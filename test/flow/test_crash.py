@@ -11,8 +11,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
-from gateway import wait_for
+from gateway import is_alive, wait_for
 from load import StreamLoad
+from money import records
 from node import LONG, CtlError, FiveScopes, NodePerTest, charge_nusd, chat_body, nusd, on_both
 import tap
 
@@ -50,7 +51,7 @@ class Kills(FiveScopes, NodePerTest):
         wait_for(all_in_the_ledger, 10, 0.05)
 
     def check_books(self, load=None):
-        """granted = balance + held + settled, no hold left, every charge once; charges are those of the answers that ended well."""
+        """granted = balance + held + settled, no hold left, no charge twice; what ended well is there at the cost that was told."""
         def no_holds():
             try:
                 return self.node.show('main')['holds'] == 0
@@ -67,12 +68,13 @@ class Kills(FiveScopes, NodePerTest):
         self.assertEqual(nusd(a['granted_usd']), nusd(a['balance_usd']) + nusd(a['held_usd']) + nusd(a['settled_usd']))
         self.assertEqual(nusd(a['held_usd']), 0)
         self.check_scopes()
+        found = records(self.node)
+        self.assertEqual([r for r in found.values() if len(r) != 1], [])
         if load:
-            done = load.of('done')
-            self.assertTrue(done)
-            for o in done[:: max(len(done) // 20, 1)]:
-                record = self.node.record(o.request_id)
-                self.assertEqual((record['end'], record['status']), ('done', 200), record)
+            self.assertTrue(load.of('done'))
+            for o in load.of('done'):
+                record = found[o.request_id][0]
+                self.assertEqual((record['end'], record['status'], record['charge_nusd']), ('done', 200, o.cost_nusd), record)
         return a
 
     def check_failures(self, load, kills, slack=1.0):
@@ -108,7 +110,7 @@ class Kills(FiveScopes, NodePerTest):
     def test_killed_worker_charges_its_streams_from_their_progress(self):
         self.start()
         with Conn(self.node.port) as c:
-            c.request('POST', '/v1/chat/completions', chat_body('run-oai', True), key=self.key)
+            c.request('POST', '/v1/chat/completions', chat_body('run-oai', True, user='ann'), key=self.key)
             head, got, killed = c.head(), b'', False
             for part in c.parts(head):
                 got += part
@@ -123,37 +125,22 @@ class Kills(FiveScopes, NodePerTest):
         self.assertGreater(nusd(record['charge_usd']), 0)
         self.check_books()
 
-    def test_keeper(self):
-        """Row 20: workers go on while it is away; nothing is lost or charged twice."""
-        self.start()
-        load = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant', 'run-oai'], 16)
-        for _ in range(30 if LONG else 6):
-            time.sleep(0.3)
-            keepers = wait_for(lambda: self.node.children('keeper'), 5)
-            self.kill(*keepers)
-            wait_for(lambda: [p for p in self.node.children('keeper') if p not in keepers], 2)
-        time.sleep(0.3)
-        load.stop()
-        self.assertEqual(set(load.kinds()), {'done'})
-        self.check_books(load)
-        self.assertEqual(self.node.ctl('usage', '--account', 'main')['total']['requests'], len(load.outcomes))
-
     def test_master(self):
         """Row 20: orphans serve on; the next master takes over without a refused connection."""
         self.start()
-        load = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant', 'run-ant'], 12)
-        for _ in range(20 if LONG else 3):
-            time.sleep(0.4)
-            self.node.lose_master()
+        load, rounds = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant', 'run-ant'], 12), 100 if LONG else 4
+        for _ in range(rounds):
             time.sleep(0.2)
+            old = self.node.pids()
+            self.node.lose_master()
+            time.sleep(0.1)
             self.assertEqual(self.chat('quick-oai').status, 200)
             self.node.start()
-        time.sleep(1.2)
+            wait_for(lambda: not any(is_alive(p) for p in old), 20)
         load.stop()
         kinds = load.kinds()
-        self.assertNotIn('refused', kinds)
-        self.assertLessEqual(kinds.get('cut', 0), 2 * 3 if not LONG else 40, kinds)  # one that was queued in a closing socket, a listener
-        self.assertLessEqual(set(kinds), {'done', 'cut'})
+        self.assertLessEqual(set(kinds), {'done', 'cut'}, kinds)
+        self.assertLessEqual(kinds.get('cut', 0), 2 * rounds, kinds)  # one that was queued in a closing socket, a listener
         self.check_books(load)
 
     @tap.alone

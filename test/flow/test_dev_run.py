@@ -17,6 +17,7 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, '..', '..'))
 sys.path[:0] = [HERE, os.path.join(HERE, '..', 'lib')]
+from conservation import Conservation  # noqa: E402
 from gateway import free_port  # noqa: E402
 import tap  # noqa: E402
 
@@ -37,6 +38,7 @@ class Demo:
             if 'Ctrl-C' in line:
                 break
         self.key = (re.search(r'sk-aigw-[\w-]+', self.said) or [''])[0]
+        self.books = Conservation(os.path.join(folder, 'control.sock'), None, lambda: self.process.poll() is None)
         self.curl = (re.search(r'^\s*(curl .*)$', self.said, re.MULTILINE) or ['', ''])[1]
 
     def get(self, path):
@@ -45,11 +47,12 @@ class Demo:
             return json.load(answer)
 
     def interrupt(self):
-        """As a terminal does on Ctrl-C: every process of the group gets it. Returns the exit status."""
+        """As a terminal does on Ctrl-C: every process of the group gets it. Returns the exit status, or what was wrong with the books."""
+        wrong = self.books.end()
         os.killpg(self.process.pid, signal.SIGINT)
         status = self.process.wait(timeout=30)
         self.process.stdout.close()
-        return status
+        return wrong or status
 
 
 class DevRun(unittest.TestCase):

@@ -47,6 +47,13 @@ class Faults(NodePerTest):
         p = self.node.ctl_raw('ledger', 'verify', '--json')
         self.assertEqual(p.returncode, 6)
         self.assertEqual({f['what'] for f in json.loads(p.stdout)['findings']}, {'live'})
+        # And by what looks at the books of every test, which fails for it: by the gauge, and by the account's row alone.
+        wrong = self.node.conservation.wrong
+        wait_for(lambda: len(wrong) > 3, 10)
+        self.assertIn('the imbalance is 1 nano-dollars', ' '.join(wrong))
+        self.assertRegex(' '.join(wrong), r'T\d\d:\d\d:\d\d\.\d+\+00:00 account main: granted \d+, balance \d+, held 0, settled \d+, overdraft 0: off by -1')
+        with self.assertRaisesRegex(AssertionError, r'(?s)the books were out of balance:\n.*account main: granted'):
+            self.node.end_conservation()
 
     @tap.alone
     def test_killed_in_a_write_transaction(self):

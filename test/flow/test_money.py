@@ -7,9 +7,10 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
 from gateway import wait_for
-from node import LONG, CtlError, NodeCase, chat_body, charge_nusd, model, nusd
+from node import FAR_BUDGETS, LONG, CtlError, NodeCase, chat_body, charge_nusd, model, nusd
 import tap
 
+SCOPES = ('account', 'team', 'key', 'user')
 ODD = {'input': '0.0375', 'output': '1.234567'}
 
 
@@ -61,40 +62,51 @@ class Races(NodeCase):
         for i in range(20 if LONG else 3):
             with self.subTest(i):
                 name = 'race-%d' % i
-                key = self.node.customer(name, '0.10')
-                found = tally(volley(self.node.port, key, [chat_body('by-request')] * (2000 if LONG else 300)))
+                key = self.node.family(name, '0.10')
+                found = tally(volley(self.node.port, key, [chat_body('by-request', user='ann')] * (2000 if LONG else 300)))
                 self.assertEqual(found.pop((200, None)), 10)
                 self.assertLessEqual(set(found), {(402, 'insufficient_credit'), (429, 'credit_held')})
                 account = self.node.settled(name)
                 self.assertEqual((nusd(account['balance_usd']), nusd(account['settled_usd'])), (0, 10**8))
-                self.assertEqual(tally(volley(self.node.port, key, [chat_body('by-request')] * 20)), {(402, 'insufficient_credit'): 20})
+                self.refused_by_one(key, 'insufficient_credit')
+                self.assertEqual(self.node.budgets_used(key, 'ann'), dict.fromkeys(SCOPES, [10**8] * FAR_BUDGETS))
+
+    def refused_by_one(self, key, code):
+        """20 more; nothing of them is left in any scope."""
+        before, found, after = self.limits(key), tally(volley(self.node.port, key, [chat_body('by-request', user='ann')] * 20)), self.limits(key)
+        self.assertEqual(found, {(402, code): 20})
+        self.assertEqual(len(before), len(after))
+        for then, now in zip(before, after):
+            slid = then['limit'] in ('rpm', 'rpd', 'tpd') and now['used'] < then['used']
+            self.assertEqual((now['used'], now['held']), (now['used'] if slid else then['used'], then['held']), now)
+
+    def limits(self, key):
+        return self.node.ctl('limit', 'explain', key, '--user', 'ann')['limits']
 
     def test_overspend_race_over_five_scopes(self):
-        """Row 17 with credit, account, team, key and end user in use, one of which has a budget for exactly 10: each of them counts the ten and
-        nothing of those that were refused."""
-        for tight in ('account', 'team', 'key', 'user'):
-            with self.subTest(tight):
-                name = 'five-' + tight
-                key = self.node.family(name, '50', **{tight: 'budget=0.10/month'})
-                bodies = [chat_body('by-request', user='ann')] * (2000 if LONG else 200)
-                found = tally(volley(self.node.port, key, bodies))
+        """Row 17 with credit, account, team, key and end user in use, one of which, also the last one of all, has a budget for exactly 10, for
+        all models or for some: each of them counts the ten and nothing of those that were refused."""
+        for tight, rule in (('account', ''), ('team', ' models=by-*'), ('key', ''), ('user', ''), ('user', ' models=by-*')):
+            with self.subTest(tight + rule):
+                name = 'five-%s%d' % (tight, len(rule))
+                key = self.node.family(name, '50', **{tight: 'budget=0.10/month' + rule})
+                found = tally(volley(self.node.port, key, [chat_body('by-request', user='ann')] * (2000 if LONG else 200)))
                 self.assertEqual(found.pop((200, None)), 10)
                 self.assertLessEqual(set(found), {(402, 'budget_exceeded'), (429, 'credit_held')})
                 self.assertEqual(nusd(self.node.settled(name)['settled_usd']), 10**8)
-                self.assertEqual(tally(volley(self.node.port, key, bodies[:20])), {(402, 'budget_exceeded'): 20})
-                used = self.node.budgets_used(key, 'ann')
-                self.assertEqual(used, {s: [10**8] * (3 if s == tight else 2) for s in ('account', 'team', 'key', 'user')})
+                self.refused_by_one(key, 'budget_exceeded')
+                self.assertEqual(self.node.budgets_used(key, 'ann'), {s: [10**8] * (FAR_BUDGETS + (s == tight)) for s in SCOPES})
 
     def test_overspend_race_by_token(self):
         """Row 17: never negative, charges within the credit, what is left is smaller than one hold."""
         credit = 20_000_000
-        for i in range(10 if LONG else 2):
+        for i in range(20 if LONG else 2):
             with self.subTest(i):
                 name = 'token-race-%d' % i
-                key = self.node.customer(name, '0.02')
-                answers = volley(self.node.port, key, [chat_body('by-token')] * 300)
+                key, body = self.node.family(name, '0.02'), chat_body('by-token', user='ann')
+                answers = volley(self.node.port, key, [body] * (2000 if LONG else 300))
                 for _ in range(3):
-                    answers += volley(self.node.port, key, [chat_body('by-token')] * 20, 2)
+                    answers += volley(self.node.port, key, [body] * 20, 2)
                 found = tally(answers)
                 paid = found[(200, None)]
                 self.assertLessEqual(set(found), {(200, None), (402, 'insufficient_credit'), (429, 'credit_held')})

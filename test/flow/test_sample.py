@@ -34,6 +34,7 @@ class Sample(Node):
     def __init__(self, user=None):
         self.user = user
         super().__init__({})
+        self.who = {} if user is None else {'user': user, 'group': user, 'extra_groups': []}
 
     def configure(self, text=None, **config):
         text = text or SAMPLE
@@ -44,13 +45,6 @@ class Sample(Node):
         if self.user is not None:
             for path in (self.dir, self.live, self.config):
                 os.chown(path, self.user, self.user)
-
-    def spawn(self, **env):
-        who = {} if self.user is None else {'user': self.user, 'group': self.user, 'extra_groups': []}
-        p = subprocess.Popen([self.program, '-c', self.config], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-                             env={**os.environ, **self.env, **env}, **who)
-        self.masters.append(p)
-        return p
 
 
 class Starts(unittest.TestCase):

@@ -7,16 +7,15 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import wait_for
-from load import StreamLoad
 from money import records
 from node import LONG, CtlError, nusd, on_both
 from recorder import CALLS, FAIL_FROM, FAIL_TO, FAILED, Page
-from test_crash import Kills as Base
+from test_crash import Kills as Base, Streams
 import tap
 
 SEED = int(os.environ.get('AIGW_TEST_SEED') or random.randrange(1 << 32))
 TARGET = 4  # struct starve_page
-SAMPLES = 400 if LONG else 14
+SAMPLES = 14
 MODELS = on_both('m', 'tokens=5&input=11', max_output=100)
 
 
@@ -72,9 +71,9 @@ class Starved(Base):
         return reached, pid in self.node.children(role)
 
     def walk(self, role):
-        load, reached, lived = StreamLoad(self.node.port, self.key, list(MODELS), 8), 0, 0
+        load, reached, lived = Streams(self.node.port, self.key, list(MODELS), 8), 0, 0
         self.addCleanup(setattr, load, 'going', False)
-        numbers = [self.random.randint(1, 2000) for _ in range(SAMPLES - 4)] + [1, 2, 3, 4]
+        numbers = self.random.sample(range(1, 2001), 2000 if LONG else SAMPLES - 4) + ([] if LONG else [1, 2, 3, 4])
         for n in numbers:
             times = self.random.choice((1, 1, 3, 30))
             try:
