@@ -53,19 +53,20 @@ static void fill_numbers(struct control_field f[NUMBERS], const struct report_ro
 static enum errc send_rows(struct verbs *v, const struct report_ask *ask, const struct report *r)
 {
 	struct control_field f[REPORT_DIMS_MAX + NUMBERS];
+	struct report_row row;
 	enum errc e = ERRC_OK;
 
 	for (size_t i = 0; !e && ask->by_n && i < report_rows_n(r); i++) {
-		const struct report_row *row = report_row_at(r, i);
-
+		row = report_row_at(r, i);
 		for (size_t d = 0; d < ask->by_n; d++)
 			f[d] = (struct control_field){.name = slice_str(report_dim_name(ask->by[d])),
 						      .type = CONTROL_T_STR,
-						      .s = row->name[d]};
-		fill_numbers(f + ask->by_n, row);
+						      .s = row.name[d]};
+		fill_numbers(f + ask->by_n, &row);
 		e = verbs_row(v, "usage", f, ask->by_n + NUMBERS);
 	}
-	fill_numbers(f, report_total(r));
+	row = report_total(r);
+	fill_numbers(f, &row);
 	return e ? e : verbs_row(v, "total", f, NUMBERS);
 }
 

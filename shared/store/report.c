@@ -1,25 +1,24 @@
 #include "report.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "admin.h"
-#include "arena.h"
+#include "be.h"
 #include "clock.h"
 #include "ledger_priv.h"
 #include "mem.h"
+#include "tally.h"
 #include "retain.h"
-#include "text.h"
 
-#define NAMES_BYTES   ((size_t)256 * 1024 * 1024)
 #define ACCOUNT_BYTES 512 /* more than an account's row has */
-#define NAMES_KEPT    1024
+#define DAY_BYTES     4   /* of the names of columns: day; account, and a team behind it */
+#define NUMBER_BYTES  8
 #define DAY_TEXT      10
 #define PARTS_MAX     2 /* days of which a span may have a part */
 
-/* A day that is not whole in the span. Its records are among those from first_seq to last_seq. */
+/* A part of a day whose records are to be read, since the span has only that part (sign 1), or all but that part (-1). The day's
+ * records are among those from first_seq to last_seq. */
 struct part {
-	uint32_t day;
+	int64_t from_ms, to_ms;
+	int sign;
 	uint64_t first_seq, last_seq; /* 0: it has none */
 };
 
@@ -30,256 +29,155 @@ struct report {
 	uint64_t rolled, last_seq; /* as the transaction of the roll-ups saw them */
 	struct part parts[PARTS_MAX];
 	size_t parts_n;
-	uint32_t only_day; /* records of this day only; ROLLUP_DAY_MAX: of any */
-	bool by_tag;
-	struct arena names;
-	struct buf row; /* of an account, reserved */
-	struct report_row *rows;
-	size_t n, cap;
-	uint32_t *slots; /* positions + 1 by hash; the size is a power of two */
-	size_t slots_n;
-	struct report_row *last[2];    /* that was added to, and taken from; NULL: look for it */
-	struct report_row total, rest; /* rest: what found no room */
-	bool has_rest;
-	uint32_t day; /* of `day_text` */
-	char day_text[CLOCK_TEXT_MAX];
-	struct {
-		uint64_t account;
-		struct slice name; /* in `names` */
-	} accounts[NAMES_KEPT];    /* by their last digits */
-	struct {
-		char id[ROWS_ID];
-		struct slice name;
-	} teams[NAMES_KEPT]; /* by a hash of their ids */
+	const struct part *now; /* of the records that are being read */
+	bool by_tag;            /* without asking for one */
+	struct tally rows;
+	struct buf row;                   /* of an account, reserved */
+	struct rollup_sums total, nobody; /* nobody: to be taken from that row */
+	uint32_t nobody_id[REPORT_DIMS_MAX];
 };
 
 /* --- names --- */
 
-static enum errc account_name(struct report *r, uint64_t account, struct slice *out)
+/* What tells rows apart in this column; into `room` where it is not there as it is. */
+static struct slice name_of(enum report_dim d, const struct rollup_name *n,
+			    uint8_t room[NUMBER_BYTES + ROWS_ID])
 {
-	size_t at = account % NAMES_KEPT;
-	struct rows_account a;
-
-	if (r->accounts[at].account != account) {
-		struct slice name;
-
-		if (r->live && admin_account_get(r->live, account, &r->row, &a) == ERRC_OK)
-			name = arena_dup(&r->names, a.name);
-		else
-			name = arena_fmt(&r->names, "%llu", (unsigned long long)account);
-		if (!name.p)
-			return ERRC_NOMEM;
-		r->accounts[at].account = account;
-		r->accounts[at].name = name;
-	}
-	*out = r->accounts[at].name;
-	return ERRC_OK;
-}
-
-/* A team's name is its own only within its account. */
-static enum errc team_name(struct report *r, uint64_t account, const char id[ROWS_ID],
-			   struct slice *out)
-{
-	struct slice team = slice_of(id, ROWS_ID), of;
-	size_t at = text_hash(team) % NAMES_KEPT;
-	struct rows_scope t;
-	enum errc rc;
-
-	if (!id[0])
-		return ERRC_OK;
-	if (memcmp(r->teams[at].id, id, ROWS_ID) != 0) {
-		rc = account_name(r, account, &of);
-		if (rc)
-			return rc;
-		if (r->live && !admin_scope_get(r->live, account, ROWS_TEAM, id, &r->row, &t, NULL))
-			team = t.name;
-		team = arena_fmt(&r->names, SLICE_FMT "/" SLICE_FMT, SLICE_ARG(of), SLICE_ARG(team));
-		if (!team.p)
-			return ERRC_NOMEM;
-		memcpy(r->teams[at].id, id, ROWS_ID);
-		r->teams[at].name = team;
-	}
-	*out = r->teams[at].name;
-	return ERRC_OK;
-}
-
-static struct slice day_name(struct report *r, uint32_t day)
-{
-	if (r->day != day) {
-		clock_format_s(day * (ROLLUP_DAY_MS / 1000), r->day_text);
-		r->day = day;
-	}
-	return slice_of(r->day_text, DAY_TEXT);
-}
-
-static enum errc name_of(struct report *r, enum report_dim d, const struct rollup_name *n,
-			 struct slice *out)
-{
-	*out = SLICE_NONE;
 	switch (d) {
 	case REPORT_DAY:
-		*out = day_name(r, n->day);
-		break;
+		be_put(room, DAY_BYTES, n->day);
+		return slice_of(room, DAY_BYTES);
 	case REPORT_MODEL:
-		*out = n->model;
-		break;
+		return n->model;
 	case REPORT_KEY:
-		*out = slice_of(n->key_id, APIKEY_ID);
-		break;
+		return slice_of(n->key_id, APIKEY_ID);
 	case REPORT_ACCOUNT:
-		return account_name(r, n->account, out);
+		be_put(room, NUMBER_BYTES, n->account);
+		return slice_of(room, NUMBER_BYTES);
 	case REPORT_PROVIDER:
-		*out = n->provider;
-		break;
+		return n->provider;
 	case REPORT_TEAM:
-		return team_name(r, n->account, n->team, out);
+		be_put(room, NUMBER_BYTES, n->account);
+		memcpy(room + NUMBER_BYTES, n->team, ROWS_ID);
+		return slice_of(room, n->team[0] ? NUMBER_BYTES + ROWS_ID : 0);
 	case REPORT_TAG:
-		*out = n->tag;
-		break;
+		return n->tag;
 	case REPORT_DIM_COUNT:
 		break;
 	}
-	return ERRC_OK;
+	return SLICE_NONE;
+}
+
+static enum errc day_text(struct report *r, struct slice name, struct slice *out)
+{
+	char text[CLOCK_TEXT_MAX];
+
+	clock_format_s((int64_t)be_get(name.p, DAY_BYTES) * (ROLLUP_DAY_MS / 1000), text);
+	*out = arena_dup(&r->rows.arena, slice_of(text, DAY_TEXT));
+	return out->p ? ERRC_OK : ERRC_NOMEM;
+}
+
+static enum errc account_text(struct report *r, struct slice name, struct slice *out)
+{
+	uint64_t account = be_get(name.p, NUMBER_BYTES);
+	struct rows_account a;
+
+	if (r->live && admin_account_get(r->live, account, &r->row, &a) == ERRC_OK)
+		*out = arena_dup(&r->rows.arena, a.name);
+	else
+		*out = arena_fmt(&r->rows.arena, "%llu", (unsigned long long)account);
+	return out->p ? ERRC_OK : ERRC_NOMEM;
+}
+
+/* A team's name is its own only within its account. */
+static enum errc team_text(struct report *r, struct slice name, struct slice *out)
+{
+	uint64_t account = be_get(name.p, NUMBER_BYTES);
+	struct slice team = slice_sub(name, NUMBER_BYTES, ROWS_ID), of;
+	struct rows_scope t;
+	enum errc rc = account_text(r, name, &of);
+
+	if (rc)
+		return rc;
+	if (r->live && !admin_scope_get(r->live, account, ROWS_TEAM, team.p, &r->row, &t, NULL))
+		team = t.name;
+	*out = arena_fmt(&r->rows.arena, SLICE_FMT "/" SLICE_FMT, SLICE_ARG(of), SLICE_ARG(team));
+	return out->p ? ERRC_OK : ERRC_NOMEM;
+}
+
+static enum errc readable(void *arg, size_t column, struct slice name, struct slice *out)
+{
+	struct report *r = arg;
+
+	*out = name;
+	switch (r->ask.by[column]) {
+	case REPORT_DAY:
+		return day_text(r, name, out);
+	case REPORT_ACCOUNT:
+		return account_text(r, name, out);
+	case REPORT_TEAM:
+		return team_text(r, name, out);
+	default:
+		return ERRC_OK;
+	}
 }
 
 /* --- rows --- */
 
-static bool names_eq(const struct report *r, const struct slice *a, const struct slice *b)
+static enum errc ids_of(struct report *r, const struct rollup_name *n, uint32_t id[REPORT_DIMS_MAX])
 {
-	for (size_t i = 0; i < r->ask.by_n; i++) {
-		if (!slice_eq(a[i], b[i]))
-			return false;
-	}
-	return true;
-}
-
-static uint64_t names_hash(const struct report *r, const struct slice *names)
-{
-	uint64_t h = 0;
-
-	for (size_t i = 0; i < r->ask.by_n; i++)
-		h = h * UINT64_C(0x9e3779b97f4a7c15) + text_hash(names[i]);
-	return h ^ h >> 29;
-}
-
-static enum errc grow(struct report *r)
-{
-	size_t cap = r->cap ? r->cap * 2 : 64, slots_n = cap * 4;
-	struct report_row *rows = mem_grow(r->rows, cap * sizeof *rows);
-	uint32_t *slots;
-
-	if (!rows)
-		return ERRC_NOMEM;
-	r->rows = rows;
-	r->cap = cap;
-	r->last[0] = r->last[1] = NULL;
-	slots = mem_new(slots_n * sizeof *slots);
-	if (!slots)
-		return ERRC_NOMEM;
-	mem_free(r->slots);
-	r->slots = slots;
-	r->slots_n = slots_n;
-	for (uint32_t i = 0; i < r->n; i++) {
-		size_t at = names_hash(r, r->rows[i].name) & (slots_n - 1);
-
-		while (slots[at])
-			at = (at + 1) & (slots_n - 1);
-		slots[at] = i + 1;
-	}
-	return ERRC_OK;
-}
-
-/* The row of these names, made if it is the first time; NULL: no room for another one. */
-static enum errc row_of(struct report *r, const struct slice *names, struct report_row **out)
-{
-	struct report_row *row;
-	size_t at;
-	enum errc rc;
-
-	if (r->n == r->cap) {
-		rc = grow(r);
-		if (rc)
-			return rc;
-	}
-	for (at = names_hash(r, names) & (r->slots_n - 1); r->slots[at];
-	     at = (at + 1) & (r->slots_n - 1)) {
-		*out = &r->rows[r->slots[at] - 1];
-		if (names_eq(r, (*out)->name, names))
-			return ERRC_OK;
-	}
-	*out = NULL;
-	if (r->n == REPORT_ROWS_MAX)
-		return ERRC_OK;
-	row = &r->rows[r->n];
-	*row = (struct report_row){0};
-	for (size_t i = 0; i < r->ask.by_n; i++) {
-		row->name[i] = arena_dup(&r->names, names[i]);
-		if (!row->name[i].p)
-			return ERRC_NOMEM;
-	}
-	r->slots[at] = (uint32_t)++r->n;
-	*out = row;
-	return ERRC_OK;
-}
-
-static void add_sums(struct report_row *row, const struct rollup_sums *s, int sign)
-{
-	row->requests += sign * s->requests;
-	row->failed += sign * s->failed;
-	row->input += sign * s->input;
-	row->cached += sign * s->cached;
-	row->output += sign * s->output;
-	row->reasoning += sign * s->reasoning;
-	row->charge_nusd += sign * s->charge_nusd;
-	row->uncollected_nusd += sign * s->uncollected_nusd;
-	row->cost_nusd += sign * s->cost_nusd;
-}
-
-static enum errc add_named(struct report *r, const struct rollup_name *n,
-			   const struct rollup_sums *s, int sign)
-{
-	struct slice names[REPORT_DIMS_MAX];
-	struct report_row **last = &r->last[sign < 0], *row = *last;
+	uint8_t room[NUMBER_BYTES + ROWS_ID];
 	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; !rc && i < r->ask.by_n; i++)
-		rc = name_of(r, r->ask.by[i], n, &names[i]);
-	if (!rc && !(row && names_eq(r, row->name, names)))
-		rc = row_of(r, names, &row);
-	if (rc)
-		return rc;
-	*last = row;
-	if (!row) {
-		row = &r->rest;
-		r->has_rest = true;
-	}
-	add_sums(row, s, sign);
-	return ERRC_OK;
+		rc = tally_name(&r->rows, i, name_of(r->ask.by[i], n, room), &id[i]);
+	return rc;
 }
 
 static enum errc add(struct report *r, const struct rollup_name *n, const struct rollup_sums *s,
 		     int sign)
 {
-	add_sums(&r->total, s, sign);
-	return r->ask.by_n == 0 ? ERRC_OK : add_named(r, n, s, sign);
+	uint32_t id[REPORT_DIMS_MAX] = {0};
+	enum errc rc;
+
+	if (sign > 0)
+		rollup_sums_add(&r->total, s);
+	else
+		rollup_sums_sub(&r->total, s);
+	if (r->ask.by_n == 0)
+		return ERRC_OK;
+	rc = ids_of(r, n, id);
+	return rc ? rc : tally_add(&r->rows, id, s, sign);
 }
 
 /* --- records --- */
 
-static bool is_asked_key(const struct report *r, const char key_id[APIKEY_ID])
+static bool is_same(struct slice asked, struct slice name)
 {
-	return !r->ask.key_id || memcmp(key_id, r->ask.key_id, APIKEY_ID) == 0;
+	return !asked.p || slice_eq(asked, name);
 }
 
-static bool is_asked(const struct report *r, const struct record *charge)
+static bool is_same_id(const char *asked, const char *id)
 {
-	if (charge->wall_ms < r->ask.since_ms || charge->wall_ms >= r->ask.until_ms)
-		return false;
-	if (r->only_day != ROLLUP_DAY_MAX && rollup_day_of(charge->wall_ms) != r->only_day)
-		return false;
-	if (r->ask.account != 0 && charge->account != r->ask.account)
-		return false;
-	return is_asked_key(r, charge->charge.key_id);
+	return !asked || memcmp(asked, id, ROWS_ID) == 0;
+}
+
+static bool is_asked(const struct report_ask *a, const struct rollup_name *n)
+{
+	return (!a->account || a->account == n->account) && is_same_id(a->key_id, n->key_id) &&
+	       is_same_id(a->team, n->team) && is_same(a->tag, n->tag) &&
+	       is_same(a->model, n->model) && is_same(a->provider, n->provider);
+}
+
+static enum errc add_charge(struct report *r, const struct record *charge,
+			    const struct rollup_sums *s, int sign)
+{
+	struct rollup_name n;
+
+	if (charge->wall_ms < r->now->from_ms || charge->wall_ms >= r->now->to_ms)
+		return ERRC_OK;
+	n = rollup_name_of(charge);
+	return is_asked(&r->ask, &n) ? add(r, &n, s, sign * r->now->sign) : ERRC_OK;
 }
 
 /* A reversal takes its charge back where that was counted. The request itself stays counted. */
@@ -298,11 +196,10 @@ static enum errc add_reverse(struct report *r, const struct record *back)
 		rc = record_decode(buf_slice(&b), &rec);
 	if (!rc && rec.type != RECORD_CHARGE)
 		rc = ERRC_CORRUPT;
-	if (!rc && is_asked(r, &rec)) {
+	if (!rc) {
 		struct rollup_sums s = {.charge_nusd = back->change.amount_nusd};
-		struct rollup_name n = rollup_name_of(&rec);
 
-		rc = add(r, &n, &s, -1);
+		rc = add_charge(r, &rec, &s, -1);
 	}
 	buf_fini(&b);
 	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
@@ -316,22 +213,20 @@ static enum errc on_item(void *arg, const struct ledger_item *item)
 
 	if (rc)
 		return rc;
-	if (rec.type == RECORD_CHARGE && is_asked(r, &rec)) {
+	if (rec.type == RECORD_CHARGE) {
 		struct rollup_sums s = rollup_sums_of(item->seq, &rec);
-		struct rollup_name n = rollup_name_of(&rec);
 
-		return add(r, &n, &s, 1);
+		return add_charge(r, &rec, &s, 1);
 	}
 	return rec.type == RECORD_REVERSE ? add_reverse(r, &rec) : ERRC_OK;
 }
 
-static enum errc add_records(struct report *r, uint64_t first, uint64_t last, uint32_t day)
+static enum errc add_records(struct report *r, const struct part *p)
 {
-	uint64_t seq = first;
+	uint64_t seq = p->first_seq;
 
-	r->only_day = day;
-	r->last[0] = r->last[1] = NULL;
-	return first <= last ? ledger_walk(r->ledger, &seq, last, on_item, r) : ERRC_OK;
+	r->now = p;
+	return seq <= p->last_seq ? ledger_walk(r->ledger, &seq, p->last_seq, on_item, r) : ERRC_OK;
 }
 
 /* --- roll-ups --- */
@@ -346,38 +241,57 @@ static enum errc on_part(void *arg, const struct rollup_name *n, const struct ro
 	return ERRC_OK;
 }
 
-static enum errc add_part(struct report *r, MDB_txn *txn, uint32_t day)
+static enum errc add_part(struct report *r, MDB_txn *txn, int64_t from_ms, int64_t to_ms, int sign)
 {
 	struct part *p = &r->parts[r->parts_n++];
+	uint32_t day = rollup_day_of(from_ms);
 	struct rollup_ask ask = {.cut = ROLLUP_DAYS, .from = day, .to = day};
 
-	*p = (struct part){.day = day};
+	*p = (struct part){.from_ms = from_ms, .to_ms = to_ms, .sign = sign};
 	return rollup_walk(txn, r->ledger->rollups, &ask, on_part, p);
 }
 
-/* The days that are whole in the span: from <= day <= to; none when from > to. Others are put down as parts. */
-static enum errc divide(struct report *r, MDB_txn *txn, uint32_t *from, uint32_t *to)
+/* The part of one day from one time to another, both within the day: *whole if the day comes from its roll-ups, less what is not
+ * in the part. */
+static enum errc divide_day(struct report *r, MDB_txn *txn, int64_t from_ms, int64_t to_ms,
+			    bool *whole)
+{
+	int64_t begin = from_ms - from_ms % ROLLUP_DAY_MS, end = begin + ROLLUP_DAY_MS;
+	enum errc rc = ERRC_OK;
+
+	*whole = to_ms - from_ms > ROLLUP_DAY_MS / 2;
+	if (!*whole)
+		return from_ms < to_ms ? add_part(r, txn, from_ms, to_ms, 1) : ERRC_OK;
+	if (begin < from_ms)
+		rc = add_part(r, txn, begin, from_ms, -1);
+	if (!rc && to_ms < end)
+		rc = add_part(r, txn, to_ms, end, -1);
+	return rc;
+}
+
+/* The days that come from their roll-ups: *from <= day <= *to; none when *from > *to. Others are put down as parts. */
+static enum errc divide(struct report *r, MDB_txn *txn, int64_t *from, int64_t *to)
 {
 	int64_t since = MAX_OF(r->ask.since_ms, 0), until = MAX_OF(r->ask.until_ms, 0);
+	int64_t first_end = (since / ROLLUP_DAY_MS + 1) * ROLLUP_DAY_MS;
 	enum errc rc = ERRC_OK;
+	bool whole;
 
 	*from = rollup_day_of(since);
 	*to = rollup_day_of(until);
 	if (since % ROLLUP_DAY_MS != 0) {
-		rc = add_part(r, txn, *from);
-		if (*from == *to)
-			*from = ROLLUP_DAY_MAX; /* all of the span */
-		else
-			(*from)++;
+		rc = divide_day(r, txn, since, MIN_OF(first_end, until), &whole);
+		*from += !whole;
+		if (until <= first_end) {
+			*to = rollup_day_of(since);
+			return rc;
+		}
 	}
-	if (!rc && *to == ROLLUP_DAY_MAX - 1)
-		return ERRC_OK; /* for ever */
-	if (!rc && *from != ROLLUP_DAY_MAX && until % ROLLUP_DAY_MS != 0)
-		rc = add_part(r, txn, *to);
-	if (*to == 0)
-		*from = ROLLUP_DAY_MAX;
-	else
-		(*to)--;
+	if (*to == ROLLUP_DAY_MAX - 1)
+		return rc; /* for ever */
+	if (!rc)
+		rc = divide_day(r, txn, until - until % ROLLUP_DAY_MS, until, &whole);
+	*to -= !whole;
 	return rc;
 }
 
@@ -385,27 +299,57 @@ static enum errc on_rollup(void *arg, const struct rollup_name *n, const struct 
 {
 	struct report *r = arg;
 
-	return is_asked_key(r, n->key_id) ? add(r, n, s, 1) : ERRC_OK;
+	return is_asked(&r->ask, n) ? add(r, n, s, 1) : ERRC_OK;
 }
 
-/* What an end user's row says is in its key's row too, where nobody is named. */
+/* What end users' rows say is in their keys' rows too, where nobody is named; and in the total. It is taken from nobody's row
+ * in one piece for as long as that is the same row. */
+static enum errc flush_nobody(struct report *r)
+{
+	enum errc rc = ERRC_OK;
+
+	if (r->nobody.requests > 0)
+		rc = tally_add(&r->rows, r->nobody_id, &r->nobody, -1);
+	r->nobody = (struct rollup_sums){.requests = 0};
+	return rc;
+}
+
 static enum errc on_tag(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
+{
+	struct report *r = arg;
+	uint32_t id[REPORT_DIMS_MAX] = {0};
+	enum errc rc;
+
+	if (!is_asked(&r->ask, n))
+		return ERRC_OK;
+	rc = ids_of(r, n, id);
+	if (!rc)
+		rc = tally_add(&r->rows, id, s, 1);
+	for (size_t i = 0; !rc && i < r->ask.by_n; i++) {
+		if (r->ask.by[i] == REPORT_TAG)
+			id[i] = TALLY_EMPTY;
+	}
+	if (!rc && memcmp(id, r->nobody_id, sizeof id) != 0)
+		rc = flush_nobody(r);
+	memcpy(r->nobody_id, id, sizeof id);
+	rollup_sums_add(&r->nobody, s);
+	return rc;
+}
+
+/* Of requests that name nobody: what they are less by. */
+static enum errc on_named(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
 {
 	struct rollup_name nobody = *n;
 	struct report *r = arg;
-	enum errc rc;
 
-	if (!is_asked_key(r, n->key_id))
-		return ERRC_OK;
-	rc = add(r, n, s, 1);
 	nobody.tag = SLICE_NONE;
-	return rc ? rc : add(r, &nobody, s, -1);
+	return is_asked(&r->ask, &nobody) ? add(r, &nobody, s, -1) : ERRC_OK;
 }
 
 /* The one with the fewest rows that knows what is asked for. */
 static enum rollup_cut cut_of(const struct report_ask *a)
 {
-	bool payer = a->account || a->key_id, model = false;
+	bool payer = a->account || a->key_id || a->team, model = a->model.p || a->provider.p;
 
 	for (size_t i = 0; i < a->by_n; i++) {
 		model |= a->by[i] == REPORT_MODEL || a->by[i] == REPORT_PROVIDER;
@@ -417,20 +361,25 @@ static enum rollup_cut cut_of(const struct report_ask *a)
 	return model ? ROLLUP_MODELS : ROLLUP_DAYS;
 }
 
-static enum errc add_days(struct report *r, MDB_txn *txn, uint32_t from, uint32_t to)
+/* The end users' rows are added or taken away where they are asked for. */
+static enum errc add_days(struct report *r, MDB_txn *txn, int64_t from, int64_t to)
 {
-	struct rollup_ask ask = {.cut = cut_of(&r->ask),
-				 .from = from,
-				 .to = to,
+	enum rollup_cut all = cut_of(&r->ask);
+	enum rollup_cut users = all == ROLLUP_DAYS ? ROLLUP_USERS : ROLLUP_TAGS;
+	struct rollup_ask ask = {.cut = r->ask.tag.n ? users : all,
+				 .from = (uint32_t)from,
+				 .to = (uint32_t)to,
 				 .account = r->ask.account,
 				 .key_id = r->ask.account ? r->ask.key_id : NULL};
 	enum errc rc;
 
 	rc = rollup_walk(txn, r->ledger->rollups, &ask, on_rollup, r);
-	ask.cut = ROLLUP_TAGS;
-	if (!rc && r->by_tag)
+	ask.cut = users;
+	if (!rc && r->ask.tag.p && !r->ask.tag.n)
+		rc = rollup_walk(txn, r->ledger->rollups, &ask, on_named, r);
+	else if (!rc && r->by_tag)
 		rc = rollup_walk(txn, r->ledger->rollups, &ask, on_tag, r);
-	return rc;
+	return rc ? rc : flush_nobody(r);
 }
 
 /* In one read transaction, so that roll-ups and tail fit together. It keeps the writer from using again the pages that it
@@ -438,7 +387,7 @@ static enum errc add_days(struct report *r, MDB_txn *txn, uint32_t from, uint32_
 static enum errc add_rollups(struct report *r)
 {
 	struct ledger_state s;
-	uint32_t from, to;
+	int64_t from, to;
 	MDB_txn *txn;
 	enum errc rc = ledger_read_begin(r->ledger, &txn);
 
@@ -455,128 +404,90 @@ static enum errc add_rollups(struct report *r)
 	return rc;
 }
 
-/* The records of the day that may be in the span, or take back what is. */
-static enum errc narrow(struct report *r, const struct part *p, uint64_t *first, uint64_t *last)
+/* To the records that may be in the part, or take back what is. */
+static enum errc narrow(const struct report *r, struct part *p)
 {
 	bool in_order;
 	uint64_t seq;
-	enum errc rc = ledger_seek(r->ledger, r->ask.since_ms, &seq, &in_order);
+	enum errc rc = ledger_seek(r->ledger, p->from_ms, &seq, &in_order);
 
-	*first = p->first_seq;
-	*last = MIN_OF(p->last_seq, r->rolled);
+	p->last_seq = MIN_OF(p->last_seq, r->rolled);
 	if (rc || !in_order)
 		return rc;
-	*first = MAX_OF(*first, seq);
-	if (rollup_day_of(r->ask.until_ms) != p->day)
+	p->first_seq = MAX_OF(p->first_seq, seq);
+	if (p->to_ms % ROLLUP_DAY_MS == 0)
 		return ERRC_OK;
-	rc = ledger_seek(r->ledger, r->ask.until_ms + 4 * LEDGER_SLACK_MS, &seq, &in_order);
+	rc = ledger_seek(r->ledger, p->to_ms + 4 * LEDGER_SLACK_MS, &seq, &in_order);
 	if (!rc && in_order)
-		*last = MIN_OF(*last, seq - 1);
+		p->last_seq = MIN_OF(p->last_seq, seq - 1);
 	return rc;
 }
 
-/* Whether all of its records were there to be read. */
-static enum errc check_part(struct report *r, const struct part *p)
+/* The records of a part; ERRC_RANGE when some of its day were not there to be read. */
+static enum errc sum_part(struct report *r, struct part *p)
 {
+	uint64_t first = p->first_seq;
 	struct retain_base base;
-	enum errc rc = retain_base(r->ledger, &base, NULL);
+	enum errc rc;
 
-	return !rc && p->first_seq && p->first_seq <= base.seq ? ERRC_RANGE : rc;
+	if (!first)
+		return ERRC_OK;
+	rc = narrow(r, p);
+	if (!rc)
+		rc = add_records(r, p);
+	if (!rc)
+		rc = retain_base(r->ledger, &base, NULL);
+	return !rc && first <= base.seq ? ERRC_RANGE : rc;
 }
 
 static enum errc sum_up(struct report *r)
 {
-	enum errc rc = r->ask.since_ms < r->ask.until_ms ? add_rollups(r) : ERRC_OK;
+	struct part tail = {.from_ms = r->ask.since_ms, .to_ms = r->ask.until_ms, .sign = 1};
+	enum errc rc;
 
-	for (size_t i = 0; !rc && i < r->parts_n; i++) {
-		const struct part *p = &r->parts[i];
-		uint64_t first, last;
-
-		if (!p->first_seq)
-			continue;
-		rc = narrow(r, p, &first, &last);
-		if (!rc)
-			rc = add_records(r, first, last, p->day);
-		if (!rc)
-			rc = check_part(r, p);
-	}
-	return rc ? rc : add_records(r, r->rolled + 1, r->last_seq, ROLLUP_DAY_MAX);
+	if (r->ask.since_ms >= r->ask.until_ms)
+		return ERRC_OK;
+	rc = add_rollups(r);
+	for (size_t i = 0; !rc && i < r->parts_n; i++)
+		rc = sum_part(r, &r->parts[i]);
+	tail.first_seq = r->rolled + 1;
+	tail.last_seq = r->last_seq;
+	return rc ? rc : add_records(r, &tail);
 }
 
 /* --- the end --- */
 
-static int compare(const void *a, const void *b)
-{
-	const struct report_row *x = a, *y = b;
-	int c = 0;
-
-	for (size_t i = 0; c == 0 && i < REPORT_DIMS_MAX; i++)
-		c = slice_cmp(x->name[i], y->name[i]);
-	return c;
-}
-
-/* All requests of a key named a user: then nobody's row says nothing. */
-static void drop_empty(struct report *r)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < r->n; i++) {
-		if (r->rows[i].requests > 0)
-			r->rows[n++] = r->rows[i];
-	}
-	r->n = n;
-}
-
-static enum errc finish(struct report *r)
-{
-	if (r->by_tag)
-		drop_empty(r);
-	if (r->n > 1)
-		qsort(r->rows, r->n, sizeof *r->rows, compare);
-	if (!r->has_rest || r->ask.by_n == 0)
-		return ERRC_OK;
-	if (r->n == r->cap) {
-		enum errc rc = grow(r);
-
-		if (rc)
-			return rc;
-	}
-	r->rows[r->n++] = r->rest;
-	return ERRC_OK;
-}
-
 static enum errc init(struct report *r, struct ledger *l, struct live *names,
 		      const struct report_ask *ask)
 {
+	enum errc rc = tally_init(&r->rows, ask->by_n, REPORT_ROWS_MAX);
 	char *room;
 
-	r->ask = *ask;
+	buf_init(&r->row, ROWS_MAX);
 	r->ledger = l;
 	r->live = names;
-	r->day = ROLLUP_DAY_MAX;
-	for (size_t i = 0; i < ask->by_n; i++)
-		r->by_tag |= ask->by[i] == REPORT_TAG;
-	arena_init(&r->names, NAMES_BYTES);
-	buf_init(&r->row, ROWS_MAX);
-	return buf_reserve(&r->row, ACCOUNT_BYTES, &room);
+	r->ask = *ask;
+	r->ask.model = slice_sub(ask->model, 0, ROLLUP_MODEL_MAX);
+	r->ask.provider = slice_sub(ask->provider, 0, ROLLUP_PROVIDER_MAX);
+	r->ask.tag = slice_sub(ask->tag, 0, ROWS_TAG_MAX);
+	for (size_t i = 0; !rc && i < ask->by_n; i++)
+		r->by_tag |= ask->by[i] == REPORT_TAG && !ask->tag.p;
+	return rc ? rc : buf_reserve(&r->row, ACCOUNT_BYTES, &room);
 }
 
 enum errc report_new(struct ledger *l, struct live *names, const struct report_ask *ask,
 		     struct report **out)
 {
-	struct report *r;
+	struct report *r = mem_new_of(struct report);
 	enum errc rc;
 
-	if (ask->by_n > REPORT_DIMS_MAX)
-		return ERRC_INVAL;
-	r = mem_new_of(struct report);
 	if (!r)
 		return ERRC_NOMEM;
 	rc = init(r, l, names, ask);
 	if (!rc)
 		rc = sum_up(r);
 	if (!rc)
-		rc = finish(r);
+		rc = tally_end(&r->rows, readable, r);
 	if (rc)
 		report_free(&r);
 	else
@@ -590,28 +501,10 @@ void report_free(struct report **rp)
 
 	if (!r)
 		return;
-	arena_fini(&r->names);
+	tally_fini(&r->rows);
 	buf_fini(&r->row);
-	mem_free(r->rows);
-	mem_free(r->slots);
 	mem_free(r);
 	*rp = NULL;
-}
-
-size_t report_rows_n(const struct report *r)
-{
-	return r->n;
-}
-
-const struct report_row *report_row_at(const struct report *r, size_t i)
-{
-	require(i < r->n);
-	return &r->rows[i];
-}
-
-const struct report_row *report_total(const struct report *r)
-{
-	return &r->total;
 }
 
 static const char *const dim_names[] = {
@@ -632,4 +525,25 @@ enum report_dim report_dim_of(struct slice name)
 	while (i < ARRAY_LEN(dim_names) && !slice_is(name, dim_names[i]))
 		i++;
 	return (enum report_dim)i;
+}
+
+size_t report_rows_n(const struct report *r)
+{
+	return tally_n(&r->rows);
+}
+
+struct report_row report_row_at(const struct report *r, size_t i)
+{
+	struct report_row row;
+
+	tally_get(&r->rows, i, &row);
+	return row;
+}
+
+struct report_row report_total(const struct report *r)
+{
+	struct report_row row = {.requests = 0};
+
+	tally_numbers(&r->total, &row);
+	return row;
 }

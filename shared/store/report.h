@@ -1,6 +1,6 @@
 /* Usage reports from the ledger: charges added up by up to four dimensions over a time span. Whole days come from the
- * roll-ups (rollup.h); a day of which the span has only a part is added up from its records, and so is what the roll-ups do
- * not have yet: exact at any instant. Bounded memory: at most REPORT_ROWS_MAX rows, what falls beyond is added to one row
+ * roll-ups (rollup.h); of a day of which the span has only a part, its records are added to them or taken from the whole,
+ * whichever are fewer; and what the roll-ups do not have yet comes from the records: exact at any instant. Bounded memory: at most REPORT_ROWS_MAX rows, what falls beyond is added to one row
  * with empty names. */
 #ifndef AIGW_REPORT_H
 #define AIGW_REPORT_H
@@ -20,9 +20,11 @@ enum report_dim {
 struct report_ask {
 	int64_t since_ms, until_ms; /* wall time of the settlement: since <= t < until */
 	enum report_dim by[REPORT_DIMS_MAX];
-	size_t by_n;        /* 0: one total */
-	uint64_t account;   /* 0: all */
-	const char *key_id; /* NULL: all */
+	size_t by_n; /* 0: one total */
+	/* Only requests that are all of these. */
+	uint64_t account;                  /* 0: of any */
+	const char *key_id, *team;         /* ids; NULL: of any */
+	struct slice model, provider, tag; /* p NULL: of any */
 };
 
 struct report_row {
@@ -41,9 +43,9 @@ MUSTCHECK enum errc report_new(struct ledger *l, struct live *names, const struc
 			       struct report **out);
 void report_free(struct report **r);
 size_t report_rows_n(const struct report *r);
-const struct report_row *report_row_at(const struct report *r,
-				       size_t i); /* valid until report_free() */
-const struct report_row *report_total(const struct report *r);
+/* Names are valid until report_free(); the total has none. */
+struct report_row report_row_at(const struct report *r, size_t i);
+struct report_row report_total(const struct report *r);
 
 const char *report_dim_name(enum report_dim d);
 /* REPORT_DIM_COUNT when there is no such name. */

@@ -40,13 +40,17 @@ static void put_row(struct mpack_out *o, const struct report_row *r, size_t name
 enum errc report_pack(const struct report *r, size_t by_n, struct buf *out, bool *cut)
 {
 	size_t rows = by_n ? report_rows_n(r) : 0, i = 0;
+	struct report_row row;
 	struct mpack_out o;
 
 	mpack_out_init(&o, out);
-	for (; i < rows && out->len + 2 * ROW_MAX <= out->max; i++)
-		put_row(&o, report_row_at(r, i), by_n);
+	for (; i < rows && out->len + 2 * ROW_MAX <= out->max; i++) {
+		row = report_row_at(r, i);
+		put_row(&o, &row, by_n);
+	}
 	*cut = i < rows;
-	put_row(&o, report_total(r), 0);
+	row = report_total(r);
+	put_row(&o, &row, 0);
 	return mpack_out_end(&o);
 }
 

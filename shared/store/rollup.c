@@ -7,13 +7,10 @@
 #include "mem.h"
 #include "text.h"
 
-#define NAMES_MAX    ((size_t)256 * 1024 * 1024)
-#define PENDING_MAX  ((size_t)256 * 1024 * 1024)
-#define MODEL_MAX    200 /* bytes of each that tell rows apart: LMDB keys have 511 */
-#define PROVIDER_MAX 100
-#define TAG_MAX      ROWS_TAG_MAX
-#define HEAD_BYTES   (1 + 4 + 8 + 2 * APIKEY_ID)
-#define KEY_MAX      (HEAD_BYTES + 2 + MODEL_MAX + PROVIDER_MAX + TAG_MAX)
+#define NAMES_MAX   ((size_t)256 * 1024 * 1024)
+#define PENDING_MAX ((size_t)256 * 1024 * 1024)
+#define HEAD_BYTES  (1 + 4 + 8 + 2 * APIKEY_ID)
+#define KEY_MAX     (HEAD_BYTES + 2 + ROLLUP_MODEL_MAX + ROLLUP_PROVIDER_MAX + ROWS_TAG_MAX)
 
 _Static_assert(KEY_MAX <= 511, "keys of LMDB");
 _Static_assert(sizeof(struct rollup_sums) == 88, "layout of stored rows");
@@ -64,9 +61,9 @@ struct rollup_name rollup_name_of(const struct record *charge)
 	const struct record_charge *c = &charge->charge;
 	struct rollup_name n = {.day = rollup_day_of(charge->wall_ms), .account = charge->account};
 
-	n.model = slice_sub(c->model.n ? c->model : c->model_asked, 0, MODEL_MAX);
-	n.provider = slice_sub(c->provider, 0, PROVIDER_MAX);
-	n.tag = slice_sub(c->user, 0, TAG_MAX);
+	n.model = slice_sub(c->model.n ? c->model : c->model_asked, 0, ROLLUP_MODEL_MAX);
+	n.provider = slice_sub(c->provider, 0, ROLLUP_PROVIDER_MAX);
+	n.tag = slice_sub(c->user, 0, ROWS_TAG_MAX);
 	memcpy(n.key_id, c->key_id, APIKEY_ID);
 	if (c->team.n == ROWS_ID)
 		memcpy(n.team, c->team.p, ROWS_ID);
@@ -146,7 +143,7 @@ static void put_key(struct row_key *k, enum rollup_cut cut, const struct rollup_
 		return;
 	put_name(k, name->model);
 	put_name(k, name->provider);
-	if (cut == ROLLUP_TAGS && name->tag.n) {
+	if (cut >= ROLLUP_TAGS && name->tag.n) {
 		memcpy(k->b + k->n, name->tag.p, name->tag.n);
 		k->n += name->tag.n;
 	}
@@ -180,7 +177,7 @@ static bool get_key(struct slice key, enum rollup_cut *cut, struct rollup_name *
 	if (!get_name(&rest, &name->model) || !get_name(&rest, &name->provider))
 		return false;
 	name->tag = rest;
-	return rest.n == 0 || *cut == ROLLUP_TAGS;
+	return rest.n == 0 || *cut >= ROLLUP_TAGS;
 }
 
 /* --- what came since the rows were written --- */
@@ -264,9 +261,11 @@ static enum errc count_all(struct rollup *r, const struct rollup_name *name,
 		rc = count_in(r, ROLLUP_PAYERS, name, more);
 	if (!rc)
 		rc = count_in(r, ROLLUP_KEYS, name, more);
-	if (!rc && name->tag.n)
-		rc = count_in(r, ROLLUP_TAGS, name, more);
-	return rc;
+	if (rc || name->tag.n == 0)
+		return rc;
+	rc = count_in(r, ROLLUP_TAGS, name, more);
+	few = (struct rollup_name){.day = name->day, .tag = name->tag};
+	return rc ? rc : count_in(r, ROLLUP_USERS, &few, more);
 }
 
 bool rollup_find_tag(const struct rollup *r, uint64_t account, const char id[ROWS_ID],
@@ -517,27 +516,36 @@ enum errc rollup_walk(MDB_txn *txn, MDB_dbi db, const struct rollup_ask *ask,
 	return rc;
 }
 
-enum errc rollup_forget_tags(MDB_txn *txn, MDB_dbi db, uint32_t day, size_t max, bool *more)
+/* ERRC_NOTFOUND when there is nothing left to be removed. */
+static enum errc forget_cut(MDB_cursor *c, enum rollup_cut cut, uint32_t day, size_t *left)
 {
 	struct row_key from;
 	struct slice key, value;
-	MDB_cursor *c;
-	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, db, &c));
-	size_t n = 0;
+	enum errc rc;
 
-	if (rc)
-		return rc;
-	put_head(&from, ROLLUP_TAGS, &(struct rollup_name){.day = 0});
+	put_head(&from, cut, &(struct rollup_name){.day = 0});
 	key = slice_of(from.b, from.n);
 	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
-	for (; !rc && n < max; n++) {
-		if (key.n < HEAD_BYTES || key.p[0] != ROLLUP_TAGS || be_get(key.p + 1, 4) > day)
-			rc = ERRC_NOTFOUND;
-		if (!rc)
-			rc = lmdbx_errc(mdb_cursor_del(c, 0));
+	for (; !rc && *left > 0; (*left)--) {
+		if (key.n < HEAD_BYTES || key.p[0] != (char)cut || be_get(key.p + 1, 4) > day)
+			return ERRC_NOTFOUND;
+		rc = lmdbx_errc(mdb_cursor_del(c, 0));
 		if (!rc)
 			rc = lmdbx_move(c, MDB_NEXT, &key, &value);
 	}
+	return rc;
+}
+
+enum errc rollup_forget_tags(MDB_txn *txn, MDB_dbi db, uint32_t day, size_t max, bool *more)
+{
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, db, &c));
+
+	if (rc)
+		return rc;
+	rc = forget_cut(c, ROLLUP_TAGS, day, &max);
+	if (rc == ERRC_NOTFOUND)
+		rc = forget_cut(c, ROLLUP_USERS, day, &max);
 	mdb_cursor_close(c);
 	*more = !rc;
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;

@@ -1,7 +1,7 @@
 /* Roll-ups: the charges of the ledger added up by UTC day, so that a report reads some thousands of rows and not ten million
- * records. Each charge counts in a row of every cut: the day's, the model's, the payer's, the model's of a key, and, if the request named an end
- * user, the user's. The cuts with few rows answer most questions; a report by user takes what the users' rows say from the
- * keys' rows and has what nobody named.
+ * records. Each charge counts in a row of every cut: the day's, the model's, the payer's, the model's of a key, and, if the
+ * request named an end user, the user's of a key and model, and the user's. The cuts with few rows answer most questions; a
+ * report by user takes what the users' rows say from the others and has what nobody named.
  *
  * Memory is bounded: what is kept here is not the sums but what came to them since it was last written, at most some
  * thousands of rows (ROLLUP_ROWS_MAX is written at once, whatever the cardinality of users is; else it waits for the
@@ -18,6 +18,9 @@
 #define ROLLUP_ROWS_MAX 8192 /* changed rows that do not wait for the checkpoint */
 #define ROLLUP_DAY_MS   INT64_C(86400000)
 #define ROLLUP_DAY_MAX  UINT32_MAX
+/* Bytes of names that tell rows apart: LMDB's keys have 511. */
+#define ROLLUP_MODEL_MAX    200
+#define ROLLUP_PROVIDER_MAX 100
 
 /* The order is that of the rows. */
 enum rollup_cut {
@@ -26,6 +29,7 @@ enum rollup_cut {
 	ROLLUP_PAYERS,   /* account, key, team */
 	ROLLUP_KEYS,     /* account, key, team, model, provider */
 	ROLLUP_TAGS,     /* the same and the end user; only requests that have one */
+	ROLLUP_USERS,    /* the end user alone, likewise */
 };
 
 /* What a row is about; members that the cut does not have are 0 or empty. Slices point into the bytes they were read from. */

@@ -274,7 +274,7 @@ static void report(struct bench *b, const char *by, int64_t since_ms, uint64_t a
 		best_ns = MIN_OF(best_ns, clock_boot_ns() - t);
 		best_us = MIN_OF(best_us, cpu_us() - cpu);
 		rows = report_rows_n(r);
-		require(since_ms || account || report_total(r)->requests == b->n);
+		require(since_ms || account || report_total(r).requests == b->n);
 		report_free(&r);
 	}
 	printf("report by %-34s %10.1f ms wall %9.1f ms cpu %8zu rows%s\n", by[0] ? by : "nothing",

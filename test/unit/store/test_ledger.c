@@ -460,7 +460,7 @@ static void test_report(void **state)
 	struct report_ask ask = {
 		.until_ms = INT64_MAX, .by = {REPORT_ACCOUNT, REPORT_DAY}, .by_n = 2};
 	struct report *rep = NULL;
-	const struct report_row *row;
+	struct report_row row;
 	struct rows_scope k, k2;
 	int64_t split;
 
@@ -474,21 +474,21 @@ static void test_report(void **state)
 	assert_int_equal(report_new(r->ledger, r->live, &ask, &rep), ERRC_OK);
 	assert_int_equal(report_rows_n(rep), 3);
 	row = report_row_at(rep, 0);
-	assert_true(slice_is(row->name[0], "acme"));
-	assert_true(slice_is(row->name[1], "2026-09-21"));
-	assert_int_equal(row->requests, 3);
-	assert_int_equal(row->input, 10 + 11 + 12);
-	assert_int_equal(row->output, 15);
-	assert_int_equal(row->charge_nusd, (33 + 15 * 2) * 1000);
-	assert_true(slice_is(report_row_at(rep, 1)->name[1], "2026-09-22"));
-	assert_true(slice_is(report_row_at(rep, 2)->name[0], "two"));
-	assert_int_equal(report_total(rep)->requests, 7);
+	assert_true(slice_is(row.name[0], "acme"));
+	assert_true(slice_is(row.name[1], "2026-09-21"));
+	assert_int_equal(row.requests, 3);
+	assert_int_equal(row.input, 10 + 11 + 12);
+	assert_int_equal(row.output, 15);
+	assert_int_equal(row.charge_nusd, (33 + 15 * 2) * 1000);
+	assert_true(slice_is(report_row_at(rep, 1).name[1], "2026-09-22"));
+	assert_true(slice_is(report_row_at(rep, 2).name[0], "two"));
+	assert_int_equal(report_total(rep).requests, 7);
 	report_free(&rep);
 	ask.since_ms = split;
 	ask.by_n = 0;
 	assert_int_equal(report_new(r->ledger, NULL, &ask, &rep), ERRC_OK);
 	assert_int_equal(report_rows_n(rep), 0);
-	assert_int_equal(report_total(rep)->requests, 2);
+	assert_int_equal(report_total(rep).requests, 2);
 	report_free(&rep);
 	ask.since_ms = 0;
 	ask.key_id = KEY_A;
@@ -496,8 +496,8 @@ static void test_report(void **state)
 	ask.by_n = 1;
 	assert_int_equal(report_new(r->ledger, NULL, &ask, &rep), ERRC_OK);
 	assert_int_equal(report_rows_n(rep), 1);
-	assert_true(slice_is(report_row_at(rep, 0)->name[0], "m1"));
-	assert_int_equal(report_row_at(rep, 0)->requests, 5);
+	assert_true(slice_is(report_row_at(rep, 0).name[0], "m1"));
+	assert_int_equal(report_row_at(rep, 0).requests, 5);
 	report_free(&rep);
 	assert_int_equal(report_dim_of(SLICE_LIT("provider")), REPORT_PROVIDER);
 	assert_int_equal(report_dim_of(SLICE_LIT("tag")), REPORT_TAG);
@@ -511,7 +511,7 @@ static int64_t requests_of(struct rig *r, int64_t since_ms, int64_t until_ms)
 	int64_t n;
 
 	assert_int_equal(report_new(r->ledger, NULL, &ask, &rep), ERRC_OK);
-	n = (int64_t)report_total(rep)->requests;
+	n = (int64_t)report_total(rep).requests;
 	report_free(&rep);
 	return n;
 }

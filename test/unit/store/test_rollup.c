@@ -17,6 +17,10 @@
 #define CHARGES  900
 #define GROUPS   4096
 
+static const char *const models[] = {"m-one", "m-two", "m-three"};
+static const char *const providers[] = {"p-one", "p-two"};
+static const char *const users[] = {"ann", "bob", "cy", "d*", ""}; /* the last: nobody */
+
 struct scene {
 	struct rig rig;
 	uint64_t account[ACCOUNTS];
@@ -85,9 +89,6 @@ static struct genid id_of(uint64_t n)
 
 static void make_charge(struct scene *s, int64_t wall_ms, struct record *rec)
 {
-	static const char *const models[] = {"m-one", "m-two", "m-three"};
-	static const char *const providers[] = {"p-one", "p-two"};
-	static const char *const users[] = {"ann", "bob", "cy", "d*"};
 	unsigned key = pick(s, KEYS);
 	struct record_charge *c = &rec->charge;
 
@@ -214,9 +215,16 @@ static struct report_row *group_of(struct naive *v, const struct record *rec)
 
 static bool wanted(const struct naive *v, const struct record *rec)
 {
-	return rec->wall_ms >= v->ask->since_ms && rec->wall_ms < v->ask->until_ms &&
-	       (!v->ask->account || rec->account == v->ask->account) &&
-	       (!v->ask->key_id || memcmp(v->ask->key_id, rec->charge.key_id, APIKEY_ID) == 0);
+	const struct report_ask *a = v->ask;
+	const struct record_charge *c = &rec->charge;
+
+	return rec->wall_ms >= a->since_ms && rec->wall_ms < a->until_ms &&
+	       (!a->account || rec->account == a->account) &&
+	       (!a->key_id || memcmp(a->key_id, c->key_id, APIKEY_ID) == 0) &&
+	       (!a->team || slice_eq(slice_of(a->team, ROWS_ID), c->team)) &&
+	       (!a->model.p || slice_eq(a->model, c->model.n ? c->model : c->model_asked)) &&
+	       (!a->provider.p || slice_eq(a->provider, c->provider)) &&
+	       (!a->tag.p || slice_eq(a->tag, c->user));
 }
 
 static enum errc count(void *arg, const struct ledger_item *item)
@@ -267,6 +275,7 @@ static void assert_report(struct scene *s, const struct report_ask *ask)
 {
 	struct naive *v = mem_new_of(struct naive);
 	struct report *rep = NULL;
+	struct report_row total;
 	uint64_t seq = 1;
 
 	v->s = s;
@@ -277,28 +286,46 @@ static void assert_report(struct scene *s, const struct report_ask *ask)
 	if (ask->by_n == 0) {
 		static const struct report_row none;
 
-		assert_rows_equal(report_total(rep), v->n ? &v->groups[0].sums : &none);
+		total = report_total(rep);
+		assert_rows_equal(&total, v->n ? &v->groups[0].sums : &none);
 	} else {
 		assert_int_equal(report_rows_n(rep), v->n);
 		for (size_t i = 0; i < v->n; i++) {
-			const struct report_row *row = report_row_at(rep, i);
+			struct report_row row = report_row_at(rep, i);
 			char name[256] = "";
 
 			for (size_t d = 0; d < ask->by_n; d++)
 				snprintf(name + strlen(name), sizeof name - strlen(name),
-					 SLICE_FMT "\1", SLICE_ARG(row->name[d]));
+					 SLICE_FMT "\1", SLICE_ARG(row.name[d]));
 			assert_string_equal(name, v->groups[i].name);
-			assert_rows_equal(row, &v->groups[i].sums);
+			assert_rows_equal(&row, &v->groups[i].sums);
 		}
 	}
 	report_free(&rep);
 	mem_free(v);
 }
 
-/* Every choice of up to two dimensions, over spans with and without whole days, of all, of an account, of a key. */
+static struct slice some(struct scene *s, const char *const *names, unsigned n)
+{
+	return pick(s, 4) ? SLICE_NONE : slice_str(names[pick(s, n)]);
+}
+
+/* Nearly always less than all of them, and some that nothing has. */
+static void choose_filters(struct scene *s, struct report_ask *ask)
+{
+	ask->account = pick(s, 3) ? 0 : s->account[pick(s, ACCOUNTS)];
+	ask->key_id = pick(s, 3) ? NULL : s->key[pick(s, KEYS)];
+	ask->team = pick(s, 4) ? NULL : s->team[pick(s, ACCOUNTS)];
+	ask->model = some(s, models, ARRAY_LEN(models));
+	ask->provider = some(s, providers, ARRAY_LEN(providers));
+	ask->tag = some(s, users, ARRAY_LEN(users));
+}
+
+/* Choices of up to three dimensions and of filters, over spans with and without whole days, of which less or more than half
+ * is asked for. */
 static void assert_reports(struct scene *s)
 {
-	static const int64_t borders[] = {0, 24, 30, 47, 48, 72, 100000};
+	static const int64_t borders[] = {0, 2, 22, 24, 30, 41, 47, 48, 72, 100000};
 
 	for (size_t a = 0; a < ARRAY_LEN(borders); a++) {
 		for (size_t b = a; b < ARRAY_LEN(borders); b++) {
@@ -308,13 +335,13 @@ static void assert_reports(struct scene *s)
 								     : DAY_0 + borders[b] * HOUR_MS,
 						 .by_n = 2};
 
-			for (unsigned d = 0; d < REPORT_DIM_COUNT * REPORT_DIM_COUNT;
-			     d += 1 + pick(s, 5)) {
+			for (unsigned d = pick(s, 3); d < REPORT_DIM_COUNT * REPORT_DIM_COUNT;
+			     d += 1 + pick(s, 6)) {
 				ask.by[0] = (enum report_dim)(d / REPORT_DIM_COUNT);
 				ask.by[1] = (enum report_dim)(d % REPORT_DIM_COUNT);
-				ask.by_n = pick(s, 3);
-				ask.account = pick(s, 3) ? 0 : s->account[pick(s, ACCOUNTS)];
-				ask.key_id = pick(s, 3) ? NULL : s->key[pick(s, KEYS)];
+				ask.by[2] = (enum report_dim)pick(s, REPORT_DIM_COUNT);
+				ask.by_n = pick(s, 4);
+				choose_filters(s, &ask);
 				assert_report(s, &ask);
 			}
 		}
@@ -350,7 +377,7 @@ static void verify(struct scene *s, struct verify_result *v)
 static void test_verify_finds_a_wrong_row(void **state)
 {
 	static const enum rollup_cut cuts[] = {ROLLUP_DAYS, ROLLUP_MODELS, ROLLUP_PAYERS,
-					       ROLLUP_KEYS};
+					       ROLLUP_KEYS, ROLLUP_TAGS,   ROLLUP_USERS};
 	struct scene *s = *state;
 	struct ledger *l = s->rig.ledger;
 	struct verify_result v;
@@ -442,7 +469,7 @@ static void test_many_rows(void **state)
 	assert_true(l->rollup.n < ROLLUP_ROWS_MAX);
 	assert_int_equal(report_new(l, NULL, &ask, &rep), ERRC_OK);
 	assert_int_equal(report_rows_n(rep), 10000);
-	assert_int_equal(report_total(rep)->requests, 10000);
+	assert_int_equal(report_total(rep).requests, 10000);
 	report_free(&rep);
 }
 

@@ -1,0 +1,313 @@
+#include "tally.h"
+
+#include <stdlib.h>
+
+#include "mem.h"
+#include "secret.h"
+#include "text.h"
+
+#define NAMES_BYTES   ((size_t)256 * 1024 * 1024)
+#define SLOTS_A_ENTRY 4
+#define CAP_MIN       64
+
+struct tally_sum {
+	uint32_t id[REPORT_DIMS_MAX];
+	struct rollup_sums sums;
+};
+
+enum errc tally_init(struct tally *r, size_t by_n, uint32_t max)
+{
+	*r = (struct tally){.by_n = by_n, .max = max};
+	arena_init(&r->arena, NAMES_BYTES);
+	secret_random(r->seed, sizeof r->seed);
+	return by_n > REPORT_DIMS_MAX ? ERRC_INVAL : ERRC_OK;
+}
+
+void tally_fini(struct tally *r)
+{
+	arena_fini(&r->arena);
+	for (size_t i = 0; i < REPORT_DIMS_MAX; i++) {
+		mem_free(r->names[i].name);
+		mem_free(r->names[i].slots);
+	}
+	mem_free(r->sums);
+	mem_free(r->slots);
+	mem_free(r->order);
+}
+
+/* Room for twice as many entries of `size` bytes; *slots is emptied. */
+static enum errc grow(void **entries, size_t size, uint32_t **slots, uint32_t *cap)
+{
+	uint32_t more = *cap ? 2 * *cap : CAP_MIN;
+	void *v = mem_grow(*entries, more * size);
+	uint32_t *s;
+
+	if (!v)
+		return ERRC_NOMEM;
+	*entries = v;
+	s = mem_new((size_t)more * SLOTS_A_ENTRY * sizeof *s);
+	if (!s)
+		return ERRC_NOMEM;
+	mem_free(*slots);
+	*slots = s;
+	*cap = more;
+	return ERRC_OK;
+}
+
+static uint32_t mask_of(uint32_t cap)
+{
+	return cap * SLOTS_A_ENTRY - 1;
+}
+
+static void put_slot(uint32_t *slots, uint32_t cap, uint64_t hash, uint32_t position)
+{
+	uint32_t mask = mask_of(cap), at = (uint32_t)hash & mask;
+
+	while (slots[at])
+		at = (at + 1) & mask;
+	slots[at] = position + 1;
+}
+
+/* --- names --- */
+
+static uint64_t hash_name(const struct tally *r, struct slice name)
+{
+	return text_hash_keyed(r->seed, name);
+}
+
+static enum errc grow_names(struct tally *r, struct tally_names *c)
+{
+	void *names = c->name;
+	enum errc rc = grow(&names, sizeof *c->name, &c->slots, &c->cap);
+
+	c->name = names;
+	if (!rc && c->n == 0)
+		c->name[c->n++] = SLICE_NONE; /* TALLY_EMPTY */
+	for (uint32_t i = 0; !rc && i < c->n; i++)
+		put_slot(c->slots, c->cap, hash_name(r, c->name[i]), i);
+	return rc;
+}
+
+enum errc tally_name(struct tally *r, size_t column, struct slice name, uint32_t *id)
+{
+	struct tally_names *c = &r->names[column];
+	enum errc rc = c->n < c->cap ? ERRC_OK : grow_names(r, c);
+	uint32_t mask, at;
+
+	*id = c->last;
+	if (rc || (c->n > 0 && slice_eq(c->name[c->last], name)))
+		return rc;
+	mask = mask_of(c->cap);
+	for (at = (uint32_t)hash_name(r, name) & mask; c->slots[at]; at = (at + 1) & mask) {
+		*id = c->slots[at] - 1;
+		if (slice_eq(c->name[*id], name)) {
+			c->last = *id;
+			return ERRC_OK;
+		}
+	}
+	*id = TALLY_NONE;
+	if (r->n == r->max)
+		return ERRC_OK;
+	c->name[c->n] = arena_dup(&r->arena, name);
+	if (!c->name[c->n].p)
+		return ERRC_NOMEM;
+	c->last = *id = c->n++;
+	c->slots[at] = c->n;
+	return ERRC_OK;
+}
+
+/* --- rows --- */
+
+static uint64_t hash_ids(const uint32_t id[REPORT_DIMS_MAX])
+{
+	uint64_t h = 0;
+
+	for (size_t i = 0; i < REPORT_DIMS_MAX; i++)
+		h = (h ^ id[i]) * UINT64_C(0x9e3779b97f4a7c15) ^ h >> 32;
+	return h ^ h >> 32;
+}
+
+static enum errc grow_rows(struct tally *r)
+{
+	void *sums = r->sums;
+	enum errc rc = grow(&sums, sizeof *r->sums, &r->slots, &r->cap);
+
+	r->sums = sums;
+	for (uint32_t i = 0; !rc && i < r->n; i++)
+		put_slot(r->slots, r->cap, hash_ids(r->sums[i].id), i);
+	return rc;
+}
+
+static bool has_all(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX])
+{
+	for (size_t i = 0; i < r->by_n; i++) {
+		if (id[i] == TALLY_NONE)
+			return false;
+	}
+	return true;
+}
+
+/* NULL: there is no room for it. */
+static enum errc find(struct tally *r, const uint32_t id[REPORT_DIMS_MAX], struct rollup_sums **out)
+{
+	enum errc rc = r->n < r->cap ? ERRC_OK : grow_rows(r);
+	uint32_t mask, at;
+
+	*out = NULL;
+	if (rc || !has_all(r, id))
+		return rc;
+	mask = mask_of(r->cap);
+	for (at = (uint32_t)hash_ids(id) & mask; r->slots[at]; at = (at + 1) & mask) {
+		struct tally_sum *s = &r->sums[r->slots[at] - 1];
+
+		if (memcmp(s->id, id, sizeof s->id) == 0) {
+			*out = &s->sums;
+			return ERRC_OK;
+		}
+	}
+	if (r->n == r->max)
+		return ERRC_OK;
+	memcpy(r->sums[r->n].id, id, sizeof r->sums[r->n].id);
+	r->sums[r->n].sums = (struct rollup_sums){.requests = 0};
+	*out = &r->sums[r->n].sums;
+	r->slots[at] = ++r->n;
+	return ERRC_OK;
+}
+
+enum errc tally_add(struct tally *r, const uint32_t id[REPORT_DIMS_MAX],
+		    const struct rollup_sums *s, int sign)
+{
+	struct rollup_sums *to;
+	enum errc rc = find(r, id, &to);
+
+	if (rc)
+		return rc;
+	if (!to) {
+		to = &r->rest;
+		r->has_rest = true;
+	}
+	if (sign > 0)
+		rollup_sums_add(to, s);
+	else
+		rollup_sums_sub(to, s);
+	return ERRC_OK;
+}
+
+/* --- the end --- */
+
+struct place {
+	struct slice name;
+	uint32_t id;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return slice_cmp(((const struct place *)a)->name, ((const struct place *)b)->name);
+}
+
+/* Sorts the names; rank[id] is a name's place among them. */
+static enum errc rank_names(const struct tally_names *c, uint32_t *rank)
+{
+	struct place *p = mem_new(c->n * sizeof *p);
+
+	if (!p)
+		return ERRC_NOMEM;
+	for (uint32_t i = 0; i < c->n; i++)
+		p[i] = (struct place){c->name[i], i};
+	qsort(p, c->n, sizeof *p, by_name);
+	for (uint32_t i = 0; i < c->n; i++)
+		rank[p[i].id] = i;
+	mem_free(p);
+	return ERRC_OK;
+}
+
+/* One pass of a radix sort: puts the rows in order of this column; those equal in it stay as they stand. */
+static enum errc sort_column(struct tally *r, size_t column, uint32_t n)
+{
+	const struct tally_names *c = &r->names[column];
+	uint32_t *rank = mem_new((c->n + 1) * sizeof *rank);
+	uint32_t *begins = mem_new((c->n + 1) * sizeof *begins);
+	uint32_t *sorted = mem_new(n * sizeof *sorted);
+	enum errc rc = rank && begins && sorted ? rank_names(c, rank) : ERRC_NOMEM;
+
+	for (uint32_t i = 0; !rc && i < n; i++)
+		begins[rank[r->sums[r->order[i]].id[column]] + 1]++;
+	for (uint32_t i = 1; !rc && i <= c->n; i++)
+		begins[i] += begins[i - 1];
+	for (uint32_t i = 0; !rc && i < n; i++)
+		sorted[begins[rank[r->sums[r->order[i]].id[column]]]++] = r->order[i];
+	if (!rc)
+		memcpy(r->order, sorted, n * sizeof *sorted);
+	mem_free(rank);
+	mem_free(begins);
+	mem_free(sorted);
+	return rc;
+}
+
+enum errc tally_end(struct tally *r,
+		    enum errc (*readable)(void *arg, size_t column, struct slice name,
+					  struct slice *out),
+		    void *arg)
+{
+	uint32_t n = 0;
+	enum errc rc = ERRC_OK;
+
+	for (size_t i = 0; i < r->by_n; i++) {
+		struct tally_names *c = &r->names[i];
+
+		for (uint32_t k = TALLY_EMPTY + 1; !rc && k < c->n; k++)
+			rc = readable(arg, i, c->name[k], &c->name[k]);
+	}
+	if (rc || r->n == 0)
+		return rc;
+	r->order = mem_new(r->n * sizeof *r->order);
+	if (!r->order)
+		return ERRC_NOMEM;
+	for (uint32_t i = 0; i < r->n; i++) {
+		if (r->sums[i].sums.requests > 0)
+			r->order[n++] = i;
+	}
+	r->n = n;
+	for (size_t i = r->by_n; !rc && n > 1 && i-- > 0;)
+		rc = sort_column(r, i, n);
+	return rc;
+}
+
+void tally_numbers(const struct rollup_sums *s, struct report_row *out)
+{
+	out->requests = (uint64_t)s->requests;
+	out->failed = (uint64_t)s->failed;
+	out->input = s->input;
+	out->cached = s->cached;
+	out->output = s->output;
+	out->reasoning = s->reasoning;
+	out->charge_nusd = s->charge_nusd;
+	out->uncollected_nusd = s->uncollected_nusd;
+	out->cost_nusd = s->cost_nusd;
+}
+
+static bool has_rest(const struct tally *r)
+{
+	return r->has_rest && r->rest.requests > 0;
+}
+
+size_t tally_n(const struct tally *r)
+{
+	return r->n + has_rest(r);
+}
+
+void tally_get(const struct tally *r, size_t i, struct report_row *out)
+{
+	const struct rollup_sums *s = &r->rest;
+
+	require(i < tally_n(r));
+	*out = (struct report_row){.requests = 0};
+	if (i < r->n) {
+		const struct tally_sum *sum = &r->sums[r->order[i]];
+
+		for (size_t c = 0; c < r->by_n; c++)
+			out->name[c] = r->names[c].name[sum->id[c]];
+		s = &sum->sums;
+	}
+	tally_numbers(s, out);
+}

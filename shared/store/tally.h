@@ -1,0 +1,59 @@
+/* The rows of a report while they are added up. Each name is put down once and rows know it by its number, so that the
+ * million sums of a large ledger cost a few comparisons of small numbers each. A name goes in as the bytes that the roll-ups
+ * have of it (an account by its number) and is made readable at the end, once; the empty name stays so. Memory is bounded: at most `max` rows; what
+ * falls beyond is added to one more with empty names. */
+#ifndef AIGW_TALLY_H
+#define AIGW_TALLY_H
+
+#include "arena.h"
+#include "report.h"
+#include "rollup.h"
+
+#define TALLY_EMPTY 0          /* the number of the empty name, in every column */
+#define TALLY_NONE  UINT32_MAX /* a name that found no room */
+
+struct tally_sum;
+
+/* The names of one column. */
+struct tally_names {
+	struct slice *name; /* in the arena */
+	uint32_t *slots;    /* positions + 1 by hash; four for each of `cap` */
+	uint32_t n, cap;
+	uint32_t last; /* that was asked for: neighbours have most of their names in common */
+};
+
+struct tally {
+	size_t by_n;
+	uint32_t max;
+	uint8_t seed[16];
+	struct arena arena;
+	struct tally_names names[REPORT_DIMS_MAX];
+	struct tally_sum *sums;
+	uint32_t *slots; /* likewise */
+	uint32_t n, cap;
+	uint32_t *order; /* set by tally_end() */
+	struct rollup_sums rest;
+	bool has_rest;
+};
+
+MUSTCHECK enum errc tally_init(struct tally *r, size_t by_n, uint32_t max);
+/* Also of one that is all 0. */
+void tally_fini(struct tally *r);
+
+/* The number of a name of this column; TALLY_NONE when there is no room for another row anyway. `name` is copied. */
+MUSTCHECK enum errc tally_name(struct tally *r, size_t column, struct slice name, uint32_t *id);
+/* Adds to the row with these names, makes it if it is the first time. sign: 1 or -1. */
+MUSTCHECK enum errc tally_add(struct tally *r, const uint32_t id[REPORT_DIMS_MAX],
+			      const struct rollup_sums *s, int sign);
+/* Makes the names readable, drops rows without requests, sorts the rest. `readable` may take memory from the arena. */
+MUSTCHECK enum errc tally_end(struct tally *r,
+			      enum errc (*readable)(void *arg, size_t column, struct slice name,
+						    struct slice *out),
+			      void *arg);
+/* After the end: how many there are, and one of them; names are valid until tally_fini(). */
+size_t tally_n(const struct tally *r);
+void tally_get(const struct tally *r, size_t i, struct report_row *out);
+/* The numbers of a row; its names stay as they are. */
+void tally_numbers(const struct rollup_sums *s, struct report_row *out);
+
+#endif
