@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -318,6 +319,20 @@ static enum control_status put_in_place(struct restore *r)
 	return e ? failed(r, r->state, e) : CONTROL_DONE;
 }
 
+/* Who restores what, when: the next keeper writes it into the ledger. */
+static enum errc put_mark(struct restore *r)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+	char text[512], now[CLOCK_TEXT_MAX];
+
+	clock_format_ms(clock_wall_ms(), now);
+	if (pw)
+		snprintf(text, sizeof(text), "%s\n%.200s\n%s\n", r->made, pw->pw_name, now);
+	else
+		snprintf(text, sizeof(text), "%s\nuid:%u\n%s\n", r->made, (unsigned)geteuid(), now);
+	return bfiles_put(&r->files, RESTORED_MARK, slice_str(text));
+}
+
 static enum control_status make(struct restore *r)
 {
 	enum control_status s;
@@ -330,7 +345,7 @@ static enum control_status make(struct restore *r)
 		s = copy_pepper(r);
 	if (s != CONTROL_DONE)
 		return s;
-	e = bfiles_put(&r->files, RESTORED_MARK, slice_str(r->made));
+	e = put_mark(r);
 	if (e)
 		return failed(r, r->ledger, e);
 	s = keep_id(r);

@@ -202,7 +202,7 @@ static enum errc verb_reload(struct control_client *c, const struct args *a)
 	}
 	log_info("reload_asked", "by uid %llu, pid %llu", (unsigned long long)c->uid,
 		 (unsigned long long)c->pid);
-	c->waits_for_run = reload_request(c->m);
+	c->waits_for_run = reload_request(c->m, (int64_t)c->uid);
 	return ERRC_OK;
 }
 

@@ -17,7 +17,7 @@
 
 /* What keeper and workers keep there; the rest is the master's. */
 static const char *const state_files[] = {"keeper.lock", "pepper", "pepper.new"};
-static const char *const ledger_files[] = {"data.mdb", "lock.mdb", RESTORED_PEPPER};
+static const char *const ledger_files[] = {"data.mdb", "lock.mdb", RESTORED_PEPPER, RESTORED_MARK};
 static const char *const live_files[] = {"data.mdb", "lock.mdb", "owners.lock", "progress"};
 
 static enum errc make_parents(const char *path)

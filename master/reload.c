@@ -14,6 +14,7 @@
 #define COMMIT_MS   500
 #define LOAD_NICE   5
 #define CHANGES_MAX (1024 * 1024)
+#define NOTE_MAX    4096
 
 static void start(struct master *m);
 
@@ -23,6 +24,7 @@ void reload_init(struct master *m)
 
 	buf_init(&r->messages, CONFIG_MESSAGES_MAX);
 	buf_init(&r->changes, CHANGES_MAX);
+	buf_init(&r->note, NOTE_MAX);
 	list_init(&r->fresh);
 	uv_timer_init(&m->loop, &r->timer);
 	r->timer.data = m;
@@ -35,6 +37,7 @@ void reload_fini(struct master *m)
 	config_free(&m->reload.next);
 	buf_fini(&m->reload.messages);
 	buf_fini(&m->reload.changes);
+	buf_fini(&m->reload.note);
 }
 
 /* --- messages to children --- */
@@ -62,10 +65,25 @@ static void send_prepare(struct master *m, struct child *c, const struct config 
 	buf_fini(&blob);
 }
 
-static void send_commit(struct child *c, uint64_t generation)
+/* A keeper that ended before it had written this down leaves it to the next one. */
+static void send_note(struct master *m, struct child *c, uint64_t generation)
+{
+	const struct reload *r = &m->reload;
+	const struct msg msg = {.type = MSG_RELOADED,
+				.reloaded = {.generation = generation,
+					     .uid = r->note_by,
+					     .text = buf_slice(&r->note)}};
+
+	if (c->role == HERITAGE_KEEPER && generation == m->config_generation && r->note.len &&
+	    r->noted < generation)
+		child_send(c, &msg);
+}
+
+static void send_commit(struct master *m, struct child *c, uint64_t generation)
 {
 	const struct msg msg = {.type = MSG_COMMIT, .commit = {.generation = generation}};
 
+	send_note(m, c, generation);
 	c->committed = generation;
 	child_send(c, &msg);
 }
@@ -162,7 +180,7 @@ static void name_pending(struct master *m, struct child *c, void *arg)
 static void commit_one(struct master *m, struct child *c, void *arg)
 {
 	if (child_is_up(c) && c->asked == m->reload.generation)
-		send_commit(c, m->reload.generation);
+		send_commit(m, c, m->reload.generation);
 }
 
 /* Another log file: opened here, where we may, and handed out. */
@@ -201,11 +219,34 @@ static void on_committing(uv_timer_t *t)
 		finish(m, true, true);
 }
 
+/* "changed models.a.price, added providers.b, and 3 more" */
+static void make_note(struct reload *r)
+{
+	static const char *const words[] = {
+		[CONFIG_ADDED] = "added", [CONFIG_REMOVED] = "removed", [CONFIG_CHANGED] = "changed"};
+	struct slice left = buf_slice(&r->changes), path;
+	enum config_change_kind kind;
+	bool waits;
+	size_t more = 0;
+
+	buf_reset(&r->note);
+	r->note_by = r->by;
+	while (reload_next_change(&left, &kind, &waits, &path)) {
+		if (more || r->note.len + path.n + 64 > NOTE_MAX ||
+		    buf_addf(&r->note, "%s%s " SLICE_FMT, r->note.len ? ", " : "", words[kind],
+			     SLICE_ARG(path)))
+			more++;
+	}
+	if (more)
+		(void)!(int)buf_addf(&r->note, ", and %zu more", more);
+}
+
 static void commit(struct master *m)
 {
 	struct config *old = m->config;
 	struct list gone;
 
+	make_note(&m->reload);
 	uv_timer_stop(&m->reload.timer);
 	m->config = m->reload.next;
 	m->reload.next = NULL;
@@ -277,7 +318,7 @@ void reload_prepared(struct master *m, struct child *c, uint64_t generation)
 	}
 	if (generation > m->config_generation)
 		return;
-	send_commit(c, generation);
+	send_commit(m, c, generation);
 	if (generation < m->config_generation)
 		send_prepare(m, c, m->config, m->config_generation);
 	else if (m->reload.phase == RELOAD_PREPARING)
@@ -302,6 +343,11 @@ void reload_rejected(struct master *m, struct child *c, uint64_t generation, str
 	}
 	log_error("table_rejected", "%s: " SLICE_FMT, child_name(c), SLICE_ARG(text));
 	supervisor_kill(m, c, "table", "it rejects the table in force");
+}
+
+void reload_noted(struct master *m, uint64_t generation)
+{
+	m->reload.noted = MAX_OF(m->reload.noted, generation);
 }
 
 void reload_gone(struct master *m)
@@ -397,6 +443,8 @@ static void start(struct master *m)
 	struct reload *r = &m->reload;
 
 	r->phase = RELOAD_LOADING;
+	if (r->again)
+		r->by = r->again_by;
 	r->again = false;
 	r->run++;
 	buf_reset(&r->messages);
@@ -406,12 +454,14 @@ static void start(struct master *m)
 	require(uv_queue_work(&m->loop, &r->work, load, loaded) == 0);
 }
 
-uint64_t reload_request(struct master *m)
+uint64_t reload_request(struct master *m, int64_t uid)
 {
 	if (m->reload.phase == RELOAD_IDLE) {
+		m->reload.by = uid;
 		start(m);
 		return m->reload.run;
 	}
 	m->reload.again = true;
+	m->reload.again_by = uid;
 	return m->reload.run + 1;
 }

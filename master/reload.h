@@ -19,7 +19,9 @@ enum reload_phase { RELOAD_IDLE, RELOAD_LOADING, RELOAD_PREPARING, RELOAD_COMMIT
 
 struct reload {
 	enum reload_phase phase;
-	bool again;          /* asked for meanwhile */
+	bool again; /* asked for meanwhile */
+	int64_t by,
+		again_by; /* unix user who asked for the run that goes on, for the next one; -1: a signal */
 	uint64_t run;        /* number of the run that goes on, or of the last one */
 	uint64_t generation; /* that is being prepared */
 	int64_t until_ms;    /* COMMITTING: who has not taken it by then is not waited for */
@@ -29,6 +31,9 @@ struct reload {
 	enum errc loaded;
 	struct buf messages; /* of config_load, and what went wrong later */
 	struct buf changes;  /* struct reload_change, one after the other, see reload_changes() */
+	struct buf note;     /* what the last commit changed, for the ledger's record of it */
+	int64_t note_by;
+	uint64_t noted; /* generation whose record is in the ledger */
 	uv_timer_t timer;
 };
 
@@ -43,12 +48,14 @@ struct reload_result {
 
 void reload_init(struct master *m);
 void reload_fini(struct master *m);
-/* Starts a run, or asks for one more; returns the number of the run whose result is the asker's. */
-uint64_t reload_request(struct master *m);
+/* Starts a run, or asks for one more, for this unix user (-1: a signal); returns the number of the run whose result is the asker's. */
+uint64_t reload_request(struct master *m, int64_t uid);
 /* Sends the committed table to a child that has just been started. */
 void reload_bring(struct master *m, struct child *c);
 void reload_prepared(struct master *m, struct child *c, uint64_t generation);
 void reload_rejected(struct master *m, struct child *c, uint64_t generation, struct slice text);
+/* The ledger has the record of this generation. */
+void reload_noted(struct master *m, uint64_t generation);
 /* A child has died: it counts as PREPARED. */
 void reload_gone(struct master *m);
 

@@ -15,7 +15,7 @@ static void on_signal(uv_signal_t *h, int signum)
 		break;
 	case SIGHUP:
 		if (!drain_is_on(m))
-			(void)reload_request(m);
+			(void)reload_request(m, -1);
 		break;
 	case SIGUSR1:
 		(void)!(int)master_log_reopen(m);

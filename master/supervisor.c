@@ -309,6 +309,9 @@ static void on_message(void *arg, struct child *c, struct msg *msg)
 	case MSG_READY:
 		on_ready(m, c);
 		break;
+	case MSG_RELOAD_NOTED:
+		reload_noted(m, msg->reload_noted.generation);
+		break;
 	case MSG_PREPARED:
 		reload_prepared(m, c, msg->prepared.generation);
 		break;

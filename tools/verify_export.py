@@ -11,12 +11,12 @@ import json
 import struct
 import sys
 
-TYPES = 'charge reverse account grant take key gap rules team user'.split()
+TYPES = 'charge reverse account grant take key gap rules team user pepper reload retain restore'.split()
 ENDS = 'done client_gone upstream_error rejected timeout drain worker_died revoked internal ledger_unavailable'.split()
 CLASSES = 'input cache_read cache_write_5m cache_write_1h input_audio input_image output output_audio output_image reasoning image'.split()
 CHARGE = ('key id front flags status end admitted_ms first_byte_ms total_ms model_asked model provider upstream upstream_id price usage '
-          'hold_nusd charge_nusd uncollected_nusd cost_nusd attempts team user budgets group raw_usage idem').split()
-CHANGE = 'who what note amount_nusd row key id team user budgets epoch idem'.split()
+          'hold_nusd charge_nusd uncollected_nusd cost_nusd attempts team user budgets group raw_usage idem finish native_finish').split()
+CHANGE = 'who what note amount_nusd row key id team user budgets epoch idem number'.split()
 ATTEMPT = 'provider upstream status ms cost_nusd error start_ms'.split()
 SUMS = 'granted_nusd settled_nusd uncollected_nusd'.split()
 CHARGED, CAPPED, NUSD_MAX = 16, 32, 4 * 10**18  # flags of a charge; no amount is larger
@@ -146,7 +146,7 @@ class Books:
         r, shown = read_record(raw)
         for k, value in shown.items():
             self.check(value is None or v.get(k) == value, name, 'shows %s %r, its bytes say %r' % (k, v.get(k), value))
-        if r['type'] != 'gap':
+        if r['account']:
             known = r['account'] in self.accounts or r['type'] == 'account' or not self.first['sums']
             self.check(known, name, 'account %d does not exist' % r['account'])
             self.book(r, name, self.accounts.setdefault(r['account'], [0, 0, 0]))

@@ -46,6 +46,8 @@ struct keeper {
 	uint64_t serials;
 	struct ktable *table;
 	struct serve *serve;
+	unsigned notes_n;       /* records of reloads under way */
+	uint64_t generation;    /* of the table in force */
 	struct list keyreports; /* that wait; of keyreport.c */
 	unsigned keyreports_n;
 	bool keyreport_busy;

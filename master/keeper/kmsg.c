@@ -3,6 +3,7 @@
 #include "childlog.h"
 #include "keeper_state.h"
 #include "keyreport.h"
+#include "knote.h"
 #include "ktable.h"
 #include "log.h"
 #include "lookup.h"
@@ -125,6 +126,9 @@ void kmsg_on_master(struct klink *l, struct msg *m)
 		break;
 	case MSG_COMMIT:
 		ktable_commit(k->table, m->commit.generation);
+		break;
+	case MSG_RELOADED:
+		knote_reloaded(k, &m->reloaded);
 		break;
 	case MSG_ABORT:
 		ktable_abort(k->table, m->abort.generation);

@@ -4,6 +4,7 @@
 
 #include "childlog.h"
 #include "keeper_state.h"
+#include "knote.h"
 #include "log.h"
 #include "mem.h"
 
@@ -222,7 +223,7 @@ void ktable_commit(struct ktable *t, uint64_t generation)
 	if (childlog_apply(&t->current->set))
 		log_warn("log_target", "the new log target cannot be opened; the old one stays");
 	upkeep_set(&t->k->upkeep, &t->current->set);
-	atomic_store(&t->k->proc->config_generation, generation);
+	knote_table(t->k, generation);
 	keeper_check_ready(t->k);
 }
 

@@ -255,6 +255,49 @@ static bool remove_unneeded(const struct pepper_use *use, uint16_t in_use, struc
 	return set->n < n;
 }
 
+size_t pepper_unneeded(struct pepper *p, const struct pepper_use *use, uint16_t ids[PEPPERS_MAX])
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&p->lock);
+	for (size_t i = 0; p->pins == 0 && i < use->n; i++) {
+		const struct peppers_one *one = peppers_find(&p->set, use->v[i].id);
+
+		/* Never the newest, see peppers_remove(). */
+		if (use->v[i].keys == 0 && one && one != &p->set.v[0] && one->id != p->in_use)
+			ids[n++] = one->id;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return n;
+}
+
+enum errc pepper_note_removal(struct pepper *p, struct admin *a, const struct admin_by *by,
+			      const struct pepper_use *use)
+{
+	uint16_t ids[PEPPERS_MAX];
+	size_t n = pepper_unneeded(p, use, ids);
+	enum errc e = ERRC_OK;
+
+	for (size_t i = 0; !e && i < n; i++)
+		e = admin_note(a, by, RECORD_PEPPER, "taken away", ids[i]);
+	return e;
+}
+
+enum errc pepper_may_rotate(struct pepper *p, const struct pepper_use *use)
+{
+	uint16_t ids[PEPPERS_MAX];
+	size_t gone = pepper_unneeded(p, use, ids);
+	enum errc e = ERRC_OK;
+
+	pthread_mutex_lock(&p->lock);
+	if (p->pins > 0)
+		e = ERRC_BUSY;
+	else if (p->set.n - gone == PEPPERS_MAX)
+		e = ERRC_LIMIT;
+	pthread_mutex_unlock(&p->lock);
+	return e;
+}
+
 static void copy(struct pepper *p, struct peppers *set, uint16_t *in_use)
 {
 	pthread_mutex_lock(&p->lock);

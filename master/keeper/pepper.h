@@ -57,6 +57,13 @@ struct pepper_use {
  * its own for as long as it is good. */
 MUSTCHECK enum errc pepper_count(struct pepper *p, struct live *l, int64_t now_s,
 				 struct pepper_use *out);
+/* The ids of those that no key needs, which the next two take away; none where there are pins. */
+size_t pepper_unneeded(struct pepper *p, const struct pepper_use *use, uint16_t ids[PEPPERS_MAX]);
+/* Says of each of them in the chain that it is taken away, by `by`. */
+MUSTCHECK enum errc pepper_note_removal(struct pepper *p, struct admin *a,
+					const struct admin_by *by, const struct pepper_use *use);
+/* What pepper_rotate() would say: ERRC_BUSY, ERRC_LIMIT. */
+MUSTCHECK enum errc pepper_may_rotate(struct pepper *p, const struct pepper_use *use);
 /* Takes those away that no key needs, then adds a new one, which comes into use with pepper_known(). On the ledger thread, like
  * the next. ERRC_BUSY: there are pins; ERRC_LIMIT: all PEPPERS_MAX are needed. */
 MUSTCHECK enum errc pepper_rotate(struct pepper *p, const char *state, int64_t now_s,

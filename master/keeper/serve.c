@@ -1,7 +1,6 @@
 #include "serve.h"
 
 #include <poll.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -11,11 +10,11 @@
 #include "mem.h"
 #include "secret.h"
 #include "verbs.h"
+#include "who.h"
 
 #define CONNS_MAX   256   /* requests at a time; the master has its own limit */
 #define WAITING_MAX 16    /* in a lane */
 #define LAST_MS     10000 /* for aigwctl to read the end of an answer */
-#define WHO_MAX     64
 
 /* One request at a time, so that a thread of the pool stays free for tables and look-ups however slow aigwctl reads. */
 struct lane {
@@ -268,17 +267,11 @@ static void submit(struct serve_conn *c)
 	writer_submit(k->writer, &c->job);
 }
 
-/* Names may come over the network: never on the loop or the ledger thread. */
 static void find_name(uv_work_t *work)
 {
 	struct serve_conn *c = CONTAINER_OF(work, struct serve_conn, work);
-	struct passwd pw, *found = NULL;
-	char space[4096];
 
-	if (getpwuid_r((uid_t)c->uid, &pw, space, sizeof(space), &found) == 0 && found)
-		snprintf(c->who, sizeof(c->who), "%s", found->pw_name);
-	else
-		snprintf(c->who, sizeof(c->who), "uid:%llu", (unsigned long long)c->uid);
+	who_name(c->uid, c->who);
 }
 
 static void name_found(uv_work_t *work, int status)
@@ -441,6 +434,7 @@ void serve_peppers_known(struct serve *s)
 	while ((n = list_pop_front(&s->unknown)) != NULL) {
 		struct serve_conn *c = list_entry(n, struct serve_conn, wait);
 
+		c->v.known = true;
 		dispatch(c, c->v.next);
 	}
 }

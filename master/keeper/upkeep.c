@@ -42,6 +42,8 @@ int64_t upkeep_wait_ms(const struct upkeep *u, int64_t now_ms)
 /* Those of before a rotation, once the last key that needs them is gone. What goes wrong is no reason to take no records. */
 static void look_at_peppers(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms)
 {
+	const struct admin_by by = {
+		.who = SLICE_LIT("aigwd"), .wall_ms = wall_ms, .boot_ms = now_ms};
 	struct pepper_use use;
 	enum errc e;
 
@@ -51,6 +53,8 @@ static void look_at_peppers(struct upkeep *u, struct admin *a, int64_t now_ms, i
 	e = admin_catch_up(a->live, a->ledger); /* a key may be in the ledger only */
 	if (!e)
 		e = pepper_count(u->pepper, a->live, wall_ms / 1000, &use);
+	if (!e)
+		e = pepper_note_removal(u->pepper, a, &by, &use);
 	if (!e)
 		e = pepper_prune(u->pepper, HERITAGE_STATE_DIR, &use);
 	if (e)

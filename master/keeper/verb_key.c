@@ -245,16 +245,17 @@ static void rotate(struct verbs *v)
 
 static void revoke(struct verbs *v)
 {
+	bool now = verb_args_bool(v->args, "now");
 	struct admin_by by = verbs_by(v);
 	char id[APIKEY_ID + 1];
 	bool durable = false;
 
 	if (!verbs_key(v, id))
 		return;
-	v->failed = admin_key_revoke(v->admin, &by, id, &durable);
+	v->failed = admin_key_revoke(v->admin, &by, id, now, &durable);
 	if (v->failed)
 		return;
-	if (verb_args_bool(v->args, "now"))
+	if (now)
 		memcpy(v->revoked, id, sizeof(v->revoked));
 	show(v, id, &(struct key_extra){.durable = &durable});
 }

@@ -6,7 +6,7 @@
 #include "text.h"
 #include "verbs.h"
 
-#define ROW_FIELDS 48
+#define ROW_FIELDS 50
 
 /* --- rows --- */
 
@@ -65,6 +65,8 @@ static enum errc send_request(struct verbs *v, const struct record *r,
 	f[n++] = CONTROL_B("stream", c->flags & RECORD_STREAM);
 	f[n++] = CONTROL_I("status", c->status);
 	f[n++] = CONTROL_S("end", slice_str(record_end_name(c->end)));
+	f[n++] = CONTROL_S("finish", c->finish);
+	f[n++] = CONTROL_S("native_finish", c->native_finish);
 	f[n++] = CONTROL_S("model_asked", c->model_asked);
 	f[n++] = CONTROL_S("model", c->model);
 	f[n++] = CONTROL_S("provider", c->provider);

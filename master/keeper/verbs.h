@@ -27,6 +27,7 @@ struct verbs {
 	const char *who;             /* unix user */
 	const atomic_bool *cancel;   /* the keeper ends */
 	bool peppers;                /* result: it goes on once all workers know the newest one */
+	bool known;                  /* they do */
 	char revoked[APIKEY_ID + 1]; /* result: this key's running requests are to be cancelled */
 	enum errc failed;            /* result: the ledger did; for the writer */
 	bool ended;                  /* END is sent or queued */

@@ -156,3 +156,13 @@ MSG_END(reported)
 MSG(PEPPERED, peppered, MSG_AT_KEEPER_FROM_WORKER, 64, 0) /* the answer to PEPPER: keys of that one are known from here on */
 MSG_FIELD(peppered, U64, id)                              /* of the newest */
 MSG_END(peppered)
+
+/* Master and keeper again. */
+MSG(RELOADED, reloaded, MSG_AT_KEEPER, 8192, 0) /* before the COMMIT that it is about: for the ledger */
+MSG_FIELD(reloaded, U64, generation)
+MSG_FIELD(reloaded, I64, uid)  /* who asked for it; -1: a signal */
+MSG_FIELD(reloaded, STR, text) /* what changed */
+MSG_END(reloaded)
+MSG(RELOAD_NOTED, reload_noted, MSG_AT_MASTER, 64, 0) /* the ledger has it */
+MSG_FIELD(reload_noted, U64, generation)
+MSG_END(reload_noted)

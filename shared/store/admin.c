@@ -165,6 +165,16 @@ struct record admin_change(const struct admin_by *by, enum record_type type, uin
 	return r;
 }
 
+enum errc admin_note(struct admin *a, const struct admin_by *by, enum record_type type,
+		     const char *what, int64_t number)
+{
+	struct record r = admin_change(by, type, 0, what);
+	bool durable;
+
+	r.change.number = number;
+	return admin_give(a, &r, 1, false, &durable);
+}
+
 bool admin_is_name(struct slice s)
 {
 	if (s.n == 0 || s.n > ROWS_NAME_MAX)

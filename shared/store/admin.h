@@ -80,8 +80,9 @@ MUSTCHECK enum errc admin_key_update(struct admin *a, const struct admin_by *by,
 MUSTCHECK enum errc admin_key_rotate(struct admin *a, const struct admin_by *by,
 				     const char id[APIKEY_ID], const uint8_t hash[DIGEST_SHA256],
 				     uint16_t pepper, int64_t old_until_s, bool *durable);
+/* `now`: its running requests are to be cancelled; said in the record, which there is then of a revoked key as well. */
 MUSTCHECK enum errc admin_key_revoke(struct admin *a, const struct admin_by *by,
-				     const char id[APIKEY_ID], bool *durable);
+				     const char id[APIKEY_ID], bool now, bool *durable);
 /* `t` needs no id: it is drawn here and put there. Its name is unique in the account, admin_is_name(). */
 MUSTCHECK enum errc admin_team_create(struct admin *a, const struct admin_by *by,
 				      struct rows_scope *t, bool *durable);
@@ -95,6 +96,10 @@ MUSTCHECK enum errc admin_user_remove(struct admin *a, const struct admin_by *by
 /* Makes or replaces what an account may do: limits, patterns, ranges, an end. */
 MUSTCHECK enum errc admin_rules_set(struct admin *a, const struct admin_by *by,
 				    const struct rows_scope *s, bool *durable);
+
+/* What changes no row of the stores but must stand in the chain: RECORD_PEPPER, RECORD_RELOAD. */
+MUSTCHECK enum errc admin_note(struct admin *a, const struct admin_by *by, enum record_type type,
+			       const char *what, int64_t number);
 
 /* Applies to the live store what the ledger has and it has not: at a start, before each change, and after one that came only
  * so far. */

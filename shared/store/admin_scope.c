@@ -162,9 +162,12 @@ static bool restricts(const struct rows_scope *from, const struct rows_scope *to
 
 /* Over a definition that is there, read into `row`: what cannot change stays. */
 static enum errc replace(struct admin *a, const struct admin_by *by, const struct rows_scope *now,
-			 const struct buf *row, struct rows_scope *next, const char *what,
-			 bool *durable)
+			 const struct buf *row, struct rows_scope *next, bool *durable)
 {
+	static const char *const whats[ROWS_STATUS_COUNT] = {
+		[ROWS_ACTIVE] = "resume", [ROWS_SUSPENDED] = "suspend", [ROWS_REVOKED] = "revoke"};
+	const char *what = next->status == now->status ? "update" : whats[next->status];
+
 	memcpy(next->hash, now->hash, sizeof next->hash);
 	memcpy(next->old_hash, now->old_hash, sizeof next->old_hash);
 	next->old_until_s = now->old_until_s;
@@ -196,8 +199,7 @@ enum errc admin_key_update(struct admin *a, const struct admin_by *by, const str
 	if (!rc && !has_team(ledger_book(a->ledger), k))
 		rc = ERRC_NOTFOUND;
 	if (!rc)
-		rc = replace(a, by, &now, &mem, &next,
-			     next.status == ROWS_REVOKED ? "revoke" : "update", durable);
+		rc = replace(a, by, &now, &mem, &next, durable);
 	buf_fini(&mem);
 	return rc;
 }
@@ -234,9 +236,9 @@ enum errc admin_key_rotate(struct admin *a, const struct admin_by *by, const cha
 }
 
 enum errc admin_key_revoke(struct admin *a, const struct admin_by *by, const char id[APIKEY_ID],
-			   bool *durable)
+			   bool now, bool *durable)
 {
-	struct rows_scope now;
+	struct rows_scope key;
 	struct buf mem;
 	enum errc rc;
 
@@ -244,12 +246,12 @@ enum errc admin_key_revoke(struct admin *a, const struct admin_by *by, const cha
 	buf_init(&mem, ROWS_MAX);
 	rc = admin_catch_up(a->live, a->ledger);
 	if (!rc)
-		rc = admin_key_get(a->live, id, &mem, &now, NULL);
-	if (!rc && now.status == ROWS_REVOKED)
+		rc = admin_key_get(a->live, id, &mem, &key, NULL);
+	if (!rc && key.status == ROWS_REVOKED && !now)
 		*durable = true; /* nothing is left to do; the first time has its record */
 	else if (!rc) {
-		now.status = ROWS_REVOKED;
-		rc = write_scope(a, by, &now, "revoke", true, mem.len, durable);
+		key.status = ROWS_REVOKED;
+		rc = write_scope(a, by, &key, now ? "revoke now" : "revoke", true, mem.len, durable);
 	}
 	buf_fini(&mem);
 	return rc;
@@ -299,7 +301,7 @@ enum errc admin_team_update(struct admin *a, const struct admin_by *by, const st
 	if (!rc && !slice_eq(now.name, t->name))
 		rc = ERRC_INVAL;
 	if (!rc)
-		rc = replace(a, by, &now, &mem, &next, "update", durable);
+		rc = replace(a, by, &now, &mem, &next, durable);
 	buf_fini(&mem);
 	return rc;
 }
@@ -321,7 +323,7 @@ static enum errc set(struct admin *a, const struct admin_by *by, struct rows_sco
 	buf_init(&mem, ROWS_MAX);
 	rc = admin_scope_get(a->live, next->account, next->kind, next->id, &mem, &now, NULL);
 	if (!rc)
-		rc = replace(a, by, &now, &mem, next, "update", durable);
+		rc = replace(a, by, &now, &mem, next, durable);
 	else if (rc == ERRC_NOTFOUND)
 		rc = write_scope(a, by, next, "create", restricts(&all, next), 0, durable);
 	buf_fini(&mem);

@@ -98,6 +98,7 @@ struct admit_settle {
 	int64_t cost_nusd;               /* what we pay, lost attempts included */
 	struct slice upstream_id;
 	struct slice raw_usage; /* for the record, which leaves it out when it is too long; borrowed during the call, like the rest */
+	struct slice finish, native_finish; /* for the record; likewise */
 	const struct record_attempt *attempts;
 	size_t attempts_n;
 	bool capped; /* never charge more than the hold (orphans) */

@@ -311,6 +311,10 @@ enum errc book_apply(struct book *b, const struct record *r)
 	case RECORD_USER:
 		return apply_scope(b, r);
 	case RECORD_GAP:
+	case RECORD_PEPPER:
+	case RECORD_RELOAD:
+	case RECORD_RETAIN:
+	case RECORD_RESTORE:
 		return ERRC_OK;
 	case RECORD_TYPE_COUNT:
 		break;

@@ -11,9 +11,10 @@
 
 struct ledger;
 
-#define LEDGER_LAYOUT    6
-#define LEDGER_MAP_BYTES (UINT64_C(1) << 40)
-#define LEDGER_MAP_LEAST (UINT64_C(1) << 30)
+#define LEDGER_LAYOUT       7
+#define LEDGER_MAP_BYTES    (UINT64_C(1) << 40)
+#define LEDGER_MAP_LEAST    (UINT64_C(1) << 30)
+#define LEDGER_RESTORED_MAX 512 /* bytes of the mark */
 /* Records are in time order up to the ledger's lag and small corrections of the clock. */
 #define LEDGER_SLACK_MS 60000
 
@@ -104,6 +105,12 @@ MUSTCHECK enum errc ledger_copy_bytes(struct ledger *l, uint64_t *bytes);
 /* Whether the ledger in this state folder was restored from a backup and has not begun its new epoch (restored.h); that it
  * has. */
 bool ledger_is_restored(const char *state_dir);
+/* Who put it there, when, and of when it is, as far as that is told; points into `mem`. */
+struct ledger_restored {
+	struct slice who, made, put;
+};
+void ledger_restored_read(const char *state_dir, char mem[LEDGER_RESTORED_MAX],
+			  struct ledger_restored *out);
 MUSTCHECK enum errc ledger_restored_done(const char *state_dir);
 
 /* A charged request that had an idempotency key; the tag is valid during the call. */

@@ -40,6 +40,23 @@ bool ledger_is_restored(const char *state_dir)
 	return mark_path(state_dir, path) && access(path, F_OK) == 0;
 }
 
+void ledger_restored_read(const char *state_dir, char mem[LEDGER_RESTORED_MAX],
+			  struct ledger_restored *out)
+{
+	struct slice left = SLICE_NONE;
+	char path[PATH_MAX];
+	int fd = mark_path(state_dir, path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	ssize_t n = fd < 0 ? 0 : read(fd, mem, LEDGER_RESTORED_MAX);
+
+	if (fd >= 0)
+		close(fd);
+	if (n > 0)
+		left = slice_of(mem, (size_t)n);
+	(void)slice_cut(&left, '\n', &out->made);
+	(void)slice_cut(&left, '\n', &out->who);
+	(void)slice_cut(&left, '\n', &out->put);
+}
+
 enum errc ledger_restored_done(const char *state_dir)
 {
 	char path[PATH_MAX];

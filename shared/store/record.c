@@ -75,7 +75,9 @@ static bool fits(const struct record *r)
 	return r->type == RECORD_CHARGE ? r->charge.attempts_n <= LIMIT_ATTEMPTS &&
 						  r->charge.budgets.n <= RECORD_BUDGETS_MAX &&
 						  r->charge.raw_usage.n <= RECORD_RAW_MAX &&
-						  r->charge.idem.n <= RECORD_BYTES_MAX
+						  r->charge.idem.n <= RECORD_BYTES_MAX &&
+						  r->charge.finish.n <= RECORD_FINISH_MAX &&
+						  r->charge.native_finish.n <= RECORD_FINISH_MAX
 					: r->change.budgets.n <= RECORD_BUDGETS_MAX &&
 						  r->change.idem.n <= RECORD_BYTES_MAX;
 }

@@ -10,6 +10,7 @@
 #define RECORD_VERSION     3
 #define RECORD_MAX         65536 /* bytes: above the largest row in one */
 #define RECORD_RAW_MAX     1024  /* bytes of raw_usage */
+#define RECORD_FINISH_MAX  32    /* bytes of native_finish */
 #define RECORD_BYTES_MAX   64    /* of a field that exports show as hexadecimal */
 #define RECORD_BUDGETS_MAX (ROWS_SCOPES_MAX * ROWS_RULES_MAX)
 
@@ -77,6 +78,8 @@ struct record_charge {
 	struct slice group; /* of the account, which its prices were multiplied for */
 	struct slice raw_usage; /* the provider's usage object, JSON text, where it is no longer than RECORD_RAW_MAX */
 	struct slice idem; /* of the idempotency key: IDEM_TAG bytes; empty: there was none */
+	struct slice finish,
+		native_finish; /* why the answer ended: in OpenAI's word, in the provider's */
 };
 
 /* An administrative change, a reversal or a gap; which members count depends on the type. */
@@ -90,6 +93,7 @@ struct record_change {
 	struct record_budgets budgets;
 	uint64_t epoch;    /* GAP: the one that begins */
 	struct slice idem; /* REVERSE: as in the charge */
+	int64_t number; /* PEPPER: its id; RELOAD: the generation; RETAIN: the last record that is gone */
 };
 
 struct record {

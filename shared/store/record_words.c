@@ -172,6 +172,13 @@ static enum errc put_gap(struct buf *out, const struct record *r)
 			SLICE_ARG(r->change.what), (unsigned long long)r->change.epoch, dollars);
 }
 
+/* "pepper 2: made", "records up to 4711: removed" */
+static enum errc put_number(struct buf *out, const char *noun, const struct record *r)
+{
+	return buf_addf(out, "%s %lld: " SLICE_FMT, noun, (long long)r->change.number,
+			SLICE_ARG(r->change.what));
+}
+
 static enum errc put_what(struct buf *out, const struct record *r, struct slice account)
 {
 	switch (r->type) {
@@ -190,6 +197,14 @@ static enum errc put_what(struct buf *out, const struct record *r, struct slice 
 		return put_reversal(out, r, account);
 	case RECORD_GAP:
 		return put_gap(out, r);
+	case RECORD_PEPPER:
+		return put_number(out, "pepper", r);
+	case RECORD_RELOAD:
+		return put_number(out, "configuration", r);
+	case RECORD_RETAIN:
+		return put_number(out, "records up to", r);
+	case RECORD_RESTORE:
+		return buf_adds(out, r->change.what);
 	default:
 		return ERRC_OK;
 	}

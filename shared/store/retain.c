@@ -185,7 +185,20 @@ static enum errc step(struct ledger *l, const struct seal *s, struct retain_base
 	return rc ? rc : write_base(l, base);
 }
 
-static enum errc run(struct ledger *l, const struct seal *s, struct retain_base *base)
+/* That a day has gone stands in the chain like what people do. */
+static enum errc note_day(struct ledger *l, const struct seal *s, int64_t wall_ms)
+{
+	struct record r = {.type = RECORD_RETAIN, .wall_ms = wall_ms};
+	uint64_t seq;
+
+	r.change.who = SLICE_LIT("aigwd");
+	r.change.what = SLICE_LIT("removed");
+	r.change.number = (int64_t)s->last;
+	return ledger_append(l, &r, &seq);
+}
+
+static enum errc run(struct ledger *l, const struct seal *s, int64_t wall_ms,
+		     struct retain_base *base)
 {
 	struct retain_base now;
 	enum errc rc = ERRC_OK;
@@ -196,6 +209,8 @@ static enum errc run(struct ledger *l, const struct seal *s, struct retain_base 
 		rc = ledger_begin(l);
 	if (!rc)
 		rc = step(l, s, base);
+	if (!rc && base->seq == s->last)
+		rc = note_day(l, s, wall_ms);
 	if (!rc)
 		rc = ledger_commit(l);
 	ledger_abort(l);
@@ -269,7 +284,7 @@ enum errc retain_step(struct ledger *l, const struct retain_keep *keep, int64_t 
 	}
 	if (rc)
 		return rc;
-	rc = run(l, &s, &base);
+	rc = run(l, &s, wall_ms, &base);
 	if (!rc && base.seq == s.last) {
 		l->removed_day = s.day;
 		log_info("day_removed", "records %llu to %llu were removed; their seal stays",

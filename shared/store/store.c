@@ -207,6 +207,23 @@ static uint64_t least_epoch(const struct start *s)
 	return s->restored ? (uint64_t)clock_wall_ms() : 0;
 }
 
+/* It happened while no keeper was there: the first one after it tells. */
+static enum errc note_restore(struct start *s)
+{
+	struct record r = {.type = RECORD_RESTORE, .wall_ms = clock_wall_ms()};
+	char mem[LEDGER_RESTORED_MAX], note[LEDGER_RESTORED_MAX];
+	struct ledger_restored by;
+	uint64_t seq;
+
+	ledger_restored_read(s->o->state_dir, mem, &by);
+	snprintf(note, sizeof note, "of " SLICE_FMT ", put in place " SLICE_FMT, SLICE_ARG(by.made),
+		 SLICE_ARG(by.put));
+	r.change.who = by.who;
+	r.change.what = SLICE_LIT("restored from a backup");
+	r.change.note = slice_str(note);
+	return ledger_append(s->ledger, &r, &seq);
+}
+
 static enum errc raise_epoch(struct start *s)
 {
 	const struct ledger_state *st = ledger_state(s->ledger);
@@ -229,6 +246,8 @@ static enum errc raise_epoch(struct start *s)
 	gap.change.what = slice_str(s->out->outcome == STORE_REBOOT ? "reboot" : s->out->reason);
 	gap.change.amount_nusd = s->out->at_risk_nusd;
 	rc = ledger_begin(s->ledger);
+	if (!rc && s->out->outcome == STORE_RESTORED)
+		rc = note_restore(s);
 	if (!rc)
 		rc = ledger_raise_epoch(s->ledger, boot, least_epoch(s),
 					s->out->outcome == STORE_FIRST ? NULL : &gap);

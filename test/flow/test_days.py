@@ -1,5 +1,6 @@
 """Days pass while a node serves: they are sealed, what need be kept no longer is removed, and reports and verify know what is left. The
 wall clock is stepped, which a build with test hooks allows."""
+import json
 import os
 import sys
 
@@ -57,6 +58,11 @@ class Days(Case):
         self.assertLess(after['records'], before['records'])
         self.assertEqual((after['granted_usd'], after['settled_usd']), (before['granted_usd'], before['settled_usd']))
         wait_for(lambda: len(self.node.events('day_removed')) == 2, 20, 0.2)
+        # The chain says what went, and that the setting changed.
+        lines = [json.loads(line) for line in self.node.ctl_raw('ledger', 'export').stdout.splitlines()]
+        notes = [(r['type'], r['who'], r['number']) for r in lines if r.get('type') in ('reload', 'retain')]
+        self.assertEqual([n[:2] for n in notes[1:]], [('retain', 'aigwd')] * 2)
+        self.assertEqual((notes[0][0], notes[-1][2]), ('reload', self.verify()['first_seq'] - 1))
         # Whole days are still told, parts of a removed one are not.
         self.assertEqual(self.usage(), spent)
         first = min(spent)

@@ -141,6 +141,27 @@ class Receipts(NodeCase):
         self.assertEqual((g['id'], g['total_cost'], g['tokens_prompt'], g['is_byok']),
                          (rid, Decimal(r['charge']), r['usage']['input'] + r['usage']['cache_read'], False))
 
+    def test_generation_as_clients_of_openrouter_read_it(self):
+        """Every member of OpenRouter's answer is there; what there is none of here is null."""
+        names = ('id upstream_id request_id model provider_name router service_tier session_id streamed cancelled finish_reason '
+                 'native_finish_reason total_cost usage upstream_inference_cost cache_discount is_byok tokens_prompt tokens_completion '
+                 'native_tokens_prompt native_tokens_completion native_tokens_reasoning native_tokens_cached latency generation_time '
+                 'moderation_latency provider_responses data_region http_referer origin user_agent app_id external_user created_at').split()
+        saved = (Decimal(PRICE['input']) - Decimal(PRICE['cache_read'])) * 8 / 10**6
+        for (name, stream), rid in self.ids('m-oai', 'm-ant').items():
+            self.receipt(rid)
+            g = self.node.ask('GET', '/v1/generation?id=' + rid, key=self.key).json()['data']
+            self.assertEqual([n for n in names if n not in g], [])
+            self.assertEqual((g['request_id'], g['finish_reason'], g['streamed'], g['cancelled']), (rid, 'stop', stream, False))
+            self.assertEqual(g['native_finish_reason'], 'end_turn' if name == 'm-ant' else 'stop')
+            self.assertEqual((g['receipt']['request']['finish_reason'], g['receipt']['request']['native_finish_reason']),
+                             (g['finish_reason'], g['native_finish_reason']))
+            self.assertEqual(Decimal(str(g['cache_discount'])), saved)
+        rid = self.chat('fails-oai').get('x-generation-id')
+        self.receipt(rid)
+        g = self.node.ask('GET', '/v1/generation?id=' + rid, key=self.key).json()['data']
+        self.assertEqual((g['finish_reason'], g['native_finish_reason'], g['cache_discount']), (None, None, None))
+
     def test_what_it_cost_us_is_not_in_it(self):
         rid = self.chat('m-oai').get('x-generation-id')
         self.receipt(rid)

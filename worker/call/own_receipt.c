@@ -111,6 +111,8 @@ static void put_request(struct json_out *o, const struct record_charge *c)
 	put_text(o, "upstream_id", c->upstream_id);
 	json_out_ki64(o, "status", c->status);
 	json_out_kstrz(o, "end", record_end_name(c->end));
+	put_text(o, "finish_reason", c->finish);
+	put_text(o, "native_finish_reason", c->native_finish);
 	put_ms(o, "first_byte_ms", c->first_byte_ms);
 	put_ms(o, "total_ms", c->total_ms);
 	json_out_obj_end(o);
@@ -306,17 +308,64 @@ static void put_tokens(struct json_out *o, const struct record_charge *c)
 	json_out_kbool(o, "usage_estimated", (c->flags & RECORD_ESTIMATED) != 0);
 }
 
+/* What the tokens of the provider's cache cost less than as plain input, or, below zero, more. */
+static void put_cache_discount(struct json_out *o, const struct receipt *x)
+{
+	static const enum usage_class cached[] = {USAGE_CACHE_READ, USAGE_CACHE_WRITE_5M,
+						  USAGE_CACHE_WRITE_1H};
+	const struct usage *u = &x->r.charge.usage;
+	money_wide pusd = 0;
+	bool any = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(cached); i++) {
+		int64_t n = usage_get(u, cached[i]);
+
+		any = any || n > 0;
+		pusd += (money_wide)n * (x->price.pusd[USAGE_INPUT] - x->price.pusd[cached[i]]);
+	}
+	if (any && x->priced)
+		put_dollars(o, "cache_discount",
+			    (int64_t)(pusd * x->price.mult_ppm / 1000000 / 1000));
+	else
+		json_out_knull(o, "cache_discount");
+}
+
+/* Members that OpenRouter's clients look for, and what there is none of here. */
+static void put_foreign(struct json_out *o)
+{
+	static const char *const absent[] = {"router",
+					     "service_tier",
+					     "session_id",
+					     "upstream_inference_cost",
+					     "moderation_latency",
+					     "data_region",
+					     "http_referer",
+					     "user_agent",
+					     "app_id",
+					     "num_media_prompt",
+					     "num_media_completion",
+					     "num_search_results"};
+
+	for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+		json_out_knull(o, absent[i]);
+	json_out_kstrz(o, "origin", "");
+	json_out_kstrz(o, "api_type", "completions");
+	json_out_kbool(o, "is_byok", false);
+}
+
 static void put_generation(struct json_out *o, const struct receipt *x)
 {
 	const struct record_charge *c = &x->r.charge;
 	int64_t cost_nusd = x->found->reversed ? 0 : c->charge_nusd; /* what it came to in the end */
-	char created[CLOCK_TEXT_MAX];
+	char created[CLOCK_TEXT_MAX], id[GENID_TEXT + 1];
 	int64_t generation = c->total_ms >= 0 && c->first_byte_ms >= 0
 				     ? c->total_ms - c->first_byte_ms
 				     : c->total_ms;
 
 	json_out_obj(o);
 	put_id(o, &c->id);
+	genid_print(&c->id, id);
+	json_out_kstrz(o, "request_id", id);
 	put_text(o, "external_user", c->user);
 	json_out_kstr(o, "upstream_id", c->upstream_id);
 	json_out_kstr(o, "model", c->model.n ? c->model : c->model_asked);
@@ -328,7 +377,10 @@ static void put_generation(struct json_out *o, const struct receipt *x)
 	json_out_ki64(o, "status", c->status);
 	put_dollars(o, "total_cost", cost_nusd);
 	put_dollars(o, "usage", cost_nusd);
-	json_out_kbool(o, "is_byok", false);
+	put_cache_discount(o, x);
+	put_text(o, "finish_reason", c->finish);
+	put_text(o, "native_finish_reason", c->native_finish);
+	put_foreign(o);
 	put_tokens(o, c);
 	put_ms(o, "latency", c->first_byte_ms);
 	put_ms(o, "generation_time", generation);

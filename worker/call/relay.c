@@ -100,6 +100,27 @@ static void keep_raw(struct relay *r, struct slice raw, struct arena *a)
 	r->usage_raw_n = raw.n;
 }
 
+static bool is_word(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_' || c == '-' || c == '.';
+}
+
+/* Nothing but a word goes into the record. */
+static void keep_finish(struct relay *r, const struct ir_event *ev)
+{
+	r->finish_kind = ev->finish;
+	r->finish_word_n = 0;
+	if (ev->native.n > sizeof(r->finish_word))
+		return;
+	for (size_t i = 0; i < ev->native.n; i++)
+		if (!is_word(ev->native.p[i]))
+			return;
+	if (ev->native.n)
+		memcpy(r->finish_word, ev->native.p, ev->native.n);
+	r->finish_word_n = ev->native.n;
+}
+
 /* Notes what the event tells. */
 static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 		  struct relay_gain *gain)
@@ -116,6 +137,7 @@ static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 	}
 	if (ev->finish != IR_FIN_NONE) {
 		r->finish = gain->finish = true;
+		keep_finish(r, ev);
 	}
 	if (ev->id.n && !r->upstream_id.n && (ev->kind == IR_START || ev->kind == IR_RAW))
 		r->upstream_id = arena_dup(a, slice_sub(ev->id, 0, 128));
@@ -167,6 +189,7 @@ static void stop(struct relay *r)
 {
 	r->stopped = r->ended = r->finish = r->settling = true;
 	r->end = (struct ir_event){.kind = IR_END};
+	keep_finish(r, &(struct ir_event){.finish = IR_FIN_LENGTH});
 }
 
 static void take(struct relay *r, const struct ir_event *ev, struct arena *a,

@@ -6,6 +6,8 @@
 
 #include "dialect.h"
 
+#define RELAY_WORD 32
+
 struct relay {
 	const struct dialect_front *front;
 	const struct dialect_back *back;
@@ -22,6 +24,9 @@ struct relay {
 	bool reported; /* usage is the provider's */
 	bool usage_positive;
 	bool finish;
+	enum ir_finish finish_kind;   /* the last one */
+	char finish_word[RELAY_WORD]; /* the provider's, a word: letters, digits, '_', '-', '.' */
+	size_t finish_word_n;
 	unsigned frames;                        /* put into `out` before commit */
 	uint64_t content_bytes, content_events; /* so far */
 	size_t taken;                           /* bytes of the provider's body so far */

@@ -1,4 +1,5 @@
 #include "call_steps.h"
+#include "chat_chunk.h"
 #include "progress.h"
 #include "log.h"
 
@@ -131,6 +132,10 @@ static void fill_settle(struct call *c)
 	s->charged = c->charged = charge_of(c, &c->usage);
 	s->capped = a->relay.stopped;
 	s->upstream_id = a->relay.upstream_id;
+	if (a->relay.finish) {
+		s->finish = slice_str(chat_finish_word(a->relay.finish_kind));
+		s->native_finish = slice_of(a->relay.finish_word, a->relay.finish_word_n);
+	}
 	s->raw_usage = slice_of(a->relay.usage_raw, a->relay.usage_raw_n);
 	if (c->charged || c->commit_us || c->end == RECORD_END_DONE) {
 		s->candidate = c->grant.index[a->at];

@@ -364,7 +364,7 @@ static void test_access(void **state)
 	assert_int_equal(admin_account_set_status(&r->admin, &r->by, acc, ROWS_ACTIVE, &durable),
 			 ERRC_OK);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
-	assert_int_equal(admin_key_revoke(&r->admin, &r->by, KEY_A, &durable), ERRC_OK);
+	assert_int_equal(admin_key_revoke(&r->admin, &r->by, KEY_A, false, &durable), ERRC_OK);
 	refuses(r, acc, ADMIT_KEY_REVOKED);
 	assert_int_equal(admin_key_update(&r->admin, &r->by, &k, &durable), ERRC_STATE);
 }
@@ -521,7 +521,7 @@ static void test_rotation(void **state)
 	assert_int_equal(admin_key_rotate(&r->admin, &r->by, KEY_A, hash, 2, 0, &durable), ERRC_OK);
 	assert_int_equal(look_up(r, "second"), AUTH_UNKNOWN);
 	assert_int_equal(look_up(r, "third"), AUTH_OK);
-	assert_int_equal(admin_key_revoke(&r->admin, &r->by, KEY_A, &durable), ERRC_OK);
+	assert_int_equal(admin_key_revoke(&r->admin, &r->by, KEY_A, false, &durable), ERRC_OK);
 	assert_int_equal(admin_key_rotate(&r->admin, &r->by, KEY_A, hash, 2, 0, &durable),
 			 ERRC_STATE);
 	assert_int_equal(look_up(r, "third"), AUTH_REVOKED);

@@ -292,7 +292,7 @@ static void test_changes(void **state)
 	assert_int_equal(admin_account_take(&r->admin, &r->by, acc, RIG_DOLLAR, &durable), ERRC_OK);
 	assert_int_equal(admin_account_set_status(&r->admin, &r->by, acc, ROWS_SUSPENDED, &durable),
 			 ERRC_OK);
-	assert_int_equal(admin_key_revoke(&r->admin, &r->by, KEY_A, &durable), ERRC_OK);
+	assert_int_equal(admin_key_revoke(&r->admin, &r->by, KEY_A, false, &durable), ERRC_OK);
 	assert_int_equal(run(r, &ask, &g), ERRC_OK);
 	read_lines(&g, &l);
 	for (size_t i = 1; i + 1 < l.n; i++)

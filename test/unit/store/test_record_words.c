@@ -64,6 +64,28 @@ static void test_reversal_and_gap(void **state)
 	       "", "the live store was lost (reboot) and made anew, epoch 4; 0.00 dollars were in holds");
 }
 
+/* What changes no row of the stores. */
+static void test_notes(void **state)
+{
+	struct record r = base(RECORD_PEPPER, "made");
+
+	(void)state;
+	r.change.number = 2;
+	expect(&r, "", "root: pepper 2: made");
+	r.type = RECORD_RELOAD;
+	r.change.what = SLICE_LIT("in force");
+	r.change.note = SLICE_LIT("changed models.m");
+	expect(&r, "", "root: configuration 2: in force (changed models.m)");
+	r.type = RECORD_RETAIN;
+	r.change.what = SLICE_LIT("removed");
+	r.change.note = SLICE_NONE;
+	expect(&r, "", "root: records up to 2: removed");
+	r.type = RECORD_RESTORE;
+	r.change.what = SLICE_LIT("restored from a backup");
+	r.change.note = SLICE_LIT("of today");
+	expect(&r, "", "root: restored from a backup (of today)");
+}
+
 static void put_row(struct buf *b, struct record *r, const struct rows_scope *s)
 {
 	buf_init(b, ROWS_MAX);
@@ -151,9 +173,8 @@ static void test_account(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_money),
-		cmocka_unit_test(test_reversal_and_gap),
-		cmocka_unit_test(test_scopes),
+		cmocka_unit_test(test_money),   cmocka_unit_test(test_reversal_and_gap),
+		cmocka_unit_test(test_notes),   cmocka_unit_test(test_scopes),
 		cmocka_unit_test(test_account),
 	};
 

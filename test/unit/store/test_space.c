@@ -149,7 +149,8 @@ static void test_full_of_keys(void **state)
 	assert_in_range(n, 1000, HOLDS - 1);
 	assert_false(durable);
 	assert_int_equal(admin_account_credit(&r->admin, &r->by, acc, 1, &durable), ERRC_OK);
-	assert_int_equal(admin_key_revoke(&r->admin, &r->by, "000000000001", &durable), ERRC_OK);
+	assert_int_equal(admin_key_revoke(&r->admin, &r->by, "000000000001", false, &durable),
+			 ERRC_OK);
 	assert_true(durable);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
 	rig_settle(r, acc, &id, 10, 10, &done);

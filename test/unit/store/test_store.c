@@ -376,7 +376,7 @@ static void script(struct rig *r)
 	assert_int_equal(admin_account_set_status(&r->admin, &r->by, acc, ROWS_ACTIVE, &durable),
 			 ERRC_OK);
 	rig_key(r, acc, "cccccccccccc", &k);
-	assert_int_equal(admin_key_revoke(&r->admin, &r->by, k.id, &durable), ERRC_OK);
+	assert_int_equal(admin_key_revoke(&r->admin, &r->by, k.id, false, &durable), ERRC_OK);
 	assert_true(rig_hold(r, acc, KEY_B, &r->price, 100, &id, &op));
 	rig_settle(r, acc, &id, 10, 10, &done);
 	rig_settle_op(r, &op, acc, &id, 0, 0);
