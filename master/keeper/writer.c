@@ -408,13 +408,7 @@ static enum errc run_jobs(struct writer *w)
 	struct writer_job *j;
 	enum errc e = ERRC_OK;
 
-	for (;;) {
-		/* Jobs read from the live store what they change. */
-		if (!e && w->behind)
-			e = catch_up(w);
-		j = e ? NULL : next_job(w);
-		if (!j)
-			return e;
+	while (!e && (j = next_job(w)) != NULL) {
 		w->admin.not_durable = ERRC_OK;
 		e = j->run(j, &w->admin);
 		w->pace.dirty = true; /* it may have taken the outbox with it */
@@ -424,9 +418,10 @@ static enum errc run_jobs(struct writer *w)
 		w->behind |= e != ERRC_OK;
 		if (!e)
 			e = w->admin.not_durable;
-		if (!ends_keeper(e))
-			e = ERRC_OK;
+		if (!ends_keeper(e)) /* the next job reads from the live store what it changes */
+			e = w->behind ? catch_up(w) : ERRC_OK;
 	}
+	return e;
 }
 
 /* --- another live store --- */
