@@ -59,9 +59,12 @@ static enum errc load_user(struct admit_run *b, const struct admit_ask *ask, str
 		return rc;
 	rows_user_id(SLICE_LIT(ROWS_EVERY_USER), every);
 	rc = load_scope(b, ask, ROWS_USER, every, s);
+	if (rc)
+		return rc;
+	rows_limits_of_all(&s->row.limits);
 	memcpy(s->id, id, ROWS_ID);
 	s->name = ask->user;
-	return rc;
+	return ERRC_OK;
 }
 
 static enum errc add_state(struct admit_run *b, uint64_t account, struct admit_rows *r)

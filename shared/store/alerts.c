@@ -124,7 +124,7 @@ static void describe(struct look *k, const struct book_scope *s, const struct ro
 	const struct rows_account *a = book_account(k->at->book, s->account);
 	struct slice account = a ? a->name : SLICE_NONE;
 
-	*out = (struct alert){.rule = r->id, .scope = s->kind};
+	*out = (struct alert){.rule = r->id & ROWS_RULE_ID_MAX, .scope = s->kind};
 	copy_text(out->account, sizeof out->account, account);
 	if (s->kind == ROWS_KEY)
 		copy_text(out->name, sizeof out->name, slice_of(s->id, ROWS_ID));

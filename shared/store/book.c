@@ -262,6 +262,8 @@ const struct rows_scope *book_every_user(const struct book *b, uint64_t account,
 		rows_user_id(SLICE_LIT(ROWS_EVERY_USER), id);
 		s = book_find_scope(b, ROWS_USER, account, id);
 		e->there = s && s->s.row.n && rows_get_scope(s->s.row, &e->rules) == ERRC_OK;
+		if (e->there)
+			rows_limits_of_all(&e->rules.limits);
 		e->account = account;
 	}
 	return e->there ? &e->rules : NULL;

@@ -41,7 +41,7 @@ struct book_every {
 	bool there;
 	struct rows_scope rules;
 };
-/* NULL: there are none. Valid until the next call and as long as the book does not change. */
+/* Their ids are those by which they count for one user. NULL: there are none. Valid until the next call and as long as the book does not change. */
 const struct rows_scope *book_every_user(const struct book *b, uint64_t account,
 					 struct book_every *e);
 

@@ -49,6 +49,12 @@ void rows_limits_remove(struct rows_limits *l, uint16_t id)
 	l->n = to;
 }
 
+void rows_limits_of_all(struct rows_limits *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		l->v[i].id |= ROWS_RULE_OF_ALL;
+}
+
 struct rows_rule *rows_limits_by_id(struct rows_limits *l, uint16_t id)
 {
 	for (size_t i = 0; i < l->n; i++) {

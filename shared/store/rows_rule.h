@@ -10,7 +10,8 @@
 #define ROWS_NO_LIMIT    INT64_C(-1) /* "none" differs from a limit of 0, which refuses everything */
 #define ROWS_RULES_MAX   16          /* of a scope */
 #define ROWS_MODELS_MAX  1024        /* bytes of all model patterns of a scope, and of a rule */
-#define ROWS_RULE_ID_MAX UINT16_MAX
+#define ROWS_RULE_ID_MAX INT16_MAX
+#define ROWS_RULE_OF_ALL 0x8000 /* see rows_limits_of_all() */
 
 /* What a rule limits; a part of stored rows. Those below ROWS_LIMIT_COUNT are rates, windows that slide. */
 enum rows_limit {
@@ -58,6 +59,9 @@ void rows_limits_init(struct rows_limits *l); /* no limit at all */
 /* A new rule at the end, valid until rules are removed. NULL: there is no room for one. */
 struct rows_rule *rows_limits_add(struct rows_limits *l, enum rows_limit kind, int64_t limit);
 void rows_limits_remove(struct rows_limits *l, uint16_t id);
+/* The rules for all end users, read to be those of one of them: their ids get ROWS_RULE_OF_ALL, by which they count in his state, stand
+ * in his holds and in the records of what he used. So they are never taken for rules of a row of his own with the same ids. */
+void rows_limits_of_all(struct rows_limits *l);
 /* The one with this id; the first one of a kind that is for all models and not only counted. NULL: there is none. */
 struct rows_rule *rows_limits_by_id(struct rows_limits *l, uint16_t id);
 struct rows_rule *rows_limits_find(struct rows_limits *l, enum rows_limit kind);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agree.h"
 #include "idle.h"
 #include "live_priv.h"
 #include "verify.h"
@@ -105,11 +106,93 @@ static void test_budgets_after_a_loss(void **state)
 	}
 	family.user = SLICE_LIT("bob");
 	family.of[3] = every;
+	rows_limits_of_all(&family.of[3].limits);
 	assert_int_equal(family_look(3, 0).used, 270000);
 	family_hold(100, &id);
 	assert_int_equal(family_look(3, 0).held, 300000);
 	assert_int_equal(verify_ledger(family.r->ledger, false, NULL, NULL, &v), ERRC_OK);
 	assert_true(verify_is_good(&v));
+}
+
+/* What the n-th rule that counts for the end user now has used, by the live store. */
+static int64_t used_by(const char *tag, size_t n)
+{
+	struct auth_usage u;
+	size_t i = 0;
+
+	assert_int_equal(auth_usage(family.r->live, family.account, FAMILY_KEY, slice_str(tag),
+				    family.r->boot_ms, family.r->wall_ms, &u),
+			 ERRC_OK);
+	while (i < u.rules_n && u.rules[i].scope != ROWS_USER)
+		i++;
+	assert_true(i + n < u.rules_n);
+	assert_int_equal(u.rules[i + n].id, n + 1);
+	return u.rules[i + n].now.used;
+}
+
+static void both_agree(void)
+{
+	struct agree g = {.done = false};
+
+	rig_drain(family.r);
+	while (!g.done)
+		assert_int_equal(agree_slice(&family.r->admin, &g), ERRC_OK);
+	assert_int_equal(g.different, 0);
+}
+
+static void charge_alice(void)
+{
+	struct admit_done done;
+	struct genid id;
+
+	family_hold(100, &id);
+	rig_settle(family.r, family.account, &id, 50, 20, &done);
+	assert_int_equal(done.charge_nusd, 90000);
+}
+
+/* Rules of one's own and the rules for all have the same ids and are not the same rules: when one takes the place of the other nothing that
+ * was used of it is taken for the other's, nor what still runs, neither in the live store nor in the ledger. */
+static void test_own_rules_come_and_go(void **state)
+{
+	const struct window_spec total = {.unit = WINDOW_TOTAL};
+	struct rows_scope every;
+	struct admit_done done;
+	struct genid running;
+	bool durable;
+
+	(void)state;
+	rig_scope(&every, family.account, ROWS_USER, ROWS_EVERY_USER);
+	rig_budget(&every, RIG_DOLLAR, total);
+	rig_put(family.r, &every);
+	rig_limit(&family.of[3], ROWS_BUDGET, ROWS_NO_LIMIT);
+	rig_budget(&family.of[3], RIG_DOLLAR, total);
+	rig_put(family.r, &family.of[3]);
+	charge_alice();
+	assert_int_equal(used_by("alice", 0), 90000);
+	family_hold(100, &running);
+	assert_int_equal(admin_user_remove(&family.r->admin, &family.r->by, family.account,
+					   SLICE_LIT("alice"), &durable),
+			 ERRC_OK);
+	assert_int_equal(used_by("alice", 0), 0);
+	both_agree();
+	charge_alice();
+	assert_int_equal(used_by("alice", 0), 90000);
+	rig_settle(family.r, family.account, &running, 50, 20, &done);
+	assert_int_equal(used_by("alice", 0), 90000);
+	both_agree();
+	family_hold(100, &running);
+	family.of[3].limits.last_id = 0;
+	family.of[3].limits.v[0].id = ++family.of[3].limits.last_id;
+	rig_put(family.r, &family.of[3]);
+	assert_int_equal(used_by("alice", 0), 0);
+	rig_settle(family.r, family.account, &running, 50, 20, &done);
+	both_agree();
+	charge_alice();
+	assert_int_equal(used_by("alice", 0), 90000);
+	both_agree();
+	rig_close(family.r);
+	rig_open(family.r);
+	assert_int_equal(used_by("alice", 0), 90000);
 }
 
 static uint64_t forget_round(struct idle *it)
@@ -211,6 +294,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_end_users),
 		T(test_budgets_after_a_loss),
+		T(test_own_rules_come_and_go),
 		T(test_idle_users_are_forgotten),
 	};
 
