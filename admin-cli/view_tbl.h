@@ -45,7 +45,8 @@ VIEW(MODEL_PRICE, "class", MANY, "lines", "class tokens price_pusd each amount")
 VIEW(MODEL_PRICE, "bill", ONE, "bill", "")
 VIEW(MODEL_PRICE, "price", MANY, "price_rows",
      "when input_pusd cache_read_pusd output_pusd request_nusd price +mult_ppm +cache_write_5m_pusd "
-     "+cache_write_1h_pusd +reasoning_pusd +image_nusd")
+     "+cache_write_1h_pusd +reasoning_pusd +image_nusd "
+     "+web_search_nusd")
 
 VIEW(ACCOUNT_CREATE, "account", SELF, "", "")
 VIEW(ACCOUNT_UPDATE, "account", SELF, "", "")

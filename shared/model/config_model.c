@@ -161,6 +161,20 @@ static void check_whole(struct config_ctx *x, const struct written *w)
 				 w->name);
 }
 
+/* What it sells must be in every row of its price, and of its offers' own. */
+static uint32_t sells(struct config_ctx *x, const struct written *w)
+{
+	const struct yaml_node *price = yaml_getz(w->node, "price");
+	int has = price ? config_price_has(price, "web_search") : 0;
+
+	if (has < 0)
+		config_ctx_error(
+			x, price->pos,
+			"`%s.price` has `web_search` in some of its rows: give it in all or none",
+			w->name);
+	return has > 0 ? PTABLE_SELLS_SEARCH : 0;
+}
+
 /* Audio and images cost a provider more than text: that they shall cost the client the same is worth a word. */
 static void check_media(struct config_ctx *x, const struct written *w)
 {
@@ -210,8 +224,10 @@ static void read_model(struct config_ctx *x, struct config_pool *pool, struct wr
 	check_whole(x, w);
 	m->price = read_price(x, pool, w, "price");
 	w->cost = read_price(x, pool, w, "cost");
-	if (m->price)
+	if (m->price) {
 		check_media(x, w);
+		m->can |= sells(x, w);
+	}
 	m->display_name = w->display_name.n ? w->display_name : m->name;
 	m->owned_by = w->owned_by;
 	m->context = w->context;

@@ -43,6 +43,18 @@ static const struct ptable_provider *provider_of(struct config_ctx *x, const str
 	return p;
 }
 
+/* An offer's own price sells what the model's does. */
+static void check_sells(struct config_ctx *x, const struct ptable_model *model,
+			const struct yaml_node *offer, const char *name)
+{
+	const struct yaml_node *price = yaml_getz(offer, "price");
+
+	if (price && (model->can & PTABLE_SELLS_SEARCH) && config_price_has(price, "web_search") < 1)
+		config_ctx_error(x, price->pos,
+				 "`%s.price` has no `web_search`, which the price of its model has",
+				 name);
+}
+
 static const struct tariff *read_price(struct config_ctx *x, struct config_pool *pool,
 				       const struct yaml_node *offer, const char *name,
 				       const char *key)
@@ -77,6 +89,7 @@ static void read_offer(struct config_ctx *x, struct config_pool *pool,
 	config_fields_defaults(&f);
 	config_fields_read(x, &f, n);
 	w.price = read_price(x, pool, n, name, "price");
+	check_sells(x, model, n, name);
 	own_cost = read_price(x, pool, n, name, "cost");
 	o->weight = (int)w.weight;
 	o->priority = (int)w.priority;

@@ -43,13 +43,13 @@ static void read_piece(struct config_ctx *x, const struct yaml_node *n, const ch
 {
 	int64_t v;
 
-	if (n->kind == YAML_SCALAR && money_parse(n->text, &v) == ERRC_OK && v > 0 &&
+	if (n->kind == YAML_SCALAR && money_parse(n->text, &v) == ERRC_OK && v >= 0 &&
 	    v <= PIECE_NUSD_MAX)
 		p->pusd[class] = v * MONEY_PUSD_NUSD;
 	else
 		config_ctx_error(x, n->pos,
-				 "`%s.%s` must be dollars each, above 0 and up to 1 with at most 9 "
-				 "places, such as 0.01",
+				 "`%s.%s` must be dollars each, 0 to 1 with at most 9 places, such "
+				 "as 0.01",
 				 path, usage_name(class));
 }
 
@@ -427,6 +427,17 @@ const struct tariff *config_price_read(struct config_ctx *x, struct config_pool 
 static bool names(const struct yaml_node *row, const char *class, const char *fallback)
 {
 	return row->kind != YAML_MAP || yaml_getz(row, class) || !yaml_getz(row, fallback);
+}
+
+int config_price_has(const struct yaml_node *price, const char *class)
+{
+	size_t with = 0;
+
+	if (price->kind != YAML_LIST)
+		return yaml_getz(price, class) ? 1 : 0;
+	for (const struct yaml_node *c = price->first; c; c = c->next)
+		with += yaml_getz(c, class) != NULL;
+	return with == 0 ? 0 : with == price->n ? 1 : -1;
 }
 
 bool config_price_names(const struct yaml_node *price, const char *class, const char *fallback)

@@ -215,10 +215,12 @@ int64_t price_hold(const struct price *p, const struct price_bound *b)
 {
 	int64_t in = within(b->input, 0, USAGE_MAX * USAGE_COUNT);
 	int64_t out = within(b->output, 0, USAGE_MAX * USAGE_COUNT);
+	int64_t images = within(b->images, 0, USAGE_MAX * USAGE_COUNT);
+	int64_t searches = within(b->searches, 0, USAGE_MAX * USAGE_COUNT);
 	money_wide pusd = (money_wide)in * price_dearest(p, USAGE_SIDE_IN) +
 			  (money_wide)out * price_dearest(p, USAGE_SIDE_OUT) +
-			  (money_wide)within(b->images, 0, USAGE_MAX * USAGE_COUNT) *
-				  p->pusd[USAGE_IMAGE];
+			  (money_wide)images * p->pusd[USAGE_IMAGE] +
+			  (money_wide)searches * p->pusd[USAGE_WEB_SEARCH];
 
 	return p->free ? 0 : finish(p, pusd, within(b->requests, 1, REQUESTS_MAX));
 }

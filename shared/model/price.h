@@ -55,10 +55,10 @@ size_t price_when_print(const struct price *p, char *out);
 
 /* What may be used at most. */
 struct price_bound {
-	int64_t input;    /* tokens read */
-	int64_t output;   /* tokens generated: the cap, times n and best_of */
-	int64_t requests; /* 1; more when one request counts several times */
-	int64_t images;   /* pieces, all requests together */
+	int64_t input;            /* tokens read */
+	int64_t output;           /* tokens generated: the cap, times n and best_of */
+	int64_t requests;         /* 1; more when one request counts several times */
+	int64_t images, searches; /* pieces, all requests together */
 };
 
 /* The charge, rounded up once; 0 when free. Saturates at MONEY_NUSD_MAX. */

@@ -16,7 +16,7 @@ enum ptable_dialect { PTABLE_OPENAI, PTABLE_ANTHROPIC, PTABLE_DIALECT_COUNT };
 /* How the key is sent. */
 enum ptable_auth { PTABLE_AUTH_BEARER, PTABLE_AUTH_X_API_KEY, PTABLE_AUTH_API_KEY };
 
-/* Modalities and abilities of a model; a request that needs a bit the model lacks skips its offers. */
+/* Modalities and abilities of a model, and what its price has; a request that needs a bit the model lacks skips its offers. */
 enum {
 	PTABLE_CAN_IMAGE_IN = 1 << 0,
 	PTABLE_CAN_AUDIO_IN = 1 << 1,
@@ -28,6 +28,7 @@ enum {
 	PTABLE_IS_EMBEDDING = 1 << 7,
 	PTABLE_CAN_AUDIO_OUT = 1 << 8,
 	PTABLE_CAN_IMAGE_OUT = 1 << 9,
+	PTABLE_SELLS_SEARCH = 1 << 10, /* its price has searches of the web */
 };
 
 struct ptable_header {
@@ -137,14 +138,13 @@ const struct ptable_group *ptable_group(const struct ptable *t, struct slice nam
 /* What a group makes of prices; PRICE_PPM when there is no such group: then the price is as listed. */
 int64_t ptable_group_ppm(const struct ptable *t, struct slice name);
 
-/* An offer and the model whose it is. */
-struct ptable_named {
+struct ptable_named { /* an offer and the model whose it is */
 	const struct ptable_offer *offer;
 	const struct ptable_model *model;
 };
 /* "provider/upstream-model" as a client may ask for it (contract A8): how many offers the name means, one for each model that
- * has it, in the order of the models' names; 0: none. `*first` is the first of them, valid while the table is held. */
+ * has it, in the order of the models' names; 0: none. `*at` is the first of them, valid while the table is held. */
 size_t ptable_offers_named(const struct ptable *t, struct slice name,
-			   const struct ptable_named **first);
+			   const struct ptable_named **at);
 
 #endif

@@ -14,4 +14,5 @@ USAGE(OUTPUT_AUDIO, output_audio, OUT, OUTPUT)
 USAGE(OUTPUT_IMAGE, output_image, OUT, OUTPUT)
 USAGE(REASONING, reasoning, OF, OUTPUT)			/* of output */
 USAGE(IMAGE, image, EACH, IMAGE)				/* given in the request; its tokens count beside it */
+USAGE(WEB_SEARCH, web_search, EACH, WEB_SEARCH)		/* that the provider ran; what it found counts as input */
 /* clang-format on */

@@ -28,7 +28,8 @@ static int64_t input_of(const struct hold_candidate *c, size_t tier, int64_t inp
 /* What is the same for all rows and caps. */
 static struct price_bound bound_of(const struct hold_ask *ask)
 {
-	return (struct price_bound){.requests = ask->requests, .images = ask->images};
+	return (struct price_bound){
+		.requests = ask->requests, .images = ask->images, .searches = ask->searches};
 }
 
 /* The dearest of the rows that may count. `input` is the bound, or 0 to leave the input out. */

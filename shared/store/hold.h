@@ -27,6 +27,7 @@ struct hold_ask {
 	int64_t choices;  /* n or best_of: multiplies the output; >= 1 */
 	int64_t requests; /* times the request price counts; 1 */
 	int64_t images;   /* in the request */
+	int64_t searches; /* that the provider may run */
 	int64_t uncapped_share_ppm;
 };
 

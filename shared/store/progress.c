@@ -238,6 +238,7 @@ void progress_attempt(struct progress_slot *s, uint32_t candidate)
 	put(&s->events, 0);
 	put(&s->bytes, 0);
 	put16(&s->images, 0);
+	put16(&s->searches, 0);
 	put16(&s->candidate, candidate);
 }
 
@@ -249,6 +250,8 @@ void progress_usage(struct progress_slot *s, const struct usage *u, bool reporte
 	}
 	if (usage_has(u, USAGE_IMAGE))
 		put16(&s->images, usage_get(u, USAGE_IMAGE));
+	if (usage_has(u, USAGE_WEB_SEARCH))
+		put16(&s->searches, usage_get(u, USAGE_WEB_SEARCH));
 	if (reported && usage_total(u) > 0)
 		atomic_fetch_or_explicit(&s->flags, PROGRESS_USAGE, memory_order_release);
 }
@@ -275,7 +278,7 @@ bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, ui
 	s = &p->slots[slot];
 	if (memcmp(s->id, id->b, GENID_BYTES) != 0)
 		return false;
-	flags = get(&s->flags);
+	flags = get16(&s->flags);
 	estimate = MAX_OF(get(&s->events), get(&s->bytes) / 4);
 	if (flags == 0 && estimate == 0)
 		return false;
@@ -283,6 +286,8 @@ bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, ui
 	*candidate = get16(&s->candidate);
 	if (get16(&s->images) > 0)
 		usage_set(out, USAGE_IMAGE, get16(&s->images));
+	if (get16(&s->searches) > 0)
+		usage_set(out, USAGE_WEB_SEARCH, get16(&s->searches));
 	for (size_t i = 0; i < ARRAY_LEN(s->tokens); i++) {
 		uint32_t n = get(&s->tokens[i]);
 

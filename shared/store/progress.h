@@ -21,8 +21,8 @@ struct progress_slot {
 	uint8_t id[GENID_BYTES]; /* all 0: free */
 	uint64_t account;
 	_Atomic uint16_t candidate; /* index in the hold row */
-	_Atomic uint16_t images;
-	_Atomic uint32_t flags;
+	_Atomic uint16_t flags;
+	_Atomic uint16_t images, searches;
 	/* input, cache_read, cache_write_5m, cache_write_1h, output, reasoning */
 	_Atomic uint32_t tokens[6];
 	_Atomic uint32_t events; /* content-bearing events sent */
@@ -41,7 +41,7 @@ struct progress_slot *progress_at(struct progress *p, uint32_t slot);
 
 /* Records the candidate that a new attempt goes to, and that nothing was received from it yet. */
 void progress_attempt(struct progress_slot *s, uint32_t candidate);
-/* Records numbers that are known: `reported` by the provider, or our estimate of the input and count of its images. */
+/* Records numbers that are known: `reported` by the provider, or our estimate of the input and count of the pieces. */
 void progress_usage(struct progress_slot *s, const struct usage *u, bool reported);
 /* Adds content that is about to be sent. */
 void progress_content(struct progress_slot *s, uint32_t events, uint32_t bytes);

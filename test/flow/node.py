@@ -33,7 +33,7 @@ def on_both(name, script, **more):
     return {'%s-%s' % (name, back): model('%s/sim?%s' % (back, script), **more) for back in BACKS}
 
 
-PIECES = ('image',)
+PIECES = ('image', 'web_search')
 FAR_BUDGETS = 3
 
 

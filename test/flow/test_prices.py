@@ -12,6 +12,7 @@ import tap
 SMALL, LARGE, NIGHT = {'input': 1, 'output': 2}, {'input': 3, 'output': 5}, {'input': '0.5', 'output': '0.5'}
 BY_SIZE = [dict(LARGE, when={'min_prompt_tokens': 1000}), SMALL]
 SEES = {'input': 1, 'output': 2, 'image': '0.0048'}
+SEEKS = {'input': 1, 'output': 2, 'web_search': '0.01'}
 PICTURE = {'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,iVBORw0KGgo='}}
 TEN_PERCENT_OFF = {'input': '0.9', 'output': '1.8'}
 
@@ -35,6 +36,9 @@ class Prices(NodeCase):
         'begun': model('oai/sim?tokens=7&input=5', price=[dict(NIGHT, when={'from': '2026-01-01T00:00:00Z'}), SMALL]),
         'gratis': model('oai/sim?tokens=7&input=5', price='free'),
         **on_both('looks', 'tokens=7&input=1000', price=[dict(SEES, when={'min_prompt_tokens': 1000}, image='0.02'), SEES]),
+        **on_both('seeks', 'tokens=7&input=1000&searches=3', price=SEEKS),
+        **on_both('silent', 'tokens=7&input=1000', price=SEEKS),
+        **on_both('quiet', 'tokens=7&input=1000&searches=0', price=SEEKS),
         'falls': model('oai/sim?status=500', 'ant/sim?tokens=7&input=1001', price=BY_SIZE),
     }
     CONFIG = {'groups': {'partner': 0.9, 'dear': 2}, 'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}}
@@ -90,6 +94,30 @@ class Prices(NodeCase):
                     lines = {t['class']: t for t in r['tokens']}
                     self.assertEqual(lines.get('image', {}).get('tokens', 0), images)
         self.assertEqual(self.node.ask('GET', '/v1/models/looks-oai', key=self.key).json()['pricing']['image'], '0.0048')
+
+    def test_searches_are_charged_each(self):
+        """What the provider reports; without a report one an answer, or none where reports are the rule. Five are held, and the context."""
+        most = charge_nusd({'input': 128000, 'output': 100, 'web_search': 5}, SEEKS)
+        for name, oai, ant in (('seeks', 3, 3), ('silent', 1, 0), ('quiet', 0, 0)):
+            for back, searches in (('oai', oai), ('ant', ant)):
+                for stream in (False, True):
+                    with self.subTest(name, back=back, stream=stream):
+                        usage = {'input': 1000, 'output': 7, 'web_search': searches}
+                        a, r = self.charged('%s-%s' % (name, back), usage, SEEKS, stream=stream, max_tokens=100,
+                                            web_search_options={'search_context_size': 'low'})
+                        told = a.data()[-1]['usage'] if stream else a.json()['usage']
+                        self.assertEqual((nusd(told['cost']), nusd(r['hold_usd'])), (charge_nusd(usage, SEEKS), most))
+        entry = self.node.ask('GET', '/v1/models/seeks-ant', key=self.key).json()
+        self.assertEqual(entry['pricing']['web_search'], '0.01')
+        self.assertIn('web_search_options', entry['supported_parameters'])
+
+    def test_searches_without_a_price_are_refused(self):
+        for name in ('small-oai', 'looks-ant', 'gratis'):
+            with self.subTest(name):
+                self.assertEqual(self.chat(name, web_search_options=None).status, 200)
+                a = self.chat(name, web_search_options={})
+                self.assertEqual((a.status, a.error['code'], a.error['param']), (400, 'unsupported_parameter', 'web_search_options'))
+                self.assertIn('`web_search`', a.error['message'])
 
     def test_hours_and_dates(self):
         for name, price in (('now', NIGHT), ('later', SMALL), ('over', SMALL), ('begun', NIGHT)):

@@ -80,6 +80,13 @@ void abuild_put_model(struct abuild *b)
 	abuild_puts(b, "\",");
 }
 
+void abuild_put_searches(struct abuild *b)
+{
+	if (b->s->searches >= 0)
+		abuild_put(b, ",\"server_tool_use\":{\"web_search_requests\":%lld}",
+			   (long long)b->s->searches);
+}
+
 /* The i-th token's share of a given text. */
 static void put_share(struct abuild *b, struct slice text, int64_t i)
 {

@@ -24,6 +24,8 @@ void abuild_put(struct abuild *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void abuild_puts(struct abuild *b, const char *text);
 /* The member of that name, with a comma behind it. */
 void abuild_put_model(struct abuild *b);
+/* The member of a usage object that tells of searches, where the script wants one. */
+void abuild_put_searches(struct abuild *b);
 /* The text of the i-th token, so that all of them together have the wanted size or are the wanted text. */
 void abuild_put_token(struct abuild *b, int64_t i);
 /* A frame ends here; the player waits `ms` before what follows. */

@@ -23,10 +23,12 @@ static void chat_usage(struct abuild *b, const char *before)
 		   "%s\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_"
 		   "tokens\":%lld,"
 		   "\"prompt_tokens_details\":{\"cached_tokens\":%lld,\"cache_write_tokens\":%lld},"
-		   "\"completion_tokens_details\":{\"reasoning_tokens\":%lld}}",
+		   "\"completion_tokens_details\":{\"reasoning_tokens\":%lld}",
 		   before, (long long)in, (long long)out, (long long)(in + out),
 		   (long long)b->s->cached, (long long)b->s->cache_write,
 		   (long long)(b->s->reasoning + b->s->hidden));
+	abuild_put_searches(b);
+	abuild_puts(b, "}");
 }
 
 static void chat_delta(struct abuild *b, int64_t choice, const char *open)

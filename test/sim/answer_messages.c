@@ -10,11 +10,14 @@ static void msg_usage(struct abuild *b, bool whole)
 
 	abuild_put(b,
 		   "\"usage\":{\"input_tokens\":%lld,\"cache_read_input_tokens\":%lld,\"cache_"
-		   "creation_input_tokens\":%lld,\"output_tokens\":%lld}",
+		   "creation_input_tokens\":%lld,\"output_tokens\":%lld",
 		   (long long)in, (long long)b->s->cached, (long long)b->s->cache_write,
 		   (long long)(zero    ? 0
 			       : whole ? b->output
 				       : 1));
+	if (whole)
+		abuild_put_searches(b);
+	abuild_puts(b, "}");
 }
 
 static void msg_event(struct abuild *b, const char *type)

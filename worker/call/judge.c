@@ -75,6 +75,9 @@ void call_pieces(const struct call *c, struct usage *u)
 {
 	if (c->facts.bound.images > 0)
 		usage_set(u, USAGE_IMAGE, c->facts.bound.images);
+	/* Who does not say how many searches there were charges one an answer. */
+	if (c->facts.searches > 0 && !usage_has(u, USAGE_WEB_SEARCH))
+		usage_set(u, USAGE_WEB_SEARCH, 1);
 }
 
 void call_reported(const struct call *c, struct usage *out)

@@ -4,7 +4,7 @@
 
 #include "rows.h"
 
-static const struct {
+static const struct ability {
 	uint32_t bit;
 	const char *what;
 } abilities[] = {
@@ -17,15 +17,35 @@ static const struct {
 	{PTABLE_CAN_AUDIO_OUT, "audio output"},
 };
 
-/* What the model lacks, or NULL. A model of whose abilities nothing is known is taken at the operator's word. */
-static const char *lacks(const struct ptable_model *m, uint32_t needs)
+static const struct ability search = {PTABLE_SELLS_SEARCH, "web searches"};
+
+/* What the model lacks, or NULL. A model of whose abilities nothing is known is taken at the operator's word, but sells nothing that its
+ * price does not have. */
+static const struct ability *lacks(const struct ptable_model *m, uint32_t needs)
 {
-	if (m->can == 0)
+	uint32_t missing = needs & ~m->can;
+
+	if (missing & search.bit)
+		return &search;
+	if ((m->can & ~search.bit) == 0)
 		return NULL;
 	for (size_t i = 0; i < ARRAY_LEN(abilities); i++)
-		if ((needs & abilities[i].bit) && !(m->can & abilities[i].bit))
-			return abilities[i].what;
+		if (missing & abilities[i].bit)
+			return &abilities[i];
 	return NULL;
+}
+
+static void set_lacking(const struct ptable_model *m, const struct ability *a, struct fault *f)
+{
+	if (a == &search)
+		fault_field(f, FAULT_UNSUPPORTED_FIELD, "web_search_options",
+			    "'web_search_options' is not supported by model `" SLICE_FMT
+			    "`: searches are charged by the call, and its price has no "
+			    "`web_search`.",
+			    SLICE_ARG(m->name));
+	else
+		fault_field(f, FAULT_UNSUPPORTED_FIELD, "model",
+			    "Model `" SLICE_FMT "` does not take %s.", SLICE_ARG(m->name), a->what);
 }
 
 static int64_t min_output_of(const struct ptable *t, const struct ptable_model *m,
@@ -157,7 +177,7 @@ enum errc route_build(const struct ptable *t, const struct route_ask *ask, struc
 	const struct dialect_facts *facts = ask->facts;
 	const struct ptable_model *m;
 	struct ptable_named asked;
-	const char *missing;
+	const struct ability *missing;
 
 	out->n = 0;
 	if (!find_asked(t, ask, &asked, f))
@@ -172,8 +192,7 @@ enum errc route_build(const struct ptable *t, const struct route_ask *ask, struc
 	if (out->n > 0)
 		return ERRC_OK;
 	if (missing)
-		fault_field(f, FAULT_UNSUPPORTED_FIELD, "model",
-			    "Model `" SLICE_FMT "` does not take %s.", SLICE_ARG(m->name), missing);
+		set_lacking(m, missing, f);
 	else
 		fault_set(f, FAULT_OVERLOADED, "Model `" SLICE_FMT "` has no provider now.",
 			  SLICE_ARG(m->name));

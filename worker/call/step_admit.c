@@ -100,6 +100,7 @@ static void fill_ask(struct call *c, struct admit_ask *ask)
 			 .choices = MAX_OF(c->facts.copies, 1),
 			 .requests = 1,
 			 .images = c->facts.bound.images,
+			 .searches = c->facts.searches,
 			 .uncapped_share_ppm = call_set(c)->uncapped_share_ppm}};
 	memcpy(ask->key_id, c->key->id, APIKEY_ID);
 	memcpy(ask->addr, c->addr, sizeof(ask->addr));

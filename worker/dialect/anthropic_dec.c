@@ -197,6 +197,8 @@ bool anthropic_usage(struct anthropic_dec *d, struct slice object)
 	}
 	if (jtext_member(object, "output_tokens_details", &inner))
 		dec_count(inner, "thinking_tokens", &c->reasoning);
+	if (jtext_member(object, "server_tool_use", &inner))
+		dec_count(inner, "web_search_requests", &c->searches);
 	dec_give(&d->usage, USAGE_INPUT, c->input);
 	dec_give(&d->usage, USAGE_CACHE_READ, c->cache_read);
 	dec_give(&d->usage, USAGE_CACHE_WRITE_1H, c->write_1h);
@@ -210,6 +212,10 @@ bool anthropic_usage(struct anthropic_dec *d, struct slice object)
 	if (d->finished || !d->o.stream)
 		dec_give(&d->usage, USAGE_OUTPUT, c->output);
 	dec_give(&d->usage, USAGE_REASONING, c->reasoning);
+	/* At the end none is said where none were run. */
+	if (c->searches < 0 && d->o.facts->searches && (d->finished || !d->o.stream))
+		c->searches = 0;
+	dec_give(&d->usage, USAGE_WEB_SEARCH, c->searches);
 	return true;
 }
 

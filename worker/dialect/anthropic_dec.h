@@ -13,12 +13,12 @@ enum anthropic_block {
 	ANTHROPIC_BLOCK_TEXT,
 	ANTHROPIC_BLOCK_THINKING,
 	ANTHROPIC_BLOCK_TOOL,
-	ANTHROPIC_BLOCK_OTHER, /* of tools that the provider runs: cannot be asked for here */
+	ANTHROPIC_BLOCK_OTHER, /* of tools that the provider runs: what it searched for and found */
 };
 
 /* Counts as the provider gives them; -1: not given. */
 struct anthropic_counts {
-	int64_t input, cache_read, write, write_5m, write_1h, output, reasoning;
+	int64_t input, cache_read, write, write_5m, write_1h, output, reasoning, searches;
 };
 
 struct anthropic_dec {

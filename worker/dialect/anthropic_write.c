@@ -287,12 +287,37 @@ static void write_tool_choice(struct anthropic_out *w)
 	json_out_obj_end(&w->o);
 }
 
+/* The provider's own tool, bounded by what is held. */
+static void write_search(struct anthropic_out *w)
+{
+	struct slice near = w->ir->search_near, type;
+
+	if (!w->ir->searches)
+		return;
+	if (w->ir->choice == IR_CHOICE_NONE || w->ir->choice == IR_CHOICE_ONE)
+		anthropic_refuse(w, "a search beside this 'tool_choice'", "web_search_options");
+	json_out_obj(&w->o);
+	json_out_kstrz(&w->o, "type", "web_search_20250305");
+	json_out_kstrz(&w->o, "name", "web_search");
+	json_out_ki64(&w->o, "max_uses", w->ir->searches);
+	if (near.n && !jtext_member(near, "type", &type)) {
+		near = arena_fmt(w->ask->arena, "{\"type\":\"approximate\"," SLICE_FMT,
+				 SLICE_ARG(slice_sub(near, 1, near.n)));
+		if (!near.p)
+			w->err = w->err ? w->err : ERRC_NOMEM;
+	}
+	if (near.n)
+		json_out_kraw(&w->o, "user_location", near);
+	json_out_obj_end(&w->o);
+}
+
 static void write_tools(struct anthropic_out *w)
 {
-	if (!w->ir->tools)
+	if (!w->ir->tools && !w->ir->searches)
 		return;
 	json_out_key(&w->o, "tools");
 	json_out_arr(&w->o);
+	write_search(w);
 	for (const struct ir_tool *t = w->ir->tools; t; t = t->next)
 		if (write_offers(w->ir, t->name))
 			write_tool(w, t);

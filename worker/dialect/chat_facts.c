@@ -271,6 +271,20 @@ static bool facts_is_off(struct slice v)
 	return v.n == 0 || slice_is(v, "false") || slice_is(v, "[]") || slice_is(v, "\"\"");
 }
 
+/* What it finds is read as input, and may be anything. */
+static void facts_search(const struct facts_in *in)
+{
+	struct slice v = facts_get(in, CHAT_ID_WEB_SEARCH_OPTIONS);
+
+	if (facts_is_off(v))
+		return;
+	if (jtext_type(v) != JSON_OBJECT)
+		facts_bad(in, CHAT_ID_WEB_SEARCH_OPTIONS, "an object");
+	in->out->searches = DIALECT_SEARCHES_MAX;
+	in->out->needs |= PTABLE_SELLS_SEARCH;
+	in->out->bound.whole_context = true;
+}
+
 /* Refused and own fields; what is unknown may be input. */
 static void facts_fields(const struct facts_in *in)
 {
@@ -337,6 +351,7 @@ enum errc chat_facts_read(struct chat_scan *s, struct slice body, struct dialect
 	facts_modalities(&in);
 	facts_thinking(&in);
 	facts_tools(&in);
+	facts_search(&in);
 	facts_encoding(&in);
 	facts_fields(&in);
 	facts_user(&in);

@@ -3,6 +3,7 @@
  *	PASS    costs nothing by itself
  *	USAGE   what it causes stands in the usage, in classes that a price row has
  *	COUNT   enters the hold
+ *	UNIT    of models whose price has the unit that it is charged in, and enters the hold; refused by name for others
  *	ONLY    taken with these values, at whose price the row is; any other is refused by name
  *	FORCE   sent with the value that the gateway needs to charge rightly
  *	OWN     the gateway's own: consumed, unless the provider declares that it understands it
@@ -62,7 +63,7 @@ CHAT_FIELD(VERBOSITY, "verbosity", PASS, "", LEFT, "")
 CHAT_FIELD(METADATA, "metadata", PASS, "", LEFT, "")
 CHAT_FIELD(STORE, "store", PASS, "", LEFT, "storing costs nothing")
 CHAT_FIELD(MODERATION, "moderation", PASS, "", LEFT, "costs nothing")
-CHAT_FIELD(WEB_SEARCH_OPTIONS, "web_search_options", REFUSE, "", NOT, "searches are charged by the call")
+CHAT_FIELD(WEB_SEARCH_OPTIONS, "web_search_options", UNIT, "", SAID, "searches are charged by the call")
 CHAT_FIELD(SEARCH_PARAMETERS, "search_parameters", REFUSE, "", NOT, "searches are charged by the source")
 CHAT_FIELD(ENABLE_SEARCH, "enable_search", REFUSE, "", NOT, "searches are charged by the call")
 CHAT_FIELD(SEARCH_OPTIONS, "search_options", REFUSE, "", NOT, "searches are charged by the call")

@@ -203,6 +203,15 @@ static void read_reasoning(struct chat_read *r, const struct json *root)
 		r->ir->thinking = chat_read_raw(r, thinking);
 }
 
+/* How much of what is found is read (search_context_size) is a wish. */
+static void read_search(struct chat_read *r, const struct json *v)
+{
+	const struct json *near = json_obj_get(json_obj_get(v, "user_location"), "approximate");
+
+	if (json_is_obj(near) && json_count(near) > 0)
+		r->ir->search_near = chat_read_raw(r, near);
+}
+
 /* Null, false, 0, and empty texts, lists and objects ask for nothing. */
 static bool read_is_off(const struct json *v)
 {
@@ -262,6 +271,7 @@ static void read_root(struct chat_read *r, const struct json *root)
 	read_stop(r, json_obj_get(root, "stop"));
 	read_format(r, json_obj_get(root, "response_format"));
 	read_reasoning(r, root);
+	read_search(r, json_obj_get(root, "web_search_options"));
 	ir->user = json_str(json_obj_get(root, "safety_identifier"));
 	if (!ir->user.n)
 		ir->user = json_str(json_obj_get(root, "user"));
@@ -303,6 +313,7 @@ enum errc chat_read_request(const struct dialect_facts *facts, struct slice body
 	r.ir->stream = facts->stream;
 	r.ir->include_usage = facts->include_usage;
 	r.ir->cap = facts->cap;
+	r.ir->searches = facts->searches;
 	read_root(&r, json_root(doc));
 	*out = r.ir;
 	return r.err;

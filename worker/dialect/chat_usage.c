@@ -11,6 +11,7 @@ struct chat_counts {
 	int64_t prompt, completion, total;
 	int64_t cached, hit, cached_flat, written, in_audio, in_image;
 	int64_t reasoning, out_audio, out_image;
+	int64_t searches;
 };
 
 struct chat_count_name {
@@ -24,10 +25,11 @@ struct chat_count_name {
 	}
 
 static const struct chat_count_name chat_top[] = {
-	CHAT_COUNT("prompt_tokens", prompt),      CHAT_COUNT("completion_tokens", completion),
-	CHAT_COUNT("total_tokens", total),        CHAT_COUNT("input_tokens", prompt),
-	CHAT_COUNT("output_tokens", completion),  CHAT_COUNT("prompt_cache_hit_tokens", hit),
-	CHAT_COUNT("cached_tokens", cached_flat), CHAT_COUNT("num_cached_tokens", cached_flat),
+	CHAT_COUNT("prompt_tokens", prompt),        CHAT_COUNT("completion_tokens", completion),
+	CHAT_COUNT("total_tokens", total),          CHAT_COUNT("input_tokens", prompt),
+	CHAT_COUNT("output_tokens", completion),    CHAT_COUNT("prompt_cache_hit_tokens", hit),
+	CHAT_COUNT("cached_tokens", cached_flat),   CHAT_COUNT("num_cached_tokens", cached_flat),
+	CHAT_COUNT("num_search_queries", searches),
 };
 
 static const struct chat_count_name chat_in[] = {
@@ -41,6 +43,10 @@ static const struct chat_count_name chat_out[] = {
 	CHAT_COUNT("reasoning_tokens", reasoning),
 	CHAT_COUNT("audio_tokens", out_audio),
 	CHAT_COUNT("image_tokens", out_image),
+};
+
+static const struct chat_count_name chat_server[] = {
+	CHAT_COUNT("web_search_requests", searches),
 };
 
 static void chat_count_take(const struct chat_count_name *t, size_t n, struct slice key,
@@ -86,6 +92,8 @@ static bool chat_counts_read(struct slice object, struct chat_counts *c)
 		else if (jtext_key_is(key, "completion_tokens_details") ||
 			 jtext_key_is(key, "output_tokens_details"))
 			chat_details(chat_out, ARRAY_LEN(chat_out), val, c);
+		else if (jtext_key_is(key, "server_tool_use"))
+			chat_details(chat_server, ARRAY_LEN(chat_server), val, c);
 	}
 	return c->prompt >= 0 || c->completion >= 0 || c->total >= 0;
 }
@@ -166,6 +174,7 @@ bool chat_usage_read(struct slice object, bool reasoning_outside, struct usage *
 	chat_complete(&c, reasoning_outside);
 	chat_input(&c, u);
 	chat_output(&c, reasoning_outside, u);
+	chat_give(u, USAGE_WEB_SEARCH, c.searches);
 	return !usage_is_empty(u);
 }
 
@@ -236,6 +245,12 @@ enum errc chat_usage_write(const struct usage *u, int64_t cost_nusd, struct buf 
 	json_out_obj(&o);
 	json_out_ki64(&o, "reasoning_tokens", usage_reasoning(u));
 	json_out_obj_end(&o);
+	if (usage_get(u, USAGE_WEB_SEARCH) > 0) {
+		json_out_key(&o, "server_tool_use");
+		json_out_obj(&o);
+		json_out_ki64(&o, "web_search_requests", usage_get(u, USAGE_WEB_SEARCH));
+		json_out_obj_end(&o);
+	}
 	chat_cost(&o, cost_nusd);
 	json_out_obj_end(&o);
 	return json_out_end(&o);

@@ -17,6 +17,8 @@ enum dialect_front_id { DIALECT_FRONT_OPENAI, DIALECT_FRONT_COUNT };
 /* Backs are numbered by enum ptable_dialect. */
 
 enum dialect_cap { DIALECT_CAP_NONE, DIALECT_CAP_MAX_TOKENS, DIALECT_CAP_MAX_COMPLETION };
+/* Searches that one answer may run: held, and the bound that a provider is told where its dialect has one. */
+#define DIALECT_SEARCHES_MAX 5
 enum dialect_encoding { DIALECT_ENC_NONE, DIALECT_ENC_FLOAT, DIALECT_ENC_BASE64 };
 
 struct dialect_env {
@@ -45,6 +47,7 @@ struct dialect_facts {
 	uint32_t needs; /* PTABLE_CAN_… and PTABLE_IS_… bits that a model must have */
 	bool media_url; /* an image or file by URL or file id */
 	bool has_tools;
+	int64_t searches; /* of the web that the provider may run at most: DIALECT_SEARCHES_MAX; 0: none was asked for */
 	bool thinking; /* reasoning was asked for */
 	int64_t thinking_budget;
 	enum dialect_encoding encoding; /* embeddings */

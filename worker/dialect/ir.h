@@ -1,9 +1,8 @@
-/* The neutral form between dialects: a request as a tree in the call's arena, an answer as a
- * sequence of events. Fronts read requests into it and write events; backs write requests from it
- * and produce events. What is unknown stays beside its part as raw JSON and goes back only to the
- * dialect it came from. Texts are decoded UTF-8; JSON values that are passed on unread (schemas,
- * arguments) are JSON text. All pointers of a request live as long as the arena and the body; those
- * of an event until the next call on the decoder that made it. */
+/* The neutral form between dialects: a request as a tree in the call's arena, an answer as a sequence of events. Fronts read
+ * requests into it and write events; backs write requests from it and produce events. What is unknown stays beside its part as
+ * raw JSON and goes back only to the dialect it came from. Texts are decoded UTF-8; JSON values that are passed on unread
+ * (schemas, arguments) are JSON text. All pointers of a request live as long as the arena and the body; those of an event until
+ * the next call on the decoder that made it. */
 #ifndef AIGW_IR_H
 #define AIGW_IR_H
 
@@ -28,8 +27,7 @@ enum ir_part_kind {
 struct ir_part {
 	struct ir_part *next;
 	enum ir_part_kind kind;
-	struct slice text; /* text, thinking, refusal; arguments of a call as JSON text; encrypted
-			      data */
+	struct slice text; /* text, thinking, refusal; arguments of a call as JSON text; encrypted data */
 	struct slice id, name;   /* of a tool call; id of the call that a result answers */
 	struct slice media_type; /* of bytes; "" when unknown */
 	struct slice data;       /* base64 */
@@ -86,6 +84,8 @@ struct ir_request {
 	struct slice effort; /* none, minimal, low, medium, high, xhigh, max; "" when not said */
 	int64_t thinking_budget; /* 0: not said */
 	struct slice thinking;   /* Anthropic's own object as JSON text, when the client sent one */
+	int64_t searches;        /* of the web that the provider may run; 0: none */
+	struct slice search_near; /* where the user is, as JSON text: {city, region, country, timezone}; "" when not said */
 	struct slice user;
 	struct ir_extra *extras;
 };

@@ -25,6 +25,8 @@ static void models_prices(struct json_out *o, const struct price *p, int64_t mul
 	models_price(o, "input_cache_write", p->pusd[USAGE_CACHE_WRITE_5M], 12, mult_ppm);
 	if (p->pusd[USAGE_IMAGE])
 		models_price(o, "image", p->pusd[USAGE_IMAGE], 12, mult_ppm);
+	if (p->pusd[USAGE_WEB_SEARCH])
+		models_price(o, "web_search", p->pusd[USAGE_WEB_SEARCH], 12, mult_ppm);
 }
 
 /* What is paid now; larger prompts at another price stand in `overrides`, as in OpenRouter's list. */
@@ -101,6 +103,7 @@ static void models_parameters(struct json_out *o, uint32_t can)
 	models_word(o, can & PTABLE_CAN_REASONING, "reasoning_effort");
 	models_word(o, can & PTABLE_CAN_JSON_SCHEMA, "response_format");
 	models_word(o, can & PTABLE_CAN_JSON_SCHEMA, "structured_outputs");
+	models_word(o, can & PTABLE_SELLS_SEARCH, "web_search_options");
 	models_word(o, embeds_only(can), "encoding_format");
 	json_out_arr_end(o);
 }

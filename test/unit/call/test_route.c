@@ -116,6 +116,25 @@ static void test_priority_then_fallbacks(void **state)
 	assert_int_equal(r.n, 4);
 }
 
+/* Who sells no searches gets none, also where nothing is known of its abilities; what falls back to one that does is served. */
+static void test_searches_are_sold(void **state)
+{
+	struct fixture f;
+	struct route r;
+	struct fault fault = {0};
+
+	(void)state;
+	setup(&f);
+	f.facts.needs = PTABLE_IS_CHAT | PTABLE_SELLS_SEARCH;
+	assert_int_equal(build(&f, false, &r, &fault), ERRC_NOTFOUND);
+	assert_int_equal(fault.kind, FAULT_UNSUPPORTED_FIELD);
+	assert_string_equal(fault.param, "web_search_options");
+	f.models[1].can = PTABLE_SELLS_SEARCH;
+	assert_int_equal(build(&f, false, &r, &fault), ERRC_OK);
+	assert_int_equal(r.n, 1);
+	assert_ptr_equal(r.v[0].model, &f.models[1]);
+}
+
 static void test_weights_decide_the_first(void **state)
 {
 	struct fixture f;
@@ -274,6 +293,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_priority_then_fallbacks),
+		cmocka_unit_test(test_searches_are_sold),
 		cmocka_unit_test(test_weights_decide_the_first),
 		cmocka_unit_test(test_unknown_model),
 		cmocka_unit_test(test_abilities),

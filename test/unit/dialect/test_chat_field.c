@@ -47,6 +47,7 @@ static const struct sample samples[CHAT_ID_TOP_END] = {
 	[CHAT_ID_TEMPERATURE] = {.json = "1"},
 	[CHAT_ID_TOP_P] = {.json = "1"},
 	[CHAT_ID_TOP_K] = {.json = "5"},
+	[CHAT_ID_WEB_SEARCH_OPTIONS] = {.json = "{\"search_context_size\":\"low\"}"},
 	[CHAT_ID_STOP] = {.json = "\"end\""},
 };
 
@@ -84,7 +85,7 @@ static const char *body_with(enum dialect_op op, const char *name, const char *v
 /* What the hold is made of. */
 struct held {
 	char model[NAMES_MAX];
-	int64_t input, predicted, cap, copies;
+	int64_t input, predicted, cap, copies, searches;
 	uint32_t needs;
 };
 
@@ -98,6 +99,7 @@ static struct held held_of(const struct dialect_facts *f)
 			  .predicted = (int64_t)f->bound.predicted,
 			  .cap = f->cap,
 			  .copies = f->copies,
+			  .searches = f->searches,
 			  .needs = f->needs};
 
 	memcpy(h.model, f->model.p, f->model.n);
@@ -246,6 +248,7 @@ static void every_field_by_its_rule(void **state)
 			passes(id, sample_of(id), false);
 			break;
 		case CHAT_FIELD_COUNT:
+		case CHAT_FIELD_UNIT:
 			assert_non_null(samples[id].json);
 			passes(id, sample_of(id), true);
 			break;

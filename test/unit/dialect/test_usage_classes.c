@@ -30,15 +30,15 @@ static void check(const char *what, const struct usage *u, const int64_t n[USAGE
 }
 
 static const struct expected look_alikes[] = {
-	/*                                 in  read  5m    1h    audio image out audio image reasoning, images */
+	/*                                 in  read  5m    1h    audio image out audio image reasoning, images, searches */
 	{"plain",
 	 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27}",
 	 false,
-	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE}},
+	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, NONE}},
 	{"explicit zeros",
 	 "{\"prompt_tokens\":0,\"completion_tokens\":0}",
 	 false,
-	 {0, NONE, NONE, NONE, NONE, NONE, 0, NONE, NONE, NONE, NONE}},
+	 {0, NONE, NONE, NONE, NONE, NONE, 0, NONE, NONE, NONE, NONE, NONE}},
 	{"cache and reasoning inside",
 	 "{\"prompt_tokens\":100,\"completion_tokens\":50,\"total_tokens\":150,\"prompt_"
 	 "tokens_details\":"
@@ -46,67 +46,78 @@ static const struct expected look_alikes[] = {
 	 "\"reasoning_tokens\":40,"
 	 "\"accepted_prediction_tokens\":3,\"rejected_prediction_tokens\":4}}",
 	 false,
-	 {30, 60, 10, NONE, NONE, NONE, 50, NONE, NONE, 40, NONE}},
+	 {30, 60, 10, NONE, NONE, NONE, 50, NONE, NONE, 40, NONE, NONE}},
 	{"audio and images",
 	 "{\"prompt_tokens\":100,\"completion_tokens\":50,\"prompt_tokens_details\":{"
 	 "\"audio_tokens\":30,\"image_tokens\":5},"
 	 "\"completion_tokens_details\":{\"audio_tokens\":20,\"image_tokens\":1}}",
 	 false,
-	 {65, NONE, NONE, NONE, 30, 5, 29, 20, 1, NONE, NONE}},
+	 {65, NONE, NONE, NONE, 30, 5, 29, 20, 1, NONE, NONE, NONE}},
 	{"DeepSeek",
 	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"prompt_"
 	 "cache_hit_tokens\":64,"
 	 "\"prompt_cache_miss_tokens\":36}",
 	 false,
-	 {36, 64, NONE, NONE, NONE, NONE, 5, NONE, NONE, NONE, NONE}},
+	 {36, 64, NONE, NONE, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
 	{"xAI: reasoning beside the output",
 	 "{\"prompt_tokens\":32,\"completion_tokens\":9,\"total_tokens\":241,\"prompt_"
 	 "tokens_details\":{\"cached_tokens\":8},"
 	 "\"completion_tokens_details\":{\"reasoning_tokens\":200}}",
 	 true,
-	 {24, 8, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200, NONE}},
+	 {24, 8, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200, NONE, NONE}},
 	{"the same, told by the total alone",
 	 "{\"prompt_tokens\":32,\"completion_tokens\":9,\"total_tokens\":241,"
 	 "\"completion_tokens_details\":{\"reasoning_tokens\":200}}",
 	 false,
-	 {32, NONE, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200, NONE}},
+	 {32, NONE, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200, NONE, NONE}},
 	{"a total that says that reasoning is inside",
 	 "{\"prompt_tokens\":32,\"completion_tokens\":209,\"total_tokens\":241,"
 	 "\"completion_tokens_details\":{\"reasoning_tokens\":200}}",
 	 true,
-	 {32, NONE, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200, NONE}},
+	 {32, NONE, NONE, NONE, NONE, NONE, 209, NONE, NONE, 200, NONE, NONE}},
 	{"Azure's Grok: the cache beside the prompt",
 	 "{\"prompt_tokens\":10,\"completion_tokens\":4,\"total_tokens\":14,\"prompt_"
 	 "tokens_details\":{\"cached_tokens\":161}}",
 	 false,
-	 {10, 161, NONE, NONE, NONE, NONE, 4, NONE, NONE, NONE, NONE}},
+	 {10, 161, NONE, NONE, NONE, NONE, 4, NONE, NONE, NONE, NONE, NONE}},
 	{"embeddings with a total only",
 	 "{\"total_tokens\":12}",
 	 false,
-	 {12, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
+	 {12, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
 	{"a total and one side give the other",
 	 "{\"prompt_tokens\":20,\"total_tokens\":27}",
 	 false,
-	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE}},
+	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, NONE}},
 	{"...and the other way round, reasoning beside",
 	 "{\"completion_tokens\":7,\"total_tokens\":30,\"completion_tokens_details\":{"
 	 "\"reasoning_tokens\":3}}",
 	 true,
-	 {20, NONE, NONE, NONE, NONE, NONE, 10, NONE, NONE, 3, NONE}},
+	 {20, NONE, NONE, NONE, NONE, NONE, 10, NONE, NONE, 3, NONE, NONE}},
 	{"embeddings whose total is the input",
 	 "{\"prompt_tokens\":12,\"total_tokens\":12}",
 	 false,
-	 {12, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
+	 {12, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
 	{"names of Responses",
 	 "{\"input_tokens\":12,\"output_tokens\":3,\"input_tokens_details\":{\"cached_"
 	 "tokens\":2},"
 	 "\"output_tokens_details\":{\"reasoning_tokens\":1}}",
 	 false,
-	 {10, 2, NONE, NONE, NONE, NONE, 3, NONE, NONE, 1, NONE}},
+	 {10, 2, NONE, NONE, NONE, NONE, 3, NONE, NONE, 1, NONE, NONE}},
+	{"OpenRouter: searches by the call",
+	 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27,\"server_tool_use\":{"
+	 "\"web_search_requests\":2,\"tool_calls_requested\":3}}",
+	 false,
+	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, 2}},
+	{"Perplexity: the same by another name",
+	 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27,\"search_context_"
+	 "size\":"
+	 "\"low\",\"num_search_queries\":1}",
+	 false,
+	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, 1}},
 	{"numbers below zero and nonsense",
 	 "{\"prompt_tokens\":-5,\"completion_tokens\":\"7\",\"total_tokens\":null}",
 	 false,
-	 {0, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
+	 {0, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
 };
 
 static void servers_that_look_like_openai(void **state)
@@ -137,23 +148,28 @@ static void anthropic(void **state)
 			"\"cache_creation\":{\"ephemeral_5m_input_tokens\":10,\"ephemeral_1h_input_"
 			"tokens\":20},\"output_tokens\":7}"),
 		 false,
-		 {20, 100, 10, 20, NONE, NONE, 7, NONE, NONE, NONE, NONE}},
+		 {20, 100, 10, 20, NONE, NONE, 7, NONE, NONE, NONE, NONE, NONE}},
 		{"lifetimes unsaid: five minutes",
 		 ANSWER("{\"input_tokens\":20,\"cache_creation_input_tokens\":30,\"output_tokens\":"
 			"7}"),
 		 false,
-		 {20, NONE, 30, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE}},
+		 {20, NONE, 30, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, NONE}},
 		{"lifetimes without their sum",
 		 ANSWER("{\"input_tokens\":20,\"cache_creation\":{\"ephemeral_5m_input_tokens\":1,"
 			"\"ephemeral_1h_input_tokens\":2},"
 			"\"output_tokens\":7}"),
 		 false,
-		 {20, NONE, 1, 2, NONE, NONE, 7, NONE, NONE, NONE, NONE}},
+		 {20, NONE, 1, 2, NONE, NONE, 7, NONE, NONE, NONE, NONE, NONE}},
+		{"searches",
+		 ANSWER("{\"input_tokens\":20,\"output_tokens\":7,\"server_tool_use\":{\"web_fetch_"
+			"requests\":1,\"web_search_requests\":3}}"),
+		 false,
+		 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, 3}},
 		{"thinking inside",
 		 ANSWER("{\"input_tokens\":20,\"output_tokens\":70,\"output_tokens_details\":{"
 			"\"thinking_tokens\":60}}"),
 		 false,
-		 {20, NONE, NONE, NONE, NONE, NONE, 70, NONE, NONE, 60, NONE}},
+		 {20, NONE, NONE, NONE, NONE, NONE, 70, NONE, NONE, 60, NONE, NONE}},
 	};
 
 	(void)state;

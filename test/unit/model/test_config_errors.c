@@ -246,9 +246,22 @@ static const struct bad all[] = {
 	 "most 9 places, such as 0.01\n"},
 	{"price of an image",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
-	 "models: {a: {price: {input: 1, output: 1, image: 0}, offers: {mock/a: {}}}}\n",
-	 "aigw.yaml:2:50: `models.a.price.image` must be dollars each, above 0 and up to 1 with at "
-	 "most 9 places, such as 0.01\n"},
+	 "models: {a: {price: {input: 1, output: 1, image: 1.1}, offers: {mock/a: {}}}}\n",
+	 "aigw.yaml:2:50: `models.a.price.image` must be dollars each, 0 to 1 with at most 9 "
+	 "places, such as 0.01\n"},
+	{"searches in some rows",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: [{when: {hours: \"01:00-02:00\"}, input: 1, output: 1}, {input: 1, "
+	 "output: 1, "
+	 "web_search: 0.01}], offers: {mock/a: {}}}}\n",
+	 "aigw.yaml:2:21: `models.a.price` has `web_search` in some of its rows: give it in all or "
+	 "none\n"},
+	{"an offer that sells no searches",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: {input: 1, output: 1, web_search: 0}, offers: {mock/a: {price: "
+	 "free}}}}\n",
+	 "aigw.yaml:2:84: `models.a.offers.mock/a.price` has no `web_search`, which the price of "
+	 "its model has\n"},
 	{"price as a text",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: cheap, offers: {mock/a: {}}}}\n",

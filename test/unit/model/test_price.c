@@ -124,7 +124,8 @@ static void test_properties(void **state)
 		struct usage u = any_usage();
 		struct price_bound b = {usage_input_total(&u) + any(3) * any(1000),
 					usage_output_total(&u) + any(3) * any(1000), 1 + any(3),
-					usage_get(&u, USAGE_IMAGE) + any(3)};
+					usage_get(&u, USAGE_IMAGE) + any(3),
+					usage_get(&u, USAGE_WEB_SEARCH) + any(3)};
 		int64_t cost = price_cost(&p, &u), hold = price_hold(&p, &b);
 
 		if (round % 8 == 0)
@@ -137,7 +138,7 @@ static void test_affordable(void **state)
 {
 	for (int round = 0; round < 20000; round++) {
 		struct price p = any_price();
-		struct price_bound b = {any(200000), any(1000000), 1, any(100)};
+		struct price_bound b = {any(200000), any(1000000), 1, any(100), any(100)};
 		int64_t avail = any(2) ? any(MONEY_NUSD_DOLLAR) : any(MONEY_NUSD_MAX);
 		int64_t n = price_affordable(&p, &b, avail, b.output);
 		struct price_bound at = b, more = b;
@@ -178,14 +179,14 @@ static void test_known_sums(void **state)
 	p.pusd[USAGE_REASONING] = 20000000;
 	assert_int_equal(price_cost(&p, &u), 1750 + 1 + 34000);
 	assert_int_equal(price_dearest(&p, USAGE_SIDE_OUT), 20000000);
-	assert_int_equal(price_hold(&p, &(struct price_bound){4, 2, 1, 0}), 7000 + 40000);
+	assert_int_equal(price_hold(&p, &(struct price_bound){4, 2, 1, 0, 0}), 7000 + 40000);
 	p.mult_ppm = 2500000;
 	p.request_nusd = 10;
-	assert_int_equal(price_hold(&p, &(struct price_bound){4, 2, 2, 0}),
+	assert_int_equal(price_hold(&p, &(struct price_bound){4, 2, 2, 0, 0}),
 			 (7000 + 40000 + 20) * 5 / 2);
 	p.free = true;
 	assert_int_equal(price_cost(&p, &u), 0);
-	assert_int_equal(price_hold(&p, &(struct price_bound){4, 2, 2, 0}), 0);
+	assert_int_equal(price_hold(&p, &(struct price_bound){4, 2, 2, 0, 0}), 0);
 }
 
 static void test_complete(void **state)

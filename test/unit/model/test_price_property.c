@@ -156,6 +156,7 @@ static int64_t slow_hold(const struct price *p, const struct price_bound *b)
 			out = p->pusd[c] > out ? p->pusd[c] : out;
 	}
 	big_add_product(&sum, b->images, p->pusd[USAGE_IMAGE]);
+	big_add_product(&sum, b->searches, p->pusd[USAGE_WEB_SEARCH]);
 	big_add_product(&sum, b->input, in);
 	big_add_product(&sum, b->output, out);
 	for (int64_t i = 0; i < b->requests; i++)
@@ -217,7 +218,8 @@ static void check_sums(const struct price *p, const struct usage *u)
 {
 	struct price_bound b = {usage_input_total(u) + (one_in(2) ? any(1000) : 0),
 				usage_output_total(u) + (one_in(2) ? any(1000) : 0), 1 + any(3),
-				usage_get(u, USAGE_IMAGE) + (one_in(2) ? any(3) : 0)};
+				usage_get(u, USAGE_IMAGE) + (one_in(2) ? any(3) : 0),
+				usage_get(u, USAGE_WEB_SEARCH) + (one_in(2) ? any(3) : 0)};
 	int64_t cost = price_cost(p, u), hold = price_hold(p, &b);
 
 	HOLDS(cost == slow_cost(p, u));
@@ -229,7 +231,7 @@ static void check_sums(const struct price *p, const struct usage *u)
 static void check_affordable(const struct price *p)
 {
 	int64_t max = any(1000000), avail = any(one_in(2) ? MONEY_NUSD_MAX + 1 : MONEY_NUSD_DOLLAR);
-	struct price_bound b = {any(200000), 0, 1 + any(3), any(100)};
+	struct price_bound b = {any(200000), 0, 1 + any(3), any(100), any(100)};
 	int64_t n = price_affordable(p, &b, avail, max);
 
 	HOLDS(n >= -1 && n <= max);
@@ -304,7 +306,7 @@ static void check_tariff(void)
 	tiers_n = tariff_tiers(&t, s, tiers);
 	for (size_t i = 0; i < tiers_n; i++) {
 		struct price_bound b = {input, usage_output_total(&u), 1,
-					usage_get(&u, USAGE_IMAGE)};
+					usage_get(&u, USAGE_IMAGE), usage_get(&u, USAGE_WEB_SEARCH)};
 		int64_t nusd = price_hold(tiers[i], &b);
 
 		hold = nusd > hold ? nusd : hold;

@@ -178,6 +178,7 @@ static void test_the_hold_pays_every_row(void **state)
 				       .choices = 1 + (int64_t)(text_rng_next(&rng) % 2),
 				       .requests = 1,
 				       .images = (int64_t)(text_rng_next(&rng) % 4),
+				       .searches = (int64_t)(text_rng_next(&rng) % 6),
 				       .uncapped_share_ppm = 125000};
 		struct hold_purse purse = {(int64_t)(text_rng_next(&rng) % 20000000), 0};
 		int64_t edge = 0;
@@ -189,6 +190,8 @@ static void test_the_hold_pays_every_row(void **state)
 					   (int64_t)(text_rng_next(&rng) % 9000000) + 1);
 			rows[k].request_nusd = (int64_t)(text_rng_next(&rng) % 1000000);
 			rows[k].pusd[USAGE_IMAGE] = (int64_t)(text_rng_next(&rng) % 2 * 1000000000);
+			rows[k].pusd[USAGE_WEB_SEARCH] =
+				(int64_t)(text_rng_next(&rng) % 2 * 500000000);
 			rows[k].when.prompt_above = edge;
 			edge += 1 + (int64_t)(text_rng_next(&rng) % 1000);
 			rows[k].when.prompt_upto = k + 1 < c.tiers ? edge : 0;
@@ -204,6 +207,7 @@ static void test_the_hold_pays_every_row(void **state)
 			  (int64_t)(text_rng_next(&rng) %
 				    (uint64_t)((o.cap[0] + ask.beside) * ask.choices + 1)));
 		usage_set(&u, USAGE_IMAGE, ask.images);
+		usage_set(&u, USAGE_WEB_SEARCH, ask.searches);
 		assert_true(price_cost(hold_price(&c, usage_input_total(&u)), &u) <= o.hold_nusd);
 		assert_true(o.hold_nusd <= purse.available_nusd);
 		charged++;
