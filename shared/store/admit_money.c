@@ -140,9 +140,20 @@ static enum errc take_budget(struct admit_hold_run *h, struct admit_scope *s, si
 		       : ERRC_INTERNAL;
 }
 
-static enum errc take_scope(struct admit_hold_run *h, struct admit_scope *s, int64_t hold,
-			    struct rows_held *out)
+/* What can only be free has no budget to count in; what holds nothing, for nothing bounds it, may still be charged. */
+static bool may_cost(const struct rows_hold *row)
 {
+	bool any = row->hold_nusd > 0;
+
+	for (size_t i = 0; !any && i < row->prices_n; i++)
+		any = !row->prices[i].free;
+	return any;
+}
+
+static enum errc take_scope(struct admit_hold_run *h, struct admit_scope *s,
+			    const struct rows_hold *row, struct rows_held *out)
+{
+	bool budgets = may_cost(row);
 	enum errc rc = ERRC_OK;
 
 	out->kind = s->kind;
@@ -154,11 +165,11 @@ static enum errc take_scope(struct admit_hold_run *h, struct admit_scope *s, int
 		const struct rows_rule *r = &s->row.limits.v[i];
 		struct rows_taken *t = &out->taken[out->n];
 
-		if (!admit_matches(s, i) || (r->kind == ROWS_BUDGET && hold == 0))
+		if (!admit_matches(s, i) || (r->kind == ROWS_BUDGET && !budgets))
 			continue;
 		*t = (struct rows_taken){.rule = r->id};
 		if (r->kind == ROWS_BUDGET)
-			rc = take_budget(h, s, i, hold, t);
+			rc = take_budget(h, s, i, row->hold_nusd, t);
 		else if (r->kind == ROWS_CONCURRENCY)
 			s->state.counters[i].running++;
 		out->n++;
@@ -181,7 +192,7 @@ enum errc admit_take(struct admit_hold_run *h, struct rows_hold *row)
 		struct admit_scope *s = &h->rows.scopes[n];
 
 		if (s->counts)
-			rc = take_scope(h, s, hold, &row->scopes[row->scopes_n++]);
+			rc = take_scope(h, s, row, &row->scopes[row->scopes_n++]);
 	}
 	return rc;
 }

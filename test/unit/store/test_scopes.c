@@ -434,6 +434,38 @@ static void test_names_and_ids(void **state)
 			 ERRC_INVAL);
 }
 
+/* What is bounded by nothing, and so holds nothing, is no less charged: it counts in the budgets. */
+static void test_charge_of_an_empty_hold(void **state)
+{
+	struct rig *r = family.r;
+	struct rows_rule_now now;
+	struct hold_candidate c;
+	struct admit_done done;
+	struct admit_op op;
+	struct genid id;
+
+	(void)state;
+	for (size_t i = 0; i < FAMILY_N; i++)
+		family_give_rules(&family.of[i]);
+	family_put();
+	rig_ask(r, &op, &c, family.account, FAMILY_KEY, &r->price, 0);
+	op.ask.user = family.user;
+	c.input_bound = 0;
+	c.max_output = 0;
+	id = op.ask.id;
+	rig_run(r, &op);
+	assert_int_equal(op.rc, ERRC_OK);
+	assert_int_equal(op.reason, ADMIT_NONE);
+	assert_int_equal(op.grant.hold.hold_nusd, 0);
+	rig_settle(r, family.account, &id, 5, 0, &done);
+	assert_int_equal(done.charge_nusd, 5000);
+	for (size_t i = 0; i < FAMILY_N; i++) {
+		now = family_look(i, 3);
+		assert_int_equal(now.used, 5000);
+		assert_int_equal(now.held, 0);
+	}
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, family_setup, family_teardown)
@@ -446,6 +478,7 @@ int main(void)
 		T(test_settled_after_edits),
 		T(test_rules_by_model),
 		T(test_shadow),
+		T(test_charge_of_an_empty_hold),
 		T(test_raise_for_some_windows),
 		T(test_names_and_ids),
 	};
