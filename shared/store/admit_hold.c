@@ -84,18 +84,38 @@ static void fill_row(const struct admit_hold_run *h, const struct hold_offer *o,
 	}
 }
 
-/* The hold row goes first: that it exists already is the last thing that can refuse the request. */
+/* The claim on the idempotency key, if there is one, goes first: that there is no room for it is the last thing that can refuse the
+ * request (*full). */
+static enum errc put_claim(struct admit_hold_run *h, bool *wrote, bool *full)
+{
+	const struct admit_ask *ask = h->ask;
+	enum errc rc;
+
+	*full = false;
+	if (!ask->idem.n)
+		return ERRC_OK;
+	rc = idem_claim(h->b->l, h->b->txn, ask->key_id, ask->idem, &ask->id, ask->wall_ms);
+	*full = rc == ERRC_FULL;
+	if (*full)
+		return ERRC_OK;
+	*wrote = true;
+	return rc;
+}
+
+/* Everything that was taken, encoded before anything is written: what cannot be stored fails alone. */
+static enum errc encode_hold(struct admit_run *b, const struct rows_hold *row)
+{
+	buf_reset(&b->l->scratch);
+	return rows_put_hold(&b->l->scratch, row);
+}
+
+/* Then the hold row; that it exists already fails the request alone where it has no claim. */
 static enum errc put_hold(struct admit_run *b, const struct rows_hold *row, bool *wrote)
 {
 	struct rows_key_name name =
 		rows_name(row->account, ROWS_HOLD, slice_of(row->id.b, GENID_BYTES));
-	enum errc rc;
+	enum errc rc = live_row_put(b->l, b->txn, &name, buf_slice(&b->l->scratch), MDB_NOOVERWRITE);
 
-	buf_reset(&b->l->scratch);
-	rc = rows_put_hold(&b->l->scratch, row);
-	if (rc)
-		return rc;
-	rc = live_row_put(b->l, b->txn, &name, buf_slice(&b->l->scratch), MDB_NOOVERWRITE);
 	*wrote = *wrote || rc != ERRC_EXISTS;
 	return rc;
 }
@@ -105,6 +125,7 @@ static enum errc grant(struct admit_hold_run *h, const struct hold_offer *o, boo
 	struct admit_grant *g = &h->op->grant;
 	struct rows_hold row;
 	int8_t index[LIMIT_CANDIDATES];
+	bool full = false;
 	enum errc rc;
 
 	fill_row(h, o, &row, index);
@@ -112,7 +133,14 @@ static enum errc grant(struct admit_hold_run *h, const struct hold_offer *o, boo
 	if (!rc && check_fails(rows_account_is_sound(&h->rows.account)))
 		rc = ERRC_INTERNAL;
 	if (!rc)
-		rc = put_hold(h->b, &row, wrote);
+		rc = encode_hold(h->b, &row);
+	if (!rc)
+		rc = put_claim(h, wrote, &full);
+	if (full)
+		admit_refuse(h, ADMIT_SPACE, ROWS_HEAD, SLICE_NONE)->wait_ms = 1000;
+	if (rc || full)
+		return rc;
+	rc = put_hold(h->b, &row, wrote);
 	if (!rc)
 		rc = admit_store(h->b, &h->rows);
 	if (rc)
@@ -153,30 +181,12 @@ static enum errc look_at_claim(struct admit_hold_run *h, bool *go)
 	return rc;
 }
 
-/* The claim goes first: that there is no room for it is the last thing that can refuse the request. */
-static enum errc claim_and_grant(struct admit_hold_run *h, const struct hold_offer *o, bool *wrote)
-{
-	const struct admit_ask *ask = h->ask;
-	enum errc rc;
-
-	if (!ask->idem.n)
-		return grant(h, o, wrote);
-	rc = idem_claim(h->b->l, h->b->txn, ask->key_id, ask->idem, &ask->id, ask->wall_ms);
-	if (rc == ERRC_FULL) {
-		admit_refuse(h, ADMIT_SPACE, ROWS_HEAD, SLICE_NONE)->wait_ms = 1000;
-		return ERRC_OK;
-	}
-	*wrote = true;
-	return rc ? rc : grant(h, o, wrote);
-}
-
 static enum errc decide(struct admit_hold_run *h, bool *wrote)
 {
-	bool go;
-	enum errc rc;
-
 	struct hold_purse purse;
 	struct hold_offer offer;
+	bool go;
+	enum errc rc;
 
 	if (!admit_check_access(h))
 		return tell_limits(h);
@@ -191,7 +201,7 @@ static enum errc decide(struct admit_hold_run *h, bool *wrote)
 		admit_refuse_money(h, &offer);
 		return tell_limits(h);
 	}
-	return claim_and_grant(h, &offer, wrote);
+	return grant(h, &offer, wrote);
 }
 
 enum errc admit_hold(struct admit_run *b, struct admit_op *op, bool *wrote)

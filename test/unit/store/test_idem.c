@@ -196,6 +196,35 @@ static void sweep_all(struct rig *r, uint32_t expected)
 	assert_int_equal(sum, expected);
 }
 
+/* A request that cannot be stored fails alone, with its claim: those beside it are admitted. */
+static void test_what_cannot_be_stored(void **state)
+{
+	static const struct admit_rules rules = {.ledger_lag_max_ms = 10000};
+	static char long_name[4096];
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct hold_candidate c[2];
+	struct admit_op op[2], *ops[] = {&op[0], &op[1]};
+	uint8_t tag[IDEM_TAG];
+	struct rows_scope k;
+	struct scan s;
+
+	rig_key(r, acc, KEY_A, &k);
+	memset(long_name, 'm', sizeof long_name);
+	tag_of("word", "body", tag);
+	for (int i = 0; i < 2; i++)
+		rig_ask(r, ops[i], &c[i], acc, KEY_A, &r->price, 100);
+	op[0].ask.idem = slice_of(tag, sizeof tag);
+	op[0].ask.model = slice_of(long_name, sizeof long_name);
+	assert_int_equal(admit_batch(r->live, &rules, ops, 2), ERRC_OK);
+	assert_int_equal(op[0].rc, ERRC_LIMIT);
+	assert_int_equal(op[1].rc, ERRC_OK);
+	assert_int_equal(op[1].reason, ADMIT_NONE);
+	assert_int_equal(rows_of(r), 0);
+	rig_check(r, &s);
+	assert_int_equal(s.holds, 1);
+}
+
 /* A sweep that cannot begin to write leaves the transaction that it read in alone. */
 static void test_sweep_without_writing(void **state)
 {
@@ -466,6 +495,7 @@ int main(void)
 		T(test_no_room, setup_small),
 		T(test_new_live_store, setup),
 		T(test_sweep_without_writing, setup),
+		T(test_what_cannot_be_stored, setup),
 		cmocka_unit_test(test_tags),
 	};
 
