@@ -16,7 +16,7 @@ ENDS = 'done client_gone upstream_error rejected timeout drain worker_died revok
 CLASSES = 'input cache_read cache_write_5m cache_write_1h input_audio input_image output output_audio output_image reasoning image web_search'.split()
 CHARGE = ('key id front flags status end admitted_ms first_byte_ms total_ms model_asked model provider upstream upstream_id price usage '
           'hold_nusd charge_nusd uncollected_nusd cost_nusd attempts team user budgets group raw_usage idem finish native_finish').split()
-CHANGE = 'who what note amount_nusd row key id team user budgets epoch idem number'.split()
+CHANGE = 'who what note amount_nusd row key id team user budgets epoch idem number uncollected_nusd'.split()
 ATTEMPT = 'provider upstream status ms cost_nusd error start_ms'.split()
 SUMS = 'granted_nusd settled_nusd uncollected_nusd'.split()
 CHARGED, CAPPED, NUSD_MAX = 16, 32, 4 * 10**18  # flags of a charge; no amount is larger
@@ -156,6 +156,7 @@ class Books:
             sums[0] += r['amount_nusd'] if r['type'] == 'grant' else -r['amount_nusd']
         elif r['type'] == 'reverse':
             sums[1] -= r['amount_nusd']
+            sums[2] -= r['uncollected_nusd']
             self.check(self.first['first_seq'] > 1 or self.ids.get(r['id']) == r['amount_nusd'], name, 'gives back what no charge before it took')
             self.ids[r['id']] = None
         elif r['type'] == 'charge':

@@ -433,6 +433,7 @@ static void fill_reverse(const struct record *charge, int64_t wall_ms, struct re
 	out->wall_ms = wall_ms;
 	out->change = (struct record_change){.what = SLICE_LIT("ledger_unavailable"),
 					     .amount_nusd = c->charge_nusd,
+					     .uncollected_nusd = c->uncollected_nusd,
 					     .id = c->id,
 					     .team = c->team,
 					     .user = c->user,
@@ -457,6 +458,7 @@ enum errc admit_reverse(struct admit_run *b, struct admit_op *op, bool *wrote)
 		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 	nusd = charge.charge.charge_nusd;
 	a->settled_nusd -= nusd;
+	a->uncollected_nusd -= charge.charge.uncollected_nusd;
 	if (!money_add(a->balance_nusd, nusd, &a->balance_nusd))
 		return ERRC_RANGE;
 	uncount(&s, &charge.charge);

@@ -89,6 +89,7 @@ static void add(struct slice_of_accounts *s, const struct record *r)
 		e->uncollected += r->charge.uncollected_nusd;
 	} else if (r->type == RECORD_REVERSE) {
 		e->settled -= r->change.amount_nusd;
+		e->uncollected -= r->change.uncollected_nusd;
 	} else if (r->type == RECORD_TAKE) {
 		e->granted -= r->change.amount_nusd;
 	}

@@ -160,7 +160,7 @@ static enum errc settle(struct book_account_item *a, int64_t nusd, int64_t uncol
 
 	if (!money_add(a->row.settled_nusd, nusd, &settled) ||
 	    !money_sub(a->row.balance_nusd, nusd, &balance) ||
-	    !money_add(a->row.uncollected_nusd, uncollected, &lost) || settled < 0)
+	    !money_add(a->row.uncollected_nusd, uncollected, &lost) || settled < 0 || lost < 0)
 		return ERRC_CORRUPT;
 	a->row.settled_nusd = settled;
 	a->row.balance_nusd = balance;
@@ -267,14 +267,14 @@ static enum errc apply_reverse(struct book *b, const struct record *r)
 	struct parties p;
 	enum errc rc;
 
-	if (v->amount_nusd < 0)
+	if (v->amount_nusd < 0 || v->uncollected_nusd < 0)
 		return ERRC_CORRUPT;
 	reverse_of(r, &c);
 	rc = find_parties(b, &c, &p);
 	if (!rc)
 		rc = make_counters(b, &p, &c.budgets);
 	if (!rc)
-		rc = settle(p.account, -v->amount_nusd, 0);
+		rc = settle(p.account, -v->amount_nusd, -v->uncollected_nusd);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < ARRAY_LEN(p.of); i++) {

@@ -1,5 +1,7 @@
 #include "rig.h"
 
+#include "agree.h"
+
 #include <stdio.h>
 
 #define KEY_A "aaaaaaaaaaaa"
@@ -444,6 +446,39 @@ static void test_release_and_reverse(void **state)
 	rig_check(r, &s);
 }
 
+/* With the charge that is taken back goes what of it could not be collected. */
+static void test_reverse_of_an_uncollected_charge(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 200000);
+	struct agree g = {.done = false};
+	struct rows_account a;
+	struct admit_done done;
+	struct admit_op op;
+	struct genid id;
+	struct rows_scope k;
+	struct scan s;
+
+	rig_key(r, acc, KEY_A, &k);
+	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
+	rig_settle(r, acc, &id, 100, 1000, &done);
+	assert_int_equal(done.charge_nusd, 200000);
+	assert_int_equal(done.uncollected_nusd, 1900000);
+	rig_settle_op(r, &op, acc, &id, 0, 0);
+	op.kind = ADMIT_REVERSE;
+	op.outbox_n = done.outbox_n;
+	rig_run(r, &op);
+	assert_true(op.done.settled);
+	rig_get_account(r, acc, &a);
+	assert_int_equal(a.balance_nusd, 200000);
+	assert_int_equal(a.uncollected_nusd, 0);
+	while (!g.done)
+		assert_int_equal(agree_slice(&r->admin, &g), ERRC_OK);
+	assert_int_equal(g.different, 0);
+	assert_int_equal(book_account(ledger_book(r->ledger), acc)->uncollected_nusd, 0);
+	rig_check(r, &s);
+}
+
 static bool is_open(struct rig *r)
 {
 	const struct admit_rules rules = {.ledger_lag_max_ms = 10000};
@@ -611,6 +646,7 @@ int main(void)
 		T(test_many_keys),
 		T(test_batch),
 		T(test_release_and_reverse),
+		T(test_reverse_of_an_uncollected_charge),
 		T(test_ledger_gate),
 	};
 

@@ -212,6 +212,7 @@ static void do_settle(void)
 		rig_run(&m.r, &op);
 		assert_true(op.done.settled);
 		a->settled -= charge;
+		a->uncollected -= due - charge;
 		if (h->in_budget)
 			a->keys[h->key].spent[h->day] -= charge;
 	}

@@ -90,9 +90,9 @@ static void test_longer(void **state)
 	buf_init(&a, RECORD_MAX);
 	buf_init(&more, RECORD_MAX);
 	assert_int_equal(record_encode(&a, &r), ERRC_OK);
-	/* An array of 17 is written with two bytes of length. */
-	assert_memory_equal(a.p, "\xdc\0\x11", 3);
-	assert_int_equal(buf_add(&more, "\xdc\0\x12", 3), ERRC_OK);
+	/* An array of 18 is written with two bytes of length. */
+	assert_memory_equal(a.p, "\xdc\0\x12", 3);
+	assert_int_equal(buf_add(&more, "\xdc\0\x13", 3), ERRC_OK);
 	assert_int_equal(buf_add(&more, a.p + 3, a.len - 3), ERRC_OK);
 	assert_int_equal(record_decode(buf_slice(&more), &got), ERRC_CORRUPT);
 	assert_int_equal(buf_addc(&more, 1), ERRC_OK);
