@@ -70,6 +70,12 @@ enum errc bfiles_finish(struct bfiles *b, const char *name)
 	return bfiles_sync(parent);
 }
 
+void bfiles_resume(struct bfiles *b, const char *name)
+{
+	snprintf(b->path, sizeof(b->path), "%s", name);
+	b->dir = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 void bfiles_abort(struct bfiles *b)
 {
 	if (!b->path[0])

@@ -25,6 +25,9 @@ MUSTCHECK enum errc bfiles_finish(struct bfiles *b, const char *name);
 /* Removes a folder under way and what a backup or a restore has in it. */
 void bfiles_abort(struct bfiles *b);
 
+/* A folder that has its name is under way again, to be removed by bfiles_abort(). */
+void bfiles_resume(struct bfiles *b, const char *name);
+
 /* A new file in the folder, to be closed with bfiles_close(), which syncs it. */
 MUSTCHECK enum errc bfiles_create(struct bfiles *b, const char *name, int *fd);
 MUSTCHECK enum errc bfiles_write(int fd, struct slice s);

@@ -9,7 +9,11 @@ enum control_status cmd_account_create(struct ctl *c)
 
 enum control_status cmd_account_credit(struct ctl *c)
 {
-	if (parse_has(&c->p, "add_nusd") == parse_has(&c->p, "take_nusd"))
-		return ctl_fail(c, CONTROL_USAGE, "usage", "one of --add and --take is needed");
+	bool add = parse_has(&c->p, "add_nusd"), take = parse_has(&c->p, "take_nusd");
+
+	if (add == take)
+		return ctl_fail(c, CONTROL_USAGE, "usage",
+				add ? "--add and --take exclude each other"
+				    : "--add DOLLARS or --take DOLLARS is needed");
 	return cmd_plain(c);
 }

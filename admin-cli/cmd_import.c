@@ -9,12 +9,14 @@
 #include "ask.h"
 #include "json.h"
 #include "json_out.h"
+#include "mem.h"
 #include "secret.h"
 
 #define FILE_MAX    ((size_t)64 * 1024 * 1024)
 #define BATCH_BYTES ((size_t)256 * 1024) /* of a request */
 #define BATCH_KEYS  256                  /* all of them or none are made */
 #define BAD_SHOWN   100                  /* wrong lines that are told one by one */
+#define PASSES      3                    /* over the file, that find something wrong */
 #define LINE_MAX_N  1000000
 
 /* A key of the file that is to be taken over. */
@@ -30,8 +32,14 @@ struct import {
 	struct buf text, keys, given;
 	struct slice left; /* of the keys */
 	size_t n, done_n, bad_n;
-	uint32_t first_bad;
-	char first_why[512];
+	struct bad *bad; /* owned; those that may be told: the first ones of each pass */
+	size_t bad_kept, pass_kept;
+};
+
+/* What is wrong with one line. */
+struct bad {
+	uint32_t line;
+	char why[256];
 };
 
 /* One line of the batch that is sent. */
@@ -43,34 +51,60 @@ struct batch {
 
 /* --- what is wrong --- */
 
+static void begin_pass(struct import *im)
+{
+	im->pass_kept = 0;
+}
+
 static void note_bad(struct import *im, uint32_t line, struct slice why)
+{
+	struct bad *b;
+
+	im->bad_n++;
+	if (im->pass_kept == BAD_SHOWN || im->bad_kept == PASSES * BAD_SHOWN)
+		return;
+	im->pass_kept++;
+	b = &im->bad[im->bad_kept++];
+	b->line = line;
+	snprintf(b->why, sizeof(b->why), SLICE_FMT,
+		 SLICE_ARG(slice_sub(why, 0, sizeof(b->why) - 1)));
+}
+
+static int by_line(const void *a, const void *b)
+{
+	const struct bad *x = a, *y = b;
+
+	return (x->line > y->line) - (x->line < y->line);
+}
+
+static void put_bad(struct import *im)
 {
 	struct put p;
 
-	if (im->bad_n++ == 0 || line < im->first_bad) {
-		im->first_bad = line;
-		snprintf(im->first_why, sizeof(im->first_why), SLICE_FMT,
-			 SLICE_ARG(slice_sub(why, 0, sizeof(im->first_why) - 1)));
-	}
-	if (im->bad_n > BAD_SHOWN || im->c->json)
-		return;
 	put_init(&p);
-	put_safe(&p, slice_str(im->path));
-	put_f(&p, ":%lu: ", (unsigned long)line);
-	put_safe(&p, why);
-	put_z(&p, "\n");
+	for (size_t i = 0; i < MIN_OF(im->bad_kept, BAD_SHOWN); i++) {
+		put_safe(&p, slice_str(im->path));
+		put_f(&p, ":%lu: ", (unsigned long)im->bad[i].line);
+		put_safe(&p, slice_str(im->bad[i].why));
+		put_z(&p, "\n");
+	}
 	(void)!put_flush(&p, im->c->err.fd);
 	put_fini(&p);
 }
 
+/* All that is wrong, in the order of the file: what stopped the command otherwise is no matter then. */
 static enum control_status fail_bad(struct import *im)
 {
 	struct ctl *c = im->c;
 
+	qsort(im->bad, im->bad_kept, sizeof(*im->bad), by_line);
+	if (!c->json)
+		put_bad(im);
+	c->fail = (struct ctl_fail){.status = CONTROL_DONE};
 	ctl_fail(c, CONTROL_REFUSED, "invalid_file", "%zu of the keys cannot be made; none was%s%s",
-		 im->bad_n, c->json ? "; the first: " : "", c->json ? im->first_why : "");
+		 im->bad_n, c->json ? "; the first: " : "", c->json ? im->bad[0].why : "");
 	snprintf(c->fail.file, sizeof(c->fail.file), "%s", im->path);
-	c->fail.line = im->first_bad;
+	c->fail.line = im->bad[0].line;
 	return CONTROL_REFUSED;
 }
 
@@ -253,6 +287,7 @@ static enum errc read_file(struct import *im)
 		if (slice_trim(line).n)
 			e = read_line(im, line, n);
 	}
+	begin_pass(im);
 	if (!e)
 		find_repeated(im);
 	return e;
@@ -337,6 +372,7 @@ static enum control_status check_all(struct import *im)
 	struct batch b;
 	size_t n = 0;
 
+	begin_pass(im);
 	im->left = buf_slice(&im->keys);
 	while (status == CONTROL_DONE && next_batch(im, &b)) {
 		status = send_batch(im, &b, true);
@@ -390,11 +426,14 @@ static enum control_status run(struct import *im)
 
 	if (e)
 		return ctl_fail(im->c, CONTROL_REFUSED, "failed", "%s: %s", im->path, errc_text(e));
-	status = im->bad_n ? CONTROL_DONE : check_all(im);
+	if (im->n == 0 && im->bad_n == 0)
+		return ctl_fail(im->c, CONTROL_REFUSED, "empty", "%s: there is no key%s", im->path,
+				im->from > 1 ? " from that line on" : "");
+	status = check_all(im);
 	ask_progress_end(im->c);
-	if (status != CONTROL_DONE)
-		return status;
-	return im->bad_n ? fail_bad(im) : create_all(im);
+	if (im->bad_n)
+		return fail_bad(im);
+	return status == CONTROL_DONE ? create_all(im) : status;
 }
 
 static void fini(struct buf *b)
@@ -411,6 +450,9 @@ enum control_status cmd_key_import(struct ctl *c)
 			    .from = parse_local_i64(&c->p, "from", 0)};
 	enum control_status status;
 
+	im.bad = mem_new(PASSES * BAD_SHOWN * sizeof(*im.bad));
+	if (!im.bad)
+		return ctl_fail(c, CONTROL_REFUSED, "failed", "%s", errc_text(ERRC_NOMEM));
 	buf_init(&im.text, FILE_MAX);
 	buf_init(&im.keys, 2 * FILE_MAX);
 	buf_init(&im.given, LINE_MAX_N * sizeof(struct given));
@@ -418,5 +460,6 @@ enum control_status cmd_key_import(struct ctl *c)
 	fini(&im.text);
 	fini(&im.keys);
 	fini(&im.given);
+	mem_free(im.bad);
 	return status;
 }

@@ -10,6 +10,7 @@
 #include "config.h"
 #include "ctl.h"
 #include "json.h"
+#include "json_out.h"
 #include "ledger_id.h"
 #include "peppers.h"
 #include "restored.h"
@@ -47,6 +48,13 @@ static enum control_status failed(struct restore *r, const char *what, enum errc
 static bool join(char out[PATH_MAX], const char *folder, const char *name)
 {
 	return snprintf(out, PATH_MAX, "%s/%s", folder, name) < PATH_MAX;
+}
+
+static void wipe(struct buf *b)
+{
+	if (b->p)
+		secret_wipe(b->p, b->cap);
+	buf_fini(b);
 }
 
 /* --- the backup --- */
@@ -258,8 +266,7 @@ static enum control_status copy_pepper(struct restore *r)
 	if (!e)
 		e = bfiles_put(&r->files, RESTORED_PEPPER, buf_slice(&b));
 	peppers_fini(&set);
-	secret_wipe(b.p, b.len);
-	buf_fini(&b);
+	wipe(&b);
 	return e ? failed(r, path, e) : CONTROL_DONE;
 }
 
@@ -283,40 +290,68 @@ static enum control_status keep_id(struct restore *r)
 	return e ? failed(r, path, e) : CONTROL_DONE;
 }
 
+/* The ledger that is put aside gets the peppers that its keys need, as a restored one has them: with its name back it is whole
+ * again. Those that a restore has left there already, and no start has taken, are its own. */
+static enum errc keep_pepper(struct restore *r)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+	struct buf b;
+	int fd = -1;
+	enum errc e;
+
+	if (!join(from, r->state, "pepper") || !join(to, r->ledger, RESTORED_PEPPER))
+		return ERRC_LIMIT;
+	buf_init(&b, 4096);
+	e = read_file(from, &b, PEPPERS_BYTES_MAX);
+	if (!e) {
+		fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		e = fd < 0 ? errc_from_errno(errno) : bfiles_write(fd, buf_slice(&b));
+		e = bfiles_close(&fd, e);
+	}
+	wipe(&b);
+	return e == ERRC_EXISTS || e == ERRC_NOTFOUND ? ERRC_OK : e;
+}
+
 /* A name that tells when the ledger was put aside, and never one that is taken. */
-static enum errc put_aside(struct restore *r)
+static enum errc name_kept(struct restore *r)
 {
 	char now[CLOCK_TEXT_MAX];
 
 	clock_format_ms(clock_wall_ms(), now);
-	if (snprintf(r->kept, sizeof(r->kept), "%s.before-%s", r->ledger, now) >=
-	    (int)sizeof(r->kept))
-		return ERRC_LIMIT;
-	return bfiles_finish(&r->files, r->kept);
+	return snprintf(r->kept, sizeof(r->kept), "%s.before-%s", r->ledger, now) <
+			       (int)sizeof(r->kept)
+		       ? ERRC_OK
+		       : ERRC_LIMIT;
 }
 
-/* Both names change places at once: at no moment is there no ledger. */
+/* Both names change places at once, when the new ledger has that of the old one already: at no moment is there no ledger, or
+ * the old one under a name that does not say so. */
+static enum errc change_places(struct restore *r)
+{
+	enum errc e = name_kept(r);
+
+	if (!e)
+		e = keep_pepper(r);
+	if (!e)
+		e = bfiles_finish(&r->files, r->kept);
+	if (e) {
+		r->kept[0] = '\0';
+		return e;
+	}
+	if (renameat2(AT_FDCWD, r->kept, AT_FDCWD, r->ledger, RENAME_EXCHANGE) == 0)
+		return bfiles_sync(r->state);
+	e = errc_from_errno(errno);
+	bfiles_resume(&r->files, r->kept);
+	r->kept[0] = '\0';
+	return e;
+}
+
 static enum control_status put_in_place(struct restore *r)
 {
-	enum errc e;
+	enum errc e = access(r->ledger, F_OK) == 0 ? change_places(r)
+						   : bfiles_finish(&r->files, r->ledger);
 
-	if (access(r->ledger, F_OK) != 0) {
-		e = bfiles_finish(&r->files, r->ledger);
-		return e ? failed(r, r->ledger, e) : CONTROL_DONE;
-	}
-	if (fsync(r->files.dir) != 0 ||
-	    renameat2(AT_FDCWD, r->files.path, AT_FDCWD, r->ledger, RENAME_EXCHANGE) != 0)
-		return failed(r, r->ledger, errc_from_errno(errno));
-	/* From here on the folder under way is the old ledger: it must not be removed. */
-	close(r->files.dir);
-	r->files.dir = open(r->files.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	e = r->files.dir < 0 ? errc_from_errno(errno) : put_aside(r);
-	if (e) {
-		snprintf(r->kept, sizeof(r->kept), "%s", r->files.path);
-		r->files.path[0] = '\0';
-	}
-	e = bfiles_sync(r->state);
-	return e ? failed(r, r->state, e) : CONTROL_DONE;
+	return e ? failed(r, r->ledger, e) : CONTROL_DONE;
 }
 
 /* Who restores what, when: the next keeper writes it into the ledger. */
@@ -352,18 +387,35 @@ static enum control_status make(struct restore *r)
 	return s == CONTROL_DONE ? put_in_place(r) : s;
 }
 
+static void tell_json(struct restore *r)
+{
+	struct json_out o;
+	enum errc e;
+
+	json_out_init(&o, &r->c->text.b);
+	json_out_obj(&o);
+	json_out_kstrz(&o, "ledger_id", r->id);
+	json_out_kstrz(&o, "made_at", r->made);
+	json_out_ki64(&o, "records", r->records);
+	json_out_ki64(&o, "bytes", r->bytes);
+	json_out_kstrz(&o, "kept", r->kept[0] ? r->kept : NULL);
+	json_out_obj_end(&o);
+	e = json_out_end(&o);
+	put_fail(&r->c->text, e);
+	put_z(&r->c->text, "\n");
+}
+
 static void tell(struct restore *r)
 {
 	struct put *p = &r->c->text;
 
 	if (r->c->json) {
-		put_f(p,
-		      "{\"ledger_id\":\"%s\",\"made_at\":\"%s\",\"records\":%lld,\"bytes\":%lld}\n",
-		      r->id, r->made, (long long)r->records, (long long)r->bytes);
+		tell_json(r);
 		return;
 	}
-	put_f(p, "restored the ledger of %s: %lld records; the next start of aigwd takes it over\n",
-	      r->made, (long long)r->records);
+	put_z(p, "restored the ledger of ");
+	put_safe(p, slice_str(r->made));
+	put_f(p, ": %lld records; the next start of aigwd takes it over\n", (long long)r->records);
 	if (r->kept[0]) {
 		put_z(p, "the ledger that was there is kept in ");
 		put_safe(p, slice_str(r->kept));

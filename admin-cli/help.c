@@ -7,29 +7,6 @@
 
 /* --- pieces --- */
 
-/* Breaks the text at blanks; the first line begins at column `at`, the others at `indent`. */
-static void put_wrapped(struct put *p, const char *text, size_t at, size_t indent, size_t width)
-{
-	struct slice left = slice_str(text), word;
-	bool fresh = true;
-
-	while (left.n) {
-		(void)slice_cut(&left, ' ', &word);
-		if (!fresh && at + 1 + put_width(word) > width) {
-			put_z(p, "\n");
-			put_repeat(p, ' ', indent);
-			at = indent;
-			fresh = true;
-		}
-		if (!fresh)
-			put_z(p, " ");
-		put_s(p, word);
-		at += put_width(word) + !fresh;
-		fresh = false;
-	}
-	put_z(p, "\n");
-}
-
 /* "  name        sentence", the sentences in one column. */
 static void put_row(struct put *p, const struct term *t, const char *name, const char *sentence,
 		    size_t column, size_t width)
@@ -43,7 +20,7 @@ static void put_row(struct put *p, const struct term *t, const char *name, const
 		put_repeat(p, ' ', column);
 	} else
 		put_repeat(p, ' ', column - INDENT - n);
-	put_wrapped(p, sentence, column, column, width);
+	put_wrapped(p, slice_str(sentence), column, column, width);
 }
 
 static void arg_text(const struct command_arg *a, char *out, size_t n)
@@ -103,7 +80,7 @@ static void put_args(struct put *p, const struct term *t, const struct command *
 static void help_command(struct put *p, const struct term *t, const struct command *c, size_t width)
 {
 	put_z(p, "\n");
-	put_wrapped(p, c->sentence, 0, 0, width);
+	put_wrapped(p, slice_str(c->sentence), 0, 0, width);
 	if (command_word(c, 0)) {
 		put_z(p, "\n");
 		put_args(p, t, c, false, width);

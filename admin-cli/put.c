@@ -48,15 +48,6 @@ void put_repeat(struct put *p, char c, size_t n)
 		p->err = buf_addc(&p->b, c);
 }
 
-void put_safe(struct put *p, struct slice s)
-{
-	for (size_t i = 0; i < s.n && !p->err; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		p->err = buf_addc(&p->b, c < 0x20 || c == 0x7f ? '?' : s.p[i]);
-	}
-}
-
 /* Characters that a terminal draws in two places, or over the one before. */
 static const struct range {
 	uint32_t from, to;
@@ -68,17 +59,70 @@ static const struct range {
 	{0x1f900, 0x1f9ff, 2}, {0x20000, 0x3fffd, 2},
 };
 
-size_t put_char(struct slice s, size_t *width)
+#define BROKEN 0x80 /* a control character, for what is no character */
+
+/* The character that `s`, not empty, begins with, and its length. */
+static uint32_t decode(struct slice s, size_t *n)
 {
 	unsigned char first = (unsigned char)s.p[0];
 	uint32_t c = first < 0xc0   ? first
 		     : first < 0xe0 ? first & 0x1f
 		     : first < 0xf0 ? first & 0xf
 				    : first & 7;
-	size_t n = 1;
 
-	for (; n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80; n++)
-		c = c << 6 | ((unsigned char)s.p[n] & 0x3f);
+	size_t most = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+	for (*n = 1; *n < most && *n < s.n && ((unsigned char)s.p[*n] & 0xc0) == 0x80; ++*n)
+		c = c << 6 | ((unsigned char)s.p[*n] & 0x3f);
+	return *n < most || (most == 1 && c >= 0x80) ? BROKEN : c;
+}
+
+/* C0, DEL and C1, line and paragraph separators, and what turns the direction of the text. */
+static bool is_harmful(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f ||
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+void put_safe(struct put *p, struct slice s)
+{
+	size_t n;
+
+	for (; s.n && !p->err; s = slice_sub(s, n, s.n)) {
+		if (is_harmful(decode(s, &n)))
+			put_z(p, "?");
+		else
+			put_s(p, slice_sub(s, 0, n));
+	}
+}
+
+void put_wrapped(struct put *p, struct slice text, size_t at, size_t indent, size_t width)
+{
+	struct slice word;
+	bool fresh = true;
+
+	while (text.n) {
+		(void)slice_cut(&text, ' ', &word);
+		if (!fresh && at + 1 + put_width(word) > width) {
+			put_z(p, "\n");
+			put_repeat(p, ' ', indent);
+			at = indent;
+			fresh = true;
+		}
+		if (!fresh)
+			put_z(p, " ");
+		put_s(p, word);
+		at += put_width(word) + !fresh;
+		fresh = false;
+	}
+	put_z(p, "\n");
+}
+
+size_t put_char(struct slice s, size_t *width)
+{
+	size_t n;
+	uint32_t c = decode(s, &n);
+
 	*width = 1;
 	for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
 		if (c >= ranges[i].from && c <= ranges[i].to)

@@ -21,8 +21,12 @@ void put_s(struct put *p, struct slice s);
 void put_z(struct put *p, const char *s);
 void put_f(struct put *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void put_repeat(struct put *p, char c, size_t n);
-/* For terminals: control bytes become '?', so that a name cannot move the cursor. */
+/* For terminals: what controls them (of ASCII and of Unicode, marks of direction too) and what is no UTF-8 becomes '?', so that a name
+ * cannot move the cursor or read as another. */
 void put_safe(struct put *p, struct slice s);
+/* Words with line ends between them, and behind the last, so that no line is longer than `width` where a word is not; the first
+ * line has `at` columns already, the others begin with `indent` blanks. */
+void put_wrapped(struct put *p, struct slice text, size_t at, size_t indent, size_t width);
 /* The length of the character of UTF-8 that `s`, not empty, begins with; *width: the columns that it takes (0, 1 or 2). */
 size_t put_char(struct slice s, size_t *width);
 /* Columns that the text takes. */

@@ -128,14 +128,22 @@ static void show_json(struct ctl *c, enum control_verb v, const struct ask_answe
 
 /* --- sheets --- */
 
+/* A key of JSON in words. */
 static void put_title(struct ctl *c, const char *title)
 {
+	struct put words;
+
 	if (c->text.b.len)
 		put_z(&c->text, "\n");
 	if (!title)
 		return;
-	term_put(&c->out, &c->text, TERM_BOLD, slice_str(title));
+	put_init(&words);
+	for (const char *s = title; *s; s++)
+		put_s(&words, *s == '_' ? SLICE_LIT(" ") : slice_of(s, 1));
+	term_put(&c->out, &c->text, TERM_BOLD, buf_slice(&words.b));
 	put_z(&c->text, "\n");
+	put_fail(&c->text, words.err);
+	put_fini(&words);
 }
 
 static void sheet_line(struct ctl *c, const struct ask_row *r, const struct control_field *f,
@@ -279,17 +287,29 @@ static void add_cell(struct grid *g, const struct ask_row *r, const struct colum
 	grid_cell(g, color);
 }
 
-static int compare_rows(const void *a, const void *b, void *name)
+static int compare_fields(const struct control_field *f, const struct control_field *g)
 {
-	const struct ask_row *const *x = a, *const *y = b;
-	const struct slice *by = name;
-	const struct control_field *f = field_of(*x, *by), *g = field_of(*y, *by);
-
 	if (!f || !g || f->type != g->type)
 		return 0;
 	if (f->type == CONTROL_T_STR)
 		return slice_cmp(f->s, g->s);
 	return (f->i > g->i) - (f->i < g->i);
+}
+
+struct order {
+	const struct column *cols;
+	size_t n;
+};
+
+static int compare_rows(const void *a, const void *b, void *by)
+{
+	const struct ask_row *const *x = a, *const *y = b;
+	const struct order *o = by;
+	int c = 0;
+
+	for (size_t i = 0; c == 0 && i < o->n; i++)
+		c = compare_fields(field_of(*x, o->cols[i].name), field_of(*y, o->cols[i].name));
+	return c;
 }
 
 /* Owned by the caller; NULL without rows or memory. */
@@ -308,18 +328,23 @@ static const struct ask_row **rows_of(const struct ask_answer *a, const char *ki
 static void print_grid(struct ctl *c, struct grid *g)
 {
 	size_t width = parse_local_bool(&c->p, "wide") ? 0 : c->out.width;
-	struct put left_out;
+	struct put left_out, lines;
+	struct slice left, line;
 
 	put_init(&left_out);
+	put_init(&lines);
 	if (grid_print(g, &c->out, width, &c->text, &left_out) && c->p.cmd->verb != VIEW_TOP) {
-		term_put(&c->out, &c->text, TERM_DIM,
-			 left_out.b.len ? SLICE_LIT("--wide also shows ")
-					: SLICE_LIT("--wide shows all in full"));
-		term_put(&c->out, &c->text, TERM_DIM, buf_slice(&left_out.b));
-		put_z(&c->text, "\n");
+		put_z(&lines, left_out.b.len ? "--wide also shows " : "--wide shows all in full");
+		put_wrapped(&lines, buf_slice(&left_out.b), lines.b.len, 0, width);
+		for (left = buf_slice(&lines.b); left.n;) {
+			(void)slice_cut(&left, '\n', &line);
+			term_put(&c->out, &c->text, TERM_DIM, line);
+			put_z(&c->text, "\n");
+		}
 	}
-	put_fail(&c->text, left_out.err);
+	put_fail(&c->text, left_out.err ? left_out.err : lines.err);
 	put_fini(&left_out);
+	put_fini(&lines);
 }
 
 void view_table(struct ctl *c, const struct ask_answer *a, const char *kind, const char *title,
@@ -339,7 +364,7 @@ void view_table(struct ctl *c, const struct ask_answer *a, const char *kind, con
 	}
 	cols_n = columns_of(columns, rows[0], cols);
 	if (sorted)
-		qsort_r(rows, n, sizeof(*rows), compare_rows, &cols[0].name);
+		qsort_r(rows, n, sizeof(*rows), compare_rows, &(struct order){cols, cols_n});
 	cols_n = look_into(rows, n, cols, cols_n);
 	put_title(c, title);
 	grid_init(&g);

@@ -3,9 +3,9 @@
  *	SELF    the fields of the one row are the answer itself (JSON), a sheet (text)
  *	ONE     one row: an object below its key, a sheet of the named fields
  *	MANY    any number: an array, a table in the order of the daemon
- *	SORTED  the same, sorted by the first column
+ *	SORTED  the same, sorted by its columns from the left
  * No include guard. */
-#define VIEW_LIMITS "id text max used held remaining unit +reset_s +raise +raise_until_s"
+#define VIEW_LIMITS "id text max used remaining +reset_s +held +unit +raise +raise_until_s"
 VIEW(STATUS, "node", ONE, "node",
      "version state pid uptime_ms region config config_generation last_reload_ok ledger_id "
      "state_folder live_folder workers "
@@ -69,14 +69,14 @@ VIEW(TEAM_SUSPEND, "team", SELF, "", "")
 VIEW(TEAM_SUSPEND, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(TEAM_RESUME, "team", SELF, "", "")
 VIEW(TEAM_RESUME, "limit", MANY, "limits", VIEW_LIMITS)
-VIEW(TEAM_LIST, "team", MANY, "teams",
+VIEW(TEAM_LIST, "team", SORTED, "teams",
      "account team status charged_nusd +requests +budget_left_nusd +used_s +expires_s +tokens +rpm "
      "+tpm +concurrency +models")
 VIEW(USER_SHOW, "user", SELF, "", "")
 VIEW(USER_SHOW, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(USER_UPDATE, "user", SELF, "", "")
 VIEW(USER_UPDATE, "limit", MANY, "limits", VIEW_LIMITS)
-VIEW(USER_LIST, "user", MANY, "users",
+VIEW(USER_LIST, "user", SORTED, "users",
      "account user status charged_nusd +requests +budget_left_nusd +used_s +expires_s +tokens +rpm "
      "+tpm +concurrency +models")
 VIEW(KEY_CREATE, "key", SELF, "", "")
@@ -108,8 +108,7 @@ VIEW(REQUEST_SHOW, "attempt", MANY, "attempts",
 VIEW(REQUEST_SHOW, "class", MANY, "tokens", "class tokens price_pusd each amount")
 VIEW(REQUEST_SHOW, "bill", ONE, "bill", "")
 VIEW(REQUEST_SHOW, "price", ONE, "price_row", "")
-VIEW(LIMIT_EXPLAIN, "limit", MANY, "limits",
-     "scope name id text max used held remaining unit +reset_s +raise +raise_until_s")
+VIEW(LIMIT_EXPLAIN, "limit", MANY, "limits", "scope name " VIEW_LIMITS)
 VIEW(LEDGER_VERIFY, "verify", SELF, "", "")
 VIEW(LEDGER_VERIFY, "finding", MANY, "findings", "what at text")
 

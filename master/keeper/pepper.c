@@ -173,6 +173,16 @@ uint16_t pepper_newest(struct pepper *p)
 	return id;
 }
 
+bool pepper_has(struct pepper *p, uint16_t id)
+{
+	bool yes;
+
+	pthread_mutex_lock(&p->lock);
+	yes = peppers_find(&p->set, id) != NULL;
+	pthread_mutex_unlock(&p->lock);
+	return yes;
+}
+
 enum errc pepper_encode(struct pepper *p, struct buf *out)
 {
 	enum errc e;

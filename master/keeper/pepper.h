@@ -32,6 +32,8 @@ uint64_t pepper_changes(struct pepper *p);
 bool pepper_has_old(struct pepper *p);
 /* The newest one's id. */
 uint16_t pepper_newest(struct pepper *p);
+/* Whether keys that were made with this one can still be checked. */
+bool pepper_has(struct pepper *p, uint16_t id);
 /* The stored form, appended. */
 MUSTCHECK enum errc pepper_encode(struct pepper *p, struct buf *out);
 /* Every worker that is there knows this one: where it is the newest it comes into use. */

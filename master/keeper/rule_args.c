@@ -16,6 +16,14 @@ static bool fail(char *why, struct slice word, const char *expected)
 	return false;
 }
 
+/* What is wrong is not the form of the word. */
+static bool refuse(char *why, struct slice word, const char *reason)
+{
+	snprintf(why, RULE_ARGS_WHY, "limit: '" SLICE_FMT "': %s",
+		 SLICE_ARG(slice_sub(word, 0, SHOWN)), reason);
+	return false;
+}
+
 /* What a rule can be about, and in which periods. */
 static const struct what {
 	const char *name, *period;
@@ -135,8 +143,9 @@ static bool read_windows(const struct reading *x, struct slice word, struct slic
 	if (!text_u64(value, &n) || n < 1 || n > 1000)
 		return fail(x->why, word, "windows=N with N from 1 to 1000");
 	if (r->kind != ROWS_BUDGET || r->window.rolling || r->window.unit == WINDOW_TOTAL)
-		return fail(x->why, word,
-			    "for a limit whose periods follow the calendar: give until=TIME");
+		return refuse(x->why, word,
+			      "only the periods of a budget by the calendar can be counted; give "
+			      "until=TIME");
 	while (n-- > 0)
 		at = window_next_s(r->window, at);
 	r->raise_until_s = at;
@@ -173,7 +182,7 @@ static bool read_models(struct slice word, struct slice value, struct rows_rule 
 			e = buf_adds(mem, one);
 	}
 	if (e || mem->len - from > ROWS_MODELS_MAX)
-		return fail(why, word, "short enough: patterns may have 1024 bytes");
+		return refuse(why, word, "patterns may have 1024 bytes");
 	r->models = slice_sub(buf_slice(mem), from, mem->len - from);
 	return true;
 }
@@ -208,11 +217,11 @@ static bool is_whole(const struct rows_rule *r, struct slice text, char *why)
 	bool budget = r->kind == ROWS_BUDGET;
 
 	if (!budget && (r->window.rolling || r->zone.n))
-		return fail(why, text, "a limit that has a calendar: only budgets do");
+		return refuse(why, text, "rolling and zone are for budgets");
 	if (budget && r->window.rolling && r->window.unit == WINDOW_TOTAL)
-		return fail(why, text, "a period that rolls: a total never ends");
+		return refuse(why, text, "a total never ends, so it cannot roll");
 	if (r->raise_until_s && !r->raise)
-		return fail(why, text, "raised: windows and until belong to raise=AMOUNT");
+		return refuse(why, text, "windows and until belong to raise=AMOUNT");
 	return true;
 }
 
@@ -263,8 +272,9 @@ static bool read_words(const struct reading *x, struct slice rest, bool known)
 		if (!read_what(word, x->r, x->why))
 			return false;
 		if (known && x->r->kind != kind)
-			return fail(x->why, word,
-				    "what that limit is about: remove it and add another");
+			return refuse(x->why, word,
+				      "that limit is about something else: remove it and add "
+				      "another");
 		(void)next_word(&rest, &word);
 	}
 	while (word.n) {
@@ -291,7 +301,7 @@ static bool put_one(struct slice text, int64_t wall_s, struct rows_limits *l, st
 	if (!to)
 		to = rows_limits_add(l, r.kind, r.limit);
 	if (!to)
-		return fail(why, text, "one of at most 16 limits");
+		return refuse(why, text, "there may be at most 16 limits");
 	r.id = to->id;
 	*to = r;
 	return true;
@@ -319,8 +329,13 @@ bool rule_args_remove(struct slice text, struct rows_limits *l, char why[RULE_AR
 		more = slice_cut(&text, ',', &one);
 		one = slice_trim(one);
 		if (!text_u64(one, &id) || id > ROWS_RULE_ID_MAX ||
-		    !rows_limits_by_id(l, (uint16_t)id))
-			return fail(why, one, "the id of one of its limits, as `show` prints them");
+		    !rows_limits_by_id(l, (uint16_t)id)) {
+			snprintf(why, RULE_ARGS_WHY,
+				 "limit-remove: '" SLICE_FMT
+				 "' is not the id of one of its limits, as `show` prints them",
+				 SLICE_ARG(slice_sub(one, 0, SHOWN)));
+			return false;
+		}
 		rows_limits_remove(l, (uint16_t)id);
 	}
 	return true;

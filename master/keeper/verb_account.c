@@ -230,6 +230,26 @@ static enum errc create(struct verbs *v, uint64_t *account, bool *durable)
 	return admin_account_create(v->admin, &by, &spec, account, durable);
 }
 
+static void refuse_take(struct verbs *v, uint64_t account)
+{
+	char room[MONEY_TEXT_MAX];
+	struct rows_account a;
+	int64_t nusd = 0;
+	struct buf mem;
+
+	buf_init(&mem, ROWS_MAX);
+	if (!admin_account_get(v->live, account, &mem, &a) &&
+	    money_add(a.balance_nusd, a.overdraft_nusd, &nusd)) {
+		money_print(MAX_OF(nusd, 0), 2, room);
+		verbs_end(v, CONTROL_REFUSED, "refused",
+			  "the account '" SLICE_FMT
+			  "' has no more than $%s to take: its balance and its overdraft",
+			  SLICE_ARG(a.name), room);
+	}
+	verbs_end(v, CONTROL_REFUSED, "refused", "the account has less than that to take");
+	buf_fini(&mem);
+}
+
 static enum errc credit(struct verbs *v, uint64_t account, bool *durable)
 {
 	int64_t add = verb_args_i64(v->args, "add_nusd", 0),
@@ -246,7 +266,7 @@ static enum errc credit(struct verbs *v, uint64_t account, bool *durable)
 		return admin_account_credit(v->admin, &by, account, add, durable);
 	e = admin_account_take(v->admin, &by, account, take, durable);
 	if (e == ERRC_STATE)
-		verbs_end(v, CONTROL_REFUSED, "refused", "the account has less than that to take");
+		refuse_take(v, account);
 	return e;
 }
 

@@ -195,7 +195,8 @@ static bool put_number(struct verb_args a, const char *name, int64_t least, int6
 	int64_t v = verb_args_i64(a, name, *out);
 
 	if (v < least || v > MONEY_NUSD_MAX) {
-		snprintf(why, VERB_ARGS_WHY, "%s: %lld is out of range", name, (long long)v);
+		snprintf(why, VERB_ARGS_WHY, "%s: %lld is out of range, which ends at %lld", name,
+			 (long long)v, (long long)MONEY_NUSD_MAX);
 		return false;
 	}
 	*out = v;
@@ -380,6 +381,17 @@ bool verb_args_scope(struct verb_args a, struct rows_scope *k, struct buf *mem,
 	if (verb_args_has(a, "suspended") && k->status != ROWS_REVOKED)
 		k->status = verb_args_bool(a, "suspended") ? ROWS_SUSPENDED : ROWS_ACTIVE;
 	return true;
+}
+
+bool verb_args_is_new(const struct rows_scope *k, int64_t now_s, char why[VERB_ARGS_WHY])
+{
+	if (k->status != ROWS_ACTIVE)
+		snprintf(why, VERB_ARGS_WHY, "suspended: what is new is active");
+	else if (k->expires_s && k->expires_s <= now_s)
+		snprintf(why, VERB_ARGS_WHY, "expires: that time is over");
+	else
+		return true;
+	return false;
 }
 
 bool verb_args_key_id(struct slice text, char id[APIKEY_ID + 1])

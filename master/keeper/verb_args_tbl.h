@@ -10,9 +10,9 @@
  *                                                                                             -> account, limit*
  *   account list                                                                              -> account*
  *   account show      account                                                                 -> account, limit*
- *   account credit    account, add_nusd I > 0 | take_nusd I > 0 (exactly one)                 -> account
- *   account suspend   account                                                                 -> account
- *   account resume    account                                                                 -> account
+ *   account credit    account, add_nusd I > 0 | take_nusd I > 0 (exactly one)                 -> account, limit*
+ *   account suspend   account                                                                 -> account, limit*
+ *   account resume    account                                                                 -> account, limit*
  *   team create       account, team: its name, SCOPEOPTS                                       -> team, limit*
  *   team list         [account]                                                               -> team*
  *   team show         account, team: name or id                                               -> team, limit*
@@ -25,12 +25,12 @@
  *   user remove       account, user
  *   key create        account, KEYOPTS                            -> key, with the field `key`: the secret, once; limit*
  *   key list          [account]                                                               -> key*
- *   key show          key                                                                     -> key
- *   key update        key, KEYOPTS; what is not given stays                                    -> key
- *   key revoke        key, [now B: running requests are cancelled too]                        -> key
- *   key suspend       key                                                                     -> key
- *   key resume        key                                                                     -> key
- *   key rotate        key, [grace_ms I >= 0, default a day: so long the old secret stays good]  -> key, with the field `key` likewise
+ *   key show          key                                                                     -> key, limit*
+ *   key update        key, KEYOPTS; what is not given stays                                    -> key, limit*
+ *   key revoke        key, [now B: running requests are cancelled too]                        -> key, limit*
+ *   key suspend       key                                                                     -> key, limit*
+ *   key resume        key                                                                     -> key, limit*
+ *   key rotate        key, [grace_ms I >= 0, default a day: so long the old secret stays good]  -> key, with the field `key` likewise; limit*
  *   key import        keys: control_pack() of a part of a file, for each line account, KEYOPTS, [key: a secret to be taken
  *                     over]; [check B: nothing is made]                     -> imported*, or bad*
  *   pepper list                                                                               -> pepper*

@@ -145,6 +145,7 @@ static void create(struct verbs *v, struct buf *mem)
 			       .created_s = clock_wall_s(),
 			       .keepalive_ms = ROWS_NO_LIMIT};
 	struct admin_by by = verbs_by(v);
+	char why[VERB_ARGS_WHY];
 	struct apikey secret;
 	bool durable = false;
 
@@ -152,8 +153,8 @@ static void create(struct verbs *v, struct buf *mem)
 	if (!verbs_account(v, verb_args_str(v->args, "account"), &k.account) ||
 	    !put_options(v, &k, mem))
 		return;
-	if (k.status != ROWS_ACTIVE) {
-		verbs_end(v, CONTROL_USAGE, "invalid", "suspended: a new key is active");
+	if (!verb_args_is_new(&k, k.created_s, why)) {
+		verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
 		return;
 	}
 	apikey_make(&secret);
@@ -176,6 +177,19 @@ static void end_update(struct verbs *v, const char id[APIKEY_ID + 1], bool durab
 	verbs_end_write(v, durable, "key");
 }
 
+/* The pepper of a key that expired long ago may be gone: given more time it would still open nothing. False: END is sent. */
+static bool has_pepper(struct verbs *v, const struct rows_scope *k)
+{
+	bool ended = k->status == ROWS_REVOKED || (k->expires_s && k->expires_s <= clock_wall_s());
+
+	if (ended || pepper_has(v->pepper, k->pepper))
+		return true;
+	verbs_end(v, CONTROL_REFUSED, "refused",
+		  "the key expired so long ago that its secret can no longer be checked: give it a "
+		  "new one first, with 'key rotate'");
+	return false;
+}
+
 static void update(struct verbs *v, struct buf *mem)
 {
 	struct slice account = verb_args_str(v->args, "account");
@@ -191,7 +205,7 @@ static void update(struct verbs *v, struct buf *mem)
 	if (!verbs_key(v, id))
 		return;
 	v->failed = admin_key_get(v->admin->live, id, mem, &k, NULL);
-	if (v->failed || !put_options(v, &k, mem))
+	if (v->failed || !put_options(v, &k, mem) || !has_pepper(v, &k))
 		return;
 	v->failed = admin_key_update(v->admin, &by, &k, &durable);
 	end_update(v, id, durable);
@@ -228,7 +242,7 @@ static void rotate(struct verbs *v)
 	if (!verbs_key(v, id))
 		return;
 	if (grace_ms < 0 || grace_ms > GRACE_MAX_MS) {
-		verbs_end(v, CONTROL_USAGE, "invalid", "grace_ms: from 0 to 366 days");
+		verbs_end(v, CONTROL_USAGE, "invalid", "grace: from 0 to 366 days");
 		return;
 	}
 	apikey_make_for(&secret, id);

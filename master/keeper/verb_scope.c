@@ -139,6 +139,7 @@ static void create_team(struct verbs *v, struct buf *mem)
 {
 	struct slice name = verb_args_str(v->args, "team");
 	struct admin_by by = verbs_by(v);
+	char why[VERB_ARGS_WHY];
 	struct rows_scope k;
 	uint64_t account;
 	bool durable = false;
@@ -154,6 +155,10 @@ static void create_team(struct verbs *v, struct buf *mem)
 	begin(&k, ROWS_TEAM, account, name);
 	if (!verbs_options(v, &k, mem))
 		return;
+	if (!verb_args_is_new(&k, k.created_s, why)) {
+		verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
+		return;
+	}
 	v->failed = admin_team_create(v->admin, &by, &k, &durable);
 	if (!v->failed)
 		show(v, account, k.id, &durable);

@@ -1,10 +1,13 @@
 #include "verbs.h"
 
+#include <stdio.h>
+
 #include "clock.h"
 
 #define QUEUE_BYTES \
 	(256 * 1024) /* that may wait in the channel before a reading thread waits for aigwctl */
-#define QUEUE_MS 10000
+#define QUEUE_MS  10000
+#define NAMED_MAX 160 /* of an object's name in a message */
 
 static const struct {
 	enum verbs_place place;
@@ -129,17 +132,38 @@ void verbs_end(struct verbs *v, enum control_status status, const char *code, co
 	(void)e; /* the peer has gone, then nobody is there to read it */
 }
 
+/* " 'acme'": how the request names the object; of a key its public id only. Empty: it does not. */
+static const char *named(const struct verbs *v, const char *what, char out[NAMED_MAX])
+{
+	struct slice s = verb_args_str(v->args, what);
+	char id[APIKEY_ID + 1];
+
+	if (s.n && strcmp(what, "key") == 0)
+		s = verb_args_key_id(s, id) ? slice_str(id) : SLICE_NONE;
+	if (s.n == 0)
+		s = verb_args_str(v->args, strcmp(what, "request") == 0 ? "id" : "name");
+	out[0] = '\0';
+	if (s.n)
+		snprintf(out, NAMED_MAX, " '" SLICE_FMT "'",
+			 SLICE_ARG(slice_sub(s, 0, NAMED_MAX - 4)));
+	return out;
+}
+
 void verbs_end_errc(struct verbs *v, enum errc e, const char *what)
 {
+	char name[NAMED_MAX];
+
 	switch (e) {
 	case ERRC_OK:
 		verbs_end(v, CONTROL_DONE, "", "%s", "");
 		break;
 	case ERRC_NOTFOUND:
-		verbs_end(v, CONTROL_NOT_FOUND, "not_found", "there is no such %s", what);
+		verbs_end(v, CONTROL_NOT_FOUND, "not_found", "there is no %s%s", what,
+			  named(v, what, name));
 		break;
 	case ERRC_EXISTS:
-		verbs_end(v, CONTROL_REFUSED, "exists", "there is such a %s already", what);
+		verbs_end(v, CONTROL_REFUSED, "exists", "the %s%s is there already", what,
+			  named(v, what, name));
 		break;
 	case ERRC_INVAL:
 	case ERRC_RANGE:

@@ -70,6 +70,26 @@ class Backup(NodePerTest):
         self.assertEqual([n for n in os.listdir(self.state) if n.startswith('ledger.before-')][1:], [])
         self.assertTrue(self.node.verify('--charges')['good'])
 
+    def test_back_to_what_was_kept(self):
+        """The ledger that a restore put aside, with its name back, is what it was: its keys' pepper was kept with it."""
+        self.backup()
+        self.node.ctl('pepper', 'rotate')
+        late = self.node.key('main')
+        self.assertEqual(self.node.chat(late, 'm').status, 200)
+        spent = self.spent()
+        self.node.stop()
+        kept = json.loads(self.restore('--json'))['kept']
+        self.node.start()
+        self.assertEqual(self.node.chat(late, 'm').status, 401)
+        self.node.stop()
+        ledger = os.path.join(self.state, 'ledger')
+        os.rename(ledger, ledger + '.restored')
+        os.rename(kept, ledger)
+        self.node.start()
+        self.assertEqual(self.spent(), spent)
+        self.assertEqual(self.node.chat(late, 'm').status, 200)
+        self.assertTrue(self.node.verify('--charges')['good'])
+
     def epoch(self):
         """The last one that began with a record."""
         lines = map(json.loads, self.node.ctl_raw('ledger', 'export').stdout.splitlines())

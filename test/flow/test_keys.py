@@ -251,12 +251,15 @@ class Keys(NodeCase):
             (dict(good, key='sk-proj-abc'), 'can be taken over'), (dict(good, key=self.key), 'there is a key with the id'),
             (dict(good, models='m' * 5000), 'models: at most')]
         # Across parts: those that are whole are not made either.
-        made, told = self.import_file([good] * 300 + [line for line, _ in cases], status=1)
+        made, told = self.import_file([good] * 300 + [line for line, _ in cases] + ['{'], status=1)
         self.assertEqual(made, [])
+        lines = [int(line.split(':')[1]) for line in told.splitlines() if line.startswith('FILE:')]
+        self.assertEqual(lines, sorted(lines))
+        self.assertIn('FILE:309: ', told)  # what the file alone shows, with what only the daemon knows
         for i, (_, words) in enumerate(cases):
             (self.assertIn if words else self.assertNotIn)('FILE:%d: ' % (i + 301), told)
             self.assertIn(words or '', told)
-        self.assertIn('7 of the keys cannot be made; none was', told)
+        self.assertIn('8 of the keys cannot be made; none was', told)
         self.assertEqual(self.keys_of('wrong'), {})
         path = os.path.join(self.node.dir, 'wrong.ndjson')
         with open(path, 'w') as f:
@@ -265,6 +268,7 @@ class Keys(NodeCase):
         self.assertEqual((e['code'], e['file'], e['line']), ('invalid_file', path, 2))
         self.assertIn("2 of the keys cannot be made; none was; the first: account: there is no 'nobody'", e['message'])
         self.assertEqual(self.refused(1, 'key', 'import', path + '.none')['code'], 'failed')
+        self.assertEqual(self.refused(1, 'key', 'import', '/dev/null')['code'], 'empty')
 
     def test_import_of_a_thousand(self):
         self.node.account('thousand', 50)

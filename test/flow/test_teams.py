@@ -108,7 +108,8 @@ class Scopes(Scene, NodeCase):
         away = self.node.key(self.name, team='elsewhere')
         a = self.send(away)
         self.assertEqual((a.status, a.error['code']), (403, 'ip_not_allowed'), a)
-        self.team('over', '--expires', '2020-01-01')
+        self.team('over')
+        self.node.ctl('team', 'update', 'over', '--account', self.name, '--expires', '2020-01-01')
         a = self.send(self.node.key(self.name, team='over'))
         self.assertEqual(a.status, 403, a)
         self.assertIn('has expired', a.error['message'])
@@ -234,7 +235,36 @@ class Words(Scene, NodeCase):
         self.fails(2, 'nothing to change', 'team', 'update', 'research', '--account', self.name)
         self.fails(2, 'requests=N/minute', 'team', 'update', 'research', '--account', self.name, '--limit', 'requests=5/fortnight')
         self.fails(2, "'7' is not the id", 'team', 'update', 'research', '--account', self.name, '--limit-remove', '7')
-        self.fails(4, 'no such user', 'user', 'show', 'nobody', '--account', self.name)
+        self.fails(2, "limit-remove: '7'", 'team', 'update', 'research', '--account', self.name, '--limit-remove', '7')
+        self.fails(2, 'that time is over', 'team', 'create', 'x', '--account', self.name, '--expires', '2020-01-01')
+        self.fails(2, 'that time is over', 'key', 'create', '--account', self.name, '--expires', '2020-01-01')
+        self.fails(4, "no user 'nobody'", 'user', 'show', 'nobody', '--account', self.name)
+        self.fails(4, "no key 'aaaaaaaaaaaa'", 'key', 'show', 'sk-aigw-aaaaaaaaaaaa-' + 'S' * 43)
+        self.fails(4, "no request 'gen_1'", 'request', 'show', 'gen_1')
+        self.fails(1, "account '%s' is there already" % self.name, 'account', 'create', self.name)
+        self.fails(2, 'exclude each other', 'account', 'credit', self.name, '--add', '1', '--take', '1')
+
+    def test_what_can_be_taken_is_told(self):
+        self.node.ctl('account', 'create', 'poor', '--credit', '1.5', '--overdraft', '2')
+        self.fails(1, "'poor' has no more than $3.50", 'account', 'credit', 'poor', '--take', '4')
+        self.assertEqual(self.node.ctl('account', 'credit', 'poor', '--take', '3.5')['balance_usd'], -2)
+        self.fails(1, 'no more than $0.00', 'account', 'credit', 'poor', '--take', '1')
+
+    def test_a_rolling_period_that_has_not_begun_has_no_end(self):
+        t = self.team('rolls', '--budget', '1', '--rolling', 'on')
+        self.assertEqual((t['budget_left_usd'], t['budget_resets_at'], t['limits'][0]['resets_at']), (1, None, None))
+        key = self.node.key(self.name, team='rolls')
+        self.assertIsNone(self.node.ctl('limit', 'explain', key)['limits'][-1]['resets_at'])
+        self.accepted(key)
+        self.assertIsNotNone(self.node.ctl('limit', 'explain', key)['limits'][-1]['resets_at'])
+
+    def test_lists_are_sorted(self):
+        for name in ('zoo', 'ant', 'bee'):
+            self.team(name)
+            self.node.ctl('user', 'update', name, '--account', self.name, '--rpm', '5')
+        for noun in ('team', 'user'):
+            shown = self.node.ctl_raw(noun, 'list', '--account', self.name).stdout.splitlines()[1:]
+            self.assertEqual([line.split()[1] for line in shown], ['ant', 'bee', 'zoo'])
 
     def test_account_money(self):
         shown = self.node.ctl('account', 'update', self.name, '--overdraft', '5')

@@ -73,6 +73,19 @@ static void test_empty_list_as_json(void **state)
 	assert_string_equal(r.out, "{\"accounts\":[]}\n");
 }
 
+/* What a client or an operator named cannot steer the terminal, in no encoding of a control character. */
+static void test_names_are_harmless(void **state)
+{
+	RIG_ROW(&r, "account",
+		CONTROL_S("name", SLICE_LIT("a\x1b[2Jb\xc2\x9b"
+					    "2Jc\x9b\xc0\x9b\xe2\x80\xae"
+					    "d\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80\xe2\x82")));
+	rig_done(&r, "");
+	assert_int_equal(RIG_RUN(&r, "account", "show", "acme"), 0);
+	assert_string_equal(r.out, "name                    a?[2Jb?2Jc???"
+				   "d\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80?\n");
+}
+
 static void test_account_create(void **state)
 {
 	int64_t v;
@@ -91,10 +104,12 @@ static void test_key_is_shown_once(void **state)
 {
 	RIG_ROW(&r, "key", CONTROL_S("id", SLICE_LIT("abcdefghijkl")),
 		CONTROL_S("key", SLICE_LIT("sk-aigw-abcdefghijkl-secret")));
+	RIG_ROW(&r, "limit", CONTROL_I("id", 1), CONTROL_S("text", SLICE_LIT("requests a minute")));
 	rig_done(&r, "");
 	assert_int_equal(RIG_RUN(&r, "key", "create", "--account", "acme"), 0);
-	assert_string_equal(
-		r.out, "id                      abcdefghijkl\n\nsk-aigw-abcdefghijkl-secret\n");
+	assert_string_equal(r.out, "id                      abcdefghijkl\n\n"
+				   "ID  TEXT\n 1  requests a minute\n\n"
+				   "sk-aigw-abcdefghijkl-secret\n");
 	assert_non_null(strstr(r.err, "will not be shown again"));
 }
 
@@ -362,6 +377,7 @@ int main(void)
 		TEST(test_list_as_json),
 		TEST(test_empty_list),
 		TEST(test_empty_list_as_json),
+		TEST(test_names_are_harmless),
 		TEST(test_account_create),
 		TEST(test_key_is_shown_once),
 		TEST(test_key_as_json),

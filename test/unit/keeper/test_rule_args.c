@@ -162,7 +162,7 @@ static void test_refusals(void **state)
 		{"budget=1/month shadow=maybe", "on or off"},
 		{"budget=1/month loud", "zone=ZONE"},
 		{"budget=1/total rolling", "never ends"},
-		{"requests=1/day rolling", "only budgets do"},
+		{"requests=1/day rolling", "rolling and zone are for budgets"},
 		{"budget=1/month windows=2", "belong to raise"},
 		{"budget=1/month raise=0", "above 0"},
 		{"budget=1/month raise=1 windows=0", "1 to 1000"},
