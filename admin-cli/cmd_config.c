@@ -98,7 +98,7 @@ enum control_status cmd_reload(struct ctl *c)
 		if (put_flush(&p, c->err.fd))
 			ctl_fail(c, CONTROL_REFUSED, "output", "the messages could not be written");
 		put_fini(&p);
-		view_part(c, CONTROL_DO_RELOAD, &a, "change");
+		view_part(c, CONTROL_DO_RELOAD, &a, "change", NULL);
 		put_safe(&c->text, a.message);
 		put_z(&c->text, a.message.n ? "\n" : "");
 	}

@@ -9,7 +9,7 @@ static void show_new_key(struct ctl *c, const struct ask_answer *a)
 	if (!r)
 		return;
 	view_sheet(c, r, "key");
-	view_part(c, c->p.cmd->verb, a, "limit");
+	view_part(c, c->p.cmd->verb, a, "limit", "limits");
 	put_z(&c->text, "\n");
 	term_put(&c->out, &c->text, TERM_BOLD, ask_str(r, "key"));
 	put_z(&c->text, "\n");

@@ -174,9 +174,9 @@ static void put_head(struct top *t)
 static void put_screen(struct top *t)
 {
 	put_head(t);
-	view_part(t->c, VIEW_TOP, &t->status, "worker");
-	view_part(t->c, VIEW_TOP, &t->providers, "provider");
-	view_part(t->c, VIEW_TOP, &t->accounts, "account");
+	view_part(t->c, VIEW_TOP, &t->status, "worker", NULL);
+	view_part(t->c, VIEW_TOP, &t->providers, "provider", NULL);
+	view_part(t->c, VIEW_TOP, &t->accounts, "account", NULL);
 }
 
 static void put_json(struct top *t)

@@ -1,8 +1,8 @@
 #include "complete.h"
 
 /* Every script is one function over lists that are written out here: the words after each group, the options of each
- * command, the choices of options and words. Names of accounts, keys, providers and models are asked from the daemon. File names
- * are left to the shell where a value is a path. */
+ * command, the choices of options and words. Names of accounts, teams, users, keys, providers and models are asked from the daemon. File
+ * names are left to the shell where a value is a path. */
 
 /* The same option means the same wherever it stands: true for the first command that has it. */
 static bool is_first_of_name(const struct command_arg *a)
@@ -18,8 +18,15 @@ static bool is_first_of_name(const struct command_arg *a)
 	return false;
 }
 
-/* The command whose first column has the values of an argument; NULL without one. A key that a command does not send would
- * have to be the whole one. */
+static bool is_path(const struct command_arg *a)
+{
+	const char *text = a->is_option ? a->value : a->name;
+
+	return strcmp(text, "PATH") == 0 || strcmp(text, "FILE") == 0 || strcmp(text, "FOLDER") == 0;
+}
+
+/* The command whose first column has the values of an argument, or the second, see in_second(); NULL without one. A key that a
+ * command does not send would have to be the whole one. */
 static const char *list_of(const struct command *c, const struct command_arg *a)
 {
 	if (a->where == COMMAND_LOCAL)
@@ -28,11 +35,20 @@ static const char *list_of(const struct command *c, const struct command_arg *a)
 		return "account list";
 	if (strcmp(a->field, "key") == 0)
 		return "key list";
+	if (strcmp(a->field, "team") == 0 && strcmp(c->words, "team create") != 0)
+		return "team list";
+	if (strcmp(a->field, "user") == 0)
+		return "user list";
 	if (a->is_option || strcmp(a->name, "NAME") != 0)
 		return NULL;
 	if (slice_has_prefix(slice_str(c->words), SLICE_LIT("provider ")))
 		return "provider list";
 	return slice_has_prefix(slice_str(c->words), SLICE_LIT("model ")) ? "model list" : NULL;
+}
+
+static bool in_second(const char *list)
+{
+	return strcmp(list, "team list") == 0 || strcmp(list, "user list") == 0;
 }
 
 static void put_options(struct put *p, const struct command *c)
@@ -101,28 +117,45 @@ static bool has_word_choices(const struct command *c)
 
 /* --- bash --- */
 
-/* A case branch for each option that has choices or names. */
+/* Assigns what bash_names() reads. */
+static void bash_list(struct put *p, const char *list)
+{
+	put_f(p, "list=(%s)%s ;;\n", list, in_second(list) ? " second=yes" : "");
+}
+
+#define BASH_FILES \
+	"COMPREPLY=($(compgen -f -- \"$cur\")); compopt -o filenames 2>/dev/null; return ;;\n"
+
+static void bash_value(struct put *p, const struct command *c, const struct command_arg *a)
+{
+	if (is_path(a))
+		put_f(p, "\t--%s) " BASH_FILES, a->name);
+	if (list_of(c, a)) {
+		put_f(p, "\t--%s) ", a->name);
+		bash_list(p, list_of(c, a));
+	}
+	if (!command_choices(a).n)
+		return;
+	put_f(p, "\t--%s) words=\"", a->name);
+	put_choices(p, a);
+	put_z(p, "\" ;;\n");
+}
+
+/* A case branch for each option that has choices, names or a path. */
 static void bash_values(struct put *p)
 {
 	const struct command *c;
 
 	put_z(p, "\tcase $last in\n");
-	for (size_t i = 0; (c = command_at(i)); i++) {
+	for (size_t i = 0; (c = i ? command_at(i - 1) : command_all()); i++) {
 		for (size_t k = 0; k < c->args_n; k++) {
 			const struct command_arg *a = &c->args[k];
 
-			if (!a->is_option || !is_first_of_name(a))
-				continue;
-			if (list_of(c, a))
-				put_f(p, "\t--%s) list=(%s) ;;\n", a->name, list_of(c, a));
-			if (!command_choices(a).n)
-				continue;
-			put_f(p, "\t--%s) words=\"", a->name);
-			put_choices(p, a);
-			put_z(p, "\" ;;\n");
+			if (a->is_option && is_first_of_name(a))
+				bash_value(p, c, a);
 		}
 	}
-	put_z(p, "\t--socket) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n\tesac\n");
+	put_z(p, "\tesac\n");
 }
 
 static void bash_words(struct put *p)
@@ -139,15 +172,21 @@ static void bash_words(struct put *p)
 		put_z(p, "\" ;;\n");
 	}
 	for (size_t i = 0; (c = command_at(i)); i++) {
-		if (command_word(c, 0) && list_of(c, command_word(c, 0)))
-			put_f(p, "\t'%s') list=(%s) ;;\n", c->words, list_of(c, command_word(c, 0)));
+		const struct command_arg *a = command_word(c, 0);
+
+		if (a && is_path(a))
+			put_f(p, "\t'%s') " BASH_FILES, c->words);
+		if (a && list_of(c, a)) {
+			put_f(p, "\t'%s') ", c->words);
+			bash_list(p, list_of(c, a));
+		}
 		if (!has_word_choices(c))
 			continue;
 		put_f(p, "\t'%s') words=\"", c->words);
 		put_choices(p, command_word(c, 0));
 		put_z(p, "\" ;;\n");
 	}
-	put_z(p, "\t'config check') COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n\tesac\n");
+	put_z(p, "\tesac\n");
 }
 
 static void bash_options(struct put *p)
@@ -170,6 +209,7 @@ static void bash_options(struct put *p)
 static void bash_names(struct put *p)
 {
 	put_z(p, "\t[ -z \"${list[*]}\" ] || while read -r word i; do\n"
+		 "\t\t[ -z \"$second\" ] || word=${i%% *}\n"
 		 "\t\t[[ $word = *[!A-Za-z0-9._/@+-]* || $word != \"$cur\"* ]] || "
 		 "COMPREPLY+=(\"$word\")\n"
 		 "\tdone < <(\"${COMP_WORDS[0]}\" \"${socket[@]}\" --timeout 2s \"${list[@]}\" "
@@ -191,7 +231,7 @@ static void bash_script(struct put *p)
 {
 	put_z(p, "# bash completion of aigwctl: . <(aigwctl completion bash)\n_aigwctl()\n{\n"
 		 "\tlocal cur=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD-1]} line='' "
-		 "words='' word i\n"
+		 "words='' second='' word i\n"
 		 "\tlocal -a list=() socket=()\n"
 		 "\tCOMPREPLY=()\n");
 	bash_line(p);
@@ -216,6 +256,12 @@ static void put_quoted(struct put *p, const char *text, const char *quote)
 	}
 }
 
+static void fish_list(struct put *p, const char *list)
+{
+	put_f(p, "(__aigwctl_rows %s%s | string replace -r \" .*\" \"\")", list,
+	      in_second(list) ? " | string replace -r \"^[^ ]* *\" \"\"" : "");
+}
+
 static void fish_option(struct put *p, const struct command *c, const struct command_arg *a)
 {
 	put_z(p, "complete -c aigwctl");
@@ -223,13 +269,15 @@ static void fish_option(struct put *p, const struct command *c, const struct com
 		put_f(p, " -n '__aigwctl_at \"%s\"'", c->words);
 	put_f(p, " -l %s", a->name);
 	if (a->type != COMMAND_FLAG)
-		put_z(p, strcmp(a->value, "PATH") == 0 ? " -rF" : " -x");
+		put_z(p, is_path(a) ? " -rF" : " -x");
 	if (command_choices(a).n) {
 		put_z(p, " -a '");
 		put_choices(p, a);
 		put_z(p, "'");
 	} else if (list_of(c, a)) {
-		put_f(p, " -a '(__aigwctl_names %s)'", list_of(c, a));
+		put_z(p, " -a '");
+		fish_list(p, list_of(c, a));
+		put_z(p, "'");
 	}
 	put_z(p, " -d '");
 	put_quoted(p, a->sentence, "\\'");
@@ -244,14 +292,14 @@ static void fish_first_word(struct put *p, const struct command *c)
 	if (!a)
 		return;
 	put_f(p, "complete -c aigwctl -n '__aigwctl_is \"%s\"'", c->words);
-	if (strcmp(a->name, "FILE") == 0) {
+	if (is_path(a)) {
 		put_z(p, " -F\n");
 		return;
 	}
 	put_z(p, " -a '");
 	put_choices(p, a);
 	if (list_of(c, a))
-		put_f(p, "(__aigwctl_names %s)", list_of(c, a));
+		fish_list(p, list_of(c, a));
 	put_z(p, "'\n");
 }
 
@@ -289,11 +337,11 @@ static void fish_functions(struct put *p)
 		 "\"$argv[1]\"\nend\n"
 		 "function __aigwctl_at\n\tset -l line (__aigwctl_line)\n\tstring match -q -- "
 		 "\"$argv[1]*\" \"$line\"\nend\n"
-		 "function __aigwctl_names\n\tset -l words (commandline -opc)\n\tset -l socket\n"
+		 "function __aigwctl_rows\n\tset -l words (commandline -opc)\n\tset -l socket\n"
 		 "\tif set -l at (contains -i -- --socket $words)\n"
 		 "\t\tset socket --socket $words[(math $at + 1)]\n\tend\n"
 		 "\t$words[1] $socket --timeout 2s $argv 2>/dev/null </dev/null | "
-		 "string replace -r ' .*' '' | tail -n +2\nend\n"
+		 "tail -n +2\nend\n"
 		 "complete -c aigwctl -f\n");
 }
 

@@ -423,13 +423,14 @@ static void show_text(struct ctl *c, enum control_verb v, const struct ask_answe
 	}
 }
 
-void view_part(struct ctl *c, enum control_verb v, const struct ask_answer *a, const char *kind)
+void view_part(struct ctl *c, enum control_verb v, const struct ask_answer *a, const char *kind,
+	       const char *title)
 {
 	const struct view *w;
 
 	for (size_t i = 0; (w = view_at(v, i)); i++) {
 		if (strcmp(w->kind, kind) == 0)
-			view_table(c, a, kind, NULL, w->columns, w->shape == SORTED);
+			view_table(c, a, kind, title, w->columns, w->shape == SORTED);
 	}
 }
 

@@ -10,8 +10,9 @@
 
 /* As the command line asked for: JSON or text, into c->text. */
 void view_show(struct ctl *c, enum control_verb v, const struct ask_answer *a);
-/* The table of one kind, as text and without title. */
-void view_part(struct ctl *c, enum control_verb v, const struct ask_answer *a, const char *kind);
+/* The table of one kind, as text under a title (NULL: none). */
+void view_part(struct ctl *c, enum control_verb v, const struct ask_answer *a, const char *kind,
+	       const char *title);
 /* One kind as a table of the given columns (as in view_tbl.h) under a title (NULL: none). */
 void view_table(struct ctl *c, const struct ask_answer *a, const char *kind, const char *title,
 		const char *columns, bool sorted);

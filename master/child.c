@@ -88,6 +88,7 @@ static bool take(void *arg, struct msg *m)
 {
 	struct child_link *l = arg;
 
+	l->child->failed |= m->type == MSG_FAILED;
 	l->child->ev->message(l->child->arg, l->child, m);
 	return l->child != NULL;
 }
@@ -225,6 +226,7 @@ enum errc child_start(struct child *c, const struct child_env *env)
 	}
 	c->state = CHILD_STARTING;
 	c->asked = c->committed = 0;
+	c->failed = false;
 	c->reopens_log = false;
 	c->started_ms = clock_boot_ms();
 	atomic_store(&page_proc(env->page, c->page_slot)->started_ms, (uint64_t)c->started_ms);

@@ -33,6 +33,7 @@ struct child {
 	uint64_t asked, committed; /* table generations: last PREPARE and last COMMIT sent */
 	bool prepared;             /* answered PREPARED to `asked` */
 	bool reopens_log;          /* was sent LOG_REOPEN and has not answered */
+	bool failed;               /* said why it ends */
 	unsigned early_deaths;     /* in a row, before READY */
 	int64_t started_ms;
 	const struct child_events *ev;

@@ -355,7 +355,11 @@ static void log_end(struct supervisor_slot *s, pid_t pid, int status)
 	bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0 && c->state == CHILD_ENDING;
 	const char *when = c->state == CHILD_STARTING ? " before it was ready" : "";
 
-	if (WIFSIGNALED(status))
+	/* Whoever said why and closed its channel may have been killed while it tidied up. */
+	if (c->failed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+		log_error("child_died", "%s, pid %d: ended for that%s", child_name(c), (int)pid,
+			  when);
+	else if (WIFSIGNALED(status))
 		log_error("child_died", "%s, pid %d: signal %d%s", child_name(c), (int)pid,
 			  WTERMSIG(status), when);
 	else if (good)

@@ -107,6 +107,15 @@ static void on_started(void *arg, const struct store_started *s)
 	keeper_check_ready(k);
 }
 
+static const char *hint(enum errc e)
+{
+	if (e == ERRC_PERM)
+		return "; are files there another user's?";
+	return e == ERRC_VERSION ? "; another version of aigwd wrote the ledger, and only that one "
+				   "can read it"
+				 : "";
+}
+
 static void on_failed(void *arg, enum errc e, const char *what)
 {
 	struct keeper *k = arg;
@@ -115,7 +124,7 @@ static void on_failed(void *arg, enum errc e, const char *what)
 		keeper_fail(k, "%s: %s", what, errc_text(e));
 	else
 		keeper_fail(k, "%s in %s and %s: %s%s", what, k->h.state, k->h.live, errc_text(e),
-			    e == ERRC_PERM ? "; are files there another user's?" : "");
+			    hint(e));
 }
 
 static void on_renewed(void *arg)

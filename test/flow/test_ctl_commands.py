@@ -426,7 +426,6 @@ class Shells(Case):
 
     def completed(self, shell, ready, line, want):
         """Types the line and a tab into an interactive shell, which must make `want` of it."""
-        os.makedirs(os.path.join(self.node.dir, 'fpath'), exist_ok=True)
         pid, fd = pty.fork()
         if pid == 0:
             os.environ.update(TERM='dumb', AIGW_SOCKET=self.node.socket, HOME=self.node.dir, PS1='$ ', BUILD=os.path.dirname(os.environ['AIGWCTL']))
@@ -448,7 +447,19 @@ class Shells(Case):
 
     LINES = (('aigwctl acc', 'aigwctl account '), ('aigwctl account susp', 'aigwctl account suspend '),
              ('aigwctl key create --acc', 'aigwctl key create --account '), ('aigwctl account show mai', 'aigwctl account show main '),
-             ('aigwctl key create --account mai', 'aigwctl key create --account main '))
+             ('aigwctl key create --account mai', 'aigwctl key create --account main '),
+             ('aigwctl team show nightsh', 'aigwctl team show nightshift '), ('aigwctl key create --team nightsh', 'aigwctl key create --team nightshift '),
+             ('aigwctl user show some', 'aigwctl user show somebody '), ('aigwctl key import many-k', 'aigwctl key import many-keys.ndjson '),
+             ('aigwctl ledger restore --config many-k', 'aigwctl ledger restore --config many-keys.ndjson '))
+
+    def setUp(self):
+        super().setUp()
+        if not os.path.exists(os.path.join(self.node.dir, 'many-keys.ndjson')):
+            self.node.ctl('team', 'create', 'nightshift', '--account', 'main')
+            self.node.ctl('user', 'update', 'somebody', '--account', 'main', '--rpm', '5')
+            os.makedirs(os.path.join(self.node.dir, 'fpath'))
+            with open(os.path.join(self.node.dir, 'many-keys.ndjson'), 'w'):
+                pass
 
     @unittest.skipUnless(shutil.which('zsh'), 'zsh is not installed')
     def test_zsh_completes(self):
@@ -469,7 +480,7 @@ class Shells(Case):
         for line, want in self.LINES:
             with self.subTest(line):
                 script = 'set PATH %s $PATH; aigwctl completion fish | source; complete -C "%s"' % (os.path.dirname(os.environ['AIGWCTL']), line)
-                p = subprocess.run(['fish', '-c', script], capture_output=True, text=True, env=env)
+                p = subprocess.run(['fish', '-c', script], capture_output=True, text=True, env=env, cwd=self.node.dir)
                 self.assertEqual([w.split('\t')[0] for w in p.stdout.split('\n') if w], [want.split()[-1]], p.stderr)
 
     def test_bash_completes(self):

@@ -107,7 +107,7 @@ static void test_key_is_shown_once(void **state)
 	RIG_ROW(&r, "limit", CONTROL_I("id", 1), CONTROL_S("text", SLICE_LIT("requests a minute")));
 	rig_done(&r, "");
 	assert_int_equal(RIG_RUN(&r, "key", "create", "--account", "acme"), 0);
-	assert_string_equal(r.out, "id                      abcdefghijkl\n\n"
+	assert_string_equal(r.out, "id                      abcdefghijkl\n\nlimits\n"
 				   "ID  TEXT\n 1  requests a minute\n\n"
 				   "sk-aigw-abcdefghijkl-secret\n");
 	assert_non_null(strstr(r.err, "will not be shown again"));
