@@ -137,11 +137,35 @@ static void describe(struct look *k, const struct book_scope *s, const struct ro
 	rows_rule_models(r, out->models, sizeof out->models);
 }
 
-/* One window of a budget. A window before the one that was told of is over and done with. */
-static enum errc look_at_window(struct look *k, const struct row_name *n, struct alert *one,
-				const struct window_sum *w, struct told *t)
+/* A budget that is looked at. */
+struct budget {
+	const struct book_scope *scope;
+	const struct rows_scope *def;
+	const struct rows_rule *rule;
+	struct row_name name;
+	struct told told;
+	int64_t limit_nusd, reset_s;
+};
+
+/* Names are looked for only when there is something to tell: of most budgets there is not. */
+static enum errc tell(struct look *k, const struct budget *b, const struct window_sum *w,
+		      int64_t told_ppm, int64_t reached_ppm)
 {
-	int64_t reached, limit = one->limit_nusd;
+	struct alert one;
+
+	describe(k, b->scope, b->def, b->rule, &one);
+	one.limit_nusd = b->limit_nusd;
+	one.reset_s = b->reset_s;
+	one.used_nusd = w->used_nusd;
+	one.window = w->id;
+	return find(k, &k->budget, &one, told_ppm, reached_ppm);
+}
+
+/* One window of a budget. A window before the one that was told of is over and done with. */
+static enum errc look_at_window(struct look *k, struct budget *b, const struct window_sum *w)
+{
+	int64_t reached, limit = b->limit_nusd;
+	const struct told *t = &b->told;
 	struct told now = *t;
 
 	if (w->used_nusd <= 0 || limit <= 0 || (t->limit > 0 && w->id < t->window))
@@ -151,10 +175,8 @@ static enum errc look_at_window(struct look *k, const struct row_name *n, struct
 		now.ppm = 0;
 	else if (limit != now.limit)
 		now.ppm = MIN_OF(now.ppm, reached);
-	one->used_nusd = w->used_nusd;
-	one->window = w->id;
 	if (reached > now.ppm) {
-		enum errc rc = find(k, &k->budget, one, now.ppm, reached);
+		enum errc rc = tell(k, b, w, now.ppm, reached);
 
 		if (rc)
 			return rc;
@@ -163,26 +185,26 @@ static enum errc look_at_window(struct look *k, const struct row_name *n, struct
 	if (now.ppm == t->ppm &&
 	    (now.ppm == 0 || (now.window == t->window && now.limit == t->limit)))
 		return ERRC_OK;
-	*t = now;
-	return put_told(k, n, &now);
+	b->told = now;
+	return put_told(k, &b->name, &now);
 }
 
 static enum errc look_at_budget(struct look *k, const struct book_scope *s,
 				const struct rows_scope *def, const struct rows_rule *r,
 				const struct rows_counter *c)
 {
-	struct row_name n = name_of(s->account, s->kind, s->id, r->id);
-	struct alert one;
-	struct told t;
-	enum errc rc = get_told(k, &n, &t);
+	struct budget b = {.scope = s,
+			   .def = def,
+			   .rule = r,
+			   .name = name_of(s->account, s->kind, s->id, r->id),
+			   .limit_nusd = rows_rule_limit(r, c, k->at->wall_s)};
+	enum errc rc = get_told(k, &b.name, &b.told);
 
-	if (rc)
-		return rc;
-	describe(k, s, def, r, &one);
-	one.limit_nusd = rows_rule_limit(r, c, k->at->wall_s);
-	rc = look_at_window(k, &n, &one, &c->budget.prev, &t);
-	one.reset_s = window_budget_reset_s(&c->budget, r->window, k->at->wall_s);
-	return rc ? rc : look_at_window(k, &n, &one, &c->budget.cur, &t);
+	b.reset_s = c->budget.cur.id;
+	if (!rc)
+		rc = look_at_window(k, &b, &c->budget.prev);
+	b.reset_s = window_budget_reset_s(&c->budget, r->window, k->at->wall_s);
+	return rc ? rc : look_at_window(k, &b, &c->budget.cur);
 }
 
 /* NULL: nothing limits it any more. `row` has what the result points to, but for end users with the rules for all. */

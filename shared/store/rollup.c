@@ -16,7 +16,8 @@ _Static_assert(KEY_MAX <= 511, "keys of LMDB");
 _Static_assert(sizeof(struct rollup_sums) == 88, "layout of stored rows");
 
 struct rollup_entry {
-	uint32_t at, n; /* its key in `names` */
+	uint32_t at, n;     /* its key in `names` */
+	char user[ROWS_ID]; /* ROLLUP_TAGS: id of its tag */
 	struct rollup_sums sums;
 };
 
@@ -214,6 +215,15 @@ static enum errc grow(struct rollup *r)
 	return ERRC_OK;
 }
 
+static void note_user(const struct rollup *r, struct rollup_entry *e)
+{
+	struct rollup_name name;
+	enum rollup_cut cut;
+
+	if (get_key(key_of(r, e), &cut, &name) && cut == ROLLUP_TAGS)
+		rows_user_id(name.tag, e->user);
+}
+
 static enum errc count(struct rollup *r, struct slice key, const struct rollup_sums *more)
 {
 	size_t at, mask;
@@ -233,9 +243,11 @@ static enum errc count(struct rollup *r, struct slice key, const struct rollup_s
 	r->entries[r->n] = (struct rollup_entry){
 		.at = (uint32_t)r->names.len, .n = (uint32_t)key.n, .sums = *more};
 	rc = buf_adds(&r->names, key);
-	if (!rc)
-		r->slots[at] = (uint32_t)++r->n;
-	return rc;
+	if (rc)
+		return rc;
+	note_user(r, &r->entries[r->n]);
+	r->slots[at] = (uint32_t)++r->n;
+	return ERRC_OK;
 }
 
 static enum errc count_in(struct rollup *r, enum rollup_cut cut, const struct rollup_name *name,
@@ -272,17 +284,15 @@ bool rollup_find_tag(const struct rollup *r, uint64_t account, const char id[ROW
 		     struct slice *tag)
 {
 	for (size_t i = 0; i < r->n; i++) {
+		const struct rollup_entry *e = &r->entries[i];
 		struct rollup_name name;
 		enum rollup_cut cut;
-		char of[ROWS_ID];
 
-		if (!get_key(key_of(r, &r->entries[i]), &cut, &name) || cut != ROLLUP_TAGS ||
-		    name.account != account)
+		if (memcmp(e->user, id, ROWS_ID) != 0 || !get_key(key_of(r, e), &cut, &name) ||
+		    cut != ROLLUP_TAGS || name.account != account)
 			continue;
-		rows_user_id(name.tag, of);
 		*tag = name.tag;
-		if (memcmp(of, id, ROWS_ID) == 0)
-			return true;
+		return true;
 	}
 	return false;
 }

@@ -127,6 +127,7 @@ static void test_each_share_once_a_window(void **state)
 	assert_true(alerts_next(&s->alerts, &a));
 	assert_int_equal(a.window, 100);
 	assert_int_equal(a.share_ppm, 1000000);
+	assert_int_equal(a.reset_s, 200); /* when the next one began */
 	for (int64_t ppm = 500000; ppm <= 800000; ppm += 300000) {
 		assert_true(alerts_next(&s->alerts, &a));
 		assert_int_equal(a.window, 200);
