@@ -3,6 +3,7 @@
 #include "caps.h"
 #include "jtext.h"
 #include "provider_error.h"
+#include "usage_field.h"
 
 #define ANTHROPIC_BODY_MAX (64 * 1024 * 1024)
 
@@ -141,13 +142,26 @@ void anthropic_put_finish(struct anthropic_dec *d, struct slice word, struct sli
 
 /* ---- usage ---- */
 
-static void dec_count(struct slice object, const char *name, int64_t *out)
-{
-	struct slice v;
-	int64_t n;
+static const struct {
+	const char *within, *name;
+	size_t off;
+} dec_counts[] = {
+#define ANTHROPIC_READ(within, name, count) \
+	{within, name, offsetof(struct anthropic_counts, count)},
+#include "usage_field_tbl.h"
+};
 
-	if (jtext_member(object, name, &v) && jtext_i64(v, &n))
-		*out = n < 0 ? 0 : n;
+static void dec_count(struct slice object, struct anthropic_counts *c)
+{
+	for (size_t i = 0; i < ARRAY_LEN(dec_counts); i++) {
+		struct slice in = object, v;
+		int64_t n;
+
+		if (dec_counts[i].within[0] && !jtext_member(object, dec_counts[i].within, &in))
+			continue;
+		if (jtext_member(in, dec_counts[i].name, &v) && jtext_i64(v, &n))
+			*(int64_t *)((char *)c + dec_counts[i].off) = n < 0 ? 0 : n;
+	}
 }
 
 static void dec_give(struct usage *u, enum usage_class c, int64_t n)
@@ -182,23 +196,11 @@ static void dec_keep_raw(struct anthropic_dec *d, struct slice object)
 bool anthropic_usage(struct anthropic_dec *d, struct slice object)
 {
 	struct anthropic_counts *c = &d->counts;
-	struct slice inner;
 
 	if (jtext_type(object) != JSON_OBJECT)
 		return false;
 	dec_keep_raw(d, object);
-	dec_count(object, "input_tokens", &c->input);
-	dec_count(object, "cache_read_input_tokens", &c->cache_read);
-	dec_count(object, "cache_creation_input_tokens", &c->write);
-	dec_count(object, "output_tokens", &c->output);
-	if (jtext_member(object, "cache_creation", &inner)) {
-		dec_count(inner, "ephemeral_5m_input_tokens", &c->write_5m);
-		dec_count(inner, "ephemeral_1h_input_tokens", &c->write_1h);
-	}
-	if (jtext_member(object, "output_tokens_details", &inner))
-		dec_count(inner, "thinking_tokens", &c->reasoning);
-	if (jtext_member(object, "server_tool_use", &inner))
-		dec_count(inner, "web_search_requests", &c->searches);
+	dec_count(object, c);
 	dec_give(&d->usage, USAGE_INPUT, c->input);
 	dec_give(&d->usage, USAGE_CACHE_READ, c->cache_read);
 	dec_give(&d->usage, USAGE_CACHE_WRITE_1H, c->write_1h);

@@ -3,76 +3,53 @@
 #include "json_out.h"
 #include "jtext.h"
 #include "money.h"
+#include "usage_field.h"
 
 #define PATCH_EXTRA 48 /* what a cost adds to a usage object */
 
 /* Numbers as the server gave them; -1: not given. */
 struct chat_counts {
 	int64_t prompt, completion, total;
-	int64_t cached, hit, cached_flat, written, in_audio, in_image;
+	int64_t cached, hit, cached_flat, written, written_flat, in_audio, in_image;
 	int64_t reasoning, out_audio, out_image;
 	int64_t searches;
 };
 
-struct chat_count_name {
+static const struct chat_count_name {
+	enum usage_field_group group;
 	const char *name;
 	size_t off;
+} chat_names[] = {
+#define CHAT_READ(group, name, count) \
+	{USAGE_FIELD_##group, name, offsetof(struct chat_counts, count)},
+#include "usage_field_tbl.h"
 };
 
-#define CHAT_COUNT(name, field)                           \
-	{                                                 \
-		name, offsetof(struct chat_counts, field) \
-	}
-
-static const struct chat_count_name chat_top[] = {
-	CHAT_COUNT("prompt_tokens", prompt),        CHAT_COUNT("completion_tokens", completion),
-	CHAT_COUNT("total_tokens", total),          CHAT_COUNT("input_tokens", prompt),
-	CHAT_COUNT("output_tokens", completion),    CHAT_COUNT("prompt_cache_hit_tokens", hit),
-	CHAT_COUNT("cached_tokens", cached_flat),   CHAT_COUNT("num_cached_tokens", cached_flat),
-	CHAT_COUNT("num_search_queries", searches),
-};
-
-static const struct chat_count_name chat_in[] = {
-	CHAT_COUNT("cached_tokens", cached),
-	CHAT_COUNT("cache_write_tokens", written),
-	CHAT_COUNT("audio_tokens", in_audio),
-	CHAT_COUNT("image_tokens", in_image),
-};
-
-static const struct chat_count_name chat_out[] = {
-	CHAT_COUNT("reasoning_tokens", reasoning),
-	CHAT_COUNT("audio_tokens", out_audio),
-	CHAT_COUNT("image_tokens", out_image),
-};
-
-static const struct chat_count_name chat_server[] = {
-	CHAT_COUNT("web_search_requests", searches),
-};
-
-static void chat_count_take(const struct chat_count_name *t, size_t n, struct slice key,
-			    struct slice val, struct chat_counts *c)
+static void chat_count_take(enum usage_field_group group, struct slice key, struct slice val,
+			    struct chat_counts *c)
 {
 	int64_t v;
 
-	for (size_t i = 0; i < n; i++) {
-		if (!jtext_key_is(key, t[i].name))
+	for (size_t i = 0; i < ARRAY_LEN(chat_names); i++) {
+		if (chat_names[i].group != group || !jtext_key_is(key, chat_names[i].name))
 			continue;
 		if (jtext_i64(val, &v))
-			*(int64_t *)((char *)c + t[i].off) = v < 0 ? 0 : v;
+			*(int64_t *)((char *)c + chat_names[i].off) = v < 0 ? 0 : v;
 		return;
 	}
 }
 
-static void chat_details(const struct chat_count_name *t, size_t n, struct slice object,
-			 struct chat_counts *c)
+/* A member's name, which is plain where it is one of ours. */
+static void chat_details(struct slice key, struct slice object, struct chat_counts *c)
 {
+	enum usage_field_group group = usage_field_group(key);
 	struct jtext it = jtext_obj(object);
-	struct slice key, val;
+	struct slice name, val;
 
-	if (jtext_type(object) != JSON_OBJECT)
+	if (group == USAGE_FIELD_GROUPS)
 		return;
-	while (jtext_obj_next(&it, &key, &val) > 0)
-		chat_count_take(t, n, key, val, c);
+	while (jtext_obj_next(&it, &name, &val) > 0)
+		chat_count_take(group, name, val, c);
 }
 
 static bool chat_counts_read(struct slice object, struct chat_counts *c)
@@ -85,15 +62,9 @@ static bool chat_counts_read(struct slice object, struct chat_counts *c)
 		return false;
 	while (jtext_obj_next(&it, &key, &val) > 0) {
 		if (jtext_type(val) == JSON_NUMBER)
-			chat_count_take(chat_top, ARRAY_LEN(chat_top), key, val, c);
-		else if (jtext_key_is(key, "prompt_tokens_details") ||
-			 jtext_key_is(key, "input_tokens_details"))
-			chat_details(chat_in, ARRAY_LEN(chat_in), val, c);
-		else if (jtext_key_is(key, "completion_tokens_details") ||
-			 jtext_key_is(key, "output_tokens_details"))
-			chat_details(chat_out, ARRAY_LEN(chat_out), val, c);
-		else if (jtext_key_is(key, "server_tool_use"))
-			chat_details(chat_server, ARRAY_LEN(chat_server), val, c);
+			chat_count_take(USAGE_FIELD_TOP, key, val, c);
+		else if (jtext_type(val) == JSON_OBJECT)
+			chat_details(key, val, c);
 	}
 	return c->prompt >= 0 || c->completion >= 0 || c->total >= 0;
 }
@@ -125,7 +96,8 @@ static void chat_complete(struct chat_counts *c, bool outside)
 static void chat_input(const struct chat_counts *c, struct usage *u)
 {
 	int64_t cached = c->cached >= 0 ? c->cached : c->hit >= 0 ? c->hit : c->cached_flat;
-	int64_t parts = chat_or0(cached) + chat_or0(c->written) + chat_or0(c->in_audio) +
+	int64_t written = c->written >= 0 ? c->written : c->written_flat;
+	int64_t parts = chat_or0(cached) + chat_or0(written) + chat_or0(c->in_audio) +
 			chat_or0(c->in_image);
 	int64_t prompt = c->prompt;
 
@@ -138,7 +110,7 @@ static void chat_input(const struct chat_counts *c, struct usage *u)
 	if (prompt >= 0)
 		usage_set(u, USAGE_INPUT, parts > prompt ? prompt : prompt - parts);
 	chat_give(u, USAGE_CACHE_READ, cached);
-	chat_give(u, USAGE_CACHE_WRITE_5M, c->written);
+	chat_give(u, USAGE_CACHE_WRITE_5M, written);
 	chat_give(u, USAGE_INPUT_AUDIO, c->in_audio);
 	chat_give(u, USAGE_INPUT_IMAGE, c->in_image);
 }
@@ -187,8 +159,7 @@ static void chat_cost(struct json_out *o, int64_t cost_nusd)
 /* The provider's own price of the request: not the client's. */
 static bool chat_is_cost(struct slice key)
 {
-	return jtext_key_is(key, "cost") || jtext_key_is(key, "cost_details") ||
-	       jtext_key_is(key, "is_byok") || jtext_key_is(key, "cost_in_usd_ticks");
+	return usage_field_rule(PTABLE_OPENAI, SLICE_NONE, key) == USAGE_FIELD_COST;
 }
 
 enum errc chat_usage_patch(struct slice object, int64_t cost_nusd, struct buf *out)

@@ -103,11 +103,23 @@ static const struct expected look_alikes[] = {
 	 "\"output_tokens_details\":{\"reasoning_tokens\":1}}",
 	 false,
 	 {10, 2, NONE, NONE, NONE, NONE, 3, NONE, NONE, 1, NONE, NONE}},
+	{"gateways that speak of the cache as Anthropic does",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"cache_creation_"
+	 "input_tokens\":30,"
+	 "\"cache_read_input_tokens\":50}",
+	 false,
+	 {20, 50, 30, NONE, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
 	{"OpenRouter: searches by the call",
 	 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27,\"server_tool_use\":{"
 	 "\"web_search_requests\":2,\"tool_calls_requested\":3}}",
 	 false,
 	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, 2}},
+	{"OpenRouter: the same in another place",
+	 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27,\"server_tool_use_"
+	 "details\":{"
+	 "\"tool_calls_executed\":1,\"web_search_requests\":1}}",
+	 false,
+	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, 1}},
 	{"Perplexity: the same by another name",
 	 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27,\"search_context_"
 	 "size\":"
