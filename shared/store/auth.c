@@ -248,11 +248,14 @@ enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_
 const struct auth_rule *auth_usage_find(const struct auth_usage *u, enum rows_kind scope,
 					enum rows_limit kind)
 {
+	const struct auth_rule *found = NULL;
+
 	for (size_t i = 0; i < u->rules_n; i++) {
 		const struct auth_rule *r = &u->rules[i];
 
-		if (r->scope == scope && r->kind == kind && !r->shadow && r->models[0] == '\0')
-			return r;
+		if (r->scope == scope && r->kind == kind && !r->shadow && r->models[0] == '\0' &&
+		    (!found || r->now.remaining < found->now.remaining))
+			found = r;
 	}
-	return NULL;
+	return found;
 }

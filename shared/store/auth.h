@@ -58,7 +58,7 @@ struct auth_usage {
 MUSTCHECK enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_ID],
 			       struct slice user, int64_t boot_ms, int64_t wall_ms,
 			       struct auth_usage *out);
-/* The first rule of a kind that refuses and is for all models; NULL: there is none. */
+/* Of the rules of a kind that refuse and are for all models the one that leaves least; NULL: there is none. */
 const struct auth_rule *auth_usage_find(const struct auth_usage *u, enum rows_kind scope,
 					enum rows_limit kind);
 

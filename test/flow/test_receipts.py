@@ -146,7 +146,8 @@ class Receipts(NodeCase):
         names = ('id upstream_id request_id model provider_name router service_tier session_id streamed cancelled finish_reason '
                  'native_finish_reason total_cost usage upstream_inference_cost cache_discount is_byok tokens_prompt tokens_completion '
                  'native_tokens_prompt native_tokens_completion native_tokens_reasoning native_tokens_cached latency generation_time '
-                 'moderation_latency provider_responses data_region http_referer origin user_agent app_id external_user created_at').split()
+                 'moderation_latency provider_responses data_region http_referer origin user_agent app_id external_user created_at '
+                 'num_fetches num_input_audio_prompt native_tokens_completion_images web_search_engine preset_id workspace_id').split()
         saved = (Decimal(PRICE['input']) - Decimal(PRICE['cache_read'])) * 8 / 10**6
         for (name, stream), rid in self.ids('m-oai', 'm-ant').items():
             self.receipt(rid)

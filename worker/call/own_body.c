@@ -77,6 +77,48 @@ static void put_spent(struct json_out *o, const struct own_usage_spent *s)
 	}
 }
 
+/* The words that OpenRouter's clients know, and others of their kind; NULL: it never begins anew. */
+static const char *reset_word(enum window_unit u)
+{
+	static const char *const words[WINDOW_COUNT] = {
+		[WINDOW_MINUTE] = "minutely", [WINDOW_HOUR] = "hourly",
+		[WINDOW_DAY] = "daily",       [WINDOW_WEEK] = "weekly",
+		[WINDOW_MONTH] = "monthly",   [WINDOW_QUARTER] = "quarterly",
+		[WINDOW_YEAR] = "yearly"};
+
+	return words[u];
+}
+
+/* What only OpenRouter has, but its official client insists on. */
+static void put_foreign(struct json_out *o)
+{
+	static const char *const zeros[] = {"byok_usage", "byok_usage_daily", "byok_usage_weekly",
+					    "byok_usage_monthly"};
+	static const char *const counts[] = {"limit", "used", "remaining"};
+	static const char *const absent[] = {"creator_user_id", "organization_id", "workspace_id"};
+
+	for (size_t i = 0; i < ARRAY_LEN(zeros); i++)
+		put_dollars(o, zeros[i], 0);
+	json_out_kbool(o, "include_byok_in_limit", false);
+	json_out_kbool(o, "is_provisioning_key", false);
+	for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+		json_out_knull(o, absent[i]);
+	json_out_key(o, "allowed_data_regions");
+	json_out_arr(o);
+	json_out_arr_end(o);
+	json_out_key(o, "free_model_daily_requests");
+	json_out_obj(o);
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
+		json_out_ki64(o, counts[i], 0);
+	json_out_obj_end(o);
+	json_out_key(o, "rate_limit");
+	json_out_obj(o);
+	json_out_ki64(o, "requests", -1);
+	json_out_kstrz(o, "interval", "10s");
+	json_out_kstrz(o, "note", "see `limits`");
+	json_out_obj_end(o);
+}
+
 static void put_key(struct json_out *o, const struct auth_key *key, const struct auth_usage *u,
 		    const struct own_usage_spent *spent)
 {
@@ -91,7 +133,7 @@ static void put_key(struct json_out *o, const struct auth_key *key, const struct
 	if (budget) {
 		put_dollars(o, "limit", budget->now.limit);
 		put_dollars(o, "limit_remaining", budget->now.remaining);
-		json_out_kstrz(o, "limit_reset", window_unit_name(budget->window.unit));
+		json_out_kstrz(o, "limit_reset", reset_word(budget->window.unit));
 		put_time(o, "limit_resets_at", budget->now.reset_s);
 		put_dollars(o, "limit_usage", budget->now.used);
 	} else {
@@ -107,6 +149,7 @@ static void put_key(struct json_out *o, const struct auth_key *key, const struct
 	json_out_kbool(o, "is_management_key", false);
 	put_time(o, "created_at", key->created_s);
 	put_time(o, "expires_at", key->expires_s);
+	put_foreign(o);
 	put_limits(o, u);
 }
 

@@ -330,7 +330,7 @@ static void put_cache_discount(struct json_out *o, const struct receipt *x)
 		json_out_knull(o, "cache_discount");
 }
 
-/* Members that OpenRouter's clients look for, and what there is none of here. */
+/* Members that OpenRouter's clients look for, and what there is none of here. Its official one refuses a body without one of these. */
 static void put_foreign(struct json_out *o)
 {
 	static const char *const absent[] = {"router",
@@ -338,16 +338,22 @@ static void put_foreign(struct json_out *o)
 					     "session_id",
 					     "upstream_inference_cost",
 					     "moderation_latency",
-					     "data_region",
 					     "http_referer",
 					     "user_agent",
 					     "app_id",
 					     "num_media_prompt",
 					     "num_media_completion",
-					     "num_search_results"};
+					     "num_search_results",
+					     "num_fetches",
+					     "num_input_audio_prompt",
+					     "native_tokens_completion_images",
+					     "web_search_engine",
+					     "preset_id",
+					     "workspace_id"};
 
 	for (size_t i = 0; i < ARRAY_LEN(absent); i++)
 		json_out_knull(o, absent[i]);
+	json_out_kstrz(o, "data_region", "global");
 	json_out_kstrz(o, "origin", "");
 	json_out_kstrz(o, "api_type", "completions");
 	json_out_kbool(o, "is_byok", false);

@@ -52,7 +52,13 @@ static void test_key_without_limits(void **state)
 	       "\"requests\":3,"
 	       "\"tokens\":44,\"is_free_tier\":false,\"is_management_key\":false,\"created_at\":"
 	       "null,"
-	       "\"expires_at\":null,\"limits\":[]}}");
+	       "\"expires_at\":null,\"byok_usage\":0.0,\"byok_usage_daily\":0.0,"
+	       "\"byok_usage_weekly\":0.0,\"byok_usage_monthly\":0.0,\"include_byok_in_limit\":"
+	       "false,\"is_provisioning_key\":false,\"creator_user_id\":null,"
+	       "\"organization_id\":null,\"workspace_id\":null,\"allowed_data_regions\":[],"
+	       "\"free_model_daily_requests\":{\"limit\":0,\"used\":0,\"remaining\":0},"
+	       "\"rate_limit\":{\"requests\":-1,\"interval\":\"10s\",\"note\":\"see `limits`\"},"
+	       "\"limits\":[]}}");
 }
 
 /* What is left is never below zero, whatever was used above a limit that was lowered. */
@@ -88,7 +94,7 @@ static void test_key_above_its_limits(void **state)
 	assert_true(
 		slice_find(
 			buf_slice(&b),
-			SLICE_LIT("\"limit\":2.0,\"limit_remaining\":0.0,\"limit_reset\":\"day\","
+			SLICE_LIT("\"limit\":2.0,\"limit_remaining\":0.0,\"limit_reset\":\"daily\","
 				  "\"limit_resets_at\":\"1970-01-02T00:00:00Z\","
 				  "\"limit_usage\":2.5")) >= 0);
 	has(&b,
@@ -102,6 +108,28 @@ static void test_key_above_its_limits(void **state)
 	has(&b, "{\"scope\":\"key\",\"name\":\"concurrency\",\"unit\":\"requests\",\"limit\":2,"
 		"\"used\":1,"
 		"\"remaining\":1}]");
+	buf_fini(&b);
+}
+
+/* Of several budgets the one that leaves least is the key's limit, whichever was made first; counted only, or for some models: none. */
+static void test_key_of_several_budgets(void **state)
+{
+	struct auth_usage u = usage();
+	struct buf b;
+
+	(void)state;
+	u.rules_n = 4;
+	for (size_t i = 0; i < u.rules_n; i++)
+		u.rules[i] = (struct auth_rule){.scope = ROWS_KEY, .kind = ROWS_BUDGET};
+	u.rules[0].window.unit = WINDOW_DAY;
+	u.rules[0].now = (struct rows_rule_now){.limit = 5000000000, .remaining = 3000000000};
+	u.rules[1].window.unit = WINDOW_TOTAL;
+	u.rules[1].now = (struct rows_rule_now){.limit = 9000000000, .remaining = 1000000000};
+	u.rules[2].shadow = true;
+	memcpy(u.rules[3].models, "gpt-*", 6);
+	buf_init(&b, 65536);
+	assert_int_equal(own_body_key(&key, &u, NULL, &b), ERRC_OK);
+	has(&b, "\"limit\":9.0,\"limit_remaining\":1.0,\"limit_reset\":null,");
 	buf_fini(&b);
 }
 
@@ -171,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_key_without_limits),
 		cmocka_unit_test(test_key_above_its_limits),
+		cmocka_unit_test(test_key_of_several_budgets),
 		cmocka_unit_test(test_key_with_what_it_spent),
 		cmocka_unit_test(test_credits),
 		cmocka_unit_test(test_what_is_left),
