@@ -29,7 +29,6 @@
  * whole tree of processes can be run under them; nothing here is a secret of the configuration. */
 static const char *const env_kept[] = {
 #ifdef AIGW_TEST_HOOKS
-	"AIGW_TEST_READ_SLEEP_US",
 	"AIGW_TEST_TXN_SLEEP_US",
 #endif
 	"ASAN_OPTIONS",

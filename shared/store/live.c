@@ -163,10 +163,6 @@ enum errc live_read_begin(struct live *l, MDB_txn **out)
 		pthread_mutex_unlock(&l->read_lock);
 		return lmdbx_errc(rc);
 	}
-#ifdef AIGW_TEST_HOOKS
-	if (l->test_read_sleep_us)
-		usleep(l->test_read_sleep_us);
-#endif
 	*out = l->reader;
 	return ERRC_OK;
 }
@@ -199,7 +195,6 @@ static struct live *live_alloc(const struct live_opts *o)
 	l->dir = mem_dup(o->dir, strlen(o->dir));
 #ifdef AIGW_TEST_HOOKS
 	l->test_sleep_us = env_us("AIGW_TEST_TXN_SLEEP_US");
-	l->test_read_sleep_us = env_us("AIGW_TEST_READ_SLEEP_US");
 #endif
 	if (!l->dir)
 		live_close(&l);

@@ -31,8 +31,7 @@ struct live {
 	struct price_memo priced;   /* of the charges; used inside write transactions only */
 	_Atomic(MDB_txn *) writing; /* the open write transaction */
 	MDB_cursor *near;           /* its last row: rows of one account lie side by side */
-	unsigned test_sleep_us,
-		test_read_sleep_us; /* of test builds (AIGW_TEST_HOOKS): inside each transaction */
+	unsigned test_sleep_us; /* of test builds (AIGW_TEST_HOOKS): inside each write transaction */
 };
 
 /* A write transaction; the calling thread ends it with one of the other two. Raises the watch's counters. On an error *out is NULL,

@@ -88,8 +88,12 @@ def is_alive(pid):
 
 
 def is_stranger(pid):
-    """Whether the number of a process that has ended is somebody else's by now: of another session, as each test program has one, or no aigwd."""
+    """Whether the number of a process that has ended is somebody else's by now: a thread's, which a signal would end with its process, of another
+    session, as each test program has one, or no aigwd's."""
     try:
+        with open('/proc/%d/status' % pid) as f:
+            if '\nTgid:\t%d\n' % pid not in f.read():
+                return True
         with open('/proc/%d/cmdline' % pid, 'rb') as f:
             words = f.read()
         return os.getsid(pid) != os.getsid(0) or bool(words) and b'aigwd' not in words

@@ -14,7 +14,7 @@ from client import Conn
 from gateway import is_alive, wait_for
 from load import StreamLoad
 from money import records
-from node import LONG, CtlError, FiveScopes, NodePerTest, charge_nusd, chat_body, nusd, on_both
+from node import FAR_BUDGETS, LONG, CtlError, FiveScopes, NodePerTest, charge_nusd, chat_body, model, nusd, on_both
 import tap
 
 MODELS = {
@@ -22,6 +22,7 @@ MODELS = {
     **on_both('quick', 'tokens=5&input=11', max_output=100),
     **on_both('short', 'tokens=20&rate=40&input=11', max_output=100),
     **on_both('calm', 'tokens=4&rate=4&input=11', max_output=100),
+    'quick-cent': model('oai/sim?tokens=5&input=11', price={'request': '0.01'}),
 }
 PRICE = {'input': 1, 'output': 2}
 SMALL_TMPFS_MIB = 32
@@ -219,13 +220,13 @@ class Kills(FiveScopes, NodePerTest):
         self.assertLessEqual(set(load.kinds()), {'done', 'cut', 'error_item', 'status 503', 'status 500'}, load.kinds())
 
 
-class Full(NodePerTest):
+class Full(FiveScopes, NodePerTest):
     """Row 26: a live store of 4 MiB that is full."""
 
     def test_full(self):
         self.begin(MODELS, live_size='4MiB')
         node, key = self.node, self.key
-        load = StreamLoad(node.port, key, ['quick-oai', 'run-ant'], 8)
+        load = Streams(node.port, key, ['quick-oai', 'run-ant'], 8)
         made = 0
         try:
             while made < 40000:
@@ -240,21 +241,22 @@ class Full(NodePerTest):
         self.assertIn('live_size', end['message'])
         self.assertGreater(made, 500)
         self.assertLessEqual(set(load.kinds()), {'done', 'status 503'}, load.kinds())
-        a = node.chat(key, 'quick-oai')
+        a = self.chat('quick-oai')
         self.assertIn(a.status, (200, 503), a)
         if a.status == 503:
             self.assertIn(a.error['code'], ('ledger_unavailable', 'overloaded'))
         self.check_books()
+        self.check_scopes()
         # What restricts still works, and so does a start.
         node.ctl('key', 'revoke', key)
-        self.assertEqual(node.chat(key, 'quick-oai').status, 401)
+        self.assertEqual(self.chat('quick-oai').status, 401)
         self.assertEqual(node.stop(), 0)
         node.start()
         self.assertTrue(node.verify('--charges')['good'])
         self.assertFalse([e for e in node.events('child_died')])
 
 
-class TmpfsFull(NodePerTest):
+class TmpfsFull(FiveScopes, NodePerTest):
     """Row 26: the tmpfs below the live store is full. All that is needed there was allocated at the start."""
 
     def setUp(self):
@@ -275,7 +277,7 @@ class TmpfsFull(NodePerTest):
         self.start()
         node, key = self.node, self.key
         self.fill()
-        load = StreamLoad(node.port, key, ['quick-oai', 'run-ant'], 8)
+        load = Streams(node.port, key, ['quick-oai', 'run-ant'], 8)
         try:
             wait_for(lambda: load.kinds().get('done', 0) > 50, 20)
         finally:
@@ -283,11 +285,12 @@ class TmpfsFull(NodePerTest):
         self.assertEqual(set(load.kinds()), {'done'}, load.kinds())
         for kind in ('worker', 'keeper'):
             node.kill(kind)
-            wait_for(lambda: node.chat(key, 'quick-oai').status == 200)
+            wait_for(lambda: self.chat('quick-oai').status == 200)
         self.check_books()
+        self.check_scopes()
         self.assertEqual(node.stop(), 0)
         node.start()  # with the same live store
-        self.assertEqual(node.chat(key, 'quick-oai').status, 200)
+        self.assertEqual(self.chat('quick-oai').status, 200)
         settled = nusd(node.settled('main')['settled_usd'])
         self.assertEqual(node.stop(), 0)
 
@@ -299,7 +302,7 @@ class TmpfsFull(NodePerTest):
         self.assertRegex(node.log_text()[mark:], r'MiB are needed in .*make that tmpfs larger or lower live_size')
         os.unlink(self.filler)
         node.start()
-        self.assertEqual(node.chat(key, 'quick-oai').status, 200)
+        self.assertEqual(self.chat('quick-oai').status, 200)
         self.assertGreater(nusd(node.settled('main')['settled_usd']), settled)
         self.assertTrue(node.verify('--charges')['good'])
 
@@ -324,31 +327,37 @@ class Durable(NodePerTest):
                 self.assertEqual(nusd(node.record(rid)['charge_usd']), charge_nusd({'input': 11, 'output': 5}, PRICE))
         self.assertTrue(node.verify('--charges')['good'])
 
+    def used_up(self, rule, n):
+        """{scope: the key of an account of whose scopes this one has a limit that `n` requests have used up}"""
+        found = {}
+        for scope in ('account', 'team', 'key', 'user'):
+            found[scope] = self.node.family('%s-%s' % (scope, rule.partition('=')[0]), **{scope: rule})
+            for _ in range(n):
+                self.assertEqual(self.node.chat(found[scope], 'quick-cent', user='ann').status, 200)
+        return found
+
     def test_windows_go_on_after_everything_died(self):
-        """Row 56: rates live as long as the live store, budgets as long as the ledger."""
+        """Row 56, in every scope, for all models and for some: rates live as long as the live store, budgets as long as the ledger."""
         self.begin(MODELS)
-        node = self.node
-        limited = node.customer('limited', rpm=3)
-        cost = charge_nusd({'input': 11, 'output': 5}, PRICE)
-        budget = node.key('limited', budget='%.9f' % (2.5 * cost / 10**9), period='year')
-        body = {'max_tokens': 5, 'text': ''}
-        for _ in range(3):
-            self.assertEqual(node.chat(limited, 'quick-oai').status, 200)
-        node.ctl('key', 'update', budget, '--budget', '100')
-        for _ in range(2):
-            self.assertEqual(node.chat(budget, 'quick-oai', **body).status, 200)
-        node.settled('limited')
-        node.ctl('key', 'update', budget, '--budget', '%.9f' % (2.5 * cost / 10**9))
+        rates, some = self.used_up('requests=3/minute', 3), self.used_up('tokens=20/day models=quick-*', 2)
+        budgets = self.used_up('budget=0.025/year models=quick-*', 2)
         for lose in (False, True):
             with self.subTest(live_store_lost=lose):
-                node.kill_all()
+                self.node.kill_all()
                 if lose:
-                    shutil.rmtree(glob.glob(os.path.join(node.live, '*'))[0])
-                node.start()
-                self.assertEqual(node.chat(limited, 'quick-oai').status, 200 if lose else 429)
-                a = node.chat(budget, 'quick-oai', **body)
-                self.assertEqual((a.status, a.error['code']), (402, 'budget_exceeded'), a)
-                self.assertEqual(nusd(node.ctl('key', 'show', budget)['budget_used_usd']), 2 * cost)
+                    shutil.rmtree(glob.glob(os.path.join(self.node.live, '*'))[0])
+                self.node.start()
+                for keys, status, code in ((rates, 429, 'rate_limit_exceeded'), (some, 429, 'rate_limit_exceeded'), (budgets, 402, 'budget_exceeded')):
+                    for scope, key in keys.items():
+                        a = self.node.chat(key, 'quick-cent', user='ann')
+                        if lose and keys is not budgets:
+                            self.assertEqual(a.status, 200, (scope, a))
+                            continue
+                        self.assertEqual((a.status, a.error['code']), (status, code), (scope, a))
+                        self.assertIn(scope, str(a.error['metadata']['scope']))
+                for scope, key in budgets.items():
+                    used = self.node.budgets_used(key, 'ann')
+                    self.assertEqual(used, {s: [2 * 10**7] * (FAR_BUDGETS + (s == scope)) for s in used})
 
     def test_orphans_wait_for_the_next_keeper_and_no_longer(self):
         """A worker of the master before is not rung by the keeper of the next one."""

@@ -47,17 +47,6 @@ class Crash(Base):
         self.assertEqual(total['requests'], len(load.answered))
         self.assertEqual(self.node.status()['ledger'][0]['epoch'], 1)
 
-    def test_all_killed_at_once(self):
-        """Row 20: master, keeper and workers die together; the next start goes on with the live store that is there."""
-        load = Spender(self.node, self.key, 'm')
-        for _ in range(5):
-            time.sleep(0.3)
-            self.node.kill_all()
-            self.node.start()
-        load.stop()
-        check_books(self, self.node, 'main', load)
-        self.assertEqual(self.node.status()['ledger'][0]['epoch'], 1)
-
     def test_next_master_has_its_own_keeper(self):
         load = Spender(self.node, self.key, 'm')
         for _ in range(3):

@@ -1,5 +1,5 @@
-"""The node under an operator's hands and under pressure: reload, drain, descriptors, slow clients, memory. Rows 9, 30, 31, 32, 36; more
-of pressure is in test_pressure.py."""
+"""The node under an operator's hands and under pressure: reload, drain, descriptors, memory. Rows 9, 31, 32, 36; more of pressure is in
+test_pressure.py, of reloads in test_processes.py."""
 import os
 import random
 import resource
@@ -21,7 +21,7 @@ import tap
 MODELS = {
     **on_both('quick', 'tokens=5&input=11'),
     **on_both('run', 'tokens=60&rate=20&input=11'),
-    **on_both('long', 'tokens=%d&rate=20&input=11' % (600 if LONG else 60)),
+    **on_both('long', 'tokens=%d&rate=20&input=11' % (600 if LONG else 40)),
 }
 
 
@@ -39,28 +39,6 @@ class Operations(NodePerTest):
         if not self.node.is_sanitized():
             self.assertTrue(holds, figures)
 
-    def test_reload_every_100_ms_under_load(self):
-        """Row 30: a table of 1,000 entries; no failed request, no leaked generation."""
-        many = {'entry-%d' % i: model('oai/sim?size=%d' % (i + 1)) for i in range(1000)}
-        self.begin({**MODELS, **many})
-        workers = self.node.children('worker')
-        load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant', 'run-oai'], 10)
-        seconds, n, sizes = (60 if LONG else 6), 0, []
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.node.configure(models={'entry-0': model('oai/sim?size=%d' % (5000 + n))})
-            self.node.signal(signal.SIGHUP)
-            time.sleep(0.1)
-            n += 1
-            if n % 10 == 0:
-                sizes.append(anonymous_kib(workers))
-        load.stop()
-        self.assertEqual(set(load.kinds()), {'done'})
-        self.assertEqual(sorted(workers), sorted(self.node.children('worker')))
-        self.assertGreater(self.node.metrics()['aigw_config_generation'], n / 4)
-        self.assert_memory(sizes[-1] < sizes[1] * 1.5 + 4096, sizes)
-        self.check_books()
-
     def is_good(self, text):
         path = self.node.config + '.maybe'
         with open(path, 'w') as f:
@@ -74,8 +52,9 @@ class Operations(NodePerTest):
         with open(self.node.config) as f:
             good = f.read()
         load = StreamLoad(self.node.port, self.key, ['quick-oai', 'quick-ant'], 4)
-        refused = 0
-        for _ in range(200 if LONG else 40):
+        self.addCleanup(setattr, load, 'going', False)
+        refused, wanted = 0, 200 if LONG else 30
+        while refused < wanted:
             i = rng.randrange(len(good))
             bad = rng.choice([good[:i], good[:i] + rng.choice('{}[]:,"\t\x00\x85') + good[i:], good[:i] + good[i + rng.randrange(1, 9):],
                               good.replace('"providers"', '"provders"'), good.replace('"price"', '"prize"', 1)])
@@ -92,7 +71,6 @@ class Operations(NodePerTest):
         self.node.configure(good)
         self.node.ctl('reload')
         load.stop()
-        self.assertGreater(refused, 20)
         self.assertEqual(set(load.kinds()), {'done'})
         self.assertEqual(self.node.metrics()['aigw_config_last_reload_success'], 1)
 
@@ -140,8 +118,8 @@ class Operations(NodePerTest):
             return False
         return True
 
-    def drain(self, sig, drain_timeout):
-        self.begin(timeouts={'drain_timeout': drain_timeout})
+    def drain(self, sig):
+        """All streams run until the signal; the kinds of their ends, and how long it took."""
         load = StreamLoad(self.node.port, self.key, ['long-oai', 'long-ant'], 200 if LONG else 60, once=True)
         wait_for(lambda: self.node.metrics().get('aigw_inflight_requests') == load.n, 10, 0.1)
         begun = time.monotonic()
@@ -157,15 +135,18 @@ class Operations(NodePerTest):
         return load.kinds(), took
 
     def test_drain_waits_for_streams(self):
-        """Row 32: TERM with live streams; all finish, none is cut."""
-        kinds, took = self.drain(signal.SIGTERM, '50s')
-        self.assertEqual(set(kinds), {'done'})
-        length = 30 if LONG else 3
-        self.assertTrue(length - 2 < took < length + 3, took)
+        """Row 32: TERM and QUIT with live streams; all finish, none is cut."""
+        self.begin(timeouts={'drain_timeout': '50s'})
+        length = 30 if LONG else 2
+        for sig in (signal.SIGTERM, signal.SIGQUIT):
+            kinds, took = self.drain(sig)
+            self.assertEqual(set(kinds), {'done'})
+            self.assertTrue(length - 1.5 < took < length + 3, took)
 
     def test_drain_ends_streams_at_its_time_out(self):
         """Row 32: QUIT; those that still run get the error item, none is cut without notice."""
-        kinds, took = self.drain(signal.SIGQUIT, '1s')
+        self.begin(timeouts={'drain_timeout': '1s'})
+        kinds, took = self.drain(signal.SIGQUIT)
         self.assertLessEqual(set(kinds), {'done', 'error_item'}, kinds)
         self.assertGreater(kinds.get('error_item', 0), 0)
         self.assertTrue(0.8 < took < 4, took)
@@ -191,6 +172,7 @@ class Operations(NodePerTest):
     # --- pressure ---
 
     @tap.alone
+    @unittest.skipUnless(os.geteuid() == 0, 'only root may look into processes that are not dumpable')
     def test_descriptors_run_out(self):
         """Row 36: no spin, living streams go on, served again at once."""
         self.begin(limits={'open_files': 256})
@@ -202,6 +184,7 @@ class Operations(NodePerTest):
             for _ in range(1000):
                 c = Conn(self.node.port, timeout=5)
                 conns.append(c)
+            wait_for(lambda: all(len(os.listdir('/proc/%d/fd' % p)) > 240 for p in workers))
             before, begun = [cpu_seconds(p) for p in workers], time.monotonic()
             time.sleep(2)
             took = time.monotonic() - begun

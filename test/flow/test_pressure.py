@@ -165,14 +165,15 @@ class Connections(Case):
 
     def reuse(self, scheme):
         """500 clients: (requests, connections that the provider accepted, full handshakes)."""
-        n = 600000 if LONG else 60000
+        n = 600000 if LONG else 20000
         ca, crt, key_file = self.certificate()
         sim = Sim(*(['--certificate', crt, '--key', key_file] if scheme == 'https' else []))
         self.addCleanup(sim.close)
         plain = Sim()  # counts are asked for in the clear
         self.addCleanup(plain.close)
         providers = {'up': {'dialect': 'openai', 'base_url': '%s://127.0.0.1:%d/v1' % (scheme, sim.port), 'keys': ['env:MOCK_KEY'], 'ca_file': ca}}
-        self.begin({'quick': model('up/sim?tokens=5&input=11'), 'late': model('up/sim?tokens=5&input=11&delay=500ms')}, sim=plain, providers=providers, log={'access': 'off'})
+        self.begin({'quick': model('up/sim?tokens=5&input=11'), 'late': model('up/sim?tokens=5&input=11&delay=500ms')}, sim=plain, providers=providers, log={'access': 'off'},
+                   live_size='128MiB')  # the outbox of a keeper that waits for a core
         # Once all 500 wait for their answers at the same time: as many connections as there will ever be.
         self.load(self.node.port, chat_body('late'), self.key, connections=500, requests=1000)
         before = self.opened(sim, scheme, ca)
@@ -264,6 +265,7 @@ class Slow(Case):
     MODELS = {**MODELS, **{name: model('floods/sim?tokens=%d&size=8000000&input=11' % n, max_output=2500000, context=10000000)
                            for name, n in (('small', 20000), ('large', 1000))}}
     ROUNDS, ROUNDS_MOST, SLOWER = 5, 8, 1.5
+    SECONDS, HEAD_S, QUIET = (2, 4, ROUNDS) if LONG else (1.2, 2, 3)
 
     def setUp(self):
         super().setUp()
@@ -276,7 +278,7 @@ class Slow(Case):
     def normal(self, nginx=None):
         """p99 of a normal request in milliseconds, to the node or to nginx on its port."""
         to = (nginx, chat_body('sim?tokens=5&input=11'), PROVIDER_KEY) if nginx else (self.node.port, chat_body('quick'), self.key)
-        done = self.load(*to, connections=32, rate=500, seconds=2)
+        done = self.load(*to, connections=32, rate=500, seconds=self.SECONDS)
         self.assertEqual(done['errors'], 0, done)
         return done['latency_us']['p99'] / 1000
 
@@ -307,7 +309,7 @@ class Slow(Case):
     @unittest.skipUnless(shutil.which('nginx'), 'nginx is not installed')
     def test_slow_heads(self):
         """Row 38: all closed within their deadline and a second, at most 10 KiB each, p99 of the others at most 1.5 times their own."""
-        n, head_s = (5000, 4) if LONG else (1500, 4)
+        n, head_s = 5000 if LONG else 1500, self.HEAD_S
         self.begin(providers=self.providers, timeouts={'head': '%ds' % head_s}, limits={'connections_address': 20000})
         self.addCleanup(self.close_slow)
         nginx, _ = self.begin_nginx()
@@ -342,14 +344,14 @@ class Slow(Case):
         self.addCleanup(self.close_slow)
         nginx, _ = self.begin_nginx()
         self.normal()
-        quiet = [(self.normal(), self.normal(nginx)) for _ in range(self.ROUNDS)]
+        quiet = [(self.normal(), self.normal(nginx)) for _ in range(self.QUIET)]
         # What the workers keep at hand whatever the number of streams is there after the first ones.
         self.read_slowly('small', n // 4)
         before = anonymous_kib(self.workers)
         self.read_slowly('small', n)
         self.assert_small(before, n - n // 4, 'small')
         sip = Sip(self.slow)
-        for mine, control in (quiet * 2)[:self.ROUNDS_MOST]:
+        for mine, control in (quiet * self.ROUNDS_MOST)[:self.ROUNDS_MOST]:
             if not self.note((mine, self.normal()), (control, self.normal(nginx)), '%d slow readers' % n):
                 break
         sip.stop()
