@@ -193,7 +193,7 @@ OPTION(SWITCH, "suspended", "on|off", "suspended", SEND,
 COMMAND_END(USER_UPDATE)
 
 COMMAND(USER_REMOVE, "user remove", of_account, 15000,
-	"Take the limits of an end user away; those of '*' count for it then, from nothing used.")
+	"Take the limits of an end user away; those of '*' count for it then.")
 WORD(TEXT, "TAG", "user", SEND, NEEDED, "The tag.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "The account (needed).")
 OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")

@@ -235,7 +235,7 @@ static bool read_id(struct slice *text, struct rows_limits *l, struct rows_rule 
 	if (!slice_cut(&rest, ':', &word) || slice_chr(word, ' ') >= 0 || slice_chr(word, '=') >= 0)
 		return true;
 	if (text_u64(word, &id) && id <= ROWS_RULE_ID_MAX)
-		*r = rows_limits_by_id(l, (uint16_t)id);
+		*r = rows_limits_by_id(l, (uint32_t)id);
 	if (!*r)
 		return fail(why, word, "the id of one of its limits, as `show` prints them");
 	*text = rest;
@@ -329,14 +329,14 @@ bool rule_args_remove(struct slice text, struct rows_limits *l, char why[RULE_AR
 		more = slice_cut(&text, ',', &one);
 		one = slice_trim(one);
 		if (!text_u64(one, &id) || id > ROWS_RULE_ID_MAX ||
-		    !rows_limits_by_id(l, (uint16_t)id)) {
+		    !rows_limits_by_id(l, (uint32_t)id)) {
 			snprintf(why, RULE_ARGS_WHY,
 				 "limit-remove: '" SLICE_FMT
 				 "' is not the id of one of its limits, as `show` prints them",
 				 SLICE_ARG(slice_sub(one, 0, SHOWN)));
 			return false;
 		}
-		rows_limits_remove(l, (uint16_t)id);
+		rows_limits_remove(l, (uint32_t)id);
 	}
 	return true;
 }

@@ -88,9 +88,11 @@ MUSTCHECK enum errc admin_team_create(struct admin *a, const struct admin_by *by
 				      struct rows_scope *t, bool *durable);
 MUSTCHECK enum errc admin_team_update(struct admin *a, const struct admin_by *by,
 				      const struct rows_scope *t, bool *durable);
-/* Makes or replaces the definition of the end user whose tag is u->name (ROWS_EVERY_USER: of all that have none). */
-MUSTCHECK enum errc admin_user_set(struct admin *a, const struct admin_by *by,
-				   const struct rows_scope *u, bool *durable);
+/* Makes or replaces the definition of the end user whose tag is u->name (ROWS_EVERY_USER: of all that have none). The ids of new
+ * rules are drawn here and put there: no two definitions of an account's end users ever have one in common, for what a user has
+ * used is counted by them. */
+MUSTCHECK enum errc admin_user_set(struct admin *a, const struct admin_by *by, struct rows_scope *u,
+				   bool *durable);
 MUSTCHECK enum errc admin_user_remove(struct admin *a, const struct admin_by *by, uint64_t account,
 				      struct slice tag, bool *durable);
 /* Makes or replaces what an account may do: limits, patterns, ranges, an end. */

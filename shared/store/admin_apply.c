@@ -68,15 +68,17 @@ static enum errc apply_credit(struct live *l, MDB_txn *txn, const struct record 
 }
 
 /* Admission looks for rules and end users only where the account says that there are any. */
-static enum errc mark_account(struct live *l, MDB_txn *txn, uint64_t account, uint8_t flag)
+static enum errc mark_account(struct live *l, MDB_txn *txn, uint64_t account, uint8_t flag,
+			      uint32_t user_rules)
 {
 	struct rows_account a;
 	char mem[2 * ROWS_NAME_MAX];
 	enum errc rc = get_account(l, txn, account, mem, &a);
 
-	if (rc || (a.flags & flag))
+	if (rc || ((a.flags & flag) && a.user_rules >= user_rules))
 		return rc;
 	a.flags |= flag;
+	a.user_rules = MAX_OF(a.user_rules, user_rules);
 	return live_put_account(l, txn, &a);
 }
 
@@ -125,9 +127,9 @@ static enum errc apply_scope(struct live *l, MDB_txn *txn, const struct record *
 	if (!rc)
 		rc = live_put_scope(l, txn, &def);
 	if (!rc && def.kind == ROWS_ACCOUNT)
-		rc = mark_account(l, txn, def.account, ROWS_ACCOUNT_RULES);
+		rc = mark_account(l, txn, def.account, ROWS_ACCOUNT_RULES, 0);
 	if (!rc && def.kind == ROWS_USER)
-		rc = mark_account(l, txn, def.account, ROWS_ACCOUNT_USERS);
+		rc = mark_account(l, txn, def.account, ROWS_ACCOUNT_USERS, def.limits.last_id);
 	return rc ? rc : live_index_scope(l, txn, &def);
 }
 

@@ -120,7 +120,7 @@ enum errc admin_keys_create(struct admin *a, const struct admin_by *by, struct a
 	return rc;
 }
 
-static const struct rows_rule *rule_of(const struct rows_limits *l, uint16_t id)
+static const struct rows_rule *rule_of(const struct rows_limits *l, uint32_t id)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->v[i].id == id)
@@ -306,12 +306,39 @@ enum errc admin_team_update(struct admin *a, const struct admin_by *by, const st
 	return rc;
 }
 
+/* New rules of an end user get the ids behind those that the account's users have or had; of `last` there were some before. */
+static enum errc draw_ids(struct admin *a, struct rows_scope *next, uint32_t last)
+{
+	struct rows_account account;
+	uint32_t from;
+	struct buf mem;
+	enum errc rc;
+
+	if (next->kind != ROWS_USER || next->limits.last_id <= last)
+		return ERRC_OK;
+	buf_init(&mem, ROWS_MAX);
+	rc = admin_account_get(a->live, next->account, &mem, &account);
+	buf_fini(&mem);
+	if (rc)
+		return rc;
+	from = MAX_OF(account.user_rules, last);
+	if (next->limits.last_id - last > ROWS_RULE_ID_MAX - from)
+		return ERRC_LIMIT;
+	for (size_t i = 0; i < next->limits.n; i++) {
+		if (next->limits.v[i].id > last)
+			next->limits.v[i].id += from - last;
+	}
+	next->limits.last_id += from - last;
+	return ERRC_OK;
+}
+
 /* Makes or replaces. Before the first definition everything was allowed. */
 static enum errc set(struct admin *a, const struct admin_by *by, struct rows_scope *next,
 		     bool *durable)
 {
 	static const struct rows_scope all;
-	struct rows_scope now;
+	struct rows_scope now = {.limits.last_id = 0};
+	bool made;
 	struct buf mem;
 	enum errc rc;
 
@@ -322,24 +349,31 @@ static enum errc set(struct admin *a, const struct admin_by *by, struct rows_sco
 		return rc;
 	buf_init(&mem, ROWS_MAX);
 	rc = admin_scope_get(a->live, next->account, next->kind, next->id, &mem, &now, NULL);
-	if (!rc)
-		rc = replace(a, by, &now, &mem, next, durable);
-	else if (rc == ERRC_NOTFOUND)
+	made = rc == ERRC_NOTFOUND;
+	if (!rc || made)
+		rc = draw_ids(a, next, made ? 0 : now.limits.last_id);
+	if (!rc && made)
 		rc = write_scope(a, by, next, "create", restricts(&all, next), 0, durable);
+	else if (!rc)
+		rc = replace(a, by, &now, &mem, next, durable);
 	buf_fini(&mem);
 	return rc;
 }
 
-enum errc admin_user_set(struct admin *a, const struct admin_by *by, const struct rows_scope *u,
+enum errc admin_user_set(struct admin *a, const struct admin_by *by, struct rows_scope *u,
 			 bool *durable)
 {
 	struct rows_scope next = *u;
+	enum errc rc;
 
 	*durable = false;
 	if (u->kind != ROWS_USER || !is_scope(u) || u->name.n == 0 || u->status == ROWS_REVOKED)
 		return ERRC_INVAL;
 	rows_user_id(u->name, next.id);
-	return set(a, by, &next, durable);
+	rc = set(a, by, &next, durable);
+	if (!rc)
+		u->limits = next.limits;
+	return rc;
 }
 
 enum errc admin_user_remove(struct admin *a, const struct admin_by *by, uint64_t account,

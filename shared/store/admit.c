@@ -23,7 +23,7 @@ enum errc admit_load_state(struct admit_run *b, uint64_t account, struct admit_s
 	enum errc rc = live_get_state(b->l, b->txn, account, s->kind, s->id, &s->state);
 
 	if (!rc)
-		rows_state_align(&s->state, &s->row.limits);
+		rows_state_align(&s->state, s->kind, &s->row.limits);
 	return rc;
 }
 
@@ -59,12 +59,9 @@ static enum errc load_user(struct admit_run *b, const struct admit_ask *ask, str
 		return rc;
 	rows_user_id(SLICE_LIT(ROWS_EVERY_USER), every);
 	rc = load_scope(b, ask, ROWS_USER, every, s);
-	if (rc)
-		return rc;
-	rows_limits_of_all(&s->row.limits);
 	memcpy(s->id, id, ROWS_ID);
 	s->name = ask->user;
-	return ERRC_OK;
+	return rc;
 }
 
 static enum errc add_state(struct admit_run *b, uint64_t account, struct admit_rows *r)

@@ -119,7 +119,7 @@ static enum errc move_money(struct settle_run *s, const struct admit_done *d)
 }
 
 /* The counter of a rule; NULL: the rule is gone, and what it counted with it. */
-static struct rows_counter *counter_of(struct rows_state *st, uint16_t rule)
+static struct rows_counter *counter_of(struct rows_state *st, uint32_t rule)
 {
 	for (size_t i = 0; i < st->n; i++) {
 		if (st->counters[i].id == rule)

@@ -115,7 +115,7 @@ static enum errc add_outbox(MDB_cursor *c, uint64_t taken, struct slice_of_accou
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
-static bool has_budget(const struct book_scope *s, uint16_t rule)
+static bool has_budget(const struct book_scope *s, uint32_t rule)
 {
 	struct rows_scope def;
 

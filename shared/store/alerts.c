@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "be.h"
 #include "book_priv.h"
 #include "clock.h"
 #include "log.h"
@@ -25,7 +26,7 @@ struct look {
 
 struct row_name {
 	size_t n;
-	uint8_t b[sizeof((struct rows_key_name *)0)->b + 2];
+	uint8_t b[sizeof((struct rows_key_name *)0)->b + 4];
 };
 
 void alerts_init(struct alerts *a)
@@ -54,15 +55,14 @@ void alerts_set(struct alerts *a, const struct shares *budget, const struct shar
 /* --- what has been told --- */
 
 static struct row_name name_of(uint64_t account, enum rows_kind kind, const char id[ROWS_ID],
-			       uint16_t rule)
+			       uint32_t rule)
 {
 	static const char none[ROWS_ID];
 	struct rows_key_name key = rows_name(account, kind, slice_of(id ? id : none, ROWS_ID));
-	struct row_name n = {.n = key.n + 2};
+	struct row_name n = {.n = key.n + 4};
 
 	memcpy(n.b, key.b, key.n);
-	n.b[key.n] = (uint8_t)(rule >> 8);
-	n.b[key.n + 1] = (uint8_t)rule;
+	be_put(n.b + key.n, sizeof rule, rule);
 	return n;
 }
 
@@ -124,7 +124,7 @@ static void describe(struct look *k, const struct book_scope *s, const struct ro
 	const struct rows_account *a = book_account(k->at->book, s->account);
 	struct slice account = a ? a->name : SLICE_NONE;
 
-	*out = (struct alert){.rule = r->id & ROWS_RULE_ID_MAX, .scope = s->kind};
+	*out = (struct alert){.rule = r->id, .scope = s->kind};
 	copy_text(out->account, sizeof out->account, account);
 	if (s->kind == ROWS_KEY)
 		copy_text(out->name, sizeof out->name, slice_of(s->id, ROWS_ID));

@@ -25,7 +25,7 @@ struct alerts {
 
 struct alert {
 	bool is_credit;
-	uint16_t rule;
+	uint32_t rule;
 	enum rows_kind scope;
 	/* Name of the account and of the scope (of a key its id); "budget per day"; patterns, "gpt-*, o1", cut (empty: all). */
 	char account[ROWS_NAME_MAX + 1], name[ROWS_TAG_MAX + 1], what[64], models[64];

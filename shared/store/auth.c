@@ -161,7 +161,7 @@ static enum errc add_rules(struct live *l, MDB_txn *txn, const struct rows_scope
 		*to = (struct auth_rule){.scope = s->kind,
 					 .kind = r->kind,
 					 .shadow = r->shadow,
-					 .id = r->id & ROWS_RULE_ID_MAX,
+					 .id = r->id,
 					 .text = rows_rule_text(r),
 					 .raise = r->raise,
 					 .raise_until_s = r->raise_until_s,
@@ -194,8 +194,6 @@ static enum errc add_user(struct live *l, MDB_txn *txn, uint64_t account, struct
 	if (rc == ERRC_NOTFOUND) {
 		rows_user_id(SLICE_LIT(ROWS_EVERY_USER), every);
 		rc = live_get_scope(l, txn, account, ROWS_USER, every, &s);
-		if (!rc)
-			rows_limits_of_all(&s.limits);
 	}
 	if (rc)
 		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;

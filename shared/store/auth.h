@@ -35,7 +35,7 @@ struct auth_rule {
 	enum rows_kind scope;
 	enum rows_limit kind;
 	bool shadow;
-	uint16_t id;
+	uint32_t id;
 	const char *text; /* in words; static */
 	struct window_spec window;
 	char zone[ZONES_NAME_MAX + 1]; /* of a budget that follows its calendar; empty: UTC */

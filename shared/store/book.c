@@ -208,7 +208,7 @@ enum errc book_add_scope(struct book *b, enum rows_kind kind, uint64_t account,
 	return ERRC_OK;
 }
 
-static bool is_in(const struct rows_limits *l, uint16_t rule)
+static bool is_in(const struct rows_limits *l, uint32_t rule)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->v[i].id == rule)
@@ -239,7 +239,8 @@ enum errc book_set_row(struct book_item *s, const struct rows_scope *def, struct
 	s->bytes = bytes;
 	s->s.row = slice_of(bytes, row.n);
 	s->changed = true;
-	drop_counters(s, &def->limits);
+	if (def->kind != ROWS_USER)
+		drop_counters(s, &def->limits);
 	return ERRC_OK;
 }
 
@@ -248,7 +249,6 @@ void book_drop_row(struct book_item *s)
 	mem_free(s->bytes);
 	s->bytes = NULL;
 	s->s.row = SLICE_NONE;
-	s->s.counters_n = 0;
 	s->changed = true;
 }
 
@@ -262,47 +262,45 @@ const struct rows_scope *book_every_user(const struct book *b, uint64_t account,
 		rows_user_id(SLICE_LIT(ROWS_EVERY_USER), id);
 		s = book_find_scope(b, ROWS_USER, account, id);
 		e->there = s && s->s.row.n && rows_get_scope(s->s.row, &e->rules) == ERRC_OK;
-		if (e->there)
-			rows_limits_of_all(&e->rules.limits);
 		e->account = account;
 	}
 	return e->there ? &e->rules : NULL;
 }
 
-/* The rules that hold for a scope now; NULL: there are none. `row` and `every` have what it points to. */
-static const struct rows_scope *rules_of(const struct book *b, const struct book_item *s,
-					 struct rows_scope *row, struct book_every *every)
-{
-	if (s->s.row.n == 0)
-		return book_every_user(b, s->s.account, every);
-	return rows_get_scope(s->s.row, row) == ERRC_OK ? row : NULL;
-}
-
-/* For a budget that nothing was counted of. When there are too many counters, those of rules that are gone give way. */
-static enum errc add_counter(const struct book *b, struct book_item *s, uint16_t rule,
-			     struct rows_counter **out)
+/* Whether the rule is one of the scope, or, for an end user, of `*`: either may have been what the hold was taken from. */
+static bool is_rule_of(const struct book *b, const struct book_item *s, uint32_t rule)
 {
 	struct book_every every = {.account = ROWS_ACCOUNT_HEAD};
+	const struct rows_scope *all;
 	struct rows_scope row;
-	const struct rows_scope *def = rules_of(b, s, &row, &every);
-	struct rows_counter *c;
 
-	if (!def || !is_in(&def->limits, rule))
-		return ERRC_NOTFOUND;
-	if (s->s.counters_n == ROWS_RULES_MAX)
-		drop_counters(s, &def->limits);
-	require(s->s.counters_n < ROWS_RULES_MAX);
-	c = mem_grow(s->s.counters, (s->s.counters_n + 1) * sizeof *c);
-	if (!c)
-		return ERRC_NOMEM;
+	if (s->s.row.n && rows_get_scope(s->s.row, &row) == ERRC_OK && is_in(&row.limits, rule))
+		return true;
+	all = s->s.kind == ROWS_USER ? book_every_user(b, s->s.account, &every) : NULL;
+	return all && is_in(&all->limits, rule);
+}
+
+/* When there are too many counters, the oldest one gives way: those that hold now are never as many. */
+static enum errc push_counter(struct book_item *s, const struct rows_counter *add,
+			      struct rows_counter **out)
+{
+	struct rows_counter *c = s->s.counters;
+
+	if (s->s.counters_n == ROWS_COUNTERS_MAX) {
+		memmove(c, c + 1, --s->s.counters_n * sizeof *c);
+	} else {
+		c = mem_grow(c, (s->s.counters_n + 1) * sizeof *c);
+		if (!c)
+			return ERRC_NOMEM;
+	}
 	s->s.counters = c;
 	c += s->s.counters_n++;
-	*c = (struct rows_counter){.id = rule, .kind = ROWS_BUDGET};
+	*c = *add;
 	*out = c;
 	return ERRC_OK;
 }
 
-enum errc book_counter(const struct book *b, struct book_item *s, uint16_t rule,
+enum errc book_counter(const struct book *b, struct book_item *s, uint32_t rule,
 		       struct rows_counter **out)
 {
 	for (size_t i = 0; i < s->s.counters_n; i++) {
@@ -311,7 +309,9 @@ enum errc book_counter(const struct book *b, struct book_item *s, uint16_t rule,
 			return ERRC_OK;
 		}
 	}
-	return add_counter(b, s, rule, out);
+	if (!is_rule_of(b, s, rule))
+		return ERRC_NOTFOUND;
+	return push_counter(s, &(struct rows_counter){.id = rule, .kind = ROWS_BUDGET}, out);
 }
 
 enum errc book_load_account(struct book *b, struct slice row)
@@ -336,11 +336,8 @@ static enum errc load_counters(const struct book *b, struct book_item *s,
 
 		if (from->counters[i].kind != ROWS_BUDGET)
 			return ERRC_CORRUPT;
-		rc = book_counter(b, s, from->counters[i].id, &c);
-		if (!rc)
-			*c = from->counters[i];
-		else if (rc == ERRC_NOTFOUND)
-			rc = ERRC_OK;
+		if (s->s.kind == ROWS_USER || is_rule_of(b, s, from->counters[i].id))
+			rc = push_counter(s, &from->counters[i], &c);
 	}
 	return rc;
 }

@@ -51,9 +51,10 @@ static void note_scope(struct book *b, const struct rows_scope *def)
 
 	if (def->kind == ROWS_ACCOUNT)
 		a->row.flags |= ROWS_ACCOUNT_RULES;
-	else if (def->kind == ROWS_USER)
+	else if (def->kind == ROWS_USER) {
 		a->row.flags |= ROWS_ACCOUNT_USERS;
-	else
+		a->row.user_rules = MAX_OF(a->row.user_rules, def->limits.last_id);
+	} else
 		return;
 	a->changed = true;
 }

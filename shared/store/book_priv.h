@@ -41,7 +41,7 @@ struct book_every {
 	bool there;
 	struct rows_scope rules;
 };
-/* Their ids are those by which they count for one user. NULL: there are none. Valid until the next call and as long as the book does not change. */
+/* NULL: there are none. Valid until the next call and as long as the book does not change. */
 const struct rows_scope *book_every_user(const struct book *b, uint64_t account,
 					 struct book_every *e);
 
@@ -54,12 +54,12 @@ MUSTCHECK enum errc book_add_account(struct book *b, const struct rows_account *
 MUSTCHECK enum errc book_add_scope(struct book *b, enum rows_kind kind, uint64_t account,
 				   const char id[ROWS_ID], struct book_item **out);
 void book_set_group(struct book_account_item *a, struct slice group);
-/* `row` is copied; what rules that are not in `def` have counted is dropped. */
+/* `row` is copied; what rules that are not in `def` have counted is dropped, but for an end user (rows_state_align()). */
 MUSTCHECK enum errc book_set_row(struct book_item *s, const struct rows_scope *def,
 				 struct slice row);
 void book_drop_row(struct book_item *s);
 /* The counter of a budget, valid until another one is made. ERRC_NOTFOUND: there is no such rule now, so nothing is counted. */
-MUSTCHECK enum errc book_counter(const struct book *b, struct book_item *s, uint16_t rule,
+MUSTCHECK enum errc book_counter(const struct book *b, struct book_item *s, uint32_t rule,
 				 struct rows_counter **out);
 
 #endif

@@ -49,8 +49,6 @@ static enum errc load_every(struct look *k, uint64_t account)
 	if (rc && rc != ERRC_NOTFOUND)
 		return rc;
 	k->have_every = !rc;
-	if (k->have_every)
-		rows_limits_of_all(&k->every.limits);
 	k->account = account;
 	return ERRC_OK;
 }

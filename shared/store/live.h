@@ -14,7 +14,7 @@
 struct live;
 struct progress;
 
-#define LIVE_LAYOUT 7
+#define LIVE_LAYOUT 8
 #define LIVE_ID     16 /* bytes of a ledger_id; the folder's name is its hexadecimal form */
 
 /* Counters in the shared page that the master watches: raised before mdb_txn_begin, after it, after commit or abort. All

@@ -179,11 +179,11 @@ static enum errc get_budget(struct mpack_in *in, struct record_budget *b)
 	if (!rc && rows_scope_word((enum rows_kind)scope)[0] == '\0')
 		rc = ERRC_CORRUPT;
 	if (!rc)
-		rc = get_int(in, 1, UINT16_MAX, &rule);
+		rc = get_int(in, 1, ROWS_RULE_ID_MAX, &rule);
 	if (!rc)
 		rc = mpack_read_i64(in, &b->window);
 	b->scope = (enum rows_kind)scope;
-	b->rule = (uint16_t)rule;
+	b->rule = (uint32_t)rule;
 	return rc;
 }
 

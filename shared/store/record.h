@@ -48,7 +48,7 @@ enum {
 /* A budget that a charge counts in: which rule of which scope, in which of its windows. */
 struct record_budget {
 	enum rows_kind scope; /* ROWS_ACCOUNT, ROWS_TEAM, ROWS_KEY, ROWS_USER */
-	uint16_t rule;        /* with ROWS_RULE_OF_ALL: one of those for all end users */
+	uint32_t rule;
 	int64_t window;
 };
 

@@ -4,7 +4,7 @@
 struct account_v1 {
 	uint8_t version, mode, status, name_n, group_n, flags;
 	uint16_t reserved;
-	uint32_t holds, reserved2;
+	uint32_t holds, user_rules;
 	uint64_t id;
 	int64_t granted, balance, held, settled, uncollected, overdraft, created_s;
 };
@@ -92,6 +92,7 @@ enum errc rows_put_account(struct buf *out, const struct rows_account *a)
 			       .group_n = (uint8_t)a->group.n,
 			       .flags = a->flags,
 			       .holds = a->holds,
+			       .user_rules = a->user_rules,
 			       .id = a->id,
 			       .granted = a->granted_nusd,
 			       .balance = a->balance_nusd,
@@ -136,6 +137,7 @@ enum errc rows_get_account(struct slice bytes, struct rows_account *a)
 				   .status = (enum rows_status)v.status,
 				   .flags = v.flags,
 				   .holds = v.holds,
+				   .user_rules = v.user_rules,
 				   .granted_nusd = v.granted,
 				   .balance_nusd = v.balance,
 				   .held_nusd = v.held,
@@ -145,7 +147,7 @@ enum errc rows_get_account(struct slice bytes, struct rows_account *a)
 				   .created_s = v.created_s};
 	if (v.mode >= ROWS_MODE_COUNT || v.status >= ROWS_STATUS_COUNT ||
 	    v.name_n > ROWS_NAME_MAX || v.group_n > ROWS_NAME_MAX || v.reserved != 0 ||
-	    v.reserved2 != 0 || !account_in_range(&v))
+	    v.user_rules > ROWS_RULE_ID_MAX || !account_in_range(&v))
 		return ERRC_CORRUPT;
 	return rows_take_slice(&r, &a->name, v.name_n) &&
 			       rows_take_slice(&r, &a->group, v.group_n) && r.left == 0

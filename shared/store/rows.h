@@ -16,9 +16,10 @@
 #define ROWS_ID           APIKEY_ID /* bytes of the id of a scope; an account's is 0 */
 #define ROWS_NAME_MAX     64        /* bytes of the name of an account, a group, a team or a key */
 #define ROWS_TAG_MAX      128       /* bytes of the tag of an end user */
-#define ROWS_NETS_MAX     32        /* address ranges of a scope */
-#define ROWS_SCOPES_MAX   4         /* of a request */
-#define ROWS_MAX          32768     /* bytes of any row */
+#define ROWS_COUNTERS_MAX (2 * ROWS_RULES_MAX)
+#define ROWS_NETS_MAX     32    /* address ranges of a scope */
+#define ROWS_SCOPES_MAX   4     /* of a request */
+#define ROWS_MAX          32768 /* bytes of any row */
 #define ROWS_ACCOUNT_HEAD UINT64_C(0)
 #define ROWS_ACCOUNT_TAIL UINT64_MAX
 #define ROWS_EVERY_USER   "*" /* the tag of the row for all end users that have none of their own */
@@ -56,6 +57,8 @@ struct rows_account {
 	enum rows_status status;
 	uint8_t flags; /* ROWS_ACCOUNT_… */
 	uint32_t holds;
+	/* The highest id of a rule that any of its end users ever had, `*` included: none is used for two of them. */
+	uint32_t user_rules;
 	int64_t granted_nusd, balance_nusd, held_nusd, settled_nusd, uncollected_nusd;
 	int64_t overdraft_nusd; /* >= 0; how far the balance may go below 0 */
 	int64_t created_s;
@@ -99,7 +102,7 @@ struct rows_state {
 	int64_t charged_nusd;      /* settled, ever */
 	int64_t used_s;            /* wall second of the last admission */
 	size_t n;
-	struct rows_counter counters[ROWS_RULES_MAX];
+	struct rows_counter counters[ROWS_COUNTERS_MAX]; /* see rows_state_align() */
 };
 
 struct rows_key_name rows_name(uint64_t account, enum rows_kind kind, struct slice id);
@@ -125,8 +128,10 @@ MUSTCHECK enum errc rows_get_state(struct slice bytes, struct rows_state *s);
 const char *rows_scope_word(enum rows_kind kind);
 /* NULL: the rule has none yet. */
 const struct rows_counter *rows_state_counter(const struct rows_state *s, const struct rows_rule *r);
-/* Makes the counters those of the rules, in their order: of removed ones they are dropped, new ones begin at nothing. */
-void rows_state_align(struct rows_state *s, const struct rows_limits *l);
+/* Makes the first l->n counters those of the rules, in their order; new ones begin at nothing. Of removed rules they are dropped, but
+ * for an end user, whom sometimes rules of its own and sometimes those of `*` hold: behind the others the newest are kept, so that
+ * what is used of either is there when it holds again, and holds that run are given back to what they were taken from. */
+void rows_state_align(struct rows_state *s, enum rows_kind scope, const struct rows_limits *l);
 /* True when the sums of the account hold (design 3.5). */
 bool rows_account_is_sound(const struct rows_account *a);
 /* Whether the patterns admit the model: denied by any `!` pattern that matches, else allowed when some other pattern

@@ -25,8 +25,8 @@ struct held_v1 {
 _Static_assert(sizeof(struct held_v1) == 16, "layout of stored rows");
 
 struct taken_v1 {
-	uint16_t rule;
-	uint8_t budget, reserved[5];
+	uint32_t rule;
+	uint8_t budget, reserved[3];
 	int64_t window;
 };
 _Static_assert(sizeof(struct taken_v1) == 16, "layout of stored rows");

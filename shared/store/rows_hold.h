@@ -16,7 +16,7 @@ struct rows_candidate {
 
 /* What a request took of a rule: settlement and release undo exactly that, however the rules were edited meanwhile. */
 struct rows_taken {
-	uint16_t rule;
+	uint32_t rule;
 	bool budget;    /* `window` counts */
 	int64_t window; /* id of the budget window that the hold is in */
 };

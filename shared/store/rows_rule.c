@@ -38,7 +38,7 @@ struct rows_rule *rows_limits_add(struct rows_limits *l, enum rows_limit kind, i
 	return r;
 }
 
-void rows_limits_remove(struct rows_limits *l, uint16_t id)
+void rows_limits_remove(struct rows_limits *l, uint32_t id)
 {
 	size_t to = 0;
 
@@ -49,13 +49,7 @@ void rows_limits_remove(struct rows_limits *l, uint16_t id)
 	l->n = to;
 }
 
-void rows_limits_of_all(struct rows_limits *l)
-{
-	for (size_t i = 0; i < l->n; i++)
-		l->v[i].id |= ROWS_RULE_OF_ALL;
-}
-
-struct rows_rule *rows_limits_by_id(struct rows_limits *l, uint16_t id)
+struct rows_rule *rows_limits_by_id(struct rows_limits *l, uint32_t id)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->v[i].id == id)

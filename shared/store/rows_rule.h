@@ -10,8 +10,7 @@
 #define ROWS_NO_LIMIT    INT64_C(-1) /* "none" differs from a limit of 0, which refuses everything */
 #define ROWS_RULES_MAX   16          /* of a scope */
 #define ROWS_MODELS_MAX  1024        /* bytes of all model patterns of a scope, and of a rule */
-#define ROWS_RULE_ID_MAX INT16_MAX
-#define ROWS_RULE_OF_ALL 0x8000 /* see rows_limits_of_all() */
+#define ROWS_RULE_ID_MAX INT32_MAX
 
 /* What a rule limits; a part of stored rows. Those below ROWS_LIMIT_COUNT are rates, windows that slide. */
 enum rows_limit {
@@ -25,7 +24,7 @@ enum rows_limit {
 };
 
 struct rows_rule {
-	uint16_t id;
+	uint32_t id;
 	enum rows_limit kind;
 	bool shadow;   /* counts what it would refuse, refuses nothing */
 	int64_t limit; /* nano-dollars for a budget */
@@ -40,13 +39,13 @@ struct rows_rule {
 
 struct rows_limits {
 	size_t n;
-	uint16_t last_id; /* the highest id ever given; 0: none */
+	uint32_t last_id; /* the highest id ever given; 0: none */
 	struct rows_rule v[ROWS_RULES_MAX];
 };
 
 /* What is used of a rule. */
 struct rows_counter {
-	uint16_t id; /* of the rule */
+	uint32_t id; /* of the rule */
 	enum rows_limit kind;
 	union {
 		struct window_rate rate;
@@ -58,12 +57,9 @@ struct rows_counter {
 void rows_limits_init(struct rows_limits *l); /* no limit at all */
 /* A new rule at the end, valid until rules are removed. NULL: there is no room for one. */
 struct rows_rule *rows_limits_add(struct rows_limits *l, enum rows_limit kind, int64_t limit);
-void rows_limits_remove(struct rows_limits *l, uint16_t id);
-/* The rules for all end users, read to be those of one of them: their ids get ROWS_RULE_OF_ALL, by which they count in his state, stand
- * in his holds and in the records of what he used. So they are never taken for rules of a row of his own with the same ids. */
-void rows_limits_of_all(struct rows_limits *l);
+void rows_limits_remove(struct rows_limits *l, uint32_t id);
 /* The one with this id; the first one of a kind that is for all models and not only counted. NULL: there is none. */
-struct rows_rule *rows_limits_by_id(struct rows_limits *l, uint16_t id);
+struct rows_rule *rows_limits_by_id(struct rows_limits *l, uint32_t id);
 struct rows_rule *rows_limits_find(struct rows_limits *l, enum rows_limit kind);
 /* What rows_limits_find() limits; ROWS_NO_LIMIT also where there is none. */
 int64_t rows_limits_get(const struct rows_limits *l, enum rows_limit kind);

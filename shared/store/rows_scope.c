@@ -5,21 +5,22 @@
 /* The fixed parts, without padding; names and lists follow. */
 struct scope_v1 {
 	uint8_t version, kind, status, flags, name_n, nets_n, rules_n, reserved;
-	uint16_t models_n, last_rule;
+	uint16_t models_n, reserved2;
 	uint16_t keepalive; /* seconds + 1; 0: not set */
 	uint16_t pepper;
 	uint64_t account;
 	char id[ROWS_ID], team[ROWS_ID];
 	uint8_t hash[DIGEST_SHA256];
 	int64_t created_s, expires_s, old_until_s;
+	uint32_t last_rule, reserved3;
 };
 _Static_assert(ROWS_ID == 12 && DIGEST_SHA256 == 32, "layout of stored rows");
-_Static_assert(sizeof(struct scope_v1) == 104, "layout of stored rows");
+_Static_assert(sizeof(struct scope_v1) == 112, "layout of stored rows");
 
 struct rule_v1 {
-	uint16_t id, models_n;
-	uint8_t kind, shadow, window_unit, window_rolling;
-	uint8_t zone_n, reserved[7];
+	uint32_t id;
+	uint16_t models_n;
+	uint8_t kind, shadow, window_unit, window_rolling, zone_n, reserved[5];
 	int64_t limit, raise, raise_until_s;
 };
 _Static_assert(sizeof(struct rule_v1) == 40, "layout of stored rows");

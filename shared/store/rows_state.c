@@ -11,8 +11,8 @@ struct state_v1 {
 _Static_assert(sizeof(struct state_v1) == 40, "layout of stored rows");
 
 struct counter_v1 {
-	uint16_t id;
-	uint8_t kind, reserved[5];
+	uint32_t id;
+	uint8_t kind, reserved[3];
 };
 _Static_assert(sizeof(struct counter_v1) == 8, "layout of stored rows");
 
@@ -77,7 +77,7 @@ enum errc rows_put_state(struct buf *out, const struct rows_state *s)
 			     .used_s = s->used_s};
 	enum errc rc;
 
-	if (s->n > ROWS_RULES_MAX)
+	if (s->n > ROWS_COUNTERS_MAX)
 		return ERRC_LIMIT;
 	rc = buf_add(out, &v, sizeof v);
 	for (size_t i = 0; !rc && i < s->n; i++)
@@ -93,7 +93,7 @@ enum errc rows_get_state(struct slice bytes, struct rows_state *s)
 
 	if (rc)
 		return rc;
-	if (v.counters_n > ROWS_RULES_MAX)
+	if (v.counters_n > ROWS_COUNTERS_MAX)
 		return ERRC_CORRUPT;
 	s->holds = v.holds;
 	s->requests = v.requests;
@@ -117,10 +117,40 @@ const struct rows_counter *rows_state_counter(const struct rows_state *s, const 
 	return NULL;
 }
 
-void rows_state_align(struct rows_state *s, const struct rows_limits *l)
+static bool has_rule(const struct rows_limits *l, uint32_t id)
 {
-	struct rows_counter fresh[ROWS_RULES_MAX];
-	bool same = s->n == l->n;
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].id == id)
+			return true;
+	}
+	return false;
+}
+
+/* The counters of rules that do not hold now, behind the `n` that do; the newest rules have the highest ids. */
+static size_t keep_others(const struct rows_state *s, const struct rows_limits *l,
+			  struct rows_counter *to, size_t n)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		size_t at = n;
+
+		if (has_rule(l, s->counters[i].id))
+			continue;
+		while (at > l->n && to[at - 1].id < s->counters[i].id)
+			at--;
+		if (at == ROWS_COUNTERS_MAX)
+			continue;
+		n = MIN_OF(n + 1, (size_t)ROWS_COUNTERS_MAX);
+		memmove(&to[at + 1], &to[at], (n - 1 - at) * sizeof *to);
+		to[at] = s->counters[i];
+	}
+	return n;
+}
+
+void rows_state_align(struct rows_state *s, enum rows_kind scope, const struct rows_limits *l)
+{
+	bool same = scope == ROWS_USER ? s->n >= l->n : s->n == l->n;
+	struct rows_counter fresh[ROWS_COUNTERS_MAX];
+	size_t n = l->n;
 
 	for (size_t i = 0; same && i < l->n; i++)
 		same = s->counters[i].id == l->v[i].id && s->counters[i].kind == l->v[i].kind;
@@ -131,7 +161,9 @@ void rows_state_align(struct rows_state *s, const struct rows_limits *l)
 
 		fresh[i] = c ? *c : (struct rows_counter){.id = l->v[i].id, .kind = l->v[i].kind};
 	}
-	if (l->n)
-		memcpy(s->counters, fresh, l->n * sizeof *fresh);
-	s->n = l->n;
+	if (scope == ROWS_USER)
+		n = keep_others(s, l, fresh, n);
+	if (n)
+		memcpy(s->counters, fresh, n * sizeof *fresh);
+	s->n = n;
 }

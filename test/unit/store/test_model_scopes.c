@@ -296,12 +296,9 @@ static void check_scope(const struct model_scope *s, const char *tag)
 		const struct rows_rule *r = &s->def->limits.v[i];
 		const struct use *u = &s->use[r->id];
 		int64_t d = world_day_of(r, world_now_s());
-		struct rows_rule counts = *r;
 		struct rows_rule_now now;
 
-		if (s->def == &world.every_def)
-			counts.id |= ROWS_RULE_OF_ALL;
-		rows_rule_look(r, rows_state_counter(&st, &counts), st.holds, world.r.boot_ms,
+		rows_rule_look(r, rows_state_counter(&st, r), st.holds, world.r.boot_ms,
 			       world.r.wall_ms, &now);
 		if (r->kind == ROWS_BUDGET) {
 			assert_int_equal(now.used, u->used[d]);

@@ -194,7 +194,7 @@ static void test_align(void **state)
 		assert_non_null(rows_limits_add(&l, ROWS_CONCURRENCY, 9));
 	rows_limits_remove(&l, 1);
 	l.v[0].kind = ROWS_RPM;
-	rows_state_align(&s, &l);
+	rows_state_align(&s, ROWS_KEY, &l);
 	assert_int_equal(s.n, 3);
 	assert_int_equal(s.counters[0].id, 2);
 	assert_int_equal(s.counters[0].kind, ROWS_RPM);
@@ -204,9 +204,44 @@ static void test_align(void **state)
 	assert_int_equal(s.counters[2].running, 0);
 	assert_ptr_equal(rows_state_counter(&s, &l.v[1]), &s.counters[1]);
 	l.n = 0;
-	rows_state_align(&s, &l);
+	rows_state_align(&s, ROWS_KEY, &l);
 	assert_int_equal(s.n, 0);
 	assert_null(rows_state_counter(&s, &l.v[1]));
+}
+
+/* Of an end user's rules that do not hold now the newest are kept, behind those that do. */
+static void test_align_user(void **state)
+{
+	struct rows_state s = {.n = 2,
+			       .counters = {{.id = 1, .kind = ROWS_CONCURRENCY, .running = 1},
+					    {.id = 3, .kind = ROWS_CONCURRENCY, .running = 3}}};
+	struct rows_limits l;
+
+	(void)state;
+	rows_limits_init(&l);
+	l.last_id = 1;
+	assert_non_null(rows_limits_add(&l, ROWS_CONCURRENCY, 9)); /* 2 */
+	rows_state_align(&s, ROWS_USER, &l);
+	assert_int_equal(s.n, 3);
+	assert_int_equal(s.counters[0].id, 2);
+	assert_int_equal(s.counters[0].running, 0);
+	assert_int_equal(s.counters[1].id, 3);
+	assert_int_equal(s.counters[2].id, 1);
+	l.v[0].id = 1; /* and back */
+	rows_state_align(&s, ROWS_USER, &l);
+	assert_int_equal(s.n, 3);
+	assert_int_equal(s.counters[0].running, 1);
+	assert_int_equal(s.counters[1].id, 3);
+	assert_int_equal(s.counters[2].id, 2);
+	for (uint32_t id = 4; id < 200; id++) {
+		l.v[0].id = id;
+		rows_state_align(&s, ROWS_USER, &l);
+		assert_int_equal(s.counters[0].id, id);
+		assert_int_equal(s.counters[1].id, id == 4 ? 3 : id - 1);
+		assert_in_range(s.n, 4, ROWS_COUNTERS_MAX);
+	}
+	assert_int_equal(s.n, ROWS_COUNTERS_MAX);
+	assert_int_equal(s.counters[s.n - 1].id, 199 - (ROWS_COUNTERS_MAX - 1));
 }
 
 int main(void)
@@ -215,7 +250,7 @@ int main(void)
 		cmocka_unit_test(test_lists),          cmocka_unit_test(test_the_plain_rule),
 		cmocka_unit_test(test_what_cannot_be), cmocka_unit_test(test_words),
 		cmocka_unit_test(test_raise),          cmocka_unit_test(test_look),
-		cmocka_unit_test(test_align),
+		cmocka_unit_test(test_align),          cmocka_unit_test(test_align_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

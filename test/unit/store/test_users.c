@@ -106,7 +106,6 @@ static void test_budgets_after_a_loss(void **state)
 	}
 	family.user = SLICE_LIT("bob");
 	family.of[3] = every;
-	rows_limits_of_all(&family.of[3].limits);
 	assert_int_equal(family_look(3, 0).used, 270000);
 	family_hold(100, &id);
 	assert_int_equal(family_look(3, 0).held, 300000);
@@ -126,7 +125,6 @@ static int64_t used_by(const char *tag, size_t n)
 	while (i < u.rules_n && u.rules[i].scope != ROWS_USER)
 		i++;
 	assert_true(i + n < u.rules_n);
-	assert_int_equal(u.rules[i + n].id, n + 1);
 	return u.rules[i + n].now.used;
 }
 
@@ -150,7 +148,7 @@ static void charge_alice(void)
 	assert_int_equal(done.charge_nusd, 90000);
 }
 
-/* Rules of one's own and the rules for all have the same ids and are not the same rules: when one takes the place of the other nothing that
+/* Rules of one's own and the rules for all are not the same rules: when one takes the place of the other nothing that
  * was used of it is taken for the other's, nor what still runs, neither in the live store nor in the ledger. */
 static void test_own_rules_come_and_go(void **state)
 {
@@ -221,6 +219,153 @@ static const struct book_scope *in_book(const char *tag)
 
 	rows_user_id(slice_str(tag), id);
 	return book_scope(ledger_book(family.r->ledger), ROWS_USER, family.account, id);
+}
+
+/* What is used and held of the first rule of a definition, by dave. */
+static void expect_dave(struct rows_scope *def, int64_t used, int64_t held)
+{
+	struct rows_scope was = family.of[3];
+
+	family.of[3] = *def;
+	assert_int_equal(family_look(3, 0).used, used);
+	assert_int_equal(family_look(3, 0).held, held);
+	family.of[3] = was;
+}
+
+static void lose_live_store(void)
+{
+	char cmd[300];
+
+	checkpoint();
+	rig_close(family.r);
+	snprintf(cmd, sizeof cmd, "rm -rf '%s/live'", family.r->dir);
+	assert_int_equal(system(cmd), 0);
+	rig_open(family.r);
+	rig_join(family.r);
+}
+
+static void agrees(void)
+{
+	struct agree g = {.done = false};
+	struct verify_result v;
+	struct scan s;
+
+	rig_check(family.r, &s);
+	while (!g.done)
+		assert_int_equal(agree_slice(&family.r->admin, &g), ERRC_OK);
+	assert_int_equal(g.different, 0);
+	checkpoint();
+	assert_int_equal(verify_ledger(family.r->ledger, false, NULL, NULL, &v), ERRC_OK);
+	assert_true(verify_is_good(&v));
+}
+
+static void remove_dave(void)
+{
+	bool durable;
+
+	assert_int_equal(admin_user_remove(&family.r->admin, &family.r->by, family.account,
+					   SLICE_LIT("dave"), &durable),
+			 ERRC_OK);
+}
+
+static void spend(int64_t cents, struct genid *running)
+{
+	struct admit_done done;
+
+	if (genid_eq(running, &(struct genid){{0}}))
+		family_hold(10, running);
+	rig_settle(family.r, family.account, running, 0, cents, &done);
+	*running = (struct genid){{0}};
+}
+
+/* A user whom the rules of `*` hold gets its own, loses them and gets others: what it used of each is neither lost nor taken for that of
+ * another, whose id was the same in its definition; nor is what a hold of before gives back. `lost`: the live store is, in between. */
+static void change_rules(bool lost)
+{
+	const struct window_spec week = {.unit = WINDOW_WEEK};
+	struct rows_scope every, own, next;
+	struct genid before, none = {{0}};
+
+	family.user = SLICE_LIT("dave");
+	rig_scope(&every, family.account, ROWS_USER, ROWS_EVERY_USER);
+	rig_budget(&every, RIG_DOLLAR, week);
+	rig_put(family.r, &every);
+	spend(7, &none);
+	family_hold(10, &before);
+	expect_dave(&every, 14000, 120000);
+	rig_scope(&own, family.account, ROWS_USER, "dave");
+	rig_budget(&own, 2 * RIG_DOLLAR, week);
+	rig_put(family.r, &own);
+	assert_int_not_equal(own.limits.v[0].id, every.limits.v[0].id);
+	spend(5, &none);
+	expect_dave(&own, 10000, 0);
+	spend(1, &before); /* of the rules of before */
+	expect_dave(&own, 10000, 0);
+	expect_dave(&every, 16000, 0);
+	agrees();
+	if (lost)
+		lose_live_store();
+	expect_dave(&own, 10000, 0);
+	expect_dave(&every, 16000, 0);
+	family_hold(10, &before);
+	remove_dave();
+	spend(2, &none);
+	expect_dave(&every, 20000, 0);
+	rig_scope(&next, family.account, ROWS_USER, "dave");
+	rig_budget(&next, 3 * RIG_DOLLAR, week);
+	rig_put(family.r, &next);
+	assert_int_not_equal(next.limits.v[0].id, own.limits.v[0].id);
+	spend(3, &none);
+	spend(4, &before); /* of rules that nobody has any more */
+	expect_dave(&next, 6000, 0);
+	agrees();
+	if (lost)
+		lose_live_store();
+	expect_dave(&next, 6000, 0);
+	expect_dave(&every, 20000, 0);
+	remove_dave();
+	spend(1, &none);
+	expect_dave(&every, 22000, 0);
+	agrees();
+}
+
+static void test_own_rules_and_back(void **state)
+{
+	(void)state;
+	change_rules(false);
+}
+
+static void test_own_rules_and_back_with_a_loss(void **state)
+{
+	(void)state;
+	change_rules(true);
+}
+
+/* The rules of all users are taken away and come again: others, that nobody has used. */
+static void test_rules_of_all_come_again(void **state)
+{
+	const struct window_spec week = {.unit = WINDOW_WEEK};
+	struct rows_scope first, again;
+	struct genid none = {{0}};
+	bool durable;
+
+	(void)state;
+	family.user = SLICE_LIT("dave");
+	rig_scope(&first, family.account, ROWS_USER, ROWS_EVERY_USER);
+	rig_budget(&first, RIG_DOLLAR, week);
+	rig_put(family.r, &first);
+	spend(7, &none);
+	assert_int_equal(admin_user_remove(&family.r->admin, &family.r->by, family.account,
+					   SLICE_LIT(ROWS_EVERY_USER), &durable),
+			 ERRC_OK);
+	rig_scope(&again, family.account, ROWS_USER, ROWS_EVERY_USER);
+	rig_budget(&again, RIG_DOLLAR, week);
+	rig_put(family.r, &again);
+	spend(1, &none);
+	expect_dave(&again, 2000, 0);
+	agrees();
+	lose_live_store();
+	expect_dave(&again, 2000, 0);
 }
 
 /* Tags that come once do not stay for ever; those with rules of their own, with something running, or with something used in
@@ -295,6 +440,9 @@ int main(void)
 		T(test_end_users),
 		T(test_budgets_after_a_loss),
 		T(test_own_rules_come_and_go),
+		T(test_own_rules_and_back),
+		T(test_own_rules_and_back_with_a_loss),
+		T(test_rules_of_all_come_again),
 		T(test_idle_users_are_forgotten),
 	};
 

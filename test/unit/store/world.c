@@ -75,7 +75,7 @@ int64_t world_limit_of(const struct rows_rule *r)
 	return r->limit + (r->raise_until_s == 0 || from < r->raise_until_s ? r->raise : 0);
 }
 
-const struct rows_rule *world_rule_of(const struct model_scope *s, uint16_t id)
+const struct rows_rule *world_rule_of(const struct model_scope *s, uint32_t id)
 {
 	for (size_t i = 0; i < s->def->limits.n; i++) {
 		if (s->def->limits.v[i].id == id)

@@ -43,7 +43,7 @@ struct model_hold {
 	struct {
 		struct model_scope *scope;
 		size_t n;
-		uint16_t rule[ROWS_RULES_MAX];
+		uint32_t rule[ROWS_RULES_MAX];
 	} of[ROWS_SCOPES_MAX];
 };
 
@@ -80,7 +80,7 @@ int64_t world_day_of(const struct rows_rule *r, int64_t wall_s);
 /* Its limit now, with its raise. */
 int64_t world_limit_of(const struct rows_rule *r);
 /* NULL: the scope has it no more. */
-const struct rows_rule *world_rule_of(const struct model_scope *s, uint16_t id);
+const struct rows_rule *world_rule_of(const struct model_scope *s, uint32_t id);
 
 /* The ledger takes what the outbox holds. */
 void world_drain(void);
