@@ -53,12 +53,21 @@ CAPABILITIES = [
 ]
 
 # Prices of long prompts, which the source leaves out: provider, pattern of ids, tokens that a prompt must exceed, factor of all that is
-# read, factor of all that is written. The first row counts.
+# read, factor of all that is written, whose word it is. The first row counts; the files say that these are second-hand. What is read from
+# a cache is multiplied too where that word is silent, so that nobody is served below the price.
+OPENAI = 'developers.openai.com/api/docs/models/gpt-5.4 as others quote it, read 2026-11'
+LITELLM = 'BerriAI/litellm, model_prices_and_context_window.json, read 2026-11'
+OPENROUTER = 'the list of openrouter.ai, recorded 2026'
 LONG_CONTEXT = [
-    ('openai', 'gpt-5.4', 272000, '2', '1.5'),
-    ('openai', 'gpt-5.4-*', 272000, '2', '1.5'),
-    ('xai', 'grok-4', 128000, '2', '2'),
-    ('xai', 'grok-4-0709', 128000, '2', '2'),
+    ('openai', 'gpt-5.4', 272000, '2', '1.5', OPENAI),
+    ('openai', 'gpt-5.4-20*', 272000, '2', '1.5', OPENAI),
+    ('openai', 'gpt-5.4-pro*', 272000, '2', '1.5', OPENAI),
+    ('xai', 'grok-4', 128000, '2', '2', LITELLM),
+    ('xai', 'grok-4-0709', 128000, '2', '2', LITELLM),
+    ('xai', 'grok-4-fast*', 128000, '2', '2', LITELLM),
+    ('xai', 'grok-4-1-fast*', 128000, '2', '2', LITELLM),
+    # Of those that are sold with a context of a million tokens; without it there are no longer prompts.
+    ('anthropic', 'claude-sonnet-4-*', 200000, '2', '1.5', OPENROUTER),
 ]
 
 EACH = ['request', 'image']  # dollars each
@@ -114,12 +123,12 @@ def price(row):
 
 
 def long_price(row, given):
-    """(tokens, price) of prompts that are longer than so many, or None."""
-    for provider, pattern, tokens, read, written in LONG_CONTEXT:
+    """(tokens, price, source) of prompts that are longer than so many, or None."""
+    for provider, pattern, tokens, read, written, source in LONG_CONTEXT:
         if provider == row['provider'] and fnmatch.fnmatchcase(row['model'], pattern):
             factor = {key: decimal.Decimal(1 if key in EACH else written if key.startswith('output') or key == 'reasoning' else read)
                       for key in given}
-            return tokens, {key: given[key] * factor[key] for key in given}
+            return tokens, {key: given[key] * factor[key] for key in given}, source
     return None
 
 
@@ -212,7 +221,7 @@ def write_model(out, name, entry):
     if not entry['long']:
         out.append('    price: {%s}' % classes(entry['price']))
         return
-    out.append('    price:')
+    out.append('    price:  # of long prompts at second hand: ' + entry['long'][2])
     out.append('      - {when: {min_prompt_tokens: %d}, %s}' % (entry['long'][0], classes(entry['long'][1])))
     out.append('      - {%s}' % classes(entry['price']))
 

@@ -81,11 +81,11 @@ class Importer(unittest.TestCase):
 
     def test_long_prompts(self):
         models, _ = shipped(row('gpt-5.4', {'input': 2.5, 'output': 15, 'cache_read': 0.25}, context=1000000),
-                            row('gpt-5.4-short', {'input': 1, 'output': 2}, context=200000), row('gpt-5', {'input': 1, 'output': 2}))
+                            row('gpt-5.4-pro', {'input': 1, 'output': 2}, context=200000), row('gpt-5', {'input': 1, 'output': 2}))
         self.assertEqual([name for name in sorted(models) if models[name]['long']], ['gpt-5.4'])
         lines = []
         import_catalog.write_model(lines, 'gpt-5.4', models['gpt-5.4'])
-        self.assertEqual(lines[-3:], ['    price:',
+        self.assertEqual(lines[-3:], ['    price:  # of long prompts at second hand: ' + import_catalog.OPENAI,
                                       '      - {when: {min_prompt_tokens: 272000}, input: 5, cache_read: 0.5, output: 22.5}',
                                       '      - {input: 2.5, cache_read: 0.25, output: 15}'])
 

@@ -9,6 +9,7 @@
 
 #define ANTHROPIC_CAP_DEFAULT 4096 /* for a model without max_output: the field is required */
 #define ANTHROPIC_BUDGET_MIN  1024
+#define ANTHROPIC_CONTEXT     200000 /* that a prompt has without being asked for more */
 
 void anthropic_refuse(struct anthropic_out *w, const char *what, const char *path_fmt, ...)
 {
@@ -362,15 +363,36 @@ static void write_body(struct anthropic_out *w)
 	json_out_obj_end(&w->o);
 }
 
-static void write_head(struct dialect_request *out, const struct dialect_ask *ask)
+/* The client's beta features, but the one that makes prompts longer than the model's price is for. */
+static struct slice write_beta(const struct dialect_ask *ask, enum errc *e)
 {
-	struct slice version = ask->offer->provider->anthropic_version;
+	struct slice rest = ask->anthropic_beta, one, kept = SLICE_NONE;
+
+	if (ask->model->context > ANTHROPIC_CONTEXT || slice_find(rest, SLICE_LIT("context-1m")) < 0)
+		return rest;
+	while (!*e && rest.n) {
+		(void)slice_cut(&rest, ',', &one);
+		one = slice_trim(one);
+		if (one.n == 0 || slice_has_prefix(one, SLICE_LIT("context-1m")))
+			continue;
+		kept = arena_fmt(ask->arena, SLICE_FMT "%s" SLICE_FMT, SLICE_ARG(kept),
+				 kept.n ? "," : "", SLICE_ARG(one));
+		*e = kept.p ? ERRC_OK : ERRC_NOMEM;
+	}
+	return kept;
+}
+
+static enum errc write_head(struct dialect_request *out, const struct dialect_ask *ask)
+{
+	struct slice version = ask->offer->provider->anthropic_version, beta;
+	enum errc e = ERRC_OK;
 
 	out->headers[out->headers_n++] = (struct dialect_header){
 		"anthropic-version", version.n ? version : SLICE_LIT("2023-06-01")};
-	if (ask->anthropic_beta.n)
-		out->headers[out->headers_n++] =
-			(struct dialect_header){"anthropic-beta", ask->anthropic_beta};
+	beta = write_beta(ask, &e);
+	if (beta.n)
+		out->headers[out->headers_n++] = (struct dialect_header){"anthropic-beta", beta};
+	return e;
 }
 
 static enum errc write_path(const struct dialect_ask *ask, struct dialect_request *out)
@@ -416,11 +438,12 @@ enum errc anthropic_write_request(const struct dialect_ask *ask, struct dialect_
 	}
 	if (!e)
 		e = write_path(ask, out);
+	if (!e)
+		e = write_head(out, ask);
 	if (e) {
 		fault_errc(f, e, "request to the provider");
 		return e;
 	}
-	write_head(out, ask);
 	out->body[0] = buf_slice(b);
 	out->body_n = 1;
 	out->body_bytes = b->len;

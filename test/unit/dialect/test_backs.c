@@ -33,6 +33,45 @@ static struct dialect_request written(struct rig *r, enum dialect_op op, const c
 	return q;
 }
 
+/* Prompts that are longer than the model's price is for cannot be asked for by a header. */
+static void beta_of_long_prompts(void **state)
+{
+	static const struct {
+		int64_t context;
+		const char *given, *sent;
+	} cases[] = {
+		{200000, "a, context-1m-2025-08-07 ,b", "a,b"},
+		{200000, "context-1m-2025-08-07", ""},
+		{200000, "a, b", "a, b"},
+		{1000000, "a,context-1m-2025-08-07", "a,context-1m-2025-08-07"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct ir_request *ir = NULL;
+		struct dialect_request q;
+		struct rig r;
+		struct dialect_ask ask = {.facts = &r.facts,
+					  .offer = &r.offer,
+					  .model = &r.model,
+					  .anthropic_beta = slice_str(cases[i].given),
+					  .arena = &r.arena};
+		struct slice sent = SLICE_NONE;
+
+		rig_init(&r, PTABLE_ANTHROPIC);
+		r.model.context = cases[i].context;
+		assert_int_equal(rig_ask(&r, DIALECT_CHAT, BODY), ERRC_OK);
+		assert_int_equal(r.front->read_request(&r.facts, r.body, &r.arena, &ir, &r.fault),
+				 ERRC_OK);
+		ask.ir = ir;
+		assert_int_equal(r.back->write_request(&ask, &q, &r.fault), ERRC_OK);
+		for (unsigned k = 0; k < q.headers_n; k++)
+			if (!strcmp(q.headers[k].name, "anthropic-beta"))
+				sent = q.headers[k].value;
+		assert_true(slice_is(sent, cases[i].sent));
+		rig_fini(&r);
+	}
+}
+
 static void paths_and_headers_of_openai(void **state)
 {
 	struct dialect_request q;
@@ -296,6 +335,7 @@ static void a_whole_answer_of_any_size_is_the_providers_fault(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(beta_of_long_prompts),
 		cmocka_unit_test(paths_and_headers_of_openai),
 		cmocka_unit_test(base64_is_not_asked_where_it_is_not_known),
 		cmocka_unit_test(paths_and_headers_of_anthropic),
