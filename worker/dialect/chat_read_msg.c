@@ -192,36 +192,47 @@ static void turn_calls(struct read_turn *t, const struct json *list)
 	}
 }
 
-/* Whether `v` goes on with the thinking of `p`: clients that gather streamed entries may keep the pieces. */
-static bool turn_thought_goes_on(const struct ir_part *p, const struct json *index, int64_t last)
+/* The thought being read. Its text may come in many pieces: clients that gather streamed entries may keep them. */
+struct read_thought {
+	struct ir_part *p; /* NULL: none */
+	int64_t index;     /* -1: it said none */
+	char *room;        /* where the text of several pieces stands */
+	size_t room_n;
+};
+
+static bool turn_thought_goes_on(const struct read_thought *h, const struct json *index)
 {
 	int64_t n;
 
-	return p && p->kind == IR_PART_THINKING && !p->signature.n && json_i64(index, &n) &&
-	       n == last;
+	return h->p && h->p->kind == IR_PART_THINKING && !h->p->signature.n &&
+	       json_i64(index, &n) && n == h->index;
 }
 
-static void turn_thought_text(struct read_turn *t, struct ir_part *p, struct slice text)
+static void turn_thought_text(struct read_turn *t, struct read_thought *h, struct slice more)
 {
-	char *both;
+	struct slice had = h->p->text;
 
-	if (!text.n || !p->text.n) {
-		p->text = text.n ? text : p->text;
+	if (!more.n || !had.n) {
+		h->p->text = more.n ? more : had;
 		return;
 	}
-	both = chat_read_get(t->r, p->text.n + text.n);
-	if (!both)
-		return;
-	memcpy(both, p->text.p, p->text.n);
-	memcpy(both + p->text.n, text.p, text.n);
-	p->text = slice_of(both, p->text.n + text.n);
+	if (had.n + more.n > h->room_n) {
+		h->room_n = 2 * (had.n + more.n);
+		h->room = chat_read_get(t->r, h->room_n);
+		if (!h->room) {
+			h->room_n = 0;
+			return;
+		}
+		memcpy(h->room, had.p, had.n);
+	}
+	memcpy(h->room + had.n, more.p, more.n);
+	h->p->text = slice_of(h->room, had.n + more.n);
 }
 
 /* The carrier of signed thinking that our front gave to the client (formats 12.4). */
 static void turn_thoughts(struct read_turn *t, const struct json *list)
 {
-	struct ir_part *p = NULL;
-	int64_t last = -1;
+	struct read_thought h = {.index = -1};
 
 	json_arr_each (it, list) {
 		struct slice type = json_str(json_obj_get(it.val, "type"));
@@ -229,22 +240,22 @@ static void turn_thoughts(struct read_turn *t, const struct json *list)
 		struct slice signature = json_str(json_obj_get(it.val, "signature"));
 
 		if (slice_is(type, "reasoning.encrypted")) {
-			p = turn_part(t, IR_PART_REDACTED);
-			if (p)
-				p->text = json_str(json_obj_get(it.val, "data"));
+			h = (struct read_thought){.p = turn_part(t, IR_PART_REDACTED)};
+			if (h.p)
+				h.p->text = json_str(json_obj_get(it.val, "data"));
 			continue;
 		}
 		if (!slice_is(type, "reasoning.text"))
 			continue;
-		if (!turn_thought_goes_on(p, index, last))
-			p = turn_part(t, IR_PART_THINKING);
-		if (!p)
+		if (!turn_thought_goes_on(&h, index))
+			h = (struct read_thought){.p = turn_part(t, IR_PART_THINKING)};
+		if (!h.p)
 			return;
-		turn_thought_text(t, p, json_str(json_obj_get(it.val, "text")));
+		turn_thought_text(t, &h, json_str(json_obj_get(it.val, "text")));
 		if (signature.n)
-			p->signature = signature;
-		if (!json_i64(index, &last))
-			last = -1;
+			h.p->signature = signature;
+		if (!json_i64(index, &h.index))
+			h.index = -1;
 	}
 }
 

@@ -229,6 +229,41 @@ static void models_are_known_by_their_names(void **state)
 	"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"schema\":{\"type\":"   \
 	"\"object\"}}}}"
 
+#define PIECES 8000
+
+/* A client that kept each streamed piece of a long thinking has room for it: what was joined is not copied again with every piece. */
+static void many_pieces_of_thinking_are_joined(void **state)
+{
+	struct buf body, want;
+	struct rig r;
+
+	(void)state;
+	buf_init(&body, 1 << 20);
+	buf_init(&want, 1 << 20);
+	assert_int_equal(buf_addz(&body, "{\"model\":\"m1\",\"messages\":[{\"role\":\"user\","
+					 "\"content\":\"x\"},{\"role\":\"assistant\",\"content\":"
+					 "\"y\",\"reasoning_details\":["),
+			 ERRC_OK);
+	for (int i = 0; i < PIECES; i++) {
+		assert_int_equal(buf_addf(&body,
+					  "{\"type\":\"reasoning.text\",\"index\":0,\"text\":"
+					  "\"piece %05d, \"},",
+					  i),
+				 ERRC_OK);
+		assert_int_equal(buf_addf(&want, "piece %05d, ", i), ERRC_OK);
+	}
+	assert_int_equal(buf_addz(&body, "{\"type\":\"reasoning.text\",\"index\":0,"
+					 "\"signature\":\"s\"}]}]}"),
+			 ERRC_OK);
+	rig_init(&r, PTABLE_ANTHROPIC);
+	assert_int_equal(rig_ask(&r, DIALECT_CHAT, buf_cstr(&body)), ERRC_OK);
+	assert_int_equal(rig_write(&r, 9), ERRC_OK);
+	assert_true(slice_find(buf_slice(&r.out), buf_slice(&want)) >= 0);
+	rig_fini(&r);
+	buf_fini(&body);
+	buf_fini(&want);
+}
+
 static void memory_that_fails_in_a_request_is_reported(void **state)
 {
 	unsigned n = 0;
@@ -342,6 +377,7 @@ int main(void)
 		cmocka_unit_test(sampling_follows_the_version),
 		cmocka_unit_test(one_of_temperature_and_top_p_goes_to_newer_models),
 		cmocka_unit_test(models_are_known_by_their_names),
+		cmocka_unit_test(many_pieces_of_thinking_are_joined),
 		cmocka_unit_test(memory_that_fails_in_a_request_is_reported),
 		cmocka_unit_test(memory_that_fails_in_an_answer_is_reported),
 		cmocka_unit_test(a_whole_answer_where_a_stream_was_due),
