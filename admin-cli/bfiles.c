@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "restored.h"
 
 /* What may be in a folder under way, files before their folders. */
@@ -25,19 +26,6 @@ void bfiles_parent(const char *path, char out[PATH_MAX])
 	while (n > 1 && path[n - 1] == '/')
 		n--;
 	snprintf(out, PATH_MAX, "%.*s", n ? (int)n : 1, n ? path : ".");
-}
-
-enum errc bfiles_sync(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	enum errc e = ERRC_OK;
-
-	if (fd < 0)
-		return errc_from_errno(errno);
-	if (fsync(fd) != 0)
-		e = errc_from_errno(errno);
-	close(fd);
-	return e;
 }
 
 enum errc bfiles_begin(struct bfiles *b, const char *name)
@@ -67,7 +55,7 @@ enum errc bfiles_finish(struct bfiles *b, const char *name)
 	close(b->dir);
 	*b = (struct bfiles){.dir = -1};
 	bfiles_parent(name, parent);
-	return bfiles_sync(parent);
+	return files_sync_folder(parent);
 }
 
 void bfiles_resume(struct bfiles *b, const char *name)

@@ -33,8 +33,6 @@ MUSTCHECK enum errc bfiles_create(struct bfiles *b, const char *name, int *fd);
 MUSTCHECK enum errc bfiles_write(int fd, struct slice s);
 MUSTCHECK enum errc bfiles_close(int *fd, enum errc so_far);
 MUSTCHECK enum errc bfiles_put(struct bfiles *b, const char *name, struct slice s);
-/* Syncs the folder that `path` names. */
-MUSTCHECK enum errc bfiles_sync(const char *path);
 /* The folder in which `path` is. */
 void bfiles_parent(const char *path, char out[PATH_MAX]);
 

@@ -5,6 +5,7 @@
 #include "ask.h"
 #include "bfiles.h"
 #include "clock.h"
+#include "files.h"
 #include "json_out.h"
 #include "peppers.h"
 #include "secret.h"
@@ -96,7 +97,7 @@ static enum errc finish(struct backup *b, const char *dir)
 		e = put_manifest(b);
 	snprintf(ledger, sizeof(ledger), "%s/ledger", b->files.path);
 	if (!e)
-		e = bfiles_sync(ledger);
+		e = files_sync_folder(ledger);
 	return e ? e : bfiles_finish(&b->files, dir);
 }
 

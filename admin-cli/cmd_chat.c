@@ -154,17 +154,6 @@ static enum errc make_body(struct chat *h)
 
 /* --- the answer --- */
 
-/* On a terminal only line ends and tabs of the control bytes pass. */
-static void put_answer_text(const struct ctl *c, struct put *p, struct slice text)
-{
-	for (size_t i = 0; i < text.n; i++) {
-		unsigned char b = (unsigned char)text.p[i];
-		bool harmless = b >= 0x20 ? b != 0x7f : b == '\n' || b == '\t';
-
-		put_s(p, harmless || !c->out.is_tty ? slice_sub(text, i, 1) : SLICE_LIT("?"));
-	}
-}
-
 static void on_text(void *arg, struct slice text)
 {
 	struct chat *h = arg;
@@ -173,7 +162,10 @@ static void on_text(void *arg, struct slice text)
 		h->first_ms = clock_boot_ms();
 	if (h->c->json)
 		return;
-	put_answer_text(h->c, &h->c->text, text);
+	if (h->c->out.is_tty)
+		put_lines(&h->c->text, text);
+	else
+		put_s(&h->c->text, text);
 	h->ends_line = text.p[text.n - 1] == '\n';
 	(void)!ctl_flush(h->c);
 }

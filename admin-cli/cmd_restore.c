@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "config.h"
 #include "ctl.h"
+#include "files.h"
 #include "json.h"
 #include "json_out.h"
 #include "ledger_id.h"
@@ -339,7 +340,7 @@ static enum errc change_places(struct restore *r)
 		return e;
 	}
 	if (renameat2(AT_FDCWD, r->kept, AT_FDCWD, r->ledger, RENAME_EXCHANGE) == 0)
-		return bfiles_sync(r->state);
+		return files_sync_folder(r->state);
 	e = errc_from_errno(errno);
 	bfiles_resume(&r->files, r->kept);
 	r->kept[0] = '\0';

@@ -77,11 +77,17 @@ static uint32_t decode(struct slice s, size_t *n)
 	return *n < most || (most == 1 && c >= 0x80) ? BROKEN : c;
 }
 
-/* C0, DEL and C1, line and paragraph separators, and what turns the direction of the text. */
-static bool is_harmful(uint32_t c)
+/* C0, DEL and C1. */
+static bool is_control(uint32_t c)
 {
-	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f ||
-	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+	return c < 0x20 || (c >= 0x7f && c < 0xa0);
+}
+
+/* Separators of lines and paragraphs, and what turns the direction of the text. */
+static bool is_misleading(uint32_t c)
+{
+	return c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069);
 }
 
 void put_safe(struct put *p, struct slice s)
@@ -89,10 +95,21 @@ void put_safe(struct put *p, struct slice s)
 	size_t n;
 
 	for (; s.n && !p->err; s = slice_sub(s, n, s.n)) {
-		if (is_harmful(decode(s, &n)))
-			put_z(p, "?");
-		else
-			put_s(p, slice_sub(s, 0, n));
+		uint32_t c = decode(s, &n);
+
+		put_s(p, is_control(c) || is_misleading(c) ? SLICE_LIT("?") : slice_sub(s, 0, n));
+	}
+}
+
+void put_lines(struct put *p, struct slice s)
+{
+	size_t n;
+
+	for (; s.n && !p->err; s = slice_sub(s, n, s.n)) {
+		uint32_t c = decode(s, &n);
+		bool good = !is_control(c) || c == '\n' || c == '\t';
+
+		put_s(p, good ? slice_sub(s, 0, n) : SLICE_LIT("?"));
 	}
 }
 

@@ -24,6 +24,8 @@ void put_repeat(struct put *p, char c, size_t n);
 /* For terminals: what controls them (of ASCII and of Unicode, marks of direction too) and what is no UTF-8 becomes '?', so that a name
  * cannot move the cursor or read as another. */
 void put_safe(struct put *p, struct slice s);
+/* The same for text of several lines in any language: line ends, tabs and marks of direction pass. */
+void put_lines(struct put *p, struct slice s);
 /* Words with line ends between them, and behind the last, so that no line is longer than `width` where a word is not; the first
  * line has `at` columns already, the others begin with `indent` blanks. */
 void put_wrapped(struct put *p, struct slice text, size_t at, size_t indent, size_t width);

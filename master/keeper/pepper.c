@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "files.h"
 #include "restored.h"
 #include "secret.h"
 
@@ -25,19 +26,6 @@ static enum errc read_file(const char *path, struct peppers *out)
 	e = n < 0 ? errc_from_errno(errno) : peppers_decode(slice_of(bytes, (size_t)n), out);
 	close(fd);
 	secret_wipe(bytes, sizeof(bytes));
-	return e;
-}
-
-static enum errc sync_folder(const char *state)
-{
-	int fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	enum errc e = ERRC_OK;
-
-	if (fd < 0)
-		return errc_from_errno(errno);
-	if (fsync(fd) != 0)
-		e = errc_from_errno(errno);
-	close(fd);
 	return e;
 }
 
@@ -74,7 +62,7 @@ static enum errc save(const char *state, const struct peppers *set)
 	if (!e && rename(aside, path) != 0)
 		e = errc_from_errno(errno);
 	secret_wipe(room, sizeof(room));
-	return e ? e : sync_folder(state);
+	return e ? e : files_sync_folder(state);
 }
 
 static enum errc take_restored(const char *state, const char *path)
@@ -84,7 +72,7 @@ static enum errc take_restored(const char *state, const char *path)
 	if (!join(from, state, "ledger/" RESTORED_PEPPER))
 		return ERRC_TOOBIG;
 	if (rename(from, path) == 0)
-		return sync_folder(state);
+		return files_sync_folder(state);
 	return errno == ENOENT ? ERRC_OK : errc_from_errno(errno);
 }
 

@@ -161,6 +161,15 @@ enum errc scope_row_send(struct verbs *v, const struct scope_row_limit *l)
 	return verbs_row(v, "limit", f, ARRAY_LEN(f));
 }
 
+struct slice scope_row_rule_text(char out[SCOPE_ROW_RULE_TEXT], const char *text, bool rolling,
+				 struct slice zone, const char *models, bool shadow)
+{
+	snprintf(out, SCOPE_ROW_RULE_TEXT, "%s%s%s" SLICE_FMT "%s%s%s", text,
+		 rolling ? ", rolling" : "", zone.n ? ", in " : "", SLICE_ARG(zone),
+		 models[0] ? ", for " : "", models, shadow ? ", only counted" : "");
+	return slice_str(out);
+}
+
 void scope_row_stand(struct scope_row_limit *l, enum rows_limit kind,
 		     const struct rows_rule_now *now)
 {
@@ -178,7 +187,7 @@ void scope_row_stand(struct scope_row_limit *l, enum rows_limit kind,
 static enum errc send_rule(struct verbs *v, const struct rows_scope *k, const struct rows_state *s,
 			   const struct rows_rule *r)
 {
-	char text[256], models[64];
+	char text[SCOPE_ROW_RULE_TEXT], models[64];
 	struct rows_rule_now now;
 	struct scope_row_limit l = {.scope = rows_scope_word(k->kind),
 				    .name = k->name,
@@ -191,11 +200,9 @@ static enum errc send_rule(struct verbs *v, const struct rows_scope *k, const st
 		       &now);
 	scope_row_stand(&l, r->kind, &now);
 	rows_rule_models(r, models, sizeof(models));
-	snprintf(text, sizeof(text), "%s%s%s" SLICE_FMT "%s%s%s", rows_rule_text(r),
-		 r->kind == ROWS_BUDGET && r->window.rolling ? ", rolling" : "",
-		 r->zone.n ? ", in " : "", SLICE_ARG(r->zone), models[0] ? ", for " : "", models,
-		 r->shadow ? ", only counted" : "");
-	l.text = slice_str(text);
+	l.text = scope_row_rule_text(text, rows_rule_text(r),
+				     r->kind == ROWS_BUDGET && r->window.rolling, r->zone, models,
+				     r->shadow);
 	return scope_row_send(v, &l);
 }
 

@@ -37,6 +37,10 @@ struct scope_row_limit {
 	bool shadow;
 };
 MUSTCHECK enum errc scope_row_send(struct verbs *v, const struct scope_row_limit *l);
+/* "budget per day, rolling, for gpt-5*, only counted": a rule as people read it, whose parts are these; an empty zone or list is none. */
+#define SCOPE_ROW_RULE_TEXT 256
+struct slice scope_row_rule_text(char out[SCOPE_ROW_RULE_TEXT], const char *text, bool rolling,
+				 struct slice zone, const char *models, bool shadow);
 /* Of a rule: what follows from its kind and from how it stands. */
 void scope_row_stand(struct scope_row_limit *l, enum rows_limit kind,
 		     const struct rows_rule_now *now);

@@ -383,6 +383,18 @@ bool verb_args_scope(struct verb_args a, struct rows_scope *k, struct buf *mem,
 	return true;
 }
 
+bool verb_args_span(struct verb_args a, int64_t *since_ms, int64_t *until_ms,
+		    char why[VERB_ARGS_WHY])
+{
+	*since_ms = verb_args_i64(a, "since_ms", 0);
+	*until_ms = verb_args_i64(a, "until_ms", INT64_MAX);
+	if (*since_ms < *until_ms)
+		return true;
+	snprintf(why, VERB_ARGS_WHY,
+		 "until: nothing is between since and until; a day ends where the next one begins");
+	return false;
+}
+
 bool verb_args_is_new(const struct rows_scope *k, int64_t now_s, char why[VERB_ARGS_WHY])
 {
 	if (k->status != ROWS_ACTIVE)

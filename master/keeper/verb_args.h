@@ -28,6 +28,9 @@ bool verb_args_bool(struct verb_args a, const char *name);
 #define VERB_ARGS_MEM ((ROWS_RULES_MAX + 1) * (ROWS_MODELS_MAX + 1))
 bool verb_args_scope(struct verb_args a, struct rows_scope *k, struct buf *mem,
 		     char why[VERB_ARGS_WHY]);
+/* since_ms and until_ms. False with the reason in `why` when nothing is between them. */
+bool verb_args_span(struct verb_args a, int64_t *since_ms, int64_t *until_ms,
+		    char why[VERB_ARGS_WHY]);
 /* Whether a scope that is made now may be like this: neither suspended nor over already. False with the reason in `why`. */
 bool verb_args_is_new(const struct rows_scope *k, int64_t now_s, char why[VERB_ARGS_WHY]);
 /* "rpm": the name of a limit as an argument and in rows. */

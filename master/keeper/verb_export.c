@@ -19,13 +19,17 @@ static void on_progress(void *arg, int permille)
 
 void verb_export(struct verbs *v)
 {
-	const struct export_ask ask = {.since_ms = verb_args_i64(v->args, "since_ms", 0),
-				       .until_ms = verb_args_i64(v->args, "until_ms", INT64_MAX),
-				       .changes = verb_args_bool(v->args, "changes"),
-				       .seals = verb_args_bool(v->args, "seals")};
+	struct export_ask ask = {.changes = verb_args_bool(v->args, "changes"),
+				 .seals = verb_args_bool(v->args, "seals")};
 	const struct export_sink sink = {.lines = on_lines, .progress = on_progress, .arg = v};
-	enum errc e = export_ledger(v->ledger, &ask, &sink);
+	char why[VERB_ARGS_WHY];
+	enum errc e;
 
+	if (!verb_args_span(v->args, &ask.since_ms, &ask.until_ms, why)) {
+		verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
+		return;
+	}
+	e = export_ledger(v->ledger, &ask, &sink);
 	if (e)
 		verbs_end_errc(v, e, "ledger");
 	else

@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "auth.h"
 #include "clock.h"
 #include "mem.h"
@@ -43,7 +41,7 @@ static struct slice name_of(const struct names *n, enum rows_kind scope)
 
 static enum errc send_rule(struct verbs *v, const struct auth_rule *r, const struct names *names)
 {
-	char text[256];
+	char text[SCOPE_ROW_RULE_TEXT];
 	struct scope_row_limit l = {.scope = rows_scope_word(r->scope),
 				    .name = name_of(names, r->scope),
 				    .id = r->id,
@@ -52,11 +50,8 @@ static enum errc send_rule(struct verbs *v, const struct auth_rule *r, const str
 				    .shadow = r->shadow};
 
 	scope_row_stand(&l, r->kind, &r->now);
-	snprintf(text, sizeof(text), "%s%s%s%s%s%s%s", r->text,
-		 r->kind == ROWS_BUDGET && r->window.rolling ? ", rolling" : "",
-		 r->zone[0] ? ", in " : "", r->zone, r->models[0] ? ", for " : "", r->models,
-		 r->shadow ? ", only counted" : "");
-	l.text = slice_str(text);
+	l.text = scope_row_rule_text(text, r->text, r->kind == ROWS_BUDGET && r->window.rolling,
+				     slice_str(r->zone), r->models, r->shadow);
 	return scope_row_send(v, &l);
 }
 

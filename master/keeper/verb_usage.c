@@ -25,9 +25,12 @@ static bool put_by(struct verbs *v, struct slice text, struct report_ask *ask)
 static bool put_ask(struct verbs *v, struct report_ask *ask, char key[APIKEY_ID + 1])
 {
 	struct slice account = verb_args_str(v->args, "account");
+	char why[VERB_ARGS_WHY];
 
-	ask->since_ms = verb_args_i64(v->args, "since_ms", 0);
-	ask->until_ms = verb_args_i64(v->args, "until_ms", INT64_MAX);
+	if (!verb_args_span(v->args, &ask->since_ms, &ask->until_ms, why)) {
+		verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
+		return false;
+	}
 	if (!put_by(v, verb_args_str(v->args, "by"), ask) ||
 	    (account.n && !verbs_account(v, account, &ask->account)))
 		return false;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "files.h"
 #include "log.h"
 #include "mem.h"
 #include "secret.h"
@@ -205,20 +206,6 @@ static enum errc load(struct ledger *l)
 	return rc;
 }
 
-/* A new file is only there for good once its folder is on disk. */
-static enum errc sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	enum errc rc = ERRC_OK;
-
-	if (fd < 0)
-		return errc_from_errno(errno);
-	if (fsync(fd) != 0)
-		rc = errc_from_errno(errno);
-	close(fd);
-	return rc;
-}
-
 static enum errc open_env(struct ledger *l, const struct ledger_opts *o)
 {
 	char dir[PATH_MAX];
@@ -245,9 +232,9 @@ static enum errc open_env(struct ledger *l, const struct ledger_opts *o)
 	if (!rc)
 		rc = open_trees(l, o->id);
 	if (!rc && !o->read_only)
-		rc = sync_dir(dir);
+		rc = files_sync_folder(dir);
 	if (!rc && !o->read_only)
-		rc = sync_dir(o->dir);
+		rc = files_sync_folder(o->dir);
 	return rc;
 }
 

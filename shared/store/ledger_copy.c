@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "restored.h"
 
 enum errc ledger_copy_bytes(struct ledger *l, uint64_t *bytes)
@@ -60,18 +61,11 @@ void ledger_restored_read(const char *state_dir, char mem[LEDGER_RESTORED_MAX],
 enum errc ledger_restored_done(const char *state_dir)
 {
 	char path[PATH_MAX];
-	enum errc rc = ERRC_OK;
-	int dir;
 
 	if (!mark_path(state_dir, path))
 		return ERRC_LIMIT;
 	if (unlink(path) != 0)
 		return errno == ENOENT ? ERRC_OK : errc_from_errno(errno);
 	*strrchr(path, '/') = 0;
-	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || fsync(dir) != 0)
-		rc = errc_from_errno(errno);
-	if (dir >= 0)
-		close(dir);
-	return rc;
+	return files_sync_folder(path);
 }

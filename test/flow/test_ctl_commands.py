@@ -219,6 +219,12 @@ class Money(Case):
         self.assertEqual(self.exact('usage', '--until', '2020-01-01')['total']['requests'], 0)
         self.assertEqual(self.text('usage', '--by', 'model', '--csv', '--until', '2020-01-01').count('\n'), 1)
         self.assertEqual(self.exact('usage', '--since', '1h', '--key', key)['total']['requests'], 3)
+        # Who means one day gives the next one as its end.
+        for words in (('usage',), ('ledger', 'export')):
+            for until in ('2026-11-24', '2026-11-25'):
+                p = self.node.ctl_raw(*words, '--since', '2026-11-25', '--until', until)
+                self.assertEqual((p.returncode, p.stdout), (2, ''))
+                self.assertIn('until: nothing is between since and until', p.stderr)
 
     def test_usage_by_team_and_end_user(self):
         """Once from the records alone, once from the roll-ups that the checkpoint has written."""

@@ -200,6 +200,40 @@ static void test_key_id(void **state)
 	(void)state;
 }
 
+static void test_span(void **state)
+{
+	const struct control_field f[] = {CONTROL_I("since_ms", 5), CONTROL_I("until_ms", 6),
+					  CONTROL_I("until_ms", 5)};
+	int64_t since, until;
+	char why[VERB_ARGS_WHY];
+
+	assert_true(verb_args_span((struct verb_args){f, 0}, &since, &until, why));
+	assert_int_equal(since, 0);
+	assert_int_equal(until, INT64_MAX);
+	assert_true(verb_args_span((struct verb_args){f, 2}, &since, &until, why));
+	assert_int_equal(until, 6);
+	assert_false(verb_args_span((struct verb_args){(struct control_field[]){f[0], f[2]}, 2},
+				    &since, &until, why));
+	assert_non_null(strstr(why, "until: "));
+	(void)state;
+}
+
+static void test_new(void **state)
+{
+	struct rows_scope k = {.status = ROWS_ACTIVE};
+	char why[VERB_ARGS_WHY];
+
+	assert_true(verb_args_is_new(&k, 100, why));
+	k.expires_s = 101;
+	assert_true(verb_args_is_new(&k, 100, why));
+	assert_false(verb_args_is_new(&k, 101, why));
+	assert_non_null(strstr(why, "expires: "));
+	k.status = ROWS_SUSPENDED;
+	assert_false(verb_args_is_new(&k, 100, why));
+	assert_non_null(strstr(why, "suspended: "));
+	(void)state;
+}
+
 static int set_up(void **state)
 {
 	zone_folder_make();
@@ -222,7 +256,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_check),  cmocka_unit_test(test_key_options),
 		cmocka_unit_test(test_zone),   cmocka_unit_test(test_key_refused),
-		cmocka_unit_test(test_key_id),
+		cmocka_unit_test(test_key_id), cmocka_unit_test(test_span),
+		cmocka_unit_test(test_new),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
