@@ -32,20 +32,6 @@ static void refuse(struct keeper_worker *w, uint64_t seq, enum errc e)
 	(void)!klink_send(&w->link, &m);
 }
 
-/* "day,model". ERRC_INVAL: there is no such dimension, or there are too many. */
-static enum errc put_by(struct slice text, struct report_ask *ask)
-{
-	struct slice one;
-
-	while (text.n) {
-		(void)slice_cut(&text, ',', &one);
-		if (ask->by_n == REPORT_DIMS_MAX || report_dim_of(one) == REPORT_DIM_COUNT)
-			return ERRC_INVAL;
-		ask->by[ask->by_n++] = report_dim_of(one);
-	}
-	return ERRC_OK;
-}
-
 static void run(uv_work_t *work)
 {
 	struct keyreport *q = CONTAINER_OF(work, struct keyreport, work);
@@ -56,7 +42,8 @@ static void run(uv_work_t *work)
 	struct live *live = stores_hold(&q->k->stores);
 	struct report *r = NULL;
 
-	q->e = put_by(slice_of(q->by, q->by_n), &ask);
+	if (report_put_by(&ask, slice_of(q->by, q->by_n)))
+		q->e = ERRC_INVAL;
 	if (!q->e)
 		q->e = report_new(q->k->stores.ledger, live, &ask, &r);
 	if (!q->e)

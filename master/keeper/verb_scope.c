@@ -1,5 +1,6 @@
 #include "clock.h"
 #include "scope_row.h"
+#include "user_tag.h"
 
 #define ROW_FIELDS (6 + SCOPE_ROW_FIELDS)
 
@@ -194,6 +195,10 @@ static void update_user(struct verbs *v, struct buf *mem)
 	uint64_t account;
 	bool durable = false;
 
+	if (!user_tag_is_good(tag)) {
+		verbs_end(v, CONTROL_USAGE, "invalid", "user: %s", USER_TAG_RULES);
+		return;
+	}
 	if (!find(v, &account, id))
 		return;
 	v->failed = admin_scope_get(v->live, account, ROWS_USER, id, mem, &k, NULL);

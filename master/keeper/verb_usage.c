@@ -3,23 +3,18 @@
 
 #define NUMBERS 9
 
-/* "day,model" into dimensions. False: END is sent. */
-static bool put_by(struct verbs *v, struct slice text, struct report_ask *ask)
+/* False: END is sent. */
+static bool put_by(struct verbs *v, struct report_ask *ask)
 {
-	struct slice one;
+	enum errc e = report_put_by(ask, verb_args_str(v->args, "by"));
 
-	while (text.n) {
-		(void)slice_cut(&text, ',', &one);
-		one = slice_trim(one);
-		if (ask->by_n == REPORT_DIMS_MAX || report_dim_of(one) == REPORT_DIM_COUNT) {
-			verbs_end(v, CONTROL_USAGE, "invalid",
-				  "by: at most %d of day, model, key, account, provider, team, tag",
-				  REPORT_DIMS_MAX);
-			return false;
-		}
-		ask->by[ask->by_n++] = report_dim_of(one);
-	}
-	return true;
+	if (e == ERRC_EXISTS)
+		verbs_end(v, CONTROL_USAGE, "invalid", "by: one of them is there twice");
+	else if (e)
+		verbs_end(v, CONTROL_USAGE, "invalid",
+			  "by: at most %d of day, model, key, account, provider, team, tag",
+			  REPORT_DIMS_MAX);
+	return e == ERRC_OK;
 }
 
 static bool put_ask(struct verbs *v, struct report_ask *ask, char key[APIKEY_ID + 1])
@@ -31,8 +26,7 @@ static bool put_ask(struct verbs *v, struct report_ask *ask, char key[APIKEY_ID 
 		verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
 		return false;
 	}
-	if (!put_by(v, verb_args_str(v->args, "by"), ask) ||
-	    (account.n && !verbs_account(v, account, &ask->account)))
+	if (!put_by(v, ask) || (account.n && !verbs_account(v, account, &ask->account)))
 		return false;
 	if (!verb_args_has(v->args, "key"))
 		return true;

@@ -527,6 +527,28 @@ enum report_dim report_dim_of(struct slice name)
 	return (enum report_dim)i;
 }
 
+enum errc report_put_by(struct report_ask *ask, struct slice text)
+{
+	struct slice one;
+
+	for (bool more = text.n > 0; more;) {
+		enum report_dim dim;
+
+		more = slice_cut(&text, ',', &one);
+		dim = report_dim_of(slice_trim(one));
+		if (dim == REPORT_DIM_COUNT)
+			return ERRC_NOTFOUND;
+		for (size_t i = 0; i < ask->by_n; i++) {
+			if (ask->by[i] == dim)
+				return ERRC_EXISTS;
+		}
+		if (ask->by_n == REPORT_DIMS_MAX)
+			return ERRC_LIMIT;
+		ask->by[ask->by_n++] = dim;
+	}
+	return ERRC_OK;
+}
+
 size_t report_rows_n(const struct report *r)
 {
 	return tally_n(&r->rows);

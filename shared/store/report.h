@@ -50,5 +50,8 @@ struct report_row report_total(const struct report *r);
 const char *report_dim_name(enum report_dim d);
 /* REPORT_DIM_COUNT when there is no such name. */
 enum report_dim report_dim_of(struct slice name);
+/* Reads "day,model" into `ask`. ERRC_NOTFOUND: there is no such dimension; ERRC_LIMIT: they are too many; ERRC_EXISTS: one is there
+ * twice. */
+MUSTCHECK enum errc report_put_by(struct report_ask *ask, struct slice text);
 
 #endif

@@ -242,6 +242,8 @@ class Words(Scene, NodeCase):
         self.fails(4, "no key 'aaaaaaaaaaaa'", 'key', 'show', 'sk-aigw-aaaaaaaaaaaa-' + 'S' * 43)
         self.fails(4, "no request 'gen_1'", 'request', 'show', 'gen_1')
         self.fails(1, "account '%s' is there already" % self.name, 'account', 'create', self.name)
+        self.fails(2, '1 to 128 bytes', 'user', 'update', 'x' * 129, '--account', self.name, '--rpm', '5')
+        self.fails(2, 'there twice', 'usage', '--by', 'day,model,day')
         self.fails(2, 'exclude each other', 'account', 'credit', self.name, '--add', '1', '--take', '1')
 
     def test_what_can_be_taken_is_told(self):
