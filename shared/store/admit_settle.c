@@ -437,8 +437,10 @@ static void fill_reverse(const struct record *charge, int64_t wall_ms, struct re
 					     .id = c->id,
 					     .team = c->team,
 					     .user = c->user,
-					     .idem = c->idem,
 					     .budgets = c->budgets};
+	/* Only a charge has a claim that the ledger must find and forget. */
+	if (c->flags & RECORD_CHARGED)
+		out->change.idem = c->idem;
 	memcpy(out->change.key_id, c->key_id, sizeof out->change.key_id);
 }
 

@@ -153,6 +153,33 @@ static void test_without_charge_it_is_free_again(void **state)
 	assert_true(ask(r, acc, KEY_A, "w", "fourth", &op, &id));
 }
 
+/* What was not charged has no claim in the ledger: its reversal, which would look through all of them, names none. */
+static void test_reversal_names_the_claim_of_a_charge(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct rows_scope k;
+	struct admit_op op;
+	struct record rec;
+	struct genid id;
+
+	rig_key(r, acc, KEY_A, &k);
+	for (int charged = 0; charged < 2; charged++) {
+		rig_drain(r);
+		assert_true(ask(r, acc, KEY_A, "w", "body", &op, &id));
+		end(r, acc, &id, ADMIT_SETTLE, charged, &op);
+		op.outbox_n = op.done.outbox_n;
+		op.kind = ADMIT_REVERSE;
+		rig_run(r, &op);
+		assert_true(op.done.settled);
+		assert_int_equal(outbox_read(r->live, op.outbox_n, &r->batch), ERRC_OK);
+		assert_int_equal(r->batch.n, 1);
+		assert_int_equal(record_decode(r->batch.rows[0].record, &rec), ERRC_OK);
+		assert_int_equal(rec.type, RECORD_REVERSE);
+		assert_int_equal(rec.change.idem.n, charged ? IDEM_TAG : 0);
+	}
+}
+
 /* An older request must not end a claim that has become another's. */
 static void test_only_its_own(void **state)
 {
@@ -489,6 +516,7 @@ int main(void)
 		T(test_life_of_a_claim, setup),
 		T(test_without_charge_it_is_free_again, setup),
 		T(test_only_its_own, setup),
+		T(test_reversal_names_the_claim_of_a_charge, setup),
 		T(test_a_day, setup),
 		T(test_most_of_a_key, setup_large),
 		T(test_most_of_all, setup_small),
