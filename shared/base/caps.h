@@ -21,7 +21,6 @@
 #define LIMIT_HOLD_PRICES 32
 /* Attempts recorded for one request */
 #define LIMIT_ATTEMPTS 8
-/* Keys a provider may rotate */
 /* Everything one request builds, bodies not counted */
 #define LIMIT_ARENA_CALL (8 * 1024 * 1024)
 /* One message between our processes (the provider table is the largest) */

@@ -1,5 +1,6 @@
 #include "zone.h"
 
+#include "be.h"
 #include "clock.h"
 #include "mem.h"
 
@@ -45,15 +46,6 @@ struct counts {
 	uint32_t isut, isstd, leap, time, type, chars;
 };
 
-static uint64_t be(const char *p, size_t n)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < n; i++)
-		v = v << 8 | (uint8_t)p[i];
-	return v;
-}
-
 /* Takes a header; `time_bytes` is the width of times in the block behind it, whose length comes out. */
 static bool take_header(struct slice *s, size_t time_bytes, struct counts *c, char *version,
 			uint64_t *block)
@@ -61,9 +53,9 @@ static bool take_header(struct slice *s, size_t time_bytes, struct counts *c, ch
 	if (s->n < HEADER || memcmp(s->p, "TZif", 4) != 0)
 		return false;
 	*version = s->p[4];
-	*c = (struct counts){(uint32_t)be(s->p + 20, 4), (uint32_t)be(s->p + 24, 4),
-			     (uint32_t)be(s->p + 28, 4), (uint32_t)be(s->p + 32, 4),
-			     (uint32_t)be(s->p + 36, 4), (uint32_t)be(s->p + 40, 4)};
+	*c = (struct counts){(uint32_t)be_get(s->p + 20, 4), (uint32_t)be_get(s->p + 24, 4),
+			     (uint32_t)be_get(s->p + 28, 4), (uint32_t)be_get(s->p + 32, 4),
+			     (uint32_t)be_get(s->p + 36, 4), (uint32_t)be_get(s->p + 40, 4)};
 	*s = slice_sub(*s, HEADER, s->n);
 	*block = c->time * (time_bytes + 1) + UINT64_C(6) * c->type + c->chars +
 		 c->leap * (time_bytes + 4) + UINT64_C(1) * c->isstd + c->isut;
@@ -72,14 +64,14 @@ static bool take_header(struct slice *s, size_t time_bytes, struct counts *c, ch
 
 static int64_t time_at(const char *p, size_t i, size_t bytes)
 {
-	return bytes == 8 ? (int64_t)be(p + i * 8, 8) : (int32_t)be(p + i * 4, 4);
+	return bytes == 8 ? (int64_t)be_get(p + i * 8, 8) : (int32_t)be_get(p + i * 4, 4);
 }
 
 static bool offset_of(const char *types, const struct counts *c, size_t type, int32_t *out)
 {
 	if (type >= c->type)
 		return false;
-	*out = (int32_t)be(types + 6 * type, 4);
+	*out = (int32_t)be_get(types + 6 * type, 4);
 	return *out >= -OFFSET_MAX && *out <= OFFSET_MAX;
 }
 

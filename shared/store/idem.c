@@ -1,5 +1,7 @@
 #include "idem_priv.h"
 
+#include "be.h"
+
 #define VERSION      1
 #define HASH         (IDEM_TAG / 2)
 #define KIND_CLAIM   'c'
@@ -64,8 +66,7 @@ static struct name order_name(const char key_id[APIKEY_ID], uint64_t n)
 {
 	uint8_t be[8];
 
-	for (int i = 0; i < 8; i++)
-		be[i] = (uint8_t)(n >> (56 - 8 * i));
+	be_put(be, sizeof be, n);
 	return name_of(key_id, KIND_ORDER, be, sizeof be);
 }
 
@@ -149,9 +150,7 @@ static bool read_order(struct slice key, struct slice value, char key_id[APIKEY_
 	if (key.n != APIKEY_ID + 1 + 8 || key.p[APIKEY_ID] != KIND_ORDER || value.n != sizeof *o)
 		return false;
 	memcpy(key_id, key.p, APIKEY_ID);
-	*n = 0;
-	for (int i = 0; i < 8; i++)
-		*n = *n << 8 | (uint8_t)key.p[APIKEY_ID + 1 + i];
+	*n = be_get(key.p + APIKEY_ID + 1, 8);
 	memcpy(o, value.p, sizeof *o);
 	return true;
 }

@@ -3,6 +3,7 @@
 #define AIGW_LEDGER_PRIV_H
 
 #include "alerts.h"
+#include "be.h"
 #include "ledger.h"
 #include "lmdbx.h"
 #include "idindex.h"
@@ -55,21 +56,15 @@ struct ledger {
 MUSTCHECK enum errc ledger_read_begin(struct ledger *l, MDB_txn **txn);
 void ledger_read_end(MDB_txn **txn);
 
-/* Big-endian numbers sort as they count. */
+/* Keys of the ledger's trees. */
 static inline void ledger_put_be(uint64_t v, uint8_t out[8])
 {
-	for (int i = 0; i < 8; i++)
-		out[i] = (uint8_t)(v >> (56 - 8 * i));
+	be_put(out, 8, v);
 }
 
 static inline uint64_t ledger_get_be(const void *p)
 {
-	const uint8_t *b = p;
-	uint64_t v = 0;
-
-	for (int i = 0; i < 8; i++)
-		v = v << 8 | b[i];
-	return v;
+	return be_get(p, 8);
 }
 
 /* What stands before a record's bytes. */

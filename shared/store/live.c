@@ -63,17 +63,17 @@ static enum errc path_in(const char *dir, const char *file, char out[PATH_MAX])
 	return n > 0 && n < PATH_MAX ? ERRC_OK : ERRC_LIMIT;
 }
 
-static enum errc read_boot_id(char out[37])
+enum errc live_boot_id(char out[LIVE_BOOT_ID])
 {
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 	ssize_t n;
 
 	if (fd < 0)
 		return errc_from_errno(errno);
-	n = read(fd, out, 36);
+	n = read(fd, out, LIVE_BOOT_ID - 1);
 	close(fd);
-	out[36] = '\0';
-	return n == 36 ? ERRC_OK : ERRC_SYSTEM;
+	out[LIVE_BOOT_ID - 1] = '\0';
+	return n == LIVE_BOOT_ID - 1 ? ERRC_OK : ERRC_SYSTEM;
 }
 
 /* The folder and those above it. */
@@ -350,7 +350,7 @@ enum errc live_create(const struct live_opts *o, struct live **out)
 	l->head = (struct live_head){
 		.layout = LIVE_LAYOUT, .epoch = o->epoch, .regions = o->regions, .slots = o->slots};
 	memcpy(l->head.ledger_id, o->ledger_id, LIVE_ID);
-	rc = read_boot_id(l->head.boot_id);
+	rc = live_boot_id(l->head.boot_id);
 	if (!rc)
 		rc = create_files(l, o);
 	if (rc)
@@ -386,14 +386,14 @@ enum errc live_seal(struct live *l)
 static enum errc check_head(struct live *l, const struct live_opts *o, MDB_txn *txn)
 {
 	struct head_v1 v;
-	char boot_id[37];
+	char boot_id[LIVE_BOOT_ID];
 	mdb_filehandle_t fd;
 	struct stat st;
 	enum errc rc = get_head(l, txn, "id", &v, sizeof v);
 
 	if (rc)
 		return rc == ERRC_NOTFOUND ? ERRC_STALE : rc;
-	rc = read_boot_id(boot_id);
+	rc = live_boot_id(boot_id);
 	if (rc)
 		return rc;
 	if (mdb_env_get_fd(l->env, &fd) != 0 || fstat(fd, &st) != 0)

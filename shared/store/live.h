@@ -14,8 +14,9 @@
 struct live;
 struct progress;
 
-#define LIVE_LAYOUT 8
-#define LIVE_ID     16 /* bytes of a ledger_id; the folder's name is its hexadecimal form */
+#define LIVE_LAYOUT  8
+#define LIVE_ID      16 /* bytes of a ledger_id; the folder's name is its hexadecimal form */
+#define LIVE_BOOT_ID 37 /* text, with its 0 */
 
 /* Counters in the shared page that the master watches: raised before mdb_txn_begin, after it, after commit or abort. All
  * borrowed until live_close(), all NULL where nobody watches. */
@@ -39,7 +40,7 @@ struct live_head {
 	uint32_t layout;
 	uint8_t ledger_id[LIVE_ID];
 	uint64_t epoch;
-	char boot_id[37];
+	char boot_id[LIVE_BOOT_ID];
 	uint64_t dev, ino;
 	uint32_t regions, slots;
 };

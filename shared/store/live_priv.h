@@ -34,6 +34,9 @@ struct live {
 	unsigned test_sleep_us; /* of test builds (AIGW_TEST_HOOKS): inside each write transaction */
 };
 
+/* That of the boot that runs. */
+MUSTCHECK enum errc live_boot_id(char out[LIVE_BOOT_ID]);
+
 /* A write transaction; the calling thread ends it with one of the other two. Raises the watch's counters. On an error *out is NULL,
  * whatever it was before, and live_txn_abort() does nothing. */
 MUSTCHECK enum errc live_txn_begin(struct live *l, MDB_txn **out);
@@ -108,6 +111,8 @@ struct live_outbox_head {
 	uint8_t version, reversed, reserved[6];
 	int64_t boot_ms;
 };
+/* The number of an outbox row by its key; false: it is none. */
+bool live_outbox_number(struct slice key, uint64_t *n);
 bool live_outbox_parse(struct slice value, struct live_outbox_head *head, struct slice *record);
 
 #endif

@@ -1,5 +1,7 @@
 #include "live_priv.h"
 
+#include "be.h"
+
 #define INDEX_HASH     'h'
 #define INDEX_KEY      'k'
 #define INDEX_NAME     'n'
@@ -315,18 +317,16 @@ enum errc live_outbox_base(struct live *l, MDB_txn *txn, uint64_t deleted)
 	return live_row_put(l, txn, &name, slice_of(&deleted, sizeof deleted), 0);
 }
 
-static bool outbox_number(struct slice key, uint64_t *n)
+bool live_outbox_number(struct slice key, uint64_t *n)
 {
-	uint64_t account, v = 0;
+	uint64_t account;
 	enum rows_kind kind;
 	struct slice id;
 
 	if (!rows_name_parse(key, &account, &kind, &id) || account != ROWS_ACCOUNT_TAIL ||
 	    kind != ROWS_OUTBOX || id.n != 8)
 		return false;
-	for (int i = 0; i < 8; i++)
-		v = v << 8 | (uint8_t)id.p[i];
-	*n = v;
+	*n = be_get(id.p, 8);
 	return true;
 }
 
@@ -341,7 +341,7 @@ enum errc live_outbox_last(struct live *l, MDB_txn *txn, uint64_t *n)
 	if (rc)
 		return rc;
 	rc = lmdbx_move(c, MDB_LAST, &key, &value);
-	if (!rc && !outbox_number(key, n)) {
+	if (!rc && !live_outbox_number(key, n)) {
 		if (!slice_eq(key, live_name(&tail)) || value.n != sizeof *n)
 			rc = ERRC_CORRUPT;
 		else
@@ -362,7 +362,7 @@ enum errc live_outbox_first(struct live *l, MDB_txn *txn, uint64_t *n, int64_t *
 	if (rc)
 		return rc;
 	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
-	if (!rc && (!outbox_number(key, n) || !live_outbox_parse(value, &head, &record)))
+	if (!rc && (!live_outbox_number(key, n) || !live_outbox_parse(value, &head, &record)))
 		rc = ERRC_CORRUPT;
 	if (!rc)
 		*boot_ms = head.boot_ms;

@@ -28,20 +28,6 @@ void outbox_batch_fini(struct outbox_batch *b)
 	buf_fini(&b->bytes);
 }
 
-static bool row_number(struct slice key, uint64_t *n)
-{
-	uint64_t account, v = 0;
-	enum rows_kind kind;
-	struct slice id;
-
-	if (!rows_name_parse(key, &account, &kind, &id) || kind != ROWS_OUTBOX || id.n != 8)
-		return false;
-	for (int i = 0; i < 8; i++)
-		v = v << 8 | (uint8_t)id.p[i];
-	*n = v;
-	return true;
-}
-
 /* Adds one row; *full when the batch has no room for it. */
 static enum errc add_row(struct outbox_batch *b, struct slice key, struct slice value, bool *full)
 {
@@ -50,7 +36,7 @@ static enum errc add_row(struct outbox_batch *b, struct slice key, struct slice 
 	struct slice record;
 	enum errc rc;
 
-	if (!row_number(key, &row->n) || !live_outbox_parse(value, &head, &record))
+	if (!live_outbox_number(key, &row->n) || !live_outbox_parse(value, &head, &record))
 		return ERRC_CORRUPT;
 	*full = b->bytes.len + record.n > b->bytes.cap;
 	if (*full)

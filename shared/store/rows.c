@@ -1,5 +1,7 @@
 #include "rows_priv.h"
 
+#include "be.h"
+
 /* The fixed part, without padding; names follow. */
 struct account_v1 {
 	uint8_t version, mode, status, name_n, group_n, flags;
@@ -14,8 +16,7 @@ static struct rows_key_name name_start(uint64_t account, enum rows_kind kind)
 {
 	struct rows_key_name k = {.n = 9};
 
-	for (int i = 0; i < 8; i++)
-		k.b[i] = (uint8_t)(account >> (56 - 8 * i));
+	be_put(k.b, 8, account);
 	k.b[8] = (uint8_t)kind;
 	return k;
 }
@@ -54,22 +55,18 @@ struct rows_key_name rows_name_outbox(uint64_t n)
 {
 	struct rows_key_name k = name_start(ROWS_ACCOUNT_TAIL, ROWS_OUTBOX);
 
-	for (int i = 0; i < 8; i++)
-		k.b[k.n++] = (uint8_t)(n >> (56 - 8 * i));
+	be_put(k.b + k.n, 8, n);
+	k.n += 8;
 	return k;
 }
 
 bool rows_name_parse(struct slice bytes, uint64_t *account, enum rows_kind *kind, struct slice *id)
 {
-	uint64_t a = 0;
-
 	if (bytes.n < 9 || bytes.n > sizeof((struct rows_key_name *)0)->b)
 		return false;
-	for (int i = 0; i < 8; i++)
-		a = a << 8 | (uint8_t)bytes.p[i];
 	if ((uint8_t)bytes.p[8] < ROWS_HEAD || (uint8_t)bytes.p[8] > ROWS_OUTBOX)
 		return false;
-	*account = a;
+	*account = be_get(bytes.p, 8);
 	*kind = (enum rows_kind)(uint8_t)bytes.p[8];
 	*id = slice_sub(bytes, 9, bytes.n - 9);
 	return true;

@@ -189,17 +189,6 @@ static enum errc find(struct start *s)
 	return ERRC_OK;
 }
 
-static enum errc boot_id(char out[40])
-{
-	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
-	size_t n = f ? fread(out, 1, 36, f) : 0;
-
-	if (f)
-		fclose(f);
-	out[n] = '\0';
-	return n == 36 ? ERRC_OK : ERRC_SYSTEM;
-}
-
 /* Later than any epoch of any life of this ledger, the one that was replaced included: those count up by one from a time that is
  * past. */
 static uint64_t least_epoch(const struct start *s)
@@ -228,8 +217,8 @@ static enum errc raise_epoch(struct start *s)
 {
 	const struct ledger_state *st = ledger_state(s->ledger);
 	struct record gap = {.type = RECORD_GAP, .wall_ms = clock_wall_ms()};
-	char boot[40] = {0};
-	enum errc rc = boot_id(boot);
+	char boot[LIVE_BOOT_ID];
+	enum errc rc = live_boot_id(boot);
 
 	if (rc)
 		return rc;
