@@ -63,14 +63,14 @@ class Stepped(NodeCase):
     def tearDown(self):
         self.node.step(-self.node.wrong_by)
 
-    def spend(self, key, n):
+    def spend(self, key, n, **more):
         for _ in range(n):
-            a = self.chat('cent', key=key)
+            a = self.chat('cent', key=key, **more)
             self.assertEqual(a.status, 200, a)
 
-    def over(self, key):
+    def over(self, key, **more):
         """The budget is used up; when it resets."""
-        a = self.chat('cent', key=key)
+        a = self.chat('cent', key=key, **more)
         self.assertEqual((a.status, a.error['code']), (402, 'budget_exceeded'), a)
         reset = datetime.datetime.fromisoformat(a.error['metadata']['reset'].replace('Z', '+00:00'))
         self.assertGreater(reset, self.node.now(), a)
@@ -127,6 +127,28 @@ class Steps(Stepped):
                 self.node.ctl('key', 'update', key, '--budget', '0.01', '--period', period, '--rolling', 'on' if rolling else 'off')
                 self.spend(key, 1)
                 self.assertLess(self.over(key), end)
+
+    def test_five_scopes(self):
+        """Each of them refuses as long as its own window lasts, also when its rule is of some models, and the others have what was let through."""
+        for scope, models in (('account', ''), ('team', ' models=c*'), ('key', ''), ('user', ' models=c*')):
+            with self.subTest(scope):
+                self.node.step(-self.node.wrong_by)
+                key = self.node.family('five-' + scope, '100', **{scope: 'budget=0.03/day,requests=6/minute' + models})
+                self.node.until((self.node.now() + datetime.timedelta(days=1)).replace(hour=12))
+                self.spend(key, 2, user='ann')
+                self.node.step(2 * DAY)
+                self.spend(key, 3, user='ann')
+                end = self.over(key, user='ann')
+                for seconds in (-DAY, -HOUR, 2 * HOUR, -3 * YEAR):
+                    self.node.step(seconds)
+                    self.assertEqual(self.over(key, user='ann'), end)
+                used = self.node.budgets_used(key, 'ann')
+                self.assertEqual({s: max(u) for s, u in used.items()}, dict.fromkeys(('account', 'team', 'key', 'user'), 5 * 10**7))
+                # Five in a minute of the clock that nobody steps, and no more than six.
+                self.node.step(4 * YEAR)
+                self.spend(key, 1, user='ann')
+                a = self.chat('cent', key=key, user='ann')
+                self.assertEqual((a.status, a.error['code']), (429, 'rate_limit_exceeded'), a)
 
     def test_an_hour_back_and_forth_under_load(self):
         """All answers are served or refused with a wait that is none of the past; nothing is lost and nothing charged twice."""

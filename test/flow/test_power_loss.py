@@ -8,7 +8,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from money import Spender, check_books
-from node import LONG, model, nusd
+from node import FAR_BUDGETS, LONG, model, nusd
 from recorder import Recorded
 import tap
 
@@ -39,8 +39,7 @@ class PowerLoss(Recorded):
     def load(self, seconds):
         self.acks = []
         self.node.start()
-        self.node.account('main', TOP_UP)
-        self.key = self.node.key('main')
+        self.key = self.node.family('main', TOP_UP)
         load = Spender(self.node, self.key, 'm', 3)
         end, i = time.monotonic() + seconds, 0
         while time.monotonic() < end:
@@ -48,7 +47,9 @@ class PowerLoss(Recorded):
             i += 1
         load.stop()
         self.assertEqual([f for f in load.failed if not f.startswith(('402', '429'))], [])
-        check_books(self, self.node, 'main', load)
+        account, _ = check_books(self, self.node, 'main', load)
+        self.assertEqual(self.node.budgets_used(self.key, 'ann'),
+                         dict.fromkeys(('account', 'team', 'key', 'user'), [nusd(account['settled_usd'])] * FAR_BUDGETS))
         self.assertEqual(self.node.stop(), 0)
         for request_id, cost in load.answered.items():
             self.acks.append((load.ended_ns[request_id], 'charge', request_id, cost))

@@ -1,5 +1,5 @@
 /* Exactly once (proof row 25): clients that ask again with their idempotency keys, settle twice, and are answered by processes that die at any
- * commit, before or after it. Seeded: a seed is one interleaving, printed when it fails; AIGW_ONCE_SEED runs that one alone, AIGW_ONCE_RUNS
+ * commit, before or after it; account, team, keys and end user have rules of every kind, which count what is charged. Seeded: a seed is one interleaving, printed when it fails; AIGW_ONCE_SEED runs that one alone, AIGW_ONCE_RUNS
  * says how many there are; 2,000, or 10,000 with AIGW_LONG=1. */
 #include "rig.h"
 
@@ -19,6 +19,8 @@
 #define RUNS_A_STORE 250   /* then a fresh one, so that starts stay short */
 #define STEPS        30
 #define CLIENTS      5
+#define SCOPES       5 /* of the account, its team, the two keys in it, an end user */
+#define USER         SLICE_LIT("alice")
 #define WORDS        3
 #define NO_SLOT      PROGRESS_NO_SLOT
 
@@ -66,7 +68,8 @@ struct promise {
 struct world {
 	struct rig *r;
 	struct text_rng rng;
-	uint64_t account, seed, from; /* first record of this run */
+	const struct rows_scope *scopes; /* SCOPES */
+	uint64_t account, seed, from;    /* first record of this run */
 	struct client clients[CLIENTS];
 	struct promise charged[WORDS]; /* settled before a client's eyes */
 	struct promise told[WORDS];    /* said to be completed */
@@ -181,6 +184,7 @@ static void ask(struct world *w, struct client *c)
 	tag_of(w, word, (int)pick(w, 2), tag);
 	rig_ask(r, &op, &candidate, w->account, key_of(word), &r->price, 100);
 	op.ask.idem = slice_of(tag, sizeof tag);
+	op.ask.user = USER;
 	op.ask.slot = progress_take(live_progress(r->live), w->account, &op.ask.id);
 	*c = (struct client){.word = word, .id = op.ask.id, .slot = op.ask.slot};
 	if (c->slot == NO_SLOT)
@@ -328,6 +332,7 @@ static void check_word(struct world *w, const struct tally *t, int word)
 		tag_of(w, word, body, tag);
 		rig_ask(w->r, &op, &candidate, w->account, key_of(word), &w->r->price, 100);
 		op.ask.idem = slice_of(tag, sizeof tag);
+		op.ask.user = USER;
 		id = op.ask.id;
 		(void)run(w, &op);
 		if ((op.reason == ADMIT_NONE) == charged)
@@ -342,6 +347,47 @@ static void check_word(struct world *w, const struct tally *t, int word)
 	}
 	if (charged && !known)
 		fail_seed(w, "the claim names another request");
+}
+
+/* What the budgets of a scope say, for all models and for some: the same, in no hold. */
+static int64_t used_by(struct world *w, const struct rows_scope *k)
+{
+	static const char none[ROWS_ID];
+	char id[ROWS_ID];
+	struct rows_state s;
+	int64_t used = -1;
+
+	memcpy(id, k->kind == ROWS_ACCOUNT ? none : k->id, ROWS_ID);
+	if (k->kind == ROWS_USER)
+		rows_user_id(k->name, id);
+	rig_state(w->r, w->account, k->kind, id, &s);
+	if (s.holds != 0)
+		fail_seed(w, "a scope has a hold");
+	for (size_t i = 0; i < k->limits.n; i++) {
+		const struct rows_rule *rule = &k->limits.v[i];
+		struct rows_rule_now now;
+
+		rows_rule_look(rule, rows_state_counter(&s, rule), s.holds, w->r->boot_ms,
+			       w->r->wall_ms, &now);
+		if (rule->kind == ROWS_BUDGET && ((used >= 0 && now.used != used) || now.held != 0))
+			fail_seed(w, "two budgets of a scope differ");
+		if (rule->kind == ROWS_BUDGET)
+			used = now.used;
+	}
+	return used;
+}
+
+static void check_scopes(struct world *w)
+{
+	int64_t used[SCOPES];
+	struct rows_account a;
+
+	rig_get_account(w->r, w->account, &a);
+	for (size_t i = 0; i < SCOPES; i++)
+		used[i] = used_by(w, &w->scopes[i]);
+	if (used[0] != a.settled_nusd || used[1] != a.settled_nusd ||
+	    used[2] + used[3] != a.settled_nusd || used[4] != a.settled_nusd)
+		fail_seed(w, "a scope has not used what is settled");
 }
 
 static void check(struct world *w)
@@ -365,13 +411,16 @@ static void check(struct world *w)
 	rig_check(w->r, &scan);
 	if (scan.holds != 0)
 		fail_seed(w, "a hold is left");
+	check_scopes(w);
 }
 
-static void interleave(struct rig *r, uint64_t account, uint64_t seed)
+static void interleave(struct rig *r, uint64_t account, const struct rows_scope *scopes,
+		       uint64_t seed)
 {
 	struct world w = {.r = r,
 			  .rng = {{seed, seed * UINT64_C(0x9e3779b97f4a7c15) + 1}},
 			  .account = account,
+			  .scopes = scopes,
 			  .seed = seed,
 			  .from = ledger_state(r->ledger)->last_seq + 1};
 
@@ -392,10 +441,36 @@ static uint64_t env_number(const char *name, uint64_t otherwise)
 static struct rig r;
 static uint64_t running; /* seed; 0: none */
 
+static void add_scopes(uint64_t account, struct rows_scope s[SCOPES])
+{
+	static const struct window_spec total = {.unit = WINDOW_TOTAL};
+
+	rig_scope(&s[0], account, ROWS_ACCOUNT, "");
+	rig_scope(&s[1], account, ROWS_TEAM, "growth");
+	rig_put(&r, &s[1]);
+	rig_key(&r, account, KEY_A, &s[2]);
+	rig_key(&r, account, KEY_B, &s[3]);
+	rig_scope(&s[4], account, ROWS_USER, "alice");
+	for (size_t i = 0; i < SCOPES; i++) {
+		struct rows_rule *some;
+
+		if (s[i].kind == ROWS_KEY)
+			memcpy(s[i].team, s[1].id, ROWS_ID);
+		rig_limit(&s[i], ROWS_RPD, 1000000);
+		rig_limit(&s[i], ROWS_TPM, 1000000000);
+		rig_limit(&s[i], ROWS_CONCURRENCY, 100);
+		rig_budget(&s[i], 1000000 * RIG_DOLLAR, total);
+		some = rows_limits_add(&s[i].limits, ROWS_BUDGET, 1000000 * RIG_DOLLAR);
+		some->window = total;
+		some->models = SLICE_LIT("m*\n!m2");
+		rig_put(&r, &s[i]);
+	}
+}
+
 /* One store for some runs; each uses words of its own. */
 static void run_some(uint64_t first, uint64_t n)
 {
-	struct rows_scope k;
+	struct rows_scope scopes[SCOPES];
 	uint64_t account;
 
 	running = first;
@@ -404,11 +479,10 @@ static void run_some(uint64_t first, uint64_t n)
 	r.wall_ms = clock_wall_ms();
 	rig_open(&r);
 	account = rig_account(&r, "acme", 1000000 * RIG_DOLLAR);
-	rig_key(&r, account, KEY_A, &k);
-	rig_key(&r, account, KEY_B, &k);
+	add_scopes(account, scopes);
 	rig_join(&r);
 	for (; running < first + n; running++)
-		interleave(&r, account, running);
+		interleave(&r, account, scopes, running);
 	rig_fini(&r);
 	running = 0;
 }
