@@ -170,37 +170,35 @@ static bool is_asked(const struct report_ask *a, const struct rollup_name *n)
 }
 
 static enum errc add_charge(struct report *r, const struct record *charge,
-			    const struct rollup_sums *s, int sign)
+			    const struct rollup_sums *s)
 {
 	struct rollup_name n;
 
 	if (charge->wall_ms < r->now->from_ms || charge->wall_ms >= r->now->to_ms)
 		return ERRC_OK;
 	n = rollup_name_of(charge);
-	return is_asked(&r->ask, &n) ? add(r, &n, s, sign * r->now->sign) : ERRC_OK;
+	return is_asked(&r->ask, &n) ? add(r, &n, s, r->now->sign) : ERRC_OK;
 }
 
-/* A reversal takes its charge back where that was counted. The request itself stays counted. */
-static enum errc add_reverse(struct report *r, const struct record *back)
+/* A reversal takes its charge back where that was counted. */
+static enum errc add_reverse(struct report *r, uint64_t seq, const struct record *back)
 {
+	struct rollup_sums s = rollup_sums_of_reverse(seq, back);
 	struct record rec;
 	struct buf b;
-	uint64_t seq;
+	uint64_t at;
 	enum errc rc;
 
 	buf_init(&b, RECORD_MAX);
-	rc = ledger_find(r->ledger, &back->change.id, &seq);
+	rc = ledger_find(r->ledger, &back->change.id, &at);
 	if (!rc)
-		rc = ledger_get(r->ledger, seq, &b);
+		rc = ledger_get(r->ledger, at, &b);
 	if (!rc)
 		rc = record_decode(buf_slice(&b), &rec);
 	if (!rc && rec.type != RECORD_CHARGE)
 		rc = ERRC_CORRUPT;
-	if (!rc) {
-		struct rollup_sums s = {.charge_nusd = back->change.amount_nusd};
-
-		rc = add_charge(r, &rec, &s, -1);
-	}
+	if (!rc)
+		rc = add_charge(r, &rec, &s);
 	buf_fini(&b);
 	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 }
@@ -216,9 +214,9 @@ static enum errc on_item(void *arg, const struct ledger_item *item)
 	if (rec.type == RECORD_CHARGE) {
 		struct rollup_sums s = rollup_sums_of(item->seq, &rec);
 
-		return add_charge(r, &rec, &s, 1);
+		return add_charge(r, &rec, &s);
 	}
-	return rec.type == RECORD_REVERSE ? add_reverse(r, &rec) : ERRC_OK;
+	return rec.type == RECORD_REVERSE ? add_reverse(r, item->seq, &rec) : ERRC_OK;
 }
 
 static enum errc add_records(struct report *r, const struct part *p)

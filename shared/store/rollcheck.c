@@ -65,8 +65,7 @@ static enum errc add(struct rollcheck *c, const struct record *charge, const str
 static enum errc add_reverse(struct rollcheck *c, struct ledger *l, uint64_t seq,
 			     const struct record *back)
 {
-	struct rollup_sums s = {
-		.first_seq = seq, .last_seq = seq, .charge_nusd = -back->change.amount_nusd};
+	struct rollup_sums s = rollup_sums_of_reverse(seq, back);
 	struct record charge;
 	struct buf b;
 	uint64_t at;

@@ -88,6 +88,14 @@ struct rollup_sums rollup_sums_of(uint64_t seq, const struct record *charge)
 				    .cost_nusd = c->cost_nusd};
 }
 
+struct rollup_sums rollup_sums_of_reverse(uint64_t seq, const struct record *reverse)
+{
+	return (struct rollup_sums){.first_seq = seq,
+				    .last_seq = seq,
+				    .charge_nusd = -reverse->change.amount_nusd,
+				    .uncollected_nusd = -reverse->change.uncollected_nusd};
+}
+
 void rollup_sums_add(struct rollup_sums *to, const struct rollup_sums *more)
 {
 	if (to->last_seq == 0 || more->first_seq < to->first_seq)
@@ -313,8 +321,7 @@ enum errc rollup_add(struct rollup *r, uint64_t seq, const struct record *rec)
 		p.sums = rollup_sums_of(seq, rec);
 	} else if (p.reverse) {
 		p.id = rec->change.id;
-		p.sums = (struct rollup_sums){
-			.first_seq = seq, .last_seq = seq, .charge_nusd = -rec->change.amount_nusd};
+		p.sums = rollup_sums_of_reverse(seq, rec);
 	} else {
 		return ERRC_OK;
 	}

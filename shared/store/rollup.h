@@ -65,6 +65,8 @@ uint32_t rollup_day_of(int64_t wall_ms);
 /* What a charge is about and what it adds; for reports that read records themselves. The name is valid as long as the record. */
 struct rollup_name rollup_name_of(const struct record *charge);
 struct rollup_sums rollup_sums_of(uint64_t seq, const struct record *charge);
+/* What a reversal adds, which is less, where its charge counts. The request itself stays counted. */
+struct rollup_sums rollup_sums_of_reverse(uint64_t seq, const struct record *reverse);
 void rollup_sums_add(struct rollup_sums *to, const struct rollup_sums *more);
 void rollup_sums_sub(struct rollup_sums *from, const struct rollup_sums *less);
 

@@ -108,6 +108,7 @@ static void make_charge(struct scene *s, int64_t wall_ms, struct record *rec)
 	usage_set(&c->usage, USAGE_INPUT, pick(s, 1000));
 	usage_set(&c->usage, USAGE_OUTPUT, pick(s, 1000));
 	c->charge_nusd = pick(s, 100000);
+	c->uncollected_nusd = pick(s, 4) ? 0 : pick(s, 100000);
 	c->cost_nusd = pick(s, 1000);
 }
 
@@ -150,6 +151,7 @@ static void fill(struct scene *s)
 			memcpy(back.change.key_id, rec.charge.key_id, APIKEY_ID);
 			back.change.id = rec.charge.id;
 			back.change.amount_nusd = rec.charge.charge_nusd;
+			back.change.uncollected_nusd = rec.charge.uncollected_nusd;
 			take(s, &back);
 		}
 		if (pick(s, 100) == 0)
@@ -243,14 +245,19 @@ static enum errc count(void *arg, const struct ledger_item *item)
 		g->input += usage_input_total(&rec.charge.usage);
 		g->output += usage_output_total(&rec.charge.usage);
 		g->charge_nusd += rec.charge.charge_nusd;
+		g->uncollected_nusd += rec.charge.uncollected_nusd;
 		g->cost_nusd += rec.charge.cost_nusd;
 	} else if (rec.type == RECORD_REVERSE) {
 		buf_init(&b, RECORD_MAX);
 		assert_int_equal(ledger_find(v->s->rig.ledger, &rec.change.id, &seq), ERRC_OK);
 		assert_int_equal(ledger_get(v->s->rig.ledger, seq, &b), ERRC_OK);
 		assert_int_equal(record_decode(buf_slice(&b), &charge), ERRC_OK);
-		if (wanted(v, &charge))
-			group_of(v, &charge)->charge_nusd -= rec.change.amount_nusd;
+		if (wanted(v, &charge)) {
+			struct report_row *g = group_of(v, &charge);
+
+			g->charge_nusd -= rec.change.amount_nusd;
+			g->uncollected_nusd -= rec.change.uncollected_nusd;
+		}
 		buf_fini(&b);
 	}
 	return ERRC_OK;
@@ -268,6 +275,7 @@ static void assert_rows_equal(const struct report_row *a, const struct report_ro
 	assert_int_equal(a->input, b->input);
 	assert_int_equal(a->output, b->output);
 	assert_int_equal(a->charge_nusd, b->charge_nusd);
+	assert_int_equal(a->uncollected_nusd, b->uncollected_nusd);
 	assert_int_equal(a->cost_nusd, b->cost_nusd);
 }
 
