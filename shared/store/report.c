@@ -180,7 +180,7 @@ static enum errc add_charge(struct report *r, const struct record *charge,
 	return is_asked(&r->ask, &n) ? add(r, &n, s, r->now->sign) : ERRC_OK;
 }
 
-/* A reversal takes its charge back where that was counted. */
+/* A reversal takes its charge back where that was counted: one that is no longer kept is not among what is read. */
 static enum errc add_reverse(struct report *r, uint64_t seq, const struct record *back)
 {
 	struct rollup_sums s = rollup_sums_of_reverse(seq, back);
@@ -200,7 +200,7 @@ static enum errc add_reverse(struct report *r, uint64_t seq, const struct record
 	if (!rc)
 		rc = add_charge(r, &rec, &s);
 	buf_fini(&b);
-	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
 static enum errc on_item(void *arg, const struct ledger_item *item)

@@ -230,6 +230,41 @@ static void test_days(void **state)
 	assert_int_equal(v.charges, 2 * A_DAY + 5);
 }
 
+/* A charge is taken back after midnight, and then the records of its day go. */
+static void test_reversal_of_a_removed_charge(void **state)
+{
+	const struct retain_keep keep = {.days = 1};
+	struct scene *s = *state;
+	struct ledger *l = s->rig.ledger;
+	struct record back = {.type = RECORD_REVERSE, .account = s->account};
+	int64_t all, day_1 = DAY_0 + ROLLUP_DAY_MS;
+	struct verify_result v;
+	uint64_t seq;
+
+	s->now_ms = day_1 - 100;
+	take(s, 1);
+	s->now_ms = day_1 + 1000;
+	take(s, 1);
+	back.wall_ms = s->now_ms;
+	back.change.id = id_of(1);
+	back.change.amount_nusd = 1000;
+	memcpy(back.change.key_id, KEY, APIKEY_ID);
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	assert_int_equal(ledger_append(l, &back, &seq), ERRC_OK);
+	assert_int_equal(ledger_commit(l), ERRC_OK);
+	take(s, 1);
+	s->now_ms += ROLLUP_DAY_MS;
+	take(s, 1);
+	checkpoint(l);
+	all = charged(s, 0, INT64_MAX, ERRC_OK);
+	retain(s, &keep, false);
+	verify_good(s, &v);
+	assert_int_equal(ledger_find(l, &back.change.id, &seq), ERRC_NOTFOUND);
+	assert_int_equal(charged(s, 0, INT64_MAX, ERRC_OK), all);
+	assert_int_equal(charged(s, day_1 + 500, day_1 + 2000, ERRC_OK), 2000);
+	assert_int_equal(charged(s, day_1 + 500, INT64_MAX, ERRC_OK), 3000);
+}
+
 /* Stopped and started anew between the steps; then by bytes, as long as there is a day that is over. */
 static void test_restarts_and_bytes(void **state)
 {
@@ -318,8 +353,13 @@ static void test_wrong_seal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_seals),   T(test_aborted_seal), T(test_days), T(test_restarts_and_bytes),
-		T(test_tags_go), T(test_wrong_seal),
+		T(test_seals),
+		T(test_aborted_seal),
+		T(test_days),
+		T(test_restarts_and_bytes),
+		T(test_tags_go),
+		T(test_wrong_seal),
+		T(test_reversal_of_a_removed_charge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
