@@ -103,6 +103,20 @@ bool apikey_parse(struct slice text, struct slice *id)
 }
 
 /* Id and secret without what is the same in every key: 55 bytes, the most that one block of SHA-256 takes. */
+void apikey_hide(char *text, size_t n)
+{
+	size_t at = 0, secret, end;
+	ptrdiff_t key;
+
+	while ((key = slice_find(slice_of(text + at, n - at), SLICE_LIT(PREFIX))) >= 0) {
+		at += (size_t)key + PREFIX_BYTES;
+		secret = at + APIKEY_ID + 1;
+		end = MIN_OF(secret + APIKEY_SECRET, n);
+		if (secret < end && text[secret - 1] == '-')
+			memset(text + secret, '*', end - secret);
+	}
+}
+
 void apikey_hash(const struct digest_key *pepper, struct slice text, uint8_t out[DIGEST_SHA256])
 {
 	char message[APIKEY_ID + APIKEY_SECRET];

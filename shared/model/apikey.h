@@ -26,6 +26,8 @@ void apikey_fini(struct apikey *k);
 struct slice apikey_trim(struct slice s);
 /* Checks the form of a trimmed credential; *id then points to its public id. */
 bool apikey_parse(struct slice text, struct slice *id);
+/* For texts of clients that are logged or recorded: overwrites the secret of each key in it, also of one that is cut at the end. */
+void apikey_hide(char *text, size_t n);
 /* What is stored and looked up; `text` has been parsed. */
 void apikey_hash(const struct digest_key *pepper, struct slice text, uint8_t out[DIGEST_SHA256]);
 

@@ -1,5 +1,6 @@
 """Row 37: provider keys and client keys are looked for in everything that comes out, also where a provider sends its key back, in whatever
 aigwctl and aigwd print, and after processes that crashed. (All other flow tests look as well, see canary.py.)"""
+import json
 import os
 import resource
 import signal
@@ -53,6 +54,15 @@ class Answers(NodeCase):
             'p%s-%s' % (name, back): cls.parrot.config(BACKS[back]) for name in cls.NAMES for back in BACKS}}
         cls.MODELS = dict(cls.MODELS, **{'%s-%s' % (name, back): model('p%s-%s/%s' % (name, back, name)) for name in cls.NAMES for back in BACKS})
         super().setUpClass()
+
+    def test_a_client_says_its_key_in_the_wrong_place(self):
+        chat = chat_body('m-oai', max_tokens=5)
+        for path, body in (('/v1/' + self.key, None), ('/v1/models/' + self.key, None), ('/v1/models#key=' + self.key, None),
+                           (CHAT, dict(chat, model=self.key)), (CHAT, dict(chat, user=self.key))):
+            ask(self.node.port, 'POST' if body else 'GET', path, body, [('x-request-id', self.key)], self.key)
+        wait_for(lambda: len([e for e in self.node.events('request') if self.key[:20] in json.dumps(e)]) >= 5)
+        self.node.canary.look(self.node.log_text(), 'the log')
+        self.check()
 
     def check(self):
         found, self.node.canary.found = self.node.canary.found, []

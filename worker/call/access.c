@@ -1,6 +1,7 @@
 /* The access line and the counters of a request, from what its call knows at its end. */
 #include <stdio.h>
 
+#include "apikey.h"
 #include "call_steps.h"
 #include "front.h"
 #include "ipnet.h"
@@ -86,6 +87,13 @@ static int64_t gateway_us(const struct call *c)
 	return MAX_OF(to - from - up, 0);
 }
 
+/* Clients put their keys where a path or a model is due. This lies in memory of the call, which is over. */
+static void hide_keys(struct call *c)
+{
+	apikey_hide((char *)c->target.p, c->target.n);
+	apikey_hide((char *)c->facts.model.p, c->facts.model.n);
+}
+
 void call_access_log(struct call *c)
 {
 	struct log_field f[FIELDS_MAX];
@@ -97,6 +105,7 @@ void call_access_log(struct call *c)
 		return;
 	memcpy(net.addr, c->addr, sizeof(net.addr));
 	ipnet_print(&net, addr);
+	hide_keys(c);
 	n = put_request(c, f, addr);
 	n += put_answer(c, f + n);
 	if (c->first_us)

@@ -1,3 +1,4 @@
+#include "apikey.h"
 #include "call_steps.h"
 #include "http1.h"
 #include "mem.h"
@@ -129,6 +130,7 @@ static enum errc keep_facts(struct call *c)
 	c->facts.model = arena_dup(&c->arena, c->facts.model);
 	c->facts.user = arena_dup(&c->arena, c->facts.user);
 	c->user = c->wish.user.n ? c->wish.user : c->facts.user;
+	apikey_hide((char *)c->user.p, c->user.n); /* it goes into the ledger */
 	return c->facts.model.p && c->facts.user.p ? ERRC_OK : ERRC_NOMEM;
 }
 

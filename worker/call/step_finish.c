@@ -1,3 +1,4 @@
+#include "apikey.h"
 #include "call_steps.h"
 #include "http1.h"
 #include "reply.h"
@@ -63,6 +64,8 @@ enum call_next step_finish(struct call *c)
 	enum errc e;
 
 	c->end_us = call_now_us();
+	apikey_hide(c->fault.message,
+		    strlen(c->fault.message)); /* it may repeat what the client said */
 	if (!c->down || c->end_sent)
 		return CALL_MORE;
 	if (c->end == RECORD_END_DONE) {

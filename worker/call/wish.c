@@ -1,5 +1,6 @@
 #include "wish.h"
 
+#include "apikey.h"
 #include "caps.h"
 #include "text.h"
 #include "user_tag.h"
@@ -44,7 +45,9 @@ static struct slice client_id(const struct http1_head *h, struct arena *a)
 		v = http1_header(h, "x-request-id");
 	if (v.n > LIMIT_CLIENT_ID || !is_visible(v))
 		return SLICE_NONE;
-	return v.n ? arena_dup(a, v) : SLICE_NONE;
+	v = v.n ? arena_dup(a, v) : SLICE_NONE;
+	apikey_hide((char *)v.p, v.n);
+	return v;
 }
 
 /* Seconds of the SDK's announced time-out, as milliseconds less the margin. A client that waits 3 s or less still gets an answer that comes

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 static void test_make_and_parse(void **state)
@@ -62,6 +63,34 @@ static void test_trim(void **state)
 }
 
 /* Both halves and the pepper count. */
+static void test_hide(void **state)
+{
+	static const struct {
+		const char *text, *hidden;
+	} rows[] = {
+		{"", ""},
+		{"/v1/models", "/v1/models"},
+		{"sk-aigw-abcdefghijkl-0123456789abcdefghijABCDEFGHIJ0123456789abc",
+		 "sk-aigw-abcdefghijkl-*******************************************"},
+		{"/v1/sk-aigw-abcdefghijkl-0123456789abcdefghijABCDEFGHIJ0123456789abc/x#sk-aigw-"
+		 "mnopqrstuvwx-012",
+		 "/v1/sk-aigw-abcdefghijkl-*******************************************/x#sk-aigw-"
+		 "mnopqrstuvwx-***"},
+		{"sk-aigw-abcdefghijkl-", "sk-aigw-abcdefghijkl-"},
+		{"sk-aigw-abcdefghijkl", "sk-aigw-abcdefghijkl"},
+		{"sk-aigw-sk-aigw-x", "sk-aigw-sk-aigw-x"},
+		{"sk-aigw-... keys begin so", "sk-aigw-... keys begin so"},
+	};
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		snprintf(text, sizeof(text), "%s", rows[i].text);
+		apikey_hide(text, strlen(text));
+		assert_string_equal(text, rows[i].hidden);
+	}
+}
+
 static void test_hash(void **state)
 {
 	char text[] = "sk-aigw-abcdefghij23-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE";
@@ -88,9 +117,8 @@ static void test_hash(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_make_and_parse),
-		cmocka_unit_test(test_refuses_other_forms),
-		cmocka_unit_test(test_trim),
+		cmocka_unit_test(test_make_and_parse), cmocka_unit_test(test_refuses_other_forms),
+		cmocka_unit_test(test_trim),           cmocka_unit_test(test_hide),
 		cmocka_unit_test(test_hash),
 	};
 
