@@ -3,6 +3,8 @@
 #include "live_priv.h"
 #include "rows_hold.h"
 
+#define SLICE_ROWS 2048 /* of a slice, up to the end of the account that it is at */
+
 /* One account under way. */
 struct sums {
 	bool any, sound;
@@ -73,20 +75,38 @@ static enum errc add(struct sums *m, enum rows_kind kind, struct slice id, struc
 	return rc;
 }
 
+/* The next row that counts: definitions, and the states of what is no key, are passed over at once. */
+static enum errc move_on(MDB_cursor *c, uint64_t account, enum rows_kind kind, struct slice id,
+			 struct slice *key, struct slice *value)
+{
+	static const char keys[] = {ROWS_KEY};
+	struct rows_key_name to;
+
+	if (kind == ROWS_ACCOUNT)
+		to = rows_name(account, ROWS_STATE, slice_of(keys, sizeof keys));
+	else if (kind == ROWS_STATE && id.n > 0 && id.p[0] > ROWS_KEY)
+		to = rows_name(account, ROWS_HOLD, SLICE_NONE);
+	else
+		return lmdbx_move(c, MDB_NEXT, key, value);
+	*key = live_name(&to);
+	return lmdbx_move(c, MDB_SET_RANGE, key, value);
+}
+
 static enum errc scan_rows(struct scan *s, MDB_cursor *c, size_t accounts_max)
 {
 	struct rows_key_name from =
 		rows_name(MAX_OF(s->next_account, (uint64_t)1), ROWS_HEAD, SLICE_NONE);
 	struct slice key = live_name(&from), value, id;
 	struct sums m = {0};
-	uint64_t account = 0, now;
+	uint64_t account = 0, now, until = s->rows + SLICE_ROWS;
 	enum rows_kind kind;
 	size_t n = 0;
 	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
 
-	for (; !rc; rc = lmdbx_move(c, MDB_NEXT, &key, &value)) {
+	for (; !rc; rc = move_on(c, now, kind, id, &key, &value)) {
 		if (!rows_name_parse(key, &now, &kind, &id))
 			return ERRC_CORRUPT;
+		s->rows++;
 		if (now != account) {
 			finish(s, &m);
 			m = (struct sums){0};
@@ -96,7 +116,7 @@ static enum errc scan_rows(struct scan *s, MDB_cursor *c, size_t accounts_max)
 				return ERRC_OK;
 			}
 			s->next_account = account;
-			if (n++ == accounts_max)
+			if (n++ == accounts_max || s->rows > until)
 				return ERRC_OK;
 		}
 		rc = add(&m, kind, id, value);

@@ -11,10 +11,12 @@ struct scan {
 	int64_t imbalance_nusd; /* sum of absolute differences: must be 0 */
 	int64_t oldest_hold_ms; /* boot clock when the oldest hold was made; 0: there is none */
 	int64_t held_nusd, balance_nusd, settled_nusd, uncollected_nusd;
+	uint64_t rows; /* looked at */
 	bool done; /* the round is complete: read the sums, then clear the struct */
 };
 
-/* Goes on with the round for at most `accounts_max` accounts in one read transaction. */
+/* Goes on with the round for at most `accounts_max` accounts in one read transaction, and for fewer where they have many keys. Looks at
+ * an account's sums, the states of its keys and its holds, however many definitions and end users it has besides. */
 MUSTCHECK enum errc scan_slice(struct live *l, struct scan *s, size_t accounts_max);
 
 #endif

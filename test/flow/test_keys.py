@@ -357,6 +357,25 @@ class Peppers(NodePerTest):
         self.good(last, mine, made[1]['key'])
         self.check_books()
 
+    def test_expired_for_long(self):
+        """A key whose pepper went is not given more time, for its secret would open nothing all the same."""
+        k = self.create()
+        self.node.ctl('key', 'update', k['id'], '--expires', '2020-01-01')
+        self.assertEqual(self.peppers(), [(1, True, 1)])
+        self.assertEqual(self.rotate(), 2)
+        mine = self.node.ctl('key', 'rotate', self.key, '--grace', '0')['key']
+        self.assertEqual(self.rotate(), 3)
+        self.assertEqual([p for p, _, _ in self.peppers()], [3, 2])
+        for time_ in ('never', '30d'):
+            with self.assertRaises(CtlError) as e:
+                self.node.ctl('key', 'update', k['id'], '--expires', time_)
+            self.assertEqual((e.exception.status, e.exception.error['code']), (1, 'refused'))
+            self.assertIn("'key rotate'", e.exception.error['message'])
+        self.node.ctl('key', 'update', k['id'], '--name', 'old')  # anything else may change
+        new = self.node.ctl('key', 'rotate', k['id'], '--grace', '0')['key']
+        self.node.ctl('key', 'update', k['id'], '--expires', 'never')
+        self.good(new, mine)
+
     def known(self):
         p = self.node.ctl_raw('pepper', 'list', '--json')
         return [x['pepper'] for x in json.loads(p.stdout)['peppers']] if p.returncode == 0 else None

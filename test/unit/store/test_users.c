@@ -22,6 +22,35 @@ int __wrap_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn 
 						   : __real_mdb_txn_begin(env, parent, flags, out);
 }
 
+/* The keeper looks at all accounts once a second on its loop: how many end users an account has costs it nothing. */
+static void test_scan_passes_over_users(void **state)
+{
+	struct admit_done done;
+	struct rows_scope every, one;
+	struct scan s;
+	struct genid id;
+	char tag[16];
+
+	(void)state;
+	rig_scope(&every, family.account, ROWS_USER, ROWS_EVERY_USER);
+	rig_limit(&every, ROWS_RPM, 100);
+	rig_put(family.r, &every);
+	for (int i = 0; i < 200; i++) {
+		snprintf(tag, sizeof tag, "u%d", i);
+		rig_scope(&one, family.account, ROWS_USER, tag);
+		rig_limit(&one, ROWS_RPD, 100);
+		rig_put(family.r, &one);
+		family.user = slice_str(tag);
+		family_hold(10, &id);
+		if (i < 190)
+			rig_settle(family.r, family.account, &id, 1, 1, &done);
+	}
+	rig_check(family.r, &s);
+	assert_int_equal(s.holds, 10);
+	/* The account, its key, the first end user's state, and the holds. */
+	assert_in_range(s.rows, 10, 20);
+}
+
 /* The rules for all end users count for each of them; one with rules of its own has only those. */
 static void test_end_users(void **state)
 {
@@ -437,13 +466,10 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, family_setup, family_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_end_users),
-		T(test_budgets_after_a_loss),
-		T(test_own_rules_come_and_go),
-		T(test_own_rules_and_back),
-		T(test_own_rules_and_back_with_a_loss),
-		T(test_rules_of_all_come_again),
-		T(test_idle_users_are_forgotten),
+		T(test_scan_passes_over_users),  T(test_end_users),
+		T(test_budgets_after_a_loss),    T(test_own_rules_come_and_go),
+		T(test_own_rules_and_back),      T(test_own_rules_and_back_with_a_loss),
+		T(test_rules_of_all_come_again), T(test_idle_users_are_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
