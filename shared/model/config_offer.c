@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "caps.h"
 #include "config_fields.h"
 #include "text.h"
 
@@ -34,6 +35,11 @@ static const struct ptable_provider *provider_of(struct config_ctx *x, const str
 		config_ctx_error(x, n->key_pos, "`%s` must be named provider/model", name);
 		return NULL;
 	}
+	if (upstream->n > LIMIT_MODEL_NAME)
+		config_ctx_error(
+			x, n->key_pos,
+			"`%s`: the provider's name of the model must have at most %d bytes", name,
+			LIMIT_MODEL_NAME);
 	p = ptable_provider(&x->c->table, provider);
 	if (!p)
 		config_ctx_error(

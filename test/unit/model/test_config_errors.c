@@ -11,6 +11,9 @@ struct bad {
 	const char *name, *text, *messages;
 };
 
+#define X32  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X128 X32 X32 X32 X32
+
 static const struct bad all[] = {
 	{"unknown key with a hint", "regon: x\n",
 	 "aigw.yaml:1:1: unknown key `regon` (did you mean `region`?)\n"},
@@ -207,6 +210,11 @@ static const struct bad all[] = {
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: free, offers: {mock: {}}}}\n",
 	 "aigw.yaml:2:36: `models.a.offers.mock` must be named provider/model\n"},
+	{"offer of a model with a name that no request can carry",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: free, offers: {mock/" X128 X128 "x: {}}}}\n",
+	 "aigw.yaml:2:36: `models.a.offers.mock/" X128 X128
+	 "x`: the provider's name of the model must have at most 256 bytes\n"},
 	{"offer key unknown",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {price: free, offers: {mock/a: {wieght: 1}}}}\n",
