@@ -43,6 +43,24 @@ static enum errc put_counter(struct buf *out, const struct rows_counter *c)
 	return buf_add(out, &v, sizeof v.head + n * sizeof *v.v);
 }
 
+static bool is_within(int64_t n, int64_t min, int64_t max)
+{
+	return n >= min && n <= max;
+}
+
+static bool is_sum(const struct window_sum *s)
+{
+	return is_within(s->id, 0, INT64_MAX / 2) &&
+	       is_within(s->used_nusd, -MONEY_NUSD_MAX, MONEY_NUSD_MAX) &&
+	       is_within(s->held_nusd, 0, MONEY_NUSD_MAX);
+}
+
+static bool is_rate(const struct window_rate *w)
+{
+	return is_within(w->start_ms, 0, INT64_MAX / 2) && is_within(w->cur, 0, WINDOW_RATE_MAX) &&
+	       is_within(w->prev, 0, WINDOW_RATE_MAX);
+}
+
 static bool get_counter(struct rows_reader *r, struct rows_counter *c)
 {
 	struct counter_v1 head;
@@ -56,14 +74,15 @@ static bool get_counter(struct rows_reader *r, struct rows_counter *c)
 		if (!rows_take(r, v, 6 * sizeof *v))
 			return false;
 		c->budget = (struct window_budget){{v[0], v[1], v[2]}, {v[3], v[4], v[5]}};
-	} else if (c->kind == ROWS_CONCURRENCY) {
-		return rows_take(r, &c->running, sizeof c->running);
-	} else {
-		if (c->kind >= ROWS_LIMIT_COUNT || !rows_take(r, v, 3 * sizeof *v))
-			return false;
-		c->rate = (struct window_rate){v[0], v[1], v[2]};
+		return is_sum(&c->budget.cur) && is_sum(&c->budget.prev);
 	}
-	return true;
+	if (c->kind == ROWS_CONCURRENCY)
+		return rows_take(r, &c->running, sizeof c->running) &&
+		       is_within(c->running, 0, UINT32_MAX);
+	if (c->kind >= ROWS_LIMIT_COUNT || !rows_take(r, v, 3 * sizeof *v))
+		return false;
+	c->rate = (struct window_rate){v[0], v[1], v[2]};
+	return is_rate(&c->rate);
 }
 
 enum errc rows_put_state(struct buf *out, const struct rows_state *s)

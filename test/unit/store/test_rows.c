@@ -275,6 +275,33 @@ static void test_state(void **state)
 	buf_fini(&b);
 }
 
+/* What no counter can say is no row: sums with it would leave the range of numbers. */
+static void test_state_out_of_range(void **state)
+{
+	const struct rows_counter bad[] = {
+		{.kind = ROWS_TPM, .rate = {INT64_MIN, 1, 1}},
+		{.kind = ROWS_TPM, .rate = {1, -1, 1}},
+		{.kind = ROWS_TPM, .rate = {1, 1, INT64_MAX}},
+		{.kind = ROWS_CONCURRENCY, .running = -1},
+		{.kind = ROWS_CONCURRENCY, .running = INT64_MAX},
+		{.kind = ROWS_BUDGET, .budget = {{INT64_MAX, 1, 1}, {1, 1, 1}}},
+		{.kind = ROWS_BUDGET, .budget = {{2, INT64_MIN, 1}, {1, 1, 1}}},
+		{.kind = ROWS_BUDGET, .budget = {{2, 1, -1}, {1, 1, 1}}},
+		{.kind = ROWS_BUDGET, .budget = {{2, 1, 1}, {1, 1, INT64_MAX}}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct rows_state s = {.n = 1, .counters = {bad[i]}}, got;
+		struct buf b;
+
+		buf_init(&b, ROWS_MAX);
+		assert_int_equal(rows_put_state(&b, &s), ERRC_OK);
+		assert_int_equal(rows_get_state(buf_slice(&b), &got), ERRC_CORRUPT);
+		buf_fini(&b);
+	}
+}
+
 static void test_hold(void **state)
 {
 	struct rows_hold h, got;
@@ -388,11 +415,12 @@ static void test_sound(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_account),       cmocka_unit_test(test_key),
-		cmocka_unit_test(test_zone),          cmocka_unit_test(test_keepalive_of_a_key),
-		cmocka_unit_test(test_state),         cmocka_unit_test(test_hold),
-		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_names),
-		cmocka_unit_test(test_models),        cmocka_unit_test(test_sound),
+		cmocka_unit_test(test_account), cmocka_unit_test(test_key),
+		cmocka_unit_test(test_zone),    cmocka_unit_test(test_keepalive_of_a_key),
+		cmocka_unit_test(test_state),   cmocka_unit_test(test_state_out_of_range),
+		cmocka_unit_test(test_hold),    cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_names),   cmocka_unit_test(test_models),
+		cmocka_unit_test(test_sound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
