@@ -76,6 +76,38 @@ static bool is_only_charge(struct verify *v, const struct genid *id, uint64_t se
 	return ledger_find(v->l, id, &found) == ERRC_OK && found == seq;
 }
 
+/* A charge is taken back whole. */
+static bool is_of(const struct record *charge, const struct record *back)
+{
+	return charge->type == RECORD_CHARGE && charge->account == back->account &&
+	       charge->charge.charge_nusd == back->change.amount_nusd &&
+	       charge->charge.uncollected_nusd == back->change.uncollected_nusd;
+}
+
+/* Of a charge that is no longer kept only the sums are known. */
+static enum errc check_reversal(struct verify *v, const struct record *back, uint64_t seq)
+{
+	bool may_lack = v->out->first_seq > 1, good = false;
+	struct record charge;
+	struct buf b;
+	uint64_t at;
+	enum errc rc = ledger_find(v->l, &back->change.id, &at);
+
+	buf_init(&b, RECORD_MAX);
+	if (!rc)
+		rc = ledger_get(v->l, at, &b);
+	if (!rc)
+		good = !record_decode(buf_slice(&b), &charge) && is_of(&charge, back);
+	if (rc == ERRC_NOTFOUND) {
+		good = may_lack;
+		rc = ERRC_OK;
+	}
+	if (!rc && !good)
+		note(&v->out->bad_record_seq, seq);
+	buf_fini(&b);
+	return rc;
+}
+
 static enum errc check_record(struct verify *v, uint64_t seq, struct slice bytes)
 {
 	struct record r;
@@ -91,6 +123,8 @@ static enum errc check_record(struct verify *v, uint64_t seq, struct slice bytes
 	if (rc)
 		note(&v->out->bad_record_seq, seq);
 	rc = rollcheck_add(&v->rollups, v->l, seq, &r);
+	if (!rc && r.type == RECORD_REVERSE)
+		return check_reversal(v, &r, seq);
 	if (rc || r.type != RECORD_CHARGE)
 		return rc;
 	v->out->charges++;

@@ -10,7 +10,7 @@ struct verify_result {
 	uint64_t first_seq, records, charges,
 		seals; /* first_seq: of the first record that is kept; seals: that were compared */
 	uint64_t bad_chain_seq;  /* first record whose hash is wrong; 0: none */
-	uint64_t bad_record_seq; /* first record that cannot be read, contradicts those before it, or is a second charge of a request */
+	uint64_t bad_record_seq; /* first record that cannot be read, contradicts those before it, is a second charge of a request, or takes back what its charge was not */
 	uint64_t bad_charge_seq; /* first charge that does not follow from its usage and price, or whose price counts for another moment or prompt */
 	uint64_t bad_account;    /* first account whose checkpoint is not the sum of its records */
 	uint64_t bad_accounts_n;

@@ -286,6 +286,40 @@ static void test_wrong_charge_is_found(void **state)
 	buf_fini(&b);
 }
 
+/* A reversal gives back what its charge took, and no more; what was never charged cannot be taken back. */
+static void test_wrong_reversal_is_found(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), seq = 0;
+	struct record charge, back = {.type = RECORD_REVERSE, .account = acc, .wall_ms = 1};
+	struct verify_result v;
+	struct rows_scope k;
+	struct buf b;
+
+	rig_key(r, acc, KEY_A, &k);
+	spend(r, acc, KEY_A, 2);
+	rig_drain(r);
+	buf_init(&b, RECORD_MAX);
+	assert_int_equal(ledger_get(r->ledger, ledger_state(r->ledger)->last_seq, &b), ERRC_OK);
+	assert_int_equal(record_decode(buf_slice(&b), &charge), ERRC_OK);
+	memcpy(back.change.key_id, charge.charge.key_id, APIKEY_ID);
+	back.change.id = charge.charge.id;
+	back.change.amount_nusd = charge.charge.charge_nusd;
+	for (int wrong = 0; wrong < 3; wrong++) {
+		back.change.amount_nusd += wrong == 1;
+		back.change.id.b[0] += wrong == 2;
+		assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+		assert_int_equal(ledger_append(r->ledger, &back, &seq), ERRC_OK);
+		if (wrong)
+			assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+		else
+			ledger_abort(r->ledger);
+		assert_int_equal(verify_ledger(r->ledger, false, NULL, NULL, &v), ERRC_OK);
+		assert_int_equal(v.bad_record_seq, wrong ? seq - (wrong == 2) : 0);
+	}
+	buf_fini(&b);
+}
+
 /* Two requests at prices that differ by the prompt's size, for five minutes of the day; *last is the second's record, whose
  * bytes are in `b`. */
 static void spend_by_size(struct rig *r, struct record *last, struct buf *b)
@@ -582,6 +616,7 @@ int main(void)
 		T(test_checkpoint_and_replay),
 		T(test_every_flipped_byte),
 		T(test_wrong_charge_is_found),
+		T(test_wrong_reversal_is_found),
 		T(test_a_price_for_other_prompts_is_found),
 		T(test_a_price_of_another_hour_is_found),
 		T(test_a_multiplied_price_without_a_group_is_found),
