@@ -287,7 +287,12 @@ OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default 
 OPTION(CHOICES, "by", "day|model|key|account|provider|team|tag", "by", SEND,
        "One row for each; up to four, with commas.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "Only this account.")
+OPTION(TEXT, "team", "NAME", "team", SEND, "Only this team, with --account; or ACCOUNT/TEAM.")
 OPTION(SECRET, "key", "KEY", "key", SEND, "Only this key.")
+OPTION(TEXT, "model", "MODEL", "model", SEND, "Only what this model answered.")
+OPTION(TEXT, "provider", "NAME", "provider", SEND, "Only what this provider answered.")
+OPTION(TEXT, "tag", "TAG", "tag", SEND,
+       "Only requests of this end user; an empty one: those that name none.")
 OPTION(FLAG, "margin", "", "margin", LOCAL,
        "Add what it cost us, attempts given up by failover included, which count where the answer "
        "came "

@@ -1,11 +1,13 @@
 #include "keyreport.h"
 
+#include "admin.h"
+#include "arena.h"
 #include "keeper_state.h"
 #include "mem.h"
 #include "report_pack.h"
 
 #define WAITING_MAX 64
-#define BY_MAX      64
+#define NAMES_BYTES 8192 /* above the largest question */
 #define FRAME_ROOM  1024 /* of the largest frame, for what stands around the rows */
 
 struct keyreport {
@@ -13,10 +15,10 @@ struct keyreport {
 	struct list node;
 	struct keeper *k;
 	unsigned slot;
-	uint64_t serial, seq, account;
-	int64_t since_ms, until_ms;
-	char key[APIKEY_ID + 1], by[BY_MAX];
-	size_t by_n;
+	uint64_t serial, seq;
+	struct report_ask ask; /* names in `names`; without the team */
+	struct slice by, team; /* there too */
+	struct arena names;
 	struct buf rows;
 	bool cut;
 	enum errc e;
@@ -32,24 +34,42 @@ static void refuse(struct keeper_worker *w, uint64_t seq, enum errc e)
 	(void)!klink_send(&w->link, &m);
 }
 
+/* ERRC_NOTFOUND: the account has no such team. */
+static enum errc put_team(struct live *live, struct slice team, struct report_ask *ask,
+			  char id[ROWS_ID])
+{
+	enum errc e = team.n ? admin_team_find(live, ask->account, team, id) : ERRC_OK;
+
+	ask->team = team.n ? id : NULL;
+	return e;
+}
+
 static void run(uv_work_t *work)
 {
 	struct keyreport *q = CONTAINER_OF(work, struct keyreport, work);
-	struct report_ask ask = {.since_ms = q->since_ms,
-				 .until_ms = q->until_ms,
-				 .account = q->account,
-				 .key_id = q->key};
 	struct live *live = stores_hold(&q->k->stores);
+	struct report_ask ask = q->ask;
 	struct report *r = NULL;
+	char team[ROWS_ID];
 
-	if (report_put_by(&ask, slice_of(q->by, q->by_n)))
+	if (report_put_by(&ask, q->by))
 		q->e = ERRC_INVAL;
+	if (!q->e)
+		q->e = put_team(live, q->team, &ask, team);
 	if (!q->e)
 		q->e = report_new(q->k->stores.ledger, live, &ask, &r);
 	if (!q->e)
 		q->e = report_pack(r, ask.by_n, &q->rows, &q->cut);
 	report_free(&r);
 	stores_drop(&q->k->stores, live);
+}
+
+static void question_free(struct keyreport **qp)
+{
+	arena_fini(&(*qp)->names);
+	buf_fini(&(*qp)->rows);
+	mem_free(*qp);
+	*qp = NULL;
 }
 
 static void done(uv_work_t *work, int status)
@@ -67,8 +87,7 @@ static void done(uv_work_t *work, int status)
 		refuse(w, q->seq, q->e);
 	else if (w->serial == q->serial)
 		(void)!klink_send(&w->link, &m);
-	buf_fini(&q->rows);
-	mem_free(q);
+	question_free(&q);
 	k->keyreport_busy = false;
 	next(k);
 	keeper_work_over(k);
@@ -91,7 +110,7 @@ static void next(struct keeper *k)
 
 	while (!k->keyreport_busy && (q = pop(k)) != NULL) {
 		if (k->workers[q->slot].serial != q->serial) {
-			mem_free(q);
+			question_free(&q);
 			continue;
 		}
 		require(uv_queue_work(&k->loop, &q->work, run, done) == 0);
@@ -100,33 +119,59 @@ static void next(struct keeper *k)
 	}
 }
 
+/* What is not given is of any. */
+static struct slice keep(struct keyreport *q, struct slice name, enum errc *e)
+{
+	struct slice kept = name.n && !*e ? arena_dup(&q->names, name) : SLICE_NONE;
+
+	if (name.n && !*e && !kept.p)
+		*e = ERRC_NOMEM;
+	return kept;
+}
+
+static enum errc question_new(struct keeper_worker *w, const struct msg_report *m,
+			      struct keyreport **out)
+{
+	struct keyreport *q = mem_new_of(struct keyreport);
+	enum errc e = ERRC_OK;
+
+	if (!q)
+		return ERRC_NOMEM;
+	q->k = w->k;
+	q->slot = (unsigned)(w - w->k->workers);
+	q->serial = w->serial;
+	q->seq = m->seq;
+	arena_init(&q->names, NAMES_BYTES);
+	buf_init(&q->rows, LIMIT_FRAME_CONTROL - FRAME_ROOM);
+	q->ask = (struct report_ask){.since_ms = m->since_ms,
+				     .until_ms = m->until_ms,
+				     .account = m->account,
+				     .key_id = keep(q, m->key, &e).p,
+				     .model = keep(q, m->model, &e),
+				     .provider = keep(q, m->provider, &e),
+				     .tag = keep(q, m->tag, &e)};
+	q->by = keep(q, m->by, &e);
+	q->team = keep(q, m->team, &e);
+	if (e)
+		question_free(&q);
+	*out = q;
+	return e;
+}
+
 void keyreport_start(struct keeper_worker *w, const struct msg_report *m)
 {
-	struct keeper *k = w->k;
 	struct keyreport *q = NULL;
+	struct keeper *k = w->k;
+	enum errc e = ERRC_BUSY;
 
-	if (m->key.n != APIKEY_ID || m->by.n > BY_MAX) {
-		refuse(w, m->seq, ERRC_INVAL);
+	if (m->key.n != APIKEY_ID)
+		e = ERRC_INVAL;
+	else if (k->started && k->end == KEEPER_RUNS && k->keyreports_n < WAITING_MAX)
+		e = question_new(w, m, &q);
+	if (e) {
+		refuse(w, m->seq, e);
 		return;
 	}
-	if (k->started && k->end == KEEPER_RUNS && k->keyreports_n < WAITING_MAX)
-		q = mem_new_of(struct keyreport);
-	if (!q) {
-		refuse(w, m->seq, ERRC_BUSY);
-		return;
-	}
-	*q = (struct keyreport){.k = k,
-				.slot = (unsigned)(w - k->workers),
-				.serial = w->serial,
-				.seq = m->seq,
-				.account = m->account,
-				.since_ms = m->since_ms,
-				.until_ms = m->until_ms,
-				.by_n = m->by.n};
-	memcpy(q->key, m->key.p, APIKEY_ID);
-	if (m->by.n)
-		memcpy(q->by, m->by.p, m->by.n);
-	buf_init(&q->rows, LIMIT_FRAME_CONTROL - FRAME_ROOM);
 	list_push_back(&k->keyreports, &q->node);
 	k->keyreports_n++;
 	next(k);
@@ -139,6 +184,6 @@ void keyreport_stop(struct keeper *k)
 	while ((q = pop(k)) != NULL) {
 		if (k->workers[q->slot].serial == q->serial)
 			refuse(&k->workers[q->slot], q->seq, ERRC_CANCELED);
-		mem_free(q);
+		question_free(&q);
 	}
 }

@@ -35,8 +35,9 @@
  *                     over]; [check B: nothing is made]                     -> imported*, or bad*
  *   pepper list                                                                               -> pepper*
  *   pepper rotate     answered once all workers know the new one                              -> pepper*
- *   usage             [since_ms I], [until_ms I], [by: "day,model,key,account,provider,team,tag", at most four], [account], [key]
- *                                                                                             -> usage*, total
+ *   usage             [since_ms I], [until_ms I], [by: "day,model,key,account,provider,team,tag", at most four]; only those of
+ *                     [account], [team: name or id, with its account, or "account/team"], [key], [model], [provider], [tag;
+ *                     empty: requests that name no end user]                                  -> usage*, total
  *   request show      id: generation id or the provider's id                                  -> request, attempt*, class*, bill, price
  *   limit explain     key, [user: a tag]                                                      -> limit*
  *   ledger backup                                            -> PROGRESS frames, backup, data*: the bytes of the ledger's file
@@ -113,7 +114,7 @@ VERB_ARGS(KEY_ROTATE, "key!S grace_ms.I note.S")
 VERB_ARGS(KEY_IMPORT, "keys!S check.B note.S")
 VERB_ARGS(PEPPER_LIST, "")
 VERB_ARGS(PEPPER_ROTATE, "")
-VERB_ARGS(USAGE, "since_ms.I until_ms.I by.S account.S key.S")
+VERB_ARGS(USAGE, "since_ms.I until_ms.I by.S account.S team.S key.S model.S provider.S tag.S")
 VERB_ARGS(REQUEST_SHOW, "id!S")
 VERB_ARGS(TEAM_CREATE, "account!S team!S" VERB_SCOPE_OPTIONS)
 VERB_ARGS(TEAM_LIST, "account.S")

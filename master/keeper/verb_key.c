@@ -128,6 +128,7 @@ void verb_key_read(struct verbs *v)
 /* The options that are given, into `k`; a team is named, or taken away by an empty name. False: END is sent. */
 static bool put_options(struct verbs *v, struct rows_scope *k, struct buf *mem)
 {
+	struct slice team = verb_args_str(v->args, "team");
 	static const char none[ROWS_ID];
 
 	if (!verbs_options(v, k, mem))
@@ -135,7 +136,7 @@ static bool put_options(struct verbs *v, struct rows_scope *k, struct buf *mem)
 	if (!verb_args_has(v->args, "team"))
 		return true;
 	memcpy(k->team, none, ROWS_ID);
-	return verb_args_str(v->args, "team").n == 0 || verbs_team(v, k->account, k->team);
+	return team.n == 0 || verbs_team(v, k->account, team, k->team);
 }
 
 static void create(struct verbs *v, struct buf *mem)

@@ -85,7 +85,7 @@ static bool find(struct verbs *v, uint64_t *account, char id[ROWS_ID])
 	if (!verbs_account(v, verb_args_str(v->args, "account"), account))
 		return false;
 	if (is_team(v))
-		return verbs_team(v, *account, id);
+		return verbs_team(v, *account, verb_args_str(v->args, "team"), id);
 	rows_user_id(verb_args_str(v->args, "user"), id);
 	return true;
 }

@@ -17,21 +17,58 @@ static bool put_by(struct verbs *v, struct report_ask *ask)
 	return e == ERRC_OK;
 }
 
-static bool put_ask(struct verbs *v, struct report_ask *ask, char key[APIKEY_ID + 1])
+/* Where the names of a question are kept. */
+struct names {
+	char key[APIKEY_ID + 1], team[ROWS_ID];
+};
+
+/* Account and team, which is named within it, or as reports print it: "account/team". */
+static bool put_payer(struct verbs *v, struct report_ask *ask, struct names *n)
 {
 	struct slice account = verb_args_str(v->args, "account");
+	struct slice team = verb_args_str(v->args, "team"), rest = team, of;
+
+	if (slice_cut(&rest, '/', &of) && (account.n == 0 || slice_eq(account, of))) {
+		account = of;
+		team = rest;
+	}
+	if (account.n && !verbs_account(v, account, &ask->account))
+		return false;
+	if (team.n == 0)
+		return true;
+	ask->team = n->team;
+	if (account.n)
+		return verbs_team(v, ask->account, team, n->team);
+	verbs_end(
+		v, CONTROL_USAGE, "invalid",
+		"a team's name is its own only within its account: give that too, or ACCOUNT/TEAM");
+	return false;
+}
+
+static struct slice given(struct verbs *v, const char *name)
+{
+	struct slice s = verb_args_str(v->args, name);
+
+	return verb_args_has(v->args, name) && !s.p ? SLICE_LIT("") : s;
+}
+
+static bool put_ask(struct verbs *v, struct report_ask *ask, struct names *n)
+{
 	char why[VERB_ARGS_WHY];
 
 	if (!verb_args_span(v->args, &ask->since_ms, &ask->until_ms, why)) {
 		verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
 		return false;
 	}
-	if (!put_by(v, ask) || (account.n && !verbs_account(v, account, &ask->account)))
+	ask->model = given(v, "model");
+	ask->provider = given(v, "provider");
+	ask->tag = given(v, "tag");
+	if (!put_by(v, ask) || !put_payer(v, ask, n))
 		return false;
 	if (!verb_args_has(v->args, "key"))
 		return true;
-	ask->key_id = key;
-	return verbs_key(v, key);
+	ask->key_id = n->key;
+	return verbs_key(v, n->key);
 }
 
 static void fill_numbers(struct control_field f[NUMBERS], const struct report_row *r)
@@ -71,10 +108,10 @@ void verb_usage(struct verbs *v)
 {
 	struct report_ask ask = {.by_n = 0};
 	struct report *r = NULL;
-	char key[APIKEY_ID + 1];
+	struct names names;
 	enum errc e;
 
-	if (!put_ask(v, &ask, key))
+	if (!put_ask(v, &ask, &names))
 		return;
 	e = report_new(v->ledger, v->live, &ask, &r);
 	if (!e)

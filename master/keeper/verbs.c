@@ -230,9 +230,8 @@ bool verbs_account(struct verbs *v, struct slice name, uint64_t *account)
 	return e == ERRC_OK;
 }
 
-bool verbs_team(struct verbs *v, uint64_t account, char id[ROWS_ID])
+bool verbs_team(struct verbs *v, uint64_t account, struct slice name, char id[ROWS_ID])
 {
-	struct slice name = verb_args_str(v->args, "team");
 	enum errc e = admin_team_find(v->live, account, name, id);
 
 	if (e == ERRC_NOTFOUND)

@@ -58,8 +58,8 @@ void verbs_end_report(struct verbs *v);
 struct admin_by verbs_by(const struct verbs *v);
 /* By name or number; on failure END is sent and the result is false. */
 bool verbs_account(struct verbs *v, struct slice name, uint64_t *account);
-/* The id of the team that the argument `team` names; as above. */
-bool verbs_team(struct verbs *v, uint64_t account, char id[ROWS_ID]);
+/* The id of this team of the account, by name or id; as above. */
+bool verbs_team(struct verbs *v, uint64_t account, struct slice name, char id[ROWS_ID]);
 /* The options of a scope that are given, into `k`, see verb_args_scope(); as above. */
 bool verbs_options(struct verbs *v, struct rows_scope *k, struct buf *mem);
 /* The public id in the argument `key`; as above. */

@@ -139,13 +139,17 @@ MSG(LOG_REOPENED, log_reopened, MSG_AT_MASTER, 64, 0) /* the answer to LOG_REOPE
 MSG_END(log_reopened)
 
 /* Worker and keeper again. */
-MSG(REPORT, report, MSG_AT_KEEPER_FROM_WORKER, 1024, 0) /* answered by REPORTED with the same seq */
+MSG(REPORT, report, MSG_AT_KEEPER_FROM_WORKER, 4096, 0) /* answered by REPORTED with the same seq */
 MSG_FIELD(report, U64, seq)
 MSG_FIELD(report, U64, account)
 MSG_FIELD(report, STR, key) /* public id of the key that asks: only its own use is added up */
 MSG_FIELD(report, I64, since_ms)
 MSG_FIELD(report, I64, until_ms)
 MSG_FIELD(report, STR, by) /* "day,model": of report_dim_tbl.h, with commas */
+MSG_FIELD(report, STR, model) /* only what this one answered; "": any; likewise the others */
+MSG_FIELD(report, STR, provider)
+MSG_FIELD(report, STR, team) /* name or id */
+MSG_FIELD(report, STR, tag)
 MSG_END(report)
 MSG(REPORTED, reported, MSG_AT_WORKER_FROM_KEEPER, LIMIT_FRAME_CONTROL, 0)
 MSG_FIELD(reported, U64, seq)

@@ -71,14 +71,18 @@ static enum errc ask_report(struct call *c)
 	good = c->path.route == PATHS_USAGE
 		       ? own_usage_read(c->path.query, now, u, &c->fault)
 		       : own_usage_read_billing(c->path.query, now, u, &c->fault);
-	if (!good)
+	if (!good || !own_usage_is_own(u, c->key, &c->fault))
 		return ERRC_INVAL;
 	m = (struct msg_report){.seq = c->lookup.seq,
 				.account = c->key->account,
 				.key = slice_str(c->key->id),
 				.since_ms = u->since_ms,
 				.until_ms = u->until_ms,
-				.by = u->by};
+				.by = u->by,
+				.model = own_usage_filter(u, OWN_USAGE_MODEL),
+				.provider = own_usage_filter(u, OWN_USAGE_PROVIDER),
+				.team = own_usage_filter(u, OWN_USAGE_TEAM),
+				.tag = own_usage_filter(u, OWN_USAGE_TAG)};
 	return c->host->env.report(c->host->env.arg, &m);
 }
 
@@ -96,6 +100,8 @@ static void fail_report(struct call *c, enum errc e)
 		fault_field(&c->fault, FAULT_INVALID_VALUE, "by",
 			    "`by` names up to four of day, model, provider, key, account, team and "
 			    "tag, with commas.");
+	else if (e == ERRC_NOTFOUND)
+		fault_field(&c->fault, FAULT_INVALID_VALUE, "team", "The account has no such team.");
 	else if (e == ERRC_RANGE)
 		fault_field(&c->fault, FAULT_INVALID_VALUE, "since",
 			    "The records of a day that the span has a part of are no longer kept: "

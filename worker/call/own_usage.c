@@ -62,22 +62,65 @@ static bool take_span(struct slice query, const char *since, const char *until, 
 	       take_time(query, until, now_ms, &out->has_until, &out->until_ms, f);
 }
 
-bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, struct fault *f)
+static const char *const filters[OWN_USAGE_FILTERS] = {
+	[OWN_USAGE_MODEL] = "model", [OWN_USAGE_PROVIDER] = "provider", [OWN_USAGE_TEAM] = "team",
+	[OWN_USAGE_TAG] = "tag",     [OWN_USAGE_ACCOUNT] = "account",   [OWN_USAGE_KEY] = "key",
+};
+
+/* Empty when it is not given. */
+static bool take_text(struct slice query, const char *name, char *room, size_t max, size_t *n,
+		      struct fault *f)
 {
 	struct buf b;
 	enum errc e;
 
-	if (!take_span(query, "since", "until", now_ms, out, f))
-		return false;
-	buf_init(&b, OWN_USAGE_BY_MAX);
-	e = uri_query_get(query, "by", &b);
-	if (!e && b.len)
-		memcpy(out->text, b.p, b.len);
-	out->by = slice_of(out->text, e ? 0 : b.len);
+	buf_init(&b, max);
+	e = uri_query_get(query, name, &b);
+	*n = e ? 0 : b.len;
+	if (*n)
+		memcpy(room, b.p, *n);
 	buf_fini(&b);
 	if (e && e != ERRC_NOTFOUND)
-		fault_field(f, FAULT_INVALID_VALUE, "by", "`by` is too long.");
+		fault_field(f, FAULT_INVALID_VALUE, name, "`%s` is too long.", name);
 	return !e || e == ERRC_NOTFOUND;
+}
+
+bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, struct fault *f)
+{
+	size_t n = 0;
+
+	if (!take_span(query, "since", "until", now_ms, out, f) ||
+	    !take_text(query, "by", out->text, sizeof(out->text), &n, f))
+		return false;
+	out->by = slice_of(out->text, n);
+	for (size_t i = 0; i < OWN_USAGE_FILTERS; i++) {
+		if (!take_text(query, filters[i], out->filter[i], OWN_USAGE_NAME_MAX,
+			       &out->filter_n[i], f))
+			return false;
+	}
+	return true;
+}
+
+struct slice own_usage_filter(const struct own_usage *u, enum own_usage_filter f)
+{
+	return slice_of(u->filter[f], u->filter_n[f]);
+}
+
+bool own_usage_is_own(const struct own_usage *u, const struct auth_key *key, struct fault *f)
+{
+	struct slice account = own_usage_filter(u, OWN_USAGE_ACCOUNT);
+	struct slice id = own_usage_filter(u, OWN_USAGE_KEY);
+
+	if (account.n && !slice_is(account, key->account_name))
+		fault_field(f, FAULT_INVALID_VALUE, "account",
+			    "A key is told of its own use only: its account is `%s`.",
+			    key->account_name);
+	else if (id.n && !slice_is(id, key->id))
+		fault_field(f, FAULT_INVALID_VALUE, "key",
+			    "A key is told of its own use only: its public id is `%s`.", key->id);
+	else
+		return true;
+	return false;
 }
 
 bool own_usage_read_billing(struct slice query, int64_t now_ms, struct own_usage *out,

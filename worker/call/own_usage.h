@@ -8,17 +8,35 @@
 #include "fault.h"
 #include "msg.h"
 
-#define OWN_USAGE_BY_MAX 64
+#define OWN_USAGE_BY_MAX   64
+#define OWN_USAGE_NAME_MAX 200 /* of a filter: no name is longer */
+
+/* Only requests that are all of these; empty: of any. */
+enum own_usage_filter {
+	OWN_USAGE_MODEL,
+	OWN_USAGE_PROVIDER,
+	OWN_USAGE_TEAM,
+	OWN_USAGE_TAG,
+	OWN_USAGE_ACCOUNT, /* the last two can only be the own ones */
+	OWN_USAGE_KEY,
+	OWN_USAGE_FILTERS
+};
 
 struct own_usage {
 	bool has_since, has_until;
 	int64_t since_ms, until_ms;
 	struct slice by; /* "day,model", into `text` */
 	char text[OWN_USAGE_BY_MAX];
+	size_t filter_n[OWN_USAGE_FILTERS];
+	char filter[OWN_USAGE_FILTERS][OWN_USAGE_NAME_MAX];
 };
 
-/* GET /v1/usage?since&until&by: times as a date, RFC 3339, seconds since 1970, or a span before now. False: the fault is set. */
+/* GET /v1/usage?since&until&by&model&provider&team&tag&account&key: times as a date, RFC 3339, seconds since 1970, or a span before
+ * now. False: the fault is set. */
 bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, struct fault *f);
+struct slice own_usage_filter(const struct own_usage *u, enum own_usage_filter f);
+/* Whether account and key, where given, are those of the key that asks; if not, the fault is set. */
+bool own_usage_is_own(const struct own_usage *u, const struct auth_key *key, struct fault *f);
 /* GET /v1/dashboard/billing/usage?start_date&end_date: likewise; the end is not in it. By day and model. */
 bool own_usage_read_billing(struct slice query, int64_t now_ms, struct own_usage *out,
 			    struct fault *f);

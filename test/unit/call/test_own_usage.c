@@ -69,6 +69,33 @@ static void test_by(void **state)
 	assert_int_equal(f.kind, FAULT_INVALID_VALUE);
 }
 
+static void test_filters(void **state)
+{
+	struct own_usage u;
+	struct fault f = {0};
+	char query[300];
+
+	(void)state;
+	assert_true(own_usage_read(SLICE_LIT("model=a%2Fb&tag=c+d&key=abcdefghijkl&account=acme"),
+				   NOW, &u, &f));
+	assert_true(slice_is(own_usage_filter(&u, OWN_USAGE_MODEL), "a/b"));
+	assert_true(slice_is(own_usage_filter(&u, OWN_USAGE_TAG), "c d"));
+	assert_int_equal(own_usage_filter(&u, OWN_USAGE_TEAM).n, 0);
+	assert_int_equal(own_usage_filter(&u, OWN_USAGE_PROVIDER).n, 0);
+	assert_true(own_usage_is_own(&u, &key, &f));
+	assert_true(own_usage_read(SLICE_LIT("key=aaaaaaaaaaaa"), NOW, &u, &f));
+	assert_false(own_usage_is_own(&u, &key, &f));
+	assert_int_equal(f.kind, FAULT_INVALID_VALUE);
+	f = (struct fault){0};
+	assert_true(own_usage_read(SLICE_LIT("account=other"), NOW, &u, &f));
+	assert_false(own_usage_is_own(&u, &key, &f));
+	memset(query, 'x', sizeof(query));
+	memcpy(query, "team=", 5);
+	f = (struct fault){0};
+	assert_false(own_usage_read(slice_of(query, sizeof(query)), NOW, &u, &f));
+	assert_int_equal(f.kind, FAULT_INVALID_VALUE);
+}
+
 /* As report_pack() writes them. */
 static void row(struct mpack_out *o, const char *day, const char *model, int64_t n)
 {
@@ -218,9 +245,13 @@ static void test_answers_that_do_not_fit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_times),      cmocka_unit_test(test_by),
-		cmocka_unit_test(test_usage_body), cmocka_unit_test(test_billing_body),
-		cmocka_unit_test(test_spent),      cmocka_unit_test(test_answers_that_do_not_fit),
+		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_by),
+		cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_usage_body),
+		cmocka_unit_test(test_billing_body),
+		cmocka_unit_test(test_spent),
+		cmocka_unit_test(test_answers_that_do_not_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
