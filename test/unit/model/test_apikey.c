@@ -62,7 +62,6 @@ static void test_trim(void **state)
 	assert_int_equal(apikey_trim(SLICE_NONE).n, 0);
 }
 
-/* Both halves and the pepper count. */
 static void test_hide(void **state)
 {
 	static const struct {
@@ -91,6 +90,7 @@ static void test_hide(void **state)
 	}
 }
 
+/* Both halves and the pepper count. */
 static void test_hash(void **state)
 {
 	char text[] = "sk-aigw-abcdefghij23-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE";
