@@ -174,13 +174,19 @@ static bool judge_connection(struct call *c)
 	return true;
 }
 
+/* Of an item under status 200 the status that its kind would have had. */
+static int key_status(const struct call_attempt *a, const struct dialect_verdict *v)
+{
+	return a->status != 200 ? a->status : v->billing ? 402 : 401;
+}
+
 static void apply_verdict(struct call *c, const struct dialect_verdict *v, const struct fault *f)
 {
 	struct call_attempt *a = c->attempt;
 	struct breaker_key *k = a->key ? a->key->health : NULL;
 	int64_t now = turn_now_ms(call_turn(c));
 	int64_t cool = v->cool_ms > 0 ? v->cool_ms : call_set(c)->key_cool_ms;
-	bool overloaded = f->kind == FAULT_OVERLOADED;
+	bool overloaded = f->kind == FAULT_OVERLOADED, refused = v->drop_key || v->billing;
 
 	if (v->cool_key) {
 		c->failed_rate += !overloaded;
@@ -192,14 +198,38 @@ static void apply_verdict(struct call *c, const struct dialect_verdict *v, const
 	} else {
 		c->failed_other++;
 	}
-	if ((v->drop_key || v->billing) && k)
-		breaker_key_out(k, now, a->status);
-	if (v->billing || v->drop_key)
-		log_warn("provider_key_refused",
-			 "provider " SLICE_FMT " refused key " SLICE_FMT " with status %d%s",
-			 SLICE_ARG(a->provider->p->name),
-			 SLICE_ARG(a->key ? a->key->key->label : SLICE_LIT("none")), a->status,
-			 v->billing ? ": its account is out of money" : "");
+	a->of_key = v->cool_key || refused;
+	if (!refused)
+		return;
+	if (k)
+		breaker_key_out(k, now, key_status(a, v));
+	log_warn("provider_key_refused",
+		 "provider " SLICE_FMT " refused key " SLICE_FMT " with status %d%s",
+		 SLICE_ARG(a->provider->p->name),
+		 SLICE_ARG(a->key ? a->key->key->label : SLICE_LIT("none")), key_status(a, v),
+		 v->billing ? ": its account is out of money" : "");
+}
+
+/* True: another candidate may be tried. `code` where the provider gave none. */
+static bool judge_by(struct call *c, struct fault *f, const struct dialect_verdict *v,
+		     const char *code)
+{
+	struct call_attempt *a = c->attempt;
+
+	fault_hide(f, call_attempt_credential(a));
+	apply_verdict(c, v, f);
+	call_attempt_lose(c, a->status, f->provider_code[0] ? f->provider_code : code);
+	call_attempt_count(c, v->cool_key                 ? "rate_limited"
+			      : v->drop_key || v->billing ? "key_refused"
+			      : v->final                  ? "rejected"
+							  : "error");
+	call_attempt_end(c, v->breaks ? 0 : -1);
+	if (v->larger)
+		c->context_above = MAX_OF(c->context_above, c->route.v[a->at].model->context);
+	keep_last(c, f);
+	if (v->final && !v->larger)
+		c->fault = *f;
+	return !v->final || v->larger;
 }
 
 static bool judge_status(struct call *c)
@@ -217,52 +247,23 @@ static bool judge_status(struct call *c)
 	struct fault f = {0};
 
 	back->classify(&ans, &f, &v);
-	fault_hide(&f, call_attempt_credential(a));
-	apply_verdict(c, &v, &f);
-	call_attempt_lose(c, a->status, f.provider_code[0] ? f.provider_code : "error");
-	call_attempt_count(c, v.cool_key                ? "rate_limited"
-			      : v.drop_key || v.billing ? "key_refused"
-			      : v.final                 ? "rejected"
-							: "error");
-	call_attempt_end(c, v.breaks ? 0 : -1);
-	if (v.larger)
-		c->context_above = MAX_OF(c->context_above, c->route.v[a->at].model->context);
-	keep_last(c, &f);
-	if (v.final && !v.larger)
-		c->fault = f;
-	return !v.final || v.larger;
+	return judge_by(c, &f, &v, "error");
 }
 
 /* An error item, a cut, or nothing at all in a stream or body of status 200, before commit. */
 static bool judge_answer(struct call *c)
 {
-	struct call_attempt *a = c->attempt;
-	struct fault f = a->relay.fault;
-	int status = fault_status(&f);
-	bool final = a->relay.failed && status >= 400 && status < 500 && status != 408 &&
-		     status != 409 && status != 429 && status != 401 && status != 402 &&
-		     status != 403;
+	const struct relay *r = &c->attempt->relay;
+	struct dialect_verdict v = {.breaks = true};
+	struct fault f = {0};
 
-	fault_hide(&f, call_attempt_credential(a));
-	if (!a->relay.failed)
-		fault_set(&f, FAULT_UPSTREAM, "Provider `" SLICE_FMT "` answered with nothing.",
-			  SLICE_ARG(a->provider->p->name));
-	if (status == 429)
-		c->failed_rate++;
-	else if (f.kind == FAULT_OVERLOADED)
-		c->failed_out++;
-	else
-		c->failed_other++;
-	keep_last(c, &f);
-	call_attempt_lose(c, a->status,
-			  f.provider_code[0] ? f.provider_code
-			  : a->relay.failed  ? "error_item"
-					     : "empty_answer");
-	call_attempt_count(c, final ? "rejected" : "error");
-	call_attempt_end(c, final ? -1 : 0);
-	if (final)
-		c->fault = f;
-	return !final;
+	if (r->failed) {
+		v = r->verdict;
+		f = r->fault;
+	}
+	fault_set(&f, FAULT_UPSTREAM, "Provider `" SLICE_FMT "` answered with nothing.",
+		  SLICE_ARG(c->attempt->provider->p->name));
+	return judge_by(c, &f, &v, r->failed ? "error_item" : "empty_answer");
 }
 
 bool call_attempt_judge(struct call *c)

@@ -62,6 +62,7 @@ bool relay_fault(enum errc e, struct fault *f)
 static void fail_errc(struct relay *r, enum errc e)
 {
 	r->failed = true;
+	r->verdict = (struct dialect_verdict){.breaks = true};
 	if (!relay_fault(e, &r->fault))
 		r->errc = e;
 }
@@ -202,6 +203,7 @@ static void take(struct relay *r, const struct ir_event *ev, struct arena *a,
 	if (ev->kind == IR_ERROR) {
 		r->failed = true;
 		r->fault = *ev->fault;
+		r->verdict = *ev->verdict;
 		return;
 	}
 	if (ev->kind == IR_END) {
@@ -272,6 +274,7 @@ void relay_finish(struct relay *r, struct arena *a, struct relay_gain *gain)
 		drain_events(r, a, gain ? gain : &none);
 	if (!r->ended && !r->failed) {
 		r->failed = true;
+		r->verdict = (struct dialect_verdict){.breaks = true};
 		fault_set(&r->fault, FAULT_UPSTREAM, "The provider's answer ended before its end.");
 	}
 }

@@ -36,6 +36,7 @@ struct relay {
 	void *room_arg;
 	struct usage usage;
 	struct fault fault;
+	struct dialect_verdict verdict; /* what a router makes of the fault */
 	struct slice upstream_id; /* in the arena */
 	char *usage_raw;          /* as the provider said it, JSON text; likewise */
 	size_t usage_raw_n, usage_raw_room;

@@ -20,9 +20,7 @@ static enum call_next give_up(struct call *c)
 enum call_next call_failover(struct call *c)
 {
 	struct call_attempt *a = c->attempt;
-	unsigned resting = c->failed_rate + c->failed_out;
-	bool key_trouble = a->error && (a->status == 401 || a->status == 402 || a->status == 403),
-	     same;
+	bool same;
 
 	if (!c->down)
 		return give_up(c);
@@ -37,7 +35,7 @@ enum call_next call_failover(struct call *c)
 	}
 	if (!call_attempt_judge(c))
 		return call_end(c, RECORD_END_REJECTED);
-	same = (key_trouble || c->failed_rate + c->failed_out > resting) && a->provider->keys_n > 1;
+	same = a->of_key && a->provider->keys_n > 1;
 	/* The client wants no failover; another key of the same provider is none. */
 	if (c->wish.no_fallback && !same)
 		return call_exhausted(c);

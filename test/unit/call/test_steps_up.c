@@ -350,6 +350,60 @@ static void test_error_item_before_commit(void **state)
 	expect_charge(s, RECORD_END_DONE, SCENE_COST_NUSD);
 }
 
+/* The connection that was asked last of two. */
+static struct mem_xport *asked(struct mem_xport *a, struct mem_xport *b)
+{
+	return mem_xport_out(b).n && !mem_xport_is_closed(b) ? b : a;
+}
+
+/* An error item before commit means what the status of its kind would: here that the key rests, not that the offer is ill. */
+static void error_items(struct scene *s, const char *item, int64_t wait_ms)
+{
+	struct mem_xport *a = scene_up(s, "one"), *b = scene_up(s, "one"), *two = scene_up(s, "two");
+	struct rtable *rt = s->calls->rt;
+	struct rtable_provider *p;
+
+	rt->breaker.failures = rt->breaker.of = 1;
+	scene_chat(s, "m", true);
+	for (int i = 0; i < 2; i++) {
+		struct mem_xport *up = asked(a, b);
+
+		scene_stream(s, up);
+		scene_item(s, up, item);
+	}
+	scene_at(s, CALL_HEAD);
+	assert_int_equal(scene_call(s)->tried_n, 2);
+	p = rtable_provider_of(rt, scene_call(s)->route.v[0].offer);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(breaker_key_wait_ms(p->keys[i].health, s->now_ms, NULL), wait_ms);
+	assert_int_equal(breaker_state(rtable_offer_of(rt, scene_call(s)->route.v[0].offer)->health,
+				       &rt->breaker, s->now_ms),
+			 BREAKER_CLOSED);
+	scene_stream(s, two);
+	scene_item(s, two, scene_text);
+	scene_item(s, two, scene_finish);
+	scene_item(s, two, "[DONE]");
+	scene_stream_end(s, two);
+	scene_none(s);
+	expect_charge(s, RECORD_END_DONE, SCENE_COST_NUSD);
+}
+
+static void test_items_of_limits(void **state)
+{
+	struct scene *s = *state;
+
+	error_items(s,
+		    "{\"error\":{\"message\":\"slow down\",\"type\":\"tokens\",\"code\":"
+		    "\"rate_limit_exceeded\"}}",
+		    settings(s)->key_cool_ms);
+}
+
+static void test_items_about_the_key(void **state)
+{
+	error_items(*state,
+		    "{\"error\":{\"message\":\"no\",\"type\":\"authentication_error\"}}", 60000);
+}
+
 static void test_empty_answer(void **state)
 {
 	struct scene *s = *state;
@@ -497,6 +551,8 @@ int main(void)
 		T(test_speed_of_a_stream),
 		T(test_early_head),
 		T(test_error_item_before_commit),
+		T(test_items_of_limits),
+		T(test_items_about_the_key),
 		T(test_empty_answer),
 		T(test_cut_after_commit),
 		T(test_silence_after_commit),
