@@ -1,6 +1,8 @@
 """`ledger export`, and that whoever has only that and tools/verify_export.py finds whatever was changed in it."""
 import base64
+import contextlib
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -93,6 +95,8 @@ class Export(Changes, NodeCase):
                 n.chat(cls.key, name, stream)
         for _ in range(5):
             n.chat(other, 'm-oai')
+        n.ctl('team', 'create', 'red', '--account', 'other', '--budget', '50')
+        n.chat(n.key('other', team='red', budget='5'), 'm-oai', headers=[('x-aigw-user', 'ann')])
         n.settled('main')
         n.settled('other')
         cls.text = n.ctl_raw('ledger', 'export').stdout
@@ -103,14 +107,14 @@ class Export(Changes, NodeCase):
     def test_good_one_passes(self):
         status, out, err = verify(self.text)
         self.assertEqual((status, err), (0, ''))
-        self.assertIn('15 charges, 2 accounts, 0 seals: all right; head ', out)
+        self.assertIn('16 charges, 2 accounts, 0 seals: all right; head ', out)
 
     def test_everything_is_in_it_once_and_in_order(self):
         lines = self.lines()
         seqs = [v['seq'] for v in lines.all if 'seq' in v]
         self.assertEqual(seqs, list(range(1, lines.all[0]['last_seq'] + 1)))
-        self.assertEqual(len(lines.of('charge')), 15)
-        self.assertEqual(len({v['id'] for v in lines.of('charge')}), 15)
+        self.assertEqual(len(lines.of('charge')), 16)
+        self.assertEqual(len({v['id'] for v in lines.of('charge')}), 16)
         settled = sum(v['charge_nusd'] for v in lines.of('charge') if v['account_name'] == 'other')
         self.assertEqual(settled, nusd(self.node.show('other')['settled_usd']))
         self.assertEqual(len([v for v in lines.all if 'price' in v and 'seq' not in v]), 3)
@@ -271,6 +275,46 @@ class Export(Changes, NodeCase):
         lines = self.lines()
         lines.all.remove(next(v for v in lines.all if 'sums' in v and 'name' in v))
         self.found(lines, 'account 1: the ledger keeps other sums')
+
+    def flips(self, v):
+        """Ways to change one value of a line, nested ones too."""
+        for k, old in v.items():
+            if isinstance(old, dict):
+                yield from ((lambda copy, f=f, k=k: f(copy[k])) for f in self.flips(old))
+            elif isinstance(old, list):
+                yield lambda copy, k=k: copy[k].append(1)
+                for i, one in enumerate(old):
+                    if isinstance(one, dict):
+                        yield from ((lambda copy, f=f, k=k, i=i: f(copy[k][i])) for f in self.flips(one))
+            elif k not in ('words', 'ledger_id', 'layout', 'record_version', 'name'):
+                new = not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else 'x' if old is None else \
+                    ('f' if old[:1] != 'f' else '0') + old[1:]
+                yield lambda copy, k=k, new=new: copy.__setitem__(k, new)
+            yield lambda copy, k=k: copy.pop(k)
+
+    def test_15_any_field_of_any_kind_of_line(self):
+        """One line of each kind, each of its values changed or left out in turn."""
+        kinds, module = {}, {'__name__': 'verify_export'}
+        with open(SCRIPT, encoding='utf-8') as f:
+            exec(compile(f.read(), SCRIPT, 'exec'), module)
+        for i, v in enumerate(self.lines().all):
+            kinds[v.get('type') or next(iter(v))] = i
+        self.assertLessEqual({'export', 'price', 'sums', 'end', 'charge', 'account', 'grant', 'take', 'key', 'team'}, set(kinds))
+        for kind, i in kinds.items():
+            base = self.lines().all
+            for n, flip in enumerate(self.flips(base[i])):
+                lines = Lines(self.text)
+                flip(lines.all[i])
+                changed = next((k for k in {*lines.all[i], *base[i]} if lines.all[i].get(k) != base[i].get(k)), None)
+                if changed in ('words', 'ledger_id', 'layout', 'record_version', 'name', None):
+                    continue
+                books = module['Books'](None, {})
+                with self.subTest('%s %s' % (kind, changed)), contextlib.redirect_stderr(io.StringIO()) as err:
+                    for at, line in enumerate(lines.all, 1):
+                        books.line(at, json.dumps(line))
+                    self.assertGreater(books.found, 0, '%s: %s' % (kind, changed))
+                    if 'seq' in base[i] and changed not in ('seq', 'bytes', 'account_name'):
+                        self.assertRegex(err.getvalue(), r'(?m)^(record %d|line %d):' % (base[i]['seq'], i + 1))
 
     def test_16_garbage(self):
         self.found('', 'is cut')
