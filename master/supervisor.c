@@ -535,6 +535,10 @@ static void on_tick(uv_timer_t *t)
 	for (unsigned i = 0; i < high; i++)
 		observe(m, i);
 	victim = watchdog_tick(m->sup.rows, high, on_time, &why);
+	for (unsigned i = 0; i < high; i++) {
+		if (watchdog_nudges(&m->sup.rows[i]))
+			kill((pid_t)m->sup.row_pids[i], PAGE_NUDGE);
+	}
 	if (victim >= 0)
 		kill_row(m, (unsigned)victim, why);
 	check_starts(m, now_ms);

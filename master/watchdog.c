@@ -9,6 +9,11 @@ const char *watchdog_reason_text(enum watchdog_reason r)
 	return (unsigned)r < ARRAY_LEN(texts) ? texts[r] : "?";
 }
 
+bool watchdog_nudges(const struct watchdog_row *r)
+{
+	return r->same_want >= WATCHDOG_WAIT_TICKS;
+}
+
 static unsigned count(bool same, unsigned n)
 {
 	return same ? n + 1 : 0;

@@ -9,6 +9,7 @@
 #define WATCHDOG_LATE_MS \
 	600 /* a tick that comes later than this after the one before says nothing about others */
 #define WATCHDOG_LOCK_TICKS 3
+#define WATCHDOG_WAIT_TICKS 1 /* then one that waits is nudged */
 #define WATCHDOG_BEAT_TICKS 25
 
 /* One process over time. The caller fills the upper part each tick, zeroes the lower one for a new process. */
@@ -26,5 +27,7 @@ enum watchdog_reason { WATCHDOG_NONE, WATCHDOG_HOLDS_LOCK, WATCHDOG_BLOCKS_LOCK,
  * returned with *why, or -1. */
 int watchdog_tick(struct watchdog_row *rows, size_t n, bool on_time, enum watchdog_reason *why);
 const char *watchdog_reason_text(enum watchdog_reason);
+/* After a tick: whether this one waits for the lock so long that it should look again, see page_take_nudges(). */
+bool watchdog_nudges(const struct watchdog_row *r);
 
 #endif

@@ -327,6 +327,7 @@ int worker_main(const struct heritage *h)
 	signal(SIGQUIT, SIG_IGN);
 	signal(SIGUSR1, SIG_IGN);
 	signal(SIGUSR2, SIG_IGN);
+	page_take_nudges();
 	if (childlog_start(h, name))
 		fprintf(stderr, "aigwd: %s has no log\n", name);
 	e = start(w);

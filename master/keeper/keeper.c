@@ -337,6 +337,7 @@ int keeper_main(const struct heritage *h)
 	enum errc e;
 
 	ignore_signals();
+	page_take_nudges();
 	if (childlog_start(h, "keeper"))
 		fprintf(stderr, "aigwd: the keeper has no log\n");
 	setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 1);

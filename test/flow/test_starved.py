@@ -37,6 +37,7 @@ class Starved(Base):
         self.page = Page(path)
         self.start(LD_PRELOAD=os.environ['STARVE'], AIGW_TEST_STARVE=path)
         self.told = self.tried = nusd(self.CREDIT)
+        self.last = None
 
     def ready(self):
         """A living child of either role for each that there should be."""
@@ -52,6 +53,10 @@ class Starved(Base):
         self.told += nusd(1)
         return None
 
+    def serves(self):
+        self.last = self.chat('m-oai')
+        return self.last.status == 200
+
     def one(self, role, n, times):
         """Whether the process has lived on."""
         pid = self.random.choice(wait_for(lambda: self.node.children(role), 35))
@@ -66,7 +71,7 @@ class Starved(Base):
         reached = self.page[FAILED] != failed
         time.sleep(0.1)
         self.page[FAIL_TO] = 0
-        wait_for(lambda: self.chat('m-oai').status == 200, 35, 0.05)
+        wait_for(self.serves, 35, 0.05)
         wait_for(lambda: self.credit() is None, 35, 0.1)
         return reached, pid in self.node.children(role)
 
@@ -79,7 +84,7 @@ class Starved(Base):
             try:
                 r, alive = self.one(role, n, times)
             except BaseException:
-                print('# at allocation %d of a %s, %d times' % (n, role, times))
+                print('# at allocation %d of a %s, %d times; the last answer: %r' % (n, role, times, self.last))
                 raise
             reached += r
             lived += alive

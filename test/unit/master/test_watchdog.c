@@ -95,6 +95,19 @@ static void test_all_only_want(void **state)
 	assert_int_equal(ticks(10), 2); /* the stopped one */
 }
 
+static void test_who_waits_is_nudged_before(void **state)
+{
+	rows[0].wants = 1;
+	assert_int_equal(ticks(1), -1); /* sees the change */
+	assert_false(watchdog_nudges(&rows[0]));
+	assert_int_equal(ticks(1), -1);
+	assert_true(watchdog_nudges(&rows[0]));
+	assert_false(watchdog_nudges(&rows[1]));
+	rows[0].has = 1;
+	assert_int_equal(ticks(1), -1);
+	assert_false(watchdog_nudges(&rows[0]));
+}
+
 static void test_loop_that_stands_still(void **state)
 {
 	rows[2].heartbeat_ms = 1; /* the first tick sees the change */
@@ -129,6 +142,7 @@ int main(void)
 		cmocka_unit_test_setup(test_holder_that_moves_is_left_alone, setup),
 		cmocka_unit_test_setup(test_waiters_are_not_killed_for_the_holder, setup),
 		cmocka_unit_test_setup(test_all_only_want, setup),
+		cmocka_unit_test_setup(test_who_waits_is_nudged_before, setup),
 		cmocka_unit_test_setup(test_loop_that_stands_still, setup),
 		cmocka_unit_test_setup(test_who_is_not_ready_or_dead_is_left_alone, setup),
 	};
