@@ -12,7 +12,7 @@ struct scan {
 	int64_t oldest_hold_ms; /* boot clock when the oldest hold was made; 0: there is none */
 	int64_t held_nusd, balance_nusd, settled_nusd, uncollected_nusd;
 	uint64_t rows; /* looked at */
-	bool done; /* the round is complete: read the sums, then clear the struct */
+	bool done;     /* the round is complete: read the sums, then clear the struct */
 };
 
 /* Goes on with the round for at most `accounts_max` accounts in one read transaction, and for fewer where they have many keys. Looks at
