@@ -137,6 +137,12 @@ static bool has_rules(const struct verbs *v)
 	return false;
 }
 
+static bool has_money(const struct verbs *v)
+{
+	return verb_args_has(v->args, "group") || verb_args_has(v->args, "overdraft_nusd") ||
+	       verb_args_has(v->args, "postpaid");
+}
+
 /* What the account may do, as it is and with the options that are given. False: END is sent. */
 static bool read_rules(struct verbs *v, uint64_t account, struct rows_scope *k, struct buf *mem)
 {
@@ -186,7 +192,7 @@ static enum errc set_money(struct verbs *v, uint64_t account, bool *durable)
 static enum errc update(struct verbs *v, uint64_t account, bool *durable)
 {
 	struct admin_by by = verbs_by(v);
-	bool rules = has_rules(v);
+	bool rules = has_rules(v), money = has_money(v);
 	struct rows_scope k;
 	struct buf mem;
 	enum errc e = ERRC_OK;
@@ -194,11 +200,16 @@ static enum errc update(struct verbs *v, uint64_t account, bool *durable)
 	buf_init(&mem, ROWS_MAX + VERB_ARGS_MEM);
 	if (rules && !read_rules(v, account, &k, &mem))
 		e = v->failed;
-	else if (verb_args_has(v->args, "group") || verb_args_has(v->args, "overdraft_nusd") ||
-		 verb_args_has(v->args, "postpaid"))
+	else if (money)
 		e = set_money(v, account, durable);
-	if (!e && !v->ended && rules)
+	if (!e && !v->ended && rules) {
 		e = admin_rules_set(v->admin, &by, &k, durable);
+		if (e && money && !*durable)
+			verbs_end(
+				v, CONTROL_REFUSED,
+				"partly", "group, overdraft and payment were changed, the limits were not: %s",
+				errc_text(e));
+	}
 	buf_fini(&mem);
 	return e;
 }

@@ -2,6 +2,7 @@
 administrator get a clear error or what they asked for; what they were told is true for ever."""
 import errno
 import glob
+import json
 import os
 import random
 import shutil
@@ -103,6 +104,27 @@ class DiskFaults(FiveScopes, Recorded):
         """The keeper ends; the next one verifies before it writes."""
         self.assertNotIn(True, self.walk(errno.EIO))
         self.assertTrue(self.node.events('ledger_verify'))
+
+    def test_full_between_two_changes(self):
+        """An update of an account is two records: the answer says which of them there are."""
+        codes = set()
+        for n in range(1, 13):
+            self.node.ctl('account', 'update', 'main', '--rpm', '100000', '--overdraft', '1')
+            self.fail_from(n, 1, errno.ENOSPC)
+            p = self.node.ctl_raw('account', 'update', 'main', '--rpm', 'none', '--overdraft', str(n + 1), '--json')
+            self.fail_no_more()
+            wait_for(self.serves, 30, 0.05)
+            wait_for(lambda: self.node.status()['ledger'][0]['state'] == 'good', 20, 0.05)
+            shown = self.node.show('main')
+            done = (shown['overdraft_usd'] == n + 1, not any(r['text'] == 'requests a minute' for r in shown['limits']))
+            code = json.loads(p.stderr)['error']['code'] if p.returncode else 'done'
+            codes.add(code)
+            if code in ('ledger_unavailable', 'partly', 'done'):
+                self.assertEqual(done, {'ledger_unavailable': (False, False), 'partly': (True, False), 'done': (True, True)}[code], n)
+            else: # where LMDB cannot go on the keeper ends
+                self.assertIn(code, ('unavailable', 'connection_lost'))
+        print('# %s' % sorted(codes))
+        self.assertLessEqual({'ledger_unavailable', 'partly', 'done'}, codes)
 
     def test_broken_under_a_restriction(self):
         """A restriction is in force before the ledger has it, so its command is told so; the keeper ends all the same."""
