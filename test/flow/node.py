@@ -39,8 +39,8 @@ FAR_BUDGETS = 3
 
 def far_limits(budget=10**6):
     """Rules of every kind, also for some models, that nothing comes near."""
-    return ('requests=1000000/day,tokens=1000000000/day,concurrency=10000,budget=%d/total,budget=%d/year,'
-            'requests=1000000/minute models=*|!nothing,concurrency=10000 models=*|!nothing,budget=%d/total models=*|!nothing' % (budget, budget, budget))
+    return ('requests=1000000000/day,tokens=1000000000000/day,concurrency=10000,budget=%d/total,budget=%d/year,'
+            'requests=1000000000/minute models=*|!nothing,concurrency=10000 models=*|!nothing,budget=%d/total models=*|!nothing' % (budget, budget, budget))
 
 
 def charge_nusd(usage, price):
