@@ -172,7 +172,7 @@ static void test_full_of_users(void **state)
 	struct rows_scope k, u;
 	struct genid ids[100];
 	struct admit_op op;
-	char name[16];
+	char name[32];
 	bool durable = false;
 	enum errc rc = ERRC_OK;
 	int n = 0;
