@@ -1,5 +1,5 @@
-/* SHA-256 and HMAC-SHA-256 (mbedTLS, only included in digest.c). Constant-time comparison is
- * secret_eq(). */
+/* SHA-256 and HMAC-SHA-256, by the processor's own instructions (sha256x.h) or else by mbedTLS, only included in
+ * digest.c. Constant-time comparison is secret_eq(). */
 #ifndef AIGW_DIGEST_H
 #define AIGW_DIGEST_H
 
@@ -11,7 +11,8 @@
 /* A running hash: plain memory, no ending function; digest_final() wipes it. Copies go on
  * independently. */
 struct digest {
-	uint64_t opaque[16];
+	uint64_t opaque[15];
+	bool is_own; /* not the library's */
 };
 
 void digest_init(struct digest *d);
@@ -30,6 +31,9 @@ struct digest_key {
 void digest_key_init(struct digest_key *k, struct slice key);
 void digest_key_fini(struct digest_key *k);
 void digest_hmac(const struct digest_key *k, struct slice s, uint8_t out[DIGEST_SHA256]);
+
+/* For tests: on, digests are the library's from their next digest_init() on, whatever the processor can. */
+void digest_only_library(bool on);
 
 /* Version of the library that runs here, "3.6.6"; static. */
 const char *digest_library(void);

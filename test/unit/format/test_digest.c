@@ -5,8 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <mbedtls/sha256.h>
 
+#include "sha256x.h"
 #include "text.h"
+
+#define LENGTH_MAX 300
 
 static void expect(const uint8_t sum[DIGEST_SHA256], const char *hex)
 {
@@ -63,11 +67,75 @@ static void test_hmac(void **state)
 		assert_int_equal(((unsigned char *)&k)[i], 0);
 }
 
+/* What the processor says, where it can, is what the library says: every length, at every split point. */
+static void test_lengths(void **state)
+{
+	unsigned char bytes[LENGTH_MAX], want[DIGEST_SHA256];
+	uint8_t sum[DIGEST_SHA256];
+	bool only_library = *state != NULL;
+
+	digest_only_library(only_library);
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (unsigned char)(i * 167 + 13);
+	for (size_t n = 0; n <= sizeof bytes; n++) {
+		assert_int_equal(mbedtls_sha256(bytes, n, want, 0), 0);
+		for (size_t split = 0; split <= n; split++) {
+			struct digest d;
+
+			digest_init(&d);
+			assert_int_equal(d.is_own, sha256x_is_here() && !only_library);
+			digest_add(&d, slice_of(bytes, split));
+			digest_add(&d, slice_of(bytes + split, n - split));
+			digest_final(&d, sum);
+			assert_memory_equal(sum, want, DIGEST_SHA256);
+		}
+	}
+	digest_only_library(false);
+}
+
+/* A byte at a time, then pieces of odd length: 8 MB. */
+static void test_long(void **state)
+{
+	static unsigned char piece[65536];
+	uint8_t own[DIGEST_SHA256], library[DIGEST_SHA256];
+
+	for (int only_library = 0; only_library <= 1; only_library++) {
+		struct digest d;
+
+		digest_only_library(only_library);
+		digest_init(&d);
+		for (int i = 0; i < 1000; i++)
+			digest_add(&d, slice_of(&(uint8_t){(uint8_t)i}, 1));
+		for (int i = 0; i < 130; i++)
+			digest_add(&d, slice_of(piece, sizeof piece - 1));
+		digest_final(&d, only_library ? library : own);
+	}
+	digest_only_library(false);
+	assert_memory_equal(own, library, DIGEST_SHA256);
+}
+
+static int only_library(void **state)
+{
+	digest_only_library(true);
+	return 0;
+}
+
+static int any(void **state)
+{
+	digest_only_library(false);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sha256),
 		cmocka_unit_test(test_hmac),
+		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_long),
+		{"test_sha256_library", test_sha256, only_library, any, NULL},
+		{"test_hmac_library", test_hmac, only_library, any, NULL},
+		{"test_lengths_library", test_lengths, NULL, NULL, (void *)"library"},
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
