@@ -169,7 +169,7 @@ static enum errc fill(struct each *e, MDB_txn *txn, MDB_cursor *c)
 	for (int n = 0; !rc && n < SLICE_ROWS; n++) {
 		if (!rows_name_parse(key, &account, &kind, &id))
 			return ERRC_CORRUPT;
-		if (account == ROWS_ACCOUNT_TAIL || (e->only && account != e->only)) {
+		if (account > ROWS_ACCOUNT_LAST || (e->only && account != e->only)) {
 			e->end = true;
 			return ERRC_OK;
 		}

@@ -32,7 +32,7 @@ static enum errc read_accounts(MDB_cursor *c, uint64_t from, struct slice_of_acc
 	while (!rc) {
 		if (!rows_name_parse(key, &account, &kind, &id))
 			return ERRC_CORRUPT;
-		s->last = account == ROWS_ACCOUNT_TAIL;
+		s->last = account > ROWS_ACCOUNT_LAST;
 		if (s->last || s->n == AGREE_SLICE)
 			return ERRC_OK;
 		if (kind == ROWS_ACCOUNT) {

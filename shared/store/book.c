@@ -162,7 +162,7 @@ enum errc book_add_account(struct book *b, const struct rows_account *row)
 	struct book_account_item *a;
 	enum errc rc;
 
-	if (row->id == ROWS_ACCOUNT_HEAD || row->id == ROWS_ACCOUNT_TAIL ||
+	if (row->id == ROWS_ACCOUNT_HEAD || row->id > ROWS_ACCOUNT_LAST ||
 	    book_find_account(b, row->id) || table_find(&b->names, account_name, row->name))
 		return ERRC_CORRUPT;
 	rc = table_grow(&b->accounts, account_key);

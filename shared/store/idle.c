@@ -110,7 +110,7 @@ static enum errc look(struct look *k, MDB_cursor *c, struct idle *it, struct fou
 	for (int n = 0; !rc && n < SLICE_ROWS && f->n < ARRAY_LEN(f->of); n++) {
 		if (!rows_name_parse(key, &account, &kind, &id))
 			return ERRC_CORRUPT;
-		if (account == ROWS_ACCOUNT_TAIL) {
+		if (account > ROWS_ACCOUNT_LAST) {
 			it->at.n = 0;
 			return ERRC_OK;
 		}

@@ -16,6 +16,7 @@ struct lmdbx_opts {
 	unsigned flags, readers_max, dbs_max;
 };
 MUSTCHECK enum errc lmdbx_open(const struct lmdbx_opts *o, MDB_env **out);
+/* name NULL: the main tree. */
 MUSTCHECK enum errc lmdbx_db(MDB_txn *txn, const char *name, unsigned flags, MDB_dbi *out);
 
 /* Valid until the next write of the transaction, or its end. ERRC_NOTFOUND. */

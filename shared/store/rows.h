@@ -1,7 +1,8 @@
 /* The rows of the live store (and of the ledger's checkpoint, which has the same ones): fixed layout, little-endian, a
  * version byte first, checked against their length before anything is believed. A row's key is
  * `account (8, big-endian) | kind (1) | id`, so that everything of an account lies together; account 0 holds the head
- * rows and account 2^64-1, the tail of the tree, the outbox. Pure: no LMDB here. Slices in decoded rows point into the
+ * rows and account 2^64-1, the tail of the tree, the outbox; before it LMDB keeps the roots of the other trees, as account
+ * 2^64-2. Pure: no LMDB here. Slices in decoded rows point into the
  * bytes they came from and are valid as long as those. */
 #ifndef AIGW_ROWS_H
 #define AIGW_ROWS_H
@@ -22,7 +23,9 @@
 #define ROWS_MAX          32768 /* bytes of any row */
 #define ROWS_ACCOUNT_HEAD UINT64_C(0)
 #define ROWS_ACCOUNT_TAIL UINT64_MAX
-#define ROWS_EVERY_USER   "*" /* the tag of the row for all end users that have none of their own */
+#define ROWS_ACCOUNT_LAST \
+	(UINT64_MAX - 2)    /* behind it stand the names of the other trees, then the tail */
+#define ROWS_EVERY_USER "*" /* the tag of the row for all end users that have none of their own */
 
 enum rows_kind {
 	ROWS_HEAD = 1, /* the order is that of an account's rows */

@@ -111,7 +111,7 @@ static enum errc scan_rows(struct scan *s, MDB_cursor *c, size_t accounts_max)
 			finish(s, &m);
 			m = (struct sums){0};
 			account = now;
-			if (account == ROWS_ACCOUNT_TAIL) {
+			if (account > ROWS_ACCOUNT_LAST) {
 				s->done = true;
 				return ERRC_OK;
 			}

@@ -56,7 +56,7 @@ static void skew(MDB_txn *txn)
 	MDB_dbi db;
 
 	buf_init(&b, ROWS_MAX);
-	if (mdb_dbi_open(txn, "rows", 0, &db) || mdb_get(txn, db, &k, &v) ||
+	if (mdb_dbi_open(txn, NULL, 0, &db) || mdb_get(txn, db, &k, &v) ||
 	    rows_get_account(slice_of(v.mv_data, v.mv_size), &a))
 		abort();
 	a.balance_nusd++;

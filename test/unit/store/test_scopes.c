@@ -36,6 +36,29 @@ static void assert_nothing_changed(struct buf *before)
 	buf_fini(before);
 }
 
+/* The roots of the two other trees stand in the tree of hot rows: behind every account, before the tail. */
+static void test_other_trees_stand_behind_accounts(void **state)
+{
+	struct rows_key_name from = rows_name(ROWS_ACCOUNT_LAST, ROWS_HEAD, SLICE_NONE);
+	struct slice key = live_name(&from), value, id;
+	enum rows_kind kind;
+	uint64_t account;
+	MDB_cursor *c;
+	MDB_txn *txn;
+
+	(void)state;
+	assert_int_equal(live_read_begin(family.r->live, &txn), ERRC_OK);
+	assert_int_equal(mdb_cursor_open(txn, family.r->live->rows, &c), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(lmdbx_move(c, i ? MDB_NEXT : MDB_SET_RANGE, &key, &value), ERRC_OK);
+		assert_true(rows_name_parse(key, &account, &kind, &id));
+		assert_true(account == (i < 2 ? ROWS_ACCOUNT_LAST + 1 : ROWS_ACCOUNT_TAIL));
+		assert_int_equal(kind, i < 2 ? ROWS_HEAD : ROWS_TAIL);
+	}
+	mdb_cursor_close(c);
+	live_read_end(family.r->live);
+}
+
 /* Row 17 with five scopes (credit, account, team, key, user), each of which is the one that refuses: the others stay as they
  * are, byte for byte, whatever kind of rule it was. */
 static void test_one_refuses_and_nothing_changes(void **state)
@@ -470,6 +493,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, family_setup, family_teardown)
 	const struct CMUnitTest tests[] = {
+		T(test_other_trees_stand_behind_accounts),
 		T(test_one_refuses_and_nothing_changes),
 		T(test_all_count),
 		T(test_access_of_every_scope),
