@@ -6,7 +6,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn, at_once
 from gateway import wait_for
-from node import BACKS, LONG, NodeCase, chat_body, charge_nusd, model, nusd, on_both
+from node import BACKS, LONG, Node, NodeCase, chat_body, charge_nusd, model, nusd, on_both
 import tap
 
 # Fault: what a stream with it becomes. before: nothing was sent, so the next candidate is tried; after: content was sent, so the error item;
@@ -36,16 +36,27 @@ def fault_models():
         script = 'tokens=6&input=20&fault=' + fault
         for back in BACKS:
             first, good = '%s/sim?%s' % (back, script), '%s/sim?tokens=6&input=20' % back
+            if fault == 'error_item' and back == 'ant':
+                first = 'busy-' + first
             made[named('one-' + back, fault)] = model(first)
             made[named('two-' + back, fault)] = model(first, good)
     return made
 
 
+class BusyNode(Node):
+    """With a provider for items that say overloaded: its key rests behind one, the others' must not."""
+    def make(self):
+        made = super().make()
+        made['providers']['busy-ant'] = made['providers']['ant']
+        return made
+
+
 class Faults(NodeCase):
     """Issue: 12 provoked faults; row 40: fallback only before commit, hold settled or voided in every case."""
+    NODE = BusyNode
     MODELS = {**fault_models(), **on_both('good', 'tokens=6&input=20'),
               **on_both('unfinished', 'tokens=6&input=20&usage=none&fault=after_finish')}
-    CONFIG = {'timeouts': TIMEOUTS, 'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}}
+    CONFIG = {'timeouts': TIMEOUTS, 'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32, 'key_cool_down': '10ms'}}
 
     def check_error_item(self, a):
         self.assertEqual(a.status, 200, a)

@@ -37,8 +37,8 @@ struct relay {
 	struct usage usage;
 	struct fault fault;
 	struct dialect_verdict verdict; /* what a router makes of the fault */
-	struct slice upstream_id; /* in the arena */
-	char *usage_raw;          /* as the provider said it, JSON text; likewise */
+	struct slice upstream_id;       /* in the arena */
+	char *usage_raw;                /* as the provider said it, JSON text; likewise */
 	size_t usage_raw_n, usage_raw_room;
 	struct ir_event end; /* as the decoder said it, its bytes kept in `tail` */
 	struct buf tail;
