@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ask.h"
 #include "bfiles.h"
 #include "clock.h"
 #include "config.h"
@@ -183,19 +184,11 @@ static enum control_status check_id(struct restore *r)
 
 static void show_progress(struct restore *r, int64_t done)
 {
-	struct ctl *c = r->c;
-	struct put p;
-
-	if (!c->err.is_tty || c->json || r->bytes == 0)
-		return;
-	put_init(&p);
-	if (done < r->bytes)
-		put_f(&p, "\r\033[K%d %% of %lld MB", (int)(done * 100 / r->bytes),
-		      (long long)(r->bytes / 1000000));
-	else
-		put_z(&p, "\r\033[K");
-	(void)!put_flush(&p, c->err.fd);
-	put_fini(&p);
+	if (r->bytes > 0)
+		ask_progress(r->c, "%d %% of %lld MB", (int)(done * 100 / r->bytes),
+			     (long long)(r->bytes / 1000000));
+	if (done >= r->bytes)
+		ask_progress_end(r->c);
 }
 
 static enum errc copy_all(struct restore *r, int in, int out, int64_t *bytes,

@@ -62,8 +62,15 @@ enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledger_state *
 	if (bytes.n < sizeof v.layout)
 		return ERRC_CORRUPT;
 	memcpy(&v.layout, bytes.p, sizeof v.layout);
-	if (v.layout != LEDGER_LAYOUT)
+	if (v.layout != LEDGER_LAYOUT) {
+		log_error("ledger_layout",
+			  "the ledger has layout %u, this version of aigwd reads layout %u: start "
+			  "the "
+			  "version that wrote it, or give another `state` folder; nothing was "
+			  "changed",
+			  v.layout, (unsigned)LEDGER_LAYOUT);
 		return ERRC_VERSION;
+	}
 	if (bytes.n != sizeof v)
 		return ERRC_CORRUPT;
 	memcpy(&v, bytes.p, sizeof v);

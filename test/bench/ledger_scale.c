@@ -1,6 +1,7 @@
 /* What a large ledger costs: `./dev bench --ledger [MILLIONS]` fills one with that many million charges (10 unless told) of 1,000
- * keys of 100 accounts over 30 days, in commits like the keeper's, and times what reads all of it. It stands below the current
- * folder (some 0.5 GB a million, and the copy beside it) and is removed afterwards. */
+ * keys of 100 accounts, half of them in teams, over 30 days, in commits like the keeper's, and times what reads all of it: a table
+ * for the README. It stands below the current folder (some 0.55 GB a million, and a copy of it beside it, never more) and is removed
+ * afterwards. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,9 @@
 
 #include "admin.h"
 #include "clock.h"
+#include "digest.h"
+#include "export.h"
+#include "mem.h"
 #include "report.h"
 #include "retain.h"
 #include "rollup.h"
@@ -23,7 +27,8 @@
 #define MODELS   12
 #define USERS    2000
 #define COMMIT   4096 /* records */
-#define ROUNDS   32   /* commits from checkpoint to checkpoint */
+#define CHUNK    (1 << 20)
+#define ROUNDS   32 /* commits from checkpoint to checkpoint */
 #define DAY_0    (INT64_C(20500) * ROLLUP_DAY_MS)
 #define RAW_USAGE                                                                           \
 	"{\"prompt_tokens\":1200,\"completion_tokens\":350,\"total_tokens\":1550,"          \
@@ -36,6 +41,7 @@ struct bench {
 	struct price price;
 	uint8_t price_hash[DIGEST_SHA256];
 	uint64_t accounts[ACCOUNTS];
+	char teams[ACCOUNTS][ROWS_ID];
 	char keys[KEYS][APIKEY_ID + 1];
 	char models[MODELS][16];
 	struct genid_source ids;
@@ -62,12 +68,20 @@ static void begin(struct bench *b)
 	b->began_us = cpu_us();
 }
 
+/* A row of the table. */
+static void show(const char *name, int64_t cpu, int64_t wall_ns, const char *more)
+{
+	const char *unit = cpu < 1000000 ? "ms" : "s";
+	double by = cpu < 1000000 ? 1e3 : 1e6;
+
+	printf("| %s%s | %.1f %s | (%.1f %s) |\n", name, more, (double)cpu / by, unit,
+	       (double)wall_ns / 1e3 / by, unit);
+	fflush(stdout);
+}
+
 static void end(struct bench *b, const char *name)
 {
-	printf("%-44s %10.3f s wall %10.3f s cpu\n", name,
-	       (double)(clock_boot_ns() - b->began_ns) / 1e9,
-	       (double)(cpu_us() - b->began_us) / 1e6);
-	fflush(stdout);
+	show(name, cpu_us() - b->began_us, clock_boot_ns() - b->began_ns, "");
 }
 
 /* Of our own memory: the map of the file is the page cache's. */
@@ -83,7 +97,7 @@ static void show_memory(const char *name)
 	}
 	if (f)
 		fclose(f);
-	printf("%-44s %10.1f MiB\n", name, (double)kib / 1024);
+	printf("| %s | %.1f MiB | |\n", name, (double)kib / 1024);
 }
 
 static int64_t file_bytes(const char *path)
@@ -100,6 +114,22 @@ static uint64_t pick(struct bench *b, uint64_t n)
 	return text_rng_next(&b->rng) % n;
 }
 
+static void team(struct bench *b, struct admin *a, const struct admin_by *by, int i)
+{
+	struct rows_scope t = {
+		.kind = ROWS_TEAM, .account = b->accounts[i], .name = SLICE_LIT("team")};
+	bool durable;
+
+	rows_limits_init(&t.limits);
+	require(admin_team_create(a, by, &t, &durable) == ERRC_OK);
+	memcpy(b->teams[i], t.id, ROWS_ID);
+}
+
+static bool in_team(uint64_t key)
+{
+	return key / ACCOUNTS % 2 == 1;
+}
+
 static void customers(struct bench *b, struct admin *a)
 {
 	const struct admin_by by = {.who = SLICE_LIT("bench"), .wall_ms = DAY_0};
@@ -112,12 +142,15 @@ static void customers(struct bench *b, struct admin *a)
 		snprintf(name, sizeof name, "account-%d", i);
 		spec.name = slice_str(name);
 		require(admin_account_create(a, &by, &spec, &b->accounts[i], &durable) == ERRC_OK);
+		team(b, a, &by, i);
 	}
 	for (int i = 0; i < KEYS; i++) {
 		struct rows_scope k = {.kind = ROWS_KEY, .account = b->accounts[i % ACCOUNTS]};
 
 		snprintf(b->keys[i], sizeof b->keys[i], "benchkey%04u", (unsigned)i % 10000);
 		memcpy(k.id, b->keys[i], APIKEY_ID);
+		if (in_team((uint64_t)i))
+			memcpy(k.team, b->teams[i % ACCOUNTS], ROWS_ID);
 		digest_sha256(slice_of(k.id, APIKEY_ID), k.hash);
 		rows_limits_init(&k.limits);
 		require(admin_key_create(a, &by, &k, &durable) == ERRC_OK);
@@ -172,7 +205,9 @@ static void make_charge(struct bench *b, int64_t wall_ms, struct record *r, char
 	c->first_byte_ms = 400;
 	c->total_ms = 900;
 	c->model_asked = c->model = slice_str(b->models[pick(b, MODELS)]);
-	c->provider = SLICE_LIT("openai");
+	c->provider = key % 3 ? SLICE_LIT("openai") : SLICE_LIT("azure");
+	if (in_team(key))
+		c->team = slice_of(b->teams[key % ACCOUNTS], ROWS_ID);
 	c->upstream = SLICE_LIT("gpt-5.2-2026-01");
 	text_hex(c->id.b + GENID_BYTES - 14, 14, text[0]);
 	c->upstream_id = slice_of(text[0], 28);
@@ -240,8 +275,10 @@ static void fill(struct bench *b)
 		ns += clock_boot_ns() - b->began_ns;
 		us += cpu_us() - b->began_us;
 	}
-	printf("%-44s %10.2f us wall %9.2f us cpu\n", "the keeper's part of a record",
-	       (double)ns / (double)b->n / 1e3, (double)us / (double)b->n);
+	printf("| the keeper's part of a record, roll-ups, indexes, seals and checkpoints included "
+	       "| "
+	       "%.2f us | (%.2f us) |\n",
+	       (double)us / (double)b->n, (double)ns / (double)b->n / 1e3);
 }
 
 /* --- reading --- */
@@ -255,18 +292,17 @@ static void start(struct bench *b, const char *name)
 	end(b, name);
 }
 
-static void report(struct bench *b, const char *by, int64_t since_ms, uint64_t account)
+/* The best of a few: `only` names what the question is narrowed to. */
+static void report(struct bench *b, const char *by, const char *only, const struct report_ask *like)
 {
-	struct report_ask ask = {.since_ms = since_ms, .until_ms = INT64_MAX, .account = account};
-	struct slice rest = slice_str(by), one;
-	struct report *r = NULL;
 	int64_t best_ns = INT64_MAX, best_us = INT64_MAX;
+	struct report_ask ask = *like;
+	struct report *r = NULL;
+	char name[128], more[48];
 	size_t rows = 0;
 
-	while (rest.n) {
-		(void)slice_cut(&rest, ',', &one);
-		ask.by[ask.by_n++] = report_dim_of(one);
-	}
+	ask.until_ms = INT64_MAX;
+	require(report_put_by(&ask, slice_str(by)) == ERRC_OK);
 	for (int i = 0; i < 5; i++) {
 		int64_t t = clock_boot_ns(), cpu = cpu_us();
 
@@ -274,14 +310,54 @@ static void report(struct bench *b, const char *by, int64_t since_ms, uint64_t a
 		best_ns = MIN_OF(best_ns, clock_boot_ns() - t);
 		best_us = MIN_OF(best_us, cpu_us() - cpu);
 		rows = report_rows_n(r);
-		require(since_ms || account || report_total(r).requests == b->n);
+		require(only[0] || report_total(r).requests == b->n);
 		report_free(&r);
 	}
-	printf("report by %-34s %10.1f ms wall %9.1f ms cpu %8zu rows%s\n", by[0] ? by : "nothing",
-	       (double)best_ns / 1e6, (double)best_us / 1e3, rows,
-	       account    ? ", one account"
-	       : since_ms ? ", from within a day"
-			  : "");
+	snprintf(name, sizeof name, "report by %s%s%s", by[0] ? by : "nothing",
+		 only[0] ? " of " : "", only);
+	snprintf(more, sizeof more, ": %zu rows", rows);
+	show(name, best_us, best_ns, more);
+}
+
+static void reports(struct bench *b)
+{
+	static const char *const by[] = {"",
+					 "day",
+					 "model",
+					 "provider",
+					 "account",
+					 "team",
+					 "key",
+					 "tag",
+					 "day,model",
+					 "day,tag",
+					 "day,key",
+					 "account,model,provider",
+					 "account,tag",
+					 "key,model,tag",
+					 "day,model,key,account"};
+	const struct report_ask all = {.since_ms = 0};
+	const struct report_ask account = {.account = b->accounts[7]};
+	const struct report_ask team = {.account = b->accounts[7], .team = b->teams[7]};
+	const struct report_ask key = {.key_id = b->keys[77]};
+	const struct report_ask model = {.model = SLICE_LIT("model-3")};
+	const struct report_ask provider = {.provider = SLICE_LIT("azure")};
+	const struct report_ask tag = {.tag = SLICE_LIT("user-5")};
+	const struct report_ask late = {.since_ms = DAY_0 + 20 * ROLLUP_DAY_MS + ROLLUP_DAY_MS / 2};
+	const struct report_ask later = {.since_ms = DAY_0 + 20 * ROLLUP_DAY_MS +
+						     ROLLUP_DAY_MS / 12};
+
+	for (size_t i = 0; i < ARRAY_LEN(by); i++)
+		report(b, by[i], "", &all);
+	report(b, "day,key,model", "an account", &account);
+	report(b, "day,key,model", "a team", &team);
+	report(b, "day,model", "a key", &key);
+	report(b, "day,key", "a model", &model);
+	report(b, "day,key", "a provider", &provider);
+	report(b, "day", "an end user", &tag);
+	report(b, "account,model", "an end user", &tag);
+	report(b, "day", "a span from noon on", &late);
+	report(b, "day", "a span from two o'clock on", &later);
 }
 
 static void verify(struct bench *b, bool charges, const char *name)
@@ -294,61 +370,98 @@ static void verify(struct bench *b, bool charges, const char *name)
 	require(verify_is_good(&r) && r.charges == b->n);
 }
 
-static void backup(struct bench *b)
+static enum errc count_lines(void *arg, struct slice text)
 {
-	char path[96];
-	int fd;
+	*(uint64_t *)arg += text.n;
+	return ERRC_OK;
+}
 
-	snprintf(path, sizeof path, "%s/copy", b->state);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+static void export_all(struct bench *b)
+{
+	const struct export_ask ask = {.until_ms = INT64_MAX};
+	uint64_t bytes = 0;
+	const struct export_sink sink = {.lines = count_lines, .arg = &bytes};
+
+	begin(b);
+	require(export_ledger(b->ledger, &ask, &sink) == ERRC_OK);
+	end(b, "export, all of it");
+	show_memory("memory of its own, after the export");
+	printf("| size of the export, a million records | %.0f MB | |\n",
+	       (double)bytes / (double)b->n);
+}
+
+static void backup(struct bench *b, const char *copy)
+{
+	int fd = open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
 	require(fd >= 0);
 	begin(b);
 	require(ledger_copy(b->ledger, fd) == ERRC_OK && fsync(fd) == 0);
-	end(b, "backup: the copy, on disk");
+	end(b, "backup, on disk");
 	close(fd);
-	unlink(path);
+}
+
+/* What `ledger restore` does with the bytes: copies them with their hash, in the place of the ledger, which goes first. */
+static void restore(struct bench *b, const char *copy, const char *file)
+{
+	uint8_t hash[DIGEST_SHA256];
+	char *room = mem_new(CHUNK);
+	struct digest d;
+	ssize_t n;
+	int in, out;
+
+	ledger_close(&b->ledger);
+	require(room && unlink(file) == 0);
+	begin(b);
+	in = open(copy, O_RDONLY | O_CLOEXEC);
+	out = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	require(in >= 0 && out >= 0);
+	digest_init(&d);
+	while ((n = read(in, room, CHUNK)) > 0) {
+		digest_add(&d, slice_of(room, (size_t)n));
+		require(write(out, room, (size_t)n) == n);
+	}
+	digest_final(&d, hash);
+	require(n == 0 && fsync(out) == 0);
+	end(b, "restore, on disk");
+	close(in);
+	close(out);
+	mem_free(room);
+	unlink(copy);
+	start(b, "start: the ledger is open, after the restore");
 }
 
 static void remove_a_day(struct bench *b)
 {
 	const struct retain_keep keep = {.days = DAYS - 2};
-	struct retain_base base;
 	bool more = true;
 
 	begin(b);
 	while (more)
 		require(retain_step(b->ledger, &keep, DAY_0 + (DAYS - 1) * ROLLUP_DAY_MS, &more) ==
 			ERRC_OK);
-	end(b, "retention: the records of one day removed");
-	require(retain_base(b->ledger, &base, NULL) == ERRC_OK);
-	printf("%-44s %10llu\n", "records removed", (unsigned long long)base.seq);
+	end(b, "retention: the records of a day removed");
 }
 
 static void measure(struct bench *b)
 {
-	char path[96];
+	char file[96], copy[96];
 
 	show_memory("memory of its own, after filling");
 	ledger_close(&b->ledger);
-	snprintf(path, sizeof path, "%s/ledger/data.mdb", b->state);
-	printf("%-44s %10.1f MB, %.1f MB a million\n", "size of the file",
-	       (double)file_bytes(path) / 1e6, (double)file_bytes(path) / (double)b->n);
-	start(b, "start");
+	snprintf(file, sizeof file, "%s/ledger/data.mdb", b->state);
+	snprintf(copy, sizeof copy, "%s/copy", b->state);
+	printf("| size on disk, all / a million records | %.0f MB / %.0f MB | |\n",
+	       (double)file_bytes(file) / 1e6, (double)file_bytes(file) / (double)b->n);
+	start(b, "start: the ledger is open, what the checkpoint lacks is taken over");
 	show_memory("memory of its own, after the start");
-	report(b, "", 0, 0);
-	report(b, "day", 0, 0);
-	report(b, "model", 0, 0);
-	report(b, "day,model", 0, 0);
-	report(b, "account", 0, 0);
-	report(b, "key", 0, 0);
-	report(b, "day,model,key,account", 0, 0);
-	report(b, "tag", 0, 0);
-	report(b, "day,key,model", 0, b->accounts[7]);
-	report(b, "day", DAY_0 + 20 * ROLLUP_DAY_MS + ROLLUP_DAY_MS / 2, 0);
+	reports(b);
 	show_memory("memory of its own, after the reports");
 	verify(b, false, "verify");
 	verify(b, true, "verify --charges");
-	backup(b);
+	export_all(b);
+	backup(b, copy);
+	restore(b, copy, file);
 	remove_a_day(b);
 	ledger_close(&b->ledger);
 }
@@ -371,6 +484,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < MODELS; i++)
 		snprintf(b->models[i], sizeof b->models[i], "model-%u", (unsigned)i % MODELS);
 	open_all(b);
+	printf("| figure of %.3g million charges | CPU | (wall) |\n|---|---|---|\n", millions);
 	fill(b);
 	measure(b);
 	buf_fini(&b->bytes);

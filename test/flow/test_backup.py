@@ -6,10 +6,12 @@ import random
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import threading
 import time
+from decimal import Decimal
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -44,6 +46,29 @@ class Backup(NodePerTest):
         p = subprocess.run(self.command() + list(words), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
         self.assertEqual(p.returncode, status, p.stdout + p.stderr)
         return p.stdout + p.stderr
+
+    def give_layout(self, old, new):
+        """Writes another layout into the rows of the ledger's state."""
+        with open(os.path.join(self.state, 'ledger', 'data.mdb'), 'r+b') as f:
+            data = f.read()
+            self.assertIn(b'state' + struct.pack('<I', old), data)
+            f.seek(0)
+            f.write(data.replace(b'state' + struct.pack('<I', old), b'state' + struct.pack('<I', new)))
+
+    def test_ledger_of_another_version(self):
+        """It is refused in words, with status 1, and left as it is."""
+        self.spend(1)
+        layout = json.loads(self.node.ctl_raw('ledger', 'export').stdout.splitlines()[0])['layout']
+        self.node.stop()
+        for other in (layout - 1, layout + 1):
+            self.give_layout(layout, other)
+            with self.assertRaisesRegex(RuntimeError, 'ended with 1'):
+                self.node.start()
+            self.assertIn('the ledger has layout %d, this version of aigwd reads layout %d: start the version that wrote it' % (other, layout),
+                          self.node.log_text())
+            self.give_layout(other, layout)
+        self.node.start()
+        self.assertEqual(self.spent(), Decimal('0.01'))
 
     def test_back_to_the_backup(self):
         self.spend(3)
