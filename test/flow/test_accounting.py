@@ -9,7 +9,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
 from gateway import wait_for
-from node import BACKS, NodeCase, chat_body, charge_nusd, model, nusd, on_both
+from node import BACKS, Node, NodeCase, chat_body, charge_nusd, model, nusd, on_both
 import tap
 
 PRICE = {'input': 1, 'output': 2}
@@ -218,21 +218,32 @@ class Caps(Case, NodeCase):
         self.assertEqual(nusd(a['held_usd']), 0)
 
 
+class Overloaded(Node):
+    """With two more providers, whose keys rest after an error item that says so: nobody else's do."""
+
+    def make(self):
+        made = super().make()
+        made['providers'].update(busy=made['providers']['ant'], full=made['providers']['ant'])
+        return made
+
+
 class Charges(Case, NodeCase):
     """3.3: who pays for what."""
+    NODE = Overloaded
     MODELS = {
         **on_both('empty', 'tokens=0&input=20'),
         **on_both('zero', 'tokens=4&usage=zero'),
         **on_both('unsaid', 'tokens=40&usage=none'),
         'summed': model('oai/sim?tokens=40&input=20&usage=total'),
         **on_both('error', 'status=500'),
-        **on_both('item', 'tokens=20&input=20&fault=error_item@10'),
+        'item-oai': model('oai/sim?tokens=20&input=20&fault=error_item@10'),
+        'item-ant': model('full/sim?tokens=20&input=20&fault=error_item@10'),
         **on_both('hang', 'tokens=20&input=20&fault=silent'),
         **on_both('run', 'tokens=200&rate=100&input=20'),
         **on_both('run-zero', 'tokens=200&rate=100&usage=zero'),
         'muses': model('ant/sim?tokens=5&input=20&fault=stall@0'),
-        'lost': model('ant/sim?tokens=9&input=33&fault=error_item@0', 'oai/sim?tokens=4&input=20',
-                      offers={'ant/sim?tokens=9&input=33&fault=error_item@0': {'priority': 1, 'cost': {'input': 7, 'output': 9}},
+        'lost': model('busy/sim?tokens=9&input=33&fault=error_item@0', 'oai/sim?tokens=4&input=20',
+                      offers={'busy/sim?tokens=9&input=33&fault=error_item@0': {'priority': 1, 'cost': {'input': 7, 'output': 9}},
                               'oai/sim?tokens=4&input=20': {'priority': 2, 'cost': {'input': 3, 'output': 4}}}),
     }
     # Behind an item that says overloaded a key rests; the next test has the same.
@@ -334,14 +345,14 @@ class Charges(Case, NodeCase):
         self.assertEqual((a.status, a.get('x-aigw-attempts')), (200, '2'), a)
         r = self.record(a)
         self.assertEqual(self.charge(r), charge_nusd({'input': 20, 'output': 4}, PRICE))
-        lost = next(t for t in r['attempts'] if t['provider'] == 'ant')
+        lost = next(t for t in r['attempts'] if t['provider'] == 'busy')
         self.assertGreaterEqual(nusd(lost['cost_usd']), charge_nusd({'input': 33, 'output': 0}, {'input': 7, 'output': 9}))
         won = next(t for t in r['attempts'] if t['provider'] == 'oai')
         self.assertEqual(nusd(won['cost_usd']), charge_nusd({'input': 20, 'output': 4}, {'input': 3, 'output': 4}))
         self.assertEqual(nusd(r['cost_usd']), nusd(lost['cost_usd']) + nusd(won['cost_usd']))
         # The metric has the loss where it arose, the charge where it was made.
         m = self.node.metrics()
-        for provider, cost, charge in (('ant', nusd(lost['cost_usd']), 0), ('oai', nusd(won['cost_usd']), self.charge(r))):
+        for provider, cost, charge in (('busy', nusd(lost['cost_usd']), 0), ('oai', nusd(won['cost_usd']), self.charge(r))):
             labels = '{model="lost",provider="%s"}' % provider
             self.assertAlmostEqual(m['aigw_cost_usd_total' + labels], cost / 1e9, 9)
             self.assertAlmostEqual(m.get('aigw_charged_usd_total' + labels, 0), charge / 1e9, 9)
