@@ -192,9 +192,14 @@ class Node(Gateway):
         return wait_for(found, 10, 0.05)
 
     def settled(self, name, seconds=15):
-        """The account once none of its requests is running."""
+        """The account once none of its requests is running. A keeper that was just killed cannot say, the next one can."""
         def quiet():
-            a = self.show(name)
+            try:
+                a = self.show(name)
+            except CtlError as e:
+                if e.error.get('code') != 'connection_lost':
+                    raise
+                return None
             return a if a['holds'] == 0 else None
         return wait_for(quiet, seconds, 0.05)
 
