@@ -247,7 +247,7 @@ class Charges(Case, NodeCase):
                               'oai/sim?tokens=4&input=20': {'priority': 2, 'cost': {'input': 3, 'output': 4}}}),
     }
     # Behind an item that says overloaded a key rests; the next test has the same.
-    CONFIG = {'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32, 'key_cool_down': '10ms'}, 'timeouts': {'total': '4s'}}
+    CONFIG = {'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}, 'timeouts': {'total': '4s'}}
 
     def charge(self, record):
         return nusd(record['charge_usd'])

@@ -186,9 +186,9 @@ class Margin(NodeCase):
     """What we earn is the price less all that providers took, attempts that were lost to failover included."""
     COSTS = {'ant': {'input': 7, 'output': 9}, 'oai': {'input': 3, 'output': 4}}
     MODELS = {
-        'lost': model(offers={'ant/sim?tokens=9&input=33&fault=error_item@0': {'priority': 1, 'cost': COSTS['ant']},
+        'lost': model(offers={'ant/sim?tokens=9&input=33&fault=cut@0': {'priority': 1, 'cost': COSTS['ant']},
                               'oai/sim?tokens=4&input=20': {'priority': 2, 'cost': COSTS['oai']}}),
-        'all': model(offers={'ant/sim?tokens=9&input=33&fault=error_item@0': {'cost': COSTS['ant']}}),
+        'all': model(offers={'ant/sim?tokens=9&input=33&fault=cut@0': {'cost': COSTS['ant']}}),
         'gone': model(offers={'oai/sim?status=500': {'cost': COSTS['oai']}}),
     }
     CONFIG = {'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}}

@@ -6,7 +6,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn, at_once
 from gateway import wait_for
-from node import BACKS, LONG, Node, NodeCase, chat_body, charge_nusd, model, nusd, on_both
+from node import BACKS, LONG, BusyNode, NodeCase, chat_body, charge_nusd, model, nusd, on_both
 import tap
 
 # Fault: what a stream with it becomes. before: nothing was sent, so the next candidate is tried; after: content was sent, so the error item;
@@ -41,14 +41,6 @@ def fault_models():
             made[named('one-' + back, fault)] = model(first)
             made[named('two-' + back, fault)] = model(first, good)
     return made
-
-
-class BusyNode(Node):
-    """With a provider for items that say overloaded: its key rests behind one, the others' must not."""
-    def make(self):
-        made = super().make()
-        made['providers']['busy-ant'] = made['providers']['ant']
-        return made
 
 
 class Faults(NodeCase):

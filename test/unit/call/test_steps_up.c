@@ -400,8 +400,8 @@ static void test_items_of_limits(void **state)
 
 static void test_items_about_the_key(void **state)
 {
-	error_items(*state,
-		    "{\"error\":{\"message\":\"no\",\"type\":\"authentication_error\"}}", 60000);
+	error_items(*state, "{\"error\":{\"message\":\"no\",\"type\":\"authentication_error\"}}",
+		    60000);
 }
 
 static void test_empty_answer(void **state)
