@@ -65,30 +65,40 @@ static enum errc settle(struct live *l, struct sweep_batch *b, struct sweep_resu
 	return rc;
 }
 
-/* One transaction's worth of a dead process; when nothing is left of it, its region goes back. */
+/* The next settlements of a dead process. True: there are more behind them. */
+static bool fill(struct live *l, const struct live_owner *owner, uint32_t *slot, int64_t boot_ms,
+		 int64_t wall_ms, struct sweep_batch *b)
+{
+	uint64_t account;
+	struct genid id;
+
+	while (progress_next(live_progress(l), owner->region, slot, &account, &id)) {
+		if (b->n == LIMIT_TXN_OPS)
+			return true;
+		fill_op(l, b, (*slot)++, account, &id, boot_ms, wall_ms);
+	}
+	return false;
+}
+
+/* One transaction's worth of a dead process; when nothing is left of it, its region goes back. Where all of a transaction's
+ * holds cannot be settled the next ones are tried, which must not wait for ever behind them. */
 static enum errc sweep_owner(struct live *l, const struct live_owner *owner, int64_t boot_ms,
 			     int64_t wall_ms, struct sweep_result *out)
 {
 	struct sweep_batch b = {.n = 0};
 	uint32_t slot = 0;
-	uint64_t account;
-	struct genid id;
-	bool left = false;
-	enum errc rc;
+	bool left, bad = false;
+	enum errc rc, first = ERRC_OK;
 
-	while (progress_next(live_progress(l), owner->region, &slot, &account, &id)) {
-		left = b.n == LIMIT_TXN_OPS;
-		if (left)
-			break;
-		fill_op(l, &b, slot++, account, &id, boot_ms, wall_ms);
-	}
-	rc = settle(l, &b, out);
-	if (rc)
-		return rc;
-	if (left) {
-		out->more = true;
-		return ERRC_OK;
-	}
+	do {
+		left = fill(l, owner, &slot, boot_ms, wall_ms, &b);
+		rc = settle(l, &b, out);
+		first = first ? first : rc;
+		bad = rc && b.n == 0; /* some of them, not the transaction */
+	} while (bad && left && out->settled == 0);
+	out->more = out->more || left;
+	if (first || left)
+		return first;
 	rc = live_part(l, owner);
 	if (!rc)
 		out->instances++;

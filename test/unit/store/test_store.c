@@ -278,18 +278,12 @@ static void test_other_ledger_is_refused(void **state)
 }
 
 /* A worker that dies with holds: in a process of its own, since its lock must go with it. */
-static void test_sweep(void **state)
+/* A process that dies with 20 requests under way, half of which have brought something. */
+static void die_with_holds(struct rig *r, uint64_t acc)
 {
-	struct rig *r = *state;
-	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
-	struct sweep_result sw;
-	struct rows_account a;
-	struct rows_scope k;
-	struct scan s;
 	pid_t pid;
-	int status, settled = 0;
+	int status;
 
-	rig_key(r, acc, KEY_A, &k);
 	rig_close(r);
 	pid = fork();
 	if (pid == 0) {
@@ -312,6 +306,20 @@ static void test_sweep(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	rig_open(r);
+}
+
+static void test_sweep(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct sweep_result sw;
+	struct rows_account a;
+	struct rows_scope k;
+	struct scan s;
+	int settled = 0;
+
+	rig_key(r, acc, KEY_A, &k);
+	die_with_holds(r, acc);
 	rig_check(r, &s);
 	assert_int_equal(s.holds, 20);
 	do {
@@ -328,6 +336,36 @@ static void test_sweep(void **state)
 	assert_int_equal(sw.settled + sw.instances, 0);
 	assert_int_equal(rig_drain(r), 20);
 	check_all(r);
+}
+
+/* As many damaged holds as a transaction takes, in front of the others: those are settled all the same. */
+static void test_sweep_past_damage(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct sweep_result sw;
+	struct rows_scope k;
+	MDB_txn *txn = NULL;
+	int settled = 0;
+
+	rig_key(r, acc, KEY_A, &k);
+	die_with_holds(r, acc);
+	assert_int_equal(live_txn_begin(r->live, &txn), ERRC_OK);
+	for (int i = 0; i < LIMIT_TXN_OPS; i++) {
+		struct genid id = rig_id(r);
+		struct rows_key_name name = rows_name(acc, ROWS_HOLD, slice_of(id.b, GENID_BYTES));
+		struct slice row;
+
+		assert_int_equal(live_row_get(r->live, txn, &name, &row), ERRC_OK);
+		assert_int_equal(live_row_put(r->live, txn, &name, SLICE_LIT("\2"), 0), ERRC_OK);
+	}
+	assert_int_equal(live_txn_commit(r->live, &txn), ERRC_OK);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_CORRUPT);
+		settled += (int)sw.settled;
+		assert_int_equal(sw.instances, 0);
+	}
+	assert_int_equal(settled, 20 - LIMIT_TXN_OPS);
 }
 
 /* Rules of the account, of a team that the key is put into, and of an end user, who goes again. */
@@ -642,6 +680,7 @@ int main(void)
 		T(test_unfinished_live_store),
 		T(test_other_ledger_is_refused),
 		T(test_sweep),
+		T(test_sweep_past_damage),
 		T(test_catch_up),
 		T(test_grant_that_is_not_in_force),
 		T(test_catch_up_is_short),
