@@ -4,12 +4,13 @@
 #define GROUP_MS 40
 #define ASYNC_MS 950
 
-void pace_init(struct pace *p, enum settings_durability durability, int64_t now_ms)
+void pace_init(struct pace *p, enum settings_durability durability, int64_t now_ms, uint64_t tail)
 {
 	*p = (struct pace){.interval_ms = durability == SETTINGS_DURABILITY_ASYNC ? ASYNC_MS
 										  : GROUP_MS,
 			   .began_ms = now_ms,
-			   .checkpoint_ms = now_ms};
+			   .checkpoint_ms = tail < PACE_TAIL ? now_ms : now_ms - PACE_CHECKPOINT_MS,
+			   .dirty = tail > 0};
 }
 
 void pace_ring(struct pace *p)

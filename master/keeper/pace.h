@@ -7,6 +7,7 @@
 
 #define PACE_CHECKPOINT_MS 5000
 #define PACE_RETRY_MS      1000
+#define PACE_TAIL          1000 /* records that a start may find behind the checkpoint */
 
 struct pace {
 	int64_t interval_ms;   /* between the begins of two commits */
@@ -17,7 +18,9 @@ struct pace {
 	bool dirty;            /* records came in since the last checkpoint */
 };
 
-void pace_init(struct pace *p, enum settings_durability durability, int64_t now_ms);
+/* `tail`: records behind the checkpoint. Many are in the next one at once: a keeper that is killed again and again never comes as far as a
+ * checkpoint in its time, and each start would have more to read than the one before. */
+void pace_init(struct pace *p, enum settings_durability durability, int64_t now_ms, uint64_t tail);
 /* Somebody waits: the next commit is due at once (but never earlier than a retry). */
 void pace_ring(struct pace *p);
 bool pace_is_due(const struct pace *p, int64_t now_ms);

@@ -256,7 +256,7 @@ static enum errc start(struct writer *w, const char **what)
 		e = steps[i].step(w);
 	}
 	if (!e)
-		pace_init(&w->pace, w->o.durability, clock_boot_ms());
+		pace_init(&w->pace, w->o.durability, clock_boot_ms(), ledger_tail(w->admin.ledger));
 	return e;
 }
 

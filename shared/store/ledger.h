@@ -45,6 +45,11 @@ void ledger_close(struct ledger **l);
 
 /* As of the last commit; valid until the next one. Writer thread only. */
 const struct ledger_state *ledger_state(const struct ledger *l);
+/* How many records the checkpoint lacks. */
+static inline uint64_t ledger_tail(const struct ledger *l)
+{
+	return ledger_state(l)->last_seq - ledger_state(l)->upto_seq;
+}
 const struct book *ledger_book(const struct ledger *l);
 
 /* From here on each checkpoint looks for alerts. `a` is borrowed until ledger_close(), or until NULL is set. */
