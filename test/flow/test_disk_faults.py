@@ -110,6 +110,7 @@ class DiskFaults(FiveScopes, Recorded):
         codes = set()
         for n in range(1, 13):
             self.node.ctl('account', 'update', 'main', '--rpm', '100000', '--overdraft', '1')
+            wait_for(lambda: self.node.status()['ledger'][0]['outbox_records'] == 0, 20, 0.05)
             self.fail_from(n, 1, errno.ENOSPC)
             p = self.node.ctl_raw('account', 'update', 'main', '--rpm', 'none', '--overdraft', str(n + 1), '--json')
             self.fail_no_more()
