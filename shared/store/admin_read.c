@@ -64,7 +64,7 @@ static enum errc copy_scope(struct live *l, MDB_txn *txn, struct rows_key_name n
 		return rc;
 	rc = live_get_state(l, txn, out->account, out->kind, out->id, state);
 	if (!rc)
-		rows_state_align(state, out->kind, &out->limits);
+		rows_state_align(state, &out->limits, false);
 	return rc;
 }
 
@@ -280,7 +280,7 @@ enum errc admin_scope_each(struct live *l, uint64_t account, enum rows_kind kind
 				rc = rows_get_state(state, &s);
 			if (rc)
 				break;
-			rows_state_align(&s, def.kind, &def.limits);
+			rows_state_align(&s, &def.limits, false);
 			rc = fn(arg, &def, &s);
 		}
 	}

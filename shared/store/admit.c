@@ -23,7 +23,8 @@ enum errc admit_load_state(struct admit_run *b, uint64_t account, struct admit_s
 	enum errc rc = live_get_state(b->l, b->txn, account, s->kind, s->id, &s->state);
 
 	if (!rc)
-		rows_state_align(&s->state, s->kind, &s->row.limits);
+		rows_state_align(&s->state, &s->row.limits,
+				 s->kind == ROWS_USER && memcmp(s->row.id, s->id, ROWS_ID) != 0);
 	return rc;
 }
 

@@ -217,13 +217,13 @@ static bool is_in(const struct rows_limits *l, uint32_t rule)
 	return false;
 }
 
-/* What a rule that is gone has counted goes with it. */
+/* What a rule that is gone has counted goes with it. `l` are the scope's own; what an end user has used of those for all stays. */
 static void drop_counters(struct book_item *s, const struct rows_limits *l)
 {
 	size_t to = 0;
 
 	for (size_t i = 0; i < s->s.counters_n; i++) {
-		if (is_in(l, s->s.counters[i].id))
+		if (s->s.counters[i].of_all || is_in(l, s->s.counters[i].id))
 			s->s.counters[to++] = s->s.counters[i];
 	}
 	s->s.counters_n = to;
@@ -235,21 +235,28 @@ enum errc book_set_row(struct book_item *s, const struct rows_scope *def, struct
 
 	if (!bytes)
 		return ERRC_NOMEM;
+	/* What it used before may have been forgotten with it (book_each_idle()), here or in the next book. */
+	if (def->kind == ROWS_USER && s->s.row.n == 0) {
+		s->s.requests = s->s.tokens = 0;
+		s->s.charged_nusd = 0;
+	}
 	mem_free(s->bytes);
 	s->bytes = bytes;
 	s->s.row = slice_of(bytes, row.n);
 	s->changed = true;
-	if (def->kind != ROWS_USER)
-		drop_counters(s, &def->limits);
+	drop_counters(s, &def->limits);
 	return ERRC_OK;
 }
 
 void book_drop_row(struct book_item *s)
 {
+	static const struct rows_limits none;
+
 	mem_free(s->bytes);
 	s->bytes = NULL;
 	s->s.row = SLICE_NONE;
 	s->changed = true;
+	drop_counters(s, &none);
 }
 
 const struct rows_scope *book_every_user(const struct book *b, uint64_t account,
@@ -267,32 +274,45 @@ const struct rows_scope *book_every_user(const struct book *b, uint64_t account,
 	return e->there ? &e->rules : NULL;
 }
 
-/* Whether the rule is one of the scope, or, for an end user, of `*`: either may have been what the hold was taken from. */
-static bool is_rule_of(const struct book *b, const struct book_item *s, uint32_t rule)
+/* Whether the rule is one of the scope, or, for an end user, of those for all: either may have been what the hold was taken from. */
+static bool is_rule_of(const struct book *b, const struct book_item *s, uint32_t rule, bool *of_all)
 {
 	struct book_every every = {.account = ROWS_ACCOUNT_HEAD};
 	const struct rows_scope *all;
 	struct rows_scope row;
 
+	*of_all = false;
 	if (s->s.row.n && rows_get_scope(s->s.row, &row) == ERRC_OK && is_in(&row.limits, rule))
 		return true;
 	all = s->s.kind == ROWS_USER ? book_every_user(b, s->s.account, &every) : NULL;
-	return all && is_in(&all->limits, rule);
+	*of_all = all && is_in(&all->limits, rule);
+	return *of_all;
 }
 
-/* When there are too many counters, the oldest one gives way: those that hold now are never as many. */
-static enum errc push_counter(struct book_item *s, const struct rows_counter *add,
-			      struct rows_counter **out)
+/* When there are too many counters, those of rules that are gone give way. */
+static void drop_gone(const struct book *b, struct book_item *s)
 {
-	struct rows_counter *c = s->s.counters;
+	size_t to = 0;
+	bool of_all;
 
-	if (s->s.counters_n == ROWS_COUNTERS_MAX) {
-		memmove(c, c + 1, --s->s.counters_n * sizeof *c);
-	} else {
-		c = mem_grow(c, (s->s.counters_n + 1) * sizeof *c);
-		if (!c)
-			return ERRC_NOMEM;
+	for (size_t i = 0; i < s->s.counters_n; i++) {
+		if (is_rule_of(b, s, s->s.counters[i].id, &of_all))
+			s->s.counters[to++] = s->s.counters[i];
 	}
+	s->s.counters_n = to;
+}
+
+static enum errc push_counter(const struct book *b, struct book_item *s,
+			      const struct rows_counter *add, struct rows_counter **out)
+{
+	struct rows_counter *c;
+
+	if (s->s.counters_n == ROWS_COUNTERS_MAX)
+		drop_gone(b, s);
+	require(s->s.counters_n < ROWS_COUNTERS_MAX);
+	c = mem_grow(s->s.counters, (s->s.counters_n + 1) * sizeof *c);
+	if (!c)
+		return ERRC_NOMEM;
 	s->s.counters = c;
 	c += s->s.counters_n++;
 	*c = *add;
@@ -303,15 +323,17 @@ static enum errc push_counter(struct book_item *s, const struct rows_counter *ad
 enum errc book_counter(const struct book *b, struct book_item *s, uint32_t rule,
 		       struct rows_counter **out)
 {
+	struct rows_counter add = {.id = rule, .kind = ROWS_BUDGET};
+
 	for (size_t i = 0; i < s->s.counters_n; i++) {
 		if (s->s.counters[i].id == rule) {
 			*out = &s->s.counters[i];
 			return ERRC_OK;
 		}
 	}
-	if (!is_rule_of(b, s, rule))
+	if (!is_rule_of(b, s, rule, &add.of_all))
 		return ERRC_NOTFOUND;
-	return push_counter(s, &(struct rows_counter){.id = rule, .kind = ROWS_BUDGET}, out);
+	return push_counter(b, s, &add, out);
 }
 
 enum errc book_load_account(struct book *b, struct slice row)
@@ -333,11 +355,13 @@ static enum errc load_counters(const struct book *b, struct book_item *s,
 	s->s.used_s = from->used_s;
 	for (size_t i = 0; !rc && i < from->n; i++) {
 		struct rows_counter *c;
+		bool of_all;
 
 		if (from->counters[i].kind != ROWS_BUDGET)
 			return ERRC_CORRUPT;
-		if (s->s.kind == ROWS_USER || is_rule_of(b, s, from->counters[i].id))
-			rc = push_counter(s, &from->counters[i], &c);
+		/* Those for all users may be read later than the states of some. */
+		if (from->counters[i].of_all || is_rule_of(b, s, from->counters[i].id, &of_all))
+			rc = push_counter(b, s, &from->counters[i], &c);
 	}
 	return rc;
 }

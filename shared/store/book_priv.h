@@ -54,7 +54,7 @@ MUSTCHECK enum errc book_add_account(struct book *b, const struct rows_account *
 MUSTCHECK enum errc book_add_scope(struct book *b, enum rows_kind kind, uint64_t account,
 				   const char id[ROWS_ID], struct book_item **out);
 void book_set_group(struct book_account_item *a, struct slice group);
-/* `row` is copied; what rules that are not in `def` have counted is dropped, but for an end user (rows_state_align()). */
+/* `row` is copied; what rules that are not in `def` have counted is dropped, but for those for all end users. */
 MUSTCHECK enum errc book_set_row(struct book_item *s, const struct rows_scope *def,
 				 struct slice row);
 void book_drop_row(struct book_item *s);

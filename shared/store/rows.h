@@ -131,10 +131,11 @@ MUSTCHECK enum errc rows_get_state(struct slice bytes, struct rows_state *s);
 const char *rows_scope_word(enum rows_kind kind);
 /* NULL: the rule has none yet. */
 const struct rows_counter *rows_state_counter(const struct rows_state *s, const struct rows_rule *r);
-/* Makes the first l->n counters those of the rules, in their order; new ones begin at nothing. Of removed rules they are dropped, but
- * for an end user, whom sometimes rules of its own and sometimes those of `*` hold: behind the others the newest are kept, so that
- * what is used of either is there when it holds again, and holds that run are given back to what they were taken from. */
-void rows_state_align(struct rows_state *s, enum rows_kind scope, const struct rows_limits *l);
+/* Makes the first l->n counters those of the rules, in their order; new ones begin at nothing, and those of removed rules are dropped. An
+ * end user is sometimes held by rules of its own and sometimes by those for all (`of_all`): while it has its own, the counters of the others
+ * are kept behind them, so that what is used of them is there when they hold again, and holds that run are given back to what they were
+ * taken from. */
+void rows_state_align(struct rows_state *s, const struct rows_limits *l, bool of_all);
 /* True when the sums of the account hold (design 3.5). */
 bool rows_account_is_sound(const struct rows_account *a);
 /* Whether the patterns admit the model: denied by any `!` pattern that matches, else allowed when some other pattern

@@ -47,6 +47,7 @@ struct rows_limits {
 struct rows_counter {
 	uint32_t id; /* of the rule */
 	enum rows_limit kind;
+	bool of_all; /* of an end user: the rule is one of those for all */
 	union {
 		struct window_rate rate;
 		struct window_budget budget;

@@ -12,7 +12,7 @@ _Static_assert(sizeof(struct state_v1) == 40, "layout of stored rows");
 
 struct counter_v1 {
 	uint32_t id;
-	uint8_t kind, reserved[3];
+	uint8_t kind, of_all, reserved[2];
 };
 _Static_assert(sizeof(struct counter_v1) == 8, "layout of stored rows");
 
@@ -21,7 +21,7 @@ static enum errc put_counter(struct buf *out, const struct rows_counter *c)
 	struct {
 		struct counter_v1 head;
 		int64_t v[6];
-	} v = {.head = {.id = c->id, .kind = (uint8_t)c->kind}};
+	} v = {.head = {.id = c->id, .kind = (uint8_t)c->kind, .of_all = c->of_all}};
 	const struct window_budget *b = &c->budget;
 	size_t n;
 
@@ -66,10 +66,11 @@ static bool get_counter(struct rows_reader *r, struct rows_counter *c)
 	struct counter_v1 head;
 	int64_t v[6];
 
-	if (!rows_take(r, &head, sizeof head))
+	if (!rows_take(r, &head, sizeof head) || head.of_all > 1)
 		return false;
 	c->id = head.id;
 	c->kind = (enum rows_limit)head.kind;
+	c->of_all = head.of_all == 1;
 	if (c->kind == ROWS_BUDGET) {
 		if (!rows_take(r, v, 6 * sizeof *v))
 			return false;
@@ -145,42 +146,43 @@ static bool has_rule(const struct rows_limits *l, uint32_t id)
 	return false;
 }
 
-/* The counters of rules that do not hold now, behind the `n` that do; the newest rules have the highest ids. */
+/* Those for all users, behind the `n` that hold now. */
 static size_t keep_others(const struct rows_state *s, const struct rows_limits *l,
 			  struct rows_counter *to, size_t n)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		size_t at = n;
-
-		if (has_rule(l, s->counters[i].id))
-			continue;
-		while (at > l->n && to[at - 1].id < s->counters[i].id)
-			at--;
-		if (at == ROWS_COUNTERS_MAX)
-			continue;
-		n = MIN_OF(n + 1, (size_t)ROWS_COUNTERS_MAX);
-		memmove(&to[at + 1], &to[at], (n - 1 - at) * sizeof *to);
-		to[at] = s->counters[i];
+	for (size_t i = 0; i < s->n && n < ROWS_COUNTERS_MAX; i++) {
+		if (s->counters[i].of_all && !has_rule(l, s->counters[i].id))
+			to[n++] = s->counters[i];
 	}
 	return n;
 }
 
-void rows_state_align(struct rows_state *s, enum rows_kind scope, const struct rows_limits *l)
+static bool is_aligned(const struct rows_state *s, const struct rows_limits *l, bool of_all)
 {
-	bool same = scope == ROWS_USER ? s->n >= l->n : s->n == l->n;
-	struct rows_counter fresh[ROWS_COUNTERS_MAX];
-	size_t n = l->n;
+	bool same = of_all ? s->n == l->n : s->n >= l->n;
 
 	for (size_t i = 0; same && i < l->n; i++)
 		same = s->counters[i].id == l->v[i].id && s->counters[i].kind == l->v[i].kind;
-	if (same)
+	for (size_t i = l->n; same && i < s->n; i++)
+		same = s->counters[i].of_all;
+	return same;
+}
+
+void rows_state_align(struct rows_state *s, const struct rows_limits *l, bool of_all)
+{
+	struct rows_counter fresh[ROWS_COUNTERS_MAX];
+	size_t n = l->n;
+
+	if (is_aligned(s, l, of_all))
 		return;
 	for (size_t i = 0; i < l->n; i++) {
 		const struct rows_counter *c = rows_state_counter(s, &l->v[i]);
 
-		fresh[i] = c ? *c : (struct rows_counter){.id = l->v[i].id, .kind = l->v[i].kind};
+		fresh[i] = c ? *c
+			     : (struct rows_counter){
+				       .id = l->v[i].id, .kind = l->v[i].kind, .of_all = of_all};
 	}
-	if (scope == ROWS_USER)
+	if (!of_all)
 		n = keep_others(s, l, fresh, n);
 	if (n)
 		memcpy(s->counters, fresh, n * sizeof *fresh);

@@ -167,7 +167,11 @@ static bool scope_eq(const struct book_scope *a, const struct book_scope *b)
 	if (a->row.n == 0)
 		return counters_eq(a, b);
 	if (a->charged_nusd != b->charged_nusd || a->requests != b->requests ||
-	    a->tokens != b->tokens || a->counters_n != b->counters_n)
+	    a->tokens != b->tokens)
+		return false;
+	if (a->kind == ROWS_USER)
+		return counters_eq(a, b);
+	if (a->counters_n != b->counters_n)
 		return false;
 	for (size_t i = 0; i < a->counters_n; i++) {
 		const struct rows_counter *x = &a->counters[i], *y = &b->counters[i];

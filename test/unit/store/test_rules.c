@@ -194,7 +194,7 @@ static void test_align(void **state)
 		assert_non_null(rows_limits_add(&l, ROWS_CONCURRENCY, 9));
 	rows_limits_remove(&l, 1);
 	l.v[0].kind = ROWS_RPM;
-	rows_state_align(&s, ROWS_KEY, &l);
+	rows_state_align(&s, &l, false);
 	assert_int_equal(s.n, 3);
 	assert_int_equal(s.counters[0].id, 2);
 	assert_int_equal(s.counters[0].kind, ROWS_RPM);
@@ -204,44 +204,44 @@ static void test_align(void **state)
 	assert_int_equal(s.counters[2].running, 0);
 	assert_ptr_equal(rows_state_counter(&s, &l.v[1]), &s.counters[1]);
 	l.n = 0;
-	rows_state_align(&s, ROWS_KEY, &l);
+	rows_state_align(&s, &l, false);
 	assert_int_equal(s.n, 0);
 	assert_null(rows_state_counter(&s, &l.v[1]));
 }
 
-/* Of an end user's rules that do not hold now the newest are kept, behind those that do. */
+/* While an end user has rules of its own, what it has used of those for all is kept behind them; not the other way round. */
 static void test_align_user(void **state)
 {
-	struct rows_state s = {.n = 2,
-			       .counters = {{.id = 1, .kind = ROWS_CONCURRENCY, .running = 1},
-					    {.id = 3, .kind = ROWS_CONCURRENCY, .running = 3}}};
-	struct rows_limits l;
+	struct rows_state s = {.n = 0};
+	struct rows_limits all, own;
 
 	(void)state;
-	rows_limits_init(&l);
-	l.last_id = 1;
-	assert_non_null(rows_limits_add(&l, ROWS_CONCURRENCY, 9)); /* 2 */
-	rows_state_align(&s, ROWS_USER, &l);
-	assert_int_equal(s.n, 3);
+	rows_limits_init(&all);
+	rows_limits_init(&own);
+	assert_non_null(rows_limits_add(&all, ROWS_CONCURRENCY, 9));
+	own.last_id = 1;
+	assert_non_null(rows_limits_add(&own, ROWS_CONCURRENCY, 9));
+	rows_state_align(&s, &all, true);
+	s.counters[0].running = 1;
+	rows_state_align(&s, &own, false);
+	assert_int_equal(s.n, 2);
 	assert_int_equal(s.counters[0].id, 2);
 	assert_int_equal(s.counters[0].running, 0);
-	assert_int_equal(s.counters[1].id, 3);
-	assert_int_equal(s.counters[2].id, 1);
-	l.v[0].id = 1; /* and back */
-	rows_state_align(&s, ROWS_USER, &l);
-	assert_int_equal(s.n, 3);
-	assert_int_equal(s.counters[0].running, 1);
-	assert_int_equal(s.counters[1].id, 3);
-	assert_int_equal(s.counters[2].id, 2);
-	for (uint32_t id = 4; id < 200; id++) {
-		l.v[0].id = id;
-		rows_state_align(&s, ROWS_USER, &l);
-		assert_int_equal(s.counters[0].id, id);
-		assert_int_equal(s.counters[1].id, id == 4 ? 3 : id - 1);
-		assert_in_range(s.n, 4, ROWS_COUNTERS_MAX);
+	assert_int_equal(s.counters[1].running, 1);
+	for (int i = 0; i < 100; i++) { /* own rules that come and go */
+		rows_limits_remove(&own, own.v[0].id);
+		assert_non_null(rows_limits_add(&own, ROWS_CONCURRENCY, 9));
+		rows_state_align(&s, &own, false);
+		assert_int_equal(s.n, 2);
 	}
-	assert_int_equal(s.n, ROWS_COUNTERS_MAX);
-	assert_int_equal(s.counters[s.n - 1].id, 199 - (ROWS_COUNTERS_MAX - 1));
+	rows_state_align(&s, &all, true); /* and back */
+	assert_int_equal(s.n, 1);
+	assert_int_equal(s.counters[0].id, 1);
+	assert_int_equal(s.counters[0].running, 1);
+	rows_state_align(&s, &own, false);
+	all.n = 0;
+	rows_state_align(&s, &all, true);
+	assert_int_equal(s.n, 0);
 }
 
 int main(void)
