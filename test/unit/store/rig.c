@@ -200,7 +200,7 @@ void rig_ask(struct rig *r, struct admit_op *op, struct hold_candidate *c, uint6
 				     .boot_ms = r->boot_ms,
 				     .wall_ms = r->wall_ms,
 				     .model = SLICE_LIT("m1"),
-				     .tokens_estimate = 150,
+				     .tokens_estimate = RIG_ESTIMATE,
 				     .slot = PROGRESS_NO_SLOT,
 				     .hold = {.candidates = c,
 					      .n = 1,

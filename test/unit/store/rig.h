@@ -19,6 +19,8 @@
 
 #define RIG_DOLLAR MONEY_NUSD_DOLLAR
 
+#define RIG_ESTIMATE 150 /* tokens that an ask is expected to take */
+
 struct rig {
 	char dir[128];
 	struct store_opts opts;

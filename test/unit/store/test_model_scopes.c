@@ -1,7 +1,8 @@
 /* Random operations on accounts, teams, keys and end users with rules that come, change and go, against a model that is nothing
- * but sums in memory: which scope refuses and why, what is used and held of every budget, what runs, through edits, raises, moves
- * of keys between teams, days that end in UTC and in New York, processes that die at any commit, restarts, and the loss of the
- * live store. A run that fails is shortened; see shrink.h. */
+ * but sums in memory: which scope refuses and why, what is used and held of every budget and of every limit over time, what runs, through
+ * edits, raises, suspensions and revocations, moves of keys between teams, end users that get rules of their own and lose them, days that
+ * end in UTC and in New York, periods that roll, a wall clock that is set back, processes that die at any commit, restarts, and the loss of
+ * the live store; all of it while holds are out. A run that fails is shortened; see shrink.h. */
 #include "world.h"
 
 #include <errno.h>
@@ -52,20 +53,69 @@ int __wrap_mdb_txn_commit(MDB_txn *txn)
 static void put(struct rows_scope *def)
 {
 	rig_put(&world.r, def);
-	world.fresh_n = 0;
+	world_drained();
+	if (def->kind == ROWS_USER)
+		world.user_ids = MAX_OF(world.user_ids, def->limits.last_id);
+}
+
+static const enum rows_limit kinds[] = {ROWS_BUDGET, ROWS_BUDGET, ROWS_BUDGET, ROWS_CONCURRENCY,
+					ROWS_RPM,    ROWS_TPM,    ROWS_RPD,    ROWS_TPD};
+
+static int64_t any_limit(enum rows_limit kind)
+{
+	switch (kind) {
+	case ROWS_BUDGET:
+		return (int64_t)world_pick(80000000);
+	case ROWS_CONCURRENCY:
+		return (int64_t)world_pick(30);
+	case ROWS_RPM:
+		return (int64_t)world_pick(600);
+	case ROWS_RPD:
+		return (int64_t)world_pick(200000);
+	case ROWS_TPM:
+		return (int64_t)world_pick(90000);
+	default:
+		return (int64_t)world_pick(30000000);
+	}
+}
+
+static bool has_place(const struct rows_scope *def, uint32_t id)
+{
+	for (size_t i = 0; i < def->limits.n; i++) {
+		if (def->limits.v[i].id % WORLD_IDS == id % WORLD_IDS)
+			return true;
+	}
+	return false;
+}
+
+/* Whether the model has room for the use of one more: an old rule may be in its place. */
+static bool may_add(const struct rows_scope *def)
+{
+	if (def->limits.n >= 6)
+		return false;
+	if (def->kind != ROWS_USER)
+		return !has_place(def, def->limits.last_id + 1);
+	return !has_place(&world.own_def, world.user_ids + 1) &&
+	       !has_place(&world.every_def, world.user_ids + 1);
 }
 
 static void add_rule(struct rows_scope *def)
 {
 	struct rows_rule *r;
 
-	if (def->limits.n >= 6 || def->limits.last_id >= WORLD_IDS - 1)
+	if (!may_add(def))
 		return;
-	r = rows_limits_add(&def->limits, world_pick(2) ? ROWS_BUDGET : ROWS_CONCURRENCY, 0);
+	r = rows_limits_add(&def->limits, kinds[world_pick(ARRAY_LEN(kinds))], 0);
 	assert_non_null(r);
-	r->limit = r->kind == ROWS_BUDGET ? (int64_t)world_pick(60000000) : (int64_t)world_pick(30);
-	r->window.unit = world_pick(3) ? WINDOW_DAY : WINDOW_TOTAL;
-	if (r->kind == ROWS_BUDGET && r->window.unit == WINDOW_DAY && world_pick(2)) {
+	r->limit = any_limit(r->kind);
+	if (r->kind == ROWS_BUDGET) {
+		r->window.unit = world_pick(3) ? WINDOW_DAY : WINDOW_TOTAL;
+		r->window.rolling = world_pick(3) == 0;
+		if (r->window.rolling && world_pick(2))
+			r->window.unit = WINDOW_HOUR;
+	}
+	if (r->kind == ROWS_BUDGET && !r->window.rolling && r->window.unit == WINDOW_DAY &&
+	    world_pick(2)) {
 		r->zone = SLICE_LIT(WORLD_ZONE);
 		r->window.zone = zones_get(r->zone);
 	}
@@ -102,38 +152,127 @@ static void change_rule(struct rows_scope *def)
 	else if (world_pick(4) == 0)
 		r->shadow = !r->shadow;
 	else
-		r->limit = r->kind == ROWS_BUDGET ? (int64_t)world_pick(100000000)
-						  : (int64_t)world_pick(30);
+		r->limit = any_limit(r->kind);
 }
 
 static void move_key(void)
 {
 	static const char none[ROWS_ID];
-	int k = (int)world_pick(WORLD_KEYS);
+	int k = (int)world_pick((uint64_t)world.keys_n);
 
+	if (world.key_def[k].status == ROWS_REVOKED)
+		return;
 	world.team_of[k] = (int)world_pick(WORLD_TEAMS + 1) - 1;
 	memcpy(world.key_def[k].team,
 	       world.team_of[k] < 0 ? none : world.team_def[world.team_of[k]].id, ROWS_ID);
 	put(&world.key_def[k]);
 }
 
+/* The rules of one end user, or of all that have none, come or go: what was used of the ones and the others stays apart. */
+static void switch_user(struct rows_scope *def, bool *there, const char *tag)
+{
+	bool durable;
+
+	if (*there) {
+		assert_int_equal(admin_user_remove(&world.r.admin, &world.r.by, world.account,
+						   slice_str(tag), &durable),
+				 ERRC_OK);
+		world_drained();
+	} else {
+		rig_scope(def, world.account, ROWS_USER, tag);
+		add_rule(def);
+		put(def);
+	}
+	*there = !*there;
+	world_set_users();
+	world.switches++;
+	shrink_note("rules of user %s %s", tag, *there ? "come" : "go");
+}
+
+/* Of whom something is to be changed; of an end user only while it has rules. NULL: nothing. */
+static struct rows_scope *any_def(void)
+{
+	struct rows_scope *defs[4 + 3] = {&world.account_def, &world.team_def[0],
+					  &world.team_def[1], &world.own_def, &world.every_def};
+	struct rows_scope *def;
+
+	defs[5] = defs[6] = &world.key_def[world_pick((uint64_t)world.keys_n)];
+	def = defs[world_pick(ARRAY_LEN(defs))];
+	if ((def == &world.own_def && !world.own_there) ||
+	    (def == &world.every_def && !world.every_there) || def->status == ROWS_REVOKED)
+		return NULL;
+	return def;
+}
+
 static void do_edit(void)
 {
-	struct rows_scope *defs[] = {&world.account_def, &world.team_def[0], &world.team_def[1],
-				     &world.key_def[0],  &world.key_def[1],  &world.key_def[2],
-				     &world.own_def,     &world.every_def};
-	struct rows_scope *def = defs[world_pick(ARRAY_LEN(defs))];
+	struct rows_scope *def;
 
 	if (world_pick(6) == 0) {
 		move_key();
 		return;
 	}
+	if (world_pick(12) == 0) {
+		if (world_pick(2))
+			switch_user(&world.own_def, &world.own_there, world_tags[0]);
+		else
+			switch_user(&world.every_def, &world.every_there, ROWS_EVERY_USER);
+		return;
+	}
+	def = any_def();
+	if (!def)
+		return;
 	if (world_pick(2))
 		add_rule(def);
 	else
 		change_rule(def);
 	shrink_note("a definition has %zu rules now", def->limits.n);
 	put(def);
+}
+
+static void revoke_key(void)
+{
+	int k = (int)world_pick((uint64_t)world.keys_n);
+	bool durable;
+
+	if (world.keys_n == WORLD_KEYS)
+		return;
+	assert_int_equal(
+		admin_key_revoke(&world.r.admin, &world.r.by, world.key_def[k].id, false, &durable),
+		ERRC_OK);
+	world_drained();
+	world.key_def[k].status = ROWS_REVOKED;
+	world_add_key();
+	world_drained();
+	shrink_note("key %d is revoked", k);
+}
+
+/* Who is suspended seldom stays it for long. */
+static void do_suspend(void)
+{
+	struct rows_scope *def = any_def();
+	bool durable;
+
+	if (world_pick(run.steps / 500 + 1) == 0) {
+		revoke_key();
+		return;
+	}
+	if (!def)
+		return;
+	if (def->kind != ROWS_ACCOUNT) {
+		def->status = def->status == ROWS_ACTIVE && world_pick(20) == 0 ? ROWS_SUSPENDED
+										: ROWS_ACTIVE;
+		put(def);
+		shrink_note("a scope is %s", def->status == ROWS_ACTIVE ? "active" : "suspended");
+		return;
+	}
+	world.suspended = !world.suspended && world_pick(20) == 0;
+	assert_int_equal(admin_account_set_status(&world.r.admin, &world.r.by, world.account,
+						  world.suspended ? ROWS_SUSPENDED : ROWS_ACTIVE,
+						  &durable),
+			 ERRC_OK);
+	world_drained();
+	shrink_note("the account is %s", world.suspended ? "suspended" : "active");
 }
 
 /* The power goes, and the live store with it: what ran is gone, and so are charges that had not come into the ledger. */
@@ -143,16 +282,7 @@ static void lose_live_store(void)
 
 	snprintf(cmd, sizeof cmd, "rm -rf '%s/live'", world.r.dir);
 	assert_int_equal(system(cmd), 0);
-	for (size_t i = 0; i < WORLD_HOLDS; i++) {
-		if (world.holds[i].used)
-			world_end_hold(&world.holds[i], 0);
-	}
-	while (world.fresh_n > 0) {
-		world.fresh_n--;
-		world_use_budgets(&world.fresh[world.fresh_n].hold,
-				  -world.fresh[world.fresh_n].nusd);
-	}
-	world.losses++;
+	world_lose();
 }
 
 /* The keeper and its only worker begin again: what the outbox held is in the ledger. The holds of the worker before have no progress: they
@@ -162,7 +292,7 @@ static void open_again(enum store_outcome outcome)
 	struct sweep_result sw;
 
 	rig_open(&world.r);
-	world.fresh_n = 0;
+	world_drained();
 	assert_int_equal(world.r.started.outcome, outcome);
 	assert_int_equal(sweep_run(world.r.live, world.r.boot_ms, world.r.wall_ms, &sw), ERRC_OK);
 	assert_int_equal(sw.settled, 0);
@@ -220,7 +350,7 @@ static void die_in_settle(struct model_hold *h)
 		rig_settle_op(&world.r, &op, world.account, &h->id, 10, 20);
 		rig_run(&world.r, &op);
 	}
-	world_end_hold(h, charge);
+	world_end_hold(h, charge, 10 + 20);
 	rig_get_account(&world.r, world.account, &a);
 	assert_int_equal(a.settled_nusd, world.settled);
 }
@@ -282,7 +412,7 @@ static void do_die(void)
 
 /* --- checks --- */
 
-static void check_scope(const struct model_scope *s, const char *tag)
+static void check_scope(struct model_scope *s, const char *tag)
 {
 	struct rows_state st;
 	char id[ROWS_ID];
@@ -294,17 +424,19 @@ static void check_scope(const struct model_scope *s, const char *tag)
 	rig_state(&world.r, world.account, s->kind, id, &st);
 	for (size_t i = 0; i < s->def->limits.n; i++) {
 		const struct rows_rule *r = &s->def->limits.v[i];
-		const struct use *u = &s->use[r->id];
-		int64_t d = world_day_of(r, world_now_s());
+		const struct use *u = world_use(s, r->id);
+		struct model_window w = world_look(u, world_window_of(r, u));
 		struct rows_rule_now now;
 
 		rows_rule_look(r, rows_state_counter(&st, r), st.holds, world.r.boot_ms,
 			       world.r.wall_ms, &now);
 		if (r->kind == ROWS_BUDGET) {
-			assert_int_equal(now.used, u->used[d]);
-			assert_int_equal(now.held, u->held[d]);
-		} else {
+			assert_int_equal(now.used, w.used);
+			assert_int_equal(now.held, w.held);
+		} else if (r->kind == ROWS_CONCURRENCY) {
 			assert_int_equal(now.used, r->models.n ? u->running : s->holds);
+		} else {
+			assert_int_equal(now.used, world_rate_used(r, u));
 		}
 	}
 }
@@ -322,7 +454,7 @@ static void check_all(bool last)
 	check_scope(&world.acc, NULL);
 	for (int i = 0; i < WORLD_TEAMS; i++)
 		check_scope(&world.team[i], NULL);
-	for (int i = 0; i < WORLD_KEYS; i++)
+	for (int i = 0; i < world.keys_n; i++)
 		check_scope(&world.key[i], NULL);
 	for (int i = 0; i < WORLD_USERS; i++)
 		check_scope(&world.user[i], world_tags[i]);
@@ -339,7 +471,12 @@ static void check_all(bool last)
 		return;
 	world.verified = ledger_state(world.r.ledger)->last_seq;
 	assert_int_equal(verify_ledger(world.r.ledger, false, NULL, NULL, &v), ERRC_OK);
-	assert_true(verify_is_good(&v));
+	if (!verify_is_good(&v))
+		fail_msg(
+			"verify: chain %llu, record %llu, account %llu, day %u, seal %llu, head %d",
+			(unsigned long long)v.bad_chain_seq, (unsigned long long)v.bad_record_seq,
+			(unsigned long long)v.bad_account, v.bad_day,
+			(unsigned long long)v.bad_seal_seq, v.bad_head);
 }
 
 static void top_up(void)
@@ -351,7 +488,14 @@ static void top_up(void)
 		admin_account_credit(&world.r.admin, &world.r.by, world.account, more, &durable),
 		ERRC_OK);
 	world.granted += more;
-	world.fresh_n = 0;
+	world_drained();
+}
+
+/* The ledger keeps pace, else nobody would be admitted. */
+static void pass_boot(uint64_t max_ms)
+{
+	world_drain();
+	world.r.boot_ms += (int64_t)world_pick(max_ms);
 }
 
 /* Some days without a request; no hold lasts as long. */
@@ -363,7 +507,16 @@ static void do_rest(void)
 			world_release(&world.holds[i]);
 	}
 	world.r.wall_ms += (int64_t)world_pick(3 * WORLD_DAY_MS);
+	pass_boot(2 * WORLD_DAY_MS);
 	world.rests++;
+}
+
+/* Somebody sets the wall clock back, mostly by some minutes: windows never go back. */
+static void step_back(void)
+{
+	world.r.wall_ms -= (int64_t)world_pick(world_pick(4) ? WORLD_DAY_MS / 48 : WORLD_DAY_MS);
+	world.steps_back++;
+	shrink_note("the clock is set back");
 }
 
 static void pass_time(unsigned long number)
@@ -371,6 +524,10 @@ static void pass_time(unsigned long number)
 	world.r.wall_ms += (int64_t)((number - world.number) * world.step_ms);
 	world.number = number;
 	world.r.boot_ms += (int64_t)world_pick(50);
+	if (world_pick(3000) == 0)
+		pass_boot(3 * 60000);
+	if (world_pick(run.steps / RESTS) == 0)
+		step_back();
 	if (world.rests < RESTS && world_pick(run.steps / RESTS) == 0)
 		do_rest();
 }
@@ -386,8 +543,10 @@ static void step(struct text_rng *rng, unsigned long number)
 		world_admit();
 	else if (what < 890)
 		world_end_one();
-	else if (what < 950)
+	else if (what < 940)
 		do_edit();
+	else if (what < 950)
+		do_suspend();
 	else if (what < 966)
 		top_up();
 	else if (what < 994)
@@ -425,11 +584,16 @@ static void test_against_model(void **state)
 {
 	(void)state;
 	shrink_run(&run);
-	printf("# %lu granted, refused: %lu at once, %lu budget, %lu credit, %lu held; %lu raises, "
-	       "%lu deaths, %lu losses\n",
+	printf("# %lu granted, refused: %lu at once, %lu rate, %lu budget, %lu credit, %lu held, "
+	       "%lu suspended, %lu revoked; %lu raises, %lu switches, %lu steps back, %lu deaths, "
+	       "%lu losses\n",
 	       world.refused_n[ADMIT_NONE], world.refused_n[ADMIT_CONCURRENCY],
-	       world.refused_n[ADMIT_BUDGET], world.refused_n[ADMIT_CREDIT],
-	       world.refused_n[ADMIT_CREDIT_HELD], world.raised, world.deaths, world.losses);
+	       world.refused_n[ADMIT_RATE], world.refused_n[ADMIT_BUDGET],
+	       world.refused_n[ADMIT_CREDIT], world.refused_n[ADMIT_CREDIT_HELD],
+	       world.refused_n[ADMIT_KEY_SUSPENDED] + world.refused_n[ADMIT_ACCOUNT_SUSPENDED] +
+		       world.refused_n[ADMIT_TEAM_SUSPENDED] + world.refused_n[ADMIT_USER_SUSPENDED],
+	       world.refused_n[ADMIT_KEY_REVOKED], world.raised, world.switches, world.steps_back,
+	       world.deaths, world.losses);
 	assert_true(world.refused_n[ADMIT_NONE] > run.n / 50 || run.n < 1000);
 }
 

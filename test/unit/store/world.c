@@ -48,14 +48,7 @@ static int64_t behind_s(int64_t wall_s)
 		       : 5 * HOUR_S;
 }
 
-/* Which window of a rule a moment belongs to. */
-int64_t world_day_of(const struct rows_rule *r, int64_t wall_s)
-{
-	if (r->window.unit == WINDOW_TOTAL)
-		return 0;
-	return (wall_s - (r->zone.n ? behind_s(wall_s) : 0)) / DAY_S - world.day0 + 2;
-}
-
+/* When the day began. */
 static int64_t begin_s(const struct rows_rule *r, int64_t wall_s)
 {
 	int64_t local = wall_s - (r->zone.n ? behind_s(wall_s) : 0),
@@ -65,24 +58,128 @@ static int64_t begin_s(const struct rows_rule *r, int64_t wall_s)
 	return r->zone.n ? midnight + behind_s(midnight + 5 * HOUR_S) : midnight;
 }
 
-/* With its raise: that of a budget counts in windows that begin before its end. */
-int64_t world_limit_of(const struct rows_rule *r)
+static struct use *known_use(struct model_scope *s, uint32_t id)
 {
-	int64_t from = r->kind == ROWS_BUDGET && r->window.unit == WINDOW_DAY
-			       ? begin_s(r, world_now_s())
+	struct use *u = &s->use[id % WORLD_IDS];
+
+	return u->id == id ? u : NULL;
+}
+
+struct use *world_use(struct model_scope *s, uint32_t id)
+{
+	struct use *u = &s->use[id % WORLD_IDS];
+
+	if (u->id != id)
+		*u = (struct use){.id = id};
+	return u;
+}
+
+int64_t world_window_of(const struct rows_rule *r, const struct use *u)
+{
+	int64_t open = u->n ? u->w[0].id : 0, now = world_now_s(),
+		len_s = r->window.unit == WINDOW_HOUR ? HOUR_S : DAY_S;
+
+	if (r->window.unit == WINDOW_TOTAL)
+		return 0;
+	if (!r->window.rolling)
+		return MAX_OF(open, begin_s(r, now));
+	return open && now < open + len_s ? open : MAX_OF(open, now);
+}
+
+static struct model_window *find(struct use *u, int64_t window)
+{
+	for (size_t i = 0; i < u->n; i++) {
+		if (u->w[i].id == window)
+			return &u->w[i];
+	}
+	return NULL;
+}
+
+struct model_window world_look(const struct use *u, int64_t window)
+{
+	for (size_t i = 0; i < u->n; i++) {
+		if (u->w[i].id == window)
+			return u->w[i];
+	}
+	return (struct model_window){.id = window};
+}
+
+static struct model_window *open_window(struct use *u, int64_t window)
+{
+	struct model_window *w = find(u, window);
+
+	if (w)
+		return w;
+	u->n = MIN_OF(u->n + 1, (size_t)WORLD_WINDOWS);
+	memmove(&u->w[1], &u->w[0], (u->n - 1) * sizeof *u->w);
+	u->w[0] = (struct model_window){.id = window};
+	return &u->w[0];
+}
+
+/* --- limits over time --- */
+
+static int64_t len_ms(enum rows_limit kind)
+{
+	return kind == ROWS_RPM || kind == ROWS_TPM ? 60 * 1000 : DAY_S * 1000;
+}
+
+static bool is_tokens(enum rows_limit kind)
+{
+	return kind == ROWS_TPM || kind == ROWS_TPD;
+}
+
+/* The bucket after the one that is over begins where that ended; where there was no use in the last two, with the next use. */
+static struct model_rate rate_now(const struct use *u, int64_t len)
+{
+	struct model_rate r = u->rate;
+	int64_t past = (world.r.boot_ms - r.start_ms) / len;
+
+	if (past == 1)
+		r = (struct model_rate){r.start_ms + len, 0, r.now};
+	if (past > 1)
+		r.now = r.before = 0;
+	if (r.now == 0 && r.before == 0)
+		r.start_ms = world.r.boot_ms;
+	return r;
+}
+
+static int64_t rate_used(const struct model_rate *r, int64_t len)
+{
+	return r->now + r->before * (len - (world.r.boot_ms - r->start_ms)) / len;
+}
+
+int64_t world_rate_used(const struct rows_rule *r, const struct use *u)
+{
+	struct model_rate now = rate_now(u, len_ms(r->kind));
+
+	return rate_used(&now, len_ms(r->kind));
+}
+
+static void correct_rate(struct use *u, enum rows_limit kind, int64_t taken_ms, int64_t more)
+{
+	int64_t len = len_ms(kind);
+	struct model_rate r = rate_now(u, len);
+
+	if (more == 0)
+		return;
+	if (taken_ms >= r.start_ms)
+		r.now = MAX_OF(r.now + more, 0);
+	else if (taken_ms >= r.start_ms - len)
+		r.before = MAX_OF(r.before + more, 0);
+	u->rate = r;
+}
+
+/* With its raise: that of a budget counts in windows that begin before its end. */
+int64_t world_limit_of(const struct rows_rule *r, const struct use *u)
+{
+	int64_t from = r->kind == ROWS_BUDGET && r->window.unit != WINDOW_TOTAL
+			       ? world_window_of(r, u)
 			       : world_now_s();
 
 	return r->limit + (r->raise_until_s == 0 || from < r->raise_until_s ? r->raise : 0);
 }
 
-const struct rows_rule *world_rule_of(const struct model_scope *s, uint32_t id)
-{
-	for (size_t i = 0; i < s->def->limits.n; i++) {
-		if (s->def->limits.v[i].id == id)
-			return &s->def->limits.v[i];
-	}
-	return NULL;
-}
+/* --- the world --- */
 
 static void add_scope(struct model_scope *s, struct rows_scope *def, enum rows_kind kind)
 {
@@ -90,17 +187,33 @@ static void add_scope(struct model_scope *s, struct rows_scope *def, enum rows_k
 	s->kind = kind;
 }
 
-const char *world_begin(void)
+void world_set_users(void)
 {
+	struct rows_scope *all = world.every_there ? &world.every_def : &world.no_def;
+
+	for (int i = 0; i < WORLD_USERS; i++)
+		world.user[i].def = i == 0 && world.own_there ? &world.own_def : all;
+}
+
+void world_add_key(void)
+{
+	int i = world.keys_n++;
 	char name[32];
 
+	snprintf(name, sizeof name, "keykeykey%03d", i);
+	rig_key(&world.r, world.account, name, &world.key_def[i]);
+	add_scope(&world.key[i], &world.key_def[i], ROWS_KEY);
+	world.team_of[i] = -1;
+}
+
+const char *world_begin(void)
+{
 	memset(&world, 0, sizeof world);
 	rig_init(&world.r);
 	/* Later than the real clock, which dates the gap records: else they would let end users seem to be gone for long. */
 	world.r.wall_ms = clock_wall_ms() + WORLD_DAY_MS;
 	rig_open(&world.r);
 	rig_join(&world.r);
-	world.day0 = world.r.wall_ms / WORLD_DAY_MS;
 	world.granted = RIG_DOLLAR / 100;
 	world.account = rig_account(&world.r, "acme", world.granted);
 	rig_scope(&world.account_def, world.account, ROWS_ACCOUNT, "");
@@ -111,18 +224,11 @@ const char *world_begin(void)
 		rig_put(&world.r, &world.team_def[i]);
 		add_scope(&world.team[i], &world.team_def[i], ROWS_TEAM);
 	}
-	for (int i = 0; i < WORLD_KEYS; i++) {
-		snprintf(name, sizeof name, "keykeykey%03d", i);
-		rig_key(&world.r, world.account, name, &world.key_def[i]);
-		add_scope(&world.key[i], &world.key_def[i], ROWS_KEY);
-		world.team_of[i] = -1;
-	}
-	rig_scope(&world.own_def, world.account, ROWS_USER, world_tags[0]);
-	rig_put(&world.r, &world.own_def);
-	rig_scope(&world.every_def, world.account, ROWS_USER, ROWS_EVERY_USER);
-	rig_put(&world.r, &world.every_def);
+	for (int i = 0; i < 3; i++)
+		world_add_key();
+	rig_scope(&world.no_def, world.account, ROWS_USER, "");
 	for (int i = 0; i < WORLD_USERS; i++)
-		add_scope(&world.user[i], i ? &world.every_def : &world.own_def, ROWS_USER);
+		add_scope(&world.user[i], &world.no_def, ROWS_USER);
 	return world.r.dir;
 }
 
@@ -136,24 +242,72 @@ static bool matches(const struct rows_rule *r, int model)
 struct verdict {
 	enum admit_reason reason;
 	enum rows_kind scope;
-	size_t shadows;
+	size_t shadows, rates_n;
+	struct { /* to be, if it is admitted */
+		struct use *use;
+		struct model_rate rate;
+	} rates[ROWS_SCOPES_MAX * ROWS_RULES_MAX];
 };
 
-static bool over_concurrency(struct model_scope *const *of, size_t n, int model, struct verdict *v)
+static void refuse(struct verdict *v, enum admit_reason why, enum rows_kind scope)
+{
+	v->reason = why;
+	v->scope = scope;
+}
+
+/* The key that is no more; the account; then each scope. */
+static bool is_stopped(struct model_scope *const *of, size_t n, struct verdict *v)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (of[i]->def->status == ROWS_REVOKED)
+			refuse(v, ADMIT_KEY_REVOKED, ROWS_KEY);
+	}
+	if (!v->reason && world.suspended)
+		refuse(v, ADMIT_ACCOUNT_SUSPENDED, ROWS_ACCOUNT);
+	for (size_t i = 0; i < n && !v->reason; i++) {
+		if (of[i]->def->status == ROWS_SUSPENDED)
+			refuse(v,
+			       of[i]->kind == ROWS_KEY    ? ADMIT_KEY_SUSPENDED
+			       : of[i]->kind == ROWS_TEAM ? ADMIT_TEAM_SUSPENDED
+							  : ADMIT_USER_SUSPENDED,
+			       of[i]->kind);
+	}
+	return v->reason != ADMIT_NONE;
+}
+
+/* Tokens are let in while any are left, by an estimate. */
+static bool over_rate(struct use *u, const struct rows_rule *r, struct verdict *v)
+{
+	int64_t len = len_ms(r->kind), limit = world_limit_of(r, u);
+	struct model_rate now = rate_now(u, len);
+	int64_t used = rate_used(&now, len), more = is_tokens(r->kind) ? RIG_ESTIMATE : 1;
+	bool over = is_tokens(r->kind) ? used >= limit : used + 1 > limit;
+
+	now.now += more;
+	v->rates[v->rates_n].use = u;
+	v->rates[v->rates_n++].rate = now;
+	return over;
+}
+
+static bool over_limits(struct model_scope *const *of, size_t n, int model, struct verdict *v)
 {
 	for (size_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < of[i]->def->limits.n; k++) {
 			const struct rows_rule *r = &of[i]->def->limits.v[k];
-			int running = r->models.n ? of[i]->use[r->id].running : of[i]->holds;
+			struct use *u = world_use(of[i], r->id);
+			bool over;
 
-			if (r->kind != ROWS_CONCURRENCY || !matches(r, model) ||
-			    running < world_limit_of(r))
+			if (r->kind == ROWS_BUDGET || !matches(r, model))
 				continue;
-			v->shadows += r->shadow;
-			if (r->shadow)
+			over = r->kind == ROWS_CONCURRENCY
+				       ? (r->models.n ? u->running : of[i]->holds) >=
+						 world_limit_of(r, u)
+				       : over_rate(u, r, v);
+			v->shadows += over && r->shadow;
+			if (!over || r->shadow)
 				continue;
-			v->reason = ADMIT_CONCURRENCY;
-			v->scope = of[i]->kind;
+			refuse(v, r->kind == ROWS_CONCURRENCY ? ADMIT_CONCURRENCY : ADMIT_RATE,
+			       of[i]->kind);
 			return true;
 		}
 	}
@@ -173,14 +327,14 @@ static void over_money(struct model_scope *const *of, size_t n, int model, int64
 	for (size_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < of[i]->def->limits.n; k++) {
 			const struct rows_rule *r = &of[i]->def->limits.v[k];
-			const struct use *u = &of[i]->use[r->id];
-			int64_t d = world_day_of(r, world_now_s()),
-				left = world_limit_of(r) - u->used[d];
+			const struct use *u = world_use(of[i], r->id);
+			struct model_window w = world_look(u, world_window_of(r, u));
+			int64_t left = world_limit_of(r, u) - w.used;
 
 			if (r->kind != ROWS_BUDGET || !matches(r, model))
 				continue;
 			if (r->shadow) {
-				v->shadows += nusd > left - u->held[d];
+				v->shadows += nusd > left - w.held;
 				continue;
 			}
 			if (nusd > left && fits_later) {
@@ -188,7 +342,7 @@ static void over_money(struct model_scope *const *of, size_t n, int model, int64
 				budget_later = true;
 				first_later = of[i]->kind;
 			}
-			if (nusd > left - u->held[d] && fits_now) {
+			if (nusd > left - w.held && fits_now) {
 				fits_now = false;
 				first_now = of[i]->kind;
 			}
@@ -196,8 +350,11 @@ static void over_money(struct model_scope *const *of, size_t n, int model, int64
 	}
 	if (fits_now)
 		return;
-	v->scope = fits_later ? first_now : first_later;
-	v->reason = fits_later ? ADMIT_CREDIT_HELD : budget_later ? ADMIT_BUDGET : ADMIT_CREDIT;
+	refuse(v,
+	       fits_later     ? ADMIT_CREDIT_HELD
+	       : budget_later ? ADMIT_BUDGET
+			      : ADMIT_CREDIT,
+	       fits_later ? first_now : first_later);
 }
 
 static void take(struct model_hold *h, struct model_scope *s, int model, int64_t nusd)
@@ -209,14 +366,19 @@ static void take(struct model_hold *h, struct model_scope *s, int model, int64_t
 	s->holds++;
 	for (size_t k = 0; k < s->def->limits.n; k++) {
 		const struct rows_rule *r = &s->def->limits.v[k];
+		struct model_taken *t = &h->of[h->n].of[h->of[h->n].n];
+		struct use *u = world_use(s, r->id);
 
 		if (!matches(r, model))
 			continue;
-		h->of[h->n].rule[h->of[h->n].n++] = r->id;
-		if (r->kind == ROWS_BUDGET)
-			s->use[r->id].held[world_day_of(r, world_now_s())] += nusd;
-		else
-			s->use[r->id].running++;
+		*t = (struct model_taken){.rule = r->id, .kind = r->kind};
+		h->of[h->n].n++;
+		if (r->kind == ROWS_CONCURRENCY)
+			u->running++;
+		if (r->kind != ROWS_BUDGET)
+			continue;
+		t->window = world_window_of(r, u);
+		open_window(u, t->window)->held += nusd;
 	}
 	h->n++;
 }
@@ -232,7 +394,7 @@ static struct model_hold *free_hold(void)
 
 void world_admit(void)
 {
-	int k = (int)world_pick(WORLD_KEYS), u = (int)world_pick(WORLD_USERS + 1) - 1,
+	int k = (int)world_pick((uint64_t)world.keys_n), u = (int)world_pick(WORLD_USERS + 1) - 1,
 	    model = (int)world_pick(WORLD_MODELS);
 	int64_t cap = 1 + (int64_t)world_pick(300), nusd = 100 * 1000 + cap * 2000;
 	struct model_hold *h = free_hold();
@@ -244,13 +406,15 @@ void world_admit(void)
 
 	if (!h)
 		return;
+	if (world.key_def[k].status == ROWS_REVOKED && world_pick(10))
+		k = world.keys_n - 1; /* never all of them are */
 	of[n++] = &world.acc;
 	if (world.team_of[k] >= 0)
 		of[n++] = &world.team[world.team_of[k]];
 	of[n++] = &world.key[k];
 	if (u >= 0)
 		of[n++] = &world.user[u];
-	if (!over_concurrency(of, n, model, &v))
+	if (!is_stopped(of, n, &v) && !over_limits(of, n, model, &v))
 		over_money(of, n, model, nusd, &v);
 	shrink_note("key %d, user %d, model %s asks for %lld, is %s", k, u, world_models[model],
 		    (long long)nusd, admit_reason_text(v.reason));
@@ -268,7 +432,9 @@ void world_admit(void)
 	}
 	assert_int_equal(op.grant.shadow.n, v.shadows);
 	*h = (struct model_hold){
-		.used = true, .id = op.ask.id, .nusd = nusd, .wall_s = world_now_s()};
+		.used = true, .id = op.ask.id, .nusd = nusd, .boot_ms = world.r.boot_ms};
+	for (size_t i = 0; i < v.rates_n; i++)
+		v.rates[i].use->rate = v.rates[i].rate;
 	for (size_t i = 0; i < n; i++)
 		take(h, of[i], model, nusd);
 	world.held += nusd;
@@ -279,54 +445,141 @@ void world_admit(void)
 void world_drain(void)
 {
 	rig_drain(&world.r);
-	world.fresh_n = 0;
+	world_drained();
 }
 
-void world_use_budgets(const struct model_hold *h, int64_t nusd)
+/* For each budget window that a hold is in, as far as it is known. */
+static void each_window(const struct model_hold *h,
+			void (*fn)(struct model_window *w, int64_t nusd), int64_t nusd)
 {
-	world.settled += nusd;
 	for (size_t i = 0; i < h->n; i++) {
 		for (size_t k = 0; k < h->of[i].n; k++) {
-			const struct rows_rule *r = world_rule_of(h->of[i].scope, h->of[i].rule[k]);
+			const struct model_taken *t = &h->of[i].of[k];
+			struct use *u = known_use(h->of[i].scope, t->rule);
+			struct model_window *w = u && t->kind == ROWS_BUDGET ? find(u, t->window)
+									     : NULL;
 
-			if (r && r->kind == ROWS_BUDGET)
-				h->of[i].scope->use[r->id].used[world_day_of(r, h->wall_s)] += nusd;
+			if (w)
+				fn(w, nusd);
 		}
 	}
 }
 
+static void add_used(struct model_window *w, int64_t nusd)
+{
+	w->used += nusd;
+}
+
+static void add_held(struct model_window *w, int64_t nusd)
+{
+	w->held += nusd;
+}
+
+static void make_durable(struct model_window *w, int64_t nusd)
+{
+	(void)nusd;
+	w->durable = true;
+}
+
+static void use_budgets(const struct model_hold *h, int64_t nusd)
+{
+	world.settled += nusd;
+	each_window(h, add_used, nusd);
+}
+
+/* A charge opens its windows in the ledger, what takes one back does not. */
+void world_drained(void)
+{
+	for (size_t i = 0; i < world.fresh_n; i++) {
+		if (world.fresh[i].nusd >= 0)
+			each_window(&world.fresh[i].hold, make_durable, 0);
+	}
+	world.fresh_n = 0;
+}
+
 static void charge_hold(const struct model_hold *h, int64_t nusd)
 {
-	world_use_budgets(h, nusd);
+	use_budgets(h, nusd);
 	if (world.fresh_n == WORLD_FRESH)
 		world_drain();
 	world.fresh[world.fresh_n].hold = *h;
 	world.fresh[world.fresh_n++].nusd = nusd;
 }
 
-/* Without a charge also where the hold is lost with the live store. */
-void world_end_hold(struct model_hold *h, int64_t charge)
+static void give_back(struct model_hold *h)
 {
 	for (size_t i = 0; i < h->n; i++) {
-		struct model_scope *s = h->of[i].scope;
-
-		s->holds--;
+		h->of[i].scope->holds--;
 		for (size_t k = 0; k < h->of[i].n; k++) {
-			const struct rows_rule *r = world_rule_of(s, h->of[i].rule[k]);
+			const struct model_taken *t = &h->of[i].of[k];
+			struct use *u = known_use(h->of[i].scope, t->rule);
 
-			if (!r)
-				continue;
-			if (r->kind == ROWS_CONCURRENCY) {
-				s->use[r->id].running--;
-				continue;
-			}
-			s->use[r->id].held[world_day_of(r, h->wall_s)] -= h->nusd;
+			if (u && t->kind == ROWS_CONCURRENCY)
+				u->running--;
 		}
 	}
+	each_window(h, add_held, -h->nusd);
 	world.held -= h->nusd;
-	if (charge > 0)
-		charge_hold(h, charge);
 	h->used = false;
+}
+
+/* What was estimated is corrected. A request that is not charged was none. */
+static void correct_rates(const struct model_hold *h, int64_t requests, int64_t tokens)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		for (size_t k = 0; k < h->of[i].n; k++) {
+			const struct model_taken *t = &h->of[i].of[k];
+
+			struct use *u = known_use(h->of[i].scope, t->rule);
+
+			if (u && t->kind < ROWS_LIMIT_COUNT)
+				correct_rate(u, t->kind, h->boot_ms,
+					     is_tokens(t->kind) ? tokens - RIG_ESTIMATE : requests);
+		}
+	}
+}
+
+void world_end_hold(struct model_hold *h, int64_t charge, int64_t tokens)
+{
+	correct_rates(h, 0, tokens);
+	give_back(h);
+	charge_hold(h, charge);
+}
+
+/* Of a scope's uses, those that only the live store had. */
+static void forget(struct model_scope *s)
+{
+	for (size_t i = 0; i < WORLD_IDS; i++) {
+		struct use *u = &s->use[i];
+		size_t to = 0;
+
+		for (size_t k = 0; k < u->n; k++) {
+			if (u->w[k].durable)
+				u->w[to++] = u->w[k];
+		}
+		u->n = to;
+		u->rate = (struct model_rate){0};
+	}
+}
+
+void world_lose(void)
+{
+	for (size_t i = 0; i < WORLD_HOLDS; i++) {
+		if (world.holds[i].used)
+			give_back(&world.holds[i]);
+	}
+	while (world.fresh_n > 0) {
+		world.fresh_n--;
+		use_budgets(&world.fresh[world.fresh_n].hold, -world.fresh[world.fresh_n].nusd);
+	}
+	forget(&world.acc);
+	for (int i = 0; i < WORLD_TEAMS; i++)
+		forget(&world.team[i]);
+	for (int i = 0; i < world.keys_n; i++)
+		forget(&world.key[i]);
+	for (int i = 0; i < WORLD_USERS; i++)
+		forget(&world.user[i]);
+	world.losses++;
 }
 
 static void reverse(const struct model_hold *h, uint64_t outbox_n, int64_t charge)
@@ -350,7 +603,8 @@ void world_release(struct model_hold *h)
 	rig_run(&world.r, &op);
 	assert_true(op.done.settled);
 	shrink_note("a hold of %lld is released", (long long)h->nusd);
-	world_end_hold(h, 0);
+	correct_rates(h, -1, 0);
+	give_back(h);
 }
 
 void world_end_one(void)
@@ -372,7 +626,7 @@ void world_end_one(void)
 	assert_true(done.settled);
 	assert_int_equal(done.charge_nusd, charge);
 	shrink_note("a hold of %lld is settled: %lld", (long long)h->nusd, (long long)charge);
-	world_end_hold(h, charge);
+	world_end_hold(h, charge, in + out);
 	if (world_pick(16) == 0)
 		reverse(h, done.outbox_n, charge);
 }

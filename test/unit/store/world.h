@@ -8,42 +8,65 @@
 
 #include "text.h"
 
-#define WORLD_TEAMS  2
-#define WORLD_KEYS   3
-#define WORLD_USERS  3 /* the first has rules of its own, the others those for all */
-#define WORLD_HOLDS  32
-#define WORLD_IDS    96 /* of the rules that one definition ever has */
-#define WORLD_DAYS   128
-#define WORLD_DAY_MS INT64_C(86400000)
-#define WORLD_MODELS 2
-#define WORLD_FRESH  128
-#define WORLD_ZONE   "Area/York"
+#define WORLD_TEAMS 2
+#define WORLD_KEYS \
+	8 /* that there ever are; some to begin with, one more for each that is revoked */
+#define WORLD_USERS \
+	3 /* the first has rules of its own at times, the others those for all, where there are any */
+#define WORLD_HOLDS   32
+#define WORLD_IDS     256 /* of the rules of a scope whose use is known: the newest */
+#define WORLD_WINDOWS 6   /* of a budget that are known; what is older is not seen again */
+#define WORLD_DAY_MS  INT64_C(86400000)
+#define WORLD_MODELS  2
+#define WORLD_FRESH   128
+#define WORLD_ZONE    "Area/York"
 
 extern const char *const world_models[WORLD_MODELS];
 extern const char *const world_tags[WORLD_USERS];
 
-/* What one scope used of one rule. Totals stand at day 0. */
+/* A budget's window, by the second at which it began. */
+struct model_window {
+	int64_t id, used, held;
+	bool durable; /* the ledger has a charge in it */
+};
+
+/* What a limit over time counts: the use of the bucket that lasts, which began at `start_ms`, and of the one before. */
+struct model_rate {
+	int64_t start_ms, now, before;
+};
+
+/* What one scope used of one rule. */
 struct use {
-	int64_t used[WORLD_DAYS], held[WORLD_DAYS];
+	uint32_t id;
+	size_t n;
+	struct model_window
+		w[WORLD_WINDOWS]; /* newest first: the first one is open, or was the last one to be */
+	struct model_rate rate;
 	int running;
 };
 
 struct model_scope {
-	struct rows_scope *def; /* of an end user without a row: that of all */
+	struct rows_scope *def; /* of an end user without a row: that of all, or an empty one */
 	enum rows_kind kind;
 	int holds;
-	struct use use[WORLD_IDS];
+	struct use use[WORLD_IDS]; /* see world_use() */
+};
+
+struct model_taken {
+	uint32_t rule;
+	enum rows_limit kind;
+	int64_t window; /* of a budget */
 };
 
 struct model_hold {
 	bool used;
 	struct genid id;
-	int64_t nusd, wall_s;
+	int64_t nusd, boot_ms;
 	size_t n;
 	struct {
 		struct model_scope *scope;
 		size_t n;
-		uint32_t rule[ROWS_RULES_MAX];
+		struct model_taken of[ROWS_RULES_MAX];
 	} of[ROWS_SCOPES_MAX];
 };
 
@@ -51,21 +74,25 @@ struct world {
 	struct rig r;
 	struct text_rng *rng; /* of the step */
 	uint64_t account;
-	int64_t granted, settled, held, day0;
+	int64_t granted, settled, held;
+	bool suspended; /* the account */
 	struct {
 		struct model_hold hold;
-		int64_t nusd;
+		int64_t nusd; /* below 0: taken back */
 	} fresh[WORLD_FRESH]; /* charges, and what was taken back, that only the live store has */
 	size_t fresh_n;
 	uint64_t verified; /* the last record, when the ledger was verified */
 	uint64_t step_ms,
 		number; /* how much passes in a step, so that a run of any length has room for its days; of the last step */
 	struct rows_scope account_def, team_def[WORLD_TEAMS], key_def[WORLD_KEYS], own_def,
-		every_def;
+		every_def, no_def;
+	bool own_there, every_there;
+	uint32_t user_ids; /* the last one of a rule of any end user */
+	int keys_n;
 	struct model_scope acc, team[WORLD_TEAMS], key[WORLD_KEYS], user[WORLD_USERS];
 	int team_of[WORLD_KEYS]; /* -1: none */
 	struct model_hold holds[WORLD_HOLDS];
-	unsigned long refused_n[ADMIT_REASON_COUNT], losses, deaths, raised;
+	unsigned long refused_n[ADMIT_REASON_COUNT], losses, deaths, raised, steps_back, switches;
 	int rests;
 };
 
@@ -75,23 +102,31 @@ extern struct world world;
 const char *world_begin(void);
 uint64_t world_pick(uint64_t n); /* below n, from the generator of the step */
 int64_t world_now_s(void);
-/* Which window of a rule a moment belongs to; 0 for a total. */
-int64_t world_day_of(const struct rows_rule *r, int64_t wall_s);
+/* Of a rule that is in force. */
+struct use *world_use(struct model_scope *s, uint32_t id);
+/* The window of a budget that is used now. */
+int64_t world_window_of(const struct rows_rule *r, const struct use *u);
+/* What is known of it; zeros where it is not open. */
+struct model_window world_look(const struct use *u, int64_t window);
+/* What counts as used now of a limit over time. */
+int64_t world_rate_used(const struct rows_rule *r, const struct use *u);
 /* Its limit now, with its raise. */
-int64_t world_limit_of(const struct rows_rule *r);
-/* NULL: the scope has it no more. */
-const struct rows_rule *world_rule_of(const struct model_scope *s, uint32_t id);
-
-/* The ledger takes what the outbox holds. */
+int64_t world_limit_of(const struct rows_rule *r, const struct use *u);
+/* Who the rules of each end user are of, after one of the definitions came or went. */
+void world_set_users(void);
+/* One more key. */
+void world_add_key(void);
+/* The ledger takes what the outbox holds; it has. */
 void world_drain(void);
+void world_drained(void);
 /* A request of any key and end user for any model, admitted or refused as the model says. */
 void world_admit(void);
 /* A hold is settled, released, or settled and taken back. */
 void world_end_one(void);
 void world_release(struct model_hold *h);
-/* In the model alone: the hold ends with this charge, also with none where it is lost with the live store. */
-void world_end_hold(struct model_hold *h, int64_t charge);
-/* In the model alone: this much more is used, or less, of what the hold counts in. */
-void world_use_budgets(const struct model_hold *h, int64_t nusd);
+/* In the model alone: the hold ends with this charge and so many tokens. */
+void world_end_hold(struct model_hold *h, int64_t charge, int64_t tokens);
+/* In the model alone: nothing is left but what the ledger has. */
+void world_lose(void);
 
 #endif
