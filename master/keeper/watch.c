@@ -6,6 +6,7 @@
 #include "sweep.h"
 
 #define SECOND_MS      1000
+#define FORGET_SLICES  64    /* of idle_slice(), a turn */
 #define SLICE_ACCOUNTS 64    /* looked at in one read transaction */
 #define SCAN_A_SECOND  10000 /* accounts: with more a round takes longer than a second */
 
@@ -91,15 +92,22 @@ static void check_readers(struct watch *w)
 
 /* --- end users who are gone --- */
 
+/* As many as come in a second are gone in a second, in transactions that let others in between. */
 static void forget_users(struct watch *w, int64_t now_ms)
 {
 	struct live *live;
+	bool done = false;
 
 	if (!may_sweep(w))
 		return;
 	live = hold(w);
-	(void)is_fine(w, idle_slice(live, &w->idle, now_ms, clock_wall_ms()),
-		      "forgetting end users");
+	for (int i = 0; i < FORGET_SLICES && !done; i++) {
+		uint64_t before = w->idle.removed;
+
+		done = !is_fine(w, idle_slice(live, &w->idle, now_ms, clock_wall_ms()),
+				"forgetting end users") ||
+		       w->idle.removed == before;
+	}
 	drop(w, live);
 }
 

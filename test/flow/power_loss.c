@@ -1,12 +1,13 @@
-/* power_loss LOG ACKS SEED IMAGES LAG: makes what a power cut may have left of the ledger that disk.c recorded, opens each image as a keeper
+/* power_loss LOG ACKS SEED IMAGES LAG [FROM]: makes what a power cut may have left of the ledger that disk.c recorded, opens each image as a keeper
  * does at its start, and looks whether it is sound and holds what was acknowledged. An image is the log up to a random point: what was synced
  * is there; of what was not, and of the write that was under way, each piece is there, is not, or is torn at 512 bytes, in any order.
  *
  * ACKS has a line for everything that somebody was told: when (CLOCK_MONOTONIC, nanoseconds), then
  *   charge ID NUSD      an answer was seen to its end; it may be younger than the last LAG commits
  *   granted NAME NUSD   the account has been granted at least that much
+ *   settled NAME NUSD   it has been charged at least that much, also where the records of it have been removed since
  *   key ID STATUS       the key has at least that status (enum rows_status)
- * Prints what is wrong and exits with 1. */
+ * FROM: the power is not cut before this moment. Prints what is wrong and exits with 1. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,8 +39,10 @@ static struct {
 	size_t acks_n;
 	uint64_t seed;
 	size_t images, lag;
+	uint64_t from_ns;
 	char dir[64];
-	size_t checked[3]; /* charges, grants, keys */
+	size_t checked[4]; /* charges, grants, keys, settled */
+	size_t removed_n;  /* images of which records had been removed */
 } g;
 
 /* What is on disk for certain after the first `n` entries, and from which of them on writes wait for a sync. */
@@ -231,6 +234,14 @@ static bool has_grant(struct ledger *l, const struct ack *a)
 	return row && row->granted_nusd >= a->value;
 }
 
+static bool has_settled(struct ledger *l, const struct ack *a)
+{
+	const struct rows_account *row = book_account_named(ledger_book(l), slice_str(a->name));
+
+	g.checked[3]++;
+	return row && row->settled_nusd >= a->value;
+}
+
 static bool has_key(struct ledger *l, const struct ack *a)
 {
 	const struct book_scope *s;
@@ -269,6 +280,7 @@ static bool holds_acks(struct ledger *l, size_t image, size_t cut)
 			continue;
 		if (!(is_charge                         ? has_charge(l, a)
 		      : strcmp(a->what, "granted") == 0 ? has_grant(l, a)
+		      : strcmp(a->what, "settled") == 0 ? has_settled(l, a)
 							: has_key(l, a)))
 			ok = wrong(image, cut, "lacks what was acknowledged:", a->name);
 	}
@@ -324,6 +336,7 @@ static bool check_image(size_t image, size_t cut)
 		ok = wrong(image, cut, "cannot be read:", errc_text(e));
 	else
 		ok = verify_is_good(&v) || wrong(image, cut, "does not verify", "");
+	g.removed_n += v.first_seq > 1;
 	ok = holds_acks(ledger, image, cut) && ok;
 	ok = no_charge_without_grant(ledger, image, cut) && ok;
 	live_close(&live);
@@ -346,7 +359,8 @@ static size_t *choose_cuts(void)
 	struct text_rng rng = {{g.seed, 1}};
 	size_t *cuts = grown(NULL, g.images * sizeof *cuts), first = 0;
 
-	while (first < g.n && g.entries[first]->kind == DISK_WRITE)
+	while (first < g.n &&
+	       (g.entries[first]->kind == DISK_WRITE || g.entries[first]->at_ns < g.from_ns))
 		first++;
 	for (size_t i = 0; i < g.images; i++)
 		cuts[i] = first + 1 + text_rng_next(&rng) % (g.n - first);
@@ -360,13 +374,14 @@ int main(int argc, char **argv)
 	size_t *cuts, bad = 0;
 	char cmd[80];
 
-	if (argc != 6)
+	if (argc != 6 && argc != 7)
 		return 2;
 	load_log(argv[1]);
 	load_acks(argv[2]);
 	g.seed = strtoull(argv[3], NULL, 0);
 	g.images = strtoull(argv[4], NULL, 0);
 	g.lag = strtoull(argv[5], NULL, 0);
+	g.from_ns = argc > 6 ? strtoull(argv[6], NULL, 0) : 0;
 	snprintf(g.dir, sizeof g.dir, "/dev/shm/aigw-power-XXXXXX");
 	if (!mkdtemp(g.dir))
 		die(g.dir);
@@ -381,9 +396,9 @@ int main(int argc, char **argv)
 	}
 	printf("seed %" PRIu64 ": %zu images of %zu writes and syncs (%.1f MB at the end), %zu are "
 	       "wrong; looked for %zu charges, %zu grants, "
-	       "%zu keys\n",
+	       "%zu keys, %zu sums; days had gone from %zu\n",
 	       g.seed, g.images, g.n, (double)sure.size / 1e6, bad, g.checked[0], g.checked[1],
-	       g.checked[2]);
+	       g.checked[2], g.checked[3], g.removed_n);
 	snprintf(cmd, sizeof cmd, "rm -rf %s", g.dir);
 	if (system(cmd) != 0)
 		die(g.dir);

@@ -16,7 +16,7 @@ from decimal import Decimal
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tap
-from node import LONG, CtlError, NodePerTest, model
+from node import LONG, CtlError, NodePerTest, chat_body, model
 
 
 class Backup(NodePerTest):
@@ -159,6 +159,33 @@ class Backup(NodePerTest):
         shutil.copy2(a, b)
         st = os.stat(a)
         os.chown(b, st.st_uid, st.st_gid)
+
+    def test_idempotency_keys(self):
+        """Keys of requests that the backup has stand for them; those of later ones, which no ledger has any more, are free."""
+        def ask(word, **fields):
+            return self.node.ask('POST', '/v1/chat/completions', chat_body('m', **fields), self.key, [('idempotency-key', word)])
+
+        before = {word: ask(word).get('x-request-id') for word in ('one', 'two')}
+        self.node.settled('main')
+        self.backup()
+        self.assertEqual(ask('three').status, 200)
+        self.node.settled('main')
+        for _ in range(2):  # and once more: with a live store that was in use
+            self.assertEqual(self.node.stop(), 0)
+            self.restore()
+            self.node.start()
+            for word, rid in before.items():
+                a = ask(word)
+                self.assertEqual((a.status, a.error['code'], a.error['metadata']['generation_id']), (422, 'idempotency_completed', rid))
+                a = ask(word, text='another')
+                self.assertEqual((a.status, a.error['code']), (422, 'idempotency_mismatch'))
+            self.assertEqual(str(self.spent()), '0.02')
+            a = ask('three')
+            self.assertEqual(a.status, 200, a)
+            again = ask('three')
+            self.assertEqual((again.status, again.error['metadata']['generation_id']), (422, a.get('x-request-id')))
+            self.assertEqual(str(self.spent()), '0.03')
+        self.node.check_books()
 
     def epoch(self):
         """The last one that began with a record."""

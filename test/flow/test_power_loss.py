@@ -7,10 +7,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import wait_for
 from money import Spender, check_books
 from node import FAR_BUDGETS, LONG, model, nusd
 from recorder import Recorded
 import tap
+from test_clock import DAY, ClockNode
 
 IMAGES = 1000 if LONG else 75
 SEED = int(os.environ.get('AIGW_TEST_SEED') or random.randrange(1 << 32))
@@ -55,15 +57,16 @@ class PowerLoss(Recorded):
             self.acks.append((load.ended_ns[request_id], 'charge', request_id, cost))
         self.assertGreater(len(load.answered), 20)
 
-    def cut(self, lag):
+    def cut(self, lag, from_ns=0):
         path = os.path.join(self.folder, 'acks')
         with open(path, 'w') as f:
             for ack in self.acks:
                 f.write('%d %s %s %d\n' % ack)
-        p = subprocess.run([os.environ['POWER_LOSS'], os.path.join(self.folder, 'log'), path, str(SEED), str(IMAGES), str(lag)],
+        p = subprocess.run([os.environ['POWER_LOSS'], os.path.join(self.folder, 'log'), path, str(SEED), str(IMAGES), str(lag), str(from_ns)],
                            capture_output=True, text=True)
         print(''.join('# %s\n' % line for line in p.stdout.splitlines()), end='')
         self.assertEqual(p.returncode, 0, p.stdout + p.stderr[-2000:])
+        return p.stdout
 
     def test_settle(self):
         """An answer that was seen to its end is there, whatever the disk made of the rest."""
@@ -76,6 +79,43 @@ class PowerLoss(Recorded):
         self.make_recorded(durability='group')
         self.load(20 if LONG else 6)
         self.cut(2)
+
+
+class Days(PowerLoss):
+    """The same while days are sealed and the records of those before are removed: what removed records add up to is there with what is left."""
+    test_settle = test_group = None
+
+    def make(self, models=None, sim=None, **config):
+        self.node = ClockNode(self.MODELS, **config)
+        self.addCleanup(self.node.close)
+
+    def removed(self):
+        return len(self.node.events('day_removed'))
+
+    def spend(self):
+        load = Spender(self.node, self.key, 'm', 2)
+        time.sleep(1)
+        load.stop()
+        self.assertEqual(load.failed, [])
+        self.told('settled', 'main', nusd(self.node.settled('main')['settled_usd']))
+        for request_id, cost in load.answered.items():
+            self.acks.append((load.ended_ns[request_id], 'charge', request_id, cost))
+
+    def test_days_are_removed(self):
+        self.make_recorded(durability='settle', ledger={'retain_days': 1})
+        self.acks = []
+        self.node.start()
+        self.key = self.node.family('main', '1000')
+        for day in range(4):
+            self.spend()
+            if day < 3:
+                self.acks = [ack for ack in self.acks if ack[1] != 'charge']  # its records may go
+                before = time.monotonic_ns()
+                self.node.step(DAY)
+        wait_for(lambda: self.removed() == 2, 60, 0.2)
+        self.spend()
+        self.assertEqual(self.node.stop(), 0)
+        self.assertRegex(self.cut(0, before), 'days had gone from [1-9]')
 
 
 if __name__ == '__main__':

@@ -3,10 +3,13 @@ provider."""
 import json
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import wait_for
 from node import BACKS, NodeCase, model, on_both
 import tap
+from test_clock import DAY, ClockNode
 
 
 class UserTag(NodeCase):
@@ -63,6 +66,45 @@ class UserTag(NodeCase):
                 self.assertEqual((a.status, a.error['code'], a.error['param']), (400, 'invalid_value', param), a)
                 self.assertIn(param, a.error['message'])
         self.assertEqual(self.ask(header=None, **{'seed': 1}).status, 200)
+
+
+class Passers(NodeCase):
+    """Users who come once: each has a state while it counts in the budgets of `*`, and none when those days are over."""
+    NODE = ClockNode
+    MODELS = {'m': dict(model('oai/sim?tokens=1'), price={'request': '0.0001'})}
+    CONFIG = {'live_size': '16MiB'}
+    USERS = 2000
+
+    def come(self, day, left):
+        while left:
+            a = self.chat('m', user='user-%d-%d' % (day, left.pop()))
+            self.assertEqual(a.status, 200, a)
+
+    def size(self):
+        return self.node.metrics()['aigw_live_bytes']
+
+    def test_they_are_forgotten(self):
+        self.node.ctl('user', 'update', '*', '--account', 'main', '--limit', 'budget=1/day')
+        self.chat('m', user='ann')
+        self.node.settled('main')
+        before, most = self.size(), []
+        for day in range(2):
+            left = list(range(self.USERS))
+            threads = [threading.Thread(target=self.come, args=(day, left)) for _ in range(8)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            self.assertEqual(left, [])
+            self.node.settled('main')
+            wait_for(lambda: self.node.metrics()['aigw_outbox_records'] == 0, 20, 0.1)
+            most.append(wait_for(lambda: (n := self.size()) > before + 100 * 1024 and n, 20, 0.1))
+            self.node.step(3 * DAY)
+            wait_for(lambda: self.size() <= before + 32 * 1024, 60, 0.2)
+        # The second time no more than the first.
+        self.assertLess(most[1], most[0] * 1.1)
+        row = self.node.budgets_used(self.key, 'user-1-7')
+        self.assertEqual(row['user'], [0])
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@
 #include "scan.h"
 #include "store.h"
 
-#define RIG_DOLLAR MONEY_NUSD_DOLLAR
+#define RIG_DOLLAR   MONEY_NUSD_DOLLAR
 
 #define RIG_ESTIMATE 150 /* tokens that an ask is expected to take */
 

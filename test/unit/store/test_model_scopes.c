@@ -49,6 +49,14 @@ int __wrap_mdb_txn_commit(MDB_txn *txn)
 
 /* --- edits --- */
 
+/* Who changes something, now. */
+static const struct admin_by *by_now(void)
+{
+	world.r.by.wall_ms = world.r.wall_ms;
+	world.r.by.boot_ms = world.r.boot_ms;
+	return &world.r.by;
+}
+
 /* Every change takes over the outbox first. */
 static void put(struct rows_scope *def)
 {
@@ -174,7 +182,7 @@ static void switch_user(struct rows_scope *def, bool *there, const char *tag)
 	bool durable;
 
 	if (*there) {
-		assert_int_equal(admin_user_remove(&world.r.admin, &world.r.by, world.account,
+		assert_int_equal(admin_user_remove(&world.r.admin, by_now(), world.account,
 						   slice_str(tag), &durable),
 				 ERRC_OK);
 		world_drained();
@@ -238,7 +246,7 @@ static void revoke_key(void)
 	if (world.keys_n == WORLD_KEYS)
 		return;
 	assert_int_equal(
-		admin_key_revoke(&world.r.admin, &world.r.by, world.key_def[k].id, false, &durable),
+		admin_key_revoke(&world.r.admin, by_now(), world.key_def[k].id, false, &durable),
 		ERRC_OK);
 	world_drained();
 	world.key_def[k].status = ROWS_REVOKED;
@@ -267,7 +275,7 @@ static void do_suspend(void)
 		return;
 	}
 	world.suspended = !world.suspended && world_pick(20) == 0;
-	assert_int_equal(admin_account_set_status(&world.r.admin, &world.r.by, world.account,
+	assert_int_equal(admin_account_set_status(&world.r.admin, by_now(), world.account,
 						  world.suspended ? ROWS_SUSPENDED : ROWS_ACTIVE,
 						  &durable),
 			 ERRC_OK);
@@ -383,7 +391,7 @@ static void die_in_credit(void)
 
 	shrink_note("a keeper dies in a grant");
 	begin_to_die();
-	e = admin_account_credit(&world.r.admin, &world.r.by, world.account, more, &durable);
+	e = admin_account_credit(&world.r.admin, by_now(), world.account, more, &durable);
 	dead = start_again();
 	world_drain();
 	rig_get_account(&world.r, world.account, &a);
@@ -485,7 +493,7 @@ static void top_up(void)
 	bool durable;
 
 	assert_int_equal(
-		admin_account_credit(&world.r.admin, &world.r.by, world.account, more, &durable),
+		admin_account_credit(&world.r.admin, by_now(), world.account, more, &durable),
 		ERRC_OK);
 	world.granted += more;
 	world_drained();
