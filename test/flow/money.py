@@ -1,5 +1,7 @@
 """Requests that are counted to the nano-dollar, for tests that kill things while they run."""
 import json
+import os
+import subprocess
 import threading
 import time
 
@@ -74,13 +76,21 @@ def check_books(test, node, account, spender):
     return a, total
 
 
+FIELDS = ('id', 'end', 'status', 'user', 'model_asked', 'usage', 'charge_nusd')
+
+
 def records(node):
-    """{request id: [its charge records]} of the whole ledger; the charge of one that was taken back is 0."""
+    """{request id: [its charge records, what tests look at of them]} of the whole ledger, of which there may be a million; the charge of one that
+    was taken back is 0."""
     found = {}
-    for line in node.ctl_raw('ledger', 'export', timeout=600).stdout.splitlines():
-        record = json.loads(line)
-        if record.get('type') == 'charge':
-            found.setdefault(record['id'], []).append(record)
-        elif record.get('type') == 'reverse':
-            found[record['id']][0]['charge_nusd'] = 0
+    with subprocess.Popen([os.environ['AIGWCTL'], '--socket', node.socket, 'ledger', 'export'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          text=True) as p:
+        for line in p.stdout:
+            node.canary.look(line, 'ledger export')
+            record = json.loads(line)
+            if record.get('type') == 'charge':
+                found.setdefault(record['id'], []).append({name: record.get(name) for name in FIELDS})
+            elif record.get('type') == 'reverse':
+                found[record['id']][0]['charge_nusd'] = 0
+    assert p.returncode == 0, p.returncode
     return found
