@@ -433,7 +433,8 @@ static enum errc provider_rows(struct control_client *c, const struct ptable *t,
 
 static enum errc row_model(struct control_client *c, const struct ptable_model *m)
 {
-	const struct price *p = m->price ? tariff_pick(m->price, clock_wall_s(), 0) : NULL;
+	const struct price *p = m->price ? tariff_pick(m->price, clock_wall_s(), 0, USAGE_TIER_NONE)
+					 : NULL;
 
 	return ROW(c, "model", CONTROL_S("name", m->name), CONTROL_S("owned_by", m->owned_by),
 		   CONTROL_I("context", m->context), CONTROL_I("max_output", m->max_output),

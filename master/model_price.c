@@ -27,7 +27,7 @@ static enum errc not_found(const struct model_price *x, const char *what, struct
 			   what, SLICE_ARG(slice_sub(name, 0, 200)));
 }
 
-/* "input=1000,cache_read=200": each class once. */
+/* "input=1000,cache_read=200,tier=flex": each class once. */
 static bool read_usage(struct slice text, struct usage *u)
 {
 	struct slice one, name;
@@ -41,6 +41,12 @@ static bool read_usage(struct slice text, struct usage *u)
 		if (!slice_cut(&one, '=', &name))
 			return false;
 		name = slice_trim(name);
+		if (slice_is(name, "tier") && !u->tier) {
+			u->tier = usage_tier_of(slice_trim(one));
+			if (!u->tier)
+				return false;
+			continue;
+		}
 		class = slice_is(name, "cache_write") ? USAGE_CACHE_WRITE_5M : usage_class_of(name);
 		if (class == USAGE_COUNT || usage_has(u, class) || !text_u64(slice_trim(one), &v) ||
 		    v > USAGE_MAX)
@@ -55,8 +61,8 @@ static size_t usage_names(char *out, size_t max)
 	size_t at = 0;
 
 	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
-		at += (size_t)snprintf(out + at, max - at, "%s%s", c ? ", " : "", usage_name(c));
-	return at;
+		at += (size_t)snprintf(out + at, max - at, "%s, ", usage_name(c));
+	return at + (size_t)snprintf(out + at, max - at, "tier");
 }
 
 /* A model, or an offer by its name where that has one price. */
@@ -163,7 +169,8 @@ static enum errc send(struct model_price *x)
 	enum errc e;
 
 	if (x->has_usage)
-		x->row = *tariff_pick(x->tariff, x->at_s, usage_input_total(&x->usage));
+		x->row = *tariff_pick(x->tariff, x->at_s, usage_input_total(&x->usage),
+				      x->usage.tier);
 	x->row.mult_ppm = x->mult_ppm;
 	text_decimal_print(x->mult_ppm, PPM_PLACES, 1, x->multiplier);
 	e = send_choice(x);

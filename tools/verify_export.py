@@ -9,7 +9,8 @@ import argparse, base64, hashlib, json, struct, sys  # noqa: E401
 TYPES = 'charge reverse account grant take key gap rules team user pepper reload retain restore'.split()
 ENDS = 'done client_gone upstream_error rejected timeout drain worker_died revoked internal ledger_unavailable'.split()
 CLASSES = 'input cache_read cache_write_5m cache_write_1h input_audio input_image output output_audio output_image reasoning image web_search'.split()
-PRICE = CLASSES + 'request_nusd mult_ppm prompt_above prompt_upto from_s until_s minute_from minute_until'.split()
+PRICE = CLASSES + 'request_nusd mult_ppm prompt_above prompt_upto from_s until_s minute_from minute_until tier'.split()
+TIERS = ['', 'standard', 'flex', 'priority']
 CHARGE = ('key id front flags status end admitted_ms first_byte_ms total_ms model_asked model provider upstream upstream_id price usage '
           'hold_nusd charge_nusd uncollected_nusd cost_nusd attempts team user budgets group raw_usage idem finish native_finish').split()
 CHANGE = 'who what note amount_nusd row key id team user budgets epoch idem number uncollected_nusd'.split()
@@ -37,25 +38,26 @@ def unpack(b, at=0):
 def read_record(raw):
     """(its fields, the same as its line must show them)"""
     (version, kind, account, wall_ms, *values), end = unpack(raw)
-    if (end, version) != (len(raw), 3) or len(values) < len(CHANGE if kind else CHARGE):
-        raise ValueError('no record of version 3')
+    if (end, version) != (len(raw), 4) or len(values) < len(CHANGE if kind else CHARGE):
+        raise ValueError('no record of version 4')
     r = dict(zip(CHANGE if kind else CHARGE, values), type=TYPES[kind], account=account, wall_ms=wall_ms)
     gen = 'gen_' + ''.join('0123456789abcdefghjkmnpqrstvwxyz'[int.from_bytes(r['id'], 'big') >> 5 * i & 31] for i in range(25, -1, -1))
     budgets = [dict(scope=SCOPES[s], rule=rule, window=window) for s, rule, window in zip(*[iter(r['budgets'])] * 3)]
     shown = dict(r, id=gen, key=r['key'].rstrip('\0'), budgets=budgets, idem=r['idem'].hex())
     if kind:
         return r, dict(shown, row=base64.b64encode(r['row']).decode())
-    r['usage'] = dict(zip([c for i, c in enumerate(CLASSES) if r['usage'][0] >> i & 1], r['usage'][2:]), estimated=r['usage'][1])
+    have, estimated, tier, *counts = r['usage']
+    r['usage'] = dict(zip([c for i, c in enumerate(CLASSES) if have >> i & 1], counts), estimated=estimated, tier=TIERS[tier])
     attempts = [{k: v for k, v in zip(ATTEMPT, a) if k != 'error' or v} for a in r['attempts']]
     return r, dict(shown, end=ENDS[r['end']], price=r['price'].hex(), usage=r['usage'], attempts=attempts)
 
 
 def due(p, r):
     """Nano-dollars that the charge comes to, and whether this price row was the one for that moment, prompt and account."""
-    u, (above, upto, since, until, m_from, m_until), at = r['usage'], (p[k] for k in PRICE[-6:]), r['admitted_ms'] // 1000
+    u, (above, upto, since, until, m_from, m_until, tier), at = r['usage'], (p[k] for k in PRICE[-7:]), r['admitted_ms'] // 1000
     read, minute, thought = sum(u.get(c, 0) for c in CLASSES[:6]), at // 60 % 1440, min(u.get('reasoning', 0), u.get('output', 0))
     inside = m_from <= minute < m_until if m_from < m_until else m_from == m_until or not m_until <= minute < m_from
-    counts = inside and at >= since and (not until or at < until) and read > (above or -1) and (not upto or read <= upto)
+    counts = inside and tier in (0, TIERS.index(u['tier'] or 'standard')) and at >= since and (not until or at < until) and read > (above or -1) and (not upto or read <= upto)
     used = dict(u, output=u.get('output', 0) - thought, reasoning=thought)
     pusd = sum(used.get(c, 0) * p[c] for c in CLASSES) + 1000 * p['request_nusd']
     want = 0 if p['free'] else min(-(-pusd * p['mult_ppm'] // 10**9), 4 * 10**18)
@@ -111,8 +113,8 @@ class Books:
 
     def on_price(self, v, check):
         raw = base64.b64decode(v['bytes'], validate=True)
-        p = dict(zip(PRICE, struct.unpack_from('>%dq' % ((len(raw) - 4) // 8), raw, 4) + (0,) * 6), free=raw[1] & 1 == 1)
-        check(raw[0] == 3 and raw[3] == len(CLASSES), 'is no price row of version 3')
+        p = dict(zip(PRICE, struct.unpack_from('>%dq' % ((len(raw) - 4) // 8), raw, 4) + (0,) * 7), free=raw[1] & 1 == 1)
+        check(raw[0] == 4 and raw[3] == len(CLASSES), 'is no price row of version 4')
         check(hashlib.sha256(raw).hexdigest() == v['price'], 'is not the hash of its bytes')
         check(dict(p, price=v['price'], bytes=v['bytes']) == v, 'shows other numbers than its bytes')
         self.prices[bytes.fromhex(v['price'])] = p

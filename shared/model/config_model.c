@@ -165,14 +165,16 @@ static void check_whole(struct config_ctx *x, const struct written *w)
 static uint32_t sells(struct config_ctx *x, const struct written *w)
 {
 	const struct yaml_node *price = yaml_getz(w->node, "price");
-	int has = price ? config_price_has(price, "web_search") : 0;
+	int has = config_price_has(price, "web_search");
 
 	if (has < 0)
 		config_ctx_error(
 			x, price->pos,
 			"`%s.price` has `web_search` in some of its rows: give it in all or none",
 			w->name);
-	return has > 0 ? PTABLE_SELLS_SEARCH : 0;
+	return (has > 0 ? PTABLE_SELLS_SEARCH : 0) |
+	       (config_price_sells(price, USAGE_TIER_FLEX) ? PTABLE_SELLS_FLEX : 0) |
+	       (config_price_sells(price, USAGE_TIER_PRIORITY) ? PTABLE_SELLS_PRIORITY : 0);
 }
 
 /* Audio and images cost a provider more than text: that they shall cost the client the same is worth a word. */

@@ -55,9 +55,18 @@ static void check_sells(struct config_ctx *x, const struct ptable_model *model,
 {
 	const struct yaml_node *price = yaml_getz(offer, "price");
 
-	if (price && (model->can & PTABLE_SELLS_SEARCH) && config_price_has(price, "web_search") < 1)
+	if (!price)
+		return;
+	if ((model->can & PTABLE_SELLS_SEARCH) && config_price_has(price, "web_search") < 1)
 		config_ctx_error(x, price->pos,
 				 "`%s.price` has no `web_search`, which the price of its model has",
+				 name);
+	if (((model->can & PTABLE_SELLS_FLEX) && !config_price_sells(price, USAGE_TIER_FLEX)) ||
+	    ((model->can & PTABLE_SELLS_PRIORITY) &&
+	     !config_price_sells(price, USAGE_TIER_PRIORITY)))
+		config_ctx_error(x, price->pos,
+				 "`%s.price` has no row for a `service_tier` that the price of its "
+				 "model has one for",
 				 name);
 }
 

@@ -208,6 +208,19 @@ static void read_from(struct config_ctx *x, const struct yaml_node *n, struct wr
 	read_date(x, n, w, &w->price.when.from_s);
 }
 
+static void read_tier(struct config_ctx *x, const struct yaml_node *n, struct written *w)
+{
+	enum usage_tier t = n->kind == YAML_SCALAR ? usage_tier_of(n->text) : USAGE_TIER_NONE;
+
+	if (t > USAGE_TIER_STANDARD)
+		w->price.when.tier = t;
+	else
+		config_ctx_error(x, n->pos,
+				 "`%s.when.service_tier` must be flex or priority; rows without it "
+				 "are for the standard one too",
+				 w->path);
+}
+
 static void read_until(struct config_ctx *x, const struct yaml_node *n, struct written *w)
 {
 	read_date(x, n, w, &w->price.when.until_s);
@@ -356,10 +369,11 @@ static void cut_list(struct config_ctx *x, const struct yaml_node *n, const char
 	if (!make_rules(x, l))
 		return;
 	if (tariff_cut(l->rules, l->rules_n, l->cut, l->from, &l->cut_n) != ERRC_OK)
-		config_ctx_error(x, n->pos,
-				 "`%s` has too many conditions: at most %d different "
-				 "`min_prompt_tokens`, and %d combinations in all",
-				 path, TARIFF_TIERS - 1, TARIFF_ROWS);
+		config_ctx_error(
+			x, n->pos,
+			"`%s` has too many conditions: at most %d rows that differ in "
+			"`min_prompt_tokens` and `service_tier`, and %d combinations in all",
+			path, TARIFF_TIERS, TARIFF_ROWS);
 	else
 		check_used(x, l);
 }
@@ -438,6 +452,19 @@ int config_price_has(const struct yaml_node *price, const char *class)
 	for (const struct yaml_node *c = price->first; c; c = c->next)
 		with += yaml_getz(c, class) != NULL;
 	return with == 0 ? 0 : with == price->n ? 1 : -1;
+}
+
+bool config_price_sells(const struct yaml_node *price, enum usage_tier tier)
+{
+	if (price->kind != YAML_LIST)
+		return false;
+	for (const struct yaml_node *c = price->first; c; c = c->next) {
+		const struct yaml_node *word = yaml_getz(yaml_getz(c, "when"), "service_tier");
+
+		if (word && usage_tier_of(word->text) == tier)
+			return true;
+	}
+	return false;
 }
 
 bool config_price_names(const struct yaml_node *price, const char *class, const char *fallback)

@@ -12,6 +12,8 @@ const struct tariff *config_price_read(struct config_ctx *x, struct config_pool 
 int config_price_places(struct slice key);
 /* Whether its rows have a price of this name: 1 all of them, 0 none, -1 some. */
 int config_price_has(const struct yaml_node *price, const char *class);
+/* Whether a row of it is for that tier. */
+bool config_price_sells(const struct yaml_node *price, enum usage_tier tier);
 /* Whether every row of a price that could be read names the class, or has nothing that it would fall back to. */
 bool config_price_names(const struct yaml_node *price, const char *class, const char *fallback);
 

@@ -6,7 +6,7 @@
 
 #include "clock.h"
 
-#define VERSION    3
+#define VERSION    4
 #define FLAG_FREE  1
 #define FLAG_WHEN  2
 #define FLAG_ALL   3
@@ -48,7 +48,8 @@ static bool when_in_range(const struct price_when *w)
 	return w->prompt_above >= 0 && w->from_s >= 0 && w->minute_from >= 0 &&
 	       w->minute_from < DAY_MIN && w->minute_until >= 0 && w->minute_until < DAY_MIN &&
 	       (w->prompt_upto == 0 || w->prompt_upto > w->prompt_above) &&
-	       (w->until_s == 0 || w->until_s > w->from_s);
+	       (w->until_s == 0 || w->until_s > w->from_s) && w->tier >= 0 &&
+	       w->tier < USAGE_TIER_COUNT;
 }
 
 static bool in_range(const struct price *p)
@@ -102,12 +103,13 @@ bool price_counts_at(const struct price *p, int64_t wall_s)
 	return minute >= w->minute_from || minute < w->minute_until;
 }
 
-bool price_counts_for(const struct price *p, int64_t input)
+bool price_counts_for(const struct price *p, int64_t input, enum usage_tier tier)
 {
 	const struct price_when *w = &p->when;
 
 	return (w->prompt_above == 0 || input > w->prompt_above) &&
-	       (w->prompt_upto == 0 || input <= w->prompt_upto);
+	       (w->prompt_upto == 0 || input <= w->prompt_upto) &&
+	       (w->tier == 0 || w->tier == (int64_t)MAX_OF(tier, USAGE_TIER_STANDARD));
 }
 
 /* In stored order. */
@@ -121,6 +123,7 @@ static const struct {
 	{"until_s", offsetof(struct price_when, until_s)},
 	{"minute_from", offsetof(struct price_when, minute_from)},
 	{"minute_until", offsetof(struct price_when, minute_until)},
+	{"tier", offsetof(struct price_when, tier)},
 };
 
 static int64_t *when_at(struct price_when *w, unsigned i)
@@ -162,6 +165,9 @@ size_t price_when_print(const struct price *p, char *out)
 		at += snprintf(at, (size_t)(end - at), ", from %s", from);
 	if (w->until_s)
 		at += snprintf(at, (size_t)(end - at), ", until %s", until);
+	if (w->tier)
+		at += snprintf(at, (size_t)(end - at), ", service tier %s",
+			       usage_tier_name((enum usage_tier)w->tier));
 	if (at == out)
 		return (size_t)snprintf(out, PRICE_WHEN_TEXT_MAX, "always");
 	memmove(out, out + 2, (size_t)(at - out) - 1);

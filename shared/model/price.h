@@ -14,15 +14,16 @@
 #define PRICE_PPM     INT64_C(1000000)
 #define PRICE_PPM_MAX (INT64_C(1000) * PRICE_PPM)
 
-/* Where a row counts: the moment of admission and the tokens of the whole input as they are reported. All
- * zero: always. */
+/* Where a row counts: the moment of admission, the tokens of the whole input and the tier as they are
+ * reported. All zero: always. */
 struct price_when {
 	int64_t prompt_above, prompt_upto; /* above < input <= upto; 0: no such end */
 	int64_t from_s, until_s;           /* wall time, from <= t < until; 0: no such end */
 	/* Of the UTC day, from <= m < until; until below from: over midnight; equal: all day. */
 	int64_t minute_from, minute_until;
+	int64_t tier; /* enum usage_tier that the provider ran it at; 0: any */
 };
-#define PRICE_WHEN_N 6
+#define PRICE_WHEN_N 7
 
 struct price {
 	int64_t pusd[USAGE_COUNT]; /* a token or piece; PRICE_UNSET only before price_complete() */
@@ -41,9 +42,9 @@ MUSTCHECK
 enum errc price_complete(struct price *p);
 bool price_eq(const struct price *a, const struct price *b);
 
-/* Whether the row counts for a request admitted then; for an input of so many tokens. */
+/* Whether the row counts for a request admitted then; for an input of so many tokens at that tier. */
 bool price_counts_at(const struct price *p, int64_t wall_s);
-bool price_counts_for(const struct price *p, int64_t input);
+bool price_counts_for(const struct price *p, int64_t input, enum usage_tier tier);
 
 /* The members of `when` by number, for those who print them all: "prompt_above" and so on. i < PRICE_WHEN_N. */
 const char *price_when_name(unsigned i);

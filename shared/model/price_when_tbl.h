@@ -5,4 +5,6 @@ FIELD(NODE, hours, "hours", 0, 16, "", "a range of the UTC day such as 16:30-00:
       "For requests admitted from the first minute on and before the second; a range may go over midnight.")
 FIELD(NODE, from, "from", 0, 0, "", "a date or time in UTC such as 2026-12-01 or 2026-12-01T08:00:00Z",
       "For requests admitted then or later.")
+FIELD(NODE, tier, "service_tier", 0, 0, "", "flex or priority",
+      "For requests that the provider says it ran at that tier, or that asked for it and of which it says nothing.")
 FIELD(NODE, until, "until", 0, 0, "", "a date or time in UTC", "For requests admitted before.")

@@ -12,7 +12,6 @@
 #include "uri.h"
 
 enum ptable_dialect { PTABLE_OPENAI, PTABLE_ANTHROPIC, PTABLE_DIALECT_COUNT };
-
 /* How the key is sent. */
 enum ptable_auth { PTABLE_AUTH_BEARER, PTABLE_AUTH_X_API_KEY, PTABLE_AUTH_API_KEY };
 
@@ -28,13 +27,14 @@ enum {
 	PTABLE_IS_EMBEDDING = 1 << 7,
 	PTABLE_CAN_AUDIO_OUT = 1 << 8,
 	PTABLE_CAN_IMAGE_OUT = 1 << 9,
-	PTABLE_SELLS_SEARCH = 1 << 10, /* its price has searches of the web */
+	PTABLE_SELLS_SEARCH = 1 << 10, /* its price has searches of the web, rows for the tier */
+	PTABLE_SELLS_FLEX = 1 << 11,
+	PTABLE_SELLS_PRIORITY = 1 << 12,
 };
 
 struct ptable_header {
 	struct slice name, value; /* checked: no CR, LF, NUL */
 };
-
 struct ptable_key {
 	uint64_t id; /* stable hash of the provider's name and the secret's digest; names the key in shared state */
 	struct secret secret;

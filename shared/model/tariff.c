@@ -13,12 +13,13 @@ size_t tariff_tiers(const struct tariff *t, int64_t wall_s, const struct price *
 	return n;
 }
 
-const struct price *tariff_pick(const struct tariff *t, int64_t wall_s, int64_t input)
+const struct price *tariff_pick(const struct tariff *t, int64_t wall_s, int64_t input,
+				enum usage_tier tier)
 {
 	const struct price *tiers[TARIFF_TIERS];
 	size_t n = tariff_tiers(t, wall_s, tiers), i = 0;
 
-	while (i + 1 < n && !price_counts_for(tiers[i], input))
+	while (i + 1 < n && !price_counts_for(tiers[i], input, tier))
 		i++;
 	return tiers[i];
 }
@@ -56,6 +57,7 @@ struct cutting {
 	const struct price *rules;
 	size_t rules_n;
 	struct edges prompts, dates, minutes;
+	bool tiers; /* some rule is for one of them */
 	struct price *rows;
 	size_t *from;
 	size_t n;
@@ -78,6 +80,7 @@ static void find_edges(struct cutting *c)
 			add_edge(&c->minutes, w->minute_from);
 			add_edge(&c->minutes, w->minute_until);
 		}
+		c->tiers |= w->tier != 0;
 	}
 }
 
@@ -95,16 +98,16 @@ static size_t rule_of(const struct cutting *c, const struct price_when *box)
 			continue;
 		rule.when.from_s = rule.when.until_s = 0;
 		if (price_counts_at(&rule, day + box->minute_from * 60) &&
-		    price_counts_for(&rule, box->prompt_above + 1))
+		    price_counts_for(&rule, box->prompt_above + 1, (enum usage_tier)box->tier))
 			break;
 	}
 	return i;
 }
 
-/* The tiers of one stretch of dates and hours; neighbours of one rule are one row. */
-static enum errc cut_prompts(struct cutting *c, struct price_when box)
+/* The prompts of one tier; neighbours of one rule are one row. `first` is the first row of that moment. */
+static enum errc cut_prompts(struct cutting *c, struct price_when box, size_t first)
 {
-	size_t first = c->n, last = SIZE_MAX;
+	size_t last = SIZE_MAX;
 
 	for (size_t i = 0; i <= c->prompts.n; i++) {
 		size_t rule;
@@ -126,6 +129,19 @@ static enum errc cut_prompts(struct cutting *c, struct price_when box)
 	return ERRC_OK;
 }
 
+/* The rows of one stretch of dates and hours. Where no rule is for a tier, a row counts for all of them. */
+static enum errc cut_tiers(struct cutting *c, struct price_when box)
+{
+	size_t first = c->n;
+	enum errc rc = ERRC_OK;
+
+	if (!c->tiers)
+		return cut_prompts(c, box, first);
+	for (box.tier = USAGE_TIER_STANDARD; !rc && box.tier < USAGE_TIER_COUNT; box.tier++)
+		rc = cut_prompts(c, box, first);
+	return rc;
+}
+
 enum errc tariff_cut(const struct price *rules, size_t n, struct price rows[TARIFF_ROWS],
 		     size_t from[TARIFF_ROWS], size_t *rows_n)
 {
@@ -144,7 +160,7 @@ enum errc tariff_cut(const struct price *rules, size_t n, struct price rows[TARI
 				box.minute_from = c.minutes.at[m];
 				box.minute_until = c.minutes.at[(m + 1) % c.minutes.n];
 			}
-			rc = cut_prompts(&c, box);
+			rc = cut_tiers(&c, box);
 		}
 	}
 	*rows_n = c.n;

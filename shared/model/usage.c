@@ -34,6 +34,21 @@ enum usage_class usage_class_of(struct slice name)
 	return c;
 }
 
+static const char *const tiers[USAGE_TIER_COUNT] = {"", "standard", "flex", "priority"};
+
+const char *usage_tier_name(enum usage_tier t)
+{
+	return tiers[t];
+}
+
+enum usage_tier usage_tier_of(struct slice name)
+{
+	for (enum usage_tier t = USAGE_TIER_STANDARD; t < USAGE_TIER_COUNT; t++)
+		if (slice_is(name, tiers[t]))
+			return t;
+	return USAGE_TIER_NONE;
+}
+
 void usage_init(struct usage *u)
 {
 	memset(u, 0, sizeof *u);
@@ -47,6 +62,8 @@ void usage_set(struct usage *u, enum usage_class c, int64_t n)
 
 void usage_merge(struct usage *u, const struct usage *newer)
 {
+	if (newer->tier)
+		u->tier = newer->tier;
 	if (newer->undivided && usage_has(u, USAGE_OUTPUT) && !u->undivided)
 		return;
 	if (usage_has(newer, USAGE_INPUT))
@@ -101,12 +118,13 @@ int64_t usage_reasoning(const struct usage *u)
 	return MIN_OF(usage_get(u, USAGE_REASONING), usage_get(u, USAGE_OUTPUT));
 }
 
-/* [classes as bits, estimated, one number a class that is there]. */
+/* [classes as bits, estimated, tier, one number a class that is there]. */
 void usage_pack(struct mpack_out *o, const struct usage *u)
 {
-	mpack_arr(o, 2 + (uint32_t)__builtin_popcount(u->have));
+	mpack_arr(o, 3 + (uint32_t)__builtin_popcount(u->have));
 	mpack_u64(o, u->have);
 	mpack_bool(o, u->estimated);
+	mpack_u64(o, u->tier);
 	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
 		if (usage_has(u, c))
 			mpack_i64(o, u->n[c]);
@@ -116,7 +134,7 @@ enum errc usage_unpack(struct mpack_in *r, struct usage *u)
 {
 	struct mpack_in at = *r;
 	struct usage v;
-	uint64_t have;
+	uint64_t have, tier = 0;
 	uint32_t n;
 	enum errc e = mpack_read_arr(&at, &n);
 
@@ -125,9 +143,12 @@ enum errc usage_unpack(struct mpack_in *r, struct usage *u)
 		e = mpack_read_u64(&at, &have);
 	if (!e)
 		e = mpack_read_bool(&at, &v.estimated);
-	if (!e && have >> USAGE_COUNT)
+	if (!e)
+		e = mpack_read_u64(&at, &tier);
+	if (!e && (have >> USAGE_COUNT || tier >= USAGE_TIER_COUNT))
 		e = ERRC_VERSION;
-	if (!e && n != 2 + (uint32_t)__builtin_popcountll(have))
+	v.tier = (enum usage_tier)tier;
+	if (!e && n != 3 + (uint32_t)__builtin_popcountll(have))
 		e = ERRC_CORRUPT;
 	for (enum usage_class c = 0; !e && c < USAGE_COUNT; c++) {
 		int64_t number;

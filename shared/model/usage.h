@@ -16,6 +16,15 @@ enum usage_class {
 	USAGE_COUNT
 };
 
+/* At which of its prices the provider ran the request; unsaid is the standard one. Stored: new ones go to the end. */
+enum usage_tier {
+	USAGE_TIER_NONE,
+	USAGE_TIER_STANDARD,
+	USAGE_TIER_FLEX,
+	USAGE_TIER_PRIORITY,
+	USAGE_TIER_COUNT
+};
+
 /* Numbers above are cut to it: a provider's nonsense must not overflow a sum. */
 #define USAGE_MAX INT64_C(1000000000000)
 
@@ -23,6 +32,7 @@ struct usage {
 	uint32_t have;  /* one bit a class that was reported or estimated */
 	bool estimated; /* at least one number is our own estimate */
 	bool undivided; /* INPUT is the total of both sides: nobody said how it divides */
+	enum usage_tier tier;
 	int64_t n[USAGE_COUNT];
 };
 
@@ -33,6 +43,11 @@ enum usage_side usage_side_of(enum usage_class c);
 enum usage_class usage_fallback(enum usage_class c);
 /* USAGE_COUNT when there is no such name. */
 enum usage_class usage_class_of(struct slice name);
+
+/* "standard", "flex", "priority"; "" for none. */
+const char *usage_tier_name(enum usage_tier t);
+/* USAGE_TIER_NONE when there is no price of this name. */
+enum usage_tier usage_tier_of(struct slice name);
 
 void usage_init(struct usage *u);
 /* Negative numbers count as 0, those above USAGE_MAX as that. */
@@ -52,7 +67,7 @@ static inline bool usage_is_empty(const struct usage *u)
 	return u->have == 0;
 }
 
-/* Takes every number that `newer` has: streams report cumulative numbers several times. A total that nobody divided says
+/* Takes every number, and the tier, that `newer` has: streams report cumulative numbers several times. A total that nobody divided says
  * nothing new to one who knows both sides. */
 void usage_merge(struct usage *u, const struct usage *newer);
 

@@ -74,7 +74,7 @@ static const struct price *price_of(const struct settle_run *s, const struct row
 {
 	const struct price *p = &s->hold.prices[c->price];
 
-	for (size_t i = 1; i < c->tiers && !price_counts_for(p, usage_input_total(u)); i++)
+	for (size_t i = 1; i < c->tiers && !price_counts_for(p, usage_input_total(u), u->tier); i++)
 		p++;
 	return p;
 }

@@ -7,14 +7,13 @@ static int64_t output_of(const struct hold_ask *ask, int64_t cap)
 	return each > USAGE_MAX / ask->choices ? USAGE_MAX : each * ask->choices;
 }
 
-/* How many of the rows a prompt within its bound can reach. */
-static size_t reached(const struct hold_candidate *c)
+/* Whether a prompt within its bound, run at a tier that was asked for, can come to the row. */
+static bool reaches(const struct hold_ask *ask, const struct hold_candidate *c, size_t i)
 {
-	size_t n = 1;
+	const struct price_when *w = &c->price[i]->when;
 
-	while (n < c->tiers && c->price[n]->when.prompt_above < c->input_bound)
-		n++;
-	return n;
+	return (w->prompt_above == 0 || w->prompt_above < c->input_bound) &&
+	       (w->tier == 0 || ask->tiers == 0 || (ask->tiers >> w->tier & 1));
 }
 
 /* The input at most of a prompt for which the row counts. */
@@ -40,7 +39,9 @@ static int64_t hold_with(const struct hold_ask *ask, const struct hold_candidate
 	int64_t nusd = 0;
 
 	b.output = output_of(ask, cap);
-	for (size_t i = reached(c); i-- > 0;) {
+	for (size_t i = 0; i < c->tiers; i++) {
+		if (!reaches(ask, c, i))
+			continue;
 		b.input = input_of(c, i, input);
 		nusd = MAX_OF(nusd, price_hold(c->price[i], &b));
 	}
@@ -69,7 +70,9 @@ static int64_t paid_by(const struct hold_ask *ask, const struct hold_candidate *
 
 	if (hold_with(ask, c, input, 0) > nusd)
 		return -1;
-	for (size_t i = reached(c); i-- > 0;) {
+	for (size_t i = 0; i < c->tiers; i++) {
+		if (!reaches(ask, c, i))
+			continue;
 		b.input = input_of(c, i, input);
 		n = price_affordable(c->price[i], &b, nusd, n);
 	}
@@ -135,11 +138,11 @@ static void consider(const struct hold_ask *ask, const struct hold_purse *purse,
 		       paid_by(ask, c, c->input_bound, purse->available_nusd, USAGE_MAX));
 }
 
-const struct price *hold_price(const struct hold_candidate *c, int64_t input)
+const struct price *hold_price(const struct hold_candidate *c, int64_t input, enum usage_tier tier)
 {
 	size_t i = 0;
 
-	while (i + 1 < c->tiers && !price_counts_for(c->price[i], input))
+	while (i + 1 < c->tiers && !price_counts_for(c->price[i], input, tier))
 		i++;
 	return c->price[i];
 }

@@ -8,7 +8,7 @@
 
 /* One way the request may be served, as the worker sees it; everything borrowed during the call. */
 struct hold_candidate {
-	/* The rows of its tariff that count now, smallest prompts first: which one it is, the usage decides. */
+	/* The rows of its tariff that count now, smallest prompts of the standard tier first: which one it is, the usage decides. */
 	const struct price *price[TARIFF_TIERS];
 	size_t tiers; /* >= 1 */
 	uint64_t offer;
@@ -28,11 +28,12 @@ struct hold_ask {
 	int64_t requests; /* times the request price counts; 1 */
 	int64_t images;   /* in the request */
 	int64_t searches; /* that the provider may run */
+	unsigned tiers;   /* bits of enum usage_tier: which it may run at; 0: any */
 	int64_t uncapped_share_ppm;
 };
 
-/* The row that counts for an input of so many tokens. */
-const struct price *hold_price(const struct hold_candidate *c, int64_t input);
+/* The row that counts for an input of so many tokens at that tier. */
+const struct price *hold_price(const struct hold_candidate *c, int64_t input, enum usage_tier tier);
 
 /* What the money scopes have: the tightest of them. HOLD_AMPLE where there is no limit. */
 #define HOLD_AMPLE MONEY_NUSD_MAX

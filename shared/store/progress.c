@@ -239,6 +239,7 @@ void progress_attempt(struct progress_slot *s, uint32_t candidate)
 	put(&s->bytes, 0);
 	put16(&s->images, 0);
 	put16(&s->searches, 0);
+	atomic_store_explicit(&s->tier, 0, memory_order_relaxed);
 	put16(&s->candidate, candidate);
 }
 
@@ -252,6 +253,8 @@ void progress_usage(struct progress_slot *s, const struct usage *u, bool reporte
 		put16(&s->images, usage_get(u, USAGE_IMAGE));
 	if (usage_has(u, USAGE_WEB_SEARCH))
 		put16(&s->searches, usage_get(u, USAGE_WEB_SEARCH));
+	if (u->tier)
+		atomic_store_explicit(&s->tier, (uint8_t)u->tier, memory_order_relaxed);
 	if (reported && usage_total(u) > 0)
 		atomic_fetch_or_explicit(&s->flags, PROGRESS_USAGE, memory_order_release);
 }
@@ -278,12 +281,14 @@ bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, ui
 	s = &p->slots[slot];
 	if (memcmp(s->id, id->b, GENID_BYTES) != 0)
 		return false;
-	flags = get16(&s->flags);
+	flags = atomic_load_explicit(&s->flags, memory_order_relaxed);
 	estimate = MAX_OF(get(&s->events), get(&s->bytes) / 4);
 	if (flags == 0 && estimate == 0)
 		return false;
 	usage_init(out);
 	*candidate = get16(&s->candidate);
+	out->tier = (enum usage_tier)(atomic_load_explicit(&s->tier, memory_order_relaxed) %
+				      USAGE_TIER_COUNT);
 	if (get16(&s->images) > 0)
 		usage_set(out, USAGE_IMAGE, get16(&s->images));
 	if (get16(&s->searches) > 0)

@@ -21,7 +21,7 @@ struct progress_slot {
 	uint8_t id[GENID_BYTES]; /* all 0: free */
 	uint64_t account;
 	_Atomic uint16_t candidate; /* index in the hold row */
-	_Atomic uint16_t flags;
+	_Atomic uint8_t flags, tier;
 	_Atomic uint16_t images, searches;
 	/* input, cache_read, cache_write_5m, cache_write_1h, output, reasoning */
 	_Atomic uint32_t tokens[6];

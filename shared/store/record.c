@@ -324,6 +324,7 @@ static void json_usage(struct json_out *o, const struct usage *u)
 				      usage_get(u, (enum usage_class)c));
 	}
 	json_out_kbool(o, "estimated", u->estimated);
+	json_out_kstrz(o, "tier", usage_tier_name(u->tier));
 	json_out_obj_end(o);
 }
 

@@ -7,7 +7,7 @@
 #include "buf.h"
 #include "rows.h"
 
-#define RECORD_VERSION     3
+#define RECORD_VERSION     4
 #define RECORD_MAX         65536 /* bytes: above the largest row in one */
 #define RECORD_RAW_MAX     1024  /* bytes of raw_usage */
 #define RECORD_FINISH_MAX  32    /* bytes of native_finish */

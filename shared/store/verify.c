@@ -58,7 +58,7 @@ static bool charge_is_right(struct verify *v, const struct record_charge *c)
 	if (!price_of(v, c->price_hash))
 		return false;
 	if (!price_counts_at(&v->price, c->admitted_ms / 1000) ||
-	    !price_counts_for(&v->price, usage_input_total(&c->usage)) ||
+	    !price_counts_for(&v->price, usage_input_total(&c->usage), c->usage.tier) ||
 	    (c->group.n == 0 && v->price.mult_ppm != PRICE_PPM))
 		return false;
 	due = price_cost(&v->price, &c->usage);

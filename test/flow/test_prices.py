@@ -13,6 +13,8 @@ SMALL, LARGE, NIGHT = {'input': 1, 'output': 2}, {'input': 3, 'output': 5}, {'in
 BY_SIZE = [dict(LARGE, when={'min_prompt_tokens': 1000}), SMALL]
 SEES = {'input': 1, 'output': 2, 'image': '0.0048'}
 SEEKS = {'input': 1, 'output': 2, 'web_search': '0.01'}
+FLEX, PRIORITY = {'input': '0.5', 'output': 1}, {'input': 2, 'output': 4}
+BY_TIER = [dict(FLEX, when={'service_tier': 'flex'}), dict(PRIORITY, when={'service_tier': 'priority'}), SMALL]
 PICTURE = {'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,iVBORw0KGgo='}}
 TEN_PERCENT_OFF = {'input': '0.9', 'output': '1.8'}
 
@@ -39,6 +41,11 @@ class Prices(NodeCase):
         **on_both('seeks', 'tokens=7&input=1000&searches=3', price=SEEKS),
         **on_both('silent', 'tokens=7&input=1000', price=SEEKS),
         **on_both('quiet', 'tokens=7&input=1000&searches=0', price=SEEKS),
+        'plain': model('oai/sim?tokens=7&input=90', price=BY_TIER),
+        'flex': model('oai/sim?tokens=7&input=90&tier=flex', price=BY_TIER),
+        'rush': model('oai/sim?tokens=7&input=90&tier=priority', price=BY_TIER),
+        'usual': model('oai/sim?tokens=7&input=90&tier=default', price=BY_TIER),
+        'rush-ant': model('ant/sim?tokens=7&input=90&tier=priority', price=BY_TIER),
         'falls': model('oai/sim?status=500', 'ant/sim?tokens=7&input=1001', price=BY_SIZE),
     }
     CONFIG = {'groups': {'partner': 0.9, 'dear': 2}, 'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}}
@@ -118,6 +125,31 @@ class Prices(NodeCase):
                 a = self.chat(name, web_search_options={})
                 self.assertEqual((a.status, a.error['code'], a.error['param']), (400, 'unsupported_parameter', 'web_search_options'))
                 self.assertIn('`web_search`', a.error['message'])
+
+    def test_the_tier_that_is_reported_is_charged(self):
+        """Without a report the one that was asked for. Held is what may come: any tier where none was asked for."""
+        usage, bound = {'input': 90, 'output': 7}, {'input': 105, 'output': 100}
+        for name, asked, price, held in (
+                ('plain', None, SMALL, PRIORITY), ('plain', 'default', SMALL, SMALL), ('plain', 'flex', FLEX, SMALL),
+                ('plain', 'priority', PRIORITY, PRIORITY), ('flex', None, FLEX, PRIORITY), ('flex', 'flex', FLEX, SMALL),
+                ('usual', 'priority', SMALL, PRIORITY), ('usual', 'flex', SMALL, SMALL), ('rush', 'auto', PRIORITY, PRIORITY),
+                ('rush-ant', None, PRIORITY, PRIORITY)):
+            for stream in (False, True):
+                with self.subTest(name, asked=asked, stream=stream):
+                    fields = {'service_tier': asked} if asked else {}
+                    a, r = self.charged(name, usage, price, stream=stream, max_tokens=100, **fields)
+                    told = a.data()[-1]['usage'] if stream else a.json()['usage']
+                    self.assertEqual((nusd(told['cost']), nusd(r['hold_usd'])), (charge_nusd(usage, price), charge_nusd(bound, held)))
+        receipt = self.node.ask('GET', '/v1/receipts/' + a.get('x-request-id'), key=self.key).json()
+        self.assertEqual((receipt['usage']['tier'], receipt['price']['when']['tier']), ('priority', 3))
+        overrides = self.node.ask('GET', '/v1/models/plain', key=self.key).json()['pricing']['overrides']
+        self.assertEqual([(o['service_tier'], o['prompt']) for o in overrides], [('flex', '0.0000005'), ('priority', '0.000002')])
+
+    def test_tiers_without_a_price_are_refused(self):
+        for name, tier in (('small-oai', 'flex'), ('small-ant', 'priority'), ('gratis', 'flex'), ('plain', 'scale'), ('rush-ant', 'priority')):
+            with self.subTest(name, tier=tier):
+                a = self.chat(name, service_tier=tier)
+                self.assertEqual((a.status, a.error['code'], a.error['param']), (400, 'unsupported_parameter', 'service_tier'))
 
     def test_hours_and_dates(self):
         for name, price in (('now', NIGHT), ('later', SMALL), ('over', SMALL), ('begun', NIGHT)):
@@ -229,6 +261,7 @@ class Told(NodeCase):
             {'input': 3, 'output': 15, 'cache_read': '0.3', 'request': '0.001'}],
             offers={'oai/sim?tokens=7&input=5&cached=2': {}, 'ant/sim': {'price': {'input': 9, 'output': 9}}}),
         'n': model('oai/sim?tokens=7&input=9', offers={'oai/sim?tokens=7&input=9': {}, 'ant/sim': {'price': {'input': 8, 'output': 8}, 'priority': 2}}),
+        't': model('oai/sim', price=BY_TIER),
         'flat': model('oai/flat', price={'input': 3, 'output': 15}),
     }
     CONFIG = {'groups': {'partner': '0.9'}}
@@ -256,6 +289,12 @@ class Told(NodeCase):
         self.assertEqual(len(self.price('m')['price_rows']), 4)
         self.assertEqual(self.price('flat', '--usage', 'output=1')['why'], 'the price has one row')
 
+    def test_tiers(self):
+        for tier, exact in (('tier=flex', '0.0000005'), ('tier=priority', '0.000002'), ('tier=standard', '0.000001')):
+            p = self.price('t', '--usage', 'input=1,' + tier)
+            self.assertEqual(p['bill']['exact_usd'], exact)
+        self.assertIn('service tier standard', p['why'])
+
     def test_groups_and_offers(self):
         p = self.price('flat', '--usage', 'input=1', '--group', 'partner')
         self.assertEqual((p['multiplier'], p['bill']['exact_usd'], nusd(p['bill']['rounded_usd'])), ('0.9', '0.0000027', 2700))
@@ -269,7 +308,7 @@ class Told(NodeCase):
         self.assertEqual((p['price_rows'][0]['price'], nusd(p['bill']['rounded_usd'])), (r['price'], nusd(r['charge_usd'])))
 
     def test_what_is_refused(self):
-        for words, status in ((('m', '--usage', 'inptu=3'), 2), (('m', '--usage', 'input=3,input=4'), 2), (('m', '--usage', 'input=-1'), 2),
+        for words, status in ((('m', '--usage', 'inptu=3'), 2), (('m', '--usage', 'input=3,tier=scale'), 2), (('m', '--usage', 'input=3,input=4'), 2), (('m', '--usage', 'input=-1'), 2),
                               (('m', '--usage', 'input'), 2), (('nobody',), 4), (('m', '--group', 'nobody'), 4), (('ant/sim',), 4)):
             with self.subTest(words):
                 self.assertEqual(self.node.ctl_raw('model', 'price', *words).returncode, status)

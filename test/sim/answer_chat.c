@@ -1,6 +1,12 @@
 #include "abuild.h"
 #include "text.h"
 
+static void chat_tier(struct abuild *b)
+{
+	if (b->s->tier[0])
+		abuild_put(b, "\"service_tier\":\"%s\",", b->s->tier);
+}
+
 static void chat_open(struct abuild *b)
 {
 	abuild_put(b, "data: {\"id\":\"chatcmpl-sim%llu\",\"object\":\"%s\",\"created\":%lld,",
@@ -8,6 +14,7 @@ static void chat_open(struct abuild *b)
 		   b->ask->api == ANSWER_CHAT ? "chat.completion.chunk" : "text_completion",
 		   (long long)b->ask->now_s);
 	abuild_put_model(b);
+	chat_tier(b);
 }
 
 static void chat_usage(struct abuild *b, const char *before)
@@ -177,6 +184,7 @@ void answer_chat_whole(struct abuild *b)
 		   b->ask->api == ANSWER_CHAT ? "chat.completion" : "text_completion",
 		   (long long)b->ask->now_s);
 	abuild_put_model(b);
+	chat_tier(b);
 	abuild_puts(b, "\"choices\":[");
 	for (int64_t c = 0; c < b->ask->n; c++)
 		chat_message(b, c);

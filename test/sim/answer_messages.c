@@ -17,6 +17,8 @@ static void msg_usage(struct abuild *b, bool whole)
 				       : 1));
 	if (whole)
 		abuild_put_searches(b);
+	if (b->s->tier[0])
+		abuild_put(b, ",\"service_tier\":\"%s\"", b->s->tier);
 	abuild_puts(b, "}");
 }
 

@@ -207,8 +207,9 @@ static int64_t cost_of(void *arg, const struct usage *u)
 	if (c->hold == CALL_HOLD_ENDED)
 		return c->done.charge_nusd;
 	call_pieces(c, &all);
-	return price_cost(hold_price(&c->hold_candidates[c->attempt->at], usage_input_total(u)),
-			  &all);
+	return price_cost(
+		hold_price(&c->hold_candidates[c->attempt->at], usage_input_total(u), all.tier),
+		&all);
 }
 
 /* What comes as content and is none: a prompt that was asked back. */

@@ -56,7 +56,8 @@ void call_attempt_lose(struct call *c, int status, const char *code);
 void call_attempt_count(struct call *c, const char *result);
 /* What the attempt's provider reported so far; a total that it did not divide is divided by what came of it. */
 void call_reported(const struct call *c, struct usage *out);
-/* What the request itself adds to what a provider reports: its images, and a search where none are reported. */
+/* What the request itself adds to what a provider reports: its images, and a search and the tier
+ * where none is reported. */
 void call_pieces(const struct call *c, struct usage *u);
 /* What the key's account pays of each price, by its group. */
 int64_t call_mult_ppm(const struct call *c);

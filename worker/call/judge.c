@@ -78,6 +78,8 @@ void call_pieces(const struct call *c, struct usage *u)
 	/* Who does not say how many searches there were charges one an answer. */
 	if (c->facts.searches > 0 && !usage_has(u, USAGE_WEB_SEARCH))
 		usage_set(u, USAGE_WEB_SEARCH, 1);
+	if (!u->tier)
+		u->tier = c->facts.tier;
 }
 
 void call_reported(const struct call *c, struct usage *out)
@@ -101,7 +103,8 @@ int64_t call_mult_ppm(const struct call *c)
 
 int64_t call_cost(const struct call *c, const struct ptable_offer *o, const struct usage *u)
 {
-	return price_cost(tariff_pick(o->cost, c->admitted_wall_ms / 1000, usage_input_total(u)), u);
+	return price_cost(
+		tariff_pick(o->cost, c->admitted_wall_ms / 1000, usage_input_total(u), u->tier), u);
 }
 
 void call_attempt_lose(struct call *c, int status, const char *code)

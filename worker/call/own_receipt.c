@@ -153,6 +153,8 @@ static void put_usage(struct json_out *o, const struct record_charge *c)
 	for (enum usage_class i = 0; i < USAGE_COUNT; i++)
 		if (usage_has(&c->usage, i))
 			json_out_ki64(o, usage_name(i), usage_get(&c->usage, i));
+	if (c->usage.tier)
+		json_out_kstrz(o, "tier", usage_tier_name(c->usage.tier));
 	json_out_kbool(o, "estimated", (c->flags & RECORD_ESTIMATED) != 0);
 	json_out_obj_end(o);
 }

@@ -6,43 +6,53 @@
 
 static const struct ability {
 	uint32_t bit;
-	const char *what;
+	const char *what, *why;
 } abilities[] = {
-	{PTABLE_CAN_IMAGE_IN, "images"},
-	{PTABLE_CAN_AUDIO_IN, "audio"},
-	{PTABLE_CAN_DOCUMENT_IN, "documents"},
-	{PTABLE_CAN_TOOLS, "tools"},
-	{PTABLE_IS_CHAT, "chat"},
-	{PTABLE_IS_EMBEDDING, "embeddings"},
-	{PTABLE_CAN_AUDIO_OUT, "audio output"},
+	{PTABLE_CAN_IMAGE_IN, "images", NULL},
+	{PTABLE_CAN_AUDIO_IN, "audio", NULL},
+	{PTABLE_CAN_DOCUMENT_IN, "documents", NULL},
+	{PTABLE_CAN_TOOLS, "tools", NULL},
+	{PTABLE_IS_CHAT, "chat", NULL},
+	{PTABLE_IS_EMBEDDING, "embeddings", NULL},
+	{PTABLE_CAN_AUDIO_OUT, "audio output", NULL},
 };
 
-static const struct ability search = {PTABLE_SELLS_SEARCH, "web searches"};
+#define SOLD (PTABLE_SELLS_SEARCH | PTABLE_SELLS_FLEX | PTABLE_SELLS_PRIORITY)
+/* What only those have whose price has it: the field that asks for it, and why not. */
+static const struct ability sold[] = {
+	{PTABLE_SELLS_SEARCH, "web_search_options",
+	 "searches are charged by the call, and its price has no `web_search`"},
+	{PTABLE_SELLS_FLEX, "service_tier", "its price has no row for the tier `flex`"},
+	{PTABLE_SELLS_PRIORITY, "service_tier", "its price has no row for the tier `priority`"},
+};
+
+static const struct ability *first_of(const struct ability *v, size_t n, uint32_t missing)
+{
+	for (size_t i = 0; i < n; i++)
+		if (missing & v[i].bit)
+			return &v[i];
+	return NULL;
+}
 
 /* What the model lacks, or NULL. A model of whose abilities nothing is known is taken at the operator's word, but sells nothing that its
  * price does not have. */
 static const struct ability *lacks(const struct ptable_model *m, uint32_t needs)
 {
 	uint32_t missing = needs & ~m->can;
+	const struct ability *a = first_of(sold, ARRAY_LEN(sold), missing);
 
-	if (missing & search.bit)
-		return &search;
-	if ((m->can & ~search.bit) == 0)
-		return NULL;
-	for (size_t i = 0; i < ARRAY_LEN(abilities); i++)
-		if (missing & abilities[i].bit)
-			return &abilities[i];
-	return NULL;
+	if (a || (m->can & ~(uint32_t)SOLD) == 0)
+		return a;
+	return first_of(abilities, ARRAY_LEN(abilities), missing);
 }
 
 static void set_lacking(const struct ptable_model *m, const struct ability *a, struct fault *f)
 {
-	if (a == &search)
-		fault_field(f, FAULT_UNSUPPORTED_FIELD, "web_search_options",
-			    "'web_search_options' is not supported by model `" SLICE_FMT
-			    "`: searches are charged by the call, and its price has no "
-			    "`web_search`.",
-			    SLICE_ARG(m->name));
+	if (a->why)
+		fault_field(f, FAULT_UNSUPPORTED_FIELD, a->what,
+			    "'%s' as it is asked for is not supported by model `" SLICE_FMT
+			    "`: %s.",
+			    a->what, SLICE_ARG(m->name), a->why);
 	else
 		fault_field(f, FAULT_UNSUPPORTED_FIELD, "model",
 			    "Model `" SLICE_FMT "` does not take %s.", SLICE_ARG(m->name), a->what);

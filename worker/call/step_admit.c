@@ -75,6 +75,12 @@ static bool fill_prices(struct call *c)
 	return true;
 }
 
+/* A tier that was asked for is not always given; where none was, the provider chooses. */
+static unsigned tiers_of(enum usage_tier asked)
+{
+	return asked ? 1u << asked | 1u << USAGE_TIER_STANDARD : 0;
+}
+
 static void fill_ask(struct call *c, struct admit_ask *ask)
 {
 	struct turn *t = call_turn(c);
@@ -101,6 +107,7 @@ static void fill_ask(struct call *c, struct admit_ask *ask)
 			 .requests = 1,
 			 .images = c->facts.bound.images,
 			 .searches = c->facts.searches,
+			 .tiers = tiers_of(c->facts.tier),
 			 .uncapped_share_ppm = call_set(c)->uncapped_share_ppm}};
 	memcpy(ask->key_id, c->key->id, APIKEY_ID);
 	memcpy(ask->addr, c->addr, sizeof(ask->addr));

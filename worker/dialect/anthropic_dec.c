@@ -1,6 +1,7 @@
 #include "anthropic_dec.h"
 
 #include "caps.h"
+#include "chat_usage.h"
 #include "jtext.h"
 #include "provider_error.h"
 #include "usage_field.h"
@@ -196,6 +197,7 @@ static void dec_keep_raw(struct anthropic_dec *d, struct slice object)
 bool anthropic_usage(struct anthropic_dec *d, struct slice object)
 {
 	struct anthropic_counts *c = &d->counts;
+	struct slice tier;
 
 	if (jtext_type(object) != JSON_OBJECT)
 		return false;
@@ -218,6 +220,8 @@ bool anthropic_usage(struct anthropic_dec *d, struct slice object)
 	if (c->searches < 0 && d->o.facts->searches && (d->finished || !d->o.stream))
 		c->searches = 0;
 	dec_give(&d->usage, USAGE_WEB_SEARCH, c->searches);
+	if (jtext_member(object, "service_tier", &tier) && chat_usage_tier(tier))
+		d->usage.tier = chat_usage_tier(tier);
 	return true;
 }
 

@@ -330,6 +330,8 @@ static void write_tools(struct anthropic_out *w)
 
 static void write_extras(struct anthropic_out *w)
 {
+	if (w->ask->facts->tier > USAGE_TIER_STANDARD)
+		anthropic_refuse(w, "a tier other than the standard one", "service_tier");
 	if (w->ask->facts->n > 1)
 		anthropic_refuse(w, "more than one answer", "n");
 	for (const struct ir_extra *x = w->ir->extras; x; x = x->next) {

@@ -1,5 +1,6 @@
 #include "chat_chunk.h"
 
+#include "chat_usage.h"
 #include "jtext.h"
 
 struct chat_word {
@@ -253,6 +254,8 @@ static bool chunk_top(struct slice key, struct slice val, struct chat_chunk *c)
 		(void)jtext_plain(val, &c->model);
 	} else if (slice_is(key, "created")) {
 		(void)jtext_i64(val, &c->created_s);
+	} else if (slice_is(key, "service_tier")) {
+		c->tier = chat_usage_tier(val);
 	}
 	return true;
 }

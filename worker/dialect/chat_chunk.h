@@ -25,6 +25,7 @@ struct chat_chunk {
 	unsigned choices, choice; /* how many, index of the first */
 	uint32_t content_bytes;
 	struct slice id, model; /* as they stand, "" when not plain strings */
+	enum usage_tier tier;   /* that it names */
 	int64_t created_s;
 	struct slice usage;  /* the object */
 	struct slice top;    /* the value of the first member `usage` at the top, whatever it is */

@@ -173,6 +173,22 @@ static void facts_copies(const struct facts_in *in)
 	out->copies = out->best_of * prompts;
 }
 
+/* Those that are not standard are for sale where the model's price has rows for them. */
+static void facts_tier(const struct facts_in *in)
+{
+	struct slice word = facts_word(in, CHAT_ID_SERVICE_TIER);
+	struct dialect_facts *out = in->out;
+
+	if (!word.n || slice_is(word, "auto"))
+		return;
+	out->tier = usage_tier_of(word);
+	if (!out->tier)
+		out->tier = USAGE_TIER_STANDARD;
+	out->needs |= out->tier == USAGE_TIER_FLEX       ? PTABLE_SELLS_FLEX
+		      : out->tier == USAGE_TIER_PRIORITY ? PTABLE_SELLS_PRIORITY
+							 : 0;
+}
+
 /* Only values at whose price the model's row is. */
 static void facts_only(const struct facts_in *in, enum chat_id id, const struct chat_field *row)
 {
@@ -352,6 +368,7 @@ enum errc chat_facts_read(struct chat_scan *s, struct slice body, struct dialect
 	facts_thinking(&in);
 	facts_tools(&in);
 	facts_search(&in);
+	facts_tier(&in);
 	facts_encoding(&in);
 	facts_fields(&in);
 	facts_user(&in);

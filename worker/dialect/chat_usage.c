@@ -136,9 +136,27 @@ static void chat_output(const struct chat_counts *c, bool outside, struct usage 
 	chat_give(u, USAGE_REASONING, c->reasoning);
 }
 
+enum usage_tier chat_usage_tier(struct slice word)
+{
+	static const struct {
+		const char *word;
+		enum usage_tier tier;
+	} words[] = {
+		{"\"default\"", USAGE_TIER_STANDARD},   {"\"standard\"", USAGE_TIER_STANDARD},
+		{"\"on_demand\"", USAGE_TIER_STANDARD}, {"\"flex\"", USAGE_TIER_FLEX},
+		{"\"priority\"", USAGE_TIER_PRIORITY},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (slice_is(word, words[i].word))
+			return words[i].tier;
+	return USAGE_TIER_NONE;
+}
+
 bool chat_usage_read(struct slice object, bool reasoning_outside, struct usage *u)
 {
 	struct chat_counts c;
+	struct slice tier;
 
 	usage_init(u);
 	if (!chat_counts_read(object, &c))
@@ -147,6 +165,8 @@ bool chat_usage_read(struct slice object, bool reasoning_outside, struct usage *
 	chat_input(&c, u);
 	chat_output(&c, reasoning_outside, u);
 	chat_give(u, USAGE_WEB_SEARCH, c.searches);
+	if (jtext_member(object, "service_tier", &tier))
+		u->tier = chat_usage_tier(tier);
 	return !usage_is_empty(u);
 }
 

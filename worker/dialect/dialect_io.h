@@ -47,6 +47,7 @@ struct dialect_facts {
 	uint32_t needs; /* PTABLE_CAN_… and PTABLE_IS_… bits that a model must have */
 	bool media_url; /* an image or file by URL or file id */
 	bool has_tools;
+	enum usage_tier tier; /* that was asked for; NONE: left to the provider */
 	int64_t searches; /* of the web that the provider may run at most: DIALECT_SEARCHES_MAX; 0: none was asked for */
 	bool thinking; /* reasoning was asked for */
 	int64_t thinking_budget;

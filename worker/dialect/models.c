@@ -29,7 +29,7 @@ static void models_prices(struct json_out *o, const struct price *p, int64_t mul
 		models_price(o, "web_search", p->pusd[USAGE_WEB_SEARCH], 12, mult_ppm);
 }
 
-/* What is paid now; larger prompts at another price stand in `overrides`, as in OpenRouter's list. */
+/* What is paid now; larger prompts and other tiers at another price stand in `overrides`, as in OpenRouter's list. */
 static void models_pricing(struct json_out *o, const struct ptable_model *m,
 			   const struct models_ask *ask)
 {
@@ -44,7 +44,12 @@ static void models_pricing(struct json_out *o, const struct ptable_model *m,
 		json_out_arr(o);
 		for (size_t i = 1; i < n; i++) {
 			json_out_obj(o);
-			json_out_ki64(o, "min_prompt_tokens", tiers[i]->when.prompt_above);
+			if (tiers[i]->when.prompt_above)
+				json_out_ki64(o, "min_prompt_tokens", tiers[i]->when.prompt_above);
+			if (tiers[i]->when.tier > USAGE_TIER_STANDARD)
+				json_out_kstrz(
+					o, "service_tier",
+					usage_tier_name((enum usage_tier)tiers[i]->when.tier));
 			models_prices(o, tiers[i], ask->mult_ppm);
 			json_out_obj_end(o);
 		}

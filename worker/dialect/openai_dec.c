@@ -151,7 +151,10 @@ static void openai_item(struct openai_dec *d, struct slice data, struct ir_event
 	ev->commits = c->marks & CHAT_CHUNK_CONTENT;
 	ev->content_bytes = c->content_bytes;
 	openai_follow(d, c);
+	if (c->tier)
+		d->tier = c->tier;
 	if (c->usage.n && chat_usage_read(c->usage, d->o.provider->reasoning_outside, &d->usage)) {
+		d->usage.tier = d->tier ? d->tier : d->usage.tier;
 		ev->usage = &d->usage;
 		ev->usage_json = c->usage;
 		ev->usage_raw =

@@ -31,6 +31,7 @@ struct openai_dec {
 	struct chat_chunk chunk; /* of the last item, of the whole body */
 	struct openai_parts parts;
 	struct usage usage;
+	enum usage_tier tier; /* as any item named it */
 	struct fault fault;
 	struct dialect_verdict verdict;
 	unsigned bad, step;

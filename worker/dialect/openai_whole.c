@@ -36,6 +36,7 @@ static void whole_usage(struct openai_dec *d, struct slice json, struct ir_event
 {
 	ev->kind = IR_USAGE;
 	if (chat_usage_read(json, d->o.provider->reasoning_outside, &d->usage)) {
+		d->usage.tier = d->chunk.tier ? d->chunk.tier : d->usage.tier;
 		ev->usage = &d->usage;
 		ev->usage_json = json;
 		ev->usage_raw = slice_sub(json, 0, json.n <= IR_USAGE_RAW_MAX ? json.n : 0);

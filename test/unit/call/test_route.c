@@ -129,6 +129,14 @@ static void test_searches_are_sold(void **state)
 	assert_int_equal(build(&f, false, &r, &fault), ERRC_NOTFOUND);
 	assert_int_equal(fault.kind, FAULT_UNSUPPORTED_FIELD);
 	assert_string_equal(fault.param, "web_search_options");
+	for (uint32_t i = 0; i < 2; i++) {
+		f.facts.needs = i ? PTABLE_SELLS_FLEX : PTABLE_SELLS_PRIORITY;
+		fault = (struct fault){0};
+		assert_int_equal(build(&f, false, &r, &fault), ERRC_NOTFOUND);
+		assert_string_equal(fault.param, "service_tier");
+		assert_non_null(strstr(fault_message(&fault), i ? "`flex`" : "`priority`"));
+	}
+	f.facts.needs = PTABLE_IS_CHAT | PTABLE_SELLS_SEARCH;
 	f.models[1].can = PTABLE_SELLS_SEARCH;
 	assert_int_equal(build(&f, false, &r, &fault), ERRC_OK);
 	assert_int_equal(r.n, 1);

@@ -182,7 +182,8 @@ static void only(enum chat_id id)
 	while (rest.n) {
 		(void)slice_cut(&rest, '|', &one);
 		snprintf(value, sizeof(value), "\"" SLICE_FMT "\"", SLICE_ARG(one));
-		passes(id, value, false);
+		/* What is not standard enters the hold. */
+		passes(id, value, slice_is(one, "flex") || slice_is(one, "priority"));
 	}
 	refused(PTABLE_OPENAI, row->name, "\"dearer\"", row->name, ordinary);
 	refused(PTABLE_ANTHROPIC, row->name, "\"dearer\"", row->name, row->why);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 #include "chat_usage.h"
@@ -147,6 +148,30 @@ static void servers_that_look_like_openai(void **state)
 	assert_false(chat_usage_read(SLICE_LIT("{\"cost\":1}"), false, &u));
 }
 
+static void tiers_of_service(void **state)
+{
+	static const struct {
+		const char *word;
+		enum usage_tier tier;
+	} words[] = {{"\"default\"", USAGE_TIER_STANDARD},  {"\"standard\"", USAGE_TIER_STANDARD},
+		     {"\"flex\"", USAGE_TIER_FLEX},         {"\"priority\"", USAGE_TIER_PRIORITY},
+		     {"\"auto\"", USAGE_TIER_NONE},         {"null", USAGE_TIER_NONE},
+		     {"\"scale\"", USAGE_TIER_NONE},        {"7", USAGE_TIER_NONE},
+		     {"\"on_demand\"", USAGE_TIER_STANDARD}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		char text[128];
+		struct usage u;
+
+		assert_int_equal(chat_usage_tier(slice_str(words[i].word)), words[i].tier);
+		snprintf(text, sizeof(text), "{\"prompt_tokens\":1,\"service_tier\":%s}",
+			 words[i].word);
+		assert_true(chat_usage_read(slice_str(text), false, &u));
+		assert_int_equal(u.tier, words[i].tier);
+	}
+}
+
 #define ANSWER(usage)                                                                              \
 	"{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"c\",\"content\":[{" \
 	"\"type\":\"text\",\"text\":\"x\"}],\"stop_reason\":\"end_turn\",\"usage\":" usage "}"
@@ -204,6 +229,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(servers_that_look_like_openai),
+		cmocka_unit_test(tiers_of_service),
 		cmocka_unit_test(anthropic),
 	};
 

@@ -423,10 +423,10 @@ static void markup_of_conditional_prices(void **state)
 	assert_int_equal(fixture_load_file(&f), ERRC_OK);
 	table = fixture_table(&f);
 	t = table->models[0].price;
-	assert_int_equal(tariff_pick(t, 0, 200000)->pusd[USAGE_INPUT], 6000000);
-	assert_int_equal(tariff_pick(t, 0, 200001)->pusd[USAGE_OUTPUT], 45000000);
+	assert_int_equal(tariff_pick(t, 0, 200000, USAGE_TIER_NONE)->pusd[USAGE_INPUT], 6000000);
+	assert_int_equal(tariff_pick(t, 0, 200001, USAGE_TIER_NONE)->pusd[USAGE_OUTPUT], 45000000);
 	t = table->models[0].offers[0].cost;
-	assert_int_equal(tariff_pick(t, 0, 200001)->pusd[USAGE_INPUT], 6000000);
+	assert_int_equal(tariff_pick(t, 0, 200001, USAGE_TIER_NONE)->pusd[USAGE_INPUT], 6000000);
 	ptable_drop(&table);
 	fixture_fini(&f);
 }

@@ -336,12 +336,31 @@ static const struct bad all[] = {
 	 "aigw.yaml:2:22: unknown price `models.a.price.when`\n"},
 	{"price of too many sizes",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
-	 "models: {a: {price: [{when: {min_prompt_tokens: 4}, input: 4, output: 2}, {when: "
-	 "{min_prompt_tokens: 3}, input: 3, output: 2}, {when: {min_prompt_tokens: 2}, input: 2, "
-	 "output: 2}, {when: {min_prompt_tokens: 1}, input: 1, output: 2}, {input: 9, output: 2}], "
+	 "models: {a: {price: [{when: {min_prompt_tokens: 8}, input: 8, output: 2}, {when: "
+	 "{min_prompt_tokens: 7}, input: 7, output: 2}, {when: {min_prompt_tokens: 6}, input: 6, "
+	 "output: 2}, {when: {min_prompt_tokens: 5}, input: 5, output: 2}, {when: "
+	 "{min_prompt_tokens: 4}, input: 4, output: 2}, {when: {min_prompt_tokens: 3}, input: 3, "
+	 "output: 2}, {when: {min_prompt_tokens: 2}, input: 2, output: 2}, {when: "
+	 "{min_prompt_tokens: 1}, input: 1, output: 2}, {input: 9, output: 2}], offers: {mock/a: "
+	 "{}}}}\n",
+	 "aigw.yaml:2:21: `models.a.price` has too many conditions: at most 8 rows that differ in "
+	 "`min_prompt_tokens` and `service_tier`, and 64 combinations in all\n"},
+	{"a tier that has no price of its own",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: [{when: {service_tier: standard}, input: 1, output: 1}, {input: 2, "
+	 "output: 2}], "
 	 "offers: {mock/a: {}}}}\n",
-	 "aigw.yaml:2:21: `models.a.price` has too many conditions: at most 3 different "
-	 "`min_prompt_tokens`, and 64 combinations in all\n"},
+	 "aigw.yaml:2:44: `models.a.price[0].when.service_tier` must be flex or priority; rows "
+	 "without it are "
+	 "for the standard one too\n"},
+	{"an offer that sells no tier",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {price: [{when: {service_tier: flex}, input: 1, output: 1}, {input: 2, "
+	 "output: 2}], "
+	 "offers: {mock/a: {price: {input: 3, output: 3}}}}}\n",
+	 "aigw.yaml:2:122: `models.a.offers.mock/a.price` has no row for a `service_tier` that the "
+	 "price of its "
+	 "model has one for\n"},
 	{"group of accounts", "groups: {partner: 0, a b: 1, c: 1.0000001}\n",
 	 "aigw.yaml:1:19: `groups.partner` must be a number above 0 and up to 1000 with at most 6 "
 	 "places, such as 0.9: what its accounts pay of each price\n"

@@ -258,7 +258,7 @@ static void test_encoding(void **state)
 /* A row that was written with fewer classes gets the rest by the fallbacks. */
 static void test_older_row(void **state)
 {
-	uint8_t bytes[4 + 8 * 4] = {3, 0, 0, 2};
+	uint8_t bytes[4 + 8 * 4] = {4, 0, 0, 2};
 	struct price p;
 
 	bytes[4 + 7] = 3;         /* input */

@@ -209,6 +209,7 @@ static struct usage any_usage(void)
 	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
 		if (one_in(2))
 			usage_set(&u, c, any(max));
+	u.tier = (enum usage_tier)any(USAGE_TIER_COUNT);
 	return u;
 }
 
@@ -251,7 +252,7 @@ static void check_encoding(const struct price *p)
 	HOLDS(price_decode(slice_of(bytes, n), &back) == ERRC_OK && price_eq(p, &back));
 }
 
-static bool slow_counts(const struct price_when *w, int64_t s, int64_t input)
+static bool slow_counts(const struct price_when *w, int64_t s, int64_t input, int64_t tier)
 {
 	int64_t now = s % DAY, from = w->minute_from * 60, until = w->minute_until * 60;
 	bool hours = from == until;
@@ -263,7 +264,8 @@ static bool slow_counts(const struct price_when *w, int64_t s, int64_t input)
 	}
 	return hours && s >= w->from_s && (!w->until_s || s < w->until_s) &&
 	       input > (w->prompt_above ? w->prompt_above : -1) &&
-	       (!w->prompt_upto || input <= w->prompt_upto);
+	       (!w->prompt_upto || input <= w->prompt_upto) &&
+	       (!w->tier || w->tier == (tier ? tier : USAGE_TIER_STANDARD));
 }
 
 static void any_when(struct price_when *w)
@@ -278,6 +280,8 @@ static void any_when(struct price_when *w)
 		w->minute_from = any(1440);
 		w->minute_until = any(1440);
 	}
+	if (one_in(4))
+		w->tier = USAGE_TIER_FLEX + any(2);
 }
 
 /* What is paid at any moment for any input is the first rule that matches, and what is held before pays it. */
@@ -301,7 +305,7 @@ static void check_tariff(void)
 		list[i] = &rows[i];
 		check_encoding(&rows[i]);
 	}
-	for (rule = 0; !slow_counts(&rules[rule].when, s, input); rule++)
+	for (rule = 0; !slow_counts(&rules[rule].when, s, input, u.tier); rule++)
 		HOLDS(rule + 1 < n);
 	tiers_n = tariff_tiers(&t, s, tiers);
 	for (size_t i = 0; i < tiers_n; i++) {
@@ -311,7 +315,7 @@ static void check_tariff(void)
 
 		hold = nusd > hold ? nusd : hold;
 	}
-	HOLDS(price_cost(tariff_pick(&t, s, input), &u) == slow_cost(&rules[rule], &u));
+	HOLDS(price_cost(tariff_pick(&t, s, input, u.tier), &u) == slow_cost(&rules[rule], &u));
 	HOLDS(slow_cost(&rules[rule], &u) <= hold);
 }
 

@@ -51,8 +51,12 @@ static void holds_and_drops(void **state)
 	assert_ptr_equal(held->models[0].fallbacks[0], &held->models[1]);
 	assert_int_equal(held->generation, 3);
 	assert_int_equal(held->models[0].price->n, 2);
-	assert_int_equal(tariff_pick(held->models[0].price, 3600, 1)->pusd[USAGE_INPUT], 3000000);
-	assert_int_equal(tariff_pick(held->models[0].price, 7200, 1)->pusd[USAGE_INPUT], 1000000);
+	assert_int_equal(
+		tariff_pick(held->models[0].price, 3600, 1, USAGE_TIER_NONE)->pusd[USAGE_INPUT],
+		3000000);
+	assert_int_equal(
+		tariff_pick(held->models[0].price, 7200, 1, USAGE_TIER_NONE)->pusd[USAGE_INPUT],
+		1000000);
 	assert_int_equal(ptable_group_ppm(held, SLICE_LIT("g")), 900000);
 	assert_int_equal(ptable_group_ppm(held, SLICE_LIT("h")), PRICE_PPM);
 	ptable_drop(&held);

@@ -48,7 +48,7 @@ static enum errc cut(const struct price *rules, size_t n, struct cut *c)
 
 static int64_t price_then(const struct cut *c, int64_t wall_s, int64_t input)
 {
-	return tariff_pick(&c->t, wall_s, input)->pusd[USAGE_INPUT];
+	return tariff_pick(&c->t, wall_s, input, USAGE_TIER_NONE)->pusd[USAGE_INPUT];
 }
 
 /* One that has no conditions is one row without any: its hash is that of the same price written as a mapping. */
@@ -102,6 +102,34 @@ static void hours_over_midnight_and_dates(void **state)
 	assert_int_equal(tariff_tiers(&c.t, today, tiers), 1);
 }
 
+/* Each tier has rows of its own as soon as a rule is for one; unsaid is standard, and what no rule is for costs what the standard does. */
+static void tiers_of_service(void **state)
+{
+	const struct price *tiers[TARIFF_TIERS];
+	struct price rules[3];
+	struct cut c;
+
+	rules[0] = row(5);
+	rules[0].when.tier = USAGE_TIER_FLEX;
+	rules[1] = row(20);
+	rules[1].when.prompt_above = 100;
+	rules[2] = row(10);
+	assert_int_equal(cut(rules, 3, &c), ERRC_OK);
+	assert_int_equal(tariff_tiers(&c.t, 0, tiers), 5);
+	assert_int_equal(tiers[0]->pusd[USAGE_INPUT], 10);
+	for (int64_t input = 0; input < 300; input += 100) {
+		int64_t standard = input > 100 ? 20 : 10;
+
+		assert_int_equal(tariff_pick(&c.t, 0, input, USAGE_TIER_NONE)->pusd[USAGE_INPUT],
+				 standard);
+		assert_int_equal(tariff_pick(&c.t, 0, input, USAGE_TIER_STANDARD)->pusd[USAGE_INPUT],
+				 standard);
+		assert_int_equal(tariff_pick(&c.t, 0, input, USAGE_TIER_FLEX)->pusd[USAGE_INPUT], 5);
+		assert_int_equal(tariff_pick(&c.t, 0, input, USAGE_TIER_PRIORITY)->pusd[USAGE_INPUT],
+				 standard);
+	}
+}
+
 static void gaps_and_crowds_are_refused(void **state)
 {
 	struct price rules[TARIFF_RULES];
@@ -110,12 +138,12 @@ static void gaps_and_crowds_are_refused(void **state)
 	rules[0] = row(1);
 	rules[0].when.prompt_above = 5;
 	assert_int_equal(cut(rules, 1, &c), ERRC_INVAL);
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < TARIFF_TIERS + 1; i++) {
 		rules[i] = row(i + 1);
-		rules[i].when.prompt_above = 4 - i;
+		rules[i].when.prompt_above = TARIFF_TIERS - i;
 	}
-	assert_int_equal(cut(rules, 5, &c), ERRC_LIMIT);
-	assert_int_equal(cut(rules + 1, 4, &c), ERRC_OK);
+	assert_int_equal(cut(rules, TARIFF_TIERS + 1, &c), ERRC_LIMIT);
+	assert_int_equal(cut(rules + 1, TARIFF_TIERS, &c), ERRC_OK);
 	for (int i = 0; i < 12; i++) {
 		rules[i] = row(i + 1);
 		rules[i].when = (struct price_when){
@@ -130,7 +158,8 @@ static size_t first_match(const struct price *rules, size_t n, int64_t wall_s, i
 {
 	size_t i = 0;
 
-	while (i < n && (!price_counts_at(&rules[i], wall_s) || !price_counts_for(&rules[i], input)))
+	while (i < n && (!price_counts_at(&rules[i], wall_s) ||
+			 !price_counts_for(&rules[i], input, USAGE_TIER_NONE)))
 		i++;
 	return i;
 }
@@ -173,7 +202,7 @@ static void every_moment_and_size_has_the_first_match(void **state)
 			assert_int_equal(price_then(&c, s, input), want + 1);
 			for (size_t i = 0; i < c.t.n; i++)
 				hits += price_counts_at(c.list[i], s) &&
-					price_counts_for(c.list[i], input);
+					price_counts_for(c.list[i], input, USAGE_TIER_NONE);
 			assert_int_equal(hits, 1);
 		}
 	}
@@ -186,6 +215,7 @@ int main(void)
 		cmocka_unit_test(one_row_stays_itself),
 		cmocka_unit_test(long_context),
 		cmocka_unit_test(hours_over_midnight_and_dates),
+		cmocka_unit_test(tiers_of_service),
 		cmocka_unit_test(gaps_and_crowds_are_refused),
 		cmocka_unit_test(every_moment_and_size_has_the_first_match),
 	};

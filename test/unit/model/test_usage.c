@@ -153,10 +153,11 @@ static void test_unpack_refuses(void **state)
 		struct slice bytes;
 		enum errc want;
 	} bad[] = {
-		{SLICE_LIT("\x92\xce\xff\xff\xff\xff\xc2"), ERRC_VERSION},
-		{SLICE_LIT("\x92\x01\xc2"), ERRC_CORRUPT},
-		{SLICE_LIT("\x93\x01\xc2\xff"), ERRC_CORRUPT},
-		{SLICE_LIT("\x92\xc2\xc2"), ERRC_INVAL},
+		{SLICE_LIT("\x93\xce\xff\xff\xff\xff\xc2\x00"), ERRC_VERSION},
+		{SLICE_LIT("\x93\x00\xc2\x04"), ERRC_VERSION}, /* a tier that is none */
+		{SLICE_LIT("\x93\x01\xc2\x00"), ERRC_CORRUPT},
+		{SLICE_LIT("\x94\x01\xc2\x00\xff"), ERRC_CORRUPT},
+		{SLICE_LIT("\x93\xc2\xc2\x00"), ERRC_INVAL},
 		{SLICE_LIT("\x01"), ERRC_INVAL},
 	};
 	struct usage u = {.have = 77};

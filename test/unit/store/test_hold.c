@@ -152,9 +152,9 @@ static void test_rows_by_the_size_of_the_prompt(void **state)
 	c.input_bound = 60;
 	o = decide(&c, 1, 10, false, HOLD_AMPLE, 0);
 	assert_int_equal(o.hold_nusd, 60 * 1000 + 10 * 2000);
-	assert_ptr_equal(hold_price(&c, 0), &small);
-	assert_ptr_equal(hold_price(&c, 60), &small);
-	assert_ptr_equal(hold_price(&c, 61), &large);
+	assert_ptr_equal(hold_price(&c, 0, USAGE_TIER_NONE), &small);
+	assert_ptr_equal(hold_price(&c, 60, USAGE_TIER_NONE), &small);
+	assert_ptr_equal(hold_price(&c, 61, USAGE_TIER_NONE), &large);
 }
 
 /* Against the definition: what is kept fits, one token more than affordable does not, choices multiply. */
@@ -208,7 +208,8 @@ static void test_the_hold_pays_every_row(void **state)
 				    (uint64_t)((o.cap[0] + ask.beside) * ask.choices + 1)));
 		usage_set(&u, USAGE_IMAGE, ask.images);
 		usage_set(&u, USAGE_WEB_SEARCH, ask.searches);
-		assert_true(price_cost(hold_price(&c, usage_input_total(&u)), &u) <= o.hold_nusd);
+		assert_true(price_cost(hold_price(&c, usage_input_total(&u), u.tier), &u) <=
+			    o.hold_nusd);
 		assert_true(o.hold_nusd <= purse.available_nusd);
 		charged++;
 	}
@@ -253,6 +254,45 @@ static void test_random(void **state)
 		b.output += ask.choices;
 		assert_true(price_hold(&p, &b) > purse.available_nusd);
 	}
+}
+
+/* Held is what the tiers cost that it may run at; any of them where none was asked for. */
+static void test_tiers_that_may_come(void **state)
+{
+	struct price rows[3];
+	struct hold_candidate c = {.tiers = 3, .input_bound = 100};
+	static const struct {
+		unsigned tiers;
+		int64_t nusd;
+	} cases[] = {
+		{0, 400000},
+		{1u << USAGE_TIER_STANDARD, 200000},
+		{1u << USAGE_TIER_STANDARD | 1u << USAGE_TIER_FLEX, 200000},
+		{1u << USAGE_TIER_STANDARD | 1u << USAGE_TIER_PRIORITY, 400000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		static const int64_t pusd[] = {2000000, 1000000, 4000000};
+
+		rows[i] = price_of(pusd[i], pusd[i]);
+		rows[i].when.tier = USAGE_TIER_STANDARD + (int64_t)i;
+		c.price[i] = &rows[i];
+	}
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct hold_ask ask = {.candidates = &c,
+				       .n = 1,
+				       .choices = 1,
+				       .requests = 1,
+				       .tiers = cases[i].tiers};
+		struct hold_purse purse = {HOLD_AMPLE, 0};
+		struct hold_offer o;
+
+		hold_decide(&ask, all, &purse, &o);
+		assert_int_equal(o.hold_nusd, cases[i].nusd);
+	}
+	assert_ptr_equal(hold_price(&c, 1, USAGE_TIER_NONE), &rows[0]);
+	assert_ptr_equal(hold_price(&c, 1, USAGE_TIER_PRIORITY), &rows[2]);
 }
 
 static void test_denied_candidates_are_not_there(void **state)
@@ -362,6 +402,7 @@ int main(void)
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_charged),
 		cmocka_unit_test(test_output_beside_the_cap),
+		cmocka_unit_test(test_tiers_that_may_come),
 		cmocka_unit_test(test_denied_candidates_are_not_there),
 	};
 

@@ -112,6 +112,7 @@ static void test_what_is_charged(void **state)
 	usage_set(&u, USAGE_INPUT, 50);
 	usage_set(&u, USAGE_IMAGE, 4);
 	usage_set(&u, USAGE_WEB_SEARCH, 1);
+	u.tier = USAGE_TIER_FLEX;
 	progress_attempt(s, 3);
 	progress_usage(s, &u, false);
 	assert_false(progress_read(f->p, slot, &id, &candidate,
@@ -123,6 +124,7 @@ static void test_what_is_charged(void **state)
 	assert_int_equal(usage_get(&got, USAGE_INPUT), 50);
 	assert_int_equal(usage_get(&got, USAGE_IMAGE), 4);
 	assert_int_equal(usage_get(&got, USAGE_WEB_SEARCH), 1);
+	assert_int_equal(got.tier, USAGE_TIER_FLEX);
 	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 11); /* max(4 events, 44 bytes / 4) */
 	assert_true(got.estimated);
 	assert_false(progress_read(f->p, slot, &wrong, &candidate, &got));
