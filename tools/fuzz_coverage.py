@@ -15,7 +15,7 @@ PARSERS = [
 ] + ['shared/ipc/' + name for name in ('control', 'frame', 'msg')] + [
     'shared/model/' + name for name in ('config_fields', 'config_file', 'config_merge', 'config_model', 'config_offer', 'config_price', 'config_provider',
                                         'config_secret', 'config_set', 'ptable', 'ptable_fields', 'settings', 'zone')
-] + ['shared/store/' + name for name in ('record', 'rows')] + [
+] + ['shared/store/record/' + name for name in ('record', 'rows')] + [
     'worker/dialect/' + name for name in ('anthropic_dec', 'anthropic_whole', 'chat_facts', 'chat_read', 'chat_read_msg', 'chat_scan', 'embeddings',
                                           'openai_dec', 'openai_whole', 'provider_error')
 ]
@@ -33,7 +33,7 @@ def replay(program):
 def counts(build):
     """{file: {function: {line: times}}} of everything that ran, paths from the root."""
     found = collections.defaultdict(lambda: collections.defaultdict(dict))
-    for path in glob.glob(os.path.join(build, '*', '*', '*.p', '*.gcda')):
+    for path in glob.glob(os.path.join(build, '**', '*.p', '*.gcda'), recursive=True):
         out = subprocess.run(['gcov', '--json-format', '--stdout', os.path.basename(path)], cwd=os.path.dirname(path), check=True,
                              capture_output=True).stdout
         for report in out.splitlines():

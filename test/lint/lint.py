@@ -20,13 +20,17 @@ FILE_LINES = 700
 HEADER_LINES = 150
 
 # The floors, lowest first: what each folder may include from besides itself. test/ may include from everywhere.
-SHARED = ['shared/base', 'shared/format', 'shared/model', 'shared/store', 'shared/ipc']
+STORE = ['shared/store/record', 'shared/store/live', 'shared/store/ledger', 'shared/store']
+SHARED = ['shared/base', 'shared/format', 'shared/model'] + STORE + ['shared/ipc']
 FLOORS = {
     'shared/base': [],
     'shared/format': SHARED[:1],
     'shared/model': SHARED[:2],
-    'shared/store': SHARED[:3],
-    'shared/ipc': SHARED[:4],
+    'shared/store/record': SHARED[:3],
+    'shared/store/live': SHARED[:4],
+    'shared/store/ledger': SHARED[:5],
+    'shared/store': SHARED[:6],
+    'shared/ipc': SHARED[:7],
     'worker/net': SHARED,
     'worker/http': SHARED + ['worker/net'],
     'worker/dialect': SHARED[:3],

@@ -2,7 +2,7 @@
 #ifndef AIGW_ROWS_HOLD_H
 #define AIGW_ROWS_HOLD_H
 
-#include "idem.h"
+#include "idem_tag.h"
 #include "rows.h"
 #include "tariff.h"
 

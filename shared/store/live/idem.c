@@ -33,20 +33,6 @@ struct name {
 	char b[APIKEY_ID + 1 + HASH];
 };
 
-void idem_tag(struct slice word, const uint8_t bound[DIGEST_SHA256], uint8_t out[IDEM_TAG])
-{
-	uint8_t hash[DIGEST_SHA256];
-	struct digest d;
-
-	digest_sha256(word, hash);
-	memcpy(out, hash, HASH);
-	digest_init(&d);
-	digest_add(&d, slice_of(hash, sizeof hash));
-	digest_add(&d, slice_of(bound, DIGEST_SHA256));
-	digest_final(&d, hash);
-	memcpy(out + HASH, hash, HASH);
-}
-
 static struct name name_of(const char key_id[APIKEY_ID], char kind, const void *rest, size_t n)
 {
 	struct name k = {.n = APIKEY_ID + 1 + n};

@@ -6,16 +6,11 @@
 #define AIGW_IDEM_H
 
 #include "apikey.h"
-#include "digest.h"
 #include "genid.h"
+#include "idem_tag.h"
 
 #define IDEM_LASTS_MS INT64_C(86400000)
 #define IDEM_KEY_MAX  10000
-#define IDEM_TAG      32 /* bytes: half a hash of the word, half a hash of what it is bound to */
-
-/* The name of a claim: the client's word, and the SHA-256 of method, path and body. The half for the latter is mixed with the word, so that who
- * reads the ledger cannot tell from it whether a body was a certain one. */
-void idem_tag(struct slice word, const uint8_t bound[DIGEST_SHA256], uint8_t out[IDEM_TAG]);
 
 enum idem_result {
 	IDEM_NEW,
