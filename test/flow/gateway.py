@@ -101,6 +101,19 @@ def is_stranger(pid):
         return False
 
 
+def children_of(parent):
+    """Numbers of the processes that `parent` has now; its log may come a moment later. (The kernel's own list leaves some out while they come and go.)"""
+    found = []
+    for name in os.listdir('/proc'):
+        try:
+            with open('/proc/%d/stat' % int(name)) as f:
+                if int(f.read().rpartition(')')[2].split()[1]) == parent:
+                    found.append(int(name))
+        except (ValueError, FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
 def kill_if_there(pid):
     """Whoever ends just now by itself does not have to be killed."""
     try:

@@ -12,7 +12,7 @@ from fractions import Fraction
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import ask, at_once
 from conservation import Conservation
-from gateway import PATIENCE, Gateway, is_alive, wait_for
+from gateway import PATIENCE, Gateway, children_of, is_alive, wait_for
 
 VERIFY_EXPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools', 'verify_export.py')
 RECOMPUTE_MAX = 20000  # records: some seconds
@@ -258,11 +258,14 @@ class Node(Gateway):
     def children(self, role=None):
         """{pid: role} of the living children of the last master: worker, keeper."""
         found = {}
-        for pid in self.pids():
+        for pid in dict.fromkeys(self.pids() + children_of(self.master.pid)):
             if not is_alive(pid):
                 continue
-            with open('/proc/%d/cmdline' % pid, 'rb') as f:
-                line = f.read().decode()
+            try:
+                with open('/proc/%d/cmdline' % pid, 'rb') as f:
+                    line = f.read().decode()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
             found[pid] = 'keeper' if 'keeper' in line else 'worker'
         return found if role is None else [p for p, r in found.items() if r == role]
 

@@ -145,12 +145,23 @@ class PowerLoss(Base):
         self.node.kill_all()
         shutil.rmtree(glob.glob(self.node.live + '/*')[0])
 
+    def sync_s(self):
+        """How long the disk takes now to sync a page, seconds."""
+        with open(os.path.join(self.node.dir, 'page'), 'wb') as f:
+            f.write(bytes(4096))
+            f.flush()
+            begun = time.monotonic()
+            os.fsync(f.fileno())
+            return time.monotonic() - begun
+
     def lose_again_and_again(self, age):
+        """age: seconds after which an answer's charge is on disk; twice a sync more, for the commit before it and its own."""
         for i in range(5):
             load = Spender(self.node, self.key, 'm')
             time.sleep(0.3 + 0.01 * i)
             load.stop()
-            time.sleep(age)
+            if age:
+                time.sleep(age + 2 * max(self.sync_s() for _ in range(3)))
             self.lose_power()
             self.node.start()
             self.assertEqual(self.node.status()['ledger'][0]['epoch'], 2 + i)

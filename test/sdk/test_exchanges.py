@@ -62,12 +62,13 @@ def load():
 
 
 def start(exchanges):
-    """A node with a model for each exchange; errors have a provider of their own, whose key may be taken out."""
+    """A node with a model for each exchange; errors, those that a stream tells too, have a provider of their own, whose key may rest or be taken out."""
     models, providers = {}, {}
     sim = node.Sim('--exchanges', FOLDER)
     for x in exchanges:
-        provider = x.name if x.status >= 400 else 'oai' if x.back == 'openai' else 'ant'
-        if x.status >= 400:
+        fails = x.status >= 400 or any(item.get('error') for item in x.items())
+        provider = x.name if fails else 'oai' if x.back == 'openai' else 'ant'
+        if fails:
             providers[x.name] = {'dialect': x.back, 'base_url': 'http://127.0.0.1:%d/v1' % sim.port, 'keys': ['env:MOCK_KEY']}
         models[x.name] = node.model('%s/replay:%s' % (provider, x.id), context=10000000, max_output=200000, price={'input': 1, 'output': 2},
                                     capabilities=['chat', 'tools', 'json_schema', 'reasoning'])
