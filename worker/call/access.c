@@ -49,6 +49,12 @@ static bool is_providers(const struct call *c)
 		c->end == RECORD_END_REJECTED);
 }
 
+/* Whether the fault is in a provider's own words, about the request: they may repeat the prompt, which no log has. */
+static bool is_quoted(const struct fault *f)
+{
+	return f->provider[0] && fault_row(f->kind)->status < 429;
+}
+
 static size_t put_answer(const struct call *c, struct log_field *f)
 {
 	const struct call_attempt *a = c->attempt;
@@ -63,7 +69,10 @@ static size_t put_answer(const struct call *c, struct log_field *f)
 	if (fault_is_set(&c->fault)) {
 		f[n++] = LOG_Z("error", fault_row(c->fault.kind)->openai_code);
 		f[n++] = LOG_Z("error_from", is_providers(c) ? "provider" : "gateway");
-		f[n++] = LOG_Z("error_text", fault_message(&c->fault));
+		if (is_quoted(&c->fault))
+			f[n++] = LOG_Z("provider_code", c->fault.provider_code);
+		else
+			f[n++] = LOG_Z("error_text", fault_message(&c->fault));
 	}
 	f[n++] = LOG_I("attempts", c->tried_n);
 	if (c->charged) {

@@ -1,7 +1,12 @@
 /* The exits of the steps that work with a provider: SEND, HEAD, RELAY; and what a failed attempt means (judge.c, contract A3). */
 #include "scene.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "breaker.h"
+#include "log.h"
 
 static const char role[] =
 	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":"
@@ -132,7 +137,6 @@ static void test_failing_statuses(void **state)
 	}
 }
 
-/* 429 rests the key: the provider's other one is tried, then all are at their limits. */
 /* An error that does not come to an end is one as soon as it is longer than any: the next candidate answers. */
 static void test_endless_error(void **state)
 {
@@ -159,6 +163,7 @@ static void test_endless_error(void **state)
 	scene_expect_out(s, "x-aigw-provider: two\r\n");
 }
 
+/* 429 rests the key: the provider's other one is tried, then all are at their limits. */
 static void test_rate_limited_keys(void **state)
 {
 	struct scene *s = *state;
@@ -530,6 +535,41 @@ static void test_client_gone_under_drain(void **state)
 	assert_int_equal(scene_charge(s)->end, RECORD_END_CLIENT_GONE);
 }
 
+/* What a provider says about a request may repeat it: the client is told, the log is not, before commit and behind it. */
+static void test_quotes_are_not_logged(void **state)
+{
+	const struct log_opts to_stderr = {.to = "stderr", .level = LOG_INFO, .process = "test"};
+	char path[] = "/tmp/aigw-quotes-XXXXXX", to[64], text[8192];
+	struct log_opts opts = {.to = to, .level = LOG_INFO, .process = "test"};
+	struct scene *s = *state;
+	int fd = mkstemp(path);
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	snprintf(to, sizeof(to), "file:%s", path);
+	assert_int_equal(log_start(&opts), ERRC_OK);
+	answer_one(s, 400, "",
+		   "{\"error\":{\"message\":\"no 'quince' here\",\"code\":\"odd_word\"}}");
+	scene_expect(s, RECORD_END_REJECTED, 400, NULL);
+	scene_expect_out(s, "no 'quince' here");
+	scene_rejoin(s);
+	scene_item(s, begin_stream(s, "solo"),
+		   "{\"error\":{\"message\":\"not 'quince'\",\"type\":\"invalid_request_error\"}}");
+	scene_none(s);
+	scene_expect_out(s, "not 'quince'");
+	log_stop();
+	assert_int_equal(log_start(&to_stderr), ERRC_OK);
+	log_stop();
+	n = read(fd, text, sizeof(text) - 1);
+	assert_in_range(n, 1, sizeof(text) - 2);
+	text[n] = '\0';
+	close(fd);
+	unlink(path);
+	assert_non_null(strstr(text, "provider_code=odd_word"));
+	assert_non_null(strstr(text, "provider_code=invalid_request_error"));
+	assert_null(strstr(text, "quince"));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
@@ -556,6 +596,7 @@ int main(void)
 		T(test_empty_answer),
 		T(test_cut_after_commit),
 		T(test_silence_after_commit),
+		T(test_quotes_are_not_logged),
 		T(test_slow_client),
 		T(test_hold_used_up),
 		T(test_client_gone_in_a_stream),
