@@ -356,6 +356,9 @@ static void write_body(struct anthropic_out *w)
 	write_thinking(w);
 	write_output_config(w);
 	write_tools(w);
+	/* Unsaid is any tier that the operator's account has, dearer ones too. */
+	if (w->ask->facts->tier == USAGE_TIER_STANDARD)
+		json_out_kstrz(&w->o, "service_tier", "standard_only");
 	if (w->ir->user.n) {
 		json_out_key(&w->o, "metadata");
 		json_out_obj(&w->o);

@@ -32,7 +32,7 @@ CHAT_FIELD(RESPONSE_FORMAT, "response_format", COUNT, "", SAID, "a schema is inp
 CHAT_FIELD(PREDICTION, "prediction", COUNT, "", LEFT, "input; what of it is rejected comes as output beside the cap")
 CHAT_FIELD(MODALITIES, "modalities", COUNT, "", LEFT, "output_audio and output_image, of models that have them")
 CHAT_FIELD(AUDIO, "audio", COUNT, "", NOT, "output_audio, of models that have it")
-CHAT_FIELD(SERVICE_TIER, "service_tier", ONLY, "default|auto|standard|on_demand|standard_only|flex|priority", LEFT, "flex and priority of models whose price has rows for them")
+CHAT_FIELD(SERVICE_TIER, "service_tier", ONLY, "default|auto|standard|on_demand|standard_only|flex|priority", SAID, "flex and priority of models whose price has rows for them")
 CHAT_FIELD(SPEED, "speed", ONLY, "standard", LEFT, "a faster mode has a price of its own")
 CHAT_FIELD(INFERENCE_GEO, "inference_geo", ONLY, "global", LEFT, "a region has a price of its own")
 CHAT_FIELD(REASONING_EFFORT, "reasoning_effort", USAGE, "", SAID, "reasoning, within the cap")

@@ -10,7 +10,8 @@
 #include "mem.h"
 #include "rig.h"
 
-#define BODY "{\"model\":\"m1\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}"
+#define BODY_REST "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}"
+#define BODY      "{\"model\":\"m1\"," BODY_REST
 
 static struct dialect_request written(struct rig *r, enum dialect_op op, const char *body)
 {
@@ -68,6 +69,31 @@ static void beta_of_long_prompts(void **state)
 			if (!strcmp(q.headers[k].name, "anthropic-beta"))
 				sent = q.headers[k].value;
 		assert_true(slice_is(sent, cases[i].sent));
+		rig_fini(&r);
+	}
+}
+
+/* Who asks for the standard tier gets no other: unsaid, a provider takes a dearer one where the operator's account has it. */
+static void the_standard_tier_is_said(void **state)
+{
+	static const char *const words[] = {"default", "standard", "standard_only"};
+	char body[160];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		struct rig r;
+
+		snprintf(body, sizeof(body), "{\"model\":\"m1\",\"service_tier\":\"%s\"," BODY_REST,
+			 words[i]);
+		rig_init(&r, PTABLE_ANTHROPIC);
+		assert_true(slice_find(written(&r, DIALECT_CHAT, body).body[0],
+				       SLICE_LIT("\"service_tier\":\"standard_only\"")) > 0);
+		rig_fini(&r);
+		snprintf(body, sizeof(body), "{\"model\":\"m1\",%s" BODY_REST,
+			 i ? "\"service_tier\":\"auto\"," : "");
+		rig_init(&r, PTABLE_ANTHROPIC);
+		assert_true(slice_find(written(&r, DIALECT_CHAT, body).body[0],
+				       SLICE_LIT("service_tier")) < 0);
 		rig_fini(&r);
 	}
 }
@@ -371,6 +397,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(beta_of_long_prompts),
+		cmocka_unit_test(the_standard_tier_is_said),
 		cmocka_unit_test(paths_and_headers_of_openai),
 		cmocka_unit_test(base64_is_not_asked_where_it_is_not_known),
 		cmocka_unit_test(paths_and_headers_of_anthropic),
