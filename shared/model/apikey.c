@@ -102,7 +102,6 @@ bool apikey_parse(struct slice text, struct slice *id)
 	return true;
 }
 
-/* Id and secret without what is the same in every key: 55 bytes, the most that one block of SHA-256 takes. */
 void apikey_hide(char *text, size_t n)
 {
 	size_t at = 0, secret, end;
@@ -117,6 +116,7 @@ void apikey_hide(char *text, size_t n)
 	}
 }
 
+/* Id and secret without what is the same in every key: 55 bytes, the most that one block of SHA-256 takes. */
 void apikey_hash(const struct digest_key *pepper, struct slice text, uint8_t out[DIGEST_SHA256])
 {
 	char message[APIKEY_ID + APIKEY_SECRET];

@@ -6,11 +6,11 @@
 #include "buf.h"
 #include "usage.h"
 
+/* The tier that a provider names, as a JSON value; USAGE_TIER_NONE when it names none that has a price. */
+enum usage_tier chat_usage_tier(struct slice word);
 /* Reads a usage object of chat, completions or embeddings of any server that looks like OpenAI.
  * `reasoning_outside`: the server leaves reasoning out of completion_tokens (xAI); also recognised
  * by a total that only fits so. A total and one side give the other; a total alone stays undivided. False when it is no object or says nothing. */
-/* The tier that a provider names, as a JSON value; USAGE_TIER_NONE when it names none that has a price. */
-enum usage_tier chat_usage_tier(struct slice word);
 bool chat_usage_read(struct slice object, bool reasoning_outside, struct usage *u);
 /* The provider's object with our cost in place of its own. */
 MUSTCHECK
