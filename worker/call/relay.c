@@ -136,6 +136,10 @@ static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 		learn_usage(r, ev->usage, gain);
 		keep_raw(r, ev->usage_raw, a);
 	}
+	if (ev->tier && ev->tier != r->usage.tier) {
+		r->usage.tier = ev->tier;
+		gain->usage = true;
+	}
 	if (ev->finish != IR_FIN_NONE) {
 		r->finish = gain->finish = true;
 		keep_finish(r, ev);

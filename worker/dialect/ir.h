@@ -136,6 +136,7 @@ struct ir_event {
 	/* Cumulative, the last one wins; on IR_USAGE and on an IR_RAW that reports it. NULL: none. On IR_END the caller sets
 	 * it to what it will charge (an estimate where none was reported) before the event goes to the encoder. */
 	const struct usage *usage;
+	enum usage_tier tier;    /* that the provider names, with usage or without */
 	struct slice usage_json; /* the provider's own object behind it, in the same dialect */
 	struct slice usage_raw;  /* the same for the record; a list where it came in parts */
 	struct slice raw;   /* IR_RAW: an item's JSON or bytes of a body; IR_END: its last bytes */

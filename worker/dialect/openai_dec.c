@@ -153,6 +153,7 @@ static void openai_item(struct openai_dec *d, struct slice data, struct ir_event
 	openai_follow(d, c);
 	if (c->tier)
 		d->tier = c->tier;
+	ev->tier = d->tier;
 	if (c->usage.n && chat_usage_read(c->usage, d->o.provider->reasoning_outside, &d->usage)) {
 		d->usage.tier = d->tier ? d->tier : d->usage.tier;
 		ev->usage = &d->usage;

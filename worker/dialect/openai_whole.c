@@ -56,6 +56,7 @@ static void whole_raw(struct openai_dec *d, struct slice raw, struct ir_event *e
 	ev->created_s = c->created_s;
 	ev->finish = c->finish;
 	ev->native = c->native;
+	ev->tier = c->tier;
 	ev->commits = (c->marks & CHAT_CHUNK_CONTENT) || d->o.facts->op == DIALECT_EMBEDDINGS;
 	ev->content_bytes = c->content_bytes;
 }

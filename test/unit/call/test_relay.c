@@ -128,6 +128,39 @@ static void test_stream_at_every_split(void **state)
 	}
 }
 
+#define TIER(items)  "data: {\"id\":\"c1\",\"service_tier\":\"priority\"," items
+#define PLAIN(items) "data: {\"id\":\"c1\"," items
+#define TEXT \
+	"\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n"
+
+/* The tier that an answer names is known as soon as it stands there: also of one that breaks off, or tells no usage. */
+static void test_tier_without_usage(void **state)
+{
+	static const char stream[] = TIER(TEXT) PLAIN(TEXT);
+	static const char whole[] =
+		"{\"service_tier\":\"flex\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+		"\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}";
+	struct fixture f;
+
+	(void)state;
+	for (int streams = 0; streams < 2; streams++) {
+		struct relay_gain sum = {0}, g = {0};
+
+		setup(&f, PTABLE_OPENAI,
+		      streams ? REQUEST
+			      : "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":"
+				"\"hi\"}]}");
+		push(&f, streams ? stream : whole, strlen(streams ? stream : whole), &sum);
+		if (!streams)
+			relay_finish(&f.relay, &f.arena, &g);
+		assert_false(f.relay.failed || f.relay.reported);
+		assert_int_equal(f.relay.usage.tier,
+				 streams ? USAGE_TIER_PRIORITY : USAGE_TIER_FLEX);
+		assert_true(sum.usage || g.usage);
+		teardown(&f);
+	}
+}
+
 static int64_t room;
 
 static int64_t room_of(void *arg, const struct usage *input)
@@ -424,6 +457,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stream_at_every_split),
+		cmocka_unit_test(test_tier_without_usage),
 		cmocka_unit_test(test_stop_at_every_split),
 		cmocka_unit_test(test_reported_input_changes_the_room),
 		cmocka_unit_test(test_cut_stream_fails),
