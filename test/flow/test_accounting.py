@@ -246,7 +246,6 @@ class Charges(Case, NodeCase):
                       offers={'busy/sim?tokens=9&input=33&fault=error_item@0': {'priority': 1, 'cost': {'input': 7, 'output': 9}},
                               'oai/sim?tokens=4&input=20': {'priority': 2, 'cost': {'input': 3, 'output': 4}}}),
     }
-    # Behind an item that says overloaded a key rests; the next test has the same.
     CONFIG = {'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}, 'timeouts': {'total': '4s'}}
 
     def charge(self, record):

@@ -46,6 +46,7 @@ class Prices(NodeCase):
         'rush': model('oai/sim?tokens=7&input=90&tier=priority', price=BY_TIER),
         'usual': model('oai/sim?tokens=7&input=90&tier=default', price=BY_TIER),
         'rush-ant': model('ant/sim?tokens=7&input=90&tier=priority', price=BY_TIER),
+        'mute': model('oai/sim?tokens=7&usage=none&tier=flex', price=BY_TIER),
         'falls': model('oai/sim?status=500', 'ant/sim?tokens=7&input=1001', price=BY_SIZE),
     }
     CONFIG = {'groups': {'partner': 0.9, 'dear': 2}, 'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}}
@@ -144,6 +145,14 @@ class Prices(NodeCase):
         self.assertEqual((receipt['usage']['tier'], receipt['price']['when']['tier']), ('priority', 3))
         overrides = self.node.ask('GET', '/v1/models/plain', key=self.key).json()['pricing']['overrides']
         self.assertEqual([(o['service_tier'], o['prompt']) for o in overrides], [('flex', '0.0000005'), ('priority', '0.000002')])
+
+    def test_the_tier_that_is_reported_without_usage(self):
+        for stream in (False, True):
+            with self.subTest(stream=stream):
+                r = self.node.record(self.chat('mute', stream, max_tokens=100, service_tier='priority').get('x-request-id'))
+                usage = {t['class']: t['tokens'] for t in r['tokens']}
+                self.assertGreater(usage['output'], 0)
+                self.assertEqual(nusd(r['charge_usd']), charge_nusd(usage, FLEX), r)
 
     def test_tiers_without_a_price_are_refused(self):
         for name, tier in (('small-oai', 'flex'), ('small-ant', 'priority'), ('gratis', 'flex'), ('plain', 'scale'), ('rush-ant', 'priority')):
