@@ -124,8 +124,7 @@ enum ir_finish {
 struct dialect_verdict; /* dialect_io.h */
 struct ir_event {
 	enum ir_kind kind;
-	unsigned choice;        /* which of n answers */
-	unsigned tool;          /* position among the answer's tool calls, dense from 0 */
+	unsigned choice, tool;  /* which of n answers; its place among the tool calls, dense from 0 */
 	bool commits;           /* has content, reasoning or tool bytes: commits a stream (A4) */
 	uint32_t content_bytes; /* how many of these, for progress and estimates */
 	struct slice text;
