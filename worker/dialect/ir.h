@@ -124,8 +124,8 @@ enum ir_finish {
 struct dialect_verdict; /* dialect_io.h */
 struct ir_event {
 	enum ir_kind kind;
-	unsigned choice, tool;  /* which of n answers; its place among the tool calls, dense from 0 */
-	bool commits;           /* has content, reasoning or tool bytes: commits a stream (A4) */
+	unsigned choice, tool; /* which of n answers; its place among the tool calls, dense from 0 */
+	bool commits;          /* has content, reasoning or tool bytes: commits a stream (A4) */
 	uint32_t content_bytes; /* how many of these, for progress and estimates */
 	struct slice text;
 	struct slice id, name; /* of a tool call; IR_START, IR_RAW: the answer's id and model */
