@@ -414,6 +414,12 @@ enum errc ledger_take(struct ledger *l, uint64_t epoch, const struct outbox_batc
 	return rc;
 }
 
+/* Of what only stands in the chain the live store has nothing to follow. */
+static bool changes_rows(enum record_type t)
+{
+	return t != RECORD_PEPPER && t != RECORD_RELOAD && t != RECORD_RETAIN && t != RECORD_RESTORE;
+}
+
 enum errc ledger_append(struct ledger *l, const struct record *r, uint64_t *seq)
 {
 	enum errc rc;
@@ -425,7 +431,9 @@ enum errc ledger_append(struct ledger *l, const struct record *r, uint64_t *seq)
 		rc = append_bytes(l, r, buf_slice(&l->scratch));
 	if (rc)
 		return rc;
-	*seq = l->next.admin_seq = l->next.last_seq;
+	*seq = l->next.last_seq;
+	if (changes_rows(r->type))
+		l->next.admin_seq = *seq;
 	return ERRC_OK;
 }
 

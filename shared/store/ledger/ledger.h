@@ -32,7 +32,7 @@ struct ledger_state {
 	uint64_t epoch;                /* raised before a live store is made */
 	uint64_t taken_epoch, taken_n; /* the last outbox record that is here */
 	uint64_t last_seq, upto_seq; /* the last record; the last one that the checkpoint contains */
-	uint64_t admin_seq; /* the last administrative record that did not come through the outbox */
+	uint64_t admin_seq; /* the last record that did not come through the outbox and that the live store has to follow */
 	uint32_t steps_back; /* how often the wall clock went back by more than LEDGER_SLACK_MS between two records */
 	uint8_t head[DIGEST_SHA256]; /* of the chain */
 	char boot_id[40];            /* of the boot in which the epoch began; empty: none did */

@@ -230,6 +230,23 @@ static void test_days(void **state)
 	assert_int_equal(v.charges, 2 * A_DAY + 5);
 }
 
+/* That a day has gone is nothing that the live store has to follow: the next change does not look for it in all the records since the
+ * change before. */
+static void test_nothing_to_follow(void **state)
+{
+	const struct retain_keep keep = {.days = 2};
+	struct scene *s = *state;
+	const struct ledger_state *l = ledger_state(s->rig.ledger);
+	uint64_t admin_seq, last_seq;
+
+	fill(s);
+	admin_seq = l->admin_seq;
+	last_seq = l->last_seq;
+	retain(s, &keep, false);
+	assert_true(l->last_seq > last_seq);
+	assert_int_equal(l->admin_seq, admin_seq);
+}
+
 /* A charge is taken back after midnight, and then the records of its day go. */
 static void test_reversal_of_a_removed_charge(void **state)
 {
@@ -356,6 +373,7 @@ int main(void)
 		T(test_seals),
 		T(test_aborted_seal),
 		T(test_days),
+		T(test_nothing_to_follow),
 		T(test_restarts_and_bytes),
 		T(test_tags_go),
 		T(test_wrong_seal),
