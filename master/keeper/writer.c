@@ -403,6 +403,14 @@ static bool ends_keeper(enum errc e)
 	return e == ERRC_IO || e == ERRC_CORRUPT || e == ERRC_STALE || e == ERRC_VERSION;
 }
 
+/* Whatever was written beside the rounds may have taken the outbox with it. */
+static void wrote(struct writer *w)
+{
+	w->pace.dirty = true;
+	w->leftover = true;
+	publish(w);
+}
+
 static enum errc run_jobs(struct writer *w)
 {
 	struct writer_job *j;
@@ -411,9 +419,7 @@ static enum errc run_jobs(struct writer *w)
 	while (!e && (j = next_job(w)) != NULL) {
 		w->admin.not_durable = ERRC_OK;
 		e = j->run(j, &w->admin);
-		w->pace.dirty = true; /* it may have taken the outbox with it */
-		w->leftover = true;
-		publish(w);
+		wrote(w);
 		job_over(w, j, e);
 		w->behind |= e != ERRC_OK;
 		if (!e)
@@ -492,11 +498,14 @@ static enum errc seal(struct writer *w)
 /* What fails for want of room is tried again; whether the ledger takes records is for those to find out. */
 static enum errc keep_up(struct writer *w)
 {
+	uint64_t last = ledger_state(w->admin.ledger)->last_seq;
 	enum errc e = ERRC_OK;
 
 	alerts_tell(&w->o.upkeep->alerts);
 	if (!w->pace.retry_ms && upkeep_wait_ms(w->o.upkeep, clock_boot_ms()) == 0)
 		e = upkeep_step(w->o.upkeep, &w->admin, clock_boot_ms(), clock_wall_ms());
+	if (ledger_state(w->admin.ledger)->last_seq != last)
+		wrote(w);
 	return may_pass(e) ? ERRC_OK : e;
 }
 

@@ -443,5 +443,37 @@ class Peppers(NodePerTest):
         self.good(self.key, new)
 
 
+class PeppersGo(NodePerTest):
+    MODELS = Peppers.MODELS
+    CONFIG = {'durability': 'async'}
+
+    def test_beside_the_rounds(self):
+        """The keeper says in the ledger that a pepper goes, and takes what waits in the outbox with that: it leaves the outbox all the
+        same. A row that stayed would grow old, and a node whose oldest row is old serves nobody."""
+        self.begin()
+        path = os.path.join(self.node.state, 'pepper')
+        for key in self.node.ctl('key', 'list')['keys']:
+            self.node.ctl('key', 'revoke', key['id'])
+        one = os.stat(path).st_size
+        self.node.ctl('pepper', 'rotate')
+        key = self.node.key('main')
+        end, pause = time.monotonic() + 30, 0
+        while os.stat(path).st_size > one:
+            self.assertLess(time.monotonic(), end, 'the pepper stays')
+            if time.monotonic() > pause:
+                self.assertEqual(self.node.chat(key, 'm').status, 200)
+                pause = time.monotonic() + 0.15
+        wait_for(lambda: self.is_empty_for(2.5), 20, 0)
+        self.check_books()
+
+    def is_empty_for(self, seconds):
+        """The outbox, as it is measured each second."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.node.status()['ledger'][0]['outbox_records']:
+                return False
+        return True
+
+
 if __name__ == '__main__':
     tap.main()
