@@ -39,27 +39,29 @@ int64_t upkeep_wait_ms(const struct upkeep *u, int64_t now_ms)
 	return MAX_OF(u->due_ms - now_ms, 0);
 }
 
-/* Those of before a rotation, once the last key that needs them is gone. What goes wrong is no reason to take no records. */
-static void look_at_peppers(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms)
+/* Those of before a rotation, once the last key that needs them is gone. What goes wrong is no reason to take no records; only
+ * that the ledger did not take this one is returned. */
+static enum errc look_at_peppers(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms)
 {
 	const struct admin_by by = {
 		.who = SLICE_LIT("aigwd"), .wall_ms = wall_ms, .boot_ms = now_ms};
 	struct pepper_use use;
-	enum errc e;
+	enum errc e, noted = ERRC_OK;
 
 	if (now_ms < u->pepper_due_ms || !pepper_has_old(u->pepper))
-		return;
+		return ERRC_OK;
 	u->pepper_due_ms = now_ms + PEPPER_MS;
 	e = admin_catch_up(a->live, a->ledger); /* a key may be in the ledger only */
 	if (!e)
 		e = pepper_count(u->pepper, a->live, wall_ms / 1000, &use);
 	if (!e)
-		e = pepper_note_removal(u->pepper, a, &by, &use);
+		e = noted = pepper_note_removal(u->pepper, a, &by, &use);
 	if (!e)
 		e = pepper_prune(u->pepper, HERITAGE_STATE_DIR, &use);
 	if (e)
 		log_warn("pepper_kept", "peppers that no key needs cannot be taken away: %s",
 			 errc_text(e));
+	return noted;
 }
 
 enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms)
@@ -71,7 +73,9 @@ enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t
 	pthread_mutex_lock(&u->lock);
 	keep = u->keep;
 	pthread_mutex_unlock(&u->lock);
-	look_at_peppers(u, a, now_ms, wall_ms);
+	e = look_at_peppers(u, a, now_ms, wall_ms);
+	if (e)
+		return e;
 	e = retain_step(a->ledger, &keep, wall_ms, &more);
 	u->due_ms = now_ms + (more ? PAUSE_MS : EVERY_MS);
 	if (e != ERRC_CORRUPT)

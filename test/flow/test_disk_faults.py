@@ -139,6 +139,29 @@ class DiskFaults(FiveScopes, Recorded):
         self.assertEqual(self.node.ctl('team', 'resume', 'team', '--account', 'main')['status'], 'active')
         wait_for(self.serves, 20, 0.05)
 
+    def test_broken_under_the_keepers_own_work(self):
+        """That an old pepper goes stands in the ledger first: a keeper that the disk refuses that ends like any other."""
+        for n in range(1, 100):
+            self.node.ctl('pepper', 'rotate')
+            for key in self.node.ctl('key', 'list')['keys']:
+                self.node.ctl('key', 'rotate', key['id'], '--grace', '0s')
+            failed, verified = self.page[FAILED], len(self.node.events('ledger_verify'))
+            self.fail_from(n, 1, errno.EIO)
+            self.node.kill('keeper')
+            wait_for(lambda: self.page[FAILED] > failed or self.peppers() == 1, 20, 0.02)
+            if self.page[FAILED] == failed:
+                break
+            wait_for(lambda: len(self.node.events('ledger_verify')) > verified, 20, 0.02)
+            wait_for(lambda: self.peppers() > 0, 20, 0.02)
+        self.fail_no_more()
+        print('# %d keepers ended' % (n - 1))
+        self.assertEqual(self.peppers(), 1)
+
+    def peppers(self):
+        """How many there are; 0: nobody can say now."""
+        p = self.node.ctl_raw('pepper', 'list', '--json')
+        return len(json.loads(p.stdout)['peppers']) if p.returncode == 0 else 0
+
 
 if __name__ == '__main__':
     tap.main()
