@@ -257,6 +257,7 @@ size_t pepper_unneeded(struct pepper *p, const struct pepper_use *use, uint16_t 
 {
 	size_t n = 0;
 
+	pthread_mutex_lock(&p->change);
 	pthread_mutex_lock(&p->lock);
 	for (size_t i = 0; p->pins == 0 && i < use->n; i++) {
 		const struct peppers_one *one = peppers_find(&p->set, use->v[i].id);
@@ -266,6 +267,7 @@ size_t pepper_unneeded(struct pepper *p, const struct pepper_use *use, uint16_t 
 			ids[n++] = one->id;
 	}
 	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->change);
 	return n;
 }
 
@@ -287,12 +289,14 @@ enum errc pepper_may_rotate(struct pepper *p, const struct pepper_use *use)
 	size_t gone = pepper_unneeded(p, use, ids);
 	enum errc e = ERRC_OK;
 
+	pthread_mutex_lock(&p->change);
 	pthread_mutex_lock(&p->lock);
 	if (p->pins > 0)
 		e = ERRC_BUSY;
 	else if (p->set.n - gone == PEPPERS_MAX)
 		e = ERRC_LIMIT;
 	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->change);
 	return e;
 }
 
