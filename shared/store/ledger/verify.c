@@ -142,8 +142,8 @@ static bool account_eq(const struct rows_account *a, const struct rows_account *
 	       a->uncollected_nusd == b->uncollected_nusd && a->overdraft_nusd == b->overdraft_nusd;
 }
 
-/* Of an end user without a row of its own earlier windows, and with them the totals, may be forgotten: what counts is how the last
- * ones stand. */
+/* Of an end user earlier windows may be forgotten, and the totals with them while it has no row of its own: what counts is how the
+ * last ones stand. */
 static bool counters_eq(const struct book_scope *a, const struct book_scope *b)
 {
 	for (size_t i = 0; i < a->counters_n; i++) {

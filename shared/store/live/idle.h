@@ -1,13 +1,13 @@
 /* Takes away what end users have used that have no definition of their own, once it says nothing any more: no hold, and by the
- * rules for all end users nothing used in any window now. Without it every tag that a client ever sent would keep its row. For
- * the keeper; the ledger's book forgets them likewise. */
+ * rules for all end users nothing used in any window that has not been over for IDLE_S. Without it every tag that a client ever
+ * sent would keep its row. For the keeper; the ledger's book forgets them likewise. */
 #ifndef AIGW_IDLE_H
 #define AIGW_IDLE_H
 
 #include "live.h"
 #include "rows.h"
 
-/* So long after its last request, whatever the windows say: the wall clock may be set back a little. */
+/* So long after its last request and the end of its windows: the wall clock may be set back a little. */
 #define IDLE_S 86400
 
 struct idle {
