@@ -11,6 +11,7 @@ struct rollcheck {
 	struct rollcheck_day *days; /* owned; in the order in which they came */
 	size_t n, cap;
 	uint64_t base; /* records up to it are not there: days that have one of them are not looked at */
+	uint32_t forgotten; /* days before this one may lack the rows of end users, also where their records are there */
 };
 
 void rollcheck_init(struct rollcheck *c, uint64_t base);

@@ -327,13 +327,16 @@ static enum errc check_removed(struct verify *v, uint64_t base)
 	while (!rc && v->seal.last < base) {
 		if (v->seal.first != first)
 			note(&v->out->bad_seal_seq, v->seal.last);
+		v->rollups.forgotten = MAX_OF(v->rollups.forgotten, v->seal.day + 1);
 		first = v->seal.last + 1;
 		rc = next_seal(v, first);
 	}
 	if (!rc && v->seal.last != UINT64_MAX && v->seal.first != first)
 		note(&v->out->bad_seal_seq, v->seal.last);
-	if (!rc && base > 0 && v->seal.last == base)
+	if (!rc && base > 0 && v->seal.last == base) {
+		v->rollups.forgotten = MAX_OF(v->rollups.forgotten, v->seal.day + 1);
 		rc = check_seal(v);
+	}
 	return rc;
 }
 

@@ -247,6 +247,24 @@ static void test_nothing_to_follow(void **state)
 	assert_int_equal(l->admin_seq, admin_seq);
 }
 
+/* Charges of a clock that was wrong for a while are of a day long ago: end users' roll-ups of it go with those of the days that go, the
+ * charges stay. */
+static void test_users_of_a_wrong_clock(void **state)
+{
+	const struct retain_keep keep = {.days = 2};
+	struct scene *s = *state;
+	int64_t now_ms;
+
+	fill(s);
+	now_ms = s->now_ms;
+	s->now_ms = DAY_0 - 400 * ROLLUP_DAY_MS;
+	take(s, 20);
+	s->now_ms = now_ms;
+	take(s, 20);
+	checkpoint(s->rig.ledger);
+	assert_true(retain(s, &keep, false) > 2 * A_DAY / 500);
+}
+
 /* A charge is taken back after midnight, and then the records of its day go. */
 static void test_reversal_of_a_removed_charge(void **state)
 {
@@ -374,6 +392,7 @@ int main(void)
 		T(test_aborted_seal),
 		T(test_days),
 		T(test_nothing_to_follow),
+		T(test_users_of_a_wrong_clock),
 		T(test_restarts_and_bytes),
 		T(test_tags_go),
 		T(test_wrong_seal),
