@@ -403,14 +403,6 @@ static bool ends_keeper(enum errc e)
 	return e == ERRC_IO || e == ERRC_CORRUPT || e == ERRC_STALE || e == ERRC_VERSION;
 }
 
-/* Whatever was written beside the rounds may have taken the outbox with it. */
-static void wrote(struct writer *w)
-{
-	w->pace.dirty = true;
-	w->leftover = true;
-	publish(w);
-}
-
 static enum errc run_jobs(struct writer *w)
 {
 	struct writer_job *j;
@@ -419,11 +411,11 @@ static enum errc run_jobs(struct writer *w)
 	while (!e && (j = next_job(w)) != NULL) {
 		w->admin.not_durable = ERRC_OK;
 		e = j->run(j, &w->admin);
-		wrote(w);
+		w->pace.dirty = w->leftover = true; /* it may have taken the outbox with it */
+		publish(w);
 		job_over(w, j, e);
 		w->behind |= e != ERRC_OK;
-		if (!e)
-			e = w->admin.not_durable;
+		e = e ? e : w->admin.not_durable;
 		if (!ends_keeper(e)) /* the next job reads from the live store what it changes */
 			e = w->behind ? catch_up(w) : ERRC_OK;
 	}
@@ -505,19 +497,17 @@ static enum errc keep_up(struct writer *w)
 	if (!w->pace.retry_ms && upkeep_wait_ms(w->o.upkeep, clock_boot_ms()) == 0)
 		e = upkeep_step(w->o.upkeep, &w->admin, clock_boot_ms(), clock_wall_ms());
 	if (ledger_state(w->admin.ledger)->last_seq != last)
-		wrote(w);
+		w->pace.dirty = w->leftover = true; /* likewise */
 	return may_pass(e) ? ERRC_OK : e;
 }
 
 static int64_t wait_ms(const struct writer *w)
 {
-	int64_t now = clock_boot_ms();
+	int64_t now = clock_boot_ms(), ms = pace_wait_ms(&w->pace, now);
 
 	if (w->renewing)
 		return OLD_POLL_MS;
-	if (w->pace.retry_ms)
-		return pace_wait_ms(&w->pace, now);
-	return MIN_OF(pace_wait_ms(&w->pace, now), upkeep_wait_ms(w->o.upkeep, now));
+	return w->pace.retry_ms ? ms : MIN_OF(ms, upkeep_wait_ms(w->o.upkeep, now));
 }
 
 static enum errc serve(struct writer *w)
