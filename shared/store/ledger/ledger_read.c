@@ -166,14 +166,21 @@ enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id, const
 	return rc;
 }
 
+/* The stored row, valid until the transaction that it begins ends; that is for the caller to end, whatever came. */
+static enum errc price_row(struct ledger *l, const uint8_t hash[DIGEST_SHA256], MDB_txn **txn,
+			   struct slice *row)
+{
+	enum errc rc = ledger_read_begin(l, txn);
+
+	return rc ? rc : lmdbx_get(*txn, l->prices, slice_of(hash, DIGEST_SHA256), row);
+}
+
 enum errc ledger_price(struct ledger *l, const uint8_t hash[DIGEST_SHA256], struct price *out)
 {
 	struct slice v;
 	MDB_txn *txn;
-	enum errc rc = ledger_read_begin(l, &txn);
+	enum errc rc = price_row(l, hash, &txn, &v);
 
-	if (!rc)
-		rc = lmdbx_get(txn, l->prices, slice_of(hash, DIGEST_SHA256), &v);
 	if (!rc)
 		rc = price_decode(v, out);
 	ledger_read_end(&txn);
@@ -184,10 +191,8 @@ enum errc ledger_price_bytes(struct ledger *l, const uint8_t hash[DIGEST_SHA256]
 {
 	struct slice v;
 	MDB_txn *txn;
-	enum errc rc = ledger_read_begin(l, &txn);
+	enum errc rc = price_row(l, hash, &txn, &v);
 
-	if (!rc)
-		rc = lmdbx_get(txn, l->prices, slice_of(hash, DIGEST_SHA256), &v);
 	if (!rc)
 		rc = buf_adds(out, v);
 	ledger_read_end(&txn);
