@@ -118,7 +118,7 @@ static size_t fill_used(struct control_field *f, const struct rows_scope *k,
 	f[n++] = CONTROL_I("budget_used_nusd", now.used);
 	f[n++] = CONTROL_I("budget_held_nusd", now.held);
 	f[n++] = scope_row_number("budget_left_nusd", now.limit - now.used - now.held, b != NULL);
-	f[n++] = time_field("budget_reset_s", now.reset_ms > 0 ? now.reset_s : 0);
+	f[n++] = time_field("budget_reset_s", now.reset_s);
 	return n;
 }
 
@@ -181,7 +181,7 @@ void scope_row_stand(struct scope_row_limit *l, enum rows_limit kind,
 	l->used = now->used;
 	l->held = budget ? now->held : -1;
 	l->remaining = budget ? now->limit - now->used - now->held : now->remaining;
-	l->reset_s = now->reset_ms > 0 ? now->reset_s : 0; /* what rolls begins with the first use */
+	l->reset_s = now->reset_s;
 }
 
 static enum errc send_rule(struct verbs *v, const struct rows_scope *k, const struct rows_state *s,

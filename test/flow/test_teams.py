@@ -104,15 +104,29 @@ class Scopes(Scene, NodeCase):
         self.assertEqual(self.send(key, 'other').status, 403)
         listed = self.node.ask('GET', '/v1/models', key=key).json()['data']
         self.assertEqual([m['id'] for m in listed], ['one'])
-        self.team('elsewhere', '--ip', '10.0.0.0/8')
-        away = self.node.key(self.name, team='elsewhere')
-        a = self.send(away)
-        self.assertEqual((a.status, a.error['code']), (403, 'ip_not_allowed'), a)
-        self.team('over')
-        self.node.ctl('team', 'update', 'over', '--account', self.name, '--expires', '2020-01-01')
-        a = self.send(self.node.key(self.name, team='over'))
-        self.assertEqual(a.status, 403, a)
-        self.assertIn('has expired', a.error['message'])
+
+    def test_every_scope_has_models_addresses_and_an_end(self):
+        """Whoever refuses is named: in words and, where it is not the key, in the metadata."""
+        self.team()
+        key = self.node.key(self.name, team='research')
+        scopes = {'account': ('account', 'update', self.name), 'team': ('team', 'update', 'research', '--account', self.name),
+                  'key': ('key', 'update', key), 'user': ('user', 'update', 'ann', '--account', self.name)}
+        said = {'account': 'The account of API key', 'team': 'The team of API key', 'key': 'API key', 'user': 'The end user'}
+        names = {'account': 'account ' + self.name, 'team': 'team research', 'key': None, 'user': 'user ann'}
+        options = (('--models', 'oth*', (403, 'model_not_allowed'), 'none'), ('--ip', '10.0.0.0/8', (403, 'ip_not_allowed'), 'none'),
+                   ('--expires', '2020-01-01', (403, 'account_suspended'), 'never'))
+        for scope, words in scopes.items():
+            for option, value, refusal, off in options:
+                with self.subTest(scope=scope, option=option):
+                    self.node.ctl(*words, option, value)
+                    a = self.send(key, user='ann')
+                    if (scope, option) == ('key', '--expires'):
+                        refusal = (401, 'invalid_api_key')
+                    self.assertEqual((a.status, a.error['code']), refusal, a)
+                    self.assertIn(said[scope], a.error['message'])
+                    self.assertEqual(a.error['metadata'].get('scope'), names[scope])
+                    self.node.ctl(*words, option, off)
+                    self.accepted(key, user='ann')
 
     def test_suspension_counts_at_the_next_request_of_every_worker(self):
         self.team('research')
@@ -256,9 +270,12 @@ class Words(Scene, NodeCase):
         t = self.team('rolls', '--budget', '1', '--rolling', 'on')
         self.assertEqual((t['budget_left_usd'], t['budget_resets_at'], t['limits'][0]['resets_at']), (1, None, None))
         key = self.node.key(self.name, team='rolls')
-        self.assertIsNone(self.node.ctl('limit', 'explain', key)['limits'][-1]['resets_at'])
+        def ends():
+            own = self.node.ask('GET', '/v1/key', key=key).json()['data']['limits'][-1]['resets_at']
+            return [self.node.ctl('limit', 'explain', key)['limits'][-1]['resets_at'], own]
+        self.assertEqual(ends(), [None, None])
         self.accepted(key)
-        self.assertIsNotNone(self.node.ctl('limit', 'explain', key)['limits'][-1]['resets_at'])
+        self.assertNotIn(None, ends())
 
     def test_lists_are_sorted(self):
         for name in ('zoo', 'ant', 'bee'):

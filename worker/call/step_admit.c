@@ -159,8 +159,11 @@ static const char *scope_name(const struct call *c, const struct admit_refusal *
 /* What refused, for metadata: "key build: requests a minute for gpt-*". */
 static void put_scope(struct call *c, const struct admit_refusal *r)
 {
-	snprintf(c->fault.scope, sizeof(c->fault.scope), "%s %s: %s%s%s", rows_scope_word(r->scope),
-		 scope_name(c, r), r->what ? r->what : "", r->models[0] ? " for " : "", r->models);
+	const char *what = r->what ? r->what : "";
+
+	snprintf(c->fault.scope, sizeof(c->fault.scope), "%s %s%s%s%s%s", rows_scope_word(r->scope),
+		 scope_name(c, r), what[0] ? ": " : "", what, r->models[0] ? " for " : "",
+		 r->models);
 }
 
 /* Numbers of a refusal, for metadata. */

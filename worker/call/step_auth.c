@@ -1,11 +1,28 @@
+#include <stdio.h>
+
 #include "call_steps.h"
 #include "credential.h"
 
 #define CREDENTIAL_MAX 512 /* of the value of ?key=, decoded */
 
+/* Refused by the key, or by what it belongs to, which the metadata name. */
+static void refused_by(struct call *c, enum fault_kind kind, const char *own, const char *owners)
+{
+	const struct auth_key *k = c->key;
+	const char *name = k->refused_by == ROWS_TEAM ? k->team_name : k->account_name;
+
+	if (k->refused_by == ROWS_KEY) {
+		fault_set(&c->fault, kind, "The API key `%s` %s.", k->id, own);
+		return;
+	}
+	fault_set(&c->fault, kind, "The %s of API key `%s` %s.", rows_scope_word(k->refused_by),
+		  k->id, owners);
+	snprintf(c->fault.scope, sizeof(c->fault.scope), "%s %s", rows_scope_word(k->refused_by),
+		 name);
+}
+
 static void auth_fault(struct call *c, enum auth_result r, const struct credential *cr)
 {
-	enum rows_kind by = c->key ? c->key->refused_by : ROWS_KEY;
 	int n = (int)cr->id.n;
 	const char *id = cr->id.p ? cr->id.p : "";
 
@@ -19,16 +36,11 @@ static void auth_fault(struct call *c, enum auth_result r, const struct credenti
 			  "The API key `%.*s` (header `%s`) has expired.", n, id, cr->where);
 		break;
 	case AUTH_SUSPENDED:
-		fault_set(&c->fault, FAULT_SUSPENDED,
-			  by == ROWS_KEY ? "The API key `%.*s` is suspended."
-			  : by == ROWS_TEAM
-				  ? "The team of API key `%.*s` is suspended or has expired."
-				  : "The account of API key `%.*s` is suspended or has expired.",
-			  n, id);
+		refused_by(c, FAULT_SUSPENDED, "is suspended", "is suspended or has expired");
 		break;
 	case AUTH_IP:
-		fault_set(&c->fault, FAULT_IP_DENIED,
-			  "The API key `%.*s` may not be used from this address.", n, id);
+		refused_by(c, FAULT_IP_DENIED, "may not be used from this address",
+			   "may not be used from this address");
 		break;
 	default:
 		if (n)

@@ -207,8 +207,8 @@ static void look_at_budget(const struct rows_rule *r, const struct rows_counter 
 		out->held = b->cur.held_nusd;
 	out->used = taken - out->held;
 	out->remaining = MAX_OF(out->limit - taken, 0);
-	out->reset_s = reset_s;
 	out->reset_ms = reset_s == WINDOW_NEVER ? WINDOW_NEVER : MAX_OF(reset_s * 1000 - wall_ms, 0);
+	out->reset_s = out->reset_ms > 0 ? reset_s : 0;
 }
 
 void rows_rule_look(const struct rows_rule *r, const struct rows_counter *c, uint32_t holds,

@@ -90,7 +90,7 @@ struct rows_rule_now {
 	int64_t held;      /* budget: in holds of this window; 0 for the others */
 	int64_t remaining; /* never below 0 */
 	/* Rates: until nothing of it is used, 0: nothing is. Budgets: until the window ends, and the wall second of that; both
-	 * WINDOW_NEVER where it does not. */
+	 * WINDOW_NEVER where it does not, 0 where none is open: what rolls begins with the first use. */
 	int64_t reset_ms, reset_s;
 };
 /* `holds` are those of the scope. */

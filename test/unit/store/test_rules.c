@@ -161,6 +161,13 @@ static void test_look(void **state)
 	rows_rule_look(&r, &c, 7, 0, 1000 * 2 * DAY_S, &now);
 	assert_true(now.used == 0 && now.held == 0 && now.remaining == 10);
 	assert_true(rows_counter_is_idle(&c, &r, 0, 2 * DAY_S));
+	/* A period that rolls ends only once it has begun. */
+	r.window.rolling = true;
+	rows_rule_look(&r, &c, 7, 0, 1000 * 2 * DAY_S, &now);
+	assert_true(now.reset_s == 0 && now.reset_ms == 0);
+	assert_true(window_budget_hold(&c.budget, r.window, 2 * DAY_S + 5, 10, 1, &id));
+	rows_rule_look(&r, &c, 7, 0, 1000 * (2 * DAY_S + 5), &now);
+	assert_int_equal(now.reset_s, 3 * DAY_S + 5);
 	r = rule_of(ROWS_CONCURRENCY, 5);
 	c = (struct rows_counter){.id = 1, .kind = ROWS_CONCURRENCY, .running = 2};
 	rows_rule_look(&r, &c, 7, 0, 0, &now);
