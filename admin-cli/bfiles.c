@@ -84,20 +84,6 @@ enum errc bfiles_create(struct bfiles *b, const char *name, int *fd)
 	return *fd < 0 ? errc_from_errno(errno) : ERRC_OK;
 }
 
-enum errc bfiles_write(int fd, struct slice s)
-{
-	while (s.n > 0) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? errc_from_errno(errno) : ERRC_IO;
-		s = slice_sub(s, (size_t)n, s.n);
-	}
-	return ERRC_OK;
-}
-
 enum errc bfiles_close(int *fd, enum errc so_far)
 {
 	enum errc e = so_far;
@@ -118,6 +104,6 @@ enum errc bfiles_put(struct bfiles *b, const char *name, struct slice s)
 	enum errc e = bfiles_create(b, name, &fd);
 
 	if (!e)
-		e = bfiles_write(fd, s);
+		e = files_write(fd, s);
 	return bfiles_close(&fd, e);
 }

@@ -30,7 +30,6 @@ void bfiles_resume(struct bfiles *b, const char *name);
 
 /* A new file in the folder, to be closed with bfiles_close(), which syncs it. */
 MUSTCHECK enum errc bfiles_create(struct bfiles *b, const char *name, int *fd);
-MUSTCHECK enum errc bfiles_write(int fd, struct slice s);
 MUSTCHECK enum errc bfiles_close(int *fd, enum errc so_far);
 MUSTCHECK enum errc bfiles_put(struct bfiles *b, const char *name, struct slice s);
 /* The folder in which `path` is. */

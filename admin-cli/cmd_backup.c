@@ -55,7 +55,7 @@ static enum errc take(void *arg, const struct ask_row *r)
 		return ERRC_PROTOCOL;
 	digest_add(&b->digest, data);
 	b->bytes += data.n;
-	return bfiles_write(b->data, data);
+	return files_write(b->data, data);
 }
 
 static enum errc put_manifest(struct backup *b)

@@ -210,7 +210,7 @@ static enum errc copy_all(struct restore *r, int in, int out, int64_t *bytes,
 		if (n <= 0)
 			break;
 		digest_add(&d, slice_of(room, (size_t)n));
-		e = bfiles_write(out, slice_of(room, (size_t)n));
+		e = files_write(out, slice_of(room, (size_t)n));
 		show_progress(r, *bytes + n);
 	}
 	digest_final(&d, hash);
@@ -266,44 +266,45 @@ static enum control_status copy_pepper(struct restore *r)
 
 /* --- putting it in place --- */
 
+/* Where there is none of that name yet. */
+static enum errc put_new(const char *folder, const char *name, mode_t mode, struct slice bytes)
+{
+	int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum errc e;
+
+	if (dir < 0)
+		return errc_from_errno(errno);
+	e = files_put(dir, name, mode, bytes, FILES_NEW);
+	close(dir);
+	return e == ERRC_EXISTS ? ERRC_OK : e;
+}
+
 static enum control_status keep_id(struct restore *r)
 {
-	char path[PATH_MAX], line[LEDGER_ID_DIGITS + 2];
-	enum errc e = ERRC_OK;
-	int fd;
+	char line[LEDGER_ID_DIGITS + 2];
+	enum errc e;
 
-	if (!join(path, r->state, "ledger_id"))
-		return failed(r, r->state, ERRC_LIMIT);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return errno == EEXIST ? CONTROL_DONE : failed(r, path, errc_from_errno(errno));
 	snprintf(line, sizeof(line), "%s\n", r->id);
-	e = bfiles_close(&fd, bfiles_write(fd, slice_str(line)));
-	if (e)
-		(void)unlink(path);
-	return e ? failed(r, path, e) : CONTROL_DONE;
+	e = put_new(r->state, "ledger_id", 0644, slice_str(line));
+	return e ? failed(r, r->state, e) : CONTROL_DONE;
 }
 
 /* The ledger that is put aside gets the peppers that its keys need, as a restored one has them: with its name back it is whole
  * again. Those that a restore has left there already, and no start has taken, are its own. */
 static enum errc keep_pepper(struct restore *r)
 {
-	char from[PATH_MAX], to[PATH_MAX];
+	char from[PATH_MAX];
 	struct buf b;
-	int fd = -1;
 	enum errc e;
 
-	if (!join(from, r->state, "pepper") || !join(to, r->ledger, RESTORED_PEPPER))
+	if (!join(from, r->state, "pepper"))
 		return ERRC_LIMIT;
 	buf_init(&b, 4096);
 	e = read_file(from, &b, PEPPERS_BYTES_MAX);
-	if (!e) {
-		fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		e = fd < 0 ? errc_from_errno(errno) : bfiles_write(fd, buf_slice(&b));
-		e = bfiles_close(&fd, e);
-	}
+	if (!e)
+		e = put_new(r->ledger, RESTORED_PEPPER, 0600, buf_slice(&b));
 	wipe(&b);
-	return e == ERRC_EXISTS || e == ERRC_NOTFOUND ? ERRC_OK : e;
+	return e == ERRC_NOTFOUND ? ERRC_OK : e;
 }
 
 /* A name that tells when the ledger was put aside, and never one that is taken. */

@@ -8,9 +8,11 @@
 
 #include "clock.h"
 #include "files.h"
+#include "log.h"
 #include "restored.h"
 #include "secret.h"
 
+#define NAME      "pepper"
 #define EXPIRED_S 86400 /* a key that has expired may be given more time for so long */
 
 static enum errc read_file(const char *path, struct peppers *out)
@@ -29,61 +31,94 @@ static enum errc read_file(const char *path, struct peppers *out)
 	return e;
 }
 
-static enum errc write_file(const char *path, struct slice bytes)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	enum errc e = ERRC_OK;
-
-	if (fd < 0)
-		return errc_from_errno(errno);
-	errno = ENOSPC; /* of a short write */
-	if (write(fd, bytes.p, bytes.n) != (ssize_t)bytes.n || fsync(fd) != 0)
-		e = errc_from_errno(errno);
-	close(fd);
-	return e;
-}
-
 static bool join(char out[PATH_MAX], const char *state, const char *name)
 {
 	return snprintf(out, PATH_MAX, "%s/%s", state, name) < PATH_MAX;
 }
 
-static enum errc save(const char *state, const struct peppers *set)
+static enum errc open_folder(const char *path, int *fd)
 {
-	char path[PATH_MAX], aside[PATH_MAX], room[PEPPERS_BYTES_MAX];
-	struct buf b = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
-	enum errc e = peppers_encode(set, &b);
-
-	if (!join(path, state, "pepper") || !join(aside, state, "pepper.new"))
-		e = ERRC_TOOBIG;
-	/* Complete on disk before it has its name: a key must never be made under a pepper that a crash takes away. */
-	if (!e)
-		e = write_file(aside, buf_slice(&b));
-	if (!e && rename(aside, path) != 0)
-		e = errc_from_errno(errno);
-	secret_wipe(room, sizeof(room));
-	return e ? e : files_sync_folder(state);
+	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *fd < 0 ? errc_from_errno(errno) : ERRC_OK;
 }
 
-static enum errc take_restored(const char *state, const char *path)
+/* Complete on disk before it has its name: a key must never be made under a pepper that a crash takes away. */
+static enum errc save(const char *state, const struct peppers *set)
 {
-	char from[PATH_MAX];
+	char room[PEPPERS_BYTES_MAX];
+	struct buf b = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
+	enum errc e = peppers_encode(set, &b);
+	int dir = -1;
 
-	if (!join(from, state, "ledger/" RESTORED_PEPPER))
-		return ERRC_TOOBIG;
-	if (rename(from, path) == 0)
-		return files_sync_folder(state);
-	return errno == ENOENT ? ERRC_OK : errc_from_errno(errno);
+	if (!e)
+		e = open_folder(state, &dir);
+	if (!e)
+		e = files_put(dir, NAME, 0600, buf_slice(&b), FILES_REPLACE);
+	if (dir >= 0)
+		close(dir);
+	secret_wipe(room, sizeof(room));
+	return e;
+}
+
+/* What one who was killed has left aside has peppers in it. */
+static enum errc remove_aside(int dir)
+{
+	return unlinkat(dir, NAME FILES_ASIDE, 0) == 0 || errno == ENOENT ? ERRC_OK
+									  : errc_from_errno(errno);
+}
+
+/* Once in its place, it must not come a second time, over one that was made since: both folders are synced. */
+static enum errc move_restored(int ledger, int state)
+{
+	if (renameat(ledger, RESTORED_PEPPER, state, NAME) != 0 || fsync(state) != 0 ||
+	    fsync(ledger) != 0)
+		return errc_from_errno(errno);
+	return ERRC_OK;
+}
+
+static enum errc take_restored(const char *state)
+{
+	struct peppers set = {.n = 0};
+	char folder[PATH_MAX], path[PATH_MAX];
+	int dir = -1, ledger = -1;
+	enum errc e = ERRC_TOOBIG;
+
+	if (join(folder, state, "ledger") && join(path, folder, RESTORED_PEPPER))
+		e = open_folder(folder, &ledger);
+	if (!e)
+		e = open_folder(state, &dir);
+	if (!e)
+		e = remove_aside(ledger);
+	if (!e)
+		e = read_file(path, &set);
+	if (!e)
+		e = move_restored(ledger, dir);
+	if (ledger >= 0)
+		close(ledger);
+	if (dir >= 0)
+		close(dir);
+	peppers_fini(&set);
+	if (e == ERRC_CORRUPT)
+		log_error("pepper_damaged", "the file ledger/" RESTORED_PEPPER
+					    " in the state folder, the peppers of the keys in the "
+					    "restored ledger, is damaged: restore the backup once "
+					    "more; nothing has changed");
+	return e == ERRC_NOTFOUND ? ERRC_OK : e;
 }
 
 static enum errc load(const char *state, struct peppers *set)
 {
 	char path[PATH_MAX];
 	enum errc e;
+	int dir;
 
-	if (!join(path, state, "pepper"))
+	if (!join(path, state, NAME))
 		return ERRC_TOOBIG;
-	e = take_restored(state, path);
+	e = open_folder(state, &dir);
+	if (e)
+		return e;
+	e = remove_aside(dir);
+	close(dir);
 	if (!e)
 		e = read_file(path, set);
 	if (e != ERRC_NOTFOUND)
@@ -109,8 +144,10 @@ void pepper_fini(struct pepper *p)
 enum errc pepper_open(struct pepper *p, const char *state)
 {
 	struct peppers set = {.n = 0};
-	enum errc e = load(state, &set);
+	enum errc e = take_restored(state);
 
+	if (!e)
+		e = load(state, &set);
 	if (!e) {
 		pthread_mutex_lock(&p->lock);
 		p->set = set;

@@ -22,8 +22,8 @@ struct pepper {
 
 void pepper_init(struct pepper *p);
 void pepper_fini(struct pepper *p);
-/* Reads the file, or makes it. A set that came with a restored ledger (restored.h) takes the place of the other first.
- * ERRC_CORRUPT when the file is damaged. */
+/* Reads the file, or makes it. A set that came with a restored ledger (restored.h) takes the place of the other first, for good.
+ * ERRC_CORRUPT when either is damaged: nothing has changed, and the log says where it is the restored one. */
 MUSTCHECK enum errc pepper_open(struct pepper *p, const char *state);
 
 /* How many changes there were since the start, for who passes them on. */

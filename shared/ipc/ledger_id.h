@@ -7,8 +7,8 @@
 
 #define LEDGER_ID_DIGITS 32
 
-/* Reads state/ledger_id, or makes it (written aside, synced, linked into place, folder synced). `out` holds
- * LEDGER_ID_DIGITS + 1 bytes. ERRC_CORRUPT when the file is not 32 digits. */
+/* Reads state/ledger_id, or makes it, whole and on disk, see files_put(): the caller has the state folder's master.lock. `out`
+ * holds LEDGER_ID_DIGITS + 1 bytes. ERRC_CORRUPT when the file is not 32 digits. */
 MUSTCHECK enum errc ledger_id_open(const char *state, char *out);
 
 #endif

@@ -175,10 +175,59 @@ static void test_many(void **state)
 	assert_int_equal(pepper_newest(&f->p), PEPPERS_MAX + 1);
 }
 
+static void put(const char *path, const void *bytes, size_t n)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, n, f), n);
+	fclose(f);
+}
+
+/* The set of a restored ledger takes the place of the node's own, once and whole: damaged it changes nothing. */
+static void test_restored(void **state)
+{
+	struct folder *f = *state;
+	char ledger[64], from[96], aside[96], room[PEPPERS_BYTES_MAX];
+	struct buf own = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
+	uint8_t before[DIGEST_SHA256], other[DIGEST_SHA256], now[DIGEST_SHA256];
+
+	(void)hash(f, before);
+	assert_int_equal(pepper_encode(&f->p, &own), ERRC_OK);
+	snprintf(ledger, sizeof(ledger), "%s/ledger", f->dir);
+	snprintf(from, sizeof(from), "%s/pepper", ledger);
+	snprintf(aside, sizeof(aside), "%s/pepper.new", ledger);
+	assert_int_equal(mkdir(ledger, 0700), 0);
+	put(aside, room, 3);
+	open_again(f); /* none came with it */
+	assert_int_not_equal(access(aside, F_OK), 0);
+	assert_int_equal(rename(f->path, aside), 0);
+	open_again(f);
+	(void)hash(f, other);
+	assert_memory_not_equal(before, other, sizeof(other));
+	for (size_t n = 0; n < own.len; n++) {
+		put(from, room, n);
+		assert_int_equal(pepper_open(&f->p, f->dir), ERRC_CORRUPT);
+		assert_int_equal(rename(from, aside), 0);
+		open_again(f);
+		(void)hash(f, now);
+		assert_memory_equal(other, now, sizeof(now));
+	}
+	put(from, room, own.len);
+	for (int i = 0; i < 2; i++) {
+		open_again(f);
+		assert_int_not_equal(access(from, F_OK), 0);
+		(void)hash(f, now);
+		assert_memory_equal(before, now, sizeof(now));
+	}
+	assert_int_equal(rmdir(ledger), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_made_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restored, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rotated, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kept_while_needed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
