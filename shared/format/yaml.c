@@ -459,6 +459,7 @@ enum errc yaml_parse(struct arena *a, const char *file, struct slice text,
 			   .twice = twice,
 			   .message = message,
 			   .where = where};
+	static const struct slice bom = SLICE_LIT("\xef\xbb\xbf");
 	struct yaml_pos start = {file, 1, 1};
 	struct buf hidden;
 	yaml_parser_t p;
@@ -469,6 +470,9 @@ enum errc yaml_parse(struct arena *a, const char *file, struct slice text,
 		return fail(&l, ERRC_LIMIT, start, "more than %d MiB", YAML_BYTES_MAX >> 20);
 	if (!yaml_parser_initialize(&p))
 		return ERRC_NOMEM;
+	if (slice_has_prefix(text,
+			     bom)) /* the library takes it only where it may guess the encoding */
+		l.text = slice_sub(text, bom.n, text.n);
 	buf_init(&hidden, 3 * YAML_BYTES_MAX);
 	yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
 	rc = hide_braces(&l, &hidden);

@@ -41,7 +41,8 @@ struct yaml_twice {
 };
 
 /* Parses all of `text`; `file` names it in positions and must outlive the arena's tree. On ERRC_SYNTAX, ERRC_DEPTH and
- * ERRC_LIMIT the reason, without position, is in `message` and its place in *where. An empty text gives an empty mapping. */
+ * ERRC_LIMIT the reason, without position, is in `message` and its place in *where. An empty text gives an empty
+ * mapping; a byte order mark before it is passed over. */
 MUSTCHECK enum errc yaml_parse(struct arena *a, const char *file, struct slice text,
 			       const struct yaml_twice *twice, struct yaml_node **out,
 			       struct buf *message, struct yaml_pos *where);

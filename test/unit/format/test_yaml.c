@@ -313,6 +313,29 @@ static void prints_what_reads_back(void **state)
 	}
 }
 
+/* As editors of some systems leave it. */
+static void begins_with_a_byte_order_mark(void **state)
+{
+	struct fixture f;
+
+	assert_int_equal(parse(&f, SLICE_LIT("\xef\xbb\xbf"
+					     "a: 1\r\nb: [${v}, \xff]\r\n")),
+			 ERRC_SYNTAX);
+	assert_int_equal(f.where.line, 2);
+	assert_int_equal(f.where.column, 11);
+	done(&f);
+	assert_int_equal(parse(&f, SLICE_LIT("\xef\xbb\xbf"
+					     "a: 1\r\nb: 2\r\n")),
+			 ERRC_OK);
+	assert_true(slice_is(yaml_getz(f.root, "a")->text, "1"));
+	assert_true(slice_is(yaml_getz(f.root, "b")->text, "2"));
+	assert_int_equal(yaml_getz(f.root, "a")->key_pos.column, 1);
+	done(&f);
+	assert_int_equal(parse(&f, SLICE_LIT("\xef\xbb\xbf")), ERRC_OK);
+	assert_int_equal(f.root->n, 0);
+	done(&f);
+}
+
 static void survives_without_memory(void **state)
 {
 	struct slice text = SLICE_LIT("a: 1\nb: [1, 2, {c: d}]\nc: {a: 1, b: 1, c: 1, d: 1, e: 1, "
@@ -342,6 +365,7 @@ int main(void)
 		cmocka_unit_test(finds_in_large_mappings),
 		cmocka_unit_test(changes_keep_order),
 		cmocka_unit_test(prints_what_reads_back),
+		cmocka_unit_test(begins_with_a_byte_order_mark),
 		cmocka_unit_test(survives_without_memory),
 	};
 
