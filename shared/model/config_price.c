@@ -132,7 +132,6 @@ struct written {
 	const char *path; /* "models.m.price[0]" */
 	struct price price;
 	struct settings_list hours;
-	struct yaml_pos hours_pos;
 };
 
 /* "16:30" in minutes of the day; 24:00 is the end of it. */
@@ -194,7 +193,11 @@ static void read_hours(struct config_ctx *x, const struct yaml_node *n, struct w
 	struct price_when scratch;
 
 	config_ctx_texts(x, n, path, &w->hours);
-	w->hours_pos = n->pos;
+	if (n->is_null || (n->kind == YAML_LIST && n->n == 0))
+		config_ctx_error(x, n->pos,
+				 "`%s` is empty: give ranges of the UTC day such as "
+				 "\"16:30-00:30\", or leave it out for the whole day",
+				 path);
 	for (size_t i = 0; i < w->hours.n; i++)
 		if (!read_range(w->hours.v[i], &scratch))
 			config_ctx_error(x, n->pos,
