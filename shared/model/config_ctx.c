@@ -11,6 +11,8 @@
 #include "mem.h"
 
 #define MESSAGE_MAX 1000
+/* A text is made of a few of the configuration's, each of which may be a whole file. */
+#define TEXT_MAX (4 * YAML_BYTES_MAX)
 
 /* One line whatever the texts in it hold. */
 static void sanitize(char *p, size_t n)
@@ -109,7 +111,7 @@ struct slice config_ctx_fmt(struct config_ctx *x, const char *fmt, ...)
 	va_list ap;
 	enum errc rc;
 
-	buf_init(&b, 1 << 20);
+	buf_init(&b, TEXT_MAX);
 	va_start(ap, fmt);
 	rc = buf_addvf(&b, fmt, ap);
 	va_end(ap);
@@ -177,21 +179,24 @@ void *config_ctx_array(struct config_ctx *x, size_t n, size_t size)
 	return p;
 }
 
-/* Reads n bytes and one more try, for a file that grew is not what was measured. */
-static bool read_all(int fd, char *p, size_t n)
+/* Reads n bytes and tries one more, for which there is room: a file that grew is not what was measured. NULL, or what is wrong. */
+static const char *read_all(int fd, char *p, size_t n)
 {
 	size_t got = 0;
 
-	while (got < n) {
-		ssize_t r = read(fd, p + got, n - got);
+	while (got <= n) {
+		ssize_t r = read(fd, p + got, n + 1 - got);
 
 		if (r < 0 && errno == EINTR)
 			continue;
-		if (r <= 0)
-			return false;
+		if (r < 0)
+			return strerror(errno);
+		if (r == 0)
+			break;
 		got += (size_t)r;
 	}
-	return true;
+	p[n] = '\0';
+	return got == n ? NULL : "it changed while it was read";
 }
 
 enum errc config_ctx_read_file(struct config_ctx *x, const char *path, size_t max,
@@ -221,9 +226,9 @@ enum errc config_ctx_read_file(struct config_ctx *x, const char *path, size_t ma
 		*why = "no memory";
 		goto out;
 	}
-	p[st.st_size] = '\0';
-	if (!read_all(fd, p, (size_t)st.st_size)) {
-		*why = "read error";
+	*why = read_all(fd, p, (size_t)st.st_size);
+	if (*why) {
+		secret_wipe(p, (size_t)st.st_size + 1);
 		goto out;
 	}
 	*out = slice_of(p, (size_t)st.st_size);

@@ -1,5 +1,6 @@
 #include "config_file.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <limits.h>
 #include <stdio.h>
@@ -131,14 +132,36 @@ static bool substitute(struct loading *l, struct yaml_pos pos, struct slice text
 }
 
 /* The path of `name` as seen from the file at `pos`: not made absolute, so that messages stay short. */
-static struct slice beside(struct config_ctx *x, struct yaml_pos pos, struct slice name)
+static struct slice beside(struct config_ctx *x, struct yaml_pos pos, struct slice name,
+			   bool is_pattern)
 {
 	const char *slash = strrchr(pos.file, '/');
+	size_t folder_n = slash ? (size_t)(slash + 1 - pos.file) : 0, n = 0;
+	char *out;
 
 	if (name.p[0] == '/' || !slash)
 		return name;
-	return config_ctx_fmt(x, "%.*s" SLICE_FMT, (int)(slash + 1 - pos.file), pos.file,
-			      SLICE_ARG(name));
+	out = config_ctx_array(x, 2 * folder_n + name.n + 1, 1);
+	if (!out)
+		return name;
+	for (size_t i = 0; i < folder_n; i++) {
+		if (is_pattern && strchr("*?[\\", pos.file[i]))
+			out[n++] = '\\';
+		out[n++] = pos.file[i];
+	}
+	memcpy(out + n, name.p, name.n);
+	return slice_of(out, n + name.n);
+}
+
+/* glob() hands its function no argument; one thread reads configurations. */
+static int unread_errno;
+
+/* A folder that is not there holds nothing; of one that cannot be read that is not known. */
+static int on_unread(const char *path, int err)
+{
+	(void)path;
+	unread_errno = err;
+	return err != ENOENT && err != ENOTDIR;
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -157,6 +180,7 @@ static void expand(struct loading *l, const struct yaml_node *item, struct paths
 	struct config_ctx *x = l->x;
 	struct slice text, path;
 	glob_t g = {0};
+	bool is_pattern;
 	int rc;
 
 	*out = (struct paths){0};
@@ -169,17 +193,23 @@ static void expand(struct loading *l, const struct yaml_node *item, struct paths
 						 : "a file name is expected");
 		return;
 	}
-	path = beside(x, item->pos, text);
-	rc = strpbrk(text.p, "*?[") ? glob(path.p, GLOB_NOSORT, NULL, &g) : GLOB_NOMATCH;
-	if (rc == GLOB_NOSPACE) {
+	is_pattern = strpbrk(text.p, "*?[") != NULL;
+	path = beside(x, item->pos, text, is_pattern);
+	rc = is_pattern ? glob(path.p, GLOB_NOSORT, on_unread, &g) : GLOB_NOMATCH;
+	if (rc == GLOB_NOSPACE)
 		config_ctx_nomem(x);
+	else if (rc == GLOB_ABORTED)
+		config_ctx_error(x, item->pos, "cannot look for %s: %s", text.p,
+				 strerror(unread_errno));
+	if (rc == GLOB_NOSPACE || rc == GLOB_ABORTED) {
+		globfree(&g);
 		return;
 	}
-	out->n = strpbrk(text.p, "*?[") ? g.gl_pathc : 1;
+	out->n = is_pattern ? g.gl_pathc : 1;
 	out->v = config_ctx_array(x, out->n, sizeof(*out->v));
 	if (!out->v) {
 		out->n = 0;
-	} else if (!strpbrk(text.p, "*?[")) {
+	} else if (!is_pattern) {
 		out->v[0] = path;
 	} else if (g.gl_pathc) {
 		qsort(g.gl_pathv, g.gl_pathc, sizeof(*g.gl_pathv), by_bytes);
