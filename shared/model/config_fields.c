@@ -76,6 +76,9 @@ static enum found find(const struct config_fields *f, struct slice group, struct
 {
 	enum found found = FOUND_NOTHING;
 
+	/* A row's name as it stands in messages is no key: what it gave would escape the looks at the mapping that it is due in. */
+	if (slice_chr(key, '.') >= 0)
+		return FOUND_NOTHING;
 	for (size_t i = 0; i < f->rows_n && found != FOUND_ROW; i++) {
 		struct slice rest, head;
 
@@ -99,10 +102,19 @@ static void unknown(struct config_ctx *x, const struct config_fields *f, struct 
 	hint_init(&h, c->key);
 	for (size_t i = 0; i < f->rows_n; i++) {
 		struct slice rest, head;
+		bool in_group = is_in_group(&f->rows[i], group, &rest);
+		bool whole = in_group && slice_eq(rest, c->key);
 
-		if (is_in_group(&f->rows[i], group, &rest)) {
-			(void)slice_cut(&rest, '.', &head);
-			hint_add(&h, head);
+		if (!in_group)
+			continue;
+		(void)slice_cut(&rest, '.', &head);
+		hint_add(&h, head);
+		if (whole) {
+			config_ctx_error(x, c->key_pos,
+					 "unknown key `%s`: write `" SLICE_FMT ": {" SLICE_FMT
+					 ": …}`",
+					 path, SLICE_ARG(head), SLICE_ARG(rest));
+			return;
 		}
 	}
 	config_ctx_error(x, c->key_pos, "unknown key `%s`%s", path, config_ctx_hint_text(x, &h));

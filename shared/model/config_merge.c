@@ -208,7 +208,7 @@ static void check_whole(struct config_ctx *x, struct level_at at, const struct y
 /* Whether a setting or a group of settings has that path, or it is about what is no setting. */
 static bool may_be_set(const char *path)
 {
-	static const char *const others[] = {"listen", "providers", "models"};
+	static const char *const others[] = {"listen", "providers", "models", "groups"};
 	struct slice name = slice_str(path), rest = name, first;
 
 	(void)slice_cut(&rest, '.', &first);
@@ -225,20 +225,27 @@ static bool may_be_set(const char *path)
 	return false;
 }
 
-/* Whether the path is about a provider or a model, where nothing is there that no file has given. */
+/* Whether the path is about a provider, a model or a group, where nothing is there that no file has given. */
 static bool is_entry(const char *path)
 {
 	struct slice rest = slice_str(path), first;
 
 	(void)slice_cut(&rest, '.', &first);
-	return slice_is(first, "providers") || slice_is(first, "models");
+	return slice_is(first, "providers") || slice_is(first, "models") ||
+	       slice_is(first, "groups");
+}
+
+/* Whether a null removes; else it stays for the reader, which tells that it knows no such key. Only names of entries have dots. */
+static bool removes(const char *path, struct slice key)
+{
+	return may_be_set(path) && (is_entry(path) || slice_chr(key, '.') < 0);
 }
 
 static void remove_key(struct config_ctx *x, struct level_at at, struct yaml_node *map,
 		       struct yaml_node *c, const char *path)
 {
-	if (!may_be_set(path)) {
-		put(x, map, c); /* for the reader, which tells that it knows no such key */
+	if (!removes(path, c->key)) {
+		put(x, map, c);
 		return;
 	}
 	if (!yaml_get(map, c->key) && at.level != LEVEL_ROOT && is_entry(path))
@@ -258,7 +265,7 @@ static void drop_nulls(struct config_ctx *x, struct yaml_node *n, const char *pa
 		next = c->next;
 		if (!c->is_null || !c->text.n)
 			drop_nulls(x, c, name);
-		else if (may_be_set(name))
+		else if (removes(name, c->key))
 			yaml_remove(n, c->key);
 	}
 }
