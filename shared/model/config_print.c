@@ -98,22 +98,6 @@ static void settings(struct printing *p)
 
 /* ------------------------------------------------------------------- tree */
 
-static bool is_secret_name(struct slice name)
-{
-	static const char *const words[] = {"auth", "key", "token", "secret", "cookie", "password"};
-	char low[64];
-
-	if (name.n > sizeof(low))
-		return true;
-	for (size_t i = 0; i < name.n; i++)
-		low[i] = (char)(name.p[i] >= 'A' && name.p[i] <= 'Z' ? name.p[i] + 32 : name.p[i]);
-	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-		if (slice_find(slice_of(low, name.n), slice_str(words[i])) >= 0)
-			return true;
-	}
-	return false;
-}
-
 static bool is_inline(const struct yaml_node *n)
 {
 	if (n->kind != YAML_LIST)
@@ -169,7 +153,7 @@ static void tree(struct printing *p, const struct yaml_node *n, unsigned depth)
 		} else if (is_inline(c)) {
 			text(p, " ");
 			inline_value(p, c,
-				     headers && is_secret_name(c->key) &&
+				     headers && config_secret_is_name(c->key) &&
 					     !config_secret_is_reference(c->text));
 			end_line(p, c->pos);
 		} else {

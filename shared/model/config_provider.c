@@ -64,14 +64,11 @@ static struct yaml_pos pos_of(const struct reading *r, const char *key)
 /* A credential in the URL would be printed, logged and shown. */
 static bool has_secret_parameter(struct slice query)
 {
-	static const char *const words[] = {"key", "token", "secret", "sig", "password"};
 	struct slice name, value;
 
 	while (uri_query_next(&query, &name, &value)) {
-		for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-			if (slice_find(name, slice_str(words[i])) >= 0)
-				return true;
-		}
+		if (config_secret_is_name(name))
+			return true;
 	}
 	return false;
 }

@@ -10,6 +10,23 @@ bool config_secret_is_reference(struct slice text)
 	       slice_has_prefix(text, SLICE_LIT("file:"));
 }
 
+bool config_secret_is_name(struct slice name)
+{
+	static const char *const words[] = {"auth",   "key",      "token", "secret",
+					    "cookie", "password", "sig"};
+	char low[64];
+
+	if (name.n > sizeof(low))
+		return true;
+	for (size_t i = 0; i < name.n; i++)
+		low[i] = (char)(name.p[i] >= 'A' && name.p[i] <= 'Z' ? name.p[i] + 32 : name.p[i]);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (slice_find(slice_of(low, name.n), slice_str(words[i])) >= 0)
+			return true;
+	}
+	return false;
+}
+
 /* Spaces and line ends around a value are a pasted file's, not the value's. */
 static struct slice trimmed(struct slice s)
 {

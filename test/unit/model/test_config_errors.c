@@ -52,6 +52,28 @@ static const struct bad all[] = {
 	 "only in an overlay\n"},
 	{"share", "uncapped_share: 3/2\n",
 	 "aigw.yaml:1:17: `uncapped_share` must be a share from 0.000001 to 1, not `3/2`\n"},
+	{"hours of a price without a range, which would count all day",
+	 "providers: {p: {base_url: \"http://h\"}}\n"
+	 "models: {a: {price: [{when: {hours: [], min_prompt_tokens: 9}, input: 1, output: 2}, "
+	 "{when: "
+	 "{hours: , from: 2026-12-01}, input: 3, output: 4}, {input: 5, output: 6}], offers: {p/a: "
+	 "{}}}}\n",
+	 "aigw.yaml:2:37: `models.a.price[0].when.hours` is empty: give ranges of the UTC day such "
+	 "as "
+	 "\"16:30-00:30\", or leave it out for the whole day\n"
+	 "aigw.yaml:2:101: `models.a.price[1].when.hours` is empty: give ranges of the UTC day "
+	 "such as "
+	 "\"16:30-00:30\", or leave it out for the whole day\n"},
+	{"a setting by its dotted name, which no mapping would hold",
+	 "limits: {body: 1MiB}\n"
+	 "limits.body: 2MiB\n"
+	 "listen: [{address: \"127.0.0.1:1\", tls.certificate: c, tls.key: k}]\n"
+	 "providers: {p: {base_url: \"http://h\", timeouts.connect: 5s}}\n",
+	 "aigw.yaml:2:1: unknown key `limits.body`: write `limits: {body: …}`\n"
+	 "aigw.yaml:3:35: unknown key `listen.tls.certificate`: write `tls: {certificate: …}`\n"
+	 "aigw.yaml:3:55: unknown key `listen.tls.key`: write `tls: {key: …}`\n"
+	 "aigw.yaml:4:39: unknown key `providers.p.timeouts.connect`: write `timeouts: {connect: "
+	 "…}`\n"},
 	{"duplicate key",
 	 "region: a\n"
 	 "workers: 2\n"
@@ -375,6 +397,13 @@ static const struct bad all[] = {
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {context: 100, max_output: 200, price: free, offers: {mock/a: {}}}}\n",
 	 "aigw.yaml:2:40: `models.a.max_output` is above `context`, which holds it\n"},
+	{"credentials in an address, whatever their case",
+	 "providers:\n  a: {base_url: \"http://h/v1?KEY=1\"}\n  b: {base_url: "
+	 "\"http://h?subscription-Key=1\"}\n",
+	 "aigw.yaml:2:17: `providers.a.base_url` holds a credential: give it in `keys` or "
+	 "`headers`\n"
+	 "aigw.yaml:3:17: `providers.b.base_url` holds a credential: give it in `keys` or "
+	 "`headers`\n"},
 	{"capability",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {capabilities: [chat, tolls], price: free, offers: {mock/a: {}}}}\n",

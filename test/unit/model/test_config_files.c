@@ -268,6 +268,92 @@ static void short_names_stand_for_long_ones(void **state)
 	fixture_fini(&f);
 }
 
+static void overlay_changes_groups(void **state)
+{
+	struct fixture f;
+	struct ptable *t;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml",
+		     "overlay: o.yaml\ngroups: {a: 2, b.c: 3, d: 4}\n" P
+		     "models: {m: {price: free, offers: {p/m: {}}}}\n");
+	fixture_file(&f, "o.yaml", "groups: {b.c: ~, d: 5}\n");
+	load_ok(&f);
+	t = fixture_table(&f);
+	assert_int_equal(t->groups_n, 2);
+	assert_int_equal(ptable_group_ppm(t, SLICE_LIT("d")), 5000000);
+	ptable_drop(&t);
+	fixture_file(&f, "o.yaml", "groups: {aa: ~}\nlimits.body: ~\n");
+	load_fails(
+		&f,
+		"o.yaml:1:10: `groups.aa` does not exist (did you mean `a`?), so that `~` removes "
+		"nothing\n"
+		"o.yaml:2:1: unknown key `limits.body`: write `limits: {body: …}`\n");
+	fixture_file(&f, "o.yaml", "groups: ~\n");
+	load_ok(&f);
+	t = fixture_table(&f);
+	assert_int_equal(t->groups_n, 0);
+	ptable_drop(&t);
+	fixture_fini(&f);
+}
+
+/* What cannot be read is not left out in silence: prices may stand there. */
+static void unreadable_is_told(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml", "include: [\"loop/*.yaml\", /proc/self/status]\n" P);
+	assert_int_equal(symlink("loop", "loop"), 0);
+	load_fails(
+		&f,
+		"aigw.yaml:1:11: cannot look for loop/*.yaml: Too many levels of symbolic links\n"
+		"aigw.yaml:1:26: cannot read /proc/self/status: it changed while it was read\n");
+	assert_int_equal(unlink("loop"), 0);
+	fixture_fini(&f);
+}
+
+/* The folder's own name is no pattern. */
+static void patterns_in_a_folder_with_brackets(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml", "include: [\"x[1]*/a.yaml\"]\n");
+	fixture_file(&f, "x1/a.yaml", "workers: 5\n");
+	fixture_file(&f, "w[1]/b.yaml", "include: [\"*.inc\"]\n");
+	fixture_file(&f, "w[1]/c.inc", "min_output: 12\n");
+	fixture_file(&f, "aigw.yaml",
+		     "include: [\"x[1]*/a.yaml\", \"w[1]/b.yaml\", \"w[[]1]/b.yaml\"]\n" P
+		     "models: {m: {price: free, offers: {p/m: {}}}}\n");
+	load_ok(&f);
+	assert_int_equal(config_settings(f.c)->workers, 5);
+	assert_int_equal(config_settings(f.c)->min_output, 12);
+	fixture_fini(&f);
+}
+
+/* 3 MiB of one value are a wrong value, and not a lack of memory. */
+static void long_values_are_told(void **state)
+{
+	const size_t n = 3 << 20;
+	struct fixture f;
+	struct buf b;
+	char *at;
+
+	fixture_init(&f, env);
+	buf_init(&b, 2 * n);
+	assert_int_equal(buf_addz(&b, "state: "), ERRC_OK);
+	assert_int_equal(buf_reserve(&b, n, &at), ERRC_OK);
+	memset(at, 'a', n);
+	buf_commit(&b, n);
+	fixture_file(&f, "aigw.yaml", buf_cstr(&b));
+	buf_fini(&b);
+	assert_int_equal(fixture_load_file(&f), ERRC_INVAL);
+	assert_non_null(
+		strstr(fixture_messages(&f), "aigw.yaml:1:8: `state` must be a path of at most"));
+	fixture_fini(&f);
+}
+
 static void overlays_apply_in_order(void **state)
 {
 	struct fixture f;
@@ -296,6 +382,10 @@ int main(void)
 		cmocka_unit_test(overlay_merges_replaces_removes),
 		cmocka_unit_test(overlay_may_not_invent),
 		cmocka_unit_test(overlay_changes_a_catalog_model),
+		cmocka_unit_test(overlay_changes_groups),
+		cmocka_unit_test(unreadable_is_told),
+		cmocka_unit_test(patterns_in_a_folder_with_brackets),
+		cmocka_unit_test(long_values_are_told),
 		cmocka_unit_test(overlays_apply_in_order),
 		cmocka_unit_test(short_names_stand_for_long_ones),
 	};
