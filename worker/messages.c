@@ -121,9 +121,6 @@ void worker_on_keeper(void *arg, struct msg *m)
 	case MSG_REPORTED:
 		call_host_reported(w->calls, &m->reported);
 		break;
-	case MSG_REVOKED:
-		call_host_revoked(w->calls, m->revoked.key);
-		break;
 	default:
 		log_warn("keeper_message", "unexpected message %s from the keeper",
 			 msg_name(m->type));

@@ -162,6 +162,7 @@ static void on_tick(uv_timer_t *t)
 	call_host_tidy(w->calls);
 	/* The mark in the page moves without a ring when the keeper is of another master, or died before it rang. */
 	call_host_durable(w->calls);
+	call_host_end_keys(w->calls);
 	if (!w->draining && is_orphan(w, now)) {
 		log_info("worker_orphan", "another master serves now; this worker drains");
 		worker_drain(w, now + (table_current(w->table)

@@ -78,8 +78,6 @@ void kmsg_on_master(struct klink *l, struct msg *m);
 void kmsg_on_master_end(struct klink *l, enum errc e);
 /* Tells the workers which peppers there are, when there are others than before; to be called often. */
 void kmsg_peppers(struct keeper *k);
-/* `key revoke --now`. */
-void kmsg_revoked(struct keeper *k, const char *key_id);
 /* All workers of this master are to be replaced; those of older ones, which it does not know, are killed. */
 void kmsg_store_lost(struct keeper *k);
 

@@ -166,14 +166,6 @@ void kmsg_on_master_end(struct klink *l, enum errc e)
 	log_warn("master_gone", "the master is gone (%s); the ledger is kept on", errc_text(e));
 }
 
-void kmsg_revoked(struct keeper *k, const char *key_id)
-{
-	const struct msg m = {.type = MSG_REVOKED, .revoked = {.key = slice_of(key_id, APIKEY_ID)}};
-
-	for (unsigned i = 0; i < HERITAGE_WORKERS_MAX; i++)
-		(void)!klink_send(&k->workers[i].link, &m);
-}
-
 void kmsg_store_lost(struct keeper *k)
 {
 	struct live *live = stores_hold(&k->stores);

@@ -99,7 +99,7 @@ static void finish(struct serve_conn *c)
 	struct keeper *k = c->s->k;
 
 	if (c->v.revoked[0])
-		kmsg_revoked(k, c->v.revoked);
+		page_end_key(k->page, c->v.revoked);
 	if (chan_flush(&c->link.chan) || !chan_wants_write(&c->link.chan)) {
 		conn_free(c);
 		return;

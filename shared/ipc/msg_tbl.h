@@ -103,10 +103,6 @@ MSG_FIELD(found, BIN, hash)   /* of the chain there; "" when it is not */
 MSG_FIELD(found, BIN, price)  /* its price row as it is stored; "" without one */
 MSG_FIELD(found, U64, reversed)
 MSG_END(found)
-MSG(REVOKED, revoked, MSG_AT_WORKER_FROM_KEEPER, 256,
-    0)                       /* `key revoke --now`: cancel the key's running requests */
-MSG_FIELD(revoked, STR, key) /* public id */
-MSG_END(revoked)
 
 MSG(PEPPER, pepper, MSG_AT_WORKER_FROM_KEEPER, 2048,
     0) /* the first message on every link, and whenever there are others: what client keys are hashed with */

@@ -368,6 +368,42 @@ bool page_durable_has(struct page *p, uint64_t epoch, uint64_t n)
 	return have >= n && atomic_load(&h->durable_epoch) == epoch;
 }
 
+void page_end_key(struct page *p, const char id[APIKEY_ID])
+{
+	uint64_t n = atomic_load(&p->m->head.ended_n), word[2] = {0};
+	struct page_ended *e = &p->m->ended[n % PAGE_ENDED_MAX];
+
+	memcpy(word, id, APIKEY_ID);
+	atomic_store(&e->a, word[0]);
+	atomic_store(&e->b, word[1]);
+	atomic_store(&p->m->head.ended_n, n + 1);
+}
+
+uint64_t page_ended_now(struct page *p)
+{
+	return atomic_load(&p->m->head.ended_n);
+}
+
+bool page_ended_next(struct page *p, uint64_t *seen, char id[APIKEY_ID])
+{
+	uint64_t word[2], n;
+
+	for (n = page_ended_now(p); *seen < n; n = page_ended_now(p)) {
+		const struct page_ended *e = &p->m->ended[*seen % PAGE_ENDED_MAX];
+
+		word[0] = atomic_load(&e->a);
+		word[1] = atomic_load(&e->b);
+		/* Number *seen + PAGE_ENDED_MAX is written in its place once all before that are there. */
+		if (page_ended_now(p) - *seen < PAGE_ENDED_MAX) {
+			memcpy(id, word, APIKEY_ID);
+			++*seen;
+			return true;
+		}
+		*seen = n - PAGE_ENDED_MAX + 1;
+	}
+	return false;
+}
+
 page_u64 *page_gauge(struct page *p, enum page_gauge g)
 {
 	require((unsigned)g < PAGE_GAUGE_COUNT);

@@ -1,7 +1,7 @@
 /* The shared page: one mapped file in the live folder, made by the master, outliving it. Holds what all processes see at
  * memory speed: the master's generation, a row a process (heartbeat, wants/has/done, gauges), the durable mark, the
- * keeper's gauges, metric series (series.h, keymeter.h) and the health of offers and provider keys (breaker.h). All cells are atomics;
- * zero is the start value of each. The layout has a version; another one is made anew. */
+ * keeper's gauges, keys whose running requests end, metric series (series.h, keymeter.h) and the health of offers and provider keys
+ * (breaker.h). All cells are atomics; zero is the start value of each. The layout has a version; another one is made anew. */
 #ifndef AIGW_PAGE_H
 #define AIGW_PAGE_H
 
@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "apikey.h"
 #include "errc.h"
 #include "slice.h"
 
@@ -100,6 +101,15 @@ void page_take_nudges(void);
 /* The durable mark: every outbox record up to (epoch, n) is in the ledger on disk. One writer, the keeper. */
 void page_durable_set(struct page *p, uint64_t epoch, uint64_t n);
 bool page_durable_has(struct page *p, uint64_t epoch, uint64_t n);
+
+/* Keys whose running requests are to end: `key revoke --now`. Workers of every master look, also those that no keeper has a channel to.
+ * One writer, the keeper; at most PAGE_ENDED_MAX keys are there to be found between two looks of a worker (200 ms). */
+#define PAGE_ENDED_MAX 4096
+void page_end_key(struct page *p, const char id[APIKEY_ID]);
+/* Where a process that begins now begins to look. */
+uint64_t page_ended_now(struct page *p);
+/* The next one from *seen on, which goes up; false: there is none yet. */
+bool page_ended_next(struct page *p, uint64_t *seen, char id[APIKEY_ID]);
 
 page_u64 *page_gauge(struct page *p,
 		     enum page_gauge g); /* signed values are stored as their two's complement */

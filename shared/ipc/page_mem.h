@@ -7,7 +7,7 @@
 #include "page.h"
 #include "series.h"
 
-#define PAGE_VERSION   2
+#define PAGE_VERSION   3
 #define PAGE_BOOT_ID   36
 #define PAGE_SERIES    16384
 #define PAGE_HISTOS    4096
@@ -36,6 +36,11 @@ struct keymeter {
 	page_u64 cell[KEYMETER_CELLS];
 };
 
+/* The bytes of a key's id, as numbers. */
+struct page_ended {
+	page_u64 a, b;
+};
+
 struct page_head {
 	char magic[8]; /* written last */
 	uint32_t version, head_bytes;
@@ -44,6 +49,7 @@ struct page_head {
 	char boot_id[PAGE_BOOT_ID + 4];
 	page_u64 generation, draining, master_ms;
 	page_u64 durable_epoch, durable_n;
+	page_u64 ended_n; /* ever */
 	page_u32 slots_high, histos_used, series_used, offers_used, keys_used, providers_used;
 	page_u64 series_dropped, series_spill;
 	page_u64 gauges[64];
@@ -52,6 +58,8 @@ struct page_head {
 struct page_mem {
 	_Alignas(4096) struct page_head head;
 	_Alignas(4096) struct page_proc procs[PAGE_SLOTS];
+	_Alignas(4096) struct page_ended
+		ended[PAGE_ENDED_MAX]; /* number n stands at n % PAGE_ENDED_MAX */
 	_Alignas(4096) struct page_series series[PAGE_SERIES];
 	_Alignas(4096) struct series_histo
 		histos[PAGE_HISTOS + 1]; /* the last one takes what found no room */

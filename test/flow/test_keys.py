@@ -291,6 +291,33 @@ class Keys(NodeCase):
         self.assertEqual([(k['line'], k['name']) for k in made], [(1001, 'last')])
 
 
+class RevokedOfOlderWorkers(NodePerTest):
+    MODELS = {'m': model('oai/sim?tokens=1'), 'slow': model('oai/sim?tokens=600&rate=40')}
+    CONFIG = {'workers': WORKERS, 'timeouts': {'drain_timeout': '60s'}}
+
+    def test_revoked_now(self):
+        """Workers that outlive their master have no channel to the keeper of the next one: what runs there ends as well, within a second."""
+        self.begin()
+        conns = [Conn(self.node.port).request('POST', '/v1/chat/completions', chat_body('slow', True), (), self.key) for _ in range(9)]
+        for c in conns:
+            self.addCleanup(c.close)
+            while b'"content"' not in c.buffer:
+                self.assertTrue(c.fill())
+        mark = self.node.mark()
+        self.node.lose_master()
+        self.node.spawn()
+        self.node.wait_event('ready', pid=self.node.master.pid, process='master', since=mark)
+        self.node.ctl('key', 'revoke', self.node.ctl('key', 'list', '--account', 'main')['keys'][0]['id'], '--now')
+        begun = time.monotonic()
+        answers = [c.answer() for c in conns]
+        self.assertLess(time.monotonic() - begun, 3)
+        for a in answers:
+            self.assertEqual((a.is_done, a.ended), (False, 'cut'))
+            self.assertEqual(a.data()[-1]['error']['code'], 'invalid_api_key')
+            self.assertEqual(self.node.record(a.get('x-request-id'))['end'], 'revoked')
+        self.check_books()
+
+
 class Peppers(NodePerTest):
     MODELS = {'m': model('oai/sim?tokens=1', price={'request': '0.001'})}
 

@@ -37,6 +37,7 @@ enum errc call_host_new(const struct call_env *env, struct call_host **out)
 		return ERRC_NOMEM;
 	h->magic = CALL_HOST_MAGIC;
 	h->env = *env;
+	h->ended_seen = page_ended_now(env->page);
 	list_init(&h->calls);
 	list_init(&h->spares);
 	addrs_init(&h->addrs);
@@ -113,7 +114,7 @@ void call_host_durable(struct call_host *h)
 	}
 }
 
-void call_host_revoked(struct call_host *h, struct slice key_id)
+static void end_key(struct call_host *h, struct slice key_id)
 {
 	list_each (n, &h->calls) {
 		struct call *c = list_entry(n, struct call, node);
@@ -123,6 +124,14 @@ void call_host_revoked(struct call_host *h, struct slice key_id)
 		fault_set(&c->fault, FAULT_KEY_INVALID, "The API key `%s` was revoked.", c->key->id);
 		call_cancel(c, RECORD_END_REVOKED);
 	}
+}
+
+void call_host_end_keys(struct call_host *h)
+{
+	char id[APIKEY_ID];
+
+	while (page_ended_next(h->env.page, &h->ended_seen, id))
+		end_key(h, slice_of(id, APIKEY_ID));
 }
 
 void call_host_drain(struct call_host *h)

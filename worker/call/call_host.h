@@ -59,8 +59,8 @@ void call_host_durable(struct call_host *h);
 void call_host_found(struct call_host *h, const struct msg_found *m);
 /* The keeper's answer to a report; likewise. */
 void call_host_reported(struct call_host *h, const struct msg_reported *m);
-/* `key revoke --now`: cancels what runs for that key. */
-void call_host_revoked(struct call_host *h, struct slice key_id);
+/* `key revoke --now`: cancels what runs for the keys that the shared page names since the last time; to be called some times a second. */
+void call_host_end_keys(struct call_host *h);
 
 /* /readyz answers 503 from now on; running calls go on. */
 void call_host_drain(struct call_host *h);

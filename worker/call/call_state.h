@@ -114,6 +114,7 @@ struct call_host {
 	unsigned count, spares_n;
 	struct addrs addrs;
 	uint64_t finished, seq;
+	uint64_t ended_seen;          /* of the keys in the page whose requests end */
 	size_t body_bytes, body_most; /* held now; the most since memory was given back */
 	bool draining;
 	struct buf scratch; /* head lines and bodies of short answers; nobody keeps it over a return to the loop */

@@ -83,7 +83,8 @@ static void disturb(struct disturber *d)
 		end_up(s, d->trouble == UP_RESET);
 		break;
 	case REVOKED:
-		call_host_revoked(s->calls, slice_of(s->key.id, APIKEY_ID));
+		page_end_key(s->page, s->key.id);
+		call_host_end_keys(s->calls);
 		break;
 	case DRAIN_CUT:
 		(void)call_host_cut(s->calls);

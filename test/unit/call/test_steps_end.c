@@ -256,10 +256,12 @@ static void test_revoked(void **state)
 	struct scene *s = *state;
 
 	begin(s, true);
-	call_host_revoked(s->calls, SLICE_LIT("another"));
+	page_end_key(s->page, "anotheranoth");
+	call_host_end_keys(s->calls);
 	scene_run(s);
 	scene_at(s, CALL_RELAY);
-	call_host_revoked(s->calls, slice_of(s->key.id, APIKEY_ID));
+	page_end_key(s->page, s->key.id);
+	call_host_end_keys(s->calls);
 	scene_run(s);
 	scene_expect_out(s, "\"code\":\"invalid_api_key\"");
 	scene_none(s);
@@ -276,7 +278,8 @@ static void test_revoked_behind_the_end(void **state)
 	scene_hold_client(s);
 	scene_answer(s, up, 200, "", scene_whole);
 	c = scene_at(s, CALL_SENT);
-	call_host_revoked(s->calls, slice_of(s->key.id, APIKEY_ID));
+	page_end_key(s->page, s->key.id);
+	call_host_end_keys(s->calls);
 	assert_false(fault_is_set(&c->fault));
 	scene_expect(s, RECORD_END_DONE, 200, NULL);
 }

@@ -13,6 +13,7 @@
 #include "breaker.h"
 #include "ipc_page.h"
 #include "mem.h"
+#include "text.h"
 
 static void test_outlives_its_maker(void **state)
 {
@@ -140,6 +141,82 @@ static void test_durable_mark_is_never_mixed(void **state)
 	assert_int_equal(st, 0);
 }
 
+static void end_key(unsigned n)
+{
+	char id[APIKEY_ID + 1];
+
+	snprintf(id, sizeof(id), "key%09u", n);
+	page_end_key(page, id);
+}
+
+static unsigned ended(const char id[APIKEY_ID])
+{
+	uint64_t n;
+
+	assert_memory_equal(id, "key", 3);
+	assert_true(text_u64(slice_of(id + 3, APIKEY_ID - 3), &n));
+	return (unsigned)n;
+}
+
+/* Each is found once by everybody who looks, in order, but by none that began later. */
+static void test_ended_keys(void **state)
+{
+	uint64_t one = page_ended_now(page), other = one, late;
+	char id[APIKEY_ID];
+
+	assert_false(page_ended_next(page, &one, id));
+	end_key(1);
+	end_key(2);
+	late = page_ended_now(page);
+	for (unsigned i = 1; i <= 2; i++) {
+		assert_true(page_ended_next(page, &one, id));
+		assert_int_equal(ended(id), i);
+	}
+	assert_false(page_ended_next(page, &one, id));
+	assert_true(page_ended_next(page, &other, id));
+	assert_int_equal(ended(id), 1);
+	assert_false(page_ended_next(page, &late, id));
+	/* Who has not looked for long finds the last ones. */
+	for (unsigned i = 3; i < PAGE_ENDED_MAX + 10; i++)
+		end_key(i);
+	for (unsigned i = 11; i < PAGE_ENDED_MAX + 10; i++) {
+		assert_true(page_ended_next(page, &other, id));
+		assert_int_equal(ended(id), i);
+	}
+	assert_false(page_ended_next(page, &other, id));
+}
+
+/* A slow reader may miss some, and never finds one that is not there: halves of two. */
+static void test_ended_keys_are_never_mixed(void **state)
+{
+	uint64_t seen = page_ended_now(page);
+	unsigned last = 0;
+	char id[APIKEY_ID];
+	pid_t pid = fork();
+	int st;
+
+	if (pid == 0) {
+		for (unsigned i = 1; i < 200000; i++) {
+			snprintf(id, sizeof(id), "%011u", i);
+			id[APIKEY_ID - 1] = id[0] = (char)('a' + i % 26);
+			page_end_key(page, id);
+		}
+		_exit(0);
+	}
+	while (waitpid(pid, &st, WNOHANG) == 0) {
+		while (page_ended_next(page, &seen, id)) {
+			uint64_t n;
+
+			assert_true(text_u64(slice_of(id + 1, APIKEY_ID - 2), &n));
+			assert_true(n > last);
+			last = (unsigned)n;
+			assert_int_equal(id[0], 'a' + last % 26);
+			assert_int_equal(id[APIKEY_ID - 1], id[0]);
+		}
+	}
+	assert_int_equal(st, 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, ipc_page_setup, ipc_page_teardown)
@@ -152,6 +229,8 @@ int main(void)
 		T(test_clear_takes_the_dead_ones_counts),
 		T(test_durable_mark),
 		T(test_durable_mark_is_never_mixed),
+		T(test_ended_keys),
+		T(test_ended_keys_are_never_mixed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
