@@ -14,7 +14,7 @@ from canary import PROVIDER_KEY
 from client import ask
 from gateway import wait_for
 from node import BACKS, Node, NodeCase, chat_body, model, on_both
-from provider import Server, head, request
+from provider import DONE, USAGE, Server, chunk, head, request, stream, whole
 import tap
 
 CHAT = '/v1/chat/completions'
@@ -120,6 +120,65 @@ class Answers(NodeCase):
             ask(self.node.admin_port, 'GET', path, key=self.key)
         self.check()
         self.assertGreater(self.node.canary.seen, 10000)
+
+
+class Echo(Server):
+    """A provider that repeats the prompt: in the answer, in its reasoning, in the arguments of a call, or in the text of an error."""
+
+    def serve(self, c):
+        _, _, body = request(c)
+        body = json.loads(body)
+        word = next(w for w in json.dumps(body['messages']).replace('"', ' ').split() if w.startswith('prompt'))
+        said = {'content': word, 'reasoning_content': word, 'tool_calls': [
+            {'index': 0, 'id': 'call_1', 'type': 'function', 'function': {'name': 'look', 'arguments': '{"at":"%s"}' % word}}]}
+        if body['model'] != 'says':
+            return c.sendall(whole({'error': {'message': 'not this: ' + word, 'type': 'invalid_request_error', 'code': 'bad'}}, int(body['model'])))
+        if body.get('stream'):
+            return c.sendall(stream(chunk(choices=[{'index': 0, 'delta': said, 'finish_reason': None}]), chunk(finish='stop', usage=USAGE), DONE))
+        c.sendall(whole({'id': 'c1', 'object': 'chat.completion', 'created': 1, 'model': 'up', 'usage': USAGE, 'choices': [
+            {'index': 0, 'message': dict(said, role='assistant'), 'finish_reason': 'stop'}]}))
+
+
+class Contents(NodeCase):
+    """No record, no log and no report has a word of what was asked and answered, whatever became of the request."""
+    ANSWERS = ('says', '400', '404', '422', '429', '500')
+
+    @classmethod
+    def setUpClass(cls):
+        cls.echo = Echo()
+        cls.addClassCleanup(cls.echo.close)
+        cls.CONFIG = {'log': {'level': 'debug'}, 'providers': {'e' + name: cls.echo.config() for name in cls.ANSWERS}}
+        cls.MODELS = {'m-' + name: model('e%s/%s' % (name, name)) for name in cls.ANSWERS}
+        super().setUpClass()
+
+    def test_no_word_of_a_request(self):
+        ids, words = [], []
+        for name in self.ANSWERS:
+            for streamed in (False, True):
+                words.append('prompt%d%s' % (len(words), os.urandom(8).hex()))
+                a = self.chat('m-' + name, streamed, text=words[-1], tools=[
+                    {'type': 'function', 'function': {'name': 'look', 'description': words[-1], 'parameters': {'type': 'object'}}}])
+                self.assertEqual(words[-1].encode() in a.body, name not in ('429', '500'), a)
+                ids.append(a.get('x-request-id'))
+        self.node.access(*ids)
+        self.node.settled('main')
+        self.node.verify()  # the ledger has them
+        told = [self.node.log_text(), self.node.ctl_raw('ledger', 'export').stdout, self.node.ctl_raw('usage', '--by', 'model', '--json').stdout]
+        recorded = [i for i in ids if i in told[1]]
+        self.assertGreater(len(recorded), len(self.ANSWERS))  # a key that rests is not asked
+        told += [json.dumps(self.node.record(i), default=str) for i in recorded]
+        told += [self.node.ask('GET', '/v1/receipts/' + i, key=self.key).body.decode() for i in recorded]
+        told += [ask(self.node.admin_port, 'GET', '/metrics').body.decode()]
+        for folder in (self.node.state, self.node.live):
+            for path, _, names in os.walk(folder):
+                for name in names:
+                    with open(os.path.join(path, name), 'rb') as f:
+                        told.append(f.read().decode('latin-1'))
+        self.assertTrue(all(i in told[0] for i in ids))
+        for word in words:
+            for text in told:
+                at = text.find(word)
+                self.assertLess(at, 0, text[max(at - 100, 0):at + 100])
 
 
 class Crashes(unittest.TestCase):

@@ -11,7 +11,8 @@
 #include "clock.h"
 #include "mem.h"
 
-#define SECONDS_MAX 45 /* for looking for a shorter list */
+#define SECONDS_MAX 45      /* for looking for a shorter list */
+#define STEPS_LONG  1000000 /* with AIGW_LONG=1 */
 
 /* What a child tells. */
 struct told {
@@ -49,7 +50,7 @@ static void make_list(struct shrink *s)
 	char *end;
 
 	s->seed = from_env("AIGW_TEST_SEED", s->seed);
-	s->steps = from_env("AIGW_TEST_STEPS", s->steps);
+	s->steps = from_env("AIGW_TEST_STEPS", from_env("AIGW_LONG", 0) ? STEPS_LONG : s->steps);
 	s->n = 0;
 	s->list = mem_new(s->steps * sizeof *s->list);
 	require(s->list);

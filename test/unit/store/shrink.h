@@ -1,7 +1,7 @@
 /* Random runs that can be repeated in part. Every step draws from a generator of its own, made from the run's seed and the step's number, so
  * that leaving out some steps does not change what the others draw. When a run fails, steps are left out as long as the rest still fails, in
  * processes of their own, and the shortest list that was found is printed, with what its steps noted. AIGW_TEST_SEED and AIGW_TEST_STEPS
- * choose other runs; AIGW_TEST_ONLY="3,17" runs these steps of one alone. */
+ * choose other runs, AIGW_LONG=1 one of a million steps; AIGW_TEST_ONLY="3,17" runs these steps of one alone. */
 #ifndef AIGW_TEST_SHRINK_H
 #define AIGW_TEST_SHRINK_H
 
