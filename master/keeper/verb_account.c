@@ -111,7 +111,7 @@ static bool read_group(struct verbs *v, struct slice *group)
 
 	if (given.n && !admin_is_name(given)) {
 		verbs_end(v, CONTROL_USAGE, "invalid",
-			  "group: at most %d bytes without spaces and control characters",
+			  "group: at most %d bytes of UTF-8 without spaces and control characters",
 			  ROWS_NAME_MAX);
 		return false;
 	}
@@ -227,7 +227,7 @@ static enum errc create(struct verbs *v, uint64_t *account, bool *durable)
 	/* A name that is a number would hide the account with that number. */
 	if (!admin_is_name(spec.name)) {
 		verbs_end(v, CONTROL_USAGE, "invalid",
-			  "name: at most %d bytes without spaces and control characters",
+			  "name: at most %d bytes of UTF-8 without spaces and control characters",
 			  ROWS_NAME_MAX);
 		return ERRC_OK;
 	}

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "rule_args.h"
+#include "user_tag.h"
 #include "zones.h"
 
 #define KEY_TAG "sk-aigw-"
@@ -308,14 +309,13 @@ static bool put_budget(struct verb_args a, struct rows_limits *l, char *why)
 static bool put_name(struct verb_args a, struct rows_scope *k, char *why)
 {
 	struct slice name = verb_args_str(a, "name");
-	bool good = name.n <= ROWS_NAME_MAX;
 
 	if (!verb_args_has(a, "name"))
 		return true;
-	for (size_t i = 0; i < name.n; i++)
-		good = good && (uint8_t)name.p[i] >= ' ' && name.p[i] != 0x7f;
-	if (!good) {
-		snprintf(why, VERB_ARGS_WHY, "name: at most %d bytes without control characters",
+	if (name.n > ROWS_NAME_MAX || (name.n && !user_tag_is_good(name))) {
+		snprintf(why, VERB_ARGS_WHY,
+			 "name: at most %d bytes of UTF-8 without control characters and spaces "
+			 "at its ends",
 			 ROWS_NAME_MAX);
 		return false;
 	}

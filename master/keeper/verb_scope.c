@@ -147,7 +147,7 @@ static void create_team(struct verbs *v, struct buf *mem)
 
 	if (!admin_is_name(name)) {
 		verbs_end(v, CONTROL_USAGE, "invalid",
-			  "team: at most %d bytes without spaces and control characters",
+			  "team: at most %d bytes of UTF-8 without spaces and control characters",
 			  ROWS_NAME_MAX);
 		return;
 	}

@@ -2,6 +2,7 @@
 
 #include "admin_priv.h"
 #include "text.h"
+#include "user_tag.h"
 
 #define APPLY_ROWS  ((size_t)8) /* a transaction */
 #define INDEX_BYTES 512 /* that a new scope may take beside its row, in pages that are half full */
@@ -177,13 +178,7 @@ enum errc admin_note(struct admin *a, const struct admin_by *by, enum record_typ
 
 bool admin_is_name(struct slice s)
 {
-	if (s.n == 0 || s.n > ROWS_NAME_MAX)
-		return false;
-	for (size_t i = 0; i < s.n; i++) {
-		if ((uint8_t)s.p[i] <= ' ' || s.p[i] == 0x7f)
-			return false;
-	}
-	return true;
+	return s.n <= ROWS_NAME_MAX && user_tag_is_good(s) && slice_chr(s, ' ') < 0;
 }
 
 static bool is_amount(int64_t nusd)

@@ -29,7 +29,7 @@ struct admin_by {
  * below the floor; ERRC_FULL: the live store has no room for another account or scope, or for a larger one. What a change
  * keeps is read when the live store has all that the ledger has. */
 
-/* 1..ROWS_NAME_MAX bytes without spaces and control characters. */
+/* 1..ROWS_NAME_MAX bytes of UTF-8 without spaces and control characters: what no log, answer or metric has to change. */
 bool admin_is_name(struct slice s);
 
 struct admin_account_spec {

@@ -268,7 +268,7 @@ class Money(Case):
         for name in ('x' * 65, 'a b', 'a\tb'):
             p = self.node.ctl_raw('account', 'create', name)
             self.assertEqual((p.returncode, p.stderr.split('\n')[0]),
-                             (2, 'aigwctl: name: at most 64 bytes without spaces and control characters'), p.stdout)
+                             (2, 'aigwctl: name: at most 64 bytes of UTF-8 without spaces and control characters'), p.stdout)
 
     def test_empty_lists(self):
         self.node.account('nothing', 1)

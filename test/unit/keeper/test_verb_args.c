@@ -178,6 +178,7 @@ static void test_key_refused(void **state)
 	refuse_key(ARGS(CONTROL_S("ip", SLICE_LIT("10.0.0.1/8"))), "10.0.0.1/8");
 	refuse_key(ARGS(CONTROL_S("ip", SLICE_LIT("example.com"))), "example.com");
 	refuse_key(ARGS(CONTROL_S("name", SLICE_LIT("a\nb"))), "name");
+	refuse_key(ARGS(CONTROL_S("name", SLICE_LIT("gr\xfcn"))), "UTF-8");
 	refuse_key(ARGS(CONTROL_S("name", slice_of(longer, ROWS_NAME_MAX + 1))), "name");
 	(void)state;
 }

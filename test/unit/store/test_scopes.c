@@ -437,6 +437,16 @@ static void test_names_and_ids(void **state)
 	team.name = SLICE_LIT("two words");
 	assert_int_equal(admin_team_create(&family.r->admin, &family.r->by, &team, &durable),
 			 ERRC_INVAL);
+	/* Names are labels of metrics: one that is not UTF-8 would spoil all of /metrics. */
+	assert_true(admin_is_name(SLICE_LIT("grün")));
+	assert_false(admin_is_name(SLICE_LIT("gr\xfcn")));
+	assert_false(admin_is_name(SLICE_LIT("gr\xc3")));
+	assert_false(admin_is_name(SLICE_LIT("a\xc2\x85"
+					     "b")));
+	assert_false(admin_is_name(SLICE_LIT("a\x7f"
+					     "b")));
+	assert_false(admin_is_name(SLICE_LIT("a\tb")));
+	assert_false(admin_is_name(SLICE_LIT("")));
 	team.name = SLICE_LIT("x");
 	team.account = 77;
 	assert_int_equal(admin_team_create(&family.r->admin, &family.r->by, &team, &durable),
