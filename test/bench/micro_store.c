@@ -205,7 +205,7 @@ static void saturated(struct bench *b, unsigned n, const char *scopes)
 	struct store_started started;
 	uint8_t id[LIVE_ID];
 	int64_t t;
-	int left = 2;
+	int left = 2, status;
 	char name[64];
 
 	memcpy(id, live_head(b->live)->ledger_id, LIVE_ID);
@@ -217,7 +217,10 @@ static void saturated(struct bench *b, unsigned n, const char *scopes)
 	fflush(stdout);
 	t = clock_boot_ns();
 	for (int i = 0; i < 2; i++) {
-		if (fork() == 0) {
+		pid_t pid = fork();
+
+		require(pid >= 0);
+		if (pid == 0) {
 			worker(b, started.live_dir, id, n);
 			_exit(0);
 		}
@@ -226,8 +229,11 @@ static void saturated(struct bench *b, unsigned n, const char *scopes)
 	while (left > 0) {
 		trim(b);
 		usleep(20000);
-		while (left > 0 && waitpid(-1, NULL, WNOHANG) > 0)
+		while (left > 0 && waitpid(-1, &status, WNOHANG) > 0) {
+			/* Else it did not do its rounds, of which the figure is. */
+			require(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 			left--;
+		}
 	}
 	snprintf(name, sizeof name, "%s, 2 processes, batches of %u", scopes, n);
 	printf("%-44s %7.2f us wall\n", name, (double)(clock_boot_ns() - t) / (2 * ROUNDS) / 1e3);
