@@ -32,6 +32,9 @@ struct report {
 	const struct part *now; /* of the records that are being read */
 	bool by_tag;            /* without asking for one */
 	struct tally rows;
+	/* Of the row that is being added: whether it is asked for but for its end user, and the numbers of its names. */
+	bool like_asked, ids_known;
+	uint32_t id[REPORT_DIMS_MAX];
 	struct buf row;                   /* of an account, reserved */
 	struct rollup_sums total, nobody; /* nobody: to be taken from that row */
 	uint32_t nobody_id[REPORT_DIMS_MAX];
@@ -124,13 +127,19 @@ static enum errc readable(void *arg, size_t column, struct slice name, struct sl
 
 /* --- rows --- */
 
+/* The numbers of the row's names; of a row like the one before only the end user is looked up. */
 static enum errc ids_of(struct report *r, const struct rollup_name *n, uint32_t id[REPORT_DIMS_MAX])
 {
 	uint8_t room[NUMBER_BYTES + ROWS_ID];
+	bool again = n->again && r->ids_known;
 	enum errc rc = ERRC_OK;
 
-	for (size_t i = 0; !rc && i < r->ask.by_n; i++)
-		rc = tally_name(&r->rows, i, name_of(r->ask.by[i], n, room), &id[i]);
+	for (size_t i = 0; !rc && i < r->ask.by_n; i++) {
+		if (!again || r->ask.by[i] == REPORT_TAG)
+			rc = tally_name(&r->rows, i, name_of(r->ask.by[i], n, room), &r->id[i]);
+	}
+	r->ids_known = !rc;
+	memcpy(id, r->id, sizeof r->id);
 	return rc;
 }
 
@@ -162,11 +171,17 @@ static bool is_same_id(const char *asked, const char *id)
 	return !asked || memcmp(asked, id, ROWS_ID) == 0;
 }
 
-static bool is_asked(const struct report_ask *a, const struct rollup_name *n)
+static bool is_asked(struct report *r, const struct rollup_name *n)
 {
-	return (!a->account || a->account == n->account) && is_same_id(a->key_id, n->key_id) &&
-	       is_same_id(a->team, n->team) && is_same(a->tag, n->tag) &&
-	       is_same(a->model, n->model) && is_same(a->provider, n->provider);
+	const struct report_ask *a = &r->ask;
+
+	if (!n->again) {
+		r->ids_known = false;
+		r->like_asked = (!a->account || a->account == n->account) &&
+				is_same_id(a->key_id, n->key_id) && is_same_id(a->team, n->team) &&
+				is_same(a->model, n->model) && is_same(a->provider, n->provider);
+	}
+	return r->like_asked && is_same(a->tag, n->tag);
 }
 
 static enum errc add_charge(struct report *r, const struct record *charge,
@@ -177,7 +192,7 @@ static enum errc add_charge(struct report *r, const struct record *charge,
 	if (charge->wall_ms < r->now->from_ms || charge->wall_ms >= r->now->to_ms)
 		return ERRC_OK;
 	n = rollup_name_of(charge);
-	return is_asked(&r->ask, &n) ? add(r, &n, s, r->now->sign) : ERRC_OK;
+	return is_asked(r, &n) ? add(r, &n, s, r->now->sign) : ERRC_OK;
 }
 
 /* A reversal takes its charge back where that was counted: one that is no longer kept is not among what is read. */
@@ -297,7 +312,7 @@ static enum errc on_rollup(void *arg, const struct rollup_name *n, const struct 
 {
 	struct report *r = arg;
 
-	return is_asked(&r->ask, n) ? add(r, n, s, 1) : ERRC_OK;
+	return is_asked(r, n) ? add(r, n, s, 1) : ERRC_OK;
 }
 
 /* What end users' rows say is in their keys' rows too, where nobody is named; and in the total. It is taken from nobody's row
@@ -318,7 +333,7 @@ static enum errc on_tag(void *arg, const struct rollup_name *n, const struct rol
 	uint32_t id[REPORT_DIMS_MAX] = {0};
 	enum errc rc;
 
-	if (!is_asked(&r->ask, n))
+	if (!is_asked(r, n))
 		return ERRC_OK;
 	rc = ids_of(r, n, id);
 	if (!rc)
@@ -341,7 +356,7 @@ static enum errc on_named(void *arg, const struct rollup_name *n, const struct r
 	struct report *r = arg;
 
 	nobody.tag = SLICE_NONE;
-	return is_asked(&r->ask, &nobody) ? add(r, &nobody, s, -1) : ERRC_OK;
+	return is_asked(r, &nobody) ? add(r, &nobody, s, -1) : ERRC_OK;
 }
 
 /* The one with the fewest rows that knows what is asked for. */

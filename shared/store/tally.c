@@ -4,11 +4,17 @@
 
 #include "mem.h"
 #include "secret.h"
-#include "text.h"
 
 #define NAMES_BYTES   ((size_t)256 * 1024 * 1024)
-#define SLOTS_A_ENTRY 4
+#define SLOTS_A_ENTRY 2
 #define CAP_MIN       64
+#define ODD           UINT64_C(0x9e3779b97f4a7c15)
+
+/* Where an entry stands, and what tells most others apart without a look at it. */
+struct tally_slot {
+	uint32_t hash;
+	uint32_t at; /* position + 1; 0: empty */
+};
 
 struct tally_sum {
 	uint32_t id[REPORT_DIMS_MAX];
@@ -35,19 +41,28 @@ void tally_fini(struct tally *r)
 	mem_free(r->order);
 }
 
-/* Room for twice as many entries of `size` bytes; *slots is emptied. */
-static enum errc grow(void **entries, size_t size, uint32_t **slots, uint32_t *cap)
+/* Room for twice as many entries of `size` bytes; the slots are of as many. */
+static enum errc grow(void **entries, size_t size, struct tally_slot **slots, uint32_t *cap)
 {
-	uint32_t more = *cap ? 2 * *cap : CAP_MIN;
+	uint32_t more = *cap ? 2 * *cap : CAP_MIN, mask = more * SLOTS_A_ENTRY - 1;
 	void *v = mem_grow(*entries, more * size);
-	uint32_t *s;
+	struct tally_slot *s;
 
 	if (!v)
 		return ERRC_NOMEM;
 	*entries = v;
-	s = mem_new((size_t)more * SLOTS_A_ENTRY * sizeof *s);
+	s = mem_new(((size_t)mask + 1) * sizeof *s);
 	if (!s)
 		return ERRC_NOMEM;
+	for (uint32_t i = 0; i < *cap * SLOTS_A_ENTRY; i++) {
+		struct tally_slot was = (*slots)[i];
+		uint32_t at = was.hash & mask;
+
+		while (was.at && s[at].at)
+			at = (at + 1) & mask;
+		if (was.at)
+			s[at] = was;
+	}
 	mem_free(*slots);
 	*slots = s;
 	*cap = more;
@@ -59,23 +74,32 @@ static uint32_t mask_of(uint32_t cap)
 	return cap * SLOTS_A_ENTRY - 1;
 }
 
-static void put_slot(uint32_t *slots, uint32_t cap, uint64_t hash, uint32_t position)
+static uint64_t mix(uint64_t a, uint64_t b)
 {
-	uint32_t mask = mask_of(cap), at = (uint32_t)hash & mask;
+	unsigned __int128 m = (unsigned __int128)a * b;
 
-	while (slots[at])
-		at = (at + 1) & mask;
-	slots[at] = position + 1;
+	return (uint64_t)m ^ (uint64_t)(m >> 64);
 }
 
 /* --- names --- */
 
-static uint64_t hash_name(const struct tally *r, struct slice name)
+/* Clients choose some of them: nobody outside knows the seed, which is another one in each report. */
+static uint32_t hash_name(const struct tally *r, struct slice name)
 {
-	return text_hash_keyed(r->seed, name);
+	uint64_t h = name.n, word;
+
+	for (; name.n >= sizeof word; name = slice_sub(name, sizeof word, name.n)) {
+		memcpy(&word, name.p, sizeof word);
+		h = mix(h ^ word ^ r->seed[0], r->seed[1]);
+	}
+	word = 0;
+	for (size_t i = 0; i < name.n; i++)
+		word = word << 8 | (uint8_t)name.p[i];
+	h = mix(h ^ word ^ r->seed[0], r->seed[1]);
+	return (uint32_t)(h ^ h >> 32);
 }
 
-static enum errc grow_names(struct tally *r, struct tally_names *c)
+static enum errc grow_names(struct tally_names *c)
 {
 	void *names = c->name;
 	enum errc rc = grow(&names, sizeof *c->name, &c->slots, &c->cap);
@@ -83,24 +107,23 @@ static enum errc grow_names(struct tally *r, struct tally_names *c)
 	c->name = names;
 	if (!rc && c->n == 0)
 		c->name[c->n++] = SLICE_NONE; /* TALLY_EMPTY */
-	for (uint32_t i = 0; !rc && i < c->n; i++)
-		put_slot(c->slots, c->cap, hash_name(r, c->name[i]), i);
 	return rc;
 }
 
 enum errc tally_name(struct tally *r, size_t column, struct slice name, uint32_t *id)
 {
 	struct tally_names *c = &r->names[column];
-	enum errc rc = c->n < c->cap ? ERRC_OK : grow_names(r, c);
-	uint32_t mask, at;
+	enum errc rc = c->n < c->cap ? ERRC_OK : grow_names(c);
+	uint32_t mask, hash, at;
 
-	*id = c->last;
-	if (rc || (c->n > 0 && slice_eq(c->name[c->last], name)))
+	*id = name.n ? c->last : TALLY_EMPTY;
+	if (rc || name.n == 0 || slice_eq(c->name[c->last], name))
 		return rc;
+	hash = hash_name(r, name);
 	mask = mask_of(c->cap);
-	for (at = (uint32_t)hash_name(r, name) & mask; c->slots[at]; at = (at + 1) & mask) {
-		*id = c->slots[at] - 1;
-		if (slice_eq(c->name[*id], name)) {
+	for (at = hash & mask; c->slots[at].at; at = (at + 1) & mask) {
+		*id = c->slots[at].at - 1;
+		if (c->slots[at].hash == hash && slice_eq(c->name[*id], name)) {
 			c->last = *id;
 			return ERRC_OK;
 		}
@@ -112,19 +135,19 @@ enum errc tally_name(struct tally *r, size_t column, struct slice name, uint32_t
 	if (!c->name[c->n].p)
 		return ERRC_NOMEM;
 	c->last = *id = c->n++;
-	c->slots[at] = c->n;
+	c->slots[at] = (struct tally_slot){hash, c->n};
 	return ERRC_OK;
 }
 
 /* --- rows --- */
 
-static uint64_t hash_ids(const uint32_t id[REPORT_DIMS_MAX])
+static uint32_t hash_ids(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX])
 {
 	uint64_t h = 0;
 
-	for (size_t i = 0; i < REPORT_DIMS_MAX; i++)
-		h = (h ^ id[i]) * UINT64_C(0x9e3779b97f4a7c15) ^ h >> 32;
-	return h ^ h >> 32;
+	for (size_t i = 0; i < r->by_n; i++)
+		h = mix(h ^ id[i] ^ ODD, ODD);
+	return (uint32_t)h;
 }
 
 static enum errc grow_rows(struct tally *r)
@@ -133,8 +156,6 @@ static enum errc grow_rows(struct tally *r)
 	enum errc rc = grow(&sums, sizeof *r->sums, &r->slots, &r->cap);
 
 	r->sums = sums;
-	for (uint32_t i = 0; !rc && i < r->n; i++)
-		put_slot(r->slots, r->cap, hash_ids(r->sums[i].id), i);
 	return rc;
 }
 
@@ -151,16 +172,17 @@ static bool has_all(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX])
 static enum errc find(struct tally *r, const uint32_t id[REPORT_DIMS_MAX], struct rollup_sums **out)
 {
 	enum errc rc = r->n < r->cap ? ERRC_OK : grow_rows(r);
-	uint32_t mask, at;
+	uint32_t mask, hash, at;
 
 	*out = NULL;
 	if (rc || !has_all(r, id))
 		return rc;
 	mask = mask_of(r->cap);
-	for (at = (uint32_t)hash_ids(id) & mask; r->slots[at]; at = (at + 1) & mask) {
-		struct tally_sum *s = &r->sums[r->slots[at] - 1];
+	hash = hash_ids(r, id);
+	for (at = hash & mask; r->slots[at].at; at = (at + 1) & mask) {
+		struct tally_sum *s = &r->sums[r->slots[at].at - 1];
 
-		if (memcmp(s->id, id, sizeof s->id) == 0) {
+		if (r->slots[at].hash == hash && memcmp(s->id, id, sizeof s->id) == 0) {
 			*out = &s->sums;
 			return ERRC_OK;
 		}
@@ -170,7 +192,7 @@ static enum errc find(struct tally *r, const uint32_t id[REPORT_DIMS_MAX], struc
 	memcpy(r->sums[r->n].id, id, sizeof r->sums[r->n].id);
 	r->sums[r->n].sums = (struct rollup_sums){.requests = 0};
 	*out = &r->sums[r->n].sums;
-	r->slots[at] = ++r->n;
+	r->slots[at] = (struct tally_slot){hash, ++r->n};
 	return ERRC_OK;
 }
 

@@ -13,11 +13,12 @@
 #define TALLY_NONE  UINT32_MAX /* a name that found no room */
 
 struct tally_sum;
+struct tally_slot;
 
 /* The names of one column. */
 struct tally_names {
-	struct slice *name; /* in the arena */
-	uint32_t *slots;    /* positions + 1 by hash; four for each of `cap` */
+	struct slice *name;       /* in the arena */
+	struct tally_slot *slots; /* by hash; two for each of `cap` */
 	uint32_t n, cap;
 	uint32_t last; /* that was asked for: neighbours have most of their names in common */
 };
@@ -25,11 +26,11 @@ struct tally_names {
 struct tally {
 	size_t by_n;
 	uint32_t max;
-	uint8_t seed[16];
+	uint64_t seed[2];
 	struct arena arena;
 	struct tally_names names[REPORT_DIMS_MAX];
 	struct tally_sum *sums;
-	uint32_t *slots; /* likewise */
+	struct tally_slot *slots; /* likewise */
 	uint32_t n, cap;
 	uint32_t *order; /* set by tally_end() */
 	struct rollup_sums rest;

@@ -7,6 +7,7 @@
 
 #define STEP_RECORDS 500 /* removed in one transaction */
 #define STEP_ROWS    500
+#define STEP_RUNS    64 /* of some sixty rows each */
 #define BASE_KEY     SLICE_LIT("base")
 
 _Static_assert(sizeof(struct retain_base) == 40, "layout of stored rows");
@@ -251,7 +252,7 @@ static enum errc tidy(struct ledger *l, uint32_t day, uint64_t seq, bool *more)
 	if (!rc)
 		rc = forget_users(l, &users);
 	if (!rc)
-		rc = rollup_forget_tags(l->txn, l->rollups, day, STEP_ROWS, &tags);
+		rc = rollup_forget_tags(l->txn, l->rollups, day, STEP_RUNS, &tags);
 	if (!rc)
 		rc = idindex_forget(l->txn, l->upstream, seq, STEP_ROWS, &ids);
 	if (!rc)

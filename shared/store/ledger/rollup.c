@@ -5,6 +5,7 @@
 #include "be.h"
 #include "clock.h"
 #include "mem.h"
+#include "runs.h"
 #include "text.h"
 
 #define NAMES_MAX   ((size_t)256 * 1024 * 1024)
@@ -12,8 +13,8 @@
 #define HEAD_BYTES  (1 + 4 + 8 + 2 * APIKEY_ID)
 #define KEY_MAX     (HEAD_BYTES + 2 + ROLLUP_MODEL_MAX + ROLLUP_PROVIDER_MAX + ROWS_TAG_MAX)
 
-_Static_assert(KEY_MAX <= 511, "keys of LMDB");
-_Static_assert(sizeof(struct rollup_sums) == 88, "layout of stored rows");
+_Static_assert(KEY_MAX <= RUNS_KEY_MAX, "names of rows");
+_Static_assert(RUNS_HEAD == 5, "cut and day");
 
 struct rollup_entry {
 	uint32_t at, n;     /* its key in `names` */
@@ -397,61 +398,27 @@ void rollup_aborted(struct rollup *r)
 
 /* --- rows --- */
 
-static enum errc get_sums(struct slice value, struct rollup_sums *out)
-{
-	if (value.n != sizeof *out)
-		return ERRC_CORRUPT;
-	memcpy(out, value.p, sizeof *out);
-	return ERRC_OK;
-}
-
-static enum errc write_row(MDB_cursor *c, struct slice key, struct rollup_sums sums)
-{
-	struct slice k = key, value;
-	struct rollup_sums stored;
-	enum errc rc = lmdbx_move(c, MDB_SET_KEY, &k, &value);
-
-	if (!rc)
-		rc = get_sums(value, &stored);
-	if (!rc)
-		rollup_sums_add(&sums, &stored);
-	if (rc && rc != ERRC_NOTFOUND)
-		return rc;
-	return lmdbx_cursor_put(c, key, slice_of(&sums, sizeof sums), 0);
-}
-
-struct order {
-	struct slice key;
-	const struct rollup_entry *e;
-};
-
 static int by_key(const void *a, const void *b)
 {
-	return slice_cmp(((const struct order *)a)->key, ((const struct order *)b)->key);
+	return slice_cmp(((const struct runs_row *)a)->key, ((const struct runs_row *)b)->key);
 }
 
 enum errc rollup_write(struct rollup *r, MDB_txn *txn, MDB_dbi db)
 {
-	struct order *order;
-	MDB_cursor *c;
+	struct runs_row *rows;
 	enum errc rc;
 
 	require(!r->written);
 	if (r->n == 0)
 		return ERRC_OK;
-	order = mem_new(r->n * sizeof *order);
-	if (!order)
+	rows = mem_new(r->n * sizeof *rows);
+	if (!rows)
 		return ERRC_NOMEM;
 	for (size_t i = 0; i < r->n; i++)
-		order[i] = (struct order){key_of(r, &r->entries[i]), &r->entries[i]};
-	qsort(order, r->n, sizeof *order, by_key);
-	rc = lmdbx_errc(mdb_cursor_open(txn, db, &c));
-	if (!rc) {
-		for (size_t i = 0; !rc && i < r->n; i++)
-			rc = write_row(c, order[i].key, order[i].e->sums);
-		mdb_cursor_close(c);
-	}
-	mem_free(order);
+		rows[i] = (struct runs_row){key_of(r, &r->entries[i]), &r->entries[i].sums};
+	qsort(rows, r->n, sizeof *rows, by_key);
+	rc = runs_add(txn, db, rows, r->n);
+	mem_free(rows);
 	r->written = !rc;
 	return rc;
 }
@@ -467,12 +434,12 @@ static void ask_key(const struct rollup_ask *ask, uint32_t day, struct row_key *
 	k->n = ask->key_id ? 13 + APIKEY_ID : ask->account ? 13 : 5;
 }
 
-/* Whether a row belongs to the account and key; if not, *key is where the next one that may is to be sought. False, and *over:
+/* Whether a row belongs to the account and key; if not, *from is where the next one that may is to be sought. False, and *over:
  * there is none. */
-static bool is_asked(const struct rollup_ask *ask, uint32_t day, struct slice key,
+static bool is_asked(const struct rollup_ask *ask, uint32_t day, const uint8_t *key,
 		     struct row_key *from, bool *over)
 {
-	int order = memcmp(key.p + 5, from->b + 5, from->n - 5);
+	int order = memcmp(key + 5, from->b + 5, from->n - 5);
 
 	if (order == 0)
 		return true;
@@ -482,37 +449,48 @@ static bool is_asked(const struct rollup_ask *ask, uint32_t day, struct slice ke
 	return false;
 }
 
-static enum errc walk(MDB_cursor *c, const struct rollup_ask *ask,
+/* A row's name; most have that of the row before but for the user, who stands behind all else from *user_at on. */
+static enum errc read_name(const struct runs_walk *w, size_t *user_at, enum rollup_cut *cut,
+			   struct rollup_name *name)
+{
+	struct slice key = slice_of(w->key, w->key_n);
+
+	name->again = w->shared >= *user_at;
+	if (name->again)
+		name->tag = slice_sub(key, *user_at, key.n);
+	else if (!get_key(key, cut, name))
+		return ERRC_CORRUPT;
+	*user_at = key.n - name->tag.n;
+	return ERRC_OK;
+}
+
+static enum errc walk(struct runs_walk *w, const struct rollup_ask *ask,
 		      enum errc (*fn)(void *arg, const struct rollup_name *,
 				      const struct rollup_sums *),
 		      void *arg)
 {
+	size_t user_at = SIZE_MAX; /* no row stands before the first */
+	struct rollup_name name;
 	struct row_key from;
-	struct slice key, value;
+	enum rollup_cut cut;
 	bool over = false;
 	enum errc rc;
 
 	ask_key(ask, ask->from, &from);
-	key = slice_of(from.b, HEAD_BYTES);
-	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+	rc = runs_seek(w, slice_of(from.b, HEAD_BYTES));
 	while (!rc) {
-		struct rollup_name name;
-		struct rollup_sums sums;
-		enum rollup_cut cut;
-
-		if (!get_key(key, &cut, &name) || get_sums(value, &sums))
-			return ERRC_CORRUPT;
-		if (cut != ask->cut || name.day > ask->to)
+		rc = read_name(w, &user_at, &cut, &name);
+		if (rc || cut != ask->cut || name.day > ask->to)
 			break;
-		if (is_asked(ask, name.day, key, &from, &over)) {
-			rc = fn(arg, &name, &sums);
+		if (is_asked(ask, name.day, w->key, &from, &over)) {
+			rc = fn(arg, &name, &w->sums);
 			if (!rc)
-				rc = lmdbx_move(c, MDB_NEXT, &key, &value);
+				rc = runs_next(w);
 		} else if (over) {
 			break;
 		} else {
-			key = slice_of(from.b, HEAD_BYTES);
-			rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+			rc = runs_seek(w, slice_of(from.b, HEAD_BYTES));
+			user_at = SIZE_MAX;
 		}
 	}
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
@@ -523,47 +501,32 @@ enum errc rollup_walk(MDB_txn *txn, MDB_dbi db, const struct rollup_ask *ask,
 				      const struct rollup_sums *),
 		      void *arg)
 {
-	MDB_cursor *c;
-	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, db, &c));
+	struct runs_walk w;
+	enum errc rc = runs_open(&w, txn, db);
 
 	if (rc)
 		return rc;
-	rc = walk(c, ask, fn, arg);
-	mdb_cursor_close(c);
+	rc = walk(&w, ask, fn, arg);
+	runs_close(&w);
 	return rc;
 }
 
-/* ERRC_NOTFOUND when there is nothing left to be removed. */
-static enum errc forget_cut(MDB_cursor *c, enum rollup_cut cut, uint32_t day, size_t *left)
+static enum errc forget_cut(MDB_txn *txn, MDB_dbi db, enum rollup_cut cut, uint32_t day,
+			    size_t *left)
 {
-	struct row_key from;
-	struct slice key, value;
-	enum errc rc;
+	struct row_key from, to;
 
 	put_head(&from, cut, &(struct rollup_name){.day = 0});
-	key = slice_of(from.b, from.n);
-	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
-	for (; !rc && *left > 0; (*left)--) {
-		if (key.n < HEAD_BYTES || key.p[0] != (char)cut || be_get(key.p + 1, 4) > day)
-			return ERRC_NOTFOUND;
-		rc = lmdbx_errc(mdb_cursor_del(c, 0));
-		if (!rc)
-			rc = lmdbx_move(c, MDB_NEXT, &key, &value);
-	}
-	return rc;
+	put_head(&to, cut, &(struct rollup_name){.day = day});
+	return runs_forget(txn, db, from.b, to.b, left);
 }
 
 enum errc rollup_forget_tags(MDB_txn *txn, MDB_dbi db, uint32_t day, size_t max, bool *more)
 {
-	MDB_cursor *c;
-	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, db, &c));
+	enum errc rc = forget_cut(txn, db, ROLLUP_TAGS, day, &max);
 
-	if (rc)
-		return rc;
-	rc = forget_cut(c, ROLLUP_TAGS, day, &max);
-	if (rc == ERRC_NOTFOUND)
-		rc = forget_cut(c, ROLLUP_USERS, day, &max);
-	mdb_cursor_close(c);
-	*more = !rc;
-	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	if (!rc)
+		rc = forget_cut(txn, db, ROLLUP_USERS, day, &max);
+	*more = !rc && max == 0;
+	return rc;
 }

@@ -5,7 +5,7 @@
  *
  * Memory is bounded: what is kept here is not the sums but what came to them since it was last written, at most some
  * thousands of rows (ROLLUP_ROWS_MAX is written at once, whatever the cardinality of users is; else it waits for the
- * checkpoint, every 5 s). The rows in the ledger are on disk without bound, and go with their day's records (users) or
+ * checkpoint, every 5 s). The rows in the ledger are on disk in runs (runs.h) without bound, and go with their day's records (users) or
  * stay (the rest). The records are the truth: what is not written yet is read from them on start, and by reports.
  *
  * Belongs to the ledger's writer; rollup_walk() runs on any thread in a read transaction of its caller. */
@@ -18,7 +18,7 @@
 #define ROLLUP_ROWS_MAX 8192 /* changed rows that do not wait for the checkpoint */
 #define ROLLUP_DAY_MS   INT64_C(86400000)
 #define ROLLUP_DAY_MAX  UINT32_MAX
-/* Bytes of names that tell rows apart: LMDB's keys have 511. */
+/* Bytes of names that tell rows apart: keys of runs have 511. */
 #define ROLLUP_MODEL_MAX    200
 #define ROLLUP_PROVIDER_MAX 100
 
@@ -38,6 +38,7 @@ struct rollup_name {
 	uint64_t account;
 	char key_id[APIKEY_ID], team[ROWS_ID]; /* team: all 0 for none */
 	struct slice model, provider, tag;
+	bool again; /* of a walk: all but the tag is as in the row before */
 };
 
 struct rollup_sums {
@@ -99,7 +100,7 @@ MUSTCHECK enum errc rollup_walk(MDB_txn *txn, MDB_dbi db, const struct rollup_as
 				enum errc (*fn)(void *arg, const struct rollup_name *,
 						const struct rollup_sums *),
 				void *arg);
-/* Removes the end users' rows of days up to `day`, `max` of them; *more: call again. */
+/* Removes the end users' rows of days up to `day`, `max` runs of them (runs.h); *more: call again. */
 MUSTCHECK enum errc rollup_forget_tags(MDB_txn *txn, MDB_dbi db, uint32_t day, size_t max,
 				       bool *more);
 

@@ -324,7 +324,7 @@ static enum errc none(void *arg, const struct rollup_name *n, const struct rollu
 	return n->tag.n ? ERRC_OK : ERRC_CORRUPT;
 }
 
-/* The names of end users go with the records; more than a call removes. */
+/* The names of end users go with the records. */
 static void test_tags_go(void **state)
 {
 	const struct retain_keep keep = {.days = 1};

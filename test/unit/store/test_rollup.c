@@ -7,6 +7,7 @@
 #include "ledger_priv.h"
 #include "mem.h"
 #include "report.h"
+#include "runs.h"
 #include "text.h"
 #include "verify.h"
 
@@ -395,22 +396,23 @@ static void test_verify_finds_a_wrong_row(void **state)
 	assert_int_equal(v.bad_day, ROLLUP_DAY_MAX);
 	checkpoint(l);
 	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
-		uint8_t from[5] = {cuts[i]};
-		struct slice key = slice_of(from, sizeof from), value;
-		struct rollup_sums sums;
-		MDB_cursor *c;
+		uint8_t from[RUNS_HEAD] = {cuts[i]};
 		MDB_txn *txn;
 
 		for (int times = 0; times < 2; times++) {
+			struct rollup_sums lie;
+			struct runs_row row;
+			struct runs_walk w;
+
 			assert_int_equal(mdb_txn_begin(l->env, NULL, 0, &txn), 0);
-			assert_int_equal(mdb_cursor_open(txn, l->rollups, &c), 0);
-			key = slice_of(from, sizeof from);
-			assert_int_equal(lmdbx_move(c, MDB_SET_RANGE, &key, &value), ERRC_OK);
-			memcpy(&sums, value.p, sizeof sums);
-			sums.charge_nusd += times ? -1 : 1;
-			assert_int_equal(lmdbx_cursor_put(c, key, slice_of(&sums, sizeof sums), 0),
-					 ERRC_OK);
-			mdb_cursor_close(c);
+			assert_int_equal(runs_open(&w, txn, l->rollups), ERRC_OK);
+			assert_int_equal(runs_seek(&w, slice_of(from, sizeof from)), ERRC_OK);
+			runs_close(&w);
+			lie = (struct rollup_sums){.first_seq = w.sums.first_seq,
+						   .last_seq = w.sums.last_seq,
+						   .charge_nusd = times ? -1 : 1};
+			row = (struct runs_row){slice_of(w.key, w.key_n), &lie};
+			assert_int_equal(runs_add(txn, l->rollups, &row, 1), ERRC_OK);
 			assert_int_equal(mdb_txn_commit(txn), 0);
 			verify(s, &v);
 			assert_int_equal(v.bad_day, times ? ROLLUP_DAY_MAX : DAY_0 / ROLLUP_DAY_MS);
