@@ -3,17 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "files.h"
-#include "restored.h"
-
-/* What may be in a folder under way, files before their folders. */
-static const char *const names[] = {BFILES_DATA, "data.mdb", RESTORED_MARK, BFILES_PEPPER,
-				    BFILES_MANIFEST};
+#include "unfinished.h"
 
 void bfiles_parent(const char *path, char out[PATH_MAX])
 {
@@ -28,20 +22,25 @@ void bfiles_parent(const char *path, char out[PATH_MAX])
 	snprintf(out, PATH_MAX, "%.*s", n ? (int)n : 1, n ? path : ".");
 }
 
+/* What cannot be removed is somebody else's, or can be removed next time. */
+static void sweep(const char *name)
+{
+	char parent[PATH_MAX];
+	int dir;
+
+	bfiles_parent(name, parent);
+	dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return;
+	(void)!unfinished_sweep(dir);
+	close(dir);
+}
+
 enum errc bfiles_begin(struct bfiles *b, const char *name)
 {
-	size_t n = strlen(name);
-
 	*b = (struct bfiles){.dir = -1};
-	while (n > 1 && name[n - 1] == '/')
-		n--;
-	if (snprintf(b->path, sizeof(b->path), "%.*s.XXXXXX", (int)n, name) >= (int)sizeof(b->path) ||
-	    !mkdtemp(b->path)) {
-		b->path[0] = '\0';
-		return errc_from_errno(errno ? errno : ENAMETOOLONG);
-	}
-	b->dir = open(b->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return b->dir < 0 ? errc_from_errno(errno) : ERRC_OK;
+	sweep(name);
+	return unfinished_make(name, b->path, &b->dir);
 }
 
 enum errc bfiles_finish(struct bfiles *b, const char *name)
@@ -68,13 +67,9 @@ void bfiles_abort(struct bfiles *b)
 {
 	if (!b->path[0])
 		return;
-	for (size_t i = 0; b->dir >= 0 && i < ARRAY_LEN(names); i++)
-		(void)unlinkat(b->dir, names[i], 0);
-	if (b->dir >= 0) {
-		(void)unlinkat(b->dir, "ledger", AT_REMOVEDIR);
+	(void)!unfinished_remove(AT_FDCWD, b->path);
+	if (b->dir >= 0)
 		close(b->dir);
-	}
-	(void)rmdir(b->path);
 	*b = (struct bfiles){.dir = -1};
 }
 

@@ -1,5 +1,5 @@
 /* The files of a backup, `ledger/data.mdb`, `pepper` and `backup.json`, made so that a crash never leaves something that looks
- * complete: everything stands in a folder with a temporary name beside the place, is synced, and gets its name last.
+ * complete: everything stands in a folder with a temporary name beside the place (unfinished.h), is synced, and gets its name last.
  * Folders are 0700 and files 0600, for the pepper is in them. */
 #ifndef AIGW_BFILES_H
 #define AIGW_BFILES_H
@@ -18,7 +18,7 @@ struct bfiles {
 	int dir;
 };
 
-/* Makes `<name>.XXXXXX` beside where `name` will be. On an error errno tells. */
+/* Removes what others who were killed have left beside where `name` will be, and makes a folder there. */
 MUSTCHECK enum errc bfiles_begin(struct bfiles *b, const char *name);
 /* Syncs the folder and renames it to `name`, in the same parent; ERRC_EXISTS when something is there. */
 MUSTCHECK enum errc bfiles_finish(struct bfiles *b, const char *name);

@@ -18,6 +18,7 @@
 #include "restored.h"
 #include "secret.h"
 #include "text.h"
+#include "unfinished.h"
 
 #define MANIFEST_MAX 65536
 #define CHUNK        (1024 * 1024)
@@ -363,10 +364,34 @@ static enum errc put_mark(struct restore *r)
 	return bfiles_put(&r->files, RESTORED_MARK, slice_str(text));
 }
 
+/* With the node's locks: whoever worked there is no more. */
+static enum errc begin(struct restore *r)
+{
+	int dir = open(r->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum errc e;
+
+	if (dir < 0)
+		return errc_from_errno(errno);
+	e = unfinished_sweep_state(dir);
+	close(dir);
+	if (!e)
+		e = bfiles_begin(&r->files, r->ledger);
+	return e ? e : bfiles_put(&r->files, UNFINISHED_MARK, SLICE_NONE);
+}
+
+/* It is what it is called from now on. Where this fails the next start does it. */
+static void end(struct restore *r)
+{
+	char path[PATH_MAX];
+
+	if (join(path, r->ledger, UNFINISHED_MARK))
+		(void)unlink(path);
+}
+
 static enum control_status make(struct restore *r)
 {
 	enum control_status s;
-	enum errc e = bfiles_begin(&r->files, r->ledger);
+	enum errc e = begin(r);
 
 	if (e)
 		return failed(r, r->ledger, e);
@@ -379,7 +404,11 @@ static enum control_status make(struct restore *r)
 	if (e)
 		return failed(r, r->ledger, e);
 	s = keep_id(r);
-	return s == CONTROL_DONE ? put_in_place(r) : s;
+	if (s == CONTROL_DONE)
+		s = put_in_place(r);
+	if (s == CONTROL_DONE)
+		end(r);
+	return s;
 }
 
 static void tell_json(struct restore *r)

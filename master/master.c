@@ -17,6 +17,7 @@
 #include "notify.h"
 #include "secret.h"
 #include "signals.h"
+#include "unfinished.h"
 
 #define TICKET_MS       (INT64_C(12) * 3600 * 1000)
 #define ADDRESS_WAIT_MS 1000
@@ -184,6 +185,10 @@ static bool open_state(struct master *m)
 		return stop_at("cannot use the state folder", m->state, e);
 	if (!take_lock(m))
 		return false;
+	e = unfinished_sweep_state(m->state_fd);
+	if (e)
+		log_warn("leftover_stays", "what a restore that was cut off has left in %s: %s",
+			 m->state, errc_text(e));
 	e = folders_give_state(m->state_fd, &m->ids);
 	if (e)
 		return stop_at("cannot give the user of the keeper what is in", m->state, e);

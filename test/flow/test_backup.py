@@ -2,7 +2,6 @@
 import hashlib
 import json
 import os
-import random
 import shutil
 import signal
 import stat
@@ -10,13 +9,12 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from decimal import Decimal
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tap
-from node import LONG, CtlError, NodePerTest, chat_body, model
+from node import CtlError, NodePerTest, chat_body, model
 
 
 class Backup(NodePerTest):
@@ -118,47 +116,6 @@ class Backup(NodePerTest):
         self.assertEqual(self.spent(), spent)
         self.assertEqual(self.node.chat(late, 'm').status, 200)
         self.assertTrue(self.node.verify('--charges')['good'])
-
-    def test_killed_at_any_moment(self):
-        """A restore that is killed has happened or has not: the node starts, with its books and its keys."""
-        rng = random.Random(int(os.environ.get('AIGW_TEST_SEED') or random.randrange(1 << 32)))
-        self.spend(1)
-        self.backup()
-        self.spend(1)
-        self.node.ctl('pepper', 'rotate')
-        late = self.node.key('main')
-        self.node.stop()
-        took = self.time_of_restore()
-        seen = set()
-        for _ in range(40 if LONG else 8):
-            shutil.rmtree(self.state)
-            shutil.copytree(self.state + '.then', self.state, copy_function=self.copy)
-            p = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-            time.sleep(rng.random() * took)
-            p.kill()
-            p.wait()
-            self.node.start()
-            spent = str(self.spent())
-            seen.add(spent)
-            self.assertEqual(self.node.chat(late, 'm').status, {'0.02': 200, '0.01': 401}[spent])
-            self.assertEqual(self.node.chat(self.key, 'm').status, 200)
-            self.assertTrue(self.node.verify('--charges')['good'])
-            self.node.stop()
-        print('# spent in the ends: %s' % sorted(seen))
-
-    def time_of_restore(self):
-        """How long one takes, of whose state a copy is kept first."""
-        shutil.copytree(self.state, self.state + '.then', copy_function=self.copy)
-        began = time.monotonic()
-        self.restore()
-        return 1.2 * (time.monotonic() - began)
-
-    @staticmethod
-    def copy(a, b):
-        """With the owner."""
-        shutil.copy2(a, b)
-        st = os.stat(a)
-        os.chown(b, st.st_uid, st.st_gid)
 
     def test_idempotency_keys(self):
         """Keys of requests that the backup has stand for them; those of later ones, which no ledger has any more, are free."""
