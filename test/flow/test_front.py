@@ -286,6 +286,34 @@ class LongWhole(ProviderCase):
                 self.assertNotIn(b'hello', a.body)
 
 
+class TooBig(ProviderCase):
+    """A request that is larger than what the provider's account may have in a minute is its client's affair: no key rests for it."""
+    SAYS = {'error': {'message': 'Request too large for m in organization org-x on tokens per min (TPM): Limit 30000, Requested 342389. Reduce it.',
+                      'type': 'tokens', 'code': 'rate_limit_exceeded'}}
+    ANSWERS = {'small': [whole(SAYS, 429, retry_after='30')], 'tiny': [whole(SAYS, 429)], 'fits': [stream(chunk('hi'), chunk(finish='stop'), DONE)],
+               'limited': [whole({'error': {'message': 'slow down', 'code': 'rate_limit_exceeded'}}, 429, retry_after='7')]}
+    MODELS = {'other': model('p-small/fits'), 'roomy': model('p-small/small', 'p-fits/fits'), 'both': model('p-small/small', 'p-tiny/tiny'),
+              'later': model('p-limited/limited', 'p-small/small')}
+
+    def test_no_key_rests(self):
+        for name in ('small', 'both', 'tiny'):
+            with self.subTest(name):
+                a = self.chat(name)
+                self.assertEqual((a.status, a.error['code'], a.get('x-should-retry'), a.get('retry-after')), (413, 'request_too_large', 'false', None), a)
+                self.assertIn('Limit 30000, Requested 342389', a.error['message'])
+                self.assertNotIn('org-x', a.error['message'])
+                self.assertEqual(self.chat('other', True).text, 'hi')
+        self.assertEqual([a['status'] for a in self.node.record(self.chat('both').get('x-request-id'))['attempts']], [429, 429])
+
+    def test_another_provider_takes_it(self):
+        a = self.chat('roomy', True)
+        self.assertEqual((a.text, a.get('x-aigw-attempts')), ('hi', '2'), a)
+
+    def test_one_that_is_only_at_its_limits_may_take_it_later(self):
+        a = self.chat('later')
+        self.assertEqual((a.status, a.error['code'], a.get('x-should-retry')), (429, 'upstream_rate_limited', 'true'), a)
+
+
 class Words(ProviderCase):
     """A3: the words and waits of refusals."""
     ANSWERS = {'limited': [whole({'error': {'message': 'quota exceeded, see billing', 'code': 'rate_limit_exceeded'}}, 429, retry_after='7')],

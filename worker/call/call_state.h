@@ -85,7 +85,7 @@ struct call {
 	struct fault *last;    /* of the last attempt that failed; in the arena */
 	int64_t context_above; /* only models with more context are left to try; 0: all */
 	bool stale_retry;      /* the next attempt repeats one whose connection had gone stale */
-	unsigned failed_rate, failed_out, failed_slow,
+	unsigned failed_rate, failed_big, failed_out, failed_slow,
 		failed_other; /* candidates given up, by cause */
 	int64_t wait_ms;      /* the shortest cool-down met */
 	int64_t lost_cost_nusd;

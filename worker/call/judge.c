@@ -191,7 +191,9 @@ static void apply_verdict(struct call *c, const struct dialect_verdict *v, const
 	int64_t cool = v->cool_ms > 0 ? v->cool_ms : call_set(c)->key_cool_ms;
 	bool overloaded = f->kind == FAULT_OVERLOADED, refused = v->drop_key || v->billing;
 
-	if (v->cool_key) {
+	if (v->too_big) {
+		c->failed_big++;
+	} else if (v->cool_key) {
 		c->failed_rate += !overloaded;
 		c->failed_out += overloaded;
 		if (c->wait_ms == 0 || cool < c->wait_ms)
@@ -223,6 +225,7 @@ static bool judge_by(struct call *c, struct fault *f, const struct dialect_verdi
 	apply_verdict(c, v, f);
 	call_attempt_lose(c, a->status, f->provider_code[0] ? f->provider_code : code);
 	call_attempt_count(c, v->cool_key                 ? "rate_limited"
+			      : v->too_big                ? "too_big"
 			      : v->drop_key || v->billing ? "key_refused"
 			      : v->final                  ? "rejected"
 							  : "error");
@@ -245,7 +248,8 @@ static bool judge_status(struct call *c)
 				     .should_retry = a->should_retry,
 				     .body = buf_slice(&a->body),
 				     .provider = a->provider->p,
-				     .now_s = turn_wall_ms(call_turn(c)) / 1000};
+				     .now_s = turn_wall_ms(call_turn(c)) / 1000,
+				     .input_bound = c->route.v[a->at].input_bound};
 	struct dialect_verdict v = {0};
 	struct fault f = {0};
 

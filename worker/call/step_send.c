@@ -108,12 +108,13 @@ enum call_next call_exhausted(struct call *c)
 {
 	struct fault *f = &c->fault;
 	const char *text = c->last ? fault_message(c->last) : "";
+	unsigned may_do = c->failed_rate + c->failed_out + c->failed_slow + c->failed_other;
 
 	f->attempts = c->tried;
 	f->attempts_n = c->tried_n;
 	f->attempts_made = (int)c->tried_n;
 	f->retry_after_ms = c->wait_ms;
-	if (c->context_above && c->last) {
+	if (c->last && (c->context_above || (c->failed_big && !may_do))) {
 		*f = *c->last;
 	} else if (c->failed_rate && !c->failed_other && !c->failed_slow && !c->failed_out) {
 		fault_set(f, FAULT_UPSTREAM_RATE,

@@ -114,12 +114,14 @@ struct dialect_answer {
 	struct slice body;                        /* as much as was kept */
 	const struct ptable_provider *provider;
 	int64_t now_s;
+	int64_t input_bound; /* tokens of the request, at most; 0: not known */
 };
 
 /* What the router does with it. */
 struct dialect_verdict {
-	bool final;    /* the client's own fault: answer with it, try no other candidate */
-	bool larger;   /* context too long: only a model with more context may be tried */
+	bool final;  /* the client's own fault: answer with it, try no other candidate */
+	bool larger; /* context too long: only a model with more context may be tried */
+	bool too_big; /* for the limits of this account, however long one waits: another provider may take it */
 	bool cool_key; /* 429 and the like: the key rests for cool_ms */
 	bool drop_key; /* the key is not accepted: out, try the next */
 	bool billing;  /* the provider account is out of money: the key is out, an operator must act

@@ -150,6 +150,8 @@ enum perr_kind {
 	PERR_BAD,
 };
 
+#define PERR_BY_FAR 4 /* bounds are at most three times the truth for most requests */
+
 struct perr_word {
 	const char *word;
 	enum perr_kind kind;
@@ -236,6 +238,34 @@ static enum perr_kind perr_kind_of(const struct provider_error *e)
 			return w->kind;
 	}
 	return PERR_OTHER;
+}
+
+/* The number behind the word, "30,000" too; 0: there is none. */
+static int64_t perr_number_behind(const char *text, const char *word)
+{
+	const char *p = strstr(text, word);
+	int64_t n = 0;
+
+	for (p = p ? p + strlen(word) : ""; (*p >= '0' && *p <= '9') || *p == ','; p++)
+		if (*p != ',' && n < INT64_MAX / 16)
+			n = n * 10 + (*p - '0');
+	return n;
+}
+
+/* What was asked for is more than the account may ever have in a minute: no rest of the key would help it, and one client that goes on asking would
+ * take the key from all others. OpenAI and those who follow it name both numbers. Anthropic names its limit, also where others have
+ * used it up: then a request counts as too big that is so by far, for our count of its tokens is a bound. */
+static bool perr_is_too_big(const struct dialect_answer *a, const char *message, int status)
+{
+	int64_t limit = perr_number_behind(message, "Limit "), of_minute = 0;
+
+	if (status != 429 && status != 413)
+		return false;
+	if (limit > 0 && perr_number_behind(message, "Requested ") > limit)
+		return true;
+	if (strstr(message, " input tokens per minute"))
+		of_minute = perr_number_behind(message, " of ");
+	return of_minute > 0 && a->input_bound / PERR_BY_FAR > of_minute;
 }
 
 /* Words that name the operator's account do not reach clients. */
@@ -391,6 +421,15 @@ static void perr_final(const struct dialect_answer *a, struct provider_error *e,
 	perr_details(a, e, f);
 }
 
+static void perr_too_big(const struct dialect_answer *a, struct provider_error *e, struct fault *f,
+			 struct dialect_verdict *v)
+{
+	v->too_big = true;
+	perr_redact(e->message);
+	fault_set(f, FAULT_TOO_LARGE, "%s", e->message);
+	perr_details(a, e, f);
+}
+
 /* The key's or the provider's trouble: another candidate is tried, the client learns little. */
 static void perr_other(const struct dialect_answer *a, int status, enum perr_kind k,
 		       struct fault *f, struct dialect_verdict *v)
@@ -444,6 +483,10 @@ void provider_error_classify(const struct dialect_answer *a, struct fault *f,
 	read_error(a->body, &e);
 	k = perr_kind_of(&e);
 	status = perr_status(a, &e, k);
+	if (perr_is_too_big(a, e.message, status)) {
+		perr_too_big(a, &e, f, v);
+		return;
+	}
 	if (perr_is_final(status, k)) {
 		v->final = true;
 		v->larger = k == PERR_CONTEXT;

@@ -72,6 +72,27 @@ static const struct error_case cases[] = {
 	 "{\"error\":{\"message\":\"Rate limit reached for "
 	 "gpt\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}",
 	 FAULT_UPSTREAM_RATE, 429, "C", "limits"},
+	/* Larger than a minute's share: a rest of the key does not help it. */
+	{429,
+	 "{\"error\":{\"message\":\"Request too large for gpt-4o in organization org-x on tokens "
+	 "per "
+	 "min (TPM): Limit 30000, Requested 342389. The input or output tokens must be "
+	 "reduced.\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}",
+	 FAULT_TOO_LARGE, 413, "T", "Limit 30000, Requested 342389"},
+	{413,
+	 "{\"error\":{\"message\":\"Request too large for model `m` in organization `o` on tokens "
+	 "per minute (TPM): Limit 8000, Requested 8391, please reduce\",\"type\":\"tokens\"}}",
+	 FAULT_TOO_LARGE, 413, "T", "Requested 8391"},
+	{0,
+	 "{\"error\":{\"message\":\"Request too large: Limit 30,000, Requested "
+	 "30,001\",\"code\":\"rate_limit_exceeded\"}}",
+	 FAULT_TOO_LARGE, 413, "T", "30,001"},
+	{429,
+	 "{\"error\":{\"message\":\"Rate limit reached for gpt-4o on tokens per min (TPM): Limit "
+	 "30000, Used 29000, Requested 2000.\",\"type\":\"tokens\"}}",
+	 FAULT_UPSTREAM_RATE, 429, "C", "limits"},
+	{500, "{\"error\":{\"message\":\"Limit 1, Requested 2\"}}", FAULT_UPSTREAM, 502, "X",
+	 "failed"},
 	{429, "{\"error\":{\"code\":\"1113\",\"message\":\"no balance\"}}", FAULT_UPSTREAM, 502,
 	 "DB", "account"},
 	{500,
@@ -110,6 +131,8 @@ static void verdict_text(const struct dialect_verdict *v, char out[8])
 		out[n++] = 'F';
 	if (v->larger)
 		out[n++] = 'L';
+	if (v->too_big)
+		out[n++] = 'T';
 	if (v->cool_key)
 		out[n++] = 'C';
 	if (v->drop_key)
@@ -175,6 +198,35 @@ static void waits_are_read(void **state)
 	assert_int_equal(wait_of("Wed, 21 Xyz 2026 07:50:30 GMT", ""), 0);
 }
 
+/* A limit that the message names says what was used up: only a request that is larger by far is too big for it. */
+static void too_big_by_our_own_count(void **state)
+{
+	static const struct {
+		int64_t bound;
+		bool too_big;
+	} bounds[] = {{0, false}, {20000, false}, {80003, false}, {80004, true}};
+	static const char *const bodies[] = {
+		"{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"This "
+		"request would exceed the rate limit for your organization of 20,000 input tokens "
+		"per minute.\"}}",
+		"{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"This "
+		"request would exceed the rate limit for your organization (0a1b-2c) of 20,000 "
+		"input tokens per minute.\"}}"};
+
+	for (size_t i = 0; i < ARRAY_LEN(bounds) * ARRAY_LEN(bodies); i++) {
+		struct dialect_answer a = {.status = 429,
+					   .body = slice_str(bodies[i % 2]),
+					   .input_bound = bounds[i / 2].bound};
+		struct dialect_verdict v;
+		struct fault f;
+
+		provider_error_classify(&a, &f, &v);
+		assert_int_equal(v.too_big, bounds[i / 2].too_big);
+		assert_int_equal(v.cool_key, !v.too_big);
+		assert_int_equal(fault_status(&f), v.too_big ? 413 : 429);
+	}
+}
+
 static void account_names_are_masked(void **state)
 {
 	struct dialect_answer a = {.status = 400,
@@ -211,6 +263,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors_are_classified),
 		cmocka_unit_test(waits_are_read),
+		cmocka_unit_test(too_big_by_our_own_count),
 		cmocka_unit_test(account_names_are_masked),
 		cmocka_unit_test(word_of_the_code_beats_its_number),
 	};
