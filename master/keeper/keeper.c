@@ -12,6 +12,7 @@
 #include "ktable.h"
 #include "log.h"
 #include "mem.h"
+#include "money.h"
 #include "pace.h"
 #include "serve.h"
 #include "sweep.h"
@@ -94,13 +95,15 @@ static void on_started(void *arg, const struct store_started *s)
 					  [STORE_REBOOT] = "rebuilt after a reboot",
 					  [STORE_RESTORED] = "made anew for a restored ledger",
 					  [STORE_REBUILT] = "rebuilt"};
+	char dollars[MONEY_TEXT_MAX] = "unknown";
 	struct keeper *k = arg;
 
 	log_info("stores_open", "live store %s, %llu records taken over", how[s->outcome],
 		 (unsigned long long)s->taken);
+	if (s->at_risk_nusd >= 0)
+		money_print(s->at_risk_nusd, 2, dollars);
 	if (s->outcome == STORE_REBUILT)
-		log_error("live_store_gap", "%s; charges at risk: %lld nano-dollars (-1: unknown)",
-			  s->reason, (long long)s->at_risk_nusd);
+		log_error("live_store_gap", "%s; dollars in charges at risk: %s", s->reason, dollars);
 	k->started = true;
 	kmsg_peppers(k);
 	ktable_started(k->table);

@@ -1,5 +1,5 @@
 """The life of API keys under load: rotation with a time of grace, suspension, revocation, import of many, rotation of the pepper; each
-takes effect at the next request of every worker, and none loses a key to a crash."""
+takes effect at the next request of every worker, and none loses a key to a crash. Reloads do the same."""
 import json
 import os
 import random
@@ -21,10 +21,10 @@ SECRET = 'AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE'
 
 
 class Load:
-    """Requests with one key, one after the other on some threads, until stop(): every status with its times."""
+    """Requests with one key, one after the other on some threads, until stop(): every status, or what else `tells`, with its times."""
 
-    def __init__(self, node, key, n=4):
-        self.seen, self.over = [], False
+    def __init__(self, node, key, n=4, tells=lambda a: a.status, **fields):
+        self.seen, self.over, self.tells, self.fields = [], False, tells, fields
         self.threads = [threading.Thread(target=self.run, args=(node, key)) for _ in range(n)]
         for t in self.threads:
             t.start()
@@ -33,8 +33,8 @@ class Load:
     def run(self, node, key):
         while not self.over:
             begun = time.monotonic()
-            status = node.chat(key, 'm').status
-            self.seen.append((begun, time.monotonic(), status))
+            told = self.tells(node.chat(key, 'm', **self.fields))
+            self.seen.append((begun, time.monotonic(), told))
 
     def stop(self):
         self.over = True
@@ -69,17 +69,17 @@ class Keys(NodeCase):
     def workers_of(self, answers):
         return {e['process'] for e in self.node.access(*(a.get('x-request-id') for a in answers)).values()}
 
-    def says(self, status, *keys):
+    def says(self, status, *keys, **fields):
         """What every worker answers to these keys, now: each is asked until all have been."""
         for key in keys:
             answers = []
             while not answers or len(self.workers_of(answers)) < WORKERS:
-                answers += [self.chat('m', key=key) for _ in range(12)]
+                answers += [self.chat('m', key=key, **fields) for _ in range(12)]
                 self.assertLess(len(answers), 200)
             self.assertEqual({a.status for a in answers}, {status}, answers[-1])
 
-    def under_load(self, key):
-        load = Load(self.node, key)
+    def under_load(self, key, **fields):
+        load = Load(self.node, key, **fields)
         self.addCleanup(load.stop)
         return load
 
@@ -89,13 +89,13 @@ class Keys(NodeCase):
         self.assertEqual(caught.exception.status, status, caught.exception)
         return caught.exception.error
 
-    def ends_at_once(self, key, status, *words):
+    def ends_at_once(self, key, status, *words, **fields):
         """After the command every request with this key gets this status, on all workers; before it, none."""
-        load = self.under_load(key)
+        load = self.under_load(key, **fields)
         asked = time.monotonic()
         self.node.ctl(*words)
         done = time.monotonic()
-        self.says(status, key)
+        self.says(status, key, **fields)
         wait_for(lambda: len([1 for begun, _, _ in load.seen if begun > done]) > 20)
         load.stop()
         self.assertEqual(load.before(asked), {200})
@@ -156,6 +156,20 @@ class Keys(NodeCase):
         self.assertEqual(self.node.ctl('key', 'resume', k['id'])['status'], 'active')
         self.says(200, k['key'])
         self.assertEqual(self.refused(4, 'key', 'suspend', 'aaaaaaaaaaaa')['code'], 'not_found')
+
+    def test_owners_suspended(self):
+        """Account, team and end user, under load as well."""
+        self.node.account('owner', 50)
+        self.node.ctl('team', 'create', 'crew', '--account', 'owner')
+        k = self.create('--team', 'crew', account='owner')
+        for off, on in ((('account', 'suspend', 'owner'), ('account', 'resume', 'owner')),
+                        (('team', 'suspend', 'crew', '--account', 'owner'), ('team', 'resume', 'crew', '--account', 'owner')),
+                        (('user', 'update', 'eve', '--account', 'owner', '--suspended', 'on'),
+                         ('user', 'update', 'eve', '--account', 'owner', '--suspended', 'off'))):
+            with self.subTest(off[0]):
+                self.ends_at_once(k['key'], 403, *off, user='eve')
+                self.node.ctl(*on)
+                self.says(200, k['key'], user='eve')
 
     def test_revoked(self):
         k = self.create()
@@ -315,6 +329,30 @@ class RevokedOfOlderWorkers(NodePerTest):
             self.assertEqual((a.is_done, a.ended), (False, 'cut'))
             self.assertEqual(a.data()[-1]['error']['code'], 'invalid_api_key')
             self.assertEqual(self.node.record(a.get('x-request-id'))['end'], 'revoked')
+        self.check_books()
+
+
+class Reloads(NodePerTest):
+    MODELS = {'m': model('oai/sim?tokens=1', price={'request': '0.001'})}
+    CONFIG = {'workers': WORKERS}
+
+    def test_next_request(self):
+        """Under load, of every worker: what begins after the command has ended is of the new configuration, what ended before it, of the old."""
+        self.begin()
+        load = Load(self.node, self.key, tells=lambda a: (a.get('x-aigw-config'), a.get('x-aigw-cost-usd')))
+        self.addCleanup(load.stop)
+        for n in range(2, 10):
+            self.node.configure(models={'m': {'price': {'request': '0.00%d' % n}}})
+            before, asked = len(load.seen), time.monotonic()
+            self.node.ctl('reload')
+            done = time.monotonic()
+            wait_for(lambda: len([1 for begun, _, _ in load.seen if begun > done]) > 20)
+            seen = load.seen[before:]
+            self.assertLessEqual({t for _, ended, t in seen if ended < asked}, {(str(n - 1), '0.00%d' % (n - 1))})
+            self.assertEqual({t for begun, _, t in seen if begun > done}, {(str(n), '0.00%d' % n)})
+        load.stop()
+        workers = {e['process'] for e in self.node.events('request')}
+        self.assertEqual(len(workers), WORKERS)
         self.check_books()
 
 

@@ -164,12 +164,15 @@ static enum errc put_reversal(struct buf *out, const struct record *r, struct sl
 static enum errc put_gap(struct buf *out, const struct record *r)
 {
 	char dollars[MONEY_TEXT_MAX];
+	bool known = r->change.amount_nusd >= 0;
 
 	money_print(r->change.amount_nusd, 2, dollars);
 	return buf_addf(out,
 			"the live store was lost (" SLICE_FMT
-			") and made anew, epoch %llu; %s dollars were in holds",
-			SLICE_ARG(r->change.what), (unsigned long long)r->change.epoch, dollars);
+			") and made anew, epoch %llu; holds and charges that it had and the ledger "
+			"has not: %s%s",
+			SLICE_ARG(r->change.what), (unsigned long long)r->change.epoch,
+			known ? dollars : "unknown", known ? " dollars" : "");
 }
 
 /* "pepper 2: made", "records up to 4711: removed" */

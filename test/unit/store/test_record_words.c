@@ -60,8 +60,14 @@ static void test_reversal_and_gap(void **state)
 	r = base(RECORD_GAP, "reboot");
 	r.change.who = SLICE_NONE;
 	r.change.epoch = 4;
-	expect(&r,
-	       "", "the live store was lost (reboot) and made anew, epoch 4; 0.00 dollars were in holds");
+	r.change.amount_nusd = 20000000;
+	expect(&r, "",
+	       "the live store was lost (reboot) and made anew, epoch 4; holds and charges that "
+	       "it had and the ledger has not: 0.02 dollars");
+	r.change.amount_nusd = -1;
+	expect(&r, "",
+	       "the live store was lost (reboot) and made anew, epoch 4; holds and charges that "
+	       "it had and the ledger has not: unknown");
 }
 
 /* What changes no row of the stores. */
