@@ -69,8 +69,8 @@ static enum errc send_record_findings(struct verbs *v, const struct verify_resul
 
 	if (!e)
 		e = finding(v, r->bad_record_seq, "record", r->bad_record_seq,
-			    "the first record that cannot be read, contradicts those before it or "
-			    "settles a request twice");
+			    "the first record that cannot be read, contradicts those before it, "
+			    "settles a request twice or takes a charge back twice");
 	if (!e)
 		e = finding(v, r->bad_charge_seq, "charge", r->bad_charge_seq,
 			    "the first charge that does not follow from its usage and price");
@@ -85,6 +85,10 @@ static enum errc send_record_findings(struct verbs *v, const struct verify_resul
 		e = finding(v, r->bad_seal_seq, "seal", r->bad_seal_seq,
 			    "the last record of the first day whose seal is not what its records "
 			    "add up to");
+	if (!e)
+		e = finding(v, r->bad_claim_seq, "claim", r->bad_claim_seq,
+			    "the first record that the list of idempotency keys does not agree "
+			    "with");
 	if (!e)
 		e = finding(v, r->bad_head, "head", 0,
 			    "the chain does not end where the ledger says");

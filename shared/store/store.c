@@ -175,8 +175,10 @@ static enum errc find(struct start *s)
 		s->out->reason = "the live store was made for another ledger, boot or file, or was "
 				 "not finished";
 		break;
-	case ERRC_CORRUPT:
 	case ERRC_VERSION:
+		s->out->reason = "the live store was made by another version of aigwd";
+		break;
+	case ERRC_CORRUPT:
 		s->out->reason = "the live store is damaged";
 		break;
 	case ERRC_PERM:

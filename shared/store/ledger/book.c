@@ -347,7 +347,7 @@ enum errc book_load_account(struct book *b, struct slice row)
 static enum errc load_counters(const struct book *b, struct book_item *s,
 			       const struct rows_state *from)
 {
-	enum errc rc = ERRC_OK;
+	enum errc rc = from->holds ? ERRC_CORRUPT : ERRC_OK;
 
 	s->s.requests = from->requests;
 	s->s.tokens = from->tokens;

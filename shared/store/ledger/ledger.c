@@ -20,11 +20,11 @@
 struct state_v1 {
 	uint32_t layout, steps_back;
 	uint8_t id[LIVE_ID];
-	uint64_t epoch, taken_epoch, taken_n, last_seq, upto_seq, admin_seq;
+	uint64_t epoch, taken_epoch, taken_n, last_seq, upto_seq, admin_seq, claims_over_seq;
 	uint8_t head[DIGEST_SHA256];
 	char boot_id[40];
 };
-_Static_assert(sizeof(struct state_v1) == 144, "layout of stored rows");
+_Static_assert(sizeof(struct state_v1) == 152, "layout of stored rows");
 
 #define STATE_KEY SLICE_LIT("state")
 
@@ -43,6 +43,7 @@ static enum errc put_state(struct ledger *l, MDB_txn *txn, const struct ledger_s
 			     .last_seq = s->last_seq,
 			     .upto_seq = s->upto_seq,
 			     .admin_seq = s->admin_seq,
+			     .claims_over_seq = s->claims_over_seq,
 			     .steps_back = s->steps_back};
 
 	memcpy(v.id, s->id, sizeof v.id);
@@ -80,6 +81,7 @@ enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledger_state *
 				   .last_seq = v.last_seq,
 				   .upto_seq = v.upto_seq,
 				   .admin_seq = v.admin_seq,
+				   .claims_over_seq = v.claims_over_seq,
 				   .steps_back = v.steps_back};
 	memcpy(s->id, v.id, sizeof v.id);
 	memcpy(s->head, v.head, sizeof v.head);
@@ -106,10 +108,11 @@ static enum errc open_dbs(struct ledger *l, MDB_txn *txn, unsigned flags)
 	struct {
 		const char *name;
 		MDB_dbi *db;
-	} const dbs[] = {{"records", &l->records}, {"ids", &l->ids},     {"upstream", &l->upstream},
-			 {"prices", &l->prices},   {"rows", &l->rows},   {"meta", &l->meta},
-			 {"rollups", &l->rollups}, {"seals", &l->seals}, {"base", &l->base},
-			 {"alerts", &l->alerts},   {"idem", &l->idem}};
+	} const dbs[] = {
+		{"records", &l->records}, {"ids", &l->ids},     {"upstream", &l->upstream},
+		{"prices", &l->prices},   {"rows", &l->rows},   {"meta", &l->meta},
+		{"rollups", &l->rollups}, {"seals", &l->seals}, {"base", &l->base},
+		{"alerts", &l->alerts},   {"idem", &l->idem},   {"reversed", &l->reversed}};
 	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; !rc && i < ARRAY_LEN(dbs); i++)
@@ -362,15 +365,16 @@ static void note_time(struct ledger *l, int64_t wall_ms)
 		l->next_newest_ms = wall_ms;
 }
 
-/* `bytes` is what `r` was read from. */
+/* `bytes` is what `r` was read from. ERRC_DUPLICATE: see ledger_note_reversal(); nothing was written. */
 static enum errc append_bytes(struct ledger *l, const struct record *r, struct slice bytes)
 {
 	uint8_t key[8], *out;
 	MDB_val k = {sizeof key, key}, v = {DIGEST_SHA256 + bytes.n, NULL};
-	enum errc rc;
+	enum errc rc = ledger_note_reversal(l, l->next.last_seq + 1, r);
 
 	ledger_put_be(l->next.last_seq + 1, key);
-	rc = lmdbx_errc(mdb_put(l->txn, l->records, &k, &v, MDB_APPEND | MDB_RESERVE));
+	if (!rc)
+		rc = lmdbx_errc(mdb_put(l->txn, l->records, &k, &v, MDB_APPEND | MDB_RESERVE));
 	if (rc)
 		return rc;
 	out = v.mv_data;
@@ -386,6 +390,17 @@ static enum errc append_bytes(struct ledger *l, const struct record *r, struct s
 	if (!rc)
 		rc = ledger_note_claim(l, l->next.last_seq, r);
 	return rc ? rc : keep_pending(l, r, bytes);
+}
+
+/* Money goes back once: the ledger stays right, and the live store, which is not, is found to differ from it. */
+static enum errc pass_over(const struct record *r)
+{
+	char id[GENID_TEXT + 1];
+
+	genid_print(&r->change.id, id);
+	log_error("ledger_contradiction",
+		  "charge %s was to be taken back twice: the second time is not taken", id);
+	return ERRC_OK;
 }
 
 enum errc ledger_take(struct ledger *l, uint64_t epoch, const struct outbox_batch *b)
@@ -407,6 +422,8 @@ enum errc ledger_take(struct ledger *l, uint64_t epoch, const struct outbox_batc
 		rc = record_decode(row->record, &r);
 		if (!rc)
 			rc = append_bytes(l, &r, row->record);
+		if (rc == ERRC_DUPLICATE)
+			rc = pass_over(&r);
 		last = row->n;
 	}
 	l->next.taken_epoch = epoch;

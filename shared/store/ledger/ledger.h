@@ -33,6 +33,7 @@ struct ledger_state {
 	uint64_t taken_epoch, taken_n; /* the last outbox record that is here */
 	uint64_t last_seq, upto_seq; /* the last record; the last one that the checkpoint contains */
 	uint64_t admin_seq; /* the last record that did not come through the outbox and that the live store has to follow */
+	uint64_t claims_over_seq; /* claims of the records up to this one were over and have left the list */
 	uint32_t steps_back; /* how often the wall clock went back by more than LEDGER_SLACK_MS between two records */
 	uint8_t head[DIGEST_SHA256]; /* of the chain */
 	char boot_id[40];            /* of the boot in which the epoch began; empty: none did */
@@ -60,9 +61,10 @@ void ledger_watch(struct ledger *l, struct alerts *a);
  * written since (end, and start anew). */
 MUSTCHECK enum errc ledger_begin(struct ledger *l);
 /* Appends the rows of the outbox of `epoch` that the ledger does not have yet. ERRC_CORRUPT when a number is missing
- * between them and the last one taken, or when a row is no record: nothing is appended. */
+ * between them and the last one taken, or when a row is no record: nothing is appended. What takes back a charge that was taken
+ * back before is passed over, and told. */
 MUSTCHECK enum errc ledger_take(struct ledger *l, uint64_t epoch, const struct outbox_batch *b);
-/* Appends an administrative record; *seq gets its number. */
+/* Appends an administrative record; *seq gets its number. ERRC_DUPLICATE: it takes back what was taken back before. */
 MUSTCHECK enum errc ledger_append(struct ledger *l, const struct record *r, uint64_t *seq);
 /* Writes the book's changed rows and the roll-ups, and the indexes by ids when enough waits for them, as of the last commit.
  * Due every 5 s. */
@@ -85,6 +87,8 @@ MUSTCHECK enum errc ledger_get(struct ledger *l, uint64_t seq,
 /* The chain's hash at that record. ERRC_NOTFOUND. */
 MUSTCHECK enum errc ledger_hash(struct ledger *l, uint64_t seq, uint8_t out[DIGEST_SHA256]);
 MUSTCHECK enum errc ledger_find(struct ledger *l, const struct genid *id, uint64_t *seq);
+/* The reversal of the charge with this id. ERRC_NOTFOUND: it was not taken back. */
+MUSTCHECK enum errc ledger_find_reversal(struct ledger *l, const struct genid *id, uint64_t *seq);
 /* By the provider's id: the newest charge that has it, made by key_id (NULL: any). */
 MUSTCHECK enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id,
 					 const char *key_id, uint64_t *seq);

@@ -19,11 +19,11 @@ static enum errc read_claim(struct slice value, struct claim_v1 *v)
 	if (value.n != sizeof *v)
 		return ERRC_CORRUPT;
 	memcpy(v, value.p, sizeof *v);
-	return ERRC_OK;
+	return v->reserved == 0 ? ERRC_OK : ERRC_CORRUPT;
 }
 
 /* Claims that were over when `wall_ms` was. */
-static enum errc prune(MDB_cursor *c, int64_t wall_ms)
+static enum errc prune(struct ledger *l, MDB_cursor *c, int64_t wall_ms)
 {
 	struct slice key = SLICE_NONE, value;
 	struct claim_v1 v;
@@ -35,6 +35,8 @@ static enum errc prune(MDB_cursor *c, int64_t wall_ms)
 			rc = read_claim(value, &v);
 		if (!rc && wall_ms - v.charged_ms < IDEM_LASTS_MS)
 			break;
+		if (!rc)
+			l->next.claims_over_seq = ledger_get_be(key.p);
 		if (!rc)
 			rc = lmdbx_errc(mdb_cursor_del(c, 0));
 	}
@@ -70,10 +72,15 @@ static enum errc take_back(MDB_cursor *c, const struct record *r)
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
+bool ledger_has_claim(const struct record *r)
+{
+	return r->type == RECORD_CHARGE && (r->charge.flags & RECORD_CHARGED) &&
+	       r->charge.idem.n == IDEM_TAG;
+}
+
 enum errc ledger_note_claim(struct ledger *l, uint64_t seq, const struct record *r)
 {
-	bool charge = r->type == RECORD_CHARGE && (r->charge.flags & RECORD_CHARGED) &&
-		      r->charge.idem.n == IDEM_TAG;
+	bool charge = ledger_has_claim(r);
 	MDB_cursor *c;
 	enum errc rc;
 
@@ -83,7 +90,7 @@ enum errc ledger_note_claim(struct ledger *l, uint64_t seq, const struct record 
 	if (rc)
 		return rc;
 	if (charge) {
-		rc = prune(c, r->wall_ms);
+		rc = prune(l, c, r->wall_ms);
 		if (!rc)
 			rc = add(c, seq, r);
 	} else {
@@ -135,4 +142,61 @@ enum errc ledger_each_claim(struct ledger *l, int64_t wall_ms, size_t max,
 	mdb_cursor_close(c);
 	ledger_read_end(&txn);
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+/* The number of a row of the list; 0: there is none. */
+static enum errc row_at(MDB_cursor *c, MDB_cursor_op op, struct slice *key, struct slice *value,
+			uint64_t *seq)
+{
+	enum errc rc = lmdbx_move(c, op, key, value);
+
+	*seq = !rc && key->n == 8 ? ledger_get_be(key->p) : 0;
+	if (rc == ERRC_NOTFOUND)
+		return ERRC_OK;
+	return !rc && *seq == 0 ? ERRC_CORRUPT : rc;
+}
+
+static enum errc look_from(MDB_cursor *c, uint64_t seq, struct ledger_claim_at *out)
+{
+	uint8_t from[8];
+	struct slice key = slice_of(from, sizeof from), value;
+	struct claim_v1 v = {.made_ms = 0};
+	enum errc rc = row_at(c, MDB_LAST, &key, &value, &out->last);
+
+	ledger_put_be(seq, from);
+	key = slice_of(from, sizeof from);
+	out->seq = out->last;
+	if (!rc)
+		rc = row_at(c, MDB_SET_RANGE, &key, &value, &out->seq);
+	if (!rc && out->seq != 0)
+		rc = read_claim(value, &v);
+	if (!rc && out->seq == 0)
+		out->seq = UINT64_MAX;
+	out->made_ms = v.made_ms;
+	out->charged_ms = v.charged_ms;
+	memcpy(out->key_id, v.key_id, sizeof out->key_id);
+	memcpy(out->id.b, v.id, sizeof v.id);
+	memcpy(out->tag, v.tag, sizeof out->tag);
+	return rc;
+}
+
+enum errc ledger_claim_from(struct ledger *l, uint64_t seq, struct ledger_claim_at *out)
+{
+	struct ledger_state s;
+	MDB_cursor *c;
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	if (!rc)
+		rc = ledger_get_state(l, txn, &s);
+	if (!rc)
+		rc = lmdbx_errc(mdb_cursor_open(txn, l->idem, &c));
+	if (!rc) {
+		out->upto_seq = s.last_seq;
+		out->over_seq = s.claims_over_seq;
+		rc = look_from(c, seq, out);
+		mdb_cursor_close(c);
+	}
+	ledger_read_end(&txn);
+	return rc;
 }

@@ -4,6 +4,7 @@
 
 #include "alerts.h"
 #include "be.h"
+#include "idem_tag.h"
 #include "ledger.h"
 #include "lmdbx.h"
 #include "idindex.h"
@@ -32,7 +33,8 @@ struct ledger {
 	MDB_dbi alerts; /* what alerts.h has told */
 	MDB_dbi base;   /* what removed records add up to: rows like the checkpoint's */
 	MDB_dbi meta;
-	MDB_dbi idem; /* number -> claim, of charges that had an idempotency key */
+	MDB_dbi idem;     /* number -> claim, of charges that had an idempotency key */
+	MDB_dbi reversed; /* generation id of a charge that was taken back -> number of the reversal */
 	bool read_only;
 	struct ledger_state state; /* as of the last commit */
 	int64_t newest_ms;         /* the latest time of a record since the clock went back */
@@ -86,6 +88,25 @@ MUSTCHECK enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledg
 MUSTCHECK enum errc ledger_write_index(struct ledger *l, MDB_txn *txn, uint64_t upto);
 /* Keeps the list of ledger_each_claim() as record `seq` is appended. */
 MUSTCHECK enum errc ledger_note_claim(struct ledger *l, uint64_t seq, const struct record *r);
+/* Whether the record has a claim that belongs into the list. */
+bool ledger_has_claim(const struct record *r);
+/* That record `seq`, which is about to be appended, takes back a charge. ERRC_DUPLICATE: another one did. */
+MUSTCHECK enum errc ledger_note_reversal(struct ledger *l, uint64_t seq, const struct record *r);
+/* The reversal `seq` is removed. */
+MUSTCHECK enum errc ledger_forget_reversal(struct ledger *l, uint64_t seq, const struct record *r);
+
+/* The list at one instant: its first claim of a record from the asked one on. */
+struct ledger_claim_at {
+	uint64_t seq;                /* UINT64_MAX: there is none */
+	uint64_t last;               /* of the whole list; 0: it is empty */
+	uint64_t upto_seq, over_seq; /* the ledger's last record then; claims_over_seq */
+	int64_t made_ms, charged_ms;
+	char key_id[APIKEY_ID];
+	struct genid id;
+	uint8_t tag[IDEM_TAG];
+};
+/* ERRC_CORRUPT: what stands at out->seq is no claim. */
+MUSTCHECK enum errc ledger_claim_from(struct ledger *l, uint64_t seq, struct ledger_claim_at *out);
 /* Puts into memory, and on disk while there are many, what the stored indexes lack. Alone, as the writer. */
 MUSTCHECK enum errc ledger_catch_up_index(struct ledger *l);
 /* Writes what committed records add to the roll-ups, all those up to record `upto`, with a word that they are there. */

@@ -137,6 +137,8 @@ static enum errc add_up(struct ledger *l, uint64_t seq, struct slice bytes, stru
 		rc = ERRC_OK;
 	if (!rc && r.type == RECORD_CHARGE)
 		rc = forget_id(l, &r.charge.id, seq);
+	if (!rc && r.type == RECORD_REVERSE)
+		rc = ledger_forget_reversal(l, seq, &r);
 	return rc;
 }
 

@@ -1,5 +1,6 @@
 #include "verify.h"
 
+#include "claimcheck.h"
 #include "ledger_priv.h"
 #include "mem.h"
 #include "retain.h"
@@ -19,9 +20,11 @@ struct verify {
 	uint64_t rolled; /* last record in the roll-ups */
 	bool rollups_checked;
 	struct rollcheck rollups;
+	struct claimcheck claims;
 	uint64_t next; /* number of the record that must follow */
 	struct seal seal; /* the next one; last == UINT64_MAX: none that was there when the round began */
-	struct buf sums; /* its sums */
+	struct buf sums;    /* its sums */
+	struct buf rows[2]; /* that are compared; with room for any row */
 	uint8_t head[DIGEST_SHA256];
 	struct book *book;
 	struct verify_result *out;
@@ -84,6 +87,14 @@ static bool is_of(const struct record *charge, const struct record *back)
 	       charge->charge.uncollected_nusd == back->change.uncollected_nusd;
 }
 
+/* As with charges: another number means a second one. */
+static bool is_only_reversal(struct verify *v, const struct genid *id, uint64_t seq)
+{
+	uint64_t found;
+
+	return ledger_find_reversal(v->l, id, &found) == ERRC_OK && found == seq;
+}
+
 /* Of a charge that is no longer kept only the sums are known. */
 static enum errc check_reversal(struct verify *v, const struct record *back, uint64_t seq)
 {
@@ -95,6 +106,8 @@ static enum errc check_reversal(struct verify *v, const struct record *back, uin
 
 	buf_init(&b, RECORD_MAX);
 	if (!rc)
+		rc = claimcheck_taken_back(&v->claims, at);
+	if (!rc)
 		rc = ledger_get(v->l, at, &b);
 	if (!rc)
 		good = !record_decode(buf_slice(&b), &charge) && is_of(&charge, back);
@@ -102,7 +115,7 @@ static enum errc check_reversal(struct verify *v, const struct record *back, uin
 		good = may_lack;
 		rc = ERRC_OK;
 	}
-	if (!rc && !good)
+	if (!rc && !(good && is_only_reversal(v, &back->change.id, seq)))
 		note(&v->out->bad_record_seq, seq);
 	buf_fini(&b);
 	return rc;
@@ -123,6 +136,8 @@ static enum errc check_record(struct verify *v, uint64_t seq, struct slice bytes
 	if (rc)
 		note(&v->out->bad_record_seq, seq);
 	rc = rollcheck_add(&v->rollups, v->l, seq, &r);
+	if (!rc)
+		rc = claimcheck_add(&v->claims, seq, &r);
 	if (!rc && r.type == RECORD_REVERSE)
 		return check_reversal(v, &r, seq);
 	if (rc || r.type != RECORD_CHARGE)
@@ -135,11 +150,27 @@ static enum errc check_record(struct verify *v, uint64_t seq, struct slice bytes
 	return ERRC_OK;
 }
 
-static bool account_eq(const struct rows_account *a, const struct rows_account *b)
+/* As they would be stored: no member is forgotten. */
+static bool account_eq(struct verify *v, const struct rows_account *a, const struct rows_account *b)
 {
-	return a->mode == b->mode && a->status == b->status && a->granted_nusd == b->granted_nusd &&
-	       a->balance_nusd == b->balance_nusd && a->settled_nusd == b->settled_nusd &&
-	       a->uncollected_nusd == b->uncollected_nusd && a->overdraft_nusd == b->overdraft_nusd;
+	buf_reset(&v->rows[0]);
+	buf_reset(&v->rows[1]);
+	return rows_put_account(&v->rows[0], a) == ERRC_OK &&
+	       rows_put_account(&v->rows[1], b) == ERRC_OK &&
+	       slice_eq(buf_slice(&v->rows[0]), buf_slice(&v->rows[1]));
+}
+
+static bool state_eq(struct verify *v, const struct book_scope *a, const struct book_scope *b)
+{
+	struct rows_state s;
+	bool good = true;
+
+	for (size_t i = 0; good && i < ARRAY_LEN(v->rows); i++) {
+		book_state(i ? b : a, &s);
+		buf_reset(&v->rows[i]);
+		good = rows_put_state(&v->rows[i], &s) == ERRC_OK;
+	}
+	return good && slice_eq(buf_slice(&v->rows[0]), buf_slice(&v->rows[1]));
 }
 
 /* Of an end user earlier windows may be forgotten, and the totals with them while it has no row of its own: what counts is how the
@@ -160,26 +191,16 @@ static bool counters_eq(const struct book_scope *a, const struct book_scope *b)
 	return true;
 }
 
-static bool scope_eq(const struct book_scope *a, const struct book_scope *b)
+static bool scope_eq(struct verify *v, const struct book_scope *a, const struct book_scope *b)
 {
 	if (!slice_eq(a->row, b->row))
 		return false;
-	if (a->row.n == 0)
-		return counters_eq(a, b);
-	if (a->charged_nusd != b->charged_nusd || a->requests != b->requests ||
-	    a->tokens != b->tokens)
+	if (a->kind != ROWS_USER)
+		return state_eq(v, a, b);
+	if (a->row.n > 0 && (a->charged_nusd != b->charged_nusd || a->requests != b->requests ||
+			     a->tokens != b->tokens))
 		return false;
-	if (a->kind == ROWS_USER)
-		return counters_eq(a, b);
-	if (a->counters_n != b->counters_n)
-		return false;
-	for (size_t i = 0; i < a->counters_n; i++) {
-		const struct rows_counter *x = &a->counters[i], *y = &b->counters[i];
-
-		if (x->id != y->id || memcmp(&x->budget, &y->budget, sizeof x->budget) != 0)
-			return false;
-	}
-	return true;
+	return counters_eq(a, b);
 }
 
 static void bad_account(struct verify *v, uint64_t account)
@@ -208,7 +229,7 @@ static void compare(struct verify *v, const struct book *stored)
 		const struct rows_account *a = book_account_at(v->book, i),
 					  *b = book_account(stored, a->id);
 
-		if (!b || !account_eq(a, b))
+		if (!b || !account_eq(v, a, b))
 			bad_account(v, a->id);
 	}
 	for (size_t i = 0; i < book_scopes_n(v->book); i++) {
@@ -217,7 +238,7 @@ static void compare(struct verify *v, const struct book *stored)
 
 		if (x->row.n == 0 && !y)
 			continue; /* forgotten */
-		if (!y || !scope_eq(x, y))
+		if (!y || !scope_eq(v, x, y))
 			bad_account(v, x->account);
 	}
 	for (size_t i = 0; i < book_scopes_n(stored); i++) {
@@ -391,6 +412,7 @@ static enum errc go_on(struct verify *v, uint64_t *seq)
 		return rc;
 	v->upto = s.last_seq;
 	v->checkpoint = s.upto_seq;
+	claimcheck_go_on(&v->claims, &s);
 	if (v->seal.last == UINT64_MAX)
 		rc = next_seal(v, *seq);
 	if (!rc && v->checkpoint == *seq - 1 && !v->rows_checked)
@@ -407,8 +429,11 @@ static enum errc go_on(struct verify *v, uint64_t *seq)
 /* What removed records came to is where it begins. */
 static enum errc begin(struct verify *v, struct retain_base *base)
 {
+	char *room;
 	enum errc rc = retain_base(v->l, base, &v->book);
 
+	for (size_t i = 0; !rc && i < ARRAY_LEN(v->rows); i++)
+		rc = buf_reserve(&v->rows[i], ROWS_MAX, &room);
 	if (rc)
 		return rc;
 	memcpy(v->head, base->head, sizeof v->head);
@@ -429,6 +454,10 @@ static enum errc verify_once(struct verify *v, bool *moved)
 		rc = go_on(v, &seq);
 	if (!rc && !(v->rows_checked && v->rollups_checked))
 		rc = ERRC_AGAIN;
+	if (!rc && claimcheck_waits(&v->claims))
+		rc = go_on(v, &seq);
+	claimcheck_end(&v->claims);
+	v->out->bad_claim_seq = v->claims.bad_seq;
 	sum_up(v);
 	if (!rc)
 		rc = retain_base(v->l, &now, NULL);
@@ -452,9 +481,15 @@ enum errc verify_ledger(struct ledger *l, bool charges, void (*progress)(void *a
 
 		*out = (struct verify_result){.bad_day = ROLLUP_DAY_MAX};
 		buf_init(&v.sums, SEAL_SUMS_MAX);
+		buf_init(&v.rows[0], ROWS_MAX);
+		buf_init(&v.rows[1], ROWS_MAX);
+		claimcheck_init(&v.claims, l);
 		rc = verify_once(&v, &moved);
 		rollcheck_fini(&v.rollups);
+		claimcheck_fini(&v.claims);
 		buf_fini(&v.sums);
+		buf_fini(&v.rows[0]);
+		buf_fini(&v.rows[1]);
 		book_free(&v.book);
 	}
 	return !rc && moved ? ERRC_AGAIN : rc;

@@ -1,4 +1,4 @@
-/* Recomputes the ledger from its records, those that are kept on top of what removed ones added up to: the hash chain, the sums of every account and scope against the checkpoint, the roll-ups, the seals, and with
+/* Recomputes the ledger from its records, those that are kept on top of what removed ones added up to: the hash chain, the sums of every account and scope against the checkpoint, the roll-ups, the seals, the list of claims on idempotency keys, and with
  * `charges` each charge from its usage and price row. Memory grows with accounts and scopes only. */
 #ifndef AIGW_VERIFY_H
 #define AIGW_VERIFY_H
@@ -10,13 +10,14 @@ struct verify_result {
 	uint64_t first_seq, records, charges,
 		seals; /* first_seq: of the first record that is kept; seals: that were compared */
 	uint64_t bad_chain_seq;  /* first record whose hash is wrong; 0: none */
-	uint64_t bad_record_seq; /* first record that cannot be read, contradicts those before it, is a second charge of a request, or takes back what its charge was not */
+	uint64_t bad_record_seq; /* first record that cannot be read, contradicts those before it, is a second charge of a request, takes back what its charge was not, or what was taken back before */
 	uint64_t bad_charge_seq; /* first charge that does not follow from its usage and price, or whose price counts for another moment or prompt */
 	uint64_t bad_account;    /* first account whose checkpoint is not the sum of its records */
 	uint64_t bad_accounts_n;
 	uint32_t bad_day; /* first day since 1970 whose roll-ups are not the sum of its records; ROLLUP_DAY_MAX: none */
 	uint64_t bad_seal_seq; /* last record of the first day whose seal says something else than the records, or does not follow the seal before */
-	bool bad_head;         /* the chain does not end at the stored head */
+	uint64_t bad_claim_seq; /* first record that the list of claims on idempotency keys does not agree with */
+	bool bad_head; /* the chain does not end at the stored head */
 	int64_t granted_nusd, settled_nusd, uncollected_nusd; /* sums over all accounts */
 };
 
@@ -31,7 +32,8 @@ MUSTCHECK enum errc verify_folder(const char *dir);
 static inline bool verify_is_good(const struct verify_result *r)
 {
 	return !r->bad_chain_seq && !r->bad_record_seq && !r->bad_charge_seq && !r->bad_account &&
-	       !r->bad_seal_seq && r->bad_day == ROLLUP_DAY_MAX && !r->bad_head;
+	       !r->bad_seal_seq && !r->bad_claim_seq && r->bad_day == ROLLUP_DAY_MAX &&
+	       !r->bad_head;
 }
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "mem.h"
 
 #define TMPFS_TYPE  0x01021994
@@ -386,6 +387,27 @@ enum errc live_seal(struct live *l)
 	return rc;
 }
 
+/* Before anything else of it is believed. */
+static enum errc check_layout(struct live *l, MDB_txn *txn)
+{
+	struct rows_key_name name = head_name("id");
+	uint32_t layout;
+	struct slice v;
+	enum errc rc = live_row_get(l, txn, &name, &v);
+
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_STALE : rc;
+	if (v.n < sizeof layout)
+		return ERRC_CORRUPT;
+	memcpy(&layout, v.p, sizeof layout);
+	if (layout == LIVE_LAYOUT)
+		return ERRC_OK;
+	log_warn("live_store_layout",
+		 "the live store has layout %u, this version of aigwd reads layout %u", layout,
+		 (unsigned)LIVE_LAYOUT);
+	return ERRC_VERSION;
+}
+
 /* Compares the head row with the ledger asked for, this boot, and the file that is really open. */
 static enum errc check_head(struct live *l, const struct live_opts *o, MDB_txn *txn)
 {
@@ -402,7 +424,7 @@ static enum errc check_head(struct live *l, const struct live_opts *o, MDB_txn *
 		return rc;
 	if (mdb_env_get_fd(l->env, &fd) != 0 || fstat(fd, &st) != 0)
 		return ERRC_SYSTEM;
-	if (v.layout != LIVE_LAYOUT || memcmp(v.ledger_id, o->ledger_id, LIVE_ID) != 0 ||
+	if (memcmp(v.ledger_id, o->ledger_id, LIVE_ID) != 0 ||
 	    memcmp(v.boot_id, boot_id, sizeof boot_id) != 0 || v.dev != st.st_dev ||
 	    v.ino != st.st_ino)
 		return ERRC_STALE;
@@ -430,7 +452,11 @@ static enum errc open_and_check(struct live *l, const struct live_opts *o)
 	err = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
 	if (err)
 		return lmdbx_errc(err);
-	rc = open_trees(l, txn, 0);
+	rc = lmdbx_db(txn, NULL, 0, &l->rows);
+	if (!rc)
+		rc = check_layout(l, txn);
+	if (!rc)
+		rc = open_trees(l, txn, 0);
 	if (rc == ERRC_NOTFOUND)
 		rc = ERRC_STALE;
 	if (!rc)

@@ -50,7 +50,7 @@ struct live_head {
 MUSTCHECK enum errc live_create(const struct live_opts *o, struct live **out);
 /* Makes it valid, once all rows are in that it shall begin with: a keeper that dies in between leaves nothing acceptable. */
 MUSTCHECK enum errc live_seal(struct live *l);
-/* Opens what is there. ERRC_NOTFOUND; ERRC_STALE when layout, ledger_id, boot or the file itself (device and inode, which a
+/* Opens what is there. ERRC_NOTFOUND; ERRC_VERSION when it has another layout, which is told; ERRC_STALE when ledger_id, boot or the file itself (device and inode, which a
  * copy does not keep) differ from the head row; ERRC_CORRUPT. */
 MUSTCHECK enum errc live_open(const struct live_opts *o, struct live **out);
 void live_close(struct live **l);

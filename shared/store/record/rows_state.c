@@ -66,7 +66,8 @@ static bool get_counter(struct rows_reader *r, struct rows_counter *c)
 	struct counter_v1 head;
 	int64_t v[6];
 
-	if (!rows_take(r, &head, sizeof head) || head.of_all > 1)
+	if (!rows_take(r, &head, sizeof head) || head.of_all > 1 || head.reserved[0] ||
+	    head.reserved[1])
 		return false;
 	c->id = head.id;
 	c->kind = (enum rows_limit)head.kind;
@@ -113,7 +114,7 @@ enum errc rows_get_state(struct slice bytes, struct rows_state *s)
 
 	if (rc)
 		return rc;
-	if (v.counters_n > ROWS_COUNTERS_MAX)
+	if (v.counters_n > ROWS_COUNTERS_MAX || v.reserved != 0)
 		return ERRC_CORRUPT;
 	s->holds = v.holds;
 	s->requests = v.requests;

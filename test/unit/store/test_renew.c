@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "live_priv.h"
+
 static void remove_live(struct rig *r)
 {
 	char path[512];
@@ -63,6 +65,59 @@ static void test_nothing_is_lost(void **state)
 	rig_close(&r);
 	rig_open(&r);
 	assert_int_equal(r.started.outcome, STORE_ACCEPTED);
+	rig_fini(&r);
+	(void)state;
+}
+
+/* What goes to standard error, as text. */
+static char *told(void (*during)(struct rig *), struct rig *r, char *out, size_t room)
+{
+	FILE *f = tmpfile();
+	int old = dup(STDERR_FILENO);
+	size_t n;
+
+	assert_true(f && old >= 0);
+	assert_true(dup2(fileno(f), STDERR_FILENO) >= 0);
+	during(r);
+	assert_true(dup2(old, STDERR_FILENO) >= 0);
+	close(old);
+	rewind(f);
+	n = fread(out, 1, room - 1, f);
+	out[n] = '\0';
+	fclose(f);
+	return out;
+}
+
+/* A version before or after this one made the live store: both layouts are named, and it is made anew. */
+static void test_another_layout(void **state)
+{
+	uint32_t other = LIVE_LAYOUT + 1;
+	struct rows_key_name name = rows_name(ROWS_ACCOUNT_HEAD, ROWS_HEAD, SLICE_LIT("id"));
+	char text[4096], want[128], head[256];
+	struct slice v;
+	MDB_txn *txn;
+	struct rig r;
+	size_t n;
+
+	rig_init(&r);
+	rig_open(&r);
+	assert_int_equal(live_txn_begin(r.live, &txn), ERRC_OK);
+	assert_int_equal(live_row_get(r.live, txn, &name, &v), ERRC_OK);
+	n = v.n - 8; /* of another size, too */
+	memcpy(head, v.p, n);
+	memcpy(head, &other, sizeof other);
+	assert_int_equal(live_row_put(r.live, txn, &name, slice_of(head, n), 0), ERRC_OK);
+	assert_int_equal(live_txn_commit(r.live, &txn), ERRC_OK);
+	rig_close(&r);
+	told(rig_open, &r, text, sizeof text);
+	assert_int_equal(r.started.outcome, STORE_REBUILT);
+	assert_string_equal(r.started.reason,
+			    "the live store was made by another version of aigwd");
+	snprintf(want, sizeof want,
+		 "the live store has layout %u, this version of aigwd reads layout %u",
+		 (unsigned)other, (unsigned)LIVE_LAYOUT);
+	assert_non_null(strstr(text, "event=live_store_layout"));
+	assert_non_null(strstr(text, want));
 	rig_fini(&r);
 	(void)state;
 }
@@ -127,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_is_lost),
+		cmocka_unit_test(test_another_layout),
 		cmocka_unit_test(test_given_identity),
 		cmocka_unit_test(test_oldest_hold),
 	};
