@@ -7,6 +7,8 @@
 #define LIMIT_HEADERS_COUNT 200
 /* A provider's response head */
 #define LIMIT_HEAD_UP (64 * 1024)
+/* Header lines that the configuration adds for a provider; as much again for its key */
+#define LIMIT_HEADERS_UP (8 * 1024)
 /* Contract A7 */
 #define LIMIT_JSON_DEPTH 128
 /* Top-level members of a request body: clients send up to 40 */

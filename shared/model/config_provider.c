@@ -243,9 +243,11 @@ static bool is_ours(struct slice name)
 		"trailer",
 		"upgrade",
 		"expect",
+		"accept",
 		"accept-encoding",
 		"keep-alive",
 		"proxy-connection",
+		"user-agent",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -263,14 +265,12 @@ static bool header_value(struct reading *r, struct yaml_node *n, const char *pat
 	if (!config_ctx_text(r->x, n, path, "a text", value))
 		return false;
 	if (!config_secret_is_reference(*value)) {
-		for (size_t i = 0; i < value->n; i++) {
-			if ((unsigned char)value->p[i] < ' ' || value->p[i] == 0x7f) {
-				config_ctx_error(r->x, n->pos, "`%s` holds a control character",
-						 path);
-				return false;
-			}
-		}
-		return true;
+		bool clean = config_secret_is_clean(*value);
+
+		if (!clean)
+			config_ctx_error(r->x, n->pos,
+					 "`%s` holds a control or non-ASCII character", path);
+		return clean;
 	}
 	state = config_secret_read(r->x, n, path, value);
 	if (state == CONFIG_SECRET_UNSET && r->x->opts->strict)
@@ -282,10 +282,32 @@ static bool header_value(struct reading *r, struct yaml_node *n, const char *pat
 	return state == CONFIG_SECRET_SET;
 }
 
+/* A line that stands in the head already; told. */
+static bool is_twice(struct reading *r, const struct yaml_node *map, const struct yaml_node *n,
+		     const char *path)
+{
+	static const char *const names[] = {[PTABLE_AUTH_BEARER] = "authorization",
+					    [PTABLE_AUTH_X_API_KEY] = "x-api-key",
+					    [PTABLE_AUTH_API_KEY] = "api-key"};
+	const struct yaml_node *keys = yaml_getz(r->node, "keys"), *first = map->first;
+
+	while (first != n && !slice_ieq(first->key, n->key))
+		first = first->next;
+	if (first != n)
+		config_ctx_error(r->x, n->key_pos, "`%s` is given twice (first in %s:%u:%u)", path,
+				 first->key_pos.file, first->key_pos.line, first->key_pos.column);
+	else if (keys && keys->n && slice_ieq(n->key, slice_str(names[r->w.p.auth])))
+		config_ctx_error(r->x, n->key_pos, "`%s`: this header is that of `keys`", path);
+	else
+		return false;
+	return true;
+}
+
 static void read_headers(struct reading *r)
 {
 	const struct yaml_node *map = yaml_getz(r->node, "headers");
 	struct ptable_header *h;
+	size_t bytes = 0;
 
 	if (!map || map->is_null)
 		return;
@@ -307,9 +329,14 @@ static void read_headers(struct reading *r)
 		else if (is_ours(n->key))
 			config_ctx_error(r->x, n->key_pos,
 					 "`%s`: this header is written by the gateway itself", path);
-		else if (header_value(r, n, path, &value))
+		else if (!is_twice(r, map, n, path) && header_value(r, n, path, &value))
 			h[r->w.p.headers_n++] = (struct ptable_header){n->key, value};
 	}
+	for (size_t i = 0; i < r->w.p.headers_n; i++)
+		bytes += h[i].name.n + h[i].value.n + strlen(": \r\n");
+	if (bytes > LIMIT_HEADERS_UP)
+		config_ctx_error(r->x, map->pos, "`%s.headers` has more than %d bytes in all",
+				 r->name, LIMIT_HEADERS_UP);
 }
 
 /* --------------------------------------------------------------- the rest */

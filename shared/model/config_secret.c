@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include "caps.h"
+
 #define SECRET_MAX (64 * 1024)
 
 bool config_secret_is_reference(struct slice text)
@@ -37,8 +39,7 @@ static struct slice trimmed(struct slice s)
 	return s;
 }
 
-/* What stands in a header line: visible ASCII and spaces. */
-static bool is_clean(struct slice s)
+bool config_secret_is_clean(struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] < ' ' || s.p[i] > '~')
@@ -126,10 +127,15 @@ enum config_secret_state config_secret_read(struct config_ctx *x, struct yaml_no
 					 optional ? "?" : "");
 		state = read_file(x, n->pos, path, file, optional, out);
 	}
-	if (state == CONFIG_SECRET_SET && !is_clean(*out)) {
+	if (state == CONFIG_SECRET_SET && !config_secret_is_clean(*out)) {
 		config_ctx_error(x, n->pos,
 				 "`%s`: the value of %s holds a control or non-ASCII character",
 				 path, n->text.p);
+		return CONFIG_SECRET_BAD;
+	}
+	if (out->n > LIMIT_HEADERS_UP) {
+		config_ctx_error(x, n->pos, "`%s`: the value of %s has more than %d bytes", path,
+				 n->text.p, LIMIT_HEADERS_UP);
 		return CONFIG_SECRET_BAD;
 	}
 	return state == CONFIG_SECRET_UNSET && optional ? CONFIG_SECRET_MISSING : state;

@@ -15,6 +15,8 @@ enum config_secret_state {
 bool config_secret_is_reference(struct slice text);
 /* Whether a header or a parameter of that name is likely to hold a credential. */
 bool config_secret_is_name(struct slice name);
+/* Whether it may stand in a header line: visible ASCII and spaces. */
+bool config_secret_is_clean(struct slice s);
 /* Reads the value that the node's text refers to; `path` names it in messages. A file's path is made absolute in the tree. An
  * unset variable is not told here. */
 enum config_secret_state config_secret_read(struct config_ctx *x, struct yaml_node *n,

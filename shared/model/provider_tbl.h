@@ -12,7 +12,8 @@ FIELD(LIST, keys, "keys", 0, 64, "", "",
 FIELD(ENUM, auth, "auth", 0, 0, "auto", "auto|bearer|x-api-key|api-key|",
       "Header of the credential; auto is x-api-key for anthropic, api-key for azure, else bearer.")
 FIELD(NODE, base_url, "headers", 0, 0, "", "a mapping of header names to texts",
-      "Headers added to every request; a value may be env:NAME or file:PATH.")
+      "Headers added to every request, in visible ASCII, of 8 KiB in all; a value may be env:NAME or "
+      "file:PATH.")
 FIELD(NODE, base_url, "models", 0, 0, "", "a list of patterns",
       "With catalog: which of its models are offered, such as [\"gpt-5*\", \"!*-preview\"].")
 FIELD(NODE, base_url, "markup", 0, 0, "1", "a number above 0",

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "caps.h"
 #include "dialect.h"
 #include "front.h"
 #include "http1.h"
@@ -9,7 +10,7 @@
 #include "text.h"
 
 #define RTABLE_MAGIC     0x5254424cu
-#define RTABLE_FIXED_MAX 16384
+#define RTABLE_FIXED_MAX (2 * LIMIT_HEADERS_UP) /* with our own lines */
 #define RTABLE_CAS_MAX   64
 #define BREAKER_OF_MAX   32    /* results that a breaker remembers (breaker.h) */
 #define PROBE_MS         60000 /* a probe that has not reported by then is given up */

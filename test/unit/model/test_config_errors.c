@@ -205,7 +205,7 @@ static const struct bad all[] = {
 	 "aigw.yaml:1:63: `providers.openai.headers.a b` is no header name\n"},
 	{"header value",
 	 "providers: {openai: {base_url: \"https://a.example\", headers: {a: \"x\\ny\"}}}\n",
-	 "aigw.yaml:1:66: `providers.openai.headers.a` holds a control character\n"},
+	 "aigw.yaml:1:66: `providers.openai.headers.a` holds a control or non-ASCII character\n"},
 	{"models without catalog",
 	 "providers: {openai: {base_url: \"https://a.example\", models: [\"*\"]}}\n",
 	 "aigw.yaml:1:53: `providers.openai.models` has no meaning without `catalog`\n"},
@@ -397,6 +397,21 @@ static const struct bad all[] = {
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {context: 100, max_output: 200, price: free, offers: {mock/a: {}}}}\n",
 	 "aigw.yaml:2:40: `models.a.max_output` is above `context`, which holds it\n"},
+	{"headers that no worker could write",
+	 "providers:\n"
+	 "  a: {base_url: \"http://h\", headers: {x: \"Zo\xc3\xab\"}}\n"
+	 "  b: {base_url: \"http://h\", headers: {x-a: 1, X-A: 2, User-Agent: x}}\n"
+	 "  c: {base_url: \"http://h\", keys: \"env:MOCK_KEY\", headers: {Authorization: x}}\n"
+	 "  d: {base_url: \"http://h\", dialect: anthropic, keys: \"env:MOCK_KEY\", headers: "
+	 "{authorization: x, x-api-key: y}}\n",
+	 "aigw.yaml:2:42: `providers.a.headers.x` holds a control or non-ASCII character\n"
+	 "aigw.yaml:3:47: `providers.b.headers.X-A` is given twice (first in aigw.yaml:3:39)\n"
+	 "aigw.yaml:3:55: `providers.b.headers.User-Agent`: this header is written by the gateway "
+	 "itself\n"
+	 "aigw.yaml:4:35: warning: provider `c` is off: env:MOCK_KEY is not set\n"
+	 "aigw.yaml:4:61: `providers.c.headers.Authorization`: this header is that of `keys`\n"
+	 "aigw.yaml:5:55: warning: provider `d` is off: env:MOCK_KEY is not set\n"
+	 "aigw.yaml:5:99: `providers.d.headers.x-api-key`: this header is that of `keys`\n"},
 	{"credentials in an address, whatever their case",
 	 "providers:\n  a: {base_url: \"http://h/v1?KEY=1\"}\n  b: {base_url: "
 	 "\"http://h?subscription-Key=1\"}\n",

@@ -1,10 +1,12 @@
 /* Several files: what includes and overlays may do (contract B1), and what is told when they may not. */
+#include "caps.h"
 #include "fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -354,6 +356,40 @@ static void long_values_are_told(void **state)
 	fixture_fini(&f);
 }
 
+/* What is good here no worker may refuse for its length. */
+static void headers_and_keys_have_room(void **state)
+{
+	char value[LIMIT_HEADERS_UP + 1], text[sizeof(value) + 200];
+	struct fixture f;
+
+	fixture_init(&f, env);
+	memset(value, 'k', sizeof(value));
+	value[LIMIT_HEADERS_UP] = '\0';
+	fixture_file(&f, "key", value);
+	value[LIMIT_HEADERS_UP - strlen("long: \r\n")] = '\0';
+	snprintf(text, sizeof(text),
+		 "models: {m: {price: free, offers: {p/m: {}}}}\n"
+		 "providers: {p: {base_url: \"http://h\", keys: \"file:key\", headers: {long: "
+		 "%s}}}\n",
+		 value);
+	fixture_file(&f, "aigw.yaml", text);
+	load_ok(&f);
+	snprintf(text, sizeof(text),
+		 "providers: {p: {base_url: \"http://h\", keys: \"file:key\", headers: {long: "
+		 "%sk}}}\n",
+		 value);
+	fixture_file(&f, "aigw.yaml", text);
+	value[0] = '\0';
+	memset(text, 'k', LIMIT_HEADERS_UP + 1);
+	text[LIMIT_HEADERS_UP + 1] = '\0';
+	fixture_file(&f, "key", text);
+	assert_int_equal(fixture_load_file(&f), ERRC_INVAL);
+	assert_non_null(strstr(fixture_messages(&f), "key has more than 8192 bytes"));
+	assert_non_null(strstr(fixture_messages(&f),
+			       "`providers.p.headers` has more than 8192 bytes in all"));
+	fixture_fini(&f);
+}
+
 static void overlays_apply_in_order(void **state)
 {
 	struct fixture f;
@@ -386,6 +422,7 @@ int main(void)
 		cmocka_unit_test(unreadable_is_told),
 		cmocka_unit_test(patterns_in_a_folder_with_brackets),
 		cmocka_unit_test(long_values_are_told),
+		cmocka_unit_test(headers_and_keys_have_room),
 		cmocka_unit_test(overlays_apply_in_order),
 		cmocka_unit_test(short_names_stand_for_long_ones),
 	};
