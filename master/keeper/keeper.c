@@ -103,7 +103,8 @@ static void on_started(void *arg, const struct store_started *s)
 	if (s->at_risk_nusd >= 0)
 		money_print(s->at_risk_nusd, 2, dollars);
 	if (s->outcome == STORE_REBUILT)
-		log_error("live_store_gap", "%s; dollars in charges at risk: %s", s->reason, dollars);
+		log_error("live_store_gap", "%s; dollars in charges at risk: %s", s->reason,
+			  dollars);
 	k->started = true;
 	kmsg_peppers(k);
 	ktable_started(k->table);
