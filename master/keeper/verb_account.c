@@ -192,7 +192,8 @@ static enum errc set_money(struct verbs *v, uint64_t account, bool *durable)
 static enum errc update(struct verbs *v, uint64_t account, bool *durable)
 {
 	struct admin_by by = verbs_by(v);
-	bool rules = has_rules(v), money = has_money(v);
+	/* A note alone is kept too. */
+	bool rules = has_rules(v), money = has_money(v) || !rules;
 	struct rows_scope k;
 	struct buf mem;
 	enum errc e = ERRC_OK;
@@ -203,12 +204,15 @@ static enum errc update(struct verbs *v, uint64_t account, bool *durable)
 	else if (money)
 		e = set_money(v, account, durable);
 	if (!e && !v->ended && rules) {
+		bool has_money_part = *durable;
+
+		/* Where the ledger takes this it takes all that was done before with it. */
 		e = admin_rules_set(v->admin, &by, &k, durable);
 		if (e && money && !*durable)
 			verbs_end(
 				v, CONTROL_REFUSED,
-				"partly", "group, overdraft and payment were changed, the limits were not: %s",
-				errc_text(e));
+				"partly", "group, overdraft and payment were changed%s, the limits were not: %s",
+				has_money_part ? "" : " (in force, not durable yet)", errc_text(e));
 	}
 	buf_fini(&mem);
 	return e;

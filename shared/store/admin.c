@@ -131,6 +131,19 @@ static enum errc do_live(struct admin *a, int64_t boot_ms, const struct record *
 	return rc;
 }
 
+void admin_make_durable(struct admin *a, bool *durable)
+{
+	enum errc rc = ledger_begin(a->ledger);
+
+	if (!rc)
+		rc = take_all(a);
+	if (!rc)
+		rc = ledger_commit(a->ledger);
+	ledger_abort(a->ledger);
+	a->not_durable = rc;
+	*durable = !rc;
+}
+
 /* What takes: in the live store first, its record in the outbox; then the ledger at once, if it can. */
 enum errc admin_withdraw(struct admin *a, int64_t boot_ms, const struct record *r, bool grows,
 			 bool *durable)
@@ -142,17 +155,9 @@ enum errc admin_withdraw(struct admin *a, int64_t boot_ms, const struct record *
 		rc = has_room(a, r, 1);
 	if (!rc)
 		rc = do_live(a, boot_ms, r);
-	if (rc)
-		return rc;
-	rc = ledger_begin(a->ledger);
 	if (!rc)
-		rc = take_all(a);
-	if (!rc)
-		rc = ledger_commit(a->ledger);
-	ledger_abort(a->ledger);
-	a->not_durable = rc;
-	*durable = !rc;
-	return ERRC_OK;
+		admin_make_durable(a, durable);
+	return rc;
 }
 
 struct record admin_change(const struct admin_by *by, enum record_type type, uint64_t account,

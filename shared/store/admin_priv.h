@@ -15,6 +15,8 @@ MUSTCHECK enum errc admin_give(struct admin *a, const struct record *records, si
 /* What takes: in the live store first, its record in the outbox; then the ledger at once, if it can. `grows`: as above. */
 MUSTCHECK enum errc admin_withdraw(struct admin *a, int64_t boot_ms, const struct record *r,
 				   bool grows, bool *durable);
+/* Of a restriction that is in force: *durable when the ledger has all that was done before, else a->not_durable says why not. */
+void admin_make_durable(struct admin *a, bool *durable);
 
 /* Does what the record says to the rows: definitions are set, grants are added. Sums and usage that are there are kept. */
 MUSTCHECK enum errc admin_apply(struct live *l, MDB_txn *txn, const struct record *r);

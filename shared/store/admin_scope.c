@@ -248,7 +248,8 @@ enum errc admin_key_revoke(struct admin *a, const struct admin_by *by, const cha
 	if (!rc)
 		rc = admin_key_get(a->live, id, &mem, &key, NULL);
 	if (!rc && key.status == ROWS_REVOKED && !now)
-		*durable = true; /* nothing is left to do; the first time has its record */
+		admin_make_durable(
+			a, durable); /* the first time has its record, which may be waiting */
 	else if (!rc) {
 		key.status = ROWS_REVOKED;
 		rc = write_scope(a, by, &key, now ? "revoke now" : "revoke", true, mem.len, durable);

@@ -51,6 +51,7 @@ class Disk(Base):
         """Rows 26, 27: retried each second; running requests end well; what gives is refused, what takes is in force."""
         running = Spender(self.node, self.key, 'slow', 4, stream=True)
         time.sleep(0.3)
+        self.node.ctl('account', 'update', 'main', '--overdraft', '2', '--rpm', '100000')
         Gateway.ask(self.node, 'enospc')
         self.check_refusal(self.refused())
         self.assertEqual(self.state(), 'commit failed')
@@ -62,11 +63,21 @@ class Disk(Base):
             self.node.account('second', '1')
         revoked = self.node.ctl('key', 'revoke', self.other)
         self.assertEqual((revoked['status'], revoked['durable']), ('revoked', False))
+        # Said once more it is no more durable than before.
+        again = self.node.ctl('key', 'revoke', self.other)
+        self.assertEqual((again['status'], again['durable']), ('revoked', False))
+        # Of two records one is in force; of two that are in force none is durable.
+        with self.assertRaises(CtlError) as e:
+            self.node.ctl('account', 'update', 'main', '--overdraft', '1', '--rpm', 'none')
+        self.assertEqual(e.exception.error['code'], 'partly')
+        self.assertIn('payment were changed (in force, not durable yet), the limits were not', e.exception.error['message'])
+        self.assertIs(self.node.ctl('account', 'update', 'main', '--overdraft', '0', '--rpm', '99')['durable'], False)
         running.going = False
         wait_for(lambda: self.node.show('main')['holds'] == 0, 10)
         self.node.unask('enospc')
         self.serves_again()
         self.assertEqual(self.state(), 'good')
+        self.assertIs(self.node.ctl('key', 'revoke', self.other)['durable'], True)
         running.stop()
         self.assertEqual([f for f in running.failed if not f.startswith('503')], [])
         self.assertEqual(len(self.node.children('keeper')), 1)

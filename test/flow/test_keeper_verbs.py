@@ -65,6 +65,8 @@ class Verbs(unittest.TestCase):
         self.assertEqual((shown['balance_nusd'], shown['granted_nusd'], shown['held_nusd']), (4 * DOLLAR, 4 * DOLLAR, 0))
         self.assertNotIn('durable', shown)
         self.assertIn(name, [x['name'] for x in self.do('account list')])
+        # A note alone is a change.
+        self.assertIs(self.do('account update', account=name, note='nothing but a word')[0]['durable'], True)
         # Never below the floor, not even by a nano-dollar.
         self.refuse(1, 'refused', 'account credit', account=name, take_nusd=5 * DOLLAR + 1)
         self.assertEqual(self.do('account credit', account=name, take_nusd=5 * DOLLAR)[0]['balance_nusd'], -DOLLAR)
