@@ -66,9 +66,9 @@
  *   usage     one text for each name in `by`, in that order; requests, failed, input, cached, output, reasoning,
  *             charge_nusd, uncollected_nusd, cost_nusd
  *   total     the numbers of usage
- *   request   id, seq I, hash (where it stands in the chain; NONE: not in the ledger yet), account, key, front, stream B,
- *             status I, end, model_asked, model, provider, upstream, upstream_id, admitted_ms, first_byte_ms (NONE),
- *             total_ms (NONE), settled_ms, input, cached, output, reasoning, estimated B, hold_nusd, charge_nusd,
+ *   request   id, seq I, hash (where it stands in the chain; NONE: not in the ledger yet), account, key, team, user, group, front,
+ *             stream B, status I, end, finish, native_finish, model_asked, model, provider, upstream, upstream_id, admitted_ms, first_byte_ms (NONE),
+ *             total_ms (NONE), settled_ms, input, cached, output, reasoning, tier (NONE), estimated B, raw_usage, hold_nusd, charge_nusd,
  *             uncollected_nusd, cost_nusd, margin_nusd, charged B, capped B (at the hold), price (hash as hexadecimal text),
  *             reversed B
  *   attempt   provider, upstream, status I, ms, cost_nusd, error

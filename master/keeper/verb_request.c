@@ -24,6 +24,8 @@ static size_t fill_tokens(struct control_field *f, const struct usage *u)
 	f[n++] = CONTROL_I("cached", usage_get(u, USAGE_CACHE_READ));
 	f[n++] = CONTROL_I("output", usage_output_total(u));
 	f[n++] = CONTROL_I("reasoning", usage_reasoning(u));
+	f[n++] = u->tier ? CONTROL_S("tier", slice_str(usage_tier_name(u->tier)))
+			 : CONTROL_N("tier");
 	f[n++] = CONTROL_B("estimated", u->estimated);
 	return n;
 }

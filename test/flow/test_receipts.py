@@ -43,6 +43,7 @@ class Receipts(NodeCase):
     MODELS = {**on_both('m', SCRIPT, price=PRICE), **on_both('fails', 'status=500', price=PRICE),
               'by-request': model('oai/sim?tokens=1&input=3', price={'request': '0.01'}),
               'free': model('oai/sim?tokens=2&input=5', price='free'),
+              'full': model('oai/sim?status=500', 'oai/sim?tokens=4&input=20&cached=8&reasoning=1&tier=flex', price=PRICE),
               'second': model('oai/sim?status=500', 'ant/sim?tokens=3&input=7', price=PRICE)}
 
     def receipt(self, rid, key=None):
@@ -162,6 +163,29 @@ class Receipts(NodeCase):
         self.receipt(rid)
         g = self.node.ask('GET', '/v1/generation?id=' + rid, key=self.key).json()['data']
         self.assertEqual((g['finish_reason'], g['native_finish_reason'], g['cache_discount']), (None, None, None))
+
+    def test_what_is_known_is_told(self):
+        """Of a request about which everything is known, nothing is empty, whoever asks; what no record knows is."""
+        def empty(of):
+            return {k for k, v in of.items() if v in (None, '')}
+        self.node.account('known', '10')
+        self.node.ctl('team', 'create', 'crew', '--account', 'known')
+        key = self.node.key('known', team='crew', name='mine', budget='5', expires='30d')
+        rid = self.node.chat(key, 'full', user='ann').get('x-generation-id')
+        r = self.receipt(rid, key)
+        self.assertEqual(empty(r) | empty(r['request']) | empty(r['usage']) | empty(r['chain']), set())
+        self.assertEqual((r['usage']['tier'], empty(r['price'])), ('flex', {'group'}))
+        g = self.node.ask('GET', '/v1/generation?id=' + rid, key=key).json()['data']
+        self.assertEqual(empty(g), {'router', 'session_id', 'upstream_inference_cost', 'moderation_latency', 'http_referer', 'user_agent', 'app_id',
+                                    'num_media_prompt', 'num_media_completion', 'num_search_results', 'num_fetches', 'num_input_audio_prompt',
+                                    'native_tokens_completion_images', 'web_search_engine', 'preset_id', 'workspace_id', 'origin'})
+        self.assertEqual((g['service_tier'], g['api_type']), ('flex', 'completions'))
+        o = self.node.ctl('request', 'show', rid)
+        self.assertEqual((empty(o), o['tier']), ({'group'}, 'flex'))
+        self.assertEqual([empty(a) for a in o['attempts']], [set(), {'error'}])
+        k = self.node.ask('GET', '/v1/key', key=key).json()['data']
+        self.assertEqual(empty(k), {'creator_user_id', 'organization_id', 'workspace_id'})
+        self.assertEqual(empty(self.node.ask('GET', '/v1/credits', key=key).json()['data']), set())
 
     def test_what_it_cost_us_is_not_in_it(self):
         rid = self.chat('m-oai').get('x-generation-id')

@@ -3,6 +3,7 @@
 #include "apikey.h"
 #include "bill.h"
 #include "clock.h"
+#include "dialect.h"
 #include "front.h"
 #include "json.h"
 #include "json_out.h"
@@ -63,6 +64,14 @@ static void put_ms(struct json_out *o, const char *key, int64_t ms)
 {
 	if (ms >= 0)
 		json_out_ki64(o, key, ms);
+	else
+		json_out_knull(o, key);
+}
+
+static void put_count(struct json_out *o, const char *key, const struct usage *u, enum usage_class i)
+{
+	if (usage_has(u, i))
+		json_out_ki64(o, key, usage_get(u, i));
 	else
 		json_out_knull(o, key);
 }
@@ -336,19 +345,16 @@ static void put_cache_discount(struct json_out *o, const struct receipt *x)
 static void put_foreign(struct json_out *o)
 {
 	static const char *const absent[] = {"router",
-					     "service_tier",
 					     "session_id",
 					     "upstream_inference_cost",
 					     "moderation_latency",
 					     "http_referer",
 					     "user_agent",
 					     "app_id",
-					     "num_media_prompt",
 					     "num_media_completion",
 					     "num_search_results",
 					     "num_fetches",
 					     "num_input_audio_prompt",
-					     "native_tokens_completion_images",
 					     "web_search_engine",
 					     "preset_id",
 					     "workspace_id"};
@@ -357,8 +363,16 @@ static void put_foreign(struct json_out *o)
 		json_out_knull(o, absent[i]);
 	json_out_kstrz(o, "data_region", "global");
 	json_out_kstrz(o, "origin", "");
-	json_out_kstrz(o, "api_type", "completions");
 	json_out_kbool(o, "is_byok", false);
+}
+
+/* Members of theirs that a record may know. */
+static void put_known(struct json_out *o, const struct record_charge *c)
+{
+	json_out_kstrz(o, "api_type", c->front == DIALECT_EMBEDDINGS ? "embeddings" : "completions");
+	json_out_kstrz(o, "service_tier", c->usage.tier ? usage_tier_name(c->usage.tier) : NULL);
+	put_count(o, "num_media_prompt", &c->usage, USAGE_IMAGE);
+	put_count(o, "native_tokens_completion_images", &c->usage, USAGE_OUTPUT_IMAGE);
 }
 
 static void put_generation(struct json_out *o, const struct receipt *x)
@@ -389,6 +403,7 @@ static void put_generation(struct json_out *o, const struct receipt *x)
 	put_text(o, "finish_reason", c->finish);
 	put_text(o, "native_finish_reason", c->native_finish);
 	put_foreign(o);
+	put_known(o, c);
 	put_tokens(o, c);
 	put_ms(o, "latency", c->first_byte_ms);
 	put_ms(o, "generation_time", generation);

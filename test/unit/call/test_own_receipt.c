@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "dialect.h"
 #include "json.h"
 #include "mem.h"
 #include "own_receipt.h"
@@ -131,6 +132,89 @@ static void test_whole_receipt(void **state)
 	assert_int_equal(mem_live_count(), 0);
 }
 
+/* A record of which everything is known. */
+static struct record whole_sample(void)
+{
+	struct record r = sample();
+
+	r.charge.usage.tier = USAGE_TIER_FLEX;
+	usage_set(&r.charge.usage, USAGE_IMAGE, 3);
+	usage_set(&r.charge.usage, USAGE_OUTPUT_IMAGE, 6);
+	r.charge.group = SLICE_LIT("friends");
+	r.charge.finish = SLICE_LIT("stop");
+	r.charge.native_finish = SLICE_LIT("end_turn");
+	r.charge.attempts[1].error = SLICE_LIT("answer_cut");
+	return r;
+}
+
+/* The members that are null are those that no record knows. */
+static void nulls_are(const struct buf *b, const char *const *unknown, size_t n)
+{
+	struct slice rest = buf_slice(b);
+	size_t found = 0;
+
+	for (int64_t at; (at = slice_find(rest, SLICE_LIT("\":null"))) >= 0; found++) {
+		size_t from = (size_t)at, i = 0;
+
+		while (rest.p[from - 1] != '"')
+			from--;
+		while (i < n && !slice_is(slice_of(rest.p + from, (size_t)at - from), unknown[i]))
+			i++;
+		if (i == n)
+			fail_msg("%.*s is null", (int)((size_t)at - from), rest.p + from);
+		rest = slice_sub(rest, (size_t)at + 1, rest.n - (size_t)at - 1);
+	}
+	assert_int_equal(found, n);
+}
+
+static void test_nothing_known_is_null(void **state)
+{
+	static const char *const unknown[] = {"router",
+					      "session_id",
+					      "upstream_inference_cost",
+					      "moderation_latency",
+					      "http_referer",
+					      "user_agent",
+					      "app_id",
+					      "num_media_completion",
+					      "num_fetches",
+					      "preset_id",
+					      "num_search_results",
+					      "num_input_audio_prompt",
+					      "workspace_id",
+					      "web_search_engine"};
+	struct record r = whole_sample();
+	struct buf record, b;
+	struct msg_found f = found_of(&record, &r);
+
+	(void)state;
+	buf_init(&b, 65536);
+	assert_int_equal(own_receipt(&f, "acme", &b), ERRC_OK);
+	nulls_are(&b, NULL, 0);
+	has(&b, "\"tier\":\"flex\"");
+	buf_reset(&b);
+	assert_int_equal(own_receipt_generation(&f, "acme", &b), ERRC_OK);
+	is_json(&b);
+	nulls_are(&b, unknown, ARRAY_LEN(unknown));
+	has(&b, "\"service_tier\":\"flex\",");
+	has(&b, "\"num_media_prompt\":3,");
+	has(&b, "\"native_tokens_completion_images\":6,");
+	has(&b, "\"api_type\":\"completions\",");
+	buf_fini(&b);
+	buf_fini(&record);
+	r.charge.front = DIALECT_EMBEDDINGS;
+	r.charge.usage = (struct usage){.tier = 0};
+	f = found_of(&record, &r);
+	buf_init(&b, 65536);
+	assert_int_equal(own_receipt_generation(&f, "acme", &b), ERRC_OK);
+	has(&b, "\"service_tier\":null,");
+	has(&b, "\"num_media_prompt\":null,");
+	has(&b, "\"api_type\":\"embeddings\",");
+	buf_fini(&b);
+	buf_fini(&record);
+	assert_int_equal(mem_live_count(), 0);
+}
+
 static void test_not_durable_without_price(void **state)
 {
 	struct record r = sample();
@@ -232,6 +316,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_receipt),
+		cmocka_unit_test(test_nothing_known_is_null),
 		cmocka_unit_test(test_not_durable_without_price),
 		cmocka_unit_test(test_odd_raw_usage),
 		cmocka_unit_test(test_generation),
