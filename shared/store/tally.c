@@ -6,14 +6,18 @@
 #include "secret.h"
 
 #define NAMES_BYTES   ((size_t)256 * 1024 * 1024)
-#define SLOTS_A_ENTRY 2
+#define SLOTS_A_ENTRY 4
 #define CAP_MIN       64
-#define ODD           UINT64_C(0x9e3779b97f4a7c15)
 
 /* Where an entry stands, and what tells most others apart without a look at it. */
 struct tally_slot {
 	uint32_t hash;
 	uint32_t at; /* position + 1; 0: empty */
+};
+
+struct tally_name {
+	struct slice name; /* in the arena */
+	uint64_t words[2]; /* of the name that it was put down as */
 };
 
 struct tally_sum {
@@ -83,20 +87,52 @@ static uint64_t mix(uint64_t a, uint64_t b)
 
 /* --- names --- */
 
-/* Clients choose some of them: nobody outside knows the seed, which is another one in each report. */
-static uint32_t hash_name(const struct tally *r, struct slice name)
+static uint64_t load_8(const char *p)
 {
-	uint64_t h = name.n, word;
+	uint64_t word;
 
-	for (; name.n >= sizeof word; name = slice_sub(name, sizeof word, name.n)) {
-		memcpy(&word, name.p, sizeof word);
-		h = mix(h ^ word ^ r->seed[0], r->seed[1]);
+	memcpy(&word, p, sizeof word);
+	return word;
+}
+
+static uint32_t load_4(const char *p)
+{
+	uint32_t word;
+
+	memcpy(&word, p, sizeof word);
+	return word;
+}
+
+/* Two words that tell names of up to 16 bytes apart together with their length, longer ones mostly. */
+static void words_of(struct slice name, uint64_t w[2])
+{
+	w[0] = w[1] = 0;
+	if (name.n >= 8) {
+		w[0] = load_8(name.p);
+		w[1] = load_8(slice_end(name) - 8);
+	} else if (name.n >= 4) {
+		w[0] = load_4(name.p);
+		w[1] = load_4(slice_end(name) - 4);
+	} else {
+		for (size_t i = 0; i < name.n; i++)
+			w[0] = w[0] << 8 | (uint8_t)name.p[i];
 	}
-	word = 0;
-	for (size_t i = 0; i < name.n; i++)
-		word = word << 8 | (uint8_t)name.p[i];
-	h = mix(h ^ word ^ r->seed[0], r->seed[1]);
-	return (uint32_t)(h ^ h >> 32);
+}
+
+static bool is_name(const struct tally_name *e, struct slice name, const uint64_t w[2])
+{
+	return e->name.n == name.n && e->words[0] == w[0] && e->words[1] == w[1] &&
+	       (name.n <= sizeof e->words || memcmp(e->name.p, name.p, name.n) == 0);
+}
+
+/* Clients choose some of them: nobody outside knows the seed, which is another one in each report. */
+static uint32_t hash_name(const struct tally *r, struct slice name, const uint64_t w[2])
+{
+	uint64_t h = mix(mix(w[0] ^ r->seed[0], r->seed[1] ^ name.n) ^ w[1], r->seed[1]);
+
+	for (size_t i = 8; i + 8 < name.n; i += 8)
+		h = mix(h ^ load_8(name.p + i), r->seed[1]);
+	return (uint32_t)h;
 }
 
 static enum errc grow_names(struct tally_names *c)
@@ -106,7 +142,7 @@ static enum errc grow_names(struct tally_names *c)
 
 	c->name = names;
 	if (!rc && c->n == 0)
-		c->name[c->n++] = SLICE_NONE; /* TALLY_EMPTY */
+		c->name[c->n++] = (struct tally_name){.name = SLICE_NONE}; /* TALLY_EMPTY */
 	return rc;
 }
 
@@ -115,15 +151,17 @@ enum errc tally_name(struct tally *r, size_t column, struct slice name, uint32_t
 	struct tally_names *c = &r->names[column];
 	enum errc rc = c->n < c->cap ? ERRC_OK : grow_names(c);
 	uint32_t mask, hash, at;
+	uint64_t words[2];
 
+	words_of(name, words);
 	*id = name.n ? c->last : TALLY_EMPTY;
-	if (rc || name.n == 0 || slice_eq(c->name[c->last], name))
+	if (rc || name.n == 0 || is_name(&c->name[c->last], name, words))
 		return rc;
-	hash = hash_name(r, name);
+	hash = hash_name(r, name, words);
 	mask = mask_of(c->cap);
 	for (at = hash & mask; c->slots[at].at; at = (at + 1) & mask) {
 		*id = c->slots[at].at - 1;
-		if (c->slots[at].hash == hash && slice_eq(c->name[*id], name)) {
+		if (c->slots[at].hash == hash && is_name(&c->name[*id], name, words)) {
 			c->last = *id;
 			return ERRC_OK;
 		}
@@ -131,9 +169,10 @@ enum errc tally_name(struct tally *r, size_t column, struct slice name, uint32_t
 	*id = TALLY_NONE;
 	if (r->n == r->max)
 		return ERRC_OK;
-	c->name[c->n] = arena_dup(&r->arena, name);
-	if (!c->name[c->n].p)
+	name = arena_dup(&r->arena, name);
+	if (!name.p)
 		return ERRC_NOMEM;
+	c->name[c->n] = (struct tally_name){name, {words[0], words[1]}};
 	c->last = *id = c->n++;
 	c->slots[at] = (struct tally_slot){hash, c->n};
 	return ERRC_OK;
@@ -141,13 +180,17 @@ enum errc tally_name(struct tally *r, size_t column, struct slice name, uint32_t
 
 /* --- rows --- */
 
-static uint32_t hash_ids(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX])
+static uint32_t hash_ids(const uint32_t id[REPORT_DIMS_MAX])
 {
+	static const uint64_t odd[REPORT_DIMS_MAX] = {
+		UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xbf58476d1ce4e5b9),
+		UINT64_C(0x94d049bb133111eb), UINT64_C(0xd6e8feb86659fd93)};
 	uint64_t h = 0;
 
-	for (size_t i = 0; i < r->by_n; i++)
-		h = mix(h ^ id[i] ^ ODD, ODD);
-	return (uint32_t)h;
+	for (size_t i = 0; i < REPORT_DIMS_MAX; i++)
+		h += id[i] * odd[i];
+	h = (h ^ h >> 32) * odd[0];
+	return (uint32_t)(h >> 32);
 }
 
 static enum errc grow_rows(struct tally *r)
@@ -168,42 +211,50 @@ static bool has_all(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX])
 	return true;
 }
 
-/* NULL: there is no room for it. */
-static enum errc find(struct tally *r, const uint32_t id[REPORT_DIMS_MAX], struct rollup_sums **out)
+/* Goes on to the first slot that may be the sum's, or is empty. */
+static uint32_t probe(const struct tally *r, const struct tally_wait *w, uint32_t at)
 {
-	enum errc rc = r->n < r->cap ? ERRC_OK : grow_rows(r);
-	uint32_t mask, hash, at;
+	uint32_t mask = mask_of(r->cap);
 
-	*out = NULL;
-	if (rc || !has_all(r, id))
-		return rc;
-	mask = mask_of(r->cap);
-	hash = hash_ids(r, id);
-	for (at = hash & mask; r->slots[at].at; at = (at + 1) & mask) {
-		struct tally_sum *s = &r->sums[r->slots[at].at - 1];
-
-		if (r->slots[at].hash == hash && memcmp(s->id, id, sizeof s->id) == 0) {
-			*out = &s->sums;
-			return ERRC_OK;
-		}
-	}
-	if (r->n == r->max)
-		return ERRC_OK;
-	memcpy(r->sums[r->n].id, id, sizeof r->sums[r->n].id);
-	r->sums[r->n].sums = (struct rollup_sums){.requests = 0};
-	*out = &r->sums[r->n].sums;
-	r->slots[at] = (struct tally_slot){hash, ++r->n};
-	return ERRC_OK;
+	for (at &= mask; r->slots[at].at && r->slots[at].hash != w->hash; at = (at + 1) & mask)
+		;
+	return at;
 }
 
-enum errc tally_add(struct tally *r, const uint32_t id[REPORT_DIMS_MAX],
-		    const struct rollup_sums *s, int sign)
+/* Finds the slot, which has been fetched before, and has the processor fetch the row while it is busy with others. */
+static void fetch_row(const struct tally *r, struct tally_wait *w)
 {
-	struct rollup_sums *to;
-	enum errc rc = find(r, id, &to);
+	w->slot = probe(r, w, w->hash);
+	if (r->slots[w->slot].at) {
+		const char *row = (const char *)&r->sums[r->slots[w->slot].at - 1];
 
-	if (rc)
-		return rc;
+		__builtin_prefetch(row, 1);
+		__builtin_prefetch(row + sizeof(struct tally_sum) - 1, 1);
+	}
+}
+
+/* NULL: there is no room for it. Slots are taken and never given up: all before the one that was found are of others still. */
+static struct rollup_sums *find(struct tally *r, const struct tally_wait *w)
+{
+	struct tally_sum *s;
+	uint32_t at;
+
+	for (at = probe(r, w, w->slot); r->slots[at].at; at = probe(r, w, at + 1)) {
+		s = &r->sums[r->slots[at].at - 1];
+		if (memcmp(s->id, w->id, sizeof s->id) == 0)
+			return &s->sums;
+	}
+	if (r->n == r->max)
+		return NULL;
+	s = &r->sums[r->n];
+	memcpy(s->id, w->id, sizeof s->id);
+	s->sums = (struct rollup_sums){.requests = 0};
+	r->slots[at] = (struct tally_slot){w->hash, ++r->n};
+	return &s->sums;
+}
+
+static void count(struct tally *r, struct rollup_sums *to, const struct rollup_sums *s, int sign)
+{
 	if (!to) {
 		to = &r->rest;
 		r->has_rest = true;
@@ -212,7 +263,41 @@ enum errc tally_add(struct tally *r, const uint32_t id[REPORT_DIMS_MAX],
 		rollup_sums_add(to, s);
 	else
 		rollup_sums_sub(to, s);
+}
+
+/* Adds all that waits, in order. */
+static enum errc add_waiting(struct tally *r)
+{
+	while (r->n + r->waiting > r->cap) {
+		enum errc rc = grow_rows(r);
+
+		if (rc)
+			return rc;
+	}
+	for (size_t i = 0; i < r->waiting; i++)
+		fetch_row(r, &r->wait[i]);
+	for (size_t i = 0; i < r->waiting; i++)
+		count(r, find(r, &r->wait[i]), &r->wait[i].sums, r->wait[i].sign);
+	r->waiting = 0;
 	return ERRC_OK;
+}
+
+enum errc tally_add(struct tally *r, const uint32_t id[REPORT_DIMS_MAX],
+		    const struct rollup_sums *s, int sign)
+{
+	struct tally_wait *w = &r->wait[r->waiting];
+
+	if (!has_all(r, id)) {
+		count(r, NULL, s, sign);
+		return ERRC_OK;
+	}
+	memcpy(w->id, id, sizeof w->id);
+	w->sums = *s;
+	w->sign = sign;
+	w->hash = hash_ids(id);
+	if (r->cap)
+		__builtin_prefetch(&r->slots[w->hash & mask_of(r->cap)]);
+	return ++r->waiting < TALLY_WAIT ? ERRC_OK : add_waiting(r);
 }
 
 /* --- the end --- */
@@ -235,7 +320,7 @@ static enum errc rank_names(const struct tally_names *c, uint32_t *rank)
 	if (!p)
 		return ERRC_NOMEM;
 	for (uint32_t i = 0; i < c->n; i++)
-		p[i] = (struct place){c->name[i], i};
+		p[i] = (struct place){c->name[i].name, i};
 	qsort(p, c->n, sizeof *p, by_name);
 	for (uint32_t i = 0; i < c->n; i++)
 		rank[p[i].id] = i;
@@ -271,14 +356,14 @@ enum errc tally_end(struct tally *r,
 					  struct slice *out),
 		    void *arg)
 {
+	enum errc rc = add_waiting(r);
 	uint32_t n = 0;
-	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; i < r->by_n; i++) {
 		struct tally_names *c = &r->names[i];
 
 		for (uint32_t k = TALLY_EMPTY + 1; !rc && k < c->n; k++)
-			rc = readable(arg, i, c->name[k], &c->name[k]);
+			rc = readable(arg, i, c->name[k].name, &c->name[k].name);
 	}
 	if (rc || r->n == 0)
 		return rc;
@@ -328,7 +413,7 @@ void tally_get(const struct tally *r, size_t i, struct report_row *out)
 		const struct tally_sum *sum = &r->sums[r->order[i]];
 
 		for (size_t c = 0; c < r->by_n; c++)
-			out->name[c] = r->names[c].name[sum->id[c]];
+			out->name[c] = r->names[c].name[sum->id[c]].name;
 		s = &sum->sums;
 	}
 	tally_numbers(s, out);

@@ -12,15 +12,25 @@
 #define TALLY_EMPTY 0          /* the number of the empty name, in every column */
 #define TALLY_NONE  UINT32_MAX /* a name that found no room */
 
+struct tally_name;
 struct tally_sum;
 struct tally_slot;
 
 /* The names of one column. */
 struct tally_names {
-	struct slice *name;       /* in the arena */
-	struct tally_slot *slots; /* by hash; two for each of `cap` */
+	struct tally_name *name;
+	struct tally_slot *slots; /* by hash; four for each of `cap` */
 	uint32_t n, cap;
 	uint32_t last; /* that was asked for: neighbours have most of their names in common */
+};
+
+/* A sum on its way to its row. A large table is not in the processor's cache: some are looked for at the same time. */
+#define TALLY_WAIT 16
+struct tally_wait {
+	uint32_t id[REPORT_DIMS_MAX];
+	uint32_t hash, slot;
+	int sign;
+	struct rollup_sums sums;
 };
 
 struct tally {
@@ -33,6 +43,8 @@ struct tally {
 	struct tally_slot *slots; /* likewise */
 	uint32_t n, cap;
 	uint32_t *order; /* set by tally_end() */
+	struct tally_wait wait[TALLY_WAIT];
+	size_t waiting;
 	struct rollup_sums rest;
 	bool has_rest;
 };

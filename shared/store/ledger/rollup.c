@@ -439,7 +439,7 @@ static void ask_key(const struct rollup_ask *ask, uint32_t day, struct row_key *
 static bool is_asked(const struct rollup_ask *ask, uint32_t day, const uint8_t *key,
 		     struct row_key *from, bool *over)
 {
-	int order = memcmp(key + 5, from->b + 5, from->n - 5);
+	int order = from->n > 5 ? memcmp(key + 5, from->b + 5, from->n - 5) : 0;
 
 	if (order == 0)
 		return true;
