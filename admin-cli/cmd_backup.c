@@ -18,14 +18,15 @@ struct backup {
 	struct digest digest;
 	uint64_t bytes;
 	char ledger_id[2 * 16 + 1];
-	int64_t records;
+	int64_t records, missing;
+	char missing_why[64]; /* empty: nothing is missing */
 	bool begun;
 };
 
 static enum errc begin(struct backup *b, const struct ask_row *r)
 {
 	struct slice id = ask_str(r, "ledger_id");
-	struct slice hex = ask_str(r, "pepper");
+	struct slice hex = ask_str(r, "pepper"), why = ask_str(r, "missing_why");
 	uint8_t pepper[PEPPERS_BYTES_MAX];
 	enum errc e = ERRC_OK;
 
@@ -35,6 +36,8 @@ static enum errc begin(struct backup *b, const struct ask_row *r)
 	b->begun = true;
 	memcpy(b->ledger_id, id.p, id.n);
 	b->records = ask_i64(r, "records");
+	b->missing = ask_i64(r, "missing_records");
+	snprintf(b->missing_why, sizeof(b->missing_why), SLICE_FMT, SLICE_ARG(why));
 	digest_init(&b->digest);
 	if (mkdirat(b->files.dir, "ledger", 0700) != 0)
 		e = errc_from_errno(errno);
@@ -78,6 +81,8 @@ static enum errc put_manifest(struct backup *b)
 	json_out_ki64(&o, "records", b->records);
 	json_out_ki64(&o, "bytes", (int64_t)b->bytes);
 	json_out_kstrz(&o, "sha256", hex);
+	json_out_ki64(&o, "missing_records", b->missing);
+	json_out_kstrz(&o, "missing_why", b->missing_why[0] ? b->missing_why : NULL);
 	json_out_obj_end(&o);
 	e = json_out_end(&o);
 	if (!e)
@@ -103,10 +108,10 @@ static enum errc finish(struct backup *b, const char *dir)
 
 static void tell(struct ctl *c, const struct backup *b, const char *dir)
 {
-	const struct control_field f[] = {CONTROL_S("folder", slice_str(dir)),
-					  CONTROL_S("ledger_id", slice_str(b->ledger_id)),
-					  CONTROL_I("records", b->records),
-					  CONTROL_I("bytes", b->bytes)};
+	const struct control_field f[] = {
+		CONTROL_S("folder", slice_str(dir)),
+		CONTROL_S("ledger_id", slice_str(b->ledger_id)), CONTROL_I("records", b->records),
+		CONTROL_I("bytes", b->bytes), CONTROL_I("missing_records", b->missing)};
 	struct ask_answer a;
 	enum errc e;
 
@@ -117,6 +122,20 @@ static void tell(struct ctl *c, const struct backup *b, const char *dir)
 	else
 		view_show(c, CONTROL_DO_LEDGER_BACKUP, &a);
 	ask_fini(&a);
+}
+
+/* It is a good one of what the ledger has. */
+static enum control_status tell_missing(struct ctl *c, const struct backup *b)
+{
+	char many[32] = "an unknown number of";
+
+	if (b->missing >= 0)
+		snprintf(many, sizeof(many), "%lld", (long long)b->missing);
+	return ctl_fail(
+		c, CONTROL_REFUSED, "incomplete",
+		"the ledger cannot be written (%s): %s records that wait for it are not in the "
+		"backup; make another when it can be",
+		b->missing_why, many);
 }
 
 enum control_status cmd_ledger_backup(struct ctl *c)
@@ -143,7 +162,9 @@ enum control_status cmd_ledger_backup(struct ctl *c)
 	ask_fini(&a);
 	if (!e)
 		tell(c, &b, dir);
-	else if (status == CONTROL_DONE)
+	if (!e && b.missing_why[0])
+		status = tell_missing(c, &b);
+	if (e && status == CONTROL_DONE)
 		status = ctl_fail(c, CONTROL_REFUSED, "failed", "%s: %s", dir, errc_text(e));
 	return status;
 }

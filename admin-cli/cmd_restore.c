@@ -35,7 +35,7 @@ struct restore {
 	/* What the manifest says. */
 	char id[LEDGER_ID_DIGITS + 1], made[CLOCK_TEXT_MAX];
 	uint8_t sha256[DIGEST_SHA256];
-	int64_t bytes, records;
+	int64_t bytes, records, missing;
 };
 
 static enum control_status refuse(struct restore *r, const char *what, const char *why)
@@ -88,8 +88,9 @@ static bool take_manifest(struct restore *r, const struct json *m)
 
 	if (!json_i64(json_obj_get(m, "backup"), &version) || version != 1 ||
 	    !json_i64(json_obj_get(m, "bytes"), &r->bytes) ||
-	    !json_i64(json_obj_get(m, "records"), &r->records) || made.n >= sizeof(r->made) ||
-	    !text_unhex(id, raw, sizeof(raw)) ||
+	    !json_i64(json_obj_get(m, "records"), &r->records) ||
+	    !json_i64(json_obj_get(m, "missing_records"), &r->missing) ||
+	    made.n >= sizeof(r->made) || !text_unhex(id, raw, sizeof(raw)) ||
 	    !text_unhex(json_str(json_obj_get(m, "sha256")), r->sha256, sizeof(r->sha256)))
 		return false;
 	text_hex(raw, sizeof(raw), r->id);
@@ -422,6 +423,7 @@ static void tell_json(struct restore *r)
 	json_out_kstrz(&o, "made_at", r->made);
 	json_out_ki64(&o, "records", r->records);
 	json_out_ki64(&o, "bytes", r->bytes);
+	json_out_ki64(&o, "missing_records", r->missing);
 	json_out_kstrz(&o, "kept", r->kept[0] ? r->kept : NULL);
 	json_out_obj_end(&o);
 	e = json_out_end(&o);
@@ -440,6 +442,14 @@ static void tell(struct restore *r)
 	put_z(p, "restored the ledger of ");
 	put_safe(p, slice_str(r->made));
 	put_f(p, ": %lld records; the next start of aigwd takes it over\n", (long long)r->records);
+	if (r->missing > 0)
+		put_f(p,
+		      "%lld records that were there when it was made are not in it: the ledger "
+		      "could not be written\n",
+		      (long long)r->missing);
+	else if (r->missing < 0)
+		put_z(p, "records that were there when it was made are not in it: the ledger could "
+			 "not be written\n");
 	if (r->kept[0]) {
 		put_z(p, "the ledger that was there is kept in ");
 		put_safe(p, slice_str(r->kept));

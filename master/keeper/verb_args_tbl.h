@@ -82,7 +82,8 @@
  *             used, held (NONE), remaining (NONE), reset_s (NONE), raise (NONE), raise_until_s (NONE), shadow B
  *   verify    first_seq I (older records have been removed), records, charges I (recomputed ones), seals I (compared), accounts, granted_nusd, settled_nusd, uncollected_nusd, imbalance_nusd
  *             (live store), good B
- *   backup    ledger_id, records, bytes I (about), pepper (all of them, peppers_encode(), hexadecimal)
+ *   backup    ledger_id, records, bytes I (about), pepper (all of them, peppers_encode(), hexadecimal), missing_records I (that the
+ *             ledger could not take before; -1: how many cannot be told), missing_why (0: none)
  *   data      data: some bytes of the file
  *   finding   what (chain, record, charge, account, rollup, seal, head, live, agree), at I (number of the record or account; NONE), text
  *

@@ -42,8 +42,13 @@ static enum errc send_head(struct verbs *v, uint64_t bytes)
 	text_hex(s.id, LIVE_ID, id);
 	text_hex(set.p, set.len, pepper);
 	const struct control_field f[] = {
-		CONTROL_S("ledger_id", slice_str(id)), CONTROL_I("records", s.last_seq),
-		CONTROL_I("bytes", bytes), CONTROL_S("pepper", slice_str(pepper))};
+		CONTROL_S("ledger_id", slice_str(id)),
+		CONTROL_I("records", s.last_seq),
+		CONTROL_I("bytes", bytes),
+		CONTROL_S("pepper", slice_str(pepper)),
+		CONTROL_I("missing_records", v->not_taken_n),
+		v->not_taken ? CONTROL_S("missing_why", slice_str(errc_text(v->not_taken)))
+			     : CONTROL_N("missing_why")};
 	e = verbs_row(v, "backup", f, ARRAY_LEN(f));
 	secret_wipe(room, sizeof(room));
 	secret_wipe(pepper, sizeof(pepper));
@@ -118,7 +123,7 @@ void verb_backup(struct verbs *v)
 	pepper_pin(v->pepper);
 	e = run(v);
 	pepper_unpin(v->pepper);
-	/* What the ledger could not take yet is no reason to have no backup of the rest. */
+	/* What the ledger could not take is no reason to have no backup of the rest, which says so. */
 	if (e)
 		verbs_end_errc(v, e, "backup");
 }

@@ -63,8 +63,15 @@ static void take_outbox(struct verbs *v)
 
 	v->failed = store_drain_outbox(v->admin->live, v->admin->ledger, v->admin->batch, &taken);
 	v->taken = true;
+	if (!v->failed)
+		return;
 	/* What is there already and could only not be deleted is told too. */
-	if (v->failed && (outbox_range(v->admin->live, &first, &last) || last > s->taken_n))
+	taken = s->taken_epoch == live_head(v->admin->live)->epoch ? s->taken_n : 0;
+	if (outbox_range(v->admin->live, &first, &last))
+		v->not_taken_n = -1;
+	else if (last > taken)
+		v->not_taken_n = (int64_t)(last - taken);
+	if (v->not_taken_n != 0)
 		v->not_taken = v->failed;
 }
 

@@ -33,6 +33,7 @@ struct verbs {
 	bool ended;                  /* END is sent or queued */
 	bool taken;                  /* the outbox was to be taken over before the report */
 	enum errc not_taken;         /* why some of it is not in the ledger; ERRC_OK: all is */
+	int64_t not_taken_n;         /* how many records; -1: that cannot be told */
 	/* A function that is not done yet says where it goes on; what it needs there is in `state`, which is freed with the
 	 * request (mem_free). */
 	enum verbs_place next;

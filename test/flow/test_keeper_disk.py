@@ -119,6 +119,42 @@ class Disk(Base):
         load.stop()
         return load
 
+    def test_backup_says_what_it_lacks(self):
+        """What has ended and the ledger cannot take: how many, in the answer, in the backup and at its restore; not an epoch's that is over."""
+        for _ in range(20):
+            self.assertEqual(self.chat('m').status, 200)
+        spent = self.node.settled('main')['settled_usd']
+        self.assertEqual(self.node.stop(), 0)
+        shutil.rmtree(glob.glob(self.node.live + '/*')[0])
+        self.node.start()
+        Gateway.ask(self.node, 'enospc')
+        self.refused()
+        waits = self.node.status()['ledger'][0]['outbox_records']
+        self.assertGreater(waits, 0)
+        folders = [os.path.join(self.node.dir, 'backup-%d' % i) for i in range(2)]
+        p = self.node.ctl_raw('ledger', 'backup', folders[0], '--json')
+        self.assertEqual((p.returncode, json.loads(p.stderr)['error']['code'], json.loads(p.stdout)['missing_records']), (1, 'incomplete', waits), p)
+        self.assertIn('%d records that wait for it are not in the backup' % waits, p.stderr)
+        self.assertEqual(self.manifest(folders[0]), (waits, 'no space left'))
+        self.node.unask('enospc')
+        self.serves_again()
+        self.assertEqual(self.node.ctl('ledger', 'backup', folders[1])['missing_records'], 0)
+        self.assertEqual(self.manifest(folders[1]), (0, None))
+        self.node.stop()
+        for folder, words in zip(folders, ('%d records that were there' % waits, '')):
+            p = self.node.ctl_raw('ledger', 'restore', folder, '--state', self.node.state)
+            self.assertEqual((p.returncode, 'records that were there' in p.stdout), (0, words != ''), p)
+            self.assertIn(words, p.stdout)
+        self.node.ctl_raw('ledger', 'restore', folders[0], '--state', self.node.state)
+        self.node.start()
+        self.assertEqual(self.node.settled('main')['settled_usd'], spent)
+        self.assertTrue(self.node.verify('--charges')['good'])
+
+    def manifest(self, folder):
+        with open(os.path.join(folder, 'backup.json')) as f:
+            m = json.load(f)
+        return m['missing_records'], m['missing_why']
+
     def test_drain_waits_for_space(self):
         """The end tries again each second, and is a good one once somebody has made room."""
         load = self.spend_all_but_the_ledger()
