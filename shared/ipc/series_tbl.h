@@ -17,6 +17,8 @@ SERIES(ATTEMPTS, "aigw_upstream_attempts_total", COUNTER, 0, "provider,result",
        "Attempts at providers")
 SERIES(SHADOW_REFUSALS, "aigw_shadow_refusals_total", COUNTER, 0, "scope",
        "Requests that limits which only count would have refused")
+SERIES(LATE_SETTLEMENTS, "aigw_late_settlements_total", COUNTER, 0, "result",
+       "Settlements that the store refused until after the answer: late, then settled or left to the keeper")
 SERIES(WORKER_RESTARTS, "aigw_worker_restarts_total", COUNTER, 0, "reason", "Workers started again")
 /* Not kept: computed when they are asked for, see series_put(); those by key from keymeter.h. */
 SERIES(UPSTREAM_CONNECTIONS, "aigw_upstream_connections", GAUGE, 0, "provider,state",

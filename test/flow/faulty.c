@@ -4,6 +4,7 @@
  * and, where $AIGW_TEST_DIR names that folder to the workers as well:
  * test-kill-in-write, test-stop-in-write: the next worker inside a write transaction of the live store kills or stops itself, once;
  * test-kill-in-read: the same in a read transaction;
+ * test-no-live: while it is there, no worker's commit to the live store succeeds;
  * test-skew: the next write transaction of a worker also adds a nano-dollar to the balance of account 1, once, as a stray pointer would. */
 #include <errno.h>
 #include <lmdb.h>
@@ -27,6 +28,15 @@ static bool is_asked(const char *ledger, const char *what)
 	char path[4096];
 
 	return snprintf(path, sizeof(path), "%s/../test-%s", ledger, what) < (int)sizeof(path) &&
+	       access(path, F_OK) == 0;
+}
+
+static bool is_asked_of_workers(const char *what)
+{
+	const char *dir = getenv("AIGW_TEST_DIR");
+	char path[4096];
+
+	return dir && snprintf(path, sizeof(path), "%s/test-%s", dir, what) < (int)sizeof(path) &&
 	       access(path, F_OK) == 0;
 }
 
@@ -82,6 +92,8 @@ int __wrap_mdb_txn_commit(MDB_txn *txn)
 		raise(SIGSTOP);
 	else if (is_worker() && is_asked_once("skew"))
 		skew(txn);
+	else if (is_worker() && is_asked_of_workers("no-live"))
+		err = ENOSPC;
 	if (!err)
 		return __real_mdb_txn_commit(txn);
 	mdb_txn_abort(txn);

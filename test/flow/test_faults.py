@@ -7,6 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from client import Conn
 from gateway import Gateway, wait_for
 from money import Spender, check_books
 from node import LONG, FiveScopes, NodePerTest, chat_body, model, nusd
@@ -14,7 +15,8 @@ import tap
 
 
 class Faults(FiveScopes, NodePerTest):
-    MODELS = {'m': model('oai/sim?tokens=8&input=20')}
+    MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=8&input=20&rate=2'),
+              'late': model('oai/sim?tokens=8&input=20&delay=4s')}
     PROGRAM = 'AIGWD_FAULTY'
 
     def setUp(self):
@@ -56,6 +58,32 @@ class Faults(FiveScopes, NodePerTest):
         self.assertRegex(' '.join(wrong), r'T\d\d:\d\d:\d\d\.\d+\+00:00 account main: granted \d+, balance \d+, held 0, settled \d+, overdraft 0: off by -1')
         with self.assertRaisesRegex(AssertionError, r'(?s)the books were out of balance:\n.*account main: granted'):
             self.node.end_conservation()
+
+    def test_a_store_that_takes_no_settlement_for_three_seconds(self):
+        """The clients are answered after two. The charges are made once the store takes them, once each, by the same workers."""
+        conns = [Conn(self.node.port).request('POST', '/v1/chat/completions', chat_body(name, name == 'slow', user='ann'), (), self.key)
+                 for name in ('late', 'slow', 'slow')]
+        for c in conns:
+            self.addCleanup(c.close)
+        wait_for(lambda: self.node.show('main')['holds'] == 3, 3)
+        workers = self.node.children('worker')
+        Gateway.ask(self.node, 'no-live')
+        answers = [c.answer() for c in conns]
+        self.assertEqual([a.status for a in answers], [503, 200, 200])
+        self.assertEqual([a.error['code'] for a in answers[:1]] + [a.data()[-1]['error']['code'] for a in answers[1:]], 3 * ['ledger_unavailable'])
+        time.sleep(1.5)
+        self.assertEqual(self.node.show('main')['holds'], 3)
+        Gateway.unask(self.node, 'no-live')
+        account = self.node.settled('main', 5)
+        self.assertEqual(nusd(account['settled_usd']), 3 * (20 * 1000 + 8 * 2000))
+        for a in answers:
+            r = self.node.record(a.get('x-request-id'))
+            self.assertEqual((r['end'], nusd(r['charge_usd']), r['status']), ('ledger_unavailable', 36000, a.status))
+        self.assertEqual(self.node.children('worker'), workers)
+        m = self.node.metrics()
+        self.assertEqual([m.get('aigw_late_settlements_total{result="%s"}' % r) for r in ('late', 'settled', 'left')], [3, 3, None])
+        self.check_books()
+        self.check_scopes()
 
     @tap.alone
     def test_killed_in_a_write_transaction(self):

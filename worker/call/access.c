@@ -141,6 +141,16 @@ static void count_other(struct call *c)
 		   1);
 }
 
+static void count_money(struct call *c)
+{
+	const struct route_candidate *r = &c->route.v[c->attempt->at];
+
+	series_add(rtable_charged(c->rt, r->offer, r->model), (uint64_t)c->done.charge_nusd);
+	if (c->done.uncollected_nusd > 0)
+		series_add(series_cell(c->rt->page, SERIES_UNCOLLECTED, SLICE_NONE),
+			   (uint64_t)c->done.uncollected_nusd);
+}
+
 static void count_charge(struct call *c)
 {
 	const struct route_candidate *r = &c->route.v[c->attempt->at];
@@ -151,10 +161,7 @@ static void count_charge(struct call *c)
 			series_add(rtable_tokens(c->rt, o, r->model, (enum usage_class)i),
 				   (uint64_t)usage_get(&c->usage, (enum usage_class)i));
 	series_add(rtable_cost(c->rt, o, r->model), (uint64_t)call_cost(c, o, &c->usage));
-	series_add(rtable_charged(c->rt, o, r->model), (uint64_t)c->done.charge_nusd);
-	if (c->done.uncollected_nusd > 0)
-		series_add(series_cell(c->rt->page, SERIES_UNCOLLECTED, SLICE_NONE),
-			   (uint64_t)c->done.uncollected_nusd);
+	count_money(c);
 }
 
 static void count_key(struct call *c)
@@ -206,4 +213,15 @@ void call_count(struct call *c)
 		count_charge(c);
 	if (c->key && call_set(c)->metrics_by_key)
 		count_key(c);
+}
+
+void call_count_late(struct call *c)
+{
+	if (!c->charged)
+		return;
+	count_money(c);
+	if (call_set(c)->metrics_by_key)
+		keymeter_add(keymeter_of(c->rt->page, slice_str(c->key->id),
+					 slice_str(c->key->account_name)),
+			     KEYMETER_CHARGED, (uint64_t)c->done.charge_nusd);
 }

@@ -172,6 +172,7 @@ void call_free(struct call *c)
 	rtable_drop(&c->rt);
 	if (c->addr_counted)
 		addrs_give(&h->addrs, c->addr);
+	h->owing -= c->owing;
 	list_remove(&c->node);
 	h->count--;
 	h->finished++;

@@ -147,6 +147,7 @@ unsigned call_host_cut(struct call_host *h)
 	list_each (n, &h->calls) {
 		struct call *c = list_entry(n, struct call, node);
 
+		call_owe_end(c);
 		if (c->step >= CALL_SETTLE)
 			continue;
 		fault_set(&c->fault, FAULT_OVERLOADED,

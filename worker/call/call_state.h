@@ -76,6 +76,8 @@ struct call {
 	int64_t durable_until_ms, rest_until_ms;
 	unsigned settle_tries, reverse_tries;
 	bool reversing;
+	bool owing, owe_over; /* in step_owe() */
+	int64_t owe_at_ms;    /* the settlement is asked for then; 0: it was */
 
 	/* attempts */
 	struct call_attempt *attempt; /* in the arena; the one at work or the last one */
@@ -111,7 +113,7 @@ struct call_host {
 	struct rtable_cas *cas;
 	struct batch *batch;
 	struct list calls, spares; /* spares: memory of calls that ended, by `node` */
-	unsigned count, spares_n;
+	unsigned count, spares_n, owing;
 	struct addrs addrs;
 	uint64_t finished, seq;
 	uint64_t ended_seen;          /* of the keys in the page whose requests end */

@@ -106,9 +106,14 @@ void call_own_forget(struct call *c);
 /* step_settle.c. The provider's answer came to its proper end, whether or not somebody was there to get it. */
 bool call_is_whole(const struct call *c);
 
+/* step_owe.c. The worker ends: a settlement that is owed is left to the keeper. */
+void call_owe_end(struct call *c);
+
 /* access.c. The path without its query, which may hold a key. */
 struct slice call_path(const struct call *c);
 void call_access_log(struct call *c);
 void call_count(struct call *c);
+/* The charge of one that was counted without it. */
+void call_count_late(struct call *c);
 
 #endif

@@ -36,4 +36,6 @@ CALL_STEP(SENT, step_sent, 0, 0,
 	  "until the last byte is in the kernel's hands or the client is gone")
 CALL_STEP(LOG, step_log, 0, 0, "one line, metrics")
 CALL_STEP(REST, step_rest, 0, 0,
-	  "until the provider's connection has come to its end and can be reused; reap")
+	  "until the provider's connection has come to its end and can be reused")
+CALL_STEP(OWE, step_owe, 0, 0,
+	  "a settlement that the store refused is asked for again until it is taken; reap")

@@ -117,5 +117,5 @@ enum call_next step_rest(struct call *c)
 	}
 	if (a && a->up)
 		call_attempt_end(c, call_is_whole(c) ? 1 : -1);
-	return CALL_DONE;
+	return CALL_MORE;
 }

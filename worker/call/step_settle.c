@@ -160,7 +160,7 @@ static void ask(struct call *c)
 	batch_add(c->host->batch, &c->item);
 }
 
-/* The store did not take the settlement. The hold stays until it does, or until the keeper settles it when this process ends. */
+/* The store did not take the settlement. The client does not wait for it longer; step_owe() asks again. */
 static enum call_next settle_failed(struct call *c)
 {
 	if (++c->settle_tries < SETTLE_TRIES) {
@@ -168,9 +168,8 @@ static enum call_next settle_failed(struct call *c)
 		turn_timer_set(&c->timer, turn_now_ms(call_turn(c)) + SETTLE_RETRY_MS);
 		return CALL_WAIT;
 	}
-	log_error("settle_failed",
-		  "request %s could not be settled: %s; its hold is left to the keeper", c->id_text,
-		  errc_text(c->item.result));
+	log_error("settle_failed", "request %s could not be settled: %s; it is tried again",
+		  c->id_text, errc_text(c->item.result));
 	fault_set(&c->fault, FAULT_LEDGER, "The ledger did not take the charge.");
 	c->end = RECORD_END_LEDGER;
 	return call_goto(c, CALL_FINISH);

@@ -42,7 +42,7 @@ int __wrap_mdb_txn_commit(MDB_txn *txn)
 	return ENOSPC;
 }
 
-/* The store takes no settlement: tried again; in the end the client gets 503, and the hold is left to the keeper. */
+/* The store takes no settlement: tried again; in the end the client gets 503. It is charged once the store takes it. */
 static void test_settle_without_the_store(void **state)
 {
 	struct scene *s = *state;
@@ -57,9 +57,40 @@ static void test_settle_without_the_store(void **state)
 		scene_at(s, CALL_SETTLE);
 		scene_advance(s, 50);
 	}
-	full = false;
 	scene_expect(s, RECORD_END_LEDGER, 503, "ledger_unavailable");
+	scene_run(s);
+	for (int i = 0; i < 3; i++) {
+		scene_at(s, CALL_OWE);
+		scene_advance(s, 1000);
+	}
+	full = false;
+	scene_at(s, CALL_OWE);
+	scene_advance(s, 1000);
 	scene_none(s);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR - SCENE_COST_NUSD);
+	assert_int_equal(scene_charge(s)->end, RECORD_END_LEDGER);
+	assert_int_equal(scene_charge(s)->status, 503);
+	rig_settle(&s->rig, s->account, &id, 1, 1, &done);
+	assert_false(done.settled);
+}
+
+/* The worker ends before the store takes it: then the keeper has the hold. */
+static void test_settle_is_left_to_the_keeper(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin(s, false);
+	struct admit_done done;
+	struct genid id = scene_call(s)->id;
+
+	full = true;
+	scene_answer(s, up, 200, "", scene_whole);
+	for (int i = 0; i < 41; i++)
+		scene_advance(s, 50);
+	scene_at(s, CALL_OWE);
+	assert_int_equal(call_host_cut(s->calls), 0);
+	scene_run(s);
+	scene_none(s);
+	full = false;
 	rig_settle(&s->rig, s->account, &id, 1, 1, &done);
 	assert_true(done.settled);
 }
@@ -376,6 +407,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_settle_without_the_store),
+		T(test_settle_is_left_to_the_keeper),
 		T(test_settle_again),
 		T(test_durable_is_waited_for),
 		T(test_durable_too_late),
