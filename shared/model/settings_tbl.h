@@ -91,6 +91,10 @@ SETTING(INT, limit_calls_address, "limits.calls_address", 1, 1000000, "4096", "r
 	LIVE, "Requests in progress of one address at one worker, trusted proxies excepted; beyond it 429.")
 SETTING(BYTES, limit_body_memory_bytes, "limits.body_memory", 1048576, 1099511627776, "256MiB",
 	"bytes", LIVE, "All request bodies that one worker holds; beyond it 503.")
+SETTING(BYTES, limit_answer_memory_bytes, "limits.answer_memory", 1048576, 1099511627776, "256MiB",
+	"bytes", LIVE,
+	"All answers that one worker keeps until they may be sent; beyond it those of more than "
+	"256 KiB get 503.")
 SETTING(BYTES, limit_answer_buffer_bytes, "limits.answer_buffer", 4096, 67108864, "1MiB", "bytes",
 	CALLS,
 	"Whole answers up to this size are received before the head is sent; longer ones are "

@@ -420,4 +420,5 @@ void call_attempt_end(struct call *c, int ok)
 	buf_fini(&a->lines);
 	buf_fini(&a->body);
 	relay_fini(&a->relay);
+	call_answer_count(c);
 }

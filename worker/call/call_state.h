@@ -48,7 +48,8 @@ struct call {
 	enum dialect_op op;
 	void *scan;
 	struct buf body;
-	size_t body_counted; /* of the host's sum */
+	size_t body_counted;   /* of the host's sum */
+	size_t answer_counted; /* likewise: of its answer, what is not written yet */
 	bool body_started, body_ended, reading;
 	struct dialect_facts facts;
 	struct dialect_env env;
@@ -116,7 +117,8 @@ struct call_host {
 	unsigned count, spares_n, owing;
 	struct addrs addrs;
 	uint64_t finished, seq;
-	uint64_t ended_seen;          /* of the keys in the page whose requests end */
+	uint64_t ended_seen; /* of the keys in the page whose requests end */
+	size_t answer_bytes;
 	size_t body_bytes, body_most; /* held now; the most since memory was given back */
 	bool draining;
 	struct buf scratch; /* head lines and bodies of short answers; nobody keeps it over a return to the loop */

@@ -71,6 +71,9 @@ const char *call_attempt_fail_text(const struct call *c);
 /* What the attempt's failure means: breaker, key; sets the fault of a final one. True: try the next. */
 bool call_attempt_judge(struct call *c);
 
+/* step_relay.c. Counts what of the attempt's answer is kept, in the host's sum. */
+void call_answer_count(struct call *c);
+
 /* deadline.c. True: the total time is over; the fault is set and the call ends. A provider's own deadline that has passed is noted as a failure
  * of its connection. */
 bool call_deadline_passed(struct call *c);

@@ -105,6 +105,26 @@ static enum call_next broken(struct call *c)
 								: RECORD_END_UPSTREAM_ERROR);
 }
 
+void call_answer_count(struct call *c)
+{
+	size_t n = c->attempt->relay.out.len;
+
+	c->host->answer_bytes += n - c->answer_counted;
+	c->answer_counted = n;
+}
+
+/* Answers that wait for their charge, or for their end, may be long, and many: of those that are, the one that grows is given up. */
+static bool is_too_much(struct call *c)
+{
+	call_answer_count(c);
+	if (c->answer_counted <= LIMIT_HOLDBACK_BYTES ||
+	    c->host->answer_bytes <= (size_t)call_set(c)->limit_answer_memory_bytes)
+		return false;
+	fault_set(&c->fault, FAULT_BUSY,
+		  "This node keeps as many answers as it may; try again in 1 second.");
+	return true;
+}
+
 /* What may go out now: bytes of the answer, else a sign of life while its end is awaited. */
 static enum errc send_on(struct call *c)
 {
@@ -131,6 +151,8 @@ enum call_next step_relay(struct call *c)
 	}
 	if (is_empty_answer(c) || r->failed || (a->failed && !r->ended))
 		return broken(c);
+	if (is_too_much(c))
+		return call_end(c, RECORD_END_REJECTED);
 	if (r->stopped)
 		call_attempt_stop(c);
 	if (r->ended)

@@ -141,6 +141,59 @@ static void test_durable_is_waited_for(void **state)
 }
 
 /* Not on disk in two seconds: taken back, and the client is told. */
+/* A long answer, or the middle of one: as much of it as was asked for. */
+static void feed_long(struct scene *s, struct mem_xport *up, const char *before, size_t n)
+{
+	struct buf text;
+	char *p;
+
+	buf_init(&text, 8 << 20);
+	assert_int_equal(buf_addz(&text, before), ERRC_OK);
+	assert_int_equal(buf_reserve(&text, n, &p), ERRC_OK);
+	memset(p, 'x', n);
+	text.len += n;
+	assert_int_equal(mem_xport_feed(up, buf_slice(&text), 0), ERRC_OK);
+	scene_run(s);
+	buf_fini(&text);
+}
+
+#define LONG_WHOLE                                                                                 \
+	"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4000000\r\n\r\n"     \
+	"{\"id\":\"x\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":" \
+	"\""
+
+/* What waits for its charge has a bound over all requests: the long ones are refused, and cost their clients nothing. */
+static void test_waiting_answers_have_a_bound(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up;
+
+	set_durability(s);
+	s->calls->rt->t->set.limit_answer_buffer_bytes = 4096;
+	s->calls->rt->t->set.limit_answer_memory_bytes = 1 << 20;
+	up = begin(s, false);
+	scene_hold_client(s);
+	feed_long(s, up, LONG_WHOLE, 900000);
+	scene_at(s, CALL_RELAY);
+	assert_true(s->calls->answer_bytes > 890000);
+	feed_long(s, up, "", 200000);
+	scene_expect(s, RECORD_END_REJECTED, 503, "overloaded");
+	scene_run(s);
+	scene_none(s);
+	assert_int_equal(s->calls->answer_bytes, 0);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR);
+	/* Short ones are kept beside. */
+	scene_rejoin(s);
+	s->calls->answer_bytes = 2 << 20;
+	up = begin(s, false);
+	feed_long(s, up, LONG_WHOLE, 200000);
+	scene_at(s, CALL_RELAY);
+	feed_long(s, up, "", 100000);
+	scene_expect_out(s, "\"code\":\"overloaded\"");
+	scene_none(s);
+	assert_int_equal(s->calls->answer_bytes, 2 << 20);
+}
+
 static void test_durable_too_late(void **state)
 {
 	struct scene *s = *state;
@@ -410,6 +463,7 @@ int main(void)
 		T(test_settle_is_left_to_the_keeper),
 		T(test_settle_again),
 		T(test_durable_is_waited_for),
+		T(test_waiting_answers_have_a_bound),
 		T(test_durable_too_late),
 		T(test_durable_at_the_last_moment),
 		T(test_a_stream_is_taken_back),
