@@ -122,6 +122,7 @@ struct reading {
 	struct buf *mem;
 	int64_t wall_s;
 	char *why;
+	uint64_t windows; /* that a raise is for; 0: not said */
 };
 
 static bool read_raise(const struct reading *x, struct slice word, struct slice value)
@@ -133,22 +134,27 @@ static bool read_raise(const struct reading *x, struct slice word, struct slice 
 	       fail(x->why, word, "raise=AMOUNT above 0, or raise=off");
 }
 
-/* The raise counts in this window and n - 1 more. */
-static bool read_windows(const struct reading *x, struct slice word, struct slice value)
+static bool read_windows(struct reading *x, struct slice word, struct slice value)
 {
-	struct rows_rule *r = x->r;
-	int64_t at = x->wall_s;
-	uint64_t n;
+	return (text_u64(value, &x->windows) && x->windows >= 1 && x->windows <= 1000) ||
+	       fail(x->why, word, "windows=N with N from 1 to 1000");
+}
 
-	if (!text_u64(value, &n) || n < 1 || n > 1000)
-		return fail(x->why, word, "windows=N with N from 1 to 1000");
-	if (r->kind != ROWS_BUDGET || r->window.rolling || r->window.unit == WINDOW_TOTAL)
-		return refuse(x->why, word,
-			      "only the periods of a budget by the calendar can be counted; give "
-			      "until=TIME");
-	while (n-- > 0)
-		at = window_next_s(r->window, at);
-	r->raise_until_s = at;
+/* The raise counts in the window that lasts and in those that begin within the next ones' time: n of them, once all words are known. */
+static bool count_windows(const struct reading *x, struct slice text, const struct rows_counter *c)
+{
+	struct window_budget b = {.cur.id = 0};
+	struct rows_rule *r = x->r;
+
+	if (x->windows == 0)
+		return true;
+	if (r->kind != ROWS_BUDGET || r->window.unit == WINDOW_TOTAL)
+		return refuse(x->why, text,
+			      "only the periods of a budget can be counted; give until=TIME");
+	b.cur.id = rows_rule_window(r, c, x->wall_s);
+	for (uint64_t n = x->windows; n > 0; n--)
+		b.cur.id = window_budget_reset_s(&b, r->window, b.cur.id);
+	r->raise_until_s = b.cur.id;
 	return true;
 }
 
@@ -187,7 +193,7 @@ static bool read_models(struct slice word, struct slice value, struct rows_rule 
 	return true;
 }
 
-static bool read_option(const struct reading *x, struct slice word)
+static bool read_option(struct reading *x, struct slice word)
 {
 	struct slice value = word, name;
 
@@ -261,7 +267,7 @@ static bool says_what(struct slice word)
 	       slice_is(name, "concurrency") || slice_is(name, "budget");
 }
 
-static bool read_words(const struct reading *x, struct slice rest, bool known)
+static bool read_words(struct reading *x, struct slice rest, bool known)
 {
 	enum rows_limit kind = x->r->kind;
 	struct slice word;
@@ -285,17 +291,19 @@ static bool read_words(const struct reading *x, struct slice rest, bool known)
 	return true;
 }
 
-static bool put_one(struct slice text, int64_t wall_s, struct rows_limits *l, struct buf *mem,
-		    char *why)
+static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *state,
+		    struct rows_limits *l, struct buf *mem, char *why)
 {
 	struct rows_rule r = {.window = {.unit = WINDOW_MONTH}}, *to;
+	struct reading x = {&r, mem, wall_s, why, 0};
 	struct slice rest = slice_trim(text);
 
 	if (!read_id(&rest, l, &to, why))
 		return false;
 	if (to)
 		r = *to;
-	if (!read_words(&(struct reading){&r, mem, wall_s, why}, rest, to != NULL) ||
+	if (!read_words(&x, rest, to != NULL) ||
+	    !count_windows(&x, text, to && state ? rows_state_counter(state, &r) : NULL) ||
 	    !is_whole(&r, text, why))
 		return false;
 	if (!to)
@@ -307,14 +315,14 @@ static bool put_one(struct slice text, int64_t wall_s, struct rows_limits *l, st
 	return true;
 }
 
-bool rule_args_put(struct slice text, int64_t wall_s, struct rows_limits *l, struct buf *mem,
-		   char why[RULE_ARGS_WHY])
+bool rule_args_put(struct slice text, int64_t wall_s, const struct rows_state *state,
+		   struct rows_limits *l, struct buf *mem, char why[RULE_ARGS_WHY])
 {
 	struct slice one;
 
 	for (bool more = text.n > 0; more;) {
 		more = slice_cut(&text, ',', &one);
-		if (!put_one(one, wall_s, l, mem, why))
+		if (!put_one(one, wall_s, state, l, mem, why))
 			return false;
 	}
 	return true;

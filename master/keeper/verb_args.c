@@ -350,14 +350,15 @@ static bool put_leave(struct slice word, struct rows_scope *k, char why[VERB_ARG
 }
 
 /* Those that are named by what they say, and by their ids. */
-static bool put_rules(struct verb_args a, struct rows_limits *l, struct buf *mem, char *why)
+static bool put_rules(struct verb_args a, const struct rows_state *s, struct rows_limits *l,
+		      struct buf *mem, char *why)
 {
 	return rule_args_remove(verb_args_str(a, "limit_remove"), l, why) &&
-	       rule_args_put(verb_args_str(a, "limit"), clock_wall_s(), l, mem, why);
+	       rule_args_put(verb_args_str(a, "limit"), clock_wall_s(), s, l, mem, why);
 }
 
-bool verb_args_scope(struct verb_args a, struct rows_scope *k, struct buf *mem,
-		     char why[VERB_ARGS_WHY])
+bool verb_args_scope(struct verb_args a, const struct rows_state *s, struct rows_scope *k,
+		     struct buf *mem, char why[VERB_ARGS_WHY])
 {
 	char *room;
 
@@ -366,7 +367,7 @@ bool verb_args_scope(struct verb_args a, struct rows_scope *k, struct buf *mem,
 		return false;
 	}
 	if (!put_name(a, k, why) || !put_limits(a, &k->limits, why) ||
-	    !put_budget(a, &k->limits, why) || !put_rules(a, &k->limits, mem, why) ||
+	    !put_budget(a, &k->limits, why) || !put_rules(a, s, &k->limits, mem, why) ||
 	    !put_number(a, "expires_s", 0, &k->expires_s, why) || !put_keepalive(a, k, why))
 		return false;
 	if (verb_args_has(a, "models") && !put_models(verb_args_str(a, "models"), k, mem, why))

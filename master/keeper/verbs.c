@@ -250,13 +250,32 @@ bool verbs_team(struct verbs *v, uint64_t account, struct slice name, char id[RO
 	return e == ERRC_OK;
 }
 
+/* What is used of a scope; nothing of one that is still to be made. */
+static enum errc used_of(struct verbs *v, const struct rows_scope *k, struct rows_state *s)
+{
+	struct rows_scope now;
+	struct buf mem;
+	enum errc e;
+
+	memset(s, 0, sizeof *s);
+	buf_init(&mem, ROWS_MAX);
+	e = admin_scope_get(v->live, k->account, k->kind, k->id, &mem, &now, s);
+	buf_fini(&mem);
+	return e == ERRC_NOTFOUND ? ERRC_OK : e;
+}
+
 bool verbs_options(struct verbs *v, struct rows_scope *k, struct buf *mem)
 {
 	char why[VERB_ARGS_WHY];
+	struct rows_state s;
+	enum errc e = used_of(v, k, &s);
 
-	if (verb_args_scope(v->args, k, mem, why))
+	if (!e && verb_args_scope(v->args, &s, k, mem, why))
 		return true;
-	verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
+	if (e)
+		verbs_end_errc(v, e, "scope");
+	else
+		verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
 	return false;
 }
 

@@ -173,6 +173,15 @@ class Rules(Scene, NodeCase):
         row = self.node.ctl('key', 'update', key, '--limit', '1:raise=off')['limits'][0]
         self.assertEqual((row['max'], row['used'], row['raise']), (1, 2, None))
 
+    def test_a_raise_of_a_rolling_budget(self):
+        key = self.node.key(self.name, limit='budget=1/month rolling')
+        self.accepted(key)
+        self.refused(402, 'budget_exceeded', 'key', key)
+        row = self.node.ctl('key', 'update', key, '--limit', '1:raise=1 windows=1')['limits'][0]
+        self.assertEqual((row['max'], row['used'], row['raised_until']), (2, 1, row['resets_at']))
+        self.accepted(key)
+        self.refused(402, 'budget_exceeded', 'key', key)
+
     def test_several_windows_at_once(self):
         key = self.node.key(self.name, limit='budget=3/day,budget=2/hour,budget=9/year models=other')
         self.accepted(key)

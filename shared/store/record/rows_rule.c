@@ -168,8 +168,7 @@ bool rows_rule_matches(const struct rows_rule *r, struct slice model)
 	return r->models.n == 0 || rows_models_allow(r->models, model);
 }
 
-/* The budget window that a use at this second would be in. */
-static int64_t window_at(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_s)
+int64_t rows_rule_window(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_s)
 {
 	struct window_budget b = {0};
 	int64_t id = 0;
@@ -187,7 +186,7 @@ int64_t rows_rule_limit(const struct rows_rule *r, const struct rows_counter *c,
 		return r->limit;
 	if (r->raise_until_s != 0) {
 		if (r->kind == ROWS_BUDGET && r->window.unit != WINDOW_TOTAL)
-			at = window_at(r, c, wall_s);
+			at = rows_rule_window(r, c, wall_s);
 		if (at >= r->raise_until_s)
 			return r->limit;
 	}

@@ -81,6 +81,8 @@ int64_t rows_limit_len_ms(enum rows_limit kind);
 /* Its patterns as text, "gpt-*, o1", as many as there is room for, with a 0 at the end; empty: all models. */
 void rows_rule_models(const struct rows_rule *r, char *out, size_t size);
 bool rows_rule_matches(const struct rows_rule *r, struct slice model);
+/* The id of the budget window that a use at this second would be in. `c` may be NULL: nothing is used yet. */
+int64_t rows_rule_window(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_s);
 /* The limit that counts now, raise included. `c` may be NULL: nothing is used yet. */
 int64_t rows_rule_limit(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_s);
 

@@ -15,6 +15,7 @@
 
 struct scene {
 	struct rows_limits l;
+	struct rows_state used;
 	struct buf mem;
 	char why[RULE_ARGS_WHY];
 };
@@ -24,13 +25,14 @@ static void begin(struct scene *s)
 	char *room;
 
 	rows_limits_init(&s->l);
+	memset(&s->used, 0, sizeof s->used);
 	buf_init(&s->mem, ROWS_RULES_MAX * (ROWS_MODELS_MAX + 1));
 	assert_int_equal(buf_reserve(&s->mem, s->mem.max, &room), ERRC_OK);
 }
 
 static void put(struct scene *s, const char *text)
 {
-	if (!rule_args_put(slice_str(text), WALL_S, &s->l, &s->mem, s->why))
+	if (!rule_args_put(slice_str(text), WALL_S, &s->used, &s->l, &s->mem, s->why))
 		fail_msg("%s: %s", text, s->why);
 }
 
@@ -40,7 +42,7 @@ static void refuse(const char *text, const char *part)
 
 	begin(&s);
 	put(&s, "requests=5/minute,budget=1/month");
-	assert_false(rule_args_put(slice_str(text), WALL_S, &s.l, &s.mem, s.why));
+	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, &s.l, &s.mem, s.why));
 	if (!strstr(s.why, part))
 		fail_msg("%s: '%s' is not in '%s'", text, part, s.why);
 	buf_fini(&s.mem);
@@ -127,6 +129,35 @@ static void test_raise(void **state)
 	(void)state;
 }
 
+/* Windows that roll are counted too: from the one that lasts on, else from now on, whatever the order of the words. */
+static void test_raise_of_rolling(void **state)
+{
+	struct scene s;
+	struct rows_rule *r = &s.l.v[0];
+	int64_t id;
+
+	begin(&s);
+	put(&s, "budget=10/day raise=2 windows=2 rolling");
+	assert_int_equal(r->raise_until_s, WALL_S + 2 * 86400);
+	s.used.n = 1;
+	s.used.counters[0] = (struct rows_counter){.id = r->id, .kind = ROWS_BUDGET};
+	assert_true(window_budget_hold(&s.used.counters[0].budget, r->window, WALL_S - 3600, 10, 1,
+				       &id));
+	put(&s, "1:raise=3 windows=1");
+	assert_int_equal(r->raise_until_s, WALL_S - 3600 + 86400);
+	put(&s, "1:windows=3");
+	assert_int_equal(r->raise_until_s, WALL_S - 3600 + 3 * 86400);
+	/* The one that lasts counts, and of those that come two. */
+	assert_int_equal(rows_rule_limit(r, &s.used.counters[0], WALL_S), 13 * MONEY_NUSD_DOLLAR);
+	id = r->raise_until_s;
+	assert_int_equal(rows_rule_limit(r, &s.used.counters[0], id - 1), 13 * MONEY_NUSD_DOLLAR);
+	assert_int_equal(rows_rule_limit(r, &s.used.counters[0], id), 10 * MONEY_NUSD_DOLLAR);
+	put(&s, "1:rolling=off raise=1 windows=1");
+	assert_int_equal(r->raise_until_s, 1795651200); /* midnight */
+	buf_fini(&s.mem);
+	(void)state;
+}
+
 static void test_remove(void **state)
 {
 	struct scene s;
@@ -166,7 +197,7 @@ static void test_refusals(void **state)
 		{"budget=1/month windows=2", "belong to raise"},
 		{"budget=1/month raise=0", "above 0"},
 		{"budget=1/month raise=1 windows=0", "1 to 1000"},
-		{"budget=1/month rolling raise=1 windows=2", "give until=TIME"},
+		{"budget=1/total raise=1 windows=2", "give until=TIME"},
 		{"requests=1/day raise=1 windows=2", "give until=TIME"},
 		{"budget=1/month raise=1 until=2020-01-01", "to come"},
 		{"9:budget=1/month", "the id of one"},
@@ -189,11 +220,12 @@ static void test_room(void **state)
 	begin(&s);
 	for (int i = 0; i < ROWS_RULES_MAX; i++)
 		put(&s, "requests=1/day");
-	assert_false(rule_args_put(SLICE_LIT("requests=1/day"), WALL_S, &s.l, &s.mem, s.why));
+	assert_false(
+		rule_args_put(SLICE_LIT("requests=1/day"), WALL_S, &s.used, &s.l, &s.mem, s.why));
 	assert_non_null(strstr(s.why, "at most 16"));
 	memset(text + strlen(text), 'm', ROWS_MODELS_MAX + 1);
 	rows_limits_init(&s.l);
-	assert_false(rule_args_put(slice_str(text), WALL_S, &s.l, &s.mem, s.why));
+	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, &s.l, &s.mem, s.why));
 	assert_non_null(strstr(s.why, "1024 bytes"));
 	buf_fini(&s.mem);
 	(void)state;
@@ -202,9 +234,13 @@ static void test_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),    cmocka_unit_test(test_options),
-		cmocka_unit_test(test_raise),    cmocka_unit_test(test_remove),
-		cmocka_unit_test(test_refusals), cmocka_unit_test(test_room),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_raise),
+		cmocka_unit_test(test_remove),
+		cmocka_unit_test(test_raise_of_rolling),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_room),
 	};
 
 	int failed;

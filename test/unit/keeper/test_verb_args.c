@@ -68,7 +68,7 @@ static void test_key_options(void **state)
 	key_init(&k);
 	assert_true(verb_args_check(CONTROL_DO_KEY_UPDATE,
 				    ARGS(CONTROL_S("key", SLICE_LIT("aaaaaaaaaaaa"))), why));
-	assert_true(verb_args_scope(a, &k, &mem, why));
+	assert_true(verb_args_scope(a, NULL, &k, &mem, why));
 	assert_true(slice_is(k.name, "robot 1"));
 	assert_int_equal(rows_limits_get(&k.limits, ROWS_RPM), 60);
 	assert_int_equal(rows_limits_get(&k.limits, ROWS_TPM), ROWS_NO_LIMIT);
@@ -91,7 +91,7 @@ static void test_key_options(void **state)
 	assert_true(verb_args_scope(ARGS(CONTROL_I("rpm", -1), CONTROL_S("models", SLICE_NONE),
 					 CONTROL_S("ip", SLICE_NONE), CONTROL_B("clamp", false),
 					 CONTROL_B("suspended", true)),
-				    &k, &mem, why));
+				    NULL, &k, &mem, why));
 	assert_int_equal(rows_limits_get(&k.limits, ROWS_RPM), ROWS_NO_LIMIT);
 	assert_int_equal(rows_limits_get(&k.limits, ROWS_CONCURRENCY), 4);
 	assert_int_equal(k.models.n, 0);
@@ -99,9 +99,9 @@ static void test_key_options(void **state)
 	assert_int_equal(k.flags & ROWS_KEY_CLAMP, 0);
 	assert_int_equal(k.status, ROWS_SUSPENDED);
 	assert_int_equal(k.keepalive_ms, 5000);
-	assert_true(verb_args_scope(ARGS(CONTROL_I("keepalive_ms", 0)), &k, &mem, why));
+	assert_true(verb_args_scope(ARGS(CONTROL_I("keepalive_ms", 0)), NULL, &k, &mem, why));
 	assert_int_equal(k.keepalive_ms, 0);
-	assert_true(verb_args_scope(ARGS(CONTROL_I("keepalive_ms", -1)), &k, &mem, why));
+	assert_true(verb_args_scope(ARGS(CONTROL_I("keepalive_ms", -1)), NULL, &k, &mem, why));
 	assert_int_equal(k.keepalive_ms, ROWS_NO_LIMIT);
 	assert_int_equal(rows_limits_find(&k.limits, ROWS_BUDGET)->window.unit, WINDOW_WEEK);
 	buf_fini(&mem);
@@ -120,15 +120,15 @@ static void test_zone(void **state)
 	assert_true(verb_args_scope(ARGS(CONTROL_I("budget_nusd", 5),
 					 CONTROL_S("budget_period", SLICE_LIT("day")),
 					 CONTROL_S("zone", SLICE_LIT("Area/Three"))),
-				    &k, &mem, why));
+				    NULL, &k, &mem, why));
 	r = rows_limits_find(&k.limits, ROWS_BUDGET);
 	assert_true(slice_is(r->zone, "Area/Three"));
 	/* It stays until it is given again. */
 	assert_true(verb_args_scope(ARGS(CONTROL_I("budget_nusd", 6), CONTROL_B("rolling", false)),
-				    &k, &mem, why));
+				    NULL, &k, &mem, why));
 	assert_int_equal(r->limit, 6);
 	assert_true(slice_is(r->zone, "Area/Three"));
-	assert_true(verb_args_scope(ARGS(CONTROL_S("zone", SLICE_LIT("UTC"))), &k, &mem, why));
+	assert_true(verb_args_scope(ARGS(CONTROL_S("zone", SLICE_LIT("UTC"))), NULL, &k, &mem, why));
 	assert_int_equal(r->zone.n, 0);
 	assert_int_equal(r->window.unit, WINDOW_DAY);
 	buf_fini(&mem);
@@ -143,7 +143,7 @@ static void refuse_key(struct verb_args a, const char *part)
 
 	buf_init(&mem, 2 * VERB_ARGS_MEM);
 	key_init(&k);
-	assert_false(verb_args_scope(a, &k, &mem, why));
+	assert_false(verb_args_scope(a, NULL, &k, &mem, why));
 	if (!strstr(why, part))
 		fail_msg("'%s' is not in '%s'", part, why);
 	buf_fini(&mem);
