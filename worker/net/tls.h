@@ -46,6 +46,7 @@ MUSTCHECK enum errc tls_set_ticket_key(struct tls *tls, const struct tls_ticket_
 /* The last session of one endpoint, to resume with. Belongs to the loop. */
 MUSTCHECK enum errc tls_sessions_new(struct tls_sessions **out);
 void tls_sessions_free(struct tls_sessions **s);
+/* Forgets it, and takes none of connections that were begun before: the next handshake looks at a certificate. */
 void tls_sessions_clear(struct tls_sessions *s);
 
 /* How a handshake ended. `why` is valid during the call. */

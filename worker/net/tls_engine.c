@@ -27,11 +27,17 @@ void tls_sessions_free(struct tls_sessions **s)
 	*s = NULL;
 }
 
-void tls_sessions_clear(struct tls_sessions *s)
+static void forget(struct tls_sessions *s)
 {
 	mbedtls_ssl_session_free(&s->session);
 	mbedtls_ssl_session_init(&s->session);
 	s->is_good = false;
+}
+
+void tls_sessions_clear(struct tls_sessions *s)
+{
+	forget(s);
+	s->cleared++;
 }
 
 /* --- the engine --- */
@@ -211,10 +217,11 @@ enum errc tls_engine_client(struct tls_client *c, const char *hostname,
 		return e;
 	g->client = tls_client_hold(c);
 	g->ip_n = parse_ip(hostname, g->ip);
+	g->cleared = sessions ? sessions->cleared : 0;
 	r = mbedtls_ssl_set_hostname(g->ssl, g->ip_n ? NULL : hostname);
 	if (r == 0 && sessions && sessions->is_good &&
 	    mbedtls_ssl_set_session(g->ssl, &sessions->session) != 0)
-		tls_sessions_clear(sessions); /* expired: a full handshake then */
+		forget(sessions); /* expired: a full handshake then */
 	if (r != 0) {
 		tls_engine_free(g);
 		return tls_errc(r, NULL, 0);
@@ -236,8 +243,10 @@ enum errc tls_engine_server(struct tls_server *s, void (*done)(struct tls_job *j
 
 void tls_engine_save(struct tls_engine *g, struct tls_sessions *s)
 {
-	tls_sessions_clear(s);
+	if (g->cleared != s->cleared)
+		return;
+	forget(s);
 	s->is_good = mbedtls_ssl_get_session(g->ssl, &s->session) == 0;
 	if (!s->is_good)
-		tls_sessions_clear(s);
+		forget(s);
 }

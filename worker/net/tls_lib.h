@@ -32,6 +32,7 @@ struct tls_server {
 struct tls_sessions {
 	mbedtls_ssl_session session;
 	bool is_good;
+	unsigned cleared; /* how often: what was connected before keeps no session here */
 };
 
 #endif

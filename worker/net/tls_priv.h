@@ -70,6 +70,7 @@ struct tls_engine {
 	uint8_t ip[16]; /* what the certificate must be for when the host is an address (client) */
 	size_t ip_n;    /* 0: it is a name */
 	int result;     /* of the last step */
+	unsigned cleared; /* of the sessions, when it began (client) */
 	char why[TLS_WHY_MAX];
 };
 MUSTCHECK enum errc tls_engine_client(struct tls_client *c, const char *hostname,
@@ -78,7 +79,7 @@ MUSTCHECK enum errc tls_engine_client(struct tls_client *c, const char *hostname
 MUSTCHECK enum errc tls_engine_server(struct tls_server *s, void (*done)(struct tls_job *j),
 				      struct tls_engine **out);
 void tls_engine_free(struct tls_engine *g);
-/* Keeps the session of the connection for the next one, if there is one to keep. */
+/* Keeps the session of the connection for the next one, if there is one to keep and nobody has cleared them since it began. */
 void tls_engine_save(struct tls_engine *g, struct tls_sessions *s);
 
 /* Translates a code of mbedTLS; `why` gets its text. */

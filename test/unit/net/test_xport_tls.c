@@ -306,6 +306,31 @@ static void refused_when(struct test_cert *c, const char *made_for, const struct
 	live_before--;
 }
 
+/* A reload that trusts other certificates forgets the sessions; a handshake of before must not leave one behind that then
+ * is resumed without a look at any certificate. */
+static void test_no_session_of_before_is_kept(void **state)
+{
+	struct fixture *f = fixture_new(&good);
+
+	(void)state;
+	connect_sides(f, "api.example.com");
+	tls_sessions_clear(f->sessions);
+	run_until_quiet(f, TURN_SCRATCH);
+	assert_int_equal(f->c.result, ERRC_OK);
+	send_all(f, &f->s, SLICE_LIT("tickets come with the first bytes"), TURN_SCRATCH);
+	sides_close(f);
+	connect_sides(f, "api.example.com");
+	run_until_quiet(f, TURN_SCRATCH);
+	assert_int_equal(f->c.result, ERRC_OK);
+	assert_false(f->c.resumed);
+	send_all(f, &f->s, SLICE_LIT("x"), TURN_SCRATCH);
+	sides_close(f);
+	connect_sides(f, "api.example.com");
+	run_until_quiet(f, TURN_SCRATCH);
+	assert_true(f->c.resumed);
+	fixture_free(f);
+}
+
 static void test_bad_certificates_are_refused(void **state)
 {
 	struct test_cert lonely = {.key = NULL}, weak = {.is_weak = true}, ip = {.key = NULL},
@@ -531,6 +556,7 @@ int main(void)
 		cmocka_unit_test(test_handshake_and_data),
 		cmocka_unit_test(test_much_behind_the_handshake),
 		cmocka_unit_test(test_resumption),
+		cmocka_unit_test(test_no_session_of_before_is_kept),
 		cmocka_unit_test(test_bad_certificates_are_refused),
 		cmocka_unit_test(test_address_in_the_certificate),
 		cmocka_unit_test(test_out_of_memory),
