@@ -9,7 +9,6 @@
 #include "worker_state.h"
 
 #define SOCKETS_MAX 256
-#define TRUSTED_MAX 64
 #define ADDRESS_MAX 128
 
 struct accept_socket {
@@ -27,7 +26,7 @@ struct accept_socket {
 struct accept_row {
 	char address[ADDRESS_MAX];
 	struct tls_server *tls; /* held; NULL: plain */
-	struct ipnet trusted[TRUSTED_MAX];
+	struct ipnet trusted[SETTINGS_TRUSTED_MAX];
 	size_t trusted_n;
 };
 
@@ -102,7 +101,7 @@ static enum errc row_init(struct accept *a, const struct settings_listener *l, s
 			  char *why, size_t why_n)
 {
 	snprintf(r->address, sizeof(r->address), "%.*s", (int)l->address.n, l->address.p);
-	r->trusted_n = MIN_OF(l->trusted_n, (size_t)TRUSTED_MAX);
+	r->trusted_n = l->trusted_n;
 	if (r->trusted_n)
 		memcpy(r->trusted, l->trusted, sizeof(r->trusted[0]) * r->trusted_n);
 	if (!l->tls)

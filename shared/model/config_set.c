@@ -95,6 +95,9 @@ static void read_trusted(struct config_ctx *x, const struct yaml_node *n,
 					 "as 10.0.0.0/8, not `" SLICE_FMT "`",
 					 SLICE_ARG(texts.v[i]));
 	}
+	if (texts.n > SETTINGS_TRUSTED_MAX)
+		config_ctx_error(x, n->pos, "`trusted_proxies` has %zu ranges, more than %d",
+				 texts.n, SETTINGS_TRUSTED_MAX);
 	l->trusted = nets;
 	l->trusted_n = nets ? texts.n : 0;
 }

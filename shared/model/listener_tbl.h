@@ -5,5 +5,5 @@ FIELD(PATH, certificate, "tls.certificate", 1, 4000, "", "",
       "PEM file with the certificate and its chain; with it the listener speaks TLS.")
 FIELD(PATH, key, "tls.key", 1, 4000, "", "", "PEM file with its private key.")
 FIELD(NODE, address, "trusted_proxies", 0, 0, "", "a list of address ranges",
-      "Address ranges of proxies whose x-forwarded-for counts; limits for each address do not "
-      "apply to them.")
+      "Address ranges of proxies whose x-forwarded-for counts, at most 64; limits for each address "
+      "do not apply to them.")

@@ -100,6 +100,8 @@ static enum errc read_listeners(struct reading *r)
 			rc = ptable_fields_unpack(&r->in, r->a, &ptable_fields_listener, &l[i]);
 		if (rc == ERRC_OK)
 			rc = read_array(r, sizeof(*nets), &nets, &l[i].trusted_n);
+		if (rc == ERRC_OK && l[i].trusted_n > SETTINGS_TRUSTED_MAX)
+			rc = ERRC_CORRUPT;
 		if (rc != ERRC_OK)
 			break;
 		l[i].trusted = nets;

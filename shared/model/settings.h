@@ -47,6 +47,8 @@ struct settings_list {
 	size_t n;
 };
 
+#define SETTINGS_TRUSTED_MAX 64
+
 struct settings_listener {
 	struct slice address; /* as written, "0.0.0.0:8080", "[::1]:8080"; names the listener */
 	struct slice host;    /* a literal IPv4 or IPv6 address without brackets */
@@ -56,7 +58,7 @@ struct settings_listener {
 	struct slice certificate_pem,
 		key_pem; /* what they held when the configuration was read; the key is wiped with its holder */
 	const struct ipnet *trusted; /* proxies whose x-forwarded-for counts */
-	size_t trusted_n;
+	size_t trusted_n;            /* at most SETTINGS_TRUSTED_MAX */
 };
 
 #define SETTINGS_CTYPE_INT   int64_t

@@ -13,6 +13,8 @@ struct bad {
 
 #define X32  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define X128 X32 X32 X32 X32
+#define N4   "10.0.0.0/8, 10.1.0.0/16, fd00::/8, 1.2.3.4, "
+#define N16  N4 N4 N4 N4
 
 static const struct bad all[] = {
 	{"unknown key with a hint", "regon: x\n",
@@ -412,6 +414,9 @@ static const struct bad all[] = {
 	 "aigw.yaml:4:61: `providers.c.headers.Authorization`: this header is that of `keys`\n"
 	 "aigw.yaml:5:55: warning: provider `d` is off: env:MOCK_KEY is not set\n"
 	 "aigw.yaml:5:99: `providers.d.headers.x-api-key`: this header is that of `keys`\n"},
+	{"more trusted proxies than a listener keeps",
+	 "listen: [{address: \"127.0.0.1:1\", trusted_proxies: [" N16 N16 N16 N16 "10.0.0.1]}]\n",
+	 "aigw.yaml:1:52: `trusted_proxies` has 65 ranges, more than 64\n"},
 	{"credentials in an address, whatever their case",
 	 "providers:\n  a: {base_url: \"http://h/v1?KEY=1\"}\n  b: {base_url: "
 	 "\"http://h?subscription-Key=1\"}\n",
