@@ -11,7 +11,7 @@
 #include "worker_state.h"
 
 #define PROBE_MS   15000
-#define FIELDS_MAX 16
+#define TARGET_MAX 4096 /* twice the longest base_url */
 
 /* One test that runs: the keys one after another. */
 struct probe {
@@ -70,11 +70,14 @@ static enum errc send_get(struct probe *b)
 	const struct ptable_provider *p = b->p->p;
 	struct slice v,
 		key = b->key < b->p->keys_n ? secret_reveal(&b->p->keys[b->key].line) : SLICE_NONE;
-	char target[1024];
+	char target[TARGET_MAX];
+	int n = snprintf(target, sizeof(target), SLICE_FMT "/models%s" SLICE_FMT,
+			 SLICE_ARG(p->base.path), p->base.query.n ? "?" : "",
+			 SLICE_ARG(p->base.query));
 	enum errc e;
 
-	snprintf(target, sizeof(target), SLICE_FMT "/models%s" SLICE_FMT, SLICE_ARG(p->base.path),
-		 p->base.query.n ? "?" : "", SLICE_ARG(p->base.query));
+	if (n < 0 || (size_t)n >= sizeof(target))
+		return ERRC_TOOBIG;
 	buf_reset(&b->lines);
 	if ((e = http1_put_request(&b->lines, SLICE_LIT("GET"), slice_str(target))) ||
 	    (e = buf_adds(&b->lines, buf_slice(&b->p->fixed))) || (e = buf_adds(&b->lines, key)))

@@ -75,6 +75,17 @@ class ProviderLimits(NodeCase):
         self.assertEqual(self.chat('two').get('x-aigw-provider'), 'oai')
 
 
+class LongAddress(NodeCase):
+    MODELS = {'m1': model('oai/sim?tokens=4')}
+
+    def test_as_long_as_the_configuration_lets_it_be(self):
+        url = 'http://127.0.0.1:%d/' % self.sim.port
+        self.node.configure(providers={'oai': {'base_url': url + 'x' * (2000 - len(url)), 'api_version': 'v' * 64}})
+        self.node.ctl('reload')
+        self.assertEqual(self.chat('m1').status, 200)
+        self.assertEqual([(t['ok'], t['status'], t['error']) for t in self.node.ctl('provider', 'test', 'oai')['tests']], [(True, 200, '')])
+
+
 @unittest.skipUnless(os.geteuid() == 0, 'needs root to become somebody else')
 class OrdinaryUser(unittest.TestCase):
     """State in the user's state folder, the live store in /dev/shm, a socket that the user's aigwctl finds."""

@@ -37,7 +37,7 @@ struct sim_conn {
 	struct turn_task task, reap;
 	struct count_request *rec;
 	bool playing, eof, dead, post;
-	char target[256], key[24];
+	char target[4096], key[24];
 	int64_t wait_ms;
 	int64_t chunk, gap_ms; /* of the script */
 };
