@@ -6,7 +6,8 @@
 #include "sweep.h"
 
 #define SECOND_MS      1000
-#define FORGET_SLICES  64    /* of idle_slice(), a turn */
+#define FORGET_SLICES  64    /* of idle_slice(), a second */
+#define FORGET_MS      10    /* from one to the next: it is for the requests to have the store */
 #define SLICE_ACCOUNTS 64    /* looked at in one read transaction */
 #define SCAN_A_SECOND  10000 /* accounts: with more a round takes longer than a second */
 
@@ -92,23 +93,28 @@ static void check_readers(struct watch *w)
 
 /* --- end users who are gone --- */
 
-/* As many as come in a second are gone in a second, in transactions that let others in between. */
-static void forget_users(struct watch *w, int64_t now_ms)
+/* One transaction a turn; as many as come in a second are gone in a second. */
+static void on_forget(uv_timer_t *t)
 {
+	struct watch *w = t->data;
+	uint64_t before = w->idle.removed;
 	struct live *live;
-	bool done = false;
+	enum errc e;
 
 	if (!may_sweep(w))
 		return;
 	live = hold(w);
-	for (int i = 0; i < FORGET_SLICES && !done; i++) {
-		uint64_t before = w->idle.removed;
-
-		done = !is_fine(w, idle_slice(live, &w->idle, now_ms, clock_wall_ms()),
-				"forgetting end users") ||
-		       w->idle.removed == before;
-	}
+	e = idle_slice(live, &w->idle, clock_boot_ms(), clock_wall_ms());
 	drop(w, live);
+	if (is_fine(w, e, "forgetting end users") && w->idle.removed > before &&
+	    --w->forget_slices > 0)
+		require(uv_timer_start(&w->forget, on_forget, FORGET_MS, 0) == 0);
+}
+
+static void begin_forget(struct watch *w)
+{
+	w->forget_slices = FORGET_SLICES;
+	require(uv_timer_start(&w->forget, on_forget, 0, 0) == 0);
 }
 
 /* --- the invariants --- */
@@ -202,7 +208,8 @@ void watch_init(struct watch *w, struct keeper *k)
 	*w = (struct watch){.k = k};
 	uv_timer_init(&k->loop, &w->sweep);
 	uv_timer_init(&k->loop, &w->scan);
-	w->sweep.data = w->scan.data = w;
+	uv_timer_init(&k->loop, &w->forget);
+	w->sweep.data = w->scan.data = w->forget.data = w;
 }
 
 void watch_tick(struct watch *w, int64_t now_ms)
@@ -216,7 +223,7 @@ void watch_tick(struct watch *w, int64_t now_ms)
 	begin_sweep(w);
 	sweep_claims(w);
 	begin_scan(w, now_ms);
-	forget_users(w, now_ms);
+	begin_forget(w);
 }
 
 void watch_death(struct watch *w)
@@ -234,4 +241,5 @@ void watch_stop(struct watch *w)
 {
 	uv_timer_stop(&w->sweep);
 	uv_timer_stop(&w->scan);
+	uv_timer_stop(&w->forget);
 }

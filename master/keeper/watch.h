@@ -13,14 +13,15 @@ struct keeper;
 
 struct watch {
 	struct keeper *k;
-	uv_timer_t sweep, scan; /* run while there is more to do */
-	struct scan round;      /* of the invariants */
+	uv_timer_t sweep, scan, forget; /* run while there is more to do */
+	struct scan round;              /* of the invariants */
 	struct idem_sweep claims;
-	struct idle idle;    /* what end users have used that says nothing any more */
-	bool scanning, told; /* told: an imbalance is in the log */
-	bool lost;           /* the live store is not in its place; a new one is being made */
-	int64_t scan_ms;     /* when the round began, then when the next one may */
-	int64_t second_ms;   /* boot clock of the last turn of each second */
+	unsigned forget_slices; /* left of this second */
+	struct idle idle;       /* what end users have used that says nothing any more */
+	bool scanning, told;    /* told: an imbalance is in the log */
+	bool lost;              /* the live store is not in its place; a new one is being made */
+	int64_t scan_ms;        /* when the round began, then when the next one may */
+	int64_t second_ms;      /* boot clock of the last turn of each second */
 };
 
 void watch_init(struct watch *w, struct keeper *k);

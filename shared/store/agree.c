@@ -2,8 +2,8 @@
 
 #include "admin_priv.h"
 
-#define SCOPES_MAX 1024 /* compared in one transaction */
-#define ROUNDS_MAX 8    /* of taking over, while the workers go on */
+#define ROWS_A_SLICE 1024 /* compared in one transaction */
+#define ROUNDS_MAX   8    /* of taking over, while the workers go on */
 
 /* What the ledger says of one account, and the outbox beside it. */
 struct expected {
@@ -14,8 +14,8 @@ struct expected {
 /* The accounts of a slice, in order. */
 struct slice_of_accounts {
 	struct expected of[AGREE_SLICE];
-	bool waits[AGREE_SLICE];   /* it has records in the outbox: its scopes are not compared */
-	bool differs[AGREE_SLICE]; /* some scope of it does */
+	bool waits[AGREE_SLICE];   /* it has records in the outbox: its rows are not compared */
+	bool differs[AGREE_SLICE]; /* some row of it does */
 	struct rows_account live[AGREE_SLICE]; /* without names */
 	size_t n;
 	bool last; /* there is none behind them */
@@ -163,41 +163,124 @@ static bool scope_agrees(const struct book *b, uint64_t account, enum rows_kind 
 	return true;
 }
 
-/* The scopes of one account, in the same transaction. */
-static enum errc look_at_scopes(MDB_cursor *c, const struct book *b, uint64_t account, size_t *rows,
-				bool *differs)
+/* A row in the two forms that are to be the same, as they would be stored: no member is forgotten. */
+struct pair {
+	struct buf of[2];
+};
+
+static bool is_same(const struct pair *p)
 {
-	struct rows_key_name at = rows_name(account, ROWS_STATE, SLICE_NONE);
-	struct slice key = live_name(&at), value, id;
+	return slice_eq(buf_slice(&p->of[0]), buf_slice(&p->of[1]));
+}
+
+/* What an account may do; its sums are compared with those of the outbox beside it. */
+static bool account_agrees(struct pair *p, const struct rows_account *live,
+			   const struct rows_account *in_book)
+{
+	struct rows_account a = *live;
+
+	a.granted_nusd = in_book->granted_nusd;
+	a.balance_nusd = in_book->balance_nusd;
+	a.held_nusd = in_book->held_nusd;
+	a.settled_nusd = in_book->settled_nusd;
+	a.uncollected_nusd = in_book->uncollected_nusd;
+	a.holds = in_book->holds;
+	buf_reset(&p->of[0]);
+	buf_reset(&p->of[1]);
+	return !rows_put_account(&p->of[0], &a) && !rows_put_account(&p->of[1], in_book) &&
+	       is_same(p);
+}
+
+static bool definition_agrees(struct pair *p, const struct book_scope *in_book, struct slice row)
+{
+	struct rows_scope def;
+
+	if (!in_book || in_book->row.n == 0 || rows_get_scope(row, &def))
+		return false;
+	buf_reset(&p->of[0]);
+	buf_reset(&p->of[1]);
+	if (rows_put_scope(&p->of[0], &def) || rows_get_scope(in_book->row, &def) ||
+	    rows_put_scope(&p->of[1], &def))
+		return false;
+	return is_same(p);
+}
+
+/* A slice: one read transaction. */
+struct look {
+	struct agree *g;
+	MDB_cursor *c;
+	const struct book *book;
+	struct pair pair;
+	size_t rows;
+};
+
+static enum errc row_agrees(struct look *k, uint64_t account, enum rows_kind kind, struct slice id,
+			    struct slice row, bool *yes)
+{
+	const struct rows_account *in_book = book_account(k->book, account);
+	struct rows_account a;
 	struct rows_state s;
+
+	if (kind == ROWS_ACCOUNT) {
+		if (rows_get_account(row, &a))
+			return ERRC_CORRUPT;
+		*yes = in_book && account_agrees(&k->pair, &a, in_book);
+	} else if (kind == ROWS_STATE) {
+		if (id.n != 1 + ROWS_ID || rows_get_state(row, &s))
+			return ERRC_CORRUPT;
+		*yes = scope_agrees(k->book, account, (enum rows_kind)id.p[0], id.p + 1, &s);
+	} else {
+		if (id.n != ROWS_ID)
+			return ERRC_CORRUPT;
+		if (kind == ROWS_RULES)
+			kind = ROWS_ACCOUNT;
+		*yes = definition_agrees(&k->pair, book_scope(k->book, kind, account, id.p), row);
+	}
+	return ERRC_OK;
+}
+
+/* The rows of one account, from k->g->at on if it was begun before, up to the slice's end. With `waits` they are passed over: the
+ * ledger does not have all that counts in them. */
+static enum errc look_at_rows(struct look *k, uint64_t account, bool waits, bool *differs)
+{
+	struct agree *g = k->g;
+	struct rows_key_name from = g->inside ? g->at : rows_name(account, ROWS_ACCOUNT, SLICE_NONE);
+	struct slice key = live_name(&from), value, id;
 	enum rows_kind kind;
 	uint64_t now;
-	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+	bool yes;
+	enum errc rc = lmdbx_move(k->c, MDB_SET_RANGE, &key, &value);
 
-	for (; !rc; rc = lmdbx_move(c, MDB_NEXT, &key, &value)) {
+	g->inside = false;
+	for (; !rc; rc = lmdbx_move(k->c, MDB_NEXT, &key, &value)) {
 		if (!rows_name_parse(key, &now, &kind, &id))
 			return ERRC_CORRUPT;
-		if (now != account || kind != ROWS_STATE)
+		if (now != account || kind > ROWS_STATE)
 			return ERRC_OK;
-		if (id.n != 1 + ROWS_ID || rows_get_state(value, &s))
-			return ERRC_CORRUPT;
-		++*rows;
-		if (!scope_agrees(b, account, (enum rows_kind)id.p[0], id.p + 1, &s))
+		if (k->rows == ROWS_A_SLICE) {
+			g->inside = true;
+			memcpy(g->at.b, key.p, key.n);
+			g->at.n = key.n;
+			return ERRC_OK;
+		}
+		k->rows++;
+		rc = waits ? ERRC_OK : row_agrees(k, account, kind, id, value, &yes);
+		if (rc)
+			return rc;
+		if (!waits && !yes)
 			*differs = true;
 	}
 	return rc;
 }
 
-/* When there are many the slice ends with this account, for the transaction is to be short. */
-static enum errc look_at_all_scopes(MDB_cursor *c, const struct book *b, struct slice_of_accounts *s)
+/* When there are many the slice ends with this account, or inside it, for the transaction is to be short. */
+static enum errc look_at_all(struct look *k, struct slice_of_accounts *s)
 {
-	size_t rows = 0;
 	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; !rc && i < s->n; i++) {
-		if (!s->waits[i])
-			rc = look_at_scopes(c, b, s->live[i].id, &rows, &s->differs[i]);
-		if (rows > SCOPES_MAX && i + 1 < s->n) {
+		rc = look_at_rows(k, s->live[i].id, s->waits[i], &s->differs[i]);
+		if (k->rows == ROWS_A_SLICE && (i + 1 < s->n || k->g->inside)) {
 			s->n = i + 1;
 			s->last = false;
 		}
@@ -205,16 +288,21 @@ static enum errc look_at_all_scopes(MDB_cursor *c, const struct book *b, struct 
 	return rc;
 }
 
-static void compare(struct agree *g, const struct slice_of_accounts *s)
+static void compare(struct agree *g, const struct slice_of_accounts *s, bool begun)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		const struct expected *e = &s->of[i];
 		const struct rows_account *a = &s->live[i];
 
-		g->accounts++;
-		if (a->granted_nusd == e->granted && a->settled_nusd == e->settled &&
-		    a->uncollected_nusd == e->uncollected && !s->differs[i])
+		/* Of one that was begun before the rest follows. */
+		if (i > 0 || !begun) {
+			g->accounts++;
+			g->told = false;
+		}
+		if (g->told || (a->granted_nusd == e->granted && a->settled_nusd == e->settled &&
+				a->uncollected_nusd == e->uncollected && !s->differs[i]))
 			continue;
+		g->told = true;
 		if (g->different++ == 0)
 			g->first_different = a->id;
 	}
@@ -224,18 +312,27 @@ static void compare(struct agree *g, const struct slice_of_accounts *s)
 static enum errc look(struct admin *a, MDB_txn *txn, uint64_t taken, struct agree *g,
 		      struct slice_of_accounts *s)
 {
-	MDB_cursor *c;
-	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, a->live->rows, &c));
+	struct look k = {.g = g, .book = ledger_book(a->ledger)};
+	char *room;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, a->live->rows, &k.c));
 
 	if (rc)
 		return rc;
-	rc = read_accounts(c, g->next_account, s);
-	expect(ledger_book(a->ledger), s);
+	for (size_t i = 0; i < ARRAY_LEN(k.pair.of); i++) {
+		buf_init(&k.pair.of[i], ROWS_MAX);
+		if (!rc)
+			rc = buf_reserve(&k.pair.of[i], ROWS_MAX, &room);
+	}
 	if (!rc)
-		rc = add_outbox(c, taken, s);
+		rc = read_accounts(k.c, g->next_account, s);
+	expect(k.book, s);
 	if (!rc)
-		rc = look_at_all_scopes(c, ledger_book(a->ledger), s);
-	mdb_cursor_close(c);
+		rc = add_outbox(k.c, taken, s);
+	if (!rc)
+		rc = look_at_all(&k, s);
+	for (size_t i = 0; i < ARRAY_LEN(k.pair.of); i++)
+		buf_fini(&k.pair.of[i]);
+	mdb_cursor_close(k.c);
 	return rc;
 }
 
@@ -255,6 +352,7 @@ enum errc agree_slice(struct admin *a, struct agree *g)
 	struct slice_of_accounts s = {.n = 0};
 	const struct ledger_state *st = ledger_state(a->ledger);
 	MDB_txn *txn;
+	bool begun = g->inside;
 	enum errc rc;
 
 	require(!g->done);
@@ -267,9 +365,9 @@ enum errc agree_slice(struct admin *a, struct agree *g)
 	live_read_end(a->live);
 	if (rc)
 		return rc;
-	compare(g, &s);
+	compare(g, &s, begun);
 	if (s.n > 0)
-		g->next_account = s.live[s.n - 1].id + 1;
+		g->next_account = s.live[s.n - 1].id + !g->inside;
 	g->done = s.last;
 	if (g->done) {
 		uint64_t known = book_accounts_n(ledger_book(a->ledger));

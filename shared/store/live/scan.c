@@ -1,16 +1,29 @@
 #include "scan.h"
 
+#include <stdlib.h>
+
 #include "live_priv.h"
 #include "rows_hold.h"
 
-#define SLICE_ROWS 2048 /* of a slice, up to the end of the account that it is at */
+#define SLICE_ROWS 2048 /* rows of a slice, but for the holds of its last account */
+#define HOLDS_MAX  ((size_t)64 * 1024 * 1024)
 
 /* One account under way. */
 struct sums {
 	bool any, sound;
 	struct rows_account a;
 	int64_t held, oldest_ms;
-	uint64_t holds, state_holds;
+	uint64_t holds;
+};
+
+/* A slice: one read transaction. */
+struct look {
+	struct scan *s;
+	struct live *l;
+	MDB_txn *txn;
+	MDB_cursor *c;
+	uint64_t until;  /* s->rows */
+	struct buf keys; /* ids of the account's holds, sorted */
 };
 
 static int64_t distance(int64_t a, int64_t b)
@@ -18,15 +31,22 @@ static int64_t distance(int64_t a, int64_t b)
 	return a > b ? a - b : b - a;
 }
 
-static void finish(struct scan *s, const struct sums *m)
+/* Once for each account, whatever is broken of it. */
+static void broken(struct scan *s, uint64_t account)
+{
+	if (s->told)
+		return;
+	s->told = true;
+	if (s->broken_accounts++ == 0)
+		s->first_broken = account;
+}
+
+static void add_up(struct scan *s, const struct sums *m)
 {
 	const struct rows_account *a = &m->a;
-	int64_t off;
+	int64_t off = distance(a->granted_nusd, a->balance_nusd + a->held_nusd + a->settled_nusd) +
+		      distance(a->held_nusd, m->held);
 
-	if (!m->any)
-		return;
-	off = distance(a->granted_nusd, a->balance_nusd + a->held_nusd + a->settled_nusd) +
-	      distance(a->held_nusd, m->held);
 	s->accounts++;
 	if (m->holds > 0 && (s->holds == 0 || m->oldest_ms < s->oldest_hold_ms))
 		s->oldest_hold_ms = m->oldest_ms;
@@ -36,111 +56,209 @@ static void finish(struct scan *s, const struct sums *m)
 	s->balance_nusd += a->balance_nusd;
 	s->settled_nusd += a->settled_nusd;
 	s->uncollected_nusd += a->uncollected_nusd;
-	if (off == 0 && m->sound && a->holds == m->holds && m->state_holds == m->holds)
-		return;
-	if (s->broken_accounts++ == 0)
-		s->first_broken = a->id;
+	if (off != 0 || !m->sound || a->holds != m->holds)
+		broken(s, a->id);
 }
 
-/* Every hold is one of its key; of the other scopes it is only where they have rules. */
-static enum errc add(struct sums *m, enum rows_kind kind, struct slice id, struct slice value)
+/* --- its holds --- */
+
+static int compare_ids(const void *a, const void *b)
 {
-	struct rows_state state;
+	return memcmp(a, b, ROWS_ID);
+}
+
+static enum errc add_hold(struct look *k, struct sums *m, struct slice value)
+{
 	struct rows_hold hold;
+	enum errc rc = rows_get_hold(value, &hold);
+
+	if (rc)
+		return rc;
+	m->held += hold.hold_nusd;
+	if (m->holds == 0 || hold.admitted_boot_ms < m->oldest_ms)
+		m->oldest_ms = hold.admitted_boot_ms;
+	m->holds++;
+	return buf_add(&k->keys, hold.key_id, ROWS_ID);
+}
+
+static enum errc read_holds(struct look *k, uint64_t account, struct sums *m)
+{
+	struct rows_key_name from = rows_name(account, ROWS_HOLD, SLICE_NONE);
+	struct slice key = live_name(&from), value, id;
+	enum rows_kind kind;
+	uint64_t now;
+	enum errc rc = lmdbx_move(k->c, MDB_SET_RANGE, &key, &value);
+
+	buf_reset(&k->keys);
+	for (; !rc; rc = lmdbx_move(k->c, MDB_NEXT, &key, &value)) {
+		if (!rows_name_parse(key, &now, &kind, &id))
+			return ERRC_CORRUPT;
+		if (now != account || kind != ROWS_HOLD)
+			break;
+		k->s->rows++;
+		rc = add_hold(k, m, value);
+		if (rc)
+			return rc;
+	}
+	if (!rc && m->holds > 1)
+		qsort(k->keys.p, m->holds, ROWS_ID, compare_ids);
+	return rc;
+}
+
+/* How many of the holds are of the key at position i, which is the first of them. */
+static size_t run_of(const struct look *k, size_t i)
+{
+	size_t n = k->keys.len / ROWS_ID, end = i + 1;
+
+	while (end < n && compare_ids(k->keys.p + i * ROWS_ID, k->keys.p + end * ROWS_ID) == 0)
+		end++;
+	return end - i;
+}
+
+static size_t holds_of(const struct look *k, const char *id)
+{
+	size_t lo = 0, n = k->keys.len / ROWS_ID, hi = n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (compare_ids(k->keys.p + mid * ROWS_ID, id) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < n && compare_ids(k->keys.p + lo * ROWS_ID, id) == 0 ? run_of(k, lo) : 0;
+}
+
+/* --- its keys --- */
+
+/* Each that has holds must say so. */
+static enum errc check_holders(struct look *k, uint64_t account)
+{
 	enum errc rc = ERRC_OK;
 
-	switch (kind) {
-	case ROWS_ACCOUNT:
-		rc = rows_get_account(value, &m->a);
-		m->any = !rc;
-		m->sound = !rc && rows_account_is_sound(&m->a);
-		break;
-	case ROWS_STATE:
-		rc = rows_get_state(value, &state);
-		if (!rc && id.n > 0 && id.p[0] == ROWS_KEY)
-			m->state_holds += state.holds;
-		break;
-	case ROWS_HOLD:
-		rc = rows_get_hold(value, &hold);
-		if (!rc) {
-			m->held += hold.hold_nusd;
-			if (m->holds == 0 || hold.admitted_boot_ms < m->oldest_ms)
-				m->oldest_ms = hold.admitted_boot_ms;
-			m->holds++;
-		}
-		break;
-	default:
-		break;
+	for (size_t i = 0, run; !rc && i * ROWS_ID < k->keys.len; i += run) {
+		struct rows_state state;
+
+		run = run_of(k, i);
+		rc = live_get_state(k->l, k->txn, account, ROWS_KEY, k->keys.p + i * ROWS_ID,
+				    &state);
+		if (!rc && state.holds != run)
+			broken(k->s, account);
 	}
 	return rc;
 }
 
-/* The next row that counts: definitions, and the states of what is no key, are passed over at once. */
-static enum errc move_on(MDB_cursor *c, uint64_t account, enum rows_kind kind, struct slice id,
-			 struct slice *key, struct slice *value)
+/* And each that says so must have them: the states of all keys, from s->at on, or up to a slice's end. */
+static enum errc check_states(struct look *k, uint64_t account)
 {
-	static const char keys[] = {ROWS_KEY};
-	struct rows_key_name to;
-
-	if (kind == ROWS_ACCOUNT)
-		to = rows_name(account, ROWS_STATE, slice_of(keys, sizeof keys));
-	else if (kind == ROWS_STATE && id.n > 0 && id.p[0] > ROWS_KEY)
-		to = rows_name(account, ROWS_HOLD, SLICE_NONE);
-	else
-		return lmdbx_move(c, MDB_NEXT, key, value);
-	*key = live_name(&to);
-	return lmdbx_move(c, MDB_SET_RANGE, key, value);
-}
-
-static enum errc scan_rows(struct scan *s, MDB_cursor *c, size_t accounts_max)
-{
-	struct rows_key_name from =
-		rows_name(MAX_OF(s->next_account, (uint64_t)1), ROWS_HEAD, SLICE_NONE);
+	struct rows_key_name from = rows_name_state(account, ROWS_KEY, k->s->at);
 	struct slice key = live_name(&from), value, id;
-	struct sums m = {0};
-	uint64_t account = 0, now, until = s->rows + SLICE_ROWS;
+	struct rows_state state;
 	enum rows_kind kind;
-	size_t n = 0;
-	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
+	uint64_t now;
+	enum errc rc = lmdbx_move(k->c, MDB_SET_RANGE, &key, &value);
 
-	for (; !rc; rc = move_on(c, now, kind, id, &key, &value)) {
+	k->s->inside = false;
+	for (; !rc; rc = lmdbx_move(k->c, MDB_NEXT, &key, &value)) {
 		if (!rows_name_parse(key, &now, &kind, &id))
 			return ERRC_CORRUPT;
-		s->rows++;
-		if (now != account) {
-			finish(s, &m);
-			m = (struct sums){0};
-			account = now;
-			if (account > ROWS_ACCOUNT_LAST) {
-				s->done = true;
-				return ERRC_OK;
-			}
-			s->next_account = account;
-			if (n++ == accounts_max || s->rows > until)
-				return ERRC_OK;
+		if (now != account || kind != ROWS_STATE || id.n != 1 + ROWS_ID ||
+		    id.p[0] != ROWS_KEY)
+			return ERRC_OK;
+		if (k->s->rows >= k->until) {
+			k->s->inside = true;
+			memcpy(k->s->at, id.p + 1, ROWS_ID);
+			return ERRC_OK;
 		}
-		rc = add(&m, kind, id, value);
+		k->s->rows++;
+		rc = rows_get_state(value, &state);
 		if (rc)
 			return rc;
+		if (state.holds > 0 && state.holds != holds_of(k, id.p + 1))
+			broken(k->s, account);
 	}
-	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc; /* the tail row is always there */
+	return rc;
+}
+
+/* Its first slice, and the only one that adds up: sums, and every hold with its key. */
+static enum errc begin_account(struct look *k, uint64_t account, enum rows_kind kind,
+			       struct slice value)
+{
+	struct sums m = {0};
+	enum errc rc = kind == ROWS_ACCOUNT ? rows_get_account(value, &m.a) : ERRC_OK;
+
+	m.any = !rc && kind == ROWS_ACCOUNT;
+	m.sound = m.any && rows_account_is_sound(&m.a);
+	k->s->told = false;
+	memset(k->s->at, 0, sizeof k->s->at);
+	if (!rc)
+		rc = read_holds(k, account, &m);
+	if (rc)
+		return rc;
+	if (m.any)
+		add_up(k->s, &m);
+	return check_holders(k, account);
+}
+
+/* One that has more keys than a slice has rows: what the others have meanwhile is read anew. */
+static enum errc go_on_inside(struct look *k)
+{
+	struct sums m = {0};
+	enum errc rc = read_holds(k, k->s->next_account, &m);
+
+	if (!rc)
+		rc = check_states(k, k->s->next_account);
+	if (!rc && !k->s->inside)
+		k->s->next_account++;
+	return rc;
+}
+
+static enum errc scan_rows(struct look *k, size_t accounts_max)
+{
+	struct scan *s = k->s;
+	enum errc rc = s->inside ? go_on_inside(k) : ERRC_OK;
+
+	for (size_t n = 0; !rc && !s->inside && n < accounts_max && s->rows < k->until; n++) {
+		struct rows_key_name from =
+			rows_name(MAX_OF(s->next_account, (uint64_t)1), ROWS_HEAD, SLICE_NONE);
+		struct slice key = live_name(&from), value, id;
+		enum rows_kind kind;
+		uint64_t account;
+
+		rc = lmdbx_move(k->c, MDB_SET_RANGE, &key, &value);
+		if (rc || !rows_name_parse(key, &account, &kind, &id))
+			return ERRC_CORRUPT; /* the tail row is always there */
+		s->done = account > ROWS_ACCOUNT_LAST;
+		if (s->done)
+			return ERRC_OK;
+		s->rows++;
+		s->next_account = account;
+		rc = begin_account(k, account, kind, value);
+		if (!rc)
+			rc = check_states(k, account);
+		if (!rc && !s->inside)
+			s->next_account = account + 1;
+	}
+	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 }
 
 enum errc scan_slice(struct live *l, struct scan *s, size_t accounts_max)
 {
-	MDB_cursor *c;
-	MDB_txn *txn;
+	struct look k = {.s = s, .l = l, .until = s->rows + SLICE_ROWS};
 	enum errc rc;
 
 	require(accounts_max > 0 && !s->done);
-	rc = live_read_begin(l, &txn);
+	buf_init(&k.keys, HOLDS_MAX);
+	rc = live_read_begin(l, &k.txn);
 	if (rc)
 		return rc;
-	rc = lmdbx_errc(mdb_cursor_open(txn, l->rows, &c));
+	rc = lmdbx_errc(mdb_cursor_open(k.txn, l->rows, &k.c));
 	if (!rc) {
-		rc = scan_rows(s, c, accounts_max);
-		mdb_cursor_close(c);
+		rc = scan_rows(&k, accounts_max);
+		mdb_cursor_close(k.c);
 	}
 	live_read_end(l);
+	buf_fini(&k.keys);
 	return rc;
 }

@@ -4,6 +4,7 @@
 #define AIGW_SCAN_H
 
 #include "live.h"
+#include "rows.h"
 
 struct scan {
 	uint64_t next_account;                                   /* 0 to begin */
@@ -13,10 +14,15 @@ struct scan {
 	int64_t held_nusd, balance_nusd, settled_nusd, uncollected_nusd;
 	uint64_t rows; /* looked at */
 	bool done;     /* the round is complete: read the sums, then clear the struct */
+	/* scan_slice() alone: */
+	bool inside,
+		told; /* next_account is not done with: it goes on at the key `at`; it is among the broken */
+	char at[ROWS_ID];
 };
 
-/* Goes on with the round for at most `accounts_max` accounts in one read transaction, and for fewer where they have many keys. Looks at
- * an account's sums, the states of its keys and its holds, however many definitions and end users it has besides. */
+/* Goes on with the round for at most `accounts_max` accounts in one read transaction, and for fewer where they have many keys: of one
+ * that has more than a transaction may read each key is compared with the holds of its moment. Looks at an account's sums, the states
+ * of its keys and its holds, however many definitions and end users it has besides. */
 MUSTCHECK enum errc scan_slice(struct live *l, struct scan *s, size_t accounts_max);
 
 #endif

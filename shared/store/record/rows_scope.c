@@ -142,9 +142,11 @@ static bool take_net(struct rows_reader *r, struct ipnet *out)
 
 static bool take_rule(struct rows_reader *r, struct rows_rule *out)
 {
+	static const uint8_t none[sizeof((struct rule_v1 *)0)->reserved];
 	struct rule_v1 v;
 
-	if (!rows_take(r, &v, sizeof v) || v.shadow > 1 || v.models_n > ROWS_MODELS_MAX ||
+	if (!rows_take(r, &v, sizeof v) || v.shadow > 1 ||
+	    memcmp(v.reserved, none, sizeof none) != 0 || v.models_n > ROWS_MODELS_MAX ||
 	    v.zone_n > ZONES_NAME_MAX || !get_window(&v, &out->window) ||
 	    !rows_take_slice(r, &out->zone, v.zone_n))
 		return false;
@@ -166,7 +168,8 @@ static bool take_fixed(const struct scope_v1 *v, struct rows_scope *s)
 	    v->status >= ROWS_STATUS_COUNT || v->models_n > ROWS_MODELS_MAX ||
 	    v->name_n > (v->kind == ROWS_USER ? ROWS_TAG_MAX : ROWS_NAME_MAX) ||
 	    v->nets_n > ROWS_NETS_MAX || v->rules_n > ROWS_RULES_MAX ||
-	    v->keepalive > LIMIT_KEEPALIVE_MS / 1000 + 1 || v->reserved != 0)
+	    v->keepalive > LIMIT_KEEPALIVE_MS / 1000 + 1 || v->reserved != 0 || v->reserved2 != 0 ||
+	    v->reserved3 != 0)
 		return false;
 	s->kind = (enum rows_kind)v->kind;
 	s->account = v->account;
