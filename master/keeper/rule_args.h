@@ -3,9 +3,10 @@
  *	budget=10.50/month      dollars in each minute, hour, day, week, month, quarter, year, or in total
  * and after it, in any order: zone=Europe/Berlin (whose calendar a budget follows), rolling (a period begins with the first use),
  * models=gpt-5*|!*-preview (for these models only), shadow (count what would be refused, refuse nothing), and for a while
- * raise=5 with windows=2 (the period that lasts and the next one; where none lasts or periods roll, as many as begin within that time), with until=2026-12-31, or until raise=off. A number before
- * it, as in `3:budget=20/month` or `3:raise=5 windows=1`, changes the rule with that id and keeps its use; what is not named stays,
- * zone=UTC, rolling=off, models=all and shadow=off take away. Pure, but that a time zone is looked up in the system's. */
+ * raise=5 with windows=2 (the period that lasts and the next one; of those that roll, that begin within so many lengths), with
+ * until=2026-12-31, or until raise=off. A number before it, as in `3:budget=20/month` or `3:raise=5 windows=1`, changes the rule
+ * with that id and keeps its use; what is not named stays, zone=UTC, rolling=off, models=all and shadow=off take away. Pure, but
+ * that a time zone is looked up in the system's. */
 #ifndef AIGW_RULE_ARGS_H
 #define AIGW_RULE_ARGS_H
 
@@ -14,8 +15,9 @@
 
 #define RULE_ARGS_WHY 256
 
-/* Adds or changes what `text` says; `state` is what is used of the rules, NULL: nothing yet. Slices of the rules then point into `text`, or into `mem`, which must have
- * ROWS_RULES_MAX * ROWS_MODELS_MAX bytes reserved. False with the reason in `why`, which begins with the option's name. */
+/* Adds or changes what `text` says; `state` is what is used of the rules, NULL: nothing yet. Slices of the rules then point into
+ * `text`, or into `mem`, which must have ROWS_RULES_MAX * ROWS_MODELS_MAX bytes reserved. False with the reason in `why`, which
+ * begins with the option's name. */
 bool rule_args_put(struct slice text, int64_t wall_s, const struct rows_state *state,
 		   struct rows_limits *l, struct buf *mem, char why[RULE_ARGS_WHY]);
 /* Removes the rules with these ids, "3,4". */

@@ -23,8 +23,8 @@ struct slice verb_args_str(struct verb_args a, const char *name);
 int64_t verb_args_i64(struct verb_args a, const char *name, int64_t otherwise);
 bool verb_args_bool(struct verb_args a, const char *name);
 
-/* Puts the options of a scope that are given into `k`, of which `s` (NULL: nothing) is used, whose slices then point into the arguments or into `mem`: it is appended
- * to, and VERB_ARGS_MEM bytes are reserved in it first. False with the reason in `why`. */
+/* Puts the options of a scope that are given into `k`, of which `s` is used (NULL: nothing); its slices then point into the
+ * arguments or into `mem`: it is appended to, and VERB_ARGS_MEM bytes are reserved in it first. False with the reason in `why`. */
 #define VERB_ARGS_MEM ((ROWS_RULES_MAX + 1) * (ROWS_MODELS_MAX + 1))
 bool verb_args_scope(struct verb_args a, const struct rows_state *s, struct rows_scope *k,
 		     struct buf *mem, char why[VERB_ARGS_WHY]);
