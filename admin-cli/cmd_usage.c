@@ -31,6 +31,17 @@ static enum errc add_total_row(struct ask_answer *a, struct slice first_name)
 	return ask_add(a, "usage", f, total->n + 1);
 }
 
+/* Where rows are left out behind those shown: how to see them. */
+static void put_more(struct put *p, const struct ask_answer *a)
+{
+	const struct ask_row *page = ask_row_of(a, "page");
+	struct slice next = ask_str(page, "next_page");
+
+	if (next.n)
+		put_f(p, "There are %lld rows in all; the next: --page " SLICE_FMT "\n",
+		      (long long)ask_i64(page, "row_count"), SLICE_ARG(next));
+}
+
 static void show_text(struct ctl *c, struct ask_answer *a, bool margin)
 {
 	const char *numbers = margin ? NUMBERS " cost_nusd margin_nusd" MORE : NUMBERS MORE;
@@ -60,16 +71,18 @@ static void show_text(struct ctl *c, struct ask_answer *a, bool margin)
 		ctl_fail(c, CONTROL_REFUSED, "failed", "%s", errc_text(e));
 	else
 		view_table(c, a, "usage", NULL, columns.b.p, false);
+	put_more(&c->text, a);
 	put_fini(&columns);
 }
 
-/* Without rows there is still a line of names. */
+/* Without rows there is still a line of names. What says that some are left out does not stand among them. */
 static void show_csv(struct ctl *c, const struct ask_answer *a)
 {
 	const struct ask_row *total = ask_row_of(a, "total"), *first = ask_row_of(a, "usage");
 	struct control_field f[CONTROL_FIELDS_MAX];
 	struct ask_row names = {.f = f};
 	struct slice by = SLICE_NONE, one;
+	struct put more;
 
 	if (!total)
 		return;
@@ -84,6 +97,10 @@ static void show_csv(struct ctl *c, const struct ask_answer *a)
 	for (size_t i = 0; i < total->n && names.n < ARRAY_LEN(f); i++)
 		f[names.n++] = total->f[i];
 	view_csv(c, a, "usage", first ? first : &names);
+	put_init(&more);
+	put_more(&more, a);
+	(void)!put_flush(&more, c->err.fd);
+	put_fini(&more);
 }
 
 enum control_status cmd_usage(struct ctl *c)

@@ -293,6 +293,9 @@ OPTION(TEXT, "model", "MODEL", "model", SEND, "Only what this model answered.")
 OPTION(TEXT, "provider", "NAME", "provider", SEND, "Only what this provider answered.")
 OPTION(TEXT, "tag", "TAG", "tag", SEND,
        "Only requests of this end user; an empty one: those that name none.")
+OPTION(COUNT, "limit", "N", "limit", SEND, "So many rows at most; the total is of all.")
+OPTION(TEXT, "page", "PAGE", "page", SEND,
+       "Go on behind a page: what it said to be next, with the same --by.")
 OPTION(FLAG, "margin", "", "margin", LOCAL,
        "Add what it cost us, attempts given up by failover included, which count where the answer "
        "came "

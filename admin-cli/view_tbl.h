@@ -102,6 +102,7 @@ VIEW(PEPPER_ROTATE, "pepper", MANY, "peppers", "pepper newest made_s keys")
 
 VIEW(USAGE, "usage", MANY, "rows", "")
 VIEW(USAGE, "total", ONE, "total", "")
+VIEW(USAGE, "page", SELF, "", "")
 VIEW(REQUEST_SHOW, "request", SELF, "", "")
 VIEW(REQUEST_SHOW, "attempt", MANY, "attempts",
      "provider upstream status start_ms ms cost_nusd error")

@@ -16,11 +16,11 @@ struct keyreport {
 	struct keeper *k;
 	unsigned slot;
 	uint64_t serial, seq;
-	struct report_ask ask; /* names in `names`; without the team */
-	struct slice by, team; /* there too */
+	struct report_ask ask;       /* names in `names`; without the team */
+	struct slice by, team, page; /* there too */
+	size_t limit;
 	struct arena names;
-	struct buf rows;
-	bool cut;
+	struct buf rows, next;
 	enum errc e;
 };
 
@@ -50,6 +50,7 @@ static void run(uv_work_t *work)
 	struct live *live = stores_hold(&q->k->stores);
 	struct report_ask ask = q->ask;
 	struct report *r = NULL;
+	struct report_page page;
 	char team[ROWS_ID];
 
 	if (report_put_by(&ask, q->by))
@@ -59,7 +60,11 @@ static void run(uv_work_t *work)
 	if (!q->e)
 		q->e = report_new(q->k->stores.ledger, live, &ask, &r);
 	if (!q->e)
-		q->e = report_pack(r, ask.by_n, &q->rows, &q->cut);
+		q->e = report_page_find(r, &ask, q->page, q->limit, &page);
+	if (!q->e)
+		q->e = report_pack(r, ask.by_n, &page, &q->rows);
+	if (!q->e)
+		q->e = report_page_next(r, &ask, page, &q->next);
 	report_free(&r);
 	stores_drop(&q->k->stores, live);
 }
@@ -68,6 +73,7 @@ static void question_free(struct keyreport **qp)
 {
 	arena_fini(&(*qp)->names);
 	buf_fini(&(*qp)->rows);
+	buf_fini(&(*qp)->next);
 	mem_free(*qp);
 	*qp = NULL;
 }
@@ -77,10 +83,11 @@ static void done(uv_work_t *work, int status)
 	struct keyreport *q = CONTAINER_OF(work, struct keyreport, work);
 	struct keeper *k = q->k;
 	struct keeper_worker *w = &k->workers[q->slot];
-	struct msg m = {
-		.type = MSG_REPORTED,
-		.reported = {
-			.seq = q->seq, .status = q->e, .rows = buf_slice(&q->rows), .cut = q->cut}};
+	struct msg m = {.type = MSG_REPORTED,
+			.reported = {.seq = q->seq,
+				     .status = q->e,
+				     .rows = buf_slice(&q->rows),
+				     .next = buf_slice(&q->next)}};
 
 	(void)status; /* work is never cancelled */
 	if (w->serial == q->serial && q->e)
@@ -142,7 +149,9 @@ static enum errc question_new(struct keeper_worker *w, const struct msg_report *
 	q->serial = w->serial;
 	q->seq = m->seq;
 	arena_init(&q->names, NAMES_BYTES);
-	buf_init(&q->rows, LIMIT_FRAME_CONTROL - FRAME_ROOM);
+	buf_init(&q->rows, LIMIT_FRAME_CONTROL - FRAME_ROOM - REPORT_PAGE_CURSOR_MAX);
+	buf_init(&q->next, REPORT_PAGE_CURSOR_MAX);
+	q->limit = m->limit;
 	q->ask = (struct report_ask){.since_ms = m->since_ms,
 				     .until_ms = m->until_ms,
 				     .account = m->account,
@@ -152,6 +161,7 @@ static enum errc question_new(struct keeper_worker *w, const struct msg_report *
 				     .tag = keep(q, m->tag, &e)};
 	q->by = keep(q, m->by, &e);
 	q->team = keep(q, m->team, &e);
+	q->page = keep(q, m->page, &e);
 	if (e)
 		question_free(&q);
 	*out = q;

@@ -37,7 +37,8 @@
  *   pepper rotate     answered once all workers know the new one                              -> pepper*
  *   usage             [since_ms I], [until_ms I], [by: "day,model,key,account,provider,team,tag", at most four]; only those of
  *                     [account], [team: name or id, with its account, or "account/team"], [key], [model], [provider], [tag;
- *                     empty: requests that name no end user]                                  -> usage*, total
+ *                     empty: requests that name no end user]; [limit I: rows at most; -1: all], [page: what page said before]
+ *                                                                                              -> usage*, total, page
  *   request show      id: generation id or the provider's id                                  -> request, attempt*, class*, bill, price
  *   limit explain     key, [user: a tag]                                                      -> limit*
  *   ledger backup                                            -> PROGRESS frames, backup, data*: the bytes of the ledger's file
@@ -65,7 +66,8 @@
  *             budget_held_nusd, budget_left_nusd (NONE), budget_reset_s (NONE)
  *   usage     one text for each name in `by`, in that order; requests, failed, input, cached, output, reasoning,
  *             charge_nusd, uncollected_nusd, cost_nusd
- *   total     the numbers of usage
+ *   total     the numbers of usage, of all rows, sent or not
+ *   page      row_count I: how many there are in all; has_more B: some are left out behind those sent; next_page (NONE)
  *   request   id, seq I, hash (where it stands in the chain; NONE: not in the ledger yet), account, key, team, user, group, front,
  *             stream B, status I, end, finish, native_finish, model_asked, model, provider, upstream, upstream_id, admitted_ms, first_byte_ms (NONE),
  *             total_ms (NONE), settled_ms, input, cached, output, reasoning, tier (NONE), estimated B, raw_usage, hold_nusd, charge_nusd,
@@ -115,7 +117,7 @@ VERB_ARGS(KEY_ROTATE, "key!S grace_ms.I note.S")
 VERB_ARGS(KEY_IMPORT, "keys!S check.B note.S")
 VERB_ARGS(PEPPER_LIST, "")
 VERB_ARGS(PEPPER_ROTATE, "")
-VERB_ARGS(USAGE, "since_ms.I until_ms.I by.S account.S team.S key.S model.S provider.S tag.S")
+VERB_ARGS(USAGE, "since_ms.I until_ms.I by.S account.S team.S key.S model.S provider.S tag.S limit.I page.S")
 VERB_ARGS(REQUEST_SHOW, "id!S")
 VERB_ARGS(TEAM_CREATE, "account!S team!S" VERB_SCOPE_OPTIONS)
 VERB_ARGS(TEAM_LIST, "account.S")

@@ -1,7 +1,8 @@
-#include "report.h"
+#include "report_page.h"
 #include "verbs.h"
 
 #define NUMBERS 9
+#define PAGE    3
 
 /* False: END is sent. */
 static bool put_by(struct verbs *v, struct report_ask *ask)
@@ -84,13 +85,33 @@ static void fill_numbers(struct control_field f[NUMBERS], const struct report_ro
 	f[8] = CONTROL_I("cost_nusd", r->cost_nusd);
 }
 
-static enum errc send_rows(struct verbs *v, const struct report_ask *ask, const struct report *r)
+/* How the rows that were sent stand to all of them. */
+static enum errc send_page(struct verbs *v, const struct report_ask *ask, const struct report *r,
+			   struct report_page page)
+{
+	struct control_field f[PAGE];
+	struct buf next;
+	enum errc e;
+
+	buf_init(&next, REPORT_PAGE_CURSOR_MAX);
+	e = report_page_next(r, ask, page, &next);
+	f[0] = CONTROL_I("row_count", ask->by_n ? report_rows_n(r) : 0);
+	f[1] = CONTROL_B("has_more", next.len > 0);
+	f[2] = next.len ? CONTROL_S("next_page", buf_slice(&next)) : CONTROL_N("next_page");
+	if (!e)
+		e = verbs_row(v, "page", f, PAGE);
+	buf_fini(&next);
+	return e;
+}
+
+static enum errc send_rows(struct verbs *v, const struct report_ask *ask, const struct report *r,
+			   struct report_page page)
 {
 	struct control_field f[REPORT_DIMS_MAX + NUMBERS];
 	struct report_row row;
 	enum errc e = ERRC_OK;
 
-	for (size_t i = 0; !e && ask->by_n && i < report_rows_n(r); i++) {
+	for (size_t i = page.from; !e && i < page.to; i++) {
 		row = report_row_at(r, i);
 		for (size_t d = 0; d < ask->by_n; d++)
 			f[d] = (struct control_field){.name = slice_str(report_dim_name(ask->by[d])),
@@ -101,23 +122,37 @@ static enum errc send_rows(struct verbs *v, const struct report_ask *ask, const 
 	}
 	row = report_total(r);
 	fill_numbers(f, &row);
-	return e ? e : verbs_row(v, "total", f, NUMBERS);
+	if (!e)
+		e = verbs_row(v, "total", f, NUMBERS);
+	return e ? e : send_page(v, ask, r, page);
 }
 
 void verb_usage(struct verbs *v)
 {
 	struct report_ask ask = {.by_n = 0};
 	struct report *r = NULL;
+	int64_t limit = verb_args_i64(v->args, "limit", -1);
+	struct report_page page;
 	struct names names;
 	enum errc e;
 
 	if (!put_ask(v, &ask, &names))
 		return;
+	if (limit == 0) {
+		verbs_end(v, CONTROL_USAGE, "invalid", "limit: at least 1");
+		return;
+	}
 	e = report_new(v->ledger, v->live, &ask, &r);
 	if (!e)
-		e = send_rows(v, &ask, r);
+		e = report_page_find(r, &ask, verb_args_str(v->args, "page"),
+				     (size_t)MAX_OF(limit, INT64_C(0)), &page);
+	if (!e)
+		e = send_rows(v, &ask, r, page);
 	report_free(&r);
-	if (e == ERRC_RANGE)
+	if (e == ERRC_SYNTAX)
+		verbs_end(v, CONTROL_USAGE, "invalid",
+			  "page: it is the next_page of a report by the same dimensions");
+	else if (e == ERRC_RANGE)
 		verbs_end(v, CONTROL_REFUSED, "removed",
 			  "the span begins or ends within a day whose records have been removed: "
 			  "of such days only whole ones are known");

@@ -146,12 +146,14 @@ MSG_FIELD(report, STR, model) /* only what this one answered; "": any; likewise 
 MSG_FIELD(report, STR, provider)
 MSG_FIELD(report, STR, team) /* name or id */
 MSG_FIELD(report, STR, tag)
+MSG_FIELD(report, U64, limit) /* rows at most; 0: as many as fit */
+MSG_FIELD(report, STR, page)  /* the cursor of report_page.h; "": from the first row on */
 MSG_END(report)
 MSG(REPORTED, reported, MSG_AT_WORKER_FROM_KEEPER, LIMIT_FRAME_CONTROL, 0)
 MSG_FIELD(reported, U64, seq)
-MSG_FIELD(reported, U64, status) /* an errc: OK; INVAL: no such dimension; … */
+MSG_FIELD(reported, U64, status) /* an errc: OK; INVAL: no such dimension; SYNTAX: no such page; … */
 MSG_FIELD(reported, BIN, rows)   /* report_pack() */
-MSG_FIELD(reported, U64, cut)    /* there are more rows than fit */
+MSG_FIELD(reported, STR, next)   /* the cursor of the rows that are left out; "": there are none */
 MSG_END(reported)
 MSG(PEPPERED, peppered, MSG_AT_KEEPER_FROM_WORKER, 64, 0) /* the answer to PEPPER: keys of that one are known from here on */
 MSG_FIELD(peppered, U64, id)                              /* of the newest */

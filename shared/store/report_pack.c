@@ -37,18 +37,18 @@ static void put_row(struct mpack_out *o, const struct report_row *r, size_t name
 	put_numbers(o, r);
 }
 
-enum errc report_pack(const struct report *r, size_t by_n, struct buf *out, bool *cut)
+enum errc report_pack(const struct report *r, size_t by_n, struct report_page *page, struct buf *out)
 {
-	size_t rows = by_n ? report_rows_n(r) : 0, i = 0;
+	size_t i = page->from;
 	struct report_row row;
 	struct mpack_out o;
 
 	mpack_out_init(&o, out);
-	for (; i < rows && out->len + 2 * ROW_MAX <= out->max; i++) {
+	for (; i < page->to && out->len + 2 * ROW_MAX <= out->max; i++) {
 		row = report_row_at(r, i);
 		put_row(&o, &row, by_n);
 	}
-	*cut = i < rows;
+	page->to = i;
 	row = report_total(r);
 	put_row(&o, &row, 0);
 	return mpack_out_end(&o);

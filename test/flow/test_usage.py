@@ -1,4 +1,4 @@
-"""`aigwctl usage` and GET /v1/usage, grouped and filtered by everything, against a slow sum over `ledger export`."""
+"""`aigwctl usage` and GET /v1/usage, grouped and filtered by everything, page by page, against a slow sum over `ledger export`."""
 import itertools
 import json
 import os
@@ -35,9 +35,13 @@ class Usage(NodeCase):
             cls.node.chat(cls.keys[n % 5], rng.choice(list(cls.MODELS)), headers=[('x-aigw-user', user)] if user else [])
         for account in ('main', 'beta'):
             cls.node.settled(account)
-        lines = [json.loads(line) for line in cls.node.ctl_raw('ledger', 'export').stdout.splitlines()]
-        cls.charges = [cls.names(v) for v in lines if v.get('type') == 'charge']
+        cls.charges = cls.exported()
         assert len(cls.charges) > 30, len(cls.charges) # what a breaker refuses has no record
+
+    @classmethod
+    def exported(cls):
+        lines = [json.loads(line) for line in cls.node.ctl_raw('ledger', 'export').stdout.splitlines()]
+        return [cls.names(v) for v in lines if v.get('type') == 'charge']
 
     @classmethod
     def names(cls, v):
@@ -61,7 +65,7 @@ class Usage(NodeCase):
         """What the keeper says to aigwctl."""
         end, rows, _ = self.node.control('usage', **({'by': ','.join(by)} if by else {}), **only)
         self.assertEqual(end['status'], 0, end)
-        rows = [f for kind, f in rows if (kind == 'usage' if by else f['requests'])]
+        rows = [f for kind, f in rows if (kind == 'usage' if by else kind == 'total' and f['requests'])]
         return {tuple(r[d] for d in by): dict({k: r[k] for k in ('requests', 'failed', 'input', 'cached', 'output')}, charge=r['charge_nusd'])
                 for r in rows}
 
@@ -122,6 +126,85 @@ class Usage(NodeCase):
                 with self.subTest('%s %s by %s' % (key[8:20], asked, by)):
                     self.assertEqual(self.http(key, by, asked), mine)
                     self.assertEqual(self.http(key, by, {**asked, **own, 'account': account}), mine)
+
+    def pages(self, ask, first):
+        """All rows of a report that `ask` gives page by page: rows, total, whether there are more, the next page."""
+        got, page, totals = [], first, []
+        while True:
+            rows, total, more, page = ask(page)
+            got.append(rows)
+            totals.append(total)
+            self.assertEqual(more, page is not None)
+            if not more:
+                break
+        self.assertEqual([t for t in totals if t != totals[0]], [])
+        return got, totals[0]
+
+    def test_pages_put_together_are_the_whole(self):
+        for by in (['day'], ['model'], ['tag'], ['key', 'tag'], ['team', 'model', 'provider', 'tag']):
+            whole = self.node.ctl('usage', '--by', ','.join(by))
+            self.assertEqual((whole['row_count'], whole['has_more'], whole['next_page']), (len(whole['rows']), False, None))
+            for limit in (1, 3, len(whole['rows']), 1000):
+                def ask(page):
+                    a = self.node.ctl('usage', '--by', ','.join(by), '--limit', str(limit), *(['--page', page] if page else []))
+                    self.assertEqual(a['row_count'], len(whole['rows']))
+                    return a['rows'], a['total'], a['has_more'], a['next_page']
+
+                with self.subTest('%d rows a page by %s' % (limit, by)):
+                    got, total = self.pages(ask, None)
+                    self.assertEqual(([len(p) for p in got[:-1]], sum(got, []), total), ([limit] * (len(got) - 1), whole['rows'], whole['total']))
+
+    def test_pages_over_http(self):
+        for key in self.keys:
+            for by in (['model'], ['tag', 'model'], ['day', 'provider', 'tag']):
+                query = {'by': ','.join(by)}
+                whole = self.node.ask('GET', '/v1/usage?' + urlencode(query), key=key).json()
+                self.assertEqual((whole['has_more'], whole['next_page']), (False, None))
+                for limit in (1, 2, 1000):
+                    def ask(page):
+                        a = self.node.ask('GET', '/v1/usage?' + urlencode({**query, 'limit': limit, **({'page': page} if page else {})}), key=key).json()
+                        return a['data'], a['total'], a['has_more'], a['next_page']
+
+                    with self.subTest('%s: %d rows a page by %s' % (key[8:20], limit, by)):
+                        got, total = self.pages(ask, None)
+                        self.assertEqual(([len(p) for p in got[:-1]], sum(got, []), total), ([limit] * (len(got) - 1), whole['data'], whole['total']))
+
+    def test_no_row_comes_twice_when_others_come_meanwhile(self):
+        words = ('usage', '--by', 'account,tag', '--limit', '2')
+        first = self.node.ctl(*words)
+        for user in ('a before all', 'zz behind all'):
+            for key in self.keys[0], self.keys[3]:
+                a = self.node.chat(key, next(iter(self.MODELS)), headers=[('x-aigw-user', user)])
+                self.assertEqual(a.status, 200, a)
+        for account in ('main', 'beta'):
+            self.node.settled(account)
+        rest, _ = self.pages(lambda page: (lambda a: (a['rows'], a['total'], a['has_more'], a['next_page']))(self.node.ctl(*words, '--page', page)), first['next_page'])
+        told = [(r['account'], r['tag']) for r in first['rows'] + sum(rest, [])]
+        self.assertEqual(told, sorted(set(told)))
+        self.assertIn(('main', 'zz behind all'), told)
+        type(self).charges = self.exported()
+
+    def test_what_says_that_rows_are_left_out(self):
+        whole = self.node.ctl_raw('usage', '--by', 'key')
+        part = self.node.ctl_raw('usage', '--by', 'key', '--limit', '2')
+        self.assertNotIn('in all', whole.stdout)
+        self.assertRegex(part.stdout, r'(?s)\ntotal .*\nThere are %d rows in all; the next: --page \S+\n$' % len(self.keys))
+        csv = self.node.ctl_raw('usage', '--by', 'key', '--limit', '2', '--csv')
+        self.assertEqual((len(csv.stdout.splitlines()), csv.stderr), (3, part.stdout.splitlines(True)[-1]))
+        rest = self.node.ctl_raw('usage', '--by', 'key', '--csv', '--page', csv.stderr.split()[-1])
+        self.assertEqual((len(rest.stdout.splitlines()), rest.stderr), (len(self.keys) - 1, ''))
+
+    def test_no_such_page(self):
+        page = self.node.ctl('usage', '--by', 'tag', '--limit', '1')['next_page']
+        for words in (('--by', 'key', '--page', page), ('--by', 'tag,key', '--page', page), ('--by', 'tag', '--page', 'x'), ('--by', 'tag', '--page', page[:-2]),
+                      ('--by', 'tag', '--page', page + 'AAAA'), ('--page', page), ('--by', 'tag', '--limit', '0'), ('--by', 'tag', '--page', 'A' * 4000)):
+            with self.subTest(words):
+                self.assertEqual(self.node.ctl_raw('usage', *words).returncode, 2)
+        for query, field in (('by=key&page=' + page, 'page'), ('by=tag&page=%25', 'page'), ('by=tag&page=' + 'A' * 3000, 'page'), ('limit=0', 'limit'),
+                             ('limit=x', 'limit'), ('limit=-1', 'limit')):
+            with self.subTest(query):
+                a = self.node.ask('GET', '/v1/usage?' + query, key=self.keys[0])
+                self.assertEqual((a.status, a.error['code'], a.error['param']), (400, 'invalid_value', field), a)
 
     def test_what_cannot_be(self):
         self.assertEqual(self.node.ctl('usage', '--account', 'main', '--team', 'red', '--by', 'team')['rows'],

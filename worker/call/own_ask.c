@@ -82,7 +82,9 @@ static enum errc ask_report(struct call *c)
 				.model = own_usage_filter(u, OWN_USAGE_MODEL),
 				.provider = own_usage_filter(u, OWN_USAGE_PROVIDER),
 				.team = own_usage_filter(u, OWN_USAGE_TEAM),
-				.tag = own_usage_filter(u, OWN_USAGE_TAG)};
+				.tag = own_usage_filter(u, OWN_USAGE_TAG),
+				.limit = u->limit,
+				.page = u->page};
 	return c->host->env.report(c->host->env.arg, &m);
 }
 
@@ -100,6 +102,9 @@ static void fail_report(struct call *c, enum errc e)
 		fault_field(&c->fault, FAULT_INVALID_VALUE, "by",
 			    "`by` names up to four of day, model, provider, key, account, team and "
 			    "tag, with commas.");
+	else if (e == ERRC_SYNTAX)
+		fault_field(&c->fault, FAULT_INVALID_VALUE, "page",
+			    "`page` is the `next_page` of an answer to the same `by`.");
 	else if (e == ERRC_NOTFOUND)
 		fault_field(&c->fault, FAULT_INVALID_VALUE, "team", "The account has no such team.");
 	else if (e == ERRC_RANGE)
@@ -261,6 +266,7 @@ void call_host_reported(struct call_host *h, const struct msg_reported *m)
 	c->lookup.status = (enum errc)m->status;
 	c->lookup.reported = *m;
 	c->lookup.reported.rows = keep(c, m->rows);
+	c->lookup.reported.next = keep(c, m->next);
 	answered(c);
 }
 

@@ -85,12 +85,31 @@ static bool take_text(struct slice query, const char *name, char *room, size_t m
 	return !e || e == ERRC_NOTFOUND;
 }
 
+/* 0 when it is not given. */
+static bool take_limit(struct slice query, uint64_t *out, struct fault *f)
+{
+	char text[QUERY_MAX];
+	size_t n;
+
+	*out = 0;
+	if (!take_text(query, "limit", text, sizeof(text), &n, f))
+		return false;
+	if (n == 0 || (text_u64(slice_of(text, n), out) && *out > 0))
+		return true;
+	fault_field(f, FAULT_INVALID_VALUE, "limit", "`limit` is a number of rows, at least 1.");
+	return false;
+}
+
 bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, struct fault *f)
 {
 	size_t n = 0;
 
 	if (!take_span(query, "since", "until", now_ms, out, f) ||
-	    !take_text(query, "by", out->text, sizeof(out->text), &n, f))
+	    !take_limit(query, &out->limit, f) ||
+	    !take_text(query, "page", out->page_text, sizeof(out->page_text), &n, f))
+		return false;
+	out->page = slice_of(out->page_text, n);
+	if (!take_text(query, "by", out->text, sizeof(out->text), &n, f))
 		return false;
 	out->by = slice_of(out->text, n);
 	for (size_t i = 0; i < OWN_USAGE_FILTERS; i++) {
@@ -240,7 +259,11 @@ enum errc own_usage_body(const struct own_usage *ask, const struct auth_key *key
 	e = put_rows(&o, ask, m);
 	if (e)
 		return e;
-	json_out_kbool(&o, "has_more", m->cut != 0);
+	json_out_kbool(&o, "has_more", m->next.n > 0);
+	if (m->next.n)
+		json_out_kstr(&o, "next_page", m->next);
+	else
+		json_out_knull(&o, "next_page");
 	json_out_obj_end(&o);
 	return json_out_end(&o);
 }

@@ -7,9 +7,11 @@
 #include "auth.h"
 #include "fault.h"
 #include "msg.h"
+#include "report_page.h"
 
 #define OWN_USAGE_BY_MAX   64
 #define OWN_USAGE_NAME_MAX 200 /* of a filter: no name is longer */
+#define OWN_USAGE_PAGE_MAX REPORT_PAGE_CURSOR_MAX
 
 /* Only requests that are all of these; empty: of any. */
 enum own_usage_filter {
@@ -27,12 +29,15 @@ struct own_usage {
 	int64_t since_ms, until_ms;
 	struct slice by; /* "day,model", into `text` */
 	char text[OWN_USAGE_BY_MAX];
+	uint64_t limit;    /* 0: none */
+	struct slice page; /* into `page_text`; empty: the first */
+	char page_text[OWN_USAGE_PAGE_MAX];
 	size_t filter_n[OWN_USAGE_FILTERS];
 	char filter[OWN_USAGE_FILTERS][OWN_USAGE_NAME_MAX];
 };
 
-/* GET /v1/usage?since&until&by&model&provider&team&tag&account&key: times as a date, RFC 3339, seconds since 1970, or a span before
- * now. False: the fault is set. */
+/* GET /v1/usage?since&until&by&model&provider&team&tag&account&key&limit&page: times as a date, RFC 3339, seconds since 1970, or a
+ * span before now. False: the fault is set. */
 bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, struct fault *f);
 struct slice own_usage_filter(const struct own_usage *u, enum own_usage_filter f);
 /* Whether account and key, where given, are those of the key that asks; if not, the fault is set. */

@@ -123,7 +123,7 @@ static struct msg_reported answer(struct buf *rows)
 	row(&o, "2025-11-25", "a", 4);
 	row(&o, NULL, NULL, 7);
 	assert_int_equal(mpack_out_end(&o), ERRC_OK);
-	return (struct msg_reported){.rows = buf_slice(rows), .cut = 1};
+	return (struct msg_reported){.rows = buf_slice(rows), .next = SLICE_LIT("AAE")};
 }
 
 static void has(const struct buf *b, const char *text)
@@ -154,7 +154,7 @@ static void test_usage_body(void **state)
 	    "4,\"tokens_cached\":8,\"tokens_completion\":12,\"tokens_reasoning\":16,\"cost\":0.004,"
 	    "\"uncollected\":0.0}]");
 	has(&b, "\"total\":{\"requests\":7,");
-	has(&b, "\"has_more\":true}");
+	has(&b, "\"has_more\":true,\"next_page\":\"AAE\"}");
 	buf_fini(&b);
 	buf_fini(&rows);
 	assert_int_equal(mem_live_count(), 0);
