@@ -381,18 +381,15 @@ class NodeCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.node = cls.NODE(cls.MODELS, sim_args=cls.SIM_ARGS, **cls.CONFIG)
+        # Not in tearDownClass(), which is not called when a subclass cannot begin.
+        cls.addClassCleanup(cls.node.close)
         try:
             cls.node.start()
             cls.key = cls.node.customer('main', '1000')
         except BaseException:
             sys.stdout.write(''.join('# %s\n' % line for line in cls.node.tail()))
-            cls.node.close()
             raise
         cls.sim = cls.node.sim
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.close()
 
     def explain(self):
         """Lines for the report of a failure."""

@@ -20,12 +20,9 @@ class Verbs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.n = Node(MODELS, log={'access': 'off'})
+        cls.addClassCleanup(cls.n.close)
         cls.n.start()
         cls.count = 0
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.n.close()
 
     def explain(self):
         return self.n.tail()

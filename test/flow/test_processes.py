@@ -7,15 +7,34 @@ import subprocess
 import sys
 import threading
 import time
+import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import ask
 from gateway import Load, is_alive, wait_for
 from load import StreamLoad
-from node import LONG, FiveScopes, NodePerTest, chat_body, merge, model
+from node import LONG, FiveScopes, NodeCase, NodePerTest, chat_body, merge, model
 import tap
 
 MODELS = {'fast': model('oai/sim'), 'slow': model('oai/sim?tokens=80&rate=40')}
+
+
+class Leftovers(unittest.TestCase):
+    def test_a_class_that_cannot_begin_leaves_nothing(self):
+        """Its node is closed, though none of its tests ran and unittest never calls tearDownClass()."""
+        class Unbegun(NodeCase):
+            MODELS = MODELS
+
+            @classmethod
+            def setUpClass(cls):
+                super().setUpClass()
+                cls.pids = [cls.node.master.pid, cls.sim.p.pid, *cls.node.children()]
+                raise AssertionError('amiss')
+        result = unittest.TestResult()
+        unittest.TestSuite([Unbegun('test_zz_books_are_right_and_no_secret_shows')]).run(result)
+        self.assertEqual((result.testsRun, len(result.errors)), (0, 1))
+        self.assertEqual([p for p in Unbegun.pids if is_alive(p)], [])
+        self.assertFalse(os.path.exists(Unbegun.node.dir))
 
 
 class Base(NodePerTest):

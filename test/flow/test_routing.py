@@ -243,10 +243,6 @@ class Keys(NodeCase):
         cls.key = cls.node.customer('main', '1000')
         cls.sim = sim
 
-    @classmethod
-    def tearDownClass(cls):
-        pass
-
     def used(self):
         keys = [r['key'][-3:] for r in self.sim.requests()]
         self.sim.reset()
