@@ -40,6 +40,7 @@ class Prices(NodeCase):
         **on_both('looks', 'tokens=7&input=1000', price=[dict(SEES, when={'min_prompt_tokens': 1000}, image='0.02'), SEES]),
         **on_both('seeks', 'tokens=7&input=1000&searches=3', price=SEEKS),
         **on_both('silent', 'tokens=7&input=1000', price=SEEKS),
+        **on_both('greedy', 'tokens=7&input=1000&searches=500', price=SEEKS),
         **on_both('quiet', 'tokens=7&input=1000&searches=0', price=SEEKS),
         'plain': model('oai/sim?tokens=7&input=90', price=BY_TIER),
         'flex': model('oai/sim?tokens=7&input=90&tier=flex', price=BY_TIER),
@@ -118,6 +119,25 @@ class Prices(NodeCase):
         entry = self.node.ask('GET', '/v1/models/seeks-ant', key=self.key).json()
         self.assertEqual(entry['pricing']['web_search'], '0.01')
         self.assertIn('web_search_options', entry['supported_parameters'])
+
+    def test_searches_that_nobody_asked_for_take_no_more_than_there_is(self):
+        """They come to more than the hold. The account pays what it has left, its overdraft too; the rest is nobody's debt. A stream that tells of
+        them in its middle ends there, at its hold."""
+        cost = charge_nusd({'input': 1000, 'output': 7, 'web_search': 500}, SEEKS)
+        for name, overdraft in (('greedy-oai', 0), ('greedy-ant', 0), ('greedy-oai', 250000000)):
+            for stream in (False, True):
+                with self.subTest(name, overdraft=overdraft, stream=stream):
+                    poor = 'poor-%s-%d-%d' % (name, overdraft, stream)
+                    self.node.account(poor, '0.5', *(('--overdraft', '0.25') if overdraft else ()))
+                    a = self.node.chat(self.node.key(poor), name, stream, max_tokens=100)
+                    self.assertEqual((a.status, a.is_done if stream else True), (200, True), a)
+                    row = self.node.settled(poor)
+                    r = self.node.record(a.get('x-request-id'))
+                    self.assertLess(nusd(r['hold_usd']), 500000000)
+                    ends = stream and name == 'greedy-ant'
+                    paid, rest = (nusd(r['hold_usd']), 0) if ends else (500000000 + overdraft, cost - 500000000 - overdraft)
+                    self.assertEqual([nusd(row[k + '_usd']) for k in ('balance', 'settled', 'uncollected')], [500000000 - paid, paid, rest])
+                    self.assertEqual((nusd(r['charge_usd']), nusd(r['uncollected_usd']), r['capped']), (paid, rest, ends))
 
     def test_searches_without_a_price_are_refused(self):
         for name in ('small-oai', 'looks-ant', 'gratis'):
