@@ -9,26 +9,13 @@
 #include "files.h"
 #include "unfinished.h"
 
-void bfiles_parent(const char *path, char out[PATH_MAX])
-{
-	size_t n = strlen(path);
-
-	while (n > 1 && path[n - 1] == '/')
-		n--;
-	while (n > 0 && path[n - 1] != '/')
-		n--;
-	while (n > 1 && path[n - 1] == '/')
-		n--;
-	snprintf(out, PATH_MAX, "%.*s", n ? (int)n : 1, n ? path : ".");
-}
-
 /* What cannot be removed is somebody else's, or can be removed next time. */
 static void sweep(const char *name)
 {
 	char parent[PATH_MAX];
 	int dir;
 
-	bfiles_parent(name, parent);
+	files_parent(name, parent);
 	dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return;
@@ -45,16 +32,13 @@ enum errc bfiles_begin(struct bfiles *b, const char *name)
 
 enum errc bfiles_finish(struct bfiles *b, const char *name)
 {
-	char parent[PATH_MAX];
-
 	if (fsync(b->dir) != 0)
 		return errc_from_errno(errno);
 	if (renameat2(AT_FDCWD, b->path, AT_FDCWD, name, RENAME_NOREPLACE) != 0)
 		return errc_from_errno(errno);
 	close(b->dir);
 	*b = (struct bfiles){.dir = -1};
-	bfiles_parent(name, parent);
-	return files_sync_folder(parent);
+	return files_sync_parent(name);
 }
 
 void bfiles_resume(struct bfiles *b, const char *name)

@@ -32,7 +32,5 @@ void bfiles_resume(struct bfiles *b, const char *name);
 MUSTCHECK enum errc bfiles_create(struct bfiles *b, const char *name, int *fd);
 MUSTCHECK enum errc bfiles_close(int *fd, enum errc so_far);
 MUSTCHECK enum errc bfiles_put(struct bfiles *b, const char *name, struct slice s);
-/* The folder in which `path` is. */
-void bfiles_parent(const char *path, char out[PATH_MAX]);
 
 #endif

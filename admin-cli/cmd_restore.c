@@ -366,27 +366,25 @@ static enum errc put_mark(struct restore *r)
 }
 
 /* With the node's locks: whoever worked there is no more. */
-static enum errc begin(struct restore *r)
+static enum errc in_state(struct restore *r, enum errc (*fn)(int state))
 {
 	int dir = open(r->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	enum errc e;
 
 	if (dir < 0)
 		return errc_from_errno(errno);
-	e = unfinished_sweep_state(dir);
+	e = fn(dir);
 	close(dir);
+	return e;
+}
+
+static enum errc begin(struct restore *r)
+{
+	enum errc e = in_state(r, unfinished_sweep_state);
+
 	if (!e)
 		e = bfiles_begin(&r->files, r->ledger);
 	return e ? e : bfiles_put(&r->files, UNFINISHED_MARK, SLICE_NONE);
-}
-
-/* It is what it is called from now on. Where this fails the next start does it. */
-static void end(struct restore *r)
-{
-	char path[PATH_MAX];
-
-	if (join(path, r->ledger, UNFINISHED_MARK))
-		(void)unlink(path);
 }
 
 static enum control_status make(struct restore *r)
@@ -407,8 +405,9 @@ static enum control_status make(struct restore *r)
 	s = keep_id(r);
 	if (s == CONTROL_DONE)
 		s = put_in_place(r);
+	/* Where this fails the next start does it. */
 	if (s == CONTROL_DONE)
-		end(r);
+		(void)!in_state(r, unfinished_end);
 	return s;
 }
 

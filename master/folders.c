@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "restored.h"
 
 #define TMPFS       0x01021994
@@ -20,19 +21,29 @@ static const char *const state_files[] = {"keeper.lock", "pepper", "pepper.new"}
 static const char *const ledger_files[] = {"data.mdb", "lock.mdb", RESTORED_PEPPER, RESTORED_MARK};
 static const char *const live_files[] = {"data.mdb", "lock.mdb", "owners.lock", "progress"};
 
+/* One that is made is there for good, like what will be in it. */
+static enum errc make_one(const char *path, mode_t mode, bool *made)
+{
+	*made = mkdir(path, mode) == 0;
+	if (!*made)
+		return errno == EEXIST ? ERRC_OK : errc_from_errno(errno);
+	return files_sync_parent(path);
+}
+
 static enum errc make_parents(const char *path)
 {
 	char part[PATH_MAX];
+	enum errc e = ERRC_OK;
+	bool made;
 
 	if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part))
 		return ERRC_TOOBIG;
-	for (char *p = strchr(part + 1, '/'); p; p = strchr(p + 1, '/')) {
+	for (char *p = strchr(part + 1, '/'); !e && p; p = strchr(p + 1, '/')) {
 		*p = 0;
-		if (mkdir(part, 0755) != 0 && errno != EEXIST)
-			return errc_from_errno(errno);
+		e = make_one(part, 0755, &made);
 		*p = '/';
 	}
-	return ERRC_OK;
+	return e;
 }
 
 enum errc folders_make(const char *path, mode_t mode, const struct drop_ids *ids)
@@ -41,11 +52,10 @@ enum errc folders_make(const char *path, mode_t mode, const struct drop_ids *ids
 	struct stat st;
 	bool made;
 
+	if (!e)
+		e = make_one(path, mode, &made);
 	if (e)
 		return e;
-	made = mkdir(path, mode) == 0;
-	if (!made && errno != EEXIST)
-		return errc_from_errno(errno);
 	if (stat(path, &st) != 0)
 		return errc_from_errno(errno);
 	if (!S_ISDIR(st.st_mode))

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum errc files_sync_folder(const char *path)
@@ -17,6 +17,27 @@ enum errc files_sync_folder(const char *path)
 		e = errc_from_errno(errno);
 	close(fd);
 	return e;
+}
+
+void files_parent(const char *path, char out[PATH_MAX])
+{
+	size_t n = strlen(path);
+
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	while (n > 0 && path[n - 1] != '/')
+		n--;
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	snprintf(out, PATH_MAX, "%.*s", n ? (int)n : 1, n ? path : ".");
+}
+
+enum errc files_sync_parent(const char *path)
+{
+	char parent[PATH_MAX];
+
+	files_parent(path, parent);
+	return files_sync_folder(parent);
 }
 
 enum errc files_write(int fd, struct slice s)

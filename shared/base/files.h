@@ -3,6 +3,7 @@
 #ifndef AIGW_FILES_H
 #define AIGW_FILES_H
 
+#include <limits.h>
 #include <sys/types.h>
 
 #include "errc.h"
@@ -12,6 +13,10 @@
 #define FILES_ASIDE ".new"
 
 MUSTCHECK enum errc files_sync_folder(const char *path);
+/* The folder in which `path` is, which may end with slashes. */
+void files_parent(const char *path, char out[PATH_MAX]);
+/* What has just been given the name `path` keeps it. */
+MUSTCHECK enum errc files_sync_parent(const char *path);
 /* All of it, however many calls that takes. */
 MUSTCHECK enum errc files_write(int fd, struct slice s);
 

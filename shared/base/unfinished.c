@@ -173,11 +173,25 @@ static enum errc sweep_renamed(int state, const char *name)
 	return ERRC_OK;
 }
 
+enum errc unfinished_end(int state)
+{
+	int ledger = openat(state, "ledger", OPEN_DIR);
+	enum errc e;
+
+	if (ledger < 0)
+		return gone(-1);
+	e = gone(unlinkat(ledger, UNFINISHED_MARK, 0));
+	if (!e && fsync(ledger) != 0)
+		e = errc_from_errno(errno);
+	close(ledger);
+	return e;
+}
+
 enum errc unfinished_sweep_state(int state)
 {
 	enum errc e = unfinished_sweep(state);
 
 	if (!e)
 		e = each(state, sweep_renamed);
-	return e ? e : gone(unlinkat(state, "ledger/" UNFINISHED_MARK, 0));
+	return e ? e : unfinished_end(state);
 }

@@ -19,8 +19,10 @@ MUSTCHECK enum errc unfinished_make(const char *place, char path[PATH_MAX], int 
 MUSTCHECK enum errc unfinished_remove(int parent, const char *name);
 /* Removes all such folders in `parent` that nobody works on. */
 MUSTCHECK enum errc unfinished_sweep(int parent);
-/* The same in a node's state folder, of which the caller has the lock, with those that a restore had renamed already; and takes the mark
- * away from the ledger that is in place. */
+/* Takes the mark from the ledger that is in place in a node's state folder, and is sure that it does not come back with a power cut:
+ * as a ledger of before it would be taken for left over. */
+MUSTCHECK enum errc unfinished_end(int state);
+/* Both in a state folder of which the caller has the lock, with folders that a restore had renamed already. */
 MUSTCHECK enum errc unfinished_sweep_state(int state);
 
 #endif

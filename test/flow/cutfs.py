@@ -18,6 +18,8 @@ class CutFs:
     def __init__(self, root):
         """As it is on disk now, all of it synced."""
         self.root, self.names, self.data, self.ops, self.made = root, {}, {}, [], 0
+        self.read = 0  # of the log
+        self.early = []  # what was renamed before it was synced
         self.top = self.take(root)
         self.now = {inode: dict(names) for inode, names in self.names.items()}
 
@@ -48,10 +50,13 @@ class CutFs:
         return folder, name, inode
 
     def note(self, log):
-        """Adds what a log has."""
+        """Adds what the log has more than the last time."""
         with open(log) as f:
-            for line in f:
-                self.note_one(*line.rstrip('\n').split('\t'))
+            f.seek(self.read)
+            whole, _, _ = f.read().rpartition('\n')
+        self.read += len(whole) + 1 if whole else 0
+        for line in whole.split('\n') if whole else ():
+            self.note_one(*line.split('\t'))
 
     def note_one(self, what, path, other, number, data):
         folder, name, inode = self.find(path)
@@ -63,6 +68,7 @@ class CutFs:
             self.name((folder, name, None))
         elif what in ('rename', 'exchange'):
             to, as_name, was = self.find(other)
+            self.look_for_early(os.path.relpath(path, self.root))
             self.name((folder, name, was if what == 'exchange' else None), (to, as_name, inode))
         else:
             self.ops.append(Op(what, inode, int(number), bytes.fromhex(data)))
@@ -75,6 +81,16 @@ class CutFs:
 
     def cut(self, n, rng, to):
         """Makes at `to` what may be left of the first n and, in part, of the one after it."""
+        names, data, names_pending, data_pending = self.certain(n)
+        data_pending += [op for op in self.ops[n:n + 1] if op.what in ('write', 'durable')]
+        put_some_names(names, names_pending, rng)
+        rng.shuffle(data_pending)
+        for op in data_pending:
+            put_some_data(data, op, rng)
+        self.write(self.top, to, names, data)
+
+    def certain(self, n):
+        """Names and data as they are on disk for certain after the first n, and what waits to be."""
         names = {inode: dict(v) for inode, v in self.names.items()}
         data = {inode: bytearray(v) for inode, v in self.data.items()}
         names_pending, data_pending = [], []
@@ -91,12 +107,31 @@ class CutFs:
                 for done in [o for o in data_pending if o.inode == op.inode]:
                     put_data(data, done)
                 data_pending = [o for o in data_pending if o.inode != op.inode]
-        data_pending += [op for op in self.ops[n:n + 1] if op.what in ('write', 'durable')]
-        put_some_names(names, names_pending, rng)
-        rng.shuffle(data_pending)
-        for op in data_pending:
-            put_some_data(data, op, rng)
-        self.write(self.top, to, names, data)
+        return names, data, names_pending, data_pending
+
+    def paths(self):
+        """{inode: where it is now}"""
+        found, todo = {}, [(self.top, '')]
+        while todo:
+            inode, path = todo.pop()
+            found[inode] = path
+            todo += [(of, os.path.join(path, name)) for name, of in self.now.get(inode, {}).items()]
+        return found
+
+    def look_for_early(self, path):
+        """A file or a folder gets its name: what is in it must be certain."""
+        self.early += [p for p in self.unsynced_data() if p == path or p.startswith(path + '/')]
+        self.early += [p for p in self.unsynced() if p.startswith(path + '/')]
+
+    def unsynced_data(self):
+        paths = self.paths()
+        return {paths[op.inode] for op in self.certain(len(self.ops))[3] if op.inode in paths}
+
+    def unsynced(self):
+        """What is there now and is not for certain: names, and files of whose data some waits."""
+        paths = self.paths()
+        return self.unsynced_data() | {os.path.join(paths[folder], name) for op in self.certain(len(self.ops))[2]
+                                       for folder, name, _ in op.names if folder in paths}
 
     def write(self, inode, path, names, data):
         if inode not in names:

@@ -219,6 +219,27 @@ class Cut(NodePerTest):
 
     # --- the power goes ---
 
+    def test_power_loss_of_backup(self):
+        """An image has it wholly or not at all; one in which it is restores."""
+        beside, log = os.path.dirname(self.folder), os.path.join(self.node.dir, 'files')
+        make_file(log)
+        fs = CutFs(beside)
+        self.assertEqual(self.backup(LOG=log), 0, self.said)
+        fs.note(log)
+        rng, there = random.Random(SEED), set()
+        for i in range(4 * IMAGES):
+            n = i % (len(fs.ops) + 1)
+            shutil.rmtree(beside)
+            fs.cut(n, rng, beside)
+            with self.subTest(seed=SEED, image=i, cut=n):
+                there.add(self.check_backup())
+        self.assertEqual(there, {False, True})
+        shutil.rmtree(beside)
+        fs.cut(len(fs.ops), rng, beside)
+        self.assertTrue(self.check_backup())  # it was acknowledged
+        self.node.stop()
+        self.assertEqual(self.restore(), 0, self.said)
+
     def record(self):
         """A restore and the start after it, and how many of its calls were the restore's."""
         log = os.path.join(self.node.dir, 'files')
@@ -227,7 +248,6 @@ class Cut(NodePerTest):
         self.assertEqual(self.restore(LOG=log), 0, self.said)
         fs.note(log)
         restored = len(fs.ops)
-        make_file(log)
         self.node.env.update(LD_PRELOAD=os.environ['FILELOG'], AIGW_TEST_FILES=self.state, AIGW_TEST_FILES_LOG=log)
         self.node.start()
         self.node.stop()
@@ -267,6 +287,52 @@ class Cut(NodePerTest):
         for name in os.listdir(self.node.live):
             shutil.rmtree(os.path.join(self.node.live, name))
         self.check_start(happened)
+
+
+class Synced(NodePerTest):
+    """What is done to the disk in a node's life is there for good when it is acknowledged, and nothing gets its name before."""
+    MODELS = Cut.MODELS
+    LOCKS = {'master.lock', 'keeper.lock', 'lock.mdb'}  # what is in them is not read after a cut
+
+    def note(self):
+        self.fs.note(self.log)
+        self.assertEqual({path for path in self.fs.unsynced() if os.path.basename(path) not in self.LOCKS}, set())
+        self.assertEqual(self.fs.early, [])
+
+    def ctl(self, *words):
+        p = subprocess.run([os.environ['AIGWCTL'], *words], env=dict(os.environ, **self.preload), capture_output=True, text=True, timeout=60)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.note()
+
+    def test_life(self):
+        self.where = 'one/two/state'
+        self.make(state='disk/' + self.where)
+        if self.node.is_sanitized():
+            self.skipTest('a sanitizer wants to be the first library that is loaded')
+        disk, self.log = (os.path.join(self.node.dir, name) for name in ('disk', 'files'))
+        os.mkdir(disk)
+        make_file(self.log)
+        self.fs = CutFs(disk)
+        self.preload = {'LD_PRELOAD': os.environ['FILELOG'], 'AIGW_TEST_FILES': disk, 'AIGW_TEST_FILES_LOG': self.log}
+        self.node.env.update(self.preload)
+        self.start()
+        self.note()
+        self.node.ctl('pepper', 'rotate')
+        self.note()
+        late = self.node.key('main')
+        self.note()
+        self.assertEqual(self.node.chat(late, 'm').status, 200)
+        self.node.settled('main')
+        self.ctl('--socket', self.node.socket, 'ledger', 'backup', os.path.join(disk, 'backup'))
+        self.node.stop()
+        self.note()
+        self.ctl('ledger', 'restore', os.path.join(disk, 'backup'), '--state', os.path.join(disk, self.where))
+        self.node.start()
+        self.note()
+        self.assertEqual(self.node.chat(late, 'm').status, 200)
+        self.node.stop()
+        self.note()
+        self.assertGreater(len(self.fs.ops), 50)
 
 
 if __name__ == '__main__':
