@@ -12,9 +12,8 @@
 #include "verbs.h"
 #include "who.h"
 
-#define CONNS_MAX   256   /* requests at a time; the master has its own limit */
-#define WAITING_MAX 16    /* in a lane */
-#define LAST_MS     10000 /* for aigwctl to read the end of an answer */
+#define CONNS_MAX   256 /* requests at a time; the master has its own limit */
+#define WAITING_MAX 16  /* in a lane */
 
 /* One request at a time, so that a thread of the pool stays free for tables and look-ups however slow aigwctl reads. */
 struct lane {
@@ -41,6 +40,7 @@ struct serve_conn {
 	uv_work_t work;
 	struct writer_job job;
 	uv_timer_t *timer; /* NULL until the loop sends the rest */
+	size_t unread;     /* bytes of the rest when the timer was last set */
 	uint64_t uid;
 	char who[WHO_MAX];
 	char *request; /* owned: what the fields point into; wiped: a key may be in it */
@@ -90,7 +90,12 @@ static void on_link_sent(struct klink *l)
 
 static void on_timer(uv_timer_t *t)
 {
-	conn_free(t->data);
+	struct serve_conn *c = t->data;
+	size_t unread = c->link.chan.out_bytes;
+
+	if (unread == c->unread)
+		conn_free(c);
+	c->unread = unread;
 }
 
 /* The answer is complete: what the socket did not take yet is sent by the loop. */
@@ -112,7 +117,8 @@ static void finish(struct serve_conn *c)
 		return;
 	}
 	c->timer->data = c;
-	require(uv_timer_start(c->timer, on_timer, LAST_MS, 0) == 0);
+	c->unread = c->link.chan.out_bytes;
+	require(uv_timer_start(c->timer, on_timer, VERBS_STALL_MS, VERBS_STALL_MS) == 0);
 	if (klink_watch(&c->link, &k->loop))
 		conn_free(c);
 }

@@ -6,7 +6,6 @@
 
 #define QUEUE_BYTES \
 	(256 * 1024) /* that may wait in the channel before a reading thread waits for aigwctl */
-#define QUEUE_MS  10000
 #define NAMED_MAX 160 /* of an object's name in a message */
 
 static const struct {
@@ -106,9 +105,16 @@ void verbs_run(struct verbs *v)
 /* A thread that may wait does so, so that memory stays bounded however long the answer is. */
 static enum errc make_room(struct verbs *v)
 {
+	size_t before;
+	enum errc e;
+
 	if (v->admin || v->chan->out_bytes < QUEUE_BYTES)
 		return ERRC_OK;
-	return chan_drain(v->chan, QUEUE_MS);
+	do {
+		before = v->chan->out_bytes;
+		e = chan_drain(v->chan, VERBS_STALL_MS);
+	} while (e == ERRC_TIMEOUT && v->chan->out_bytes < before);
+	return e;
 }
 
 enum errc verbs_row(struct verbs *v, const char *kind, const struct control_field *f, size_t n)

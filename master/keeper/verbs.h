@@ -14,6 +14,10 @@
 enum verbs_place { VERBS_ON_LEDGER, VERBS_READ, VERBS_REPORT, VERBS_NOT_OURS };
 enum verbs_place verbs_place_of(enum control_verb v);
 
+/* An answer of which aigwctl has read nothing for so long is given up: whoever is held up by it waits no longer. (A pipe into a
+ * pager, or a slow disk, takes its time.) */
+#define VERBS_STALL_MS 60000
+
 /* A request under way, with all that its function may use; borrowed. */
 struct verbs {
 	enum control_verb verb;

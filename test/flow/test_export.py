@@ -7,11 +7,14 @@ import json
 import os
 import subprocess
 import sys
+import time
+import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from gateway import wait_for
-from node import NodeCase, model, nusd, on_both
+from money import Spender
+from node import LONG, NodeCase, model, nusd, on_both
 from test_clock import DAY, ClockNode
 import tap
 
@@ -321,6 +324,26 @@ class Export(Changes, NodeCase):
         self.found('{}\n', 'cannot be read')
         self.found(self.text.replace('"bytes":"', '"bytes":"!', 1), 'cannot be read')
         self.found(self.text + self.text.splitlines(True)[0], 'stands behind the end')
+
+
+class Paused(NodeCase):
+    MODELS = {'cent': model('oai/sim?tokens=2&input=5', price={'request': '0.01'})}
+
+    @unittest.skipUnless(LONG, 'takes 15 s')
+    def test_reader_that_pauses(self):
+        """As a pager does: more than what pipes and sockets hold is not read for a while, and comes then."""
+        load = Spender(self.node, self.key, 'cent')
+        wait_for(lambda: len(load.answered) > 1500, 60, 0.1)
+        load.stop()
+        self.node.settled('main')
+        with subprocess.Popen([os.environ['AIGWCTL'], '--socket', self.node.socket, 'ledger', 'export'], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, text=True) as p:
+            text = p.stdout.readline()
+            time.sleep(12)
+            text += p.stdout.read()
+        self.assertEqual(p.returncode, 0)
+        self.assertGreater(len(text), 2000000)
+        self.assertEqual(verify(text)[0], 0)
 
 
 class Sealed(Changes, NodeCase):
