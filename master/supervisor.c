@@ -12,6 +12,7 @@
 #include "log.h"
 #include "master.h"
 #include "mem.h"
+#include "nudge.h"
 #include "series.h"
 
 #define LEND_AFTER_MS  1000
@@ -378,6 +379,17 @@ static void tell_keeper(struct master *m, struct child *c, pid_t pid)
 		child_send(&m->sup.keeper.child, &msg);
 }
 
+/* The dead one may have had the wake-up for the writer lock that another one waits for. */
+static void nudge_waiting(struct master *m)
+{
+	for (unsigned i = 0; i < page_slots_high(m->page); i++) {
+		struct page_proc *p = page_proc(m->page, i);
+
+		if (atomic_load(&p->wants) != atomic_load(&p->has) && page_is_alive(m->page, i))
+			kill((pid_t)atomic_load(&p->pid), NUDGE_SIGNAL);
+	}
+}
+
 static void respawn(struct supervisor_slot *s)
 {
 	int64_t wait_ms = child_backoff_ms(s->child.early_deaths);
@@ -401,6 +413,7 @@ static void ended(struct supervisor_slot *s, int status)
 	int64_t now_ms = clock_boot_ms();
 	pid_t pid = c->pid;
 
+	nudge_waiting(m);
 	log_end(s, pid, status);
 	child_ended(c, m->page);
 	if (!s->away_since_ms)
@@ -537,7 +550,7 @@ static void on_tick(uv_timer_t *t)
 	victim = watchdog_tick(m->sup.rows, high, on_time, &why);
 	for (unsigned i = 0; i < high; i++) {
 		if (watchdog_nudges(&m->sup.rows[i]))
-			kill((pid_t)m->sup.row_pids[i], PAGE_NUDGE);
+			kill((pid_t)m->sup.row_pids[i], NUDGE_SIGNAL);
 	}
 	if (victim >= 0)
 		kill_row(m, (unsigned)victim, why);

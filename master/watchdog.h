@@ -27,7 +27,7 @@ enum watchdog_reason { WATCHDOG_NONE, WATCHDOG_HOLDS_LOCK, WATCHDOG_BLOCKS_LOCK,
  * returned with *why, or -1. */
 int watchdog_tick(struct watchdog_row *rows, size_t n, bool on_time, enum watchdog_reason *why);
 const char *watchdog_reason_text(enum watchdog_reason);
-/* After a tick: whether this one waits for the lock so long that it should look again, see page_take_nudges(). */
+/* After a tick: whether this one waits for the lock so long that it should look again, see nudge.h. */
 bool watchdog_nudges(const struct watchdog_row *r);
 
 #endif

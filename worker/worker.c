@@ -12,6 +12,7 @@
 #include "log.h"
 #include "series.h"
 #include "mem.h"
+#include "nudge.h"
 #include "table.h"
 #include "text.h"
 #include "worker_state.h"
@@ -328,7 +329,7 @@ int worker_main(const struct heritage *h)
 	signal(SIGQUIT, SIG_IGN);
 	signal(SIGUSR1, SIG_IGN);
 	signal(SIGUSR2, SIG_IGN);
-	page_take_nudges();
+	nudge_take();
 	if (childlog_start(h, name))
 		fprintf(stderr, "aigwd: %s has no log\n", name);
 	e = start(w);

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "mem.h"
 #include "money.h"
+#include "nudge.h"
 #include "pace.h"
 #include "serve.h"
 #include "sweep.h"
@@ -341,7 +342,7 @@ int keeper_main(const struct heritage *h)
 	enum errc e;
 
 	ignore_signals();
-	page_take_nudges();
+	nudge_take();
 	if (childlog_start(h, "keeper"))
 		fprintf(stderr, "aigwd: the keeper has no log\n");
 	setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 1);

@@ -330,19 +330,6 @@ bool page_is_alive(struct page *p, unsigned slot)
 	return ticks && ticks == atomic_load(&r->start_ticks);
 }
 
-/* That it comes is all: the wait ends with EINTR, since the handler asks for no restart, and goes on where the lock is taken. */
-static void nudged(int signum)
-{
-	(void)signum;
-}
-
-void page_take_nudges(void)
-{
-	const struct sigaction a = {.sa_handler = nudged};
-
-	require(sigaction(PAGE_NUDGE, &a, NULL) == 0);
-}
-
 /* --- durable mark, gauges --- */
 
 void page_durable_set(struct page *p, uint64_t epoch, uint64_t n)

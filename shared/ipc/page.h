@@ -5,7 +5,6 @@
 #ifndef AIGW_PAGE_H
 #define AIGW_PAGE_H
 
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
@@ -92,11 +91,6 @@ void page_clear(struct page *p, unsigned slot);
 void page_join(struct page *p, unsigned slot);
 /* True when the process that filled the row lives (and its pid was not reused). */
 bool page_is_alive(struct page *p, unsigned slot);
-/* Makes this process, at its start, ready for the signal that makes its first thread look again at a lock that it waits for. Whoever is
- * killed between being woken for the writer lock and taking it has had the only wake-up, and a lock that was taken anew in between
- * does not know of those who wait any more: the master nudges them. */
-#define PAGE_NUDGE SIGURG
-void page_take_nudges(void);
 
 /* The durable mark: every outbox record up to (epoch, n) is in the ledger on disk. One writer, the keeper. */
 void page_durable_set(struct page *p, uint64_t epoch, uint64_t n);

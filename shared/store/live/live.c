@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "mem.h"
+#include "nudge.h"
 
 #define TMPFS_TYPE  0x01021994
 #define READERS_MAX 510
@@ -99,13 +100,15 @@ static enum errc make_dirs(const char *dir)
 
 enum errc live_txn_begin(struct live *l, MDB_txn **out)
 {
-	int rc;
+	int rc, place;
 
 	*out = NULL;
 	pthread_mutex_lock(&l->write_lock);
 	if (l->watch.wants)
 		atomic_fetch_add(l->watch.wants, 1);
+	place = nudge_begin();
 	rc = mdb_txn_begin(l->env, NULL, 0, out);
+	nudge_end(place);
 	if (l->watch.has)
 		atomic_fetch_add(l->watch.has, 1);
 	if (rc == 0) {
