@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "log.h"
 #include "master.h"
+#include "mem.h"
 #include "notify.h"
 #include "secret.h"
 
@@ -15,6 +16,16 @@
 #define LOAD_NICE   5
 #define CHANGES_MAX (1024 * 1024)
 #define NOTE_MAX    4096
+#define NOTES_MAX   64 /* that the ledger does not have */
+
+/* What a commit changed, for the ledger's record of it: kept until the keeper says that it is there. */
+struct note {
+	struct list node;
+	uint64_t generation;
+	int64_t by;
+	pid_t sent_to; /* the keeper that was told; 0: none */
+	struct buf text;
+};
 
 static void start(struct master *m);
 
@@ -24,20 +35,32 @@ void reload_init(struct master *m)
 
 	buf_init(&r->messages, CONFIG_MESSAGES_MAX);
 	buf_init(&r->changes, CHANGES_MAX);
-	buf_init(&r->note, NOTE_MAX);
+	list_init(&r->notes);
 	list_init(&r->fresh);
+	do
+		secret_random(&r->life, sizeof(r->life));
+	while (r->life == 0 || r->life > INT64_MAX);
 	uv_timer_init(&m->loop, &r->timer);
 	r->timer.data = m;
 	r->work.data = m;
 }
 
+static void note_free(struct note *n)
+{
+	buf_fini(&n->text);
+	mem_free(n);
+}
+
 void reload_fini(struct master *m)
 {
+	struct list *n;
+
+	while ((n = list_pop_front(&m->reload.notes)) != NULL)
+		note_free(list_entry(n, struct note, node));
 	listeners_drop(&m->reload.fresh);
 	config_free(&m->reload.next);
 	buf_fini(&m->reload.messages);
 	buf_fini(&m->reload.changes);
-	buf_fini(&m->reload.note);
 }
 
 /* --- messages to children --- */
@@ -65,25 +88,31 @@ static void send_prepare(struct master *m, struct child *c, const struct config 
 	buf_fini(&blob);
 }
 
-/* A keeper that ended before it had written this down leaves it to the next one. */
-static void send_note(struct master *m, struct child *c, uint64_t generation)
+/* In their order, each once to each keeper: one that ended before it had written some down leaves them to the next, which passes
+ * over what the ledger has. */
+static void send_notes(struct master *m, struct child *c)
 {
-	const struct reload *r = &m->reload;
-	const struct msg msg = {.type = MSG_RELOADED,
-				.reloaded = {.generation = generation,
-					     .uid = r->note_by,
-					     .text = buf_slice(&r->note)}};
+	list_each (it, &m->reload.notes) {
+		struct note *n = list_entry(it, struct note, node);
+		const struct msg msg = {.type = MSG_RELOADED,
+					.reloaded = {.life = m->reload.life,
+						     .generation = n->generation,
+						     .uid = n->by,
+						     .text = buf_slice(&n->text)}};
 
-	if (c->role == HERITAGE_KEEPER && generation == m->config_generation && r->note.len &&
-	    r->noted < generation)
+		if (n->sent_to == c->pid)
+			continue;
+		n->sent_to = c->pid;
 		child_send(c, &msg);
+	}
 }
 
 static void send_commit(struct master *m, struct child *c, uint64_t generation)
 {
 	const struct msg msg = {.type = MSG_COMMIT, .commit = {.generation = generation}};
 
-	send_note(m, c, generation);
+	if (c->role == HERITAGE_KEEPER)
+		send_notes(m, c);
 	c->committed = generation;
 	child_send(c, &msg);
 }
@@ -220,25 +249,40 @@ static void on_committing(uv_timer_t *t)
 }
 
 /* "changed models.a.price, added providers.b, and 3 more" */
-static void make_note(struct reload *r)
+static void describe(struct slice left, struct buf *out)
 {
 	static const char *const words[] = {
 		[CONFIG_ADDED] = "added", [CONFIG_REMOVED] = "removed", [CONFIG_CHANGED] = "changed"};
-	struct slice left = buf_slice(&r->changes), path;
+	struct slice path;
 	enum config_change_kind kind;
 	bool waits;
 	size_t more = 0;
 
-	buf_reset(&r->note);
-	r->note_by = r->by;
 	while (reload_next_change(&left, &kind, &waits, &path)) {
-		if (more || r->note.len + path.n + 64 > NOTE_MAX ||
-		    buf_addf(&r->note, "%s%s " SLICE_FMT, r->note.len ? ", " : "", words[kind],
+		if (more || out->len + path.n + 64 > NOTE_MAX ||
+		    buf_addf(out, "%s%s " SLICE_FMT, out->len ? ", " : "", words[kind],
 			     SLICE_ARG(path)))
 			more++;
 	}
 	if (more)
-		(void)!(int)buf_addf(&r->note, ", and %zu more", more);
+		(void)!(int)buf_addf(out, ", and %zu more", more);
+}
+
+static void make_note(struct reload *r)
+{
+	struct note *n = mem_new_of(struct note);
+
+	if (!n) {
+		log_error("reload_unrecorded", "configuration %llu: %s",
+			  (unsigned long long)r->generation, errc_text(ERRC_NOMEM));
+		return;
+	}
+	n->generation = r->generation;
+	n->by = r->by;
+	buf_init(&n->text, NOTE_MAX);
+	describe(buf_slice(&r->changes), &n->text);
+	list_push_back(&r->notes, &n->node);
+	r->notes_n++;
 }
 
 static void commit(struct master *m)
@@ -347,7 +391,17 @@ void reload_rejected(struct master *m, struct child *c, uint64_t generation, str
 
 void reload_noted(struct master *m, uint64_t generation)
 {
-	m->reload.noted = MAX_OF(m->reload.noted, generation);
+	struct reload *r = &m->reload;
+
+	while (!list_is_empty(&r->notes)) {
+		struct note *n = list_entry(r->notes.next, struct note, node);
+
+		if (n->generation > generation)
+			break;
+		list_remove(&n->node);
+		note_free(n);
+		r->notes_n--;
+	}
 }
 
 void reload_gone(struct master *m)
@@ -427,6 +481,11 @@ static void loaded(uv_work_t *w, int status)
 	breaker_keys_forgive(m->page);
 	if (config_diff(m->config, r->next, add_change, &r->changes) == 0) {
 		finish(m, true, false);
+		return;
+	}
+	if (r->notes_n >= NOTES_MAX) {
+		refuse(m, "the ledger lacks the records of the last %d reloads: try again",
+		       NOTES_MAX);
 		return;
 	}
 	if (!can_log(m, config_settings(r->next)))

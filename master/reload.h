@@ -31,9 +31,9 @@ struct reload {
 	enum errc loaded;
 	struct buf messages; /* of config_load, and what went wrong later */
 	struct buf changes;  /* struct reload_change, one after the other, see reload_changes() */
-	struct buf note;     /* what the last commit changed, for the ledger's record of it */
-	int64_t note_by;
-	uint64_t noted; /* generation whose record is in the ledger */
+	struct list notes; /* what commits changed whose records the ledger may lack, oldest first */
+	unsigned notes_n;
+	uint64_t life; /* drawn at the start: with the generation it names a record of a reload */
 	uv_timer_t timer;
 };
 

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "keeper_state.h"
 #include "keyreport.h"
+#include "knote.h"
 #include "ktable.h"
 #include "log.h"
 #include "mem.h"
@@ -266,6 +267,7 @@ static void on_tick(uv_timer_t *t)
 	if (k->end != KEEPER_RUNS || !k->started)
 		return;
 	watch_tick(&k->watch, now);
+	knote_tick(k, now);
 	kmsg_peppers(k);
 }
 
@@ -313,6 +315,7 @@ static void stop(struct keeper *k)
 	/* A report that is still being read uses all of this: it goes with the process. */
 	if (k->works_n > 0)
 		return;
+	knote_fini(k);
 	stores_fini(&k->stores);
 	upkeep_fini(&k->upkeep);
 	pepper_fini(&k->pepper);
@@ -354,6 +357,7 @@ int keeper_main(const struct heritage *h)
 	pepper_init(&k->pepper);
 	upkeep_init(&k->upkeep, &k->pepper);
 	list_init(&k->keyreports);
+	list_init(&k->notes);
 	e = start(k);
 	if (e) {
 		log_error("keeper_failed", "the keeper cannot start: %s", errc_text(e));

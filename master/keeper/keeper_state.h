@@ -46,7 +46,11 @@ struct keeper {
 	uint64_t serials;
 	struct ktable *table;
 	struct serve *serve;
-	unsigned notes_n;       /* records of reloads under way */
+	struct list notes; /* records of reloads that the ledger may lack; of knote.c, like the next four */
+	unsigned notes_n;       /* those that were not tried yet */
+	bool note_busy;         /* the first one is with the writer */
+	uint64_t note_last;     /* generation of the newest that came */
+	int64_t note_due_ms;    /* when one that failed is tried again */
 	uint64_t generation;    /* of the table in force */
 	struct list keyreports; /* that wait; of keyreport.c */
 	unsigned keyreports_n;

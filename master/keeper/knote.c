@@ -6,12 +6,17 @@
 #include "mem.h"
 #include "who.h"
 
+#define AGAIN_MS 1000
+
+/* A record that is to be written, in its place of k->notes. */
 struct knote {
+	struct list node;
 	uv_work_t work;
 	struct writer_job job;
 	struct keeper *k;
-	uint64_t generation;
+	uint64_t life, generation;
 	int64_t uid;
+	bool named, tried;
 	char who[WHO_MAX];
 	char *text; /* owned */
 	size_t text_n;
@@ -23,8 +28,14 @@ static void note_free(struct knote *n)
 	mem_free(n);
 }
 
-static void count_down(struct keeper *k)
+/* Nobody waits longer than for one try. */
+static void was_tried(struct knote *n)
 {
+	struct keeper *k = n->k;
+
+	if (n->tried)
+		return;
+	n->tried = true;
 	if (--k->notes_n == 0)
 		atomic_store(&k->proc->config_generation, k->generation);
 }
@@ -37,7 +48,24 @@ static enum errc run(struct writer_job *j, struct admin *a)
 				    .wall_ms = clock_wall_ms(),
 				    .boot_ms = clock_boot_ms()};
 
-	return admin_note(a, &by, RECORD_RELOAD, "in force", (int64_t)n->generation);
+	return admin_note_reload(a, &by, n->life, n->generation);
+}
+
+static void done(struct writer_job *j, enum errc e);
+
+/* One at a time, in the order of the generations. */
+static void write_next(struct keeper *k)
+{
+	struct knote *n;
+
+	if (k->note_busy || list_is_empty(&k->notes) || k->end != KEEPER_RUNS)
+		return;
+	n = list_entry(k->notes.next, struct knote, node);
+	if (!n->named)
+		return;
+	k->note_busy = true;
+	n->job = (struct writer_job){.run = run, .done = done};
+	writer_submit(k->writer, &n->job);
 }
 
 static void done(struct writer_job *j, enum errc e)
@@ -47,14 +75,37 @@ static void done(struct writer_job *j, enum errc e)
 	const struct msg m = {.type = MSG_RELOAD_NOTED,
 			      .reload_noted = {.generation = n->generation}};
 
-	if (!e)
-		(void)!klink_send(&k->master, &m);
-	else if (e != ERRC_CANCELED)
+	k->note_busy = false;
+	if (e == ERRC_CANCELED)
+		return;
+	if (e && !n->tried)
 		log_error("reload_unrecorded",
-			  "configuration %llu is in force, but not in the ledger: %s",
+			  "configuration %llu is in force, but not in the ledger: %s; tried again "
+			  "each second",
 			  (unsigned long long)n->generation, errc_text(e));
+	was_tried(n);
+	if (e) {
+		k->note_due_ms = clock_boot_ms() + AGAIN_MS;
+		return;
+	}
+	(void)!klink_send(&k->master, &m);
+	list_remove(&n->node);
 	note_free(n);
-	count_down(k);
+	write_next(k);
+}
+
+void knote_tick(struct keeper *k, int64_t now_ms)
+{
+	if (now_ms >= k->note_due_ms)
+		write_next(k);
+}
+
+void knote_fini(struct keeper *k)
+{
+	struct list *n;
+
+	while ((n = list_pop_front(&k->notes)) != NULL)
+		note_free(list_entry(n, struct knote, node));
 }
 
 static void find_name(uv_work_t *work)
@@ -73,19 +124,18 @@ static void name_found(uv_work_t *work, int status)
 	struct keeper *k = n->k;
 
 	(void)status; /* work is never cancelled */
-	n->job = (struct writer_job){.run = run, .done = done};
-	if (k->end == KEEPER_RUNS) {
-		writer_submit(k->writer, &n->job);
-	} else {
-		done(&n->job, ERRC_CANCELED);
-	}
+	n->named = true;
+	write_next(k);
 	keeper_work_over(k);
 }
 
 void knote_reloaded(struct keeper *k, const struct msg_reloaded *m)
 {
-	struct knote *n = mem_new_of(struct knote);
+	struct knote *n;
 
+	if (m->generation <= k->note_last)
+		return;
+	n = mem_new_of(struct knote);
 	if (n)
 		n->text = mem_dup(m->text.p, m->text.n);
 	if (!n || !n->text) {
@@ -96,8 +146,11 @@ void knote_reloaded(struct keeper *k, const struct msg_reloaded *m)
 	}
 	n->text_n = m->text.n;
 	n->k = k;
+	n->life = m->life;
 	n->generation = m->generation;
 	n->uid = m->uid;
+	k->note_last = m->generation;
+	list_push_back(&k->notes, &n->node);
 	k->notes_n++;
 	require(uv_queue_work(&k->loop, &n->work, find_name, name_found) == 0);
 	k->works_n++;

@@ -7,9 +7,15 @@
 
 struct keeper;
 
-/* Writes the record of it; answers RELOAD_NOTED once it is durable. What the ledger cannot take the next keeper is told again. */
+/* Writes the record of it, unless the ledger has it; answers RELOAD_NOTED once it is durable. What the ledger cannot take is tried
+ * again each second, and told to the next keeper. */
 void knote_reloaded(struct keeper *k, const struct msg_reloaded *m);
 /* The table of this generation is in force here. */
 void knote_table(struct keeper *k, uint64_t generation);
+
+/* Each tick. */
+void knote_tick(struct keeper *k, int64_t now_ms);
+/* The writer has ended, and nothing is at the loop's pool. */
+void knote_fini(struct keeper *k);
 
 #endif

@@ -161,6 +161,7 @@ MSG_END(peppered)
 
 /* Master and keeper again. */
 MSG(RELOADED, reloaded, MSG_AT_KEEPER, 8192, 0) /* before the COMMIT that it is about: for the ledger */
+MSG_FIELD(reloaded, U64, life) /* of the master, whose generations count from 1 */
 MSG_FIELD(reloaded, U64, generation)
 MSG_FIELD(reloaded, I64, uid)  /* who asked for it; -1: a signal */
 MSG_FIELD(reloaded, STR, text) /* what changed */

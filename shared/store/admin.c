@@ -181,6 +181,20 @@ enum errc admin_note(struct admin *a, const struct admin_by *by, enum record_typ
 	return admin_give(a, &r, 1, false, &durable);
 }
 
+enum errc admin_note_reload(struct admin *a, const struct admin_by *by, uint64_t life,
+			    uint64_t generation)
+{
+	const struct ledger_state *s = ledger_state(a->ledger);
+	struct record r = admin_change(by, RECORD_RELOAD, 0, "in force");
+	bool durable;
+
+	if (s->reload_life == life && generation <= s->reload_number)
+		return ERRC_OK;
+	r.change.epoch = life;
+	r.change.number = (int64_t)generation;
+	return admin_give(a, &r, 1, false, &durable);
+}
+
 bool admin_is_name(struct slice s)
 {
 	return s.n <= ROWS_NAME_MAX && user_tag_is_good(s) && slice_chr(s, ' ') < 0;

@@ -100,6 +100,9 @@ MUSTCHECK enum errc admin_rules_set(struct admin *a, const struct admin_by *by,
 				    const struct rows_scope *s, bool *durable);
 
 /* What changes no row of the stores but must stand in the chain: RECORD_PEPPER, RECORD_RELOAD. */
+/* A reload of that life of a master, unless the ledger has it: they come in the order of their generations. */
+MUSTCHECK enum errc admin_note_reload(struct admin *a, const struct admin_by *by, uint64_t life,
+				      uint64_t generation);
 MUSTCHECK enum errc admin_note(struct admin *a, const struct admin_by *by, enum record_type type,
 			       const char *what, int64_t number);
 

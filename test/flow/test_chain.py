@@ -3,7 +3,9 @@ tables that aigwctl and aigwd are made of: one that writes and stands neither in
 import json
 import os
 import pwd
+import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -140,6 +142,30 @@ class Chain(NodePerTest):
         with self.assertRaises(CtlError):
             self.node.ctl('reload')
         self.assertEqual(len(self.records(before)), 2)
+
+    def test_reloads_when_the_keeper_is_killed(self):
+        """Each has its record, and one: the keeper dies at any moment, the one before it wrote the record, or before it could say so."""
+        times, begun = 60, self.node.ctl('status')['node']['config_generation']
+        rand = random.Random(20261126)
+        for i in range(times):
+            self.node.configure(models={'m': {'price': {'request': '%.4f' % (0.02 + i * 0.0001)}}})
+            os.kill(self.node.master.pid, signal.SIGHUP)
+            wanted = begun + 1 + i
+            if i % 3 == 0:
+                wait_for(lambda: self.node.ctl('status')['node']['config_generation'] >= wanted)
+            else:
+                time.sleep(rand.uniform(0, 0.06))  # somewhere from the reading of the file to the record
+            for pid in self.node.children('keeper'):
+                os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: self.node.ctl('status')['node']['config_generation'] >= wanted, 20)
+
+        def numbers():
+            return [r['number'] for r in self.records() if r['type'] == 'reload']
+
+        wait_for(lambda: begun + times in numbers(), 20)
+        self.assertEqual(numbers(), list(range(begun + 1, begun + times + 1)))
+        self.assertTrue(self.node.verify('--charges')['good'])
+        self.assertEqual(self.node.recompute(), [])
 
     def test_restore(self):
         folder, state = os.path.join(self.node.dir, 'backup'), os.path.join(self.node.dir, 'state')

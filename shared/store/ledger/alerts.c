@@ -8,7 +8,9 @@
 #include "log.h"
 #include "text.h"
 
-#define FOUND_MAX ((size_t)16 * 1024 * 1024)
+#define FOUND_MAX  ((size_t)16 * 1024 * 1024)
+#define TIDY_ROWS  64 /* of what has been told, looked at with a checkpoint, */
+#define TIDY_TIMES 2  /* and so many for each that it adds */
 
 /* What has been told of a budget or an account; zeroed = nothing. */
 struct told {
@@ -22,11 +24,7 @@ struct look {
 	const struct alerts_place *at;
 	struct shares budget, credit;
 	struct book_every every;
-};
-
-struct row_name {
-	size_t n;
-	uint8_t b[sizeof((struct rows_key_name *)0)->b + 4];
+	size_t put; /* rows of what has been told */
 };
 
 void alerts_init(struct alerts *a)
@@ -54,19 +52,19 @@ void alerts_set(struct alerts *a, const struct shares *budget, const struct shar
 
 /* --- what has been told --- */
 
-static struct row_name name_of(uint64_t account, enum rows_kind kind, const char id[ROWS_ID],
-			       uint32_t rule)
+static struct alerts_row name_of(uint64_t account, enum rows_kind kind, const char id[ROWS_ID],
+				 uint32_t rule)
 {
 	static const char none[ROWS_ID];
 	struct rows_key_name key = rows_name(account, kind, slice_of(id ? id : none, ROWS_ID));
-	struct row_name n = {.n = key.n + 4};
+	struct alerts_row n = {.n = key.n + 4};
 
 	memcpy(n.b, key.b, key.n);
 	be_put(n.b + key.n, sizeof rule, rule);
 	return n;
 }
 
-static enum errc get_told(struct look *k, const struct row_name *n, struct told *out)
+static enum errc get_told(struct look *k, const struct alerts_row *n, struct told *out)
 {
 	struct slice v;
 	enum errc rc = lmdbx_get(k->at->txn, k->at->told, slice_of(n->b, n->n), &v);
@@ -79,8 +77,9 @@ static enum errc get_told(struct look *k, const struct row_name *n, struct told 
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
-static enum errc put_told(struct look *k, const struct row_name *n, const struct told *t)
+static enum errc put_told(struct look *k, const struct alerts_row *n, const struct told *t)
 {
+	k->put++;
 	return lmdbx_put(k->at->txn, k->at->told, slice_of(n->b, n->n), slice_of(t, sizeof *t), 0);
 }
 
@@ -142,7 +141,7 @@ struct budget {
 	const struct book_scope *scope;
 	const struct rows_scope *def;
 	const struct rows_rule *rule;
-	struct row_name name;
+	struct alerts_row name;
 	struct told told;
 	int64_t limit_nusd, reset_s;
 };
@@ -282,7 +281,7 @@ static enum errc take_grants(struct look *k, struct told *t, const struct rows_a
 
 static enum errc look_at_account(struct look *k, const struct rows_account *a)
 {
-	struct row_name n = name_of(a->id, ROWS_ACCOUNT, NULL, 0);
+	struct alerts_row n = name_of(a->id, ROWS_ACCOUNT, NULL, 0);
 	struct alert one = {.is_credit = true, .scope = ROWS_ACCOUNT};
 	struct told before, t;
 	enum errc rc;
@@ -312,9 +311,83 @@ static enum errc on_changed(void *arg, const struct rows_account *a, const struc
 	return a ? look_at_account(arg, a) : look_at_scope(arg, s);
 }
 
+/* --- what need not be known any longer --- */
+
+static bool is_rule(const struct rows_scope *def, uint32_t id)
+{
+	for (size_t i = 0; def && i < def->limits.n; i++) {
+		if (def->limits.v[i].id == id)
+			return def->limits.v[i].kind == ROWS_BUDGET;
+	}
+	return false;
+}
+
+/* Whether something of that window may still be told: not of a rule that is gone, nor of a window before the last two. */
+static bool is_wanted(struct look *k, const struct book_scope *s, uint32_t rule,
+		      const struct told *t)
+{
+	struct rows_scope row;
+
+	if (!is_rule(rules_of(k, s, &row), rule) &&
+	    !(s->kind == ROWS_USER &&
+	      is_rule(book_every_user(k->at->book, s->account, &k->every), rule)))
+		return false;
+	for (size_t i = 0; i < s->counters_n; i++) {
+		if (s->counters[i].id == rule)
+			return t->window >= s->counters[i].budget.prev.id;
+	}
+	return false;
+}
+
+static bool may_go(struct look *k, struct slice key, struct slice value)
+{
+	uint64_t account;
+	enum rows_kind kind;
+	struct slice id;
+	const struct book_scope *s;
+	struct told t;
+	uint32_t rule;
+
+	if (key.n < 4 || value.n != sizeof t ||
+	    !rows_name_parse(slice_sub(key, 0, key.n - 4), &account, &kind, &id) || id.n != ROWS_ID)
+		return true;
+	memcpy(&t, value.p, sizeof t);
+	rule = (uint32_t)be_get(key.p + key.n - 4, 4);
+	if (rule == 0)
+		return !book_account(k->at->book, account);
+	s = book_scope(k->at->book, kind, account, id.p);
+	return !s || !is_wanted(k, s, rule, &t);
+}
+
+/* Some rows, from where the last checkpoint came to. */
+static enum errc tidy(struct look *k)
+{
+	struct alerts_row *at = &k->a->at;
+	struct slice key = slice_of(at->b, at->n), value;
+	size_t most = TIDY_ROWS + TIDY_TIMES * k->put;
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(k->at->txn, k->at->told, &c));
+
+	if (rc)
+		return rc;
+	rc = lmdbx_move(c, at->n ? MDB_SET_RANGE : MDB_FIRST, &key, &value);
+	for (size_t i = 0; !rc && i < most; i++) {
+		if (may_go(k, key, value))
+			rc = lmdbx_errc(mdb_cursor_del(c, 0));
+		if (!rc)
+			rc = lmdbx_move(c, MDB_NEXT, &key, &value);
+	}
+	at->n = !rc && key.n <= sizeof at->b ? key.n : 0;
+	if (at->n)
+		memcpy(at->b, key.p, key.n);
+	mdb_cursor_close(c);
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
 enum errc alerts_look(struct alerts *a, const struct alerts_place *at)
 {
 	struct look k = {.a = a, .at = at, .every.account = ROWS_ACCOUNT_HEAD};
+	enum errc rc;
 
 	pthread_mutex_lock(&a->lock);
 	k.budget = a->budget;
@@ -322,7 +395,8 @@ enum errc alerts_look(struct alerts *a, const struct alerts_place *at)
 	pthread_mutex_unlock(&a->lock);
 	if (k.budget.n == 0 && k.credit.n == 0)
 		return ERRC_OK;
-	return book_each_changed(at->book, on_changed, &k);
+	rc = book_each_changed(at->book, on_changed, &k);
+	return rc ? rc : tidy(&k);
 }
 
 /* --- telling --- */

@@ -15,12 +15,19 @@
 #include "rollup.h"
 #include "shares.h"
 
+/* The key of a row of what has been told. */
+struct alerts_row {
+	size_t n;
+	uint8_t b[sizeof((struct rows_key_name *)0)->b + 4];
+};
+
 struct alerts {
 	pthread_mutex_t lock; /* guards the shares */
 	struct shares budget, credit;
 	/* The ledger's writer alone. */
-	struct buf found; /* struct alert after struct alert: of the open transaction, */
-	struct buf ready; /* and those that are on disk */
+	struct buf found;     /* struct alert after struct alert: of the open transaction, */
+	struct buf ready;     /* and those that are on disk */
+	struct alerts_row at; /* where the look goes on for what need not be remembered any longer */
 };
 
 struct alert {
@@ -47,7 +54,8 @@ struct alerts_place {
 	MDB_dbi rows; /* the checkpoint before, which the book's changes are not in yet */
 	int64_t wall_s;
 };
-/* Which of the book's changes are to be told. */
+/* Which of the book's changes are to be told. What was told of rules and scopes that are gone, and of windows before the last two, is
+ * forgotten, some of it each time. */
 MUSTCHECK enum errc alerts_look(struct alerts *a, const struct alerts_place *at);
 /* The transaction ended. */
 void alerts_committed(struct alerts *a);

@@ -20,11 +20,12 @@
 struct state_v1 {
 	uint32_t layout, steps_back;
 	uint8_t id[LIVE_ID];
-	uint64_t epoch, taken_epoch, taken_n, last_seq, upto_seq, admin_seq, claims_over_seq;
+	uint64_t epoch, taken_epoch, taken_n, last_seq, upto_seq, admin_seq, claims_over_seq,
+		reload_life, reload_number;
 	uint8_t head[DIGEST_SHA256];
 	char boot_id[40];
 };
-_Static_assert(sizeof(struct state_v1) == 152, "layout of stored rows");
+_Static_assert(sizeof(struct state_v1) == 168, "layout of stored rows");
 
 #define STATE_KEY SLICE_LIT("state")
 
@@ -44,6 +45,8 @@ static enum errc put_state(struct ledger *l, MDB_txn *txn, const struct ledger_s
 			     .upto_seq = s->upto_seq,
 			     .admin_seq = s->admin_seq,
 			     .claims_over_seq = s->claims_over_seq,
+			     .reload_life = s->reload_life,
+			     .reload_number = s->reload_number,
 			     .steps_back = s->steps_back};
 
 	memcpy(v.id, s->id, sizeof v.id);
@@ -82,6 +85,8 @@ enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledger_state *
 				   .upto_seq = v.upto_seq,
 				   .admin_seq = v.admin_seq,
 				   .claims_over_seq = v.claims_over_seq,
+				   .reload_life = v.reload_life,
+				   .reload_number = v.reload_number,
 				   .steps_back = v.steps_back};
 	memcpy(s->id, v.id, sizeof v.id);
 	memcpy(s->head, v.head, sizeof v.head);
@@ -383,6 +388,10 @@ static enum errc append_bytes(struct ledger *l, const struct record *r, struct s
 	memcpy(l->next.head, out, DIGEST_SHA256);
 	l->next.last_seq++;
 	note_time(l, r->wall_ms);
+	if (r->type == RECORD_RELOAD) {
+		l->next.reload_life = r->change.epoch;
+		l->next.reload_number = (uint64_t)r->change.number;
+	}
 	if (r->type == RECORD_CHARGE)
 		rc = idindex_add(&l->idindex, l->next.last_seq, &r->charge);
 	if (!rc)

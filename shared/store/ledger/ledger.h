@@ -11,7 +11,7 @@
 
 struct ledger;
 
-#define LEDGER_LAYOUT       10
+#define LEDGER_LAYOUT       11
 #define LEDGER_MAP_BYTES    (UINT64_C(1) << 40)
 #define LEDGER_MAP_LEAST    (UINT64_C(1) << 30)
 #define LEDGER_RESTORED_MAX 512 /* bytes of the mark */
@@ -34,6 +34,8 @@ struct ledger_state {
 	uint64_t last_seq, upto_seq; /* the last record; the last one that the checkpoint contains */
 	uint64_t admin_seq; /* the last record that did not come through the outbox and that the live store has to follow */
 	uint64_t claims_over_seq; /* claims of the records up to this one were over and have left the list */
+	uint64_t reload_life,
+		reload_number; /* the last reload that was noted: of which master, and its generation there */
 	uint32_t steps_back; /* how often the wall clock went back by more than LEDGER_SLACK_MS between two records */
 	uint8_t head[DIGEST_SHA256]; /* of the chain */
 	char boot_id[40];            /* of the boot in which the epoch began; empty: none did */

@@ -91,7 +91,7 @@ struct record_change {
 	struct genid id;         /* REVERSE: of the charge */
 	struct slice team, user; /* REVERSE: as in the charge, like budgets */
 	struct record_budgets budgets;
-	uint64_t epoch;           /* GAP: the one that begins */
+	uint64_t epoch; /* GAP: the one that begins; RELOAD: number of the master's life, in which generations count from 1 */
 	struct slice idem;        /* REVERSE: as in the charge */
 	int64_t uncollected_nusd; /* REVERSE: as in the charge */
 	int64_t number; /* PEPPER: its id; RELOAD: the generation; RETAIN: the last record that is gone */

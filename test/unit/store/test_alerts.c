@@ -1,5 +1,7 @@
 #include "rig.h"
 
+#include <stdio.h>
+
 #include "alerts.h"
 #include "ledger_priv.h"
 
@@ -266,6 +268,98 @@ static void test_credit(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* Rows of what has been told. */
+static size_t told_n(struct scene *s)
+{
+	struct ledger *l = s->rig.ledger;
+	MDB_stat st;
+	MDB_txn *txn;
+
+	assert_int_equal(mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn), 0);
+	assert_int_equal(mdb_stat(txn, l->alerts, &st), 0);
+	mdb_txn_abort(txn);
+	return st.ms_entries;
+}
+
+#define WINDOWS   1000
+#define A_WINDOW  3 /* end users who come, use their budget and are not seen again */
+#define TOLD_MOST 64
+
+static void charge_user(struct scene *s, const char *tag, uint32_t rule, int64_t day)
+{
+	struct record r = {.type = RECORD_CHARGE, .account = s->account, .wall_ms = day * 86400000};
+	uint64_t seq;
+
+	memcpy(r.charge.key_id, KEY, APIKEY_ID);
+	s->charges++;
+	memcpy(r.charge.id.b, &s->charges, sizeof s->charges);
+	r.charge.admitted_ms = r.wall_ms;
+	r.charge.user = slice_str(tag);
+	r.charge.charge_nusd = CENT;
+	r.charge.budgets.n = 1;
+	r.charge.budgets.v[0] =
+		(struct record_budget){.scope = ROWS_USER, .rule = rule, .window = day * 86400};
+	usage_init(&r.charge.usage);
+	assert_int_equal(ledger_begin(s->rig.ledger), ERRC_OK);
+	assert_int_equal(ledger_append(s->rig.ledger, &r, &seq), ERRC_OK);
+	assert_int_equal(ledger_commit(s->rig.ledger), ERRC_OK);
+}
+
+static size_t take_all(struct scene *s)
+{
+	struct alert a;
+	size_t n = 0;
+
+	checkpoint(s);
+	while (alerts_next(&s->alerts, &a))
+		n += !a.is_credit;
+	return n;
+}
+
+/* Windows that are over, of users who are gone. */
+static void test_what_is_told_is_forgotten(void **state)
+{
+	struct scene *s = *state;
+	struct rows_scope every;
+	char tag[32];
+	size_t alerts = 0, most = 0;
+
+	rig_scope(&every, s->account, ROWS_USER, ROWS_EVERY_USER);
+	rows_limits_add(&every.limits, ROWS_BUDGET, CENT)->window.unit = WINDOW_DAY;
+	rig_put(&s->rig, &every);
+	for (int w = 0; w < WINDOWS; w++) {
+		for (int i = 0; i < A_WINDOW; i++) {
+			snprintf(tag, sizeof tag, "user-%d-%d", w, i);
+			charge_user(s, tag, every.limits.v[0].id, 20000 + w);
+		}
+		alerts += take_all(s);
+		most = MAX_OF(most, told_n(s));
+	}
+	assert_int_equal(alerts, 3 * WINDOWS * A_WINDOW); /* each share of each, once */
+	print_message("# at most %zu rows\n", most);
+	assert_in_range(most, 1, TOLD_MOST);
+}
+
+/* A rule that is removed takes what was told of it with it. */
+static void test_removed_rules(void **state)
+{
+	struct scene *s = *state;
+	size_t most = 0;
+	bool durable;
+
+	for (int i = 0; i < 200; i++) {
+		charge(s, 60 * CENT, 100);
+		assert_int_equal(take_all(s), 1);
+		most = MAX_OF(most, told_n(s));
+		rows_limits_remove(&s->key.limits, s->rule);
+		s->rule = rows_limits_add(&s->key.limits, ROWS_BUDGET, RIG_DOLLAR)->id;
+		s->key.limits.v[0].window.unit = WINDOW_MONTH;
+		assert_int_equal(admin_key_update(&s->rig.admin, &s->rig.by, &s->key, &durable),
+				 ERRC_OK);
+	}
+	assert_in_range(most, 1, 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +368,8 @@ int main(void)
 		T(test_edited_limit),
 		T(test_end_users),
 		T(test_credit),
+		T(test_what_is_told_is_forgotten),
+		T(test_removed_rules),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
