@@ -108,10 +108,13 @@ out:
 static enum errc fixed_lines(const struct ptable_provider *p, struct buf *out)
 {
 	struct buf host;
+	char *room;
 	enum errc e;
 
 	buf_init(&host, 512);
-	if ((e = uri_put_host(&host, &p->base)) ||
+	/* Headers may hold credentials, and what a growing buffer leaves behind is not wiped. */
+	if ((p->headers_n && (e = buf_reserve(out, RTABLE_FIXED_MAX, &room))) ||
+	    (e = uri_put_host(&host, &p->base)) ||
 	    (e = http1_put_header(out, "host", buf_slice(&host))) ||
 	    (e = http1_put_header(out, "user-agent", SLICE_LIT("aigw/" AIGW_VERSION))) ||
 	    (e = http1_put_header(out, "accept-encoding", SLICE_LIT("identity"))) ||
@@ -231,6 +234,8 @@ static void provider_fini(struct rtable_provider *rp)
 	for (size_t i = 0; i < rp->keys_n; i++)
 		secret_fini(&rp->keys[i].line);
 	mem_free(rp->keys);
+	if (rp->fixed.p)
+		secret_wipe(rp->fixed.p, rp->fixed.cap);
 	if (rp->p)
 		buf_fini(&rp->fixed);
 }
