@@ -48,12 +48,19 @@ static void answer_metrics(struct admin *a, struct down_conn *dc)
 	buf_fini(&body);
 }
 
+static void answer_ready(struct admin *a, struct down_conn *dc)
+{
+	struct slice body;
+	int status = call_host_ready(a->w->calls, &body);
+
+	answer(dc, status, "application/json", body);
+}
+
 static void on_request(void *arg, struct down_conn *dc, const struct http1_head *head,
 		       const struct down_fault *fault)
 {
 	struct admin *a = arg;
 	struct uri_target t;
-	bool draining = a->w->draining || page_is_draining(a->w->page, a->w->h.generation);
 
 	down_conn_take(dc, &down_conn_deaf, NULL);
 	if (fault)
@@ -67,9 +74,7 @@ static void on_request(void *arg, struct down_conn *dc, const struct http1_head 
 	else if (slice_is(t.path, "/healthz"))
 		answer(dc, 200, "application/json", SLICE_LIT("{\"status\":\"ok\"}"));
 	else if (slice_is(t.path, "/readyz"))
-		answer(dc, draining ? 503 : 200, "application/json",
-		       draining ? SLICE_LIT("{\"status\":\"draining\"}")
-				: SLICE_LIT("{\"status\":\"ready\"}"));
+		answer_ready(a, dc);
 	else
 		answer(dc, 404, "text/plain; charset=utf-8",
 		       SLICE_LIT("here are /metrics, /healthz and /readyz\n"));

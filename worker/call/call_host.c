@@ -134,6 +134,20 @@ void call_host_end_keys(struct call_host *h)
 		end_key(h, slice_of(id, APIKEY_ID));
 }
 
+int call_host_ready(struct call_host *h, struct slice *body)
+{
+	const struct call_env *env = &h->env;
+	struct admit_rules rules = {.ledger_lag_max_ms = h->rt->t->set.ledger_lag_max_ms};
+	bool draining = h->draining || page_is_draining(env->page, env->generation);
+	bool takes = atomic_load(page_gauge(env->page, PAGE_LEDGER_STATE)) == PAGE_LEDGER_GOOD &&
+		     admit_is_open(env->live, &rules, turn_now_ms(env->turn));
+
+	*body = draining ? SLICE_LIT("{\"status\":\"draining\"}")
+		: takes  ? SLICE_LIT("{\"status\":\"ready\"}")
+			 : SLICE_LIT("{\"status\":\"ledger_unavailable\"}");
+	return draining || !takes ? 503 : 200;
+}
+
 void call_host_drain(struct call_host *h)
 {
 	h->draining = true;

@@ -62,6 +62,8 @@ void call_host_reported(struct call_host *h, const struct msg_reported *m);
 /* `key revoke --now`: cancels what runs for the keys that the shared page names since the last time; to be called some times a second. */
 void call_host_end_keys(struct call_host *h);
 
+/* What /readyz answers, on either address: its status, and *body, which is static. Not before the first commit. */
+int call_host_ready(struct call_host *h, struct slice *body);
 /* /readyz answers 503 from now on; running calls go on. */
 void call_host_drain(struct call_host *h);
 /* Ends every running call as cut off by a drain; returns how many there were. */

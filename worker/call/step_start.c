@@ -20,19 +20,12 @@ static bool route_op(enum paths_route r, enum dialect_op *op)
 	}
 }
 
-/* Whether requests would be served now; what refuses them all. */
 static void answer_ready(struct call *c)
 {
-	struct page *p = c->host->env.page;
-	struct admit_rules rules = {.ledger_lag_max_ms = call_set(c)->ledger_lag_max_ms};
-	bool draining = c->host->draining || page_is_draining(p, c->host->env.generation);
-	bool takes = atomic_load(page_gauge(p, PAGE_LEDGER_STATE)) == PAGE_LEDGER_GOOD &&
-		     admit_is_open(c->host->env.live, &rules, turn_now_ms(call_turn(c)));
+	struct slice body;
+	int status = call_host_ready(c->host, &body);
 
-	reply_body(c, draining || !takes ? 503 : 200, "application/json",
-		   draining ? SLICE_LIT("{\"status\":\"draining\"}")
-		   : takes  ? SLICE_LIT("{\"status\":\"ready\"}")
-			    : SLICE_LIT("{\"status\":\"ledger_unavailable\"}"));
+	reply_body(c, status, "application/json", body);
 }
 
 /* Answers that need neither key nor log. */
