@@ -44,6 +44,8 @@ static const struct bound {
 
 /* --- labels --- */
 
+#define CUT_MARK 9 /* bytes: "~" and the value's hash */
+
 static bool add_escaped(struct buf *b, struct slice v)
 {
 	size_t start = b->len;
@@ -62,7 +64,7 @@ static bool add_escaped(struct buf *b, struct slice v)
 	return e == ERRC_OK;
 }
 
-/* Each value gets an even share of what the names leave; a longer one is cut there, between characters of UTF-8. */
+/* Between characters of UTF-8. */
 static struct slice cut_value(struct slice v, size_t max)
 {
 	if (v.n <= max)
@@ -71,6 +73,27 @@ static struct slice cut_value(struct slice v, size_t max)
 	while (v.n && ((unsigned char)v.p[v.n] & 0xc0) == 0x80)
 		v.n--;
 	return v;
+}
+
+/* Each value gets an even share of what the names leave. Of a longer one a part stands there, and a mark that others do not have. False: no
+ * memory. */
+static bool add_value(struct buf *b, struct slice v, size_t share)
+{
+	size_t start = b->len, max = share - CUT_MARK;
+
+	if (v.n <= share && !add_escaped(b, v))
+		return false;
+	if (v.n <= share && b->len - start <= share)
+		return true;
+	/* Escapes make it longer. */
+	for (;; max--) {
+		buf_truncate(b, start);
+		if (!add_escaped(b, cut_value(v, max)))
+			return false;
+		if (b->len - start <= share - CUT_MARK)
+			break;
+	}
+	return buf_addf(b, "~%08x", (unsigned)(text_hash(v) & UINT32_MAX)) == ERRC_OK;
 }
 
 size_t series_labels(enum series_id id, const struct slice *values, size_t values_n, char *out)
@@ -84,18 +107,9 @@ size_t series_labels(enum series_id id, const struct slice *values, size_t value
 
 	buf_init(&b, SERIES_LABELS_MAX * 2);
 	for (; names.n && i < values_n; i++) {
-		struct slice v = values[i];
-
 		(void)slice_cut(&names, ',', &name);
-		if (buf_addf(&b, "%s" SLICE_FMT "=\"", i ? "," : "", SLICE_ARG(name)))
-			break;
-		/* Escapes make it longer: cut until it fits its share. */
-		for (size_t start = b.len, max = share;; max--) {
-			if (!add_escaped(&b, cut_value(v, max)) || b.len - start <= share)
-				break;
-			buf_truncate(&b, start);
-		}
-		if (buf_addc(&b, '"'))
+		if (buf_addf(&b, "%s" SLICE_FMT "=\"", i ? "," : "", SLICE_ARG(name)) ||
+		    !add_value(&b, values[i], share) || buf_addc(&b, '"'))
 			break;
 	}
 	if (check_fails(names.n == 0 && i == values_n && b.len <= sizeof(text)))

@@ -22,7 +22,8 @@ struct series_histo {
 	page_u64 sum_us;
 };
 
-/* Label text for a metric: the values in the order of its row, quoted and escaped; values that do not fit are cut.
+/* Label text for a metric: the values in the order of its row, quoted and escaped; of values that do not fit the
+ * beginning and a hash stand there.
  * `out` holds SERIES_LABELS_MAX bytes; returns the length. values_n must be the row's number of labels. */
 size_t series_labels(enum series_id id, const struct slice *values, size_t values_n, char *out);
 

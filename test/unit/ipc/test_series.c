@@ -73,6 +73,29 @@ static void test_long_values_are_cut_between_characters(void **state)
 	}
 }
 
+/* What is cut stays another series: two models must not be counted as one. */
+static void test_cut_values_differ(void **state)
+{
+	static const char *const names[] = {
+		"accounts/fireworks/models/a-rather-long-name-of-a-model-instruct",
+		"accounts/fireworks/models/a-rather-long-name-of-a-model-instruct-128k",
+		"accounts/fireworks/models/a-rather-long-name-of-a-model-\xc3\xa9",
+		"accounts/fireworks/models/a-rather-long-name-of-a-model-\"\\\n"};
+	char text[ARRAY_LEN(names)][SERIES_LABELS_MAX];
+	size_t n[ARRAY_LEN(names)];
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const struct slice v[] = {SLICE_LIT("chat.completions"), slice_str(names[i]),
+					  SLICE_LIT("fireworks"), SLICE_LIT("200")};
+
+		n[i] = series_labels(SERIES_REQUESTS, v, 4, text[i]);
+		assert_true(slice_find(slice_of(text[i], n[i]),
+				       SLICE_LIT("model=\"accounts/fireworks/models/")) > 0);
+		for (size_t k = 0; k < i; k++)
+			assert_false(slice_eq(slice_of(text[i], n[i]), slice_of(text[k], n[k])));
+	}
+}
+
 static void test_histogram(void **state)
 {
 	struct series_histo *h = series_histo(page, SERIES_GATEWAY_DURATION, SLICE_NONE);
@@ -175,13 +198,10 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, ipc_page_setup, ipc_page_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_found_again_and_printed),
-		T(test_long_values_are_cut_between_characters),
-		T(test_histogram),
-		T(test_computed_line),
-		T(test_full_table_spills),
-		T(test_many_processes),
-		T(test_no_memory),
+		T(test_found_again_and_printed), T(test_long_values_are_cut_between_characters),
+		T(test_cut_values_differ),       T(test_histogram),
+		T(test_computed_line),           T(test_full_table_spills),
+		T(test_many_processes),          T(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
