@@ -256,7 +256,8 @@ static enum errc count_one(void *arg, const struct rows_scope *k, const struct r
 	const struct count *c = arg;
 
 	(void)s;
-	if (k->status == ROWS_REVOKED || (k->expires_s && c->now_s - k->expires_s > EXPIRED_S))
+	if (k->status == ROWS_REVOKED ||
+	    (k->expires_s && c->now_s - k->expires_s > EXPIRED_S && !(k->flags & ROWS_SHADOW)))
 		return ERRC_OK;
 	add_use(c->use, k->pepper);
 	if (k->old_until_s > c->now_s)

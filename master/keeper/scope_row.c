@@ -122,17 +122,27 @@ static size_t fill_used(struct control_field *f, const struct rows_scope *k,
 	return n;
 }
 
-enum errc scope_row_fill(struct control_field *f, size_t *n, const struct rows_scope *k,
-			 const struct rows_state *s, struct scope_row_texts *t, int64_t now_s)
+enum errc scope_row_access(struct control_field *f, size_t *n, const struct rows_scope *k,
+			   struct scope_row_texts *t)
 {
 	enum errc e = list_models(k->models, &t->models);
 
 	if (!e)
 		e = list_nets(k, &t->nets);
-	*n += fill_limits(f + *n, k);
 	f[(*n)++] = CONTROL_S("models", buf_slice(&t->models));
 	f[(*n)++] = CONTROL_S("ip", buf_slice(&t->nets));
+	f[(*n)++] = CONTROL_B("shadow", k->flags & ROWS_SHADOW);
 	f[(*n)++] = time_field("expires_s", k->expires_s);
+	return e;
+}
+
+enum errc scope_row_fill(struct control_field *f, size_t *n, const struct rows_scope *k,
+			 const struct rows_state *s, struct scope_row_texts *t, int64_t now_s)
+{
+	enum errc e;
+
+	*n += fill_limits(f + *n, k);
+	e = scope_row_access(f, n, k, t);
 	f[(*n)++] = CONTROL_I("created_s", k->created_s);
 	*n += fill_used(f + *n, k, s, now_s);
 	return e;
@@ -194,7 +204,7 @@ static enum errc send_rule(struct verbs *v, const struct rows_scope *k, const st
 				    .id = r->id,
 				    .raise = r->raise,
 				    .raise_until_s = r->raise_until_s,
-				    .shadow = r->shadow};
+				    .shadow = r->shadow || (k->flags & ROWS_SHADOW)};
 
 	rows_rule_look(r, rows_state_counter(s, r), s->holds, clock_boot_ms(), clock_wall_ms(),
 		       &now);
@@ -202,7 +212,7 @@ static enum errc send_rule(struct verbs *v, const struct rows_scope *k, const st
 	rows_rule_models(r, models, sizeof(models));
 	l.text = scope_row_rule_text(text, rows_rule_text(r),
 				     r->kind == ROWS_BUDGET && r->window.rolling, r->zone, models,
-				     r->shadow);
+				     l.shadow);
 	return scope_row_send(v, &l);
 }
 

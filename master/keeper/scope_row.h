@@ -5,7 +5,7 @@
 
 #include "verbs.h"
 
-#define SCOPE_ROW_FIELDS 24 /* that scope_row_fill() writes at most */
+#define SCOPE_ROW_FIELDS 25 /* that scope_row_fill() writes at most */
 
 /* Texts that the fields point to; valid until scope_row_fini(). */
 struct scope_row_texts {
@@ -16,7 +16,11 @@ void scope_row_fini(struct scope_row_texts *t);
 
 /* "active", "suspended", "revoked", "expired"; static. */
 const char *scope_row_status(const struct rows_scope *k, int64_t now_s);
-/* The limits that have an option of their own, models, ip, expires_s, created_s, and what is used. */
+/* models, ip, shadow, expires_s. */
+MUSTCHECK enum errc scope_row_access(struct control_field *f, size_t *n, const struct rows_scope *k,
+				     struct scope_row_texts *t);
+#define SCOPE_ROW_ACCESS 4
+/* The limits that have an option of their own, these, ip, expires_s, created_s, and what is used. */
 MUSTCHECK enum errc scope_row_fill(struct control_field *f, size_t *n, const struct rows_scope *k,
 				   const struct rows_state *s, struct scope_row_texts *t,
 				   int64_t now_s);

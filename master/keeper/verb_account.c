@@ -2,7 +2,7 @@
 #include "scope_row.h"
 #include "text.h"
 
-#define ROW_FIELDS 16
+#define ROW_FIELDS (16 + SCOPE_ROW_ACCESS)
 
 static const char *mode_name(enum rows_mode m)
 {
@@ -37,42 +37,51 @@ static size_t fill(struct control_field f[ROW_FIELDS], const struct rows_account
 
 static const char no_id[ROWS_ID];
 
-/* The account's own rules, where it has some. */
-static enum errc show_limits(struct verbs *v, uint64_t account, struct slice name)
+/* What the account may do; an empty scope where it has no rules. */
+static enum errc get_rules(struct verbs *v, uint64_t account, struct buf *mem, struct rows_scope *k,
+			   struct rows_state *s)
 {
-	struct rows_state s;
-	struct rows_scope k;
-	struct buf mem;
-	enum errc e;
+	enum errc e = admin_scope_get(v->live, account, ROWS_ACCOUNT, no_id, mem, k, s);
 
-	buf_init(&mem, ROWS_MAX);
-	e = admin_scope_get(v->live, account, ROWS_ACCOUNT, no_id, &mem, &k, &s);
-	k.name = name;
-	if (!e)
-		e = scope_row_limits(v, &k, &s);
-	buf_fini(&mem);
-	return e == ERRC_NOTFOUND ? ERRC_OK : e;
+	if (e == ERRC_NOTFOUND) {
+		*k = (struct rows_scope){.kind = ROWS_ACCOUNT};
+		e = ERRC_OK;
+	}
+	return e;
 }
 
-/* One row; `durable` NULL: of a reading verb. */
+/* One row, and one for each rule; `durable` NULL: of a reading verb. */
 static void show(struct verbs *v, uint64_t account, const bool *durable)
 {
 	struct control_field f[ROW_FIELDS];
+	struct scope_row_texts texts;
+	struct buf mem, rules;
 	struct rows_account a;
-	struct buf mem;
+	struct rows_scope k;
+	struct rows_state s;
 	size_t n;
 	enum errc e;
 
 	buf_init(&mem, ROWS_MAX);
+	buf_init(&rules, ROWS_MAX);
+	scope_row_init(&texts);
 	e = admin_account_get(v->live, account, &mem, &a);
+	if (!e)
+		e = get_rules(v, account, &rules, &k, &s);
 	if (!e) {
 		n = fill(f, &a);
+		e = scope_row_access(f, &n, &k, &texts);
 		if (durable)
 			f[n++] = CONTROL_B("durable", *durable);
-		e = verbs_row(v, "account", f, n);
+		require(n <= ROW_FIELDS);
+		if (!e)
+			e = verbs_row(v, "account", f, n);
+		k.name = a.name;
 	}
 	if (!e)
-		e = show_limits(v, account, a.name);
+		e = scope_row_limits(v, &k, &s);
+	scope_row_fini(&texts);
+	buf_fini(&rules);
 	buf_fini(&mem);
 	verbs_end_errc(v, e, "account");
 }

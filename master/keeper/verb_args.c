@@ -374,6 +374,9 @@ bool verb_args_scope(struct verb_args a, const struct rows_state *s, struct rows
 		return false;
 	if (verb_args_has(a, "ip") && !put_nets(verb_args_str(a, "ip"), k, why))
 		return false;
+	if (verb_args_has(a, "shadow"))
+		k->flags = (uint8_t)((k->flags & ~ROWS_SHADOW) |
+				     (verb_args_bool(a, "shadow") ? ROWS_SHADOW : 0));
 	if (verb_args_has(a, "clamp"))
 		k->flags = (uint8_t)((k->flags & ~ROWS_KEY_CLAMP) |
 				     (verb_args_bool(a, "clamp") ? ROWS_KEY_CLAMP : 0));

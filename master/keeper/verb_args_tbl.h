@@ -48,20 +48,20 @@
  * SCOPEOPTS (all optional): rpm, tpm, rpd, tpd, concurrency I; budget_nusd I; budget_period: minute, hour, day, week, month
  * (default), quarter, year, total; rolling B; zone: whose calendar; limit: further ones, in the words of rule_args.h;
  * limit_remove: ids of those that go; models: patterns, `!` before those that deny; expires_s I, 0: never; ip: addresses and
- * ranges; suspended B (not of an account). A number of -1, and an empty text for models and ip, take a limit away.
+ * ranges; shadow B: all of this refuses nothing; suspended B (not of an account). A number of -1, and an empty text for models and ip, take a limit away.
  * KEYOPTS: these and name; team, empty: none; clamp B; client_gone: abort, drain, node; keepalive_ms I.
  *
  * Rows:
  *   account   id I, name, mode (prepaid, postpaid), status (active, suspended), granted_nusd, balance_nusd, held_nusd,
  *             settled_nusd, uncollected_nusd, overdraft_nusd, available_nusd (balance + overdraft; NONE when postpaid),
- *             group (NONE: none), holds I, created_s
+ *             group (NONE: none), holds I, created_s; but in a list models, ip, shadow B, expires_s
  *   team      id, account (name), team (name), and as a key from status on, but without clamp, client_gone, keepalive_ms
  *   user      account (name), user (tag), likewise
  *   imported  line I, id, account, name, key (the secret, once; absent where it was given)
  *   bad       line I, text: why this key cannot be made
  *   pepper    pepper I (its id), newest B, made_s, keys I (that need it)
  *   key       id, account (name), team (NONE), name, status (active, suspended, revoked, expired), rpm, tpm, rpd, tpd, concurrency (NONE:
- *             no limit), budget_nusd (NONE), budget_period, rolling B, zone, models, ip, clamp B, client_gone,
+ *             no limit), budget_nusd (NONE), budget_period, rolling B, zone, models, ip, shadow B, clamp B, client_gone,
  *             expires_s (NONE: never), created_s, used_s (NONE: never used), requests, tokens, charged_nusd, holds, budget_used_nusd,
  *             budget_held_nusd, budget_left_nusd (NONE), budget_reset_s (NONE)
  *   usage     one text for each name in `by`, in that order; requests, failed, input, cached, output, reasoning,
@@ -96,7 +96,7 @@
  * No include guard. */
 #define VERB_SCOPE_OPTIONS                                                                       \
 	" rpm.I tpm.I rpd.I tpd.I concurrency.I budget_nusd.I budget_period.S rolling.B zone.S " \
-	"limit.S limit_remove.S models.S expires_s.I ip.S suspended.B note.S"
+	"limit.S limit_remove.S models.S expires_s.I ip.S shadow.B suspended.B note.S"
 #define VERB_KEY_OPTIONS \
 	VERB_SCOPE_OPTIONS " name.S team.S clamp.B client_gone.S keepalive_ms.I"
 VERB_ARGS(ACCOUNT_CREATE, "name!S credit_nusd.I postpaid.B overdraft_nusd.I group.S note.S")

@@ -144,8 +144,10 @@ static bool rule_restricts(const struct rows_rule *from, const struct rows_rule 
 
 static bool restricts(const struct rows_scope *from, const struct rows_scope *to)
 {
-	bool less = false;
+	bool less = from->flags & ROWS_SHADOW;
 
+	if (to->flags & ROWS_SHADOW)
+		return to->status != ROWS_ACTIVE && to->status != from->status;
 	for (size_t i = 0; i < to->limits.n; i++)
 		less = less ||
 		       rule_restricts(rule_of(&from->limits, to->limits.v[i].id), &to->limits.v[i]);

@@ -105,6 +105,15 @@ class Scopes(Scene, NodeCase):
         listed = self.node.ask('GET', '/v1/models', key=key).json()['data']
         self.assertEqual([m['id'] for m in listed], ['one'])
 
+    def shadows(self, scope):
+        return self.node.metrics().get('aigw_shadow_refusals_total{scope="%s"}' % scope, 0)
+
+    @staticmethod
+    def shown(row):
+        """Whether it is in shadow, of what shows all that a scope has."""
+        assert {'models', 'ip', 'expires_at'} <= set(row), row
+        return row['shadow']
+
     def test_every_scope_has_models_addresses_and_an_end(self):
         """Whoever refuses is named: in words and, where it is not the key, in the metadata."""
         self.team()
@@ -125,6 +134,15 @@ class Scopes(Scene, NodeCase):
                     self.assertEqual((a.status, a.error['code']), refusal, a)
                     self.assertIn(said[scope], a.error['message'])
                     self.assertEqual(a.error['metadata'].get('scope'), names[scope])
+                    # In shadow it is counted and told, and nothing more.
+                    self.assertTrue(self.shown(self.node.ctl(*words, '--shadow', 'on')))
+                    before, mark = self.shadows(scope), self.node.mark()
+                    self.accepted(key, user='ann')
+                    told = self.node.wait_event('shadow_refusal', since=mark)
+                    self.assertEqual((told['scope'], told['rule']), (scope, {'--models': 'models', '--ip': 'addresses', '--expires': 'end'}[option]))
+                    self.assertEqual(self.shadows(scope), before + 1)
+                    self.assertFalse(self.shown(self.node.ctl(*words, '--shadow', 'off')))
+                    self.assertEqual(self.send(key, user='ann').status, refusal[0])
                     self.node.ctl(*words, option, off)
                     self.accepted(key, user='ann')
 

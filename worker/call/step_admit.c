@@ -347,7 +347,7 @@ static enum call_next refused(struct call *c)
 	return call_end(c, RECORD_END_REJECTED);
 }
 
-/* What limits that only count would have refused: one line a request, and one count for each scope that has such a limit. */
+/* What limits and scopes that only count would have refused: one line a request, and one count for each scope. */
 static void tell_shadow(struct call *c, const struct admit_shadow *x)
 {
 	static const enum rows_kind scopes[] = {ROWS_ACCOUNT, ROWS_TEAM, ROWS_KEY, ROWS_USER};
@@ -357,9 +357,10 @@ static void tell_shadow(struct call *c, const struct admit_shadow *x)
 				      LOG_Z("scope", rows_scope_word(x->scope)),
 				      LOG_Z("name", x->scope_name),
 				      LOG_Z("rule", x->what),
+				      LOG_U("rules", x->n),
 				      x->money ? LOG_NUSD("limit_usd", x->limit)
-					       : LOG_I("limit", x->limit),
-				      LOG_U("rules", x->n)};
+					       : LOG_I("limit", x->limit)};
+	size_t n = ARRAY_LEN(f) - (x->limit == ROWS_NO_LIMIT);
 
 	for (size_t i = 0; i < ARRAY_LEN(scopes); i++) {
 		const struct slice word = slice_str(rows_scope_word(scopes[i]));
@@ -372,7 +373,7 @@ static void tell_shadow(struct call *c, const struct admit_shadow *x)
 				   1);
 	}
 	if (log_wants(LOG_INFO))
-		log_line(LOG_INFO, "shadow_refusal", f, ARRAY_LEN(f));
+		log_line(LOG_INFO, "shadow_refusal", f, n);
 }
 
 enum call_next step_admit(struct call *c)

@@ -42,6 +42,7 @@ static enum errc load_scope(struct admit_run *b, const struct admit_ask *ask, en
 	s->counts = s->row.limits.n > 0 || kind == ROWS_KEY || kind == ROWS_TEAM;
 	s->matched = 0;
 	for (size_t i = 0; i < s->row.limits.n; i++) {
+		s->row.limits.v[i].shadow |= (s->row.flags & ROWS_SHADOW) != 0;
 		if (rows_rule_matches(&s->row.limits.v[i], ask->model))
 			s->matched |= UINT32_C(1) << i;
 	}

@@ -48,14 +48,14 @@ struct admit_remaining {
 	int64_t limit, remaining, reset_ms;
 };
 
-/* What rules that only count would have refused. */
+/* What rules and scopes that only count would have refused. */
 struct admit_shadow {
-	size_t n; /* rules; 0: none, then the rest is not set */
+	size_t n; /* of them; 0: none, then the rest is not set */
 	/* The first of them. */
 	enum rows_kind scope;
 	char scope_name[ROWS_TAG_MAX + 1];
-	const char *what; /* static */
-	int64_t limit;    /* nano-dollars when `money` */
+	const char *what; /* static: a rule; "models", "addresses", "end" of a scope that refuses nothing */
+	int64_t limit; /* of a rule, nano-dollars when `money`; else ROWS_NO_LIMIT */
 	bool money;
 	unsigned scopes; /* one bit (1 << kind) for each scope that has one */
 };

@@ -31,6 +31,45 @@ struct admit_refusal *admit_refuse_rule(struct admit_hold_run *h, enum admit_rea
 	return r;
 }
 
+/* The shadow's first refusal is told. */
+static struct admit_shadow *note_shadow(struct admit_hold_run *h, const struct admit_scope *s,
+					const char *what)
+{
+	struct admit_shadow *x = &h->shadow;
+
+	x->scopes |= 1u << s->kind;
+	if (x->n++ > 0)
+		return NULL;
+	x->scope = s->kind;
+	x->what = what;
+	x->limit = ROWS_NO_LIMIT;
+	x->money = false;
+	memset(x->scope_name, 0, sizeof x->scope_name);
+	if (s->name.n)
+		memcpy(x->scope_name, s->name.p, MIN_OF(s->name.n, sizeof x->scope_name - 1));
+	return x;
+}
+
+void admit_note_shadow(struct admit_hold_run *h, const struct admit_scope *s,
+		       const struct rows_rule *r, int64_t limit)
+{
+	struct admit_shadow *x = note_shadow(h, s, rows_rule_text(r));
+
+	if (!x)
+		return;
+	x->limit = limit;
+	x->money = r->kind == ROWS_BUDGET;
+}
+
+/* Whether the scope refuses nothing; then this is noted. */
+static bool only_notes(struct admit_hold_run *h, const struct admit_scope *s, const char *what)
+{
+	if (!(s->row.flags & ROWS_SHADOW))
+		return false;
+	(void)note_shadow(h, s, what);
+	return true;
+}
+
 /* A fallback is another model with a price of its own: every scope must allow it too. True: some candidate is left. */
 static bool check_candidates(struct admit_hold_run *h, const struct admit_scope *s)
 {
@@ -67,7 +106,7 @@ static bool check_key(struct admit_hold_run *h)
 
 	if (s->row.status == ROWS_REVOKED)
 		refuse(h, ADMIT_KEY_REVOKED, s);
-	else if (is_over(h, s))
+	else if (is_over(h, s) && !only_notes(h, s, "end"))
 		refuse(h, ADMIT_KEY_EXPIRED, s);
 	else
 		return true;
@@ -83,7 +122,7 @@ static bool check_status(struct admit_hold_run *h)
 	for (size_t i = 0; i < h->rows.scopes_n; i++) {
 		const struct admit_scope *s = &h->rows.scopes[i];
 
-		if (is_over(h, s)) {
+		if (s->kind != ROWS_KEY && is_over(h, s) && !only_notes(h, s, "end")) {
 			refuse(h, ADMIT_EXPIRED, s);
 			return false;
 		}
@@ -104,7 +143,8 @@ static bool check_nets(struct admit_hold_run *h)
 	for (size_t i = 0; i < h->rows.scopes_n; i++) {
 		const struct rows_scope *s = &h->rows.scopes[i].row;
 
-		if (s->nets_n > 0 && !ipnet_any_has(s->nets, s->nets_n, h->ask->addr)) {
+		if (s->nets_n > 0 && !ipnet_any_has(s->nets, s->nets_n, h->ask->addr) &&
+		    !only_notes(h, &h->rows.scopes[i], "addresses")) {
 			refuse(h, ADMIT_IP, &h->rows.scopes[i]);
 			return false;
 		}
@@ -118,9 +158,13 @@ static bool check_models(struct admit_hold_run *h)
 		h->may[i] = true;
 	for (size_t i = 0; i < h->rows.scopes_n; i++) {
 		const struct admit_scope *s = &h->rows.scopes[i];
+		bool allows = s->row.models.n == 0 ||
+			      rows_models_allow(s->row.models, h->ask->model);
 
-		if (s->row.models.n > 0 &&
-		    (!rows_models_allow(s->row.models, h->ask->model) || !check_candidates(h, s))) {
+		if (s->row.models.n == 0 || (!allows && only_notes(h, s, "models")) ||
+		    (s->row.flags & ROWS_SHADOW))
+			continue;
+		if (!allows || !check_candidates(h, s)) {
 			refuse(h, ADMIT_MODEL, s);
 			return false;
 		}
@@ -131,23 +175,6 @@ static bool check_models(struct admit_hold_run *h)
 bool admit_check_access(struct admit_hold_run *h)
 {
 	return check_key(h) && check_status(h) && check_nets(h) && check_models(h);
-}
-
-void admit_note_shadow(struct admit_hold_run *h, const struct admit_scope *s,
-		       const struct rows_rule *r, int64_t limit)
-{
-	struct admit_shadow *x = &h->shadow;
-
-	x->scopes |= 1u << s->kind;
-	if (x->n++ > 0)
-		return;
-	x->scope = s->kind;
-	x->what = rows_rule_text(r);
-	x->limit = limit;
-	x->money = r->kind == ROWS_BUDGET;
-	memset(x->scope_name, 0, sizeof x->scope_name);
-	if (s->name.n)
-		memcpy(x->scope_name, s->name.p, MIN_OF(s->name.n, sizeof x->scope_name - 1));
 }
 
 static bool take_rate(const struct rows_rule *r, struct rows_counter *c, int64_t limit,

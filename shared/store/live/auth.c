@@ -18,9 +18,14 @@ static void copy_name(char *out, struct slice name)
 	out[name.n] = '\0';
 }
 
+static bool is_shadow(const struct rows_scope *s)
+{
+	return s->flags & ROWS_SHADOW;
+}
+
 static bool is_over(const struct rows_scope *s, int64_t wall_s)
 {
-	return s->expires_s != 0 && wall_s >= s->expires_s;
+	return !is_shadow(s) && s->expires_s != 0 && wall_s >= s->expires_s;
 }
 
 static enum auth_result judge_scope(const struct rows_scope *s, const uint8_t addr[16],
@@ -30,7 +35,9 @@ static enum auth_result judge_scope(const struct rows_scope *s, const uint8_t ad
 		return AUTH_OK;
 	if (s->status != ROWS_ACTIVE || is_over(s, wall_s))
 		return AUTH_SUSPENDED;
-	return s->nets_n > 0 && !ipnet_any_has(s->nets, s->nets_n, addr) ? AUTH_IP : AUTH_OK;
+	if (s->nets_n == 0 || is_shadow(s) || ipnet_any_has(s->nets, s->nets_n, addr))
+		return AUTH_OK;
+	return AUTH_IP;
 }
 
 /* The key itself, then account, team and key as they stand. */
@@ -92,9 +99,11 @@ static enum errc look_up(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST
 	return rc ? rc : load_owners(l, txn, p);
 }
 
-static void add_models(struct auth_key *out, struct slice models)
+static void add_models(struct auth_key *out, const struct rows_scope *s)
 {
-	if (models.n == 0)
+	struct slice models = s->models;
+
+	if (models.n == 0 || is_shadow(s))
 		return;
 	memcpy(out->models + out->models_n, models.p, models.n);
 	out->models_n += models.n;
@@ -118,10 +127,10 @@ static void fill(const struct parties *p, struct auth_key *out)
 	out->keepalive_ms = k->keepalive_ms;
 	out->models_n = 0;
 	if (p->rules.kind)
-		add_models(out, p->rules.models);
+		add_models(out, &p->rules);
 	if (p->team.kind)
-		add_models(out, p->team.models);
-	add_models(out, k->models);
+		add_models(out, &p->team);
+	add_models(out, k);
 }
 
 enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256], const uint8_t addr[16],
@@ -160,7 +169,7 @@ static enum errc add_rules(struct live *l, MDB_txn *txn, const struct rows_scope
 
 		*to = (struct auth_rule){.scope = s->kind,
 					 .kind = r->kind,
-					 .shadow = r->shadow,
+					 .shadow = r->shadow || is_shadow(s),
 					 .id = r->id,
 					 .text = rows_rule_text(r),
 					 .raise = r->raise,

@@ -97,7 +97,11 @@ static enum errc put_restrictions(struct buf *out, const struct rows_scope *s)
 		(void)ipnet_print(&s->nets[i], net);
 		e = buf_addf(out, "%s %s", i ? "," : ", from", net);
 	}
-	return e ? e : put_time(out, ", until", s->expires_s);
+	if (!e)
+		e = put_time(out, ", until", s->expires_s);
+	if (!e && (s->flags & ROWS_SHADOW))
+		e = buf_addz(out, ", refuses nothing");
+	return e;
 }
 
 /* What only keys have. */

@@ -73,6 +73,8 @@ struct rows_account {
 /* What becomes of an answer whose client leaves; neither: as the node's setting says. */
 #define ROWS_KEY_DRAIN (1 << 1)
 #define ROWS_KEY_ABORT (1 << 2)
+/* Of any scope: its limits, models, addresses and end refuse nothing, and what they would have refused is counted and told. */
+#define ROWS_SHADOW (1 << 3)
 
 /* What a scope is and may do. An account has one only where there is anything to say; its name and status are those of its
  * other row. */

@@ -120,7 +120,7 @@ static void test_scopes(void **state)
 			       .name = SLICE_LIT("build"),
 			       .models = SLICE_LIT("gpt-5*\n!*-preview"),
 			       .team = "tttttttttttt",
-			       .flags = ROWS_KEY_CLAMP | ROWS_KEY_DRAIN,
+			       .flags = ROWS_KEY_CLAMP | ROWS_KEY_DRAIN | ROWS_SHADOW,
 			       .keepalive_ms = ROWS_NO_LIMIT,
 			       .expires_s = 1800000000};
 	struct rows_rule *rule;
@@ -136,13 +136,13 @@ static void test_scopes(void **state)
 	rule->raise_until_s = 1764000000;
 	s.nets_n = 1;
 	assert_true(ipnet_parse(SLICE_LIT("10.0.0.0/8"), &s.nets[0]));
-	expect_scope(
-		&r, &s,
-		"root: update key abcdefghijkl of account acme: active, name build, team "
-		"tttttttttttt, clamps, drains when clients leave, models gpt-5*, !*-preview, "
-		"from 10.0.0.0/8, until 2027-01-15T08:00:00Z, 60 requests a minute, budget per "
-		"month 5.00 dollars for o1 raised by 1.00 until 2025-11-24T16:00:00Z only "
-		"counted");
+	expect_scope(&r, &s,
+		     "root: update key abcdefghijkl of account acme: active, name build, team "
+		     "tttttttttttt, clamps, drains when clients leave, models gpt-5*, !*-preview, "
+		     "from 10.0.0.0/8, until 2027-01-15T08:00:00Z, refuses nothing, 60 requests a "
+		     "minute, budget per month 5.00 dollars for o1 raised by 1.00 until "
+		     "2025-11-24T16:00:00Z only "
+		     "counted");
 	r = base(RECORD_USER, "remove");
 	s = (struct rows_scope){.kind = ROWS_USER,
 				.account = 3,

@@ -382,6 +382,59 @@ static void test_shadow(void **state)
 	assert_int_equal(op.reason, ADMIT_RATE);
 }
 
+/* A scope in shadow refuses by nothing but its status, and says what it would have refused. */
+static void test_shadow_of_a_scope(void **state)
+{
+	const uint8_t addr[16] = {0};
+	uint8_t hash[DIGEST_SHA256];
+	struct admit_refusal why;
+	enum auth_result result;
+	struct auth_key key;
+	struct admit_op op;
+	struct genid id;
+
+	(void)state;
+	family_put();
+	digest_sha256(SLICE_LIT(FAMILY_KEY), hash);
+	for (size_t i = 0; i < FAMILY_N; i++) {
+		struct rows_scope with = family.of[i];
+
+		with.models = SLICE_LIT("!m1\nm*");
+		with.nets_n = 1;
+		assert_true(ipnet_parse(SLICE_LIT("10.0.0.0/8"), &with.nets[0]));
+		with.expires_s = family.r->wall_ms / 1000;
+		rig_limit(&with, ROWS_CONCURRENCY, 0);
+		rig_put(family.r, &with);
+		family_refuse(10, i == 2 ? ADMIT_KEY_EXPIRED : ADMIT_EXPIRED, i, &why);
+		with.flags |= ROWS_SHADOW;
+		rig_put(family.r, &with);
+		assert_true(family_ask(&op, 10, &id));
+		assert_int_equal(op.grant.shadow.n, 4);
+		assert_int_equal(op.grant.shadow.scopes, 1u << with.kind);
+		assert_int_equal(op.grant.shadow.scope, with.kind);
+		assert_string_equal(op.grant.shadow.what, "end");
+		assert_int_equal(op.grant.shadow.limit, ROWS_NO_LIMIT);
+		assert_int_equal(auth_lookup(family.r->live, hash, addr, family.r->wall_ms / 1000,
+					     &result, &key),
+				 ERRC_OK);
+		assert_int_equal(result, AUTH_OK);
+		assert_true(rows_lists_allow(slice_of(key.models, key.models_n), SLICE_LIT("m1")));
+		with.expires_s = 0;
+		with.nets_n = 0;
+		rig_put(family.r, &with);
+		assert_true(family_ask(&op, 10, &id));
+		assert_int_equal(op.grant.shadow.n, 2);
+		assert_string_equal(op.grant.shadow.what, "models");
+		with.status = ROWS_SUSPENDED;
+		if (i > 0) {
+			rig_put(family.r, &with);
+			assert_false(family_ask(&op, 10, &id));
+		}
+		rig_put(family.r, &family.of[i]);
+		family_hold(10, &id);
+	}
+}
+
 /* Five dollars more for two windows: this one and the next, whatever is used of them. */
 static void test_raise_for_some_windows(void **state)
 {
@@ -512,6 +565,7 @@ int main(void)
 		T(test_settled_after_edits),
 		T(test_rules_by_model),
 		T(test_shadow),
+		T(test_shadow_of_a_scope),
 		T(test_charge_of_an_empty_hold),
 		T(test_raise_for_some_windows),
 		T(test_names_and_ids),
