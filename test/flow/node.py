@@ -14,7 +14,7 @@ from client import ask, at_once
 from conservation import Conservation
 from gateway import PATIENCE, Gateway, children_of, is_alive, wait_for
 
-VERIFY_EXPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools', 'verify_export.py')
+VERIFY_EXPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools', 'verify_export_books.py')
 RECOMPUTE_MAX = 20000  # records: some seconds
 LONG = os.environ.get('AIGW_LONG') == '1'
 BACKS = {'oai': 'openai', 'ant': 'anthropic'}
@@ -223,7 +223,7 @@ class Node(Gateway):
         """What somebody who shares no code with us finds wrong in the exported ledger; a list of lines."""
         p = subprocess.run([sys.executable, VERIFY_EXPORT], input=self.ctl_raw('ledger', 'export').stdout, capture_output=True,
                            text=True, timeout=120)
-        return [] if p.returncode == 0 else ['verify_export.py: exit %d' % p.returncode] + p.stderr.splitlines()
+        return [] if p.returncode == 0 else ['verify_export_books.py: exit %d' % p.returncode] + p.stderr.splitlines()
 
     def check_books(self):
         """AssertionError when the ledger does not add up, a secret shows in log or metrics, or an error was logged."""

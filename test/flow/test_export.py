@@ -1,4 +1,4 @@
-"""`ledger export`, and that whoever has only that and tools/verify_export.py finds whatever was changed in it."""
+"""`ledger export`, and that whoever has only that and tools/verify_export*.py finds whatever was changed in it."""
 import base64
 import contextlib
 import hashlib
@@ -18,13 +18,14 @@ from node import LONG, NodeCase, model, nusd, on_both
 from test_clock import DAY, ClockNode
 import tap
 
-SCRIPT = os.path.join(HERE, '..', '..', 'tools', 'verify_export.py')
+TOOLS = os.path.join(HERE, '..', '..', 'tools')
+CHARGES, SCRIPT = (os.path.join(TOOLS, name) for name in ('verify_export.py', 'verify_export_books.py'))
 PRICE = {'input': '1.75', 'cache_read': '0.175', 'output': '14'}
 
 
-def verify(text, *words):
+def verify(text, *words, script=SCRIPT):
     """(exit status, what it printed, its findings)."""
-    p = subprocess.run([sys.executable, SCRIPT, *words], input=text, capture_output=True, text=True, timeout=60)
+    p = subprocess.run([sys.executable, script, *words], input=text, capture_output=True, text=True, timeout=60)
     return p.returncode, p.stdout, p.stderr
 
 
@@ -63,12 +64,17 @@ class Lines:
 class Changes:
     """The same for the tests of both kinds of ledgers."""
 
-    def found(self, lines, *parts):
+    def found(self, lines, *parts, script=SCRIPT):
         """Every one of the parts stands among the findings."""
-        status, out, err = verify(lines if isinstance(lines, str) else lines.text())
+        status, out, err = verify(lines if isinstance(lines, str) else lines.text(), script=script)
         self.assertEqual((status, out), (6, ''), err)
         for part in parts:
             self.assertIn(part, err)
+
+    def found_by_both(self, lines, *parts):
+        """Also by the short script, which looks at chain and charges alone."""
+        self.found(lines, *parts, script=CHARGES)
+        self.found(lines, *parts)
 
     def export(self, *words):
         p = self.node.ctl_raw('ledger', 'export', *words)
@@ -111,6 +117,9 @@ class Export(Changes, NodeCase):
         status, out, err = verify(self.text)
         self.assertEqual((status, err), (0, ''))
         self.assertIn('16 charges, 2 accounts, 0 seals: all right; head ', out)
+        status, out, err = verify(self.text, script=CHARGES)
+        self.assertEqual((status, err), (0, ''))
+        self.assertIn('16 charges: all right; head ', out)
 
     def test_everything_is_in_it_once_and_in_order(self):
         lines = self.lines()
@@ -130,9 +139,9 @@ class Export(Changes, NodeCase):
         text = self.export()
         head = json.loads(text.splitlines()[-1])['head']
         at = '%d:%s' % (chain['seq'], chain['hash'])
-        self.assertEqual(verify(text, '--at', at, '--head', head)[0], 0)
+        self.assertEqual([verify(text, '--at', at, '--head', head, script=script)[0] for script in (CHARGES, SCRIPT)], [0, 0])
         for words in (('--at', '%d:%s' % (chain['seq'], '0' * 64)), ('--at', '9999:' + chain['hash']), ('--head', '1' * 64)):
-            self.assertEqual(verify(text, *words)[0], 6, words)
+            self.assertEqual([verify(text, *words, script=script)[0] for script in (CHARGES, SCRIPT)], [6, 6], words)
 
     def test_part_of_it(self):
         for words in (('--since', '1h'), ('--until', '2100-01-01'), ('--since', '1h', '--until', 'now')):
@@ -182,12 +191,13 @@ class Export(Changes, NodeCase):
         v = lines.of('charge')[0]
         v['charge_nusd'] += 1
         self.found(lines, 'record %d: shows charge_nusd' % v['seq'])
+        self.found(lines, 'record %d: shows another charge' % v['seq'], script=CHARGES)
 
     def test_02_charge_in_the_bytes(self):
         lines = self.lines()
         v = lines.of('charge')[0]
         lines.patch(v, 'charge_nusd', lambda n: n + 1)
-        self.found(lines, 'record %d: its hash does not follow' % v['seq'])
+        self.found_by_both(lines, 'record %d: its hash does not follow' % v['seq'])
 
     def test_03_charge_and_its_hash(self):
         lines = self.lines()
@@ -195,20 +205,21 @@ class Export(Changes, NodeCase):
         before = next(u['hash'] for u in lines.all if u.get('seq') == v['seq'] - 1)
         lines.patch(v, 'charge_nusd', lambda n: n + 1)
         v['hash'] = hashlib.sha256(bytes.fromhex(before) + base64.b64decode(v['bytes'])).hexdigest()
-        self.found(lines, 'record %d: its hash does not follow' % (v['seq'] + 1))
+        self.found_by_both(lines, 'record %d: its hash does not follow' % (v['seq'] + 1))
 
     def test_04_charge_and_the_whole_chain(self):
         lines = self.lines()
         v = lines.of('charge')[0]
         lines.patch(v, 'charge_nusd', lambda n: n + 1)
         lines.rechain()
-        self.found(lines, 'record %d: is charged' % v['seq'], 'account 1: the ledger keeps other sums')
+        self.found_by_both(lines, 'record %d: is charged' % v['seq'])
+        self.found(lines, 'account 1: the ledger keeps other sums')
 
     def test_05_record_left_out(self):
         lines = self.lines()
         v = lines.of('charge')[3]
         lines.all.remove(v)
-        self.found(lines, 'record %d was due' % v['seq'], 'its hash does not follow')
+        self.found_by_both(lines, 'record %d was due' % v['seq'], 'its hash does not follow')
 
     def test_06_record_left_out_and_the_chain_made_anew(self):
         lines = self.lines()
@@ -221,13 +232,13 @@ class Export(Changes, NodeCase):
         v = lines.of('charge')[2]
         lines.all.insert(lines.all.index(v) + 1, dict(v))
         lines.rechain()
-        self.found(lines, 'charges request %s a second time' % v['id'])
+        self.found_by_both(lines, 'charges request %s a second time' % v['id'])
 
     def test_08_order(self):
         lines = self.lines()
         a, b = (lines.all.index(v) for v in lines.of('charge')[3:5])
         lines.all[a], lines.all[b] = lines.all[b], lines.all[a]
-        self.found(lines, 'was due', 'its hash does not follow')
+        self.found_by_both(lines, 'was due', 'its hash does not follow')
 
     def test_09_price_row(self):
         lines = self.lines()
@@ -235,24 +246,24 @@ class Export(Changes, NodeCase):
         raw = bytearray(base64.b64decode(v['bytes']))
         raw[11] ^= 1
         v['bytes'] = base64.b64encode(raw).decode()
-        self.found(lines, 'price %s: is not the hash of its bytes' % v['price'], 'its usage and price make')
+        self.found_by_both(lines, 'price %s: is not the hash of its bytes' % v['price'], 'its usage and price make')
 
     def test_10_price_row_left_out(self):
         lines = self.lines()
         lines.all.remove(next(v for v in lines.all if 'price' in v and 'seq' not in v))
-        self.found(lines, 'names price row')
+        self.found_by_both(lines, 'names price row')
 
     def test_11_end_cut(self):
         rows = self.text.splitlines(True)
         for n in (1, 5, len(rows) - 1):
-            self.found(''.join(rows[:n]), 'is cut')
-        self.found(''.join(rows[:-1]) + rows[-1][:20], 'cannot be read', 'is cut')
+            self.found_by_both(''.join(rows[:n]), 'is cut')
+        self.found_by_both(''.join(rows[:-1]) + rows[-1][:20], 'cannot be read', 'is cut')
 
     def test_12_last_records_left_out(self):
         lines = self.lines()
         last = [v for v in lines.all if 'seq' in v][-3:]
         lines.all = [v for v in lines.all if v not in last]
-        self.found(lines, 'end: tells of other records')
+        self.found_by_both(lines, 'end: tells of other records')
         lines.rechain()
         self.found(lines, 'the ledger keeps other sums')
 
@@ -297,7 +308,8 @@ class Export(Changes, NodeCase):
 
     def test_15_any_field_of_any_kind_of_line(self):
         """One line of each kind, each of its values changed or left out in turn."""
-        kinds, module = {}, {'__name__': 'verify_export'}
+        kinds, module = {}, {'__name__': 'verify_export_books'}
+        sys.path.insert(0, TOOLS)
         with open(SCRIPT, encoding='utf-8') as f:
             exec(compile(f.read(), SCRIPT, 'exec'), module)
         for i, v in enumerate(self.lines().all):
@@ -320,10 +332,10 @@ class Export(Changes, NodeCase):
                         self.assertRegex(err.getvalue(), r'(?m)^(record %d|line %d):' % (base[i]['seq'], i + 1))
 
     def test_16_garbage(self):
-        self.found('', 'is cut')
-        self.found('{}\n', 'cannot be read')
-        self.found(self.text.replace('"bytes":"', '"bytes":"!', 1), 'cannot be read')
-        self.found(self.text + self.text.splitlines(True)[0], 'stands behind the end')
+        self.found_by_both('', 'is cut')
+        self.found_by_both('{}\n', 'cannot be read')
+        self.found_by_both(self.text.replace('"bytes":"', '"bytes":"!', 1), 'cannot be read')
+        self.found_by_both(self.text + self.text.splitlines(True)[0], 'stands behind the end')
 
 
 class Paused(NodeCase):
@@ -371,7 +383,7 @@ class Sealed(Changes, NodeCase):
         text = self.export()
         self.assertIn('7 charges, 2 accounts, 3 seals: all right', verify(text)[1])
         for change, part in (
-                (lambda v: v.all.remove(self.one(v, 'seal')), 'or other seals than there are'),
+                (lambda v: v.all.remove(self.one(v, 'seal')), 'tells of other seals than there are'),
                 (lambda v: v.all.remove(self.one(v, 'sealed')), 'is not whole'),
                 (lambda v: self.one(v, 'seal').update(head='0' * 64), 'has another hash'),
                 (lambda v: self.one(v, 'seal').update(last_seq=self.one(v, 'seal')['last_seq'] - 1), 'has another hash'),
@@ -386,7 +398,7 @@ class Sealed(Changes, NodeCase):
         self.assertEqual(len([v for v in lines.all if 'seal' in v]), 3)
         self.assertFalse([v for v in lines.all if 'seq' in v])
         self.assertEqual(self.one(lines, 'seal')['head'], self.one(Lines(self.export()), 'seal')['head'])
-        self.found(lines, 'is no whole ledger')
+        self.found_by_both(lines, 'is no whole ledger')
 
     def test_3_behind_removed_days(self):
         self.node.configure(ledger={'retain_days': 1})
@@ -403,7 +415,7 @@ class Sealed(Changes, NodeCase):
                 (lambda v: self.one(v, 'opening').update(settled_nusd=1), 'other sums than its records make'),
                 (lambda v: v.all.remove(self.one(v, 'opening')), 'there are 1'),
                 (lambda v: v.all[0].update(before='0' * 64), 'its hash does not follow'),
-                (lambda v: v.all.remove([s for s in v.all if 'seal' in s][1]), 'or other seals than there are')):
+                (lambda v: v.all.remove([s for s in v.all if 'seal' in s][1]), 'tells of other seals than there are')):
             lines = Lines(text)
             change(lines)
             self.found(lines, part)

@@ -1,5 +1,5 @@
 /* The ledger as text, one JSON object a line, complete and in order, so that somebody who trusts none of our code can
- * recompute it (tools/verify_export.py):
+ * recompute it (tools/verify_export.py, verify_export_books.py):
  *
  *	{"export":1,"what":…,"first_seq":…,"last_seq":…,"before":…,…}    first: what follows; `before` is the chain's hash in
  *	                                                                 front of first_seq

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""aigwctl ledger export | verify_export_books.py [--head HASH] [--at SEQ:HASH]...
+
+Recomputes a ledger as verify_export.py, which stands beside it, does, and all else that is in an export: that every field of every line is
+what the record's or price row's bytes say, what was given back, every account's sums, the seals of days, what stands before the first record.
+Exit status 6: findings, on standard error."""
+import base64, sys  # noqa: E401
+
+from verify_export import CHARGE, KINDS, Ledger, main
+
+TYPES = 'charge reverse account grant take key gap rules team user pepper reload retain restore'.split()
+ENDS = 'done client_gone upstream_error rejected timeout drain worker_died revoked internal ledger_unavailable'.split()
+CHANGE = 'who what note amount_nusd row key id team user budgets epoch idem number uncollected_nusd'.split()
+ATTEMPT, SCOPES = 'provider upstream status ms cost_nusd error start_ms'.split(), {2: 'account', 4: 'team', 5: 'key', 6: 'user'}
+SUMS = 'granted_nusd settled_nusd uncollected_nusd'.split()
+
+
+def sums_of(v):
+    return [v[k] for k in SUMS]
+
+
+def shown(r, kind):
+    """A record's fields as its line must show them."""
+    gen = 'gen_' + ''.join('0123456789abcdefghjkmnpqrstvwxyz'[int.from_bytes(r['id'], 'big') >> 5 * i & 31] for i in range(25, -1, -1))
+    budgets = [dict(scope=SCOPES[s], rule=rule, window=window) for s, rule, window in zip(*[iter(r['budgets'])] * 3)]
+    r = dict(r, id=gen, key=r['key'].rstrip('\0'), budgets=budgets, idem=r['idem'].hex())
+    if kind:
+        return dict(r, row=base64.b64encode(r['row']).decode())
+    attempts = [{k: v for k, v in zip(ATTEMPT, a) if k != 'error' or v} for a in r['attempts']]
+    return dict(r, end=ENDS[r['end']], price=r['price'].hex(), attempts=attempts)
+
+
+class Books(Ledger):
+    def __init__(self, head=None, at=()):
+        super().__init__(head, at)
+        self.accounts, self.kept, self.names, self.seals, self.sealed_to, self.sealed_left = {}, {}, {}, 0, 0, 0
+
+    def take(self, v):
+        kind = next(k for k in KINDS if k in v)
+        self.check(kind == 'sealed' or self.sealed_left == 0, 'the seal before it is not whole')
+        super().take(v)
+        if kind not in ('export', 'seq'):
+            self.what = 'end' if kind == 'end' else '%s %s' % (kind, v[kind])
+            getattr(self, 'on_' + kind)(v)
+        elif kind == 'export':
+            self.check(self.seq > 1 or not any(self.chain), 'the first record has none before it')
+
+    def on_opening(self, v):
+        self.check(v['at_seq'] == self.first['first_seq'] - 1 and not self.records, 'opens in the middle')
+        self.accounts[v['opening']] = sums_of(v)
+
+    def on_sums(self, v):
+        self.check(self.first['sums'] and v['at_seq'] == self.seq - 1, 'stands where no sums are due')
+        self.kept[v['sums']] = sums_of(v)
+
+    def on_seal(self, v):
+        here, n = v['last_seq'] == self.seq - 1, len(self.accounts)
+        self.check(self.sealed_to in (0, v['first_seq'] - 1), 'does not go on where the one before ends')
+        self.check(v['head'] == self.chain.hex() if here else v['last_seq'] < self.seq and not self.records, 'has another hash than the record before it')
+        self.check(not here or not self.first['sums'] or v['accounts'] == n, 'tells of %d accounts, there are %d' % (v['accounts'], n))
+        self.seals, self.sealed_to, self.sealed_left = self.seals + 1, v['last_seq'], v['accounts']
+
+    def on_sealed(self, v):
+        self.sealed_left -= 1
+        known = self.accounts.get(v['sealed']) if v['at_seq'] == self.seq - 1 and self.first['sums'] else sums_of(v)
+        self.check(v['at_seq'] == self.sealed_to and known == sums_of(v), 'the seal of record %d has other sums than its records make' % v['at_seq'])
+
+    def on_price(self, v):
+        p = self.prices[bytes.fromhex(v['price'])]
+        self.check(dict(p, price=v['price'], bytes=v['bytes']) == v, 'shows other numbers than its bytes')
+
+    def record(self, v, version, kind, account, wall_ms, *values):
+        before = self.charged.get(values[1 if kind == 0 else CHANGE.index('id')])
+        super().record(v, version, kind, account, wall_ms, *values)
+        self.check(version == 4 and len(values) >= len(CHANGE if kind else CHARGE), 'is no record of version 4')
+        r = dict(zip(CHANGE, values)) if kind else self.charge
+        known = dict(shown(r, kind), type=TYPES[kind], account=account, wall_ms=wall_ms)
+        for k in sorted({*known, *v} - {'seq', 'hash', 'bytes', 'words', 'account_name'}):
+            self.check(k in v and k in known and v[k] == known[k], 'shows %s %r, its bytes say %r' % (k, v.get(k), known.get(k)))
+        if account:
+            self.check(self.names.setdefault(account, v.get('account_name')) == v.get('account_name'), 'names its account otherwise')
+            self.check(account in self.accounts or TYPES[kind] == 'account' or not self.first['sums'], 'account %d does not exist' % account)
+            self.book(r, TYPES[kind], before, self.accounts.setdefault(account, [0, 0, 0]))
+
+    def book(self, r, kind, before, sums):
+        if kind == 'charge':
+            sums[1:] = sums[1] + r['charge_nusd'], sums[2] + r['uncollected_nusd']
+        elif kind == 'reverse':
+            sums[1:] = sums[1] - r['amount_nusd'], sums[2] - r['uncollected_nusd']
+            self.check(self.first['first_seq'] > 1 or before == r['amount_nusd'], 'gives back what no charge before it took')
+            if before is not None:
+                self.charged[r['id']] = None
+        else:
+            sums[0] += {'grant': 1, 'take': -1}.get(kind, 0) * r['amount_nusd']
+
+    def on_end(self, v):
+        self.check((v['end'], v['seals']) == (True, self.seals), 'tells of other seals than there are')
+        for n in sorted({*self.accounts, *self.kept}) if self.first['sums'] or self.kept else ():
+            self.what = 'account %d' % n
+            self.check(self.kept.get(n) == self.accounts.get(n), 'the ledger keeps other sums than its records make: %s' % self.accounts.get(n))
+
+
+if __name__ == '__main__':
+    sys.exit(main(Books, __doc__, lambda b: ', %d accounts, %d seals' % (len(b.accounts), b.seals)))
