@@ -6,36 +6,47 @@
 #include "text.h"
 
 struct row {
-	const char *name;
+	struct slice name;
 	enum field_format format;
 	const char *json, *label, *none;
 };
 
 static const struct row rows[] = {
-#define FIELD(name, format, json, label, none) {#name, FIELD_##format, json, label, none},
+#define FIELD(name, format, json, label, none) \
+	{SLICE_LIT(#name), FIELD_##format, json, label, none},
 #include "field_tbl.h"
 #undef FIELD
 };
 
 /* Units by the ending of a name. */
 static const struct {
-	const char *ending;
+	struct slice ending;
 	enum field_format format;
 	const char *json; /* instead of the ending; NULL: the ending stays */
 } endings[] = {
-	{"_nusd", FIELD_USD, "_usd"},
-	{"_pusd", FIELD_PRICE, "_usd_per_million"},
-	{"_ms", FIELD_SPAN, NULL},
-	{"_bytes", FIELD_BYTES, NULL},
+	{SLICE_LIT("_nusd"), FIELD_USD, "_usd"},
+	{SLICE_LIT("_pusd"), FIELD_PRICE, "_usd_per_million"},
+	{SLICE_LIT("_ms"), FIELD_SPAN, NULL},
+	{SLICE_LIT("_bytes"), FIELD_BYTES, NULL},
 };
 
+/* A look at both ends saves most comparisons: tables have a million fields. */
 static const struct row *row_of(struct slice name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (slice_is(name, rows[i].name))
+	for (size_t i = 0; name.n && i < ARRAY_LEN(rows); i++) {
+		struct slice s = rows[i].name;
+
+		if (s.n == name.n && s.p[0] == name.p[0] && s.p[s.n - 1] == name.p[s.n - 1] &&
+		    slice_eq(s, name))
 			return &rows[i];
 	}
 	return NULL;
+}
+
+static bool ends_with(struct slice name, struct slice ending)
+{
+	return name.n > ending.n && name.p[name.n - 1] == ending.p[ending.n - 1] &&
+	       slice_has_suffix(name, ending);
 }
 
 /* The index into `endings`; their number without one. */
@@ -43,7 +54,7 @@ static size_t ending_of(struct slice name)
 {
 	size_t i = 0;
 
-	while (i < ARRAY_LEN(endings) && !slice_has_suffix(name, slice_str(endings[i].ending)))
+	while (i < ARRAY_LEN(endings) && !ends_with(name, endings[i].ending))
 		i++;
 	return i;
 }
@@ -71,8 +82,7 @@ void field_json_name(struct put *p, struct slice name)
 		put_z(p, w->json);
 	else if (i < ARRAY_LEN(endings) && endings[i].json)
 		put_f(p, SLICE_FMT "%s",
-		      SLICE_ARG(slice_sub(name, 0, name.n - strlen(endings[i].ending))),
-		      endings[i].json);
+		      SLICE_ARG(slice_sub(name, 0, name.n - endings[i].ending.n)), endings[i].json);
 	else
 		put_s(p, name);
 }
@@ -87,7 +97,7 @@ void field_label(struct put *p, struct slice name)
 		return;
 	}
 	if (i < ARRAY_LEN(endings))
-		name = slice_sub(name, 0, name.n - strlen(endings[i].ending));
+		name = slice_sub(name, 0, name.n - endings[i].ending.n);
 	for (size_t k = 0; k < name.n; k++)
 		put_s(p, name.p[k] == '_' ? SLICE_LIT(" ") : slice_sub(name, k, 1));
 }
@@ -123,7 +133,7 @@ static void put_number(struct put *p, enum field_format format, int64_t v)
 	else if (format == FIELD_TIME_S || format == FIELD_TIME_MS)
 		put_time(p, format, v);
 	else
-		put_f(p, "%lld", (long long)v);
+		put_i(p, v);
 }
 
 static struct slice text_value(enum field_format format, struct slice s)
@@ -230,7 +240,7 @@ static void put_value(struct put *p, enum field_format format, int64_t v, int fr
 		put_time(p, format, v);
 		break;
 	default:
-		put_f(p, "%lld", (long long)v);
+		put_i(p, v);
 	}
 }
 

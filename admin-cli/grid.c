@@ -73,7 +73,8 @@ void grid_cell(struct grid *g, enum term_color color)
 	at = &g->at[g->cells_n];
 	*at = (struct grid_cell){
 		.begin = g->cells_n ? at[-1].end : 0, .end = g->cells.b.len, .color = color};
-	col->width = MAX_OF(col->width, put_width(cell_text(g, at)));
+	at->width = put_width(cell_text(g, at));
+	col->width = MAX_OF(col->width, at->width);
 	g->cells_n++;
 }
 
@@ -125,21 +126,17 @@ static bool cut_texts(struct grid *g, size_t width)
 	return any;
 }
 
-/* The text as far as it fits into the column; *rest is what stands behind it then. */
-static struct slice fit(struct slice text, size_t width, const char **rest)
+/* The text as far as it fits into the column with a sign behind it that it goes on. */
+static struct slice cut(struct slice text, size_t width)
 {
 	size_t seen = 0, end = 0, one;
 
-	*rest = "";
-	if (put_width(text) <= width)
-		return text;
 	for (size_t i = 0; i < text.n; end = i) {
 		i += put_char(slice_sub(text, i, text.n), &one);
 		seen += one;
 		if (seen + 1 > width)
 			break;
 	}
-	*rest = "\xe2\x80\xa6";
 	return slice_sub(text, 0, end);
 }
 
@@ -151,18 +148,24 @@ static void print_line(struct grid *g, const struct term *t, struct put *out,
 
 	for (size_t i = 0; i < g->columns_n; i++) {
 		const struct grid_column *col = &g->columns[i];
-		const char *rest;
 		struct slice text;
-		size_t room;
+		size_t width, room;
+		bool goes_on;
 
 		if (col->is_left_out)
 			continue;
-		text = fit(row ? cell_text(g, &row[i]) : header_of(g, i), col->width, &rest);
-		room = col->width - put_width(text) - (rest[0] != '\0');
+		text = row ? cell_text(g, &row[i]) : header_of(g, i);
+		width = row ? row[i].width : put_width(text);
+		goes_on = width > col->width;
+		if (goes_on) {
+			text = cut(text, col->width);
+			width = put_width(text) + 1;
+		}
+		room = col->width - width;
 		if (text.n) {
 			put_repeat(out, ' ', pad + (col->is_right ? room : 0));
 			term_put(t, out, row ? row[i].color : TERM_BOLD, text);
-			put_z(out, rest);
+			put_z(out, goes_on ? "\xe2\x80\xa6" : "");
 			pad = GAP + (col->is_right ? 0 : room);
 		} else
 			pad += col->width + GAP;

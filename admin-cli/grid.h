@@ -26,7 +26,7 @@ struct grid {
 };
 
 struct grid_cell {
-	size_t begin, end;
+	size_t begin, end, width;
 	enum term_color color;
 };
 

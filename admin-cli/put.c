@@ -42,6 +42,12 @@ void put_f(struct put *p, const char *fmt, ...)
 	va_end(ap);
 }
 
+void put_i(struct put *p, int64_t v)
+{
+	if (!p->err)
+		p->err = buf_addi(&p->b, v);
+}
+
 void put_repeat(struct put *p, char c, size_t n)
 {
 	for (; n && !p->err; n--)
@@ -90,11 +96,22 @@ static bool is_misleading(uint32_t c)
 	       (c >= 0x2066 && c <= 0x2069);
 }
 
+/* How many bytes at the begin are ASCII that is seen: most texts are nothing else. */
+static size_t plain_n(struct slice s)
+{
+	size_t n = 0;
+
+	while (n < s.n && s.p[n] >= 0x20 && s.p[n] < 0x7f)
+		n++;
+	return n;
+}
+
 void put_safe(struct put *p, struct slice s)
 {
-	size_t n;
+	size_t n = plain_n(s);
 
-	for (; s.n && !p->err; s = slice_sub(s, n, s.n)) {
+	put_s(p, slice_sub(s, 0, n));
+	for (s = slice_sub(s, n, s.n); s.n && !p->err; s = slice_sub(s, n, s.n)) {
 		uint32_t c = decode(s, &n);
 
 		put_s(p, is_control(c) || is_misleading(c) ? SLICE_LIT("?") : slice_sub(s, 0, n));
@@ -150,12 +167,10 @@ size_t put_char(struct slice s, size_t *width)
 
 size_t put_width(struct slice s)
 {
-	size_t n = 0, width;
+	size_t n = plain_n(s), width;
 
-	while (s.n) {
+	for (s = slice_sub(s, n, s.n); s.n; n += width)
 		s = slice_sub(s, put_char(s, &width), s.n);
-		n += width;
-	}
 	return n;
 }
 

@@ -20,6 +20,7 @@ void put_fail(struct put *p, enum errc e);
 void put_s(struct put *p, struct slice s);
 void put_z(struct put *p, const char *s);
 void put_f(struct put *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void put_i(struct put *p, int64_t v);
 void put_repeat(struct put *p, char c, size_t n);
 /* For terminals: what controls them (of ASCII and of Unicode, marks of direction too) and what is no UTF-8 becomes '?', so that a name
  * cannot move the cursor or read as another. */

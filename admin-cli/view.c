@@ -206,9 +206,23 @@ void view_sheet(struct ctl *c, const struct ask_row *r, const char *skip)
 
 struct column {
 	struct slice name;
+	size_t at; /* where the row before had it: mostly all have it there */
 	bool is_optional;
 	int places;
 };
+
+static const struct control_field *field_in(const struct ask_row *r, struct column *col)
+{
+	if (col->at < r->n && slice_eq(r->f[col->at].name, col->name))
+		return &r->f[col->at];
+	for (size_t i = 0; i < r->n; i++) {
+		if (slice_eq(r->f[i].name, col->name)) {
+			col->at = i;
+			return &r->f[i];
+		}
+	}
+	return NULL;
+}
 
 /* The columns that the view names, or all fields of the first row. */
 static size_t columns_of(const char *columns, const struct ask_row *first, struct column *out)
@@ -238,7 +252,7 @@ static size_t look_into(const struct ask_row **rows, size_t n, struct column *co
 		bool any = false;
 
 		for (size_t i = 0; i < n; i++) {
-			const struct control_field *f = field_of(rows[i], col.name);
+			const struct control_field *f = field_in(rows[i], &col);
 
 			any = any || f;
 			col.places = MAX_OF(col.places, f ? field_places(rows[i], f) : 0);
@@ -273,9 +287,9 @@ static void add_column(struct grid *g, const struct column *col)
 	put_fini(&label);
 }
 
-static void add_cell(struct grid *g, const struct ask_row *r, const struct column *col, size_t at)
+static void add_cell(struct grid *g, const struct ask_row *r, struct column *col, size_t at)
 {
-	const struct control_field *f = field_of(r, col->name);
+	const struct control_field *f = field_in(r, col);
 	enum term_color color = TERM_PLAIN;
 
 	if (f)
