@@ -3,10 +3,8 @@
 #include "keeper_state.h"
 #include "mem.h"
 
-#define LOOKUPS_MAX   64 /* of one worker at a time */
-#define ID_MAX        256
-#define REVERSED_MS   15000 /* a charge is taken back within seconds, or stands */
-#define REVERSED_ROWS 200000
+#define LOOKUPS_MAX 64 /* of one worker at a time */
+#define ID_MAX      256
 
 struct lookup {
 	uv_work_t work;
@@ -19,52 +17,13 @@ struct lookup {
 	enum errc e;
 };
 
-/* --- whether it was taken back --- */
-
-struct reversal {
-	const struct record *charge;
-	unsigned seen;
-	bool found;
-};
-
-/* ERRC_EOF: there is nothing to look for any more. */
-static enum errc look_at(void *arg, const struct ledger_item *item)
-{
-	struct reversal *x = arg;
-	enum record_type type;
-	struct record r;
-	enum errc e = record_peek(item->record, &type);
-
-	if (e || (++x->seen % 64 && type != RECORD_REVERSE))
-		return e;
-	e = record_decode(item->record, &r);
-	if (e)
-		return e;
-	x->found = r.type == RECORD_REVERSE && genid_eq(&r.change.id, &x->charge->charge.id);
-	if (x->found || r.wall_ms > x->charge->wall_ms + REVERSED_MS || x->seen > REVERSED_ROWS)
-		return ERRC_EOF;
-	return ERRC_OK;
-}
-
-/* Only what took money is given back. */
-static enum errc was_reversed(struct ledger *l, const struct record *r, uint64_t seq, bool *yes)
-{
-	struct reversal x = {.charge = r};
-	uint64_t at = seq + 1;
-	enum errc e = ERRC_OK;
-
-	if (seq && r->charge.charge_nusd)
-		e = ledger_walk(l, &at, UINT64_MAX, look_at, &x);
-	*yes = *yes || x.found;
-	return e == ERRC_EOF ? ERRC_OK : e;
-}
-
 /* --- the record and what belongs to it --- */
 
 /* A generation id names one record, whoever made it. */
 static enum errc complete(struct ledger *l, const char *key_id, struct lookup_found *f)
 {
 	struct record r;
+	uint64_t at;
 	enum errc e = record_decode(buf_slice(&f->record), &r);
 
 	if (e)
@@ -77,7 +36,11 @@ static enum errc complete(struct ledger *l, const char *key_id, struct lookup_fo
 		e = ERRC_OK;
 	if (!e && f->seq)
 		e = ledger_hash(l, f->seq, f->hash);
-	return e ? e : was_reversed(l, &r, f->seq, &f->reversed);
+	if (e || f->seq == 0)
+		return e;
+	e = ledger_find_reversal(l, &r.charge.id, &at);
+	f->reversed |= !e;
+	return e == ERRC_NOTFOUND ? ERRC_OK : e;
 }
 
 enum errc lookup_find(struct live *live, struct ledger *ledger, struct slice id, const char *key_id,

@@ -442,6 +442,49 @@ static void test_a_multiplied_price_without_a_group_is_found(void **state)
 	buf_fini(&b);
 }
 
+static bool is_reversed(struct rig *r, const struct genid *id)
+{
+	uint64_t seq;
+	enum errc e = ledger_find_reversal(r->ledger, id, &seq);
+
+	assert_true(!e || e == ERRC_NOTFOUND);
+	return !e;
+}
+
+/* However far behind its charge the record stands that takes it back. */
+static void test_reversed_is_known(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR), seq;
+	struct record back = {.type = RECORD_REVERSE, .account = acc, .wall_ms = r->wall_ms};
+	struct rows_scope k;
+	struct admit_done done;
+	struct admit_op op;
+	struct genid id, stays;
+
+	rig_key(r, acc, KEY_A, &k);
+	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
+	rig_settle(r, acc, &id, 100, 10, &done);
+	stays = spend(r, acc, KEY_A, 5);
+	rig_settle_op(r, &op, acc, &id, 0, 0);
+	op.kind = ADMIT_REVERSE;
+	op.outbox_n = done.outbox_n;
+	rig_run(r, &op);
+	assert_true(op.done.settled);
+	assert_false(is_reversed(r, &id));
+	rig_drain(r);
+	assert_true(is_reversed(r, &id));
+	assert_false(is_reversed(r, &stays));
+	back.change.id = stays;
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_append(r->ledger, &back, &seq), ERRC_OK);
+	ledger_abort(r->ledger);
+	rig_close(r);
+	rig_open(r);
+	assert_true(is_reversed(r, &id));
+	assert_false(is_reversed(r, &stays));
+}
+
 static void test_find(void **state)
 {
 	struct rig *r = *state;
@@ -620,6 +663,7 @@ int main(void)
 		T(test_a_price_for_other_prompts_is_found),
 		T(test_a_price_of_another_hour_is_found),
 		T(test_a_multiplied_price_without_a_group_is_found),
+		T(test_reversed_is_known),
 		T(test_find),
 		T(test_report),
 		T(test_report_of_a_clock_that_went_back),

@@ -298,6 +298,14 @@ static void test_reversal_of_a_removed_charge(void **state)
 	assert_int_equal(charged(s, 0, INT64_MAX, ERRC_OK), all);
 	assert_int_equal(charged(s, day_1 + 500, day_1 + 2000, ERRC_OK), 2000);
 	assert_int_equal(charged(s, day_1 + 500, INT64_MAX, ERRC_OK), 3000);
+	/* What is known of it goes with its own day. */
+	assert_int_equal(ledger_find_reversal(l, &back.change.id, &seq), ERRC_OK);
+	s->now_ms += ROLLUP_DAY_MS;
+	take(s, 1);
+	checkpoint(l);
+	retain(s, &keep, false);
+	verify_good(s, &v);
+	assert_int_equal(ledger_find_reversal(l, &back.change.id, &seq), ERRC_NOTFOUND);
 }
 
 /* Stopped and started anew between the steps; then by bytes, as long as there is a day that is over. */

@@ -462,8 +462,8 @@ static bool crash_at(unsigned n, bool after, enum loss loss)
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		fail_msg("no child: %s", strerror(errno));
 	if (!WIFEXITED(status) || (WEXITSTATUS(status) != 77 && WEXITSTATUS(status) != 0))
-		fail_msg("%s commit %u, loss %d: the child ended with %#x", after ? "after" : "before",
-			 n, (int)loss, (unsigned)status);
+		fail_msg("%s commit %u, loss %d: the child ended with %#x",
+			 after ? "after" : "before", n, (int)loss, (unsigned)status);
 	if (loss == LOSE_AFTER)
 		run("rm", live, NULL);
 	rig_open(&r);
