@@ -40,7 +40,8 @@ static bool begin(struct call *c)
 	return true;
 }
 
-/* What it is stays as it was; it ends now, and what the client saw is known. */
+/* What it is stays as it was; it ends now, and what the client saw is known. With durability settle nobody pays for what was not durable in
+ * time (design 3.4). */
 static void ask(struct call *c)
 {
 	struct admit_settle *s = &c->item.op.settle;
@@ -48,6 +49,8 @@ static void ask(struct call *c)
 	s->boot_ms = turn_now_ms(call_turn(c));
 	s->wall_ms = turn_wall_ms(call_turn(c));
 	s->end = c->end;
+	if (call_set(c)->durability == SETTINGS_DURABILITY_SETTLE)
+		s->charged = c->charged = false;
 	s->status = (uint16_t)c->status;
 	c->owe_at_ms = 0;
 	batch_add(c->host->batch, &c->item);

@@ -42,6 +42,11 @@ int __wrap_mdb_txn_commit(MDB_txn *txn)
 	return ENOSPC;
 }
 
+static void set_durability(struct scene *s)
+{
+	s->calls->rt->t->set.durability = SETTINGS_DURABILITY_SETTLE;
+}
+
 /* The store takes no settlement: tried again; in the end the client gets 503. It is charged once the store takes it. */
 static void test_settle_without_the_store(void **state)
 {
@@ -72,6 +77,26 @@ static void test_settle_without_the_store(void **state)
 	assert_int_equal(scene_charge(s)->status, 503);
 	rig_settle(&s->rig, s->account, &id, 1, 1, &done);
 	assert_false(done.settled);
+}
+
+/* With durability settle a charge that is not made in time is not made at all. */
+static void test_settle_too_late(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up;
+
+	set_durability(s);
+	up = begin(s, false);
+	full = true;
+	scene_answer(s, up, 200, "", scene_whole);
+	for (int i = 0; i < 41; i++)
+		scene_advance(s, 50);
+	scene_at(s, CALL_OWE);
+	full = false;
+	scene_advance(s, 1000);
+	scene_none(s);
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR);
+	assert_int_equal(scene_charge(s)->charge_nusd, 0);
 }
 
 /* The worker ends before the store takes it: then the keeper has the hold. */
@@ -112,11 +137,6 @@ static void test_settle_again(void **state)
 }
 
 /* --- DURABLE --- */
-
-static void set_durability(struct scene *s)
-{
-	s->calls->rt->t->set.durability = SETTINGS_DURABILITY_SETTLE;
-}
 
 static void test_durable_is_waited_for(void **state)
 {
@@ -460,6 +480,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_settle_without_the_store),
+		T(test_settle_too_late),
 		T(test_settle_is_left_to_the_keeper),
 		T(test_settle_again),
 		T(test_durable_is_waited_for),
