@@ -29,6 +29,10 @@ void verb_export(struct verbs *v)
 		verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
 		return;
 	}
+	if (ask.changes && ask.seals) {
+		verbs_end(v, CONTROL_USAGE, "invalid", "changes and seals exclude each other");
+		return;
+	}
 	e = export_ledger(v->ledger, &ask, &sink);
 	if (e)
 		verbs_end_errc(v, e, "ledger");

@@ -151,6 +151,12 @@ class Export(Changes, NodeCase):
         self.assertEqual(len(text.splitlines()), 2)
         self.assertEqual(verify(text)[0], 0)
 
+    def test_what_cannot_be(self):
+        for words, part in ((('--changes', '--seals'), 'exclude each other'), (('--since', '1h', '--until', '2h'), 'nothing is between')):
+            p = self.node.ctl_raw('ledger', 'export', *words)
+            self.assertEqual((p.returncode, p.stdout), (2, ''), words)
+            self.assertIn(part, p.stderr)
+
     def test_changes_in_words(self):
         lines = [json.loads(line) for line in self.export('--changes').splitlines()]
         words = [v['words'] for v in lines if 'seq' in v]
