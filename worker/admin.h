@@ -1,4 +1,4 @@
-/* The admin address: /metrics, /healthz, /readyz from the shared page. Read-only, no CORS, no key: it listens on loopback. */
+/* The admin address: /metrics from the shared page, /healthz, /readyz. Read-only, no CORS, no key: it listens on loopback. */
 #ifndef AIGW_ADMIN_H
 #define AIGW_ADMIN_H
 
