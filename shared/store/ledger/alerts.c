@@ -306,8 +306,10 @@ static enum errc look_at_account(struct look *k, const struct rows_account *a)
 	return rc || memcmp(&t, &before, sizeof t) == 0 ? rc : put_told(k, &n, &t);
 }
 
-static enum errc on_changed(void *arg, const struct rows_account *a, const struct book_scope *s)
+static enum errc on_changed(void *arg, const struct rows_account *a, const struct book_scope *s,
+			     bool row)
 {
+	(void)row;
 	return a ? look_at_account(arg, a) : look_at_scope(arg, s);
 }
 

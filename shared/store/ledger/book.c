@@ -40,28 +40,29 @@ static void *table_find(const struct book_table *t, struct slice (*of)(const voi
 			struct slice want)
 {
 	size_t mask = t->slots_n - 1;
+	uint64_t hash = text_hash(want);
 
 	if (t->slots_n == 0)
 		return NULL;
-	for (size_t i = text_hash(want) & mask; t->slots[i] != 0; i = (i + 1) & mask) {
-		void *item = t->items[t->slots[i] - 1];
+	for (size_t i = hash & mask; t->slots[i].item; i = (i + 1) & mask) {
+		void *item = t->slots[i].item;
 
-		if (slice_eq(of(item), want))
+		if (t->slots[i].hash == hash && slice_eq(of(item), want))
 			return item;
 	}
 	return NULL;
 }
 
-static void table_link(struct book_table *t, struct slice (*of)(const void *), uint32_t pos)
+static void table_link(struct book_table *t, struct book_slot s)
 {
-	size_t mask = t->slots_n - 1, i = text_hash(of(t->items[pos])) & mask;
+	size_t mask = t->slots_n - 1, i = s.hash & mask;
 
-	while (t->slots[i] != 0)
+	while (t->slots[i].item)
 		i = (i + 1) & mask;
-	t->slots[i] = pos + 1;
+	t->slots[i] = s;
 }
 
-static enum errc table_grow(struct book_table *t, struct slice (*of)(const void *))
+static enum errc table_grow(struct book_table *t)
 {
 	if (t->n >= BOOK_MAX)
 		return ERRC_LIMIT;
@@ -75,16 +76,19 @@ static enum errc table_grow(struct book_table *t, struct slice (*of)(const void 
 		t->items_cap = cap;
 	}
 	if ((t->n + 1) * 2 > t->slots_n) {
+		struct book_table old = *t;
 		size_t slots_n = t->slots_n ? t->slots_n * 2 : 128;
-		uint32_t *slots = mem_new(slots_n * sizeof *slots);
+		struct book_slot *slots = mem_new(slots_n * sizeof *slots);
 
 		if (!slots)
 			return ERRC_NOMEM;
-		mem_free(t->slots);
 		t->slots = slots;
 		t->slots_n = slots_n;
-		for (uint32_t i = 0; i < t->n; i++)
-			table_link(t, of, i);
+		for (size_t i = 0; i < old.slots_n; i++) {
+			if (old.slots[i].item)
+				table_link(t, old.slots[i]);
+		}
+		mem_free(old.slots);
 	}
 	return ERRC_OK;
 }
@@ -92,8 +96,8 @@ static enum errc table_grow(struct book_table *t, struct slice (*of)(const void 
 /* After table_grow(). */
 static void table_add(struct book_table *t, struct slice (*of)(const void *), void *item)
 {
-	t->items[t->n] = item;
-	table_link(t, of, (uint32_t)t->n++);
+	t->items[t->n++] = item;
+	table_link(t, (struct book_slot){text_hash(of(item)), item});
 }
 
 static void table_fini(struct book_table *t)
@@ -165,9 +169,9 @@ enum errc book_add_account(struct book *b, const struct rows_account *row)
 	if (row->id == ROWS_ACCOUNT_HEAD || row->id > ROWS_ACCOUNT_LAST ||
 	    book_find_account(b, row->id) || table_find(&b->names, account_name, row->name))
 		return ERRC_CORRUPT;
-	rc = table_grow(&b->accounts, account_key);
+	rc = table_grow(&b->accounts);
 	if (!rc)
-		rc = table_grow(&b->names, account_name);
+		rc = table_grow(&b->names);
 	if (rc)
 		return rc;
 	a = mem_new_of(struct book_account_item);
@@ -192,7 +196,7 @@ enum errc book_add_scope(struct book *b, enum rows_kind kind, uint64_t account,
 
 	if (!book_find_account(b, account))
 		return ERRC_CORRUPT;
-	rc = table_grow(&b->scopes, scope_key);
+	rc = table_grow(&b->scopes);
 	if (rc)
 		return rc;
 	s = mem_new_of(struct book_item);
@@ -243,7 +247,7 @@ enum errc book_set_row(struct book_item *s, const struct rows_scope *def, struct
 	mem_free(s->bytes);
 	s->bytes = bytes;
 	s->s.row = slice_of(bytes, row.n);
-	s->changed = true;
+	s->changed = s->row_changed = true;
 	drop_counters(s, &def->limits);
 	return ERRC_OK;
 }
@@ -255,7 +259,7 @@ void book_drop_row(struct book_item *s)
 	mem_free(s->bytes);
 	s->bytes = NULL;
 	s->s.row = SLICE_NONE;
-	s->changed = true;
+	s->changed = s->row_changed = true;
 	drop_counters(s, &none);
 }
 
@@ -458,7 +462,7 @@ const struct book_scope *book_scope_at(const struct book *b, size_t i)
 
 enum errc book_each_changed(struct book *b,
 			    enum errc (*fn)(void *arg, const struct rows_account *,
-					    const struct book_scope *),
+					    const struct book_scope *, bool row),
 			    void *arg)
 {
 	enum errc rc = ERRC_OK;
@@ -467,13 +471,13 @@ enum errc book_each_changed(struct book *b,
 		const struct book_account_item *a = b->accounts.items[i];
 
 		if (a->changed)
-			rc = fn(arg, &a->row, NULL);
+			rc = fn(arg, &a->row, NULL, false);
 	}
 	for (size_t i = 0; !rc && i < b->scopes.n; i++) {
 		const struct book_item *s = b->scopes.items[i];
 
 		if (s->changed)
-			rc = fn(arg, NULL, &s->s);
+			rc = fn(arg, NULL, &s->s, s->row_changed);
 	}
 	return rc;
 }
@@ -531,15 +535,18 @@ static void drop_idle(struct book_table *t)
 		return;
 	t->n = to;
 	memset(t->slots, 0, t->slots_n * sizeof *t->slots);
-	for (uint32_t i = 0; i < t->n; i++)
-		table_link(t, scope_key, i);
+	for (size_t i = 0; i < t->n; i++)
+		table_link(t, (struct book_slot){text_hash(scope_key(t->items[i])), t->items[i]});
 }
 
 void book_clean(struct book *b)
 {
 	for (size_t i = 0; i < b->accounts.n; i++)
 		((struct book_account_item *)b->accounts.items[i])->changed = false;
-	for (size_t i = 0; i < b->scopes.n; i++)
-		((struct book_item *)b->scopes.items[i])->changed = false;
+	for (size_t i = 0; i < b->scopes.n; i++) {
+		struct book_item *s = b->scopes.items[i];
+
+		s->changed = s->row_changed = false;
+	}
 	drop_idle(&b->scopes);
 }

@@ -63,11 +63,11 @@ const struct book_scope *book_scope_at(const struct book *b, size_t i);
 /* Its state as a row: totals and budgets, nothing held. */
 void book_state(const struct book_scope *s, struct rows_state *out);
 
-/* Calls `fn` for each account and scope that changed since the last book_clean(); one of the two pointers is NULL. Stops at
- * the first error and returns it. */
+/* Calls `fn` for each account and scope that changed since the last book_clean(); one of the two pointers is NULL. `row`: so did the
+ * scope's definition, which most changes leave as it is. Stops at the first error and returns it. */
 MUSTCHECK enum errc book_each_changed(struct book *b,
 				      enum errc (*fn)(void *arg, const struct rows_account *,
-						      const struct book_scope *),
+						      const struct book_scope *, bool row),
 				      void *arg);
 /* After book_each_changed(), in the same transaction: chooses the end users without a row of their own of whom nothing counts any
  * more (idle.h) once there are enough of them, and calls `fn` for each. book_clean() forgets them. */

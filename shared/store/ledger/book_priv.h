@@ -20,13 +20,20 @@ struct book_item {
 	struct book_scope_name name;
 	char *bytes; /* of s.row, owned; as s.counters */
 	bool changed, idle;
+	bool row_changed; /* not only what is used */
 };
 
-/* Entries in the order they came, found by a hash of what `hash` returns: open addressing, positions + 1, 0 = empty. */
+/* Open addressing. The whole hash stands here: of entries that are others, which lie anywhere in memory, nothing is read. */
+struct book_slot {
+	uint64_t hash;
+	void *item; /* NULL: empty */
+};
+
+/* Entries in the order they came, found by a hash of their key. */
 struct book_table {
 	void **items;
 	size_t n, items_cap;
-	uint32_t *slots;
+	struct book_slot *slots;
 	size_t slots_n; /* a power of two, at least twice n */
 };
 

@@ -80,18 +80,20 @@ static enum errc put_scope_row(struct writing *w, const struct book_scope *s)
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
-static enum errc put_changed(void *arg, const struct rows_account *a, const struct book_scope *s)
+static enum errc put_changed(void *arg, const struct rows_account *a, const struct book_scope *s,
+			     bool row)
 {
 	struct writing *w = arg;
 	struct rows_state state;
-	enum errc rc;
+	enum errc rc = ERRC_OK;
 
 	buf_reset(&w->row);
 	if (a) {
 		rc = rows_put_account(&w->row, a);
 		return rc ? rc : put_row(w, rows_name(a->id, ROWS_ACCOUNT, SLICE_NONE));
 	}
-	rc = put_scope_row(w, s);
+	if (row)
+		rc = put_scope_row(w, s);
 	book_state(s, &state);
 	if (!rc)
 		rc = rows_put_state(&w->row, &state);
