@@ -24,12 +24,9 @@ struct held_v1 {
 };
 _Static_assert(sizeof(struct held_v1) == 16, "layout of stored rows");
 
-struct taken_v1 {
-	uint32_t rule;
-	uint8_t budget, reserved[3];
-	int64_t window;
-};
-_Static_assert(sizeof(struct taken_v1) == 16, "layout of stored rows");
+/* What is taken, packed: of a budget the window too, which is its id + 1. */
+#define TAKEN_N     2
+#define TAKEN_BYTES ROWS_PACKED_MAX(TAKEN_N)
 
 struct candidate_v1 {
 	uint64_t offer;
@@ -63,21 +60,24 @@ static enum errc put_candidate(struct buf *out, const struct rows_candidate *c)
 
 static enum errc put_held(struct buf *out, const struct rows_held *h)
 {
+	static const uint8_t none[TAKEN_N];
+	uint8_t taken[ROWS_RULES_MAX * TAKEN_BYTES];
+	size_t n = 0;
 	struct held_v1 v = {.kind = (uint8_t)h->kind, .taken_n = (uint8_t)h->n};
 	enum errc rc;
 
 	if (h->n > ROWS_RULES_MAX)
 		return ERRC_LIMIT;
 	memcpy(v.id, h->id, sizeof v.id);
-	rc = buf_add(out, &v, sizeof v);
-	for (size_t i = 0; !rc && i < h->n; i++) {
-		struct taken_v1 t = {.rule = h->taken[i].rule,
-				     .budget = h->taken[i].budget,
-				     .window = h->taken[i].window};
+	for (size_t i = 0; i < h->n; i++) {
+		const struct rows_taken *t = &h->taken[i];
 
-		rc = buf_add(out, &t, sizeof t);
+		n += rows_pack(taken + n,
+			       (const int64_t[]){t->rule, t->budget ? t->window + 1 : 0}, none,
+			       TAKEN_N);
 	}
-	return rc;
+	rc = buf_add(out, &v, sizeof v);
+	return rc ? rc : buf_add(out, taken, n);
 }
 
 enum errc rows_put_hold(struct buf *out, const struct rows_hold *h)
@@ -148,7 +148,7 @@ static bool take_candidate(struct rows_reader *r, struct rows_candidate *c, size
 static bool take_held(struct rows_reader *r, struct rows_held *h)
 {
 	struct held_v1 v;
-	struct taken_v1 t;
+	int64_t t[TAKEN_N];
 
 	if (!rows_take(r, &v, sizeof v) || v.taken_n > ROWS_RULES_MAX ||
 	    rows_scope_word((enum rows_kind)v.kind)[0] == '\0')
@@ -157,9 +157,10 @@ static bool take_held(struct rows_reader *r, struct rows_held *h)
 	h->n = v.taken_n;
 	memcpy(h->id, v.id, sizeof h->id);
 	for (size_t i = 0; i < h->n; i++) {
-		if (!rows_take(r, &t, sizeof t) || t.budget > 1)
+		if (!rows_unpack(r, t, TAKEN_N) || t[0] < 0 || t[0] > UINT32_MAX || t[1] < 0)
 			return false;
-		h->taken[i] = (struct rows_taken){t.rule, t.budget == 1, t.window};
+		h->taken[i] = (struct rows_taken){(uint32_t)t[0], t[1] > 0,
+						  t[1] > 0 ? t[1] - 1 : 0};
 	}
 	return true;
 }

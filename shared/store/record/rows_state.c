@@ -1,46 +1,33 @@
 #include "rows_priv.h"
 
-/* The fixed part, without padding; the counters follow, each a head and its numbers. */
-struct state_v1 {
-	uint8_t version, counters_n;
-	uint16_t reserved;
-	uint32_t holds;
-	uint64_t requests, tokens;
-	int64_t charged, used_s;
-};
-_Static_assert(sizeof(struct state_v1) == 40, "layout of stored rows");
+/* A row: version, number of counters, packed totals, then the counters, each its kind and packed numbers, of which the rule's id is the
+ * first. */
+#define TOTALS_N      5
+#define NUMBERS_MAX   7    /* of a counter */
+#define OF_ALL        0x80 /* beside the kind */
+#define COUNTER_BYTES (1 + ROWS_PACKED_MAX(NUMBERS_MAX))
+#define STATE_BYTES   (2 + ROWS_PACKED_MAX(TOTALS_N) + ROWS_COUNTERS_MAX * COUNTER_BYTES)
 
-struct counter_v1 {
-	uint32_t id;
-	uint8_t kind, of_all, reserved[2];
-};
-_Static_assert(sizeof(struct counter_v1) == 8, "layout of stored rows");
+static const uint8_t totals_least[TOTALS_N] = {1, 3, 4, 5, 4}, budget_least[] = {1, 4, 5, 4, 0, 0, 0},
+		     rate_least[] = {1, 4, 2, 2}, running_least[] = {1, 1};
 
-static enum errc put_counter(struct buf *out, const struct rows_counter *c)
+/* How many bytes. */
+static size_t put_counter(uint8_t *to, const struct rows_counter *c)
 {
-	struct {
-		struct counter_v1 head;
-		int64_t v[6];
-	} v = {.head = {.id = c->id, .kind = (uint8_t)c->kind, .of_all = c->of_all}};
-	const struct window_budget *b = &c->budget;
-	size_t n;
-
+	*to++ = (uint8_t)(c->kind | (c->of_all ? OF_ALL : 0));
 	if (c->kind == ROWS_BUDGET) {
-		const int64_t six[] = {b->cur.id,  b->cur.used_nusd,  b->cur.held_nusd,
-				       b->prev.id, b->prev.used_nusd, b->prev.held_nusd};
+		const struct window_budget *b = &c->budget;
+		const int64_t v[] = {c->id,		b->cur.id,	   b->cur.used_nusd,
+				     b->cur.held_nusd,	b->prev.id,	   b->prev.used_nusd,
+				     b->prev.held_nusd};
 
-		memcpy(v.v, six, sizeof six);
-		n = 6;
-	} else if (c->kind == ROWS_CONCURRENCY) {
-		v.v[0] = c->running;
-		n = 1;
-	} else {
-		const int64_t three[] = {c->rate.start_ms, c->rate.cur, c->rate.prev};
-
-		memcpy(v.v, three, sizeof three);
-		n = 3;
+		return 1 + rows_pack(to, v, budget_least, ARRAY_LEN(v));
 	}
-	return buf_add(out, &v, sizeof v.head + n * sizeof *v.v);
+	if (c->kind == ROWS_CONCURRENCY)
+		return 1 + rows_pack(to, (const int64_t[]){c->id, c->running}, running_least, 2);
+	return 1 + rows_pack(to,
+			     (const int64_t[]){c->id, c->rate.start_ms, c->rate.cur, c->rate.prev},
+			     rate_least, 4);
 }
 
 static bool is_within(int64_t n, int64_t min, int64_t max)
@@ -63,65 +50,65 @@ static bool is_rate(const struct window_rate *w)
 
 static bool get_counter(struct rows_reader *r, struct rows_counter *c)
 {
-	struct counter_v1 head;
-	int64_t v[6];
+	int64_t v[NUMBERS_MAX];
+	uint8_t kind;
+	size_t n;
 
-	if (!rows_take(r, &head, sizeof head) || head.of_all > 1 || head.reserved[0] ||
-	    head.reserved[1])
+	if (!rows_take(r, &kind, sizeof kind))
 		return false;
-	c->id = head.id;
-	c->kind = (enum rows_limit)head.kind;
-	c->of_all = head.of_all == 1;
+	c->of_all = kind & OF_ALL;
+	c->kind = (enum rows_limit)(kind & ~OF_ALL);
+	n = c->kind == ROWS_BUDGET ? 7 : c->kind == ROWS_CONCURRENCY ? 2 : 4;
+	if (!rows_unpack(r, v, n) || !is_within(v[0], 0, UINT32_MAX))
+		return false;
+	c->id = (uint32_t)v[0];
 	if (c->kind == ROWS_BUDGET) {
-		if (!rows_take(r, v, 6 * sizeof *v))
-			return false;
-		c->budget = (struct window_budget){{v[0], v[1], v[2]}, {v[3], v[4], v[5]}};
+		c->budget = (struct window_budget){{v[1], v[2], v[3]}, {v[4], v[5], v[6]}};
 		return is_sum(&c->budget.cur) && is_sum(&c->budget.prev);
 	}
-	if (c->kind == ROWS_CONCURRENCY)
-		return rows_take(r, &c->running, sizeof c->running) &&
-		       is_within(c->running, 0, UINT32_MAX);
-	if (c->kind >= ROWS_LIMIT_COUNT || !rows_take(r, v, 3 * sizeof *v))
-		return false;
-	c->rate = (struct window_rate){v[0], v[1], v[2]};
-	return is_rate(&c->rate);
+	if (c->kind == ROWS_CONCURRENCY) {
+		c->running = v[1];
+		return is_within(c->running, 0, UINT32_MAX);
+	}
+	c->rate = (struct window_rate){v[1], v[2], v[3]};
+	return c->kind < ROWS_LIMIT_COUNT && is_rate(&c->rate);
 }
 
 enum errc rows_put_state(struct buf *out, const struct rows_state *s)
 {
-	struct state_v1 v = {.version = ROWS_VERSION,
-			     .counters_n = (uint8_t)s->n,
-			     .holds = s->holds,
-			     .requests = s->requests,
-			     .tokens = s->tokens,
-			     .charged = s->charged_nusd,
-			     .used_s = s->used_s};
-	enum errc rc;
+	const int64_t totals[TOTALS_N] = {s->holds, (int64_t)s->requests, (int64_t)s->tokens,
+					  s->charged_nusd, s->used_s};
+	uint8_t row[STATE_BYTES];
+	size_t n = 2;
 
 	if (s->n > ROWS_COUNTERS_MAX)
 		return ERRC_LIMIT;
-	rc = buf_add(out, &v, sizeof v);
-	for (size_t i = 0; !rc && i < s->n; i++)
-		rc = put_counter(out, &s->counters[i]);
-	return rc;
+	row[0] = ROWS_VERSION;
+	row[1] = (uint8_t)s->n;
+	n += rows_pack(row + n, totals, totals_least, TOTALS_N);
+	for (size_t i = 0; i < s->n; i++)
+		n += put_counter(row + n, &s->counters[i]);
+	return buf_add(out, row, n);
 }
 
 enum errc rows_get_state(struct slice bytes, struct rows_state *s)
 {
-	struct state_v1 v;
+	uint8_t head[2];
+	int64_t v[TOTALS_N];
 	struct rows_reader r;
-	enum errc rc = rows_take_head(&r, bytes, &v, sizeof v);
+	enum errc rc = rows_take_head(&r, bytes, head, sizeof head);
 
 	if (rc)
 		return rc;
-	if (v.counters_n > ROWS_COUNTERS_MAX || v.reserved != 0)
+	if (head[1] > ROWS_COUNTERS_MAX || !rows_unpack(&r, v, TOTALS_N) ||
+	    !is_within(v[0], 0, UINT32_MAX))
 		return ERRC_CORRUPT;
-	s->holds = v.holds;
-	s->requests = v.requests;
-	s->tokens = v.tokens;
-	s->charged_nusd = v.charged;
-	s->used_s = v.used_s;
-	s->n = v.counters_n;
+	s->holds = (uint32_t)v[0];
+	s->requests = (uint64_t)v[1];
+	s->tokens = (uint64_t)v[2];
+	s->charged_nusd = v[3];
+	s->used_s = v[4];
+	s->n = head[1];
 	for (size_t i = 0; i < s->n; i++) {
 		if (!get_counter(&r, &s->counters[i]))
 			return ERRC_CORRUPT;
