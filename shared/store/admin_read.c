@@ -28,7 +28,7 @@ static enum errc copy_row(struct live *l, MDB_txn *txn, struct rows_key_name nam
 			  struct slice *out)
 {
 	struct slice v;
-	enum errc rc = lmdbx_get(txn, l->rows, live_name(&name), &v);
+	enum errc rc = live_row_get(l, txn, &name, &v);
 
 	buf_reset(mem);
 	if (!rc)
@@ -149,8 +149,7 @@ static enum errc keep_scope(struct each *e, MDB_txn *txn, uint64_t account, stru
 	if (id.n != ROWS_ID)
 		return ERRC_CORRUPT;
 	name = rows_name_state(account, e->kind, id.p);
-	rc = lmdbx_get(txn, e->l->rows, live_name(&name), &state);
-
+	rc = live_row_get(e->l, txn, &name, &state);
 	if (rc == ERRC_NOTFOUND) {
 		state = SLICE_NONE;
 		rc = ERRC_OK;
@@ -186,8 +185,10 @@ static enum errc fill(struct each *e, MDB_txn *txn, MDB_cursor *c)
 			rc = lmdbx_move(c, MDB_NEXT, &key, &value);
 		}
 	}
-	if (rc)
-		return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc; /* the tail row is always there */
+	if (rc) {
+		e->end = rc == ERRC_NOTFOUND;
+		return e->end ? ERRC_OK : rc;
+	}
 	require(key.n <= sizeof e->at.b);
 	memcpy(e->at.b, key.p, key.n);
 	e->at.n = key.n;
@@ -203,7 +204,7 @@ static enum errc next_slice(struct each *e)
 	if (rc)
 		return rc;
 	buf_reset(&e->rows);
-	rc = lmdbx_errc(mdb_cursor_open(txn, e->l->rows, &c));
+	rc = lmdbx_errc(mdb_cursor_open(txn, e->kind == ROWS_ACCOUNT ? e->l->rows : e->l->defs, &c));
 	if (!rc) {
 		rc = fill(e, txn, c);
 		mdb_cursor_close(c);

@@ -1,6 +1,7 @@
 #include "agree.h"
 
 #include "admin_priv.h"
+#include "be.h"
 
 #define ROWS_A_SLICE 1024 /* compared in one transaction */
 #define ROUNDS_MAX   8    /* of taking over, while the workers go on */
@@ -208,7 +209,7 @@ static bool definition_agrees(struct pair *p, const struct book_scope *in_book, 
 /* A slice: one read transaction. */
 struct look {
 	struct agree *g;
-	MDB_cursor *c;
+	MDB_cursor *c, *defs;
 	const struct book *book;
 	struct pair pair;
 	size_t rows;
@@ -239,20 +240,18 @@ static enum errc row_agrees(struct look *k, uint64_t account, enum rows_kind kin
 	return ERRC_OK;
 }
 
-/* The rows of one account, from k->g->at on if it was begun before, up to the slice's end. With `waits` they are passed over: the
- * ledger does not have all that counts in them. */
-static enum errc look_at_rows(struct look *k, uint64_t account, bool waits, bool *differs)
+/* What there is of one account in a tree, from `from` on, up to the slice's end. */
+static enum errc look_at_tree(struct look *k, MDB_cursor *c, const struct rows_key_name *from,
+			      bool waits, bool *differs)
 {
 	struct agree *g = k->g;
-	struct rows_key_name from = g->inside ? g->at : rows_name(account, ROWS_ACCOUNT, SLICE_NONE);
-	struct slice key = live_name(&from), value, id;
+	struct slice key = live_name(from), value, id;
+	uint64_t account = be_get(from->b, 8), now;
 	enum rows_kind kind;
-	uint64_t now;
 	bool yes;
-	enum errc rc = lmdbx_move(k->c, MDB_SET_RANGE, &key, &value);
+	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
 
-	g->inside = false;
-	for (; !rc; rc = lmdbx_move(k->c, MDB_NEXT, &key, &value)) {
+	for (; !rc; rc = lmdbx_move(c, MDB_NEXT, &key, &value)) {
 		if (!rows_name_parse(key, &now, &kind, &id))
 			return ERRC_CORRUPT;
 		if (now != account || kind > ROWS_STATE)
@@ -270,7 +269,24 @@ static enum errc look_at_rows(struct look *k, uint64_t account, bool waits, bool
 		if (!waits && !yes)
 			*differs = true;
 	}
-	return rc;
+	return rc == ERRC_NOTFOUND && c == k->defs ? ERRC_OK : rc;
+}
+
+/* The rows of one account, from k->g->at on if it was begun before, up to the slice's end. With `waits` they are passed over: the
+ * ledger does not have all that counts in them. */
+static enum errc look_at_rows(struct look *k, uint64_t account, bool waits, bool *differs)
+{
+	struct rows_key_name from = rows_name(account, ROWS_RULES, SLICE_NONE);
+	enum errc rc = ERRC_OK;
+
+	if (k->g->inside)
+		from = k->g->at;
+	k->g->inside = false;
+	if (rows_name_is_scope(&from)) {
+		rc = look_at_tree(k, k->defs, &from, waits, differs);
+		from = rows_name(account, ROWS_ACCOUNT, SLICE_NONE);
+	}
+	return rc || k->g->inside ? rc : look_at_tree(k, k->c, &from, waits, differs);
 }
 
 /* When there are many the slice ends with this account, or inside it, for the transaction is to be short. */
@@ -318,6 +334,7 @@ static enum errc look(struct admin *a, MDB_txn *txn, uint64_t taken, struct agre
 
 	if (rc)
 		return rc;
+	rc = lmdbx_errc(mdb_cursor_open(txn, a->live->defs, &k.defs));
 	for (size_t i = 0; i < ARRAY_LEN(k.pair.of); i++) {
 		buf_init(&k.pair.of[i], ROWS_MAX);
 		if (!rc)
@@ -332,6 +349,8 @@ static enum errc look(struct admin *a, MDB_txn *txn, uint64_t taken, struct agre
 		rc = look_at_all(&k, s);
 	for (size_t i = 0; i < ARRAY_LEN(k.pair.of); i++)
 		buf_fini(&k.pair.of[i]);
+	if (k.defs)
+		mdb_cursor_close(k.defs);
 	mdb_cursor_close(k.c);
 	return rc;
 }

@@ -307,7 +307,7 @@ static enum errc look_at_account(struct look *k, const struct rows_account *a)
 }
 
 static enum errc on_changed(void *arg, const struct rows_account *a, const struct book_scope *s,
-			     bool row)
+			    bool row)
 {
 	(void)row;
 	return a ? look_at_account(arg, a) : look_at_scope(arg, s);

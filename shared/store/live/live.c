@@ -123,7 +123,7 @@ enum errc live_txn_begin(struct live *l, MDB_txn **out)
 
 static void txn_over(struct live *l)
 {
-	l->near = NULL; /* LMDB closes the cursors of a write transaction with it */
+	l->near[0] = l->near[1] = NULL; /* LMDB closes the cursors of a write transaction with it */
 	atomic_store_explicit(&l->writing, NULL, memory_order_relaxed);
 	if (l->watch.done)
 		atomic_fetch_add(l->watch.done, 1);
@@ -233,7 +233,7 @@ static enum errc open_env(struct live *l, uint64_t map_bytes)
 			       .map_bytes = map_bytes,
 			       .flags = MDB_NOSYNC | MDB_NOTLS,
 			       .readers_max = READERS_MAX,
-			       .dbs_max = 2};
+			       .dbs_max = 3};
 	MDB_envinfo info;
 	enum errc rc = lmdbx_open(&o, &l->env);
 
@@ -264,6 +264,8 @@ static enum errc open_trees(struct live *l, MDB_txn *txn, unsigned flags)
 {
 	enum errc rc = lmdbx_db(txn, NULL, flags, &l->rows);
 
+	if (!rc)
+		rc = lmdbx_db(txn, TREE("defs"), flags, &l->defs);
 	if (!rc)
 		rc = lmdbx_db(txn, TREE("index"), flags, &l->index);
 	return rc ? rc : lmdbx_db(txn, TREE("idem"), flags, &l->idem);

@@ -14,7 +14,8 @@
 struct live {
 	unsigned magic;
 	MDB_env *env;
-	MDB_dbi rows;  /* the tree of hot rows */
+	MDB_dbi rows; /* the tree of hot rows */
+	MDB_dbi defs; /* what scopes are: requests only read it, and its rows do not spread those that they write */
 	MDB_dbi index; /* key hashes, key ids, names of accounts and teams */
 	MDB_dbi idem;  /* claims on idempotency keys */
 	struct live_watch watch;
@@ -30,7 +31,7 @@ struct live {
 	struct buf scratch;         /* rows on their way into the store */
 	struct price_memo priced;   /* of the charges; used inside write transactions only */
 	_Atomic(MDB_txn *) writing; /* the open write transaction */
-	MDB_cursor *near;           /* its last row: rows of one account lie side by side */
+	MDB_cursor *near[2]; /* its last row of hot rows, of definitions: those of one account lie side by side */
 	unsigned test_sleep_us; /* of test builds (AIGW_TEST_HOOKS): inside each write transaction */
 };
 
@@ -55,7 +56,13 @@ static inline struct slice live_name(const struct rows_key_name *n)
 	return slice_of(n->b, n->n);
 }
 
-/* Rows of the hot tree by name. In a write transaction the search begins at the row before, for most are neighbours. What is
+/* The tree that a row of this name is in. */
+static inline MDB_dbi live_tree(const struct live *l, const struct rows_key_name *name)
+{
+	return rows_name_is_scope(name) ? l->defs : l->rows;
+}
+
+/* Rows by name, definitions of scopes as well. In a write transaction the search begins at the row before, for most are neighbours. What is
  * read is valid until the next write. live_row_get(), live_row_del(): ERRC_NOTFOUND. */
 MUSTCHECK enum errc live_row_get(struct live *l, MDB_txn *txn, const struct rows_key_name *name,
 				 struct slice *out);
@@ -63,7 +70,7 @@ MUSTCHECK enum errc live_row_put(struct live *l, MDB_txn *txn, const struct rows
 				 struct slice value, unsigned flags);
 MUSTCHECK enum errc live_row_del(struct live *l, MDB_txn *txn, const struct rows_key_name *name);
 
-/* Reads and writes rows of the hot tree. A row whose id is not that of its key is ERRC_CORRUPT. Slices in what is read are
+/* Reads and writes such rows. A row whose id is not that of its key is ERRC_CORRUPT. Slices in what is read are
  * valid until the next write. live_get_state() gives a zeroed one when there is none. */
 MUSTCHECK enum errc live_get_account(struct live *l, MDB_txn *txn, uint64_t account,
 				     struct rows_account *out);

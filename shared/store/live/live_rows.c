@@ -44,48 +44,60 @@ static struct slice index_slice(const struct index_name *k)
 	return slice_of(k->b, k->n);
 }
 
-/* A delete or an append elsewhere in the tree may move pages under the cursor: then the next search begins at the root. */
-static void forget_near(struct live *l)
+static MDB_cursor **near_of(struct live *l, const struct rows_key_name *name)
 {
-	if (l->near)
-		mdb_cursor_close(l->near);
-	l->near = NULL;
+	return &l->near[rows_name_is_scope(name)];
 }
 
-static enum errc near(struct live *l, MDB_txn *txn)
+/* A delete or an append elsewhere in the tree may move pages under the cursor: then the next search begins at the root. */
+static void forget_near(MDB_cursor **near)
 {
-	return l->near ? ERRC_OK : lmdbx_errc(mdb_cursor_open(txn, l->rows, &l->near));
+	if (*near)
+		mdb_cursor_close(*near);
+	*near = NULL;
+}
+
+static enum errc near(struct live *l, MDB_txn *txn, const struct rows_key_name *name,
+		      MDB_cursor **out)
+{
+	MDB_cursor **near = near_of(l, name);
+	enum errc rc = *near ? ERRC_OK : lmdbx_errc(mdb_cursor_open(txn, live_tree(l, name), near));
+
+	*out = *near;
+	return rc;
 }
 
 enum errc live_row_get(struct live *l, MDB_txn *txn, const struct rows_key_name *name,
 		       struct slice *out)
 {
 	struct slice key = live_name(name);
+	MDB_cursor *c;
 	enum errc rc;
 
 	if (txn != atomic_load_explicit(&l->writing, memory_order_relaxed))
-		return lmdbx_get(txn, l->rows, key, out);
-	rc = near(l, txn);
-	return rc ? rc : lmdbx_move(l->near, MDB_SET, &key, out);
+		return lmdbx_get(txn, live_tree(l, name), key, out);
+	rc = near(l, txn, name, &c);
+	return rc ? rc : lmdbx_move(c, MDB_SET, &key, out);
 }
 
 enum errc live_row_put(struct live *l, MDB_txn *txn, const struct rows_key_name *name,
 		       struct slice value, unsigned flags)
 {
+	MDB_cursor *c;
 	enum errc rc;
 
 	if (flags & MDB_APPEND) {
-		forget_near(l);
-		return lmdbx_put(txn, l->rows, live_name(name), value, flags);
+		forget_near(near_of(l, name));
+		return lmdbx_put(txn, live_tree(l, name), live_name(name), value, flags);
 	}
-	rc = near(l, txn);
-	return rc ? rc : lmdbx_cursor_put(l->near, live_name(name), value, flags);
+	rc = near(l, txn, name, &c);
+	return rc ? rc : lmdbx_cursor_put(c, live_name(name), value, flags);
 }
 
 enum errc live_row_del(struct live *l, MDB_txn *txn, const struct rows_key_name *name)
 {
-	forget_near(l);
-	return lmdbx_del(txn, l->rows, live_name(name));
+	forget_near(near_of(l, name));
+	return lmdbx_del(txn, live_tree(l, name), live_name(name));
 }
 
 static enum errc put_scratch(struct live *l, MDB_txn *txn, struct rows_key_name name, unsigned flags)
@@ -394,7 +406,7 @@ bool live_outbox_parse(struct slice value, struct live_outbox_head *head, struct
 
 static enum errc used_bytes(struct live *l, MDB_txn *txn, size_t *bytes)
 {
-	const MDB_dbi trees[] = {l->rows, l->index, l->idem};
+	const MDB_dbi trees[] = {l->rows, l->defs, l->index, l->idem};
 	enum errc rc = ERRC_OK;
 
 	*bytes = 0;

@@ -60,6 +60,11 @@ struct rows_key_name rows_name_outbox(uint64_t n)
 	return k;
 }
 
+bool rows_name_is_scope(const struct rows_key_name *name)
+{
+	return name->n > 8 && name->b[8] >= ROWS_RULES && name->b[8] <= ROWS_USER;
+}
+
 bool rows_name_parse(struct slice bytes, uint64_t *account, enum rows_kind *kind, struct slice *id)
 {
 	if (bytes.n < 9 || bytes.n > sizeof((struct rows_key_name *)0)->b)

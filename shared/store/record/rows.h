@@ -1,9 +1,9 @@
-/* The rows of the live store (and of the ledger's checkpoint, which has the same ones): fixed layout, little-endian, a
+/* The rows of the live store (and of the ledger's checkpoint, which has the same ones): fixed layout or packed numbers, little-endian, a
  * version byte first, checked against their length before anything is believed. A row's key is
- * `account (8, big-endian) | kind (1) | id`, so that everything of an account lies together; account 0 holds the head
- * rows and account 2^64-1, the tail of the tree, the outbox; before it LMDB keeps the roots of the other trees, as account
- * 2^64-2. Pure: no LMDB here. Slices in decoded rows point into the
- * bytes they came from and are valid as long as those. */
+ * `account (8, big-endian) | kind (1) | id`, so that what requests of an account write lies together; what its scopes are
+ * (rows_name_is_scope()) lies in a tree of its own there. Account 0 holds the head rows and account 2^64-1, the tail of the tree, the
+ * outbox; before it LMDB keeps the roots of the other trees, as account 2^64-2. Pure: no LMDB here. Slices in decoded rows point
+ * into the bytes they came from and are valid as long as those. */
 #ifndef AIGW_ROWS_H
 #define AIGW_ROWS_H
 
@@ -114,6 +114,8 @@ struct rows_key_name rows_name(uint64_t account, enum rows_kind kind, struct sli
 struct rows_key_name rows_name_scope(uint64_t account, enum rows_kind scope, const char id[ROWS_ID]);
 struct rows_key_name rows_name_state(uint64_t account, enum rows_kind scope, const char id[ROWS_ID]);
 struct rows_key_name rows_name_outbox(uint64_t n);
+/* Whether it is that of a definition: struct rows_scope. */
+bool rows_name_is_scope(const struct rows_key_name *name);
 /* False: no key of ours. */
 bool rows_name_parse(struct slice bytes, uint64_t *account, enum rows_kind *kind, struct slice *id);
 /* The id of an end user. */

@@ -72,9 +72,8 @@ static enum errc put_held(struct buf *out, const struct rows_held *h)
 	for (size_t i = 0; i < h->n; i++) {
 		const struct rows_taken *t = &h->taken[i];
 
-		n += rows_pack(taken + n,
-			       (const int64_t[]){t->rule, t->budget ? t->window + 1 : 0}, none,
-			       TAKEN_N);
+		n += rows_pack(taken + n, (const int64_t[]){t->rule, t->budget ? t->window + 1 : 0},
+			       none, TAKEN_N);
 	}
 	rc = buf_add(out, &v, sizeof v);
 	return rc ? rc : buf_add(out, taken, n);
@@ -159,8 +158,7 @@ static bool take_held(struct rows_reader *r, struct rows_held *h)
 	for (size_t i = 0; i < h->n; i++) {
 		if (!rows_unpack(r, t, TAKEN_N) || t[0] < 0 || t[0] > UINT32_MAX || t[1] < 0)
 			return false;
-		h->taken[i] = (struct rows_taken){(uint32_t)t[0], t[1] > 0,
-						  t[1] > 0 ? t[1] - 1 : 0};
+		h->taken[i] = (struct rows_taken){(uint32_t)t[0], t[1] > 0, t[1] > 0 ? t[1] - 1 : 0};
 	}
 	return true;
 }

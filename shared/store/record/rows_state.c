@@ -8,8 +8,9 @@
 #define COUNTER_BYTES (1 + ROWS_PACKED_MAX(NUMBERS_MAX))
 #define STATE_BYTES   (2 + ROWS_PACKED_MAX(TOTALS_N) + ROWS_COUNTERS_MAX * COUNTER_BYTES)
 
-static const uint8_t totals_least[TOTALS_N] = {1, 3, 4, 5, 4}, budget_least[] = {1, 4, 5, 4, 0, 0, 0},
-		     rate_least[] = {1, 4, 2, 2}, running_least[] = {1, 1};
+static const uint8_t totals_least[TOTALS_N] = {1, 3, 4, 5, 4},
+		     budget_least[] = {1, 4, 5, 4, 0, 0, 0}, rate_least[] = {1, 4, 2, 2},
+		     running_least[] = {1, 1};
 
 /* How many bytes. */
 static size_t put_counter(uint8_t *to, const struct rows_counter *c)
@@ -17,9 +18,9 @@ static size_t put_counter(uint8_t *to, const struct rows_counter *c)
 	*to++ = (uint8_t)(c->kind | (c->of_all ? OF_ALL : 0));
 	if (c->kind == ROWS_BUDGET) {
 		const struct window_budget *b = &c->budget;
-		const int64_t v[] = {c->id,		b->cur.id,	   b->cur.used_nusd,
-				     b->cur.held_nusd,	b->prev.id,	   b->prev.used_nusd,
-				     b->prev.held_nusd};
+		const int64_t v[] = {
+			c->id,      b->cur.id,         b->cur.used_nusd, b->cur.held_nusd,
+			b->prev.id, b->prev.used_nusd, b->prev.held_nusd};
 
 		return 1 + rows_pack(to, v, budget_least, ARRAY_LEN(v));
 	}

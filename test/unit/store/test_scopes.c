@@ -7,21 +7,25 @@
 /* Every row of the account and of its outbox, one after the other. */
 static void dump(struct buf *out)
 {
-	struct rows_key_name from = rows_name(1, ROWS_HEAD, SLICE_NONE);
-	struct slice key = live_name(&from), value;
+	const MDB_dbi trees[] = {family.r->live->rows, family.r->live->defs};
 	MDB_cursor *c;
 	MDB_txn *txn;
 	enum errc rc;
 
 	buf_init(out, 1 << 20);
 	assert_int_equal(live_read_begin(family.r->live, &txn), ERRC_OK);
-	assert_int_equal(mdb_cursor_open(txn, family.r->live->rows, &c), 0);
-	for (rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value); !rc;
-	     rc = lmdbx_move(c, MDB_NEXT, &key, &value)) {
-		assert_int_equal(buf_adds(out, key), ERRC_OK);
-		assert_int_equal(buf_adds(out, value), ERRC_OK);
+	for (size_t i = 0; i < ARRAY_LEN(trees); i++) {
+		struct rows_key_name from = rows_name(1, ROWS_HEAD, SLICE_NONE);
+		struct slice key = live_name(&from), value;
+
+		assert_int_equal(mdb_cursor_open(txn, trees[i], &c), 0);
+		for (rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value); !rc;
+		     rc = lmdbx_move(c, MDB_NEXT, &key, &value)) {
+			assert_int_equal(buf_adds(out, key), ERRC_OK);
+			assert_int_equal(buf_adds(out, value), ERRC_OK);
+		}
+		mdb_cursor_close(c);
 	}
-	mdb_cursor_close(c);
 	live_read_end(family.r->live);
 }
 
@@ -36,7 +40,7 @@ static void assert_nothing_changed(struct buf *before)
 	buf_fini(before);
 }
 
-/* The roots of the two other trees stand in the tree of hot rows: behind every account, before the tail. */
+/* The roots of the three other trees stand in the tree of hot rows: behind every account, before the tail. */
 static void test_other_trees_stand_behind_accounts(void **state)
 {
 	struct rows_key_name from = rows_name(ROWS_ACCOUNT_LAST, ROWS_HEAD, SLICE_NONE);
@@ -49,11 +53,11 @@ static void test_other_trees_stand_behind_accounts(void **state)
 	(void)state;
 	assert_int_equal(live_read_begin(family.r->live, &txn), ERRC_OK);
 	assert_int_equal(mdb_cursor_open(txn, family.r->live->rows, &c), 0);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		assert_int_equal(lmdbx_move(c, i ? MDB_NEXT : MDB_SET_RANGE, &key, &value), ERRC_OK);
 		assert_true(rows_name_parse(key, &account, &kind, &id));
-		assert_true(account == (i < 2 ? ROWS_ACCOUNT_LAST + 1 : ROWS_ACCOUNT_TAIL));
-		assert_int_equal(kind, i < 2 ? ROWS_HEAD : ROWS_TAIL);
+		assert_true(account == (i < 3 ? ROWS_ACCOUNT_LAST + 1 : ROWS_ACCOUNT_TAIL));
+		assert_int_equal(kind, i < 3 ? ROWS_HEAD : ROWS_TAIL);
 	}
 	mdb_cursor_close(c);
 	live_read_end(family.r->live);
