@@ -29,11 +29,15 @@ static void scope(struct slice in, struct buf *b)
 
 static void state(struct slice in, struct buf *b)
 {
-	struct rows_state s;
+	struct rows_state s, again;
 
 	if (rows_get_state(in, &s) != ERRC_OK)
 		return;
-	require(rows_put_state(b, &s) == ERRC_OK && b->len == in.n);
+	/* Numbers may stand in more bytes than they need. */
+	require(rows_put_state(b, &s) == ERRC_OK &&
+		rows_get_state(buf_slice(b), &again) == ERRC_OK && again.n == s.n &&
+		again.holds == s.holds && again.requests == s.requests &&
+		again.tokens == s.tokens && again.charged_nusd == s.charged_nusd);
 }
 
 static void hold(struct slice in, struct buf *b)
