@@ -1,4 +1,5 @@
 #include "agree.h"
+#include "agree_claims.h"
 #include "mem.h"
 #include "scan.h"
 #include "verbs.h"
@@ -13,6 +14,7 @@ struct work {
 	struct verify_result records;
 	struct scan live;
 	struct agree agree;
+	struct agree_claims claims;
 	int permille; /* last told */
 	struct verbs *v;
 };
@@ -46,6 +48,8 @@ static enum errc compare(struct verbs *v, struct work *w)
 
 	for (int i = 0; !e && !w->agree.done && i < STEP_SLICES; i++)
 		e = agree_slice(v->admin, &w->agree);
+	for (int i = 0; !e && w->agree.done && !w->claims.done && i < STEP_SLICES; i++)
+		e = agree_claims_slice(v->admin, &w->claims);
 	v->failed = e;
 	return e;
 }
@@ -106,6 +110,10 @@ static enum errc send_live_findings(struct verbs *v, const struct work *w)
 	if (!e)
 		e = finding(v, w->agree.missing, "agree", 0,
 			    "there are accounts that only one of live store and ledger has");
+	if (!e)
+		e = finding(v, w->claims.different, "claims", 0,
+			    "there are idempotency keys in the live store without their charge or "
+			    "hold");
 	return e;
 }
 
@@ -129,7 +137,8 @@ static enum errc send_result(struct verbs *v, const struct work *w, bool good)
 static enum errc answer(struct verbs *v, const struct work *w)
 {
 	bool good = verify_is_good(&w->records) && w->live.broken_accounts == 0 &&
-		    w->live.imbalance_nusd == 0 && w->agree.different == 0 && w->agree.missing == 0;
+		    w->live.imbalance_nusd == 0 && w->agree.different == 0 &&
+		    w->agree.missing == 0 && w->claims.different == 0;
 	enum errc e = send_result(v, w, good);
 
 	if (!e)
@@ -153,9 +162,9 @@ static enum errc step(struct verbs *v)
 		*w = (struct work){.permille = -10, .v = v};
 		e = recompute(v, w);
 		v->next = VERBS_ON_LEDGER;
-	} else if (!w->agree.done) {
+	} else if (!w->claims.done) {
 		e = compare(v, w);
-		v->next = w->agree.done ? VERBS_REPORT : VERBS_ON_LEDGER;
+		v->next = w->claims.done ? VERBS_REPORT : VERBS_ON_LEDGER;
 	} else {
 		e = answer(v, w);
 	}

@@ -329,6 +329,54 @@ enum errc idem_end(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], s
 	return put_claim(l, txn, key_id, tag.p, &c);
 }
 
+/* The claim of a row; false: a row of the order. */
+static enum errc read_row(struct slice key, struct slice value, struct idem_row *out, bool *is_claim)
+{
+	struct claim_v1 c;
+
+	*is_claim = key.n == sizeof((struct name *)0)->b && key.p[APIKEY_ID] == KIND_CLAIM;
+	if (!*is_claim)
+		return key.n > APIKEY_ID && key.p[APIKEY_ID] == KIND_ORDER ? ERRC_OK : ERRC_CORRUPT;
+	if (value.n != sizeof c || (uint8_t)value.p[0] != VERSION)
+		return ERRC_CORRUPT;
+	memcpy(&c, value.p, sizeof c);
+	memcpy(out->key_id, key.p, sizeof out->key_id);
+	memcpy(out->id.b, c.id, sizeof c.id);
+	memcpy(out->tag, key.p + APIKEY_ID + 1, HASH);
+	memcpy(out->tag + HASH, c.bound, HASH);
+	out->completed = c.state == COMPLETED;
+	return ERRC_OK;
+}
+
+enum errc idem_rows(struct live *l, MDB_txn *txn, struct idem_at *at, struct idem_row *out,
+		    size_t max, size_t *n)
+{
+	struct slice key = slice_of(at->b, at->n), value;
+	MDB_cursor *cur;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->idem, &cur));
+
+	*n = 0;
+	if (rc)
+		return rc;
+	rc = lmdbx_move(cur, at->n ? MDB_SET_RANGE : MDB_FIRST, &key, &value);
+	for (size_t rows = 0; !rc && *n < max && rows < 2 * max; rows++) {
+		bool is_claim;
+
+		rc = read_row(key, value, &out[*n], &is_claim);
+		if (rc)
+			break;
+		*n += is_claim;
+		rc = lmdbx_move(cur, MDB_NEXT, &key, &value);
+	}
+	if (!rc && key.n > sizeof at->b)
+		rc = ERRC_CORRUPT;
+	at->n = rc ? 0 : key.n;
+	if (!rc)
+		memcpy(at->b, key.p, key.n);
+	mdb_cursor_close(cur);
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
 /* The API keys whose oldest claim is over, from s->at on. */
 static enum errc find_due(struct live *l, MDB_txn *txn, int64_t wall_ms, struct idem_sweep *s,
 			  char (*due)[APIKEY_ID], size_t *due_n)

@@ -29,4 +29,17 @@ struct idem_sweep {
 MUSTCHECK enum errc idem_sweep(struct live *l, int64_t wall_ms, struct idem_sweep *s,
 			       uint32_t *removed);
 
+/* A claim as it stands. */
+struct idem_row {
+	char key_id[APIKEY_ID];
+	struct genid id;
+	uint8_t tag[IDEM_TAG];
+	bool completed;
+};
+/* Where a walk goes on; n = 0: at the first, and when it is over. */
+struct idem_at {
+	size_t n;
+	char b[APIKEY_ID + 1 + IDEM_TAG / 2];
+};
+
 #endif

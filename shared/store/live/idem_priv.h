@@ -17,6 +17,10 @@ MUSTCHECK enum errc idem_claim(struct live *l, MDB_txn *txn, const char key_id[A
 MUSTCHECK enum errc idem_end(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID],
 			     struct slice tag, const struct genid *id, bool charged);
 
+/* The next `max` claims at most; ERRC_CORRUPT when one is none. */
+MUSTCHECK enum errc idem_rows(struct live *l, MDB_txn *txn, struct idem_at *at,
+			      struct idem_row *out, size_t max, size_t *n);
+
 /* Into a new live store of the keeper's: the charged claims of the last 24 hours, from the ledger. */
 struct ledger;
 MUSTCHECK enum errc idem_fill(struct live *l, struct ledger *ledger, int64_t wall_ms);

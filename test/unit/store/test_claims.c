@@ -3,7 +3,9 @@
 
 #include <errno.h>
 
-#include "idem.h"
+#include "agree_claims.h"
+#include "clock.h"
+#include "idem_priv.h"
 #include "ledger_priv.h"
 #include "retain.h"
 #include "seal.h"
@@ -449,6 +451,101 @@ static void test_over_too_early(void **state)
 	assert_int_equal(bad_claim(), number(&r));
 }
 
+/* --- the live store's claims --- */
+
+static uint64_t different(uint64_t claims)
+{
+	struct agree_claims g = {.done = false};
+
+	while (!g.done)
+		assert_int_equal(agree_claims_slice(&scene->rig.admin, &g), ERRC_OK);
+	assert_int_equal(g.claims, claims);
+	return g.different;
+}
+
+/* Running, charged and in the outbox, in the ledger, taken back, over, removed with its day, of a store made anew. */
+static void test_live_claims(void **state)
+{
+	struct retain_keep keep = {.bytes = 1};
+	struct ledger *l = scene->rig.ledger;
+	struct genid id = hold(), back;
+	bool more = true;
+
+	(void)state;
+	assert_int_equal(different(1), 0);
+	charges(300); /* more than a slice */
+	settle(&id, true);
+	assert_int_equal(different(301), 0);
+	back = hold();
+	take_back(&back, settle(&back, true));
+	assert_int_equal(different(301), 0);
+	id = hold();
+	settle(&id, false);
+	assert_int_equal(different(301), 0);
+	scene->rig.wall_ms += DAY_MS;
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	assert_int_equal(seal_day(l, scene->rig.wall_ms), ERRC_OK);
+	assert_int_equal(ledger_commit(l), ERRC_OK);
+	charges(2);
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	assert_int_equal(ledger_checkpoint(l), ERRC_OK);
+	assert_int_equal(ledger_commit(l), ERRC_OK);
+	while (more)
+		assert_int_equal(retain_step(l, &keep, scene->rig.wall_ms, &more), ERRC_OK);
+	assert_int_equal(different(303), 0);
+	scene->rig.wall_ms = clock_wall_ms(); /* the new store gets those of the last day */
+	charges(2);
+	rig_close(&scene->rig);
+	assert_int_equal(live_remove(scene->rig.started.live_dir), ERRC_OK);
+	rig_open(&scene->rig);
+	assert_int_equal(different(2), 0);
+}
+
+static void in_live(enum errc (*fn)(struct live *l, MDB_txn *txn))
+{
+	MDB_txn *txn;
+
+	assert_int_equal(live_txn_begin(scene->rig.live, &txn), ERRC_OK);
+	assert_int_equal(fn(scene->rig.live, txn), ERRC_OK);
+	assert_int_equal(live_txn_commit(scene->rig.live, &txn), ERRC_OK);
+}
+
+static struct genid by_hand;
+
+static enum errc claim(struct live *l, MDB_txn *txn)
+{
+	static const uint8_t tag[IDEM_TAG] = {1};
+
+	return idem_claim(l, txn, KEY, slice_of(tag, sizeof tag), &by_hand, scene->rig.wall_ms);
+}
+
+static enum errc complete(struct live *l, MDB_txn *txn)
+{
+	static const uint8_t tag[IDEM_TAG] = {1};
+
+	return idem_end(l, txn, KEY, slice_of(tag, sizeof tag), &by_hand, true);
+}
+
+/* One that runs without a hold; one that is completed without a charge, or with the charge of another word. */
+static void test_wrong_live_claims(void **state)
+{
+	struct genid charged = hold();
+
+	(void)state;
+	settle(&charged, true);
+	by_hand = rig_id(&scene->rig);
+	in_live(claim);
+	assert_int_equal(different(2), 1);
+	in_live(complete);
+	assert_int_equal(different(2), 1);
+	scene->rig.wall_ms += IDEM_LASTS_MS; /* the word is free again, */
+	by_hand = charged;
+	in_live(claim);
+	assert_int_equal(different(2), 1);
+	in_live(complete); /* and stands for the request of another */
+	assert_int_equal(different(2), 1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -464,6 +561,8 @@ int main(void)
 		T(test_every_flipped_byte),
 		T(test_missing_and_too_many),
 		T(test_over_too_early),
+		T(test_live_claims),
+		T(test_wrong_live_claims),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
