@@ -206,10 +206,13 @@ class Verbs(unittest.TestCase):
         self.assertEqual([(f['account'], f['model'], f['requests']) for f in found],
                          [(n, m, c) for n in sorted(names) for m, c in (('m', 3), ('other', 1))])
         self.assertEqual({f['charge_nusd'] for f in found}, {3 * 36 * 1000, 36 * 1000})
-        total = self.do('usage', account=names[0])[-1]
+
+        def sums(**args):
+            return next(f for kind, f in self.n.control('usage', **args)[1] if kind == 'total')
+        total = sums(account=names[0])
         self.assertEqual((total['requests'], total['input'], total['output'], total['failed']), (4, 80, 32, 0))
-        self.assertEqual(self.do('usage', key=keys[1])[-1]['requests'], 4)
-        self.assertEqual(self.do('usage', account=names[0], until_ms=begun)[-1]['requests'], 0)
+        self.assertEqual(sums(key=keys[1])['requests'], 4)
+        self.assertEqual(sums(account=names[0], until_ms=begun)['requests'], 0)
         days = self.do('usage', account=names[0], by='day')
         self.assertEqual(days[0]['day'], time.strftime('%Y-%m-%d', time.gmtime()))
         self.refuse(2, 'invalid', 'usage', by='colour')
