@@ -5,7 +5,7 @@
 #include "clock.h"
 
 #define QUEUE_BYTES \
-	(256 * 1024) /* that may wait in the channel before a reading thread waits for aigwctl */
+	(256 * 1024)  /* that may wait in the channel before a reading thread waits for aigwctl */
 #define NAMED_MAX 160 /* of an object's name in a message */
 
 static const struct {
