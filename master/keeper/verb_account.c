@@ -213,7 +213,7 @@ static enum errc update(struct verbs *v, uint64_t account, bool *durable)
 	else if (money)
 		e = set_money(v, account, durable);
 	if (!e && !v->ended && rules) {
-		bool has_money_part = *durable;
+		bool money_durable = *durable;
 
 		/* Where the ledger takes this it takes all that was done before with it. */
 		e = admin_rules_set(v->admin, &by, &k, durable);
@@ -221,7 +221,7 @@ static enum errc update(struct verbs *v, uint64_t account, bool *durable)
 			verbs_end(
 				v, CONTROL_REFUSED,
 				"partly", "group, overdraft and payment were changed%s, the limits were not: %s",
-				has_money_part ? "" : " (in force, not durable yet)", errc_text(e));
+				money_durable ? "" : " (in force, not durable yet)", errc_text(e));
 	}
 	buf_fini(&mem);
 	return e;

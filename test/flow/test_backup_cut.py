@@ -161,7 +161,7 @@ class Cut(NodePerTest):
             happened, extra = self.happened(), self.extra()
             if (happened, str(extra)) not in seen:
                 seen.add((happened, str(extra)))
-                shutil.copytree(self.state, self.state + '.cut', copy_function=copy)
+                put_back(self.state, self.state + '.cut')
                 self.check_start(happened)
                 put_back(self.state + '.cut', self.state)
                 shutil.rmtree(self.state + '.cut')
