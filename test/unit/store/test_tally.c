@@ -1,0 +1,167 @@
+/* The rows of a report against a slow sum of the same: names, order, and what has no room. */
+#include "rig.h"
+
+#include <stdio.h>
+
+#include "mem.h"
+#include "tally.h"
+#include "text.h"
+
+#define NAMES_N 40
+#define SUMS_N  20000
+
+struct slow {
+	bool used;
+	int64_t requests, charge_nusd;
+};
+
+static struct text_rng rng;
+
+static unsigned pick(unsigned n)
+{
+	return (unsigned)(text_rng_next(&rng) % n);
+}
+
+/* Of all lengths, many with both ends in common. */
+static struct slice name_of(unsigned i, char room[64])
+{
+	static const char *const begins[] = {"", "x", "user-", "the same begin ", "0123456789abcde"};
+	static const char *const ends[] = {"", "yz", ", the same end of a longer one"};
+
+	if (i == 0)
+		return SLICE_NONE;
+	snprintf(room, 64, "%s%u%s", begins[i % ARRAY_LEN(begins)], i, ends[i % ARRAY_LEN(ends)]);
+	return slice_str(room);
+}
+
+static enum errc as_it_is(void *arg, size_t column, struct slice name, struct slice *out)
+{
+	(void)arg;
+	(void)column;
+	*out = name;
+	return ERRC_OK;
+}
+
+static int order(const struct report_row *a, const struct report_row *b)
+{
+	int c = slice_cmp(a->name[0], b->name[0]);
+
+	return c ? c : slice_cmp(a->name[1], b->name[1]);
+}
+
+/* Adds sums of random names, and what they come to, to `slow` while there is room for their row; else to `rest`. */
+static void fill(struct tally *t, struct slow slow[NAMES_N][NAMES_N], struct slow *rest, size_t max)
+{
+	size_t rows = 0;
+
+	for (int i = 0; i < SUMS_N; i++) {
+		unsigned a = pick(NAMES_N), b = pick(NAMES_N);
+		int sign = pick(10) ? 1 : -1;
+		struct rollup_sums s = {.first_seq = 1, .last_seq = 1, .requests = 2};
+		struct slow *to = &slow[a][b];
+		uint32_t id[REPORT_DIMS_MAX] = {0};
+		char room[64];
+
+		s.charge_nusd = pick(1000);
+		assert_int_equal(tally_name(t, 0, name_of(a, room), &id[0]), ERRC_OK);
+		assert_int_equal(tally_name(t, 1, name_of(b, room), &id[1]), ERRC_OK);
+		assert_int_equal(tally_add(t, id, &s, sign), ERRC_OK);
+		if (!to->used && rows == max)
+			to = rest;
+		else
+			rows += !to->used;
+		to->used = true;
+		to->requests += sign * s.requests;
+		to->charge_nusd += sign * s.charge_nusd;
+	}
+}
+
+static void assert_tally(size_t max)
+{
+	static struct slow slow[NAMES_N][NAMES_N];
+	struct report_row row = {.requests = 0}, before = {.requests = 0};
+	struct slow rest = {.used = false};
+	struct tally t;
+	size_t due = 0;
+	char room[64];
+
+	memset(slow, 0, sizeof slow);
+	assert_int_equal(tally_init(&t, 2, (uint32_t)max), ERRC_OK);
+	fill(&t, slow, &rest, max);
+	assert_int_equal(tally_end(&t, as_it_is, NULL), ERRC_OK);
+	for (unsigned a = 0; a < NAMES_N; a++) {
+		for (unsigned b = 0; b < NAMES_N; b++)
+			due += slow[a][b].requests > 0;
+	}
+	assert_int_equal(tally_n(&t), due + (rest.requests > 0));
+	for (size_t i = 0; i < due; i++, before = row) {
+		unsigned a = 0, b = 0;
+
+		tally_get(&t, i, &row);
+		assert_true(i == 0 || order(&before, &row) < 0);
+		while (!slice_eq(name_of(a, room), row.name[0]))
+			a++;
+		while (!slice_eq(name_of(b, room), row.name[1]))
+			b++;
+		assert_int_equal(row.requests, slow[a][b].requests);
+		assert_int_equal(row.charge_nusd, slow[a][b].charge_nusd);
+	}
+	if (rest.requests > 0) {
+		tally_get(&t, due, &row);
+		assert_int_equal(row.name[0].n + row.name[1].n, 0);
+		assert_int_equal(row.requests, rest.requests);
+		assert_int_equal(row.charge_nusd, rest.charge_nusd);
+	}
+	tally_fini(&t);
+	assert_int_equal(mem_live_count(), 0);
+}
+
+static void test_tally(void **state)
+{
+	static const size_t max[] = {100000, NAMES_N * NAMES_N, 700, 65, 64, 17, 16, 1};
+
+	(void)state;
+	rng = (struct text_rng){{5, 6}};
+	for (size_t i = 0; i < ARRAY_LEN(max); i++)
+		assert_tally(max[i]);
+}
+
+static void test_no_memory(void **state)
+{
+	struct rollup_sums s = {.first_seq = 1, .last_seq = 1, .requests = 1};
+	unsigned n = 0;
+	enum errc e;
+
+	(void)state;
+	do {
+		uint32_t id[REPORT_DIMS_MAX] = {0};
+		struct tally t;
+
+		e = tally_init(&t, 1, 1000);
+		mem_fail_after(++n);
+		for (unsigned i = 0; !e && i < 300; i++) {
+			char room[64];
+
+			e = tally_name(&t, 0, name_of(i, room), &id[0]);
+			if (!e)
+				e = tally_add(&t, id, &s, 1);
+		}
+		if (!e)
+			e = tally_end(&t, as_it_is, NULL);
+		mem_fail_after(0);
+		assert_true(e == ERRC_OK ? tally_n(&t) == 300 : e == ERRC_NOMEM);
+		tally_fini(&t);
+		assert_int_equal(mem_live_count(), 0);
+	} while (e);
+	assert_true(n > 10);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tally),
+		cmocka_unit_test(test_no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
