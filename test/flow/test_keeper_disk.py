@@ -32,9 +32,12 @@ class Base(FiveScopes, NodePerTest):
         return self.node.status()['ledger'][0]['state']
 
     def refused(self):
-        """The answer to a new request, once they are refused."""
+        """The answer to a new request, once they are refused; `served` is how many were not."""
+        self.served = 0
+
         def look():
             a = self.chat('m')
+            self.served += a.status == 200
             return a if a.status != 200 else None
         return wait_for(look, 15, 0.05)
 
@@ -129,8 +132,9 @@ class Disk(Base):
         self.node.start()
         Gateway.ask(self.node, 'enospc')
         self.refused()
-        waits = self.node.status()['ledger'][0]['outbox_records']
+        waits = self.served
         self.assertGreater(waits, 0)
+        wait_for(lambda: self.node.status()['ledger'][0]['outbox_records'] == waits, 5)
         folders = [os.path.join(self.node.dir, 'backup-%d' % i) for i in range(2)]
         p = self.node.ctl_raw('ledger', 'backup', folders[0], '--json')
         self.assertEqual((p.returncode, json.loads(p.stderr)['error']['code'], json.loads(p.stdout)['missing_records']), (1, 'incomplete', waits), p)
