@@ -1,15 +1,21 @@
 #include "rows_priv.h"
 
-/* A row: version, number of counters, packed totals, then the counters, each its kind and packed numbers, of which the rule's id is the
- * first. */
-#define TOTALS_N      5
+/* The fixed part, without padding; the counters follow, each its kind and packed numbers, of which the rule's id is the first. */
+struct state_v1 {
+	uint8_t version, counters_n;
+	uint16_t reserved;
+	uint32_t holds;
+	uint64_t requests, tokens;
+	int64_t charged, used_s;
+};
+_Static_assert(sizeof(struct state_v1) == 40, "layout of stored rows");
+
 #define NUMBERS_MAX   7    /* of a counter */
 #define OF_ALL        0x80 /* beside the kind */
 #define COUNTER_BYTES (1 + ROWS_PACKED_MAX(NUMBERS_MAX))
-#define STATE_BYTES   (2 + ROWS_PACKED_MAX(TOTALS_N) + ROWS_COUNTERS_MAX * COUNTER_BYTES)
+#define STATE_BYTES   (sizeof(struct state_v1) + ROWS_COUNTERS_MAX * COUNTER_BYTES)
 
-static const uint8_t totals_least[TOTALS_N] = {1, 3, 4, 5, 4},
-		     budget_least[] = {1, 4, 5, 4, 0, 0, 0}, rate_least[] = {1, 4, 2, 2},
+static const uint8_t budget_least[] = {1, 4, 5, 4, 0, 0, 0}, rate_least[] = {1, 4, 2, 2},
 		     running_least[] = {1, 1};
 
 /* How many bytes. */
@@ -77,16 +83,19 @@ static bool get_counter(struct rows_reader *r, struct rows_counter *c)
 
 enum errc rows_put_state(struct buf *out, const struct rows_state *s)
 {
-	const int64_t totals[TOTALS_N] = {s->holds, (int64_t)s->requests, (int64_t)s->tokens,
-					  s->charged_nusd, s->used_s};
+	struct state_v1 v = {.version = ROWS_VERSION,
+			     .counters_n = (uint8_t)s->n,
+			     .holds = s->holds,
+			     .requests = s->requests,
+			     .tokens = s->tokens,
+			     .charged = s->charged_nusd,
+			     .used_s = s->used_s};
 	uint8_t row[STATE_BYTES];
-	size_t n = 2;
+	size_t n = sizeof v;
 
 	if (s->n > ROWS_COUNTERS_MAX)
 		return ERRC_LIMIT;
-	row[0] = ROWS_VERSION;
-	row[1] = (uint8_t)s->n;
-	n += rows_pack(row + n, totals, totals_least, TOTALS_N);
+	memcpy(row, &v, sizeof v);
 	for (size_t i = 0; i < s->n; i++)
 		n += put_counter(row + n, &s->counters[i]);
 	return buf_add(out, row, n);
@@ -94,22 +103,20 @@ enum errc rows_put_state(struct buf *out, const struct rows_state *s)
 
 enum errc rows_get_state(struct slice bytes, struct rows_state *s)
 {
-	uint8_t head[2];
-	int64_t v[TOTALS_N];
+	struct state_v1 v;
 	struct rows_reader r;
-	enum errc rc = rows_take_head(&r, bytes, head, sizeof head);
+	enum errc rc = rows_take_head(&r, bytes, &v, sizeof v);
 
 	if (rc)
 		return rc;
-	if (head[1] > ROWS_COUNTERS_MAX || !rows_unpack(&r, v, TOTALS_N) ||
-	    !is_within(v[0], 0, UINT32_MAX))
+	if (v.counters_n > ROWS_COUNTERS_MAX || v.reserved != 0)
 		return ERRC_CORRUPT;
-	s->holds = (uint32_t)v[0];
-	s->requests = (uint64_t)v[1];
-	s->tokens = (uint64_t)v[2];
-	s->charged_nusd = v[3];
-	s->used_s = v[4];
-	s->n = head[1];
+	s->holds = v.holds;
+	s->requests = v.requests;
+	s->tokens = v.tokens;
+	s->charged_nusd = v.charged;
+	s->used_s = v.used_s;
+	s->n = v.counters_n;
 	for (size_t i = 0; i < s->n; i++) {
 		if (!get_counter(&r, &s->counters[i]))
 			return ERRC_CORRUPT;
