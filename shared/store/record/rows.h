@@ -113,8 +113,7 @@ struct rows_key_name rows_name(uint64_t account, enum rows_kind kind, struct sli
 struct rows_key_name rows_name_scope(uint64_t account, enum rows_kind scope, const char id[ROWS_ID]);
 struct rows_key_name rows_name_state(uint64_t account, enum rows_kind scope, const char id[ROWS_ID]);
 struct rows_key_name rows_name_outbox(uint64_t n);
-/* Whether it is that of a definition: struct rows_scope. */
-bool rows_name_is_scope(const struct rows_key_name *name);
+bool rows_name_is_scope(const struct rows_key_name *name); /* of a definition: struct rows_scope */
 /* False: no key of ours. */
 bool rows_name_parse(struct slice bytes, uint64_t *account, enum rows_kind *kind, struct slice *id);
 /* The id of an end user. */
