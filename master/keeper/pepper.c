@@ -106,6 +106,18 @@ static enum errc take_restored(const char *state)
 	return e == ERRC_NOTFOUND ? ERRC_OK : e;
 }
 
+/* A node that begins has neither; one that has lost it can still be given it back. */
+static void tell_if_lost(const char *state)
+{
+	char path[PATH_MAX];
+
+	if (join(path, state, "ledger/data.mdb") && access(path, F_OK) == 0)
+		log_error("pepper_lost",
+			  "the file " NAME " in the state folder is not there, but a ledger is: a new "
+			  "one is made, which none of the keys of before is known with; to have them "
+			  "back, stop, put the file back (a backup has it), and start");
+}
+
 static enum errc load(const char *state, struct peppers *set)
 {
 	char path[PATH_MAX];
@@ -123,6 +135,7 @@ static enum errc load(const char *state, struct peppers *set)
 		e = read_file(path, set);
 	if (e != ERRC_NOTFOUND)
 		return e;
+	tell_if_lost(state);
 	e = peppers_add(set, clock_wall_s());
 	return e ? e : save(state, set);
 }

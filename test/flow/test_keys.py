@@ -508,6 +508,27 @@ class Peppers(NodePerTest):
         self.good(self.key, new)
 
 
+class PepperLost(NodePerTest):
+    MODELS = Peppers.MODELS
+
+    def test_told(self):
+        """A node goes on without the file, but not silently, and has its keys again with it."""
+        self.begin()
+        path = os.path.join(self.node.state, 'pepper')
+        self.assertFalse(self.node.events('pepper_lost'))
+        self.node.stop()
+        os.rename(path, path + '.kept')
+        self.node.start()
+        self.assertEqual(len(self.node.events('pepper_lost')), 1)
+        self.assertEqual(self.node.chat(self.key, 'm').status, 401)
+        self.assertEqual(self.node.chat(self.node.key('main'), 'm').status, 200)
+        self.node.stop()
+        os.rename(path + '.kept', path)
+        self.node.start()
+        self.assertEqual(self.node.chat(self.key, 'm').status, 200)
+        self.assertEqual(len(self.node.events('pepper_lost')), 1)
+
+
 class PeppersGo(NodePerTest):
     MODELS = Peppers.MODELS
     CONFIG = {'durability': 'async'}
