@@ -112,10 +112,12 @@ static void tell_if_lost(const char *state)
 	char path[PATH_MAX];
 
 	if (join(path, state, "ledger/data.mdb") && access(path, F_OK) == 0)
-		log_error("pepper_lost",
-			  "the file " NAME " in the state folder is not there, but a ledger is: a new "
-			  "one is made, which none of the keys of before is known with; to have them "
-			  "back, stop, put the file back (a backup has it), and start");
+		log_error(
+			"pepper_lost",
+			"the file " NAME
+			" in the state folder is not there, but a ledger is: a new "
+			"one is made, which none of the keys of before is known with; to have them "
+			"back, stop, put the file back (a backup has it), and start");
 }
 
 static enum errc load(const char *state, struct peppers *set)

@@ -2,8 +2,7 @@
  * version byte first, checked against their length before anything is believed. A row's key is
  * `account (8, big-endian) | kind (1) | id`, so that what requests of an account write lies together; what its scopes are
  * (rows_name_is_scope()) lies in a tree of its own there. Account 0 holds the head rows and account 2^64-1, the tail of the tree, the
- * outbox; before it LMDB keeps the roots of the other trees, as account 2^64-2. Pure: no LMDB here. Slices in decoded rows point
- * into the bytes they came from and are valid as long as those. */
+ * outbox. Pure: no LMDB here. Slices in decoded rows point into the bytes they came from and are valid as long as those. */
 #ifndef AIGW_ROWS_H
 #define AIGW_ROWS_H
 
