@@ -12,6 +12,7 @@
 #define DAY_BYTES     4   /* of the names of columns: day; account, and a team behind it */
 #define NUMBER_BYTES  8
 #define DAY_TEXT      10
+#define NAMED_MAX     4096
 #define PARTS_MAX     2 /* days of which a span may have a part */
 
 /* A part of a day whose records are to be read, since the span has only that part (sign 1), or all but that part (-1). The day's
@@ -35,9 +36,16 @@ struct report {
 	/* Of the row that is being added: whether it is asked for but for its end user, and the numbers of its names. */
 	bool like_asked, ids_known;
 	uint32_t id[REPORT_DIMS_MAX];
-	struct buf row;                   /* of an account, reserved */
-	struct rollup_sums total, nobody; /* nobody: to be taken from that row */
-	uint32_t nobody_id[REPORT_DIMS_MAX];
+	struct buf row; /* of an account, reserved */
+	struct rollup_sums total;
+	/* What end users' rows of a day say, by the rows of nobody that it is to be taken from; those up to `taken_n` are done. */
+	struct named *named;
+	size_t named_n, taken_n;
+};
+
+struct named {
+	uint32_t id[REPORT_DIMS_MAX];
+	struct rollup_sums sums;
 };
 
 /* --- names --- */
@@ -315,18 +323,38 @@ static enum errc on_rollup(void *arg, const struct rollup_name *n, const struct 
 	return is_asked(r, n) ? add(r, n, s, 1) : ERRC_OK;
 }
 
-/* What end users' rows say is in their keys' rows too, where nobody is named; and in the total. It is taken from nobody's row
- * in one piece for as long as that is the same row. */
-static enum errc flush_nobody(struct report *r)
+/* What is left of it is taken away by itself. */
+static enum errc flush_named(struct report *r)
 {
 	enum errc rc = ERRC_OK;
 
-	if (r->nobody.requests > 0)
-		rc = tally_add(&r->rows, r->nobody_id, &r->nobody, -1);
-	r->nobody = (struct rollup_sums){.requests = 0};
+	for (; !rc && r->taken_n < r->named_n; r->taken_n++)
+		rc = tally_add(&r->rows, r->named[r->taken_n].id, &r->named[r->taken_n].sums, -1);
+	r->named_n = r->taken_n = 0;
 	return rc;
 }
 
+/* The row of nobody that the end user's row with these names is also in. */
+static enum errc begin_named(struct report *r, const uint32_t user_id[REPORT_DIMS_MAX])
+{
+	uint32_t id[REPORT_DIMS_MAX];
+	enum errc rc = ERRC_OK;
+
+	for (size_t i = 0; i < REPORT_DIMS_MAX; i++) {
+		bool user = i < r->ask.by_n && r->ask.by[i] == REPORT_TAG;
+
+		id[i] = user ? TALLY_EMPTY : user_id[i];
+	}
+	if (r->named_n > 0 && memcmp(r->named[r->named_n - 1].id, id, sizeof id) == 0)
+		return ERRC_OK;
+	if (r->named_n == NAMED_MAX)
+		rc = flush_named(r);
+	memcpy(r->named[r->named_n].id, id, sizeof id);
+	r->named[r->named_n++].sums = (struct rollup_sums){.requests = 0};
+	return rc;
+}
+
+/* An end user's row, which its key's row has too: that one is nobody's, and has it no longer. */
 static enum errc on_tag(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
 {
 	struct report *r = arg;
@@ -338,15 +366,28 @@ static enum errc on_tag(void *arg, const struct rollup_name *n, const struct rol
 	rc = ids_of(r, n, id);
 	if (!rc)
 		rc = tally_add(&r->rows, id, s, 1);
-	for (size_t i = 0; !rc && i < r->ask.by_n; i++) {
-		if (r->ask.by[i] == REPORT_TAG)
-			id[i] = TALLY_EMPTY;
-	}
-	if (!rc && memcmp(id, r->nobody_id, sizeof id) != 0)
-		rc = flush_nobody(r);
-	memcpy(r->nobody_id, id, sizeof id);
-	rollup_sums_add(&r->nobody, s);
+	if (!rc && (!n->again || r->named_n == 0))
+		rc = begin_named(r, id);
+	if (!rc)
+		rollup_sums_add(&r->named[r->named_n - 1].sums, s);
 	return rc;
+}
+
+/* Both kinds of rows come in the same order, so what is to be taken from a row is mostly the next that there is. */
+static enum errc on_less_named(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
+{
+	struct report *r = arg;
+	struct rollup_sums rest = *s;
+	uint32_t id[REPORT_DIMS_MAX] = {0};
+	enum errc rc;
+
+	if (!is_asked(r, n))
+		return ERRC_OK;
+	rollup_sums_add(&r->total, s);
+	rc = ids_of(r, n, id);
+	if (!rc && r->taken_n < r->named_n && memcmp(r->named[r->taken_n].id, id, sizeof id) == 0)
+		rollup_sums_sub(&rest, &r->named[r->taken_n++].sums);
+	return rc ? rc : tally_add(&r->rows, id, &rest, 1);
 }
 
 /* Of requests that name nobody: what they are less by. */
@@ -374,6 +415,39 @@ static enum rollup_cut cut_of(const struct report_ask *a)
 	return model ? ROLLUP_MODELS : ROLLUP_DAYS;
 }
 
+struct days {
+	struct report *r;
+	MDB_txn *txn;
+	struct rollup_ask all, named;
+};
+
+/* One that there are rows of. */
+static enum errc on_day(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
+{
+	struct days *d = arg;
+	MDB_dbi db = d->r->ledger->rollups;
+	enum errc rc;
+
+	(void)s;
+	d->all.from = d->all.to = d->named.from = d->named.to = n->day;
+	rc = rollup_walk(d->txn, db, &d->named, on_tag, d->r);
+	if (!rc)
+		rc = rollup_walk(d->txn, db, &d->all, on_less_named, d->r);
+	return rc ? rc : flush_named(d->r);
+}
+
+/* By end user and more: day by day, so that little has to be remembered. */
+static enum errc add_named_days(struct report *r, MDB_txn *txn, const struct rollup_ask *all,
+				enum rollup_cut users)
+{
+	struct days d = {.r = r, .txn = txn, .all = *all, .named = *all};
+	struct rollup_ask days = {.cut = ROLLUP_DAYS, .from = all->from, .to = all->to};
+
+	d.named.cut = users;
+	r->named = mem_new(NAMED_MAX * sizeof *r->named);
+	return r->named ? rollup_walk(txn, r->ledger->rollups, &days, on_day, &d) : ERRC_NOMEM;
+}
+
 /* The end users' rows are added or taken away where they are asked for. */
 static enum errc add_days(struct report *r, MDB_txn *txn, int64_t from, int64_t to)
 {
@@ -386,13 +460,14 @@ static enum errc add_days(struct report *r, MDB_txn *txn, int64_t from, int64_t 
 				 .key_id = r->ask.account ? r->ask.key_id : NULL};
 	enum errc rc;
 
+	if (r->by_tag)
+		return add_named_days(r, txn, &ask, users);
 	rc = rollup_walk(txn, r->ledger->rollups, &ask, on_rollup, r);
-	ask.cut = users;
-	if (!rc && r->ask.tag.p && !r->ask.tag.n)
+	if (!rc && r->ask.tag.p && !r->ask.tag.n) {
+		ask.cut = users;
 		rc = rollup_walk(txn, r->ledger->rollups, &ask, on_named, r);
-	else if (!rc && r->by_tag)
-		rc = rollup_walk(txn, r->ledger->rollups, &ask, on_tag, r);
-	return rc ? rc : flush_nobody(r);
+	}
+	return rc;
 }
 
 /* In one read transaction, so that roll-ups and tail fit together. It keeps the writer from using again the pages that it
@@ -516,6 +591,7 @@ void report_free(struct report **rp)
 		return;
 	tally_fini(&r->rows);
 	buf_fini(&r->row);
+	mem_free(r->named);
 	mem_free(r);
 	*rp = NULL;
 }

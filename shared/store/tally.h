@@ -42,6 +42,7 @@ struct tally {
 	struct tally_sum *sums;
 	struct tally_slot *slots; /* likewise */
 	uint32_t n, cap;
+	uint64_t *sieve; /* once there are `max`: the bits of hashes that no row has are 0 */
 	uint32_t *order; /* set by tally_end() */
 	struct tally_wait wait[TALLY_WAIT];
 	size_t waiting;

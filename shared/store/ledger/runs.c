@@ -102,13 +102,15 @@ static void get_numbers(const uint8_t *at, uint64_t widths, struct rollup_sums *
 		UINT64_C(0xffffffffffffff),
 		UINT64_MAX,
 	};
-	int64_t v[NUMBERS];
+	char *to = (char *)sums;
 
+#pragma GCC unroll 11
 	for (size_t i = 0; i < NUMBERS; i++, widths >>= 4) {
-		v[i] = unfolded(load(at) & masks[widths & 15]);
+		int64_t v = unfolded(load(at) & masks[widths & 15]);
+
+		memcpy(to + i * sizeof v, &v, sizeof v);
 		at += widths & 15;
 	}
-	memcpy(sums, v, sizeof v);
 }
 
 /* The next row of the run. */
