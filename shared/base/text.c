@@ -365,6 +365,27 @@ uint64_t text_hash(struct slice s)
 	return h;
 }
 
+uint64_t text_hash_wide(struct slice s)
+{
+	const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t h = (uint64_t)s.n * odd, v;
+	size_t at = 0;
+
+	for (; s.n - at >= sizeof v; at += sizeof v) {
+		memcpy(&v, s.p + at, sizeof v);
+		h = (h ^ v) * odd;
+		h ^= h >> 32;
+	}
+	if (at < s.n) {
+		v = 0;
+		memcpy(&v, s.p + at, s.n - at);
+		h = (h ^ v) * odd;
+		h ^= h >> 32;
+	}
+	h *= odd;
+	return h ^ h >> 32;
+}
+
 static uint64_t load_le(const void *p, size_t n)
 {
 	const unsigned char *b = p;

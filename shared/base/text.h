@@ -37,6 +37,8 @@ bool text_bytes(struct slice s, int64_t *out);
 
 /* 32 and 64 bit non-cryptographic hash (FNV-1a); for tables only. */
 uint64_t text_hash(struct slice s);
+/* Likewise, eight bytes at a time: for long keys. The same bytes have another hash on another machine. */
+uint64_t text_hash_wide(struct slice s);
 /* A seeded hash for tables whose keys a client chooses (SipHash-2-4). */
 uint64_t text_hash_keyed(const uint8_t seed[16], struct slice s);
 

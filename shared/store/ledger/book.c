@@ -4,6 +4,7 @@
 #include "mem.h"
 #include "text.h"
 
+#define AHEAD      8                /* entries that a walk asks for memory beforehand */
 #define BOOK_MAX   (UINT32_MAX / 4) /* entries of a table */
 #define IDLE_SHARE 16               /* one in so many must be idle before they are dropped */
 
@@ -40,7 +41,7 @@ static void *table_find(const struct book_table *t, struct slice (*of)(const voi
 			struct slice want)
 {
 	size_t mask = t->slots_n - 1;
-	uint64_t hash = text_hash(want);
+	uint64_t hash = text_hash_wide(want);
 
 	if (t->slots_n == 0)
 		return NULL;
@@ -51,6 +52,24 @@ static void *table_find(const struct book_table *t, struct slice (*of)(const voi
 			return item;
 	}
 	return NULL;
+}
+
+/* Asks for the slot that table_find() will look at, or, in later steps, returns what most likely is the entry; NULL: nothing. */
+static void *table_expect(const struct book_table *t, struct slice want, unsigned step)
+{
+	size_t mask = t->slots_n - 1, i;
+	uint64_t hash = text_hash_wide(want);
+
+	if (t->slots_n == 0)
+		return NULL;
+	i = hash & mask;
+	if (step == 0) {
+		mem_fetch(&t->slots[i], sizeof *t->slots);
+		return NULL;
+	}
+	while (t->slots[i].item && t->slots[i].hash != hash)
+		i = (i + 1) & mask;
+	return t->slots[i].item;
 }
 
 static void table_link(struct book_table *t, struct book_slot s)
@@ -97,7 +116,7 @@ static enum errc table_grow(struct book_table *t)
 static void table_add(struct book_table *t, struct slice (*of)(const void *), void *item)
 {
 	t->items[t->n++] = item;
-	table_link(t, (struct book_slot){text_hash(of(item)), item});
+	table_link(t, (struct book_slot){text_hash_wide(of(item)), item});
 }
 
 static void table_fini(struct book_table *t)
@@ -152,6 +171,34 @@ struct book_item *book_find_scope(const struct book *b, enum rows_kind kind, uin
 	struct book_scope_name n = name_of(kind, account, id);
 
 	return table_find(&b->scopes, scope_key, slice_of(n.b, sizeof n.b));
+}
+
+static void expect_scope(const struct book *b, enum rows_kind kind, uint64_t account,
+			 const char id[ROWS_ID], unsigned step)
+{
+	struct book_scope_name n = name_of(kind, account, id);
+	const struct book_item *s = table_expect(&b->scopes, slice_of(n.b, sizeof n.b), step);
+
+	if (s && step == 1)
+		mem_fetch(s, sizeof *s);
+	else if (s)
+		mem_fetch(s->s.counters, s->s.counters_n * sizeof *s->s.counters);
+}
+
+void book_expect(const struct book *b, const struct book_charge *c, unsigned step)
+{
+	static const char none[ROWS_ID];
+	const struct book_account_item *a =
+		table_expect(&b->accounts, slice_of(&c->account, sizeof c->account), step);
+
+	if (a && step == 1)
+		mem_fetch(a, sizeof a->row);
+	expect_scope(b, ROWS_ACCOUNT, c->account, none, step);
+	expect_scope(b, ROWS_KEY, c->account, c->key_id, step);
+	if (memcmp(c->team, none, ROWS_ID) != 0)
+		expect_scope(b, ROWS_TEAM, c->account, c->team, step);
+	if (memcmp(c->user, none, ROWS_ID) != 0)
+		expect_scope(b, ROWS_USER, c->account, c->user, step);
 }
 
 void book_set_group(struct book_account_item *a, struct slice group)
@@ -460,6 +507,13 @@ const struct book_scope *book_scope_at(const struct book *b, size_t i)
 	return &((const struct book_item *)b->scopes.items[i])->s;
 }
 
+/* A walk is at position `i`: asks for the entry that comes some steps later. */
+static void expect_next(const struct book_table *t, size_t i, size_t bytes)
+{
+	if (i + AHEAD < t->n)
+		mem_fetch(t->items[i + AHEAD], bytes);
+}
+
 enum errc book_each_changed(struct book *b,
 			    enum errc (*fn)(void *arg, const struct rows_account *,
 					    const struct book_scope *, bool row),
@@ -470,12 +524,14 @@ enum errc book_each_changed(struct book *b,
 	for (size_t i = 0; !rc && i < b->accounts.n; i++) {
 		const struct book_account_item *a = b->accounts.items[i];
 
+		expect_next(&b->accounts, i, sizeof *a);
 		if (a->changed)
 			rc = fn(arg, &a->row, NULL, false);
 	}
 	for (size_t i = 0; !rc && i < b->scopes.n; i++) {
 		const struct book_item *s = b->scopes.items[i];
 
+		expect_next(&b->scopes, i, sizeof *s);
 		if (s->changed)
 			rc = fn(arg, NULL, &s->s, s->row_changed);
 	}
@@ -503,6 +559,7 @@ enum errc book_each_idle(struct book *b, int64_t wall_s,
 	for (size_t i = 0; i < b->scopes.n; i++) {
 		struct book_item *s = b->scopes.items[i];
 
+		expect_next(&b->scopes, i, sizeof *s);
 		s->idle = may_go(b, s, wall_s, &every);
 		n += s->idle;
 	}
@@ -536,7 +593,8 @@ static void drop_idle(struct book_table *t)
 	t->n = to;
 	memset(t->slots, 0, t->slots_n * sizeof *t->slots);
 	for (size_t i = 0; i < t->n; i++)
-		table_link(t, (struct book_slot){text_hash(scope_key(t->items[i])), t->items[i]});
+		table_link(t,
+			   (struct book_slot){text_hash_wide(scope_key(t->items[i])), t->items[i]});
 }
 
 void book_clean(struct book *b)
@@ -546,6 +604,7 @@ void book_clean(struct book *b)
 	for (size_t i = 0; i < b->scopes.n; i++) {
 		struct book_item *s = b->scopes.items[i];
 
+		expect_next(&b->scopes, i, sizeof *s);
 		s->changed = s->row_changed = false;
 	}
 	drop_idle(&b->scopes);

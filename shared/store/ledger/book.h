@@ -42,6 +42,10 @@ void book_free(struct book **b);
 MUSTCHECK enum errc book_apply(struct book *b, const struct record *r);
 void book_charge_of(const struct record *r, struct book_charge *out);
 MUSTCHECK enum errc book_apply_charge(struct book *b, const struct book_charge *c);
+/* A charge is applied soon, after some others: asks for the memory that this will take, which of many accounts lies anywhere. In
+ * BOOK_STEPS steps, from 0 on, with some time between them. */
+#define BOOK_STEPS 3
+void book_expect(const struct book *b, const struct book_charge *c, unsigned step);
 /* Puts back what a checkpoint held; book_load_state() for an end user without a row. */
 MUSTCHECK enum errc book_load_account(struct book *b, struct slice row);
 MUSTCHECK enum errc book_load_scope(struct book *b, struct slice row, struct slice state);

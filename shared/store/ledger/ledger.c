@@ -16,6 +16,7 @@
 
 #define READERS_MAX 126
 #define PENDING_MAX ((size_t)256 * 1024 * 1024) /* records of one transaction */
+#define AHEAD       4                           /* records between two steps of book_expect() */
 
 struct state_v1 {
 	uint32_t layout, steps_back;
@@ -534,6 +535,29 @@ enum errc ledger_raise_epoch(struct ledger *l, const char *boot_id, uint64_t lea
 	return rc;
 }
 
+/* A walk through pending records, some ahead of their being applied. */
+struct ahead {
+	size_t at;
+	unsigned step;
+};
+
+/* The next record's memory is asked for. */
+static void expect_one(const struct ledger *l, struct ahead *a)
+{
+	struct book_charge charge;
+	struct pending head;
+
+	if (a->at >= l->pending.len)
+		return;
+	memcpy(&head, l->pending.p + a->at, sizeof head);
+	if (head.type == RECORD_CHARGE) {
+		memcpy(&charge, l->pending.p + a->at + sizeof head,
+		       offsetof(struct book_charge, budgets));
+		book_expect(l->book, &charge, a->step);
+	}
+	a->at += sizeof head + head.bytes;
+}
+
 static enum errc apply_one(struct book *b, const struct pending *head, const char *bytes)
 {
 	struct book_charge charge;
@@ -551,12 +575,20 @@ static enum errc apply_one(struct book *b, const struct pending *head, const cha
 /* After the commit: what it made durable goes into the book. Without memory for it the keeper cannot go on. */
 static void apply_pending(struct ledger *l)
 {
+	struct ahead ahead[BOOK_STEPS] = {{.at = 0}};
 	uint64_t seq = l->state.last_seq;
 	struct pending head;
 
+	for (unsigned i = 0; i < BOOK_STEPS; i++) {
+		ahead[i].step = i;
+		for (unsigned n = (BOOK_STEPS - i) * AHEAD; n > 0; n--)
+			expect_one(l, &ahead[i]);
+	}
 	for (size_t at = 0; at < l->pending.len; at += head.bytes) {
 		enum errc rc;
 
+		for (unsigned i = 0; i < BOOK_STEPS; i++)
+			expect_one(l, &ahead[i]);
 		memcpy(&head, l->pending.p + at, sizeof head);
 		at += sizeof head;
 		rc = apply_one(l->book, &head, l->pending.p + at);
@@ -573,7 +605,7 @@ enum errc ledger_commit(struct ledger *l)
 	require(l->txn);
 	if (l->idindex.written_n == 0 && l->idindex.durable_n >= IDINDEX_ROWS_MAX)
 		rc = ledger_write_index(l, l->txn, l->state.last_seq);
-	if (!rc && !l->rollup.written && l->rollup.n >= ROLLUP_ROWS_MAX)
+	if (!rc && !l->rollup.written && rollup_is_full(&l->rollup))
 		rc = ledger_write_rollups(l, l->txn, l->state.last_seq);
 	if (!rc)
 		rc = put_state(l, l->txn, &l->next);

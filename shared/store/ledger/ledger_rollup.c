@@ -53,7 +53,7 @@ static enum errc add_item(void *arg, const struct ledger_item *item)
 	rc = rollup_add(&l->rollup, item->seq, &r);
 	if (!rc)
 		rc = ledger_count_rollups(l);
-	if (!rc && l->rollup.n >= ROLLUP_ROWS_MAX)
+	if (!rc && rollup_is_full(&l->rollup))
 		rc = ERRC_AGAIN;
 	return rc;
 }

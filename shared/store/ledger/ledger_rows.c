@@ -60,12 +60,13 @@ enum errc ledger_load_rows(MDB_txn *txn, MDB_dbi db, struct book *b)
 struct writing {
 	MDB_txn *txn;
 	MDB_dbi db;
+	MDB_cursor *c; /* most rows are neighbours of the one before */
 	struct buf row;
 };
 
 static enum errc put_row(struct writing *w, struct rows_key_name name)
 {
-	return lmdbx_put(w->txn, w->db, slice_of(name.b, name.n), buf_slice(&w->row), 0);
+	return lmdbx_cursor_put(w->c, slice_of(name.b, name.n), buf_slice(&w->row), 0);
 }
 
 static enum errc put_scope_row(struct writing *w, const struct book_scope *s)
@@ -75,7 +76,7 @@ static enum errc put_scope_row(struct writing *w, const struct book_scope *s)
 	enum errc rc;
 
 	if (s->row.n)
-		return lmdbx_put(w->txn, w->db, key, s->row, 0);
+		return lmdbx_cursor_put(w->c, key, s->row, 0);
 	rc = lmdbx_del(w->txn, w->db, key);
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
@@ -103,11 +104,14 @@ static enum errc put_changed(void *arg, const struct rows_account *a, const stru
 enum errc ledger_put_rows(MDB_txn *txn, MDB_dbi db, struct book *b)
 {
 	struct writing w = {.txn = txn, .db = db};
-	enum errc rc;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, db, &w.c));
 
+	if (rc)
+		return rc;
 	buf_init(&w.row, ROWS_MAX);
 	rc = book_each_changed(b, put_changed, &w);
 	buf_fini(&w.row);
+	mdb_cursor_close(w.c);
 	return rc;
 }
 

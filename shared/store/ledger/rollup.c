@@ -10,6 +10,7 @@
 
 #define NAMES_MAX   ((size_t)256 * 1024 * 1024)
 #define PENDING_MAX ((size_t)256 * 1024 * 1024)
+#define ROLLUP_CUTS ROLLUP_USERS
 #define HEAD_BYTES  (1 + 4 + 8 + 2 * APIKEY_ID)
 #define KEY_MAX     (HEAD_BYTES + 2 + ROLLUP_MODEL_MAX + ROLLUP_PROVIDER_MAX + ROWS_TAG_MAX)
 
@@ -20,6 +21,11 @@ struct rollup_entry {
 	uint32_t at, n;     /* its key in `names` */
 	char user[ROWS_ID]; /* ROLLUP_TAGS: id of its tag */
 	struct rollup_sums sums;
+};
+
+struct rollup_slot {
+	uint32_t hash; /* the upper half */
+	uint32_t at;   /* position + 1 of the entry, 0: empty */
 };
 
 /* A record between its append and the commit; a charge's name follows as a key of ROLLUP_TAGS. */
@@ -38,7 +44,7 @@ struct row_key {
 
 void rollup_init(struct rollup *r)
 {
-	*r = (struct rollup){.n = 0};
+	*r = (struct rollup){.full = ROLLUP_ROWS_MIN};
 	buf_init(&r->names, NAMES_MAX);
 	buf_init(&r->pending, PENDING_MAX);
 }
@@ -200,7 +206,7 @@ static struct slice key_of(const struct rollup *r, const struct rollup_entry *e)
 static enum errc grow(struct rollup *r)
 {
 	size_t cap = r->cap ? r->cap * 2 : 256;
-	uint32_t *slots = cap <= UINT32_MAX / 2 ? mem_new(2 * cap * sizeof *slots) : NULL;
+	struct rollup_slot *slots = cap <= UINT32_MAX / 2 ? mem_new(2 * cap * sizeof *slots) : NULL;
 	struct rollup_entry *entries;
 
 	if (!slots)
@@ -215,11 +221,12 @@ static enum errc grow(struct rollup *r)
 	r->entries = entries;
 	r->cap = cap;
 	for (uint32_t i = 0; i < r->n; i++) {
-		size_t at = text_hash(key_of(r, &entries[i])) & (2 * cap - 1);
+		uint64_t hash = text_hash_wide(key_of(r, &entries[i]));
+		size_t at = hash & (2 * cap - 1);
 
-		while (slots[at])
+		while (slots[at].at)
 			at = (at + 1) & (2 * cap - 1);
-		slots[at] = i + 1;
+		slots[at] = (struct rollup_slot){hash >> 32, i + 1};
 	}
 	return ERRC_OK;
 }
@@ -233,7 +240,28 @@ static void note_user(const struct rollup *r, struct rollup_entry *e)
 		rows_user_id(name.tag, e->user);
 }
 
-static enum errc count(struct rollup *r, struct slice key, const struct rollup_sums *more)
+/* The row of a charge in one of the cuts. */
+struct counted {
+	struct row_key key;
+	uint64_t hash;
+};
+
+static enum errc add_entry(struct rollup *r, const struct counted *c, size_t at,
+			   const struct rollup_sums *more)
+{
+	enum errc rc;
+
+	r->entries[r->n] = (struct rollup_entry){
+		.at = (uint32_t)r->names.len, .n = (uint32_t)c->key.n, .sums = *more};
+	rc = buf_add(&r->names, c->key.b, c->key.n);
+	if (rc)
+		return rc;
+	note_user(r, &r->entries[r->n]);
+	r->slots[at] = (struct rollup_slot){c->hash >> 32, (uint32_t)++r->n};
+	return ERRC_OK;
+}
+
+static enum errc count(struct rollup *r, const struct counted *c, const struct rollup_sums *more)
 {
 	size_t at, mask;
 	enum errc rc = r->n < r->cap ? ERRC_OK : grow(r);
@@ -241,52 +269,74 @@ static enum errc count(struct rollup *r, struct slice key, const struct rollup_s
 	if (rc)
 		return rc;
 	mask = 2 * r->cap - 1;
-	for (at = text_hash(key) & mask; r->slots[at]; at = (at + 1) & mask) {
-		struct rollup_entry *e = &r->entries[r->slots[at] - 1];
+	for (at = c->hash & mask; r->slots[at].at; at = (at + 1) & mask) {
+		struct rollup_entry *e = &r->entries[r->slots[at].at - 1];
 
-		if (slice_eq(key_of(r, e), key)) {
+		if (r->slots[at].hash == c->hash >> 32 &&
+		    slice_eq(key_of(r, e), slice_of(c->key.b, c->key.n))) {
 			rollup_sums_add(&e->sums, more);
 			return ERRC_OK;
 		}
 	}
-	r->entries[r->n] = (struct rollup_entry){
-		.at = (uint32_t)r->names.len, .n = (uint32_t)key.n, .sums = *more};
-	rc = buf_adds(&r->names, key);
-	if (rc)
-		return rc;
-	note_user(r, &r->entries[r->n]);
-	r->slots[at] = (uint32_t)++r->n;
-	return ERRC_OK;
+	return add_entry(r, c, at, more);
 }
 
-static enum errc count_in(struct rollup *r, enum rollup_cut cut, const struct rollup_name *name,
-			  const struct rollup_sums *more)
+/* Of many keys each row lies anywhere in memory: all that a charge needs is asked for before the first is read. */
+static void fetch(const struct rollup *r, const struct counted *c, size_t n)
 {
-	struct row_key k;
+	const struct rollup_entry *e[ROLLUP_CUTS];
+	size_t mask = 2 * r->cap - 1;
 
-	put_key(&k, cut, name);
-	return count(r, slice_of(k.b, k.n), more);
+	if (r->cap == 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		mem_fetch(&r->slots[c[i].hash & mask], sizeof *r->slots);
+	for (size_t i = 0; i < n; i++) {
+		const struct rollup_slot *s = &r->slots[c[i].hash & mask];
+
+		e[i] = s->at ? &r->entries[s->at - 1] : NULL;
+		if (e[i])
+			mem_fetch(e[i], sizeof *e[i]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (e[i])
+			mem_fetch(r->names.p + e[i]->at, e[i]->n);
+	}
+}
+
+/* The rows that a charge counts in; returns how many. */
+static size_t rows_of(const struct rollup_name *name, struct counted c[ROLLUP_CUTS])
+{
+	struct rollup_name day = {.day = name->day}, model = day, user = day;
+	size_t n = 0;
+
+	model.model = name->model;
+	model.provider = name->provider;
+	user.tag = name->tag;
+	put_key(&c[n++].key, ROLLUP_DAYS, &day);
+	put_key(&c[n++].key, ROLLUP_MODELS, &model);
+	put_key(&c[n++].key, ROLLUP_PAYERS, name);
+	put_key(&c[n++].key, ROLLUP_KEYS, name);
+	if (name->tag.n) {
+		put_key(&c[n++].key, ROLLUP_TAGS, name);
+		put_key(&c[n++].key, ROLLUP_USERS, &user);
+	}
+	return n;
 }
 
 static enum errc count_all(struct rollup *r, const struct rollup_name *name,
 			   const struct rollup_sums *more)
 {
-	struct rollup_name few = {.day = name->day};
-	enum errc rc = count_in(r, ROLLUP_DAYS, &few, more);
+	struct counted c[ROLLUP_CUTS];
+	size_t n = rows_of(name, c);
+	enum errc rc = ERRC_OK;
 
-	few.model = name->model;
-	few.provider = name->provider;
-	if (!rc)
-		rc = count_in(r, ROLLUP_MODELS, &few, more);
-	if (!rc)
-		rc = count_in(r, ROLLUP_PAYERS, name, more);
-	if (!rc)
-		rc = count_in(r, ROLLUP_KEYS, name, more);
-	if (rc || name->tag.n == 0)
-		return rc;
-	rc = count_in(r, ROLLUP_TAGS, name, more);
-	few = (struct rollup_name){.day = name->day, .tag = name->tag};
-	return rc ? rc : count_in(r, ROLLUP_USERS, &few, more);
+	for (size_t i = 0; i < n; i++)
+		c[i].hash = text_hash_wide(slice_of(c[i].key.b, c[i].key.n));
+	fetch(r, c, n);
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = count(r, &c[i], more);
+	return rc;
 }
 
 bool rollup_find_tag(const struct rollup *r, uint64_t account, const char id[ROWS_ID],
@@ -398,28 +448,77 @@ void rollup_aborted(struct rollup *r)
 
 /* --- rows --- */
 
+/* A row to be sorted: most are told apart by what stands here, without a look at their keys. */
+struct sorted {
+	uint64_t first[2]; /* bytes of the key */
+	const char *key;
+	uint32_t key_n, at;
+};
+
+_Static_assert(HEAD_BYTES >= 2 * sizeof(uint64_t), "every key has its first bytes");
+
 static int by_key(const void *a, const void *b)
 {
-	return slice_cmp(((const struct runs_row *)a)->key, ((const struct runs_row *)b)->key);
+	const struct sorted *x = a, *y = b;
+
+	for (size_t i = 0; i < ARRAY_LEN(x->first); i++) {
+		if (x->first[i] != y->first[i])
+			return x->first[i] < y->first[i] ? -1 : 1;
+	}
+	return slice_cmp(slice_of(x->key, x->key_n), slice_of(y->key, y->key_n));
+}
+
+static void sort(const struct rollup *r, struct sorted *s, struct runs_row *rows)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		struct slice key = key_of(r, &r->entries[i]);
+
+		s[i] = (struct sorted){{be_get(key.p, 8), be_get(key.p + 8, 8)},
+				       key.p,
+				       (uint32_t)key.n,
+				       (uint32_t)i};
+	}
+	qsort(s, r->n, sizeof *s, by_key);
+	for (size_t i = 0; i < r->n; i++)
+		rows[i] = (struct runs_row){slice_of(s[i].key, s[i].key_n),
+					    &r->entries[s[i].at].sums};
+}
+
+bool rollup_is_full(const struct rollup *r)
+{
+	return r->n >= r->full;
+}
+
+/* What the rows took this time they are taken to do the next time. */
+static void note_written(struct rollup *r, size_t runs)
+{
+	size_t full = r->n * ROLLUP_RUNS / MAX_OF(runs, (size_t)1);
+
+	r->full = MIN_OF(MAX_OF(full, (size_t)ROLLUP_ROWS_MIN), (size_t)ROLLUP_ROWS_MAX);
+	r->written = true;
 }
 
 enum errc rollup_write(struct rollup *r, MDB_txn *txn, MDB_dbi db)
 {
 	struct runs_row *rows;
-	enum errc rc;
+	struct sorted *s;
+	size_t runs;
+	enum errc rc = ERRC_NOMEM;
 
 	require(!r->written);
 	if (r->n == 0)
 		return ERRC_OK;
 	rows = mem_new(r->n * sizeof *rows);
-	if (!rows)
-		return ERRC_NOMEM;
-	for (size_t i = 0; i < r->n; i++)
-		rows[i] = (struct runs_row){key_of(r, &r->entries[i]), &r->entries[i].sums};
-	qsort(rows, r->n, sizeof *rows, by_key);
-	rc = runs_add(txn, db, rows, r->n);
+	s = mem_new(r->n * sizeof *s);
+	if (!rows || !s)
+		goto out;
+	sort(r, s, rows);
+	rc = runs_add(txn, db, rows, r->n, &runs);
+	if (!rc)
+		note_written(r, runs);
+out:
+	mem_free(s);
 	mem_free(rows);
-	r->written = !rc;
 	return rc;
 }
 

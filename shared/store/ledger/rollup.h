@@ -3,10 +3,12 @@
  * request named an end user, the user's of a key and model, and the user's. The cuts with few rows answer most questions; a
  * report by user takes what the users' rows say from the others and has what nobody named.
  *
- * Memory is bounded: what is kept here is not the sums but what came to them since it was last written, at most some
- * thousands of rows (ROLLUP_ROWS_MAX is written at once, whatever the cardinality of users is; else it waits for the
- * checkpoint, every 5 s). The rows in the ledger are on disk in runs (runs.h) without bound, and go with their day's records (users) or
- * stay (the rest). The records are the truth: what is not written yet is read from them on start, and by reports.
+ * Memory is bounded: what is kept here is not the sums but what came to them since it was last written, which waits for the
+ * checkpoint, every 5 s, unless it has become so many rows that the commit that writes them would take long (rollup_is_full()):
+ * ROLLUP_ROWS_MAX where rows are neighbours on disk, as those of all keys in use are, and ROLLUP_ROWS_MIN where each stands
+ * alone, as those of end users without number do. The rows in the ledger are on disk in runs (runs.h) without bound, and go with
+ * their day's records (users) or stay (the rest). The records are the truth: what is not written yet is read from them on start,
+ * and by reports.
  *
  * Belongs to the ledger's writer; rollup_walk() runs on any thread in a read transaction of its caller. */
 #ifndef AIGW_ROLLUP_H
@@ -15,7 +17,9 @@
 #include "lmdbx.h"
 #include "record.h"
 
-#define ROLLUP_ROWS_MAX 8192 /* changed rows that do not wait for the checkpoint */
+#define ROLLUP_ROWS_MIN 8192 /* changed rows that wait for the checkpoint, at least and at most */
+#define ROLLUP_ROWS_MAX 32768
+#define ROLLUP_RUNS     4096 /* that a commit may write for them */
 #define ROLLUP_DAY_MS   INT64_C(86400000)
 #define ROLLUP_DAY_MAX  UINT32_MAX
 /* Bytes of names that tell rows apart: keys of runs have 511. */
@@ -49,14 +53,16 @@ struct rollup_sums {
 };
 
 struct rollup_entry;
+struct rollup_slot;
 
 struct rollup {
 	struct buf names; /* keys of the entries, one after the other */
 	struct rollup_entry *entries;
 	size_t n, cap;
-	uint32_t *slots;    /* 2 * cap: positions + 1 by hash of the key, 0 = empty */
-	struct buf pending; /* of the open transaction */
-	bool written;       /* the open transaction has written the entries */
+	size_t full;               /* rows that do not wait for the checkpoint */
+	struct rollup_slot *slots; /* 2 * cap, by hash of the key */
+	struct buf pending;        /* of the open transaction */
+	bool written;              /* the open transaction has written the entries */
 };
 
 void rollup_init(struct rollup *r);
@@ -73,6 +79,8 @@ void rollup_sums_sub(struct rollup_sums *from, const struct rollup_sums *less);
 
 /* A record of the open transaction; those that are no charge and no reversal count nowhere. */
 MUSTCHECK enum errc rollup_add(struct rollup *r, uint64_t seq, const struct record *rec);
+/* Whether what is here is to be written without waiting for the checkpoint. */
+bool rollup_is_full(const struct rollup *r);
 /* Adds what committed records came to to the rows, once a transaction at most. */
 MUSTCHECK enum errc rollup_write(struct rollup *r, MDB_txn *txn, MDB_dbi db);
 /* The open transaction ended: what it wrote is forgotten here, what it added counts. `find` reads the charge that a reversal

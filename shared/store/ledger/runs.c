@@ -220,6 +220,7 @@ struct merge {
 	struct slice bound; /* of the run that is being written */
 	uint8_t bound_b[RUNS_KEY_MAX], old[RUN_MAX], run[MERGED], last[RUNS_KEY_MAX];
 	size_t last_n, full; /* full: bytes at which a run is long enough */
+	size_t written;
 	uint8_t *at;
 	struct runs_walk was;
 	bool has_old; /* `was` stands at a row that is still to be written */
@@ -230,6 +231,7 @@ static enum errc end_run(struct merge *m)
 	struct slice value = slice_of(m->run, (size_t)(m->at - m->run) + PAD);
 
 	memset(m->at, 0, PAD);
+	m->written++;
 	return lmdbx_cursor_put(m->c, m->bound, value, 0);
 }
 
@@ -345,7 +347,7 @@ static enum errc add_to_run(struct merge *m, const struct runs_row *rows, size_t
 	return merge_rows(m, rows, *n);
 }
 
-enum errc runs_add(MDB_txn *txn, MDB_dbi db, const struct runs_row *rows, size_t n)
+enum errc runs_add(MDB_txn *txn, MDB_dbi db, const struct runs_row *rows, size_t n, size_t *written)
 {
 	struct merge *m = mem_new_of(struct merge);
 	enum errc rc = m ? lmdbx_errc(mdb_cursor_open(txn, db, &m->c)) : ERRC_NOMEM;
@@ -359,6 +361,8 @@ enum errc runs_add(MDB_txn *txn, MDB_dbi db, const struct runs_row *rows, size_t
 		i += added;
 	}
 	mdb_cursor_close(m->c);
+	if (written)
+		*written = m->written;
 out:
 	mem_free(m);
 	return rc;

@@ -18,8 +18,10 @@ struct runs_row {
 	const struct rollup_sums *sums;
 };
 
-/* Adds to rows; makes those that are not there. `rows` are in order of their keys, each key once. */
-MUSTCHECK enum errc runs_add(MDB_txn *txn, MDB_dbi db, const struct runs_row *rows, size_t n);
+/* Adds to rows; makes those that are not there. `rows` are in order of their keys, each key once. *written (may be NULL): how many runs
+ * that took. */
+MUSTCHECK enum errc runs_add(MDB_txn *txn, MDB_dbi db, const struct runs_row *rows, size_t n,
+			     size_t *written);
 
 /* Reads rows in order of their keys. Members but the last three are its own. */
 struct runs_walk {

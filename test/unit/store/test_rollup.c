@@ -412,7 +412,7 @@ static void test_verify_finds_a_wrong_row(void **state)
 						   .last_seq = w.sums.last_seq,
 						   .charge_nusd = times ? -1 : 1};
 			row = (struct runs_row){slice_of(w.key, w.key_n), &lie};
-			assert_int_equal(runs_add(txn, l->rollups, &row, 1), ERRC_OK);
+			assert_int_equal(runs_add(txn, l->rollups, &row, 1, NULL), ERRC_OK);
 			assert_int_equal(mdb_txn_commit(txn), 0);
 			verify(s, &v);
 			assert_int_equal(v.bad_day, times ? ROLLUP_DAY_MAX : DAY_0 / ROLLUP_DAY_MS);
@@ -465,6 +465,8 @@ static void test_many_rows(void **state)
 		assert_int_equal(ledger_commit(l), ERRC_OK);
 		assert_true(l->rollup.n < ROLLUP_ROWS_MAX + 610);
 	}
+	/* They are neighbours: more of them may wait the next time. */
+	assert_int_equal(l->rollup.full, ROLLUP_ROWS_MAX);
 	assert_int_equal(ledger_read_begin(l, &txn), ERRC_OK);
 	assert_int_equal(ledger_rolled_upto(l, txn, &rolled), ERRC_OK);
 	ledger_read_end(&txn);
@@ -483,6 +485,38 @@ static void test_many_rows(void **state)
 	report_free(&rep);
 }
 
+/* How many rows may wait goes by how many runs those before were in. */
+static void test_full(void **state)
+{
+	struct scene *s = *state;
+	struct ledger *l = s->rig.ledger;
+	struct record rec;
+	char name[32];
+
+	for (int round = 0; round < 2; round++) {
+		uint64_t seq;
+
+		assert_int_equal(l->rollup.full, ROLLUP_ROWS_MIN);
+		assert_int_equal(ledger_begin(l), ERRC_OK);
+		for (int i = 0; i < 3000; i++) {
+			make_charge(s, DAY_0, &rec);
+			snprintf(name, sizeof name, "model %d %d", round, i);
+			rec.charge.model = slice_str(name);
+			assert_int_equal(ledger_append(l, &rec, &seq), ERRC_OK);
+		}
+		assert_int_equal(ledger_commit(l), ERRC_OK);
+		assert_int_equal(rollup_is_full(&l->rollup), l->rollup.n >= ROLLUP_ROWS_MIN);
+		checkpoint(l);
+		assert_int_equal(l->rollup.n, 0);
+		assert_int_equal(l->rollup.full, ROLLUP_ROWS_MAX);
+		/* One row in each run. */
+		assert_int_equal(ledger_begin(l), ERRC_OK);
+		assert_int_equal(ledger_append(l, &rec, &seq), ERRC_OK);
+		assert_int_equal(ledger_commit(l), ERRC_OK);
+		checkpoint(l);
+	}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -492,6 +526,7 @@ int main(void)
 		T(test_verify_finds_a_wrong_row),
 		T(test_aborted),
 		T(test_many_rows),
+		T(test_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,7 +169,7 @@ static void add(struct scene *s, size_t n)
 		make_sums(s, !is_there(s, &more[i]), &more[i].sums);
 		rows[kept++] = (struct runs_row){slice_of(more[i].key, more[i].n), &more[i].sums};
 	}
-	assert_int_equal(runs_add(txn, s->db, rows, kept), ERRC_OK);
+	assert_int_equal(runs_add(txn, s->db, rows, kept, NULL), ERRC_OK);
 	assert_int_equal(mdb_txn_commit(txn), 0);
 	for (size_t i = 0; i < n; i++) {
 		if (i == 0 || order(&more[i - 1], &more[i]) != 0)
@@ -248,7 +248,7 @@ static void test_backwards(void **state)
 		uint8_t key[RUNS_HEAD + 2] = {0, 0, 0, 0, 1, (uint8_t)(i >> 8), (uint8_t)i};
 		struct runs_row row = {slice_of(key, sizeof key), &one};
 
-		assert_int_equal(runs_add(txn, s->db, &row, 1), ERRC_OK);
+		assert_int_equal(runs_add(txn, s->db, &row, 1, NULL), ERRC_OK);
 	}
 	assert_int_equal(runs_open(&w, txn, s->db), ERRC_OK);
 	for (int i = 0; i < 1000; i++) {
@@ -343,9 +343,9 @@ static void test_no_memory(void **state)
 	MDB_txn *txn = begin(s);
 
 	mem_fail_after(1);
-	assert_int_equal(runs_add(txn, s->db, &row, 1), ERRC_NOMEM);
+	assert_int_equal(runs_add(txn, s->db, &row, 1, NULL), ERRC_NOMEM);
 	mem_fail_after(0);
-	assert_int_equal(runs_add(txn, s->db, &row, 1), ERRC_OK);
+	assert_int_equal(runs_add(txn, s->db, &row, 1, NULL), ERRC_OK);
 	mdb_txn_abort(txn);
 }
 
