@@ -84,18 +84,31 @@ static bool is_secret(const struct rows_scope *k, const uint8_t hash[DIGEST_SHA2
 	       (wall_s < k->old_until_s && secret_eq(slice_of(k->old_hash, DIGEST_SHA256), given));
 }
 
+/* The index, and more so what is known of it, may lead to a key whose secret was changed since: only the row counts. */
+static enum errc load_key(struct live *l, MDB_txn *txn, uint64_t account, const char id[APIKEY_ID],
+			  const uint8_t hash[DIGEST_SHA256], int64_t wall_s, struct parties *p)
+{
+	enum errc rc = live_get_scope(l, txn, account, ROWS_KEY, id, &p->key);
+
+	return !rc && !is_secret(&p->key, hash, wall_s) ? ERRC_NOTFOUND : rc;
+}
+
 static enum errc look_up(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
 			 int64_t wall_s, struct parties *p)
 {
 	char id[APIKEY_ID];
 	uint64_t account;
-	enum errc rc = live_find_hash(l, txn, hash, &account, id);
+	enum errc rc = ERRC_NOTFOUND;
 
-	if (!rc)
-		rc = live_get_scope(l, txn, account, ROWS_KEY, id, &p->key);
-	/* The index may lead to a key whose secret was changed since: only the row counts. */
-	if (!rc && !is_secret(&p->key, hash, wall_s))
-		return ERRC_NOTFOUND;
+	if (known_hash(l->known, hash, &account, id))
+		rc = load_key(l, txn, account, id, hash, wall_s, p);
+	if (rc == ERRC_NOTFOUND) {
+		rc = live_find_hash(l, txn, hash, &account, id);
+		if (!rc)
+			rc = load_key(l, txn, account, id, hash, wall_s, p);
+		if (!rc)
+			known_add_hash(l->known, hash, account, id);
+	}
 	return rc ? rc : load_owners(l, txn, p);
 }
 

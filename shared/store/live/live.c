@@ -123,6 +123,7 @@ enum errc live_txn_begin(struct live *l, MDB_txn **out)
 
 static void txn_over(struct live *l)
 {
+	l->defs_version[1] = 0;
 	l->near[0] = l->near[1] = NULL; /* LMDB closes the cursors of a write transaction with it */
 	atomic_store_explicit(&l->writing, NULL, memory_order_relaxed);
 	if (l->watch.done)
@@ -167,6 +168,7 @@ enum errc live_read_begin(struct live *l, MDB_txn **out)
 		pthread_mutex_unlock(&l->read_lock);
 		return lmdbx_errc(rc);
 	}
+	l->defs_version[0] = 0;
 	*out = l->reader;
 	return ERRC_OK;
 }
@@ -200,7 +202,7 @@ static struct live *live_alloc(const struct live_opts *o)
 #ifdef AIGW_TEST_HOOKS
 	l->test_sleep_us = env_us("AIGW_TEST_TXN_SLEEP_US");
 #endif
-	if (!l->dir)
+	if (!l->dir || known_new(&l->known) != ERRC_OK)
 		live_close(&l);
 	return l;
 }
@@ -222,6 +224,7 @@ void live_close(struct live **lp)
 	pthread_mutex_destroy(&l->write_lock);
 	pthread_mutex_destroy(&l->read_lock);
 	buf_fini(&l->scratch);
+	known_free(&l->known);
 	mem_free(l->dir);
 	mem_free(l);
 	*lp = NULL;

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "known.h"
 #include "live.h"
 #include "lmdbx.h"
 #include "progress_priv.h"
@@ -31,6 +32,10 @@ struct live {
 	struct buf scratch;         /* rows on their way into the store */
 	struct price_memo priced;   /* of the charges; used inside write transactions only */
 	_Atomic(MDB_txn *) writing; /* the open write transaction */
+	struct known *known;
+	/* Of the tree of definitions in the open read transaction, in the open write transaction: the number of the transaction that wrote
+	 * it last. 0: not looked at yet. */
+	uint64_t defs_version[2];
 	MDB_cursor *near[2]; /* its last row of hot rows, of definitions: those of one account lie side by side */
 	unsigned test_sleep_us; /* of test builds (AIGW_TEST_HOOKS): inside each write transaction */
 };

@@ -80,12 +80,52 @@ enum errc live_row_get(struct live *l, MDB_txn *txn, const struct rows_key_name 
 	return rc ? rc : lmdbx_move(c, MDB_SET, &key, out);
 }
 
+/* What this row says is the number of the transaction that changed the tree of definitions last, so the number of that tree: none of its
+ * pages is another one's or stands elsewhere as long as it is the same. */
+static struct rows_key_name defs_name(void)
+{
+	return rows_name(ROWS_ACCOUNT_HEAD, ROWS_HEAD, SLICE_LIT("defs"));
+}
+
+#define DEFS_CHANGE UINT64_MAX /* its version in the write transaction that changes it */
+
+/* Before one of its rows is written. */
+static enum errc change_defs(struct live *l, MDB_txn *txn)
+{
+	struct rows_key_name head = defs_name();
+	uint64_t version = mdb_txn_id(txn);
+
+	if (l->defs_version[1] == DEFS_CHANGE)
+		return ERRC_OK;
+	l->defs_version[1] = DEFS_CHANGE;
+	return live_row_put(l, txn, &head, slice_of(&version, sizeof version), 0);
+}
+
+/* 0: what is known of definitions does not count in this transaction. */
+static uint64_t defs_version(struct live *l, MDB_txn *txn)
+{
+	bool writes = txn == atomic_load_explicit(&l->writing, memory_order_relaxed);
+	uint64_t *version = &l->defs_version[writes];
+
+	if (*version == 0) {
+		struct rows_key_name name = defs_name();
+		struct slice v;
+
+		if (lmdbx_get(txn, l->rows, live_name(&name), &v) == ERRC_OK &&
+		    v.n == sizeof *version)
+			memcpy(version, v.p, sizeof *version);
+	}
+	return *version == DEFS_CHANGE ? 0 : *version;
+}
+
 enum errc live_row_put(struct live *l, MDB_txn *txn, const struct rows_key_name *name,
 		       struct slice value, unsigned flags)
 {
 	MDB_cursor *c;
-	enum errc rc;
+	enum errc rc = rows_name_is_scope(name) ? change_defs(l, txn) : ERRC_OK;
 
+	if (rc)
+		return rc;
 	if (flags & MDB_APPEND) {
 		forget_near(near_of(l, name));
 		return lmdbx_put(txn, live_tree(l, name), live_name(name), value, flags);
@@ -96,8 +136,10 @@ enum errc live_row_put(struct live *l, MDB_txn *txn, const struct rows_key_name 
 
 enum errc live_row_del(struct live *l, MDB_txn *txn, const struct rows_key_name *name)
 {
+	enum errc rc = rows_name_is_scope(name) ? change_defs(l, txn) : ERRC_OK;
+
 	forget_near(near_of(l, name));
-	return lmdbx_del(txn, live_tree(l, name), live_name(name));
+	return rc ? rc : lmdbx_del(txn, live_tree(l, name), live_name(name));
 }
 
 static enum errc put_scratch(struct live *l, MDB_txn *txn, struct rows_key_name name, unsigned flags)
@@ -125,20 +167,31 @@ enum errc live_put_account(struct live *l, MDB_txn *txn, const struct rows_accou
 	return rc ? rc : put_scratch(l, txn, rows_name(a->id, ROWS_ACCOUNT, SLICE_NONE), 0);
 }
 
+static bool is_scope(const struct rows_scope *s, uint64_t account, enum rows_kind kind,
+		     const char id[ROWS_ID])
+{
+	return s->kind == kind && s->account == account && memcmp(s->id, id, ROWS_ID) == 0;
+}
+
 enum errc live_get_scope(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind kind,
 			 const char id[ROWS_ID], struct rows_scope *out)
 {
 	struct rows_key_name name = rows_name_scope(account, kind, id);
+	uint64_t version = defs_version(l, txn);
 	struct slice v;
-	enum errc rc = live_row_get(l, txn, &name, &v);
+	enum errc rc;
 
+	if (version && known_row(l->known, version, &name, &v) &&
+	    rows_get_scope(v, out) == ERRC_OK && is_scope(out, account, kind, id))
+		return ERRC_OK;
+	rc = live_row_get(l, txn, &name, &v);
 	if (!rc)
 		rc = rows_get_scope(v, out);
-	if (rc)
-		return rc;
-	return out->kind == kind && out->account == account && memcmp(out->id, id, ROWS_ID) == 0
-		       ? ERRC_OK
-		       : ERRC_CORRUPT;
+	if (!rc && !is_scope(out, account, kind, id))
+		rc = ERRC_CORRUPT;
+	if (!rc && version)
+		known_add_row(l->known, version, &name, v);
+	return rc;
 }
 
 enum errc live_put_scope(struct live *l, MDB_txn *txn, const struct rows_scope *s)
