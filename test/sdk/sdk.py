@@ -85,6 +85,7 @@ class SdkCase(node.NodeCase):
     @classmethod
     def setUpClass(cls):
         cls.node = SdkNode()
+        cls.addClassCleanup(cls.node.close)
         cls.sim, cls.key = cls.node.sim, cls.node.keys['main']
 
 

@@ -60,6 +60,7 @@ class LlamaBehind(node.NodeCase):
         model = node.model('llama/tiny', price=PRICE, context=2048, max_output=2000)
         cls.node = node.Node({'tiny': model}, providers={'llama': {
             'dialect': 'openai', 'base_url': 'http://127.0.0.1:%d/v1' % server.port, 'keys': ['env:MOCK_KEY']}})
+        cls.addClassCleanup(cls.node.close)
         cls.node.start()
         cls.sim = cls.node.sim
         cls.key = cls.node.customer('main', '100')
