@@ -514,6 +514,19 @@ static void expect_next(const struct book_table *t, size_t i, size_t bytes)
 		mem_fetch(t->items[i + AHEAD], bytes);
 }
 
+/* Likewise, and for what a changed scope has counted once that scope is there. */
+static void expect_changed(const struct book_table *scopes, size_t i)
+{
+	const struct book_item *s;
+
+	expect_next(scopes, i, sizeof *s);
+	if (i + AHEAD / 2 >= scopes->n)
+		return;
+	s = scopes->items[i + AHEAD / 2];
+	if (s->changed)
+		mem_fetch(s->s.counters, s->s.counters_n * sizeof *s->s.counters);
+}
+
 enum errc book_each_changed(struct book *b,
 			    enum errc (*fn)(void *arg, const struct rows_account *,
 					    const struct book_scope *, bool row),
@@ -531,7 +544,7 @@ enum errc book_each_changed(struct book *b,
 	for (size_t i = 0; !rc && i < b->scopes.n; i++) {
 		const struct book_item *s = b->scopes.items[i];
 
-		expect_next(&b->scopes, i, sizeof *s);
+		expect_changed(&b->scopes, i);
 		if (s->changed)
 			rc = fn(arg, NULL, &s->s, s->row_changed);
 	}
