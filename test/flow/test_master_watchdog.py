@@ -37,7 +37,7 @@ class Watchdog(GatewayCase):
         mark = self.g.mark()
         keeper = self.g.status()['keeper'][0]['pid']
         os.kill(keeper, signal.SIGSTOP)
-        self.g.wait_event('child_killed', 15, mark, contains='its loop does not turn')
+        self.g.wait_event('child_killed', 40, mark, contains='its loop does not turn')  # a master whose own ticks come late counts none
         wait_for(lambda: self.g.status()['keeper'][0]['pid'] not in (0, keeper))
 
     def test_loop_that_stands_still(self):
