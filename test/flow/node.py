@@ -197,7 +197,7 @@ class Node(Gateway):
             try:
                 a = self.show(name)
             except CtlError as e:
-                if e.error.get('code') != 'connection_lost':
+                if e.error.get('code') not in ('connection_lost', 'unavailable'):
                     raise
                 return None
             return a if a['holds'] == 0 else None
