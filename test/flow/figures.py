@@ -12,10 +12,22 @@ def anonymous_kib(pids):
 
 
 def cpu_seconds(*pids):
-    """User and system time; the kernel's ticks are coarse."""
-    total = 0
-    for pid in pids:
-        with open('/proc/%d/stat' % pid) as f:
-            fields = f.read().rpartition(')')[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf('SC_CLK_TCK')
+    """User and system time of all threads that there are, as the scheduler counts it. The ticks in /proc/PID/stat, for kernels that do not tell,
+    are coarse: 10 ms."""
+    if os.path.exists('/proc/self/schedstat'):
+        return sum(thread_ns(pid, tid) for pid in pids for tid in os.listdir('/proc/%d/task' % pid)) / 1e9
+    return sum(map(ticks, pids)) / os.sysconf('SC_CLK_TCK')
+
+
+def thread_ns(pid, tid):
+    try:
+        with open('/proc/%d/task/%s/schedstat' % (pid, tid)) as f:
+            return int(f.read().split()[0])
+    except FileNotFoundError:
+        return 0  # it has ended
+
+
+def ticks(pid):
+    with open('/proc/%d/stat' % pid) as f:
+        fields = f.read().rpartition(')')[2].split()
+    return int(fields[11]) + int(fields[12])
