@@ -160,15 +160,22 @@ static enum errc tell(struct look *k, const struct budget *b, const struct windo
 	return find(k, &k->budget, &one, told_ppm, reached_ppm);
 }
 
+/* The limit that held in a window: it may be over, and with it what raised the limit. */
+static int64_t limit_in(const struct look *k, const struct rows_rule *r, const struct window_sum *w)
+{
+	return rows_rule_limit_from(r, r->window.unit == WINDOW_TOTAL ? k->at->wall_s : w->id);
+}
+
 /* One window of a budget. A window before the one that was told of is over and done with. */
 static enum errc look_at_window(struct look *k, struct budget *b, const struct window_sum *w)
 {
-	int64_t reached, limit = b->limit_nusd;
+	int64_t reached, limit = limit_in(k, b->rule, w);
 	const struct told *t = &b->told;
 	struct told now = *t;
 
 	if (w->used_nusd <= 0 || limit <= 0 || (t->limit > 0 && w->id < t->window))
 		return ERRC_OK;
+	b->limit_nusd = limit;
 	reached = shares_reached(&k->budget, w->used_nusd, limit);
 	if (w->id != now.window)
 		now.ppm = 0;
@@ -195,14 +202,13 @@ static enum errc look_at_budget(struct look *k, const struct book_scope *s,
 	struct budget b = {.scope = s,
 			   .def = def,
 			   .rule = r,
-			   .name = name_of(s->account, s->kind, s->id, r->id),
-			   .limit_nusd = rows_rule_limit(r, c, k->at->wall_s)};
+			   .name = name_of(s->account, s->kind, s->id, r->id)};
 	enum errc rc = get_told(k, &b.name, &b.told);
 
 	b.reset_s = c->budget.cur.id;
 	if (!rc)
 		rc = look_at_window(k, &b, &c->budget.prev);
-	b.reset_s = window_budget_reset_s(&c->budget, r->window, k->at->wall_s);
+	b.reset_s = window_budget_reset_s(&c->budget, r->window, c->budget.cur.id);
 	return rc ? rc : look_at_window(k, &b, &c->budget.cur);
 }
 

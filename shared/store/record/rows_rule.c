@@ -178,19 +178,19 @@ int64_t rows_rule_window(const struct rows_rule *r, const struct rows_counter *c
 	return window_budget_hold(&b, r->window, wall_s, INT64_MAX, 0, &id) ? id : wall_s;
 }
 
+int64_t rows_rule_limit_from(const struct rows_rule *r, int64_t begun_s)
+{
+	if (r->raise == 0 || (r->raise_until_s != 0 && begun_s >= r->raise_until_s))
+		return r->limit;
+	return MIN_OF(r->limit + r->raise, MONEY_NUSD_MAX);
+}
+
 int64_t rows_rule_limit(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_s)
 {
-	int64_t at = wall_s;
-
-	if (r->raise == 0)
-		return r->limit;
-	if (r->raise_until_s != 0) {
-		if (r->kind == ROWS_BUDGET && r->window.unit != WINDOW_TOTAL)
-			at = rows_rule_window(r, c, wall_s);
-		if (at >= r->raise_until_s)
-			return r->limit;
-	}
-	return MIN_OF(r->limit + r->raise, MONEY_NUSD_MAX);
+	if (r->raise == 0 || r->raise_until_s == 0 || r->kind != ROWS_BUDGET ||
+	    r->window.unit == WINDOW_TOTAL)
+		return rows_rule_limit_from(r, wall_s);
+	return rows_rule_limit_from(r, rows_rule_window(r, c, wall_s));
 }
 
 static void look_at_budget(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_ms,

@@ -83,6 +83,8 @@ void rows_rule_models(const struct rows_rule *r, char *out, size_t size);
 bool rows_rule_matches(const struct rows_rule *r, struct slice model);
 /* The id of the budget window that a use at this second would be in. `c` may be NULL: nothing is used yet. */
 int64_t rows_rule_window(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_s);
+/* The limit of what begins at that second, raise included: of a budget's window, also of one that is over, or of now. */
+int64_t rows_rule_limit_from(const struct rows_rule *r, int64_t begun_s);
 /* The limit that counts now, raise included. `c` may be NULL: nothing is used yet. */
 int64_t rows_rule_limit(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_s);
 

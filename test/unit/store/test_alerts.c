@@ -193,6 +193,29 @@ static void test_edited_limit(void **state)
 	none(s);
 }
 
+/* A window that is over when it is looked at has the limit that was raised for it, and ended when it ended. */
+static void test_raise_of_a_window_that_is_over(void **state)
+{
+	struct scene *s = *state;
+	struct alert a;
+	bool durable;
+
+	s->key.limits.v[0].raise = 2 * RIG_DOLLAR;
+	s->key.limits.v[0].raise_until_s = 150;
+	s->key.limits.v[0].window.rolling = true;
+	assert_int_equal(admin_key_update(&s->rig.admin, &s->rig.by, &s->key, &durable), ERRC_OK);
+	charge(s, 120 * CENT, 100);
+	none(s);
+	charge(s, 40 * CENT, 100);
+	a = one(s, 500000);
+	assert_int_equal(a.limit_nusd, 3 * RIG_DOLLAR);
+	assert_int_equal(a.reset_s, 100 + 30 * 86400);
+	charge(s, 60 * CENT, 200);
+	a = one(s, 500000);
+	assert_int_equal(a.limit_nusd, RIG_DOLLAR);
+	assert_int_equal(a.window, 200);
+}
+
 /* Of an end user whom only the rules for all limit the ledger's book keeps no name: the recent charges have it. */
 static void test_end_users(void **state)
 {
@@ -366,6 +389,7 @@ int main(void)
 		T(test_each_share_once_a_window),
 		T(test_failed_and_lost_checkpoints),
 		T(test_edited_limit),
+		T(test_raise_of_a_window_that_is_over),
 		T(test_end_users),
 		T(test_credit),
 		T(test_what_is_told_is_forgotten),
