@@ -6,6 +6,7 @@
 #define EVERY_MS   10000 /* looked for something to do */
 #define DAMAGED_MS 3600000
 #define PEPPER_MS  3600000
+#define AGREE_MS   10000
 #define PAUSE_MS   20 /* between two pieces: commits of records come in between */
 
 void upkeep_init(struct upkeep *u, struct pepper *pepper)
@@ -64,6 +65,46 @@ static enum errc look_at_peppers(struct upkeep *u, struct admin *a, int64_t now_
 	return noted;
 }
 
+static void tell_difference(const struct agree *g)
+{
+	if (g->different || g->missing)
+		log_error("stores_differ",
+			  "live store and ledger disagree about %llu accounts, the first of them "
+			  "%llu, and %llu accounts are in one of them only: see `ledger verify`",
+			  (unsigned long long)g->different, (unsigned long long)g->first_different,
+			  (unsigned long long)g->missing);
+}
+
+/* A piece of each direction's round. A row that cannot be read is the business of who verifies, and of the requests that need it. */
+static enum errc look_whether_stores_agree(struct upkeep *u, struct admin *a, int64_t now_ms,
+					   int64_t wall_ms)
+{
+	enum errc e;
+
+	if (now_ms < u->agree_due_ms)
+		return ERRC_OK;
+	u->agree_due_ms = now_ms + AGREE_MS;
+	e = agree_lost_slice(a, &u->lost, true, wall_ms / 1000);
+	if (!e && u->lost.done) {
+		agree_lost_tell(&u->lost);
+		u->lost = (struct agree_lost){.at = 0};
+	}
+	if (!e)
+		e = agree_slice(a, &u->agree);
+	if (!e && u->agree.done) {
+		tell_difference(&u->agree);
+		u->agree = (struct agree){.done = false};
+	}
+	if (e != ERRC_CORRUPT)
+		return e;
+	log_error("live_row_damaged",
+		  "a row of the live store cannot be read: see `ledger verify`");
+	u->lost = (struct agree_lost){.at = 0};
+	u->agree = (struct agree){.done = false};
+	u->agree_due_ms = now_ms + DAMAGED_MS;
+	return ERRC_OK;
+}
+
 enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms)
 {
 	struct retain_keep keep;
@@ -74,6 +115,8 @@ enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t
 	keep = u->keep;
 	pthread_mutex_unlock(&u->lock);
 	e = look_at_peppers(u, a, now_ms, wall_ms);
+	if (!e)
+		e = look_whether_stores_agree(u, a, now_ms, wall_ms);
 	if (e)
 		return e;
 	e = retain_step(a->ledger, &keep, wall_ms, &more);

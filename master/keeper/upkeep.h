@@ -1,11 +1,12 @@
 /* What the ledger thread does now and then beside taking records: those that need be kept no longer are removed, a little at a
- * time, peppers that no key needs go, and alerts are told. The loop gives the settings, also while it works. */
+ * time, peppers that no key needs go, live store and ledger are compared, and alerts are told. The loop gives the settings, also while it works. */
 #ifndef AIGW_UPKEEP_H
 #define AIGW_UPKEEP_H
 
 #include <pthread.h>
 
-#include "admin.h"
+#include "agree.h"
+#include "agree_lost.h"
 #include "alerts.h"
 #include "pepper.h"
 #include "retain.h"
@@ -16,7 +17,9 @@ struct upkeep {
 	struct retain_keep keep;
 	struct alerts alerts;  /* for ledger_watch() */
 	struct pepper *pepper; /* borrowed */
-	int64_t pepper_due_ms;
+	int64_t pepper_due_ms, agree_due_ms;
+	struct agree agree; /* rounds that never end */
+	struct agree_lost lost;
 	int64_t due_ms; /* boot clock; the ledger thread's own */
 };
 

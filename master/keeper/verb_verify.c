@@ -1,5 +1,7 @@
 #include "agree.h"
 #include "agree_claims.h"
+#include "agree_lost.h"
+#include "clock.h"
 #include "mem.h"
 #include "scan.h"
 #include "verbs.h"
@@ -14,6 +16,7 @@ struct work {
 	struct verify_result records;
 	struct scan live;
 	struct agree agree;
+	struct agree_lost lost;
 	struct agree_claims claims;
 	int permille; /* last told */
 	struct verbs *v;
@@ -48,7 +51,9 @@ static enum errc compare(struct verbs *v, struct work *w)
 
 	for (int i = 0; !e && !w->agree.done && i < STEP_SLICES; i++)
 		e = agree_slice(v->admin, &w->agree);
-	for (int i = 0; !e && w->agree.done && !w->claims.done && i < STEP_SLICES; i++)
+	for (int i = 0; !e && w->agree.done && !w->lost.done && i < STEP_SLICES; i++)
+		e = agree_lost_slice(v->admin, &w->lost, false, clock_wall_s());
+	for (int i = 0; !e && w->lost.done && !w->claims.done && i < STEP_SLICES; i++)
 		e = agree_claims_slice(v->admin, &w->claims);
 	v->failed = e;
 	return e;
@@ -111,6 +116,10 @@ static enum errc send_live_findings(struct verbs *v, const struct work *w)
 		e = finding(v, w->agree.missing, "agree", 0,
 			    "there are accounts that only one of live store and ledger has");
 	if (!e)
+		e = finding(v, w->lost.lost, "lost", w->lost.first_account,
+			    "the first account of which the live store has lost something that "
+			    "the ledger has: a definition, or what was used of a budget");
+	if (!e)
 		e = finding(v, w->claims.different, "claims", 0,
 			    "there are idempotency keys in the live store without their charge or "
 			    "hold");
@@ -138,7 +147,7 @@ static enum errc answer(struct verbs *v, const struct work *w)
 {
 	bool good = verify_is_good(&w->records) && w->live.broken_accounts == 0 &&
 		    w->live.imbalance_nusd == 0 && w->agree.different == 0 &&
-		    w->agree.missing == 0 && w->claims.different == 0;
+		    w->agree.missing == 0 && w->lost.lost == 0 && w->claims.different == 0;
 	enum errc e = send_result(v, w, good);
 
 	if (!e)

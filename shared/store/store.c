@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "admin_priv.h"
+#include "agree_lost.h"
 #include "clock.h"
 #include "idem_priv.h"
 #include "log.h"
@@ -269,6 +270,20 @@ static enum errc rebuild(struct start *s)
 	return rc ? rc : live_seal(s->live);
 }
 
+/* A limit whose definition the live store has lost would refuse nobody. */
+static enum errc put_back_lost(struct start *s)
+{
+	struct admin a = {.live = s->live, .ledger = s->ledger, .batch = &s->batch};
+	struct agree_lost lost = {.at = 0};
+	enum errc rc = ERRC_OK;
+
+	while (!rc && !lost.done)
+		rc = agree_lost_slice(&a, &lost, true, clock_wall_s());
+	agree_lost_tell(&lost);
+	return rc == ERRC_CORRUPT ? ERRC_OK
+				  : rc; /* a row that cannot be read: who needs it says so */
+}
+
 static enum errc run(struct start *s)
 {
 	enum errc rc = live_dir(s);
@@ -287,7 +302,9 @@ static enum errc run(struct start *s)
 	s->out->outcome = STORE_ACCEPTED;
 	/* It is deleted later, beside what workers do: for now somebody waits. */
 	rc = take_outbox(s->live, s->ledger, &s->batch, &s->out->taken);
-	return rc ? rc : admin_catch_up(s->live, s->ledger);
+	if (!rc)
+		rc = admin_catch_up(s->live, s->ledger);
+	return rc ? rc : put_back_lost(s);
 }
 
 enum errc store_start(const struct store_opts *o, struct live **live, struct ledger **ledger,

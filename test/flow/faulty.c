@@ -5,6 +5,7 @@
  * test-kill-in-write, test-stop-in-write: the next worker inside a write transaction of the live store kills or stops itself, once;
  * test-kill-in-read: the same in a read transaction;
  * test-no-live: while it is there, no worker's commit to the live store succeeds;
+ * test-lose: the next write transaction of a worker also takes away the definition of the end user `ann` of account 1, once;
  * test-skew: the next write transaction of a worker also adds a nano-dollar to the balance of account 1, once, as a stray pointer would. */
 #include <errno.h>
 #include <lmdb.h>
@@ -17,6 +18,10 @@
 #include <unistd.h>
 
 #include "rows.h"
+
+#define DEFINITIONS                            \
+	"\xff\xff\xff\xff\xff\xff\xff\xfe\x01" \
+	"defs" /* the tree, see live.c */
 
 int __real_mdb_txn_commit(MDB_txn *txn);
 int __wrap_mdb_txn_commit(MDB_txn *txn);
@@ -78,6 +83,26 @@ static void skew(MDB_txn *txn)
 	buf_fini(&b);
 }
 
+static void lose(MDB_txn *txn)
+{
+	struct rows_key_name name;
+	char id[ROWS_ID];
+	MDB_val k, v;
+	MDB_dbi db;
+
+	/* As where a definition is changed: nobody goes by what it knows of before. */
+	name = rows_name(ROWS_ACCOUNT_HEAD, ROWS_HEAD, SLICE_LIT("defs"));
+	k = (MDB_val){name.n, name.b};
+	v = (MDB_val){sizeof(uint64_t), &(uint64_t){mdb_txn_id(txn)}};
+	if (mdb_dbi_open(txn, NULL, 0, &db) || mdb_put(txn, db, &k, &v, 0))
+		abort();
+	rows_user_id(SLICE_LIT("ann"), id);
+	name = rows_name_scope(1, ROWS_USER, id);
+	k = (MDB_val){name.n, name.b};
+	if (mdb_dbi_open(txn, DEFINITIONS, 0, &db) || mdb_del(txn, db, &k, NULL))
+		abort();
+}
+
 int __wrap_mdb_txn_commit(MDB_txn *txn)
 {
 	const char *path = "", *end;
@@ -90,6 +115,8 @@ int __wrap_mdb_txn_commit(MDB_txn *txn)
 		raise(SIGKILL);
 	else if (is_worker() && is_asked_once("stop-in-write"))
 		raise(SIGSTOP);
+	else if (is_worker() && is_asked_once("lose"))
+		lose(txn);
 	else if (is_worker() && is_asked_once("skew"))
 		skew(txn);
 	else if (is_worker() && is_asked_of_workers("no-live"))

@@ -33,6 +33,19 @@ class Faults(FiveScopes, NodePerTest):
     def ready(self):
         wait_for(lambda: all(w['state'] == 'ready' for w in self.node.status()['worker']), 20)
 
+    def test_a_definition_that_was_lost_is_put_back(self):
+        """A limit that the live store does not know any more refuses nobody: it is told, and is there again with the next look."""
+        self.node.ctl('user', 'update', 'ann', '--account', 'main', '--limit', 'requests=1/day')
+        self.assertEqual([self.chat('m').status for _ in range(2)], [200, 429])
+        Gateway.ask(self.node, 'lose')
+        self.assertEqual(self.node.chat(self.key, 'm', user='ben').status, 200)
+        self.assertEqual(self.chat('m').status, 200)
+        p = self.node.ctl_raw('ledger', 'verify', '--json')
+        self.assertEqual((p.returncode, {f['what'] for f in json.loads(p.stdout)['findings']}), (6, {'lost'}))
+        self.node.wait_event('live_rows_lost', 20, contains='1 things that the ledger has, the first of account 1; definitions put back: 1')
+        self.assertEqual(self.chat('m').status, 429)
+        self.assertTrue(self.node.verify()['good'])
+
     def test_a_balance_that_changed_by_itself_is_found(self):
         """Design 3.5: told within about a second, by gauge, log, status and verify; the account's requests are refused, others' are not."""
         self.assertEqual(self.node.show('main')['id'], 1)

@@ -1,0 +1,25 @@
+/* What the ledger has and the live store has lost (design 3.5), the other direction of agree.h: accounts, the definitions of teams, keys
+ * and end users and what finds them, and what is used of their budgets. A limit whose definition is lost would refuse nobody any more:
+ * definitions are put back from the ledger; the rest is for who verifies. In slices; ledger thread only. */
+#ifndef AIGW_AGREE_LOST_H
+#define AIGW_AGREE_LOST_H
+
+#include "admin.h"
+
+#define AGREE_LOST_SLICE 256 /* looked for in one read transaction */
+
+struct agree_lost {
+	size_t at;                    /* accounts first, then scopes; 0 to begin */
+	uint64_t lost, first_account; /* so far in this round */
+	uint64_t mended;              /* of these: what is there again */
+	bool done;                    /* the round is complete */
+};
+
+/* Takes over the outbox, then goes on with the round. mend: puts back definitions that are lost, at most LIMIT_TXN_OPS in a
+ * transaction. */
+MUSTCHECK enum errc agree_lost_slice(struct admin *a, struct agree_lost *g, bool mend,
+				     int64_t wall_s);
+/* After a round that mends: an error in the log where something was lost. */
+void agree_lost_tell(const struct agree_lost *g);
+
+#endif

@@ -1,0 +1,234 @@
+/* What the ledger has and the live store has lost, row by row, and what only the live store has. */
+#include "family.h"
+
+#include "agree.h"
+#include "agree_lost.h"
+#include "live_priv.h"
+
+static const char none[ROWS_ID];
+
+static struct agree_lost lost(bool mend)
+{
+	struct agree_lost g = {.at = 0};
+
+	while (!g.done)
+		assert_int_equal(
+			agree_lost_slice(&family.r->admin, &g, mend, family.r->wall_ms / 1000),
+			ERRC_OK);
+	return g;
+}
+
+static uint64_t different(void)
+{
+	struct agree g = {.done = false};
+
+	while (!g.done)
+		assert_int_equal(agree_slice(&family.r->admin, &g), ERRC_OK);
+	return g.different + g.missing;
+}
+
+static const char *id_of(size_t i, char user[ROWS_ID])
+{
+	rows_user_id(family.user, user);
+	return i == 3 ? user : i == 0 ? none : family.of[i].id;
+}
+
+static void drop_row(const struct rows_key_name *name)
+{
+	MDB_txn *txn;
+
+	assert_int_equal(live_txn_begin(family.r->live, &txn), ERRC_OK);
+	assert_int_equal(live_row_del(family.r->live, txn, name), ERRC_OK);
+	assert_int_equal(live_txn_commit(family.r->live, &txn), ERRC_OK);
+}
+
+static void begin(void)
+{
+	struct admit_done done;
+	struct genid id;
+
+	for (size_t i = 0; i < FAMILY_N; i++)
+		family_give_rules(&family.of[i]);
+	family_put();
+	family_hold(100, &id);
+	rig_settle(family.r, family.account, &id, 50, 20, &done);
+	family_hold(100, &id); /* runs */
+	assert_int_equal(lost(false).lost, 0);
+	assert_int_equal(different(), 0);
+}
+
+static void test_definitions(void **state)
+{
+	(void)state;
+	begin();
+	for (size_t i = 0; i < FAMILY_N; i++) {
+		char user[ROWS_ID];
+		struct rows_key_name name =
+			rows_name_scope(family.account, family.of[i].kind, id_of(i, user));
+		struct agree_lost g;
+		struct rows_state before, after;
+		MDB_txn *txn;
+		struct slice v;
+
+		family_state(i, &before);
+		drop_row(&name);
+		g = lost(false);
+		assert_int_equal(g.lost, 1);
+		assert_int_equal(g.mended, 0);
+		assert_int_equal(g.first_account, family.account);
+		g = lost(true);
+		assert_int_equal(g.lost, 1);
+		assert_int_equal(g.mended, 1);
+		assert_int_equal(lost(false).lost, 0);
+		assert_int_equal(different(), 0);
+		assert_int_equal(live_read_begin(family.r->live, &txn), ERRC_OK);
+		assert_int_equal(live_row_get(family.r->live, txn, &name, &v), ERRC_OK);
+		live_read_end(family.r->live);
+		family_state(i, &after);
+		assert_int_equal(after.n, before.n);
+		assert_int_equal(after.holds, before.holds);
+	}
+}
+
+/* The limit that was lost refuses again, at once after a start and with the regular look. */
+static void test_a_limit_is_there_again(void **state)
+{
+	struct admit_refusal why;
+	char user[ROWS_ID];
+
+	(void)state;
+	rig_limit(&family.of[3], ROWS_RPM, 1);
+	family_put();
+	family_hold(100, &(struct genid){{0}});
+	family_refuse(100, ADMIT_RATE, 3, &why);
+	for (int at_start = 0; at_start < 2; at_start++) {
+		struct rows_key_name name =
+			rows_name_scope(family.account, ROWS_USER, id_of(3, user));
+
+		drop_row(&name);
+		family_hold(100, &(struct genid){{0}}); /* nobody knows of it */
+		if (at_start) {
+			rig_close(family.r);
+			rig_open(family.r);
+			rig_join(family.r);
+			assert_int_equal(family.r->started.outcome, STORE_ACCEPTED);
+		} else {
+			assert_int_equal(lost(true).mended, 1);
+		}
+		family_refuse(100, ADMIT_RATE, 3, &why);
+	}
+}
+
+/* What leads to a key, a team and an account, and what the account says that it has. */
+static void test_ways_to_them(void **state)
+{
+	(void)state;
+	begin();
+	for (int what = 0; what < 5; what++) {
+		struct rows_account a;
+		struct agree_lost g;
+		struct live *l = family.r->live;
+		struct rows_scope def;
+		char user[ROWS_ID];
+		MDB_txn *txn;
+
+		assert_int_equal(live_txn_begin(l, &txn), ERRC_OK);
+		if (what == 0) {
+			assert_int_equal(live_get_scope(l, txn, family.account, ROWS_KEY,
+							id_of(2, user), &def),
+					 ERRC_OK);
+			assert_int_equal(live_unindex_hash(l, txn, def.hash), ERRC_OK);
+		} else if (what < 3) {
+			assert_int_equal(live_get_account(l, txn, family.account, &a), ERRC_OK);
+			a.flags &= (uint8_t) ~(what == 1 ? ROWS_ACCOUNT_USERS : ROWS_ACCOUNT_RULES);
+			assert_int_equal(live_put_account(l, txn, &a), ERRC_OK);
+		} else {
+			/* The index has no other words for being lost: all of it. */
+			assert_int_equal(mdb_drop(txn, l->index, 0), 0);
+		}
+		assert_int_equal(live_txn_commit(l, &txn), ERRC_OK);
+		g = lost(true);
+		assert_int_equal(g.lost, what < 3 ? 1 : 3);
+		assert_int_equal(g.mended, what < 3 ? 1 : 2);
+		assert_int_equal(lost(false).lost, what < 3 ? 0 : 1); /* the account's name */
+		if (what == 3) {
+			assert_int_equal(live_txn_begin(l, &txn), ERRC_OK);
+			assert_int_equal(live_get_account(l, txn, family.account, &a), ERRC_OK);
+			assert_int_equal(live_index_account(l, txn, &a), ERRC_OK);
+			assert_int_equal(live_txn_commit(l, &txn), ERRC_OK);
+		}
+	}
+}
+
+/* What was used: it is told, for only the live store knows what is held of it. */
+static void test_states(void **state)
+{
+	(void)state;
+	begin();
+	for (size_t i = 0; i < FAMILY_N; i++) {
+		char user[ROWS_ID];
+		struct rows_key_name name =
+			rows_name_state(family.account, family.of[i].kind, id_of(i, user));
+		struct agree_lost g;
+		struct rows_state s, less;
+		MDB_txn *txn;
+
+		family_state(i, &s);
+		drop_row(&name);
+		g = lost(true);
+		assert_int_equal(g.lost, 1);
+		assert_int_equal(g.mended, 0);
+		less = s;
+		less.n--; /* the last rule is a budget */
+		for (int whole = 0; whole < 2; whole++) {
+			assert_int_equal(live_txn_begin(family.r->live, &txn), ERRC_OK);
+			assert_int_equal(live_put_state(family.r->live, txn, family.account,
+							family.of[i].kind, id_of(i, user),
+							whole ? &s : &less),
+					 ERRC_OK);
+			assert_int_equal(live_txn_commit(family.r->live, &txn), ERRC_OK);
+			assert_int_equal(lost(true).lost, whole ? 0 : 1);
+		}
+	}
+}
+
+/* Only the live store has them: whoever compares says so. */
+static void test_only_live(void **state)
+{
+	static const enum rows_kind kinds[] = {ROWS_TEAM, ROWS_KEY, ROWS_USER};
+
+	(void)state;
+	begin();
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct rows_scope s = family.of[kinds[i] == ROWS_TEAM  ? 1
+						: kinds[i] == ROWS_KEY ? 2
+								       : 3];
+		struct rows_key_name name;
+		MDB_txn *txn;
+
+		memcpy(s.id, "zzzzzzzzzzzz", ROWS_ID);
+		s.account = family.account;
+		name = rows_name_scope(family.account, s.kind, s.id);
+		assert_int_equal(live_txn_begin(family.r->live, &txn), ERRC_OK);
+		assert_int_equal(live_put_scope(family.r->live, txn, &s), ERRC_OK);
+		assert_int_equal(live_txn_commit(family.r->live, &txn), ERRC_OK);
+		assert_int_equal(different(), 1);
+		assert_int_equal(lost(true).lost, 0);
+		drop_row(&name);
+		assert_int_equal(different(), 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_definitions, family_setup, family_teardown),
+		cmocka_unit_test_setup_teardown(test_a_limit_is_there_again, family_setup,
+						family_teardown),
+		cmocka_unit_test_setup_teardown(test_ways_to_them, family_setup, family_teardown),
+		cmocka_unit_test_setup_teardown(test_states, family_setup, family_teardown),
+		cmocka_unit_test_setup_teardown(test_only_live, family_setup, family_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
