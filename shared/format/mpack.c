@@ -1,5 +1,6 @@
 #include "mpack.h"
 
+#include <endian.h>
 #include <msgpack.h>
 #include <stdio.h>
 
@@ -140,6 +141,14 @@ static const struct format formats[32] = {
 	[0x1e] = {MPACK_MAP, 2, false, 0},   [0x1f] = {MPACK_MAP, 4, false, 0},
 };
 
+static uint64_t eight_bytes(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof v);
+	return be64toh(v);
+}
+
 static uint64_t big_endian(const uint8_t *p, unsigned width)
 {
 	uint64_t v = 0;
@@ -242,11 +251,36 @@ static enum errc read_count(struct mpack_in *r, enum mpack_type want, uint32_t *
 	return e;
 }
 
+/* Short strings and most bytes have a length of five or eight bits. */
+static bool read_short(struct mpack_in *r, enum mpack_type want, struct slice *out)
+{
+	size_t left = (size_t)(r->end - r->p), head = 1, n;
+
+	if (left < 2)
+		return false;
+	if (want == MPACK_STR && (r->p[0] & 0xe0) == 0xa0) {
+		n = r->p[0] & 31u;
+	} else if (r->p[0] == (want == MPACK_STR ? 0xd9 : 0xc4)) {
+		head = 2;
+		n = r->p[1];
+	} else {
+		return false;
+	}
+	if (n > left - head)
+		return false;
+	*out = slice_of(r->p + head, n);
+	r->p += head + n;
+	return true;
+}
+
 static enum errc read_bytes(struct mpack_in *r, enum mpack_type want, struct slice *out)
 {
 	struct head h;
-	enum errc e = read_head(r, want, &h);
+	enum errc e;
 
+	if (read_short(r, want, out))
+		return ERRC_OK;
+	e = read_head(r, want, &h);
 	if (e)
 		return e;
 	*out = slice_of(r->p, (size_t)h.n);
@@ -289,26 +323,35 @@ enum errc mpack_read_fixed(struct mpack_in *r, void *out, size_t n)
 	return ERRC_OK;
 }
 
-/* An integer whose sign is as wanted, or any that both types hold. */
+/* An integer whose sign is as wanted, or any that both types hold. Nearly all numbers of a stored row are small or of the formats without
+ * a sign: they are not worth the way through the table. */
 static enum errc read_int(struct mpack_in *r, bool as_signed, uint64_t *out)
 {
-	struct mpack_in at = *r;
+	const uint8_t *p = r->p;
+	size_t left = (size_t)(r->end - p);
 	struct head h;
 	enum errc e;
 
-	/* Most numbers of a stored row are small: they are not worth the way through the table. */
-	if (r->p < r->end && r->p[0] < 0x80) {
-		*out = *r->p++;
+	if (left > 0 && p[0] < 0x80) {
+		*out = p[0];
+		r->p = p + 1;
 		return ERRC_OK;
 	}
-	e = read_head(&at, MPACK_INT, &h);
+	if (left > sizeof *out && p[0] >= 0xcc && p[0] <= 0xce) {
+		unsigned width = 1u << (p[0] - 0xcc);
+
+		*out = eight_bytes(p + 1) >> (64 - 8 * width);
+		r->p = p + 1 + width;
+		return ERRC_OK;
+	}
+	e = read_head(r, MPACK_INT, &h);
+	if (!e && (as_signed ? !h.negative && h.n > INT64_MAX : h.negative))
+		e = ERRC_RANGE;
 	if (e)
-		return e;
-	if (as_signed ? !h.negative && h.n > INT64_MAX : h.negative)
-		return ERRC_RANGE;
-	*out = h.n;
-	*r = at;
-	return ERRC_OK;
+		r->p = p;
+	else
+		*out = h.n;
+	return e;
 }
 
 enum errc mpack_read_i64(struct mpack_in *r, int64_t *out)
@@ -343,30 +386,78 @@ enum errc mpack_read_nil(struct mpack_in *r)
 	return read_head(r, MPACK_NIL, &h);
 }
 
-/* Every value has at least one byte, so that more values due than bytes left are a lie: the count
- * stays small and no depth matters. */
-enum errc mpack_skip(struct mpack_in *r, struct slice *raw)
+#define LENGTH_FOLLOWS 255
+
+/* The bytes of a value whose first byte tells them, of those that contain no other; 0: of any other. */
+static const uint8_t whole_bytes[256] = {
+	[0x00 ... 0x80] = 1,
+	[0x90] = 1,
+	[0xc0] = 1,
+	[0xc2 ... 0xc3] = 1,
+	[0xc4] = LENGTH_FOLLOWS,
+	[0xca] = 5,
+	[0xcb] = 9,
+	[0xcc] = 2,
+	[0xcd] = 3,
+	[0xce] = 5,
+	[0xcf] = 9,
+	[0xd0] = 2,
+	[0xd1] = 3,
+	[0xd2] = 5,
+	[0xd3] = 9,
+	[0xd9] = LENGTH_FOLLOWS,
+	[0xe0 ... 0xff] = 1,
+};
+
+/* Likewise, of the value at `p`. */
+static size_t bytes_of(const uint8_t *p, size_t left)
 {
-	struct mpack_in at = *r;
+	size_t n = left ? whole_bytes[p[0]] : 0;
 
-	for (uint64_t due = 1; due; due--) {
+	if (n == LENGTH_FOLLOWS)
+		return left > 1 ? 2u + p[1] : 0;
+	return left && (p[0] & 0xe0) == 0xa0 ? 1 + (p[0] & 31u) : n;
+}
+
+/* The cursor is in registers meanwhile: a number of short values must not take longer than they are worth. Every value has at least
+ * one byte, so that more values due than bytes left are a lie: the count stays small and no depth matters. */
+enum errc mpack_skip_n(struct mpack_in *r, uint32_t n)
+{
+	const uint8_t *p = r->p, *end = r->end;
+
+	for (uint64_t due = n; due; due--) {
+		size_t bytes = bytes_of(p, (size_t)(end - p));
+		struct mpack_in at = {p, end};
 		struct head h;
-		enum errc e = head_read(&at, &h);
+		enum errc e;
 
+		if (bytes && bytes <= (size_t)(end - p)) {
+			p += bytes;
+			continue;
+		}
+		e = head_read(&at, &h);
 		if (e)
 			return e;
-		at.p += h.bytes;
+		p += h.bytes;
 		if (h.type == MPACK_ARR || h.type == MPACK_MAP)
 			due += h.type == MPACK_MAP ? h.n * 2 : h.n;
 		else if (h.type != MPACK_INT && h.type != MPACK_BOOL && h.type != MPACK_NIL)
-			at.p += h.n;
-		if (due - 1 > (uint64_t)(at.end - at.p))
+			p += h.n;
+		if (due - 1 > (uint64_t)(end - p))
 			return ERRC_TRUNCATED;
 	}
-	if (raw)
-		*raw = slice_of(r->p, (size_t)(at.p - r->p));
-	*r = at;
+	r->p = p;
 	return ERRC_OK;
+}
+
+enum errc mpack_skip(struct mpack_in *r, struct slice *raw)
+{
+	const uint8_t *from = r->p;
+	enum errc e = mpack_skip_n(r, 1);
+
+	if (!e && raw)
+		*raw = slice_of(from, (size_t)(r->p - from));
+	return e;
 }
 
 enum errc mpack_find(const struct mpack_in *r, uint32_t n, const char *key, struct mpack_in *out)

@@ -82,6 +82,9 @@ enum errc mpack_read_nil(struct mpack_in *r);
 /* Passes one value of any type, whatever it holds; `raw` (may be NULL) gets its bytes. */
 MUSTCHECK
 enum errc mpack_skip(struct mpack_in *r, struct slice *raw);
+/* Passes n values. */
+MUSTCHECK
+enum errc mpack_skip_n(struct mpack_in *r, uint32_t n);
 /* In a map of n pairs whose first key is next: places the cursor of *out on the value of `key`.
  * ERRC_NOTFOUND. r stays. */
 MUSTCHECK

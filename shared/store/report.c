@@ -230,7 +230,7 @@ static enum errc on_item(void *arg, const struct ledger_item *item)
 {
 	struct report *r = arg;
 	struct record rec;
-	enum errc rc = record_decode(item->record, &rec);
+	enum errc rc = record_decode_used(item->record, &rec);
 
 	if (rc)
 		return rc;

@@ -1,10 +1,12 @@
 #include "clock.h"
 #include "ledger_priv.h"
+#include "mem.h"
 #include "retain.h"
 #include "text.h"
 
-#define SLICE_MS  20
-#define CHECK_NTH 64 /* records between two looks at the clock, and that a transaction compares */
+#define PAGE_BYTES 4096
+#define SLICE_MS   20
+#define CHECK_NTH  64 /* records between two looks at the clock, and that a transaction compares */
 
 static enum errc get_seq(MDB_txn *txn, MDB_dbi db, struct slice key, uint64_t *seq)
 {
@@ -298,12 +300,25 @@ struct walk {
 	bool over;
 };
 
+/* Some records stand together in a page of the file: all of it is asked for at once when the first of them is. Line by line, as the
+ * records are read, most of a walk would be waiting for memory. */
+static void fetch_page(uintptr_t *page, const char *at)
+{
+	uintptr_t now = (uintptr_t)at / PAGE_BYTES;
+
+	if (now == *page)
+		return;
+	*page = now;
+	mem_fetch((const char *)(now * PAGE_BYTES), PAGE_BYTES);
+}
+
 /* One read transaction's worth. */
 static enum errc walk_slice(struct walk *w, MDB_txn *txn)
 {
 	int64_t until_ns = clock_boot_ns() + SLICE_MS * CLOCK_NS_MS;
 	uint8_t from[8];
 	struct slice key = slice_of(from, sizeof from), value;
+	uintptr_t page = 0;
 	MDB_cursor *c;
 	enum errc move, rc = lmdbx_errc(mdb_cursor_open(txn, w->l->records, &c));
 
@@ -318,6 +333,7 @@ static enum errc walk_slice(struct walk *w, MDB_txn *txn)
 			rc = ERRC_CORRUPT;
 			break;
 		}
+		fetch_page(&page, value.p);
 		item = (struct ledger_item){
 			ledger_get_be(key.p), (const uint8_t *)value.p,
 			slice_sub(value, DIGEST_SHA256, value.n - DIGEST_SHA256)};

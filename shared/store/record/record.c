@@ -257,9 +257,30 @@ static enum errc get_change(struct mpack_in *in, struct record_change *r)
 #include "record_change_tbl.h"
 	return rc;
 }
+
 #undef FIELD
 
-static enum errc get_record(struct mpack_in *in, struct record *r)
+#define FIELD(kind, member, name) passed++;
+#define USED(kind, member, name)                         \
+	if (passed)                                      \
+		rc = rc ? rc : mpack_skip_n(in, passed); \
+	if (!rc)                                         \
+		GET_##kind(r, member);                   \
+	passed = 0;
+
+static enum errc get_used(struct mpack_in *in, struct record_charge *r)
+{
+	enum errc rc = ERRC_OK;
+	uint32_t passed = 0;
+	int64_t v;
+
+#include "record_charge_tbl.h"
+	return rc ? rc : mpack_skip_n(in, passed);
+}
+#undef FIELD
+
+static enum errc get_record(struct mpack_in *in, struct record *r,
+			    enum errc (*charge)(struct mpack_in *in, struct record_charge *r))
 {
 	uint32_t n, known;
 	int64_t v;
@@ -282,23 +303,33 @@ static enum errc get_record(struct mpack_in *in, struct record *r)
 	if (!rc)
 		rc = mpack_read_i64(in, &r->wall_ms);
 	if (!rc)
-		rc = r->type == RECORD_CHARGE ? get_charge(in, &r->charge)
-					      : get_change(in, &r->change);
+		rc = r->type == RECORD_CHARGE ? charge(in, &r->charge) : get_change(in, &r->change);
 	for (uint32_t i = known; !rc && i < n; i++)
 		rc = mpack_skip(in, NULL);
 	return rc;
 }
 
-enum errc record_decode(struct slice bytes, struct record *r)
+static enum errc decode(struct slice bytes, struct record *r,
+			enum errc (*charge)(struct mpack_in *in, struct record_charge *r))
 {
 	struct mpack_in in;
 	enum errc rc;
 
 	mpack_in_init(&in, bytes);
-	rc = get_record(&in, r);
+	rc = get_record(&in, r, charge);
 	if (rc == ERRC_VERSION)
 		return rc;
 	return rc || !mpack_is_end(&in) ? ERRC_CORRUPT : ERRC_OK;
+}
+
+enum errc record_decode(struct slice bytes, struct record *r)
+{
+	return decode(bytes, r, get_charge);
+}
+
+enum errc record_decode_used(struct slice bytes, struct record *r)
+{
+	return decode(bytes, r, get_used);
 }
 
 enum errc record_peek(struct slice bytes, enum record_type *type)

@@ -111,6 +111,9 @@ struct record {
 MUSTCHECK enum errc record_encode(struct buf *out, const struct record *r);
 /* ERRC_VERSION, ERRC_CORRUPT. */
 MUSTCHECK enum errc record_decode(struct slice bytes, struct record *r);
+/* The same, but of a charge only what usage reports count or tell apart: other members than those that record_charge_tbl.h
+ * says so of stay as they were. */
+MUSTCHECK enum errc record_decode_used(struct slice bytes, struct record *r);
 /* The type alone, for searches that pass over many records. */
 MUSTCHECK enum errc record_peek(struct slice bytes, enum record_type *type);
 /* Appends one JSON object with all fields by name, for people and for `ledger export`. */

@@ -291,6 +291,73 @@ static void test_peek(void **state)
 	}
 }
 
+/* Every format, passed alone, with others, and cut anywhere: the cursor stays then. */
+static void test_skip(void **state)
+{
+	static const struct slice values[] = {
+		SLICE_LIT("\x7f"),
+		SLICE_LIT("\xe0"),
+		SLICE_LIT("\xc0"),
+		SLICE_LIT("\xc3"),
+		SLICE_LIT("\xcc\xff"),
+		SLICE_LIT("\xcd\1\2"),
+		SLICE_LIT("\xce\1\2\3\4"),
+		SLICE_LIT("\xcf\1\2\3\4\5\6\7\x08"),
+		SLICE_LIT("\xd0\1"),
+		SLICE_LIT("\xd1\1\2"),
+		SLICE_LIT("\xd2\1\2\3\4"),
+		SLICE_LIT("\xd3\1\2\3\4\5\6\7\x08"),
+		SLICE_LIT("\xca\1\2\3\4"),
+		SLICE_LIT("\xcb\1\2\3\4\5\6\7\x08"),
+		SLICE_LIT("\xa0"),
+		SLICE_LIT("\xa3xyz"),
+		SLICE_LIT("\xd9\3xyz"),
+		SLICE_LIT("\xda\0\3xyz"),
+		SLICE_LIT("\xdb\0\0\0\3xyz"),
+		SLICE_LIT("\xc4\3xyz"),
+		SLICE_LIT("\xc5\0\3xyz"),
+		SLICE_LIT("\xc6\0\0\0\3xyz"),
+		SLICE_LIT("\xd4\1x"),
+		SLICE_LIT("\xd5\1xx"),
+		SLICE_LIT("\xd6\1xxxx"),
+		SLICE_LIT("\xd7\1xxxxxxxx"),
+		SLICE_LIT("\xd8\1xxxxxxxxxxxxxxxx"),
+		SLICE_LIT("\xc7\2\1xx"),
+		SLICE_LIT("\x80"),
+		SLICE_LIT("\x90"),
+		SLICE_LIT("\x93\1\xa1x\x91\x92\2\3"),
+		SLICE_LIT("\xdc\0\2\1\2"),
+		SLICE_LIT("\x82\1\2\3\x90"),
+		SLICE_LIT("\xde\0\1\1\2"),
+	};
+	uint8_t all[256];
+	struct mpack_in r;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		struct slice raw;
+
+		mpack_in_init(&r, values[i]);
+		assert_int_equal(mpack_skip(&r, &raw), ERRC_OK);
+		assert_true(mpack_is_end(&r) && slice_eq(raw, values[i]));
+		for (size_t cut = 0; cut < values[i].n; cut++) {
+			mpack_in_init(&r, slice_sub(values[i], 0, cut));
+			assert_int_equal(mpack_skip(&r, NULL), ERRC_TRUNCATED);
+			assert_int_equal(r.end - r.p, cut);
+		}
+		memcpy(all + n, values[i].p, values[i].n);
+		n += values[i].n;
+	}
+	mpack_in_init(&r, slice_of(all, n));
+	assert_int_equal(mpack_skip_n(&r, ARRAY_LEN(values) + 1), ERRC_TRUNCATED);
+	assert_int_equal(r.end - r.p, n);
+	assert_int_equal(mpack_skip_n(&r, ARRAY_LEN(values) - 1), ERRC_OK);
+	assert_int_equal(r.end - r.p, 5);
+	assert_int_equal(mpack_skip_n(&r, 0), ERRC_OK);
+	assert_int_equal(mpack_skip_n(&r, 1), ERRC_OK);
+	assert_true(mpack_is_end(&r));
+}
+
 /* Any bytes: skip and print agree on where a value ends and never pass the end (the sanitizer watches). */
 static void test_garbage(void **state)
 {
@@ -330,7 +397,7 @@ int main(void)
 		cmocka_unit_test(test_lengths),      cmocka_unit_test(test_lies_about_size),
 		cmocka_unit_test(test_deep_nesting), cmocka_unit_test(test_json),
 		cmocka_unit_test(test_error_sticks), cmocka_unit_test(test_garbage),
-		cmocka_unit_test(test_peek),
+		cmocka_unit_test(test_peek),         cmocka_unit_test(test_skip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

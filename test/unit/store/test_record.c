@@ -3,6 +3,7 @@
 #include "json.h"
 #include "mem.h"
 #include "mpack.h"
+#include "rollup.h"
 
 static struct record charge(void)
 {
@@ -77,6 +78,45 @@ static void test_round_trip(void **state)
 	}
 	buf_fini(&a);
 	buf_fini(&b);
+}
+
+static void assert_same(struct slice a, struct slice b)
+{
+	assert_ptr_equal(a.p, b.p);
+	assert_int_equal(a.n, b.n);
+}
+
+/* What reports read of a charge is what all of it says; and it is found corrupt wherever all of it would be. */
+static void test_used(void **state)
+{
+	struct record r = charge(), all, used;
+	struct rollup_sums a, b;
+	struct rollup_name x, y;
+	struct buf bytes;
+
+	(void)state;
+	buf_init(&bytes, RECORD_MAX);
+	r.charge.team = SLICE_LIT("teamteamteam");
+	r.charge.user = SLICE_LIT("user-1");
+	r.charge.raw_usage = SLICE_LIT("{\"prompt_tokens\":1200,\"completion_tokens\":350}");
+	assert_int_equal(record_encode(&bytes, &r), ERRC_OK);
+	assert_int_equal(record_decode(buf_slice(&bytes), &all), ERRC_OK);
+	memset(&used, 0xa5, sizeof used);
+	assert_int_equal(record_decode_used(buf_slice(&bytes), &used), ERRC_OK);
+	a = rollup_sums_of(7, &all);
+	b = rollup_sums_of(7, &used);
+	assert_memory_equal(&a, &b, sizeof a);
+	x = rollup_name_of(&all);
+	y = rollup_name_of(&used);
+	assert_true(x.day == y.day && x.account == y.account && x.account == r.account);
+	assert_memory_equal(x.key_id, y.key_id, APIKEY_ID);
+	assert_memory_equal(x.team, y.team, ROWS_ID);
+	assert_same(x.model, y.model);
+	assert_same(x.provider, y.provider);
+	assert_same(x.tag, y.tag);
+	for (size_t n = 0; n < bytes.len; n++)
+		assert_int_equal(record_decode_used(slice_of(bytes.p, n), &used), ERRC_CORRUPT);
+	buf_fini(&bytes);
 }
 
 /* A record of a later version of the same layout has more at its end: it is read as far as it is known. */
@@ -173,7 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_longer),
 		cmocka_unit_test(test_limits),        cmocka_unit_test(test_json),
-		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_used),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
