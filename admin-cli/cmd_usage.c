@@ -4,15 +4,20 @@
 #define NUMBERS "requests input output charge_nusd"
 #define MORE    " +failed +cached +reasoning +uncollected_nusd"
 
-/* A copy of the row with its margin, what the client paid above what it cost us, as one more field. */
+/* A copy of the row with its margin, what the client paid above what it cost us, as one more field. What is no sum of charges stays as
+ * it is. */
 static enum errc add_margin(struct ask_answer *a, struct ask_row *r)
 {
-	struct control_field *f = arena_array(&a->arena, struct control_field, r->n + 1);
+	struct control_field *f;
+	int64_t cost;
 
+	if (!control_get_i64(r->f, r->n, "cost_nusd", &cost))
+		return ERRC_OK;
+	f = arena_array(&a->arena, struct control_field, r->n + 1);
 	if (!f)
 		return ERRC_NOMEM;
 	memcpy(f, r->f, r->n * sizeof(*f));
-	f[r->n] = CONTROL_I("margin_nusd", ask_i64(r, "charge_nusd") - ask_i64(r, "cost_nusd"));
+	f[r->n] = CONTROL_I("margin_nusd", ask_i64(r, "charge_nusd") - cost);
 	r->f = f;
 	r->n++;
 	return ERRC_OK;

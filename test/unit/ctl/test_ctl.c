@@ -272,6 +272,25 @@ static void test_usage_as_json(void **state)
 		"\"total\":{\"requests\":2,\"charge_usd\":0.000030005,\"cost_usd\":0.000010001}}"));
 }
 
+/* Only what is a sum of charges has a margin: how many rows there are has none. */
+static void test_usage_with_margin_as_json(void **state)
+{
+	const struct control_field page[] = {CONTROL_I("row_count", 1), CONTROL_B("has_more", false),
+					     CONTROL_N("next_page")};
+
+	usage_row("usage", "m1", 30000, 10000);
+	usage_row("total", NULL, 30000, 10000);
+	rig_row(&r, "page", page, ARRAY_LEN(page));
+	rig_done(&r, "");
+	assert_int_equal(RIG_RUN(&r, "usage", "--by", "model", "--json", "--margin"), 0);
+	assert_string_equal(
+		r.out,
+		"{\"rows\":[{\"model\":\"m1\",\"requests\":2,\"charge_usd\":0.00003,\"cost_usd\":"
+		"0.00001,\"margin_usd\":0.00002}],\"total\":{\"requests\":2,\"charge_usd\":0.00003,"
+		"\"cost_usd\":0.00001,\"margin_usd\":0.00002},\"row_count\":1,\"has_more\":false,"
+		"\"next_page\":null}\n");
+}
+
 /* Lines go out as they came, whatever follows them. */
 static void test_export_streams(void **state)
 {
@@ -392,6 +411,7 @@ int main(void)
 		TEST(test_usage_as_text),
 		TEST(test_usage_as_csv),
 		TEST(test_usage_as_json),
+		TEST(test_usage_with_margin_as_json),
 		TEST(test_export_streams),
 		TEST(test_export_that_is_cut),
 		TEST(test_limits_by_their_unit),
