@@ -198,6 +198,7 @@ class Prices(NodeCase):
         self.assertEqual(r['price_row']['mult_ppm'], 900000)
         self.assertEqual(nusd(r['cost_usd']), charge_nusd({'input': 1000, 'output': 7}, SMALL))
         self.charged('large-ant', {'input': 1001, 'output': 7}, {'input': '2.7', 'output': '4.5'}, key=key, stream=True)
+        self.charged('falls', {'input': 1001, 'output': 7}, {'input': '2.7', 'output': '4.5'}, key=key)  # the second offer at the same prices
         self.charged('gratis', {}, {}, key=key)
         a = self.node.ask('GET', '/v1/models/large-oai', key=key)
         self.assertEqual(a.json()['pricing']['prompt'], '0.0000009')

@@ -275,6 +275,42 @@ static void test_total_time(void **state)
 	scene_expect(s, RECORD_END_TIMEOUT, 504, "upstream_timeout");
 }
 
+/* A stream whose provider tells its usage before any content, and then nothing: its time is over before commit. */
+static void end_before_commit(struct scene *s, const char *fields, int64_t ms)
+{
+	struct mem_xport *up = scene_up(s, "one");
+
+	settings(s)->head_after_ms = 0;
+	scene_send(s, "POST /v1/chat/completions", fields,
+		   "{\"model\":\"solo\",\"stream\":true,\"messages\":[{\"role\":\"user\","
+		   "\"content\":\"hi\"}]}");
+	scene_stream(s, up);
+	scene_item(s, up,
+		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{"
+		   "\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}");
+	scene_at(s, CALL_RELAY);
+	scene_advance(s, ms);
+	scene_none(s);
+}
+
+/* The provider's silence costs the client nothing. */
+static void test_silence_before_commit(void **state)
+{
+	struct scene *s = *state;
+
+	end_before_commit(s, "", 121000);
+	expect_charge(s, RECORD_END_TIMEOUT, 0);
+}
+
+/* A time that the client chose itself is no refund for what the provider reported. */
+static void test_clients_time_before_commit(void **state)
+{
+	struct scene *s = *state;
+
+	end_before_commit(s, "x-stainless-timeout: 10\r\n", 8500);
+	expect_charge(s, RECORD_END_TIMEOUT, SCENE_COST_NUSD);
+}
+
 /* --- HEAD and RELAY, with a stream --- */
 
 static void test_stream(void **state)
@@ -511,6 +547,26 @@ static void test_client_gone_in_a_stream(void **state)
 	assert_true(scene_charge(s)->charge_nusd > 0);
 }
 
+/* What a provider reports in the middle of a stream is no final count: what was seen behind it is charged too. */
+static void test_client_gone_behind_an_early_report(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+
+	scene_item(s, up,
+		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{"
+		   "\"prompt_tokens\":10,\"completion_tokens\":1,\"total_tokens\":11}}");
+	for (int i = 0; i < 6; i++)
+		scene_item(s, up, scene_text);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_run(s);
+	scene_none(s);
+	assert_int_equal(usage_get(&scene_charge(s)->usage, USAGE_INPUT), 10);
+	assert_int_equal(usage_get(&scene_charge(s)->usage, USAGE_OUTPUT), 8);
+	assert_true(scene_charge(s)->usage.estimated);
+	expect_charge(s, RECORD_END_CLIENT_GONE, 10 * 1000 + 8 * 2000);
+}
+
 /* Policy `drain`: what comes after the client left is counted up to the cap; nothing spins for the head that nobody gets. */
 static void test_client_gone_under_drain(void **state)
 {
@@ -587,6 +643,8 @@ int main(void)
 		T(test_connections_that_die),
 		T(test_no_answer_in_time),
 		T(test_total_time),
+		T(test_silence_before_commit),
+		T(test_clients_time_before_commit),
 		T(test_stream),
 		T(test_speed_of_a_stream),
 		T(test_early_head),
@@ -600,6 +658,7 @@ int main(void)
 		T(test_slow_client),
 		T(test_hold_used_up),
 		T(test_client_gone_in_a_stream),
+		T(test_client_gone_behind_an_early_report),
 		T(test_client_gone_under_drain),
 	};
 

@@ -131,6 +131,36 @@ static void test_cost_above_hold(void **state)
 	rig_check(r, &s);
 }
 
+/* What the account may owe is available too, and no more than that. */
+static void test_cost_above_hold_in_overdraft(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 400000);
+	struct rows_account a;
+	struct admit_done done;
+	struct admit_op op;
+	struct genid id;
+	struct rows_scope k;
+	struct scan s;
+	struct buf mem;
+	bool durable;
+
+	rig_key(r, acc, KEY_A, &k);
+	buf_init(&mem, ROWS_MAX);
+	assert_int_equal(admin_account_get(r->live, acc, &mem, &a), ERRC_OK);
+	a.overdraft_nusd = 200000;
+	assert_int_equal(admin_account_update(&r->admin, &r->by, &a, &durable), ERRC_OK);
+	buf_fini(&mem);
+	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
+	rig_settle(r, acc, &id, 100, 300, &done);
+	assert_int_equal(done.charge_nusd, 600000);
+	assert_int_equal(done.uncollected_nusd, 100000);
+	rig_get_account(r, acc, &a);
+	assert_int_equal(a.balance_nusd, -200000);
+	assert_int_equal(a.uncollected_nusd, 100000);
+	rig_check(r, &s);
+}
+
 static void test_candidates_dropped_and_caps(void **state)
 {
 	struct rig *r = *state;
@@ -635,6 +665,7 @@ int main(void)
 		T(test_credit_for_exactly_ten),
 		T(test_settle_once),
 		T(test_cost_above_hold),
+		T(test_cost_above_hold_in_overdraft),
 		T(test_candidates_dropped_and_caps),
 		T(test_fallbacks_that_the_key_may_not_use),
 		T(test_rate_limits),

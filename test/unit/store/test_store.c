@@ -278,8 +278,8 @@ static void test_other_ledger_is_refused(void **state)
 }
 
 /* A worker that dies with holds: in a process of its own, since its lock must go with it. */
-/* A process that dies with 20 requests under way, half of which have brought something. */
-static void die_with_holds(struct rig *r, uint64_t acc)
+/* A process that dies with 20 requests under way, half of which have brought so many pieces. */
+static void die_with_holds(struct rig *r, uint64_t acc, uint32_t pieces)
 {
 	pid_t pid;
 	int status;
@@ -299,7 +299,7 @@ static void die_with_holds(struct rig *r, uint64_t acc)
 			rig_run(r, &op);
 			progress_attempt(progress_at(p, op.ask.slot), 0);
 			if (i % 2 == 0)
-				progress_content(progress_at(p, op.ask.slot), 7, 12);
+				progress_content(progress_at(p, op.ask.slot), pieces, 12);
 		}
 		_exit(0);
 	}
@@ -319,7 +319,7 @@ static void test_sweep(void **state)
 	int settled = 0;
 
 	rig_key(r, acc, KEY_A, &k);
-	die_with_holds(r, acc);
+	die_with_holds(r, acc, 7);
 	rig_check(r, &s);
 	assert_int_equal(s.holds, 20);
 	do {
@@ -338,6 +338,30 @@ static void test_sweep(void **state)
 	check_all(r);
 }
 
+/* What a dead worker has seen of a request is never charged above its hold, however much that was. */
+static void test_sweep_charges_no_more_than_the_hold(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 100 * RIG_DOLLAR);
+	int64_t hold = 100 * 1000 + 100 * 2000;
+	struct sweep_result sw;
+	struct rows_account a;
+	struct rows_scope k;
+
+	rig_key(r, acc, KEY_A, &k);
+	die_with_holds(r, acc, 1000);
+	rig_get_account(r, acc, &a);
+	assert_int_equal(a.held_nusd, 20 * hold);
+	do
+		assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_OK);
+	while (sw.more);
+	rig_get_account(r, acc, &a);
+	assert_int_equal(a.settled_nusd, 10 * hold);
+	assert_int_equal(a.uncollected_nusd, 0);
+	assert_int_equal(rig_drain(r), 20);
+	check_all(r);
+}
+
 /* As many damaged holds as a transaction takes, in front of the others: those are settled all the same. */
 static void test_sweep_past_damage(void **state)
 {
@@ -349,7 +373,7 @@ static void test_sweep_past_damage(void **state)
 	int settled = 0;
 
 	rig_key(r, acc, KEY_A, &k);
-	die_with_holds(r, acc);
+	die_with_holds(r, acc, 7);
 	assert_int_equal(live_txn_begin(r->live, &txn), ERRC_OK);
 	for (int i = 0; i < LIMIT_TXN_OPS; i++) {
 		struct genid id = rig_id(r);
@@ -687,6 +711,7 @@ int main(void)
 		T(test_unfinished_live_store),
 		T(test_other_ledger_is_refused),
 		T(test_sweep),
+		T(test_sweep_charges_no_more_than_the_hold),
 		T(test_sweep_past_damage),
 		T(test_catch_up),
 		T(test_grant_that_is_not_in_force),
