@@ -48,18 +48,21 @@ enum errc lookup_find(struct live *live, struct ledger *ledger, struct slice id,
 {
 	struct genid g;
 	bool ours = genid_parse(id, &g);
-	enum errc e;
+	enum errc e, waits;
 
 	*out = (struct lookup_found){.seq = 0};
 	buf_init(&out->record, RECORD_MAX);
 	buf_init(&out->price_bytes, RECORD_MAX);
 	e = outbox_find(live, ours ? &g : NULL, ours ? SLICE_NONE : id, key_id, &out->record,
 			&out->reversed);
-	if (e == ERRC_NOTFOUND) {
+	waits = e;
+	if (e == ERRC_NOTFOUND || e == ERRC_BUSY) {
 		e = ours ? ledger_find(ledger, &g, &out->seq)
 			 : ledger_find_upstream(ledger, id, key_id, &out->seq);
 		if (!e)
 			e = ledger_get(ledger, out->seq, &out->record);
+		if (e == ERRC_NOTFOUND)
+			e = waits; /* it may be among those that nobody has looked at */
 	}
 	return e ? e : complete(ledger, key_id, out);
 }

@@ -22,8 +22,8 @@ struct lookup_found {
 /* Answers with FOUND, at once when there are too many. */
 void lookup_start(struct keeper_worker *w, const struct msg_lookup *m);
 
-/* The charge with this generation id or provider's id, made by key_id (NULL: any). *out is to be given to lookup_fini() in any
- * case. Any thread. */
+/* The charge with this generation id or provider's id, made by key_id (NULL: any). ERRC_NOTFOUND; ERRC_BUSY: so much waits for the
+ * ledger that it cannot be said. *out is to be given to lookup_fini() in any case. Any thread. */
 MUSTCHECK enum errc lookup_find(struct live *live, struct ledger *ledger, struct slice id,
 				const char *key_id, struct lookup_found *out);
 void lookup_fini(struct lookup_found *f);

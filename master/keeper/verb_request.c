@@ -186,5 +186,9 @@ void verb_request(struct verbs *v)
 	if (!e)
 		e = show(v, &found);
 	lookup_fini(&found);
+	if (e == ERRC_BUSY)
+		verbs_end(v, CONTROL_REFUSED, "unavailable",
+			  "the ledger is behind, and the request may be among those that wait for "
+			  "it: try again");
 	verbs_end_errc(v, e, "request");
 }

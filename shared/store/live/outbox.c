@@ -164,18 +164,22 @@ enum errc outbox_find(struct live *l, const struct genid *id, struct slice upstr
 		      const char *key_id, struct buf *out, bool *reversed)
 {
 	struct outbox_batch b;
-	uint64_t after = 0;
+	uint64_t first, last, after;
 	enum errc rc;
 
 	if (!id && upstream_id.n == 0)
 		return ERRC_NOTFOUND;
 	rc = outbox_batch_init(&b, SLICE_ROWS);
+	if (!rc)
+		rc = outbox_range(l, &first, &last);
 	if (rc)
-		return rc;
+		goto out;
+	after = last - MIN_OF(last + 1 - first, (uint64_t)OUTBOX_FIND_MAX);
+	/* Those that come meanwhile were not there when it was asked. */
 	for (;;) {
 		rc = outbox_read(l, after, &b);
-		if (!rc && b.n == 0)
-			rc = ERRC_NOTFOUND;
+		if (!rc && (b.n == 0 || after >= last))
+			rc = last + 1 - first > OUTBOX_FIND_MAX ? ERRC_BUSY : ERRC_NOTFOUND;
 		if (rc)
 			break;
 		for (size_t i = 0; i < b.n; i++) {

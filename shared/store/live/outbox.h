@@ -9,6 +9,7 @@
 #include "record.h"
 
 #define OUTBOX_DELETE_MAX 64
+#define OUTBOX_FIND_MAX   8192 /* some milliseconds */
 
 struct outbox_row {
 	uint64_t n;
@@ -35,8 +36,8 @@ MUSTCHECK enum errc outbox_delete(struct live *l, uint64_t upto, bool *more);
 /* The numbers that are there; empty: *first = *last + 1. */
 MUSTCHECK enum errc outbox_range(struct live *l, uint64_t *first, uint64_t *last);
 /* The settled request with this generation id (or, when id is NULL, the provider's id), if `key_id` made it (NULL: any).
- * ERRC_NOTFOUND. Its record is appended to `out`; *reversed: it was taken back. Reads in slices; meant for the keeper, not
- * for a loop. */
+ * ERRC_NOTFOUND; ERRC_BUSY: it is not among the newest OUTBOX_FIND_MAX, and there are older ones, which the ledger may have by
+ * now. Its record is appended to `out`; *reversed: it was taken back. Reads in slices; meant for the keeper, not for a loop. */
 MUSTCHECK enum errc outbox_find(struct live *l, const struct genid *id, struct slice upstream_id,
 				const char *key_id, struct buf *out, bool *reversed);
 

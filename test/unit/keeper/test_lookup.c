@@ -1,0 +1,82 @@
+/* A request is looked for among those that wait for the ledger, and in the ledger, at a bounded cost. */
+#include "family.h"
+
+#include "live_priv.h"
+#include "lookup.h"
+
+static enum errc find(const struct genid *id, const char *key, struct lookup_found *f)
+{
+	char text[GENID_TEXT + 1];
+	enum errc e;
+
+	genid_print(id, text);
+	e = lookup_find(family.r->live, family.r->ledger, slice_str(text), key, f);
+	lookup_fini(f);
+	return e;
+}
+
+static struct genid spend(void)
+{
+	struct admit_done done;
+	struct genid id;
+
+	family_hold(100, &id);
+	rig_settle(family.r, family.account, &id, 50, 20, &done);
+	return id;
+}
+
+/* Records that somebody else has written: as many as are looked through for one. */
+static void fill(size_t n)
+{
+	const struct record r = {.type = RECORD_TAKE,
+				 .account = family.account,
+				 .wall_ms = family.r->wall_ms,
+				 .change = {.amount_nusd = 1}};
+	uint64_t last;
+	MDB_txn *txn;
+
+	assert_int_equal(live_txn_begin(family.r->live, &txn), ERRC_OK);
+	assert_int_equal(live_outbox_last(family.r->live, txn, &last), ERRC_OK);
+	for (size_t i = 1; i <= n; i++)
+		assert_int_equal(
+			live_outbox_append(family.r->live, txn, last + i, family.r->boot_ms, &r),
+			ERRC_OK);
+	assert_int_equal(live_txn_commit(family.r->live, &txn), ERRC_OK);
+}
+
+static void test_how_far_is_looked(void **state)
+{
+	struct lookup_found f;
+	struct genid old, new, none = {{1}};
+
+	(void)state;
+	rig_drain(family.r);
+	old = spend();
+	fill(OUTBOX_FIND_MAX - 1);
+	assert_int_equal(find(&old, FAMILY_KEY, &f), ERRC_OK);
+	assert_int_equal(f.seq, 0);
+	assert_int_equal(find(&none, FAMILY_KEY, &f), ERRC_NOTFOUND);
+	new = spend();
+	assert_int_equal(find(&new, FAMILY_KEY, &f), ERRC_OK);
+	assert_int_equal(find(&new, "bbbbbbbbbbbb", &f), ERRC_BUSY);
+	assert_int_equal(find(&old, FAMILY_KEY, &f), ERRC_BUSY);
+	assert_int_equal(find(&none, FAMILY_KEY, &f), ERRC_BUSY);
+	rig_drain(family.r);
+	assert_int_equal(find(&old, FAMILY_KEY, &f), ERRC_OK);
+	assert_true(f.seq > 0);
+	assert_int_equal(find(&none, FAMILY_KEY, &f), ERRC_NOTFOUND);
+	assert_int_equal(find(&old, "bbbbbbbbbbbb", &f), ERRC_NOTFOUND);
+	/* What the ledger has is found there, however much waits. */
+	fill(OUTBOX_FIND_MAX + 1);
+	assert_int_equal(find(&old, FAMILY_KEY, &f), ERRC_OK);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_how_far_is_looked, family_setup,
+						family_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
