@@ -275,8 +275,8 @@ static void test_usage_as_json(void **state)
 /* Only what is a sum of charges has a margin: how many rows there are has none. */
 static void test_usage_with_margin_as_json(void **state)
 {
-	const struct control_field page[] = {CONTROL_I("row_count", 1), CONTROL_B("has_more", false),
-					     CONTROL_N("next_page")};
+	const struct control_field page[] = {CONTROL_I("row_count", 1),
+					     CONTROL_B("has_more", false), CONTROL_N("next_page")};
 
 	usage_row("usage", "m1", 30000, 10000);
 	usage_row("total", NULL, 30000, 10000);

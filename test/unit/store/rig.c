@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "verify.h"
 
 static const struct admit_rules rules = {.ledger_lag_max_ms = 10000};
 
@@ -293,4 +294,28 @@ uint64_t rig_drain(struct rig *r)
 
 	assert_int_equal(store_drain_outbox(r->live, r->ledger, &r->batch, &taken), ERRC_OK);
 	return taken;
+}
+
+void rig_check_books(struct rig *r)
+{
+	const struct book *book;
+	struct verify_result v;
+	struct scan s;
+
+	rig_drain(r);
+	rig_check(r, &s);
+	book = ledger_book(r->ledger);
+	assert_int_equal(s.accounts, book_accounts_n(book));
+	for (size_t i = 0; i < book_accounts_n(book); i++) {
+		const struct rows_account *b = book_account_at(book, i);
+		struct rows_account a;
+
+		rig_get_account(r, b->id, &a);
+		assert_int_equal(a.granted_nusd, b->granted_nusd);
+		assert_int_equal(a.settled_nusd, b->settled_nusd);
+		assert_int_equal(a.status, b->status);
+		assert_int_equal(a.balance_nusd + a.held_nusd, b->balance_nusd);
+	}
+	assert_int_equal(verify_ledger(r->ledger, false, NULL, NULL, &v), ERRC_OK);
+	assert_true(verify_is_good(&v));
 }

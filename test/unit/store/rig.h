@@ -79,5 +79,7 @@ void rig_get_account(struct rig *r, uint64_t account, struct rows_account *a);
 /* Conservation over the whole live store. */
 void rig_check(struct rig *r, struct scan *s);
 uint64_t rig_drain(struct rig *r);
+/* Drained: live store and book agree, the ledger is sound, and nothing is out of balance. */
+void rig_check_books(struct rig *r);
 
 #endif

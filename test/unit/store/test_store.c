@@ -8,8 +8,6 @@
 
 #include "ledger_priv.h"
 #include "live_priv.h"
-#include "sweep.h"
-#include "verify.h"
 
 #define KEY_A "aaaaaaaaaaaa"
 #define KEY_B "bbbbbbbbbbbb"
@@ -65,31 +63,6 @@ static void run(const char *fmt, const char *a, const char *b)
 	assert_int_equal(system(cmd), 0);
 }
 
-/* Live store and book agree, the ledger is sound, and nothing is out of balance. */
-static void check_all(struct rig *r)
-{
-	const struct book *book;
-	struct verify_result v;
-	struct scan s;
-
-	rig_drain(r);
-	rig_check(r, &s);
-	book = ledger_book(r->ledger);
-	assert_int_equal(s.accounts, book_accounts_n(book));
-	for (size_t i = 0; i < book_accounts_n(book); i++) {
-		const struct rows_account *b = book_account_at(book, i);
-		struct rows_account a;
-
-		rig_get_account(r, b->id, &a);
-		assert_int_equal(a.granted_nusd, b->granted_nusd);
-		assert_int_equal(a.settled_nusd, b->settled_nusd);
-		assert_int_equal(a.status, b->status);
-		assert_int_equal(a.balance_nusd + a.held_nusd, b->balance_nusd);
-	}
-	assert_int_equal(verify_ledger(r->ledger, false, NULL, NULL, &v), ERRC_OK);
-	assert_true(verify_is_good(&v));
-}
-
 static uint64_t some_work(struct rig *r, const char *name, const char *key_id)
 {
 	uint64_t acc = rig_account(r, name, RIG_DOLLAR);
@@ -126,7 +99,7 @@ static void test_goes_on(void **state)
 	assert_int_equal(r->started.taken, 5);
 	rig_get_account(r, acc, &b);
 	assert_true(rig_same(&a, &b));
-	check_all(r);
+	rig_check_books(r);
 }
 
 /* The keeper dies between the ledger's commit and the outbox's delete. */
@@ -146,7 +119,7 @@ static void test_taken_but_not_deleted(void **state)
 	assert_int_equal(r->started.taken, 0);
 	assert_int_equal(ledger_state(r->ledger)->last_seq, seq);
 	assert_int_equal(book_account(ledger_book(r->ledger), acc)->settled_nusd, 5 * 30000);
-	check_all(r);
+	rig_check_books(r);
 }
 
 static void expect_rebuilt(struct rig *r, uint64_t acc, int64_t settled)
@@ -170,7 +143,7 @@ static void expect_rebuilt(struct rig *r, uint64_t acc, int64_t settled)
 	assert_string_equal(key.account_name, "acme");
 	rig_join(r);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
-	check_all(r);
+	rig_check_books(r);
 }
 
 static void test_lost_live_store(void **state)
@@ -277,122 +250,6 @@ static void test_other_ledger_is_refused(void **state)
 	assert_int_equal(live_open(&o, &l), ERRC_NOTFOUND);
 }
 
-/* A worker that dies with holds: in a process of its own, since its lock must go with it. */
-/* A process that dies with 20 requests under way, half of which have brought so many pieces. */
-static void die_with_holds(struct rig *r, uint64_t acc, uint32_t pieces)
-{
-	pid_t pid;
-	int status;
-
-	rig_close(r);
-	pid = fork();
-	if (pid == 0) {
-		rig_open(r);
-		rig_join(r);
-		for (int i = 0; i < 20; i++) {
-			struct hold_candidate c;
-			struct admit_op op;
-			struct progress *p = live_progress(r->live);
-
-			rig_ask(r, &op, &c, acc, KEY_A, &r->price, 100);
-			op.ask.slot = progress_take(p, acc, &op.ask.id);
-			rig_run(r, &op);
-			progress_attempt(progress_at(p, op.ask.slot), 0);
-			if (i % 2 == 0)
-				progress_content(progress_at(p, op.ask.slot), pieces, 12);
-		}
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	rig_open(r);
-}
-
-static void test_sweep(void **state)
-{
-	struct rig *r = *state;
-	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
-	struct sweep_result sw;
-	struct rows_account a;
-	struct rows_scope k;
-	struct scan s;
-	int settled = 0;
-
-	rig_key(r, acc, KEY_A, &k);
-	die_with_holds(r, acc, 7);
-	rig_check(r, &s);
-	assert_int_equal(s.holds, 20);
-	do {
-		assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_OK);
-		settled += (int)sw.settled;
-		assert_true(sw.settled <= LIMIT_TXN_OPS);
-	} while (sw.more);
-	assert_int_equal(settled, 20);
-	assert_int_equal(sw.instances, 1);
-	rig_get_account(r, acc, &a);
-	assert_int_equal(a.settled_nusd, 10 * 7 * 2000);
-	assert_int_equal(a.held_nusd, 0);
-	assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_OK);
-	assert_int_equal(sw.settled + sw.instances, 0);
-	assert_int_equal(rig_drain(r), 20);
-	check_all(r);
-}
-
-/* What a dead worker has seen of a request is never charged above its hold, however much that was. */
-static void test_sweep_charges_no_more_than_the_hold(void **state)
-{
-	struct rig *r = *state;
-	uint64_t acc = rig_account(r, "acme", 100 * RIG_DOLLAR);
-	int64_t hold = 100 * 1000 + 100 * 2000;
-	struct sweep_result sw;
-	struct rows_account a;
-	struct rows_scope k;
-
-	rig_key(r, acc, KEY_A, &k);
-	die_with_holds(r, acc, 1000);
-	rig_get_account(r, acc, &a);
-	assert_int_equal(a.held_nusd, 20 * hold);
-	do
-		assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_OK);
-	while (sw.more);
-	rig_get_account(r, acc, &a);
-	assert_int_equal(a.settled_nusd, 10 * hold);
-	assert_int_equal(a.uncollected_nusd, 0);
-	assert_int_equal(rig_drain(r), 20);
-	check_all(r);
-}
-
-/* As many damaged holds as a transaction takes, in front of the others: those are settled all the same. */
-static void test_sweep_past_damage(void **state)
-{
-	struct rig *r = *state;
-	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
-	struct sweep_result sw;
-	struct rows_scope k;
-	MDB_txn *txn = NULL;
-	int settled = 0;
-
-	rig_key(r, acc, KEY_A, &k);
-	die_with_holds(r, acc, 7);
-	assert_int_equal(live_txn_begin(r->live, &txn), ERRC_OK);
-	for (int i = 0; i < LIMIT_TXN_OPS; i++) {
-		struct genid id = rig_id(r);
-		struct rows_key_name name = rows_name(acc, ROWS_HOLD, slice_of(id.b, GENID_BYTES));
-		struct slice row;
-
-		assert_int_equal(live_row_get(r->live, txn, &name, &row), ERRC_OK);
-		/* A row of this version that ends there. */
-		assert_int_equal(live_row_put(r->live, txn, &name, SLICE_LIT("\3"), 0), ERRC_OK);
-	}
-	assert_int_equal(live_txn_commit(r->live, &txn), ERRC_OK);
-	for (int i = 0; i < 5; i++) {
-		assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_CORRUPT);
-		settled += (int)sw.settled;
-		assert_int_equal(sw.instances, 0);
-	}
-	assert_int_equal(settled, 20 - LIMIT_TXN_OPS);
-}
-
 /* Rules of the account, of a team that the key is put into, and of an end user, who goes again. */
 static void add_scopes(struct rig *r, uint64_t acc)
 {
@@ -496,7 +353,7 @@ static bool crash_at(unsigned n, bool after, enum loss loss)
 		assert_int_equal(r.started.outcome, STORE_REBUILT);
 	if (loss == LOSE_NOTHING)
 		assert_int_equal(r.started.outcome, STORE_ACCEPTED);
-	check_all(&r);
+	rig_check_books(&r);
 	rig_join(&r);
 	rig_fini(&r);
 	return WEXITSTATUS(status) == 0;
@@ -538,7 +395,7 @@ static void test_catch_up(void **state)
 		rig_open(r);
 		rig_get_account(r, acc, &a);
 		assert_int_equal(a.granted_nusd, RIG_DOLLAR + 42);
-		check_all(r);
+		rig_check_books(r);
 	}
 }
 
@@ -584,7 +441,7 @@ static void test_grant_that_is_not_in_force(void **state)
 		rig_get_account(r, acc, &a);
 		assert_int_equal(a.granted_nusd, RIG_DOLLAR + 42);
 	}
-	check_all(r);
+	rig_check_books(r);
 	buf_fini(&row);
 }
 
@@ -617,7 +474,7 @@ static void test_catch_up_is_short(void **state)
 	assert_int_equal(seq, before);
 	move_account(r, acc, &row, false);
 	assert_int_equal(admin_catch_up(r->live, r->ledger), ERRC_OK);
-	check_all(r);
+	rig_check_books(r);
 	buf_fini(&row);
 }
 
@@ -696,7 +553,7 @@ static void test_first_limits_without_the_ledger(void **state)
 	assert_int_equal(admin_rules_set(&r->admin, &r->by, &s[0], &durable), ERRC_OK);
 	assert_true(durable);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
-	check_all(r);
+	rig_check_books(r);
 }
 
 int main(void)
@@ -710,9 +567,6 @@ int main(void)
 		T(test_older_ledger),
 		T(test_unfinished_live_store),
 		T(test_other_ledger_is_refused),
-		T(test_sweep),
-		T(test_sweep_charges_no_more_than_the_hold),
-		T(test_sweep_past_damage),
 		T(test_catch_up),
 		T(test_grant_that_is_not_in_force),
 		T(test_catch_up_is_short),

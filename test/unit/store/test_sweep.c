@@ -1,0 +1,154 @@
+#include "rig.h"
+
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "live_priv.h"
+#include "sweep.h"
+
+#define KEY_A "aaaaaaaaaaaa"
+
+static int setup(void **state)
+{
+	static struct rig r;
+
+	rig_init(&r);
+	rig_open(&r);
+	*state = &r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_fini(*state);
+	return 0;
+}
+
+/* A worker that dies with holds: in a process of its own, since its lock must go with it. */
+/* A process that dies with 20 requests under way, half of which have brought so many pieces. */
+static void die_with_holds(struct rig *r, uint64_t acc, uint32_t pieces)
+{
+	pid_t pid;
+	int status;
+
+	rig_close(r);
+	pid = fork();
+	if (pid == 0) {
+		rig_open(r);
+		rig_join(r);
+		for (int i = 0; i < 20; i++) {
+			struct hold_candidate c;
+			struct admit_op op;
+			struct progress *p = live_progress(r->live);
+
+			rig_ask(r, &op, &c, acc, KEY_A, &r->price, 100);
+			op.ask.slot = progress_take(p, acc, &op.ask.id);
+			rig_run(r, &op);
+			progress_attempt(progress_at(p, op.ask.slot), 0);
+			if (i % 2 == 0)
+				progress_content(progress_at(p, op.ask.slot), pieces, 12);
+		}
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	rig_open(r);
+}
+
+static void test_sweep(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct sweep_result sw;
+	struct rows_account a;
+	struct rows_scope k;
+	struct scan s;
+	int settled = 0;
+
+	rig_key(r, acc, KEY_A, &k);
+	die_with_holds(r, acc, 7);
+	rig_check(r, &s);
+	assert_int_equal(s.holds, 20);
+	do {
+		assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_OK);
+		settled += (int)sw.settled;
+		assert_true(sw.settled <= LIMIT_TXN_OPS);
+	} while (sw.more);
+	assert_int_equal(settled, 20);
+	assert_int_equal(sw.instances, 1);
+	rig_get_account(r, acc, &a);
+	assert_int_equal(a.settled_nusd, 10 * 7 * 2000);
+	assert_int_equal(a.held_nusd, 0);
+	assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_OK);
+	assert_int_equal(sw.settled + sw.instances, 0);
+	assert_int_equal(rig_drain(r), 20);
+	rig_check_books(r);
+}
+
+/* What a dead worker has seen of a request is never charged above its hold, however much that was. */
+static void test_sweep_charges_no_more_than_the_hold(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 100 * RIG_DOLLAR);
+	int64_t hold = 100 * 1000 + 100 * 2000;
+	struct sweep_result sw;
+	struct rows_account a;
+	struct rows_scope k;
+
+	rig_key(r, acc, KEY_A, &k);
+	die_with_holds(r, acc, 1000);
+	rig_get_account(r, acc, &a);
+	assert_int_equal(a.held_nusd, 20 * hold);
+	do
+		assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_OK);
+	while (sw.more);
+	rig_get_account(r, acc, &a);
+	assert_int_equal(a.settled_nusd, 10 * hold);
+	assert_int_equal(a.uncollected_nusd, 0);
+	assert_int_equal(rig_drain(r), 20);
+	rig_check_books(r);
+}
+
+/* As many damaged holds as a transaction takes, in front of the others: those are settled all the same. */
+static void test_sweep_past_damage(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct sweep_result sw;
+	struct rows_scope k;
+	MDB_txn *txn = NULL;
+	int settled = 0;
+
+	rig_key(r, acc, KEY_A, &k);
+	die_with_holds(r, acc, 7);
+	assert_int_equal(live_txn_begin(r->live, &txn), ERRC_OK);
+	for (int i = 0; i < LIMIT_TXN_OPS; i++) {
+		struct genid id = rig_id(r);
+		struct rows_key_name name = rows_name(acc, ROWS_HOLD, slice_of(id.b, GENID_BYTES));
+		struct slice row;
+
+		assert_int_equal(live_row_get(r->live, txn, &name, &row), ERRC_OK);
+		/* A row of this version that ends there. */
+		assert_int_equal(live_row_put(r->live, txn, &name, SLICE_LIT("\3"), 0), ERRC_OK);
+	}
+	assert_int_equal(live_txn_commit(r->live, &txn), ERRC_OK);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_CORRUPT);
+		settled += (int)sw.settled;
+		assert_int_equal(sw.instances, 0);
+	}
+	assert_int_equal(settled, 20 - LIMIT_TXN_OPS);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_sweep),
+		T(test_sweep_charges_no_more_than_the_hold),
+		T(test_sweep_past_damage),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
