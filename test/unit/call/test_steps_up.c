@@ -591,6 +591,29 @@ static void test_client_gone_under_drain(void **state)
 	assert_int_equal(scene_charge(s)->end, RECORD_END_CLIENT_GONE);
 }
 
+/* Its cap in tokens counts from there, not what the client has got. */
+static void test_drain_counts_from_where_the_client_left(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up;
+
+	settings(s)->client_gone = SETTINGS_CLIENT_GONE_DRAIN;
+	settings(s)->client_gone_tokens = 3;
+	up = begin_stream(s, "solo");
+	for (int i = 0; i < 5; i++)
+		scene_item(s, up, scene_text);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_run(s);
+	for (int i = 0; i < 3; i++)
+		scene_item(s, up, scene_text);
+	scene_at(s, CALL_RELAY);
+	scene_item(s, up, scene_text);
+	scene_none(s);
+	assert_int_equal(scene_charge(s)->end, RECORD_END_CLIENT_GONE);
+	/* Ten texts of five bytes. */
+	assert_int_equal(usage_get(&scene_charge(s)->usage, USAGE_OUTPUT), 50 / 4);
+}
+
 /* What a provider says about a request may repeat it: the client is told, the log is not, before commit and behind it. */
 static void test_quotes_are_not_logged(void **state)
 {
@@ -660,6 +683,7 @@ int main(void)
 		T(test_client_gone_in_a_stream),
 		T(test_client_gone_behind_an_early_report),
 		T(test_client_gone_under_drain),
+		T(test_drain_counts_from_where_the_client_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
