@@ -125,8 +125,17 @@ static const char *hint(enum errc e)
 static void on_failed(void *arg, enum errc e, const char *what)
 {
 	struct keeper *k = arg;
+	uint64_t keys = pepper_lost_keys(&k->pepper);
 
-	if (k->started)
+	if (keys > 0)
+		keeper_fail(k,
+			    "the file %s/" PEPPER_NAME
+			    " is not there, and %llu keys need it: put it "
+			    "back (a backup has it), or make an empty file " PEPPER_GIVEN_UP
+			    " beside it, then a new one is made and each of these keys must be "
+			    "rotated",
+			    k->h.state, (unsigned long long)keys);
+	else if (k->started)
 		keeper_fail(k, "%s: %s", what, errc_text(e));
 	else
 		keeper_fail(k, "%s in %s and %s: %s%s", what, k->h.state, k->h.live, errc_text(e),

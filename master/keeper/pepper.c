@@ -12,7 +12,6 @@
 #include "restored.h"
 #include "secret.h"
 
-#define NAME      "pepper"
 #define EXPIRED_S 86400 /* a key that has expired may be given more time for so long */
 
 static enum errc read_file(const char *path, struct peppers *out)
@@ -53,7 +52,7 @@ static enum errc save(const char *state, const struct peppers *set)
 	if (!e)
 		e = open_folder(state, &dir);
 	if (!e)
-		e = files_put(dir, NAME, 0600, buf_slice(&b), FILES_REPLACE);
+		e = files_put(dir, PEPPER_NAME, 0600, buf_slice(&b), FILES_REPLACE);
 	if (dir >= 0)
 		close(dir);
 	secret_wipe(room, sizeof(room));
@@ -63,14 +62,15 @@ static enum errc save(const char *state, const struct peppers *set)
 /* What one who was killed has left aside has peppers in it. */
 static enum errc remove_aside(int dir)
 {
-	return unlinkat(dir, NAME FILES_ASIDE, 0) == 0 || errno == ENOENT ? ERRC_OK
-									  : errc_from_errno(errno);
+	return unlinkat(dir, PEPPER_NAME FILES_ASIDE, 0) == 0 || errno == ENOENT
+		       ? ERRC_OK
+		       : errc_from_errno(errno);
 }
 
 /* Once in its place, it must not come a second time, over one that was made since: both folders are synced. */
 static enum errc move_restored(int ledger, int state)
 {
-	if (renameat(ledger, RESTORED_PEPPER, state, NAME) != 0 || fsync(state) != 0 ||
+	if (renameat(ledger, RESTORED_PEPPER, state, PEPPER_NAME) != 0 || fsync(state) != 0 ||
 	    fsync(ledger) != 0)
 		return errc_from_errno(errno);
 	return ERRC_OK;
@@ -106,18 +106,12 @@ static enum errc take_restored(const char *state)
 	return e == ERRC_NOTFOUND ? ERRC_OK : e;
 }
 
-/* A node that begins has neither; one that has lost it can still be given it back. */
-static void tell_if_lost(const char *state)
+/* A node that begins has neither. */
+static bool has_ledger(const char *state)
 {
 	char path[PATH_MAX];
 
-	if (join(path, state, "ledger/data.mdb") && access(path, F_OK) == 0)
-		log_error(
-			"pepper_lost",
-			"the file " NAME
-			" in the state folder is not there, but a ledger is: a new "
-			"one is made, which none of the keys of before is known with; to have them "
-			"back, stop, put the file back (a backup has it), and start");
+	return join(path, state, "ledger/data.mdb") && access(path, F_OK) == 0;
 }
 
 static enum errc load(const char *state, struct peppers *set)
@@ -126,7 +120,7 @@ static enum errc load(const char *state, struct peppers *set)
 	enum errc e;
 	int dir;
 
-	if (!join(path, state, NAME))
+	if (!join(path, state, PEPPER_NAME))
 		return ERRC_TOOBIG;
 	e = open_folder(state, &dir);
 	if (e)
@@ -135,9 +129,10 @@ static enum errc load(const char *state, struct peppers *set)
 	close(dir);
 	if (!e)
 		e = read_file(path, set);
+	if (e == ERRC_NOTFOUND && has_ledger(state))
+		return ERRC_OK;
 	if (e != ERRC_NOTFOUND)
 		return e;
-	tell_if_lost(state);
 	e = peppers_add(set, clock_wall_s());
 	return e ? e : save(state, set);
 }
@@ -156,6 +151,16 @@ void pepper_fini(struct pepper *p)
 	pthread_mutex_destroy(&p->change);
 }
 
+static void begin_with(struct pepper *p, const struct peppers *set)
+{
+	pthread_mutex_lock(&p->lock);
+	p->set = *set;
+	/* A keeper may have ended between making the newest and telling the workers. */
+	p->in_use = set->v[set->n > 1 ? 1 : 0].id;
+	p->changes_n++;
+	pthread_mutex_unlock(&p->lock);
+}
+
 enum errc pepper_open(struct pepper *p, const char *state)
 {
 	struct peppers set = {.n = 0};
@@ -163,16 +168,103 @@ enum errc pepper_open(struct pepper *p, const char *state)
 
 	if (!e)
 		e = load(state, &set);
-	if (!e) {
-		pthread_mutex_lock(&p->lock);
-		p->set = set;
-		/* A keeper may have ended between making the newest and telling the workers. */
-		p->in_use = set.v[set.n > 1 ? 1 : 0].id;
-		p->changes_n++;
-		pthread_mutex_unlock(&p->lock);
-	}
+	if (!e && set.n > 0)
+		begin_with(p, &set);
 	peppers_fini(&set);
 	return e;
+}
+
+/* --- one that is lost --- */
+
+/* The keys that are to be good again when it is found, and the last id that one was made with. */
+static uint64_t count_known(const struct book *b, uint16_t *last)
+{
+	uint64_t keys = 0;
+	struct rows_scope def;
+
+	*last = 0;
+	for (size_t i = 0; i < book_scopes_n(b); i++) {
+		const struct book_scope *s = book_scope_at(b, i);
+
+		if (s->kind != ROWS_KEY || rows_get_scope(s->row, &def))
+			continue;
+		keys += def.status != ROWS_REVOKED;
+		*last = MAX_OF(*last, def.pepper);
+	}
+	return keys;
+}
+
+static bool may_be_replaced(const char *state)
+{
+	char path[PATH_MAX];
+
+	return join(path, state, PEPPER_GIVEN_UP) && access(path, F_OK) == 0;
+}
+
+static enum errc forget_given_up(const char *state)
+{
+	char path[PATH_MAX];
+
+	if (!join(path, state, PEPPER_GIVEN_UP))
+		return ERRC_TOOBIG;
+	return unlink(path) == 0 || errno == ENOENT ? ERRC_OK : errc_from_errno(errno);
+}
+
+/* The file last: what was not written whole is done once more. */
+static enum errc make_anew(struct pepper *p, const char *state, struct admin *a, uint16_t last)
+{
+	const struct admin_by by = {.who = SLICE_LIT("aigwd"),
+				    .note = SLICE_LIT("the file was lost"),
+				    .wall_ms = clock_wall_ms(),
+				    .boot_ms = clock_boot_ms()};
+	struct peppers set = {.n = 0};
+	enum errc e = last == UINT16_MAX ? ERRC_LIMIT : peppers_add(&set, clock_wall_s());
+
+	if (!e) {
+		/* Not the id of one that is lost: whoever counts keys is not to take them for this one's. */
+		set.v[0].id = (uint16_t)(last + 1);
+		e = admin_note(a, &by, RECORD_PEPPER, "made", set.v[0].id);
+	}
+	if (!e)
+		e = save(state, &set);
+	if (!e)
+		begin_with(p, &set);
+	peppers_fini(&set);
+	return e;
+}
+
+uint64_t pepper_lost_keys(struct pepper *p)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&p->lock);
+	n = p->lost_keys;
+	pthread_mutex_unlock(&p->lock);
+	return n;
+}
+
+enum errc pepper_replace_lost(struct pepper *p, const char *state, struct admin *a)
+{
+	uint64_t keys;
+	uint16_t last;
+	enum errc e;
+
+	if (pepper_newest(p))
+		return forget_given_up(state); /* it is there: the word is not for another time */
+	keys = count_known(ledger_book(a->ledger), &last);
+	if (keys > 0 && !may_be_replaced(state)) {
+		pthread_mutex_lock(&p->lock);
+		p->lost_keys = keys;
+		pthread_mutex_unlock(&p->lock);
+		return ERRC_STATE;
+	}
+	e = make_anew(p, state, a, last);
+	if (!e && keys > 0)
+		log_warn("pepper_replaced",
+			 "the file " PEPPER_NAME " was not there, and " PEPPER_GIVEN_UP
+			 " was: a new one is made, and %llu keys of before need a new secret",
+			 (unsigned long long)keys);
+	return e ? e : forget_given_up(state);
 }
 
 uint64_t pepper_changes(struct pepper *p)

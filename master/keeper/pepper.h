@@ -10,6 +10,10 @@
 #include "admin.h"
 #include "peppers.h"
 
+#define PEPPER_NAME "pepper"
+/* An empty file of the operator's beside it, who has no copy: a new one may be made. Gone with the start that saw it. */
+#define PEPPER_GIVEN_UP "pepper.lost"
+
 struct pepper {
 	pthread_mutex_t
 		change; /* held while the file is written, which may last; guards `pins`; taken before `lock` */
@@ -17,14 +21,18 @@ struct pepper {
 	pthread_mutex_t lock; /* guards the rest; the loop takes it, so nothing is waited for with it */
 	struct peppers set;
 	uint16_t in_use; /* what new keys are made with: the newest that all workers know */
-	uint64_t changes_n;
+	uint64_t changes_n, lost_keys;
 };
 
 void pepper_init(struct pepper *p);
 void pepper_fini(struct pepper *p);
-/* Reads the file, or makes it. A set that came with a restored ledger (restored.h) takes the place of the other first, for good.
+/* Reads the file, or makes it where there is no ledger; where there is one pepper_replace_lost() follows. A set that came with a restored ledger (restored.h) takes the place of the other first, for good.
  * ERRC_CORRUPT when either is damaged: nothing has changed, and the log says where it is the restored one. */
 MUSTCHECK enum errc pepper_open(struct pepper *p, const char *state);
+/* Once the stores are open. Where the file was not there, and no key needs it or the operator has given it up, a new one is made,
+ * with a record in the ledger. ERRC_STATE: it is lost, and pepper_lost_keys() that are not revoked need it. Ledger thread. */
+MUSTCHECK enum errc pepper_replace_lost(struct pepper *p, const char *state, struct admin *a);
+uint64_t pepper_lost_keys(struct pepper *p);
 
 /* How many changes there were since the start, for who passes them on. */
 uint64_t pepper_changes(struct pepper *p);

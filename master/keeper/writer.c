@@ -236,7 +236,7 @@ static enum errc open_patiently(struct writer *w)
 		(void)wait_for(w, PACE_RETRY_MS);
 		e = open_stores(w);
 	}
-	return e;
+	return e ? e : pepper_replace_lost(w->o.pepper, HERITAGE_STATE_DIR, &w->admin);
 }
 
 /* *what was being done when it failed. */

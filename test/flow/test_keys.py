@@ -511,22 +511,63 @@ class Peppers(NodePerTest):
 class PepperLost(NodePerTest):
     MODELS = Peppers.MODELS
 
-    def test_told(self):
-        """A node goes on without the file, but not silently, and has its keys again with it."""
+    def lose(self):
         self.begin()
-        path = os.path.join(self.node.state, 'pepper')
-        self.assertFalse(self.node.events('pepper_lost'))
+        self.path = os.path.join(self.node.state, 'pepper')
         self.node.stop()
-        os.rename(path, path + '.kept')
+        os.rename(self.path, self.path + '.kept')
+
+    def refused(self):
+        mark = self.node.mark()
+        with self.assertRaisesRegex(RuntimeError, 'ended with 1'):
+            self.node.start()
+        said = self.node.events('keeper_failed', mark)[0]['message']
+        self.assertRegex(said, r'^the file /.*/state/pepper is not there, and 1 keys need it: put it back .*, or make an empty file pepper\.lost beside it')
+        self.assertFalse(os.path.exists(self.path))
+
+    def test_put_back(self):
+        """A node does not begin without the file that its keys need, says what to do, and has its keys again with it."""
+        self.lose()
+        self.refused()
+        self.refused()
+        os.rename(self.path + '.kept', self.path)
         self.node.start()
-        self.assertEqual(len(self.node.events('pepper_lost')), 1)
-        self.assertEqual(self.node.chat(self.key, 'm').status, 401)
+        self.assertEqual(self.chat('m').status, 200)
+        self.assertTrue(self.node.verify()['good'])
+
+    def test_given_up(self):
+        """One word of the operator's, once: then keys need new secrets, and the chain says why."""
+        self.lose()
+        self.refused()
+        mark = self.node.mark()
+        open(self.path + '.lost', 'w').close()
+        self.node.start()
+        self.assertEqual(self.node.events('pepper_replaced', mark)[0]['message'].rpartition(', and ')[2], '1 keys of before need a new secret')
+        self.assertFalse(os.path.exists(self.path + '.lost'))
+        self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o600)
+        self.assertEqual(self.chat('m').status, 401)
+        old = self.key.split('-')[2]
+        self.assertEqual(self.node.chat(self.node.ctl('key', 'rotate', old)['key'], 'm').status, 200)
         self.assertEqual(self.node.chat(self.node.key('main'), 'm').status, 200)
+        self.assertEqual([(p['pepper'], p['keys']) for p in self.node.ctl('pepper', 'list')['peppers']], [(2, 2)])
+        changes = self.node.ctl_raw('ledger', 'export', '--changes').stdout
+        self.assertIn('the file was lost', changes)
         self.node.stop()
-        os.rename(path + '.kept', path)
+        os.rename(self.path, self.path + '.second')
+        with self.assertRaisesRegex(RuntimeError, 'ended with 1'):
+            self.node.start()  # the word was for one time
+
+    def test_nobody_needs_it(self):
+        """Where no key is left that could be good, a new one is made without a word."""
+        self.lose()
+        os.rename(self.path + '.kept', self.path)
         self.node.start()
-        self.assertEqual(self.node.chat(self.key, 'm').status, 200)
-        self.assertEqual(len(self.node.events('pepper_lost')), 1)
+        self.node.ctl('key', 'revoke', self.key.split('-')[2])
+        self.node.stop()
+        os.unlink(self.path)
+        self.node.start()
+        self.assertFalse(self.node.events('pepper_replaced'))
+        self.assertEqual(self.node.chat(self.node.key('main'), 'm').status, 200)
 
 
 class PeppersGo(NodePerTest):
