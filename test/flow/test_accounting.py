@@ -234,6 +234,7 @@ class Charges(Case, NodeCase):
         **on_both('empty', 'tokens=0&input=20'),
         **on_both('zero', 'tokens=4&usage=zero'),
         **on_both('unsaid', 'tokens=40&usage=none'),
+        **on_both('mute', 'tokens=10&usage=none', **{'input': 0}),
         'summed': model('oai/sim?tokens=40&input=20&usage=total'),
         **on_both('error', 'status=500'),
         'item-oai': model('oai/sim?tokens=20&input=20&fault=error_item@10'),
@@ -276,6 +277,19 @@ class Charges(Case, NodeCase):
                     self.assertGreaterEqual(r['output'], 40)
                     self.assertGreater(r['input'], 0)
                     self.assertEqual(self.charge(r), charge_nusd({'input': r['input'], 'output': r['output']}, PRICE))
+
+    def test_an_estimate_is_charged_up_to_the_hold(self):
+        """The bytes of ten pieces make twelve tokens; who asked for ten at most pays for ten."""
+        for back in BACKS:
+            for stream in (False, True):
+                with self.subTest(back, stream=stream):
+                    a = self.chat('mute-' + back, stream, max_tokens=10)
+                    r = self.record(a)
+                    self.assertEqual((r['output'], r['estimated'], r['capped']), (12, True, True), r)
+                    self.assertEqual((self.charge(r), nusd(r['uncollected_usd'])), (nusd(r['hold_usd']), 0), r)
+                    self.assertEqual(self.charge(r), charge_nusd({'output': 10}, PRICE))
+                    told = a.usage if stream else a.json()['usage']
+                    self.assertEqual(nusd(told['cost']), self.charge(r))
 
     def test_a_total_alone_is_charged_as_a_total(self):
         """Nobody said how it divides: what came is output, the rest was read, and together they are no more than the total."""

@@ -130,7 +130,8 @@ static void fill_settle(struct call *c)
 				   .attempts = c->records,
 				   .attempts_n = c->tried_n};
 	s->charged = c->charged = charge_of(c, &c->usage);
-	s->capped = a->relay.stopped;
+	/* What nobody reported is no real cost: never more than was held for it. */
+	s->capped = a->relay.stopped || (c->usage.estimated && !a->relay.usage_positive);
 	s->upstream_id = a->relay.upstream_id;
 	if (a->relay.finish) {
 		s->finish = slice_str(chat_finish_word(a->relay.finish_kind));
