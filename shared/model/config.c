@@ -45,6 +45,10 @@ enum errc config_load(const struct config_opts *opts, struct buf *messages, stru
 	/* Settings have their defaults before the first catalog is looked for. */
 	settings_defaults(&c->table.set);
 	c->root = opts->path ? config_file_load(&x, opts->path) : config_catalog_default(&x);
+	/* What an editor has cut to nothing, say, must not take everything away at a reload. */
+	if (c->root && c->root->n == 0 && opts->path && x.rc == ERRC_OK && x.errors == 0)
+		config_ctx_error(&x, (struct yaml_pos){opts->path, 1, 1},
+				 "the file is empty: it sets nothing");
 	/* What a file that could not be read would have held is not worth guessing about. */
 	if (c->root && x.rc == ERRC_OK && (x.errors == 0 || c->root->n))
 		read_all(&x);

@@ -17,6 +17,9 @@ struct bad {
 #define N16  N4 N4 N4 N4
 
 static const struct bad all[] = {
+	{"empty", "", "aigw.yaml:1:1: the file is empty: it sets nothing\n"},
+	{"empty but for a comment", "# to come\n---\n",
+	 "aigw.yaml:1:1: the file is empty: it sets nothing\n"},
 	{"unknown key with a hint", "regon: x\n",
 	 "aigw.yaml:1:1: unknown key `regon` (did you mean `region`?)\n"},
 	{"unknown key without a hint", "zzzzzzzzzzzz: 1\n",
