@@ -234,9 +234,10 @@ static void money_refused(struct call *c, enum fault_kind kind, const struct adm
 			f->affordable_tokens > 0 ? " or ask for fewer output tokens" : "");
 	else if (kind == FAULT_BUDGET)
 		fault_set(f, kind,
-			  "The %s%s%s of %s `%s` ($%s) does not cover this request: $%s is left.",
+			  "The %s%s%s of %s `%s` ($%s) does not cover this request: $%s is left.%s",
 			  r->what, r->models[0] ? " for " : "", r->models,
-			  rows_scope_word(r->scope), scope_name(c, r), limit, left);
+			  rows_scope_word(r->scope), scope_name(c, r), limit, left,
+			  f->affordable_tokens > 0 ? " Ask for fewer output tokens." : "");
 	else
 		fault_set(f, kind,
 			  "Running requests hold what this one needs; try again in 1 second.");

@@ -6,17 +6,17 @@
 #define CREDENTIAL_MAX 512 /* of the value of ?key=, decoded */
 
 /* Refused by the key, or by what it belongs to, which the metadata name. */
-static void refused_by(struct call *c, enum fault_kind kind, const char *own, const char *owners)
+static void refused_by(struct call *c, enum fault_kind kind, const char *why)
 {
 	const struct auth_key *k = c->key;
 	const char *name = k->refused_by == ROWS_TEAM ? k->team_name : k->account_name;
 
 	if (k->refused_by == ROWS_KEY) {
-		fault_set(&c->fault, kind, "The API key `%s` %s.", k->id, own);
+		fault_set(&c->fault, kind, "The API key `%s` %s.", k->id, why);
 		return;
 	}
 	fault_set(&c->fault, kind, "The %s of API key `%s` %s.", rows_scope_word(k->refused_by),
-		  k->id, owners);
+		  k->id, why);
 	snprintf(c->fault.scope, sizeof(c->fault.scope), "%s %s", rows_scope_word(k->refused_by),
 		 name);
 }
@@ -36,11 +36,13 @@ static void auth_fault(struct call *c, enum auth_result r, const struct credenti
 			  "The API key `%.*s` (header `%s`) has expired.", n, id, cr->where);
 		break;
 	case AUTH_SUSPENDED:
-		refused_by(c, FAULT_SUSPENDED, "is suspended", "is suspended or has expired");
+		refused_by(c, FAULT_SUSPENDED, "is suspended");
+		break;
+	case AUTH_OVER:
+		refused_by(c, FAULT_SUSPENDED, "has expired");
 		break;
 	case AUTH_IP:
-		refused_by(c, FAULT_IP_DENIED, "may not be used from this address",
-			   "may not be used from this address");
+		refused_by(c, FAULT_IP_DENIED, "may not be used from this address");
 		break;
 	default:
 		if (n)

@@ -33,8 +33,10 @@ static enum auth_result judge_scope(const struct rows_scope *s, const uint8_t ad
 {
 	if (s->kind == 0)
 		return AUTH_OK;
-	if (s->status != ROWS_ACTIVE || is_over(s, wall_s))
+	if (s->status != ROWS_ACTIVE)
 		return AUTH_SUSPENDED;
+	if (is_over(s, wall_s))
+		return AUTH_OVER;
 	if (s->nets_n == 0 || is_shadow(s) || ipnet_any_has(s->nets, s->nets_n, addr))
 		return AUTH_OK;
 	return AUTH_IP;

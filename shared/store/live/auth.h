@@ -7,7 +7,16 @@
 #include "rows.h"
 #include "zones.h"
 
-enum auth_result { AUTH_OK, AUTH_UNKNOWN, AUTH_REVOKED, AUTH_EXPIRED, AUTH_SUSPENDED, AUTH_IP };
+/* AUTH_EXPIRED is the key, AUTH_OVER its account or team. */
+enum auth_result {
+	AUTH_OK,
+	AUTH_UNKNOWN,
+	AUTH_REVOKED,
+	AUTH_EXPIRED,
+	AUTH_SUSPENDED,
+	AUTH_OVER,
+	AUTH_IP
+};
 
 #define AUTH_MODELS_MAX (3 * (ROWS_MODELS_MAX + 1))
 

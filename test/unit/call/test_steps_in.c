@@ -445,7 +445,7 @@ static void test_admit_names_the_scope(void **state)
 	account.expires_s = 1;
 	rig_put(&s->rig, &account);
 	scene_send(s, "POST /v1/chat/completions", "", chat);
-	scene_expect_out(s, "is suspended or has expired");
+	scene_expect_out(s, "` has expired.");
 }
 
 /* A limit that only counts lets the request through and is counted itself. */

@@ -237,7 +237,7 @@ static void test_lookup_knows_the_owners(void **state)
 		assert_int_equal(auth_lookup(family.r->live, hash, addr, family.r->wall_ms / 1000,
 					     &result, &key),
 				 ERRC_OK);
-		assert_int_equal(result, i == 2 ? AUTH_EXPIRED : AUTH_SUSPENDED);
+		assert_int_equal(result, i == 2 ? AUTH_EXPIRED : AUTH_OVER);
 		assert_int_equal(key.refused_by, family.of[i].kind);
 		rig_put(family.r, &family.of[i]);
 	}
