@@ -162,6 +162,20 @@ static bool restricts(const struct rows_scope *from, const struct rows_scope *to
 	return less || (to->status != ROWS_ACTIVE && to->status != from->status);
 }
 
+/* Said once more of one that is suspended: it is in force already, whatever the ledger can take. */
+static bool restricts_again(const struct rows_scope *s, const struct buf *row)
+{
+	struct buf b;
+	bool same;
+
+	if (s->status == ROWS_ACTIVE)
+		return false;
+	buf_init(&b, ROWS_MAX);
+	same = !rows_put_scope(&b, s) && slice_eq(buf_slice(&b), buf_slice(row));
+	buf_fini(&b);
+	return same;
+}
+
 /* Over a definition that is there, read into `row`: what cannot change stays. */
 static enum errc replace(struct admin *a, const struct admin_by *by, const struct rows_scope *now,
 			 const struct buf *row, struct rows_scope *next, bool *durable)
@@ -177,7 +191,8 @@ static enum errc replace(struct admin *a, const struct admin_by *by, const struc
 	next->old_pepper = now->old_pepper;
 	next->created_s = now->created_s;
 	next->limits.last_id = MAX_OF(now->limits.last_id, next->limits.last_id);
-	return write_scope(a, by, next, what, restricts(now, next), row->len, durable);
+	return write_scope(a, by, next, what, restricts(now, next) || restricts_again(next, row),
+			   row->len, durable);
 }
 
 enum errc admin_key_update(struct admin *a, const struct admin_by *by, const struct rows_scope *k,

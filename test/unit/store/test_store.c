@@ -556,6 +556,34 @@ static void test_first_limits_without_the_ledger(void **state)
 	rig_check_books(r);
 }
 
+/* Whoever says it again, for the ledger takes nothing, is told that it is in force. */
+static void test_suspended_twice_without_the_ledger(void **state)
+{
+	struct rig *r = *state;
+	struct rows_scope k;
+	struct buf mem;
+	bool durable;
+
+	some_work(r, "acme", KEY_A);
+	rig_drain(r);
+	buf_init(&mem, ROWS_MAX);
+	assert_int_equal(admin_key_get(r->live, KEY_A, &mem, &k, NULL), ERRC_OK);
+	k.status = ROWS_SUSPENDED;
+	no_space = r->ledger->env;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(admin_key_update(&r->admin, &r->by, &k, &durable), ERRC_OK);
+		assert_false(durable);
+	}
+	k.keepalive_ms = 5000;
+	assert_int_equal(admin_key_update(&r->admin, &r->by, &k, &durable), ERRC_NOSPACE);
+	no_space = NULL;
+	rig_drain(r);
+	assert_int_equal(admin_key_update(&r->admin, &r->by, &k, &durable), ERRC_OK);
+	assert_true(durable);
+	rig_check_books(r);
+	buf_fini(&mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -571,6 +599,7 @@ int main(void)
 		T(test_grant_that_is_not_in_force),
 		T(test_catch_up_is_short),
 		T(test_first_limits_without_the_ledger),
+		T(test_suspended_twice_without_the_ledger),
 		cmocka_unit_test(test_crash_at_every_commit),
 	};
 
