@@ -8,7 +8,7 @@
 #error "stored rows are little-endian and copied as they are: a codec is needed for this machine"
 #endif
 
-#define ROWS_VERSION 3
+#define ROWS_VERSION 4
 
 struct rows_reader {
 	const char *p;

@@ -2,28 +2,48 @@
 
 #include "zones.h"
 
-/* The fixed parts, without padding; names and lists follow. */
+/* The fixed parts, without padding; names and lists follow. Definitions are read with each request, those of many accounts from anywhere in
+ * memory: what most scopes and rules do not have takes no room in them. */
 struct scope_v1 {
 	uint8_t version, kind, status, flags, name_n, nets_n, rules_n, reserved;
-	uint16_t models_n, reserved2;
+	uint16_t models_n;
 	uint16_t keepalive; /* seconds + 1; 0: not set */
-	uint16_t pepper;
+	uint32_t last_rule;
 	uint64_t account;
-	char id[ROWS_ID], team[ROWS_ID];
+	int64_t created_s, expires_s;
+	char id[ROWS_ID];
+	uint32_t reserved2;
+};
+_Static_assert(sizeof(struct scope_v1) == 56, "layout of stored rows");
+
+/* Of keys. */
+struct key_v1 {
+	int64_t old_until_s;
+	char team[ROWS_ID];
+	uint16_t pepper, reserved;
 	uint8_t hash[DIGEST_SHA256];
-	int64_t created_s, expires_s, old_until_s;
-	uint32_t last_rule, reserved3;
 };
 _Static_assert(ROWS_ID == 12 && DIGEST_SHA256 == 32, "layout of stored rows");
-_Static_assert(sizeof(struct scope_v1) == 112, "layout of stored rows");
+_Static_assert(sizeof(struct key_v1) == 56, "layout of stored rows");
 
+/* Then what `flags` says is there: struct raise_v1, a zone with its length. */
 struct rule_v1 {
+	int64_t limit;
 	uint32_t id;
 	uint16_t models_n;
-	uint8_t kind, shadow, window_unit, window_rolling, zone_n, reserved[5];
-	int64_t limit, raise, raise_until_s;
+	uint8_t kind;
+	uint8_t flags; /* and from RULE_UNIT on the unit of the window */
 };
-_Static_assert(sizeof(struct rule_v1) == 40, "layout of stored rows");
+_Static_assert(sizeof(struct rule_v1) == 16, "layout of stored rows");
+
+enum { RULE_SHADOW = 1 << 0, RULE_ROLLING = 1 << 1, RULE_RAISED = 1 << 2, RULE_ZONED = 1 << 3 };
+#define RULE_UNIT 4
+
+_Static_assert(WINDOW_COUNT <= 1 << (8 - RULE_UNIT), "units of windows");
+
+struct raise_v1 {
+	int64_t amount, until_s;
+};
 
 #define NET_BYTES 17 /* address, bits */
 
@@ -32,37 +52,43 @@ static uint16_t put_keepalive(const struct rows_scope *s)
 	return (uint16_t)(s->keepalive_ms < 0 ? 0 : s->keepalive_ms / 1000 + 1);
 }
 
-static void put_window(struct rule_v1 *v, const struct window_spec *w)
+static bool is_raised(const struct rows_rule *r)
 {
-	v->window_unit = (uint8_t)w->unit;
-	v->window_rolling = w->rolling;
+	return r->raise != 0 || r->raise_until_s != 0;
 }
 
-static bool get_window(const struct rule_v1 *v, struct window_spec *w)
+static uint8_t rule_flags(const struct rows_rule *r)
 {
-	*w = (struct window_spec){.unit = (enum window_unit)v->window_unit,
-				  .rolling = v->window_rolling == 1};
-	return v->window_unit < WINDOW_COUNT && v->window_rolling <= 1;
+	return (uint8_t)((r->shadow ? RULE_SHADOW : 0) | (r->window.rolling ? RULE_ROLLING : 0) |
+			 (is_raised(r) ? RULE_RAISED : 0) | (r->zone.n ? RULE_ZONED : 0) |
+			 (unsigned)r->window.unit << RULE_UNIT);
+}
+
+static enum errc put_zone(struct buf *out, struct slice zone)
+{
+	uint8_t n = (uint8_t)zone.n;
+	enum errc rc = buf_add(out, &n, sizeof n);
+
+	return rc ? rc : buf_adds(out, zone);
 }
 
 static enum errc put_rule(struct buf *out, const struct rows_rule *r)
 {
-	struct rule_v1 v = {.id = r->id,
+	struct rule_v1 v = {.limit = r->limit,
+			    .id = r->id,
 			    .models_n = (uint16_t)r->models.n,
 			    .kind = (uint8_t)r->kind,
-			    .shadow = r->shadow,
-			    .zone_n = (uint8_t)r->zone.n,
-			    .limit = r->limit,
-			    .raise = r->raise,
-			    .raise_until_s = r->raise_until_s};
+			    .flags = rule_flags(r)};
+	struct raise_v1 raise = {r->raise, r->raise_until_s};
 	enum errc rc;
 
 	if (r->models.n > ROWS_MODELS_MAX || r->zone.n > ZONES_NAME_MAX)
 		return ERRC_LIMIT;
-	put_window(&v, &r->window);
 	rc = buf_add(out, &v, sizeof v);
-	if (!rc)
-		rc = buf_adds(out, r->zone);
+	if (!rc && is_raised(r))
+		rc = buf_add(out, &raise, sizeof raise);
+	if (!rc && r->zone.n)
+		rc = put_zone(out, r->zone);
 	return rc ? rc : buf_adds(out, r->models);
 }
 
@@ -83,10 +109,18 @@ static bool is_too_large(const struct rows_scope *s)
 	       s->limits.n > ROWS_RULES_MAX || s->keepalive_ms > LIMIT_KEEPALIVE_MS;
 }
 
-static enum errc put_old(struct buf *out, const struct rows_scope *s)
+/* Most keys have no old secret. */
+static enum errc put_key(struct buf *out, const struct rows_scope *s)
 {
-	enum errc rc = buf_add(out, s->old_hash, sizeof s->old_hash);
+	struct key_v1 v = {.old_until_s = s->old_until_s, .pepper = s->pepper};
+	enum errc rc;
 
+	memcpy(v.team, s->team, sizeof v.team);
+	memcpy(v.hash, s->hash, sizeof v.hash);
+	rc = buf_add(out, &v, sizeof v);
+	if (rc || s->old_until_s == 0)
+		return rc;
+	rc = buf_add(out, s->old_hash, sizeof s->old_hash);
 	return rc ? rc : buf_add(out, &s->old_pepper, sizeof s->old_pepper);
 }
 
@@ -102,22 +136,17 @@ enum errc rows_put_scope(struct buf *out, const struct rows_scope *s)
 			     .models_n = (uint16_t)s->models.n,
 			     .last_rule = s->limits.last_id,
 			     .keepalive = put_keepalive(s),
-			     .pepper = s->pepper,
 			     .account = s->account,
 			     .created_s = s->created_s,
-			     .expires_s = s->expires_s,
-			     .old_until_s = s->old_until_s};
+			     .expires_s = s->expires_s};
 	enum errc rc;
 
 	if (is_too_large(s))
 		return ERRC_LIMIT;
 	memcpy(v.id, s->id, sizeof v.id);
-	memcpy(v.team, s->team, sizeof v.team);
-	memcpy(v.hash, s->hash, sizeof v.hash);
 	rc = buf_add(out, &v, sizeof v);
-	/* Most keys have no old secret. */
-	if (!rc && s->old_until_s)
-		rc = put_old(out, s);
+	if (!rc && s->kind == ROWS_KEY)
+		rc = put_key(out, s);
 	if (!rc)
 		rc = buf_adds(out, s->name);
 	if (!rc)
@@ -140,25 +169,59 @@ static bool take_net(struct rows_reader *r, struct ipnet *out)
 	return true;
 }
 
+/* What only some rules have. */
+static bool take_more(struct rows_reader *r, unsigned flags, struct rows_rule *out)
+{
+	struct raise_v1 raise;
+	uint8_t zone_n;
+
+	if (flags & RULE_RAISED) {
+		if (!rows_take(r, &raise, sizeof raise))
+			return false;
+		out->raise = raise.amount;
+		out->raise_until_s = raise.until_s;
+	}
+	if (flags & RULE_ZONED) {
+		if (!rows_take(r, &zone_n, sizeof zone_n) || zone_n == 0 ||
+		    zone_n > ZONES_NAME_MAX || !rows_take_slice(r, &out->zone, zone_n))
+			return false;
+		out->window.zone = zones_get(out->zone);
+	}
+	return true;
+}
+
 static bool take_rule(struct rows_reader *r, struct rows_rule *out)
 {
-	static const uint8_t none[sizeof((struct rule_v1 *)0)->reserved];
 	struct rule_v1 v;
 
-	if (!rows_take(r, &v, sizeof v) || v.shadow > 1 ||
-	    memcmp(v.reserved, none, sizeof none) != 0 || v.models_n > ROWS_MODELS_MAX ||
-	    v.zone_n > ZONES_NAME_MAX || !get_window(&v, &out->window) ||
-	    !rows_take_slice(r, &out->zone, v.zone_n))
+	if (!rows_take(r, &v, sizeof v) || v.models_n > ROWS_MODELS_MAX ||
+	    v.flags >> RULE_UNIT >= WINDOW_COUNT)
 		return false;
-	if (out->zone.n)
-		out->window.zone = zones_get(out->zone);
 	out->id = v.id;
 	out->kind = (enum rows_limit)v.kind;
-	out->shadow = v.shadow == 1;
+	out->shadow = v.flags & RULE_SHADOW;
 	out->limit = v.limit;
-	out->raise = v.raise;
-	out->raise_until_s = v.raise_until_s;
+	out->window = (struct window_spec){.unit = (enum window_unit)(v.flags >> RULE_UNIT),
+					   .rolling = v.flags & RULE_ROLLING};
+	out->zone = slice_of(r->p, 0);
+	out->raise = out->raise_until_s = 0;
+	if (v.flags & (RULE_RAISED | RULE_ZONED) && !take_more(r, v.flags, out))
+		return false;
 	return rows_take_slice(r, &out->models, v.models_n);
+}
+
+static bool take_key(struct rows_reader *r, struct rows_scope *s)
+{
+	struct key_v1 v;
+
+	if (!rows_take(r, &v, sizeof v) || v.reserved != 0)
+		return false;
+	memcpy(s->team, v.team, sizeof s->team);
+	memcpy(s->hash, v.hash, sizeof s->hash);
+	s->old_until_s = v.old_until_s;
+	s->pepper = v.pepper;
+	return v.old_until_s == 0 || (rows_take(r, s->old_hash, sizeof s->old_hash) &&
+				      rows_take(r, &s->old_pepper, sizeof s->old_pepper));
 }
 
 /* What stands in the fixed part; false: it cannot be. */
@@ -168,21 +231,19 @@ static bool take_fixed(const struct scope_v1 *v, struct rows_scope *s)
 	    v->status >= ROWS_STATUS_COUNT || v->models_n > ROWS_MODELS_MAX ||
 	    v->name_n > (v->kind == ROWS_USER ? ROWS_TAG_MAX : ROWS_NAME_MAX) ||
 	    v->nets_n > ROWS_NETS_MAX || v->rules_n > ROWS_RULES_MAX ||
-	    v->keepalive > LIMIT_KEEPALIVE_MS / 1000 + 1 || v->reserved != 0 || v->reserved2 != 0 ||
-	    v->reserved3 != 0)
+	    v->keepalive > LIMIT_KEEPALIVE_MS / 1000 + 1 || v->reserved != 0 || v->reserved2 != 0)
 		return false;
 	s->kind = (enum rows_kind)v->kind;
 	s->account = v->account;
 	memcpy(s->id, v->id, sizeof s->id);
-	memcpy(s->team, v->team, sizeof s->team);
-	memcpy(s->hash, v->hash, sizeof s->hash);
+	memset(s->team, 0, sizeof s->team);
+	memset(s->hash, 0, sizeof s->hash);
 	s->status = (enum rows_status)v->status;
 	s->flags = v->flags;
 	s->created_s = v->created_s;
 	s->expires_s = v->expires_s;
-	s->old_until_s = v->old_until_s;
-	s->pepper = v->pepper;
-	s->old_pepper = 0;
+	s->old_until_s = 0;
+	s->pepper = s->old_pepper = 0;
 	memset(s->old_hash, 0, sizeof s->old_hash);
 	s->keepalive_ms = v->keepalive ? (v->keepalive - 1) * INT64_C(1000) : ROWS_NO_LIMIT;
 	s->nets_n = v->nets_n;
@@ -199,9 +260,7 @@ enum errc rows_get_scope(struct slice bytes, struct rows_scope *s)
 
 	if (rc)
 		return rc;
-	if (!take_fixed(&v, s) ||
-	    (v.old_until_s && (!rows_take(&r, s->old_hash, sizeof s->old_hash) ||
-			       !rows_take(&r, &s->old_pepper, sizeof s->old_pepper))) ||
+	if (!take_fixed(&v, s) || (v.kind == ROWS_KEY && !take_key(&r, s)) ||
 	    !rows_take_slice(&r, &s->name, v.name_n) || !rows_take_slice(&r, &s->models, v.models_n))
 		return ERRC_CORRUPT;
 	for (size_t i = 0; i < s->nets_n; i++) {

@@ -163,7 +163,7 @@ static void test_every_flipped_byte_of_the_checkpoint(void **state)
 		}
 		change_row(l, key, value);
 	}
-	assert_true(rows > 8 && n > 1000);
+	assert_true(rows > 8 && n > 800);
 	is_good(family.r);
 }
 
