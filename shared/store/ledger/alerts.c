@@ -197,7 +197,7 @@ static enum errc look_at_window(struct look *k, struct budget *b, const struct w
 
 static enum errc look_at_budget(struct look *k, const struct book_scope *s,
 				const struct rows_scope *def, const struct rows_rule *r,
-				const struct rows_counter *c)
+				const struct rows_counter *c, bool *told)
 {
 	struct budget b = {.scope = s,
 			   .def = def,
@@ -209,7 +209,10 @@ static enum errc look_at_budget(struct look *k, const struct book_scope *s,
 	if (!rc)
 		rc = look_at_window(k, &b, &c->budget.prev);
 	b.reset_s = window_budget_reset_s(&c->budget, r->window, c->budget.cur.id);
-	return rc ? rc : look_at_window(k, &b, &c->budget.cur);
+	if (!rc)
+		rc = look_at_window(k, &b, &c->budget.cur);
+	*told = *told || b.told.limit > 0;
+	return rc;
 }
 
 /* NULL: nothing limits it any more. `row` has what the result points to, but for end users with the rules for all. */
@@ -230,22 +233,56 @@ static const struct rows_rule *rule_of(const struct rows_scope *def, const struc
 	return NULL;
 }
 
+/* Nothing of the scope was ever told, nor is there anything to tell. A raised limit is no smaller than the rule's own. */
+static bool is_quiet(const struct look *k, const struct book_scope *s)
+{
+	for (size_t i = 0; s->untold_nusd > 0 && i < s->counters_n; i++) {
+		const struct window_budget *b = &s->counters[i].budget;
+
+		if (shares_reached(&k->budget, MAX_OF(b->cur.used_nusd, b->prev.used_nusd),
+				   s->untold_nusd) > 0)
+			return false;
+	}
+	return s->untold_nusd > 0;
+}
+
+/* The least budget of those rules; 0: it is not each of them that has a counter, so something may have been told of the others. */
+static int64_t least_of(const struct rows_scope *def, size_t counters_n)
+{
+	int64_t least = INT64_MAX;
+	size_t n = 0;
+
+	for (size_t i = 0; i < def->limits.n; i++) {
+		if (def->limits.v[i].kind != ROWS_BUDGET)
+			continue;
+		least = MIN_OF(least, def->limits.v[i].limit);
+		n++;
+	}
+	return n > 0 && n == counters_n ? least : 0;
+}
+
 static enum errc look_at_scope(struct look *k, const struct book_scope *s)
 {
 	const struct rows_scope *def;
 	struct rows_scope row;
+	bool told = false;
+	size_t n = 0;
 	enum errc rc = ERRC_OK;
 
-	if (k->budget.n == 0 || s->counters_n == 0)
+	if (k->budget.n == 0 || s->counters_n == 0 || is_quiet(k, s))
 		return ERRC_OK;
 	def = rules_of(k, s, &row);
 	for (size_t i = 0; def && !rc && i < s->counters_n; i++) {
 		const struct rows_counter *c = &s->counters[i];
 		const struct rows_rule *r = rule_of(def, c);
 
-		if (r && c->kind == ROWS_BUDGET)
-			rc = look_at_budget(k, s, def, r, c);
+		if (!r || c->kind != ROWS_BUDGET)
+			continue;
+		rc = look_at_budget(k, s, def, r, c, &told);
+		n++;
 	}
+	if (!rc && def)
+		book_note_untold(k->at->book, s, told ? 0 : least_of(def, n));
 	return rc;
 }
 

@@ -294,6 +294,7 @@ enum errc book_set_row(struct book_item *s, const struct rows_scope *def, struct
 	mem_free(s->bytes);
 	s->bytes = bytes;
 	s->s.row = slice_of(bytes, row.n);
+	s->s.untold_nusd = 0;
 	s->changed = s->row_changed = true;
 	drop_counters(s, &def->limits);
 	return ERRC_OK;
@@ -306,6 +307,7 @@ void book_drop_row(struct book_item *s)
 	mem_free(s->bytes);
 	s->bytes = NULL;
 	s->s.row = SLICE_NONE;
+	s->s.untold_nusd = 0;
 	s->changed = s->row_changed = true;
 	drop_counters(s, &none);
 }
@@ -469,6 +471,14 @@ const struct book_scope *book_scope(const struct book *b, enum rows_kind kind, u
 	const struct book_item *s = book_find_scope(b, kind, account, id);
 
 	return s ? &s->s : NULL;
+}
+
+void book_note_untold(struct book *b, const struct book_scope *s, int64_t nusd)
+{
+	struct book_item *item = book_find_scope(b, s->kind, s->account, s->id);
+
+	if (item && item->s.row.n)
+		item->s.untold_nusd = nusd;
 }
 
 void book_state(const struct book_scope *s, struct rows_state *out)

@@ -22,6 +22,7 @@ struct book_scope {
 	int64_t charged_nusd, used_s;
 	size_t counters_n; /* of budgets only: rates are not in the ledger */
 	struct rows_counter *counters;
+	int64_t untold_nusd; /* see book_note_untold(); 0: not known */
 };
 
 /* What counts of a charge, to be kept and applied without its record. */
@@ -64,6 +65,9 @@ size_t book_scopes_n(const struct book *b);
 /* By position, for walks that change nothing meanwhile. */
 const struct rows_account *book_account_at(const struct book *b, size_t i);
 const struct book_scope *book_scope_at(const struct book *b, size_t i);
+/* For alerts.h: none has been told of the scope yet, which has a definition, and its least budget is `nusd`. Holds until the definition
+ * changes. */
+void book_note_untold(struct book *b, const struct book_scope *s, int64_t nusd);
 /* Its state as a row: totals and budgets, nothing held. */
 void book_state(const struct book_scope *s, struct rows_state *out);
 

@@ -216,6 +216,42 @@ static void test_raise_of_a_window_that_is_over(void **state)
 	assert_int_equal(a.window, 200);
 }
 
+/* A scope of which nothing is told is passed over until what it uses, its definition or the shares change that. */
+static void test_what_was_far_comes_near(void **state)
+{
+	static const struct shares fifth = {1, {200000}};
+	struct scene *s = *state;
+
+	charge(s, 10 * CENT, 100);
+	none(s);
+	charge(s, 1 * CENT, 100);
+	none(s);
+	/* Another rule, of which nothing is counted. */
+	rows_limits_add(&s->key.limits, ROWS_BUDGET, 20 * CENT)->window.unit = WINDOW_TOTAL;
+	set_limit(s, RIG_DOLLAR);
+	charge(s, 1 * CENT, 100);
+	none(s);
+	set_limit(s, 24 * CENT);
+	one(s, 500000);
+	none(s);
+	set_limit(s, RIG_DOLLAR);
+	none(s);
+	charge(s, 8 * CENT, 100);
+	none(s);
+	alerts_set(&s->alerts, &fifth, &(struct shares){0});
+	charge(s, 0, 100);
+	one(s, 200000);
+	/* The window before it as well as the one that runs. */
+	charge(s, 1 * CENT, 200);
+	none(s);
+	charge(s, 1 * CENT, 200);
+	none(s);
+	charge(s, 70 * CENT, 100);
+	none(s);
+	set_limit(s, 5 * CENT);
+	one(s, 200000);
+}
+
 /* Of an end user whom only the rules for all limit the ledger's book keeps no name: the recent charges have it. */
 static void test_end_users(void **state)
 {
@@ -390,6 +426,7 @@ int main(void)
 		T(test_failed_and_lost_checkpoints),
 		T(test_edited_limit),
 		T(test_raise_of_a_window_that_is_over),
+		T(test_what_was_far_comes_near),
 		T(test_end_users),
 		T(test_credit),
 		T(test_what_is_told_is_forgotten),
