@@ -199,8 +199,16 @@ static const char *read_all(int fd, char *p, size_t n)
 	return got == n ? NULL : "it changed while it was read";
 }
 
-enum errc config_ctx_read_file(struct config_ctx *x, const char *path, size_t max,
-			       struct slice *out, const char **why)
+static bool is_open_to(const struct stat *st, enum config_ctx_readers who)
+{
+	bool group = (st->st_mode & S_IRGRP) && st->st_gid != 0;
+
+	return who != CONFIG_CTX_ALL &&
+	       ((st->st_mode & (S_IRWXO | S_IWGRP)) || (group && who == CONFIG_CTX_OWNER));
+}
+
+enum errc config_ctx_read_file(struct config_ctx *x, const char *path, enum config_ctx_readers who,
+			       size_t max, struct slice *out, const char **why)
 {
 	struct stat st;
 	enum errc rc = ERRC_IO;
@@ -214,6 +222,11 @@ enum errc config_ctx_read_file(struct config_ctx *x, const char *path, size_t ma
 	}
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		*why = "not a regular file";
+		goto out;
+	}
+	if (is_open_to(&st, who)) {
+		*why = "it can be read or written by others than its owner: chmod 0400 it";
+		rc = ERRC_PERM;
 		goto out;
 	}
 	if ((uintmax_t)st.st_size > max) {

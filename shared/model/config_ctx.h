@@ -54,10 +54,15 @@ void config_ctx_wipe_later(struct config_ctx *x, struct slice bytes);
 /* Zeroed array in the arena; NULL (noted) without memory. n may be 0. */
 void *config_ctx_array(struct config_ctx *x, size_t n, size_t size);
 
-/* Reads a regular file of at most `max` bytes into the arena. On failure *why says what is wrong (an errno's text or words) and
- * p is NULL; ERRC_NOTFOUND only when it does not exist. */
-MUSTCHECK enum errc config_ctx_read_file(struct config_ctx *x, const char *path, size_t max,
-					 struct slice *out, const char **why);
+/* Who may read a file: of those that are secret nobody but the owner, and the group where it is root's (systemd hands credentials over
+ * like that) or, for a private key, any (as ssl-cert); to write it is the owner's in all of these. */
+enum config_ctx_readers { CONFIG_CTX_ALL, CONFIG_CTX_GROUP, CONFIG_CTX_OWNER };
+
+/* Reads a regular file of at most `max` bytes into the arena; what is looked at is the file that is read. On failure *why says what is
+ * wrong (an errno's text or words) and p is NULL; ERRC_NOTFOUND only when it does not exist, ERRC_PERM when others may read it. */
+MUSTCHECK enum errc config_ctx_read_file(struct config_ctx *x, const char *path,
+					 enum config_ctx_readers who, size_t max, struct slice *out,
+					 const char **why);
 
 /* The text of a scalar; false, with an error that says `what` was expected, for anything else. */
 bool config_ctx_text(struct config_ctx *x, const struct yaml_node *n, const char *path,

@@ -40,7 +40,7 @@ static enum errc read_text(struct config_ctx *x, const char *path, struct slice 
 			   const char **why)
 {
 	if (path != x->opts->path || !x->opts->text.p)
-		return config_ctx_read_file(x, path, YAML_BYTES_MAX, out, why);
+		return config_ctx_read_file(x, path, CONFIG_CTX_ALL, YAML_BYTES_MAX, out, why);
 	*out = x->opts->text;
 	return ERRC_OK;
 }

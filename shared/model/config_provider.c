@@ -422,8 +422,8 @@ static void read_provider(struct reading *r)
 	read_base(r);
 	read_keys(r);
 	read_headers(r);
-	if (r->w.ca_file.n &&
-	    config_ctx_read_file(r->x, r->w.ca_file.p, PEM_MAX, &r->w.p.ca_pem, &why) != ERRC_OK)
+	if (r->w.ca_file.n && config_ctx_read_file(r->x, r->w.ca_file.p, CONFIG_CTX_ALL, PEM_MAX,
+						   &r->w.p.ca_pem, &why) != ERRC_OK)
 		config_ctx_error(r->x, pos_of(r, "ca_file"),
 				 "`%s.ca_file`: cannot read " SLICE_FMT ": %s", r->name,
 				 SLICE_ARG(r->w.ca_file), why);

@@ -1,7 +1,5 @@
 #include "config_secret.h"
 
-#include <sys/stat.h>
-
 #include "caps.h"
 
 #define SECRET_MAX (64 * 1024)
@@ -62,16 +60,6 @@ static enum config_secret_state read_env(struct config_ctx *x, struct slice name
 	return out->p ? CONFIG_SECRET_SET : CONFIG_SECRET_BAD;
 }
 
-/* The group may read what root's group owns: systemd hands credentials over like that. */
-static bool is_readable_by_others(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) != 0)
-		return false;
-	return (st.st_mode & (S_IRWXO | S_IWGRP)) || ((st.st_mode & S_IRGRP) && st.st_gid != 0);
-}
-
 static enum config_secret_state read_file(struct config_ctx *x, struct yaml_pos pos,
 					  const char *path, struct slice file, bool optional,
 					  struct slice *out)
@@ -80,14 +68,7 @@ static enum config_secret_state read_file(struct config_ctx *x, struct yaml_pos 
 	struct slice all;
 	enum errc rc;
 
-	if (is_readable_by_others(file.p)) {
-		config_ctx_error(
-			x, pos,
-			"`%s`: %s can be read or written by others than its owner: chmod 0400 it",
-			path, file.p);
-		return CONFIG_SECRET_BAD;
-	}
-	rc = config_ctx_read_file(x, file.p, SECRET_MAX, &all, &why);
+	rc = config_ctx_read_file(x, file.p, CONFIG_CTX_OWNER, SECRET_MAX, &all, &why);
 	config_ctx_wipe_later(x, all);
 	if (rc == ERRC_NOTFOUND && optional)
 		return CONFIG_SECRET_UNSET;

@@ -69,12 +69,12 @@ static bool read_address(struct slice text, struct slice *host, int *port)
 /* -------------------------------------------------------------- listeners */
 
 static void read_pem(struct config_ctx *x, const struct yaml_node *n, const char *path,
-		     struct slice *out)
+		     enum config_ctx_readers who, struct slice *out)
 {
 	const char *why;
 
 	if (n && n->kind == YAML_SCALAR && n->text.n &&
-	    config_ctx_read_file(x, n->text.p, PEM_MAX, out, &why) != ERRC_OK)
+	    config_ctx_read_file(x, n->text.p, who, PEM_MAX, out, &why) != ERRC_OK)
 		config_ctx_error(x, n->pos, "`%s`: cannot read %s: %s", path, n->text.p, why);
 }
 
@@ -155,8 +155,9 @@ static void read_listener(struct config_ctx *x, struct yaml_node *item,
 	if (tls && (!yaml_getz(tls, "certificate") || !yaml_getz(tls, "key")))
 		config_ctx_error(x, tls->pos, "`listen.tls` needs `certificate` and `key`");
 	l->tls = tls != NULL;
-	read_pem(x, yaml_getz(tls, "certificate"), "listen.tls.certificate", &l->certificate_pem);
-	read_pem(x, yaml_getz(tls, "key"), "listen.tls.key", &l->key_pem);
+	read_pem(x, yaml_getz(tls, "certificate"), "listen.tls.certificate", CONFIG_CTX_ALL,
+		 &l->certificate_pem);
+	read_pem(x, yaml_getz(tls, "key"), "listen.tls.key", CONFIG_CTX_GROUP, &l->key_pem);
 	config_ctx_wipe_later(x, l->key_pem);
 	read_trusted(x, yaml_getz(item, "trusted_proxies"), l);
 }
@@ -422,7 +423,7 @@ void config_set_read(struct config_ctx *x)
 	check_texts(x, s);
 	fill_defaults(x, s);
 	read_pem(x, yaml_getz(yaml_getz(x->c->root, "upstream"), "ca_file"), "upstream.ca_file",
-		 &s->upstream_ca_pem);
+		 CONFIG_CTX_ALL, &s->upstream_ca_pem);
 }
 
 bool config_default_path(char *const *env, char *out, size_t n)

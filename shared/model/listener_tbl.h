@@ -3,7 +3,7 @@ FIELD(TEXT, address, "address", 1, 128, "", "",
       "Literal address and port, \"127.0.0.1:8080\" or \"[::]:8080\".")
 FIELD(PATH, certificate, "tls.certificate", 1, 4000, "", "",
       "PEM file with the certificate and its chain; with it the listener speaks TLS.")
-FIELD(PATH, key, "tls.key", 1, 4000, "", "", "PEM file with its private key.")
+FIELD(PATH, key, "tls.key", 1, 4000, "", "", "PEM file with its private key, which only its owner and group may read.")
 FIELD(NODE, address, "trusted_proxies", 0, 0, "", "a list of address ranges",
       "Address ranges of proxies whose x-forwarded-for counts, at most 64; limits for each address "
       "do not apply to them.")

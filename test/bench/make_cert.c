@@ -1,6 +1,7 @@
 /* Writes what a benchmark needs for TLS into a folder: ca.pem, crt.pem and key.pem of 127.0.0.1. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "check.h"
 #include "test_cert.h"
@@ -26,6 +27,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: make_cert FOLDER\n");
 		return 2;
 	}
+	umask(077);
 	test_cert_make(&ca, "bench-ca", NULL, "20991231235959");
 	test_cert_make(&leaf, "127.0.0.1", &ca, "20991231235959");
 	ok = write_file(argv[1], "ca.pem", ca.crt_pem) &&

@@ -207,6 +207,20 @@ static void tls_files(void **state)
 	fixture_file(&f, "ca.pem", "CA");
 	assert_int_equal(fixture_load_file(&f), ERRC_OK);
 	assert_string_equal(fixture_messages(&f), "");
+	assert_int_equal(chmod("t.key", 0640), 0);
+	assert_int_equal(fixture_load_file(&f), ERRC_OK);
+	for (size_t i = 0; i < 3; i++) {
+		static const mode_t open_to_others[] = {0644, 0660, 0601};
+
+		assert_int_equal(chmod("t.key", open_to_others[i]), 0);
+		assert_int_equal(fixture_load_file(&f), ERRC_INVAL);
+		assert_non_null(
+			strstr(fixture_messages(&f),
+			       "/t.key: it can be read or written by others than its owner: "
+			       "chmod 0400 it\n"));
+	}
+	assert_int_equal(chmod("t.key", 0400), 0);
+	assert_int_equal(fixture_load_file(&f), ERRC_OK);
 	t = fixture_table(&f);
 	assert_int_equal(t->set.listeners_n, 1);
 	assert_true(t->set.listeners[0].tls);

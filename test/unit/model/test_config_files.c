@@ -407,9 +407,44 @@ static void overlays_apply_in_order(void **state)
 	fixture_fini(&f);
 }
 
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+
+static const char *swapped; /* just before it is opened another file takes its place */
+
+/* What the code under test opens it never makes: there is no mode. */
+int __wrap_open64(const char *path, int flags, ...)
+{
+	if (swapped && slice_has_suffix(slice_str(path), slice_str(swapped))) {
+		assert_int_equal(rename("open", swapped), 0);
+		swapped = NULL;
+	}
+	return __real_open64(path, flags);
+}
+
+/* What counts is the file that is read, not one that had its name before. */
+static void secret_that_changes_places(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, env);
+	fixture_file(&f, "aigw.yaml",
+		     "providers: {p: {base_url: \"http://h/\", keys: [\"file:k\"]}}\n");
+	fixture_file(&f, "k", "mine");
+	fixture_file(&f, "open", "somebody's");
+	assert_int_equal(fixture_load_file(&f), ERRC_OK);
+	assert_int_equal(chmod("open", 0666), 0);
+	swapped = "k";
+	assert_int_equal(fixture_load_file(&f), ERRC_INVAL);
+	assert_non_null(strstr(fixture_messages(&f), "chmod 0400 it\n"));
+	assert_null(swapped);
+	fixture_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(secret_that_changes_places),
 		cmocka_unit_test(patterns_and_places),
 		cmocka_unit_test(variables),
 		cmocka_unit_test(missing_and_repeated_files),
