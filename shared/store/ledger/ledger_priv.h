@@ -44,6 +44,7 @@ struct ledger {
 	struct ledger_sealed sealed; /* as of the last commit */
 	struct alerts *watch;        /* NULL: nobody wants to know; borrowed */
 	struct book *base_book;      /* of `base`, while records are being removed; else NULL */
+	size_t forget_at;            /* a position in it */
 	uint32_t removed_day;        /* the last one that was, while base_book is there */
 	/* The open write transaction. */
 	MDB_txn *txn;

@@ -7,7 +7,8 @@
 
 #define STEP_RECORDS 500 /* removed in one transaction */
 #define STEP_ROWS    500
-#define STEP_RUNS    64 /* of some sixty rows each */
+#define STEP_USERS   8192 /* looked for: a millisecond */
+#define STEP_RUNS    64   /* of some sixty rows each */
 #define BASE_KEY     SLICE_LIT("base")
 
 _Static_assert(sizeof(struct retain_base) == 40, "layout of stored rows");
@@ -208,6 +209,7 @@ static enum errc run(struct ledger *l, const struct seal *s, int64_t wall_ms,
 
 	if (!l->base_book)
 		rc = retain_base(l, &now, &l->base_book);
+	l->forget_at = 0;
 	if (!rc)
 		rc = ledger_begin(l);
 	if (!rc)
@@ -224,14 +226,16 @@ static enum errc run(struct ledger *l, const struct seal *s, int64_t wall_ms,
 	return rc;
 }
 
-/* End users whom the ledger's book has forgotten (book_each_idle()) need not stand in the base either. */
+/* End users whom the ledger's book has forgotten (book_each_idle()) need not stand in the base either. Step by step once through all of
+ * its scopes: with each day that goes, and however many users there are. */
 static enum errc forget_users(struct ledger *l, bool *more)
 {
+	size_t end = MIN_OF(l->forget_at + STEP_USERS, book_scopes_n(l->base_book));
 	enum errc rc = ERRC_OK;
 	int n = 0;
 
-	for (size_t i = 0; !rc && n < STEP_ROWS && i < book_scopes_n(l->base_book); i++) {
-		const struct book_scope *s = book_scope_at(l->base_book, i);
+	for (; !rc && n < STEP_ROWS && l->forget_at < end; l->forget_at++) {
+		const struct book_scope *s = book_scope_at(l->base_book, l->forget_at);
 		struct rows_key_name name = rows_name_state(s->account, s->kind, s->id);
 
 		if (s->row.n > 0 || book_scope(l->book, s->kind, s->account, s->id))
@@ -241,7 +245,7 @@ static enum errc forget_users(struct ledger *l, bool *more)
 		if (rc == ERRC_NOTFOUND)
 			rc = ERRC_OK;
 	}
-	*more = n == STEP_ROWS;
+	*more = l->forget_at < book_scopes_n(l->base_book);
 	return rc;
 }
 

@@ -20,6 +20,20 @@ struct scene {
 	int64_t now_ms;
 };
 
+static size_t deleted, vain; /* rows by name */
+
+int __real_mdb_del(MDB_txn *txn, MDB_dbi db, MDB_val *key, MDB_val *data);
+int __wrap_mdb_del(MDB_txn *txn, MDB_dbi db, MDB_val *key, MDB_val *data);
+
+int __wrap_mdb_del(MDB_txn *txn, MDB_dbi db, MDB_val *key, MDB_val *data)
+{
+	int rc = __real_mdb_del(txn, db, key, data);
+
+	deleted += rc == 0;
+	vain += rc == MDB_NOTFOUND;
+	return rc;
+}
+
 static int setup(void **state)
 {
 	static struct scene s;
@@ -265,6 +279,55 @@ static void test_users_of_a_wrong_clock(void **state)
 	assert_true(retain(s, &keep, false) > 2 * A_DAY / 500);
 }
 
+/* End users of the base whom the book of today knows no more. */
+static void add_users(struct scene *s, size_t n)
+{
+	struct ledger *l = s->rig.ledger;
+	struct rows_state st = {.used_s = DAY_0 / 1000};
+	char row[256];
+	struct buf b = {.p = row, .cap = sizeof row, .max = sizeof row};
+
+	assert_int_equal(rows_put_state(&b, &st), ERRC_OK);
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	for (size_t i = 0; i < n; i++) {
+		char id[ROWS_ID], tag[32];
+		struct rows_key_name name;
+
+		rows_user_id(slice_of(tag, (size_t)snprintf(tag, sizeof tag, "gone-%zu", i)), id);
+		name = rows_name_state(s->account, ROWS_USER, id);
+		assert_int_equal(
+			lmdbx_put(l->txn, l->base, slice_of(name.b, name.n), buf_slice(&b), 0),
+			ERRC_OK);
+		assert_int_equal(book_load_state(l->base_book, s->account, id, buf_slice(&b)),
+				 ERRC_OK);
+	}
+	assert_int_equal(ledger_commit(l), ERRC_OK);
+}
+
+/* Each is looked for once, a bounded number in one transaction: what was done is not begun anew. */
+static void test_many_users_who_are_gone(void **state)
+{
+	const struct retain_keep keep = {.days = 2};
+	struct scene *s = *state;
+	size_t before, most = 0;
+	bool more = true;
+
+	fill(s);
+	assert_int_equal(retain_step(s->rig.ledger, &keep, s->now_ms, &more), ERRC_OK);
+	assert_non_null(s->rig.ledger->base_book);
+	add_users(s, 20000);
+	deleted = vain = 0;
+	while (more) {
+		before = deleted + vain;
+		assert_int_equal(retain_step(s->rig.ledger, &keep, s->now_ms, &more), ERRC_OK);
+		most = MAX_OF(most, deleted + vain - before);
+	}
+	assert_null(s->rig.ledger->base_book);
+	assert_true(deleted >= 20000);
+	assert_in_range(vain, 0, 100);
+	assert_in_range(most, 0, 2000);
+}
+
 /* A charge is taken back after midnight, and then the records of its day go. */
 static void test_reversal_of_a_removed_charge(void **state)
 {
@@ -401,6 +464,7 @@ int main(void)
 		T(test_days),
 		T(test_nothing_to_follow),
 		T(test_users_of_a_wrong_clock),
+		T(test_many_users_who_are_gone),
 		T(test_restarts_and_bytes),
 		T(test_tags_go),
 		T(test_wrong_seal),
