@@ -125,6 +125,28 @@ static void test_dearest_remaining(void **state)
 	assert_int_equal(o.hold_nusd, 0);
 }
 
+/* Wherever it stands among them: whichever answers is paid. */
+static void test_dearest_first(void **state)
+{
+	struct price dear = price_of(5000000, 9000000), cheap = price_of(1000000, 2000000), gratis;
+	struct hold_candidate c[3] = {
+		{.price = {&dear}, .tiers = 1, .input_bound = 100, .max_output = 1000},
+		{.price = {&cheap}, .tiers = 1, .input_bound = 100, .max_output = 1000},
+		{.price = {&gratis}, .tiers = 1, .input_bound = 100, .max_output = 1000}};
+	struct hold_offer o;
+
+	(void)state;
+	price_init(&gratis);
+	gratis.free = true;
+	assert_int_equal(price_complete(&gratis), ERRC_OK);
+	o = decide(c, 2, 10, false, 10000000, 0);
+	assert_true(o.kept[0] && o.kept[1]);
+	assert_int_equal(o.hold_nusd, 100 * 5000 + 10 * 9000);
+	o = decide(c, 3, 10, false, 10000000, 0);
+	assert_true(o.kept[0] && o.kept[1] && o.kept[2]);
+	assert_int_equal(o.hold_nusd, 100 * 5000 + 10 * 9000);
+}
+
 /* Whatever the prompt turns out to be within its bound, the hold pays it: the dearest row that it can reach, no other. */
 static void test_rows_by_the_size_of_the_prompt(void **state)
 {
@@ -397,6 +419,7 @@ int main(void)
 		cmocka_unit_test(test_given_cap),
 		cmocka_unit_test(test_no_cap),
 		cmocka_unit_test(test_dearest_remaining),
+		cmocka_unit_test(test_dearest_first),
 		cmocka_unit_test(test_rows_by_the_size_of_the_prompt),
 		cmocka_unit_test(test_the_hold_pays_every_row),
 		cmocka_unit_test(test_random),
