@@ -125,6 +125,20 @@ static void test_dearest_remaining(void **state)
 	assert_int_equal(o.hold_nusd, 0);
 }
 
+/* An input that takes nearly all: what the rest pays, where the share would be more. */
+static void test_no_cap_behind_a_long_input(void **state)
+{
+	struct price p = price_of(1000000, 2000000);
+	struct hold_candidate c = {
+		.price = {&p}, .tiers = 1, .input_bound = 100, .max_output = 1000, .min_output = 1};
+	struct hold_offer o = decide(&c, 1, 0, false, 110000, 0);
+
+	(void)state;
+	assert_true(o.any);
+	assert_int_equal(o.cap[0], 5); /* an eighth of it pays 6 */
+	assert_int_equal(o.hold_nusd, 110000);
+}
+
 /* Wherever it stands among them: whichever answers is paid. */
 static void test_dearest_first(void **state)
 {
@@ -420,6 +434,7 @@ int main(void)
 		cmocka_unit_test(test_no_cap),
 		cmocka_unit_test(test_dearest_remaining),
 		cmocka_unit_test(test_dearest_first),
+		cmocka_unit_test(test_no_cap_behind_a_long_input),
 		cmocka_unit_test(test_rows_by_the_size_of_the_prompt),
 		cmocka_unit_test(test_the_hold_pays_every_row),
 		cmocka_unit_test(test_random),
