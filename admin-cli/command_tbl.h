@@ -313,7 +313,8 @@ COMMAND_END(REQUEST_SHOW)
 
 GROUP("limit", "Limits.")
 COMMAND(LIMIT_EXPLAIN, "limit explain", plain, 15000,
-	"Show every limit that a request with this key meets, and what is left of it.")
+	"Show what a request with this key meets: its scopes, whether they admit it, and every limit with what is "
+	"left of it.")
 WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
 OPTION(TEXT, "user", "TAG", "user", SEND, "The end user that the request names.")
 COMMAND_END(LIMIT_EXPLAIN)

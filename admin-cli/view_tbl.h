@@ -109,6 +109,7 @@ VIEW(REQUEST_SHOW, "attempt", MANY, "attempts",
 VIEW(REQUEST_SHOW, "class", MANY, "tokens", "class tokens price_pusd each amount")
 VIEW(REQUEST_SHOW, "bill", ONE, "bill", "")
 VIEW(REQUEST_SHOW, "price", ONE, "price_row", "")
+VIEW(LIMIT_EXPLAIN, "scope", MANY, "scopes", "")
 VIEW(LIMIT_EXPLAIN, "limit", MANY, "limits", "scope name " VIEW_LIMITS)
 VIEW(LEDGER_VERIFY, "verify", SELF, "", "")
 VIEW(LEDGER_VERIFY, "finding", MANY, "findings", "what at text")

@@ -188,6 +188,8 @@ void scope_row_stand(struct scope_row_limit *l, enum rows_limit kind,
 	l->limit = rows_limit_word(kind);
 	l->unit = budget ? "nusd" : rows_limit_is_tokens(kind) ? "tokens" : "requests";
 	l->max = now->limit;
+	l->raise = now->raise;
+	l->raise_until_s = now->raise_until_s;
 	l->used = now->used;
 	l->held = budget ? now->held : -1;
 	l->remaining = budget ? now->limit - now->used - now->held : now->remaining;
@@ -202,8 +204,6 @@ static enum errc send_rule(struct verbs *v, const struct rows_scope *k, const st
 	struct scope_row_limit l = {.scope = rows_scope_word(k->kind),
 				    .name = k->name,
 				    .id = r->id,
-				    .raise = r->raise,
-				    .raise_until_s = r->raise_until_s,
 				    .shadow = r->shadow || (k->flags & ROWS_SHADOW)};
 
 	rows_rule_look(r, rows_state_counter(s, r), s->holds, clock_boot_ms(), clock_wall_ms(),

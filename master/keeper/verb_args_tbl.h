@@ -79,6 +79,7 @@
  *   bill      sum, multiplier, exact (texts), rounded_nusd: what the lines add up to. Absent without the price row
  *   price     that row: price (its hash), when (text: where it counts), free B, a price for each class (input_pusd, …, of
  *             pieces image_nusd, web_search_nusd), request_nusd, mult_ppm
+ *   scope     scope, name, status (as of a key), models, ip, shadow B, expires_s (NONE: never)
  *   limit     scope (account, team, key, user), name (of the scope), id I (NONE: the credit), limit (credit, rpm, …,
  *             concurrency, budget), text (for people), unit (nusd, requests, tokens), max (NONE: none; a raise included),
  *             used, held (NONE), remaining (NONE), reset_s (NONE), raise (NONE), raise_until_s (NONE), shadow B

@@ -45,8 +45,6 @@ static enum errc send_rule(struct verbs *v, const struct auth_rule *r, const str
 	struct scope_row_limit l = {.scope = rows_scope_word(r->scope),
 				    .name = name_of(names, r->scope),
 				    .id = r->id,
-				    .raise = r->raise,
-				    .raise_until_s = r->raise_until_s,
 				    .shadow = r->shadow};
 
 	scope_row_stand(&l, r->kind, &r->now);
@@ -70,46 +68,128 @@ static enum errc send_rules(struct verbs *v, struct live *live, const struct row
 	return e;
 }
 
+/* Whether a scope admits anything at all, and what; `status` of an account stands in another row than its rules. */
+static enum errc send_scope(struct verbs *v, const struct rows_scope *k, struct slice name,
+			    const char *status)
+{
+	struct control_field f[3 + SCOPE_ROW_ACCESS];
+	struct scope_row_texts t;
+	size_t n = 0;
+	enum errc e;
+
+	f[n++] = CONTROL_S("scope", slice_str(rows_scope_word(k->kind)));
+	f[n++] = CONTROL_S("name", name);
+	f[n++] = CONTROL_S("status", slice_str(status));
+	scope_row_init(&t);
+	e = scope_row_access(f, &n, k, &t);
+	if (!e)
+		e = verbs_row(v, "scope", f, n);
+	scope_row_fini(&t);
+	return e;
+}
+
 struct explained {
-	struct buf key, account, team;
+	struct buf key, account, rules, team, user;
+	struct rows_account a;
+	struct rows_scope k, account_rules, of_team, of_user; /* kind 0: there is none */
 };
+
+/* *out has the kind 0 where there is no such scope. */
+static enum errc get_scope(struct live *live, uint64_t account, enum rows_kind kind,
+			   const char id[ROWS_ID], struct buf *mem, struct rows_scope *out)
+{
+	enum errc e = admin_scope_get(live, account, kind, id, mem, out, NULL);
+
+	if (e == ERRC_NOTFOUND) {
+		memset(out, 0, sizeof *out);
+		return ERRC_OK;
+	}
+	return e;
+}
+
+/* The end user's own rules, else those for all. */
+static enum errc get_user(struct live *live, struct slice tag, struct explained *m)
+{
+	char id[ROWS_ID];
+	enum errc e;
+
+	if (tag.n == 0)
+		return ERRC_OK;
+	rows_user_id(tag, id);
+	e = get_scope(live, m->k.account, ROWS_USER, id, &m->user, &m->of_user);
+	if (e || m->of_user.kind)
+		return e;
+	rows_user_id(SLICE_LIT(ROWS_EVERY_USER), id);
+	return get_scope(live, m->k.account, ROWS_USER, id, &m->user, &m->of_user);
+}
+
+static enum errc get_all(struct live *live, const char id[APIKEY_ID + 1], struct slice tag,
+			 struct explained *m)
+{
+	static const char none[ROWS_ID];
+	enum errc e = admin_key_get(live, id, &m->key, &m->k, NULL);
+
+	if (!e)
+		e = admin_account_get(live, m->k.account, &m->account, &m->a);
+	if (!e)
+		e = get_scope(live, m->k.account, ROWS_ACCOUNT, none, &m->rules, &m->account_rules);
+	if (!e && memcmp(m->k.team, none, ROWS_ID) != 0)
+		e = get_scope(live, m->k.account, ROWS_TEAM, m->k.team, &m->team, &m->of_team);
+	return e ? e : get_user(live, tag, m);
+}
+
+static enum errc send_scopes(struct verbs *v, struct explained *m, const struct names *names)
+{
+	struct rows_scope *const all[] = {&m->account_rules, &m->of_team, &m->k, &m->of_user};
+	int64_t now_s = clock_wall_ms() / 1000;
+	enum errc e = ERRC_OK;
+
+	m->account_rules.kind = ROWS_ACCOUNT;
+	if (m->a.status != ROWS_ACTIVE)
+		m->account_rules.status = m->a.status;
+	for (size_t i = 0; !e && i < ARRAY_LEN(all); i++) {
+		if (all[i]->kind)
+			e = send_scope(v, all[i], name_of(names, all[i]->kind),
+				       scope_row_status(all[i], now_s));
+	}
+	return e;
+}
 
 static enum errc explain(struct verbs *v, struct live *live, const char id[APIKEY_ID + 1],
 			 struct explained *m)
 {
-	static const char none[ROWS_ID];
 	struct names names = {.key = slice_of(id, APIKEY_ID),
 			      .user = verb_args_str(v->args, "user")};
-	struct rows_account a;
-	struct rows_scope k, team;
-	enum errc e = admin_key_get(live, id, &m->key, &k, NULL);
+	enum errc e = get_all(live, id, names.user, m);
 
+	if (e)
+		return e;
+	names.account = m->a.name;
+	names.team = m->of_team.name;
+	e = send_scopes(v, m, &names);
 	if (!e)
-		e = admin_account_get(live, k.account, &m->account, &a);
-	if (!e)
-		e = send_credit(v, &a);
-	if (!e && memcmp(k.team, none, ROWS_ID) != 0) {
-		e = admin_scope_get(live, k.account, ROWS_TEAM, k.team, &m->team, &team, NULL);
-		names.team = team.name;
-	}
-	names.account = a.name;
-	return e ? e : send_rules(v, live, &k, &names);
+		e = send_credit(v, &m->a);
+	return e ? e : send_rules(v, live, &m->k, &names);
 }
 
 void verb_limit(struct verbs *v)
 {
-	struct explained m;
+	struct explained *m;
 	char id[APIKEY_ID + 1];
-	enum errc e;
+	enum errc e = ERRC_NOMEM;
 
 	if (!verbs_key(v, id))
 		return;
-	buf_init(&m.key, ROWS_MAX);
-	buf_init(&m.account, ROWS_MAX);
-	buf_init(&m.team, ROWS_MAX);
-	e = explain(v, v->live, id, &m);
-	buf_fini(&m.key);
-	buf_fini(&m.account);
-	buf_fini(&m.team);
+	m = mem_new_of(struct explained);
+	if (m) {
+		struct buf *const all[] = {&m->key, &m->account, &m->rules, &m->team, &m->user};
+
+		for (size_t i = 0; i < ARRAY_LEN(all); i++)
+			buf_init(all[i], ROWS_MAX);
+		e = explain(v, v->live, id, m);
+		for (size_t i = 0; i < ARRAY_LEN(all); i++)
+			buf_fini(all[i]);
+	}
+	mem_free(m);
 	verbs_end_errc(v, e, "key");
 }

@@ -286,6 +286,29 @@ class Money(Case):
         self.assertEqual(set(limits), {('account', 'credit'), ('key', 'rpm'), ('key', 'budget')})
         self.assertIn('0.499982', text)
 
+    def test_limit_explain_tells_who_refuses(self):
+        """What refuses a request whatever its limits are: a status, an end, models, addresses, of each scope."""
+        def scopes(*user):
+            return {x['scope']: x for x in self.exact('limit', 'explain', key, *user)['scopes']}
+        self.node.account('strict', 1)
+        self.node.ctl('team', 'create', 'shut', '--account', 'strict', '--models', 'm*,!m1')
+        key = self.node.key('strict', team='shut', ip='10.0.0.0/8').split('-')[2]
+        self.node.ctl('key', 'update', key, '--expires', '2026-01-01')
+        self.node.ctl('user', 'update', '*', '--account', 'strict', '--models', 'm2')
+        self.node.ctl('user', 'update', 'mallory', '--account', 'strict', '--suspended', 'on')
+        found = scopes()
+        self.assertEqual({s: x['status'] for s, x in found.items()}, {'account': 'active', 'team': 'active', 'key': 'expired'})
+        self.assertEqual((found['team']['name'], found['team']['models'], found['key']['ip'], found['key']['expires_at']),
+                         ('shut', 'm*, !m1', '10.0.0.0/8', '2026-01-01T00:00:00Z'))
+        self.node.ctl('team', 'suspend', 'shut', '--account', 'strict')
+        self.node.ctl('account', 'suspend', 'strict')
+        found = scopes('--user', 'mallory')
+        self.assertEqual({s: x['status'] for s, x in found.items()},
+                         {'account': 'suspended', 'team': 'suspended', 'key': 'expired', 'user': 'suspended'})
+        self.assertEqual(scopes('--user', 'ann')['user']['models'], 'm2')
+        text = self.text('limit', 'explain', key, '--user', 'mallory')
+        self.assertRegex(text, r'team +shut +suspended +m\*, !m1 +anywhere')
+
     def test_ledger_verify(self):
         self.one_request()
         wait_for(lambda: self.node.ctl('ledger', 'verify', '--charges')['charges'] > 0)

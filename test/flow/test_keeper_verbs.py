@@ -239,7 +239,9 @@ class Verbs(unittest.TestCase):
         k = self.key(a['name'], rpm=2, budget_nusd=DOLLAR // 2)
         self.assertEqual([self.chat(k['key']).status for _ in range(3)], [200, 200, 429])
         self.n.settled(a['name'])
-        rows = {(f['scope'], f['limit']): f for f in self.do('limit explain', key=k['id'])}
+        rows = self.do('limit explain', key=k['id'])
+        self.assertEqual([(f['scope'], f['status']) for f in rows if 'limit' not in f], [('account', 'active'), ('key', 'active')])
+        rows = {(f['scope'], f['limit']): f for f in rows if 'limit' in f}
         rpm, budget, credit = rows['key', 'rpm'], rows['key', 'budget'], rows['account', 'credit']
         self.assertEqual((rpm['max'], rpm['used'], rpm['remaining'], rpm['unit']), (2, 2, 0, 'requests'))
         self.assertLess(0, rpm['reset_s'] - time.time(), 130)

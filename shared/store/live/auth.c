@@ -187,8 +187,6 @@ static enum errc add_rules(struct live *l, MDB_txn *txn, const struct rows_scope
 					 .shadow = r->shadow || is_shadow(s),
 					 .id = r->id,
 					 .text = rows_rule_text(r),
-					 .raise = r->raise,
-					 .raise_until_s = r->raise_until_s,
 					 .window = r->window};
 		if (!r->window.rolling)
 			memcpy(to->zone, r->zone.p, r->zone.n);

@@ -49,7 +49,6 @@ struct auth_rule {
 	struct window_spec window;
 	char zone[ZONES_NAME_MAX + 1]; /* of a budget that follows its calendar; empty: UTC */
 	char models[AUTH_RULE_MODELS]; /* its patterns, "gpt-*, o1", cut; empty: all */
-	int64_t raise, raise_until_s;  /* as in rows_rule; in now.limit while it lasts */
 	struct rows_rule_now now;
 };
 

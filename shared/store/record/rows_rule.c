@@ -214,6 +214,8 @@ void rows_rule_look(const struct rows_rule *r, const struct rows_counter *c, uin
 		    int64_t boot_ms, int64_t wall_ms, struct rows_rule_now *out)
 {
 	*out = (struct rows_rule_now){.limit = rows_rule_limit(r, c, wall_ms / 1000)};
+	out->raise = out->limit - r->limit;
+	out->raise_until_s = out->raise > 0 ? r->raise_until_s : 0;
 	if (r->kind == ROWS_BUDGET) {
 		look_at_budget(r, c, wall_ms, out);
 		return;

@@ -91,6 +91,8 @@ int64_t rows_rule_limit(const struct rows_rule *r, const struct rows_counter *c,
 /* How a rule stands at a moment. */
 struct rows_rule_now {
 	int64_t limit, used;
+	/* How much of the limit is a raise, up to when; 0: none lasts, or until it is revoked. */
+	int64_t raise, raise_until_s;
 	int64_t held;      /* budget: in holds of this window; 0 for the others */
 	int64_t remaining; /* never below 0 */
 	/* Rates: until nothing of it is used, 0: nothing is. Budgets: until the window ends, and the wall second of that; both

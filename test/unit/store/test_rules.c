@@ -168,6 +168,15 @@ static void test_look(void **state)
 	assert_true(window_budget_hold(&c.budget, r.window, 2 * DAY_S + 5, 10, 1, &id));
 	rows_rule_look(&r, &c, 7, 0, 1000 * (2 * DAY_S + 5), &now);
 	assert_int_equal(now.reset_s, 3 * DAY_S + 5);
+	/* A raise is told while it lasts. */
+	assert_true(now.raise == 0 && now.raise_until_s == 0);
+	r = rule_of(ROWS_RPM, 10);
+	r.raise = 5;
+	r.raise_until_s = 100;
+	rows_rule_look(&r, NULL, 7, 0, 99000, &now);
+	assert_true(now.limit == 15 && now.raise == 5 && now.raise_until_s == 100);
+	rows_rule_look(&r, NULL, 7, 0, 100000, &now);
+	assert_true(now.limit == 10 && now.raise == 0 && now.raise_until_s == 0);
 	r = rule_of(ROWS_CONCURRENCY, 5);
 	c = (struct rows_counter){.id = 1, .kind = ROWS_CONCURRENCY, .running = 2};
 	rows_rule_look(&r, &c, 7, 0, 0, &now);
