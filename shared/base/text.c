@@ -365,25 +365,48 @@ uint64_t text_hash(struct slice s)
 	return h;
 }
 
-uint64_t text_hash_wide(struct slice s)
+/* In the machine's order. */
+static uint64_t load_word(const char *p, size_t n)
 {
-	const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
-	uint64_t h = (uint64_t)s.n * odd, v;
-	size_t at = 0;
+	uint64_t v = 0;
 
-	for (; s.n - at >= sizeof v; at += sizeof v) {
-		memcpy(&v, s.p + at, sizeof v);
-		h = (h ^ v) * odd;
-		h ^= h >> 32;
+	memcpy(&v, p, n);
+	return v;
+}
+
+/* All of at most sixteen bytes: which they are is told by these together with how many they are. */
+static void load_ends(struct slice s, uint64_t w[2])
+{
+	size_t n = s.n >= 8 ? 8 : s.n >= 4 ? 4 : s.n >= 2 ? 2 : s.n;
+
+	w[0] = w[1] = 0;
+	if (n == 8) {
+		w[0] = load_word(s.p, 8);
+		w[1] = load_word(slice_end(s) - 8, 8);
+	} else if (n > 0) {
+		w[0] = load_word(s.p, n);
+		w[1] = load_word(slice_end(s) - n, n);
 	}
-	if (at < s.n) {
-		v = 0;
-		memcpy(&v, s.p + at, s.n - at);
-		h = (h ^ v) * odd;
-		h ^= h >> 32;
-	}
-	h *= odd;
-	return h ^ h >> 32;
+}
+
+/* Both halves of a product: nothing is told of it by one of the factors while the other is not known. */
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+	unsigned __int128 m = (unsigned __int128)a * b;
+
+	return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+uint64_t text_hash_wide(const uint64_t seed[2], struct slice s)
+{
+	uint64_t h = seed[0], w[2];
+	size_t n = s.n;
+
+	for (; s.n > 16; s = slice_sub(s, 16, s.n))
+		h = fold(h ^ load_word(s.p, 8), seed[1] ^ load_word(s.p + 8, 8));
+	load_ends(s, w);
+	h = fold(h ^ w[0], seed[1] ^ w[1]);
+	return fold(h ^ n, seed[1]);
 }
 
 static uint64_t load_le(const void *p, size_t n)

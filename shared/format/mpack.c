@@ -244,8 +244,14 @@ static enum errc read_head(struct mpack_in *r, enum mpack_type want, struct head
 static enum errc read_count(struct mpack_in *r, enum mpack_type want, uint32_t *n)
 {
 	struct head h;
-	enum errc e = read_head(r, want, &h);
+	enum errc e;
 
+	if (want == MPACK_ARR && r->p < r->end && (r->p[0] & 0xf0) == 0x90 &&
+	    (r->p[0] & 15) < r->end - r->p) {
+		*n = *r->p++ & 15;
+		return ERRC_OK;
+	}
+	e = read_head(r, want, &h);
 	if (!e)
 		*n = (uint32_t)h.n;
 	return e;
@@ -323,14 +329,28 @@ enum errc mpack_read_fixed(struct mpack_in *r, void *out, size_t n)
 	return ERRC_OK;
 }
 
-/* An integer whose sign is as wanted, or any that both types hold. Nearly all numbers of a stored row are small or of the formats without
- * a sign: they are not worth the way through the table. */
+/* An integer whose sign is as wanted, or any that both types hold. */
+static __attribute__((noinline)) enum errc read_any_int(struct mpack_in *r, bool as_signed,
+							uint64_t *out)
+{
+	const uint8_t *p = r->p;
+	struct head h;
+	enum errc e = read_head(r, MPACK_INT, &h);
+
+	if (!e && (as_signed ? !h.negative && h.n > INT64_MAX : h.negative))
+		e = ERRC_RANGE;
+	if (e)
+		r->p = p;
+	else
+		*out = h.n;
+	return e;
+}
+
+/* Nearly all numbers of a stored row are small or of the formats without a sign: they are not worth the way through the table. */
 static enum errc read_int(struct mpack_in *r, bool as_signed, uint64_t *out)
 {
 	const uint8_t *p = r->p;
 	size_t left = (size_t)(r->end - p);
-	struct head h;
-	enum errc e;
 
 	if (left > 0 && p[0] < 0x80) {
 		*out = p[0];
@@ -344,14 +364,7 @@ static enum errc read_int(struct mpack_in *r, bool as_signed, uint64_t *out)
 		r->p = p + 1 + width;
 		return ERRC_OK;
 	}
-	e = read_head(r, MPACK_INT, &h);
-	if (!e && (as_signed ? !h.negative && h.n > INT64_MAX : h.negative))
-		e = ERRC_RANGE;
-	if (e)
-		r->p = p;
-	else
-		*out = h.n;
-	return e;
+	return read_any_int(r, as_signed, out);
 }
 
 enum errc mpack_read_i64(struct mpack_in *r, int64_t *out)
@@ -419,32 +432,47 @@ static size_t bytes_of(const uint8_t *p, size_t left)
 	return left && (p[0] & 0xe0) == 0xa0 ? 1 + (p[0] & 31u) : n;
 }
 
-/* The cursor is in registers meanwhile: a number of short values must not take longer than they are worth. Every value has at least
- * one byte, so that more values due than bytes left are a lie: the count stays small and no depth matters. */
+/* Passes a value of any format, of one that contains others its head; adds to *due how many. */
+static __attribute__((noinline)) enum errc skip_any(const uint8_t **p, const uint8_t *end,
+						    uint64_t *due)
+{
+	struct mpack_in at = {*p, end};
+	struct head h;
+	enum errc e = head_read(&at, &h);
+
+	if (e)
+		return e;
+	*p += h.bytes;
+	if (h.type == MPACK_ARR || h.type == MPACK_MAP)
+		*due += h.type == MPACK_MAP ? h.n * 2 : h.n;
+	else if (h.type != MPACK_INT && h.type != MPACK_BOOL && h.type != MPACK_NIL)
+		*p += h.n;
+	/* Every value has at least one byte: more of them than bytes left are a lie. The count stays small and no depth matters. */
+	return *due - 1 > (uint64_t)(end - *p) ? ERRC_TRUNCATED : ERRC_OK;
+}
+
+/* Short values, one after the other, and short arrays of them take hardly longer than a look at their first bytes. */
 enum errc mpack_skip_n(struct mpack_in *r, uint32_t n)
 {
 	const uint8_t *p = r->p, *end = r->end;
 
 	for (uint64_t due = n; due; due--) {
-		size_t bytes = bytes_of(p, (size_t)(end - p));
-		struct mpack_in at = {p, end};
-		struct head h;
-		enum errc e;
+		size_t left = (size_t)(end - p), bytes = bytes_of(p, left);
 
-		if (bytes && bytes <= (size_t)(end - p)) {
+		if (bytes && bytes <= left) {
 			p += bytes;
-			continue;
+		} else if (left && (p[0] & 0xf0) == 0x90 && due - 1 + (p[0] & 15u) < left) {
+			due += *p++ & 15u;
+		} else {
+			const uint8_t *at = p;
+			uint64_t all = due;
+			enum errc e = skip_any(&at, end, &all);
+
+			if (e)
+				return e;
+			p = at;
+			due = all;
 		}
-		e = head_read(&at, &h);
-		if (e)
-			return e;
-		p += h.bytes;
-		if (h.type == MPACK_ARR || h.type == MPACK_MAP)
-			due += h.type == MPACK_MAP ? h.n * 2 : h.n;
-		else if (h.type != MPACK_INT && h.type != MPACK_BOOL && h.type != MPACK_NIL)
-			p += h.n;
-		if (due - 1 > (uint64_t)(end - p))
-			return ERRC_TRUNCATED;
 	}
 	r->p = p;
 	return ERRC_OK;

@@ -132,19 +132,19 @@ void usage_pack(struct mpack_out *o, const struct usage *u)
 
 enum errc usage_unpack(struct mpack_in *r, struct usage *u)
 {
-	struct mpack_in at = *r;
+	const uint8_t *from = r->p;
 	struct usage v;
 	uint64_t have, tier = 0;
 	uint32_t n;
-	enum errc e = mpack_read_arr(&at, &n);
+	enum errc e = mpack_read_arr(r, &n);
 
 	usage_init(&v);
 	if (!e)
-		e = mpack_read_u64(&at, &have);
+		e = mpack_read_u64(r, &have);
 	if (!e)
-		e = mpack_read_bool(&at, &v.estimated);
+		e = mpack_read_bool(r, &v.estimated);
 	if (!e)
-		e = mpack_read_u64(&at, &tier);
+		e = mpack_read_u64(r, &tier);
 	if (!e && (have >> USAGE_COUNT || tier >= USAGE_TIER_COUNT))
 		e = ERRC_VERSION;
 	v.tier = (enum usage_tier)tier;
@@ -155,15 +155,15 @@ enum errc usage_unpack(struct mpack_in *r, struct usage *u)
 
 		if (!(have >> c & 1))
 			continue;
-		e = mpack_read_i64(&at, &number);
+		e = mpack_read_i64(r, &number);
 		if (!e && (number < 0 || number > USAGE_MAX))
 			e = ERRC_CORRUPT;
 		if (!e)
 			usage_set(&v, c, number);
 	}
 	if (e)
-		return e;
-	*u = v;
-	*r = at;
-	return ERRC_OK;
+		r->p = from;
+	else
+		*u = v;
+	return e;
 }

@@ -143,12 +143,12 @@ static enum errc ids_of(struct report *r, const struct rollup_name *n, uint32_t 
 	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; !rc && i < r->ask.by_n; i++) {
-		if (!again || r->ask.by[i] == REPORT_TAG)
+		if (i != r->rows.many && (!again || r->ask.by[i] == REPORT_TAG))
 			rc = tally_name(&r->rows, i, name_of(r->ask.by[i], n, room), &r->id[i]);
 	}
 	r->ids_known = !rc;
 	memcpy(id, r->id, sizeof r->id);
-	return rc;
+	return rc || r->rows.many == TALLY_ALL ? rc : tally_name_many(&r->rows, n->tag, id);
 }
 
 static enum errc add(struct report *r, const struct rollup_name *n, const struct rollup_sums *s,
@@ -199,7 +199,7 @@ static enum errc add_charge(struct report *r, const struct record *charge,
 
 	if (charge->wall_ms < r->now->from_ms || charge->wall_ms >= r->now->to_ms)
 		return ERRC_OK;
-	n = rollup_name_of(charge);
+	rollup_name_of(charge, &n);
 	return is_asked(r, &n) ? add(r, &n, s, r->now->sign) : ERRC_OK;
 }
 
@@ -548,9 +548,15 @@ static enum errc sum_up(struct report *r)
 static enum errc init(struct report *r, struct ledger *l, struct live *names,
 		      const struct report_ask *ask)
 {
-	enum errc rc = tally_init(&r->rows, ask->by_n, REPORT_ROWS_MAX);
+	size_t many = TALLY_ALL;
+	enum errc rc;
 	char *room;
 
+	for (size_t i = 0; i < ask->by_n; i++) {
+		if (ask->by[i] == REPORT_TAG)
+			many = i;
+	}
+	rc = tally_init(&r->rows, ask->by_n, many, REPORT_ROWS_MAX);
 	buf_init(&r->row, ROWS_MAX);
 	r->ledger = l;
 	r->live = names;
@@ -558,8 +564,7 @@ static enum errc init(struct report *r, struct ledger *l, struct live *names,
 	r->ask.model = slice_sub(ask->model, 0, ROLLUP_MODEL_MAX);
 	r->ask.provider = slice_sub(ask->provider, 0, ROLLUP_PROVIDER_MAX);
 	r->ask.tag = slice_sub(ask->tag, 0, ROWS_TAG_MAX);
-	for (size_t i = 0; !rc && i < ask->by_n; i++)
-		r->by_tag |= ask->by[i] == REPORT_TAG && !ask->tag.p;
+	r->by_tag = many != TALLY_ALL && !ask->tag.p;
 	return rc ? rc : buf_reserve(&r->row, ACCOUNT_BYTES, &room);
 }
 
@@ -575,7 +580,7 @@ enum errc report_new(struct ledger *l, struct live *names, const struct report_a
 	if (!rc)
 		rc = sum_up(r);
 	if (!rc)
-		rc = tally_end(&r->rows, readable, r);
+		rc = tally_end(&r->rows, &r->total, readable, r);
 	if (rc)
 		report_free(&r);
 	else

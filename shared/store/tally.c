@@ -4,6 +4,7 @@
 
 #include "mem.h"
 #include "secret.h"
+#include "text.h"
 
 #define NAMES_BYTES   ((size_t)256 * 1024 * 1024)
 #define SLOTS_A_ENTRY 4
@@ -19,6 +20,8 @@ struct tally_slot {
 struct tally_name {
 	struct slice name; /* in the arena */
 	uint64_t words[2]; /* of the name that it was put down as */
+	uint32_t hash;     /* of that, too; the empty name's is 0 */
+	uint32_t next;     /* that was asked for after this one the last time */
 };
 
 struct tally_sum {
@@ -26,9 +29,9 @@ struct tally_sum {
 	struct rollup_sums sums;
 };
 
-enum errc tally_init(struct tally *r, size_t by_n, uint32_t max)
+enum errc tally_init(struct tally *r, size_t by_n, size_t many, uint32_t max)
 {
-	*r = (struct tally){.by_n = by_n, .max = max};
+	*r = (struct tally){.by_n = by_n, .many = many, .max = max};
 	arena_init(&r->arena, NAMES_BYTES);
 	secret_random(r->seed, sizeof r->seed);
 	return by_n > REPORT_DIMS_MAX ? ERRC_INVAL : ERRC_OK;
@@ -80,13 +83,6 @@ static uint32_t mask_of(uint32_t cap)
 	return cap * SLOTS_A_ENTRY - 1;
 }
 
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	unsigned __int128 m = (unsigned __int128)a * b;
-
-	return (uint64_t)m ^ (uint64_t)(m >> 64);
-}
-
 /* --- names --- */
 
 static uint64_t load_8(const char *p)
@@ -127,14 +123,10 @@ static bool is_name(const struct tally_name *e, struct slice name, const uint64_
 	       (name.n <= sizeof e->words || memcmp(e->name.p, name.p, name.n) == 0);
 }
 
-/* Clients choose some of them: nobody outside knows the seed, which is another one in each report. */
-static uint32_t hash_name(const struct tally *r, struct slice name, const uint64_t w[2])
+/* Clients choose some of them: the seed is another one in each report. */
+static uint32_t hash_name(const struct tally *r, struct slice name)
 {
-	uint64_t h = mix(mix(w[0] ^ r->seed[0], r->seed[1] ^ name.n) ^ w[1], r->seed[1]);
-
-	for (size_t i = 8; i + 8 < name.n; i += 8)
-		h = mix(h ^ load_8(name.p + i), r->seed[1]);
-	return (uint32_t)h;
+	return (uint32_t)text_hash_wide(r->seed, name);
 }
 
 static enum errc grow_names(struct tally_names *c)
@@ -148,25 +140,16 @@ static enum errc grow_names(struct tally_names *c)
 	return rc;
 }
 
-enum errc tally_name(struct tally *r, size_t column, struct slice name, uint32_t *id)
+/* Where a name stands, which is not the last. */
+static enum errc look_up(struct tally *r, struct tally_names *c, struct slice name,
+			 const uint64_t words[2], uint32_t hash, uint32_t *id)
 {
-	struct tally_names *c = &r->names[column];
-	enum errc rc = c->n < c->cap ? ERRC_OK : grow_names(c);
-	uint32_t mask, hash, at;
-	uint64_t words[2];
+	uint32_t mask = mask_of(c->cap), at;
 
-	words_of(name, words);
-	*id = name.n ? c->last : TALLY_EMPTY;
-	if (rc || name.n == 0 || is_name(&c->name[c->last], name, words))
-		return rc;
-	hash = hash_name(r, name, words);
-	mask = mask_of(c->cap);
 	for (at = hash & mask; c->slots[at].at; at = (at + 1) & mask) {
 		*id = c->slots[at].at - 1;
-		if (c->slots[at].hash == hash && is_name(&c->name[*id], name, words)) {
-			c->last = *id;
+		if (c->slots[at].hash == hash && is_name(&c->name[*id], name, words))
 			return ERRC_OK;
-		}
 	}
 	*id = TALLY_NONE;
 	if (r->n == r->max)
@@ -174,25 +157,57 @@ enum errc tally_name(struct tally *r, size_t column, struct slice name, uint32_t
 	name = arena_dup(&r->arena, name);
 	if (!name.p)
 		return ERRC_NOMEM;
-	c->name[c->n] = (struct tally_name){name, {words[0], words[1]}};
-	c->last = *id = c->n++;
+	*id = c->n++;
+	c->name[*id] = (struct tally_name){name, {words[0], words[1]}, hash, TALLY_EMPTY};
 	c->slots[at] = (struct tally_slot){hash, c->n};
 	return ERRC_OK;
 }
 
+enum errc tally_name(struct tally *r, size_t column, struct slice name, uint32_t *id)
+{
+	struct tally_names *c = &r->names[column];
+	enum errc rc = c->n < c->cap ? ERRC_OK : grow_names(c);
+	uint64_t words[2];
+	uint32_t last;
+
+	*id = TALLY_EMPTY;
+	if (rc || name.n == 0)
+		return rc;
+	words_of(name, words);
+	last = *id = c->last;
+	if (is_name(&c->name[last], name, words))
+		return ERRC_OK;
+	*id = c->name[last].next;
+	if (!is_name(&c->name[*id], name, words))
+		rc = look_up(r, c, name, words, hash_name(r, name), id);
+	if (!rc && *id != TALLY_NONE)
+		c->last = c->name[last].next = *id;
+	return rc;
+}
+
 /* --- rows --- */
 
-static uint32_t hash_ids(const uint32_t id[REPORT_DIMS_MAX])
+static const uint64_t odd[REPORT_DIMS_MAX] = {
+	UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xbf58476d1ce4e5b9), UINT64_C(0x94d049bb133111eb),
+	UINT64_C(0xd6e8feb86659fd93)};
+
+static uint64_t sum_ids(const uint32_t id[REPORT_DIMS_MAX])
 {
-	static const uint64_t odd[REPORT_DIMS_MAX] = {
-		UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xbf58476d1ce4e5b9),
-		UINT64_C(0x94d049bb133111eb), UINT64_C(0xd6e8feb86659fd93)};
 	uint64_t h = 0;
 
 	for (size_t i = 0; i < REPORT_DIMS_MAX; i++)
 		h += id[i] * odd[i];
-	h = (h ^ h >> 32) * odd[0];
-	return (uint32_t)(h >> 32);
+	return h;
+}
+
+static uint32_t hash_sum(uint64_t h)
+{
+	return (uint32_t)((h ^ h >> 32) * odd[0] >> 32);
+}
+
+static uint32_t hash_ids(const uint32_t id[REPORT_DIMS_MAX])
+{
+	return hash_sum(sum_ids(id));
 }
 
 static enum errc grow_rows(struct tally *r)
@@ -255,13 +270,12 @@ static struct rollup_sums *find(struct tally *r, const struct tally_wait *w)
 	return &s->sums;
 }
 
+/* What finds no room is known at the end: it is what the rows lack. */
 static void count(struct tally *r, struct rollup_sums *to, const struct rollup_sums *s, int sign)
 {
-	if (!to) {
-		to = &r->rest;
+	if (!to)
 		r->has_rest = true;
-	}
-	if (sign > 0)
+	else if (sign > 0)
 		rollup_sums_add(to, s);
 	else
 		rollup_sums_sub(to, s);
@@ -272,17 +286,28 @@ static uint32_t sieve_bit(uint32_t hash)
 	return hash >> (32 - SIEVE_BITS);
 }
 
+/* What the sieve goes by: the same, with a name's hash in place of its number where there are many. */
+static uint32_t hash_many(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX], uint32_t name)
+{
+	uint64_t by_number = id[r->many] * odd[r->many];
+
+	return hash_sum(sum_ids(id) - by_number + name * odd[r->many]);
+}
+
 /* Most of what comes when there is no room for new rows has none: that is told by a bit, without a look at the slots. */
 static enum errc make_sieve(struct tally *r)
 {
 	r->sieve = mem_new((1 << SIEVE_BITS) / 8);
 	if (!r->sieve)
 		return ERRC_NOMEM;
-	for (uint32_t i = 0; i < r->cap * SLOTS_A_ENTRY; i++) {
-		uint32_t bit = sieve_bit(r->slots[i].hash);
+	for (uint32_t i = 0; i < r->n; i++) {
+		const uint32_t *id = r->sums[i].id;
+		uint32_t hash = r->many == TALLY_ALL
+					? hash_ids(id)
+					: hash_many(r, id, r->names[r->many].name[id[r->many]].hash);
+		uint32_t bit = sieve_bit(hash);
 
-		if (r->slots[i].at)
-			r->sieve[bit / 64] |= UINT64_C(1) << bit % 64;
+		r->sieve[bit / 64] |= UINT64_C(1) << bit % 64;
 	}
 	return ERRC_OK;
 }
@@ -311,14 +336,33 @@ static enum errc add_waiting(struct tally *r)
 	return r->n == r->max && !r->sieve ? make_sieve(r) : ERRC_OK;
 }
 
+enum errc tally_name_many(struct tally *r, struct slice name, uint32_t id[REPORT_DIMS_MAX])
+{
+	struct tally_names *c = &r->names[r->many];
+	enum errc rc = c->n < c->cap ? ERRC_OK : grow_names(c);
+	uint64_t words[2];
+	uint32_t hash;
+
+	id[r->many] = TALLY_EMPTY;
+	if (rc || name.n == 0)
+		return rc;
+	words_of(name, words);
+	hash = hash_name(r, name);
+	if (!may_have_row(r, hash_many(r, id, hash))) {
+		id[r->many] = TALLY_NONE;
+		return ERRC_OK;
+	}
+	return look_up(r, c, name, words, hash, &id[r->many]);
+}
+
 enum errc tally_add(struct tally *r, const uint32_t id[REPORT_DIMS_MAX],
 		    const struct rollup_sums *s, int sign)
 {
 	struct tally_wait *w = &r->wait[r->waiting];
 	uint32_t hash = hash_ids(id);
 
-	if (!has_all(r, id) || !may_have_row(r, hash)) {
-		count(r, NULL, s, sign);
+	if (!has_all(r, id) || (r->many == TALLY_ALL && !may_have_row(r, hash))) {
+		r->has_rest = true;
 		return ERRC_OK;
 	}
 	memcpy(w->id, id, sizeof w->id);
@@ -381,7 +425,16 @@ static enum errc sort_column(struct tally *r, size_t column, uint32_t n)
 	return rc;
 }
 
-enum errc tally_end(struct tally *r,
+/* What is not in the rows, those included that are dropped. */
+static void find_rest(struct tally *r, const struct rollup_sums *total)
+{
+	r->rest = *total;
+	for (uint32_t i = 0; i < r->n; i++)
+		rollup_sums_sub(&r->rest, &r->sums[i].sums);
+	r->has_rest = r->rest.requests > 0;
+}
+
+enum errc tally_end(struct tally *r, const struct rollup_sums *total,
 		    enum errc (*readable)(void *arg, size_t column, struct slice name,
 					  struct slice *out),
 		    void *arg)
@@ -395,6 +448,8 @@ enum errc tally_end(struct tally *r,
 		for (uint32_t k = TALLY_EMPTY + 1; !rc && k < c->n; k++)
 			rc = readable(arg, i, c->name[k].name, &c->name[k].name);
 	}
+	if (!rc && r->has_rest)
+		find_rest(r, total);
 	if (rc || r->n == 0)
 		return rc;
 	r->order = mem_new(r->n * sizeof *r->order);
@@ -423,14 +478,9 @@ void tally_numbers(const struct rollup_sums *s, struct report_row *out)
 	out->cost_nusd = s->cost_nusd;
 }
 
-static bool has_rest(const struct tally *r)
-{
-	return r->has_rest && r->rest.requests > 0;
-}
-
 size_t tally_n(const struct tally *r)
 {
-	return r->n + has_rest(r);
+	return r->n + r->has_rest;
 }
 
 void tally_get(const struct tally *r, size_t i, struct report_row *out)

@@ -16,6 +16,9 @@ struct tally_name;
 struct tally_sum;
 struct tally_slot;
 
+/* No column. */
+#define TALLY_ALL REPORT_DIMS_MAX
+
 /* The names of one column. */
 struct tally_names {
 	struct tally_name *name;
@@ -34,7 +37,7 @@ struct tally_wait {
 };
 
 struct tally {
-	size_t by_n;
+	size_t by_n, many; /* many: the column with the most names, or TALLY_ALL */
 	uint32_t max;
 	uint64_t seed[2];
 	struct arena arena;
@@ -42,25 +45,33 @@ struct tally {
 	struct tally_sum *sums;
 	struct tally_slot *slots; /* likewise */
 	uint32_t n, cap;
-	uint64_t *sieve; /* once there are `max`: the bits of hashes that no row has are 0 */
+	/* Once there are `max`: the bits of hashes that no row has are 0. A hash is of the numbers of the names, but of the name itself
+	 * in the column with many: what has no row is told without a look for that. */
+	uint64_t *sieve;
 	uint32_t *order; /* set by tally_end() */
 	struct tally_wait wait[TALLY_WAIT];
 	size_t waiting;
-	struct rollup_sums rest;
+	struct rollup_sums rest; /* set by tally_end() */
 	bool has_rest;
 };
 
-MUSTCHECK enum errc tally_init(struct tally *r, size_t by_n, uint32_t max);
+/* Names of the column `many` (TALLY_ALL: of none) are looked up by tally_name_many(). */
+MUSTCHECK enum errc tally_init(struct tally *r, size_t by_n, size_t many, uint32_t max);
 /* Also of one that is all 0. */
 void tally_fini(struct tally *r);
 
 /* The number of a name of this column; TALLY_NONE when there is no room for another row anyway. `name` is copied. */
 MUSTCHECK enum errc tally_name(struct tally *r, size_t column, struct slice name, uint32_t *id);
+/* Likewise of the column with many names, once id[] has the numbers of the others: TALLY_NONE also when there is no row with all of
+ * them and no room for another. */
+MUSTCHECK enum errc tally_name_many(struct tally *r, struct slice name,
+				    uint32_t id[REPORT_DIMS_MAX]);
 /* Adds to the row with these names, makes it if it is the first time. sign: 1 or -1. */
 MUSTCHECK enum errc tally_add(struct tally *r, const uint32_t id[REPORT_DIMS_MAX],
 			      const struct rollup_sums *s, int sign);
-/* Makes the names readable, drops rows without requests, sorts the rest. `readable` may take memory from the arena. */
-MUSTCHECK enum errc tally_end(struct tally *r,
+/* Makes the names readable, drops rows without requests, sorts the others; `total` is all that was added. `readable` may take memory
+ * from the arena. */
+MUSTCHECK enum errc tally_end(struct tally *r, const struct rollup_sums *total,
 			      enum errc (*readable)(void *arg, size_t column, struct slice name,
 						    struct slice *out),
 			      void *arg);

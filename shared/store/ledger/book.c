@@ -2,6 +2,7 @@
 
 #include "idle.h"
 #include "mem.h"
+#include "secret.h"
 #include "text.h"
 
 #define AHEAD      8                /* entries that a walk asks for memory beforehand */
@@ -41,7 +42,7 @@ static void *table_find(const struct book_table *t, struct slice (*of)(const voi
 			struct slice want)
 {
 	size_t mask = t->slots_n - 1;
-	uint64_t hash = text_hash_wide(want);
+	uint64_t hash = text_hash_wide(t->seed, want);
 
 	if (t->slots_n == 0)
 		return NULL;
@@ -58,7 +59,7 @@ static void *table_find(const struct book_table *t, struct slice (*of)(const voi
 static void *table_expect(const struct book_table *t, struct slice want, unsigned step)
 {
 	size_t mask = t->slots_n - 1, i;
-	uint64_t hash = text_hash_wide(want);
+	uint64_t hash = text_hash_wide(t->seed, want);
 
 	if (t->slots_n == 0)
 		return NULL;
@@ -116,7 +117,7 @@ static enum errc table_grow(struct book_table *t)
 static void table_add(struct book_table *t, struct slice (*of)(const void *), void *item)
 {
 	t->items[t->n++] = item;
-	table_link(t, (struct book_slot){text_hash_wide(of(item)), item});
+	table_link(t, (struct book_slot){text_hash_wide(t->seed, of(item)), item});
 }
 
 static void table_fini(struct book_table *t)
@@ -132,6 +133,9 @@ enum errc book_new(struct book **out)
 	if (!b)
 		return ERRC_NOMEM;
 	b->next_account = 1;
+	secret_random(b->accounts.seed, sizeof b->accounts.seed);
+	secret_random(b->names.seed, sizeof b->names.seed);
+	secret_random(b->scopes.seed, sizeof b->scopes.seed);
 	*out = b;
 	return ERRC_OK;
 }
@@ -616,8 +620,8 @@ static void drop_idle(struct book_table *t)
 	t->n = to;
 	memset(t->slots, 0, t->slots_n * sizeof *t->slots);
 	for (size_t i = 0; i < t->n; i++)
-		table_link(t,
-			   (struct book_slot){text_hash_wide(scope_key(t->items[i])), t->items[i]});
+		table_link(t, (struct book_slot){text_hash_wide(t->seed, scope_key(t->items[i])),
+						 t->items[i]});
 }
 
 void book_clean(struct book *b)

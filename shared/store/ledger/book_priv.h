@@ -34,7 +34,8 @@ struct book_table {
 	void **items;
 	size_t n, items_cap;
 	struct book_slot *slots;
-	size_t slots_n; /* a power of two, at least twice n */
+	size_t slots_n;   /* a power of two, at least twice n */
+	uint64_t seed[2]; /* of the hash: clients choose what end users are called */
 };
 
 struct book {

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "mem.h"
 #include "runs.h"
+#include "secret.h"
 #include "text.h"
 
 #define NAMES_MAX   ((size_t)256 * 1024 * 1024)
@@ -45,6 +46,7 @@ struct row_key {
 void rollup_init(struct rollup *r)
 {
 	*r = (struct rollup){.full = ROLLUP_ROWS_MIN};
+	secret_random(r->seed, sizeof r->seed);
 	buf_init(&r->names, NAMES_MAX);
 	buf_init(&r->pending, PENDING_MAX);
 }
@@ -64,18 +66,21 @@ uint32_t rollup_day_of(int64_t wall_ms)
 	return (uint32_t)MIN_OF(day, (int64_t)ROLLUP_DAY_MAX - 1);
 }
 
-struct rollup_name rollup_name_of(const struct record *charge)
+void rollup_name_of(const struct record *charge, struct rollup_name *out)
 {
 	const struct record_charge *c = &charge->charge;
-	struct rollup_name n = {.day = rollup_day_of(charge->wall_ms), .account = charge->account};
 
-	n.model = slice_sub(c->model.n ? c->model : c->model_asked, 0, ROLLUP_MODEL_MAX);
-	n.provider = slice_sub(c->provider, 0, ROLLUP_PROVIDER_MAX);
-	n.tag = slice_sub(c->user, 0, ROWS_TAG_MAX);
-	memcpy(n.key_id, c->key_id, APIKEY_ID);
+	out->day = rollup_day_of(charge->wall_ms);
+	out->account = charge->account;
+	memcpy(out->key_id, c->key_id, APIKEY_ID);
 	if (c->team.n == ROWS_ID)
-		memcpy(n.team, c->team.p, ROWS_ID);
-	return n;
+		memcpy(out->team, c->team.p, ROWS_ID);
+	else
+		memset(out->team, 0, ROWS_ID);
+	out->model = slice_sub(c->model.n ? c->model : c->model_asked, 0, ROLLUP_MODEL_MAX);
+	out->provider = slice_sub(c->provider, 0, ROLLUP_PROVIDER_MAX);
+	out->tag = slice_sub(c->user, 0, ROWS_TAG_MAX);
+	out->again = false;
 }
 
 struct rollup_sums rollup_sums_of(uint64_t seq, const struct record *charge)
@@ -221,7 +226,7 @@ static enum errc grow(struct rollup *r)
 	r->entries = entries;
 	r->cap = cap;
 	for (uint32_t i = 0; i < r->n; i++) {
-		uint64_t hash = text_hash_wide(key_of(r, &entries[i]));
+		uint64_t hash = text_hash_wide(r->seed, key_of(r, &entries[i]));
 		size_t at = hash & (2 * cap - 1);
 
 		while (slots[at].at)
@@ -332,7 +337,7 @@ static enum errc count_all(struct rollup *r, const struct rollup_name *name,
 	enum errc rc = ERRC_OK;
 
 	for (size_t i = 0; i < n; i++)
-		c[i].hash = text_hash_wide(slice_of(c[i].key.b, c[i].key.n));
+		c[i].hash = text_hash_wide(r->seed, slice_of(c[i].key.b, c[i].key.n));
 	fetch(r, c, n);
 	for (size_t i = 0; !rc && i < n; i++)
 		rc = count(r, &c[i], more);
@@ -366,8 +371,9 @@ enum errc rollup_add(struct rollup *r, uint64_t seq, const struct record *rec)
 	enum errc rc;
 
 	if (rec->type == RECORD_CHARGE) {
-		struct rollup_name name = rollup_name_of(rec);
+		struct rollup_name name;
 
+		rollup_name_of(rec, &name);
 		put_key(&k, ROLLUP_TAGS, &name);
 		p.sums = rollup_sums_of(seq, rec);
 	} else if (p.reverse) {
@@ -398,8 +404,9 @@ static enum errc take_back(struct rollup *r, const struct pending *p,
 	if (!rc && (record_decode(buf_slice(&b), &charge) || charge.type != RECORD_CHARGE))
 		rc = ERRC_NOTFOUND; /* it is for verify to say so */
 	if (!rc) {
-		struct rollup_name name = rollup_name_of(&charge);
+		struct rollup_name name;
 
+		rollup_name_of(&charge, &name);
 		rc = count_all(r, &name, &p->sums);
 	}
 	buf_fini(&b);

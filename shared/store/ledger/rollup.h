@@ -61,6 +61,7 @@ struct rollup {
 	size_t n, cap;
 	size_t full;               /* rows that do not wait for the checkpoint */
 	struct rollup_slot *slots; /* 2 * cap, by hash of the key */
+	uint64_t seed[2];          /* of the hash: clients choose what end users are called */
 	struct buf pending;        /* of the open transaction */
 	bool written;              /* the open transaction has written the entries */
 };
@@ -70,7 +71,7 @@ void rollup_fini(struct rollup *r);
 
 uint32_t rollup_day_of(int64_t wall_ms);
 /* What a charge is about and what it adds; for reports that read records themselves. The name is valid as long as the record. */
-struct rollup_name rollup_name_of(const struct record *charge);
+void rollup_name_of(const struct record *charge, struct rollup_name *out);
 struct rollup_sums rollup_sums_of(uint64_t seq, const struct record *charge);
 /* What a reversal adds, which is less, where its charge counts. The request itself stays counted. */
 struct rollup_sums rollup_sums_of_reverse(uint64_t seq, const struct record *reverse);

@@ -140,6 +140,7 @@ static enum errc open_run(struct runs_walk *w, struct slice value)
 {
 	if (value.n < PAD)
 		return ERRC_CORRUPT;
+	mem_fetch(value.p, value.n); /* all of it at once */
 	w->at = (const uint8_t *)value.p;
 	w->end = w->at + value.n - PAD;
 	w->key_n = 0;

@@ -106,8 +106,8 @@ static void test_used(void **state)
 	a = rollup_sums_of(7, &all);
 	b = rollup_sums_of(7, &used);
 	assert_memory_equal(&a, &b, sizeof a);
-	x = rollup_name_of(&all);
-	y = rollup_name_of(&used);
+	rollup_name_of(&all, &x);
+	rollup_name_of(&used, &y);
 	assert_true(x.day == y.day && x.account == y.account && x.account == r.account);
 	assert_memory_equal(x.key_id, y.key_id, APIKEY_ID);
 	assert_memory_equal(x.team, y.team, ROWS_ID);

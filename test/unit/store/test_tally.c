@@ -49,9 +49,23 @@ static int order(const struct report_row *a, const struct report_row *b)
 	return c ? c : slice_cmp(a->name[1], b->name[1]);
 }
 
-/* Adds sums of random names, and what they come to, to `slow` while there is room for their row; else to `rest`. */
-static void fill(struct tally *t, struct slow slow[NAMES_N][NAMES_N], struct slow *rest, size_t max)
+/* The second column is either one with many names, or like the first. */
+static void put_names(struct tally *t, unsigned a, unsigned b, uint32_t id[REPORT_DIMS_MAX])
 {
+	char room[64];
+
+	assert_int_equal(tally_name(t, 0, name_of(a, room), &id[0]), ERRC_OK);
+	if (t->many == 1)
+		assert_int_equal(tally_name_many(t, name_of(b, room), id), ERRC_OK);
+	else
+		assert_int_equal(tally_name(t, 1, name_of(b, room), &id[1]), ERRC_OK);
+}
+
+/* Adds sums of random names, and what they come to, to `slow` while there is room for their row; else to `rest`. */
+static struct rollup_sums fill(struct tally *t, struct slow slow[NAMES_N][NAMES_N],
+			       struct slow *rest, size_t max)
+{
+	struct rollup_sums total = {.requests = 0};
 	size_t rows = 0;
 
 	for (int i = 0; i < SUMS_N; i++) {
@@ -60,12 +74,14 @@ static void fill(struct tally *t, struct slow slow[NAMES_N][NAMES_N], struct slo
 		struct rollup_sums s = {.first_seq = 1, .last_seq = 1, .requests = 2};
 		struct slow *to = &slow[a][b];
 		uint32_t id[REPORT_DIMS_MAX] = {0};
-		char room[64];
 
 		s.charge_nusd = pick(1000);
-		assert_int_equal(tally_name(t, 0, name_of(a, room), &id[0]), ERRC_OK);
-		assert_int_equal(tally_name(t, 1, name_of(b, room), &id[1]), ERRC_OK);
+		put_names(t, a, b, id);
 		assert_int_equal(tally_add(t, id, &s, sign), ERRC_OK);
+		if (sign > 0)
+			rollup_sums_add(&total, &s);
+		else
+			rollup_sums_sub(&total, &s);
 		if (!to->used && rows == max)
 			to = rest;
 		else
@@ -74,21 +90,23 @@ static void fill(struct tally *t, struct slow slow[NAMES_N][NAMES_N], struct slo
 		to->requests += sign * s.requests;
 		to->charge_nusd += sign * s.charge_nusd;
 	}
+	return total;
 }
 
-static void assert_tally(size_t max)
+static void assert_tally(size_t max, size_t many)
 {
 	static struct slow slow[NAMES_N][NAMES_N];
 	struct report_row row = {.requests = 0}, before = {.requests = 0};
 	struct slow rest = {.used = false};
+	struct rollup_sums total;
 	struct tally t;
 	size_t due = 0;
 	char room[64];
 
 	memset(slow, 0, sizeof slow);
-	assert_int_equal(tally_init(&t, 2, (uint32_t)max), ERRC_OK);
-	fill(&t, slow, &rest, max);
-	assert_int_equal(tally_end(&t, as_it_is, NULL), ERRC_OK);
+	assert_int_equal(tally_init(&t, 2, many, (uint32_t)max), ERRC_OK);
+	total = fill(&t, slow, &rest, max);
+	assert_int_equal(tally_end(&t, &total, as_it_is, NULL), ERRC_OK);
 	for (unsigned a = 0; a < NAMES_N; a++) {
 		for (unsigned b = 0; b < NAMES_N; b++)
 			due += slow[a][b].requests > 0;
@@ -122,8 +140,10 @@ static void test_tally(void **state)
 
 	(void)state;
 	rng = (struct text_rng){{5, 6}};
-	for (size_t i = 0; i < ARRAY_LEN(max); i++)
-		assert_tally(max[i]);
+	for (size_t i = 0; i < ARRAY_LEN(max); i++) {
+		assert_tally(max[i], TALLY_ALL);
+		assert_tally(max[i], 1);
+	}
 }
 
 static void test_no_memory(void **state)
@@ -137,7 +157,7 @@ static void test_no_memory(void **state)
 		uint32_t id[REPORT_DIMS_MAX] = {0};
 		struct tally t;
 
-		e = tally_init(&t, 1, 1000);
+		e = tally_init(&t, 1, TALLY_ALL, 1000);
 		mem_fail_after(++n);
 		for (unsigned i = 0; !e && i < 300; i++) {
 			char room[64];
@@ -147,7 +167,7 @@ static void test_no_memory(void **state)
 				e = tally_add(&t, id, &s, 1);
 		}
 		if (!e)
-			e = tally_end(&t, as_it_is, NULL);
+			e = tally_end(&t, &s, as_it_is, NULL);
 		mem_fail_after(0);
 		assert_true(e == ERRC_OK ? tally_n(&t) == 300 : e == ERRC_NOMEM);
 		tally_fini(&t);
