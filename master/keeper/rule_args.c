@@ -7,7 +7,8 @@
 #include "text.h"
 #include "zones.h"
 
-#define SHOWN 64 /* bytes of what was typed in a message */
+#define SPAN_MAX_MS (INT64_C(100) * 366 * 86400 * 1000)
+#define SHOWN       64 /* bytes of what was typed in a message */
 
 static bool fail(char *why, struct slice word, const char *expected)
 {
@@ -158,12 +159,20 @@ static bool count_windows(const struct reading *x, struct slice text, const stru
 	return true;
 }
 
+/* A date, a time, or a span from now, as --expires takes them. A bare number would be unclear. */
 static bool read_until(const struct reading *x, struct slice word, struct slice value)
 {
+	bool has_unit = value.n && (value.p[value.n - 1] < '0' || value.p[value.n - 1] > '9');
 	int64_t ms;
 
-	if (!clock_parse(value, &ms) || ms / 1000 <= x->wall_s)
-		return fail(x->why, word, "until=TIME, a date or a time to come in RFC 3339");
+	if (has_unit && text_duration_ms(value, 1000, &ms) && ms <= SPAN_MAX_MS)
+		ms += x->wall_s * 1000;
+	else if (!clock_parse(value, &ms))
+		ms = 0;
+	if (ms / 1000 <= x->wall_s)
+		return fail(
+			x->why, word,
+			"until=TIME, a date or a time to come in RFC 3339, or a span such as 2h");
 	x->r->raise_until_s = ms / 1000;
 	return true;
 }

@@ -118,6 +118,8 @@ static void test_raise(void **state)
 	assert_int_equal(r->raise_until_s, 1798761600); /* 2027-01-01 */
 	put(&s, "1:raise=1 until=2026-11-26");
 	assert_int_equal(r->raise_until_s, 1795651200);
+	put(&s, "1:raise=1 until=2h");
+	assert_int_equal(r->raise_until_s, WALL_S + 7200);
 	put(&s, "1:raise=3");
 	assert_int_equal(r->raise, 3 * MONEY_NUSD_DOLLAR);
 	assert_int_equal(r->raise_until_s, 0);
@@ -200,6 +202,9 @@ static void test_refusals(void **state)
 		{"budget=1/total raise=1 windows=2", "give until=TIME"},
 		{"requests=1/day raise=1 windows=2", "give until=TIME"},
 		{"budget=1/month raise=1 until=2020-01-01", "to come"},
+		{"budget=1/month raise=1 until=90", "to come"},
+		{"budget=1/month raise=1 until=0h", "to come"},
+		{"budget=1/month raise=1 until=9000000d", "to come"},
 		{"9:budget=1/month", "the id of one"},
 		{"x:budget=1/month", "the id of one"},
 		{"1:budget=1/month", "remove it and add another"},
