@@ -31,7 +31,7 @@ void mem_fail_after(unsigned n);
 size_t mem_live_count(void);
 
 #define MEM_LINE 64 /* bytes that the processor reads at once */
-/* Has the processor read these bytes, which are needed soon, while it is busy with others. */
+/* Has the processor read these bytes, which are soon needed and written to, while it is busy with others. */
 static inline void mem_fetch(const void *p, size_t n)
 {
 	for (size_t at = 0; at < n; at += MEM_LINE)
@@ -39,6 +39,16 @@ static inline void mem_fetch(const void *p, size_t n)
 	if (n > 0)
 		__builtin_prefetch((const char *)p + n - 1, 1);
 	/* GCC takes what does nothing but this for a function without effect, and drops its calls. */
+	__asm__ volatile("" : : "r"(p));
+}
+
+/* The same for bytes that are only read: other processors keep theirs. */
+static inline void mem_fetch_read(const void *p, size_t n)
+{
+	for (size_t at = 0; at < n; at += MEM_LINE)
+		__builtin_prefetch((const char *)p + at, 0);
+	if (n > 0)
+		__builtin_prefetch((const char *)p + n - 1, 0);
 	__asm__ volatile("" : : "r"(p));
 }
 

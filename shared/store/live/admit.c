@@ -50,13 +50,12 @@ static enum errc load_scope(struct admit_run *b, const struct admit_ask *ask, en
 }
 
 /* The row of an end user, or else the one for all of them. */
-static enum errc load_user(struct admit_run *b, const struct admit_ask *ask, struct admit_scope *s)
+static enum errc load_user(struct admit_run *b, const struct admit_ask *ask, const char id[ROWS_ID],
+			   struct admit_scope *s)
 {
-	char id[ROWS_ID], every[ROWS_ID];
-	enum errc rc;
+	char every[ROWS_ID];
+	enum errc rc = load_scope(b, ask, ROWS_USER, id, s);
 
-	rows_user_id(ask->user, id);
-	rc = load_scope(b, ask, ROWS_USER, id, s);
 	if (rc != ERRC_NOTFOUND)
 		return rc;
 	rows_user_id(SLICE_LIT(ROWS_EVERY_USER), every);
@@ -78,10 +77,15 @@ enum errc admit_load_scopes(struct admit_run *b, const struct admit_ask *ask, st
 	static const char none[ROWS_ID];
 	struct rows_account *a = &r->account;
 	struct admit_scope *key;
-	char team[ROWS_ID];
+	bool has_user = ask->user.n > 0 && a->flags & ROWS_ACCOUNT_USERS;
+	char team[ROWS_ID], user[ROWS_ID];
 	enum errc rc = ERRC_OK;
 
 	r->scopes_n = 0;
+	if (has_user) {
+		rows_user_id(ask->user, user);
+		live_expect_scope(b->l, b->txn, ask->account, ROWS_USER, user, 0);
+	}
 	if (a->flags & ROWS_ACCOUNT_RULES) {
 		rc = load_scope(b, ask, ROWS_ACCOUNT, none, &r->scopes[0]);
 		r->scopes[0].name = a->name;
@@ -90,6 +94,8 @@ enum errc admit_load_scopes(struct admit_run *b, const struct admit_ask *ask, st
 		if (rc)
 			return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 	}
+	if (has_user)
+		live_expect_scope(b->l, b->txn, ask->account, ROWS_USER, user, 1);
 	/* The key says which team it is of; the team goes first. */
 	key = &r->scopes[r->scopes_n];
 	rc = load_scope(b, ask, ROWS_KEY, ask->key_id, key);
@@ -105,9 +111,9 @@ enum errc admit_load_scopes(struct admit_run *b, const struct admit_ask *ask, st
 			return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 	}
 	rc = add_state(b, ask->account, r);
-	if (rc || ask->user.n == 0 || !(a->flags & ROWS_ACCOUNT_USERS))
+	if (rc || !has_user)
 		return rc;
-	rc = load_user(b, ask, &r->scopes[r->scopes_n]);
+	rc = load_user(b, ask, user, &r->scopes[r->scopes_n]);
 	if (rc)
 		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 	return add_state(b, ask->account, r);

@@ -67,13 +67,21 @@ static enum auth_result judge(const struct parties *p, const uint8_t addr[16], i
 /* What the key belongs to; the key is there already. */
 static enum errc load_owners(struct live *l, MDB_txn *txn, struct parties *p)
 {
-	enum errc rc = live_get_account(l, txn, p->key.account, &p->account);
+	bool has_team = memcmp(p->key.team, none, ROWS_ID) != 0;
+	enum errc rc;
 
+	if (has_team)
+		live_expect_scope(l, txn, p->key.account, ROWS_TEAM, p->key.team, 0);
+	rc = live_get_account(l, txn, p->key.account, &p->account);
+	if (!rc)
+		live_expect_page(p->account.name);
+	if (!rc && has_team)
+		live_expect_scope(l, txn, p->key.account, ROWS_TEAM, p->key.team, 1);
 	p->rules.kind = p->team.kind = 0;
 	p->rules.limits.n = p->team.limits.n = 0;
 	if (!rc && (p->account.flags & ROWS_ACCOUNT_RULES))
 		rc = live_get_scope(l, txn, p->key.account, ROWS_ACCOUNT, none, &p->rules);
-	if (!rc && memcmp(p->key.team, none, ROWS_ID) != 0)
+	if (!rc && has_team)
 		rc = live_get_scope(l, txn, p->key.account, ROWS_TEAM, p->key.team, &p->team);
 	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 }
@@ -95,6 +103,15 @@ static enum errc load_key(struct live *l, MDB_txn *txn, uint64_t account, const 
 	return !rc && !is_secret(&p->key, hash, wall_s) ? ERRC_NOTFOUND : rc;
 }
 
+/* Of many keys each has its rows anywhere in memory: those are asked for together, not waited for one by one. */
+static void expect_rows(struct live *l, MDB_txn *txn, uint64_t account, const char id[APIKEY_ID])
+{
+	for (unsigned step = 0; step < 2; step++) {
+		live_expect_scope(l, txn, account, ROWS_KEY, id, step);
+		live_expect_scope(l, txn, account, ROWS_ACCOUNT, none, step);
+	}
+}
+
 static enum errc look_up(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
 			 int64_t wall_s, struct parties *p)
 {
@@ -102,8 +119,10 @@ static enum errc look_up(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST
 	uint64_t account;
 	enum errc rc = ERRC_NOTFOUND;
 
-	if (known_hash(l->known, hash, &account, id))
+	if (known_hash(l->known, hash, &account, id)) {
+		expect_rows(l, txn, account, id);
 		rc = load_key(l, txn, account, id, hash, wall_s, p);
+	}
 	if (rc == ERRC_NOTFOUND) {
 		rc = live_find_hash(l, txn, hash, &account, id);
 		if (!rc)

@@ -88,6 +88,11 @@ bool known_row(struct known *k, uint64_t version, const struct rows_key_name *na
 	return true;
 }
 
+void known_expect_row(const struct known *k, const struct rows_key_name *name)
+{
+	mem_fetch_read(&k->rows[mix_name(name) >> (64 - ROWS_BITS)], sizeof *k->rows);
+}
+
 void known_add_row(struct known *k, uint64_t version, const struct rows_key_name *name,
 		   struct slice row)
 {

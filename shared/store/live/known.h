@@ -16,6 +16,8 @@ void known_free(struct known **k);
 /* The row of a definition in the tree of that version (not 0). It may be another row, seldom. */
 bool known_row(struct known *k, uint64_t version, const struct rows_key_name *name,
 	       struct slice *out);
+/* known_row() will be asked for this one soon. */
+void known_expect_row(const struct known *k, const struct rows_key_name *name);
 /* `row` stays where it is as long as the version of the tree is the same. */
 void known_add_row(struct known *k, uint64_t version, const struct rows_key_name *name,
 		   struct slice row);

@@ -79,10 +79,15 @@ MUSTCHECK enum errc live_row_del(struct live *l, MDB_txn *txn, const struct rows
  * valid until the next write. live_get_state() gives a zeroed one when there is none. */
 MUSTCHECK enum errc live_get_account(struct live *l, MDB_txn *txn, uint64_t account,
 				     struct rows_account *out);
+/* The page that the row lies in, where a request's states lie as well, is read and copied soon. */
+void live_expect_page(struct slice row);
 MUSTCHECK enum errc live_put_account(struct live *l, MDB_txn *txn, const struct rows_account *a);
 MUSTCHECK enum errc live_get_scope(struct live *l, MDB_txn *txn, uint64_t account,
 				   enum rows_kind kind, const char id[ROWS_ID],
 				   struct rows_scope *out);
+/* live_get_scope() comes soon: asks for the memory that it will read, where that is known. Twice, with other work between: step 0, then 1. */
+void live_expect_scope(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind kind,
+		       const char id[ROWS_ID], unsigned step);
 MUSTCHECK enum errc live_put_scope(struct live *l, MDB_txn *txn, const struct rows_scope *s);
 MUSTCHECK enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account,
 				   enum rows_kind scope, const char id[ROWS_ID],

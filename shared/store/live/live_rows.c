@@ -1,6 +1,7 @@
 #include "live_priv.h"
 
 #include "be.h"
+#include "mem.h"
 
 #define INDEX_HASH     'h'
 #define INDEX_KEY      'k'
@@ -158,6 +159,13 @@ enum errc live_get_account(struct live *l, MDB_txn *txn, uint64_t account, struc
 	return !rc && out->id != account ? ERRC_CORRUPT : rc;
 }
 
+void live_expect_page(struct slice row)
+{
+	uintptr_t page = (uintptr_t)row.p / PAGE_BYTES * PAGE_BYTES;
+
+	mem_fetch_read((const void *)page, PAGE_BYTES);
+}
+
 enum errc live_put_account(struct live *l, MDB_txn *txn, const struct rows_account *a)
 {
 	enum errc rc;
@@ -192,6 +200,19 @@ enum errc live_get_scope(struct live *l, MDB_txn *txn, uint64_t account, enum ro
 	if (!rc && version)
 		known_add_row(l->known, version, &name, v);
 	return rc;
+}
+
+void live_expect_scope(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind kind,
+		       const char id[ROWS_ID], unsigned step)
+{
+	struct rows_key_name name = rows_name_scope(account, kind, id);
+	uint64_t version = step > 0 ? defs_version(l, txn) : 0;
+	struct slice v;
+
+	if (step == 0)
+		known_expect_row(l->known, &name);
+	else if (version && known_row(l->known, version, &name, &v))
+		mem_fetch_read(v.p, v.n);
 }
 
 enum errc live_put_scope(struct live *l, MDB_txn *txn, const struct rows_scope *s)
