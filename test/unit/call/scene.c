@@ -8,6 +8,7 @@
 #include "dns.h"
 #include "down_conn.h"
 #include "mem.h"
+#include "progress_priv.h"
 
 #define LEDGER_ID "0123456789abcdef0123456789abcdef"
 #define ROUNDS    8 /* turns after which nothing moves any more */
@@ -181,11 +182,27 @@ static void check_books(struct scene *s)
 	assert_int_equal(a.held_nusd, 0);
 }
 
+/* Each call has given back its slot of progress. */
+static void check_slots(struct scene *s)
+{
+	struct progress *p = live_progress(s->rig.live);
+	uint64_t account;
+	struct genid id;
+
+	for (uint32_t region = 0; !s->left_to_keeper && region < live_head(s->rig.live)->regions;
+	     region++) {
+		uint32_t slot = 0;
+
+		assert_false(progress_next(p, region, &slot, &account, &id));
+	}
+}
+
 int scene_teardown(void **state)
 {
 	struct scene *s = *state;
 
 	assert_int_equal(call_host_count(s->calls), 0);
+	check_slots(s);
 	check_books(s);
 	down_host_free(&s->clients);
 	call_host_free(&s->calls);

@@ -32,6 +32,7 @@ struct scene {
 	unsigned rings, lookups; /* what the keeper was asked for */
 	uint64_t lookup_seq;
 	enum errc lookup_errc; /* what asking it returns */
+	bool left_to_keeper;   /* the test leaves a hold to it, with its slot of progress */
 };
 
 /* Settings that differ from the defaults, as YAML; NULL: none. For the next scene_setup(). */

@@ -107,6 +107,7 @@ static void test_settle_is_left_to_the_keeper(void **state)
 	struct admit_done done;
 	struct genid id = scene_call(s)->id;
 
+	s->left_to_keeper = true;
 	full = true;
 	scene_answer(s, up, 200, "", scene_whole);
 	for (int i = 0; i < 41; i++)
@@ -425,6 +426,24 @@ static void test_cancelled_behind_the_hold(void **state)
 	assert_int_equal(balance(s), 10 * RIG_DOLLAR);
 }
 
+/* So when there is no hold, for the store refused it: what the call took beside it goes back too. */
+static void test_cancelled_behind_a_refusal(void **state)
+{
+	struct scene *s = *state;
+	struct between b = {.s = s};
+
+	rig_limit(&s->key, ROWS_RPM, 0);
+	scene_key(s);
+	turn_hook_init(&b.hook, s->turn, cut_between);
+	scene_up(s, "one");
+	scene_chat(s, "solo", false);
+	turn_hook_fini(&b.hook);
+	assert_true(b.done);
+	scene_none(s);
+	scene_expect_out(s, "HTTP/1.1 503 ");
+	assert_int_equal(balance(s), 10 * RIG_DOLLAR);
+}
+
 static void test_cut_by_a_drain(void **state)
 {
 	struct scene *s = *state;
@@ -495,6 +514,7 @@ int main(void)
 		T(test_revoked),
 		T(test_revoked_behind_the_end),
 		T(test_cancelled_behind_the_hold),
+		T(test_cancelled_behind_a_refusal),
 		T(test_cut_by_a_drain),
 		T(test_gone_before_an_answer),
 		T(test_embeddings_gone_before_an_answer),

@@ -537,6 +537,7 @@ static void test_worker_ends_while_reading(void **state)
 	struct genid id = begin_long(s)->id;
 	struct admit_done done;
 
+	s->left_to_keeper = true;
 	scene_restart(s);
 	rig_settle(&s->rig, s->account, &id, 1, 1, &done);
 	assert_true(done.settled);

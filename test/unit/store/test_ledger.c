@@ -376,6 +376,29 @@ static bool is_found(struct rig *r, const struct record *rec)
 	return v.bad_charge_seq == seq;
 }
 
+/* What the hold covers is collected: it cannot be given away as uncollected. */
+static void test_charge_given_away_is_found(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct record rec;
+	struct rows_scope k;
+	struct buf b;
+
+	rig_key(r, acc, KEY_A, &k);
+	spend(r, acc, KEY_A, 2);
+	rig_drain(r);
+	put_prices(r);
+	buf_init(&b, RECORD_MAX);
+	assert_int_equal(ledger_get(r->ledger, ledger_state(r->ledger)->last_seq, &b), ERRC_OK);
+	assert_int_equal(record_decode(buf_slice(&b), &rec), ERRC_OK);
+	rec.charge.id.b[15] ^= 0x80;
+	rec.charge.charge_nusd--;
+	rec.charge.uncollected_nusd++;
+	assert_true(is_found(r, &rec));
+	buf_fini(&b);
+}
+
 /* The sum alone would be right. */
 static void test_a_price_for_other_prompts_is_found(void **state)
 {
@@ -659,6 +682,7 @@ int main(void)
 		T(test_checkpoint_and_replay),
 		T(test_every_flipped_byte),
 		T(test_wrong_charge_is_found),
+		T(test_charge_given_away_is_found),
 		T(test_wrong_reversal_is_found),
 		T(test_a_price_for_other_prompts_is_found),
 		T(test_a_price_of_another_hour_is_found),
