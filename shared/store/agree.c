@@ -3,8 +3,8 @@
 #include "admin_priv.h"
 #include "be.h"
 
-#define ROWS_A_SLICE 1024 /* compared in one transaction */
-#define ROUNDS_MAX   8    /* of taking over, while the workers go on */
+#define ROWS_A_SLICE 512 /* compared in one transaction: half a millisecond */
+#define ROUNDS_MAX   8   /* of taking over, while the workers go on */
 
 /* What the ledger says of one account, and the outbox beside it. */
 struct expected {
