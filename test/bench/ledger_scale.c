@@ -301,7 +301,8 @@ static void report(struct bench *b, const char *by, const char *only, const stru
 	char name[128], more[48];
 	size_t rows = 0;
 
-	ask.until_ms = INT64_MAX;
+	if (ask.until_ms == 0)
+		ask.until_ms = INT64_MAX;
 	require(report_put_by(&ask, slice_str(by)) == ERRC_OK);
 	for (int i = 0; i < 5; i++) {
 		int64_t t = clock_boot_ns(), cpu = cpu_us();
@@ -335,6 +336,7 @@ static void reports(struct bench *b)
 					 "account,model,provider",
 					 "account,tag",
 					 "key,model,tag",
+					 "model,provider,team,tag",
 					 "day,model,key,account"};
 	const struct report_ask all = {.since_ms = 0};
 	const struct report_ask account = {.account = b->accounts[7]};
@@ -344,6 +346,8 @@ static void reports(struct bench *b)
 	const struct report_ask provider = {.provider = SLICE_LIT("azure")};
 	const struct report_ask tag = {.tag = SLICE_LIT("user-5")};
 	const struct report_ask late = {.since_ms = DAY_0 + 20 * ROLLUP_DAY_MS + ROLLUP_DAY_MS / 2};
+	const struct report_ask noons = {.since_ms = late.since_ms,
+					 .until_ms = late.since_ms + 5 * ROLLUP_DAY_MS};
 	const struct report_ask later = {.since_ms = DAY_0 + 20 * ROLLUP_DAY_MS +
 						     ROLLUP_DAY_MS / 12};
 
@@ -358,6 +362,7 @@ static void reports(struct bench *b)
 	report(b, "account,model", "an end user", &tag);
 	report(b, "day", "a span from noon on", &late);
 	report(b, "day", "a span from two o'clock on", &later);
+	report(b, "day", "a span from a noon to a noon", &noons);
 }
 
 static void verify(struct bench *b, bool charges, const char *name)
