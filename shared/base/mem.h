@@ -52,4 +52,16 @@ static inline void mem_fetch_read(const void *p, size_t n)
 	__asm__ volatile("" : : "r"(p));
 }
 
+#define MEM_PAGE 4096 /* bytes that LMDB keeps together */
+/* The whole page that `at` lies in, when the first of what it has is read: *last is the one that was fetched last, 0 before. */
+static inline void mem_fetch_page(uintptr_t *last, const void *at)
+{
+	uintptr_t now = (uintptr_t)at / MEM_PAGE;
+
+	if (now == *last)
+		return;
+	*last = now;
+	mem_fetch_read((const char *)(now * MEM_PAGE), MEM_PAGE);
+}
+
 #endif

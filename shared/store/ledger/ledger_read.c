@@ -4,9 +4,8 @@
 #include "retain.h"
 #include "text.h"
 
-#define PAGE_BYTES 4096
-#define SLICE_MS   20
-#define CHECK_NTH  64 /* records between two looks at the clock, and that a transaction compares */
+#define SLICE_MS  20
+#define CHECK_NTH 64 /* records between two looks at the clock, and that a transaction compares */
 
 static enum errc get_seq(MDB_txn *txn, MDB_dbi db, struct slice key, uint64_t *seq)
 {
@@ -300,18 +299,6 @@ struct walk {
 	bool over;
 };
 
-/* Some records stand together in a page of the file: all of it is asked for at once when the first of them is. Line by line, as the
- * records are read, most of a walk would be waiting for memory. */
-static void fetch_page(uintptr_t *page, const char *at)
-{
-	uintptr_t now = (uintptr_t)at / PAGE_BYTES;
-
-	if (now == *page)
-		return;
-	*page = now;
-	mem_fetch((const char *)(now * PAGE_BYTES), PAGE_BYTES);
-}
-
 /* One read transaction's worth. */
 static enum errc walk_slice(struct walk *w, MDB_txn *txn)
 {
@@ -333,7 +320,8 @@ static enum errc walk_slice(struct walk *w, MDB_txn *txn)
 			rc = ERRC_CORRUPT;
 			break;
 		}
-		fetch_page(&page, value.p);
+		mem_fetch_page(&page,
+			       value.p); /* line by line most of a walk would be waiting for memory */
 		item = (struct ledger_item){
 			ledger_get_be(key.p), (const uint8_t *)value.p,
 			slice_sub(value, DIGEST_SHA256, value.n - DIGEST_SHA256)};

@@ -140,7 +140,6 @@ static enum errc open_run(struct runs_walk *w, struct slice value)
 {
 	if (value.n < PAD)
 		return ERRC_CORRUPT;
-	mem_fetch(value.p, value.n); /* all of it at once */
 	w->at = (const uint8_t *)value.p;
 	w->end = w->at + value.n - PAD;
 	w->key_n = 0;
@@ -148,6 +147,13 @@ static enum errc open_run(struct runs_walk *w, struct slice value)
 }
 
 /* --- reading --- */
+
+/* Two runs or more stand together in a page of the file. */
+static enum errc read_run(struct runs_walk *w, struct slice value)
+{
+	mem_fetch_page(&w->page, value.p);
+	return open_run(w, value);
+}
 
 static bool same_head(struct slice a, struct slice b)
 {
@@ -171,6 +177,7 @@ static enum errc find_run(MDB_cursor *c, struct slice key, struct slice *bound, 
 enum errc runs_open(struct runs_walk *w, MDB_txn *txn, MDB_dbi db)
 {
 	w->at = w->end = NULL;
+	w->page = 0;
 	return lmdbx_errc(mdb_cursor_open(txn, db, &w->c));
 }
 
@@ -187,7 +194,7 @@ enum errc runs_next(struct runs_walk *w)
 	while (w->at == w->end) {
 		rc = lmdbx_move(w->c, MDB_NEXT, &key, &value);
 		if (!rc)
-			rc = open_run(w, value);
+			rc = read_run(w, value);
 		if (rc)
 			return rc;
 	}
@@ -204,7 +211,7 @@ enum errc runs_seek(struct runs_walk *w, struct slice key)
 		rc = lmdbx_move(w->c, MDB_SET_RANGE, &bound, &value);
 	}
 	if (!rc)
-		rc = open_run(w, value);
+		rc = read_run(w, value);
 	do {
 		if (!rc)
 			rc = runs_next(w);

@@ -27,6 +27,7 @@ MUSTCHECK enum errc runs_add(MDB_txn *txn, MDB_dbi db, const struct runs_row *ro
 struct runs_walk {
 	MDB_cursor *c;
 	const uint8_t *at, *end;
+	uintptr_t page; /* of the file, that has been asked for */
 	uint8_t key[RUNS_KEY_MAX];
 	size_t key_n,
 		shared; /* shared: bytes of the key that are those of the row before; 0 after a seek */
