@@ -454,6 +454,38 @@ static void test_wrong_seal(void **state)
 	buf_fini(&b);
 }
 
+/* A seal that leaves an account out is found: what it says of the others is right. */
+static void test_seal_without_an_account(void **state)
+{
+	struct scene *s = *state;
+	struct ledger *l = s->rig.ledger;
+	struct verify_result v;
+	struct slice row;
+	struct seal seal;
+	struct buf b;
+	MDB_txn *txn;
+	uint8_t key[8];
+
+	fill(s);
+	assert_int_equal(seal_from(l, 1, &seal, NULL), ERRC_OK);
+	assert_true(seal.accounts_n > 0);
+	ledger_put_be(seal.last, key);
+	buf_init(&b, 4096);
+	assert_int_equal(mdb_txn_begin(l->env, NULL, 0, &txn), 0);
+	assert_int_equal(lmdbx_get(txn, l->seals, slice_of(key, 8), &row), ERRC_OK);
+	seal.accounts_n--;
+	assert_int_equal(buf_add(&b, &seal, sizeof seal), ERRC_OK);
+	assert_int_equal(buf_adds(&b, slice_sub(row, sizeof seal,
+						seal.accounts_n * sizeof(struct seal_sums))),
+			 ERRC_OK);
+	assert_int_equal(lmdbx_put(txn, l->seals, slice_of(key, 8), buf_slice(&b), 0), ERRC_OK);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	assert_int_equal(verify_ledger(l, false, NULL, NULL, &v), ERRC_OK);
+	assert_int_equal(v.bad_seal_seq, seal.last);
+	assert_false(verify_is_good(&v));
+	buf_fini(&b);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -468,6 +500,7 @@ int main(void)
 		T(test_restarts_and_bytes),
 		T(test_tags_go),
 		T(test_wrong_seal),
+		T(test_seal_without_an_account),
 		T(test_reversal_of_a_removed_charge),
 	};
 
