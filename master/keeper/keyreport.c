@@ -154,6 +154,7 @@ static enum errc question_new(struct keeper_worker *w, const struct msg_report *
 	q->limit = m->limit;
 	q->ask = (struct report_ask){.since_ms = m->since_ms,
 				     .until_ms = m->until_ms,
+				     .waiting = true,
 				     .account = m->account,
 				     .key_id = keep(q, m->key, &e).p,
 				     .model = keep(q, m->model, &e),

@@ -5,8 +5,9 @@
 #include "clock.h"
 #include "ledger_priv.h"
 #include "mem.h"
-#include "tally.h"
+#include "report_tail.h"
 #include "retain.h"
+#include "tally.h"
 
 #define ACCOUNT_BYTES 512 /* more than an account's row has */
 #define DAY_BYTES     4   /* of the names of columns: day; account, and a team behind it */
@@ -27,7 +28,9 @@ struct report {
 	struct report_ask ask;
 	struct ledger *ledger;
 	struct live *live;
-	uint64_t rolled, last_seq; /* as the transaction of the roll-ups saw them */
+	struct ledger_state state; /* as the transaction of the roll-ups saw it */
+	uint64_t rolled;           /* likewise */
+	struct report_tail tail;   /* of the outbox */
 	struct part parts[PARTS_MAX];
 	size_t parts_n;
 	const struct part *now; /* of the records that are being read */
@@ -207,17 +210,19 @@ static enum errc add_charge(struct report *r, const struct record *charge,
 static enum errc add_reverse(struct report *r, uint64_t seq, const struct record *back)
 {
 	struct rollup_sums s = rollup_sums_of_reverse(seq, back);
+	struct slice waiting = report_tail_charge(&r->tail, &back->change.id);
 	struct record rec;
 	struct buf b;
 	uint64_t at;
-	enum errc rc;
+	enum errc rc = ERRC_OK;
 
 	buf_init(&b, RECORD_MAX);
-	rc = ledger_find(r->ledger, &back->change.id, &at);
-	if (!rc)
+	if (!waiting.n)
+		rc = ledger_find(r->ledger, &back->change.id, &at);
+	if (!rc && !waiting.n)
 		rc = ledger_get(r->ledger, at, &b);
 	if (!rc)
-		rc = record_decode(buf_slice(&b), &rec);
+		rc = record_decode(waiting.n ? waiting : buf_slice(&b), &rec);
 	if (!rc && rec.type != RECORD_CHARGE)
 		rc = ERRC_CORRUPT;
 	if (!rc)
@@ -226,20 +231,32 @@ static enum errc add_reverse(struct report *r, uint64_t seq, const struct record
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
-static enum errc on_item(void *arg, const struct ledger_item *item)
+static enum errc add_record(struct report *r, uint64_t seq, struct slice record)
 {
-	struct report *r = arg;
 	struct record rec;
-	enum errc rc = record_decode_used(item->record, &rec);
+	enum errc rc = record_decode_used(record, &rec);
 
 	if (rc)
 		return rc;
 	if (rec.type == RECORD_CHARGE) {
-		struct rollup_sums s = rollup_sums_of(item->seq, &rec);
+		struct rollup_sums s = rollup_sums_of(seq, &rec);
 
 		return add_charge(r, &rec, &s);
 	}
-	return rec.type == RECORD_REVERSE ? add_reverse(r, item->seq, &rec) : ERRC_OK;
+	return rec.type == RECORD_REVERSE ? add_reverse(r, seq, &rec) : ERRC_OK;
+}
+
+static enum errc on_item(void *arg, const struct ledger_item *item)
+{
+	return add_record(arg, item->seq, item->record);
+}
+
+/* Its number is one that it may get; reports do not tell numbers. */
+static enum errc on_waiting(void *arg, struct slice record)
+{
+	struct report *r = arg;
+
+	return add_record(r, r->state.last_seq + 1, record);
 }
 
 static enum errc add_records(struct report *r, const struct part *p)
@@ -474,16 +491,14 @@ static enum errc add_days(struct report *r, MDB_txn *txn, int64_t from, int64_t 
  * frees meanwhile, some a commit: little beside what a report's own records would take to read. */
 static enum errc add_rollups(struct report *r)
 {
-	struct ledger_state s;
 	int64_t from, to;
 	MDB_txn *txn;
 	enum errc rc = ledger_read_begin(r->ledger, &txn);
 
 	if (!rc)
-		rc = ledger_get_state(r->ledger, txn, &s);
+		rc = ledger_get_state(r->ledger, txn, &r->state);
 	if (!rc)
 		rc = ledger_rolled_upto(r->ledger, txn, &r->rolled);
-	r->last_seq = s.last_seq;
 	if (!rc)
 		rc = divide(r, txn, &from, &to);
 	if (!rc && from <= to)
@@ -531,16 +546,21 @@ static enum errc sum_part(struct report *r, struct part *p)
 static enum errc sum_up(struct report *r)
 {
 	struct part tail = {.from_ms = r->ask.since_ms, .to_ms = r->ask.until_ms, .sign = 1};
-	enum errc rc;
+	enum errc rc = ERRC_OK;
 
 	if (r->ask.since_ms >= r->ask.until_ms)
 		return ERRC_OK;
-	rc = add_rollups(r);
+	if (r->ask.waiting)
+		rc = report_tail_read(r->live, r->ledger, r->ask.key_id, &r->tail);
+	if (!rc)
+		rc = add_rollups(r);
 	for (size_t i = 0; !rc && i < r->parts_n; i++)
 		rc = sum_part(r, &r->parts[i]);
 	tail.first_seq = r->rolled + 1;
-	tail.last_seq = r->last_seq;
-	return rc ? rc : add_records(r, &tail);
+	tail.last_seq = r->state.last_seq;
+	if (!rc)
+		rc = add_records(r, &tail);
+	return rc ? rc : report_tail_each(&r->tail, &r->state, on_waiting, r);
 }
 
 /* --- the end --- */
@@ -595,6 +615,7 @@ void report_free(struct report **rp)
 	if (!r)
 		return;
 	tally_fini(&r->rows);
+	report_tail_fini(&r->tail);
 	buf_fini(&r->row);
 	mem_free(r->named);
 	mem_free(r);

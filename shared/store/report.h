@@ -25,6 +25,8 @@ struct report_ask {
 	uint64_t account;                  /* 0: of any */
 	const char *key_id, *team;         /* ids; NULL: of any */
 	struct slice model, provider, tag; /* p NULL: of any */
+	/* Also what waits in the outbox of `names`, so that it is exact at any instant; for one key only. */
+	bool waiting;
 };
 
 struct report_row {
@@ -37,7 +39,7 @@ struct report_row {
 struct report;
 
 /* Sums up the ledger; rows come sorted by their names. Owned by the caller. Accounts and teams are named from the live store, those
- * that are not there by their number and id. ERRC_RANGE: the span has a part of a day whose records are no longer kept. Any thread
+ * that are not there by their number and id. ERRC_BUSY: too much waits in the outbox; ERRC_RANGE: the span has a part of a day whose records are no longer kept. Any thread
  * but a loop. */
 MUSTCHECK enum errc report_new(struct ledger *l, struct live *names, const struct report_ask *ask,
 			       struct report **out);

@@ -225,5 +225,47 @@ class Usage(NodeCase):
                 self.assertEqual((a.status, a.error['code'], a.error['param']), (400, 'invalid_value', field), a)
 
 
+class AtOnce(NodeCase):
+    """What a client has seen answered stands in each of its reports at once, though the ledger takes it up to a second later."""
+    MODELS = on_both('m', SCRIPT)
+    CONFIG = {'durability': 'async'}
+
+    def report(self, path):
+        a = self.node.ask('GET', path, key=self.key)
+        self.assertEqual(a.status, 200, a)
+        return a.json()
+
+    def test_each_answer_is_in_each_report(self):
+        began, spent = time.monotonic(), 0
+        for n in range(1, 31):
+            a = self.node.chat(self.key, 'm-oai', stream=n % 2 == 1, headers=[('x-aigw-user', 'ann')])
+            self.assertEqual(a.status, 200, a)
+            rid = a.get('x-generation-id')
+            spent += nusd(self.report('/v1/generation?id=' + rid)['data']['total_cost'])
+            with self.subTest(n):
+                u = self.report('/v1/usage?by=model,tag')
+                self.assertEqual((u['total']['requests'], nusd(u['total']['cost'])), (n, spent))
+                self.assertEqual([(r['model'], r['tag'], r['requests']) for r in u['data']], [('m-oai', 'ann', n)])
+                self.assertEqual(nusd(self.report('/v1/dashboard/billing/usage')['total_usage']), 100 * spent)
+                self.assertEqual(nusd(self.report('/v1/key')['data']['usage_daily']), spent)
+        self.assertLess(time.monotonic() - began, 30)
+
+    def test_who_asks_in_a_loop_makes_the_ledger_write_nothing(self):
+        """A report costs no commit: between two of the ledger's own it is read from what waits."""
+        self.node.chat(self.key, 'm-oai')
+        path = os.path.join(self.node.state, 'ledger', 'data.mdb')
+        asked, changes, before = 0, 0, os.stat(path).st_mtime_ns
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            self.report('/v1/usage')
+            if asked % 20 == 0:
+                self.node.chat(self.key, 'm-oai')
+            asked += 1
+            now = os.stat(path).st_mtime_ns
+            changes, before = changes + (now != before), now
+        self.assertGreater(asked, 30)
+        self.assertIn(changes, range(1, 10)) # one a second, each of two writes, and a checkpoint
+
+
 if __name__ == '__main__':
     tap.main()
