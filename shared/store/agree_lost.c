@@ -42,25 +42,43 @@ static enum errc is_marked(const struct look *k, const struct rows_scope *def, b
 	return rc;
 }
 
+static enum errc leads_to(const struct look *k, const uint8_t hash[DIGEST_SHA256],
+			  const struct rows_scope *key, bool *yes)
+{
+	uint64_t account = 0;
+	char id[ROWS_ID];
+	enum errc rc = live_find_hash(k->l, k->txn, hash, &account, id);
+
+	*yes = !rc && account == key->account && memcmp(id, key->id, ROWS_ID) == 0;
+	return rc;
+}
+
+/* Its id, its secret, and the one before during its time of grace. */
+static enum errc is_key_indexed(const struct look *k, const struct rows_scope *key, bool *yes)
+{
+	uint64_t account = 0;
+	enum errc rc = live_find_key(k->l, k->txn, key->id, &account);
+
+	*yes = !rc && account == key->account;
+	if (!rc && *yes)
+		rc = leads_to(k, key->hash, key, yes);
+	if (!rc && *yes && k->wall_s < key->old_until_s)
+		rc = leads_to(k, key->old_hash, key, yes);
+	return rc;
+}
+
 /* What leads to it. */
 static enum errc is_indexed(const struct look *k, const struct rows_scope *def, bool *yes)
 {
-	uint64_t account = 0, by_hash = 0;
 	char id[ROWS_ID];
 	enum errc rc;
 
 	if (def->kind == ROWS_USER || def->kind == ROWS_ACCOUNT)
 		return is_marked(k, def, yes);
-	if (def->kind == ROWS_TEAM) {
-		rc = live_find_team(k->l, k->txn, def->account, def->name, id);
-		*yes = !rc && memcmp(id, def->id, ROWS_ID) == 0;
-		return rc;
-	}
-	rc = live_find_key(k->l, k->txn, def->id, &account);
-	if (!rc)
-		rc = live_find_hash(k->l, k->txn, def->hash, &by_hash, id);
-	*yes = !rc && account == def->account && by_hash == def->account &&
-	       memcmp(id, def->id, ROWS_ID) == 0;
+	if (def->kind == ROWS_KEY)
+		return is_key_indexed(k, def, yes);
+	rc = live_find_team(k->l, k->txn, def->account, def->name, id);
+	*yes = !rc && memcmp(id, def->id, ROWS_ID) == 0;
 	return rc;
 }
 

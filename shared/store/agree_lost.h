@@ -1,5 +1,5 @@
 /* What the ledger has and the live store has lost (design 3.5), the other direction of agree.h: accounts, the definitions of teams, keys
- * and end users and what finds them, and what is used of their budgets. A limit whose definition is lost would refuse nobody any more:
+ * and end users and what finds them (a key's secret of before too, while it is good), and what is used of their budgets. A limit whose definition is lost would refuse nobody any more:
  * definitions are put back from the ledger; the rest is for who verifies. In slices; ledger thread only. */
 #ifndef AIGW_AGREE_LOST_H
 #define AIGW_AGREE_LOST_H

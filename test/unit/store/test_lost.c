@@ -160,6 +160,79 @@ static void test_ways_to_them(void **state)
 	}
 }
 
+static void unindex(const uint8_t hash[DIGEST_SHA256])
+{
+	MDB_txn *txn;
+
+	assert_int_equal(live_txn_begin(family.r->live, &txn), ERRC_OK);
+	assert_int_equal(live_unindex_hash(family.r->live, txn, hash), ERRC_OK);
+	assert_int_equal(live_txn_commit(family.r->live, &txn), ERRC_OK);
+}
+
+static bool leads(const uint8_t hash[DIGEST_SHA256])
+{
+	uint64_t account = 0;
+	char id[ROWS_ID];
+	MDB_txn *txn;
+	enum errc rc;
+
+	assert_int_equal(live_read_begin(family.r->live, &txn), ERRC_OK);
+	rc = live_find_hash(family.r->live, txn, hash, &account, id);
+	live_read_end(family.r->live);
+	assert_true(rc == ERRC_OK || rc == ERRC_NOTFOUND);
+	return !rc && account == family.account && memcmp(id, FAMILY_KEY, ROWS_ID) == 0;
+}
+
+static bool logs_in(const uint8_t hash[DIGEST_SHA256])
+{
+	static const uint8_t addr[16];
+	enum auth_result result;
+	struct auth_key key;
+
+	assert_int_equal(
+		auth_lookup(family.r->live, hash, addr, family.r->wall_ms / 1000, &result, &key),
+		ERRC_OK);
+	return result == AUTH_OK;
+}
+
+/* A key was given a new secret: that of before leads to it while it is good, and nobody looks for it any more then. */
+static void test_the_secret_before(void **state)
+{
+	struct rig *r = family.r;
+	uint8_t before[DIGEST_SHA256], now[DIGEST_SHA256];
+	bool durable = false;
+	struct agree_lost g;
+
+	(void)state;
+	begin();
+	memcpy(before, family.of[2].hash, sizeof before);
+	digest_sha256(SLICE_LIT("the next secret"), now);
+	assert_int_equal(admin_key_rotate(&r->admin, &r->by, FAMILY_KEY, now, 0,
+					  r->wall_ms / 1000 + 60, &durable),
+			 ERRC_OK);
+	assert_int_equal(lost(false).lost, 0);
+	assert_true(logs_in(before));
+	for (int what = 0; what < 3; what++) {
+		if (what != 1)
+			unindex(before);
+		if (what != 0)
+			unindex(now);
+		assert_false(leads(what == 1 ? now : before));
+		assert_int_equal(lost(false).lost, 1);
+		g = lost(true);
+		assert_int_equal(g.lost, 1);
+		assert_int_equal(g.mended, 1);
+		assert_int_equal(lost(false).lost, 0);
+		assert_true(leads(before) && logs_in(before));
+		assert_true(leads(now) && logs_in(now));
+	}
+	unindex(before);
+	r->wall_ms += 60000;
+	assert_int_equal(lost(true).lost, 0);
+	assert_false(logs_in(before));
+	assert_true(logs_in(now));
+}
+
 /* What was used: it is told, for only the live store knows what is held of it. */
 static void test_states(void **state)
 {
@@ -226,6 +299,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_limit_is_there_again, family_setup,
 						family_teardown),
 		cmocka_unit_test_setup_teardown(test_ways_to_them, family_setup, family_teardown),
+		cmocka_unit_test_setup_teardown(test_the_secret_before, family_setup,
+						family_teardown),
 		cmocka_unit_test_setup_teardown(test_states, family_setup, family_teardown),
 		cmocka_unit_test_setup_teardown(test_only_live, family_setup, family_teardown),
 	};
