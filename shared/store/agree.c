@@ -383,7 +383,7 @@ enum errc agree_slice(struct admin *a, struct agree *g)
 	rc = look(a, txn, st->taken_epoch == live_head(a->live)->epoch ? st->taken_n : 0, g, &s);
 	live_read_end(a->live);
 	if (rc)
-		return rc;
+		return rc == ERRC_VERSION ? ERRC_CORRUPT : rc; /* as in agree_lost_slice() */
 	compare(g, &s, begun);
 	if (s.n > 0)
 		g->next_account = s.live[s.n - 1].id + !g->inside;

@@ -20,7 +20,8 @@ struct agree {
 	struct rows_key_name at;
 };
 
-/* Takes over the outbox, then goes on with the round for at most AGREE_SLICE accounts, and about five hundred rows of theirs. */
+/* Takes over the outbox, then goes on with the round for at most AGREE_SLICE accounts, and about five hundred rows of theirs.
+ * ERRC_CORRUPT: a row of the live store cannot be read. */
 MUSTCHECK enum errc agree_slice(struct admin *a, struct agree *g);
 
 #endif

@@ -247,6 +247,8 @@ enum errc agree_lost_slice(struct admin *a, struct agree_lost *g, bool mends, in
 		return rc;
 	rc = look(&k, ledger_book(a->ledger), g, &f);
 	live_read_end(a->live);
+	if (rc == ERRC_VERSION) /* nobody but this one made the store: the byte is damaged */
+		rc = ERRC_CORRUPT;
 	return rc || !mends ? rc : mend(a, &f, &g->mended);
 }
 

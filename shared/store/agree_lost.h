@@ -16,7 +16,7 @@ struct agree_lost {
 };
 
 /* Takes over the outbox, then goes on with the round. mend: puts back definitions that are lost, at most LIMIT_TXN_OPS in a
- * transaction. */
+ * transaction. ERRC_CORRUPT: a row of the live store cannot be read. */
 MUSTCHECK enum errc agree_lost_slice(struct admin *a, struct agree_lost *g, bool mend,
 				     int64_t wall_s);
 /* After a round that mends: an error in the log where something was lost. */
