@@ -304,6 +304,97 @@ static void test_it_does_not_search(void **state)
 	assert_int_equal(searches_of(ALIKE), 2);
 }
 
+#define MANY 10000
+
+/* Places of rows: nothing reads them. */
+static const char somewhere[UINT16_MAX + 1];
+
+static struct rows_key_name name_of(int n)
+{
+	char id[ROWS_ID + 1];
+
+	id_of(n, id);
+	return rows_name_scope((uint64_t)n / 4 + 1, ROWS_KEY, id);
+}
+
+static int rows_known(struct known *k, uint64_t version)
+{
+	int found = 0;
+
+	for (int n = 0; n < 4 * MANY; n++) {
+		struct rows_key_name name = name_of(n);
+		struct slice row;
+
+		if (!known_row(k, version, &name, &row))
+			continue;
+		assert_ptr_equal(row.p, somewhere + n);
+		assert_int_equal(row.n, n % 1000);
+		found++;
+	}
+	return found;
+}
+
+/* Ten thousand keys in four scopes each do not push each other out. */
+static void test_many_are_known(void **state)
+{
+	struct known *k;
+	int found = 0;
+
+	(void)state;
+	assert_int_equal(known_new(&k), ERRC_OK);
+	for (int n = 0; n < 4 * MANY; n++) {
+		struct rows_key_name name = name_of(n);
+
+		known_add_row(k, 1, &name, slice_of(somewhere + n, (size_t)n % 1000));
+	}
+	assert_true(rows_known(k, 1) > 4 * MANY * 99 / 100);
+	for (int step = 0; step < 2; step++) {
+		for (int n = 0; n < MANY; n++) {
+			uint8_t seed[sizeof n], hash[DIGEST_SHA256];
+			char id[ROWS_ID + 1], is[APIKEY_ID];
+			uint64_t account;
+
+			id_of(n, id);
+			memcpy(seed, &n, sizeof n);
+			digest_sha256(slice_of(seed, sizeof seed), hash);
+			if (step == 0) {
+				known_add_hash(k, hash, (uint64_t)n + 1, id);
+			} else if (known_hash(k, hash, &account, is)) {
+				assert_int_equal(account, n + 1);
+				assert_memory_equal(is, id, APIKEY_ID);
+				found++;
+			}
+		}
+	}
+	assert_true(found > MANY * 98 / 100);
+	known_free(&k);
+}
+
+/* However many changes there were between, and whoever still reads what was there before. */
+static void test_a_row_is_of_one_version(void **state)
+{
+	struct rows_key_name first = name_of(1), second = name_of(2);
+	struct slice row;
+	struct known *k;
+
+	(void)state;
+	assert_int_equal(known_new(&k), ERRC_OK);
+	known_add_row(k, 1, &first, slice_of(somewhere, 1));
+	assert_true(known_row(k, 1, &first, &row));
+	for (uint64_t version = 2; version < 3 * UINT16_MAX; version++)
+		assert_false(known_row(k, version, &first, &row));
+	known_add_row(k, 3 * UINT16_MAX, &second, slice_of(somewhere, 2));
+	known_add_row(k, 7, &first, slice_of(somewhere, 1));
+	assert_false(known_row(k, 7, &first, &row));
+	assert_false(known_row(k, 7, &second, &row));
+	assert_false(known_row(k, 3 * UINT16_MAX, &first, &row));
+	assert_true(known_row(k, 3 * UINT16_MAX, &second, &row));
+	/* One that is too long to be kept. */
+	known_add_row(k, 3 * UINT16_MAX, &first, slice_of(somewhere, UINT16_MAX + 1));
+	assert_false(known_row(k, 3 * UINT16_MAX, &first, &row));
+	known_free(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +403,8 @@ int main(void)
 		cmocka_unit_test(test_the_row_counts),
 		cmocka_unit_test(test_another_row),
 		cmocka_unit_test(test_it_does_not_search),
+		cmocka_unit_test(test_many_are_known),
+		cmocka_unit_test(test_a_row_is_of_one_version),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
