@@ -158,7 +158,7 @@ static enum errc row_at(MDB_cursor *c, MDB_cursor_op op, struct slice *key, stru
 
 static enum errc look_from(MDB_cursor *c, uint64_t seq, struct ledger_claim_at *out)
 {
-	uint8_t from[8];
+	uint8_t from[8] = {0};
 	struct slice key = slice_of(from, sizeof from), value;
 	struct claim_v1 v = {.made_ms = 0};
 	enum errc rc = row_at(c, MDB_LAST, &key, &value, &out->last);

@@ -26,7 +26,10 @@ static const char config[] =
 	"  solo: {context: 100000, max_output: 1000, price: {input: 1, output: 2}, offers: "
 	"{one/solo: }}\n"
 	"  deep: {context: 100000, max_output: 1000, price: {input: 1, output: 2}, offers: "
-	"{three/deep: }}\n";
+	"{three/deep: }}\n"
+	"  dear: {context: 100000, max_output: 1000, price: {input: 1, output: 2},\n"
+	"    offers: {one/dear: {priority: 1, price: {input: 100000, output: 200000}}, two/dear: "
+	"{priority: 2}}}\n";
 
 const char *scene_settings;
 

@@ -201,6 +201,45 @@ static void test_stop_at_every_split(void **state)
 	}
 }
 
+/* More than was asked for, but what was held for the input pays for it to the last token: that is no reason to stop. */
+static void test_the_hold_to_its_end(void **state)
+{
+	struct relay_gain sum = {0};
+	struct fixture f;
+
+	(void)state;
+	setup(&f, PTABLE_OPENAI, REQUEST);
+	f.relay.room = room_of;
+	f.relay.output_max = 1;
+	room = 2;
+	push(&f, CONTENT, sizeof(CONTENT) - 1, &sum);
+	assert_int_equal(f.relay.output_max, 2);
+	assert_false(f.relay.stopped);
+	push(&f, CLOSING, sizeof(CLOSING) - 1, &sum);
+	relay_finish(&f.relay, &f.arena, NULL);
+	check_end(&f, &sum);
+	assert_false(f.relay.stopped);
+	teardown(&f);
+}
+
+/* Content whose bytes are none of a text: each event is a token all the same. */
+static void test_content_without_text(void **state)
+{
+	static const char sound[] = CHUNK("{\"audio\":{\"data\":\"AAAA\"}}", "null");
+	struct relay_gain sum = {0};
+	struct fixture f;
+
+	(void)state;
+	setup(&f, PTABLE_OPENAI, REQUEST);
+	for (int i = 0; i < 3; i++)
+		push(&f, sound, sizeof(sound) - 1, &sum);
+	assert_true(f.relay.committed);
+	assert_int_equal(sum.events, 3);
+	assert_int_equal(sum.bytes, 0);
+	assert_int_equal(relay_seen(&f.relay), 3);
+	teardown(&f);
+}
+
 /* What is reported in mid-stream is asked about again: the input may leave more or less for the output. */
 static void test_reported_input_changes_the_room(void **state)
 {
@@ -459,6 +498,8 @@ int main(void)
 		cmocka_unit_test(test_stream_at_every_split),
 		cmocka_unit_test(test_tier_without_usage),
 		cmocka_unit_test(test_stop_at_every_split),
+		cmocka_unit_test(test_the_hold_to_its_end),
+		cmocka_unit_test(test_content_without_text),
 		cmocka_unit_test(test_reported_input_changes_the_room),
 		cmocka_unit_test(test_cut_stream_fails),
 		cmocka_unit_test(test_lifecycle_is_not_commit),

@@ -410,6 +410,33 @@ static void test_admit_while_credit_is_held(void **state)
 	assert_true(mem_xport_is_closed(up));
 }
 
+/* A running request counts with an estimate of its tokens, a settled one with what it used. */
+static void test_admit_counts_estimated_tokens(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one"), *first = s->client;
+
+	rig_limit(&s->key, ROWS_TPM, 20);
+	scene_key(s);
+	scene_chat(s, "m", false);
+	scene_at(s, CALL_HEAD);
+	s->client = NULL;
+	scene_rejoin(s);
+	scene_chat(s, "m", false);
+	scene_expect_out(s, "HTTP/1.1 429 ");
+	scene_expect_out(s, "limit of 20 tokens a minute");
+	mem_xport_take(s->client);
+	scene_answer(s, up, 200, "", scene_whole); /* 15 tokens */
+	scene_chat(s, "m", false);
+	scene_answer(s, up, 200, "", scene_whole);
+	scene_expect_out(s, "HTTP/1.1 200 ");
+	mem_xport_take(s->client);
+	scene_chat(s, "m", false);
+	scene_expect_out(s, "HTTP/1.1 429 ");
+	mem_xport_free(&first);
+	scene_run(s);
+}
+
 static void put_scope(struct scene *s, struct rows_scope *of, enum rows_limit kind, int64_t limit)
 {
 	rows_limits_init(&of->limits);
@@ -566,6 +593,7 @@ int main(void)
 		T(test_admit_refuses),
 		T(test_admit_without_credit),
 		T(test_admit_while_credit_is_held),
+		T(test_admit_counts_estimated_tokens),
 		T(test_admit_names_the_scope),
 		T(test_admit_by_a_shadow),
 		T(test_read_refuses_what_a_back_cannot_say),

@@ -314,7 +314,7 @@ struct bulk {
 
 static void bulk_claim(struct bulk *b, const char *key, const char *word, bool charged)
 {
-	uint8_t tag[IDEM_TAG];
+	uint8_t tag[IDEM_TAG] = {0};
 	struct slice s = slice_of(tag, sizeof tag);
 	struct genid id = rig_id(b->r);
 

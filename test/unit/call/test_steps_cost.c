@@ -1,0 +1,203 @@
+/* What a call costs, its client and us: the usage that is charged, prices beside tokens, attempts that were given up. */
+#include "scene.h"
+
+#include "progress.h"
+
+/* A stream of `model` from `one` that has sent its first text. */
+static struct mem_xport *begin_stream(struct scene *s, const char *model)
+{
+	struct mem_xport *up = scene_up(s, "one");
+
+	scene_chat(s, model, true);
+	scene_stream(s, up);
+	scene_item(s, up, scene_text);
+	scene_at(s, CALL_RELAY);
+	return up;
+}
+
+static void finish_stream(struct scene *s, struct mem_xport *up)
+{
+	scene_item(s, up, scene_finish);
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+}
+
+/* What a candidate reported before it was given up is a cost of ours beside that of the answer. */
+static void test_cost_of_a_lost_candidate(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *one = scene_up(s, "one"), *two = scene_up(s, "two");
+	const struct record_charge *r;
+
+	scene_chat(s, "m", true);
+	scene_stream(s, one);
+	scene_item(s, one,
+		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{"
+		   "\"prompt_tokens\":100,\"completion_tokens\":0,\"total_tokens\":100}}");
+	scene_item(s, one, "{\"error\":{\"message\":\"broken\",\"type\":\"server_error\"}}");
+	scene_stream(s, two);
+	scene_item(s, two, scene_text);
+	finish_stream(s, two);
+	r = scene_charge(s);
+	assert_int_equal(r->attempts_n, 2);
+	assert_int_equal(r->attempts[0].cost_nusd, 100 * 1000);
+	assert_int_equal(r->attempts[1].cost_nusd, SCENE_COST_NUSD);
+	assert_int_equal(r->cost_nusd, 100 * 1000 + SCENE_COST_NUSD);
+	assert_int_equal(r->charge_nusd, SCENE_COST_NUSD);
+}
+
+/* What the keeper would settle by if the worker died now. */
+static void expect_progress(struct scene *s, int64_t input, int64_t output, bool estimated)
+{
+	struct call *c = scene_call(s);
+	uint32_t candidate;
+	struct usage u;
+
+	assert_true(progress_read(live_progress(s->rig.live), c->slot, &c->id, &candidate, &u));
+	assert_int_equal(candidate, c->grant.index[c->attempt->at]);
+	assert_int_equal(usage_get(&u, USAGE_INPUT), input);
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT), output);
+	assert_int_equal(u.estimated, estimated);
+}
+
+static void test_progress_of_a_stream(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+	int64_t bound = scene_call(s)->route.v[0].input_bound;
+
+	expect_progress(s, bound / 2, 1, true);
+	scene_item(s, up,
+		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{"
+		   "\"prompt_tokens\":10,\"completion_tokens\":2,\"total_tokens\":12}}");
+	expect_progress(s, 10, 2, false);
+	for (int i = 0; i < 9; i++)
+		scene_item(s, up, scene_text);
+	expect_progress(s, 10, 50 / 4, true); /* what was reported in mid-stream is not the whole */
+	scene_item(s, up, scene_finish);
+	expect_progress(s, 10, 5, false); /* but at the end it is, whatever was seen */
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+}
+
+/* The first candidate is too dear for the account: who answers is the first of those that are held for. */
+static void test_candidate_behind_one_that_is_too_dear(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *two = scene_up(s, "two");
+	const struct record_charge *r;
+
+	scene_chat(s, "dear", true);
+	scene_stream(s, two);
+	scene_item(s, two, scene_text);
+	scene_at(s, CALL_RELAY);
+	expect_progress(s, scene_call(s)->route.v[1].input_bound / 2, 1, true);
+	finish_stream(s, two);
+	r = scene_charge(s);
+	assert_true(slice_is(r->provider, "two"));
+	assert_int_equal(r->charge_nusd, SCENE_COST_NUSD);
+	assert_int_equal(r->cost_nusd, SCENE_COST_NUSD);
+}
+
+/* Zero tokens read are what the provider says; how many it wrote it leaves open. */
+static void test_no_input_is_no_gap(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+	const struct usage *u;
+
+	scene_item(s, up,
+		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,"
+		   "\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":0}}");
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+	u = &scene_charge(s)->usage;
+	assert_int_equal(usage_get(u, USAGE_INPUT), 0);
+	assert_int_equal(usage_get(u, USAGE_OUTPUT), 1);
+	assert_true(u->estimated);
+	assert_int_equal(scene_charge(s)->charge_nusd, 2000);
+}
+
+/* Embeddings have no output, also where their usage has to be estimated. */
+static void test_embeddings_without_usage(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+	const struct record_charge *r;
+	int64_t bound;
+
+	scene_send(s, "POST /v1/embeddings", "", "{\"model\":\"solo\",\"input\":\"hello there\"}");
+	bound = scene_at(s, CALL_HEAD)->route.v[0].input_bound;
+	scene_answer(s, up, 200, "",
+		     "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,"
+		     "\"embedding\":[0.5]}],\"model\":\"solo\"}");
+	scene_none(s);
+	r = scene_charge(s);
+	assert_true(r->usage.estimated);
+	assert_int_equal(usage_get(&r->usage, USAGE_INPUT), bound / 2);
+	assert_int_equal(usage_output_total(&r->usage), 0);
+	assert_int_equal(r->charge_nusd, bound / 2 * 1000);
+}
+
+/* The provider answers before it has read the request: the rest of that is still there to be sent. */
+static void test_body_outlives_an_early_answer(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+
+	mem_xport_window(up, 100);
+	scene_chat(s, "solo", true);
+	scene_stream(s, up);
+	scene_item(s, up, scene_text);
+	scene_at(s, CALL_RELAY);
+	scene_expect_out(s, "hello");
+	assert_true(scene_call(s)->body.len > 0);
+	mem_xport_window(up, SIZE_MAX);
+	scene_run(s);
+	assert_true(slice_find(mem_xport_out(up), SLICE_LIT("\"content\":\"hello there\"}],")) > 0);
+	finish_stream(s, up);
+	assert_int_equal(scene_charge(s)->charge_nusd, SCENE_COST_NUSD);
+}
+
+/* The total time of a whole answer is its own, however steadily it comes. */
+static void test_total_time_of_a_whole_answer(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+
+	scene_hold_client(s);
+	scene_chat(s, "solo", false);
+	assert_int_equal(
+		mem_xport_feed(up,
+			       SLICE_LIT("HTTP/1.1 200 OK\r\ncontent-type: "
+					 "application/json\r\ncontent-length: 90\r\n\r\n{"),
+			       0),
+		ERRC_OK);
+	for (int i = 0; i < 5; i++) {
+		scene_advance(s, 100000);
+		scene_at(s, CALL_RELAY);
+		assert_int_equal(mem_xport_feed(up, SLICE_LIT(" "), 0), ERRC_OK);
+	}
+	scene_advance(s, 95000);
+	scene_expect(s, RECORD_END_TIMEOUT, 504, "upstream_timeout");
+	assert_int_equal(scene_charge(s)->charge_nusd, 0);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_cost_of_a_lost_candidate),
+		T(test_progress_of_a_stream),
+		T(test_candidate_behind_one_that_is_too_dear),
+		T(test_no_input_is_no_gap),
+		T(test_embeddings_without_usage),
+		T(test_body_outlives_an_early_answer),
+		T(test_total_time_of_a_whole_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
