@@ -42,7 +42,7 @@ static enum call_next reverse_charge(struct call *c)
 		return reverse_failed(c);
 	if (!c->item.op.done.settled)
 		return CALL_MORE; /* it had become durable meanwhile: the charge stands and so does the answer */
-	c->done.charge_nusd = 0;
+	c->done.charge_nusd = c->done.uncollected_nusd = 0;
 	c->end = RECORD_END_LEDGER;
 	fault_set(&c->fault, FAULT_LEDGER,
 		  "The charge could not be made durable in time; nothing was charged.");

@@ -27,8 +27,10 @@ static const char config[] =
 	"{one/solo: }}\n"
 	"  deep: {context: 100000, max_output: 1000, price: {input: 1, output: 2}, offers: "
 	"{three/deep: }}\n"
-	"  dear: {context: 100000, max_output: 1000, price: {input: 1, output: 2},\n"
-	"    offers: {one/dear: {priority: 1, price: {input: 100000, output: 200000}}, two/dear: "
+	"  dear: {context: 100000, max_output: 1000, price: {input: 1, output: 2, image: 0.01, "
+	"web_search: 0.03},\n"
+	"    offers: {one/dear: {priority: 1, price: {input: 100000, output: 200000, web_search: "
+	"1}}, two/dear: "
 	"{priority: 2}}}\n";
 
 const char *scene_settings;

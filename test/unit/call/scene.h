@@ -40,7 +40,7 @@ extern const char *scene_settings;
 
 /* cmocka's setup and teardown; the argument becomes a struct scene. The account has 10 dollars, its key no limits. Providers `one` (two keys) and
  * `two` speak OpenAI's dialect, `three` Anthropic's. Models: `m` (one, then two), `solo` (one), `deep` (three), each 1 dollar a
- * million tokens in and 2 out, `dear` (one, at a price beyond the account's credit; then two). Checks at the end that no call is left, no hold and no memory, and that the books agree. */
+ * million tokens in and 2 out, `dear` (one, at a price beyond the account's credit; then two, with 0.01 dollars an image, 0.03 a search). Checks at the end that no call is left, no hold and no memory, and that the books agree. */
 int scene_setup(void **state);
 int scene_teardown(void **state);
 

@@ -1,6 +1,8 @@
 /* What a call costs, its client and us: the usage that is charged, prices beside tokens, attempts that were given up. */
 #include "scene.h"
 
+#include <stdio.h>
+
 #include "progress.h"
 
 /* A stream of `model` from `one` that has sent its first text. */
@@ -45,6 +47,51 @@ static void test_cost_of_a_lost_candidate(void **state)
 	assert_int_equal(r->attempts[1].cost_nusd, SCENE_COST_NUSD);
 	assert_int_equal(r->cost_nusd, 100 * 1000 + SCENE_COST_NUSD);
 	assert_int_equal(r->charge_nusd, SCENE_COST_NUSD);
+}
+
+#define TEXT "\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]"
+
+/* A chat with these members that `dear` answers holds its input, so many tokens of output, and pieces for that much. */
+static void expect_hold(struct scene *s, const char *members, int64_t output, int64_t pieces_nusd)
+{
+	struct mem_xport *up = scene_up(s, "two");
+	struct call *c;
+	char body[512];
+
+	snprintf(body, sizeof(body), "{\"model\":\"dear\",\"max_tokens\":50,%s}", members);
+	scene_send(s, "POST /v1/chat/completions", "", body);
+	c = scene_at(s, CALL_HEAD);
+	assert_int_equal(c->grant.hold.hold_nusd,
+			 c->route.v[1].input_bound * 1000 + output * 2000 + pieces_nusd);
+	scene_answer(s, up, 200, "", scene_whole);
+	mem_xport_take(s->client);
+	scene_none(s);
+}
+
+static void test_hold_covers_what_was_asked(void **state)
+{
+	struct scene *s = *state;
+
+	expect_hold(s, TEXT, 50, 0);
+	expect_hold(s, "\"n\":3," TEXT, 3 * 50, 0);
+	/* What was predicted comes back as rejected output, if it must: three words and two spaces of them. */
+	expect_hold(s, "\"prediction\":{\"type\":\"content\",\"content\":\"one two three\"}," TEXT,
+		    50 + 7, 0);
+	expect_hold(s, "\"web_search_options\":{}," TEXT, 50, 5 * 30000000);
+}
+
+/* Pictures cost by the piece, which no provider reports. */
+static void test_pictures_are_charged(void **state)
+{
+	static const char two[] =
+		"\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_"
+		"url\":"
+		"{\"url\":\"data:image/png;base64,AAAA\"}},{\"type\":\"image_url\",\"image_url\":"
+		"{\"url\":\"data:image/png;base64,AAAA\"}}]}]";
+	struct scene *s = *state;
+
+	expect_hold(s, two, 50, 2 * 10000000);
+	assert_int_equal(scene_charge(s)->charge_nusd, SCENE_COST_NUSD + 2 * 10000000);
 }
 
 /* What the keeper would settle by if the worker died now. */
@@ -181,9 +228,41 @@ static void test_total_time_of_a_whole_answer(void **state)
 		scene_at(s, CALL_RELAY);
 		assert_int_equal(mem_xport_feed(up, SLICE_LIT(" "), 0), ERRC_OK);
 	}
-	scene_advance(s, 95000);
+	scene_advance(s, 110000);
 	scene_expect(s, RECORD_END_TIMEOUT, 504, "upstream_timeout");
 	assert_int_equal(scene_charge(s)->charge_nusd, 0);
+}
+
+/* With durability settle, a charge that came to more than there was, and was taken back: no money was charged, nor could it not be. */
+static void test_taken_back_counts_no_money(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+	struct rtable *rt = s->calls->rt;
+	page_u64 *charged, *lost = series_cell(s->page, SERIES_UNCOLLECTED, SLICE_NONE);
+	struct call *c;
+	bool durable;
+
+	rt->t->set.durability = SETTINGS_DURABILITY_SETTLE;
+	assert_int_equal(admin_account_take(&s->rig.admin, &s->rig.by, s->account,
+					    10 * RIG_DOLLAR - 250000, &durable),
+			 ERRC_OK);
+	scene_hold_client(s);
+	scene_chat(s, "solo", false);
+	scene_answer(s, up, 200, "",
+		     "{\"id\":\"c1\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,"
+		     "\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},\"finish_reason\":"
+		     "\"stop\"}],\"usage\":{\"prompt_tokens\":10000,\"completion_tokens\":5}}");
+	c = scene_at(s, CALL_DURABLE);
+	assert_int_equal(c->done.charge_nusd, 250000);
+	assert_int_equal(c->done.uncollected_nusd, 10000 * 1000 + 5 * 2000 - 250000);
+	charged = rtable_charged(rt, c->route.v[0].offer, c->route.v[0].model);
+	scene_advance(s, 2001);
+	scene_expect(s, RECORD_END_LEDGER, 503, "ledger_unavailable");
+	scene_run(s);
+	scene_none(s);
+	assert_int_equal(atomic_load(charged), 0);
+	assert_int_equal(atomic_load(lost), 0);
 }
 
 int main(void)
@@ -191,12 +270,15 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_cost_of_a_lost_candidate),
+		T(test_hold_covers_what_was_asked),
+		T(test_pictures_are_charged),
 		T(test_progress_of_a_stream),
 		T(test_candidate_behind_one_that_is_too_dear),
 		T(test_no_input_is_no_gap),
 		T(test_embeddings_without_usage),
 		T(test_body_outlives_an_early_answer),
 		T(test_total_time_of_a_whole_answer),
+		T(test_taken_back_counts_no_money),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
