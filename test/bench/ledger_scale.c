@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "digest.h"
 #include "export.h"
+#include "folder.h"
 #include "mem.h"
 #include "report.h"
 #include "retain.h"
@@ -475,7 +476,6 @@ int main(int argc, char **argv)
 {
 	static struct bench scale;
 	struct bench *b = &scale;
-	char cmd[192];
 	double millions = argc > 1 ? strtod(argv[1], NULL) : 10;
 
 	require(millions > 0 && millions <= 1000);
@@ -493,6 +493,7 @@ int main(int argc, char **argv)
 	fill(b);
 	measure(b);
 	buf_fini(&b->bytes);
-	snprintf(cmd, sizeof cmd, "rm -rf '%.63s' '%.63s'", b->state, b->shared);
-	return system(cmd);
+	folder_remove("%s", b->state);
+	folder_remove("%s", b->shared);
+	return 0;
 }

@@ -10,6 +10,7 @@
 #include "admit.h"
 #include "auth.h"
 #include "clock.h"
+#include "folder.h"
 #include "genid.h"
 #include "idem.h"
 #include "progress.h"
@@ -314,7 +315,7 @@ static void open_all(struct bench *b, const char *state, const char *shared)
 int main(void)
 {
 	struct bench b = {0};
-	char shared[] = "/dev/shm/aigw-bench-XXXXXX", state[] = "aigw-bench-XXXXXX", cmd[128];
+	char shared[] = "/dev/shm/aigw-bench-XXXXXX", state[] = "aigw-bench-XXXXXX";
 
 	require(mkdtemp(shared) && mkdtemp(state));
 	open_all(&b, state, shared);
@@ -338,6 +339,7 @@ int main(void)
 	live_close(&b.live);
 	ledger_close(&b.ledger);
 	outbox_batch_fini(&b.batch);
-	snprintf(cmd, sizeof cmd, "rm -rf %s %s", shared, state);
-	return system(cmd);
+	folder_remove("%s", shared);
+	folder_remove("%s", state);
+	return 0;
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "folder.h"
 #include "mem.h"
 #include "store.h"
 #include "text.h"
@@ -299,13 +300,18 @@ static bool no_charge_without_grant(struct ledger *l, size_t image, size_t cut)
 
 static void write_image(const struct disk *d)
 {
-	char path[128], cmd[256];
+	static const char *const folders[] = {"", "/state", "/state/ledger"};
+	char path[128];
 	FILE *f;
 
-	snprintf(cmd, sizeof cmd, "rm -rf %s/*; mkdir -p -m 700 %s/state/ledger", g.dir, g.dir);
+	folder_remove("%s", g.dir);
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		snprintf(path, sizeof path, "%s%s", g.dir, folders[i]);
+		if (mkdir(path, 0700) != 0)
+			die(path);
+	}
 	snprintf(path, sizeof path, "%s/state/ledger/data.mdb", g.dir);
-	if (system(cmd) != 0 || !(f = fopen(path, "w")) ||
-	    fwrite(d->bytes, 1, d->size, f) != d->size || fclose(f) != 0)
+	if (!(f = fopen(path, "w")) || fwrite(d->bytes, 1, d->size, f) != d->size || fclose(f) != 0)
 		die(path);
 }
 
@@ -372,7 +378,6 @@ int main(int argc, char **argv)
 {
 	struct disk sure = {0}, left = {0};
 	size_t *cuts, bad = 0;
-	char cmd[80];
 
 	if (argc != 6 && argc != 7)
 		return 2;
@@ -399,9 +404,7 @@ int main(int argc, char **argv)
 	       "%zu keys, %zu sums; days had gone from %zu\n",
 	       g.seed, g.images, g.n, (double)sure.size / 1e6, bad, g.checked[0], g.checked[1],
 	       g.checked[2], g.checked[3], g.removed_n);
-	snprintf(cmd, sizeof cmd, "rm -rf %s", g.dir);
-	if (system(cmd) != 0)
-		die(g.dir);
+	folder_remove("%s", g.dir);
 	for (size_t i = 0; i < g.n; i++)
 		mem_free((void *)(uintptr_t)g.entries[i]);
 	mem_free(g.entries);

@@ -1,11 +1,11 @@
 #include "zone_folder.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "check.h"
+#include "folder.h"
 
 /* Twice this and a rule make a TZif file: a header, one offset of 0 seconds and its name. */
 #define ZERO4 "\0\0\0\0"
@@ -38,12 +38,7 @@ void zone_folder_put(const char *name, const char *rule)
 	require(fprintf(f, "\n%s\n", rule) > 0 && fclose(f) == 0);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	return remove(path);
-}
-
 void zone_folder_remove(void)
 {
-	require(nftw(folder, remove_one, 4, FTW_DEPTH | FTW_PHYS) == 0);
+	folder_remove("%s", folder);
 }

@@ -61,7 +61,7 @@ BANNED = {
     'strcpy': 'copy slices or use a buf', 'strcat': 'use a buf', 'sprintf': 'use buf_printf or snprintf',
     'vsprintf': 'use vsnprintf', 'strtok': 'use slices', 'atoi': 'use the checked parsers of slice.h',
     'atol': 'use the checked parsers of slice.h', 'gets': 'there is no safe use', 'alloca': 'use an arena',
-    'assert': 'use require() or check_fails()',
+    'assert': 'use require() or check_fails()', 'system': 'no shell has a hand in it', 'popen': 'no shell has a hand in it',
 }
 MEMORY_CALLS = ['malloc', 'calloc', 'realloc', 'free', 'strdup', 'strndup', 'asprintf']
 MEMORY_FILE = 'shared/base/mem.c'

@@ -1,6 +1,5 @@
 #include "fixture.h"
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "folder.h"
 #include "mem.h"
 
 void fixture_init(struct fixture *f, const char *const *env)
@@ -23,18 +23,13 @@ void fixture_init(struct fixture *f, const char *const *env)
 	buf_init(&f->messages, CONFIG_MESSAGES_MAX);
 }
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	return remove(path);
-}
-
 void fixture_fini(struct fixture *f)
 {
 	config_free(&f->c);
 	buf_fini(&f->messages);
 	if (f->dir[0]) {
 		assert_int_equal(chdir("/"), 0);
-		nftw(f->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+		folder_remove("%s", f->dir);
 	}
 	assert_int_equal(mem_live_count(), 0);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "folder.h"
 #include "verify.h"
 
 static const struct admit_rules rules = {.ledger_lag_max_ms = 10000};
@@ -56,12 +57,9 @@ void rig_close(struct rig *r)
 
 void rig_fini(struct rig *r)
 {
-	char cmd[256];
-
 	if (r->live || r->ledger)
 		rig_close(r);
-	snprintf(cmd, sizeof cmd, "rm -rf '%s'", r->dir);
-	assert_int_equal(system(cmd), 0);
+	folder_remove("%s", r->dir);
 }
 
 void rig_join(struct rig *r)

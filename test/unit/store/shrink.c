@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "folder.h"
 #include "mem.h"
 
 #define SECONDS_MAX 45      /* for looking for a shorter list */
@@ -102,7 +103,6 @@ void shrink_run(struct shrink *s)
 static bool fails(struct shrink *s, const unsigned long *list, size_t n, struct told *told,
 		  FILE *out)
 {
-	char cmd[160];
 	int status;
 	pid_t pid;
 
@@ -118,10 +118,8 @@ static bool fails(struct shrink *s, const unsigned long *list, size_t n, struct 
 		_exit(0);
 	}
 	require(waitpid(pid, &status, 0) == pid);
-	if (status != 0 && told->dir[0]) {
-		snprintf(cmd, sizeof cmd, "rm -rf '%s'", told->dir);
-		require(system(cmd) == 0);
-	}
+	if (status != 0 && told->dir[0])
+		folder_remove("%s", told->dir);
 	return status != 0;
 }
 

@@ -3,8 +3,8 @@
 #include "rig.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "folder.h"
 #include "shrink.h"
 #include "sweep.h"
 #include "verify.h"
@@ -286,15 +286,13 @@ static void forget_holds(void)
 static void do_restart(void)
 {
 	bool lose = pick(3) == 0;
-	char cmd[300];
 
 	shrink_note("restart%s", lose ? ", and the live store is lost" : "");
 	if (lose)
 		rig_drain(&m.r);
 	rig_close(&m.r);
 	if (lose) {
-		snprintf(cmd, sizeof cmd, "rm -rf '%s/live'", m.r.dir);
-		assert_int_equal(system(cmd), 0);
+		folder_remove("%s/live", m.r.dir);
 		forget_holds();
 		m.losses++;
 	}

@@ -7,10 +7,10 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "agree.h"
+#include "folder.h"
 #include "shrink.h"
 #include "sweep.h"
 #include "verify.h"
@@ -286,10 +286,7 @@ static void do_suspend(void)
 /* The power goes, and the live store with it: what ran is gone, and so are charges that had not come into the ledger. */
 static void lose_live_store(void)
 {
-	char cmd[300];
-
-	snprintf(cmd, sizeof cmd, "rm -rf '%s/live'", world.r.dir);
-	assert_int_equal(system(cmd), 0);
+	folder_remove("%s/live", world.r.dir);
 	world_lose();
 }
 

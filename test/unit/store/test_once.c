@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "folder.h"
 #include "idem_priv.h"
 #include "sweep.h"
 #include "text.h"
@@ -137,14 +138,12 @@ static void set_durable(struct world *w)
 static void restart(struct world *w, bool reboot)
 {
 	struct rig *r = w->r;
-	char cmd[512];
 
 	crashed = false;
 	crash_in = 0;
 	rig_close(r);
 	if (reboot) {
-		snprintf(cmd, sizeof cmd, "rm -rf '%s/live'", r->dir);
-		assert_int_equal(system(cmd), 0);
+		folder_remove("%s/live", r->dir);
 		for (int i = 0; i < WORDS; i++) {
 			w->charged[i].given &= w->charged[i].durable;
 			w->told[i].given &= w->told[i].durable;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "rig.h"
+#include "folder.h"
 #include "mem.h"
 #include "text.h"
 
@@ -53,11 +54,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct scene *s = *state;
-	char cmd[64];
 
 	mdb_env_close(s->env);
-	snprintf(cmd, sizeof cmd, "rm -rf '%s'", s->dir);
-	assert_int_equal(system(cmd), 0);
+	folder_remove("%s", s->dir);
 	mem_free(s->e);
 	mem_free(s);
 	return 0;

@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "ledger_priv.h"
 #include "live_priv.h"
 
@@ -50,17 +50,6 @@ static int teardown(void **state)
 {
 	rig_fini(*state);
 	return 0;
-}
-
-static void run(const char *fmt, const char *a, const char *b)
-{
-	char cmd[1024];
-
-	if (strcmp(fmt, "rm") == 0)
-		snprintf(cmd, sizeof cmd, "rm -rf '%s'", a);
-	else
-		snprintf(cmd, sizeof cmd, "%s '%s' '%s'", fmt, a, b);
-	assert_int_equal(system(cmd), 0);
 }
 
 static uint64_t some_work(struct rig *r, const char *name, const char *key_id)
@@ -158,7 +147,7 @@ static void test_lost_live_store(void **state)
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
 	assert_true(live_is_in_place(r->live));
 	memcpy(dir, r->started.live_dir, sizeof dir);
-	run("rm", dir, NULL);
+	folder_remove("%s", dir);
 	assert_false(live_is_in_place(r->live));
 	rig_close(r);
 	rig_open(r);
@@ -176,10 +165,10 @@ static void test_copied_live_store(void **state)
 	rig_drain(r);
 	memcpy(dir, r->started.live_dir, sizeof dir);
 	snprintf(copy, sizeof copy, "%s.copy", dir);
-	run("cp -r", dir, copy);
+	folder_copy(dir, copy);
 	rig_close(r);
-	run("rm", dir, NULL);
-	run("mv", copy, dir);
+	folder_remove("%s", dir);
+	assert_int_equal(rename(copy, dir), 0);
 	rig_open(r);
 	expect_rebuilt(r, acc, 5 * 30000);
 }
@@ -199,7 +188,7 @@ static void test_older_ledger(void **state)
 	rig_close(r);
 	snprintf(ledger, sizeof ledger, "%s/state", r->dir);
 	snprintf(copy, sizeof copy, "%s/state.copy", r->dir);
-	run("cp -r", ledger, copy);
+	folder_copy(ledger, copy);
 	rig_open(r);
 	rig_join(r);
 	for (int i = 0; i < 5; i++) {
@@ -208,8 +197,8 @@ static void test_older_ledger(void **state)
 	}
 	rig_drain(r);
 	rig_close(r);
-	run("rm", ledger, NULL);
-	run("mv", copy, ledger);
+	folder_remove("%s", ledger);
+	assert_int_equal(rename(copy, ledger), 0);
 	rig_open(r);
 	assert_true(r->started.at_risk_nusd >= 0);
 	expect_rebuilt(r, acc, 0);
@@ -333,7 +322,7 @@ static bool crash_at(unsigned n, bool after, enum loss loss)
 	rig_close(&r);
 	snprintf(live, sizeof live, "%s/live", r.dir);
 	if (loss == LOSE_BEFORE)
-		run("rm", live, NULL);
+		folder_remove("%s", live);
 	pid = fork();
 	if (pid == 0) {
 		commits = 0;
@@ -347,7 +336,7 @@ static bool crash_at(unsigned n, bool after, enum loss loss)
 		fail_msg("%s commit %u, loss %d: the child ended with %#x",
 			 after ? "after" : "before", n, (int)loss, (unsigned)status);
 	if (loss == LOSE_AFTER)
-		run("rm", live, NULL);
+		folder_remove("%s", live);
 	rig_open(&r);
 	if (loss == LOSE_AFTER)
 		assert_int_equal(r.started.outcome, STORE_REBUILT);

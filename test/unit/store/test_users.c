@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "agree.h"
+#include "folder.h"
 #include "idle.h"
 #include "live_priv.h"
 #include "verify.h"
@@ -102,7 +102,6 @@ static void test_budgets_after_a_loss(void **state)
 	struct rows_scope every;
 	struct admit_done done;
 	struct genid id;
-	char cmd[300];
 
 	(void)state;
 	for (size_t i = 0; i < FAMILY_N; i++)
@@ -123,8 +122,7 @@ static void test_budgets_after_a_loss(void **state)
 	}
 	rig_drain(family.r);
 	rig_close(family.r);
-	snprintf(cmd, sizeof cmd, "rm -rf '%s/live'", family.r->dir);
-	assert_int_equal(system(cmd), 0);
+	folder_remove("%s/live", family.r->dir);
 	rig_open(family.r);
 	assert_int_equal(family.r->started.outcome, STORE_REBUILT);
 	rig_join(family.r);
@@ -263,12 +261,9 @@ static void expect_dave(struct rows_scope *def, int64_t used, int64_t held)
 
 static void lose_live_store(void)
 {
-	char cmd[300];
-
 	checkpoint();
 	rig_close(family.r);
-	snprintf(cmd, sizeof cmd, "rm -rf '%s/live'", family.r->dir);
-	assert_int_equal(system(cmd), 0);
+	folder_remove("%s/live", family.r->dir);
 	rig_open(family.r);
 	rig_join(family.r);
 }
