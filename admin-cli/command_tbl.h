@@ -316,7 +316,7 @@ COMMAND(LIMIT_EXPLAIN, "limit explain", plain, 15000,
 	"Show what a request with this key meets: its scopes, whether they admit it, and every limit with what is "
 	"left of it.")
 WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
-OPTION(TEXT, "user", "TAG", "user", SEND, "The end user that the request names.")
+OPTION(TEXT, "user", "TAG", "user", SEND, "The end user that the request names; a tag that a request can have.")
 COMMAND_END(LIMIT_EXPLAIN)
 
 GROUP("ledger", "The books.")

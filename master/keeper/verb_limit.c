@@ -2,6 +2,7 @@
 #include "clock.h"
 #include "mem.h"
 #include "scope_row.h"
+#include "user_tag.h"
 
 static enum errc send_credit(struct verbs *v, const struct rows_account *a)
 {
@@ -180,6 +181,11 @@ void verb_limit(struct verbs *v)
 
 	if (!verbs_key(v, id))
 		return;
+	if (verb_args_has(v->args, "user") && !user_tag_is_good(verb_args_str(v->args, "user"))) {
+		verbs_end(v, CONTROL_USAGE, "invalid", "user: %s: no request has another tag",
+			  USER_TAG_RULES);
+		return;
+	}
 	m = mem_new_of(struct explained);
 	if (m) {
 		struct buf *const all[] = {&m->key, &m->account, &m->rules, &m->team, &m->user};

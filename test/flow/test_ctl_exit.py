@@ -53,6 +53,7 @@ class Statuses(NodeCase):
         self.refused(2, 'usage', 'key', 'create')
         self.refused(2, 'usage', 'usage', '--by', 'colour')
         self.refused(2, 'invalid', 'key', 'create', '--account', 'main', '--ip', 'home')
+        self.assertIn('user: 1 to 128 bytes', self.refused(2, 'invalid', 'limit', 'explain', 'aaaaaaaaaaaa', '--user', 'x' * 129))
         p = self.node.ctl_raw('acount')
         self.assertIn('usage: aigwctl', p.stderr)
 

@@ -251,6 +251,17 @@ class Verbs(unittest.TestCase):
         self.assertEqual(set(rows), {('account', 'credit'), ('key', 'rpm'), ('key', 'budget')})
         self.refuse(4, 'not_found', 'limit explain', key='aaaaaaaaaaaa')
 
+    def test_limits_of_an_end_user(self):
+        """Only a tag that a request can have is explained; the worker refuses the same ones, by the same words."""
+        a = self.account(credit_nusd=DOLLAR)
+        k = self.key(a['name'])
+        for tag in ('x' * 128, 'é' * 64, 'a b', '*', '~'):
+            with self.subTest(tag):
+                self.do('limit explain', key=k['id'], user=tag)
+        for tag in ('', 'x' * 129, 'é' * 65, 'a\nb', 'a\tb', '\x7f', 'a\x85b', '\x1b[2J', ' a', 'a ', '\0'):
+            with self.subTest(tag):
+                self.assertTrue(self.refuse(2, 'invalid', 'limit explain', key=k['id'], user=tag).startswith('user: 1 to 128 bytes'))
+
     def test_verify(self):
         end, rows, progress = self.n.control('ledger verify', charges=True)
         self.assertEqual((end['status'], [kind for kind, _ in rows]), (0, ['verify']), (end, rows))
