@@ -18,6 +18,7 @@
 #include "secret.h"
 #include "signals.h"
 #include "unfinished.h"
+#include "unusable.h"
 
 #define TICKET_MS       (INT64_C(12) * 3600 * 1000)
 #define ADDRESS_WAIT_MS 1000
@@ -131,6 +132,21 @@ static bool stop_at(const char *what, const char *path, enum errc e)
 	return false;
 }
 
+static const char state_elsewhere[] = "set `state` to another folder";
+static const char socket_elsewhere[] = "set `admin: {socket: …}` to another path";
+
+/* With what can be done about it. */
+static bool stop_at_place(const char *what, const char *path, const char *elsewhere, enum errc e)
+{
+	struct buf why;
+
+	buf_init(&why, UNUSABLE_MAX);
+	unusable_say(&why, path, elsewhere, e);
+	fprintf(stderr, "aigwd: %s %s: " SLICE_FMT "\n", what, path, SLICE_ARG(buf_slice(&why)));
+	buf_fini(&why);
+	return false;
+}
+
 static bool load_config(struct master *m)
 {
 	static char path[PATH_MAX];
@@ -165,7 +181,7 @@ static bool take_lock(struct master *m)
 		fprintf(stderr, "aigwd: another master runs on %s: pid %d\n", m->state, (int)holder);
 		return false;
 	}
-	return e ? stop_at("cannot lock", path, e) : true;
+	return e ? stop_at_place("cannot lock", path, state_elsewhere, e) : true;
 }
 
 static bool open_state(struct master *m)
@@ -182,7 +198,7 @@ static bool open_state(struct master *m)
 	if (!e && m->state_fd < 0)
 		e = errc_from_errno(errno);
 	if (e)
-		return stop_at("cannot use the state folder", m->state, e);
+		return stop_at_place("cannot use the state folder", m->state, state_elsewhere, e);
 	if (!take_lock(m))
 		return false;
 	e = unfinished_sweep_state(m->state_fd);
@@ -191,9 +207,11 @@ static bool open_state(struct master *m)
 			 m->state, errc_text(e));
 	e = folders_give_state(m->state_fd, &m->ids);
 	if (e)
-		return stop_at("cannot give the user of the keeper what is in", m->state, e);
+		return stop_at_place("cannot give the user of the keeper what is in", m->state,
+				     state_elsewhere, e);
 	e = ledger_id_open(m->state, m->ledger_id);
-	return e ? stop_at("cannot use the ledger's id in", m->state, e) : true;
+	return e ? stop_at_place("cannot use the ledger's id in", m->state, state_elsewhere, e)
+		 : true;
 }
 
 static unsigned worker_count(const struct settings *set)
@@ -214,13 +232,15 @@ static uint64_t live_need(const struct settings *set)
 	return (uint64_t)set->live_size_bytes + page_bytes() + calls * PROGRESS_BYTES;
 }
 
+static const char live_elsewhere[] =
+	"set `shared_memory` to a folder on a tmpfs, such as /dev/shm/aigw";
+
 /* Says what to set: the default may not suit the machine, as in a container without a tmpfs on /run. */
 static bool stop_at_live(const struct master *m, enum errc e, const char *blocked)
 {
-	const char *hint = "; set `shared_memory` to a folder on a tmpfs, such as /dev/shm/aigw";
-
 	if (e == ERRC_INVAL)
-		fprintf(stderr, "aigwd: the live folder %s is not on a tmpfs%s\n", m->live, hint);
+		fprintf(stderr, "aigwd: the live folder %s is not on a tmpfs; %s\n", m->live,
+			live_elsewhere);
 	else if (e == ERRC_NOSPACE)
 		fprintf(stderr, "aigwd: %llu MiB are needed in %s: make that tmpfs larger or lower live_size\n",
 			(unsigned long long)(live_need(master_settings(m)) >> 20) + 1, m->live);
@@ -236,8 +256,7 @@ static bool stop_at_live(const struct master *m, enum errc e, const char *blocke
 			"folder %s: open it to them, or set `user` or `shared_memory`\n",
 			m->ids.name, blocked, m->live);
 	else
-		fprintf(stderr, "aigwd: cannot use the live folder %s: %s%s\n", m->live,
-			errc_text(e), hint);
+		return stop_at_place("cannot use the live folder", m->live, live_elsewhere, e);
 	return false;
 }
 
@@ -258,7 +277,7 @@ static bool open_live(struct master *m)
 	if (snprintf(path, sizeof(path), "%s/page", m->live) >= (int)sizeof(path))
 		return stop_at("cannot use", m->live, ERRC_TOOBIG);
 	e = page_make(path, m->ledger_id, &m->page);
-	return e ? stop_at("cannot make", path, e) : true;
+	return e ? stop_at_place("cannot make", path, live_elsewhere, e) : true;
 }
 
 enum errc master_plan_listeners(struct master *m, const struct settings *set, struct list *fresh,
@@ -319,11 +338,12 @@ static bool open_control(struct master *m)
 		*slash = 0;
 		e = folders_make(path, 0755, &(struct drop_ids){0});
 		if (e)
-			return stop_at("cannot use", path, e);
+			return stop_at_place("cannot use", path, socket_elsewhere, e);
 	}
 	e = control_server_open(m, set->admin_socket, set->admin_group);
 	snprintf(path, sizeof(path), SLICE_FMT, SLICE_ARG(set->admin_socket));
-	return e ? stop_at("cannot listen on the control socket", path, e) : true;
+	return e ? stop_at_place("cannot listen on the control socket", path, socket_elsewhere, e)
+		 : true;
 }
 
 /* What the process is, before it opens anything. */

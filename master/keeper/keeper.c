@@ -116,7 +116,8 @@ static void on_started(void *arg, const struct store_started *s)
 static const char *hint(enum errc e)
 {
 	if (e == ERRC_PERM)
-		return "; are files there another user's?";
+		return "; are files there another user's? Give them to the user of the keeper (the "
+		       "setting `user`)";
 	return e == ERRC_VERSION ? "; another version of aigwd wrote the ledger, and only that one "
 				   "can read it"
 				 : "";

@@ -12,6 +12,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import Gateway, is_alive
 import tap
 
+NOBODY = 65534
+
 
 class Start(unittest.TestCase):
     def setUp(self):
@@ -66,6 +68,53 @@ class Start(unittest.TestCase):
     def test_shared_memory_must_have_room(self):
         self.g.configure(text=open(self.g.config).read().replace('live_size: 4MiB', 'live_size: 60GiB'))
         self.refused('MiB are needed', 'live_size')
+
+    def bind_by_modes(self):
+        """Masters run as somebody whom modes of files bind."""
+        if os.geteuid() == 0:
+            self.g.who = dict(user=NOBODY, group=NOBODY, extra_groups=[])
+            try:
+                subprocess.run([self.g.program, '--version'], check=True, capture_output=True, **self.g.who)
+            except (PermissionError, subprocess.CalledProcessError):
+                self.skipTest('another user cannot run %s' % self.g.program)
+            for folder in (self.g.dir, self.g.live):
+                os.chown(folder, NOBODY, NOBODY)
+        return 'uid %d' % (os.geteuid() or NOBODY)
+
+    def test_folders_that_the_user_may_not_write_in(self):
+        """Each refusal names the user, the folder that is in the way, whose it is, and what to set else."""
+        user = self.bind_by_modes()
+        os.mkdir(self.g.state, 0o555)
+        self.refused('cannot use the state folder %s: user ' % self.g.state, user + ') may not write in %s, which belongs to user ' % self.g.state,
+                     '(mode 0555)', 'set `state` to another folder')
+        os.chmod(self.g.state, 0)
+        self.refused('cannot use the state folder', user, 'set `state`')
+        os.rmdir(self.g.state)
+        os.chmod(self.g.live, 0o555)
+        self.refused('cannot use the live folder %s/' % self.g.live, user + ') may not write in %s, which' % self.g.live, 'set `shared_memory`')
+        os.chmod(self.g.live, 0o755)
+        with open(os.path.join(self.g.state, 'master.lock'), 'w') as f:
+            os.fchmod(f.fileno(), 0o444)
+        self.refused('cannot lock', user + ') may not write %s/master.lock' % self.g.state)
+
+    def test_a_file_in_the_way(self):
+        open(self.g.state, 'w').close()
+        self.refused('cannot use the state folder', '%s is no folder' % self.g.state)
+
+    def mounted_read_only(self, path):
+        os.makedirs(path, exist_ok=True)
+        mount = ['mount', '-t', 'tmpfs', '-o', 'ro,mode=755', 'tmpfs', path]
+        if os.geteuid() != 0 or subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
+            self.skipTest('nothing can be mounted here')
+        self.addCleanup(subprocess.run, ['umount', '-l', path])
+
+    def test_state_on_a_read_only_file_system(self):
+        self.mounted_read_only(self.g.state)
+        self.refused('cannot use the state folder', '%s lies on a file system that is mounted read-only' % self.g.state, 'set `state`')
+
+    def test_live_folder_on_a_read_only_file_system(self):
+        self.mounted_read_only(self.g.live)
+        self.refused('cannot use the live folder', '%s lies on a file system that is mounted read-only' % self.g.live, 'set `shared_memory`')
 
     def test_child_that_says_why_it_cannot_start_ends_the_start(self):
         self.g.ask('failed-1')
