@@ -302,7 +302,9 @@ OPTION(FLAG, "margin", "", "margin", LOCAL,
        "Add what it cost us, attempts given up by failover included, which count where the answer "
        "came "
        "from, and the difference.")
-OPTION(FLAG, "csv", "", "csv", LOCAL, "Print comma-separated values.")
+OPTION(FLAG, "csv", "", "csv", LOCAL,
+       "Print comma-separated values. A text that begins with = + - @ or ' has one more ' before it, so that no "
+       "spreadsheet runs it; numbers stay as they are.")
 COMMAND_END(USAGE)
 
 GROUP("request", "Single requests.")

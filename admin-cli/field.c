@@ -168,10 +168,26 @@ void field_json(struct json_out *o, const struct ask_row *r, const struct contro
 	put_fini(&p);
 }
 
+/* Spreadsheets take a cell that begins so for a formula, and end users name themselves. The quote is among them so that what was
+ * put before a text can be told from what it began with. */
+static bool looks_like_formula(struct slice s)
+{
+	static const char *const begins[] = {"=", "+",      "-",      "@",      "\t",    "\r",
+					     "'", "\uff1d", "\uff0b", "\uff0d", "\uff20"};
+
+	for (size_t i = 0; i < ARRAY_LEN(begins); i++) {
+		if (slice_has_prefix(s, slice_str(begins[i])))
+			return true;
+	}
+	return false;
+}
+
 void field_csv(struct put *p, const struct ask_row *r, const struct control_field *f)
 {
 	enum field_format format = format_of(r, f);
 
+	if (f->type == CONTROL_T_STR && looks_like_formula(f->s))
+		put_z(p, "'");
 	if (f->type == CONTROL_T_STR)
 		put_s(p, text_value(format, f->s));
 	else if (f->type == CONTROL_T_BOOL)

@@ -28,7 +28,7 @@ enum field_format {
 void field_json(struct json_out *o, const struct ask_row *r, const struct control_field *f);
 /* The key alone, for CSV. */
 void field_json_name(struct put *p, struct slice name);
-/* The value as CSV writes it, without quotes: empty for none. */
+/* The value as CSV writes it, without quotes: empty for none. A text that a spreadsheet would run has a ' before it. */
 void field_csv(struct put *p, const struct ask_row *r, const struct control_field *f);
 
 void field_label(struct put *p, struct slice name);

@@ -226,6 +226,17 @@ class Money(Case):
                 self.assertEqual((p.returncode, p.stdout), (2, ''))
                 self.assertIn('until: nothing is between since and until', p.stderr)
 
+    def test_usage_for_spreadsheets(self):
+        """An end user that calls itself by a formula: told as it is, and as CSV so that no spreadsheet runs it."""
+        key, tags = self.node.customer('sheet', 1), ['=HYPERLINK("http://x","y")', '@x', "'q", 'plain']
+        for tag in tags:
+            self.assertEqual(self.chat('m1', key=key, headers=[('x-aigw-user', tag)]).status, 200)
+        words = ('usage', '--by', 'tag', '--account', 'sheet')
+        self.assertEqual({r['tag'] for r in self.exact(*words)['rows']}, set(tags))
+        rows = list(csv.DictReader(io.StringIO(self.text(*words, '--csv'))))
+        self.assertEqual({r['tag'] for r in rows}, {'\'=HYPERLINK("http://x","y")', "'@x", "''q", 'plain'})
+        self.assertEqual({r['requests'] for r in rows}, {'1'})
+
     def test_usage_by_team_and_end_user(self):
         """Once from the records alone, once from the roll-ups that the checkpoint has written."""
         self.node.account('teams', 1)

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "mem.h"
 #include "rig.h"
 
@@ -261,6 +263,40 @@ static void test_usage_as_csv(void **state)
 				   "\"a,\"\"b\"\"\",2,0.000000005,0.000000001\n");
 }
 
+/* What an end user calls itself is no formula of the operator's spreadsheet; numbers stay what they are. */
+static void test_usage_as_csv_runs_nothing(void **state)
+{
+	static const struct {
+		const char *name, *cell;
+	} cells[] = {
+		{"=1+1", "'=1+1"},
+		{"+1", "'+1"},
+		{"-1", "'-1"},
+		{"@SUM(A1)", "'@SUM(A1)"},
+		{"\t=1", "'\t=1"},
+		{"\uff1d1", "'\uff1d1"},
+		{"'=1", "''=1"},
+		{"=HYPERLINK(\"http://x\",\"y\")", "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\""},
+		{"a=1", "a=1"},
+		{"\u00e9", "\u00e9"},
+		{"", ""},
+	};
+	char want[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(cells); i++) {
+		usage_row("usage", cells[i].name, -30000, 10000);
+		usage_row("total", NULL, -30000, 10000);
+		rig_done(&r, "");
+		assert_int_equal(RIG_RUN(&r, "usage", "--by", "model", "--csv"), 0);
+		snprintf(want, sizeof want,
+			 "model,requests,charge_usd,cost_usd\n%s,2,-0.00003,0.00001\n",
+			 cells[i].cell);
+		assert_string_equal(r.out, want);
+		rig_fini(&r);
+		rig_init(&r);
+	}
+}
+
 static void test_usage_as_json(void **state)
 {
 	usage_answer();
@@ -410,6 +446,7 @@ int main(void)
 		TEST(test_config_check_of_a_file_needs_no_daemon),
 		TEST(test_usage_as_text),
 		TEST(test_usage_as_csv),
+		TEST(test_usage_as_csv_runs_nothing),
 		TEST(test_usage_as_json),
 		TEST(test_usage_with_margin_as_json),
 		TEST(test_export_streams),
