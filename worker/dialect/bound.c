@@ -1,7 +1,7 @@
 #include "bound.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
 #else
 #include <endian.h>
 #endif
@@ -16,25 +16,32 @@
 #define BOUND_MAX              INT64_C(1000000000000) /* no context is larger; keeps sums safe */
 
 #define BLOCK                  64
-#define FEW                    4 /* fewer bytes are quicker one by one */
+#define FEW                    4           /* fewer bytes are quicker one by one */
+#define WIDE                   (2 * BLOCK) /* more bytes are worth the question what the processor has */
 #define EVEN                   UINT64_C(0x5555555555555555)
 
-/* A bit for each of the first n of BLOCK bytes: is it a letter, is it a space? Those behind are not defined. */
-#ifdef __SSE2__
-static void classify(const char *p, size_t n, uint64_t *letters, uint64_t *spaces)
+/* What is asked of each of BLOCK bytes, a bit for each: is it a letter, is it a space? */
+struct block {
+	uint64_t letters, spaces;
+};
+
+/* Bits of bytes behind the first n are not defined. */
+#if defined(__x86_64__)
+static struct block classify(const char *p, size_t n)
 {
-	const __m128i low = _mm_set1_epi8(0x20), below = _mm_set1_epi8('a' - 1),
-		      above = _mm_set1_epi8('z' + 1);
+	const __m128i low = _mm_set1_epi8(0x20), first = _mm_set1_epi8((char)(0x80 - 'a')),
+		      end = _mm_set1_epi8((char)(0x80 + 26));
+	struct block b = {0, 0};
 
-	*letters = *spaces = 0;
 	for (size_t i = 0; i < n; i += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(p + i)), small = _mm_or_si128(v, low);
-		__m128i is =
-			_mm_and_si128(_mm_cmpgt_epi8(small, below), _mm_cmpgt_epi8(above, small));
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+		/* From the least of signed numbers on stand the letters. */
+		__m128i is = _mm_cmplt_epi8(_mm_add_epi8(_mm_or_si128(v, low), first), end);
 
-		*letters |= (uint64_t)(unsigned)_mm_movemask_epi8(is) << i;
-		*spaces |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, low)) << i;
+		b.letters |= (uint64_t)(unsigned)_mm_movemask_epi8(is) << i;
+		b.spaces |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, low)) << i;
 	}
+	return b;
 }
 #else
 static uint64_t block_bits(const uint8_t *flags)
@@ -48,7 +55,7 @@ static uint64_t block_bits(const uint8_t *flags)
 	return bits;
 }
 
-static void classify(const char *p, size_t n, uint64_t *letters, uint64_t *spaces)
+static struct block classify(const char *p, size_t n)
 {
 	uint8_t is_letter[BLOCK], is_space[BLOCK];
 
@@ -57,8 +64,7 @@ static void classify(const char *p, size_t n, uint64_t *letters, uint64_t *space
 		is_letter[i] = (uint8_t)(((unsigned char)p[i] | 0x20) - 'a') < 26;
 		is_space[i] = p[i] == ' ';
 	}
-	*letters = block_bits(is_letter);
-	*spaces = block_bits(is_space);
+	return (struct block){block_bits(is_letter), block_bits(is_space)};
 }
 #endif
 
@@ -70,30 +76,88 @@ static unsigned count_ones(uint64_t x)
 	return (unsigned)((x * UINT64_C(0x0101010101010101)) >> 56);
 }
 
-/* Of the letters: those at an even place of their run, which open a pair. `open` is true when the
- * block's first byte is the second of a pair. */
-static uint64_t pairs_of(uint64_t letters, bool open)
+/* Of the letters: those at an even place of their run, which open a pair. `open` is 1 when the block's first byte is the
+ * second of a pair. */
+static inline uint64_t pairs_of(uint64_t letters, uint64_t open)
 {
-	uint64_t starts = letters & ~(letters << 1) & EVEN & ~(uint64_t)open;
-	uint64_t even_runs = letters & ~(letters + starts); /* adding to a run's start clears it */
+	uint64_t starts = letters & ~(letters << 1 | open) & EVEN;
 
-	return (even_runs & EVEN) | (letters & ~even_runs & ~EVEN);
+	/* Adding to a run's start clears the run: those that start at an even place. */
+	return letters & ((letters + starts) ^ EVEN);
 }
 
-/* The first n of BLOCK readable bytes without a branch, because text has no order that a processor could foresee. */
+/* Bytes that begin no token: the second letters of pairs, single spaces. Without a branch, because text has no order that a
+ * processor could foresee. */
+static inline uint64_t free_of(struct block b, uint64_t pairs, uint64_t behind_space)
+{
+	return (b.letters & ~pairs) | (b.spaces & ~(b.spaces << 1 | behind_space));
+}
+
+/* The first n of BLOCK readable bytes. */
 static void push_block(struct bound_run *r, const char *p, size_t n)
 {
-	uint64_t letters, spaces, pairs, again, here = ~UINT64_C(0) >> (BLOCK - n);
+	struct block b = classify(p, n);
+	uint64_t here = ~UINT64_C(0) >> (BLOCK - n), pairs;
 
-	classify(p, n, &letters, &spaces);
-	letters &= here;
-	spaces &= here;
-	pairs = pairs_of(letters, r->letters);
-	again = spaces & (spaces << 1 | r->spaces);
-	r->tokens += count_ones((~(letters | spaces) & here) | pairs | again);
+	b.letters &= here;
+	b.spaces &= here;
+	pairs = pairs_of(b.letters, r->letters);
+	r->tokens += n - count_ones(free_of(b, pairs, r->spaces));
 	r->letters = pairs >> (n - 1) & 1;
-	r->spaces = spaces >> (n - 1) & 1;
+	r->spaces = b.spaces >> (n - 1) & 1;
 }
+
+#if defined(__x86_64__)
+/* The same for the whole blocks of `s`, where has_wide(). Returns the bytes that it took. */
+__attribute__((target("avx2,popcnt,bmi"))) static size_t push_wide(struct bound_run *r,
+								   struct slice s)
+{
+	const __m256i low = _mm256_set1_epi8(0x20), first = _mm256_set1_epi8((char)(0x80 - 'a')),
+		      end = _mm256_set1_epi8((char)(0x80 + 26));
+	uint64_t tokens = r->tokens, open = r->letters, behind_space = r->spaces;
+	size_t at = 0;
+
+	for (; s.n - at >= BLOCK; at += BLOCK) {
+		const __m256i *p = (const __m256i *)(const void *)(s.p + at);
+		__m256i v = _mm256_loadu_si256(p), w = _mm256_loadu_si256(p + 1);
+		__m256i is = _mm256_cmpgt_epi8(end, _mm256_add_epi8(_mm256_or_si256(v, low), first));
+		__m256i js = _mm256_cmpgt_epi8(end, _mm256_add_epi8(_mm256_or_si256(w, low), first));
+		uint64_t pairs;
+		struct block b;
+
+		b.letters = (uint64_t)(unsigned)_mm256_movemask_epi8(js) << 32 |
+			    (unsigned)_mm256_movemask_epi8(is);
+		is = _mm256_cmpeq_epi8(v, low);
+		js = _mm256_cmpeq_epi8(w, low);
+		b.spaces = (uint64_t)(unsigned)_mm256_movemask_epi8(js) << 32 |
+			   (unsigned)_mm256_movemask_epi8(is);
+		pairs = pairs_of(b.letters, open);
+		tokens += BLOCK - (unsigned)__builtin_popcountll(free_of(b, pairs, behind_space));
+		open = pairs >> (BLOCK - 1);
+		behind_space = b.spaces >> (BLOCK - 1);
+	}
+	*r = (struct bound_run){tokens, (uint32_t)open, (uint32_t)behind_space};
+	return at;
+}
+
+static bool has_wide(void)
+{
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") &&
+	       __builtin_cpu_supports("bmi");
+}
+#else
+static size_t push_wide(struct bound_run *r, struct slice s)
+{
+	(void)r;
+	(void)s;
+	return 0;
+}
+
+static bool has_wide(void)
+{
+	return false;
+}
+#endif
 
 static void push_byte(struct bound_run *r, char c)
 {
@@ -107,7 +171,7 @@ static void push_byte(struct bound_run *r, char c)
 	r->spaces = c == ' ';
 }
 
-void bound_push(struct bound_run *r, struct slice piece)
+void bound_push_narrow(struct bound_run *r, struct slice piece)
 {
 	size_t i = 0;
 
@@ -122,6 +186,13 @@ void bound_push(struct bound_run *r, struct slice piece)
 	}
 	for (; i < piece.n; i++)
 		push_byte(r, piece.p[i]);
+}
+
+void bound_push(struct bound_run *r, struct slice piece)
+{
+	size_t done = piece.n >= WIDE && has_wide() ? push_wide(r, piece) : 0;
+
+	bound_push_narrow(r, slice_of(piece.p + done, piece.n - done));
 }
 
 uint64_t bound_of(const struct bound_run *r)

@@ -22,6 +22,8 @@ struct bound_run {
 	uint32_t letters, spaces; /* private: 1 behind the first of a pair, behind a space */
 };
 void bound_push(struct bound_run *r, struct slice piece);
+/* The same by what every processor has; bound_push() does not use it where there is better. */
+void bound_push_narrow(struct bound_run *r, struct slice piece);
 /* The tokens of the text so far, the open run included. */
 uint64_t bound_of(const struct bound_run *r);
 /* A text in one piece. */

@@ -13,6 +13,21 @@ struct text_case {
 	uint64_t tokens;
 };
 
+/* Cut anywhere, by either way of counting. */
+static void assert_counted(struct slice s, uint64_t tokens)
+{
+	for (size_t cut = 0; cut <= s.n; cut++) {
+		struct bound_run r = {0}, narrow = {0};
+
+		bound_push(&r, slice_sub(s, 0, cut));
+		bound_push(&r, slice_sub(s, cut, s.n));
+		assert_int_equal(bound_of(&r), tokens);
+		bound_push_narrow(&narrow, slice_sub(s, 0, cut));
+		bound_push_narrow(&narrow, slice_sub(s, cut, s.n));
+		assert_int_equal(bound_of(&narrow), tokens);
+	}
+}
+
 static void texts_are_counted(void **state)
 {
 	static const struct text_case cases[] = {
@@ -28,13 +43,7 @@ static void texts_are_counted(void **state)
 			print_error("'%s': %llu\n", cases[i].text,
 				    (unsigned long long)bound_text(s));
 		assert_int_equal(bound_text(s), cases[i].tokens);
-		for (size_t cut = 0; cut <= s.n; cut++) {
-			struct bound_run r = {0};
-
-			bound_push(&r, slice_sub(s, 0, cut));
-			bound_push(&r, slice_sub(s, cut, s.n));
-			assert_int_equal(bound_of(&r), cases[i].tokens);
-		}
+		assert_counted(s, cases[i].tokens);
 	}
 }
 
@@ -65,14 +74,23 @@ static void long_texts_are_counted_as_short_ones(void **state)
 	for (int round = 0; round < 300; round++) {
 		/* Few different bytes make long runs. */
 		size_t kinds = 1 + text_rng_next(&rng) % (sizeof(alphabet) - 1);
-		size_t cut = text_rng_next(&rng) % sizeof(text);
-		struct bound_run r = {0};
+		struct slice s = slice_of(text, sizeof(text));
 
 		for (size_t i = 0; i < sizeof(text); i++)
 			text[i] = alphabet[text_rng_next(&rng) % kinds];
-		bound_push(&r, slice_of(text, cut));
-		bound_push(&r, slice_of(text + cut, sizeof(text) - cut));
-		assert_int_equal(bound_of(&r), slow_count(slice_of(text, sizeof(text))));
+		assert_counted(s, slow_count(s));
+	}
+}
+
+static void every_byte_is_known(void **state)
+{
+	char text[256];
+
+	for (size_t shift = 0; shift < sizeof(text); shift++) {
+		for (size_t i = 0; i < sizeof(text); i++)
+			text[i] = (char)(i + shift);
+		assert_counted(slice_of(text, sizeof(text)),
+			       slow_count(slice_of(text, sizeof(text))));
 	}
 }
 
@@ -120,6 +138,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(texts_are_counted),
 		cmocka_unit_test(long_texts_are_counted_as_short_ones),
+		cmocka_unit_test(every_byte_is_known),
 		cmocka_unit_test(json_is_counted_without_its_white_space),
 		cmocka_unit_test(models_set_the_figures),
 		cmocka_unit_test(nonsense_does_not_overflow),
