@@ -9,6 +9,11 @@
 
 #include "slice.h"
 
+#define JPLAIN_FAR 256 /* bytes left from which on jplain_far() is asked */
+
+/* Passes plain bytes of a long string by what the processor may have for it: as far as it likes, not to the end of them. */
+const char *jplain_far(const char *p, const char *end);
+
 static inline bool jplain_is(uint8_t c)
 {
 	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
@@ -47,8 +52,11 @@ static inline const char *jplain_end(const char *p, const char *end)
 	for (bool first = true; end - p >= 16; p += 16, first = false) {
 		unsigned bits;
 
-		while (!first && end - p >= 64 && !jplain_bits(jplain_odd64(p)))
+		while (!first && end - p >= 64 && !jplain_bits(jplain_odd64(p))) {
 			p += 64;
+			if (end - p >= JPLAIN_FAR)
+				p = jplain_far(p, end);
+		}
 		if (end - p < 16)
 			break;
 		bits = jplain_bits(jplain_odd(p));
