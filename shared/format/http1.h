@@ -89,6 +89,11 @@ bool http1_is_idle(const struct http1 *h);
  * more. *body is set for HTTP1_BODY only. After HTTP1_DONE what is left in *in belongs to the next message: with responses
  * that is a fault of the peer unless another request is out. Informational responses (1xx) are skipped, 101 is refused. */
 MUSTCHECK int http1_next(struct http1 *h, struct slice *in, struct slice *body);
+/* How many bytes the body that is being read still has, where its head gave the length; 0 for all others. */
+static inline size_t http1_body_left(const struct http1 *h)
+{
+	return h->body.kind == HTTP1_BODY_LENGTH ? (size_t)h->body.left : 0;
+}
 /* The peer closed its side. HTTP1_DONE ends a close-delimited body, 0 = it closed between messages; -ERRC_TRUNCATED else. */
 MUSTCHECK int http1_eof(struct http1 *h);
 /* For answering a request whose head failed or did not come whole: fills method and target of h->head as far as its first line

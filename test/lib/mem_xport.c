@@ -7,7 +7,7 @@
 struct mem_xport {
 	struct xport x;
 	struct buf in, out;
-	size_t step, window;
+	size_t step, window, roomed;
 	unsigned writes;
 	enum errc fail, errc;
 	bool reading, wants_writable, eof, eof_told, shut, closed, is_owned;
@@ -20,22 +20,39 @@ static struct mem_xport *mem_of(struct xport *x)
 	return CONTAINER_OF(x, struct mem_xport, x);
 }
 
+/* The front of what was kept, at most n bytes. False: no memory. */
+static bool deliver(struct mem_xport *m, size_t n)
+{
+	struct iovec room = {NULL, 0};
+	char *copy = NULL;
+
+	if (m->x.ev->on_room)
+		room = m->x.ev->on_room(m->x.arg);
+	if (room.iov_len > 0) {
+		n = MIN_OF(n, room.iov_len);
+		memcpy(room.iov_base, m->in.p, n);
+		m->roomed += n;
+	} else {
+		/* A slice of its own, so that reading beyond it is found out. */
+		copy = mem_dup(m->in.p, n);
+		if (!copy)
+			return false;
+	}
+	buf_drop_front(&m->in, n);
+	m->x.ev->on_data(m->x.arg, slice_of(copy ? copy : room.iov_base, n));
+	mem_free(copy);
+	return true;
+}
+
 bool mem_xport_pump(struct mem_xport *m)
 {
 	bool moved = false;
 
 	while (m->reading && !m->closed && !m->eof_told && !buf_is_empty(&m->in)) {
-		size_t n = m->step ? MIN_OF(m->step, m->in.len) : m->in.len;
-		char *copy = mem_dup(
-			m->in.p, n); /* a slice of its own, so that reading beyond it is found out */
-
-		if (!copy) {
+		if (!deliver(m, m->step ? MIN_OF(m->step, m->in.len) : m->in.len)) {
 			mem_xport_reset(m, ERRC_NOMEM);
 			return true;
 		}
-		buf_drop_front(&m->in, n);
-		m->x.ev->on_data(m->x.arg, slice_of(copy, n));
-		mem_free(copy);
 		moved = true;
 	}
 	if (m->eof && !m->eof_told && !m->closed && buf_is_empty(&m->in) && m->reading) {
@@ -189,6 +206,11 @@ void mem_xport_reset(struct mem_xport *m, enum errc e)
 	buf_reset(&m->in);
 	if (!m->closed && m->x.ev)
 		m->x.ev->on_error(m->x.arg, e);
+}
+
+size_t mem_xport_roomed(const struct mem_xport *m)
+{
+	return m->roomed;
 }
 
 void mem_xport_window(struct mem_xport *m, size_t n)

@@ -16,6 +16,8 @@ void mem_xport_free(struct mem_xport **m);
 MUSTCHECK enum errc mem_xport_feed(struct mem_xport *m, struct slice data, size_t step);
 void mem_xport_eof(struct mem_xport *m);
 void mem_xport_reset(struct mem_xport *m, enum errc e);
+/* Bytes that were delivered in the receiver's own room, wherever it has any. */
+size_t mem_xport_roomed(const struct mem_xport *m);
 /* Delivers what was kept. True when something was delivered. */
 bool mem_xport_pump(struct mem_xport *m);
 /* How many more bytes writes may take; SIZE_MAX (the start) = no bound. Makes on_writable if a write was cut short. */

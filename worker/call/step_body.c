@@ -24,6 +24,27 @@ static void stop_reading(struct call *c)
 	c->reading = false;
 }
 
+/* Within what start_body() reserved: the rest of a body of known length is read to where it stays. */
+static struct iovec on_room(void *arg, size_t n)
+{
+	struct call *c = arg;
+	struct iovec none = {NULL, 0};
+
+	require_magic(c, CALL_MAGIC);
+	if (c->step != CALL_BODY || fault_is_set(&c->fault))
+		return none;
+	return (struct iovec){c->body.p + c->body.len, MIN_OF(n, c->body.cap - c->body.len)};
+}
+
+/* Bytes that were read into on_room() stay where they are. */
+static enum errc keep_body(struct buf *body, struct slice data)
+{
+	if (data.p != body->p + body->len || data.n > body->cap - body->len)
+		return buf_adds(body, data);
+	buf_commit(body, data.n);
+	return ERRC_OK;
+}
+
 /* One read of the body: kept and scanned. A fault ends the reading; the step answers it. */
 static void on_body(void *arg, struct slice data)
 {
@@ -38,7 +59,7 @@ static void on_body(void *arg, struct slice data)
 		fault_set(
 			&c->fault, FAULT_BUSY,
 			"This node holds as many request bodies as it may; try again in 1 second.");
-	} else if ((e = buf_adds(&c->body, data))) {
+	} else if ((e = keep_body(&c->body, data))) {
 		fault_errc(&c->fault, e == ERRC_LIMIT ? ERRC_TOOBIG : e, "body");
 	} else {
 		count_body(c, data.n);
@@ -102,7 +123,8 @@ const struct down_conn_events call_down_events = {.on_body = on_body,
 						  .on_fault = on_fault,
 						  .on_writable = on_writable,
 						  .on_sent = on_sent,
-						  .on_gone = on_gone};
+						  .on_gone = on_gone,
+						  .on_room = on_room};
 
 /* Begins to read; a length that is known is reserved at once, so that the body lies in one piece without copies. */
 static enum errc start_body(struct call *c)

@@ -240,12 +240,26 @@ static void on_hangup(void *arg)
 	on_eof(dc);
 }
 
+static struct iovec on_room(void *arg)
+{
+	const struct down_conn *dc = down_conn_check(arg);
+	struct iovec none = {NULL, 0};
+	size_t left;
+
+	if (dc->phase != DOWN_CALL || !down_in_can_parse(dc) || dc->inflate || !dc->ev ||
+	    !dc->ev->on_room || !buf_is_empty(&dc->ahead))
+		return none;
+	left = http1_body_left(&dc->http);
+	return left > 0 ? dc->ev->on_room(dc->arg, left) : none;
+}
+
 static const struct xport_events xport_ev = {
 	.on_data = on_data,
 	.on_eof = on_eof,
 	.on_error = on_error,
 	.on_writable = on_writable,
 	.on_hangup = on_hangup,
+	.on_room = on_room,
 };
 
 /* --- tasks and timers --- */

@@ -25,7 +25,6 @@ struct down_fault {
 	enum errc errc;
 	const char *text; /* static; a sentence for the client, of 414, 431 and ERRC_PROTOCOL the parser's words */
 };
-
 /* Upcalls to the call that took the request: record and wake. */
 struct down_conn_events {
 	/* A slice of the (decoded) body, valid during the call. Not while reading is stopped. */
@@ -39,6 +38,8 @@ struct down_conn_events {
 	void (*on_sent)(void *arg);
 	/* The client left, or the connection died, before that. Last event. */
 	void (*on_gone)(void *arg);
+	/* Room for the next n bytes of the body or less (iov_len 0: none): they may be read to there, and come by on_body next. NULL: never. */
+	struct iovec (*on_room)(void *arg, size_t n);
 };
 
 /* For a receiver that wants to hear nothing more of its request: the answer is given inside on_request, or the request is cut. */
@@ -146,5 +147,4 @@ int64_t down_conn_wrote_ms(const struct down_conn *dc);
 /* Bytes of this request: read (as on the wire) and written into the buffer (head included). */
 uint64_t down_conn_bytes_in(const struct down_conn *dc);
 uint64_t down_conn_bytes_out(const struct down_conn *dc);
-
 #endif

@@ -2,8 +2,8 @@
  * functions below. Events are upcalls: they record and wake. An event may call xport_read_stop(), xport_write(), xport_close();
  * nothing is freed inside an upcall.
  *
- * Reading starts stopped. Bytes come in slices of a buffer that the loop shares, so an idle connection holds none. After on_eof or
- * on_error nothing more is read.
+ * Reading starts stopped. Bytes come in slices of a buffer that the loop shares, so an idle connection holds none, unless the receiver
+ * has room of its own (on_room). After on_eof or on_error nothing more is read.
  *
  * Writing never waits and never keeps a pointer: xport_write() takes what it can (sent to the kernel, or, by TLS, at most one
  * burst of records in its own buffer) and tells how much. What it did not take the caller offers again after on_writable. */
@@ -30,6 +30,9 @@ struct xport_events {
 	/* The peer is gone or ended its sending side, though reading is stopped or unread bytes lie before the end. At most once; on_eof or
 	 * on_error may still follow when reading goes on. */
 	void (*on_hangup)(void *arg);
+	/* Asked before a read: where the next bytes are wanted, so that nobody copies them; iov_len 0: anywhere. It is a wish: the bytes
+	 * come by on_data in any case, before anything else is called, and may lie elsewhere. NULL: never. */
+	struct iovec (*on_room)(void *arg);
 };
 
 /* What an implementation provides; complete, no optional slots. */

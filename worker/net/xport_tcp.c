@@ -9,7 +9,10 @@
 
 #include "mem.h"
 
-#define READS_MAX 4 /* full buffers read from one connection before others get their turn */
+#define READ_SHARE (4 * TURN_SCRATCH) /* read from one connection before others get their turn */
+#define ROOM_MAX \
+	(8 *     \
+	 TURN_SCRATCH) /* one read into the receiver's own room; longer ones save nothing more */
 
 struct xport_tcp {
 	struct xport x;
@@ -65,21 +68,34 @@ static void tcp_arm(struct xport_tcp *t, bool lazy)
 		uv_poll_stop(&t->poll);
 }
 
+/* Where the next read goes. What fits into the loop's buffer is read there, because more may come behind it. */
+static struct iovec tcp_room(const struct xport_tcp *t)
+{
+	struct iovec room = {NULL, 0};
+
+	if (t->x.ev->on_room)
+		room = t->x.ev->on_room(t->x.arg);
+	if (room.iov_len <= TURN_SCRATCH)
+		return (struct iovec){turn_scratch(t->x.turn), TURN_SCRATCH};
+	room.iov_len = MIN_OF(room.iov_len, (size_t)ROOM_MAX);
+	return room;
+}
+
 static void tcp_read(struct xport_tcp *t)
 {
-	char *p = turn_scratch(t->x.turn);
+	size_t got = 0;
 
-	for (int i = 0;
-	     (i < READS_MAX || t->is_broken) && t->reading && !t->is_ended && !t->is_closed;) {
-		ssize_t n = recv(t->fd, p, TURN_SCRATCH, 0);
+	while ((got < READ_SHARE || t->is_broken) && t->reading && !t->is_ended && !t->is_closed) {
+		struct iovec room = tcp_room(t);
+		ssize_t n = recv(t->fd, room.iov_base, room.iov_len, 0);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n > 0) {
-			t->x.ev->on_data(t->x.arg, slice_of(p, (size_t)n));
-			if (n < TURN_SCRATCH && !t->is_broken)
+			t->x.ev->on_data(t->x.arg, slice_of(room.iov_base, (size_t)n));
+			if ((size_t)n < room.iov_len && !t->is_broken)
 				return;
-			i++;
+			got += (size_t)n;
 			continue;
 		}
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))

@@ -342,6 +342,35 @@ static void test_client_gone_in_the_body(void **state)
 	scene_none(s);
 }
 
+/* Whole, and none of it copied that came when it was known to come. */
+static void test_body_in_two_reads(void **state)
+{
+	static const char body[] =
+		"{\"model\":\"solo\",\"max_tokens\":20,\"messages\":[{\"role\":\"user\","
+		"\"content\":\"What is\\n\\u00e9?\"}]}";
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+
+	for (size_t split = 0; split < sizeof(body); split++) {
+		size_t before = mem_xport_roomed(s->client);
+		char front[sizeof(body)] = "";
+		struct slice out;
+
+		memcpy(front, body, split);
+		send_front(s, sizeof(body) - 1, front);
+		assert_int_equal(mem_xport_feed(s->client,
+						slice_of(body + split, sizeof(body) - 1 - split), 0),
+				 ERRC_OK);
+		scene_run(s);
+		assert_int_equal(mem_xport_roomed(s->client) - before, sizeof(body) - 1 - split);
+		out = mem_xport_out(up);
+		assert_true(slice_find(out, SLICE_LIT("\"content\":\"What is\\n\\u00e9?\"}]")) > 0);
+		mem_xport_take(up);
+		scene_answer(s, up, 200, "", scene_whole);
+		scene_none(s);
+	}
+}
+
 /* --- ROUTE --- */
 
 static void test_route_finds_no_model(void **state)
@@ -589,6 +618,7 @@ int main(void)
 		T(test_body_is_refused),
 		T(test_body_too_large_or_slow),
 		T(test_client_gone_in_the_body),
+		T(test_body_in_two_reads),
 		T(test_route_finds_no_model),
 		T(test_admit_refuses),
 		T(test_admit_without_credit),

@@ -37,6 +37,7 @@ struct fixture {
 	struct call calls[CALLS_MAX];
 	unsigned calls_n;
 	bool manual; /* the test answers by itself */
+	size_t room; /* the most that a call offers for the next bytes of its body; 0: nothing */
 	int64_t now_ms;
 };
 

@@ -260,6 +260,51 @@ static void test_body_reading_can_be_stopped(void **state)
 	assert_int_equal(f->calls[0].body.len, 5);
 }
 
+/* A request in two reads that meet at `split`, with another one behind it. Returns how much of the body was read to where it stays. */
+static size_t feed_for_room(struct fixture *f, struct slice text, size_t split)
+{
+	fix_reopen(f);
+	fix_feed(f, slice_sub(text, 0, split));
+	fix_feed(f, slice_sub(text, split, text.n));
+	assert_int_equal(f->calls_n, 2);
+	assert_true(slice_is(buf_slice(&f->calls[0].body), "0123456789abcdefghij"));
+	fix_expect_out(f, "/p 0123456789abcdefghij");
+	fix_expect_out(f, "/next ");
+	return mem_xport_roomed(f->mem);
+}
+
+static void test_body_is_read_to_where_it_is_wanted(void **state)
+{
+	static const char front[] = "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n",
+			  text[] = "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n"
+				   "0123456789abcdefghijGET /next HTTP/1.1\r\nHost: x\r\n\r\n";
+	static const size_t rooms[] = {1, 7, 1000};
+	struct fixture *f = *state;
+	size_t body = sizeof(front) - 1, want;
+
+	for (size_t i = 0; i < ARRAY_LEN(rooms); i++) {
+		f->room = rooms[i];
+		for (size_t split = body; split < sizeof(text); split++) {
+			want = split < body + 20 ? body + 20 - split : 0;
+			assert_int_equal(feed_for_room(f, slice_str(text), split), want);
+		}
+	}
+}
+
+/* What is decoded cannot be read to where it stays. */
+static void test_chunked_body_has_no_room(void **state)
+{
+	static const char text[] =
+		"POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"a\r\n0123456789\r\na\r\nabcdefghij\r\n0\r\n\r\n"
+		"GET /next HTTP/1.1\r\nHost: x\r\n\r\n";
+	struct fixture *f = *state;
+
+	f->room = 1000;
+	for (size_t split = 1; split < sizeof(text); split++)
+		assert_int_equal(feed_for_room(f, slice_str(text), split), 0);
+}
+
 /* --- what is refused --- */
 
 static void test_faults(void **state)
@@ -453,6 +498,8 @@ int main(void)
 		T(test_next_request_waits),
 		T(test_continue),
 		T(test_body_reading_can_be_stopped),
+		T(test_body_is_read_to_where_it_is_wanted),
+		T(test_chunked_body_has_no_room),
 		T(test_faults),
 		T(test_limits_of_the_head),
 		T(test_faults_tell_what_was_asked),

@@ -86,7 +86,11 @@ static void on_hangup(void *arg)
 	(void)arg;
 }
 
-static const struct xport_events side_ev = {on_data, on_eof, on_error, on_writable, on_hangup};
+static const struct xport_events side_ev = {.on_data = on_data,
+					    .on_eof = on_eof,
+					    .on_error = on_error,
+					    .on_writable = on_writable,
+					    .on_hangup = on_hangup};
 
 static void on_done(void *arg, const struct tls_result *r)
 {
