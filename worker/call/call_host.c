@@ -4,8 +4,9 @@
 #include "mem.h"
 
 #define CALL_HOST_MAGIC 0x43484f53u
-#define TIDY_BYTES      (4 * 1024 * 1024)
+#define TIDY_BYTES      (1024 * 1024) /* below, what is kept is not worth the look */
 #define TIDY_SPARE      (1024 * 1024)
+#define TIDY_SHARE      4 /* of what memory is kept for, this part is used no more */
 #define SCRATCH_MAX \
 	(4 * 1024 * 1024) /* the longest list of models is the longest body made in it */
 
@@ -202,9 +203,13 @@ static void publish_connections(struct call_host *h)
 
 void call_host_tidy(struct call_host *h)
 {
-	if (h->body_bytes > 0 || h->body_most < TIDY_BYTES)
+	size_t most = h->body_most;
+
+	h->body_most = h->body_bytes;
+	h->body_kept = MAX_OF(h->body_kept, most);
+	if (h->body_kept < TIDY_BYTES || most > h->body_kept / TIDY_SHARE)
 		return;
-	h->body_most = 0;
+	h->body_kept = most;
 	mem_give_back(TIDY_SPARE);
 }
 

@@ -74,7 +74,7 @@ uint64_t call_host_finished(const struct call_host *h);
 
 /* Each process's gauges in the shared page; to be called about once a second. */
 void call_host_publish(struct call_host *h);
-/* Gives memory back once no request body is held after many were; to be called as often. */
+/* Gives memory back when since the last look far less of it was used by request bodies than before; to be called as often. */
 void call_host_tidy(struct call_host *h);
 
 #endif

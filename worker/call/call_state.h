@@ -119,7 +119,8 @@ struct call_host {
 	uint64_t finished, seq;
 	uint64_t ended_seen; /* of the keys in the page whose requests end */
 	size_t answer_bytes;
-	size_t body_bytes, body_most; /* held now; the most since memory was given back */
+	/* Held now; the most since call_host_tidy() looked; the most that memory is kept for. */
+	size_t body_bytes, body_most, body_kept;
 	bool draining;
 	struct buf scratch; /* head lines and bodies of short answers; nobody keeps it over a return to the loop */
 	struct genid_source ids;

@@ -371,6 +371,33 @@ static void test_body_in_two_reads(void **state)
 	}
 }
 
+/* Not between two bodies, but soon once they are over. */
+static void test_memory_of_bodies_is_kept_for_the_next(void **state)
+{
+	struct scene *s = *state;
+	size_t most = (size_t)3 << 20;
+
+	call_host_tidy(s->calls);
+	for (int i = 0; i < 3; i++) {
+		s->calls->body_most = i == 1 ? most / 2 : most;
+		call_host_tidy(s->calls);
+		assert_int_equal(s->calls->body_kept, most);
+		assert_int_equal(s->calls->body_most, 0);
+	}
+	send_front(s, 100, "{\"model\"");
+	call_host_tidy(s->calls);
+	assert_int_equal(s->calls->body_kept, strlen("{\"model\""));
+	assert_int_equal(s->calls->body_most, strlen("{\"model\""));
+	/* Little is not looked for. */
+	s->calls->body_most = 1000000;
+	call_host_tidy(s->calls);
+	call_host_tidy(s->calls);
+	assert_int_equal(s->calls->body_kept, 1000000);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_run(s);
+	scene_none(s);
+}
+
 /* --- ROUTE --- */
 
 static void test_route_finds_no_model(void **state)
@@ -619,6 +646,7 @@ int main(void)
 		T(test_body_too_large_or_slow),
 		T(test_client_gone_in_the_body),
 		T(test_body_in_two_reads),
+		T(test_memory_of_bodies_is_kept_for_the_next),
 		T(test_route_finds_no_model),
 		T(test_admit_refuses),
 		T(test_admit_without_credit),
