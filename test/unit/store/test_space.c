@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lmdbx.h"
 #include "mem.h"
 
 #define KEY_A "aaaaaaaaaaaa"
@@ -202,6 +203,49 @@ static void test_full_of_users(void **state)
 		settle_large(r, acc, &ids[i]);
 }
 
+/* The program is linked so that every commit passes here. */
+int __real_mdb_txn_commit(MDB_txn *txn);
+int __wrap_mdb_txn_commit(MDB_txn *txn);
+
+static int no_room; /* commits that find none */
+
+int __wrap_mdb_txn_commit(MDB_txn *txn)
+{
+	if (no_room == 0)
+		return __real_mdb_txn_commit(txn);
+	no_room--;
+	mdb_txn_abort(txn);
+	return MDB_MAP_FULL;
+}
+
+/* A batch that finds no room, though there seemed to be some: who came in with it is refused, who goes out is settled. */
+static void test_no_room_at_the_commit(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 10 * RIG_DOLLAR);
+	struct hold_candidate c;
+	struct admit_rules rules = {.ledger_lag_max_ms = 10000};
+	struct admit_op first, hold, settle, *const both[] = {&hold, &settle};
+	struct rows_scope k;
+	struct genid id;
+	struct scan s;
+
+	rig_key(r, acc, KEY_A, &k);
+	assert_true(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &first));
+	rig_ask(r, &hold, &c, acc, KEY_A, &r->price, 100);
+	rig_settle_op(r, &settle, acc, &id, 10, 10);
+	no_room = 1;
+	assert_int_equal(admit_batch(r->live, &rules, both, ARRAY_LEN(both)), ERRC_OK);
+	assert_int_equal(no_room, 0);
+	assert_int_equal(hold.rc, ERRC_OK);
+	assert_int_equal(hold.reason, ADMIT_SPACE);
+	assert_int_equal(settle.rc, ERRC_OK);
+	assert_true(settle.done.settled);
+	rig_check(r, &s);
+	assert_int_equal(s.holds, 0);
+	assert_int_equal(s.settled_nusd, 30000);
+}
+
 static void test_too_small_or_no_room(void **state)
 {
 	struct rig *r = *state;
@@ -231,8 +275,9 @@ static void test_too_small_or_no_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_full_store_settles), T(test_full_of_keys),         T(test_full_of_users),
-		T(test_outbox_share),       T(test_too_small_or_no_room),
+		T(test_full_store_settles),   T(test_full_of_keys),
+		T(test_full_of_users),        T(test_outbox_share),
+		T(test_too_small_or_no_room), T(test_no_room_at_the_commit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
