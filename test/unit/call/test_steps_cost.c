@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "breaker.h"
 #include "progress.h"
 
 /* A stream of `model` from `one` that has sent its first text. */
@@ -25,6 +26,12 @@ static void finish_stream(struct scene *s, struct mem_xport *up)
 	scene_none(s);
 }
 
+#define REPORT(input)                                                                             \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{\"prompt_" \
+	"tokens\":" input ",\"completion_tokens\":0}}"
+
+static const char error_item[] = "{\"error\":{\"message\":\"broken\",\"type\":\"server_error\"}}";
+
 /* What a candidate reported before it was given up is a cost of ours beside that of the answer. */
 static void test_cost_of_a_lost_candidate(void **state)
 {
@@ -34,10 +41,8 @@ static void test_cost_of_a_lost_candidate(void **state)
 
 	scene_chat(s, "m", true);
 	scene_stream(s, one);
-	scene_item(s, one,
-		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{"
-		   "\"prompt_tokens\":100,\"completion_tokens\":0,\"total_tokens\":100}}");
-	scene_item(s, one, "{\"error\":{\"message\":\"broken\",\"type\":\"server_error\"}}");
+	scene_item(s, one, REPORT("100"));
+	scene_item(s, one, error_item);
 	scene_stream(s, two);
 	scene_item(s, two, scene_text);
 	finish_stream(s, two);
@@ -47,6 +52,25 @@ static void test_cost_of_a_lost_candidate(void **state)
 	assert_int_equal(r->attempts[1].cost_nusd, SCENE_COST_NUSD);
 	assert_int_equal(r->cost_nusd, 100 * 1000 + SCENE_COST_NUSD);
 	assert_int_equal(r->charge_nusd, SCENE_COST_NUSD);
+}
+
+/* Of the last one too, and once. */
+static void test_cost_of_the_last_candidate(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+	const struct record_charge *r;
+
+	scene_chat(s, "solo", true);
+	scene_stream(s, up);
+	scene_item(s, up, REPORT("100"));
+	scene_item(s, up, error_item);
+	scene_none(s);
+	r = scene_charge(s);
+	assert_int_equal(r->attempts_n, 1);
+	assert_int_equal(r->attempts[0].cost_nusd, 100 * 1000);
+	assert_int_equal(r->cost_nusd, 100 * 1000);
+	assert_int_equal(r->charge_nusd, 0);
 }
 
 #define TEXT "\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]"
@@ -168,6 +192,124 @@ static void test_no_input_is_no_gap(void **state)
 	assert_int_equal(scene_charge(s)->charge_nusd, 2000);
 }
 
+/* What nobody reported is charged up to what was held, no more, however long the answer is. */
+static void test_long_answer_without_usage(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+	const struct record_charge *r;
+	char body[3000];
+
+	snprintf(body, sizeof(body),
+		 "{\"id\":\"c1\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,"
+		 "\"message\":"
+		 "{\"role\":\"assistant\",\"content\":\"%02000d\"},\"finish_reason\":\"stop\"}]}",
+		 0);
+	scene_chat(s, "solo", false);
+	scene_answer(s, up, 200, "", body);
+	scene_none(s);
+	r = scene_charge(s);
+	assert_int_equal(usage_get(&r->usage, USAGE_OUTPUT), 2000 / 4);
+	assert_true(r->usage.estimated);
+	assert_true(r->flags & RECORD_CAPPED);
+	assert_int_equal(r->charge_nusd, r->hold_nusd);
+	assert_int_equal(r->uncollected_nusd, 0);
+}
+
+static void leave(struct scene *s)
+{
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_run(s);
+	scene_none(s);
+}
+
+/* What a provider reported is charged, also beyond the hold, and although the output behind it had to be counted. */
+static void test_report_beyond_the_hold(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+
+	scene_item(s, up, REPORT("1000"));
+	leave(s);
+	assert_true(scene_charge(s)->usage.estimated);
+	assert_true(scene_charge(s)->hold_nusd < 1000 * 1000);
+	assert_int_equal(scene_charge(s)->charge_nusd, 1000 * 1000 + 2000);
+}
+
+/* A report of nothing, before anything came, is no reason to charge an estimate. */
+static void test_report_of_nothing(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+
+	scene_chat(s, "solo", true);
+	scene_stream(s, up);
+	scene_item(s, up, REPORT("0"));
+	scene_at(s, CALL_RELAY);
+	leave(s);
+	assert_int_equal(scene_charge(s)->end, RECORD_END_CLIENT_GONE);
+	assert_int_equal(scene_charge(s)->charge_nusd, 0);
+	assert_false(scene_charge(s)->flags & RECORD_CHARGED);
+}
+
+/* No provider may be asked: the hold goes back as if the request had not been, and leaves no record. */
+static void test_hold_goes_back_where_nobody_is_asked(void **state)
+{
+	struct scene *s = *state;
+	struct rtable *rt = s->calls->rt;
+	struct rows_state st;
+
+	for (size_t k = 0; k < rt->t->offers_n; k++)
+		for (unsigned i = 0; i < rt->breaker.of; i++)
+			(void)breaker_report(rt->offers[k].health, &rt->breaker, s->now_ms, false,
+					     false, 0);
+	scene_chat(s, "solo", false);
+	scene_none(s);
+	scene_expect_out(s, "HTTP/1.1 503 ");
+	rig_state(&s->rig, s->account, ROWS_KEY, s->key.id, &st);
+	assert_int_equal(st.requests, 0);
+	assert_int_equal(st.holds, 0);
+}
+
+/* A stream that was stopped for it cost too much: an early report does not make it cheap again. */
+static void test_stopped_behind_an_early_report(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+	const struct record_charge *r;
+	int64_t seen;
+
+	scene_item(s, up, REPORT("10"));
+	for (seen = 1; !mem_xport_is_closed(up) && seen < 500; seen++)
+		scene_item(s, up, scene_text);
+	scene_none(s);
+	r = scene_charge(s);
+	assert_int_equal(r->end, RECORD_END_DONE);
+	assert_int_equal(usage_get(&r->usage, USAGE_INPUT), 10);
+	assert_int_equal(usage_get(&r->usage, USAGE_OUTPUT), seen * 5 / 4);
+	assert_int_equal(r->charge_nusd, r->hold_nusd);
+}
+
+/* Nothing but reports until the total time is over: free, but for us. */
+static void test_cost_of_an_hour(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+
+	scene_chat(s, "solo", true);
+	scene_stream(s, up);
+	for (int i = 0; i < 36; i++) {
+		scene_item(s, up, REPORT("100"));
+		scene_at(s, CALL_RELAY);
+		scene_advance(s, 100000);
+	}
+	scene_advance(s, 100000);
+	scene_none(s);
+	assert_int_equal(scene_charge(s)->end, RECORD_END_TIMEOUT);
+	assert_int_equal(scene_charge(s)->charge_nusd, 0);
+	assert_int_equal(scene_charge(s)->cost_nusd, 100 * 1000);
+}
+
 /* Embeddings have no output, also where their usage has to be estimated. */
 static void test_embeddings_without_usage(void **state)
 {
@@ -270,11 +412,18 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_cost_of_a_lost_candidate),
+		T(test_cost_of_the_last_candidate),
 		T(test_hold_covers_what_was_asked),
 		T(test_pictures_are_charged),
 		T(test_progress_of_a_stream),
 		T(test_candidate_behind_one_that_is_too_dear),
 		T(test_no_input_is_no_gap),
+		T(test_long_answer_without_usage),
+		T(test_report_beyond_the_hold),
+		T(test_report_of_nothing),
+		T(test_hold_goes_back_where_nobody_is_asked),
+		T(test_stopped_behind_an_early_report),
+		T(test_cost_of_an_hour),
 		T(test_embeddings_without_usage),
 		T(test_body_outlives_an_early_answer),
 		T(test_total_time_of_a_whole_answer),

@@ -225,9 +225,43 @@ static void test_durable_too_late(void **state)
 	scene_hold_client(s);
 	scene_answer(s, up, 200, "", scene_whole);
 	scene_at(s, CALL_DURABLE);
-	scene_advance(s, 2001);
+	scene_advance(s, 2000);
 	scene_expect(s, RECORD_END_LEDGER, 503, "ledger_unavailable");
 	assert_int_equal(balance(s), 10 * RIG_DOLLAR);
+}
+
+/* A stream whose client left is charged, and over: nobody waits for the disk, nor takes back what he was not told. */
+static void test_gone_is_not_taken_back(void **state)
+{
+	struct scene *s = *state;
+
+	set_durability(s);
+	begin(s, true);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_run(s);
+	scene_none(s);
+	assert_int_equal(scene_charge(s)->end, RECORD_END_CLIENT_GONE);
+	assert_true(balance(s) < 10 * RIG_DOLLAR);
+}
+
+/* The disk has the charge before: that is not this one. */
+static void test_durable_but_for_the_last(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up;
+	uint64_t epoch = live_head(s->rig.live)->epoch, n;
+
+	set_durability(s);
+	up = begin(s, false);
+	scene_answer(s, up, 200, "", scene_whole);
+	n = scene_at(s, CALL_DURABLE)->done.outbox_n;
+	page_durable_set(s->page, epoch, n - 1);
+	scene_advance(s, 500);
+	scene_at(s, CALL_DURABLE);
+	page_durable_set(s->page, epoch, n);
+	scene_advance(s, 500);
+	scene_expect_out(s, "HTTP/1.1 200 ");
+	scene_none(s);
 }
 
 /* It had become durable just before it was to be taken back: the charge stands, and so does the answer. */
@@ -505,6 +539,8 @@ int main(void)
 		T(test_durable_is_waited_for),
 		T(test_waiting_answers_have_a_bound),
 		T(test_durable_too_late),
+		T(test_gone_is_not_taken_back),
+		T(test_durable_but_for_the_last),
 		T(test_durable_at_the_last_moment),
 		T(test_a_stream_is_taken_back),
 		T(test_taking_back_again),
