@@ -310,6 +310,24 @@ static void test_cost_of_an_hour(void **state)
 	assert_int_equal(scene_charge(s)->cost_nusd, 100 * 1000);
 }
 
+/* What ended in the turn in which its time was over did end. */
+static void test_end_at_the_last_moment(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+	char last[512];
+
+	s->now_ms += 3700000;
+	turn_fake_clock(s->turn, s->now_ms);
+	snprintf(last, sizeof(last), "%s\n\ndata: [DONE]", scene_finish);
+	scene_item(s, up, last);
+	scene_stream_end(s, up);
+	scene_none(s);
+	scene_expect_out(s, "data: [DONE]\n\n");
+	assert_int_equal(scene_charge(s)->end, RECORD_END_DONE);
+	assert_int_equal(scene_charge(s)->charge_nusd, SCENE_COST_NUSD);
+}
+
 /* Embeddings have no output, also where their usage has to be estimated. */
 static void test_embeddings_without_usage(void **state)
 {
@@ -424,6 +442,7 @@ int main(void)
 		T(test_hold_goes_back_where_nobody_is_asked),
 		T(test_stopped_behind_an_early_report),
 		T(test_cost_of_an_hour),
+		T(test_end_at_the_last_moment),
 		T(test_embeddings_without_usage),
 		T(test_body_outlives_an_early_answer),
 		T(test_total_time_of_a_whole_answer),

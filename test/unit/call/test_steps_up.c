@@ -587,6 +587,7 @@ static void test_client_gone_under_drain(void **state)
 	for (int i = 0; i < 4; i++)
 		scene_item(s, up, scene_text);
 	scene_at(s, CALL_RELAY);
+	assert_int_equal(c->attempt->relay.out.len, 0); /* nothing is kept for nobody */
 	scene_item(s, up, scene_text);
 	scene_none(s);
 	assert_int_equal(scene_charge(s)->end, RECORD_END_CLIENT_GONE);
