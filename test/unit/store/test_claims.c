@@ -28,6 +28,22 @@ int __wrap_mdb_txn_commit(MDB_txn *txn)
 	return disk_fails ? EIO : rc;
 }
 
+/* And the end of every read transaction of the live store: workers go on behind it. */
+void __real_mdb_txn_reset(MDB_txn *txn);
+void __wrap_mdb_txn_reset(MDB_txn *txn);
+
+static void (*meanwhile)(void);
+
+void __wrap_mdb_txn_reset(MDB_txn *txn)
+{
+	void (*run)(void) = meanwhile;
+
+	__real_mdb_txn_reset(txn);
+	meanwhile = NULL;
+	if (run)
+		run();
+}
+
 struct scene {
 	struct rig rig;
 	uint64_t account;
@@ -526,6 +542,53 @@ static enum errc complete(struct live *l, MDB_txn *txn)
 	return idem_end(l, txn, KEY, slice_of(tag, sizeof tag), &by_hand, true);
 }
 
+static struct {
+	struct genid running, charged;
+	uint64_t charged_n;
+} two;
+
+static void settle_and_take_back(void)
+{
+	settle(&two.running, true);
+	take_back(&two.charged, two.charged_n);
+}
+
+/* Between the look at the claims and that at the ledger one is completed and another taken back. */
+static void test_claims_that_change_meanwhile(void **state)
+{
+	(void)state;
+	charges(1);
+	two.charged = hold();
+	two.charged_n = settle(&two.charged, true);
+	two.running = hold();
+	meanwhile = settle_and_take_back;
+	assert_int_equal(different(3), 0);
+	assert_null(meanwhile);
+	assert_int_equal(different(2), 0);
+}
+
+static enum errc claim_first_word(struct live *l, MDB_txn *txn)
+{
+	uint8_t tag[IDEM_TAG] = {0}, bound[DIGEST_SHA256] = {0};
+	const int first = 1;
+	enum errc rc;
+
+	idem_tag(slice_of(&first, sizeof first), bound, tag);
+	rc = idem_claim(l, txn, KEY, slice_of(tag, sizeof tag), &by_hand, scene->rig.wall_ms);
+	return rc ? rc : idem_end(l, txn, KEY, slice_of(tag, sizeof tag), &by_hand, true);
+}
+
+/* The charge is in the ledger, and that it was taken back is too. */
+static void test_completed_but_taken_back(void **state)
+{
+	(void)state;
+	by_hand = hold();
+	take_back(&by_hand, settle(&by_hand, true));
+	assert_int_equal(different(0), 0);
+	in_live(claim_first_word);
+	assert_int_equal(different(1), 1);
+}
+
 /* One that runs without a hold; one that is completed without a charge, or with the charge of another word. */
 static void test_wrong_live_claims(void **state)
 {
@@ -562,6 +625,8 @@ int main(void)
 		T(test_missing_and_too_many),
 		T(test_over_too_early),
 		T(test_live_claims),
+		T(test_claims_that_change_meanwhile),
+		T(test_completed_but_taken_back),
 		T(test_wrong_live_claims),
 	};
 
