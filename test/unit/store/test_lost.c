@@ -160,6 +160,39 @@ static void test_ways_to_them(void **state)
 	}
 }
 
+/* They are there, but lead to something else. */
+static void test_ways_elsewhere(void **state)
+{
+	struct live *l = family.r->live;
+	uint64_t other = rig_account(family.r, "other", RIG_DOLLAR);
+
+	(void)state;
+	begin();
+	for (int what = 0; what < 4; what++) {
+		struct rows_account a = {.id = other, .name = SLICE_LIT("acme")};
+		struct rows_scope s = family.of[what == 3 ? 1 : 2];
+		MDB_txn *txn;
+
+		if (what == 1)
+			s.account = other;
+		else
+			memcpy(s.id, "zzzzzzzzzzzz", ROWS_ID);
+		assert_int_equal(live_txn_begin(l, &txn), ERRC_OK);
+		assert_int_equal(what == 0 ? live_index_account(l, txn, &a)
+					   : live_index_scope(l, txn, &s),
+				 ERRC_OK);
+		assert_int_equal(live_txn_commit(l, &txn), ERRC_OK);
+		assert_int_equal(lost(true).lost, 1);
+		assert_int_equal(lost(false).lost,
+				 what == 0); /* an account's name is not put back */
+		a.id = family.account;
+		assert_int_equal(live_txn_begin(l, &txn), ERRC_OK);
+		assert_int_equal(live_index_account(l, txn, &a), ERRC_OK);
+		assert_int_equal(live_txn_commit(l, &txn), ERRC_OK);
+	}
+	assert_int_equal(lost(false).lost, 0);
+}
+
 static void unindex(const uint8_t hash[DIGEST_SHA256])
 {
 	MDB_txn *txn;
@@ -265,6 +298,50 @@ static void test_states(void **state)
 	}
 }
 
+/* Totals alone: without rules a key and its team have them too, once they were used. */
+static void test_states_without_rules(void **state)
+{
+	struct admit_done done;
+	struct genid id;
+	char user[ROWS_ID];
+
+	(void)state;
+	family_hold(100, &id);
+	for (size_t i = 1; i < 3; i++) {
+		struct rows_key_name name =
+			rows_name_state(family.account, family.of[i].kind, id_of(i, user));
+		struct rows_state s;
+		MDB_txn *txn;
+
+		family_state(i, &s);
+		assert_int_equal(s.requests, i - 1);
+		drop_row(&name);
+		assert_int_equal(lost(true).lost, i - 1);
+		assert_int_equal(live_txn_begin(family.r->live, &txn), ERRC_OK);
+		assert_int_equal(live_put_state(family.r->live, txn, family.account,
+						family.of[i].kind, id_of(i, user), &s),
+				 ERRC_OK);
+		assert_int_equal(live_txn_commit(family.r->live, &txn), ERRC_OK);
+		if (i == 1)
+			rig_settle(family.r, family.account, &id, 50, 20, &done);
+	}
+	assert_int_equal(lost(true).lost, 0);
+}
+
+/* What an end user has used is swept once all of its windows are over: then it is not lost. */
+static void test_states_that_are_over(void **state)
+{
+	char user[ROWS_ID];
+	struct rows_key_name name;
+
+	(void)state;
+	begin();
+	name = rows_name_state(family.account, ROWS_USER, id_of(3, user));
+	family.r->wall_ms += INT64_C(3) * 86400000;
+	drop_row(&name);
+	assert_int_equal(lost(true).lost, 0);
+}
+
 /* Only the live store has them: whoever compares says so. */
 static void test_only_live(void **state)
 {
@@ -301,7 +378,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ways_to_them, family_setup, family_teardown),
 		cmocka_unit_test_setup_teardown(test_the_secret_before, family_setup,
 						family_teardown),
+		cmocka_unit_test_setup_teardown(test_ways_elsewhere, family_setup, family_teardown),
 		cmocka_unit_test_setup_teardown(test_states, family_setup, family_teardown),
+		cmocka_unit_test_setup_teardown(test_states_without_rules, family_setup,
+						family_teardown),
+		cmocka_unit_test_setup_teardown(test_states_that_are_over, family_setup,
+						family_teardown),
 		cmocka_unit_test_setup_teardown(test_only_live, family_setup, family_teardown),
 	};
 
