@@ -115,7 +115,8 @@ void admit_refuse_money(struct admit_hold_run *h, const struct hold_offer *o)
 	r = admit_refuse(h, o->fits_later ? ADMIT_CREDIT_HELD : ADMIT_CREDIT, ROWS_ACCOUNT, a->name);
 	r->what = "credit";
 	r->money = true;
-	r->limit = a->granted_nusd;
+	if (!money_add(a->granted_nusd, a->overdraft_nusd, &r->limit))
+		r->limit = MONEY_NUSD_MAX;
 	r->remaining = MAX_OF(p.available_nusd, 0);
 	r->affordable_tokens = o->affordable_tokens;
 	r->wait_ms = o->fits_later ? 1000 : WINDOW_NEVER;

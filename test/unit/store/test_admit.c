@@ -159,6 +159,11 @@ static void test_cost_above_hold_in_overdraft(void **state)
 	assert_int_equal(a.balance_nusd, -200000);
 	assert_int_equal(a.uncollected_nusd, 100000);
 	rig_check(r, &s);
+	/* A refusal tells all that could be used as the limit, as what explains limits does. */
+	assert_false(rig_hold(r, acc, KEY_A, &r->price, 100, &id, &op));
+	assert_int_equal(op.reason, ADMIT_CREDIT);
+	assert_int_equal(op.refusal.limit, 600000);
+	assert_int_equal(op.refusal.remaining, 0);
 }
 
 static void test_candidates_dropped_and_caps(void **state)
