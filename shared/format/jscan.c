@@ -3,6 +3,7 @@
 #include "jstep.h"
 #include "mem.h"
 
+#define GATHER_MAX 2048
 #define HASH_BASIS UINT64_C(14695981039346656037)
 #define HASH_PRIME UINT64_C(1099511628211)
 
@@ -338,6 +339,28 @@ static const char *string_run(struct jscan *s, const char *p, const char *end)
 	return p;
 }
 
+/* Prompts are full of line breaks: text between short escapes goes out in one piece. [p, *q) is plain text and ends with a backslash; both
+ * move to the next that is left to do, *q to NULL on invalid UTF-8. */
+static const char *gather(struct jscan *s, const char *p, const char **q, const char *end)
+{
+	char room[GATHER_MAX];
+	size_t n = 0;
+
+	while (*q && end - *q > 1 && **q == '\\' && (size_t)(*q - p) < sizeof room - n) {
+		char c = jstep_escape((*q)[1]);
+
+		if (!c)
+			break;
+		memcpy(room + n, p, (size_t)(*q - p));
+		n += (size_t)(*q - p);
+		room[n++] = c;
+		p = *q + 2;
+		*q = string_run(s, p, end);
+	}
+	part(s, room, n);
+	return p;
+}
+
 static const char *in_string(struct jscan *s, const char *p, const char *end)
 {
 	const char *q;
@@ -345,6 +368,8 @@ static const char *in_string(struct jscan *s, const char *p, const char *end)
 	if (*p != '\\')
 		surrogate_flush(s);
 	q = string_run(s, p, end);
+	if (q && q < end && *q == '\\' && !s->in_key && !s->surrogate)
+		p = gather(s, p, &q, end);
 	if (!q)
 		return NULL;
 	part(s, p, (size_t)(q - p));

@@ -365,6 +365,59 @@ static void test_observer(void **state)
 	buf_fini(&w.out);
 }
 
+/* What stands in a body, and what it means. */
+static void add_text(struct buf *body, struct buf *text, const char *in_body, const char *meant)
+{
+	assert_int_equal(buf_addz(body, in_body), ERRC_OK);
+	assert_int_equal(buf_addz(text, meant), ERRC_OK);
+}
+
+static bool keep_text(void *arg, const struct jscan *s, struct slice piece)
+{
+	return buf_adds(arg, piece) == ERRC_OK;
+}
+
+/* Lines of many lengths, all escapes; long enough for several pieces. */
+static void test_text_with_many_escapes(void **state)
+{
+	static const char *const rows[][2] = {
+		{"\\n", "\n"},
+		{"\\\"", "\""},
+		{"\\\\", "\\"},
+		{"\\/", "/"},
+		{"\\t\\r", "\t\r"},
+		{"\\b\\f", "\b\f"},
+		{"\\u0041", "A"},
+		{"\\ud83d\\ude00", "\xf0\x9f\x98\x80"},
+		{"\\ud83d\\n", "\xef\xbf\xbd\n"},
+		{"\xe2\x82\xac", "\xe2\x82\xac"},
+	};
+	static const struct jscan_events ev = {.text = keep_text};
+	struct buf body, text, got;
+	struct jscan s;
+
+	buf_init(&body, 1 << 16);
+	buf_init(&text, 1 << 16);
+	buf_init(&got, 1 << 16);
+	add_text(&body, &text, "{\"a\":\"", "");
+	for (size_t i = 0; i < 400; i++) {
+		for (size_t n = i * 7 % 31 + (i == 200) * 3000; n > 0; n--)
+			add_text(&body, &text, "x", "x");
+		add_text(&body, &text, rows[i % ARRAY_LEN(rows)][0], rows[i % ARRAY_LEN(rows)][1]);
+	}
+	add_text(&body, &text, "\"}", "");
+	for (size_t split = 0; split <= body.len; split++) {
+		buf_reset(&got);
+		jscan_init(&s, NULL, &ev, &got);
+		assert_int_equal(scan_split(&s, buf_slice(&body), split), ERRC_OK);
+		assert_true(slice_eq(buf_slice(&got), buf_slice(&text)));
+		jscan_fini(&s);
+	}
+	buf_fini(&body);
+	buf_fini(&text);
+	buf_fini(&got);
+}
+
 static bool once(void *arg, const struct jscan *s, struct slice piece)
 {
 	*(size_t *)arg += piece.n;
@@ -380,7 +433,7 @@ static void test_observer_stops(void **state)
 
 	jscan_init(&s, NULL, &ev, &seen);
 	assert_int_equal(scan_split(&s, body, 0), ERRC_OK);
-	assert_int_equal(seen, 4);
+	assert_int_equal(seen, 4 + 2);
 	jscan_fini(&s);
 }
 
@@ -458,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_depth_and_counts),
 		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_observer),
+		cmocka_unit_test(test_text_with_many_escapes),
 		cmocka_unit_test(test_observer_stops),
 		cmocka_unit_test(test_error_sticks_and_tells_where),
 		cmocka_unit_test(test_out_of_memory),
