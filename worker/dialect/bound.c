@@ -1,5 +1,7 @@
 #include "bound.h"
 
+#include "jstep.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #else
@@ -211,9 +213,13 @@ uint64_t bound_text(struct slice s)
 /* The end of the string that begins at i, its quote included. */
 static size_t bound_string_end(struct slice s, size_t i)
 {
-	for (i++; i < s.n && s.p[i] != '"'; i++)
+	for (i++; i < s.n; i++) {
+		i = (size_t)(jstep_opaque(s.p + i, s.p + s.n) - s.p);
+		if (i == s.n || s.p[i] == '"')
+			break;
 		if (s.p[i] == '\\')
 			i++;
+	}
 	return MIN_OF(i + 1, s.n);
 }
 

@@ -100,6 +100,8 @@ static void json_is_counted_without_its_white_space(void **state)
 	assert_int_equal(bound_json(SLICE_LIT("\"a\\\"b\"")), 2 + 1 + 2 + 1);
 	assert_int_equal(bound_json(SLICE_LIT("\"cut")), 1 + 2);
 	assert_int_equal(bound_json(SLICE_LIT("\"\\")), 2);
+	assert_int_equal(bound_json(SLICE_LIT("\"\xc3\xa9\x01\\u00e9\\\\\" : \"\\\"\"")),
+			 1 + 2 + 1 + 1 + 1 + 2 + 1 + 1 + 2 + 1 + 1 + 1 + 2 + 1);
 }
 
 static void models_set_the_figures(void **state)
