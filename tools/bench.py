@@ -26,6 +26,7 @@ from bench_parts import Bench, Gateway, Held, HeldTls, KIB, Nginx, SCRIPTS, cpu_
 CONNECTIONS = (1, 32, 256)
 LATENCY_RATE = 2000
 STREAMS = 100
+PAIRS = 6
 
 
 class Figures:
@@ -99,14 +100,19 @@ class Rounds:
             self.bodies[key] = self.bench.body(model, stream, size)
         return self.bodies[key]
 
+    def run_pairs(self, load, turn, seconds, **options):
+        """What varies most between two runs, by how connections fall to processes: several short ones, in turn."""
+        for i in range(PAIRS):
+            self.run(load, turn * PAIRS + i, seconds=round(seconds / PAIRS, 3), **options)
+
     def run(self, load, turn, script='1k', provider='sim', stream=False, size=1024, buffered=False, watch=False, **options):
-        ways = self.ways(provider, buffered)
+        ways = [way for way in self.ways(provider, buffered) if way.name == 'aigwd' or not watch]
         for i in range(len(ways)):
             way = ways[(i + turn) % len(ways)]
             body = self.body(way, script, stream, size)
             keeper = self.gateway.keeper() if way.name == 'aigwd' else []
             before, keeper_before = cpu_us(way.pids), cpu_us(keeper)
-            if watch and way.name == 'aigwd':
+            if watch:
                 result = Memory(self.gateway.workers()).during(lambda: self.bench.load(way.port, body, way.key, **options))
             else:
                 result = self.bench.load(way.port, body, way.key, **options)
@@ -164,12 +170,14 @@ def run_rounds(rounds, n, wanted):
         ('first', dict(script='burst', stream=True, connections=16, rate=200, seconds=max(1.0, s))),
         ('events', dict(script='flow', stream=True, connections=STREAMS, requests=STREAMS)),
         ('events ant', dict(script='flow', provider='ant', stream=True, connections=STREAMS, requests=STREAMS)),
-        ('prompt', dict(size=400 * KIB, buffered=True, connections=8, seconds=s, watch=True)),
+        ('prompt memory', dict(size=400 * KIB, buffered=True, connections=8, seconds=s, watch=True)),
     ]
     for turn in range(n):
         for load, options in plan:
             if wanted(load):
                 rounds.run(load, turn, **options)
+        if wanted('prompt'):
+            rounds.run_pairs('prompt', turn, s, size=400 * KIB, buffered=True, connections=8)
 
 
 def report_rounds(rounds, f):
@@ -245,9 +253,9 @@ def report_prompt(rounds, f):
     if 'prompt' not in rounds.results:
         return
     rounds.beside(f, 'CPU a request, 400 KB prompt, 8 connections', 'prompt', 'requests', 2.0)
-    f.add('memory at the peak of it, a request', median(rounds.each('prompt', 'aigwd', lambda r: (
+    f.add('memory at the peak of it, a request', median(rounds.each('prompt memory', 'aigwd', lambda r: (
         r['memory']['peak'] - r['memory']['before']) / 8)), 'KiB', 400 + 64)
-    f.add('memory kept after it, all', median(rounds.each('prompt', 'aigwd', lambda r: (
+    f.add('memory kept after it, all', median(rounds.each('prompt memory', 'aigwd', lambda r: (
         r['memory']['after'] - r['memory']['before']))), 'KiB')
 
 

@@ -31,6 +31,12 @@ class Bench(unittest.TestCase):
         self.assertEqual(bool(report['skipped']), not shutil.which('nginx'))
         self.assertGreater(rows['peak without a proxy']['value'], rows['peak, 2 workers']['value'])
 
+    def test_prompts_in_pairs(self):
+        rows = {row['name']: row for row in json.loads(bench('--only', 'prompt', '--json', '-'))['figures']}
+        self.assertGreater(rows['CPU a request, 400 KB prompt, 8 connections']['value'], 0)
+        self.assertGreater(rows['memory at the peak of it, a request']['value'], 0)
+        self.assertIn('memory kept after it, all', rows)
+
     def test_memory_as_text(self):
         text = bench('--only', 'stream')
         for name in ('share of the busier', 'memory a live stream, plain', 'TLS on both sides'):
