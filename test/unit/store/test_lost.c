@@ -160,7 +160,7 @@ static void test_ways_to_them(void **state)
 	}
 }
 
-/* They are there, but lead to something else. */
+/* They are there, but lead to something else: the account's name, the key's id and secret, both or one of them, the team's name. */
 static void test_ways_elsewhere(void **state)
 {
 	struct live *l = family.r->live;
@@ -168,29 +168,28 @@ static void test_ways_elsewhere(void **state)
 
 	(void)state;
 	begin();
-	for (int what = 0; what < 4; what++) {
-		struct rows_account a = {.id = other, .name = SLICE_LIT("acme")};
-		struct rows_scope s = family.of[what == 3 ? 1 : 2];
+	for (int what = 0; what < 6; what++) {
+		struct rows_account a = {.id = what == 0 ? other : family.account,
+					 .name = SLICE_LIT("acme")};
+		struct rows_scope s = family.of[what == 5 ? 1 : 2], right = s;
 		MDB_txn *txn;
 
-		if (what == 1)
-			s.account = other;
-		else
+		s.hash[0] ^= what == 2;
+		right.hash[0] ^= what == 3;
+		if (what >= 4)
 			memcpy(s.id, "zzzzzzzzzzzz", ROWS_ID);
-		assert_int_equal(live_txn_begin(l, &txn), ERRC_OK);
-		assert_int_equal(what == 0 ? live_index_account(l, txn, &a)
-					   : live_index_scope(l, txn, &s),
-				 ERRC_OK);
-		assert_int_equal(live_txn_commit(l, &txn), ERRC_OK);
-		assert_int_equal(lost(true).lost, 1);
-		assert_int_equal(lost(false).lost,
-				 what == 0); /* an account's name is not put back */
-		a.id = family.account;
+		else
+			s.account = other;
 		assert_int_equal(live_txn_begin(l, &txn), ERRC_OK);
 		assert_int_equal(live_index_account(l, txn, &a), ERRC_OK);
+		if (what > 0)
+			assert_int_equal(live_index_scope(l, txn, &s), ERRC_OK);
+		if (what == 3)
+			assert_int_equal(live_index_scope(l, txn, &right), ERRC_OK);
 		assert_int_equal(live_txn_commit(l, &txn), ERRC_OK);
+		assert_int_equal(lost(true).lost, 1);
+		assert_int_equal(lost(false).lost, what == 0); /* which is not put back */
 	}
-	assert_int_equal(lost(false).lost, 0);
 }
 
 static void unindex(const uint8_t hash[DIGEST_SHA256])
@@ -342,6 +341,22 @@ static void test_states_that_are_over(void **state)
 	assert_int_equal(lost(true).lost, 0);
 }
 
+/* What belongs to an account that is lost itself cannot be put back: it is told, and no more. */
+static void test_with_their_account(void **state)
+{
+	struct rows_key_name name;
+	struct agree_lost g;
+
+	(void)state;
+	begin();
+	name = rows_name(family.account, ROWS_ACCOUNT, SLICE_NONE);
+	drop_row(&name);
+	g = lost(true);
+	assert_int_equal(g.lost, 3); /* the account, its rules, its end user */
+	assert_int_equal(g.mended, 0);
+	assert_int_equal(lost(true).lost, 3);
+}
+
 /* Only the live store has them: whoever compares says so. */
 static void test_only_live(void **state)
 {
@@ -383,6 +398,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_states_without_rules, family_setup,
 						family_teardown),
 		cmocka_unit_test_setup_teardown(test_states_that_are_over, family_setup,
+						family_teardown),
+		cmocka_unit_test_setup_teardown(test_with_their_account, family_setup,
 						family_teardown),
 		cmocka_unit_test_setup_teardown(test_only_live, family_setup, family_teardown),
 	};
