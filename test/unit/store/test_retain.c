@@ -1,5 +1,6 @@
 #include "rig.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "ledger_priv.h"
@@ -21,13 +22,14 @@ struct scene {
 };
 
 static size_t deleted, vain; /* rows by name */
+static size_t del_fails;     /* so many from now on: that one finds no room */
 
 int __real_mdb_del(MDB_txn *txn, MDB_dbi db, MDB_val *key, MDB_val *data);
 int __wrap_mdb_del(MDB_txn *txn, MDB_dbi db, MDB_val *key, MDB_val *data);
 
 int __wrap_mdb_del(MDB_txn *txn, MDB_dbi db, MDB_val *key, MDB_val *data)
 {
-	int rc = __real_mdb_del(txn, db, key, data);
+	int rc = del_fails > 0 && --del_fails == 0 ? ENOSPC : __real_mdb_del(txn, db, key, data);
 
 	deleted += rc == 0;
 	vain += rc == MDB_NOTFOUND;
@@ -202,6 +204,27 @@ static void test_aborted_seal(void **state)
 	assert_false(seal_is_due(l, s->now_ms));
 }
 
+/* Once a day, if something came since: also of records that come late, with a time of the day before. */
+static void test_when_a_seal_is_due(void **state)
+{
+	struct scene *s = *state;
+	struct ledger *l = s->rig.ledger;
+	int64_t day_1 = DAY_0 + ROLLUP_DAY_MS;
+
+	take(s, 3);
+	assert_false(seal_is_due(l, DAY_0 + 1000));
+	assert_true(seal_is_due(l, day_1));
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	assert_int_equal(seal_day(l, day_1), ERRC_OK);
+	assert_int_equal(ledger_commit(l), ERRC_OK);
+	assert_false(seal_is_due(l, day_1));
+	assert_false(seal_is_due(l, day_1 + ROLLUP_DAY_MS));
+	s->now_ms = day_1 - 1;
+	take(s, 3);
+	assert_false(seal_is_due(l, day_1));
+	assert_true(seal_is_due(l, day_1 + ROLLUP_DAY_MS));
+}
+
 static void test_days(void **state)
 {
 	const struct retain_keep keep = {.days = 2}, forever = {.days = 0};
@@ -211,14 +234,16 @@ static void test_days(void **state)
 	struct genid first = id_of(1), kept = id_of(2 * A_DAY + 1);
 	struct seal seal;
 	int64_t all, day_2 = DAY_0 + 2 * ROLLUP_DAY_MS;
-	uint64_t seq;
+	uint64_t seq, last;
 
 	fill(s);
 	all = charged(s, 0, INT64_MAX, ERRC_OK);
 	assert_int_equal(retain(s, &forever, false), 1);
 	assert_int_equal(ledger_find(s->rig.ledger, &first, &seq), ERRC_OK);
 	/* Of the days 0 to 4 the last one, and the two before it, are kept. */
+	last = ledger_state(s->rig.ledger)->last_seq;
 	assert_true(retain(s, &keep, false) > 2 * A_DAY / 500);
+	assert_int_equal(ledger_state(s->rig.ledger)->last_seq, last + 2); /* noted once a day */
 	assert_int_equal(retain_base(s->rig.ledger, &base, NULL), ERRC_OK);
 	assert_int_equal(seal_from(s->rig.ledger, base.seq, &seal, NULL), ERRC_OK);
 	assert_int_equal(seal.last, base.seq);
@@ -328,6 +353,43 @@ static void test_many_users_who_are_gone(void **state)
 	assert_in_range(most, 0, 2000);
 }
 
+/* An end user who has a budget by the rules for all: what was used of it stays with the base, as long as the book knows the user. */
+static void test_user_of_a_removed_day(void **state)
+{
+	const struct retain_keep keep = {.days = 2};
+	struct scene *s = *state;
+	struct ledger *l = s->rig.ledger;
+	struct record rec = {.type = RECORD_CHARGE, .account = s->account, .wall_ms = DAY_0 + 1};
+	struct rows_scope every;
+	struct verify_result v;
+	char user[ROWS_ID];
+	uint64_t seq;
+
+	rig_scope(&every, s->account, ROWS_USER, ROWS_EVERY_USER);
+	rig_budget(&every, RIG_DOLLAR, (struct window_spec){.unit = WINDOW_TOTAL});
+	rig_put(&s->rig, &every);
+	memcpy(rec.charge.key_id, KEY, APIKEY_ID);
+	rec.charge.id = id_of(1000000);
+	rec.charge.user = SLICE_LIT("alice");
+	rec.charge.charge_nusd = 77;
+	rec.charge.budgets.n = 1;
+	rec.charge.budgets.v[0] =
+		(struct record_budget){.scope = ROWS_USER, .rule = every.limits.v[0].id};
+	usage_init(&rec.charge.usage);
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	assert_int_equal(ledger_append(l, &rec, &seq), ERRC_OK);
+	assert_int_equal(ledger_commit(l), ERRC_OK);
+	fill(s);
+	retain(s, &keep, false);
+	reopen(s);
+	verify_good(s, &v);
+	assert_true(v.first_seq > seq);
+	rows_user_id(rec.charge.user, user);
+	assert_int_equal(
+		book_scope(ledger_book(s->rig.ledger), ROWS_USER, s->account, user)->charged_nusd,
+		77);
+}
+
 /* A charge is taken back after midnight, and then the records of its day go. */
 static void test_reversal_of_a_removed_charge(void **state)
 {
@@ -387,6 +449,89 @@ static void test_restarts_and_bytes(void **state)
 	retain(s, &small, false);
 	verify_good(s, &v);
 	assert_int_equal(v.charges, A_DAY);
+}
+
+/* What a start would have to read again stays: until the next checkpoint, though the roll-ups are past it. */
+static void test_nothing_before_the_checkpoint(void **state)
+{
+	const struct retain_keep keep = {.days = 1};
+	struct scene *s = *state;
+	struct ledger *l = s->rig.ledger;
+	struct retain_base base;
+	bool more = true;
+
+	for (int d = 0; d < 4; d++) {
+		s->now_ms = DAY_0 + d * ROLLUP_DAY_MS + 1000;
+		take(s, 10);
+	}
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	assert_int_equal(ledger_write_rollups(l, l->txn, l->state.last_seq), ERRC_OK);
+	assert_int_equal(ledger_commit(l), ERRC_OK);
+	assert_int_equal(retain_step(l, &keep, s->now_ms, &more), ERRC_OK);
+	assert_false(more);
+	checkpoint(l);
+	retain(s, &keep, false);
+	assert_int_equal(retain_base(l, &base, NULL), ERRC_OK);
+	assert_true(base.seq > 0);
+}
+
+/* The records that are kept take so much: no more than that is no reason to remove any. And the ledger's last record is never removed. */
+static void test_bytes(void **state)
+{
+	struct scene *s = *state;
+	struct ledger *l = s->rig.ledger;
+	const MDB_dbi trees[] = {l->records, l->ids, l->upstream};
+	struct retain_keep keep = {.bytes = 0};
+	struct retain_base base;
+	struct verify_result v;
+	struct seal seal;
+	MDB_txn *txn;
+	bool more;
+
+	fill(s);
+	assert_int_equal(ledger_read_begin(l, &txn), ERRC_OK);
+	for (size_t i = 0; i < ARRAY_LEN(trees); i++) {
+		size_t n = 0;
+
+		assert_int_equal(lmdbx_used(txn, trees[i], &n), ERRC_OK);
+		keep.bytes += (int64_t)n;
+	}
+	ledger_read_end(&txn);
+	assert_int_equal(retain_step(l, &keep, s->now_ms, &more), ERRC_OK);
+	assert_false(more);
+	keep.bytes--;
+	assert_int_equal(retain_step(l, &keep, s->now_ms, &more), ERRC_OK);
+	assert_true(more);
+	retain(s, &keep, false); /* a day that was begun is finished, though enough is gone */
+	assert_int_equal(retain_base(l, &base, NULL), ERRC_OK);
+	assert_int_equal(seal_from(l, base.seq, &seal, NULL), ERRC_OK);
+	assert_int_equal(base.seq, seal.last);
+	keep.bytes = 1;
+	retain(s, &keep, false);
+	s->now_ms += ROLLUP_DAY_MS;
+	take(s, 0); /* the day is sealed, and nothing stands behind it */
+	checkpoint(l);
+	retain(s, &keep, false);
+	verify_good(s, &v);
+	assert_int_equal(v.charges, A_DAY);
+}
+
+/* A step that fails in its middle is not there, and the next one adds up the same records once. */
+static void test_step_without_room(void **state)
+{
+	const struct retain_keep keep = {.days = 2};
+	struct scene *s = *state;
+	struct retain_base base;
+	bool more;
+
+	fill(s);
+	del_fails = 100;
+	assert_int_equal(retain_step(s->rig.ledger, &keep, s->now_ms, &more), ERRC_NOSPACE);
+	assert_int_equal(retain_base(s->rig.ledger, &base, NULL), ERRC_OK);
+	assert_int_equal(base.seq, 0);
+	retain(s, &keep, false); /* which verifies after each step */
+	assert_int_equal(retain_base(s->rig.ledger, &base, NULL), ERRC_OK);
+	assert_true(base.seq > 2 * A_DAY);
 }
 
 static enum errc none(void *arg, const struct rollup_name *n, const struct rollup_sums *sums)
@@ -493,11 +638,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_seals),
 		T(test_aborted_seal),
+		T(test_when_a_seal_is_due),
 		T(test_days),
 		T(test_nothing_to_follow),
 		T(test_users_of_a_wrong_clock),
 		T(test_many_users_who_are_gone),
+		T(test_step_without_room),
+		T(test_user_of_a_removed_day),
 		T(test_restarts_and_bytes),
+		T(test_nothing_before_the_checkpoint),
+		T(test_bytes),
 		T(test_tags_go),
 		T(test_wrong_seal),
 		T(test_seal_without_an_account),
