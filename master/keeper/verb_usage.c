@@ -1,4 +1,7 @@
+#include "clock.h"
+#include "report_kept.h"
 #include "report_page.h"
+#include "rollup.h"
 #include "verbs.h"
 
 #define NUMBERS 9
@@ -127,6 +130,38 @@ static enum errc send_rows(struct verbs *v, const struct report_ask *ask, const 
 	return e ? e : send_page(v, ask, r, page);
 }
 
+static void end_without_users(struct verbs *v)
+{
+	char day[CLOCK_TEXT_MAX];
+	uint32_t first;
+	enum errc e = report_kept_users(v->ledger, &first);
+
+	if (e) {
+		verbs_end_errc(v, e, "usage");
+		return;
+	}
+	clock_format_s(first * (ROLLUP_DAY_MS / 1000), day);
+	verbs_end(v, CONTROL_REFUSED, "removed",
+		  "since: the records of days before %.10s have been removed: of those no end "
+		  "users are known, only what all requests add up to",
+		  day);
+}
+
+static void end_failed(struct verbs *v, enum errc e)
+{
+	if (e == ERRC_SYNTAX)
+		verbs_end(v, CONTROL_USAGE, "invalid",
+			  "page: it is the next_page of a report by the same dimensions");
+	else if (e == ERRC_RANGE)
+		verbs_end(v, CONTROL_REFUSED, "removed",
+			  "the span begins or ends within a day whose records have been removed: "
+			  "of such days only whole ones are known");
+	else if (e == ERRC_TRUNCATED)
+		end_without_users(v);
+	else
+		verbs_end_errc(v, e, "usage");
+}
+
 void verb_usage(struct verbs *v)
 {
 	struct report_ask ask = {.by_n = 0};
@@ -149,15 +184,8 @@ void verb_usage(struct verbs *v)
 	if (!e)
 		e = send_rows(v, &ask, r, page);
 	report_free(&r);
-	if (e == ERRC_SYNTAX)
-		verbs_end(v, CONTROL_USAGE, "invalid",
-			  "page: it is the next_page of a report by the same dimensions");
-	else if (e == ERRC_RANGE)
-		verbs_end(v, CONTROL_REFUSED, "removed",
-			  "the span begins or ends within a day whose records have been removed: "
-			  "of such days only whole ones are known");
-	else if (e)
-		verbs_end_errc(v, e, "usage");
+	if (e)
+		end_failed(v, e);
 	else
 		verbs_end_report(v);
 }

@@ -44,7 +44,7 @@ SETTING(MS, ledger_lag_max_ms, "ledger_lag_max", 100, 3600000, "10s", "time", LI
 	"with durability settle the default is 2s.")
 SETTING(INT, ledger_retain_days, "ledger.retain_days", 0, 36500, "0", "days", LIVE,
 	"How many days that are over keep their records; older ones are removed, day by day, and "
-	"only what they add up to stays. 0 is for ever.")
+	"only what they add up to stays, though not by end user. 0 is for ever.")
 SETTING(BYTES, ledger_retain_bytes, "ledger.retain_bytes", 0, 1099511627776, "0", "bytes", LIVE,
 	"Records and their indexes may take this much; beyond it the oldest day that is over is "
 	"removed. 0 is any number.")

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "ledger_priv.h"
 #include "mem.h"
+#include "report_kept.h"
 #include "report_tail.h"
 #include "retain.h"
 #include "tally.h"
@@ -560,6 +561,8 @@ static enum errc sum_up(struct report *r)
 	tail.last_seq = r->state.last_seq;
 	if (!rc)
 		rc = add_records(r, &tail);
+	if (!rc)
+		rc = report_kept_check(r->ledger, &r->ask);
 	return rc ? rc : report_tail_each(&r->tail, &r->state, on_waiting, r);
 }
 

@@ -39,8 +39,8 @@ struct report_row {
 struct report;
 
 /* Sums up the ledger; rows come sorted by their names. Owned by the caller. Accounts and teams are named from the live store, those
- * that are not there by their number and id. ERRC_BUSY: too much waits in the outbox; ERRC_RANGE: the span has a part of a day whose records are no longer kept. Any thread
- * but a loop. */
+ * that are not there by their number and id. ERRC_BUSY: too much waits in the outbox; ERRC_RANGE: the span has a part of a day whose records are no longer kept;
+ * ERRC_TRUNCATED: it has such a day, and end users are asked for. Any thread but a loop. */
 MUSTCHECK enum errc report_new(struct ledger *l, struct live *names, const struct report_ask *ask,
 			       struct report **out);
 void report_free(struct report **r);

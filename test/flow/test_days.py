@@ -70,6 +70,18 @@ class Days(Case):
         with self.assertRaises(CtlError) as e:
             self.usage('--since', first + 'T00:00:01Z')
         self.assertEqual((e.exception.status, e.exception.error['code']), (1, 'removed'))
+        # Whose end users they were is no longer known, and not told wrongly.
+        day = sorted(spent)[2]
+        for words in (('--by', 'tag'), ('--tag', ''), ('--tag', 'ann', '--since', sorted(spent)[1])):
+            with self.assertRaises(CtlError) as e:
+                self.node.ctl('usage', *words)
+            self.assertEqual((e.exception.status, e.exception.error['code']), (1, 'removed'))
+            self.assertIn('before %s' % day, e.exception.error['message'])
+        self.assertEqual(sum(r['requests'] for r in self.node.ctl('usage', '--by', 'tag', '--since', day)['rows']), sum(list(spent.values())[2:]))
+        a = self.node.ask('GET', '/v1/usage?by=tag', key=self.key)
+        self.assertEqual((a.status, a.error['param']), (400, 'since'), a)
+        self.assertIn('end users', a.error['message'])
+        self.assertEqual(self.node.ask('GET', '/v1/usage?by=tag&since=' + day, key=self.key).json()['total']['requests'], sum(list(spent.values())[2:]))
         # A new start, kill -9 before it, has the same books.
         self.node.kill_all()
         self.node.start()

@@ -111,6 +111,10 @@ static void fail_report(struct call *c, enum errc e)
 		fault_field(&c->fault, FAULT_INVALID_VALUE, "since",
 			    "The records of a day that the span has a part of are no longer kept: "
 			    "ask for whole days.");
+	else if (e == ERRC_TRUNCATED)
+		fault_field(&c->fault, FAULT_INVALID_VALUE, "since",
+			    "The records of a day of the span are no longer kept: its end users "
+			    "are not known. Ask from a later day on, or without `tag`.");
 }
 
 /* --- the key itself, with what it has spent of late where the keeper can say --- */

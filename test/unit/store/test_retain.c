@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "ledger_priv.h"
-#include "report.h"
+#include "report_kept.h"
 #include "retain.h"
 #include "rollup.h"
 #include "seal.h"
@@ -156,6 +156,19 @@ static int64_t charged(struct scene *s, int64_t since_ms, int64_t until_ms, enum
 		nusd = report_total(rep).charge_nusd;
 	report_free(&rep);
 	return nusd;
+}
+
+/* Its rows. */
+static size_t told(struct scene *s, const struct report_ask *ask, enum errc want)
+{
+	struct report *rep = NULL;
+	size_t n = 0;
+
+	assert_int_equal(report_new(s->rig.ledger, NULL, ask, &rep), want);
+	if (rep)
+		n = report_rows_n(rep);
+	report_free(&rep);
+	return n;
 }
 
 static void test_seals(void **state)
@@ -560,6 +573,41 @@ static void test_tags_go(void **state)
 	ledger_read_end(&txn);
 }
 
+/* A report whose span has requests that know their end users no more is refused; others are not. */
+static void test_reports_by_user(void **state)
+{
+	const struct retain_keep keep = {.days = 1};
+	struct scene *s = *state;
+	const int64_t kept = DAY_0 + (DAYS - 2) * ROLLUP_DAY_MS;
+	struct report_ask by = {.by = {REPORT_DAY, REPORT_TAG}, .by_n = 2, .until_ms = INT64_MAX};
+	struct report_ask of = {.tag = SLICE_LIT("user-1"), .until_ms = INT64_MAX};
+	uint32_t day;
+
+	fill(s);
+	told(s, &by, ERRC_OK);
+	told(s, &of, ERRC_OK);
+	retain(s, &keep, false);
+	assert_int_equal(report_kept_users(s->rig.ledger, &day), ERRC_OK);
+	assert_int_equal(day, kept / ROLLUP_DAY_MS);
+	told(s, &by, ERRC_TRUNCATED);
+	told(s, &of, ERRC_TRUNCATED);
+	of.account = s->account + 1; /* has none */
+	told(s, &of, ERRC_OK);
+	of.account = s->account;
+	told(s, &of, ERRC_TRUNCATED);
+	of.until_ms = DAY_0; /* nothing is before it */
+	told(s, &of, ERRC_OK);
+	of.until_ms += ROLLUP_DAY_MS;
+	told(s, &of, ERRC_TRUNCATED);
+	by.since_ms = kept - ROLLUP_DAY_MS;
+	told(s, &by, ERRC_TRUNCATED);
+	by.since_ms = kept;
+	assert_int_equal(told(s, &by, ERRC_OK), 2 * 7);
+	by.by_n = 1; /* by day alone */
+	by.since_ms = 0;
+	assert_int_equal(told(s, &by, ERRC_OK), DAYS);
+}
+
 /* A seal that lies is found, and stops retention. */
 static void test_wrong_seal(void **state)
 {
@@ -649,6 +697,7 @@ int main(void)
 		T(test_nothing_before_the_checkpoint),
 		T(test_bytes),
 		T(test_tags_go),
+		T(test_reports_by_user),
 		T(test_wrong_seal),
 		T(test_seal_without_an_account),
 		T(test_reversal_of_a_removed_charge),
