@@ -34,7 +34,11 @@ void verb_export(struct verbs *v)
 		return;
 	}
 	e = export_ledger(v->ledger, &ask, &sink);
-	if (e)
+	if (e == ERRC_STALE)
+		verbs_end(v, CONTROL_REFUSED, "removed",
+			  "records that were to come have been removed meanwhile, for their days "
+			  "are over (ledger.retain_days, retain_bytes): begin again");
+	else if (e)
 		verbs_end_errc(v, e, "ledger");
 	else
 		verbs_end_report(v);

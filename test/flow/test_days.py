@@ -2,6 +2,7 @@
 wall clock is stepped, which a build with test hooks allows."""
 import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -89,6 +90,27 @@ class Days(Case):
         self.assertEqual((again['first_seq'], again['settled_usd']), (self.verify()['first_seq'], before['settled_usd']))
         self.assertEqual(self.usage(), spent)
         self.spend(1)
+
+
+class Removed(Case):
+    CONFIG = {'ledger': {'retain_days': 1}}
+
+    def test_while_it_is_exported(self):
+        """Who reads so slowly that records go before they were read is told so, and has no end."""
+        for _ in range(1000):
+            self.assertEqual(self.chat('cent').status, 200)
+        self.node.settled('main')
+        with subprocess.Popen([os.environ['AIGWCTL'], '--socket', self.node.socket, 'ledger', 'export'], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as p:
+            self.assertTrue(json.loads(p.stdout.readline())['export'])
+            self.node.step(3 * DAY)
+            self.assertEqual(self.chat('cent').status, 200)
+            self.node.wait_event('day_removed', 30)
+            lines, error = p.communicate(timeout=60)
+        self.assertEqual(p.returncode, 1, error)
+        self.assertIn('removed meanwhile', error)
+        self.assertEqual(json.loads(lines.splitlines()[-1])['type'], 'charge')
+        self.assertEqual(self.node.recompute(), [])
 
 
 class Alerts(Case):
