@@ -99,6 +99,53 @@ static void none(struct scene *s)
 	assert_false(alerts_next(&s->alerts, &a));
 }
 
+/* Who pays later has no credit of which there could be little. */
+static void test_no_credit_no_alert(void **state)
+{
+	static const struct shares no = {.n = 0}, most = {1, {900000}};
+	struct scene *s = *state;
+	struct rows_account a;
+	struct buf mem;
+	bool durable;
+
+	alerts_set(&s->alerts, &no, &most);
+	none(s);
+	buf_init(&mem, ROWS_MAX);
+	for (int prepaid = 0; prepaid < 2; prepaid++) {
+		assert_int_equal(admin_account_get(s->rig.live, s->account, &mem, &a), ERRC_OK);
+		a.mode = prepaid ? ROWS_PREPAID : ROWS_POSTPAID;
+		assert_int_equal(admin_account_update(&s->rig.admin, &s->rig.by, &a, &durable),
+				 ERRC_OK);
+		if (prepaid) {
+			assert_true(one(s, 900000).is_credit);
+			break;
+		}
+		charge(s, 950 * CENT, 100);
+		none(s);
+	}
+	buf_fini(&mem);
+}
+
+/* Two windows between two looks: the first one's share is told though the second has little, and once, though a charge of
+ * nothing has opened that. */
+static void test_a_window_that_has_just_ended(void **state)
+{
+	struct scene *s = *state;
+
+	charge(s, 1 * CENT, 100);
+	none(s);
+	charge(s, 60 * CENT, 100);
+	charge(s, 1 * CENT, 200);
+	assert_int_equal(one(s, 500000).window, 100);
+	charge(s, 60 * CENT, 200);
+	assert_int_equal(one(s, 500000).window, 200);
+	charge(s, 0, 300);
+	none(s);
+	none(s);
+	charge(s, 1 * CENT, 200);
+	none(s);
+}
+
 static void test_each_share_once_a_window(void **state)
 {
 	struct scene *s = *state;
@@ -422,6 +469,8 @@ static void test_removed_rules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(test_no_credit_no_alert),
+		T(test_a_window_that_has_just_ended),
 		T(test_each_share_once_a_window),
 		T(test_failed_and_lost_checkpoints),
 		T(test_edited_limit),

@@ -273,6 +273,20 @@ static void test_over(void **state)
 	assert_true(ledger_state(scene->rig.ledger)->claims_over_seq < number(&r));
 }
 
+/* To the millisecond. */
+static void test_over_exactly(void **state)
+{
+	(void)state;
+	charges(1);
+	scene->rig.wall_ms += DAY_MS - 1001;
+	charges(1);
+	assert_int_equal(ledger_state(scene->rig.ledger)->claims_over_seq, 0);
+	scene->rig.wall_ms -= 1000 - 1;
+	charges(1);
+	assert_true(ledger_state(scene->rig.ledger)->claims_over_seq > 0);
+	assert_int_equal(bad_claim(), 0);
+}
+
 /* The clock is set back, by two days and for good. */
 static void test_clock_back(void **state)
 {
@@ -414,6 +428,23 @@ static void test_every_flipped_byte(void **state)
 		more = get_row(MDB_SET_RANGE, seq + 1, &r);
 	}
 	assert_int_equal(bad_claim(), 0);
+}
+
+static void test_first_of_two(void **state)
+{
+	struct row r;
+	uint64_t first;
+
+	(void)state;
+	charges(3);
+	assert_true(get_row(MDB_FIRST, 0, &r));
+	first = number(&r);
+	for (int i = 0; i < 2; i++) {
+		r.bytes[0] ^= 1;
+		put_row(number(&r), &r);
+		assert_int_equal(bad_claim(), first);
+		assert_true(get_row(MDB_SET_RANGE, number(&r) + 1, &r));
+	}
 }
 
 static void test_missing_and_too_many(void **state)
@@ -617,11 +648,13 @@ int main(void)
 		T(test_all_that_may_be),
 		T(test_only_one_that_was_taken_back),
 		T(test_over),
+		T(test_over_exactly),
 		T(test_clock_back),
 		T(test_removed_day),
 		T(test_failed_commit),
 		T(test_while_the_keeper_writes),
 		T(test_every_flipped_byte),
+		T(test_first_of_two),
 		T(test_missing_and_too_many),
 		T(test_over_too_early),
 		T(test_live_claims),
