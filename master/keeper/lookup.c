@@ -43,6 +43,21 @@ static enum errc complete(struct ledger *l, const char *key_id, struct lookup_fo
 	return e == ERRC_NOTFOUND ? ERRC_OK : e;
 }
 
+/* What takes a charge of the ledger back may wait for it still, under the generation id. */
+static enum errc look_for_reversal(struct live *live, struct lookup_found *f)
+{
+	struct record r;
+	struct buf none;
+	enum errc e = record_decode(buf_slice(&f->record), &r);
+
+	if (e || r.type != RECORD_CHARGE)
+		return e;
+	buf_init(&none, RECORD_MAX);
+	e = outbox_find(live, &r.charge.id, SLICE_NONE, NULL, &none, &f->reversed);
+	buf_fini(&none);
+	return e == ERRC_NOTFOUND || e == ERRC_BUSY ? ERRC_OK : e;
+}
+
 enum errc lookup_find(struct live *live, struct ledger *ledger, struct slice id, const char *key_id,
 		      struct lookup_found *out)
 {
@@ -63,6 +78,8 @@ enum errc lookup_find(struct live *live, struct ledger *ledger, struct slice id,
 			e = ledger_get(ledger, out->seq, &out->record);
 		if (e == ERRC_NOTFOUND)
 			e = waits; /* it may be among those that nobody has looked at */
+		else if (!e && !ours)
+			e = look_for_reversal(live, out);
 	}
 	return e ? e : complete(ledger, key_id, out);
 }

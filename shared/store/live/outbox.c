@@ -146,14 +146,18 @@ enum errc outbox_range(struct live *l, uint64_t *first, uint64_t *last)
 	return rc;
 }
 
+/* The charge that is sought; *reversed: it is not, but what takes that back. */
 static bool is_wanted(struct slice bytes, const struct genid *id, struct slice upstream_id,
-		      const char *key_id)
+		      const char *key_id, bool *reversed)
 {
 	struct slice needle = id ? slice_of(id->b, GENID_BYTES) : upstream_id;
 	struct record r;
 
-	if (slice_find(bytes, needle) < 0 || record_decode(bytes, &r) != ERRC_OK ||
-	    r.type != RECORD_CHARGE)
+	if (slice_find(bytes, needle) < 0 || record_decode(bytes, &r) != ERRC_OK)
+		return false;
+	if (id && r.type == RECORD_REVERSE && genid_eq(&r.change.id, id))
+		*reversed = true;
+	if (r.type != RECORD_CHARGE)
 		return false;
 	if (key_id && memcmp(r.charge.key_id, key_id, APIKEY_ID) != 0)
 		return false;
@@ -167,6 +171,7 @@ enum errc outbox_find(struct live *l, const struct genid *id, struct slice upstr
 	uint64_t first, last, after;
 	enum errc rc;
 
+	*reversed = false;
 	if (!id && upstream_id.n == 0)
 		return ERRC_NOTFOUND;
 	rc = outbox_batch_init(&b, SLICE_ROWS);
@@ -183,7 +188,7 @@ enum errc outbox_find(struct live *l, const struct genid *id, struct slice upstr
 		if (rc)
 			break;
 		for (size_t i = 0; i < b.n; i++) {
-			if (!is_wanted(b.rows[i].record, id, upstream_id, key_id))
+			if (!is_wanted(b.rows[i].record, id, upstream_id, key_id, reversed))
 				continue;
 			rc = buf_adds(out, b.rows[i].record);
 			*reversed = b.rows[i].reversed;

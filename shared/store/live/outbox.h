@@ -37,7 +37,8 @@ MUSTCHECK enum errc outbox_delete(struct live *l, uint64_t upto, bool *more);
 MUSTCHECK enum errc outbox_range(struct live *l, uint64_t *first, uint64_t *last);
 /* The settled request with this generation id (or, when id is NULL, the provider's id), if `key_id` made it (NULL: any).
  * ERRC_NOTFOUND; ERRC_BUSY: it is not among the newest OUTBOX_FIND_MAX, and there are older ones, which the ledger may have by
- * now. Its record is appended to `out`; *reversed: it was taken back. Reads in slices; meant for the keeper, not for a loop. */
+ * now. Its record is appended to `out`; *reversed: it was taken back, also where only that is found, for the ledger has the charge
+ * (by the generation id alone). Reads in slices; meant for the keeper, not for a loop. */
 MUSTCHECK enum errc outbox_find(struct live *l, const struct genid *id, struct slice upstream_id,
 				const char *key_id, struct buf *out, bool *reversed);
 

@@ -15,6 +15,16 @@ static enum errc find(const struct genid *id, const char *key, struct lookup_fou
 	return e;
 }
 
+/* By the provider's id, which all have in common: what was settled last. */
+static enum errc find_upstream(struct lookup_found *f)
+{
+	enum errc e = lookup_find(family.r->live, family.r->ledger, SLICE_LIT("chatcmpl-1"),
+				  FAMILY_KEY, f);
+
+	lookup_fini(f);
+	return e;
+}
+
 static struct genid spend(void)
 {
 	struct admit_done done;
@@ -71,11 +81,69 @@ static void test_how_far_is_looked(void **state)
 	assert_int_equal(find(&old, FAMILY_KEY, &f), ERRC_OK);
 }
 
+/* Into the ledger, and out of the outbox all that it has. */
+static void take(bool away)
+{
+	struct rig *r = family.r;
+	struct ledger *l = r->ledger;
+	bool more;
+
+	assert_int_equal(outbox_read(r->live, ledger_state(l)->taken_n, &r->batch), ERRC_OK);
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	assert_int_equal(ledger_take(l, live_head(r->live)->epoch, &r->batch), ERRC_OK);
+	assert_int_equal(ledger_commit(l), ERRC_OK);
+	if (away)
+		assert_int_equal(outbox_delete(r->live, ledger_state(l)->taken_n, &more), ERRC_OK);
+}
+
+/* A charge that was taken back says so, wherever the two are by then. */
+static void test_taken_back(void **state)
+{
+	struct rig *r = family.r;
+	struct lookup_found f;
+	struct admit_done done;
+	struct admit_op op = {.kind = ADMIT_REVERSE};
+	uint64_t taken;
+	bool more;
+
+	(void)state;
+	rig_drain(r);
+	family_hold(100, &op.settle.id);
+	rig_settle(r, family.account, &op.settle.id, 50, 20, &done);
+	take(false);
+	taken = ledger_state(r->ledger)->taken_n;
+	assert_int_equal(find(&op.settle.id, FAMILY_KEY, &f), ERRC_OK);
+	assert_false(f.reversed);
+	op.settle.account = family.account;
+	op.settle.wall_ms = r->wall_ms;
+	op.settle.boot_ms = r->boot_ms;
+	op.outbox_n = done.outbox_n;
+	rig_run(r, &op);
+	assert_true(op.done.settled);
+	assert_int_equal(find(&op.settle.id, FAMILY_KEY, &f), ERRC_OK);
+	assert_true(f.reversed);
+	assert_int_equal(outbox_delete(r->live, taken, &more), ERRC_OK);
+	assert_int_equal(find(&op.settle.id, FAMILY_KEY, &f), ERRC_OK);
+	assert_true(f.seq > 0);
+	assert_true(f.reversed);
+	assert_int_equal(find_upstream(&f), ERRC_OK);
+	assert_true(f.seq > 0);
+	assert_true(f.reversed);
+	take(true);
+	assert_int_equal(find(&op.settle.id, FAMILY_KEY, &f), ERRC_OK);
+	assert_true(f.seq > 0);
+	assert_true(f.reversed);
+	assert_int_equal(find_upstream(&f), ERRC_OK);
+	assert_true(f.seq > 0);
+	assert_true(f.reversed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_how_far_is_looked, family_setup,
 						family_teardown),
+		cmocka_unit_test_setup_teardown(test_taken_back, family_setup, family_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
