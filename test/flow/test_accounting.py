@@ -277,6 +277,9 @@ class Charges(Case, NodeCase):
                     self.assertGreaterEqual(r['output'], 40)
                     self.assertGreater(r['input'], 0)
                     self.assertEqual(self.charge(r), charge_nusd({'input': r['input'], 'output': r['output']}, PRICE))
+                    # It came to less than the hold: nothing was cut off.
+                    self.assertLess(self.charge(r), nusd(r['hold_usd']))
+                    self.assertFalse(r['capped'], r)
 
     def test_an_estimate_is_charged_up_to_the_hold(self):
         """The bytes of ten pieces make twelve tokens; who asked for ten at most pays for ten."""

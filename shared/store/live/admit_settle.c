@@ -247,7 +247,7 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 		out->flags |= RECORD_FREE;
 	if (e->charged)
 		out->flags |= RECORD_CHARGED;
-	if (e->capped)
+	if (e->capped && e->charged && price_cost(price, &e->usage) > s->hold.hold_nusd)
 		out->flags |= RECORD_CAPPED;
 }
 

@@ -42,7 +42,7 @@ enum {
 	RECORD_ESTIMATED = 1 << 1,
 	RECORD_FREE = 1 << 2,
 	RECORD_CHARGED = 1 << 4,
-	RECORD_CAPPED = 1 << 5 /* at the hold */
+	RECORD_CAPPED = 1 << 5 /* at the hold, which is less than what it comes to */
 };
 
 /* A budget that a charge counts in: which rule of which scope, in which of its windows. */
