@@ -295,12 +295,15 @@ static bool put_budget(struct verb_args a, struct rows_limits *l, char *why)
 	if (!put_window(a, &w, why) || !put_zone(a, &zone, why) ||
 	    !put_limit(a, "budget_nusd", l, ROWS_BUDGET, why))
 		return false;
+	/* The one that would be found now is another, which stays what it is. */
+	if (verb_args_i64(a, "budget_nusd", 0) == ROWS_NO_LIMIT)
+		return true;
 	r = rows_limits_find(l, ROWS_BUDGET);
 	if (r) {
 		r->window = w;
 		r->zone = zone;
 	}
-	if (r || verb_args_i64(a, "budget_nusd", 0) == ROWS_NO_LIMIT || !verb_args_has(a, word))
+	if (r || !verb_args_has(a, word))
 		return true;
 	snprintf(why, VERB_ARGS_WHY, "%s: there is no budget", word);
 	return false;

@@ -135,6 +135,34 @@ static void test_zone(void **state)
 	(void)state;
 }
 
+/* A budget that is taken away leaves the others as they are. */
+static void test_two_budgets(void **state)
+{
+	const struct verb_args none = ARGS(CONTROL_I("budget_nusd", ROWS_NO_LIMIT));
+	char why[VERB_ARGS_WHY];
+	struct rows_rule *r;
+	struct rows_scope k;
+	struct buf mem;
+
+	buf_init(&mem, 4 * VERB_ARGS_MEM);
+	key_init(&k);
+	assert_true(verb_args_scope(
+		ARGS(CONTROL_I("budget_nusd", 5), CONTROL_S("budget_period", SLICE_LIT("week"))),
+		NULL, &k, &mem, why));
+	assert_true(verb_args_scope(
+		ARGS(CONTROL_S("limit", SLICE_LIT("budget=0.000000007/day zone=Area/Three"))), NULL,
+		&k, &mem, why));
+	assert_int_equal(k.limits.n, 2);
+	assert_true(verb_args_scope(none, NULL, &k, &mem, why));
+	assert_int_equal(k.limits.n, 1);
+	r = rows_limits_find(&k.limits, ROWS_BUDGET);
+	assert_int_equal(r->limit, 7);
+	assert_int_equal(r->window.unit, WINDOW_DAY);
+	assert_true(slice_is(r->zone, "Area/Three"));
+	buf_fini(&mem);
+	(void)state;
+}
+
 static void refuse_key(struct verb_args a, const char *part)
 {
 	char why[VERB_ARGS_WHY] = "";
@@ -255,10 +283,10 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_check),  cmocka_unit_test(test_key_options),
-		cmocka_unit_test(test_zone),   cmocka_unit_test(test_key_refused),
-		cmocka_unit_test(test_key_id), cmocka_unit_test(test_span),
-		cmocka_unit_test(test_new),
+		cmocka_unit_test(test_check),       cmocka_unit_test(test_key_options),
+		cmocka_unit_test(test_zone),        cmocka_unit_test(test_two_budgets),
+		cmocka_unit_test(test_key_refused), cmocka_unit_test(test_key_id),
+		cmocka_unit_test(test_span),        cmocka_unit_test(test_new),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
