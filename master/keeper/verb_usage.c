@@ -147,6 +147,19 @@ static void end_without_users(struct verbs *v)
 		  day);
 }
 
+/* One that has used nothing may be a slip of the pen. */
+static enum errc find_key(struct verbs *v, const char *id)
+{
+	struct rows_scope k;
+	struct buf mem;
+	enum errc e;
+
+	buf_init(&mem, ROWS_MAX);
+	e = admin_key_get(v->live, id, &mem, &k, NULL);
+	buf_fini(&mem);
+	return e;
+}
+
 static void end_failed(struct verbs *v, enum errc e)
 {
 	if (e == ERRC_SYNTAX)
@@ -158,6 +171,8 @@ static void end_failed(struct verbs *v, enum errc e)
 			  "of such days only whole ones are known");
 	else if (e == ERRC_TRUNCATED)
 		end_without_users(v);
+	else if (e == ERRC_NOTFOUND)
+		verbs_end_errc(v, e, "key");
 	else
 		verbs_end_errc(v, e, "usage");
 }
@@ -178,6 +193,8 @@ void verb_usage(struct verbs *v)
 		return;
 	}
 	e = report_new(v->ledger, v->live, &ask, &r);
+	if (!e && ask.key_id && report_total(r).requests == 0)
+		e = find_key(v, ask.key_id);
 	if (!e)
 		e = report_page_find(r, &ask, verb_args_str(v->args, "page"),
 				     (size_t)MAX_OF(limit, INT64_C(0)), &page);

@@ -218,6 +218,8 @@ class Verbs(unittest.TestCase):
         self.refuse(2, 'invalid', 'usage', by='colour')
         self.refuse(2, 'invalid', 'usage', by='day,model,key,account,provider')
         self.refuse(4, 'not_found', 'usage', account='nobody')
+        self.refuse(4, 'not_found', 'usage', key='aaaaaaaaaaaa')
+        self.assertEqual(sums(key=self.key(names[0])['id'])['requests'], 0)
 
     def test_request(self):
         a = self.account(credit_nusd=DOLLAR)
