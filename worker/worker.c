@@ -17,10 +17,9 @@
 #include "text.h"
 #include "worker_state.h"
 
-/* A prompt of this size or more is rare enough for memory of its own. Several smaller ones may be in work, and memory that went back to the
- * system at the end of each would cost the next one a quarter of its time in page faults; call_host_tidy() gives back what nobody uses. */
+/* A block of this size or more is rare enough for memory of its own; several smaller ones may be in work. Bodies have their pool. */
 #define MEM_BIG   (1 << 20)
-#define MEM_SPARE (4 << 20)
+#define MEM_SPARE (2 << 20)
 
 #define TICK_MS   200
 #define MASTER_LOST_MS \

@@ -4,8 +4,8 @@
 #include "mem.h"
 
 #define CALL_HOST_MAGIC 0x43484f53u
-#define TIDY_BYTES      (1024 * 1024) /* below, what is kept is not worth the look */
-#define TIDY_SPARE      (1024 * 1024)
+#define TIDY_BYTES      (1024 * 1024) /* below, what the heap keeps is not worth the look */
+#define TIDY_SPARE      (256 * 1024)
 #define TIDY_SHARE      4 /* of what memory is kept for, this part is used no more */
 #define SCRATCH_MAX \
 	(4 * 1024 * 1024) /* the longest list of models is the longest body made in it */
@@ -64,6 +64,7 @@ void call_host_free(struct call_host **hp)
 	list_each_safe (n, &h->calls)
 		call_free(list_entry(n, struct call, node));
 	call_spares_free(h);
+	body_pool_clear(&h->bodies);
 	batch_free(&h->batch);
 	rtable_drop(&h->rt);
 	rtable_drop(&h->next);
@@ -203,14 +204,16 @@ static void publish_connections(struct call_host *h)
 
 void call_host_tidy(struct call_host *h)
 {
-	size_t most = h->body_most;
+	size_t most = h->body_most, kept = MAX_OF(h->body_kept, most);
 
 	h->body_most = h->body_bytes;
-	h->body_kept = MAX_OF(h->body_kept, most);
-	if (h->body_kept < TIDY_BYTES || most > h->body_kept / TIDY_SHARE)
+	h->body_kept = kept;
+	if (most > kept / TIDY_SHARE)
 		return;
 	h->body_kept = most;
-	mem_give_back(TIDY_SPARE);
+	body_pool_clear(&h->bodies);
+	if (kept >= TIDY_BYTES)
+		mem_give_back(TIDY_SPARE);
 }
 
 void call_host_publish(struct call_host *h)

@@ -10,6 +10,7 @@
 #include "arena.h"
 #include "auth.h"
 #include "batch.h"
+#include "body_pool.h"
 #include "call_host.h"
 #include "call_parts.h"
 #include "clock.h"
@@ -121,6 +122,7 @@ struct call_host {
 	size_t answer_bytes;
 	/* Held now; the most since call_host_tidy() looked; the most that memory is kept for. */
 	size_t body_bytes, body_most, body_kept;
+	struct body_pool bodies;
 	bool draining;
 	struct buf scratch; /* head lines and bodies of short answers; nobody keeps it over a return to the loop */
 	struct genid_source ids;

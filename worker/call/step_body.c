@@ -14,7 +14,7 @@ void call_body_free(struct call *c)
 {
 	c->host->body_bytes -= c->body_counted;
 	c->body_counted = 0;
-	buf_fini(&c->body);
+	body_pool_give(&c->host->bodies, &c->body);
 }
 
 static void stop_reading(struct call *c)
@@ -130,7 +130,6 @@ const struct down_conn_events call_down_events = {.on_body = on_body,
 static enum errc start_body(struct call *c)
 {
 	int64_t length = c->head->content_length;
-	char *room;
 
 	c->body_started = true;
 	buf_init(&c->body, (size_t)call_set(c)->limit_body_bytes);
@@ -139,7 +138,7 @@ static enum errc start_body(struct call *c)
 		return ERRC_NOMEM;
 	c->front->scan_init(c->scan, c->op, (unsigned)call_set(c)->limit_json_depth);
 	if (length > 0 && length <= call_set(c)->limit_body_bytes &&
-	    buf_reserve(&c->body, (size_t)length, &room))
+	    body_pool_take(&c->host->bodies, (size_t)length, &c->body))
 		return ERRC_NOMEM;
 	c->reading = true;
 	down_conn_read_start(c->down);
