@@ -27,6 +27,7 @@ CONNECTIONS = (1, 32, 256)
 LATENCY_RATE = 2000
 STREAMS = 100
 PAIRS = 6
+PROMPT, PROMPTS = 400 * KIB, 8
 
 
 class Figures:
@@ -105,17 +106,14 @@ class Rounds:
         for i in range(PAIRS):
             self.run(load, turn * PAIRS + i, seconds=round(seconds / PAIRS, 3), **options)
 
-    def run(self, load, turn, script='1k', provider='sim', stream=False, size=1024, buffered=False, watch=False, **options):
-        ways = [way for way in self.ways(provider, buffered) if way.name == 'aigwd' or not watch]
+    def run(self, load, turn, script='1k', provider='sim', stream=False, size=1024, buffered=False, **options):
+        ways = self.ways(provider, buffered)
         for i in range(len(ways)):
             way = ways[(i + turn) % len(ways)]
             body = self.body(way, script, stream, size)
             keeper = self.gateway.keeper() if way.name == 'aigwd' else []
             before, keeper_before = cpu_us(way.pids), cpu_us(keeper)
-            if watch:
-                result = Memory(self.gateway.workers()).during(lambda: self.bench.load(way.port, body, way.key, **options))
-            else:
-                result = self.bench.load(way.port, body, way.key, **options)
+            result = self.bench.load(way.port, body, way.key, **options)
             time.sleep(0.06 if way.pids else 0)  # the ledger's commit belongs to it
             result['cpu'] = cpu_us(way.pids) - before
             result['keeper'] = cpu_us(keeper) - keeper_before
@@ -170,14 +168,13 @@ def run_rounds(rounds, n, wanted):
         ('first', dict(script='burst', stream=True, connections=16, rate=200, seconds=max(1.0, s))),
         ('events', dict(script='flow', stream=True, connections=STREAMS, requests=STREAMS)),
         ('events ant', dict(script='flow', provider='ant', stream=True, connections=STREAMS, requests=STREAMS)),
-        ('prompt memory', dict(size=400 * KIB, buffered=True, connections=8, seconds=s, watch=True)),
     ]
     for turn in range(n):
         for load, options in plan:
             if wanted(load):
                 rounds.run(load, turn, **options)
         if wanted('prompt'):
-            rounds.run_pairs('prompt', turn, s, size=400 * KIB, buffered=True, connections=8)
+            rounds.run_pairs('prompt', turn, s, size=PROMPT, buffered=True, connections=PROMPTS)
 
 
 def report_rounds(rounds, f):
@@ -200,7 +197,7 @@ def report_rounds(rounds, f):
         for row in rounds.results[load]['aigwd'][:1]:
             name = name or 'keeper a record at %d/s' % round(median(rounds.each(load, 'aigwd', per_second)), -2)
             f.add(name, median(rounds.each(load, 'aigwd', lambda r: r['keeper'] / r['requests'])), 'us', budget)
-    report_prompt(rounds, f)
+    rounds.beside(f, 'CPU a request, 400 KB prompt, %d connections' % PROMPTS, 'prompt', 'requests', 2.0)
 
 
 def per_second(result):
@@ -249,16 +246,6 @@ def report_first(rounds, f):
           median(rounds.each('events', 'nginx', lambda r: r['gap_us']['p99'])))
 
 
-def report_prompt(rounds, f):
-    if 'prompt' not in rounds.results:
-        return
-    rounds.beside(f, 'CPU a request, 400 KB prompt, 8 connections', 'prompt', 'requests', 2.0)
-    f.add('memory at the peak of it, a request', median(rounds.each('prompt memory', 'aigwd', lambda r: (
-        r['memory']['peak'] - r['memory']['before']) / 8)), 'KiB', 400 + 64)
-    f.add('memory kept after it, all', median(rounds.each('prompt memory', 'aigwd', lambda r: (
-        r['memory']['after'] - r['memory']['before']))), 'KiB')
-
-
 # --- what is measured once ---
 
 def measure_start(bench, gateway, f, times):
@@ -291,6 +278,30 @@ def fresh(bench, what):
         gateway.close()
 
 
+def fresh_nginx(bench, what):
+    """The same for what(nginx)."""
+    nginx = Nginx(bench)
+    try:
+        bench.load(nginx.port, bench.body(SCRIPTS['1k']), connections=16, requests=64)
+        bench.load(nginx.port, bench.body(SCRIPTS['burst'], stream=True), connections=16, requests=64)
+        time.sleep(0.3)
+        return what(nginx)
+    finally:
+        nginx.stop()
+
+
+def measure_prompts(bench, f, seconds):
+    def during(gateway):
+        body = bench.body('sim-1k', size=PROMPT)
+        # What short ones take too, once, is not the long ones': above all the ring of the log.
+        bench.load(gateway.port, bench.body('sim-1k'), gateway.key, connections=PROMPTS, requests=8000)
+        return Memory(gateway.workers()).during(lambda: bench.load(gateway.port, body, gateway.key, connections=PROMPTS,
+                                                                   seconds=seconds))['memory']
+    memory = fresh(bench, during)
+    f.add('memory at the peak of 400 KB prompts, a request', (memory['peak'] - memory['before']) / PROMPTS, 'KiB', 400 + 64)
+    f.add('memory kept after them, all', memory['after'] - memory['before'], 'KiB')
+
+
 def a_connection(pids, n, hold):
     before = pss_kib(pids)
     held = hold()
@@ -301,7 +312,7 @@ def a_connection(pids, n, hold):
         held.close()
 
 
-def measure_streams(bench, nginx, f, n):
+def measure_streams(bench, beside, f, n):
     def plain(gateway):
         workers = gateway.workers()
         before = [sockets(pid) for pid in workers]
@@ -322,16 +333,16 @@ def measure_streams(bench, nginx, f, n):
         return a_connection(gateway.workers(), n, lambda: HeldTls(
             bench, gateway.port_tls, bench.body('tls-long', stream=True), gateway.key, n, False))
 
-    theirs = nginx and a_connection(nginx.workers(), n, lambda: Held(
-        bench, nginx.port, bench.body(SCRIPTS['long'], stream=True), 'sk-bench', connections=n))
+    theirs = beside and fresh_nginx(bench, lambda nginx: a_connection(nginx.workers(), n, lambda: Held(
+        bench, nginx.port, bench.body(SCRIPTS['long'], stream=True), 'sk-bench', connections=n)))
     f.add('memory a live stream, plain', fresh(bench, plain), 'KiB', 20, theirs)
     f.add('memory a live stream, TLS upstream', fresh(bench, tls_up), 'KiB', 66)
     f.add('memory a live stream, TLS on both sides', fresh(bench, tls_both), 'KiB', 112)
 
 
-def measure_idle(bench, nginx, f, n, n_tls):
-    theirs = nginx and a_connection(nginx.workers(), n, lambda: Held(
-        bench, nginx.port, bench.body(SCRIPTS['1k']), 'sk-bench', connections=n))
+def measure_idle(bench, beside, f, n, n_tls):
+    theirs = beside and fresh_nginx(bench, lambda nginx: a_connection(nginx.workers(), n, lambda: Held(
+        bench, nginx.port, bench.body(SCRIPTS['1k']), 'sk-bench', connections=n)))
     f.add('memory an idle connection, plain', fresh(bench, lambda g: a_connection(g.workers(), n, lambda: Held(
         bench, g.port, bench.body('sim-1k'), g.key, connections=n))), 'KiB', 2, theirs)
     f.add('memory an idle connection, TLS', fresh(bench, lambda g: a_connection(g.workers(), n_tls, lambda: HeldTls(
@@ -424,10 +435,16 @@ def measure(options, f):
             measure_start(bench, gateway, f, 3 if options.quick else 9)
         gateway.close()
         gateway = None
+        beside = nginx is not None
+        if nginx:
+            nginx.stop()
+            nginx = None
+        if wanted('prompt'):
+            measure_prompts(bench, f, options.seconds)
         if wanted('stream'):
-            measure_streams(bench, nginx, f, 200)
+            measure_streams(bench, beside, f, 200)
         if wanted('idle'):
-            measure_idle(bench, nginx, f, 4000, 200)
+            measure_idle(bench, beside, f, 4000, 200)
         if wanted('reload'):
             measure_reload(bench, f, 2000)
     finally:

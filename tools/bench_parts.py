@@ -41,7 +41,7 @@ http {
 
 # nginx takes a buffer of its own for each long body, and the C library gives the end of the heap back to the system when those are
 # freed: whether it does so after each request or never is a matter of luck and costs from 0 to 80 page faults, 70 to 190 us a request. So
-# nginx keeps its memory as our workers do, which is the best it can do.
+# nginx keeps its memory, as our workers keep theirs for the next body, which is the best it can do.
 NGINX_MALLOC = 'glibc.malloc.trim_threshold=4194304:glibc.malloc.mmap_threshold=1048576'
 
 GATEWAY = '''region: bench

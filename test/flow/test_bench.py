@@ -34,8 +34,8 @@ class Bench(unittest.TestCase):
     def test_prompts_in_pairs(self):
         rows = {row['name']: row for row in json.loads(bench('--only', 'prompt', '--json', '-'))['figures']}
         self.assertGreater(rows['CPU a request, 400 KB prompt, 8 connections']['value'], 0)
-        self.assertGreater(rows['memory at the peak of it, a request']['value'], 0)
-        self.assertIn('memory kept after it, all', rows)
+        self.assertGreater(rows['memory at the peak of 400 KB prompts, a request']['value'], 0)
+        self.assertIn('memory kept after them, all', rows)
 
     def test_memory_as_text(self):
         text = bench('--only', 'stream')
