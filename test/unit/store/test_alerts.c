@@ -126,6 +126,39 @@ static void test_no_credit_no_alert(void **state)
 	buf_fini(&mem);
 }
 
+/* A charge of before the last grant is taken back, and then some of the credit is: the whole is what is left at least. */
+static void test_credit_that_came_back(void **state)
+{
+	static const struct shares no = {.n = 0}, most = {1, {900000}};
+	struct scene *s = *state;
+	struct record back = {.type = RECORD_REVERSE, .account = s->account, .wall_ms = 1000};
+	struct alert a;
+	uint64_t seq;
+	bool durable;
+
+	alerts_set(&s->alerts, &no, &most);
+	charge(s, 400 * CENT, 100);
+	none(s);
+	assert_int_equal(admin_account_credit(&s->rig.admin, &s->rig.by, s->account,
+					      10 * RIG_DOLLAR, &durable),
+			 ERRC_OK);
+	none(s);
+	memcpy(back.change.key_id, KEY, APIKEY_ID);
+	memcpy(back.change.id.b, &s->charges, sizeof s->charges);
+	back.change.amount_nusd = 400 * CENT;
+	assert_int_equal(ledger_begin(s->rig.ledger), ERRC_OK);
+	assert_int_equal(ledger_append(s->rig.ledger, &back, &seq), ERRC_OK);
+	assert_int_equal(ledger_commit(s->rig.ledger), ERRC_OK);
+	assert_int_equal(
+		admin_account_take(&s->rig.admin, &s->rig.by, s->account, RIG_DOLLAR, &durable),
+		ERRC_OK);
+	none(s);
+	charge(s, 1710 * CENT, 100); /* 90 % of 19 dollars */
+	a = one(s, 900000);
+	assert_int_equal(a.limit_nusd, 19 * RIG_DOLLAR);
+	assert_int_equal(a.used_nusd, 1710 * CENT);
+}
+
 /* Two windows between two looks: the first one's share is told though the second has little, and once, though a charge of
  * nothing has opened that. */
 static void test_a_window_that_has_just_ended(void **state)
@@ -469,6 +502,7 @@ static void test_removed_rules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(test_credit_that_came_back),
 		T(test_no_credit_no_alert),
 		T(test_a_window_that_has_just_ended),
 		T(test_each_share_once_a_window),
