@@ -86,6 +86,31 @@ static void test_sweep(void **state)
 	rig_check_books(r);
 }
 
+/* Two are dead: who sweeps until there is no more has settled the holds of both. */
+static void test_sweep_of_two(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct sweep_result sw;
+	struct rows_scope k;
+	uint32_t settled = 0, instances = 0;
+
+	rig_key(r, acc, KEY_A, &k);
+	die_with_holds(r, acc, 7);
+	r->ids += 20; /* theirs */
+	die_with_holds(r, acc, 7);
+	do {
+		assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_OK);
+		assert_true(sw.settled <= LIMIT_TXN_OPS);
+		settled += sw.settled;
+		instances += sw.instances;
+	} while (sw.more);
+	assert_int_equal(settled, 40);
+	assert_int_equal(instances, 2);
+	assert_int_equal(rig_drain(r), 40);
+	rig_check_books(r);
+}
+
 /* What a dead worker has seen of a request is never charged above its hold, however much that was. */
 static void test_sweep_charges_no_more_than_the_hold(void **state)
 {
@@ -149,6 +174,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_sweep),
+		T(test_sweep_of_two),
 		T(test_sweep_charges_no_more_than_the_hold),
 		T(test_sweep_past_damage),
 	};
