@@ -73,6 +73,11 @@ class Verbs(unittest.TestCase):
         self.assertEqual((a['mode'], a['available_nusd']), ('postpaid', None))
         self.assertEqual(self.chat(self.key(a['name'])['key']).status, 200)
         wait_for(lambda: self.do('account show', account=a['name'])[0]['balance_nusd'] < 0)
+        # Another change leaves how it pays and what it may owe as they are.
+        changed = self.do('account update', account=a['name'], overdraft_nusd=DOLLAR)[0]
+        self.assertEqual((changed['mode'], changed['overdraft_nusd']), ('postpaid', DOLLAR))
+        changed = self.do('account update', account=a['name'], note='nothing but a word')[0]
+        self.assertEqual((changed['mode'], changed['overdraft_nusd']), ('postpaid', DOLLAR))
 
     def test_account_refused(self):
         a = self.account(credit_nusd=DOLLAR)
