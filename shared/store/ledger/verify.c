@@ -389,17 +389,27 @@ static enum errc on_item(void *arg, const struct ledger_item *item)
 	return rc;
 }
 
+static int64_t at_most(money_wide sum)
+{
+	return (int64_t)MAX_OF(MIN_OF(sum, (money_wide)INT64_MAX), (money_wide)INT64_MIN);
+}
+
 static void sum_up(struct verify *v)
 {
+	money_wide granted = 0, settled = 0, uncollected = 0;
+
 	if (!v->book)
 		return;
 	for (size_t i = 0; i < book_accounts_n(v->book); i++) {
 		const struct rows_account *a = book_account_at(v->book, i);
 
-		v->out->granted_nusd += a->granted_nusd;
-		v->out->settled_nusd += a->settled_nusd;
-		v->out->uncollected_nusd += a->uncollected_nusd;
+		granted += a->granted_nusd;
+		settled += a->settled_nusd;
+		uncollected += a->uncollected_nusd;
 	}
+	v->out->granted_nusd = at_most(granted);
+	v->out->settled_nusd = at_most(settled);
+	v->out->uncollected_nusd = at_most(uncollected);
 }
 
 /* From *seq to what is the end now. */

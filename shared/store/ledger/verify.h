@@ -18,7 +18,8 @@ struct verify_result {
 	uint64_t bad_seal_seq; /* last record of the first day whose seal says something else than the records, or does not follow the seal before */
 	uint64_t bad_claim_seq; /* first record that the list of claims on idempotency keys does not agree with */
 	bool bad_head; /* the chain does not end at the stored head */
-	int64_t granted_nusd, settled_nusd, uncollected_nusd; /* sums over all accounts */
+	int64_t granted_nusd, settled_nusd,
+		uncollected_nusd; /* sums over all accounts; INT64_MAX where they are more */
 };
 
 /* ERRC_OK: it could be read to its end; whether it is right stands in the result. Any thread but a loop, also while the keeper

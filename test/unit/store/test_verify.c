@@ -1,6 +1,8 @@
 /* What verify finds that no record tells: a charge that was taken back twice, a checkpoint of which any byte is wrong. */
 #include "family.h"
 
+#include <stdio.h>
+
 #include "ledger_priv.h"
 #include "live_priv.h"
 #include "verify.h"
@@ -167,12 +169,30 @@ static void test_every_flipped_byte_of_the_checkpoint(void **state)
 	is_good(family.r);
 }
 
+/* What all accounts have together may be more than one may. */
+static void test_more_than_a_number_holds(void **state)
+{
+	struct rig *r = family.r;
+	struct verify_result v;
+	char name[16];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		snprintf(name, sizeof name, "rich-%d", i);
+		rig_account(r, name, MONEY_NUSD_MAX);
+	}
+	assert_int_equal(verify_ledger(r->ledger, true, NULL, NULL, &v), ERRC_OK);
+	assert_true(verify_is_good(&v));
+	assert_int_equal(v.granted_nusd, INT64_MAX);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, family_setup, family_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_a_second_reversal),
+		T(test_more_than_a_number_holds),
 		T(test_every_flipped_byte_of_the_checkpoint),
 	};
 
