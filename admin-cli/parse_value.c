@@ -122,8 +122,8 @@ static enum errc number_value(const struct command_arg *a, struct slice text, in
 			      struct control_field *out, char *why, size_t n)
 {
 	static const char *const expected[] = {
-		[COMMAND_USD] = "dollars, such as 5 or 0.25",
-		[COMMAND_USD_NONE] = "dollars, such as 5 or 0.25, or none",
+		[COMMAND_USD] = "dollars up to 4000000000, such as 5 or 0.25",
+		[COMMAND_USD_NONE] = "dollars up to 4000000000, such as 5 or 0.25, or none",
 		[COMMAND_COUNT] = "a whole number, or none",
 		[COMMAND_SPAN] = "a time span, such as 500ms, 5s or 2m",
 		[COMMAND_SPAN_NONE] = "a time span, such as 15s, or none",

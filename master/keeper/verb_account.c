@@ -317,6 +317,12 @@ void verb_account_write(struct verbs *v)
 	bool durable = false;
 
 	v->failed = write_account(v, &account, &durable);
+	if (v->failed == ERRC_RANGE && !v->ended) {
+		verbs_end(v, CONTROL_USAGE, "invalid",
+			  "nobody can be granted more than $4000000000, or have as much taken, in "
+			  "all");
+		return;
+	}
 	if (!v->failed && !v->ended)
 		show(v, account, &durable);
 	verbs_end_write(v, durable, "account");

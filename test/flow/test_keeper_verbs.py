@@ -194,6 +194,12 @@ class Verbs(unittest.TestCase):
 
     # --- reports ---
 
+    def test_the_most_that_an_account_can_have(self):
+        a = self.account(credit_nusd=4 * 10**9 * DOLLAR)
+        error = self.refuse(2, 'invalid', 'account credit', account=a['name'], add_nusd=1)
+        self.assertIn('more than $4000000000', error)
+        self.assertEqual(self.do('account credit', account=a['name'], take_nusd=1)[0]['granted_nusd'], 4 * 10**9 * DOLLAR - 1)
+
     def test_usage(self):
         names = [self.account(credit_nusd=DOLLAR)['name'] for _ in range(2)]
         keys = [self.key(n)['key'] for n in names]
