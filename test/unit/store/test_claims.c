@@ -548,6 +548,38 @@ static void test_live_claims(void **state)
 	assert_int_equal(different(2), 0);
 }
 
+static size_t seen;
+
+static enum errc see(void *oldest_ms, const struct ledger_claim *c)
+{
+	if (seen++ == 0)
+		*(int64_t *)oldest_ms = c->made_ms;
+	return ERRC_OK;
+}
+
+/* A new live store gets as many as it has room for, the newest, and none that is over. */
+static void test_last_claims(void **state)
+{
+	int64_t wall_ms = scene->rig.wall_ms, oldest_ms = 0;
+
+	(void)state;
+	charges(5); /* one a second */
+	for (int over = 0; over < 2; over++) {
+		int64_t now_ms = wall_ms + (over ? DAY_MS : 5000);
+
+		for (size_t max = 1; max < 8; max++) {
+			size_t n = MIN_OF(max, (size_t)(5 - over));
+
+			seen = 0;
+			assert_int_equal(
+				ledger_each_claim(scene->rig.ledger, now_ms, max, see, &oldest_ms),
+				ERRC_OK);
+			assert_int_equal(seen, n);
+			assert_int_equal(oldest_ms, wall_ms + (int64_t)(5 - n) * 1000);
+		}
+	}
+}
+
 static void in_live(enum errc (*fn)(struct live *l, MDB_txn *txn))
 {
 	MDB_txn *txn;
@@ -658,6 +690,7 @@ int main(void)
 		T(test_missing_and_too_many),
 		T(test_over_too_early),
 		T(test_live_claims),
+		T(test_last_claims),
 		T(test_claims_that_change_meanwhile),
 		T(test_completed_but_taken_back),
 		T(test_wrong_live_claims),
