@@ -283,6 +283,37 @@ static void test_more_rows_than_a_slice(void **state)
 	rig_fini(&r);
 }
 
+/* By how much the sums of an account are wrong, and of how many accounts; wrong in both directions is no balance. */
+static void test_imbalance_is_measured(void **state)
+{
+	static const int64_t wrong[] = {5, -3};
+	struct scan sum = {.done = false};
+	struct rig r;
+	uint64_t first = 0;
+
+	(void)state;
+	rig_init(&r);
+	rig_open(&r);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		uint64_t id = rig_account(&r, i ? "other" : "acme", RIG_DOLLAR);
+		struct rows_account a;
+		MDB_txn *txn;
+
+		first = first ? first : id;
+		assert_int_equal(live_txn_begin(r.live, &txn), ERRC_OK);
+		assert_int_equal(live_get_account(r.live, txn, id, &a), ERRC_OK);
+		a.balance_nusd += wrong[i];
+		assert_int_equal(live_put_account(r.live, txn, &a), ERRC_OK);
+		assert_int_equal(live_txn_commit(r.live, &txn), ERRC_OK);
+	}
+	while (!sum.done)
+		assert_int_equal(scan_slice(r.live, &sum, 1), ERRC_OK);
+	assert_int_equal(sum.imbalance_nusd, 5 + 3);
+	assert_int_equal(sum.broken_accounts, 2);
+	assert_int_equal(sum.first_broken, first);
+	rig_fini(&r);
+}
+
 static void test_account_of_one_store(void **state)
 {
 	struct rig r;
@@ -374,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_differ),
 		cmocka_unit_test(test_outbox_beside),
 		cmocka_unit_test(test_more_rows_than_a_slice),
+		cmocka_unit_test(test_imbalance_is_measured),
 		cmocka_unit_test(test_account_of_one_store),
 		cmocka_unit_test_setup_teardown(test_scopes_differ, family_setup, family_teardown),
 		cmocka_unit_test_setup_teardown(test_every_flipped_byte, family_setup,
