@@ -352,11 +352,12 @@ static bool put_leave(struct slice word, struct rows_scope *k, char why[VERB_ARG
 	return true;
 }
 
-/* Those that are named by what they say, and by their ids. */
+/* What goes, goes first: an option beside it is about what stays, or makes anew. */
 static bool put_rules(struct verb_args a, const struct rows_state *s, struct rows_limits *l,
 		      struct buf *mem, char *why)
 {
 	return rule_args_remove(verb_args_str(a, "limit_remove"), l, why) &&
+	       put_limits(a, l, why) && put_budget(a, l, why) &&
 	       rule_args_put(verb_args_str(a, "limit"), clock_wall_s(), s, l, mem, why);
 }
 
@@ -369,8 +370,7 @@ bool verb_args_scope(struct verb_args a, const struct rows_state *s, struct rows
 		snprintf(why, VERB_ARGS_WHY, "there is no memory");
 		return false;
 	}
-	if (!put_name(a, k, why) || !put_limits(a, &k->limits, why) ||
-	    !put_budget(a, &k->limits, why) || !put_rules(a, s, &k->limits, mem, why) ||
+	if (!put_name(a, k, why) || !put_rules(a, s, &k->limits, mem, why) ||
 	    !put_number(a, "expires_s", 0, &k->expires_s, why) || !put_keepalive(a, k, why))
 		return false;
 	if (verb_args_has(a, "models") && !put_models(verb_args_str(a, "models"), k, mem, why))

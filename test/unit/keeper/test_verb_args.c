@@ -159,6 +159,14 @@ static void test_two_budgets(void **state)
 	assert_int_equal(r->limit, 7);
 	assert_int_equal(r->window.unit, WINDOW_DAY);
 	assert_true(slice_is(r->zone, "Area/Three"));
+	/* One that is removed in the same breath is not the one that is set. */
+	assert_true(verb_args_scope(
+		ARGS(CONTROL_S("limit_remove", SLICE_LIT("2")), CONTROL_I("budget_nusd", 9)), NULL,
+		&k, &mem, why));
+	assert_int_equal(k.limits.n, 1);
+	r = rows_limits_find(&k.limits, ROWS_BUDGET);
+	assert_int_equal(r->limit, 9);
+	assert_int_equal(r->window.unit, WINDOW_MONTH);
 	buf_fini(&mem);
 	(void)state;
 }
