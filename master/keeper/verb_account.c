@@ -9,7 +9,16 @@ static const char *mode_name(enum rows_mode m)
 	return m == ROWS_POSTPAID ? "postpaid" : "prepaid";
 }
 
-static size_t fill(struct control_field f[ROW_FIELDS], const struct rows_account *a)
+/* Its status stands in its own row, its end in that of its rules. */
+static const char *status_of(const struct rows_account *a, const struct rows_scope *rules)
+{
+	struct rows_scope k = {.status = a->status, .expires_s = rules->expires_s};
+
+	return scope_row_status(&k, clock_wall_s());
+}
+
+static size_t fill(struct control_field f[ROW_FIELDS], const struct rows_account *a,
+		   const struct rows_scope *rules)
 {
 	size_t n = 0;
 	int64_t available = 0;
@@ -17,8 +26,7 @@ static size_t fill(struct control_field f[ROW_FIELDS], const struct rows_account
 	f[n++] = CONTROL_I("id", a->id);
 	f[n++] = CONTROL_S("name", a->name);
 	f[n++] = CONTROL_S("mode", slice_str(mode_name(a->mode)));
-	f[n++] = CONTROL_S("status",
-			   slice_str(a->status == ROWS_SUSPENDED ? "suspended" : "active"));
+	f[n++] = CONTROL_S("status", slice_str(status_of(a, rules)));
 	f[n++] = CONTROL_I("granted_nusd", a->granted_nusd);
 	f[n++] = CONTROL_I("balance_nusd", a->balance_nusd);
 	f[n++] = CONTROL_I("held_nusd", a->held_nusd);
@@ -69,7 +77,7 @@ static void show(struct verbs *v, uint64_t account, const bool *durable)
 	if (!e)
 		e = get_rules(v, account, &rules, &k, &s);
 	if (!e) {
-		n = fill(f, &a);
+		n = fill(f, &a, &k);
 		e = scope_row_access(f, &n, &k, &texts);
 		if (durable)
 			f[n++] = CONTROL_B("durable", *durable);
@@ -89,8 +97,17 @@ static void show(struct verbs *v, uint64_t account, const bool *durable)
 static enum errc list_one(void *arg, const struct rows_account *a)
 {
 	struct control_field f[ROW_FIELDS];
+	struct rows_scope k;
+	struct rows_state s;
+	struct buf mem;
+	enum errc e;
 
-	return verbs_row(arg, "account", f, fill(f, a));
+	buf_init(&mem, ROWS_MAX);
+	e = get_rules(arg, a->id, &mem, &k, &s);
+	if (!e)
+		e = verbs_row(arg, "account", f, fill(f, a, &k));
+	buf_fini(&mem);
+	return e;
 }
 
 static void list(struct verbs *v)

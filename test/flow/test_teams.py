@@ -127,7 +127,10 @@ class Scopes(Scene, NodeCase):
         for scope, words in scopes.items():
             for option, value, refusal, off in options:
                 with self.subTest(scope=scope, option=option):
-                    self.node.ctl(*words, option, value)
+                    status = self.node.ctl(*words, option, value)['status']
+                    self.assertEqual(status, 'expired' if option == '--expires' else 'active')
+                    if scope == 'account':
+                        self.assertEqual({a['status'] for a in self.node.ctl('account', 'list')['accounts'] if a['name'] == self.name}, {status})
                     a = self.send(key, user='ann')
                     if (scope, option) == ('key', '--expires'):
                         refusal = (401, 'invalid_api_key')
