@@ -356,6 +356,11 @@ static bool put_leave(struct slice word, struct rows_scope *k, char why[VERB_ARG
 static bool put_rules(struct verb_args a, const struct rows_state *s, struct rows_limits *l,
 		      struct buf *mem, char *why)
 {
+	if (l->n > 0 && verb_args_has(a, "limit") && verb_args_str(a, "limit").n == 0) {
+		snprintf(why, VERB_ARGS_WHY,
+			 "limit: none takes no limit away, limit-remove with its id does");
+		return false;
+	}
 	return rule_args_remove(verb_args_str(a, "limit_remove"), l, why) &&
 	       put_limits(a, l, why) && put_budget(a, l, why) &&
 	       rule_args_put(verb_args_str(a, "limit"), clock_wall_s(), s, l, mem, why);

@@ -159,6 +159,9 @@ static void test_two_budgets(void **state)
 	assert_int_equal(r->limit, 7);
 	assert_int_equal(r->window.unit, WINDOW_DAY);
 	assert_true(slice_is(r->zone, "Area/Three"));
+	/* "none" would be taken for all of them. */
+	assert_false(verb_args_scope(ARGS(CONTROL_S("limit", SLICE_NONE)), NULL, &k, &mem, why));
+	assert_non_null(strstr(why, "limit-remove"));
 	/* One that is removed in the same breath is not the one that is set. */
 	assert_true(verb_args_scope(
 		ARGS(CONTROL_S("limit_remove", SLICE_LIT("2")), CONTROL_I("budget_nusd", 9)), NULL,
