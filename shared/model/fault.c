@@ -122,3 +122,12 @@ int64_t fault_wait_ms(const struct fault *f)
 		return 0;
 	return MAX_OF(f->retry_after_ms, INT64_C(1000));
 }
+
+const char *fault_again(int64_t wait_ms, char out[FAULT_AGAIN_MAX])
+{
+	int64_t wait_s = (MAX_OF(wait_ms, INT64_C(1000)) - 1) / 1000 + 1;
+
+	snprintf(out, FAULT_AGAIN_MAX, "try again in %lld second%s", (long long)wait_s,
+		 wait_s == 1 ? "" : "s");
+	return out;
+}

@@ -94,5 +94,8 @@ const char *fault_message(const struct fault *f);
 bool fault_should_retry(const struct fault *f);
 /* Milliseconds for retry-after-ms, at least 1,000 for a row that waits; 0: send neither header. */
 int64_t fault_wait_ms(const struct fault *f);
+#define FAULT_AGAIN_MAX 48
+/* "try again in 3 seconds": whole ones, at least one. Returns `out`. */
+const char *fault_again(int64_t wait_ms, char out[FAULT_AGAIN_MAX]);
 
 #endif

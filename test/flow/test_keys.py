@@ -283,6 +283,7 @@ class Keys(NodeCase):
         self.assertIn("2 of the keys cannot be made; none was; the first: account: there is no 'nobody'", e['message'])
         self.assertEqual(self.refused(1, 'key', 'import', path + '.none')['code'], 'failed')
         self.assertEqual(self.refused(1, 'key', 'import', '/dev/null')['code'], 'empty')
+        self.assertIn('a folder, not a file', self.refused(1, 'key', 'import', self.node.dir)['message'])
 
     def test_import_of_a_thousand(self):
         self.node.account('thousand', 50)

@@ -1,6 +1,6 @@
 """Row 16: ten thousand accounts, each with a key and a limit of 1,000 requests a minute, cost as much CPU a request as one key with the same
 limit, within 20 %. With limits of every kind on account, team, key and end user each account fills pages of its own, of which requests of many
-accounts share none: with so many that may cost 30 % more. AIGW_LONG=1: as many; else fewer."""
+accounts share none: 6.4 pages are written a request where one key writes 3.8, and that may cost 25 % more. AIGW_LONG=1: as many; else fewer."""
 import json
 import os
 import random
@@ -19,7 +19,7 @@ import tap
 
 ACCOUNTS, ACCOUNTS_FIVE, REQUESTS, ROUNDS = (10000, 10000, 60000, 5) if LONG else (1000, 250, 20000, 5)
 CREDIT = 100
-SLOWER, SLOWER_FIVE = 1.2, 1.3 if LONG else 1.2
+SLOWER, SLOWER_FIVE = 1.2, 1.25 if LONG else 1.2
 
 
 @tap.alone

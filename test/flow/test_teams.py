@@ -216,7 +216,8 @@ class Rules(Scene, NodeCase):
         self.accepted(key)
         self.accepted(key)
         self.accepted(key, 'other')
-        self.refused(429, 'rate_limit_exceeded', 'key', key, 'other')
+        e = self.refused(429, 'rate_limit_exceeded', 'key', key, 'other')
+        self.assertIn('limit of 1 request a minute for oth*; try again in ', e['message'])
         self.accepted(key)
 
     def test_a_shadow_counts_and_refuses_nothing(self):

@@ -209,14 +209,15 @@ static const char *who(const struct call *c, const struct admit_refusal *r, char
 static void rate_refused(struct call *c, const struct admit_refusal *r)
 {
 	struct fault *f = &c->fault;
-	char text[WHO_MAX];
+	char text[WHO_MAX], again[FAULT_AGAIN_MAX];
 	int64_t wait_ms = fault_wait_ms(
 		&(struct fault){.kind = FAULT_RATE_LIMIT, .retry_after_ms = f->retry_after_ms});
+	size_t noun = strcspn(r->what, " "); /* "requests" of "requests a minute" */
 
-	fault_set(f, FAULT_RATE_LIMIT,
-		  "%s has reached its limit of %lld %s%s%s; try again in %lld seconds.",
-		  who(c, r, text), (long long)r->limit, r->what, r->models[0] ? " for " : "",
-		  r->models, (long long)((MAX_OF(wait_ms, 1000) + 999) / 1000));
+	fault_set(f, FAULT_RATE_LIMIT, "%s has reached its limit of %lld %.*s%s%s%s; %s.",
+		  who(c, r, text), (long long)r->limit, (int)(noun - (r->limit == 1)), r->what,
+		  r->what + noun, r->models[0] ? " for " : "", r->models,
+		  fault_again(wait_ms, again));
 }
 
 static void money_refused(struct call *c, enum fault_kind kind, const struct admit_refusal *r)

@@ -108,6 +108,7 @@ enum call_next call_exhausted(struct call *c)
 {
 	struct fault *f = &c->fault;
 	const char *text = c->last ? fault_message(c->last) : "";
+	char again[FAULT_AGAIN_MAX];
 	unsigned may_do = c->failed_rate + c->failed_out + c->failed_slow + c->failed_other;
 
 	f->attempts = c->tried;
@@ -118,10 +119,8 @@ enum call_next call_exhausted(struct call *c)
 		*f = *c->last;
 	} else if (c->failed_rate && !c->failed_other && !c->failed_slow && !c->failed_out) {
 		fault_set(f, FAULT_UPSTREAM_RATE,
-			  "All providers of `" SLICE_FMT
-			  "` are at their limits; try again in %lld seconds.",
-			  SLICE_ARG(c->route.asked->name),
-			  (long long)(MAX_OF(c->wait_ms, 1000) + 999) / 1000);
+			  "All providers of `" SLICE_FMT "` are at their limits; %s.",
+			  SLICE_ARG(c->route.asked->name), fault_again(c->wait_ms, again));
 	} else if (c->tried_n == 0 || (c->failed_out && !c->failed_other && !c->failed_slow)) {
 		fault_set(f, FAULT_OVERLOADED, "No provider of `" SLICE_FMT "` is available now%s%s",
 			  SLICE_ARG(c->route.asked->name), *text ? ": " : ".", text);

@@ -435,6 +435,7 @@ static void perr_other(const struct dialect_answer *a, int status, enum perr_kin
 		       struct fault *f, struct dialect_verdict *v)
 {
 	int64_t wait = perr_wait_ms(a);
+	char again[FAULT_AGAIN_MAX];
 
 	if (k == PERR_BILLING || status == 402) {
 		v->drop_key = v->billing = true;
@@ -445,9 +446,8 @@ static void perr_other(const struct dialect_answer *a, int status, enum perr_kin
 	} else if (status == 429) {
 		v->cool_key = true;
 		v->cool_ms = wait;
-		fault_set(f, FAULT_UPSTREAM_RATE,
-			  "The provider is at its limits; try again in %lld seconds.",
-			  (long long)(MAX_OF(wait, INT64_C(1000)) + 999) / 1000);
+		fault_set(f, FAULT_UPSTREAM_RATE, "The provider is at its limits; %s.",
+			  fault_again(wait, again));
 		f->retry_after_ms = wait;
 	} else if (status == 529 || k == PERR_OVERLOAD) {
 		v->cool_key = true;

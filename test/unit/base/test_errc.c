@@ -26,6 +26,8 @@ static void test_errno(void **state)
 	assert_int_equal(errc_from_errno(ENOSPC), ERRC_NOSPACE);
 	assert_int_equal(errc_from_errno(ECONNRESET), ERRC_CONNRESET);
 	assert_int_equal(errc_from_errno(EWOULDBLOCK), ERRC_AGAIN);
+	assert_string_equal(errc_text(errc_from_errno(EISDIR)), "a folder, not a file");
+	assert_string_equal(errc_text(errc_from_errno(ENOTDIR)), "not a folder");
 	assert_int_equal(errc_from_errno(ENOTTY), ERRC_SYSTEM);
 }
 

@@ -99,11 +99,23 @@ static void our_own_errors_have_faults(void **state)
 	assert_int_equal(fault_status(&f), 500);
 }
 
+static void waits_are_told_in_seconds(void **state)
+{
+	char out[FAULT_AGAIN_MAX];
+
+	assert_string_equal(fault_again(0, out), "try again in 1 second");
+	assert_string_equal(fault_again(1000, out), "try again in 1 second");
+	assert_string_equal(fault_again(1001, out), "try again in 2 seconds");
+	assert_string_equal(fault_again(60000, out), "try again in 60 seconds");
+	assert_string_equal(fault_again(INT64_MAX, out), "try again in 9223372036854776 seconds");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(statuses_decide_about_retries),
 		cmocka_unit_test(waits_and_attempts_change_the_advice),
+		cmocka_unit_test(waits_are_told_in_seconds),
 		cmocka_unit_test(the_first_fault_wins),
 		cmocka_unit_test(texts_are_cut_between_characters),
 		cmocka_unit_test(a_credential_is_hidden_wherever_it_stands),
