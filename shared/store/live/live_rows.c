@@ -13,7 +13,6 @@
 /* Room that a settlement may need: one outbox record, which has a page of its own where it is larger than half of one, and what
  * the pages around it waste. */
 #define SETTLE_BYTES 5120
-#define PAGE_BYTES   4096
 
 _Static_assert(sizeof(struct live_outbox_head) == 16, "layout of stored rows");
 
@@ -161,9 +160,9 @@ enum errc live_get_account(struct live *l, MDB_txn *txn, uint64_t account, struc
 
 void live_expect_page(struct slice row)
 {
-	uintptr_t page = (uintptr_t)row.p / PAGE_BYTES * PAGE_BYTES;
+	uintptr_t page = (uintptr_t)row.p / MEM_PAGE * MEM_PAGE;
 
-	mem_fetch_read((const void *)page, PAGE_BYTES);
+	mem_fetch_read((const void *)page, MEM_PAGE);
 }
 
 enum errc live_put_account(struct live *l, MDB_txn *txn, const struct rows_account *a)
@@ -499,7 +498,7 @@ enum errc live_room(struct live *l, MDB_txn *txn, size_t *bytes)
 	enum errc rc = used_bytes(l, txn, &used);
 
 	/* Some transactions of 8 operations. */
-	slack = MAX_OF(l->size_bytes / 16, (size_t)128 * PAGE_BYTES);
+	slack = MAX_OF(l->size_bytes / 16, (size_t)128 * MEM_PAGE);
 	reserve = (size_t)(progress_holds(l->progress) + LIMIT_TXN_OPS) * SETTLE_BYTES;
 	*bytes = l->size_bytes - MIN_OF(used + reserve + slack, l->size_bytes);
 	return rc;
