@@ -249,15 +249,15 @@ static void note_user(const struct rollup *r, struct rollup_entry *e)
 struct counted {
 	struct row_key key;
 	uint64_t hash;
+	const struct rollup_sums *more; /* to be added */
 };
 
-static enum errc add_entry(struct rollup *r, const struct counted *c, size_t at,
-			   const struct rollup_sums *more)
+static enum errc add_entry(struct rollup *r, const struct counted *c, size_t at)
 {
 	enum errc rc;
 
 	r->entries[r->n] = (struct rollup_entry){
-		.at = (uint32_t)r->names.len, .n = (uint32_t)c->key.n, .sums = *more};
+		.at = (uint32_t)r->names.len, .n = (uint32_t)c->key.n, .sums = *c->more};
 	rc = buf_add(&r->names, c->key.b, c->key.n);
 	if (rc)
 		return rc;
@@ -266,7 +266,7 @@ static enum errc add_entry(struct rollup *r, const struct counted *c, size_t at,
 	return ERRC_OK;
 }
 
-static enum errc count(struct rollup *r, const struct counted *c, const struct rollup_sums *more)
+static enum errc count(struct rollup *r, const struct counted *c)
 {
 	size_t at, mask;
 	enum errc rc = r->n < r->cap ? ERRC_OK : grow(r);
@@ -279,17 +279,26 @@ static enum errc count(struct rollup *r, const struct counted *c, const struct r
 
 		if (r->slots[at].hash == c->hash >> 32 &&
 		    slice_eq(key_of(r, e), slice_of(c->key.b, c->key.n))) {
-			rollup_sums_add(&e->sums, more);
+			rollup_sums_add(&e->sums, c->more);
 			return ERRC_OK;
 		}
 	}
-	return add_entry(r, c, at, more);
+	return add_entry(r, c, at);
 }
 
-/* Of many keys each row lies anywhere in memory: all that a charge needs is asked for before the first is read. */
+#define GROUP 4 /* charges counted together */
+
+/* Charges, and the rows that they count in. */
+struct group {
+	size_t charges_n, n;
+	struct rollup_sums charges[GROUP];
+	struct counted rows[GROUP * ROLLUP_CUTS];
+};
+
+/* Of many keys each row lies anywhere in memory: all that the charges need is asked for before the first is read. */
 static void fetch(const struct rollup *r, const struct counted *c, size_t n)
 {
-	const struct rollup_entry *e[ROLLUP_CUTS];
+	const struct rollup_entry *e[GROUP * ROLLUP_CUTS];
 	size_t mask = 2 * r->cap - 1;
 
 	if (r->cap == 0)
@@ -309,38 +318,46 @@ static void fetch(const struct rollup *r, const struct counted *c, size_t n)
 	}
 }
 
-/* The rows that a charge counts in; returns how many. */
-static size_t rows_of(const struct rollup_name *name, struct counted c[ROLLUP_CUTS])
+static void add_row(struct group *g, enum rollup_cut cut, const struct rollup_name *name)
+{
+	struct counted *c = &g->rows[g->n++];
+
+	put_key(&c->key, cut, name);
+	c->more = &g->charges[g->charges_n - 1];
+}
+
+/* There is room. */
+static void add_charge(struct group *g, const struct rollup_name *name,
+		       const struct rollup_sums *sums)
 {
 	struct rollup_name day = {.day = name->day}, model = day, user = day;
-	size_t n = 0;
 
+	g->charges[g->charges_n++] = *sums;
 	model.model = name->model;
 	model.provider = name->provider;
 	user.tag = name->tag;
-	put_key(&c[n++].key, ROLLUP_DAYS, &day);
-	put_key(&c[n++].key, ROLLUP_MODELS, &model);
-	put_key(&c[n++].key, ROLLUP_PAYERS, name);
-	put_key(&c[n++].key, ROLLUP_KEYS, name);
+	add_row(g, ROLLUP_DAYS, &day);
+	add_row(g, ROLLUP_MODELS, &model);
+	add_row(g, ROLLUP_PAYERS, name);
+	add_row(g, ROLLUP_KEYS, name);
 	if (name->tag.n) {
-		put_key(&c[n++].key, ROLLUP_TAGS, name);
-		put_key(&c[n++].key, ROLLUP_USERS, &user);
+		add_row(g, ROLLUP_TAGS, name);
+		add_row(g, ROLLUP_USERS, &user);
 	}
-	return n;
 }
 
-static enum errc count_all(struct rollup *r, const struct rollup_name *name,
-			   const struct rollup_sums *more)
+/* Leaves the group empty. */
+static enum errc count_all(struct rollup *r, struct group *g)
 {
-	struct counted c[ROLLUP_CUTS];
-	size_t n = rows_of(name, c);
 	enum errc rc = ERRC_OK;
 
-	for (size_t i = 0; i < n; i++)
-		c[i].hash = text_hash_wide(r->seed, slice_of(c[i].key.b, c[i].key.n));
-	fetch(r, c, n);
-	for (size_t i = 0; !rc && i < n; i++)
-		rc = count(r, &c[i], more);
+	for (size_t i = 0; i < g->n; i++)
+		g->rows[i].hash =
+			text_hash_wide(r->seed, slice_of(g->rows[i].key.b, g->rows[i].key.n));
+	fetch(r, g->rows, g->n);
+	for (size_t i = 0; !rc && i < g->n; i++)
+		rc = count(r, &g->rows[i]);
+	g->charges_n = g->n = 0;
 	return rc;
 }
 
@@ -405,9 +422,12 @@ static enum errc take_back(struct rollup *r, const struct pending *p,
 		rc = ERRC_NOTFOUND; /* it is for verify to say so */
 	if (!rc) {
 		struct rollup_name name;
+		struct group g;
 
+		g.charges_n = g.n = 0;
 		rollup_name_of(&charge, &name);
-		rc = count_all(r, &name, &p->sums);
+		add_charge(&g, &name, &p->sums);
+		rc = count_all(r, &g);
 	}
 	buf_fini(&b);
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
@@ -427,7 +447,9 @@ enum errc rollup_committed(struct rollup *r,
 {
 	enum errc rc = ERRC_OK;
 	struct pending p;
+	struct group g;
 
+	g.charges_n = g.n = 0;
 	if (r->written)
 		forget(r);
 	r->written = false;
@@ -437,12 +459,18 @@ enum errc rollup_committed(struct rollup *r,
 
 		memcpy(&p, r->pending.p + at, sizeof p);
 		if (p.reverse) {
-			rc = take_back(r, &p, find, arg);
+			rc = count_all(r, &g);
+			if (!rc)
+				rc = take_back(r, &p, find, arg);
 			continue;
 		}
 		require(get_key(slice_of(r->pending.p + at + sizeof p, p.key_n), &cut, &name));
-		rc = count_all(r, &name, &p.sums);
+		add_charge(&g, &name, &p.sums);
+		if (g.charges_n == GROUP)
+			rc = count_all(r, &g);
 	}
+	if (!rc)
+		rc = count_all(r, &g);
 	buf_reset(&r->pending);
 	return rc;
 }
