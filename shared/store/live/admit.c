@@ -84,7 +84,7 @@ enum errc admit_load_scopes(struct admit_run *b, const struct admit_ask *ask, st
 	r->scopes_n = 0;
 	if (has_user) {
 		rows_user_id(ask->user, user);
-		live_expect_scope(b->l, b->txn, ask->account, ROWS_USER, user, 0);
+		live_expect_scope(b->l, b->txn, ask->account, ROWS_USER, user);
 	}
 	if (a->flags & ROWS_ACCOUNT_RULES) {
 		rc = load_scope(b, ask, ROWS_ACCOUNT, none, &r->scopes[0]);
@@ -94,8 +94,6 @@ enum errc admit_load_scopes(struct admit_run *b, const struct admit_ask *ask, st
 		if (rc)
 			return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 	}
-	if (has_user)
-		live_expect_scope(b->l, b->txn, ask->account, ROWS_USER, user, 1);
 	/* The key says which team it is of; the team goes first. */
 	key = &r->scopes[r->scopes_n];
 	rc = load_scope(b, ask, ROWS_KEY, ask->key_id, key);

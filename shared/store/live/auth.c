@@ -71,18 +71,17 @@ static enum errc load_owners(struct live *l, MDB_txn *txn, struct parties *p)
 	enum errc rc;
 
 	if (has_team)
-		live_expect_scope(l, txn, p->key.account, ROWS_TEAM, p->key.team, 0);
+		live_expect_scope(l, txn, p->key.account, ROWS_TEAM, p->key.team);
 	rc = live_get_account(l, txn, p->key.account, &p->account);
-	if (!rc)
-		live_expect_page(p->account.name);
-	if (!rc && has_team)
-		live_expect_scope(l, txn, p->key.account, ROWS_TEAM, p->key.team, 1);
 	p->rules.kind = p->team.kind = 0;
 	p->rules.limits.n = p->team.limits.n = 0;
 	if (!rc && (p->account.flags & ROWS_ACCOUNT_RULES))
 		rc = live_get_scope(l, txn, p->key.account, ROWS_ACCOUNT, none, &p->rules);
 	if (!rc && has_team)
 		rc = live_get_scope(l, txn, p->key.account, ROWS_TEAM, p->key.team, &p->team);
+	/* Last: the memory of a whole page is long on its way, and what is asked for after it waits behind it. */
+	if (!rc)
+		live_expect_page(p->account.name);
 	return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc;
 }
 
@@ -106,10 +105,9 @@ static enum errc load_key(struct live *l, MDB_txn *txn, uint64_t account, const 
 /* Of many keys each has its rows anywhere in memory: those are asked for together, not waited for one by one. */
 static void expect_rows(struct live *l, MDB_txn *txn, uint64_t account, const char id[APIKEY_ID])
 {
-	for (unsigned step = 0; step < 2; step++) {
-		live_expect_scope(l, txn, account, ROWS_KEY, id, step);
-		live_expect_scope(l, txn, account, ROWS_ACCOUNT, none, step);
-	}
+	live_expect_scopes(l, account);
+	live_expect_scope(l, txn, account, ROWS_KEY, id);
+	live_expect_scope(l, txn, account, ROWS_ACCOUNT, none);
 }
 
 static enum errc look_up(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
@@ -172,8 +170,10 @@ enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256], const u
 {
 	struct parties p;
 	MDB_txn *txn;
-	enum errc rc = live_read_begin(l, &txn);
+	enum errc rc;
 
+	known_expect_hash(l->known, hash);
+	rc = live_read_begin(l, &txn);
 	if (rc)
 		return rc;
 	rc = look_up(l, txn, hash, wall_s, &p);

@@ -4,7 +4,8 @@
 
 #include "mem.h"
 
-/* Sets of rows and of owners: with 10,000 keys in four scopes one row in 200 finds its set full, and one owner in 90. */
+/* Sets of rows and of owners: with 20,000 accounts of four rows one row in 200 finds its sets full, and of 10,000 keys one
+ * owner in 90. */
 #define ROWS_BITS   15
 #define ROWS_WAYS   4
 #define OWNERS_BITS 15
@@ -24,7 +25,7 @@ struct owner {
 	char id[APIKEY_ID];
 };
 
-/* The newest first. A set is one line of memory: what else it has comes with the first. */
+/* A set is one line of memory: what else it has comes with the first. Rows of accounts with many, and owners, have the newest first. */
 struct row_set {
 	_Alignas(MEM_LINE) struct row ways[ROWS_WAYS];
 };
@@ -84,17 +85,25 @@ static uint64_t mix(uint64_t h)
 	return h ^ h >> 32;
 }
 
-/* Of account, kind and id. */
-static uint64_t mix_name(const struct rows_key_name *name)
-{
-	uint64_t h = 0, part;
+/* Where a row may be: in the set of its account, so that what a request needs of an account with few of them is one line of memory, or in one
+ * that is chosen by the whole name. */
+struct place {
+	uint64_t home, own;
+};
 
-	for (size_t i = 0; i < name->n; i += sizeof part) {
-		part = 0;
+static struct place place_of(const struct rows_key_name *name)
+{
+	struct place p = {0, 0};
+
+	for (size_t i = 0; i < name->n; i += sizeof p.own) {
+		uint64_t part = 0;
+
 		memcpy(&part, name->b + i, MIN_OF(name->n - i, sizeof part));
-		h = mix(h ^ part);
+		p.own = mix(p.own ^ part);
+		if (i == 0)
+			p.home = p.own; /* the account comes first */
 	}
-	return h;
+	return p;
 }
 
 static struct row_set *rows_of(const struct known *k, uint64_t h)
@@ -105,6 +114,15 @@ static struct row_set *rows_of(const struct known *k, uint64_t h)
 static struct owner_set *owners_of(const struct known *k, uint64_t h)
 {
 	return &k->at->owners[h >> (64 - OWNERS_BITS)];
+}
+
+/* As good as any: a hash is spread evenly. */
+static uint64_t mix_hash(const uint8_t hash[DIGEST_SHA256])
+{
+	uint64_t h;
+
+	memcpy(&h, hash, sizeof h);
+	return h;
 }
 
 /* Whether the rows are those of that version. With a newer one they all are of an age that is over. */
@@ -120,48 +138,77 @@ static bool is_of(struct known *k, uint64_t version)
 	return true;
 }
 
-static bool find_row(const struct row_set *s, uint16_t age, uint32_t tag, struct slice *out)
+static struct row *find_row(struct row_set *s, uint16_t age, uint32_t tag)
 {
 	for (size_t i = 0; i < ROWS_WAYS; i++) {
-		if (s->ways[i].age == age && s->ways[i].tag == tag) {
-			*out = slice_of(s->ways[i].p, s->ways[i].n);
-			return true;
-		}
+		if (s->ways[i].age == age && s->ways[i].tag == tag)
+			return &s->ways[i];
 	}
-	return false;
+	return NULL;
+}
+
+static struct row *find_free(struct row_set *s, uint16_t age)
+{
+	for (size_t i = 0; i < ROWS_WAYS; i++) {
+		if (s->ways[i].age != age)
+			return &s->ways[i];
+	}
+	return NULL;
+}
+
+static struct row *find(const struct known *k, const struct place *p)
+{
+	struct row *r = find_row(rows_of(k, p->home), k->age, (uint32_t)p->own);
+
+	return r ? r : find_row(rows_of(k, p->own), k->age, (uint32_t)p->own);
 }
 
 bool known_row(struct known *k, uint64_t version, const struct rows_key_name *name,
 	       struct slice *out)
 {
-	uint64_t h = mix_name(name);
-	bool found;
+	struct place p = place_of(name);
+	const struct row *r;
 
 	if (!enter(k))
 		return false;
-	found = is_of(k, version) && find_row(rows_of(k, h), k->age, (uint32_t)h, out);
+	r = is_of(k, version) ? find(k, &p) : NULL;
+	if (r)
+		*out = slice_of(r->p, r->n);
 	leave(k);
-	return found;
+	return r != NULL;
 }
 
-void known_expect_row(const struct known *k, const struct rows_key_name *name)
+void known_expect_rows(const struct known *k, uint64_t account)
 {
-	mem_fetch_read(rows_of(k, mix_name(name)), sizeof(struct row_set));
+	struct rows_key_name name = rows_name(account, ROWS_ACCOUNT, SLICE_NONE);
+
+	mem_fetch_read(rows_of(k, place_of(&name).home), sizeof(struct row_set));
+}
+
+/* Room for a row: its own, what is free at home, or that of the oldest of the other set. */
+static struct row *make_room(const struct known *k, const struct place *p)
+{
+	struct row *r = find(k, p);
+	struct row_set *s = rows_of(k, p->own);
+
+	if (!r)
+		r = find_free(rows_of(k, p->home), k->age);
+	if (r)
+		return r;
+	memmove(s->ways + 1, s->ways, sizeof s->ways - sizeof s->ways[0]);
+	return s->ways;
 }
 
 void known_add_row(struct known *k, uint64_t version, const struct rows_key_name *name,
 		   struct slice row)
 {
-	uint64_t h = mix_name(name);
-	struct row_set *s = rows_of(k, h);
+	struct place p = place_of(name);
 
 	if (row.n > UINT16_MAX || !enter(k))
 		return;
-	if (is_of(k, version)) {
-		memmove(s->ways + 1, s->ways, sizeof s->ways - sizeof s->ways[0]);
-		s->ways[0] = (struct row){
-			.p = row.p, .tag = (uint32_t)h, .n = (uint16_t)row.n, .age = k->age};
-	}
+	if (is_of(k, version))
+		*make_room(k, &p) = (struct row){
+			.p = row.p, .tag = (uint32_t)p.own, .n = (uint16_t)row.n, .age = k->age};
 	leave(k);
 }
 
@@ -176,14 +223,18 @@ static bool find_owner(const struct owner_set *s, uint32_t tag, struct owner *ou
 	return false;
 }
 
+void known_expect_hash(const struct known *k, const uint8_t hash[DIGEST_SHA256])
+{
+	mem_fetch_read(owners_of(k, mix_hash(hash)), sizeof(struct owner_set));
+}
+
 bool known_hash(struct known *k, const uint8_t hash[DIGEST_SHA256], uint64_t *account,
 		char id[APIKEY_ID])
 {
+	uint64_t h = mix_hash(hash);
 	struct owner owner;
-	uint64_t h;
 	bool found;
 
-	memcpy(&h, hash, sizeof h);
 	if (!enter(k))
 		return false;
 	found = find_owner(owners_of(k, h), (uint32_t)h, &owner);
@@ -199,10 +250,9 @@ void known_add_hash(struct known *k, const uint8_t hash[DIGEST_SHA256], uint64_t
 		    const char id[APIKEY_ID])
 {
 	struct owner owner = {.account = account};
+	uint64_t h = mix_hash(hash);
 	struct owner_set *s;
-	uint64_t h;
 
-	memcpy(&h, hash, sizeof h);
 	owner.tag = (uint32_t)h;
 	memcpy(owner.id, id, APIKEY_ID);
 	s = owners_of(k, h);

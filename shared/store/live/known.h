@@ -16,12 +16,14 @@ void known_free(struct known **k);
 /* The row of a definition in the tree of that version (not 0). It may be another row, seldom. */
 bool known_row(struct known *k, uint64_t version, const struct rows_key_name *name,
 	       struct slice *out);
-/* known_row() will be asked for this one soon. */
-void known_expect_row(const struct known *k, const struct rows_key_name *name);
+/* known_row() will be asked for rows of this account soon. */
+void known_expect_rows(const struct known *k, uint64_t account);
 /* `row` stays where it is as long as the version of the tree is the same. */
 void known_add_row(struct known *k, uint64_t version, const struct rows_key_name *name,
 		   struct slice row);
 
+/* known_hash() will be asked for this one soon. */
+void known_expect_hash(const struct known *k, const uint8_t hash[DIGEST_SHA256]);
 /* Whose key has, or had, that hash; or one like it. */
 bool known_hash(struct known *k, const uint8_t hash[DIGEST_SHA256], uint64_t *account,
 		char id[APIKEY_ID]);

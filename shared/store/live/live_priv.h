@@ -85,9 +85,11 @@ MUSTCHECK enum errc live_put_account(struct live *l, MDB_txn *txn, const struct 
 MUSTCHECK enum errc live_get_scope(struct live *l, MDB_txn *txn, uint64_t account,
 				   enum rows_kind kind, const char id[ROWS_ID],
 				   struct rows_scope *out);
-/* live_get_scope() comes soon: asks for the memory that it will read, where that is known. Twice, with other work between: step 0, then 1. */
+/* live_get_scope() comes soon: asks for the memory that it will read, where that is known. First of the account, then, with other work between,
+ * of each scope. */
+void live_expect_scopes(struct live *l, uint64_t account);
 void live_expect_scope(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind kind,
-		       const char id[ROWS_ID], unsigned step);
+		       const char id[ROWS_ID]);
 MUSTCHECK enum errc live_put_scope(struct live *l, MDB_txn *txn, const struct rows_scope *s);
 MUSTCHECK enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account,
 				   enum rows_kind scope, const char id[ROWS_ID],

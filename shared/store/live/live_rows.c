@@ -201,16 +201,19 @@ enum errc live_get_scope(struct live *l, MDB_txn *txn, uint64_t account, enum ro
 	return rc;
 }
 
+void live_expect_scopes(struct live *l, uint64_t account)
+{
+	known_expect_rows(l->known, account);
+}
+
 void live_expect_scope(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind kind,
-		       const char id[ROWS_ID], unsigned step)
+		       const char id[ROWS_ID])
 {
 	struct rows_key_name name = rows_name_scope(account, kind, id);
-	uint64_t version = step > 0 ? defs_version(l, txn) : 0;
+	uint64_t version = defs_version(l, txn);
 	struct slice v;
 
-	if (step == 0)
-		known_expect_row(l->known, &name);
-	else if (version && known_row(l->known, version, &name, &v))
+	if (version && known_row(l->known, version, &name, &v))
 		mem_fetch_read(v.p, v.n);
 }
 
