@@ -89,7 +89,8 @@ COMMAND(ACCOUNT_CREATE, "account create", account_create, 15000,
 	"Make an account, prepaid unless told otherwise.")
 WORD(TEXT, "NAME", "name", SEND, NEEDED, "A name that no other account has.")
 OPTION(USD, "credit", "DOLLARS", "credit_nusd", SEND, "Credit to begin with, such as 5 or 0.25.")
-OPTION(FLAG, "postpaid", "", "postpaid", SEND, "Used without credit, to be paid afterwards.")
+OPTION(FLAG, "postpaid", "", "postpaid", SEND,
+       "Used without credit, to be paid afterwards. One account is charged 4000000000 dollars at most.")
 OPTION(USD, "overdraft", "DOLLARS", "overdraft_nusd", SEND,
        "How far the balance may go below zero; default 0.")
 OPTION(TEXT, "group", "NAME", "group", SEND,

@@ -1,4 +1,5 @@
 #include "clock.h"
+#include "credit.h"
 #include "scope_row.h"
 #include "text.h"
 
@@ -21,7 +22,6 @@ static size_t fill(struct control_field f[ROW_FIELDS], const struct rows_account
 		   const struct rows_scope *rules)
 {
 	size_t n = 0;
-	int64_t available = 0;
 
 	f[n++] = CONTROL_I("id", a->id);
 	f[n++] = CONTROL_S("name", a->name);
@@ -33,10 +33,8 @@ static size_t fill(struct control_field f[ROW_FIELDS], const struct rows_account
 	f[n++] = CONTROL_I("settled_nusd", a->settled_nusd);
 	f[n++] = CONTROL_I("uncollected_nusd", a->uncollected_nusd);
 	f[n++] = CONTROL_I("overdraft_nusd", a->overdraft_nusd);
-	if (a->mode == ROWS_PREPAID && money_add(a->balance_nusd, a->overdraft_nusd, &available))
-		f[n++] = CONTROL_I("available_nusd", available);
-	else
-		f[n++] = CONTROL_N("available_nusd");
+	f[n++] = credit_is_limited(a) ? CONTROL_I("available_nusd", credit_available(a))
+				      : CONTROL_N("available_nusd");
 	f[n++] = a->group.n ? CONTROL_S("group", a->group) : CONTROL_N("group");
 	f[n++] = CONTROL_I("holds", a->holds);
 	f[n++] = CONTROL_I("created_s", a->created_s);

@@ -1,12 +1,12 @@
 #include "auth.h"
 #include "clock.h"
+#include "credit.h"
 #include "mem.h"
 #include "scope_row.h"
 #include "user_tag.h"
 
 static enum errc send_credit(struct verbs *v, const struct rows_account *a)
 {
-	bool limited = a->mode == ROWS_PREPAID;
 	struct scope_row_limit l = {.scope = "account",
 				    .name = a->name,
 				    .limit = "credit",
@@ -16,8 +16,10 @@ static enum errc send_credit(struct verbs *v, const struct rows_account *a)
 				    .used = a->settled_nusd,
 				    .held = a->held_nusd};
 
-	if (limited && money_add(a->granted_nusd, a->overdraft_nusd, &l.max))
-		l.remaining = l.max - l.used - l.held;
+	if (credit_is_limited(a)) {
+		l.max = credit_limit(a);
+		l.remaining = credit_available(a);
+	}
 	return scope_row_send(v, &l);
 }
 

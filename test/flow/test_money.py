@@ -193,6 +193,8 @@ class Limits(NodeCase):
         'dear': model('oai/sim?tokens=5&input=900000', price={'input': 10, 'output': 10}, max_output=10, context=1000000),
         'big': model('oai/sim?tokens=5&input=5', price={'input': 1, 'output': 10}, max_output=100000, context=200000),
         'embed': model('oai/sim?input=40', price={'input': '0.02', 'output': 0}),
+        'vast': model('oai/sim?tokens=5&input=1949999995', price={'input': 10**6, 'output': 10**6}, max_output=10**8, context=10**9),
+        'rest': model('oai/sim?tokens=20&rate=20&input=99999970', price={'input': 10**6, 'output': 10**6}, max_output=10**8, context=10**9),
     }
 
     def refusal(self, a, status, code):
@@ -271,6 +273,54 @@ class Limits(NodeCase):
         self.assertEqual(tally(volley(self.node.port, key, [chat_body('by-request')] * 5, 1)),
                          {(200, None): 2, (402, 'insufficient_credit'): 3})
         self.assertEqual(nusd(self.node.settled('loan')['balance_usd']), -20_000_000)
+
+    def test_postpaid_ends_where_amounts_do(self):
+        """Four billion dollars charged to one account are the last that can be counted: refused as credit is, told by everything that tells limits."""
+        self.node.account('vast', None, '--postpaid')
+        key = self.node.key('vast')
+
+        def told():
+            account = self.node.settled('vast')
+            credit = next(row for row in self.node.ctl('limit', 'explain', key)['limits'] if row['limit'] == 'credit')
+            own = self.node.ask('GET', '/v1/credits', key=key).json()['data']
+            self.assertEqual(own['available'] and nusd(own['available']), account['available_usd'] and nusd(account['available_usd']))
+            return account['available_usd'], credit['max'], credit['remaining']
+
+        def refused(left, status=402, code='insufficient_credit', name='vast', **more):
+            a = self.chat(name, key=key, **more)
+            m = self.refusal(a, status, code)['metadata']
+            self.assertEqual((m['scope'], nusd(m['limit']), nusd(m['remaining'])), ('account vast: credit', nusd(4 * 10**9), left))
+            return a
+
+        def told_is(left):
+            self.assertEqual([nusd(v) for v in told()], [left, nusd(4 * 10**9), left])
+
+        self.assertEqual(self.chat('vast', key=key).status, 200)
+        self.assertEqual(told(), (None, None, None))
+        self.assertEqual(self.chat('vast', key=key).status, 200)
+        told_is(nusd(10**8))
+        a = refused(nusd(10**8), max_tokens=10**8)
+        self.assertEqual(a.get('x-should-retry'), 'false')
+        self.assertIn('of $4000000000.00, which is all that can be charged to one account, $100000000.00 is left', a.error['message'])
+        self.assertTrue(9 * 10**7 < a.error['metadata']['affordable_tokens'] < 10**8, a)
+        with Conn(self.node.port) as c:
+            c.request('POST', '/v1/chat/completions', chat_body('rest', True, max_tokens=9 * 10**7), key=key)
+            held = nusd(wait_for(lambda: self.node.show('vast')['holds'] == 1 and self.node.show('vast')['held_usd'], 3))
+            refused(nusd(10**8) - held, 429, 'credit_held', max_tokens=9 * 10**7)
+            self.assertEqual(c.answer().status, 200)
+        told_is(nusd(10))
+        costs = []  # more than it held; the second time more than is left
+        for _ in range(2):
+            record = self.node.record(self.chat('dear', key=key).get('x-request-id'))
+            costs += [nusd(record['charge_usd']), nusd(record['uncollected_usd'])]
+        self.assertEqual(costs, [9_000_050_000, 0, 999_950_000, 8_000_100_000])
+        told_is(0)
+        self.assertEqual(nusd(self.node.show('vast')['balance_usd']), -nusd(4 * 10**9))
+        refused(0, name='by-request')
+        refused(0, name='plain')
+        self.assertEqual(self.chat('free', key=key).status, 200)
+        verdict = self.node.verify('--charges')
+        self.assertTrue(verdict['good'], verdict)
 
     def test_cost_above_the_hold_is_charged_up_to_what_is_there(self):
         """Design 3.3: the rest is recorded as uncollected, the balance never goes below its floor."""

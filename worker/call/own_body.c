@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "clock.h"
+#include "credit.h"
 #include "json_out.h"
 
 static void put_dollars(struct json_out *o, const char *key, int64_t nusd)
@@ -172,10 +173,15 @@ static void put_credits(struct json_out *o, const struct auth_usage *u)
 
 int64_t own_body_left_nusd(const struct auth_usage *u)
 {
+	const struct rows_account a = {.mode = u->mode,
+				       .granted_nusd = u->granted_nusd,
+				       .held_nusd = u->held_nusd,
+				       .settled_nusd = u->settled_nusd,
+				       .overdraft_nusd = u->overdraft_nusd};
 	int64_t left = OWN_BODY_NO_END;
 
-	if (u->mode == ROWS_PREPAID)
-		left = MAX_OF(u->balance_nusd + u->overdraft_nusd, INT64_C(0));
+	if (credit_is_limited(&a))
+		left = MAX_OF(credit_available(&a), INT64_C(0));
 	for (size_t i = 0; i < u->rules_n; i++) {
 		const struct auth_rule *r = &u->rules[i];
 

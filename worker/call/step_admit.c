@@ -227,7 +227,12 @@ static void money_refused(struct call *c, enum fault_kind kind, const struct adm
 
 	money_print(r->remaining, 2, left);
 	money_print(r->limit, 2, limit);
-	if (kind == FAULT_CREDIT)
+	if (kind == FAULT_CREDIT && r->limit == MONEY_NUSD_MAX)
+		fault_set(f, kind,
+			  "Account `%s` does not cover this request: of $%s, which is all that can "
+			  "be charged to one account, $%s is left. Use a key of another account.",
+			  r->scope_name, limit, left);
+	else if (kind == FAULT_CREDIT)
 		fault_set(
 			f,
 			kind, "The credit of account `%s` does not cover this request: $%s is left. Add credit%s.",

@@ -1,12 +1,10 @@
 #include "admit_priv.h"
 
+#include "credit.h"
+
 static struct hold_purse account_purse(const struct rows_account *a)
 {
-	int64_t available = HOLD_AMPLE;
-
-	if (a->mode == ROWS_PREPAID && !money_add(a->balance_nusd, a->overdraft_nusd, &available))
-		available = HOLD_AMPLE;
-	return (struct hold_purse){available, a->held_nusd};
+	return (struct hold_purse){credit_available(a), a->held_nusd};
 }
 
 /* A budget of a scope that counts for this request. */
@@ -115,8 +113,7 @@ void admit_refuse_money(struct admit_hold_run *h, const struct hold_offer *o)
 	r = admit_refuse(h, o->fits_later ? ADMIT_CREDIT_HELD : ADMIT_CREDIT, ROWS_ACCOUNT, a->name);
 	r->what = "credit";
 	r->money = true;
-	if (!money_add(a->granted_nusd, a->overdraft_nusd, &r->limit))
-		r->limit = MONEY_NUSD_MAX;
+	r->limit = credit_limit(a);
 	r->remaining = MAX_OF(p.available_nusd, 0);
 	r->affordable_tokens = o->affordable_tokens;
 	r->wait_ms = o->fits_later ? 1000 : WINDOW_NEVER;

@@ -1,5 +1,7 @@
 #include "admit_priv.h"
 
+#include "credit.h"
+
 struct settle_run {
 	struct admit_run *b;
 	struct rows_key_name name; /* of the hold row */
@@ -92,10 +94,10 @@ static void price_it(const struct settle_run *s, const struct admit_settle *e, s
 		due = MIN_OF(due, hold);
 	d->charge_nusd = due;
 	d->uncollected_nusd = 0;
-	if (due <= hold || a->mode == ROWS_POSTPAID)
+	if (due <= hold)
 		return;
 	more = due - hold;
-	available = MAX_OF(a->balance_nusd + a->overdraft_nusd, 0);
+	available = MAX_OF(credit_available(a), 0);
 	if (more > available) {
 		d->charge_nusd = hold + available;
 		d->uncollected_nusd = more - available;

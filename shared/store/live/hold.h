@@ -35,7 +35,7 @@ struct hold_ask {
 /* The row that counts for an input of so many tokens at that tier. */
 const struct price *hold_price(const struct hold_candidate *c, int64_t input, enum usage_tier tier);
 
-/* What the money scopes have: the tightest of them. HOLD_AMPLE where there is no limit. */
+/* What the money scopes have: the tightest of them. HOLD_AMPLE: all that can be counted, no cap is lowered. */
 #define HOLD_AMPLE MONEY_NUSD_MAX
 struct hold_purse {
 	int64_t available_nusd; /* now, overdraft included */

@@ -168,10 +168,18 @@ static void test_what_is_left(void **state)
 	assert_int_equal(own_body_left_nusd(&u), 8499999999);
 	u.overdraft_nusd = 1;
 	assert_int_equal(own_body_left_nusd(&u), 8500000000);
-	u.balance_nusd = -5;
+	u.granted_nusd = 1499999995; /* charges and holds came to more */
 	assert_int_equal(own_body_left_nusd(&u), 0);
 	u.mode = ROWS_POSTPAID;
 	assert_int_equal(own_body_left_nusd(&u), OWN_BODY_NO_END);
+	u.settled_nusd = MONEY_NUSD_MAX / 2 - 1;
+	u.granted_nusd = 0;
+	assert_int_equal(own_body_left_nusd(&u), OWN_BODY_NO_END);
+	u.held_nusd = 2;
+	assert_int_equal(own_body_left_nusd(&u), MONEY_NUSD_MAX / 2 - 1);
+	u.settled_nusd = MONEY_NUSD_MAX - 2;
+	assert_int_equal(own_body_left_nusd(&u), 0);
+	u.settled_nusd = 0;
 	u.rules_n = 4;
 	u.rules[0] = (struct auth_rule){.scope = ROWS_KEY, .kind = ROWS_BUDGET, .shadow = true};
 	u.rules[1] = (struct auth_rule){.scope = ROWS_KEY, .kind = ROWS_BUDGET, .models = "a"};
