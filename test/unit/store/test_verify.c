@@ -174,7 +174,7 @@ static void test_more_than_a_number_holds(void **state)
 {
 	struct rig *r = family.r;
 	struct verify_result v;
-	char name[16];
+	char name[24];
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
