@@ -122,11 +122,8 @@ static void begin_forget(struct watch *w)
 static void scanned(struct watch *w)
 {
 	const struct scan *s = &w->round;
-	int64_t off = s->imbalance_nusd;
+	int64_t off = scan_off(s);
 
-	/* An account can be broken without a difference in money: the gauge must not say 0 then. */
-	if (off == 0 && s->broken_accounts > 0)
-		off = (int64_t)s->broken_accounts;
 	set_gauge(w, PAGE_IMBALANCE_NUSD, off);
 	set_gauge(w, PAGE_HOLDS, (int64_t)s->holds);
 	set_gauge(w, PAGE_HELD_NUSD, s->held_nusd);

@@ -262,3 +262,8 @@ enum errc scan_slice(struct live *l, struct scan *s, size_t accounts_max)
 	buf_fini(&k.keys);
 	return rc;
 }
+
+int64_t scan_off(const struct scan *s)
+{
+	return s->imbalance_nusd != 0 ? s->imbalance_nusd : (int64_t)s->broken_accounts;
+}

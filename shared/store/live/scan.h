@@ -25,4 +25,8 @@ struct scan {
  * of its keys and its holds, however many definitions and end users it has besides. */
 MUSTCHECK enum errc scan_slice(struct live *l, struct scan *s, size_t accounts_max);
 
+/* What a round found in one number: by how much the money is out of balance, or, where it is not, how many accounts are broken in
+ * another way. 0: all is right. */
+int64_t scan_off(const struct scan *s);
+
 #endif
