@@ -246,19 +246,16 @@ static bool is_quiet(const struct look *k, const struct book_scope *s)
 	return s->untold_nusd > 0;
 }
 
-/* The least budget of those rules; 0: it is not each of them that has a counter, so something may have been told of the others. */
-static int64_t least_of(const struct rows_scope *def, size_t counters_n)
+/* INT64_MAX: it has none. Of a rule of which nothing is counted yet nothing was told either. */
+static int64_t least_budget(const struct rows_scope *def)
 {
 	int64_t least = INT64_MAX;
-	size_t n = 0;
 
 	for (size_t i = 0; i < def->limits.n; i++) {
-		if (def->limits.v[i].kind != ROWS_BUDGET)
-			continue;
-		least = MIN_OF(least, def->limits.v[i].limit);
-		n++;
+		if (def->limits.v[i].kind == ROWS_BUDGET)
+			least = MIN_OF(least, def->limits.v[i].limit);
 	}
-	return n > 0 && n == counters_n ? least : 0;
+	return least;
 }
 
 static enum errc look_at_scope(struct look *k, const struct book_scope *s)
@@ -266,7 +263,6 @@ static enum errc look_at_scope(struct look *k, const struct book_scope *s)
 	const struct rows_scope *def;
 	struct rows_scope row;
 	bool told = false;
-	size_t n = 0;
 	enum errc rc = ERRC_OK;
 
 	if (k->budget.n == 0 || s->counters_n == 0 || is_quiet(k, s))
@@ -279,10 +275,9 @@ static enum errc look_at_scope(struct look *k, const struct book_scope *s)
 		if (!r || c->kind != ROWS_BUDGET)
 			continue;
 		rc = look_at_budget(k, s, def, r, c, &told);
-		n++;
 	}
 	if (!rc && def)
-		book_note_untold(k->at->book, s, told ? 0 : least_of(def, n));
+		book_note_untold(k->at->book, s, told ? 0 : least_budget(def));
 	return rc;
 }
 

@@ -332,6 +332,33 @@ static void test_what_was_far_comes_near(void **state)
 	one(s, 200000);
 }
 
+/* A rule of which nothing was counted before keeps the others from nothing, and is told of when it is used. */
+static void test_first_use_of_a_rule(void **state)
+{
+	struct scene *s = *state;
+	const struct ledger *l = s->rig.ledger;
+	struct rows_rule *small;
+	struct alert a;
+	uint32_t id;
+
+	small = rows_limits_add(&s->key.limits, ROWS_BUDGET, 20 * CENT);
+	small->window.unit = WINDOW_TOTAL;
+	id = small->id;
+	set_limit(s, RIG_DOLLAR);
+	charge(s, 1 * CENT, 100);
+	none(s);
+	assert_int_equal(book_scope(ledger_book(l), ROWS_KEY, s->account, KEY)->untold_nusd,
+			 20 * CENT);
+	s->rule = id;
+	charge(s, 9 * CENT, 0);
+	none(s);
+	charge(s, 1 * CENT, 0);
+	a = one(s, 500000);
+	assert_int_equal(a.rule, id);
+	assert_int_equal(a.limit_nusd, 20 * CENT);
+	assert_int_equal(book_scope(ledger_book(l), ROWS_KEY, s->account, KEY)->untold_nusd, 0);
+}
+
 /* Of an end user whom only the rules for all limit the ledger's book keeps no name: the recent charges have it. */
 static void test_end_users(void **state)
 {
@@ -510,6 +537,7 @@ int main(void)
 		T(test_edited_limit),
 		T(test_raise_of_a_window_that_is_over),
 		T(test_what_was_far_comes_near),
+		T(test_first_use_of_a_rule),
 		T(test_end_users),
 		T(test_credit),
 		T(test_what_is_told_is_forgotten),
