@@ -16,16 +16,24 @@ void claimcheck_fini(struct claimcheck *c)
 	buf_fini(&c->lacking);
 }
 
-void claimcheck_go_on(struct claimcheck *c, const struct ledger_state *s)
-{
-	c->over_seen = c->over_seen && c->over_seq == s->claims_over_seq;
-	c->over_seq = s->claims_over_seq;
-}
-
 static void bad(struct claimcheck *c, uint64_t seq)
 {
 	if (c->bad_seq == 0 || seq < c->bad_seq)
 		c->bad_seq = seq;
+}
+
+/* What was called over must be so by the latest charge. */
+static void check_over(struct claimcheck *c)
+{
+	if (c->over_seen && c->newest_ms - c->over_ms < IDEM_LASTS_MS)
+		bad(c, c->over_seen);
+}
+
+/* The next state may call another one over; the one before is looked at now. */
+void claimcheck_go_on(struct claimcheck *c, const struct ledger_state *s)
+{
+	check_over(c);
+	c->over_seq = s->claims_over_seq;
 }
 
 /* Rows behind the last record are nobody's. */
@@ -64,7 +72,7 @@ static void note_times(struct claimcheck *c, uint64_t seq, int64_t wall_ms)
 	c->newest_ms = MAX_OF(c->newest_ms, wall_ms);
 	if (seq != c->over_seq)
 		return;
-	c->over_seen = true;
+	c->over_seen = seq;
 	c->over_ms = wall_ms;
 }
 
@@ -74,8 +82,6 @@ enum errc claimcheck_add(struct claimcheck *c, uint64_t seq, const struct record
 	enum errc rc = ERRC_OK;
 
 	if (seq > c->at.upto_seq || c->at.seq < seq)
-		rc = look(c, seq);
-	if (!rc && has && c->at.seq != seq) /* it may be one of those that were added since */
 		rc = look(c, seq);
 	if (rc)
 		return rc;
@@ -141,6 +147,5 @@ void claimcheck_end(struct claimcheck *c)
 		memcpy(&first, c->lacking.p, sizeof first);
 		bad(c, first);
 	}
-	if (c->over_seen && c->newest_ms - c->over_ms < IDEM_LASTS_MS)
-		bad(c, c->over_seq);
+	check_over(c);
 }

@@ -12,17 +12,17 @@ struct claimcheck {
 	struct ledger_claim_at
 		at; /* what was seen of the list last; it holds for records up to at.upto_seq */
 	struct buf lacking; /* numbers of charges without their claim, that no reversal has explained so far */
-	uint64_t over_seq; /* as it was when the walk began to go on */
-	bool over_seen;
+	uint64_t over_seq;  /* as it was when the walk began to go on */
+	uint64_t over_seen; /* the last charge that was it as the walk came by; 0: none */
 	int64_t over_ms,
-		newest_ms; /* of the charge over_seq; the latest of all charges with claims */
+		newest_ms; /* of the charge over_seen; the latest of all charges with claims */
 	bool closing;
 	uint64_t bad_seq; /* the first record that the list does not agree with; 0: none */
 };
 
 void claimcheck_init(struct claimcheck *c, struct ledger *l);
 void claimcheck_fini(struct claimcheck *c);
-/* The walk goes on to the end that this state tells. */
+/* The walk goes on to the end that this state tells; it has come to that of the state before. */
 void claimcheck_go_on(struct claimcheck *c, const struct ledger_state *s);
 /* Each record in turn. */
 MUSTCHECK enum errc claimcheck_add(struct claimcheck *c, uint64_t seq, const struct record *r);
