@@ -10,21 +10,19 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "intake.h"
 #include "log.h"
 #include "mem.h"
-#include "pace.h"
 #include "progress.h"
 #include "renew.h"
 #include "seal.h"
 #include "text.h"
 #include "verify.h"
 
-#define WRITER_MAGIC  0x57524954u
-#define BATCH_ROWS    1024 /* a live read transaction: about a third of a millisecond */
-#define ROUND_BATCHES 16   /* taken with one commit */
-#define LOCK_POLL_MS  5
-#define OLD_POLL_MS   5
-#define WAIT_MAX_MS   1000
+#define WRITER_MAGIC 0x57524954u
+#define LOCK_POLL_MS 5
+#define OLD_POLL_MS  5
+#define WAIT_MAX_MS  1000
 
 struct writer {
 	unsigned magic;
@@ -33,16 +31,11 @@ struct writer {
 	uv_async_t *async; /* owned by the loop once closed */
 
 	/* The ledger thread's own. */
-	struct admin admin;
-	struct outbox_batch batch;
-	struct pace pace;
+	struct intake in;
 	char shared_dir[PATH_MAX];
 	uint8_t ledger_id[LIVE_ID];
 	int lock_fd, wake_fd;
 	bool renewing;
-	bool leftover; /* rows that are in the ledger may still stand in the outbox */
-	bool behind;   /* the live store may lack a change that the ledger has */
-	uint64_t durable_epoch, durable_n; /* as published */
 
 	pthread_mutex_t lock; /* guards the rest */
 	struct list jobs, done;
@@ -103,8 +96,8 @@ static void fail(struct writer *w, enum errc e, const char *what)
 {
 	if (e == ERRC_IO)
 		set_gauge(w, PAGE_LEDGER_STATE, PAGE_LEDGER_READ_ONLY);
-	if (e == ERRC_IO && w->admin.live)
-		progress_set_ledger_failed(live_progress(w->admin.live), true);
+	if (e == ERRC_IO && w->in.admin.live)
+		progress_set_ledger_failed(live_progress(w->in.admin.live), true);
 	pthread_mutex_lock(&w->lock);
 	w->tell_failed = true;
 	w->failure = e;
@@ -172,41 +165,6 @@ static void store_opts_of(struct writer *w, struct store_opts *o)
 				 .watch = {.wants = &p->wants, .has = &p->has, .done = &p->done}};
 }
 
-/* The last record of the live store's epoch that the ledger has. */
-static uint64_t taken_of(const struct writer *w)
-{
-	const struct ledger_state *s = ledger_state(w->admin.ledger);
-
-	return s->taken_epoch == live_head(w->admin.live)->epoch ? s->taken_n : 0;
-}
-
-/* What is on disk is visible to all who wait for it. */
-static void publish(struct writer *w)
-{
-	uint64_t epoch = live_head(w->admin.live)->epoch, n = taken_of(w);
-
-	if (epoch == w->durable_epoch && n == w->durable_n)
-		return;
-	w->durable_epoch = epoch;
-	w->durable_n = n;
-	page_durable_set(w->o.page, epoch, n);
-	if (w->o.durability != SETTINGS_DURABILITY_SETTLE)
-		return; /* nobody waits */
-	for (unsigned i = 0; i < w->o.h->workers; i++)
-		(void)!eventfd_write(w->o.h->worker_bell_fds[i], 1);
-}
-
-/* The live store is this thread's to replace, so it needs not to hold it. */
-static void opened(struct writer *w, struct live *live)
-{
-	w->admin = (struct admin){.live = live, .ledger = w->o.stores->ledger, .batch = &w->batch};
-	progress_set_ledger_failed(live_progress(w->admin.live), false);
-	set_gauge(w, PAGE_LEDGER_STATE, PAGE_LEDGER_GOOD);
-	set_gauge(w, PAGE_EPOCH, (int64_t)ledger_state(w->admin.ledger)->epoch);
-	publish(w);
-	w->leftover = true;
-}
-
 static enum errc open_stores(struct writer *w)
 {
 	struct store_opts o;
@@ -219,13 +177,13 @@ static enum errc open_stores(struct writer *w)
 		return e;
 	stores_put(w->o.stores, live);
 	ledger_watch(w->o.stores->ledger, &w->o.upkeep->alerts);
-	opened(w, live);
+	intake_opened(&w->in, live, w->o.stores->ledger);
 	return ERRC_OK;
 }
 
 static enum errc open_patiently(struct writer *w)
 {
-	enum errc e = outbox_batch_init(&w->batch, BATCH_ROWS);
+	enum errc e = intake_init(&w->in, w->o.h, w->o.page, w->o.durability);
 
 	if (!e)
 		e = open_stores(w);
@@ -236,7 +194,7 @@ static enum errc open_patiently(struct writer *w)
 		(void)wait_for(w, PACE_RETRY_MS);
 		e = open_stores(w);
 	}
-	return e ? e : pepper_replace_lost(w->o.pepper, HERITAGE_STATE_DIR, &w->admin);
+	return e ? e : pepper_replace_lost(w->o.pepper, HERITAGE_STATE_DIR, &w->in.admin);
 }
 
 /* *what was being done when it failed. */
@@ -256,124 +214,9 @@ static enum errc start(struct writer *w, const char **what)
 		e = steps[i].step(w);
 	}
 	if (!e)
-		pace_init(&w->pace, w->o.durability, clock_boot_ms(), ledger_tail(w->admin.ledger));
+		pace_init(&w->in.pace, w->o.durability, clock_boot_ms(),
+			  ledger_tail(w->in.admin.ledger));
 	return e;
-}
-
-/* --- taking the outbox --- */
-
-/* With the transaction open: batch after batch, the first of which has been read. */
-static enum errc take_batches(struct writer *w, uint64_t epoch)
-{
-	enum errc e = ERRC_OK;
-
-	for (unsigned i = 0; !e && w->batch.n > 0; i++) {
-		uint64_t last = w->batch.rows[w->batch.n - 1].n;
-
-		e = ledger_take(w->admin.ledger, epoch, &w->batch);
-		if (e || i + 1 == ROUND_BATCHES)
-			break;
-		e = outbox_read(w->admin.live, last, &w->batch);
-	}
-	return e;
-}
-
-static enum errc commit(struct writer *w, bool checkpoint, bool *took)
-{
-	uint64_t epoch = live_head(w->admin.live)->epoch;
-	enum errc e = outbox_read(w->admin.live, taken_of(w), &w->batch);
-
-	*took = w->batch.n > 0;
-	if (e || (!*took && !checkpoint))
-		return e;
-	e = ledger_begin(w->admin.ledger);
-	if (!e)
-		e = take_batches(w, epoch);
-	if (!e && checkpoint)
-		e = ledger_checkpoint(w->admin.ledger);
-	if (!e)
-		e = ledger_commit(w->admin.ledger);
-	ledger_abort(w->admin.ledger);
-	return e;
-}
-
-/* Each transaction waits for those of the workers: after a while the next commit comes first. */
-static enum errc delete_taken(struct writer *w)
-{
-	uint64_t taken = taken_of(w);
-	bool more = true;
-	enum errc e = ERRC_OK;
-
-	do
-		e = outbox_delete(w->admin.live, taken, &more);
-	while (!e && more && !pace_is_due(&w->pace, clock_boot_ms()));
-	if (!e)
-		w->leftover = more;
-	return e;
-}
-
-/* Whether trying again can help; else only a new start can tell what the disk holds. */
-static bool may_pass(enum errc e)
-{
-	return e == ERRC_NOSPACE || e == ERRC_NOMEM;
-}
-
-static void note_failure(struct writer *w, enum errc e)
-{
-	if (!w->pace.retry_ms) {
-		log_error("ledger_failed",
-			  "the ledger takes no records: %s; tried again each second", errc_text(e));
-		progress_set_ledger_failed(live_progress(w->admin.live), true);
-		set_gauge(w, PAGE_LEDGER_STATE, PAGE_LEDGER_FAILED);
-	}
-	pace_failed(&w->pace, clock_boot_ms());
-}
-
-static void note_success(struct writer *w)
-{
-	if (w->pace.retry_ms == 0)
-		return;
-	log_info("ledger_good", "the ledger takes records again");
-	progress_set_ledger_failed(live_progress(w->admin.live), false);
-	set_gauge(w, PAGE_LEDGER_STATE, PAGE_LEDGER_GOOD);
-}
-
-/* A change that came no further than the ledger; what the live store cannot take now it may later. */
-static enum errc catch_up(struct writer *w)
-{
-	enum errc e = admin_catch_up(w->admin.live, w->admin.ledger);
-
-	w->behind = e != ERRC_OK;
-	return may_pass(e) ? ERRC_OK : e;
-}
-
-static enum errc round_of(struct writer *w)
-{
-	int64_t now = clock_boot_ms();
-	bool checkpoint = pace_wants_checkpoint(&w->pace, now), took = false;
-	enum errc e;
-
-	pace_begin(&w->pace, now);
-	e = commit(w, checkpoint, &took);
-	/* Nothing to write is no proof that the disk takes something again. */
-	if (!e && w->pace.retry_ms && !took && !checkpoint) {
-		checkpoint = true;
-		e = commit(w, checkpoint, &took);
-	}
-	if (!e) {
-		note_success(w);
-		pace_good(&w->pace, now, took, checkpoint);
-		w->leftover |= took;
-		publish(w);
-	}
-	if (!e && w->leftover)
-		e = delete_taken(w);
-	if (!e && w->behind)
-		e = catch_up(w);
-	if (!may_pass(e))
-		return e;
-	note_failure(w, e);
-	return ERRC_OK;
 }
 
 /* --- jobs --- */
@@ -388,19 +231,12 @@ static struct writer_job *next_job(struct writer *w)
 	return n ? list_entry(n, struct writer_job, node) : NULL;
 }
 
-static void job_over(struct writer *w, struct writer_job *j, enum errc e)
+static void job_over(struct writer *w, struct writer_job *j)
 {
-	j->result = e;
 	pthread_mutex_lock(&w->lock);
 	list_push_back(&w->done, &j->node);
 	pthread_mutex_unlock(&w->lock);
 	uv_async_send(w->async);
-}
-
-/* Of what a job may meet only these say that the disk or the order of things is broken. */
-static bool ends_keeper(enum errc e)
-{
-	return e == ERRC_IO || e == ERRC_CORRUPT || e == ERRC_STALE || e == ERRC_VERSION;
 }
 
 static enum errc run_jobs(struct writer *w)
@@ -409,15 +245,10 @@ static enum errc run_jobs(struct writer *w)
 	enum errc e = ERRC_OK;
 
 	while (!e && (j = next_job(w)) != NULL) {
-		w->admin.not_durable = ERRC_OK;
-		e = j->run(j, &w->admin);
-		w->pace.dirty = w->leftover = true; /* it may have taken the outbox with it */
-		publish(w);
-		job_over(w, j, e);
-		w->behind |= e != ERRC_OK;
-		e = e ? e : w->admin.not_durable;
-		if (!ends_keeper(e)) /* the next job reads from the live store what it changes */
-			e = w->behind ? catch_up(w) : ERRC_OK;
+		intake_run(&w->in, j);
+		e = j->result;
+		job_over(w, j);
+		e = intake_ran(&w->in, e);
 	}
 	return e;
 }
@@ -436,7 +267,7 @@ static enum errc replace_live(struct writer *w)
 	if (e)
 		return e;
 	stores_put(w->o.stores, live);
-	opened(w, live);
+	intake_opened(&w->in, live, w->o.stores->ledger);
 	w->renewing = false;
 	pthread_mutex_lock(&w->lock);
 	w->renew = false;
@@ -449,14 +280,14 @@ static enum errc replace_live(struct writer *w)
 static enum errc renew_step(struct writer *w)
 {
 	bool empty;
-	enum errc e = renew_take(&w->admin, clock_boot_ms(), clock_wall_ms(), &empty);
+	enum errc e = renew_take(&w->in.admin, clock_boot_ms(), clock_wall_ms(), &empty);
 
-	publish(w);
+	intake_wrote(&w->in);
 	if (!e && empty)
 		e = replace_live(w);
-	if (!e || !may_pass(e))
+	if (!e || !intake_may_pass(e))
 		return e;
-	note_failure(w, e);
+	intake_failed(&w->in, e);
 	(void)wait_for(w, PACE_RETRY_MS);
 	return ERRC_OK;
 }
@@ -476,38 +307,38 @@ static enum errc seal(struct writer *w)
 	int64_t wall_ms = clock_wall_ms();
 	enum errc e;
 
-	if (w->pace.retry_ms || !seal_is_due(w->admin.ledger, wall_ms))
+	if (w->in.pace.retry_ms || !seal_is_due(w->in.admin.ledger, wall_ms))
 		return ERRC_OK;
-	e = ledger_begin(w->admin.ledger);
+	e = ledger_begin(w->in.admin.ledger);
 	if (!e)
-		e = seal_day(w->admin.ledger, wall_ms);
+		e = seal_day(w->in.admin.ledger, wall_ms);
 	if (!e)
-		e = ledger_commit(w->admin.ledger);
-	ledger_abort(w->admin.ledger);
-	return may_pass(e) ? ERRC_OK : e;
+		e = ledger_commit(w->in.admin.ledger);
+	ledger_abort(w->in.admin.ledger);
+	return intake_may_pass(e) ? ERRC_OK : e;
 }
 
 /* What fails for want of room is tried again; whether the ledger takes records is for those to find out. */
 static enum errc keep_up(struct writer *w)
 {
-	uint64_t last = ledger_state(w->admin.ledger)->last_seq;
+	uint64_t last = ledger_state(w->in.admin.ledger)->last_seq;
 	enum errc e = ERRC_OK;
 
 	alerts_tell(&w->o.upkeep->alerts);
-	if (!w->pace.retry_ms && upkeep_wait_ms(w->o.upkeep, clock_boot_ms()) == 0)
-		e = upkeep_step(w->o.upkeep, &w->admin, clock_boot_ms(), clock_wall_ms());
-	if (ledger_state(w->admin.ledger)->last_seq != last)
-		w->pace.dirty = w->leftover = true; /* likewise */
-	return may_pass(e) ? ERRC_OK : e;
+	if (!w->in.pace.retry_ms && upkeep_wait_ms(w->o.upkeep, clock_boot_ms()) == 0)
+		e = upkeep_step(w->o.upkeep, &w->in.admin, clock_boot_ms(), clock_wall_ms());
+	if (ledger_state(w->in.admin.ledger)->last_seq != last)
+		intake_wrote(&w->in);
+	return intake_may_pass(e) ? ERRC_OK : e;
 }
 
 static int64_t wait_ms(const struct writer *w)
 {
-	int64_t now = clock_boot_ms(), ms = pace_wait_ms(&w->pace, now);
+	int64_t now = clock_boot_ms(), ms = pace_wait_ms(&w->in.pace, now);
 
 	if (w->renewing)
 		return OLD_POLL_MS;
-	return w->pace.retry_ms ? ms : MIN_OF(ms, upkeep_wait_ms(w->o.upkeep, now));
+	return w->in.pace.retry_ms ? ms : MIN_OF(ms, upkeep_wait_ms(w->o.upkeep, now));
 }
 
 static enum errc serve(struct writer *w)
@@ -518,7 +349,7 @@ static enum errc serve(struct writer *w)
 		int64_t ms = wait_ms(w);
 
 		if (!(has_work(w) && !w->renewing) && ms > 0 && wait_for(w, ms))
-			pace_ring(&w->pace);
+			pace_ring(&w->in.pace);
 		look_for_renew(w);
 		if (w->renewing) {
 			e = renew_step(w);
@@ -527,8 +358,8 @@ static enum errc serve(struct writer *w)
 		e = seal(w);
 		if (!e)
 			e = run_jobs(w);
-		if (!e && pace_is_due(&w->pace, clock_boot_ms()))
-			e = round_of(w);
+		if (!e && pace_is_due(&w->in.pace, clock_boot_ms()))
+			e = intake_round(&w->in, clock_boot_ms());
 		if (!e)
 			e = keep_up(w);
 	}
@@ -551,8 +382,8 @@ static void *run(void *arg)
 	w->tell_started = true;
 	pthread_mutex_unlock(&w->lock);
 	uv_async_send(w->async);
-	e = delete_taken(w); /* what the start took over need not fill the outbox any longer */
-	if (!e || may_pass(e))
+	e = intake_delete(&w->in); /* what the start took over need not fill the outbox any longer */
+	if (!e || intake_may_pass(e))
 		e = serve(w);
 	if (e)
 		fail(w, e, "writing the ledger");
@@ -608,7 +439,7 @@ static void release(struct writer *w)
 		close(w->lock_fd);
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
-	outbox_batch_fini(&w->batch);
+	intake_fini(&w->in);
 	pthread_mutex_destroy(&w->lock);
 	mem_free(w);
 }
