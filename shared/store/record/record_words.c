@@ -70,6 +70,8 @@ static enum errc put_rules(struct buf *out, const struct rows_limits *l)
 		}
 		if (!e && models[0])
 			e = buf_addf(out, " for %s", models);
+		if (!e && money && r->window.rolling)
+			e = buf_addz(out, " rolling");
 		if (!e && r->zone.n)
 			e = buf_addf(out, " in " SLICE_FMT, SLICE_ARG(r->zone));
 		if (!e && r->raise)
@@ -104,8 +106,8 @@ static enum errc put_restrictions(struct buf *out, const struct rows_scope *s)
 	return e;
 }
 
-/* What only keys have. */
-static enum errc put_key_options(struct buf *out, const struct rows_scope *s)
+/* What only keys have; the secret before the last rotation while it is good at the time of the record. */
+static enum errc put_key_options(struct buf *out, const struct rows_scope *s, int64_t wall_ms)
 {
 	enum errc e = ERRC_OK;
 
@@ -120,6 +122,8 @@ static enum errc put_key_options(struct buf *out, const struct rows_scope *s)
 			     s->flags & ROWS_KEY_DRAIN ? "drains" : "aborts");
 	if (!e && s->keepalive_ms != ROWS_NO_LIMIT)
 		e = buf_addf(out, ", keepalive %lld ms", (long long)s->keepalive_ms);
+	if (!e && s->old_until_s > wall_ms / 1000)
+		e = put_time(out, ", secret before good until", s->old_until_s);
 	return e;
 }
 
@@ -149,7 +153,7 @@ static enum errc put_scope(struct buf *out, const struct record *r, struct slice
 				     ? "removed"
 				     : statuses[row.status]);
 	if (!e && row.kind == ROWS_KEY)
-		e = put_key_options(out, &row);
+		e = put_key_options(out, &row, r->wall_ms);
 	if (!e)
 		e = put_restrictions(out, &row);
 	return e ? e : put_rules(out, &row.limits);

@@ -134,6 +134,8 @@ static void test_scopes(void **state)
 	rule->shadow = true;
 	rule->raise = RIG_DOLLAR;
 	rule->raise_until_s = 1764000000;
+	rule = rows_limits_add(&s.limits, ROWS_BUDGET, RIG_DOLLAR);
+	rule->window = (struct window_spec){.unit = WINDOW_DAY, .rolling = true};
 	s.nets_n = 1;
 	assert_true(ipnet_parse(SLICE_LIT("10.0.0.0/8"), &s.nets[0]));
 	expect_scope(&r, &s,
@@ -142,7 +144,7 @@ static void test_scopes(void **state)
 		     "from 10.0.0.0/8, until 2027-01-15T08:00:00Z, refuses nothing, 60 requests a "
 		     "minute, budget per month 5.00 dollars for o1 raised by 1.00 until "
 		     "2025-11-24T16:00:00Z only "
-		     "counted");
+		     "counted, budget per day 1.00 dollars rolling");
 	r = base(RECORD_USER, "remove");
 	s = (struct rows_scope){.kind = ROWS_USER,
 				.account = 3,
@@ -151,6 +153,26 @@ static void test_scopes(void **state)
 				.keepalive_ms = ROWS_NO_LIMIT};
 	rows_limits_init(&s.limits);
 	expect_scope(&r, &s, "root: remove user ann of account acme: removed");
+}
+
+/* Which secrets are good is told for as long as there are two. */
+static void test_rotation(void **state)
+{
+	struct record r = base(RECORD_KEY, "rotate");
+	struct rows_scope s = {.kind = ROWS_KEY,
+			       .account = 3,
+			       .id = "abcdefghijkl",
+			       .keepalive_ms = ROWS_NO_LIMIT,
+			       .old_until_s = 1764003600};
+
+	(void)state;
+	rows_limits_init(&s.limits);
+	expect_scope(&r, &s,
+		     "root: rotate key abcdefghijkl of account acme: active, secret before good "
+		     "until 2025-11-24T17:00:00Z");
+	r = base(RECORD_KEY, "rotate");
+	s.old_until_s = r.wall_ms / 1000;
+	expect_scope(&r, &s, "root: rotate key abcdefghijkl of account acme: active");
 }
 
 static void test_account(void **state)
@@ -181,7 +203,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_money),   cmocka_unit_test(test_reversal_and_gap),
 		cmocka_unit_test(test_notes),   cmocka_unit_test(test_scopes),
-		cmocka_unit_test(test_account),
+		cmocka_unit_test(test_rotation), cmocka_unit_test(test_account),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
