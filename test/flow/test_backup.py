@@ -231,6 +231,7 @@ class Backup(NodePerTest):
         self.node.stop()
         shutil.rmtree(self.state)
         shutil.rmtree(self.node.live, ignore_errors=True)
+        self.assertIn('there is no such folder: make it', self.restore(status=1))
         os.mkdir(self.state, 0o700)
         self.restore()
         self.node.start()
