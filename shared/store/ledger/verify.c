@@ -346,6 +346,7 @@ static enum errc check_removed(struct verify *v, uint64_t base)
 	enum errc rc = next_seal(v, 1);
 
 	while (!rc && v->seal.last < base) {
+		v->out->seals++;
 		if (v->seal.first != first)
 			note(&v->out->bad_seal_seq, v->seal.last);
 		v->rollups.forgotten = MAX_OF(v->rollups.forgotten, v->seal.day + 1);

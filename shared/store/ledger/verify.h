@@ -8,7 +8,7 @@
 
 struct verify_result {
 	uint64_t first_seq, records, charges,
-		seals; /* first_seq: of the first record that is kept; seals: that were compared */
+		seals; /* first_seq: of the first record that is kept; seals: all of them, those of removed days too */
 	uint64_t bad_chain_seq;  /* first record whose hash is wrong; 0: none */
 	uint64_t bad_record_seq; /* first record that cannot be read, contradicts those before it, is a second charge of a request, takes back what its charge was not, or what was taken back before */
 	uint64_t bad_charge_seq; /* first charge that does not follow from its usage and price, or whose price counts for another moment or prompt */

@@ -264,7 +264,7 @@ static void test_days(void **state)
 	verify_good(s, &v);
 	assert_int_equal(v.first_seq, base.seq + 1);
 	assert_int_equal(v.charges, 3 * A_DAY);
-	assert_int_equal(v.seals, 3); /* that of the base, and two days */
+	assert_int_equal(v.seals, 4); /* those of the days that went, and two days */
 	assert_int_equal(ledger_find(s->rig.ledger, &first, &seq), ERRC_NOTFOUND);
 	assert_int_equal(ledger_find(s->rig.ledger, &kept, &seq), ERRC_OK);
 	/* Sums and whole days stay; a part of a day is no longer known. */
