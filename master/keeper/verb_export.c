@@ -1,5 +1,9 @@
+#include "clock.h"
 #include "export.h"
+#include "retain.h"
 #include "verbs.h"
+
+#define DAY_S INT64_C(86400)
 
 static enum errc on_lines(void *arg, struct slice text)
 {
@@ -15,6 +19,24 @@ static void on_progress(void *arg, int permille)
 	/* Whether somebody still reads is found with the lines. */
 	(void)!control_send_progress(v->chan, "%d.%d %% of the records", permille / 10,
 				     permille % 10);
+}
+
+static void end_removed(struct verbs *v)
+{
+	char day[CLOCK_TEXT_MAX];
+	uint32_t first;
+	enum errc e = retain_first_day(v->ledger, &first);
+
+	if (e) {
+		verbs_end_errc(v, e, "ledger");
+		return;
+	}
+	clock_format_s(first * DAY_S, day);
+	verbs_end(v, CONTROL_REFUSED, "removed",
+		  "the records of days before %.10s have been removed (ledger.retain_days, "
+		  "retain_bytes): give --since %.10s or a later day, or no span for all that is "
+		  "kept",
+		  day, day);
 }
 
 void verb_export(struct verbs *v)
@@ -38,6 +60,8 @@ void verb_export(struct verbs *v)
 		verbs_end(v, CONTROL_REFUSED, "removed",
 			  "records that were to come have been removed meanwhile, for their days "
 			  "are over (ledger.retain_days, retain_bytes): begin again");
+	else if (e == ERRC_RANGE)
+		end_removed(v);
 	else if (e)
 		verbs_end_errc(v, e, "ledger");
 	else

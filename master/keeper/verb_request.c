@@ -1,12 +1,16 @@
 #include <stdio.h>
 
+#include "clock.h"
 #include "control_price.h"
 #include "front.h"
 #include "lookup.h"
+#include "retain.h"
 #include "text.h"
 #include "verbs.h"
 
 #define ROW_FIELDS 50
+#define DAY_MS     INT64_C(86400000)
+#define ID_SHOWN   128 /* bytes of one that is not there */
 
 /* --- rows --- */
 
@@ -178,6 +182,28 @@ static enum errc show(struct verbs *v, const struct lookup_found *found)
 	return e;
 }
 
+/* Whose record has gone with its day was a request all the same, for all that is known. */
+static void end_none(struct verbs *v)
+{
+	struct slice id = verb_args_str(v->args, "id");
+	char day[CLOCK_TEXT_MAX];
+	struct genid g;
+	uint32_t first;
+	enum errc e = retain_first_day(v->ledger, &first);
+
+	if (!e && (first == 0 || (genid_parse(id, &g) && genid_ms(&g) >= first * DAY_MS)))
+		e = ERRC_NOTFOUND;
+	if (e) {
+		verbs_end_errc(v, e, "request");
+		return;
+	}
+	clock_format_ms(first * DAY_MS, day);
+	verbs_end(v, CONTROL_NOT_FOUND, "removed",
+		  "there is no record of '" SLICE_FMT "' any more, if there was one: those of days "
+		  "before %.10s have been removed (ledger.retain_days, retain_bytes)",
+		  SLICE_ARG(slice_sub(id, 0, ID_SHOWN)), day);
+}
+
 void verb_request(struct verbs *v)
 {
 	struct lookup_found found;
@@ -190,5 +216,7 @@ void verb_request(struct verbs *v)
 		verbs_end(v, CONTROL_REFUSED, "unavailable",
 			  "the ledger is behind, and the request may be among those that wait for "
 			  "it: try again");
+	if (e == ERRC_NOTFOUND)
+		end_none(v);
 	verbs_end_errc(v, e, "request");
 }

@@ -50,6 +50,15 @@ struct genid genid_next(struct genid_source *s, int64_t wall_ms)
 	return id;
 }
 
+int64_t genid_ms(const struct genid *id)
+{
+	int64_t ms = 0;
+
+	for (size_t i = 0; i < 6; i++)
+		ms = ms << 8 | id->b[i];
+	return ms;
+}
+
 /* 26 digits of 5 bits hold 130: the first one begins with two bits that are always 0. */
 void genid_print(const struct genid *id, char out[GENID_TEXT + 1])
 {

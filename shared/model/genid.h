@@ -24,6 +24,9 @@ struct genid_source {
 void genid_source_init(struct genid_source *s);
 struct genid genid_next(struct genid_source *s, int64_t wall_ms);
 
+/* The wall time that it was made at, in milliseconds. */
+int64_t genid_ms(const struct genid *id);
+
 /* NUL-terminated. */
 void genid_print(const struct genid *id, char out[GENID_TEXT + 1]);
 /* Exactly the printed form; letters of either case. */

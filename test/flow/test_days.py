@@ -52,11 +52,13 @@ class Days(Case):
         wait_for(lambda: self.verify()['seals'] == 4, 20, 0.2)
         before = self.verify()
         self.assertEqual(before['first_seq'], 1)
+        everything = [json.loads(line) for line in self.node.ctl_raw('ledger', 'export').stdout.splitlines()]
 
         self.node.configure(ledger={'retain_days': 2})
         self.node.ctl('reload')
         after = self.removed()
         self.assertLess(after['records'], before['records'])
+        self.assertEqual(after['seals'], before['seals'])
         self.assertEqual((after['granted_usd'], after['settled_usd']), (before['granted_usd'], before['settled_usd']))
         wait_for(lambda: len(self.node.events('day_removed')) == 2, 20, 0.2)
         # The chain says what went, and that the setting changed.
@@ -83,6 +85,26 @@ class Days(Case):
         self.assertEqual((a.status, a.error['param']), (400, 'since'), a)
         self.assertIn('end users', a.error['message'])
         self.assertEqual(self.node.ask('GET', '/v1/usage?by=tag&since=' + day, key=self.key).json()['total']['requests'], sum(list(spent.values())[2:]))
+        # What has gone is not told to be nothing.
+        kept = sorted(spent)[2]
+        for words in (('--since', first), ('--until', kept), ('--since', first, '--changes'), ('--since', first, '--until', kept)):
+            with self.assertRaises(CtlError) as e:
+                self.node.ctl('ledger', 'export', *words)
+            self.assertEqual((e.exception.status, e.exception.error['code']), (1, 'removed'))
+            self.assertIn('before %s have been removed' % kept, e.exception.error['message'])
+        for words in ((), ('--since', kept), ('--changes',), ('--since', '1970-01-01'), ('--since', first, '--seals')):
+            self.assertEqual(self.node.ctl_raw('ledger', 'export', *words).returncode, 0, words)
+        gone = next(r['id'] for r in everything if r.get('type') == 'charge')
+        later = next(r['id'] for r in lines if r.get('type') == 'charge')
+        never = later[:-1] + ('0' if later[-1] != '0' else '1')
+        for rid, code in ((gone, 'removed'), ('chatcmpl-sim-0', 'removed'), (never, 'not_found')):
+            with self.assertRaises(CtlError) as e:
+                self.node.ctl('request', 'show', rid)
+            self.assertEqual((e.exception.status, e.exception.error['code']), (4, code), rid)
+            self.assertEqual('before %s have been removed' % kept in e.exception.error['message'], code == 'removed', rid)
+        a = self.node.ask('GET', '/v1/receipts/' + gone, key=self.key)
+        self.assertEqual((a.status, a.error['code']), (404, 'not_found'), a)
+        self.assertIn('no longer kept', a.error['message'])
         # A new start, kill -9 before it, has the same books.
         self.node.kill_all()
         self.node.start()

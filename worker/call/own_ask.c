@@ -53,7 +53,8 @@ static void fail_record(struct call *c, enum errc e)
 {
 	if (e == ERRC_NOTFOUND || e == ERRC_LIMIT)
 		fault_field(&c->fault, FAULT_NOT_FOUND, "id",
-			    "This key has made no generation of that id.");
+			    "This key has made no generation of that id, or its "
+			    "record is no longer kept.");
 }
 
 /* --- what the key has used --- */

@@ -427,6 +427,20 @@ static enum errc find_range(struct export *x)
 	return e;
 }
 
+/* Who names a span that begins before what is kept, or ends there, is not given less without a word. */
+static enum errc check_span(struct export *x)
+{
+	uint32_t day;
+	enum errc e = retain_first_day(x->l, &day);
+	int64_t kept_ms = day * DAY_MS;
+
+	if (e || x->ask->seals)
+		return e;
+	return (x->ask->since_ms > 0 && x->ask->since_ms < kept_ms) || x->ask->until_ms <= kept_ms
+		       ? ERRC_RANGE
+		       : ERRC_OK;
+}
+
 static enum errc begin(struct export *x)
 {
 	struct ledger_state checkpoint;
@@ -439,6 +453,8 @@ static enum errc begin(struct export *x)
 	/* The checkpoint may be of later records than the state that was read before it. */
 	if (!e && checkpoint.last_seq > x->state.last_seq)
 		x->state = checkpoint;
+	if (!e)
+		e = check_span(x);
 	if (!e)
 		e = find_range(x);
 	if (!e && x->first > 1)

@@ -37,7 +37,8 @@ struct export_sink {
 	void *arg;
 };
 
-/* Any thread but a loop, also while the keeper writes: ends with what was the last record at its begin. */
+/* Any thread but a loop, also while the keeper writes: ends with what was the last record at its begin. ERRC_RANGE, before any line: records of
+ * the span have been removed, and it was not everything that was asked for (retain_first_day()); seals are there for ever. */
 MUSTCHECK enum errc export_ledger(struct ledger *l, const struct export_ask *ask,
 				  const struct export_sink *sink);
 

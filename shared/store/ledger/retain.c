@@ -45,6 +45,21 @@ enum errc retain_base(struct ledger *l, struct retain_base *out, struct book **b
 	return rc;
 }
 
+enum errc retain_first_day(struct ledger *l, uint32_t *day)
+{
+	struct retain_base base;
+	struct seal s;
+	enum errc rc = retain_base(l, &base, NULL);
+
+	*day = 0;
+	if (rc || base.seq == 0)
+		return rc;
+	rc = seal_from(l, base.seq, &s, NULL);
+	if (!rc)
+		*day = s.day + 1;
+	return rc;
+}
+
 /* --- which day --- */
 
 static enum errc used_bytes(struct ledger *l, MDB_txn *txn, int64_t *bytes)

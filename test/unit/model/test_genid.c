@@ -74,6 +74,9 @@ static void test_time(void **state)
 	a = genid_next(&s, INT64_C(1764063000123));
 	b = genid_next(&s, INT64_C(1764063000124));
 	assert_true(memcmp(a.b, b.b, GENID_BYTES) < 0);
+	assert_int_equal(genid_ms(&a), INT64_C(1764063000123));
+	memset(a.b, 0xff, sizeof a.b);
+	assert_int_equal(genid_ms(&a), (INT64_C(1) << 48) - 1);
 }
 
 static int compare(const void *a, const void *b)
