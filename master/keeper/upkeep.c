@@ -75,7 +75,40 @@ static void tell_difference(const struct agree *g)
 			  (unsigned long long)g->missing);
 }
 
-/* A piece of each direction's round. A row that cannot be read is the business of who verifies, and of the requests that need it. */
+/* Once an hour while there are any. */
+static void tell_damage(struct upkeep *u, int64_t now_ms)
+{
+	uint64_t account = u->lost.damaged ? u->lost.first_damaged : u->agree.first_damaged;
+
+	if ((u->lost.damaged == 0 && u->agree.damaged == 0) || now_ms < u->damage_due_ms)
+		return;
+	u->damage_due_ms = now_ms + DAMAGED_MS;
+	log_error("live_row_damaged",
+		  "rows of the live store cannot be read, the first of account %llu; what needs "
+		  "them fails, all else goes on: see `ledger verify`",
+		  (unsigned long long)account);
+}
+
+/* A piece of each direction's round. */
+static enum errc look_both_ways(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms)
+{
+	enum errc e = agree_lost_slice(a, &u->lost, true, wall_ms / 1000);
+
+	if (!e)
+		e = agree_slice(a, &u->agree);
+	tell_damage(u, now_ms);
+	if (!e && u->lost.done) {
+		agree_lost_tell(&u->lost);
+		u->lost = (struct agree_lost){.at = 0};
+	}
+	if (!e && u->agree.done) {
+		tell_difference(&u->agree);
+		u->agree = (struct agree){.done = false};
+	}
+	return e;
+}
+
+/* A store that cannot be walked through is the business of who verifies, and of the requests that need it. */
 static enum errc look_whether_stores_agree(struct upkeep *u, struct admin *a, int64_t now_ms,
 					   int64_t wall_ms)
 {
@@ -84,21 +117,11 @@ static enum errc look_whether_stores_agree(struct upkeep *u, struct admin *a, in
 	if (now_ms < u->agree_due_ms)
 		return ERRC_OK;
 	u->agree_due_ms = now_ms + AGREE_MS;
-	e = agree_lost_slice(a, &u->lost, true, wall_ms / 1000);
-	if (!e && u->lost.done) {
-		agree_lost_tell(&u->lost);
-		u->lost = (struct agree_lost){.at = 0};
-	}
-	if (!e)
-		e = agree_slice(a, &u->agree);
-	if (!e && u->agree.done) {
-		tell_difference(&u->agree);
-		u->agree = (struct agree){.done = false};
-	}
+	e = look_both_ways(u, a, now_ms, wall_ms);
 	if (e != ERRC_CORRUPT)
 		return e;
-	log_error("live_row_damaged",
-		  "a row of the live store cannot be read: see `ledger verify`");
+	log_error("live_store_damaged",
+		  "the live store cannot be walked through: see `ledger verify`");
 	u->lost = (struct agree_lost){.at = 0};
 	u->agree = (struct agree){.done = false};
 	u->agree_due_ms = now_ms + DAMAGED_MS;

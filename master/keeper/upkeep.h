@@ -17,7 +17,7 @@ struct upkeep {
 	struct retain_keep keep;
 	struct alerts alerts;  /* for ledger_watch() */
 	struct pepper *pepper; /* borrowed */
-	int64_t pepper_due_ms, agree_due_ms;
+	int64_t pepper_due_ms, agree_due_ms, damage_due_ms;
 	struct agree agree; /* rounds that never end */
 	struct agree_lost lost;
 	int64_t due_ms; /* boot clock; the ledger thread's own */

@@ -104,6 +104,15 @@ static enum errc send_record_findings(struct verbs *v, const struct verify_resul
 	return e;
 }
 
+/* 0: all rows can be read. */
+static uint64_t damaged_account(const struct work *w)
+{
+	return w->live.damaged    ? w->live.first_damaged
+	       : w->agree.damaged ? w->agree.first_damaged
+	       : w->lost.damaged  ? w->lost.first_damaged
+				  : 0;
+}
+
 static enum errc send_live_findings(struct verbs *v, const struct work *w)
 {
 	enum errc e = finding(v, w->live.broken_accounts, "live", w->live.first_broken,
@@ -119,6 +128,9 @@ static enum errc send_live_findings(struct verbs *v, const struct work *w)
 		e = finding(v, w->lost.lost, "lost", w->lost.first_account,
 			    "the first account of which the live store has lost something that "
 			    "the ledger has: a definition, or what was used of a budget");
+	if (!e)
+		e = finding(v, damaged_account(w), "damaged", damaged_account(w),
+			    "the first account of which rows of the live store cannot be read");
 	if (!e)
 		e = finding(v, w->claims.different, "claims", 0,
 			    "there are idempotency keys in the live store without their charge or "
@@ -147,7 +159,8 @@ static enum errc answer(struct verbs *v, const struct work *w)
 {
 	bool good = verify_is_good(&w->records) && w->live.broken_accounts == 0 &&
 		    w->live.imbalance_nusd == 0 && w->agree.different == 0 &&
-		    w->agree.missing == 0 && w->lost.lost == 0 && w->claims.different == 0;
+		    w->agree.missing == 0 && w->lost.lost == 0 && damaged_account(w) == 0 &&
+		    w->claims.different == 0;
 	enum errc e = send_result(v, w, good);
 
 	if (!e)

@@ -6,6 +6,7 @@
 #include "sweep.h"
 
 #define SECOND_MS      1000
+#define HOUR_MS        3600000
 #define FORGET_SLICES  64    /* of idle_slice(), a second */
 #define FORGET_MS      10    /* from one to the next: it is for the requests to have the store */
 #define SLICE_ACCOUNTS 64    /* looked at in one read transaction */
@@ -26,11 +27,24 @@ static void drop(struct watch *w, struct live *live)
 	stores_drop(&w->k->stores, live);
 }
 
-/* A live store that cannot be read is damaged: the next start makes a new one. */
+/* Once an hour. A row that cannot be read is no reason to end: what takes its place would find it too, and the workers need somebody to
+ * take their records over. */
+static void tell_damage(struct watch *w, enum errc e, const char *what)
+{
+	int64_t now_ms = clock_boot_ms();
+
+	if (now_ms < w->damage_ms)
+		return;
+	w->damage_ms = now_ms + HOUR_MS;
+	log_error("watch_hindered", "%s: %s: see `ledger verify`", what, errc_text(e));
+}
+
 static bool is_fine(struct watch *w, enum errc e, const char *what)
 {
-	if (e == ERRC_CORRUPT || e == ERRC_IO)
+	if (e == ERRC_IO)
 		keeper_fail(w->k, "%s: %s", what, errc_text(e));
+	else if (live_is_damaged(e))
+		tell_damage(w, e, what);
 	else if (e)
 		log_warn("watch_failed", "%s: %s", what, errc_text(e));
 	return e == ERRC_OK;
@@ -132,9 +146,10 @@ static void scanned(struct watch *w)
 	if (off && !w->told)
 		log_error("imbalance",
 			  "the books are out of balance by %lld nano-dollars in %llu accounts, "
-			  "first account %llu",
+			  "first account %llu; rows that cannot be read: %llu, first account %llu",
 			  (long long)s->imbalance_nusd, (unsigned long long)s->broken_accounts,
-			  (unsigned long long)s->first_broken);
+			  (unsigned long long)s->first_broken, (unsigned long long)s->damaged,
+			  (unsigned long long)s->first_damaged);
 	w->told = off != 0;
 	w->scan_ms += MAX_OF((int64_t)(s->accounts * SECOND_MS / SCAN_A_SECOND), SECOND_MS);
 }
@@ -146,6 +161,8 @@ static void on_scan(uv_timer_t *t)
 	enum errc e = scan_slice(live, &w->round, SLICE_ACCOUNTS);
 
 	drop(w, live);
+	if (live_is_damaged(e))
+		set_gauge(w, PAGE_IMBALANCE_NUSD, 1); /* nobody knows */
 	w->scanning = is_fine(w, e, "checking the balances") && !w->round.done;
 	if (w->scanning)
 		require(uv_timer_start(&w->scan, on_scan, 0, 0) == 0);

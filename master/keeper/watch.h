@@ -21,6 +21,7 @@ struct watch {
 	bool scanning, told;    /* told: an imbalance is in the log */
 	bool lost;              /* the live store is not in its place; a new one is being made */
 	int64_t scan_ms;        /* when the round began, then when the next one may */
+	int64_t damage_ms;      /* when rows that cannot be read may be told again */
 	int64_t second_ms;      /* boot clock of the last turn of each second */
 };
 

@@ -96,14 +96,14 @@ static bool has_hash(const struct rows_scope *k, const uint8_t hash[DIGEST_SHA25
 	       (k->old_until_s && memcmp(k->old_hash, hash, DIGEST_SHA256) == 0);
 }
 
-/* Secrets that a key has no longer leave the index. */
+/* Secrets that a key has no longer leave the index. Of one that cannot be read they stay, and lead to a row that knows them no more. */
 static enum errc forget_hashes(struct live *l, MDB_txn *txn, const struct rows_scope *key)
 {
 	struct rows_scope now;
 	enum errc rc = live_get_scope(l, txn, key->account, ROWS_KEY, key->id, &now);
 
 	if (rc)
-		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+		return rc == ERRC_NOTFOUND || live_is_damaged(rc) ? ERRC_OK : rc;
 	if (!has_hash(key, now.hash))
 		rc = live_unindex_hash(l, txn, now.hash);
 	if (!rc && now.old_until_s && !has_hash(key, now.old_hash))

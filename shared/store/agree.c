@@ -17,6 +17,7 @@ struct slice_of_accounts {
 	struct expected of[AGREE_SLICE];
 	bool waits[AGREE_SLICE];   /* it has records in the outbox: its rows are not compared */
 	bool differs[AGREE_SLICE]; /* some row of it does */
+	bool unread[AGREE_SLICE];  /* its sums cannot be read */
 	struct rows_account live[AGREE_SLICE]; /* without names */
 	size_t n;
 	bool last; /* there is none behind them */
@@ -37,10 +38,15 @@ static enum errc read_accounts(MDB_cursor *c, uint64_t from, struct slice_of_acc
 		if (s->last || s->n == AGREE_SLICE)
 			return ERRC_OK;
 		if (kind == ROWS_ACCOUNT) {
-			rc = rows_get_account(value, &s->live[s->n]);
-			if (rc)
+			struct rows_account *a = &s->live[s->n];
+
+			rc = rows_get_account(value, a);
+			s->unread[s->n] = live_is_damaged(rc);
+			if (rc && !s->unread[s->n])
 				return rc;
-			s->live[s->n++].name = SLICE_NONE;
+			a->id = account;
+			a->name = SLICE_NONE;
+			s->n++;
 		}
 		at = rows_name(account + 1, ROWS_HEAD, SLICE_NONE);
 		key = live_name(&at);
@@ -192,15 +198,16 @@ static bool account_agrees(struct pair *p, const struct rows_account *live,
 	       is_same(p);
 }
 
-static bool definition_agrees(struct pair *p, const struct book_scope *in_book, struct slice row)
+static bool definition_agrees(struct pair *p, const struct book_scope *in_book,
+			      const struct rows_scope *live)
 {
 	struct rows_scope def;
 
-	if (!in_book || in_book->row.n == 0 || rows_get_scope(row, &def))
+	if (!in_book || in_book->row.n == 0)
 		return false;
 	buf_reset(&p->of[0]);
 	buf_reset(&p->of[1]);
-	if (rows_put_scope(&p->of[0], &def) || rows_get_scope(in_book->row, &def) ||
+	if (rows_put_scope(&p->of[0], live) || rows_get_scope(in_book->row, &def) ||
 	    rows_put_scope(&p->of[1], &def))
 		return false;
 	return is_same(p);
@@ -215,27 +222,38 @@ struct look {
 	size_t rows;
 };
 
+static void damaged(struct agree *g, uint64_t account)
+{
+	if (g->damaged++ == 0)
+		g->first_damaged = account;
+}
+
 static enum errc row_agrees(struct look *k, uint64_t account, enum rows_kind kind, struct slice id,
 			    struct slice row, bool *yes)
 {
 	const struct rows_account *in_book = book_account(k->book, account);
 	struct rows_account a;
+	struct rows_scope def;
 	struct rows_state s;
+	enum errc rc;
 
 	if (kind == ROWS_ACCOUNT) {
-		if (rows_get_account(row, &a))
-			return ERRC_CORRUPT;
+		rc = rows_get_account(row, &a);
+		if (rc)
+			return rc;
 		*yes = in_book && account_agrees(&k->pair, &a, in_book);
 	} else if (kind == ROWS_STATE) {
-		if (id.n != 1 + ROWS_ID || rows_get_state(row, &s))
-			return ERRC_CORRUPT;
+		rc = id.n == 1 + ROWS_ID ? rows_get_state(row, &s) : ERRC_CORRUPT;
+		if (rc)
+			return rc;
 		*yes = scope_agrees(k->book, account, (enum rows_kind)id.p[0], id.p + 1, &s);
 	} else {
-		if (id.n != ROWS_ID)
-			return ERRC_CORRUPT;
+		rc = id.n == ROWS_ID ? rows_get_scope(row, &def) : ERRC_CORRUPT;
+		if (rc)
+			return rc;
 		if (kind == ROWS_RULES)
 			kind = ROWS_ACCOUNT;
-		*yes = definition_agrees(&k->pair, book_scope(k->book, kind, account, id.p), row);
+		*yes = definition_agrees(&k->pair, book_scope(k->book, kind, account, id.p), &def);
 	}
 	return ERRC_OK;
 }
@@ -264,9 +282,11 @@ static enum errc look_at_tree(struct look *k, MDB_cursor *c, const struct rows_k
 		}
 		k->rows++;
 		rc = waits ? ERRC_OK : row_agrees(k, account, kind, id, value, &yes);
-		if (rc)
+		if (live_is_damaged(rc))
+			damaged(g, account);
+		else if (rc)
 			return rc;
-		if (!waits && !yes)
+		else if (!waits && !yes)
 			*differs = true;
 	}
 	return rc == ERRC_NOTFOUND && c == k->defs ? ERRC_OK : rc;
@@ -304,6 +324,12 @@ static enum errc look_at_all(struct look *k, struct slice_of_accounts *s)
 	return rc;
 }
 
+static bool is_same_sums(const struct rows_account *a, const struct expected *e)
+{
+	return a->granted_nusd == e->granted && a->settled_nusd == e->settled &&
+	       a->uncollected_nusd == e->uncollected;
+}
+
 static void compare(struct agree *g, const struct slice_of_accounts *s, bool begun)
 {
 	for (size_t i = 0; i < s->n; i++) {
@@ -315,8 +341,7 @@ static void compare(struct agree *g, const struct slice_of_accounts *s, bool beg
 			g->accounts++;
 			g->told = false;
 		}
-		if (g->told || (a->granted_nusd == e->granted && a->settled_nusd == e->settled &&
-				a->uncollected_nusd == e->uncollected && !s->differs[i]))
+		if (g->told || (!s->differs[i] && (s->unread[i] || is_same_sums(a, e))))
 			continue;
 		g->told = true;
 		if (g->different++ == 0)
@@ -383,7 +408,7 @@ enum errc agree_slice(struct admin *a, struct agree *g)
 	rc = look(a, txn, st->taken_epoch == live_head(a->live)->epoch ? st->taken_n : 0, g, &s);
 	live_read_end(a->live);
 	if (rc)
-		return rc == ERRC_VERSION ? ERRC_CORRUPT : rc; /* as in agree_lost_slice() */
+		return rc == ERRC_VERSION ? ERRC_CORRUPT : rc;
 	compare(g, &s, begun);
 	if (s.n > 0)
 		g->next_account = s.live[s.n - 1].id + !g->inside;

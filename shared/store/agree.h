@@ -12,6 +12,8 @@ struct agree {
 	uint64_t next_account; /* 0 to begin */
 	uint64_t accounts;     /* of the live store, so far in this round */
 	uint64_t different, first_different;
+	/* Rows that cannot be read, and the account of the first. They are passed over: everything else is compared. */
+	uint64_t damaged, first_damaged;
 	uint64_t missing; /* accounts that only one of the two has; known at the end */
 	bool done;        /* the round is complete */
 	/* agree_slice() alone: */
@@ -21,7 +23,7 @@ struct agree {
 };
 
 /* Takes over the outbox, then goes on with the round for at most AGREE_SLICE accounts, and about five hundred rows of theirs.
- * ERRC_CORRUPT: a row of the live store cannot be read. */
+ * ERRC_CORRUPT: the live store cannot be walked through. */
 MUSTCHECK enum errc agree_slice(struct admin *a, struct agree *g);
 
 #endif

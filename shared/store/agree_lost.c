@@ -31,15 +31,16 @@ static enum errc is_account_there(const struct look *k, const struct rows_accoun
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
-/* Admission looks for these only where the account says that there are any. */
+/* Admission looks for these only where the account says that there are any. One that cannot be read has been counted itself. */
 static enum errc is_marked(const struct look *k, const struct rows_scope *def, bool *yes)
 {
 	struct rows_account a;
 	enum errc rc = live_get_account(k->l, k->txn, def->account, &a);
 
-	*yes = !rc &&
-	       (a.flags & (def->kind == ROWS_USER ? ROWS_ACCOUNT_USERS : ROWS_ACCOUNT_RULES)) != 0;
-	return rc;
+	*yes = live_is_damaged(rc) ||
+	       (!rc && (a.flags &
+			(def->kind == ROWS_USER ? ROWS_ACCOUNT_USERS : ROWS_ACCOUNT_RULES)) != 0);
+	return live_is_damaged(rc) ? ERRC_OK : rc;
 }
 
 static enum errc leads_to(const struct look *k, const uint8_t hash[DIGEST_SHA256],
@@ -133,12 +134,14 @@ static enum errc look_at_scope(const struct look *k, const struct book_scope *s,
 	*what = LOST_NOTHING;
 	if (s->row.n == 0)
 		return ERRC_OK; /* what such an end user has used is swept when it counts no more */
-	rc = rows_get_scope(s->row, &def);
+	rc = live_row_get(k->l, k->txn, &name, &v);
 	if (!rc)
-		rc = live_row_get(k->l, k->txn, &name, &v);
+		rc = rows_get_scope(v, &def);
+	if (!rc)
+		rc = rows_get_scope(s->row, &def);
 	if (!rc)
 		rc = is_indexed(k, &def, &yes);
-	if (rc == ERRC_NOTFOUND || (!rc && !yes)) {
+	if (rc == ERRC_NOTFOUND || live_is_damaged(rc) || (!rc && !yes)) {
 		*what = LOST_DEFINITION;
 		return ERRC_OK;
 	}
@@ -150,6 +153,12 @@ static enum errc look_at_scope(const struct look *k, const struct book_scope *s,
 }
 
 /* --- a slice --- */
+
+static void note_damage(struct agree_lost *g, uint64_t account)
+{
+	if (g->damaged++ == 0)
+		g->first_damaged = account;
+}
 
 static void note(struct agree_lost *g, uint64_t account)
 {
@@ -175,6 +184,11 @@ static enum errc look(struct look *k, const struct book *b, struct agree_lost *g
 		} else {
 			account = book_scope_at(b, i - accounts)->account;
 			rc = look_at_scope(k, book_scope_at(b, i - accounts), &what);
+		}
+		if (live_is_damaged(rc)) {
+			note_damage(g, account);
+			rc = ERRC_OK;
+			continue;
 		}
 		if (rc || what == LOST_NOTHING)
 			continue;
@@ -213,19 +227,31 @@ static enum errc mend_some(struct admin *a, const struct found *f, size_t from, 
 	return rc;
 }
 
-/* One of an account that is lost itself cannot be put back. */
+/* One whose account is lost itself, or cannot be read, cannot be put back; nothing of its transaction was. */
+static enum errc try_some(struct admin *a, const struct found *f, size_t from, size_t to,
+			  uint64_t *mended)
+{
+	enum errc rc = mend_some(a, f, from, to);
+
+	if (!rc)
+		*mended += to - from;
+	return rc == ERRC_NOTFOUND || live_is_damaged(rc) ? ERRC_OK : rc;
+}
+
+/* Together; those of a transaction that comes to nothing each by itself. */
 static enum errc mend(struct admin *a, const struct found *f, uint64_t *mended)
 {
 	enum errc rc = ERRC_OK;
 
-	for (size_t i = 0; !rc && i < f->n; i += LIMIT_TXN_OPS) {
-		size_t to = MIN_OF(i + LIMIT_TXN_OPS, f->n);
+	for (size_t i = 0, to; !rc && i < f->n; i = to) {
+		uint64_t before = *mended;
 
-		rc = mend_some(a, f, i, to);
-		if (!rc)
-			*mended += to - i;
-		else if (rc == ERRC_NOTFOUND)
-			rc = ERRC_OK;
+		to = MIN_OF(i + LIMIT_TXN_OPS, f->n);
+		rc = try_some(a, f, i, to, mended);
+		if (*mended > before)
+			continue;
+		for (size_t k = i; !rc && k < to; k++)
+			rc = try_some(a, f, k, k + 1, mended);
 	}
 	return rc;
 }
@@ -247,8 +273,6 @@ enum errc agree_lost_slice(struct admin *a, struct agree_lost *g, bool mends, in
 		return rc;
 	rc = look(&k, ledger_book(a->ledger), g, &f);
 	live_read_end(a->live);
-	if (rc == ERRC_VERSION) /* nobody but this one made the store: the byte is damaged */
-		rc = ERRC_CORRUPT;
 	return rc || !mends ? rc : mend(a, &f, &g->mended);
 }
 

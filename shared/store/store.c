@@ -279,9 +279,8 @@ static enum errc put_back_lost(struct start *s)
 
 	while (!rc && !lost.done)
 		rc = agree_lost_slice(&a, &lost, true, clock_wall_s());
-	agree_lost_tell(&lost);
-	return rc == ERRC_CORRUPT ? ERRC_OK
-				  : rc; /* a row that cannot be read: who needs it says so */
+	agree_lost_tell(&lost); /* rows that cannot be read are told by who looks all the time */
+	return rc;
 }
 
 static enum errc run(struct start *s)

@@ -6,6 +6,8 @@
  * test-kill-in-read: the same in a read transaction;
  * test-no-live: while it is there, no worker's commit to the live store succeeds;
  * test-lose: the next write transaction of a worker also takes away the definition of the end user `ann` of account 1, once;
+ * test-damage-account, test-damage-state, test-damage-definition: the next write transaction of a worker also cuts a byte off the row of
+ * account 1, off what is used of it, or off its definition of the end user `ann`, once;
  * test-skew: the next write transaction of a worker also adds a nano-dollar to the balance of account 1, once, as a stray pointer would. */
 #include <errno.h>
 #include <lmdb.h>
@@ -103,6 +105,38 @@ static void lose(MDB_txn *txn)
 		abort();
 }
 
+/* One byte less of a row. */
+static void damage(MDB_txn *txn, const char *tree, struct rows_key_name name)
+{
+	MDB_val k = {name.n, name.b}, v;
+	char room[ROWS_MAX];
+	MDB_dbi db;
+
+	if (mdb_dbi_open(txn, tree, 0, &db) || mdb_get(txn, db, &k, &v) || v.mv_size > sizeof(room))
+		abort();
+	memcpy(room, v.mv_data, v.mv_size);
+	v = (MDB_val){v.mv_size - 1, room};
+	if (mdb_put(txn, db, &k, &v, 0))
+		abort();
+}
+
+static bool damages(MDB_txn *txn)
+{
+	static const char none[ROWS_ID];
+	char id[ROWS_ID];
+
+	rows_user_id(SLICE_LIT("ann"), id);
+	if (is_asked_once("damage-account"))
+		damage(txn, NULL, rows_name(1, ROWS_ACCOUNT, SLICE_NONE));
+	else if (is_asked_once("damage-state"))
+		damage(txn, NULL, rows_name_state(1, ROWS_ACCOUNT, none));
+	else if (is_asked_once("damage-definition"))
+		damage(txn, DEFINITIONS, rows_name_scope(1, ROWS_USER, id));
+	else
+		return false;
+	return true;
+}
+
 int __wrap_mdb_txn_commit(MDB_txn *txn)
 {
 	const char *path = "", *end;
@@ -119,6 +153,8 @@ int __wrap_mdb_txn_commit(MDB_txn *txn)
 		lose(txn);
 	else if (is_worker() && is_asked_once("skew"))
 		skew(txn);
+	else if (is_worker() && damages(txn))
+		err = 0;
 	else if (is_worker() && is_asked_of_workers("no-live"))
 		err = ENOSPC;
 	if (!err)

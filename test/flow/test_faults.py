@@ -46,6 +46,56 @@ class Faults(FiveScopes, NodePerTest):
         self.assertEqual(self.chat('m').status, 429)
         self.assertTrue(self.node.verify()['good'])
 
+    def expect_damage_alone(self):
+        p = self.node.ctl_raw('ledger', 'verify', '--json')
+        self.assertEqual((p.returncode, [(f['what'], f['at']) for f in json.loads(p.stdout)['findings']]), (6, [('damaged', 1)]))
+
+    def test_a_damaged_row_keeps_nothing_else_waiting(self):
+        """What is used of the account cannot be read: it is told, once; a limit beside it that was lost is put back all the same."""
+        other, keeper = self.node.customer('other'), self.node.children('keeper')
+        self.assertEqual(self.chat('m').status, 200)
+        for what in ('damage-state', 'lose'):
+            Gateway.ask(self.node, what)
+            self.assertEqual(self.node.chat(other, 'm').status, 200)
+            self.node.settled('other')
+        self.node.wait_event('live_row_damaged', 20, contains='the first of account 1;')
+        self.node.wait_event('live_rows_lost', 20, contains='1 things that the ledger has, the first of account 1; definitions put back: 1')
+        a = self.chat('m')
+        self.assertEqual((a.status, a.error['code']), (500, 'internal_error'), a)
+        self.expect_damage_alone()
+        Gateway.ask(self.node, 'lose')
+        mark = self.node.mark()
+        self.assertEqual(self.node.chat(other, 'm').status, 200)
+        self.node.wait_event('live_rows_lost', 20, since=mark)  # a round later
+        self.assertEqual(len(self.node.events('live_row_damaged')), 1)
+        self.assertEqual(self.node.children('keeper'), keeper)
+
+    def test_a_damaged_account_ends_no_keeper(self):
+        other, keeper = self.node.customer('other'), self.node.children('keeper')
+        Gateway.ask(self.node, 'damage-account')
+        self.assertEqual(self.node.chat(other, 'm').status, 200)
+        self.node.wait_event('imbalance', 5, contains='rows that cannot be read: 1, first account 1')
+        self.assertEqual(self.node.metrics()['aigw_ledger_imbalance_nanousd'], 1)
+        a = self.chat('m')
+        self.assertEqual((a.status, a.error['code']), (500, 'internal_error'), a)
+        self.assertEqual(self.node.chat(other, 'm').status, 200)
+        self.assertEqual(nusd(self.node.settled('other')['settled_usd']), 2 * (20 * 1000 + 8 * 2000))
+        self.node.wait_event('live_row_damaged', 20, contains='the first of account 1;')
+        self.expect_damage_alone()
+        self.assertEqual(self.node.children('keeper'), keeper)
+        with self.assertRaisesRegex(AssertionError, r'(?s)the books were out of balance:\n.*the imbalance is 1 nano-dollars'):
+            self.node.end_conservation()
+
+    def test_a_damaged_definition_is_put_back(self):
+        other = self.node.customer('other')
+        self.assertEqual(self.chat('m').status, 200)
+        Gateway.ask(self.node, 'damage-definition')
+        self.assertEqual(self.node.chat(other, 'm').status, 200)
+        self.node.wait_event('live_rows_lost', 20, contains='1 things that the ledger has, the first of account 1; definitions put back: 1')
+        self.assertEqual(self.chat('m').status, 200)
+        self.assertTrue(self.node.verify()['good'])
+        self.assertEqual(self.node.events('live_row_damaged'), [])
+
     def test_a_balance_that_changed_by_itself_is_found(self):
         """Design 3.5: told within about a second, by gauge, log, status and verify; the account's requests are refused, others' are not."""
         self.assertEqual(self.node.show('main')['id'], 1)

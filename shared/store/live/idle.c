@@ -54,6 +54,7 @@ static enum errc load_every(struct look *k, uint64_t account)
 	return ERRC_OK;
 }
 
+/* What cannot be read, or cannot be judged for that, stays. */
 static enum errc may_go(struct look *k, uint64_t account, const char id[ROWS_ID], struct slice row,
 			bool *yes)
 {
@@ -70,7 +71,7 @@ static enum errc may_go(struct look *k, uint64_t account, const char id[ROWS_ID]
 		rc = rows_get_state(row, &s);
 	if (!rc)
 		*yes = idle_may_go(&s, k->have_every ? &k->every : NULL, k->boot_ms, k->wall_s);
-	return rc;
+	return live_is_damaged(rc) ? ERRC_OK : rc;
 }
 
 static struct rows_key_name first_state(uint64_t account)
@@ -96,7 +97,7 @@ static enum errc next_name(enum rows_kind kind, uint64_t account, struct slice i
 		if (!rc && (a.flags & ROWS_ACCOUNT_USERS))
 			*at = first_state(account);
 	}
-	return rc;
+	return live_is_damaged(rc) ? ERRC_OK : rc;
 }
 
 /* From it->at on; n = 0 there when the round is complete. */

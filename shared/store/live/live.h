@@ -91,4 +91,10 @@ MUSTCHECK enum errc live_space(struct live *l, int64_t now_boot_ms, struct live_
 /* Version of the library that runs here, "0.9.24"; static. */
 const char *live_library(void);
 
+/* Whether it says of a row that it cannot be read. ERRC_VERSION does too: nobody but this program made the store. */
+static inline bool live_is_damaged(enum errc rc)
+{
+	return rc == ERRC_CORRUPT || rc == ERRC_VERSION;
+}
+
 #endif

@@ -27,6 +27,7 @@ enum errc lmdbx_errc(int rc)
 	case MDB_CURSOR_FULL:
 	case MDB_PAGE_FULL:
 	case MDB_MAP_RESIZED:
+	case MDB_BAD_TXN: /* what comes after one of these in the same transaction */
 		return ERRC_CORRUPT;
 	default:
 		return rc > 0 ? errc_from_errno(rc) : ERRC_INTERNAL;

@@ -11,6 +11,7 @@
 /* One account under way. */
 struct sums {
 	bool any, sound;
+	bool whole; /* no row of it is damaged */
 	struct rows_account a;
 	int64_t held, oldest_ms;
 	uint64_t holds;
@@ -41,6 +42,12 @@ static void broken(struct scan *s, uint64_t account)
 		s->first_broken = account;
 }
 
+static void damaged(struct scan *s, uint64_t account)
+{
+	if (s->damaged++ == 0)
+		s->first_damaged = account;
+}
+
 static void add_up(struct scan *s, const struct sums *m)
 {
 	const struct rows_account *a = &m->a;
@@ -51,12 +58,13 @@ static void add_up(struct scan *s, const struct sums *m)
 	if (m->holds > 0 && (s->holds == 0 || m->oldest_ms < s->oldest_hold_ms))
 		s->oldest_hold_ms = m->oldest_ms;
 	s->holds += m->holds;
-	s->imbalance_nusd += off;
+	if (m->whole)
+		s->imbalance_nusd += off;
 	s->held_nusd += a->held_nusd;
 	s->balance_nusd += a->balance_nusd;
 	s->settled_nusd += a->settled_nusd;
 	s->uncollected_nusd += a->uncollected_nusd;
-	if (off != 0 || !m->sound || a->holds != m->holds)
+	if (m->whole && (off != 0 || !m->sound || a->holds != m->holds))
 		broken(s, a->id);
 }
 
@@ -97,8 +105,12 @@ static enum errc read_holds(struct look *k, uint64_t account, struct sums *m)
 			break;
 		k->s->rows++;
 		rc = add_hold(k, m, value);
-		if (rc)
+		if (live_is_damaged(rc)) {
+			damaged(k->s, account);
+			m->whole = false;
+		} else if (rc) {
 			return rc;
+		}
 	}
 	if (!rc && m->holds > 1)
 		qsort(k->keys.p, m->holds, ROWS_ID, compare_ids);
@@ -132,7 +144,7 @@ static size_t holds_of(const struct look *k, const char *id)
 
 /* --- its keys --- */
 
-/* Each that has holds must say so. */
+/* Each that has holds must say so; one that cannot be read is counted with the states. */
 static enum errc check_holders(struct look *k, uint64_t account)
 {
 	enum errc rc = ERRC_OK;
@@ -145,12 +157,15 @@ static enum errc check_holders(struct look *k, uint64_t account)
 				    &state);
 		if (!rc && state.holds != run)
 			broken(k->s, account);
+		if (live_is_damaged(rc))
+			rc = ERRC_OK;
 	}
 	return rc;
 }
 
-/* And each that says so must have them: the states of all keys, from s->at on, or up to a slice's end. */
-static enum errc check_states(struct look *k, uint64_t account)
+/* And each that says so must have them: the states of all keys, from s->at on, or up to a slice's end. Unless `whole` not all holds are
+ * known. */
+static enum errc check_states(struct look *k, uint64_t account, bool whole)
 {
 	struct rows_key_name from = rows_name_state(account, ROWS_KEY, k->s->at);
 	struct slice key = live_name(&from), value, id;
@@ -173,9 +188,11 @@ static enum errc check_states(struct look *k, uint64_t account)
 		}
 		k->s->rows++;
 		rc = rows_get_state(value, &state);
-		if (rc)
+		if (live_is_damaged(rc))
+			damaged(k->s, account);
+		else if (rc)
 			return rc;
-		if (state.holds > 0 && state.holds != holds_of(k, id.p + 1))
+		else if (whole && state.holds > 0 && state.holds != holds_of(k, id.p + 1))
 			broken(k->s, account);
 	}
 	return rc;
@@ -185,10 +202,14 @@ static enum errc check_states(struct look *k, uint64_t account)
 static enum errc begin_account(struct look *k, uint64_t account, enum rows_kind kind,
 			       struct slice value)
 {
-	struct sums m = {0};
+	struct sums m = {.whole = true};
 	enum errc rc = kind == ROWS_ACCOUNT ? rows_get_account(value, &m.a) : ERRC_OK;
 
 	m.any = !rc && kind == ROWS_ACCOUNT;
+	if (live_is_damaged(rc)) {
+		damaged(k->s, account);
+		rc = ERRC_OK;
+	}
 	m.sound = m.any && rows_account_is_sound(&m.a);
 	k->s->told = false;
 	memset(k->s->at, 0, sizeof k->s->at);
@@ -198,17 +219,19 @@ static enum errc begin_account(struct look *k, uint64_t account, enum rows_kind 
 		return rc;
 	if (m.any)
 		add_up(k->s, &m);
-	return check_holders(k, account);
+	if (m.whole)
+		rc = check_holders(k, account);
+	return rc ? rc : check_states(k, account, m.whole);
 }
 
 /* One that has more keys than a slice has rows: what the others have meanwhile is read anew. */
 static enum errc go_on_inside(struct look *k)
 {
-	struct sums m = {0};
+	struct sums m = {.whole = true};
 	enum errc rc = read_holds(k, k->s->next_account, &m);
 
 	if (!rc)
-		rc = check_states(k, k->s->next_account);
+		rc = check_states(k, k->s->next_account, m.whole);
 	if (!rc && !k->s->inside)
 		k->s->next_account++;
 	return rc;
@@ -235,8 +258,6 @@ static enum errc scan_rows(struct look *k, size_t accounts_max)
 		s->rows++;
 		s->next_account = account;
 		rc = begin_account(k, account, kind, value);
-		if (!rc)
-			rc = check_states(k, account);
 		if (!rc && !s->inside)
 			s->next_account = account + 1;
 	}
@@ -265,5 +286,6 @@ enum errc scan_slice(struct live *l, struct scan *s, size_t accounts_max)
 
 int64_t scan_off(const struct scan *s)
 {
-	return s->imbalance_nusd != 0 ? s->imbalance_nusd : (int64_t)s->broken_accounts;
+	return s->imbalance_nusd != 0 ? s->imbalance_nusd
+				      : (int64_t)(s->broken_accounts + s->damaged);
 }

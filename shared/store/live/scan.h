@@ -9,6 +9,8 @@
 struct scan {
 	uint64_t next_account;                                   /* 0 to begin */
 	uint64_t accounts, holds, broken_accounts, first_broken; /* so far in this round */
+	/* Rows that cannot be read, and the account of the first. They are passed over, and what cannot be added up without them. */
+	uint64_t damaged, first_damaged;
 	int64_t imbalance_nusd; /* sum of absolute differences: must be 0 */
 	int64_t oldest_hold_ms; /* boot clock when the oldest hold was made; 0: there is none */
 	int64_t held_nusd, balance_nusd, settled_nusd, uncollected_nusd;
@@ -26,7 +28,7 @@ struct scan {
 MUSTCHECK enum errc scan_slice(struct live *l, struct scan *s, size_t accounts_max);
 
 /* What a round found in one number: by how much the money is out of balance, or, where it is not, how many accounts are broken in
- * another way. 0: all is right. */
+ * another way and how many rows cannot be read. 0: all is right. */
 int64_t scan_off(const struct scan *s);
 
 #endif
