@@ -283,6 +283,23 @@ static void test_the_rest_of_a_transaction_is_put_back(void **state)
 	assert_int_equal(lost(true).lost, 3);
 }
 
+/* At once after a start too. */
+static void test_start(void **state)
+{
+	struct rows_key_name name = state_of(0),
+			     definition = rows_name_scope(other, ROWS_KEY, KEY_O);
+	char room[ROWS_MAX];
+
+	(void)state;
+	(void)damage(&name, 0, room);
+	drop_row(&definition);
+	rig_close(family.r);
+	rig_open(family.r);
+	assert_int_equal(family.r->started.outcome, STORE_ACCEPTED);
+	assert_int_equal(lost(false).lost, 0);
+	assert_int_equal(lost(false).damaged, 1);
+}
+
 /* What is held is not known then: no account is called broken for it. */
 static void test_holds(void **state)
 {
@@ -347,6 +364,7 @@ int main(void)
 		T(test_definitions_are_put_back),
 		T(test_a_way_is_put_back),
 		T(test_the_rest_of_a_transaction_is_put_back),
+		T(test_start),
 		T(test_holds),
 		T(test_idle_users),
 	};
