@@ -135,7 +135,8 @@ static enum control_status find_state(struct restore *r)
 	if (state.n)
 		memcpy(r->state, state.p, state.n + 1); /* argv's: a NUL stands behind it */
 	if (stat(r->state, &st) != 0 && errno == ENOENT)
-		return refuse(r, r->state, "there is no such folder: make it, empty, on a new machine");
+		return refuse(r, r->state,
+			      "there is no such folder: make it, empty, on a new machine");
 	if (stat(r->state, &st) != 0)
 		return failed(r, r->state, errc_from_errno(errno));
 	if (!join(r->ledger, r->state, "ledger"))

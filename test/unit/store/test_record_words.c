@@ -201,8 +201,8 @@ static void test_account(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_money),   cmocka_unit_test(test_reversal_and_gap),
-		cmocka_unit_test(test_notes),   cmocka_unit_test(test_scopes),
+		cmocka_unit_test(test_money),    cmocka_unit_test(test_reversal_and_gap),
+		cmocka_unit_test(test_notes),    cmocka_unit_test(test_scopes),
 		cmocka_unit_test(test_rotation), cmocka_unit_test(test_account),
 	};
 
