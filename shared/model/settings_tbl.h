@@ -43,14 +43,16 @@ SETTING(MS, ledger_lag_max_ms, "ledger_lag_max", 100, 3600000, "10s", "time", LI
 	"New requests are refused while the oldest charge that is not on disk is older than this; "
 	"with durability settle the default is 2s.")
 SETTING(INT, ledger_retain_days, "ledger.retain_days", 0, 36500, "0", "days", LIVE,
-	"How many days that are over keep their records; older ones are removed, day by day, and "
-	"only what they add up to stays, though not by end user. 0 is for ever.")
+	"How many days that are over keep their records; older ones are removed, day by day, those "
+	"of who changed what too, and only what they add up to stays, though not by end user. 0 is "
+	"for ever.")
 SETTING(BYTES, ledger_retain_bytes, "ledger.retain_bytes", 0, 1099511627776, "0", "bytes", LIVE,
 	"Records and their indexes may take this much; beyond it the oldest day that is over is "
 	"removed. 0 is any number.")
 SETTING(LIST, alerts_budget, "alerts.budget", 0, 8, "0.8, 1", "", LIVE,
-	"Shares of a budget at which a line budget_threshold is logged, once for each window; [] is "
-	"none.")
+	"Shares of a budget at which a line budget_threshold is logged, some seconds later, once for "
+	"each window, and again where a limit that was changed meanwhile had put the share out of "
+	"reach; [] is none.")
 SETTING(LIST, alerts_credit, "alerts.credit", 0, 8, "0.8, 1", "", LIVE,
 	"Shares of the credit that a prepaid account had after its last grant at which a line "
 	"credit_low is logged, once for each grant; [] is none.")
