@@ -291,7 +291,7 @@ class Usage(NodeCase):
                          ('since=2020-01-01T00:00:00Z&until=4000000000', 4)):
             with self.subTest(query):
                 self.assertEqual(self.get('/v1/usage?' + query)['total']['requests'], n)
-        for query, field in (('since=never', 'since'), ('until=x', 'until'), ('by=nothing', 'by'), ('by=' + 'day,' * 30, 'by')):
+        for query, field in (('since=never', 'since'), ('until=x', 'until'), ('since=1h&until=2h', 'until'), ('by=nothing', 'by'), ('by=' + 'day,' * 30, 'by')):
             with self.subTest(query):
                 a = self.node.ask('GET', '/v1/usage?' + query, key=self.mine)
                 self.assertEqual((a.status, a.error['code'], a.error['param']), (400, 'invalid_value', field), a)

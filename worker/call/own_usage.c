@@ -62,6 +62,17 @@ static bool take_span(struct slice query, const char *since, const char *until, 
 	       take_time(query, until, now_ms, &out->has_until, &out->until_ms, f);
 }
 
+/* A span the wrong way round would tell of no use at all, as if there was none. */
+static bool is_span(const struct own_usage *u, struct fault *f)
+{
+	if (!u->has_since || !u->has_until || u->since_ms < u->until_ms)
+		return true;
+	fault_field(
+		f, FAULT_INVALID_VALUE, "until",
+		"Nothing is between `since` and `until`; a day ends where the next one begins.");
+	return false;
+}
+
 static const char *const filters[OWN_USAGE_FILTERS] = {
 	[OWN_USAGE_MODEL] = "model", [OWN_USAGE_PROVIDER] = "provider", [OWN_USAGE_TEAM] = "team",
 	[OWN_USAGE_TAG] = "tag",     [OWN_USAGE_ACCOUNT] = "account",   [OWN_USAGE_KEY] = "key",
@@ -104,7 +115,7 @@ bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, s
 {
 	size_t n = 0;
 
-	if (!take_span(query, "since", "until", now_ms, out, f) ||
+	if (!take_span(query, "since", "until", now_ms, out, f) || !is_span(out, f) ||
 	    !take_limit(query, &out->limit, f) ||
 	    !take_text(query, "page", out->page_text, sizeof(out->page_text), &n, f))
 		return false;

@@ -28,8 +28,13 @@ static void test_times(void **state)
 		{"until=1d&since=7d", NOW - 7 * 86400000, NOW - 86400000},
 		{"since=90m", NOW - 90 * 60000, INT64_MAX},
 	};
-	static const char *const bad[] = {"since=x", "until=2025-13-01", "since=-5",
-					  "since=99999999999999999999", "until=1y"};
+	static const char *const bad[] = {"since=x",
+					  "until=2025-13-01",
+					  "since=-5",
+					  "since=99999999999999999999",
+					  "until=1y",
+					  "since=1h&until=2h",
+					  "since=2025-11-24&until=2025-11-24"};
 	struct own_usage u;
 	struct fault f;
 
