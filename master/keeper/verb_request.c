@@ -34,15 +34,17 @@ static size_t fill_tokens(struct control_field *f, const struct usage *u)
 	return n;
 }
 
-static size_t fill_money(struct control_field *f, const struct record_charge *c)
+/* What a charge that was given back has cost us stays, as in reports. */
+static size_t fill_money(struct control_field *f, const struct record_charge *c, bool reversed)
 {
+	int64_t kept_nusd = reversed ? 0 : c->charge_nusd;
 	size_t n = 0;
 
 	f[n++] = CONTROL_I("hold_nusd", c->hold_nusd);
 	f[n++] = CONTROL_I("charge_nusd", c->charge_nusd);
 	f[n++] = CONTROL_I("uncollected_nusd", c->uncollected_nusd);
 	f[n++] = CONTROL_I("cost_nusd", c->cost_nusd);
-	f[n++] = CONTROL_I("margin_nusd", c->charge_nusd - c->cost_nusd);
+	f[n++] = CONTROL_I("margin_nusd", kept_nusd - c->cost_nusd);
 	f[n++] = CONTROL_B("charged", c->flags & RECORD_CHARGED);
 	f[n++] = CONTROL_B("capped", c->flags & RECORD_CAPPED);
 	return n;
@@ -84,7 +86,7 @@ static enum errc send_request(struct verbs *v, const struct record *r,
 	f[n++] = CONTROL_I("settled_ms", r->wall_ms);
 	n += fill_tokens(f + n, &c->usage);
 	f[n++] = CONTROL_S("raw_usage", c->raw_usage);
-	n += fill_money(f + n, c);
+	n += fill_money(f + n, c, found->reversed);
 	f[n++] = CONTROL_S("price", slice_str(price));
 	if (found->priced && found->price.request_nusd)
 		f[n++] = CONTROL_I("request_price_nusd", found->price.request_nusd);

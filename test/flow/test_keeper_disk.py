@@ -235,7 +235,10 @@ class Settle(Base):
         self.node.unask('enospc')
         self.serves_again()
         for rid in (head.get('x-request-id'), a.get('x-request-id')):
-            self.assertTrue(self.node.record(rid)['reversed'])
+            shown = self.node.record(rid)
+            self.assertTrue(shown['reversed'])
+            self.assertGreater(shown['cost_usd'], 0)
+            self.assertEqual(shown['margin_usd'], -shown['cost_usd'])
             receipt = self.node.ask('GET', '/v1/receipts/' + rid, key=self.key).json()
             self.assertEqual((receipt['reversed'], receipt['durable']), (True, True), receipt)
         a = self.chat('late')
