@@ -153,7 +153,9 @@ enum control_status cmd_ledger_backup(struct ctl *c)
 	e = bfiles_begin(&b.files, dir);
 	if (e) {
 		bfiles_abort(&b.files);
-		return ctl_fail(c, CONTROL_REFUSED, "failed", "%s: %s", dir, errc_text(e));
+		return ctl_fail(c, CONTROL_REFUSED, "failed", "%s: %s", dir,
+				e == ERRC_NOTFOUND ? "the folder to make it in is not there"
+						   : errc_text(e));
 	}
 	status = ask_command_each(c, take, &b, &a);
 	e = status == CONTROL_DONE ? finish(&b, dir) : ERRC_CANCELED;

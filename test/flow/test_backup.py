@@ -200,6 +200,9 @@ class Backup(NodePerTest):
         with self.assertRaises(CtlError) as e:
             self.backup()
         self.assertEqual((e.exception.status, e.exception.error['code']), (1, 'exists'))
+        p = self.node.ctl_raw('ledger', 'backup', os.path.join(self.node.dir, 'missing', 'backup'))
+        self.assertEqual((p.returncode, p.stdout), (1, ''))
+        self.assertIn('the folder to make it in is not there', p.stderr)
         self.assertIn('stop it first', self.restore(status=1))
         self.node.stop()
         data = os.path.join(self.folder, 'ledger/data.mdb')
