@@ -48,6 +48,13 @@ static void damaged(struct scan *s, uint64_t account)
 		s->first_damaged = account;
 }
 
+/* Of all accounts there can be more than a number holds. */
+static void sum_up(int64_t *sum, int64_t nusd)
+{
+	if (__builtin_add_overflow(*sum, nusd, sum))
+		*sum = nusd < 0 ? INT64_MIN : INT64_MAX;
+}
+
 static void add_up(struct scan *s, const struct sums *m)
 {
 	const struct rows_account *a = &m->a;
@@ -59,11 +66,11 @@ static void add_up(struct scan *s, const struct sums *m)
 		s->oldest_hold_ms = m->oldest_ms;
 	s->holds += m->holds;
 	if (m->whole)
-		s->imbalance_nusd += off;
-	s->held_nusd += a->held_nusd;
-	s->balance_nusd += a->balance_nusd;
-	s->settled_nusd += a->settled_nusd;
-	s->uncollected_nusd += a->uncollected_nusd;
+		sum_up(&s->imbalance_nusd, off);
+	sum_up(&s->held_nusd, a->held_nusd);
+	sum_up(&s->balance_nusd, a->balance_nusd);
+	sum_up(&s->settled_nusd, a->settled_nusd);
+	sum_up(&s->uncollected_nusd, a->uncollected_nusd);
 	if (m->whole && (off != 0 || !m->sound || a->holds != m->holds))
 		broken(s, a->id);
 }

@@ -163,6 +163,20 @@ static void test_cost_above_hold_at_the_end_of_what_counts(void **state)
 	}
 }
 
+static void test_more_accounts_than_a_number_holds(void **state)
+{
+	static const char *const names[] = {"a", "b", "c"};
+	struct rig *r = *state;
+	struct scan s = {.done = false};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		(void)rig_account(r, names[i], MOST);
+	while (!s.done)
+		assert_int_equal(scan_slice(r->live, &s, 64), ERRC_OK);
+	assert_int_equal(s.balance_nusd, INT64_MAX);
+	assert_int_equal(scan_off(&s), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +185,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_cost_above_hold_at_the_end_of_what_counts,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_more_accounts_than_a_number_holds, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
