@@ -6,8 +6,8 @@
  * test-kill-in-read: the same in a read transaction;
  * test-no-live: while it is there, no worker's commit to the live store succeeds;
  * test-lose: the next write transaction of a worker also takes away the definition of the end user `ann` of account 1, once;
- * test-damage-account, test-damage-state, test-damage-definition: the next write transaction of a worker also cuts a byte off the row of
- * account 1, off what is used of it, or off its definition of the end user `ann`, once;
+ * test-damage-account, test-damage-state, test-damage-definition, test-damage-hold: the next write transaction of a worker also cuts a byte off
+ * the row of account 1, off what is used of it, off its definition of the end user `ann`, or off its first hold, once;
  * test-skew: the next write transaction of a worker also adds a nano-dollar to the balance of account 1, once, as a stray pointer would. */
 #include <errno.h>
 #include <lmdb.h>
@@ -120,6 +120,22 @@ static void damage(MDB_txn *txn, const char *tree, struct rows_key_name name)
 		abort();
 }
 
+static struct rows_key_name first_hold(MDB_txn *txn)
+{
+	struct rows_key_name name = rows_name(1, ROWS_HOLD, SLICE_NONE);
+	MDB_val k = {name.n, name.b}, v;
+	MDB_cursor *c;
+	MDB_dbi db;
+
+	if (mdb_dbi_open(txn, NULL, 0, &db) || mdb_cursor_open(txn, db, &c) ||
+	    mdb_cursor_get(c, &k, &v, MDB_SET_RANGE) || k.mv_size > sizeof(name.b))
+		abort();
+	memcpy(name.b, k.mv_data, k.mv_size);
+	name.n = k.mv_size;
+	mdb_cursor_close(c);
+	return name;
+}
+
 static bool damages(MDB_txn *txn)
 {
 	static const char none[ROWS_ID];
@@ -132,6 +148,8 @@ static bool damages(MDB_txn *txn)
 		damage(txn, NULL, rows_name_state(1, ROWS_ACCOUNT, none));
 	else if (is_asked_once("damage-definition"))
 		damage(txn, DEFINITIONS, rows_name_scope(1, ROWS_USER, id));
+	else if (is_asked_once("damage-hold"))
+		damage(txn, NULL, first_hold(txn));
 	else
 		return false;
 	return true;

@@ -2,6 +2,7 @@
 and 22; more of these is in test_crash_inside.py."""
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -83,6 +84,29 @@ class Faults(FiveScopes, NodePerTest):
         self.node.wait_event('live_row_damaged', 20, contains='the first of account 1;')
         self.expect_damage_alone()
         self.assertEqual(self.node.children('keeper'), keeper)
+        with self.assertRaisesRegex(AssertionError, r'(?s)the books were out of balance:\n.*the imbalance is 1 nano-dollars'):
+            self.node.end_conservation()
+
+    def test_a_damaged_hold_ends_no_keeper(self):
+        """It cannot be settled once its worker is gone: all others of the worker's are, and it is told, once."""
+        other, keeper = self.node.customer('other'), self.node.children('keeper')
+        conns = [Conn(self.node.port).request('POST', '/v1/chat/completions', chat_body('slow', True, user='ann'), (), self.key) for _ in range(6)]
+        for c in conns:
+            self.addCleanup(c.close)
+        wait_for(lambda: self.node.show('main')['holds'] == 6, 5)
+        Gateway.ask(self.node, 'damage-hold')
+        self.assertEqual(self.node.chat(other, 'm').status, 200)
+        for pid in self.node.children('worker'):
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: self.node.show('main')['holds'] == 1, 20)
+        self.node.wait_event('watch_hindered', 5, contains='settling the holds of a dead process: stored data is corrupt')
+        self.ready()
+        self.assertEqual(self.node.chat(other, 'm').status, 200)
+        self.node.settled('other')
+        self.expect_damage_alone()
+        self.assertEqual(len(self.node.events('watch_hindered')), 1)
+        self.assertEqual(self.node.children('keeper'), keeper)
+        wait_for(lambda: self.node.conservation.wrong, 10)
         with self.assertRaisesRegex(AssertionError, r'(?s)the books were out of balance:\n.*the imbalance is 1 nano-dollars'):
             self.node.end_conservation()
 
