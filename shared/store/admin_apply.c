@@ -1,4 +1,5 @@
 #include "admin_priv.h"
+#include "live_states.h"
 
 #define FILL_ROWS   1000 /* rows a transaction while nobody else works on the store */
 #define BEHIND_ROWS 256  /* records that are walked over rather than noted as seen */

@@ -1,5 +1,5 @@
 #include "admin.h"
-#include "live_priv.h"
+#include "live_states.h"
 #include "text.h"
 
 #define SLICE_ROWS 256 /* rows a read transaction */
@@ -142,14 +142,12 @@ static enum errc keep(struct each *e, struct slice row, struct slice state)
 static enum errc keep_scope(struct each *e, MDB_txn *txn, uint64_t account, struct slice id,
 			    struct slice row)
 {
-	struct rows_key_name name;
 	struct slice state;
 	enum errc rc;
 
 	if (id.n != ROWS_ID)
 		return ERRC_CORRUPT;
-	name = rows_name_state(account, e->kind, id.p);
-	rc = live_row_get(e->l, txn, &name, &state);
+	rc = live_state_row(e->l, txn, account, e->kind, id.p, &state);
 	if (rc == ERRC_NOTFOUND) {
 		state = SLICE_NONE;
 		rc = ERRC_OK;

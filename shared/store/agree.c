@@ -2,6 +2,7 @@
 
 #include "admin_priv.h"
 #include "be.h"
+#include "rows_states.h"
 
 #define ROWS_A_SLICE 512 /* compared in one transaction: half a millisecond */
 #define ROUNDS_MAX   8   /* of taking over, while the workers go on */
@@ -170,6 +171,23 @@ static bool scope_agrees(const struct book *b, uint64_t account, enum rows_kind 
 	return true;
 }
 
+/* The states that a row has. */
+static enum errc states_agree(const struct book *b, uint64_t account, struct slice id,
+			      struct slice row, bool *yes)
+{
+	struct rows_states w;
+	struct rows_state s;
+	enum errc rc = rows_states_begin(&w, id, row);
+
+	*yes = true;
+	while (!rc && !(rc = rows_states_next(&w))) {
+		rc = rows_get_state(w.state, &s);
+		if (!rc && !scope_agrees(b, account, w.kind, w.id, &s))
+			*yes = false;
+	}
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
 /* A row in the two forms that are to be the same, as they would be stored: no member is forgotten. */
 struct pair {
 	struct buf of[2];
@@ -234,7 +252,6 @@ static enum errc row_agrees(struct look *k, uint64_t account, enum rows_kind kin
 	const struct rows_account *in_book = book_account(k->book, account);
 	struct rows_account a;
 	struct rows_scope def;
-	struct rows_state s;
 	enum errc rc;
 
 	if (kind == ROWS_ACCOUNT) {
@@ -243,10 +260,7 @@ static enum errc row_agrees(struct look *k, uint64_t account, enum rows_kind kin
 			return rc;
 		*yes = in_book && account_agrees(&k->pair, &a, in_book);
 	} else if (kind == ROWS_STATE) {
-		rc = id.n == 1 + ROWS_ID ? rows_get_state(row, &s) : ERRC_CORRUPT;
-		if (rc)
-			return rc;
-		*yes = scope_agrees(k->book, account, (enum rows_kind)id.p[0], id.p + 1, &s);
+		return states_agree(k->book, account, id, row, yes);
 	} else {
 		rc = id.n == ROWS_ID ? rows_get_scope(row, &def) : ERRC_CORRUPT;
 		if (rc)

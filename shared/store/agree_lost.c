@@ -1,6 +1,7 @@
 #include "agree_lost.h"
 
 #include "admin_priv.h"
+#include "live_states.h"
 #include "log.h"
 
 enum lost { LOST_NOTHING, LOST_DEFINITION, LOST_OTHER };
@@ -108,10 +109,9 @@ static bool has_counter(const struct rows_state *s, uint32_t id)
 static enum errc is_state_there(const struct look *k, const struct book_scope *s,
 				const struct rows_scope *def, bool *yes)
 {
-	struct rows_key_name name = rows_name_state(s->account, s->kind, s->id);
 	struct rows_state st = {.n = 0};
 	struct slice v;
-	enum errc rc = live_row_get(k->l, k->txn, &name, &v);
+	enum errc rc = live_state_row(k->l, k->txn, s->account, s->kind, s->id, &v);
 
 	if (!rc)
 		rc = rows_get_state(v, &st);

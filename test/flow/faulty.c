@@ -19,7 +19,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "rows.h"
+#include "rows_states.h"
 
 #define DEFINITIONS                            \
 	"\xff\xff\xff\xff\xff\xff\xff\xfe\x01" \
@@ -138,14 +138,13 @@ static struct rows_key_name first_hold(MDB_txn *txn)
 
 static bool damages(MDB_txn *txn)
 {
-	static const char none[ROWS_ID];
 	char id[ROWS_ID];
 
 	rows_user_id(SLICE_LIT("ann"), id);
 	if (is_asked_once("damage-account"))
 		damage(txn, NULL, rows_name(1, ROWS_ACCOUNT, SLICE_NONE));
 	else if (is_asked_once("damage-state"))
-		damage(txn, NULL, rows_name_state(1, ROWS_ACCOUNT, none));
+		damage(txn, NULL, rows_name_states(1));
 	else if (is_asked_once("damage-definition"))
 		damage(txn, DEFINITIONS, rows_name_scope(1, ROWS_USER, id));
 	else if (is_asked_once("damage-hold"))

@@ -52,7 +52,7 @@ class Faults(FiveScopes, NodePerTest):
         self.assertEqual((p.returncode, [(f['what'], f['at']) for f in json.loads(p.stdout)['findings']]), (6, [('damaged', 1)]))
 
     def test_a_damaged_row_keeps_nothing_else_waiting(self):
-        """What is used of the account cannot be read: it is told, once; a limit beside it that was lost is put back all the same."""
+        """What is used of the account and its scopes cannot be read: it is told, once; a limit beside it that was lost is put back all the same."""
         other, keeper = self.node.customer('other'), self.node.children('keeper')
         self.assertEqual(self.chat('m').status, 200)
         for what in ('damage-state', 'lose'):
@@ -70,6 +70,8 @@ class Faults(FiveScopes, NodePerTest):
         self.node.wait_event('live_rows_lost', 20, since=mark)  # a round later
         self.assertEqual(len(self.node.events('live_row_damaged')), 1)
         self.assertEqual(self.node.children('keeper'), keeper)
+        with self.assertRaisesRegex(AssertionError, r'(?s)the books were out of balance:\n.*the imbalance is 1 nano-dollars'):
+            self.node.end_conservation()  # what its keys hold is in that row
 
     def test_a_damaged_account_ends_no_keeper(self):
         other, keeper = self.node.customer('other'), self.node.children('keeper')

@@ -1,6 +1,6 @@
 """Row 16: ten thousand accounts, each with a key and a limit of 1,000 requests a minute, cost as much CPU a request as one key with the same
-limit, within 20 %. With limits of every kind on account, team, key and end user each account fills pages of its own, of which requests of many
-accounts share none: 6.4 pages are written a request where one key writes 3.8, and that may cost 25 % more. AIGW_LONG=1: as many; else fewer."""
+limit, within 20 %. With limits of every kind on account, team, key and end user each account fills pages of its own, of which
+requests of many accounts share none. AIGW_LONG=1: as many; else fewer."""
 import json
 import os
 import random

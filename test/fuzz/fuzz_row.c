@@ -3,6 +3,7 @@
 #include "fuzz.h"
 #include "record.h"
 #include "rows_hold.h"
+#include "rows_states.h"
 
 static void account(struct slice in, struct buf *b)
 {
@@ -85,10 +86,23 @@ static void name(struct slice in, struct buf *b)
 		require(id.n == in.n - 9);
 }
 
+/* As of the row of several: one that is read whole is written as the same bytes. */
+static void states(struct slice in, struct buf *b)
+{
+	struct rows_states w;
+	enum errc rc = rows_states_begin(&w, SLICE_NONE, in);
+
+	require(rows_states_start(b) == ERRC_OK);
+	while (!rc && !(rc = rows_states_next(&w)))
+		require(rows_states_add(b, w.kind, w.id, w.state) == ERRC_OK);
+	if (rc == ERRC_NOTFOUND)
+		require(slice_eq(in, buf_slice(b)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	static void (*const readers[])(struct slice, struct buf *) = {account, scope,  state,
-								      hold,    record, name};
+	static void (*const readers[])(struct slice, struct buf *) = {account, scope, state, hold,
+								      record,  name,  states};
 	struct buf b;
 
 	if (n == 0 || data[0] >= ARRAY_LEN(readers))

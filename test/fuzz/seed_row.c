@@ -5,10 +5,11 @@
 
 #include "record.h"
 #include "rows_hold.h"
+#include "rows_states.h"
 #include "text.h"
 
 /* The readers of fuzz_row.c, by the first byte of an input. */
-enum { ACCOUNT, SCOPE, STATE, HOLD, RECORD, NAME };
+enum { ACCOUNT, SCOPE, STATE, HOLD, RECORD, NAME, STATES };
 
 static const char *folder;
 
@@ -21,6 +22,7 @@ static bool is_read(char reader, struct slice in)
 		struct rows_state st;
 		struct rows_hold h;
 		struct record r;
+		struct rows_states w;
 	} v;
 
 	switch (reader) {
@@ -34,6 +36,9 @@ static bool is_read(char reader, struct slice in)
 		return rows_get_hold(in, &v.h) == ERRC_OK;
 	case RECORD:
 		return record_decode(in, &v.r) == ERRC_OK;
+	case STATES:
+		return rows_states_begin(&v.w, SLICE_NONE, in) == ERRC_OK &&
+		       rows_states_next(&v.w) == ERRC_OK;
 	default:
 		return true;
 	}
@@ -235,10 +240,24 @@ static void names(struct buf *b)
 	put(NAME, b);
 }
 
+static void several(struct buf *b)
+{
+	struct rows_state s = {.requests = 2, .tokens = 3, .charged_nusd = 4};
+	struct buf one;
+
+	buf_init(&one, ROWS_MAX);
+	require(rows_put_state(&one, &s) == ERRC_OK && rows_states_start(b) == ERRC_OK);
+	require(rows_states_add(b, ROWS_ACCOUNT, "\0\0\0\0\0\0\0\0\0\0\0", buf_slice(&one)) ==
+		ERRC_OK);
+	require(rows_states_add(b, ROWS_KEY, "abcdefghijkl", buf_slice(&one)) == ERRC_OK);
+	put(STATES, b);
+	buf_fini(&one);
+}
+
 int main(int argc, char **argv)
 {
-	static void (*const makers[])(struct buf *) = {accounts, scopes,  states,
-						       holds,    records, names};
+	static void (*const makers[])(struct buf *) = {accounts, scopes, states, holds,
+						       records,  names,  several};
 	struct buf b;
 
 	if (argc != 2)

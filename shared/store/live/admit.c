@@ -18,9 +18,10 @@ enum errc admit_load_account(struct admit_run *b, uint64_t account, struct admit
 	return ERRC_OK;
 }
 
-enum errc admit_load_state(struct admit_run *b, uint64_t account, struct admit_scope *s)
+enum errc admit_load_state(struct admit_run *b, uint64_t account, struct slice several,
+			   struct admit_scope *s)
 {
-	enum errc rc = live_get_state(b->l, b->txn, account, s->kind, s->id, &s->state);
+	enum errc rc = live_get_state_of(b->l, b->txn, account, several, s->kind, s->id, &s->state);
 
 	if (!rc)
 		rows_state_align(&s->state, &s->row.limits,
@@ -69,7 +70,7 @@ static enum errc add_state(struct admit_run *b, uint64_t account, struct admit_r
 {
 	struct admit_scope *s = &r->scopes[r->scopes_n++];
 
-	return s->counts ? admit_load_state(b, account, s) : ERRC_OK;
+	return s->counts ? admit_load_state(b, account, r->several, s) : ERRC_OK;
 }
 
 enum errc admit_load_scopes(struct admit_run *b, const struct admit_ask *ask, struct admit_rows *r)
@@ -79,8 +80,10 @@ enum errc admit_load_scopes(struct admit_run *b, const struct admit_ask *ask, st
 	struct admit_scope *key;
 	bool has_user = ask->user.n > 0 && a->flags & ROWS_ACCOUNT_USERS;
 	char team[ROWS_ID], user[ROWS_ID];
-	enum errc rc = ERRC_OK;
+	enum errc rc = live_get_states(b->l, b->txn, ask->account, &r->several);
 
+	if (rc)
+		return rc;
 	r->scopes_n = 0;
 	if (has_user) {
 		rows_user_id(ask->user, user);
@@ -119,6 +122,8 @@ enum errc admit_load_scopes(struct admit_run *b, const struct admit_ask *ask, st
 
 enum errc admit_store(struct admit_run *b, const struct admit_rows *r)
 {
+	struct live_state states[ROWS_SCOPES_MAX];
+	size_t n = 0;
 	enum errc rc;
 
 	if (check_fails(rows_account_is_sound(&r->account))) {
@@ -127,14 +132,14 @@ enum errc admit_store(struct admit_run *b, const struct admit_rows *r)
 			  (unsigned long long)r->account.id);
 		return ERRC_INTERNAL;
 	}
-	rc = live_put_account(b->l, b->txn, &r->account);
-	for (size_t i = 0; !rc && i < r->scopes_n; i++) {
+	for (size_t i = 0; i < r->scopes_n; i++) {
 		const struct admit_scope *s = &r->scopes[i];
 
 		if (s->counts)
-			rc = live_put_state(b->l, b->txn, r->account.id, s->kind, s->id, &s->state);
+			states[n++] = (struct live_state){s->kind, s->id, &s->state};
 	}
-	return rc;
+	rc = live_put_account(b->l, b->txn, &r->account);
+	return rc ? rc : live_put_states(b->l, b->txn, r->account.id, states, n);
 }
 
 enum errc admit_next_n(struct admit_run *b, uint64_t *n)

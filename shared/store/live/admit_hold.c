@@ -4,11 +4,12 @@
 static enum errc tell_limits(struct admit_hold_run *h)
 {
 	struct admit_refusal *r = &h->op->refusal;
-	enum errc rc = ERRC_OK;
+	struct slice several;
+	enum errc rc = live_get_states(h->b->l, h->b->txn, h->ask->account, &several);
 
 	for (size_t n = 0; !rc && n < h->rows.scopes_n; n++)
 		if (h->rows.scopes[n].counts)
-			rc = admit_load_state(h->b, h->ask->account, &h->rows.scopes[n]);
+			rc = admit_load_state(h->b, h->ask->account, several, &h->rows.scopes[n]);
 	if (rc)
 		return rc;
 	r->requests = admit_tightest(h, false);

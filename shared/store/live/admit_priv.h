@@ -4,6 +4,7 @@
 
 #include "admit.h"
 #include "idem_priv.h"
+#include "live_states.h"
 #include "rows_hold.h"
 
 enum admit_gate { ADMIT_GATE_UNKNOWN, ADMIT_GATE_OPEN, ADMIT_GATE_LEDGER, ADMIT_GATE_SPACE };
@@ -33,6 +34,7 @@ struct admit_scope {
 struct admit_rows {
 	struct rows_account account;
 	char account_name[ROWS_NAME_MAX + 1], group[ROWS_NAME_MAX];
+	struct slice several; /* states: of live_get_states(), where they are loaded */
 	size_t scopes_n;
 	struct admit_scope scopes[ROWS_SCOPES_MAX];
 };
@@ -51,8 +53,9 @@ MUSTCHECK enum errc admit_load_account(struct admit_run *b, uint64_t account, st
 /* Fills r->scopes: account, team, key and end user, as far as there are such. ERRC_NOTFOUND: there is no such key. */
 MUSTCHECK enum errc admit_load_scopes(struct admit_run *b, const struct admit_ask *ask,
 				      struct admit_rows *r);
-/* Reads what is used, anew: a zeroed state where there is none. */
-MUSTCHECK enum errc admit_load_state(struct admit_run *b, uint64_t account, struct admit_scope *s);
+/* Reads what is used, anew: a zeroed state where there is none. `several`: of live_get_states(). */
+MUSTCHECK enum errc admit_load_state(struct admit_run *b, uint64_t account, struct slice several,
+				     struct admit_scope *s);
 /* Checks the account's sums, then writes account and scopes. */
 MUSTCHECK enum errc admit_store(struct admit_run *b, const struct admit_rows *r);
 /* The number for the next outbox record. */

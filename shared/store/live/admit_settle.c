@@ -15,6 +15,8 @@ static enum errc load_held(struct settle_run *s, uint64_t account)
 {
 	enum errc rc = admit_load_account(s->b, account, &s->rows);
 
+	if (!rc)
+		rc = live_get_states(s->b->l, s->b->txn, account, &s->rows.several);
 	s->rows.scopes_n = s->hold.scopes_n;
 	for (size_t i = 0; !rc && i < s->hold.scopes_n; i++) {
 		struct admit_scope *of = &s->rows.scopes[i];
@@ -22,7 +24,8 @@ static enum errc load_held(struct settle_run *s, uint64_t account)
 		of->kind = s->hold.scopes[i].kind;
 		memcpy(of->id, s->hold.scopes[i].id, ROWS_ID);
 		of->counts = true;
-		rc = live_get_state(s->b->l, s->b->txn, account, of->kind, of->id, &of->state);
+		rc = live_get_state_of(s->b->l, s->b->txn, account, s->rows.several, of->kind,
+				       of->id, &of->state);
 	}
 	return rc;
 }
@@ -328,10 +331,9 @@ enum errc admit_release(struct admit_run *b, struct admit_op *op, bool *wrote)
 static enum errc load_party(struct settle_run *s, uint64_t account, enum rows_kind kind,
 			    const char id[ROWS_ID])
 {
-	struct rows_key_name name = rows_name_state(account, kind, id);
 	struct admit_scope *of = &s->rows.scopes[s->rows.scopes_n];
 	struct slice v;
-	enum errc rc = live_row_get(s->b->l, s->b->txn, &name, &v);
+	enum errc rc = live_state_row(s->b->l, s->b->txn, account, kind, id, &v);
 
 	if (rc)
 		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;

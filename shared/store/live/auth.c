@@ -1,6 +1,6 @@
 #include "auth.h"
 
-#include "live_priv.h"
+#include "live_states.h"
 #include "secret.h"
 
 static const char none[ROWS_ID];

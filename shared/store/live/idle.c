@@ -1,6 +1,6 @@
 #include "idle.h"
 
-#include "live_priv.h"
+#include "live_states.h"
 
 #define SLICE_ROWS 256 /* looked at in one read transaction */
 
@@ -81,21 +81,46 @@ static struct rows_key_name first_state(uint64_t account)
 	return rows_name_state(account, ROWS_USER, none);
 }
 
-/* Where to look after this row: the states of end users, and past accounts that never had any. */
+/* Those of end users, as many as there is room for; of a row that cannot be read none, for it cannot be written either. */
+static enum errc look_at_states(struct look *k, uint64_t account, struct slice id, struct slice row,
+				struct found *f)
+{
+	struct rows_states w;
+	enum errc rc = rows_states_check(id, row);
+
+	if (!rc)
+		rc = rows_states_begin(&w, id, row);
+	while (!rc && f->n < ARRAY_LEN(f->of) && !(rc = rows_states_next(&w))) {
+		bool go = false;
+
+		if (w.kind == ROWS_USER)
+			rc = may_go(k, account, w.id, w.state, &go);
+		if (rc || !go)
+			continue;
+		f->of[f->n].account = account;
+		memcpy(f->of[f->n++].id, w.id, ROWS_ID);
+	}
+	return rc == ERRC_NOTFOUND || live_is_damaged(rc) ? ERRC_OK : rc;
+}
+
+/* Where to look after this row, if not at the next (at->n = 0): the states of end users, and past accounts that never had any. */
 static enum errc next_name(enum rows_kind kind, uint64_t account, struct slice id, struct slice row,
-			   struct rows_key_name *at, bool *step)
+			   const struct found *f, struct rows_key_name *at)
 {
 	struct rows_account a;
 	enum errc rc = ERRC_OK;
 
-	*step = kind == ROWS_STATE && id.n == 1 + ROWS_ID && id.p[0] == ROWS_USER;
-	if (*step)
-		return ERRC_OK;
-	*at = rows_name(account + 1, ROWS_HEAD, SLICE_NONE);
-	if (kind == ROWS_ACCOUNT) {
-		rc = rows_get_account(row, &a);
-		if (!rc && (a.flags & ROWS_ACCOUNT_USERS))
-			*at = first_state(account);
+	at->n = 0;
+	if (kind == ROWS_STATE && id.n == 0) {
+		/* Those that there was no room for are there once these are gone. */
+		*at = f->n == ARRAY_LEN(f->of) ? rows_name_states(account) : first_state(account);
+	} else if (kind == ROWS_STATE && id.p[0] < ROWS_USER) {
+		*at = first_state(account); /* there is no row of several */
+	} else if (kind != ROWS_STATE || id.p[0] != ROWS_USER) {
+		*at = rows_name(account + 1, ROWS_HEAD, SLICE_NONE);
+		rc = kind == ROWS_ACCOUNT ? rows_get_account(row, &a) : ERRC_OK;
+		if (!rc && kind == ROWS_ACCOUNT && (a.flags & ROWS_ACCOUNT_USERS))
+			*at = rows_name_states(account);
 	}
 	return live_is_damaged(rc) ? ERRC_OK : rc;
 }
@@ -104,9 +129,9 @@ static enum errc next_name(enum rows_kind kind, uint64_t account, struct slice i
 static enum errc look(struct look *k, MDB_cursor *c, struct idle *it, struct found *f)
 {
 	struct slice key = live_name(&it->at), value, id;
+	struct rows_key_name next;
 	enum rows_kind kind;
 	uint64_t account;
-	bool step, go;
 	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
 
 	for (int n = 0; !rc && n < SLICE_ROWS && f->n < ARRAY_LEN(f->of); n++) {
@@ -116,19 +141,14 @@ static enum errc look(struct look *k, MDB_cursor *c, struct idle *it, struct fou
 			it->at.n = 0;
 			return ERRC_OK;
 		}
-		rc = next_name(kind, account, id, value, &it->at, &step);
-		if (!rc && step) {
-			rc = may_go(k, account, id.p + 1, value, &go);
-			if (!rc && go) {
-				f->of[f->n].account = account;
-				memcpy(f->of[f->n++].id, id.p + 1, ROWS_ID);
-			}
-			if (!rc)
-				rc = lmdbx_move(c, MDB_NEXT, &key, &value);
-		} else if (!rc) {
-			key = live_name(&it->at);
-			rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
-		}
+		if (kind == ROWS_STATE)
+			rc = look_at_states(k, account, id, value, f);
+		if (!rc)
+			rc = next_name(kind, account, id, value, f, &next);
+		if (rc)
+			break;
+		key = next.n ? live_name(&next) : key;
+		rc = lmdbx_move(c, next.n ? MDB_SET_RANGE : MDB_NEXT, &key, &value);
 	}
 	if (rc)
 		return rc == ERRC_NOTFOUND ? ERRC_CORRUPT : rc; /* the tail row is always there */
@@ -146,21 +166,19 @@ static enum errc take_away(struct look *k, const struct found *f, uint64_t *remo
 
 	k->account = ROWS_ACCOUNT_HEAD;
 	for (size_t i = 0; !rc && i < f->n; i++) {
-		struct rows_key_name name =
-			rows_name_state(f->of[i].account, ROWS_USER, f->of[i].id);
 		struct slice row;
 		bool go = false;
 
-		rc = live_row_get(k->l, k->txn, &name, &row);
+		rc = live_state_row(k->l, k->txn, f->of[i].account, ROWS_USER, f->of[i].id, &row);
 		if (!rc)
 			rc = may_go(k, f->of[i].account, f->of[i].id, row, &go);
-		if (!rc && go) {
-			rc = live_row_del(k->l, k->txn, &name);
-			k->account = ROWS_ACCOUNT_HEAD; /* what was read of it has moved */
-			n++;
-		}
-		if (rc == ERRC_NOTFOUND)
+		if (rc == ERRC_NOTFOUND || live_is_damaged(rc))
 			rc = ERRC_OK;
+		if (rc || !go)
+			continue;
+		rc = live_del_state(k->l, k->txn, f->of[i].account, ROWS_USER, f->of[i].id);
+		k->account = ROWS_ACCOUNT_HEAD; /* what was read of it has moved */
+		n++;
 	}
 	if (!rc)
 		rc = live_txn_commit(k->l, &k->txn);

@@ -198,6 +198,7 @@ static struct live *live_alloc(const struct live_opts *o)
 	pthread_mutex_init(&l->write_lock, NULL);
 	pthread_mutex_init(&l->read_lock, NULL);
 	buf_init(&l->scratch, ROWS_MAX + RECORD_MAX);
+	buf_init(&l->several, ROWS_MAX);
 	l->dir = mem_dup(o->dir, strlen(o->dir));
 #ifdef AIGW_TEST_HOOKS
 	l->test_sleep_us = env_us("AIGW_TEST_TXN_SLEEP_US");
@@ -224,6 +225,7 @@ void live_close(struct live **lp)
 	pthread_mutex_destroy(&l->write_lock);
 	pthread_mutex_destroy(&l->read_lock);
 	buf_fini(&l->scratch);
+	buf_fini(&l->several);
 	known_free(&l->known);
 	mem_free(l->dir);
 	mem_free(l);

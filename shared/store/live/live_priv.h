@@ -26,10 +26,12 @@ struct live {
 	int owners_fd;
 	uint32_t instance;
 	struct progress *progress;
-	pthread_mutex_t write_lock; /* one write transaction a process; guards `scratch`, `priced` */
+	pthread_mutex_t
+		write_lock; /* one write transaction a process; guards `scratch`, `several`, `priced` */
 	pthread_mutex_t read_lock;  /* guards `reader` */
 	MDB_txn *reader;            /* reset between uses */
 	struct buf scratch;         /* rows on their way into the store */
+	struct buf several;         /* the one of several states */
 	struct price_memo priced;   /* of the charges; used inside write transactions only */
 	_Atomic(MDB_txn *) writing; /* the open write transaction */
 	struct known *known;
@@ -76,7 +78,7 @@ MUSTCHECK enum errc live_row_put(struct live *l, MDB_txn *txn, const struct rows
 MUSTCHECK enum errc live_row_del(struct live *l, MDB_txn *txn, const struct rows_key_name *name);
 
 /* Reads and writes such rows. A row whose id is not that of its key is ERRC_CORRUPT. Slices in what is read are
- * valid until the next write. live_get_state() gives a zeroed one when there is none. */
+ * valid until the next write. */
 MUSTCHECK enum errc live_get_account(struct live *l, MDB_txn *txn, uint64_t account,
 				     struct rows_account *out);
 /* The page that the row lies in, where a request's states lie as well, is read and copied soon. */
@@ -91,12 +93,6 @@ void live_expect_scopes(struct live *l, uint64_t account);
 void live_expect_scope(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind kind,
 		       const char id[ROWS_ID]);
 MUSTCHECK enum errc live_put_scope(struct live *l, MDB_txn *txn, const struct rows_scope *s);
-MUSTCHECK enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account,
-				   enum rows_kind scope, const char id[ROWS_ID],
-				   struct rows_state *out);
-MUSTCHECK enum errc live_put_state(struct live *l, MDB_txn *txn, uint64_t account,
-				   enum rows_kind scope, const char id[ROWS_ID],
-				   const struct rows_state *s);
 
 /* The index tree. ERRC_NOTFOUND. */
 MUSTCHECK enum errc live_find_hash(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],

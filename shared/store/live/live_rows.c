@@ -226,30 +226,6 @@ enum errc live_put_scope(struct live *l, MDB_txn *txn, const struct rows_scope *
 	return rc ? rc : put_scratch(l, txn, rows_name_scope(s->account, s->kind, s->id), 0);
 }
 
-enum errc live_get_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope,
-			 const char id[ROWS_ID], struct rows_state *out)
-{
-	struct rows_key_name name = rows_name_state(account, scope, id);
-	struct slice v;
-	enum errc rc = live_row_get(l, txn, &name, &v);
-
-	if (rc == ERRC_NOTFOUND) {
-		*out = (struct rows_state){0};
-		return ERRC_OK;
-	}
-	return rc ? rc : rows_get_state(v, out);
-}
-
-enum errc live_put_state(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind scope,
-			 const char id[ROWS_ID], const struct rows_state *s)
-{
-	enum errc rc;
-
-	buf_reset(&l->scratch);
-	rc = rows_put_state(&l->scratch, s);
-	return rc ? rc : put_scratch(l, txn, rows_name_state(account, scope, id), 0);
-}
-
 enum errc live_find_hash(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
 			 uint64_t *account, char id[APIKEY_ID])
 {

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "live_priv.h"
+#include "live_states.h"
 #include "rows_hold.h"
 
 #define SLICE_ROWS 2048 /* rows of a slice, but for the holds of its last account */
@@ -170,13 +170,53 @@ static enum errc check_holders(struct look *k, uint64_t account)
 	return rc;
 }
 
-/* And each that says so must have them: the states of all keys, from s->at on, or up to a slice's end. Unless `whole` not all holds are
- * known. */
+/* And each that says so must have them. Unless `whole` not all holds are known. */
+static enum errc check_state(struct look *k, uint64_t account, const char *id, struct slice row,
+			     bool whole)
+{
+	struct rows_state state;
+	enum errc rc = rows_get_state(row, &state);
+
+	k->s->rows++;
+	if (!rc && whole && state.holds > 0 && state.holds != holds_of(k, id))
+		broken(k->s, account);
+	return rc;
+}
+
+/* The states of all keys that a row has. */
+static enum errc check_row(struct look *k, uint64_t account, struct slice id, struct slice row,
+			   bool whole)
+{
+	struct rows_states w;
+	enum errc rc = rows_states_begin(&w, id, row);
+
+	while (!rc && !(rc = rows_states_next(&w))) {
+		if (w.kind == ROWS_KEY)
+			rc = check_state(k, account, w.id, w.state, whole);
+	}
+	if (live_is_damaged(rc))
+		damaged(k->s, account);
+	return rc == ERRC_NOTFOUND || live_is_damaged(rc) ? ERRC_OK : rc;
+}
+
+/* Those of several scopes in one row. */
+static enum errc check_several(struct look *k, uint64_t account, bool whole)
+{
+	struct slice several;
+	enum errc rc = live_get_states(k->l, k->txn, account, &several);
+
+	if (live_is_damaged(rc)) {
+		damaged(k->s, account);
+		return ERRC_OK;
+	}
+	return rc || several.n == 0 ? rc : check_row(k, account, SLICE_NONE, several, whole);
+}
+
+/* The others, from s->at on, or up to a slice's end. */
 static enum errc check_states(struct look *k, uint64_t account, bool whole)
 {
 	struct rows_key_name from = rows_name_state(account, ROWS_KEY, k->s->at);
 	struct slice key = live_name(&from), value, id;
-	struct rows_state state;
 	enum rows_kind kind;
 	uint64_t now;
 	enum errc rc = lmdbx_move(k->c, MDB_SET_RANGE, &key, &value);
@@ -193,14 +233,9 @@ static enum errc check_states(struct look *k, uint64_t account, bool whole)
 			memcpy(k->s->at, id.p + 1, ROWS_ID);
 			return ERRC_OK;
 		}
-		k->s->rows++;
-		rc = rows_get_state(value, &state);
-		if (live_is_damaged(rc))
-			damaged(k->s, account);
-		else if (rc)
+		rc = check_row(k, account, id, value, whole);
+		if (rc)
 			return rc;
-		else if (whole && state.holds > 0 && state.holds != holds_of(k, id.p + 1))
-			broken(k->s, account);
 	}
 	return rc;
 }
@@ -228,6 +263,8 @@ static enum errc begin_account(struct look *k, uint64_t account, enum rows_kind 
 		add_up(k->s, &m);
 	if (m.whole)
 		rc = check_holders(k, account);
+	if (!rc)
+		rc = check_several(k, account, m.whole);
 	return rc ? rc : check_states(k, account, m.whole);
 }
 

@@ -98,7 +98,7 @@ struct rows_scope {
 	int64_t keepalive_ms;        /* 0: off; ROWS_NO_LIMIT: the node's */
 };
 
-/* What a scope has used. Its row's id is `kind | id` of the scope. */
+/* What a scope has used. Its row's id is `kind | id` of the scope, where it is not with others in one (rows_states.h). */
 struct rows_state {
 	uint32_t holds;
 	uint64_t requests, tokens; /* settled, ever */

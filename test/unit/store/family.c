@@ -1,5 +1,9 @@
 #include "family.h"
 
+#include <stdio.h>
+
+#include "live_states.h"
+
 static const char none[ROWS_ID];
 
 struct family family;
@@ -21,6 +25,31 @@ int family_setup(void **state)
 	rig_put(&r, &family.of[2]);
 	rig_scope(&family.of[3], family.account, ROWS_USER, "alice");
 	*state = &family;
+	return 0;
+}
+
+int family_setup_apart(void **state)
+{
+	static const struct rows_state empty = {.n = 0};
+	char id[ROWS_ID + 1];
+	struct buf one;
+	MDB_txn *txn;
+	size_t n;
+
+	if (family_setup(state))
+		return -1;
+	buf_init(&one, ROWS_MAX);
+	assert_int_equal(rows_put_state(&one, &empty), ERRC_OK);
+	n = ROWS_STATES_MAX / ROWS_STATES_ENTRY(one.len); /* no state is smaller */
+	buf_fini(&one);
+	assert_int_equal(live_txn_begin(family.r->live, &txn), ERRC_OK);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(id, sizeof id, "user%08zu", i);
+		assert_int_equal(
+			live_put_state(family.r->live, txn, family.account, ROWS_USER, id, &empty),
+			ERRC_OK);
+	}
+	assert_int_equal(live_txn_commit(family.r->live, &txn), ERRC_OK);
 	return 0;
 }
 

@@ -19,6 +19,8 @@ extern struct family family;
 
 /* cmocka's setup and teardown: account "acme" with 100 dollars, team "growth", key "a key", end user "alice", no rules. */
 int family_setup(void **state);
+/* The same, with so many others in the account's row of states that those of the family stand in rows of their own. */
+int family_setup_apart(void **state);
 int family_teardown(void **state);
 /* Writes all of them into the stores as the test changed them. */
 void family_put(void);

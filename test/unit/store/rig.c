@@ -1,6 +1,6 @@
 #include "rig.h"
 
-#include "live_priv.h"
+#include "live_states.h"
 
 #include <stdio.h>
 #include <stdlib.h>

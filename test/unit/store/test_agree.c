@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "agree.h"
-#include "live_priv.h"
+#include "live_states.h"
 
 static void round_of(struct rig *r, struct agree *g)
 {

@@ -1,23 +1,25 @@
 /* Rows of the live store that cannot be read: what looks through it tells of them, passes them over, and finds and mends everything else. */
 #include "family.h"
 
+#include <stdio.h>
+
 #include "agree.h"
 #include "agree_lost.h"
 #include "idle.h"
-#include "live_priv.h"
+#include "live_states.h"
 
 #define KEY_O "oooooooooooo"
 
 static const char none[ROWS_ID];
 static uint64_t other;
 
-static int setup(void **state)
+static int set_up(void **state, bool apart)
 {
 	struct admit_done done;
 	struct rows_scope k;
 	struct genid id;
 
-	if (family_setup(state))
+	if ((apart ? family_setup_apart : family_setup)(state))
 		return -1;
 	for (size_t i = 0; i < FAMILY_N; i++)
 		family_give_rules(&family.of[i]);
@@ -27,6 +29,17 @@ static int setup(void **state)
 	other = rig_account(family.r, "other", RIG_DOLLAR);
 	rig_key(family.r, other, KEY_O, &k);
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return set_up(state, false);
+}
+
+/* What scopes have used is in rows of their own. */
+static int setup_apart(void **state)
+{
+	return set_up(state, true);
 }
 
 /* --- rows --- */
@@ -152,44 +165,87 @@ static void expect_scan(uint64_t damaged, int64_t imbalance)
 
 /* --- the tests --- */
 
-/* The account, and what each scope has used. */
-static void test_everything_else_is_found(void **state)
+/* Cut, and of another version; `states` scopes cannot be read then. */
+static void expect_the_rest(const struct rows_key_name *name, bool in_sums, uint64_t states)
 {
 	struct rows_key_name definition = rows_name_scope(other, ROWS_KEY, KEY_O);
 
-	(void)state;
-	expect_agree(0, 0);
-	expect_scan(0, 0);
-	for (size_t i = 0; i < 2 * (FAMILY_N + 1); i++) {
-		size_t of = i / 2;
-		struct rows_key_name name =
-			of == FAMILY_N ? rows_name(family.account, ROWS_ACCOUNT, SLICE_NONE)
-				       : state_of(of);
-		bool in_sums = of == FAMILY_N || family.of[of].kind == ROWS_KEY;
+	for (int what = 0; what < 2; what++) {
 		char room[ROWS_MAX];
-		struct slice good = damage(&name, i % 2, room);
+		struct slice good = damage(name, what, room);
 		struct agree_lost g;
 
 		drop_row(&definition);
 		g = lost(false);
-		assert_int_equal(g.damaged, 1);
+		assert_int_equal(g.damaged, states);
 		assert_int_equal(g.first_damaged, family.account);
 		assert_int_equal(g.lost, 1);
 		assert_int_equal(g.first_account, other);
 		assert_int_equal(lost(true).mended, 1);
 		g = lost(true);
 		assert_int_equal(g.lost, 0);
-		assert_int_equal(g.damaged, 1);
+		assert_int_equal(g.damaged, states);
 		expect_agree(1, 0);
 		expect_scan(in_sums, 0);
 		skew_other(5);
 		expect_agree(1, 1);
 		expect_scan(in_sums, 5);
 		skew_other(-5);
-		restore(&name, good);
+		restore(name, good);
 		assert_int_equal(lost(true).damaged, 0);
 		expect_agree(0, 0);
 		expect_scan(0, 0);
+	}
+}
+
+/* The account, and what its scopes have used. */
+static void test_everything_else_is_found(void **state)
+{
+	struct rows_key_name account = rows_name(family.account, ROWS_ACCOUNT, SLICE_NONE),
+			     states = rows_name_states(family.account);
+
+	(void)state;
+	expect_agree(0, 0);
+	expect_scan(0, 0);
+	expect_the_rest(&account, true, 1);
+	expect_the_rest(&states, true, FAMILY_N);
+}
+
+/* One of them alone, in the row of several. */
+static void test_one_state_of_a_row(void **state)
+{
+	struct rows_key_name name = rows_name_states(family.account);
+	char room[ROWS_MAX], bad[ROWS_MAX], same[ROWS_MAX];
+	struct slice good = exchange(&name, NULL, SIZE_MAX, room);
+	struct rows_states w;
+
+	(void)state;
+	assert_int_equal(rows_states_begin(&w, SLICE_NONE, good), ERRC_OK);
+	for (size_t i = 0; i < FAMILY_N; i++) {
+		assert_int_equal(rows_states_next(&w), ERRC_OK);
+		memcpy(bad, good.p, good.n);
+		bad[w.state.p - good.p] ^= 0x41; /* its version */
+		(void)exchange(&name, bad, good.n, same);
+		assert_int_equal(lost(true).damaged, 1);
+		expect_agree(1, 0);
+		expect_scan(w.kind == ROWS_KEY, 0);
+		skew_other(5);
+		expect_agree(1, 1);
+		expect_scan(w.kind == ROWS_KEY, 5);
+		skew_other(-5);
+	}
+	restore(&name, good);
+	expect_agree(0, 0);
+	expect_scan(0, 0);
+}
+
+static void test_everything_else_is_found_apart(void **state)
+{
+	(void)state;
+	for (size_t of = 0; of < FAMILY_N; of++) {
+		struct rows_key_name name = state_of(of);
+
+		expect_the_rest(&name, family.of[of].kind == ROWS_KEY, 1);
 	}
 }
 
@@ -286,7 +342,7 @@ static void test_the_rest_of_a_transaction_is_put_back(void **state)
 /* At once after a start too. */
 static void test_start(void **state)
 {
-	struct rows_key_name name = state_of(0),
+	struct rows_key_name name = rows_name_states(family.account),
 			     definition = rows_name_scope(other, ROWS_KEY, KEY_O);
 	char room[ROWS_MAX];
 
@@ -297,7 +353,7 @@ static void test_start(void **state)
 	rig_open(family.r);
 	assert_int_equal(family.r->started.outcome, STORE_ACCEPTED);
 	assert_int_equal(lost(false).lost, 0);
-	assert_int_equal(lost(false).damaged, 1);
+	assert_int_equal(lost(false).damaged, FAMILY_N);
 }
 
 /* What is held is not known then: no account is called broken for it. */
@@ -322,16 +378,13 @@ static void test_holds(void **state)
 	}
 }
 
-/* End users of whom nobody can say that they are idle stay; the others go. */
-static void test_idle_users(void **state)
-{
-	static const char *const tags[] = {"bob", "carol", "dora"};
-	struct idle it = {.removed = 0};
-	struct rows_scope every;
-	struct rows_key_name name;
-	char user[ROWS_ID], room[ROWS_MAX];
+static const char *const tags[] = {"bob", "carol", "dora"};
 
-	(void)state;
+/* They are held by the rules for all, and then nobody is heard of for nine days. */
+static void use_and_wait(void)
+{
+	struct rows_scope every;
+
 	rig_scope(&every, family.account, ROWS_USER, ROWS_EVERY_USER);
 	rig_limit(&every, ROWS_RPD, 10);
 	rig_put(family.r, &every);
@@ -343,30 +396,177 @@ static void test_idle_users(void **state)
 		family_hold(10, &id);
 		rig_settle(family.r, family.account, &id, 10, 10, &done);
 	}
-	rows_user_id(SLICE_LIT("bob"), user);
-	name = rows_name_state(family.account, ROWS_USER, user);
-	(void)damage(&name, 0, room);
 	family.r->wall_ms += 9 * 86400000LL;
 	family.r->boot_ms += 9 * 86400000LL;
+}
+
+static uint64_t idle_round(void)
+{
+	struct idle it = {.removed = 0};
+
 	do
 		assert_int_equal(
 			idle_slice(family.r->live, &it, family.r->boot_ms, family.r->wall_ms),
 			ERRC_OK);
 	while (it.at.n > 0);
-	assert_int_equal(it.removed, 2);
+	return it.removed;
+}
+
+static bool is_used(const char *tag)
+{
+	char user[ROWS_ID];
+	struct slice row;
+	MDB_txn *txn;
+	enum errc rc;
+
+	rows_user_id(slice_str(tag), user);
+	assert_int_equal(live_read_begin(family.r->live, &txn), ERRC_OK);
+	rc = live_state_row(family.r->live, txn, family.account, ROWS_USER, user, &row);
+	live_read_end(family.r->live);
+	assert_true(rc == ERRC_OK || rc == ERRC_NOTFOUND);
+	return rc == ERRC_OK;
+}
+
+/* End users of whom nobody can say that they are idle stay; the others go. */
+static void test_idle_users(void **state)
+{
+	struct rows_key_name name;
+	char user[ROWS_ID], room[ROWS_MAX];
+
+	(void)state;
+	use_and_wait();
+	rows_user_id(SLICE_LIT("bob"), user);
+	name = rows_name_state(family.account, ROWS_USER, user);
+	(void)damage(&name, 0, room);
+	assert_true(idle_round() >= 2);
+	assert_true(is_used("bob") && !is_used("carol") && !is_used("dora"));
+	assert_int_equal(idle_round(), 0);
+}
+
+static void put_idle(uint64_t account, enum rows_kind kind, const char *id)
+{
+	static const struct rows_state idle = {.n = 0};
+	MDB_txn *txn;
+
+	assert_int_equal(live_txn_begin(family.r->live, &txn), ERRC_OK);
+	assert_int_equal(live_put_state(family.r->live, txn, account, kind, id, &idle), ERRC_OK);
+	assert_int_equal(live_txn_commit(family.r->live, &txn), ERRC_OK);
+}
+
+/* More than go at once, in the row of several and in rows of their own: all of them, and nothing but end users. Once more when that row is
+ * gone. */
+static void test_idle_users_in_both_places(void **state)
+{
+	struct rows_state s;
+	char id[32]; /* ROWS_ID of them count */
+
+	(void)state;
+	(void)idle_round();
+	for (int round = 0; round < 2; round++) {
+		put_idle(family.account, ROWS_TEAM, "tttttttttttt");
+		for (int i = 0; i < 30; i++) {
+			snprintf(id, sizeof id, "idle%08d", i);
+			put_idle(family.account, ROWS_USER, id);
+		}
+		assert_int_equal(idle_round(), 30);
+		assert_int_equal(idle_round(), 0);
+		family_state(1, &s);
+		assert_int_equal(s.requests, 1);
+		family_state(2, &s);
+		assert_int_equal(s.requests, 1);
+		family_state(3, &s);
+		assert_int_equal(s.requests, 1);
+	}
+}
+
+/* The state of an end user in a row of its own goes also where the row of several went with others before. */
+static void test_idle_users_behind_an_empty_row(void **state)
+{
+	(void)state;
+	use_and_wait();
+	assert_true(idle_round() >= ARRAY_LEN(tags));
+	for (size_t i = 0; i < ARRAY_LEN(tags); i++)
+		assert_false(is_used(tags[i]));
+	family.user = SLICE_LIT("erin");
+	put_idle(family.account, ROWS_USER, "idle00000000");
+	assert_int_equal(idle_round(), 1);
+}
+
+/* What cannot be read of one account keeps no other's users. */
+static void test_idle_users_of_others(void **state)
+{
+	struct rows_key_name name = rows_name_states(family.account);
+	struct rows_scope every;
+	char room[ROWS_MAX];
+
+	(void)state;
+	rig_scope(&every, other, ROWS_USER, ROWS_EVERY_USER);
+	rig_limit(&every, ROWS_RPD, 10);
+	rig_put(family.r, &every);
+	put_idle(other, ROWS_USER, "idle00000000");
+	(void)damage(&name, 0, room); /* behind all of its idle users */
+	assert_int_equal(idle_round(), 1);
+}
+
+/* Damage behind what an operation reads fails that operation alone, before anything of its batch is written. */
+static void test_the_rest_of_a_batch(void **state)
+{
+	static const struct admit_rules rules = {.ledger_lag_max_ms = INT64_MAX};
+	struct rows_key_name name = rows_name_states(family.account);
+	struct admit_op a, b, *ops[] = {&a, &b};
+	struct hold_candidate of_a, of_b;
+	char room[ROWS_MAX], same[ROWS_MAX];
+	struct slice good = exchange(&name, NULL, SIZE_MAX, room);
+
+	(void)state;
+	room[good.n] = 9;
+	(void)exchange(&name, room, good.n + 1, same);
+	rig_ask(family.r, &a, &of_a, family.account, FAMILY_KEY, &family.r->price, 10);
+	rig_ask(family.r, &b, &of_b, other, KEY_O, &family.r->price, 10);
+	assert_int_equal(admit_batch(family.r->live, &rules, ops, 2), ERRC_OK);
+	assert_int_equal(a.rc, ERRC_CORRUPT);
+	assert_int_equal(b.rc, ERRC_OK);
+	assert_int_equal(b.reason, ADMIT_NONE);
+}
+
+/* Of a row of several that cannot be read nobody goes, and it keeps nothing waiting. */
+static void test_idle_users_of_one_row(void **state)
+{
+	struct rows_key_name name = rows_name_states(family.account);
+	char room[ROWS_MAX];
+
+	(void)state;
+	use_and_wait();
+	for (int what = 0; what < 2; what++) {
+		struct slice good = damage(&name, what, room);
+
+		assert_int_equal(idle_round(), 0);
+		restore(&name, good);
+	}
+	assert_int_equal(idle_round(), ARRAY_LEN(tags));
+	for (size_t i = 0; i < ARRAY_LEN(tags); i++)
+		assert_false(is_used(tags[i]));
 }
 
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, family_teardown)
+#define A(f) cmocka_unit_test_setup_teardown(f, setup_apart, family_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_everything_else_is_found),
+		T(test_one_state_of_a_row),
+		A(test_everything_else_is_found_apart),
 		T(test_definitions_are_put_back),
 		T(test_a_way_is_put_back),
 		T(test_the_rest_of_a_transaction_is_put_back),
 		T(test_start),
 		T(test_holds),
-		T(test_idle_users),
+		A(test_idle_users),
+		T(test_idle_users_of_one_row),
+		T(test_idle_users_in_both_places),
+		A(test_idle_users_behind_an_empty_row),
+		A(test_idle_users_of_others),
+		T(test_the_rest_of_a_batch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 
 #include "agree.h"
 #include "agree_lost.h"
-#include "live_priv.h"
+#include "live_states.h"
 
 static const char none[ROWS_ID];
 
@@ -39,6 +39,18 @@ static void drop_row(const struct rows_key_name *name)
 
 	assert_int_equal(live_txn_begin(family.r->live, &txn), ERRC_OK);
 	assert_int_equal(live_row_del(family.r->live, txn, name), ERRC_OK);
+	assert_int_equal(live_txn_commit(family.r->live, &txn), ERRC_OK);
+}
+
+static void drop_state(size_t i)
+{
+	char user[ROWS_ID];
+	MDB_txn *txn;
+
+	assert_int_equal(live_txn_begin(family.r->live, &txn), ERRC_OK);
+	assert_int_equal(live_del_state(family.r->live, txn, family.account, family.of[i].kind,
+					id_of(i, user)),
+			 ERRC_OK);
 	assert_int_equal(live_txn_commit(family.r->live, &txn), ERRC_OK);
 }
 
@@ -272,14 +284,12 @@ static void test_states(void **state)
 	begin();
 	for (size_t i = 0; i < FAMILY_N; i++) {
 		char user[ROWS_ID];
-		struct rows_key_name name =
-			rows_name_state(family.account, family.of[i].kind, id_of(i, user));
 		struct agree_lost g;
 		struct rows_state s, less;
 		MDB_txn *txn;
 
 		family_state(i, &s);
-		drop_row(&name);
+		drop_state(i);
 		g = lost(true);
 		assert_int_equal(g.lost, 1);
 		assert_int_equal(g.mended, 0);
@@ -307,14 +317,12 @@ static void test_states_without_rules(void **state)
 	(void)state;
 	family_hold(100, &id);
 	for (size_t i = 1; i < 3; i++) {
-		struct rows_key_name name =
-			rows_name_state(family.account, family.of[i].kind, id_of(i, user));
 		struct rows_state s;
 		MDB_txn *txn;
 
 		family_state(i, &s);
 		assert_int_equal(s.requests, i - 1);
-		drop_row(&name);
+		drop_state(i);
 		assert_int_equal(lost(true).lost, i - 1);
 		assert_int_equal(live_txn_begin(family.r->live, &txn), ERRC_OK);
 		assert_int_equal(live_put_state(family.r->live, txn, family.account,
@@ -330,14 +338,10 @@ static void test_states_without_rules(void **state)
 /* What an end user has used is swept once all of its windows are over: then it is not lost. */
 static void test_states_that_are_over(void **state)
 {
-	char user[ROWS_ID];
-	struct rows_key_name name;
-
 	(void)state;
 	begin();
-	name = rows_name_state(family.account, ROWS_USER, id_of(3, user));
 	family.r->wall_ms += INT64_C(3) * 86400000;
-	drop_row(&name);
+	drop_state(3);
 	assert_int_equal(lost(true).lost, 0);
 }
 
@@ -395,6 +399,7 @@ int main(void)
 						family_teardown),
 		cmocka_unit_test_setup_teardown(test_ways_elsewhere, family_setup, family_teardown),
 		cmocka_unit_test_setup_teardown(test_states, family_setup, family_teardown),
+		{"test_states_apart", test_states, family_setup_apart, family_teardown, NULL},
 		cmocka_unit_test_setup_teardown(test_states_without_rules, family_setup,
 						family_teardown),
 		cmocka_unit_test_setup_teardown(test_states_that_are_over, family_setup,

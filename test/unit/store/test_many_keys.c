@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "agree.h"
-#include "live_priv.h"
+#include "live_states.h"
 
 #define KEYS        100000
 #define A_COMMIT    10000
