@@ -101,8 +101,8 @@ class Passers(NodeCase):
             most.append(wait_for(lambda: (n := self.size()) > before + 100 * 1024 and n, 20, 0.1))
             self.node.step(3 * DAY)
             wait_for(lambda: self.size() <= before + 32 * 1024, 60, 0.2)
-        # The second time no more than the first.
-        self.assertLess(most[1], most[0] * 1.1)
+        # The second time no more than the first, but for how full its pages are: ten runs had 278,528 to 311,296 bytes.
+        self.assertLess(most[1], most[0] * 1.2)
         row = self.node.budgets_used(self.key, 'user-1-7')
         self.assertEqual(row['user'], [0])
 
