@@ -25,7 +25,8 @@ static void end_removed(struct verbs *v)
 {
 	char day[CLOCK_TEXT_MAX];
 	uint32_t first;
-	enum errc e = retain_first_day(v->ledger, &first);
+	bool whole;
+	enum errc e = retain_first_day(v->ledger, &first, &whole);
 
 	if (e) {
 		verbs_end_errc(v, e, "ledger");

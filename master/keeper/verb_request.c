@@ -191,7 +191,8 @@ static void end_none(struct verbs *v)
 	char day[CLOCK_TEXT_MAX];
 	struct genid g;
 	uint32_t first;
-	enum errc e = retain_first_day(v->ledger, &first);
+	bool whole;
+	enum errc e = retain_first_day(v->ledger, &first, &whole);
 
 	if (!e && (first == 0 || (genid_parse(id, &g) && genid_ms(&g) >= first * DAY_MS)))
 		e = ERRC_NOTFOUND;

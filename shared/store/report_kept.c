@@ -2,21 +2,15 @@
 
 #include "ledger_priv.h"
 #include "retain.h"
-#include "seal.h"
 
 enum errc report_kept_users(struct ledger *l, uint32_t *day)
 {
-	struct retain_base base;
-	struct seal s;
-	enum errc rc = retain_base(l, &base, NULL);
+	bool whole;
+	enum errc rc = retain_first_day(l, day, &whole);
 
-	*day = 0;
-	if (rc || base.seq == 0)
-		return rc;
-	rc = seal_from(l, base.seq, &s, NULL);
 	/* Names go once the last record of their day has gone. */
-	if (!rc)
-		*day = base.seq == s.last ? s.day + 1 : s.day;
+	if (!rc && !whole)
+		(*day)--;
 	return rc;
 }
 

@@ -431,7 +431,8 @@ static enum errc find_range(struct export *x)
 static enum errc check_span(struct export *x)
 {
 	uint32_t day;
-	enum errc e = retain_first_day(x->l, &day);
+	bool whole;
+	enum errc e = retain_first_day(x->l, &day, &whole);
 	int64_t kept_ms = day * DAY_MS;
 
 	if (e || x->ask->seals)

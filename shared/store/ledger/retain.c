@@ -45,19 +45,22 @@ enum errc retain_base(struct ledger *l, struct retain_base *out, struct book **b
 	return rc;
 }
 
-enum errc retain_first_day(struct ledger *l, uint32_t *day)
+enum errc retain_first_day(struct ledger *l, uint32_t *day, bool *whole)
 {
 	struct retain_base base;
 	struct seal s;
 	enum errc rc = retain_base(l, &base, NULL);
 
 	*day = 0;
+	*whole = true;
 	if (rc || base.seq == 0)
 		return rc;
 	rc = seal_from(l, base.seq, &s, NULL);
-	if (!rc)
-		*day = s.day + 1;
-	return rc;
+	if (rc)
+		return rc;
+	*day = s.day + 1;
+	*whole = base.seq == s.last;
+	return ERRC_OK;
 }
 
 /* --- which day --- */

@@ -27,7 +27,8 @@ struct retain_base {
 /* Any thread. With `book` not NULL (and *book NULL) also what it added up to, owned by the caller. */
 MUSTCHECK enum errc retain_base(struct ledger *l, struct retain_base *out, struct book **book);
 
-/* The first day (since 1970) of which all records are kept; 0: none has been removed. Any thread but a loop. */
-MUSTCHECK enum errc retain_first_day(struct ledger *l, uint32_t *day);
+/* The first day (since 1970) of which all records are kept; 0: none has been removed. *whole: of the day
+ * before all are gone, not only some. Any thread but a loop. */
+MUSTCHECK enum errc retain_first_day(struct ledger *l, uint32_t *day, bool *whole);
 
 #endif
