@@ -146,6 +146,28 @@ static void put_title(struct ctl *c, const char *title)
 	put_fini(&words);
 }
 
+/* A field with its unit; the sign of an amount stands before the dollar. */
+static void sheet_value(struct put *p, const struct ask_row *r, const struct control_field *f)
+{
+	struct put plain;
+	struct slice text;
+
+	put_init(&plain);
+	field_text(&plain, r, f, 0);
+	text = buf_slice(&plain.b);
+	if (field_places(r, f) && text.n && text.p[0] == '-') {
+		put_z(p, "-");
+		text = slice_sub(text, 1, text.n);
+	}
+	if (field_places(r, f))
+		put_z(p, "$");
+	put_s(p, text);
+	if (field_places(r, f) && strcmp(field_unit(f->name), " $/M") == 0)
+		put_z(p, " a million tokens");
+	put_fail(p, plain.err);
+	put_fini(&plain);
+}
+
 static void sheet_line(struct ctl *c, const struct ask_row *r, const struct control_field *f,
 		       size_t indent)
 {
@@ -155,11 +177,7 @@ static void sheet_line(struct ctl *c, const struct ask_row *r, const struct cont
 	put_init(&label);
 	put_init(&value);
 	field_label(&label, f->name);
-	if (field_places(r, f))
-		put_z(&value, "$");
-	field_text(&value, r, f, 0);
-	if (field_places(r, f) && strcmp(field_unit(f->name), " $/M") == 0)
-		put_z(&value, " a million tokens");
+	sheet_value(&value, r, f);
 	width = put_width(buf_slice(&label.b));
 	put_repeat(&c->text, ' ', indent);
 	term_put(&c->out, &c->text, TERM_DIM, buf_slice(&label.b));

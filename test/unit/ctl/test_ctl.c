@@ -88,6 +88,14 @@ static void test_names_are_harmless(void **state)
 				   "d\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80?\n");
 }
 
+static void test_debt_is_minus_dollars(void **state)
+{
+	account("acme", -2000000);
+	rig_done(&r, "");
+	assert_int_equal(RIG_RUN(&r, "account", "show", "acme"), 0);
+	assert_non_null(strstr(r.out, "\nbalance                 -$0.002\n"));
+}
+
 static void test_account_create(void **state)
 {
 	int64_t v;
@@ -433,6 +441,7 @@ int main(void)
 		TEST(test_empty_list),
 		TEST(test_empty_list_as_json),
 		TEST(test_names_are_harmless),
+		TEST(test_debt_is_minus_dollars),
 		TEST(test_account_create),
 		TEST(test_key_is_shown_once),
 		TEST(test_key_as_json),
