@@ -238,6 +238,16 @@ static unsigned hint_distance(struct slice a, struct slice b)
 	return row[b.n];
 }
 
+/* A route that ends with a parameter is also near where only that is missing. */
+static unsigned hint_route_distance(struct slice path, struct slice name)
+{
+	ptrdiff_t at = slice_find(name, SLICE_LIT("/{"));
+	unsigned whole = hint_distance(path, name);
+
+	return at < 0 ? whole
+		      : MIN_OF(whole, hint_distance(path, slice_sub(name, 0, (size_t)at)) + 1);
+}
+
 static const char *hint_method(unsigned methods)
 {
 	return methods & PATHS_POST ? "POST" : "GET";
@@ -249,7 +259,8 @@ static enum paths_route hint_nearest(struct slice path)
 	unsigned least = UINT32_MAX;
 
 	for (unsigned r = 0; r < PATHS_COUNT; r++) {
-		unsigned d = hint_distance(path, slice_str(paths_name((enum paths_route)r)));
+		struct slice name = slice_str(paths_name((enum paths_route)r));
+		unsigned d = hint_route_distance(path, name);
 
 		if (paths_rows[r].served && d < least) {
 			least = d;

@@ -59,7 +59,10 @@ static void targets_resolve(void **state)
 		{"POST", "/v1/chat/completion", ERRC_NOTFOUND, PATHS_COUNT, "",
 		 "nearest is POST /v1/chat/completions"},
 		{"GET", "/v1", ERRC_NOTFOUND, PATHS_COUNT, "", "GET /v1;"},
-		{"GET", "/v1/modles", ERRC_NOTFOUND, PATHS_COUNT, "", "GET /v1/models"},
+		{"GET", "/v1/modles", ERRC_NOTFOUND, PATHS_COUNT, "", "GET /v1/models."},
+		{"GET", "/v1/receipts", ERRC_NOTFOUND, PATHS_COUNT, "", "GET /v1/receipts/{id}."},
+		{"GET", "/v1/reciepts/gen_1", ERRC_NOTFOUND, PATHS_COUNT, "",
+		 "GET /v1/receipts/{id}."},
 		{"GET", "/v1/models/%zz", ERRC_INVAL, PATHS_COUNT, "", "malformed"},
 		{"GET", "/%00", ERRC_INVAL, PATHS_COUNT, "", "malformed"},
 	};
