@@ -59,6 +59,14 @@ static void fail_record(struct call *c, enum errc e)
 
 /* --- what the key has used --- */
 
+static enum errc key_usage(struct call *c, struct auth_usage *u)
+{
+	struct turn *t = call_turn(c);
+
+	return auth_usage(c->host->env.live, c->key->account, c->key->id, SLICE_NONE,
+			  turn_now_ms(t), turn_wall_ms(t), u);
+}
+
 static enum errc ask_report(struct call *c)
 {
 	struct own_usage *u = arena_new(&c->arena, struct own_usage);
@@ -91,10 +99,15 @@ static enum errc ask_report(struct call *c)
 
 static enum errc write_report(struct call *c, struct buf *out)
 {
-	const struct msg_reported *m = &c->lookup.reported;
+	return own_usage_body(c->lookup.usage, c->key, &c->lookup.reported, out);
+}
 
-	return c->path.route == PATHS_USAGE ? own_usage_body(c->lookup.usage, c->key, m, out)
-					    : own_usage_billing(m, out);
+static enum errc write_billing(struct call *c, struct buf *out)
+{
+	struct auth_usage u;
+	enum errc e = key_usage(c, &u);
+
+	return e ? e : own_usage_billing(&c->lookup.reported, &u, out);
 }
 
 static void fail_report(struct call *c, enum errc e)
@@ -134,13 +147,11 @@ static enum errc ask_spent(struct call *c)
 
 static enum errc write_key(struct call *c, struct buf *out)
 {
-	struct turn *t = call_turn(c);
 	struct own_usage_spent spent;
 	struct auth_usage u;
 	bool known = !c->lookup.status &&
-		     own_usage_spent(&c->lookup.reported, turn_wall_ms(t), &spent);
-	enum errc e = auth_usage(c->host->env.live, c->key->account, c->key->id, SLICE_NONE,
-				 turn_now_ms(t), turn_wall_ms(t), &u);
+		     own_usage_spent(&c->lookup.reported, turn_wall_ms(call_turn(c)), &spent);
+	enum errc e = key_usage(c, &u);
 
 	return e ? e : own_body_key(c->key, &u, known ? &spent : NULL, out);
 }
@@ -164,7 +175,7 @@ static const struct own_question {
 	{PATHS_GENERATION, ASK_MS, false, ask_record, write_record, fail_record},
 	{PATHS_RECEIPT, ASK_MS, false, ask_record, write_record, fail_record},
 	{PATHS_USAGE, ASK_MS, false, ask_report, write_report, fail_report},
-	{PATHS_BILLING_USAGE, ASK_MS, false, ask_report, write_report, fail_report},
+	{PATHS_BILLING_USAGE, ASK_MS, false, ask_report, write_billing, fail_report},
 };
 
 static const struct own_question *question_of(const struct call *c)

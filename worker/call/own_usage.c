@@ -374,7 +374,8 @@ static enum errc put_days(struct json_out *o, struct mpack_in *in, struct report
 	return is_total ? ERRC_OK : ERRC_CORRUPT;
 }
 
-enum errc own_usage_billing(const struct msg_reported *m, struct buf *out)
+enum errc own_usage_billing(const struct msg_reported *m, const struct auth_usage *u,
+			    struct buf *out)
 {
 	struct report_row row;
 	struct mpack_in in;
@@ -391,7 +392,7 @@ enum errc own_usage_billing(const struct msg_reported *m, struct buf *out)
 	json_out_arr_end(&o);
 	if (e)
 		return e;
-	put_cents(&o, "total_usage", row.charge_nusd);
+	put_cents(&o, "total_usage", u->charged_nusd);
 	json_out_obj_end(&o);
 	return json_out_end(&o);
 }

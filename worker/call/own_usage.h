@@ -57,8 +57,10 @@ bool own_usage_spent(const struct msg_reported *m, int64_t now_ms, struct own_us
 /* ERRC_CORRUPT when the answer does not fit the question. */
 MUSTCHECK enum errc own_usage_body(const struct own_usage *ask, const struct auth_key *key,
 				   const struct msg_reported *m, struct buf *out);
-/* total_usage in cents. */
-MUSTCHECK enum errc own_usage_billing(const struct msg_reported *m, struct buf *out);
+/* total_usage in cents: all that the key has used, whatever the dates, since clients take it from hard_limit_usd and ask for a month
+ * or for ninety days. Only daily_costs are of the dates. */
+MUSTCHECK enum errc own_usage_billing(const struct msg_reported *m, const struct auth_usage *u,
+				      struct buf *out);
 /* GET /v1/dashboard/billing/subscription. hard_limit_usd is what the key has used and may still use: clients show the
  * difference to total_usage as what is left. */
 MUSTCHECK enum errc own_usage_subscription(const struct auth_key *key, const struct auth_usage *u,

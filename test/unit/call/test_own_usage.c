@@ -165,6 +165,9 @@ static void test_usage_body(void **state)
 	assert_int_equal(mem_live_count(), 0);
 }
 
+/* More than the days that were asked for. */
+static const struct auth_usage of_all_time = {.charged_nusd = 2500000000};
+
 static void test_billing_body(void **state)
 {
 	struct msg_reported m;
@@ -173,10 +176,11 @@ static void test_billing_body(void **state)
 	(void)state;
 	m = answer(&rows);
 	buf_init(&b, 65536);
-	assert_int_equal(own_usage_billing(&m, &b), ERRC_OK);
-	has(&b, "{\"object\":\"list\",\"daily_costs\":[{\"timestamp\":1763942400,\"line_items\":[{"
-		"\"name\":\"a\",\"cost\":0.1},{\"name\":\"b\\\"\",\"cost\":0.2}]},{\"timestamp\":"
-		"1764028800,\"line_items\":[{\"name\":\"a\",\"cost\":0.4}]}],\"total_usage\":0.7}");
+	assert_int_equal(own_usage_billing(&m, &of_all_time, &b), ERRC_OK);
+	has(&b,
+	    "{\"object\":\"list\",\"daily_costs\":[{\"timestamp\":1763942400,\"line_items\":[{"
+	    "\"name\":\"a\",\"cost\":0.1},{\"name\":\"b\\\"\",\"cost\":0.2}]},{\"timestamp\":"
+	    "1764028800,\"line_items\":[{\"name\":\"a\",\"cost\":0.4}]}],\"total_usage\":250.0}");
 	buf_fini(&b);
 	buf_fini(&rows);
 }
@@ -241,7 +245,7 @@ static void test_answers_that_do_not_fit(void **state)
 		buf_reset(&b);
 		assert_int_not_equal(own_usage_body(&u, &key, &m, &b), ERRC_OK);
 		buf_reset(&b);
-		assert_int_not_equal(own_usage_billing(&m, &b), ERRC_OK);
+		assert_int_not_equal(own_usage_billing(&m, &of_all_time, &b), ERRC_OK);
 	}
 	buf_fini(&b);
 	buf_fini(&rows);
