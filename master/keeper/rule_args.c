@@ -311,8 +311,11 @@ static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *
 		return false;
 	if (to)
 		r = *to;
-	if (!read_words(&x, rest, to != NULL) ||
-	    !count_windows(&x, text, to && state ? rows_state_counter(state, &r) : NULL) ||
+	if (!read_words(&x, rest, to != NULL))
+		return false;
+	if (to)
+		r.window = window_change(to->window, r.window, wall_s);
+	if (!count_windows(&x, text, to && state ? rows_state_counter(state, &r) : NULL) ||
 	    !is_whole(&r, text, why))
 		return false;
 	if (!to)

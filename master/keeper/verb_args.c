@@ -287,6 +287,7 @@ static bool put_budget(struct verb_args a, struct rows_limits *l, char *why)
 	struct rows_rule *r = rows_limits_find(l, ROWS_BUDGET);
 	struct window_spec w = {.unit = WINDOW_MONTH};
 	struct slice zone = SLICE_NONE;
+	bool is_new = !r;
 
 	if (r) {
 		w = r->window;
@@ -300,7 +301,8 @@ static bool put_budget(struct verb_args a, struct rows_limits *l, char *why)
 		return true;
 	r = rows_limits_find(l, ROWS_BUDGET);
 	if (r) {
-		r->window = w;
+		w.zone = zone.n ? zones_get(zone) : NULL;
+		r->window = is_new ? w : window_change(r->window, w, clock_wall_s());
 		r->zone = zone;
 	}
 	if (r || !verb_args_has(a, word))

@@ -209,14 +209,50 @@ static bool rolls(struct window_spec spec)
 	return spec.rolling && spec.unit != WINDOW_TOTAL;
 }
 
+/* The least id of a window at `wall_s`: one that was over when the kind of window changed stays over, also where the new kind is
+ * longer. */
+static int64_t first_id(struct window_spec spec, int64_t wall_s)
+{
+	return MAX_OF(rolls(spec) ? wall_s : window_begin_s(spec, wall_s),
+		      wall_s < spec.carry_until_s ? spec.carry_from_s : 0);
+}
+
+struct window_spec window_change(struct window_spec from, struct window_spec to, int64_t wall_s)
+{
+	if (to.unit == from.unit && to.rolling == from.rolling && to.zone == from.zone)
+		return from;
+	if (wall_s < from.carry_until_s)
+		to.carry_from_s = from.carry_from_s;
+	else if (rolls(from))
+		to.carry_from_s = MAX_OF(wall_s - rows[from.unit].rolling_s + 1, 0);
+	else
+		to.carry_from_s = window_begin_s(from, wall_s);
+	to.carry_until_s = rolls(to) ? wall_s + rows[to.unit].rolling_s : window_next_s(to, wall_s);
+	return to;
+}
+
+/* Whether the current window is one that lasted, or was opened, while the change's time runs. */
+static bool is_carried(const struct window_budget *b, struct window_spec spec)
+{
+	return b->cur.id >= spec.carry_from_s && b->cur.id < spec.carry_until_s &&
+	       (b->cur.id || b->cur.used_nusd || b->cur.held_nusd);
+}
+
+/* When the current window, which rolls, is over; 0: none was opened. */
+static int64_t rolled_s(const struct window_budget *b, struct window_spec spec)
+{
+	return b->cur.id && b->cur.id >= spec.carry_from_s ? b->cur.id + rows[spec.unit].rolling_s
+							   : 0;
+}
+
 /* The id that a use at `wall_s` belongs to: never lower than the one there is. */
 static int64_t id_now(const struct window_budget *b, struct window_spec spec, int64_t wall_s)
 {
-	if (!rolls(spec))
-		return MAX_OF(b->cur.id, window_begin_s(spec, wall_s));
-	if (b->cur.id && wall_s < b->cur.id + rows[spec.unit].rolling_s)
+	if (wall_s < spec.carry_until_s && is_carried(b, spec))
 		return b->cur.id;
-	return MAX_OF(b->cur.id, wall_s);
+	if (rolls(spec) && wall_s < rolled_s(b, spec))
+		return b->cur.id;
+	return MAX_OF(b->cur.id, first_id(spec, wall_s));
 }
 
 static struct window_budget at_wall(const struct window_budget *b, struct window_spec spec,
@@ -272,9 +308,11 @@ void window_budget_settle(struct window_budget *b, int64_t id, int64_t hold_nusd
 
 int64_t window_budget_reset_s(const struct window_budget *b, struct window_spec spec, int64_t wall_s)
 {
+	int64_t carried_s = is_carried(b, spec) ? spec.carry_until_s : 0;
+
 	if (spec.unit == WINDOW_TOTAL)
 		return WINDOW_NEVER;
 	if (!rolls(spec))
-		return window_next_s(spec, MAX_OF(wall_s, b->cur.id));
-	return b->cur.id ? MAX_OF(b->cur.id + rows[spec.unit].rolling_s, wall_s) : wall_s;
+		return MAX_OF(window_next_s(spec, MAX_OF(wall_s, b->cur.id)), carried_s);
+	return MAX_OF(MAX_OF(rolled_s(b, spec), wall_s), carried_s);
 }

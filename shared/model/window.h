@@ -54,6 +54,9 @@ struct window_spec {
 	bool rolling; /* fixed length, opened by the first use after the last one ended; else
 			 aligned to the calendar */
 	const struct zone *zone; /* whose calendar, borrowed; NULL: UTC. Of no effect when rolling */
+	/* Of a spec that was changed: the window that lasted then, which is one with an id from the first of these seconds on,
+	 * goes on until the second, when the first window of the new kind begins. 0, 0: never changed. */
+	int64_t carry_from_s, carry_until_s;
 };
 
 const char *window_unit_name(enum window_unit u);
@@ -75,6 +78,10 @@ struct window_budget {
  * total). Windows tile the time line: begin <= wall_s < next, and the next one begins at `next`. */
 int64_t window_begin_s(struct window_spec spec, int64_t wall_s);
 int64_t window_next_s(struct window_spec spec, int64_t wall_s);
+
+/* `to` in place of `from` at `wall_s`: what is used of the window that lasts is not forgotten, else a limit would let through its
+ * amount once more with every change. The same as `from` when nothing changes. */
+struct window_spec window_change(struct window_spec from, struct window_spec to, int64_t wall_s);
 
 /* What the current window has left under `limit`, without opening one; may be negative after an
  * edit. */

@@ -182,6 +182,16 @@ class Rules(Scene, NodeCase):
         self.accepted(key)
         self.refused(402, 'budget_exceeded', 'key', key)
 
+    def test_another_period_keeps_what_was_used(self):
+        """By either way to say it, there and back: the limit lets through its amount once, and what runs is charged where it counts."""
+        key = self.node.key(self.name, budget='1', period='month')
+        self.accepted(key)
+        for change in (('--period', 'quarter'), ('--limit', '1:budget=1/week rolling'), ('--zone', 'America/New_York', '--rolling', 'off'),
+                       ('--limit', '1:budget=1/total'), ('--limit', '1:budget=1/month zone=Asia/Tokyo')):
+            row = self.node.ctl('key', 'update', key, *change)['limits'][0]
+            self.assertEqual((row['id'], row['used'], row['remaining']), (1, 1, 0), change)
+            self.refused(402, 'budget_exceeded', 'key', key)
+
     def test_a_raise_for_a_while(self):
         key = self.node.key(self.name, limit='budget=1/month zone=America/New_York')
         self.accepted(key)

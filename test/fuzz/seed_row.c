@@ -101,7 +101,10 @@ static void add_rules(struct rows_limits *l)
 	r->zone = SLICE_LIT("Europe/Berlin");
 	r = rows_limits_add(l, ROWS_BUDGET, 6);
 	require(r);
-	r->window = (struct window_spec){.unit = WINDOW_WEEK, .rolling = true};
+	r->window = (struct window_spec){.unit = WINDOW_WEEK,
+					 .rolling = true,
+					 .carry_from_s = 1780000000,
+					 .carry_until_s = 1790000000};
 }
 
 static void scopes(struct buf *b)

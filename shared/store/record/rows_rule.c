@@ -107,7 +107,8 @@ bool rows_limits_are_valid(const struct rows_limits *l)
 
 		if (!rows_limit_word(r->kind) || r->limit < 0 || r->limit > MONEY_NUSD_MAX ||
 		    r->raise < 0 || r->raise > MONEY_NUSD_MAX || r->raise_until_s < 0 ||
-		    r->window.unit >= WINDOW_COUNT || r->id == 0 || r->id > l->last_id)
+		    r->window.unit >= WINDOW_COUNT || r->window.carry_from_s < 0 ||
+		    r->window.carry_until_s < 0 || r->id == 0 || r->id > l->last_id)
 			return false;
 		for (size_t k = 0; k < i; k++) {
 			if (l->v[k].id == r->id)

@@ -26,23 +26,35 @@ struct key_v1 {
 _Static_assert(ROWS_ID == 12 && DIGEST_SHA256 == 32, "layout of stored rows");
 _Static_assert(sizeof(struct key_v1) == 56, "layout of stored rows");
 
-/* Then what `flags` says is there: struct raise_v1, a zone with its length. */
+/* Then what `flags` says is there: struct raise_v1, a zone with its length, struct carry_v1. */
 struct rule_v1 {
 	int64_t limit;
 	uint32_t id;
 	uint16_t models_n;
 	uint8_t kind;
-	uint8_t flags; /* and from RULE_UNIT on the unit of the window */
+	uint8_t flags; /* and in those of RULE_UNITS the unit of the window */
 };
 _Static_assert(sizeof(struct rule_v1) == 16, "layout of stored rows");
 
-enum { RULE_SHADOW = 1 << 0, RULE_ROLLING = 1 << 1, RULE_RAISED = 1 << 2, RULE_ZONED = 1 << 3 };
-#define RULE_UNIT 4
+enum {
+	RULE_SHADOW = 1 << 0,
+	RULE_ROLLING = 1 << 1,
+	RULE_RAISED = 1 << 2,
+	RULE_ZONED = 1 << 3,
+	RULE_CARRIES = 1 << 7
+};
+#define RULE_UNIT  4
+#define RULE_UNITS 7
 
-_Static_assert(WINDOW_COUNT <= 1 << (8 - RULE_UNIT), "units of windows");
+_Static_assert(WINDOW_COUNT <= RULE_UNITS + 1, "units of windows");
 
 struct raise_v1 {
 	int64_t amount, until_s;
+};
+
+/* Of a window that was changed. */
+struct carry_v1 {
+	int64_t from_s, until_s;
 };
 
 #define NET_BYTES 17 /* address, bits */
@@ -61,6 +73,7 @@ static uint8_t rule_flags(const struct rows_rule *r)
 {
 	return (uint8_t)((r->shadow ? RULE_SHADOW : 0) | (r->window.rolling ? RULE_ROLLING : 0) |
 			 (is_raised(r) ? RULE_RAISED : 0) | (r->zone.n ? RULE_ZONED : 0) |
+			 (r->window.carry_until_s ? RULE_CARRIES : 0) |
 			 (unsigned)r->window.unit << RULE_UNIT);
 }
 
@@ -80,6 +93,7 @@ static enum errc put_rule(struct buf *out, const struct rows_rule *r)
 			    .kind = (uint8_t)r->kind,
 			    .flags = rule_flags(r)};
 	struct raise_v1 raise = {r->raise, r->raise_until_s};
+	struct carry_v1 carry = {r->window.carry_from_s, r->window.carry_until_s};
 	enum errc rc;
 
 	if (r->models.n > ROWS_MODELS_MAX || r->zone.n > ZONES_NAME_MAX)
@@ -89,6 +103,8 @@ static enum errc put_rule(struct buf *out, const struct rows_rule *r)
 		rc = buf_add(out, &raise, sizeof raise);
 	if (!rc && r->zone.n)
 		rc = put_zone(out, r->zone);
+	if (!rc && carry.until_s)
+		rc = buf_add(out, &carry, sizeof carry);
 	return rc ? rc : buf_adds(out, r->models);
 }
 
@@ -173,6 +189,7 @@ static bool take_net(struct rows_reader *r, struct ipnet *out)
 static bool take_more(struct rows_reader *r, unsigned flags, struct rows_rule *out)
 {
 	struct raise_v1 raise;
+	struct carry_v1 carry;
 	uint8_t zone_n;
 
 	if (flags & RULE_RAISED) {
@@ -187,6 +204,12 @@ static bool take_more(struct rows_reader *r, unsigned flags, struct rows_rule *o
 			return false;
 		out->window.zone = zones_get(out->zone);
 	}
+	if (flags & RULE_CARRIES) {
+		if (!rows_take(r, &carry, sizeof carry))
+			return false;
+		out->window.carry_from_s = carry.from_s;
+		out->window.carry_until_s = carry.until_s;
+	}
 	return true;
 }
 
@@ -195,17 +218,18 @@ static bool take_rule(struct rows_reader *r, struct rows_rule *out)
 	struct rule_v1 v;
 
 	if (!rows_take(r, &v, sizeof v) || v.models_n > ROWS_MODELS_MAX ||
-	    v.flags >> RULE_UNIT >= WINDOW_COUNT)
+	    (v.flags >> RULE_UNIT & RULE_UNITS) >= WINDOW_COUNT)
 		return false;
 	out->id = v.id;
 	out->kind = (enum rows_limit)v.kind;
 	out->shadow = v.flags & RULE_SHADOW;
 	out->limit = v.limit;
-	out->window = (struct window_spec){.unit = (enum window_unit)(v.flags >> RULE_UNIT),
-					   .rolling = v.flags & RULE_ROLLING};
+	out->window =
+		(struct window_spec){.unit = (enum window_unit)(v.flags >> RULE_UNIT & RULE_UNITS),
+				     .rolling = v.flags & RULE_ROLLING};
 	out->zone = slice_of(r->p, 0);
 	out->raise = out->raise_until_s = 0;
-	if (v.flags & (RULE_RAISED | RULE_ZONED) && !take_more(r, v.flags, out))
+	if (v.flags & (RULE_RAISED | RULE_ZONED | RULE_CARRIES) && !take_more(r, v.flags, out))
 		return false;
 	return rows_take_slice(r, &out->models, v.models_n);
 }

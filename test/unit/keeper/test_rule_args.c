@@ -131,6 +131,29 @@ static void test_raise(void **state)
 	(void)state;
 }
 
+/* The window that lasts is kept, and one that a raise is counted from. */
+static void test_another_window(void **state)
+{
+	struct scene s;
+	struct rows_rule *r = &s.l.v[0];
+	struct rows_counter *c = &s.used.counters[0];
+	int64_t id;
+
+	begin(&s);
+	put(&s, "budget=10/month");
+	s.used.n = 1;
+	*c = (struct rows_counter){.id = r->id, .kind = ROWS_BUDGET};
+	assert_true(window_budget_hold(&c->budget, r->window, WALL_S, 10, 10, &id));
+	put(&s, "1:budget=10/week raise=5 windows=2");
+	assert_int_equal(window_budget_left(&c->budget, r->window, WALL_S, 10), 0);
+	assert_int_equal(window_budget_reset_s(&c->budget, r->window, WALL_S), 1795996800);
+	assert_int_equal(r->raise_until_s, 1795996800 + 7 * 86400); /* 2026-12-07 */
+	put(&s, "1:budget=11/week");
+	assert_int_equal(window_budget_reset_s(&c->budget, r->window, WALL_S), 1795996800);
+	buf_fini(&s.mem);
+	(void)state;
+}
+
 /* Windows that roll are counted too: from the one that lasts on, else from now on, whatever the order of the words. */
 static void test_raise_of_rolling(void **state)
 {
@@ -239,13 +262,10 @@ static void test_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_options),
-		cmocka_unit_test(test_raise),
-		cmocka_unit_test(test_remove),
-		cmocka_unit_test(test_raise_of_rolling),
-		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_room),
+		cmocka_unit_test(test_kinds),          cmocka_unit_test(test_options),
+		cmocka_unit_test(test_raise),          cmocka_unit_test(test_remove),
+		cmocka_unit_test(test_another_window), cmocka_unit_test(test_raise_of_rolling),
+		cmocka_unit_test(test_refusals),       cmocka_unit_test(test_room),
 	};
 
 	int failed;

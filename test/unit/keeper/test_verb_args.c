@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "clock.h"
 #include "verb_args.h"
 #include "zone_folder.h"
 #include "zones.h"
@@ -128,9 +129,12 @@ static void test_zone(void **state)
 				    NULL, &k, &mem, why));
 	assert_int_equal(r->limit, 6);
 	assert_true(slice_is(r->zone, "Area/Three"));
+	assert_int_equal(r->window.carry_until_s, 0);
 	assert_true(verb_args_scope(ARGS(CONTROL_S("zone", SLICE_LIT("UTC"))), NULL, &k, &mem, why));
 	assert_int_equal(r->zone.n, 0);
 	assert_int_equal(r->window.unit, WINDOW_DAY);
+	/* The day that lasts is not forgotten. */
+	assert_true(r->window.carry_until_s > clock_wall_s());
 	buf_fini(&mem);
 	(void)state;
 }

@@ -263,14 +263,23 @@ static void test_rolling(void **state)
 	assert_int_equal(b.prev.used_nusd, 70);
 }
 
-/* Whatever the wall clock does: ids never go back, what was used counts until the window ends, and it ends in the future. */
+static struct window_spec change_any(struct text_rng *rng, struct window_spec s, int64_t t)
+{
+	struct window_spec to = utc((enum window_unit)(text_rng_next(rng) % WINDOW_COUNT));
+
+	to.rolling = to.unit != WINDOW_TOTAL && text_rng_next(rng) % 3 == 0;
+	return window_change(s, to, t);
+}
+
+/* Whatever the wall clock does, with changes of the kind of window and without: ids never go back, what was used counts until the
+ * window ends, and it ends in the future. */
 static void test_clock_steps(void **state)
 {
 	struct text_rng rng = {{3, 4}};
 
-	for (int round = 0; round < 400; round++) {
-		struct window_spec spec = {.unit = (enum window_unit)(round % WINDOW_COUNT),
-					   .rolling = round / WINDOW_COUNT % 2};
+	for (int round = 0; round < 800; round++) {
+		struct window_spec spec = {.unit = (enum window_unit)(round / 2 % WINDOW_COUNT),
+					   .rolling = round / 2 / WINDOW_COUNT % 2};
 		int64_t t = at("2026-11-25T09:30:00Z"), id = 0, sum = 0;
 		struct window_budget b = {0};
 
@@ -281,6 +290,8 @@ static void test_clock_steps(void **state)
 
 			if (text_rng_next(&rng) % 4 == 0)
 				t = MAX_OF(t + steps_s[text_rng_next(&rng) % ARRAY_LEN(steps_s)], 1);
+			if (round % 2 && text_rng_next(&rng) % 16 == 0)
+				spec = change_any(&rng, spec, t);
 			assert_true(window_budget_hold(&b, spec, t, INT64_MAX, 7, &id));
 			assert_true(id >= was);
 			sum = id == was ? sum + 7 : 7;
@@ -290,6 +301,111 @@ static void test_clock_steps(void **state)
 				window_budget_settle(&b, id, 7, 7);
 			assert_int_equal(b.cur.used_nusd + b.cur.held_nusd, sum);
 		}
+	}
+}
+
+static int64_t used(const struct window_budget *b, struct window_spec s, int64_t t)
+{
+	return -window_budget_left(b, s, t, 0);
+}
+
+static void spend(struct window_budget *b, struct window_spec s, int64_t t, int64_t n)
+{
+	int64_t id;
+
+	assert_true(window_budget_hold(b, s, t, INT64_MAX, n, &id));
+	window_budget_settle(b, id, n, n);
+}
+
+/* 2 of 2 a month are used: neither a week nor a total in between lets through another. */
+static void test_changed_there_and_back(void **state)
+{
+	int64_t t = at("2026-11-26T09:30:00Z"), id;
+	struct window_spec s = utc(WINDOW_MONTH);
+	struct window_budget b = {0};
+
+	spend(&b, s, t, 2);
+	for (enum window_unit u = 0; u < WINDOW_COUNT; u++) {
+		s = window_change(s, utc(u), t + 1);
+		assert_false(window_budget_hold(&b, s, t + 2, 2, 1, &id));
+		s = window_change(s, roll, t + 3);
+		assert_false(window_budget_hold(&b, s, t + 4, 2, 1, &id));
+		assert_int_equal(window_budget_reset_s(&b, s, t + 4), t + 3 + 86400);
+	}
+	s = window_change(s, utc(WINDOW_WEEK), t + 5);
+	assert_int_equal(window_budget_reset_s(&b, s, t + 6), at("2026-11-30"));
+	assert_int_equal(used(&b, s, at("2026-11-29T23:59:59Z")), 2);
+	assert_true(window_budget_hold(&b, s, at("2026-11-30"), 2, 1, &id));
+	assert_int_equal(id, at("2026-11-30"));
+	s = window_change(s, utc(WINDOW_MONTH), at("2026-12-02"));
+	assert_int_equal(used(&b, s, at("2026-12-31")), 1);
+	assert_int_equal(used(&b, s, at("2027-01-01")), 0);
+}
+
+/* A hold of before is settled where it counts still; nothing else changed is nothing changed. */
+static void test_changed_while_held(void **state)
+{
+	int64_t t = at("2026-11-26T09:30:00Z"), id;
+	struct window_spec s = utc(WINDOW_MONTH);
+	struct window_budget b = {0};
+
+	assert_true(window_budget_hold(&b, s, t, 100, 60, &id));
+	s = window_change(s, utc(WINDOW_HOUR), t);
+	spend(&b, s, t + 1, 5);
+	window_budget_settle(&b, id, 60, 50);
+	assert_int_equal(used(&b, s, t + 2), 55);
+	s = window_change(s, utc(WINDOW_HOUR), t + 1700);
+	assert_int_equal(used(&b, s, at("2026-11-26T10:00:00Z")), 0);
+}
+
+/* What was over stays over, also when it would be within the window that comes. */
+static void test_changed_when_over(void **state)
+{
+	int64_t t = at("2026-11-26T09:30:00Z"), id;
+	static const struct window_spec to[] = {{.unit = WINDOW_YEAR},
+						{.unit = WINDOW_TOTAL},
+						{.unit = WINDOW_DAY, .rolling = true}};
+
+	for (size_t i = 0; i < ARRAY_LEN(to); i++) {
+		struct window_spec s = utc(WINDOW_HOUR);
+		struct window_budget b = {0};
+
+		spend(&b, s, t, 7);
+		s = window_change(s, to[i], t + 3600);
+		assert_int_equal(used(&b, s, t + 3600), 0);
+		if (to[i].rolling)
+			assert_int_equal(window_budget_reset_s(&b, s, t + 3600), t + 3600);
+		assert_true(window_budget_hold(&b, s, t + 3601, 7, 7, &id));
+		assert_false(window_budget_hold(&b, s, t + 3602, 7, 1, &id));
+		assert_int_equal(b.prev.used_nusd, 7);
+	}
+}
+
+/* Any change at any time keeps exactly what counts then, until the time that is told as the end. */
+static void test_changes(void **state)
+{
+	struct text_rng rng = {{7, 8}};
+	struct window_spec s = utc(WINDOW_MONTH);
+	int64_t t = at("2026-11-25T09:30:00Z");
+	struct window_budget b = {0};
+
+	for (int i = 0; i < 50000; i++) {
+		static const int64_t later_s[] = {0, 1, 50, 3000, 80000, 600000, 20000000};
+		int64_t was, end;
+
+		t += later_s[text_rng_next(&rng) % ARRAY_LEN(later_s)];
+		if (text_rng_next(&rng) % 2)
+			spend(&b, s, t, 1);
+		was = used(&b, s, t);
+		s = change_any(&rng, s, t);
+		assert_int_equal(used(&b, s, t), was);
+		end = window_budget_reset_s(&b, s, t);
+		if (was == 0)
+			continue;
+		assert_true(end > t);
+		assert_int_equal(used(&b, s, MIN_OF(end - 1, t + INT64_C(10000000000))), was);
+		if (end != WINDOW_NEVER)
+			assert_int_equal(used(&b, s, end), 0);
 	}
 }
 
@@ -324,6 +440,10 @@ int main(void)
 		cmocka_unit_test(test_rolling),
 		cmocka_unit_test(test_clock_steps),
 		cmocka_unit_test(test_total),
+		cmocka_unit_test(test_changed_there_and_back),
+		cmocka_unit_test(test_changed_while_held),
+		cmocka_unit_test(test_changed_when_over),
+		cmocka_unit_test(test_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

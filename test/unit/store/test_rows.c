@@ -36,15 +36,15 @@ static void fill_key(struct rows_scope *k)
 	rig_limit(k, ROWS_TPD, 12);
 	rig_limit(k, ROWS_CONCURRENCY, 0);
 	rig_budget(k, 99, (struct window_spec){.unit = WINDOW_WEEK, .rolling = true});
-	*rows_limits_add(&k->limits, ROWS_BUDGET, 7) =
-		(struct rows_rule){.id = k->limits.last_id,
-				   .kind = ROWS_BUDGET,
-				   .shadow = true,
-				   .limit = 7,
-				   .window = {.unit = WINDOW_TOTAL},
-				   .models = SLICE_LIT("gpt-5*"),
-				   .raise = 3,
-				   .raise_until_s = 4};
+	*rows_limits_add(&k->limits, ROWS_BUDGET, 7) = (struct rows_rule){
+		.id = k->limits.last_id,
+		.kind = ROWS_BUDGET,
+		.shadow = true,
+		.limit = 7,
+		.window = {.unit = WINDOW_TOTAL, .carry_from_s = 5, .carry_until_s = WINDOW_NEVER},
+		.models = SLICE_LIT("gpt-5*"),
+		.raise = 3,
+		.raise_until_s = 4};
 	memcpy(k->team, "teamteamteam", ROWS_ID);
 	memset(k->old_hash, 0x5a, sizeof k->old_hash);
 	k->old_until_s = 8;

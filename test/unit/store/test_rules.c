@@ -73,6 +73,8 @@ static void test_what_cannot_be(void **state)
 	BAD(l.v[0].limit = MONEY_NUSD_MAX + 1);
 	BAD(l.v[0].raise = -1);
 	BAD(l.v[0].raise_until_s = -1);
+	BAD(l.v[0].window.carry_from_s = -1);
+	BAD(l.v[0].window.carry_until_s = -1);
 	BAD(l.v[0].window.unit = WINDOW_COUNT);
 	BAD(l.v[0].id = 0);
 	BAD(l.v[0].id = 3);

@@ -269,6 +269,12 @@ static void test_edit_keeps_usage(void **state)
 	assert_int_equal(why.limit, 250000);
 	assert_int_equal(family_look(1, 1).used, 300000);
 	assert_int_equal(family_look(1, 0).used, 1);
+	team->limits.v[1].window = window_change(team->limits.v[1].window,
+						 (struct window_spec){.unit = WINDOW_MINUTE},
+						 family.r->wall_ms / 1000);
+	rig_put(family.r, team);
+	assert_int_equal(family_look(1, 1).used, 300000);
+	family_refuse(10, ADMIT_BUDGET, 1, &why);
 	/* The same limit as another rule: nothing is used of it. */
 	rows_limits_remove(&team->limits, team->limits.v[0].id);
 	assert_non_null(rows_limits_add(&team->limits, ROWS_RPM, 1));
