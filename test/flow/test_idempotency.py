@@ -2,7 +2,6 @@
 import hashlib
 import json
 import os
-import random
 import signal
 import sys
 import threading
@@ -268,8 +267,8 @@ class UnderFire(Keys, NodeCase):
             time.sleep(0.03)
         raise AssertionError('no end for %s' % idem)
 
-    def client(self, until, words, failures):
-        rng, i = random.Random(), 0
+    def client(self, n, until, words, failures):
+        rng, i = tap.dice('client %d' % n), 0
         try:
             while time.monotonic() < until:
                 i += 1
@@ -283,15 +282,16 @@ class UnderFire(Keys, NodeCase):
             failures.append(e)
 
     def killer(self, until):
+        rng = tap.dice('killer')
         while time.monotonic() < until:
             time.sleep(0.25)
-            victims = self.node.children(random.choice(('worker', 'worker', 'worker', 'keeper')))
+            victims = self.node.children(rng.choice(('worker', 'worker', 'worker', 'keeper')))
             if victims:
-                os.kill(random.choice(victims), signal.SIGKILL)
+                os.kill(rng.choice(victims), signal.SIGKILL)
 
     def test_charged_exactly_once(self):
         until, words, failures = time.monotonic() + self.SECONDS, [], []
-        threads = [threading.Thread(target=self.client, args=(until, words, failures)) for _ in range(self.CLIENTS)]
+        threads = [threading.Thread(target=self.client, args=(n, until, words, failures)) for n in range(self.CLIENTS)]
         for t in threads:
             t.start()
         self.killer(until)

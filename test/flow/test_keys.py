@@ -2,7 +2,6 @@
 takes effect at the next request of every worker, and none loses a key to a crash. Reloads do the same."""
 import json
 import os
-import random
 import signal
 import stat
 import subprocess
@@ -448,10 +447,11 @@ class Peppers(NodePerTest):
 
     def test_rotation_survives_the_keeper(self):
         """kill -9 at any moment: a secret that was shown is good, and the one of before too."""
+        dice = tap.dice('rotation')
         for n in range(5):
             k = self.create()
             keeper = wait_for(lambda: self.node.children('keeper'))[0]
-            threading.Timer(random.uniform(0, 0.03), os.kill, (keeper, signal.SIGKILL)).start()
+            threading.Timer(dice.uniform(0, 0.03), os.kill, (keeper, signal.SIGKILL)).start()
             try:
                 keys = [k['key'], self.node.ctl('key', 'rotate', k['id'], '--grace', '1h')['key']]
             except CtlError:
@@ -473,11 +473,11 @@ class Peppers(NodePerTest):
 
     def test_killed_at_any_moment(self):
         """kill -9 of all processes, or of the keeper, around a rotation: every key that was printed is good afterwards."""
-        keys = [self.key]
+        keys, dice = [self.key], tap.dice('pepper')
         for n in range(8):
             rotation = subprocess.Popen([os.environ['AIGWCTL'], '--socket', self.node.socket, 'pepper', 'rotate'],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(random.uniform(0, 0.03))  # anywhere in it
+            time.sleep(dice.uniform(0, 0.03))  # anywhere in it
             if n % 2:
                 self.node.kill_all()
             else:

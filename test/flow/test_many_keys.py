@@ -2,7 +2,6 @@
 limit, within 20 %; also with limits of every kind on account, team, key and end user. AIGW_LONG=1: as many; else fewer."""
 import json
 import os
-import random
 import shutil
 import statistics
 import subprocess
@@ -74,7 +73,7 @@ class ManyKeys(NodePerTest):
         p = subprocess.run([os.environ['AIGWCTL'], '--socket', self.node.socket, 'key', 'import', spec], capture_output=True, text=True, check=True)
         keys = [json.loads(line)['key'] for line in p.stdout.splitlines()]
         self.assertEqual(len(keys), n)
-        random.shuffle(keys)
+        tap.dice(prefix).shuffle(keys)
         self.node.canary.plant(keys[0])
         return self.path(prefix + '.keys', ''.join(key + '\n' for key in keys))
 

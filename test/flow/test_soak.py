@@ -3,7 +3,6 @@ descriptors and live store stay as they are, only what ran in a killed worker fa
 it for long, 30 minutes unless told; within the suite it is a few of these rounds, ten times as fast."""
 import json
 import os
-import random
 import signal
 import statistics
 import subprocess
@@ -40,7 +39,7 @@ class Soak(FiveScopes, NodePerTest):
         self.body = os.path.join(self.node.dir, 'body')
         with open(self.body, 'w') as f:
             json.dump(chat_body('busy', True, user='ann'), f)
-        self.kills, self.samples = [], []
+        self.kills, self.samples, self.dice = [], [], tap.dice('victims')
 
     def load(self, seconds, **options):
         words = ['--port', self.node.port, '--path', '/v1/chat/completions', '--body', self.body, '--key', self.key, '--connections', CONNECTIONS,
@@ -71,7 +70,7 @@ class Soak(FiveScopes, NodePerTest):
         load = self.load(ROUND_S, rate=rate)
         time.sleep(ROUND_S / 4)
         self.kills.append(time.monotonic())
-        kill_if_there(random.choice(self.workers()[1:]))
+        kill_if_there(self.dice.choice(self.workers()[1:]))
         if i % 3 == 0:
             self.node.configure(region='r%d' % (i % 2))
             self.node.signal(signal.SIGHUP)

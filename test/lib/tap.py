@@ -2,13 +2,24 @@
     if __name__ == '__main__':
         tap.main()
 and takes, as unittest does, names of tests as arguments, or --alone: those that need the machine for themselves, --beside: the others. A test
-case may have explain(): lines that are added to its failures. Tests that run elsewhere, in a browser or in Node.js, are told to a Report."""
+case may have explain(): lines that are added to its failures. Tests that run elsewhere, in a browser or in Node.js, are told to a Report. What
+is random in a test comes from dice()."""
 import os
+import random
 import sys
 import traceback
 import unittest
 
+SEED = int(os.environ.get('AIGW_TEST_SEED') or random.randrange(1 << 32))
 LONGEST = 600  # characters of a line: what was asserted may hold a whole answer
+
+
+def dice(what):
+    """Random numbers, others for each `what`, that AIGW_TEST_SEED brings back. The seed is printed, and again with each failure from now on."""
+    if not Result.seed:
+        Result.seed = ['AIGW_TEST_SEED=%d' % SEED]
+        print('# ' + Result.seed[0], flush=True)
+    return random.Random('%d %s' % (SEED, what))
 
 
 def causes(error):
@@ -77,6 +88,7 @@ class Report:
 
 class Result(unittest.TestResult):
     """What unittest tells of its tests, told to a Report."""
+    seed = []
 
     def __init__(self, report):
         super().__init__()
@@ -91,7 +103,7 @@ class Result(unittest.TestResult):
             more = list(getattr(getattr(test, 'test_case', test), 'explain', list)())
         except Exception: # the test failed before there was anything to explain it
             more = []
-        self.report.not_ok(self.name(test), err[1], more)
+        self.report.not_ok(self.name(test), err[1], self.seed + more)
 
     def addSuccess(self, test):
         super().addSuccess(test)
