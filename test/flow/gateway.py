@@ -218,12 +218,12 @@ class Gateway:
         self.master.kill()
         self.master.wait()
 
-    def kill_all(self):
+    def kill_all(self, dice=random):
         """kill -9 of all processes at once: the master, so that it starts nobody anew, then the others in any order. Returns once they
         are gone."""
         self.master.kill()
         pids = list(filter(is_alive, self.pids()))
-        random.shuffle(pids)
+        dice.shuffle(pids)
         for pid in pids:
             kill_if_there(pid)
         self.master.wait()
