@@ -2,10 +2,11 @@
 import glob
 import mmap
 import os
-import random
 import signal
 import struct
 import time
+
+from gateway import is_alive
 
 ROWS_AT = 4096
 ROW = struct.Struct('<4I14Q') # struct page_proc
@@ -44,10 +45,10 @@ class Page:
 class Killer:
     """A process beside the test, which is busy with its own threads. `times` times, `pause` seconds after all workers were ready: waits
     until a worker is inside a write transaction, kills or stops it, and measures how long it takes until another one has committed.
-    Begins with go(); results() gives [(time of the signal, seconds)]."""
+    Begins with go(); results() gives [(time of the signal, when it was seen to have worked, seconds)]."""
 
-    def __init__(self, page, workers, times, pause, sig=signal.SIGKILL):
-        self.page, self.workers, self.sig = page, workers, sig
+    def __init__(self, page, workers, times, pause, dice, sig=signal.SIGKILL):
+        self.page, self.workers, self.dice, self.sig = page, workers, dice, sig
         self.begin_r, self.begin_w = os.pipe()
         self.result_r, self.result_w = os.pipe()
         self.pid = os.fork()
@@ -55,7 +56,7 @@ class Killer:
             try:
                 os.read(self.begin_r, 1)
                 for _ in range(times):
-                    os.write(self.result_w, struct.pack('<2d', *self.one(pause)))
+                    os.write(self.result_w, struct.pack('<3d', *self.one(pause)))
             finally:
                 os._exit(0)
         os.close(self.result_w)
@@ -78,7 +79,7 @@ class Killer:
 
     def one(self, pause):
         self.until(self.all_ready, 0.002)
-        time.sleep(pause * random.uniform(0.5, 1.5))
+        time.sleep(pause * self.dice.uniform(0.5, 1.5))
         rows = self.until(self.all_ready, 0.002)
         victim = self.until(lambda: next((r for r in self.page.rows(WORKER) if r.is_inside), None), 0.0002)
         begun = time.monotonic()
@@ -86,7 +87,10 @@ class Killer:
         # What another one has committed up to now was before.
         done = {r.index: r.done for r in self.page.rows(WORKER) if r.pid in {o.pid for o in rows} - {victim.pid}}
         self.until(lambda: any(r.done > done.get(r.index, r.done) for r in self.page.rows(WORKER)), 0.0005)
-        return begun, time.monotonic() - begun
+        seconds = time.monotonic() - begun
+        if self.sig == signal.SIGKILL:
+            self.until(lambda: not is_alive(victim.pid), 0.001)
+        return begun, time.monotonic(), seconds
 
     def results(self):
         """Waits for the end."""
@@ -99,4 +103,4 @@ class Killer:
         os.waitpid(self.pid, 0)
         for fd in (self.begin_r, self.begin_w, self.result_r):
             os.close(fd)
-        return list(struct.iter_unpack('<2d', data))
+        return list(struct.iter_unpack('<3d', data))

@@ -31,7 +31,7 @@ class Inside(Base):
         """Row 19: as row 18, and the next one commits at once."""
         times = 1000 if LONG else 40
         self.start(AIGW_TEST_TXN_SLEEP_US='3000')
-        killer = Killer(Page(self.node), 2, times, 0.05)
+        killer = Killer(Page(self.node), 2, times, 0.05, tap.dice('moments'))
         load = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant'], 16)
         time.sleep(0.3)
         killer.go()
@@ -40,8 +40,7 @@ class Inside(Base):
         load.stop()
         self.assertEqual(len(kills), times)
         self.assertTrue(load.of('done'))
-        self.check_failures(load, [t for t, _ in kills])
-        waits = sorted(seconds for _, seconds in kills)
+        waits = sorted(seconds for _, _, seconds in kills)
         print('# until another worker commits: median %.1f ms, 99 %% %.1f ms, longest %.1f ms'
               % (waits[len(waits) // 2] * 1e3, waits[len(waits) * 99 // 100] * 1e3, waits[-1] * 1e3))
         # The kernel hands the lock on within a millisecond; but on a busy machine nobody promises the next one a core, so one of a
@@ -49,6 +48,7 @@ class Inside(Base):
         self.assertLess(waits[len(waits) * 99 // 100 - 1], 0.05, waits[-20:])
         self.assertLess(waits[-1], 1, waits[-20:])
         self.check_books(load)
+        self.check_failures(load.outcomes, [(begun, dead) for begun, dead, _ in kills])
 
     @tap.alone
     def test_keeper_killed_inside_its_transactions(self):
@@ -72,11 +72,11 @@ class Inside(Base):
         self.chat('quick-oai')
         self.assertGreater(time.monotonic() - begun, 0.04)  # the hook is in: hold and settlement
         times = 20 if LONG else 3
-        killer = Killer(Page(self.node), 2, times, 0.5, signal.SIGSTOP)
+        killer = Killer(Page(self.node), 2, times, 0.5, tap.dice('stops'), signal.SIGSTOP)
         load = Streams(self.node.port, self.key, ['quick-oai', 'quick-ant'], 8)
         time.sleep(0.5)
         killer.go()
-        waits = [seconds for _, seconds in killer.results()]
+        waits = [seconds for _, _, seconds in killer.results()]
         load.stop()
         self.assertEqual(len(waits), times)
         print('# until another worker commits: longest %.2f s' % max(waits))

@@ -70,6 +70,7 @@ class Races(NodeCase):
                 self.assertEqual((nusd(account['balance_usd']), nusd(account['settled_usd'])), (0, 10**8))
                 self.refused_by_one(key, 'insufficient_credit')
                 self.assertEqual(self.node.budgets_used(key, 'ann'), dict.fromkeys(SCOPES, [10**8] * FAR_BUDGETS))
+                self.check_a_day(key, 10, 7)
 
     def refused_by_one(self, key, code):
         """20 more; nothing of them is left in any scope."""
@@ -79,6 +80,12 @@ class Races(NodeCase):
         for then, now in zip(before, after):
             slid = then['limit'] in ('rpm', 'rpd', 'tpd') and now['used'] < then['used']
             self.assertEqual((now['used'], now['held']), (now['used'] if slid else then['used'], then['held']), now)
+
+    def check_a_day(self, key, requests, tokens):
+        """Each scope has counted these requests of so many tokens, and none of those that were refused."""
+        rows = self.limits(key)
+        for limit, n in (('rpd', requests), ('tpd', requests * tokens)):
+            self.assertEqual([(r['scope'], r['used']) for r in rows if r['limit'] == limit], [(s, n) for s in SCOPES], limit)
 
     def limits(self, key):
         return self.node.ctl('limit', 'explain', key, '--user', 'ann')['limits']
@@ -96,6 +103,7 @@ class Races(NodeCase):
                 self.assertEqual(nusd(self.node.settled(name)['settled_usd']), 10**8)
                 self.refused_by_one(key, 'budget_exceeded')
                 self.assertEqual(self.node.budgets_used(key, 'ann'), {s: [10**8] * (FAR_BUDGETS + (s == tight)) for s in SCOPES})
+                self.check_a_day(key, 10, 7)
 
     def test_overspend_race_by_token(self):
         """Row 17: never negative, charges within the credit, what is left is smaller than one hold."""
@@ -117,6 +125,8 @@ class Races(NodeCase):
                 self.assertEqual(left, credit - paid * one)
                 hold = charge_nusd({'input': 350, 'output': 50}, {'input': 3, 'output': 15})
                 self.assertTrue(0 <= left < hold, left)
+                self.assertEqual(self.node.budgets_used(key, 'ann'), dict.fromkeys(SCOPES, [paid * one] * FAR_BUDGETS))
+                self.check_a_day(key, paid, 150)
 
     def test_credit_held_and_402(self):
         """A3: 429 credit_held, retry-after 1, while running requests hold it; afterwards 402, which means: add credit."""

@@ -1,5 +1,6 @@
 """The real processes under load: deaths, reloads and drains that no client notices, and books that are right after each of them.
 AIGW_LONG=1 runs the full counts of the proofs."""
+import collections
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import ask
 from gateway import Load, is_alive, wait_for
 from load import StreamLoad
+from money import records
 from node import LONG, FiveScopes, NodeCase, NodePerTest, chat_body, merge, model
 import tap
 
@@ -72,8 +74,13 @@ class Deaths(FiveScopes, Base):
         load.stop()
         self.node.check_restarts(self, waits)
         self.only(load, 'cut', 'reset')
-        self.assertLessEqual(load.results['cut'] + load.results['reset'], 4 * self.ROUNDS)
+        failed = load.results['cut'] + load.results['reset']
+        self.assertLessEqual(failed, len(load.threads) * self.ROUNDS)
         self.check_books()
+        wait_for(lambda: self.node.verify()['charges'] >= load.results[200], 10, 0.1)
+        ends = collections.Counter(found[0]['end'] for found in records(self.node).values())
+        self.assertLessEqual(set(ends), {'done', 'worker_died'}, ends)
+        self.assertLessEqual(ends['worker_died'] + ends['done'] - load.results[200], failed, ends)
         self.check_scopes()
 
     def test_old_stream_goes_on_beside_the_new_master(self):
