@@ -1,6 +1,6 @@
 """Design 3.5, looked at once a second in every node that a test runs, whatever the test does to it: aigw_ledger_imbalance_nanousd is 0, and each
 account's row, read on a connection of its own, says granted = balance + held + settled and is not below its floor. Nothing but a missing answer
-is put up with, and that not for long."""
+is put up with, and that not for long; and who has hardly looked has found nothing to be right."""
 import datetime
 import os
 import socket
@@ -14,7 +14,9 @@ EACH_S = 1.0
 AGAIN_S = 0.1      # after nobody has answered: between two kills there is not always a second
 PATIENCE_S = 2.0   # for one answer
 SILENCE_S = 45.0   # a keeper that dies again and again is away for 30 s
-SHARE = 20         # looking at many accounts takes this part of the time at most
+MANY, SHARE = 200, 20  # looking at so many accounts takes this part of the time at most
+PART = 0.5         # of the looks that there should be: of a busy machine no more can be asked
+NEVER_S = 2.0      # up for so long without any answer
 TOLD = 10          # differences that are kept
 
 
@@ -31,12 +33,21 @@ def gauge(port):
     return int(text.partition(GAUGE)[2].split(b'\n')[0])
 
 
-def accounts(path):
-    """The rows of all accounts as they are now."""
-    end, rows, _ = Control(path, PATIENCE_S, waits=False).call('account list')
+def rows_of(path, verb):
+    end, rows, _ = Control(path, PATIENCE_S, waits=False).call(verb)
     if end['status']:
         raise EOFError(end)
-    return [fields for _, fields in rows]
+    return rows
+
+
+def status(path):
+    """What the gauge says, where there is no /metrics."""
+    return next(fields['imbalance_nusd'] for kind, fields in rows_of(path, 'status') if kind == 'ledger')
+
+
+def accounts(path):
+    """The rows of all accounts as they are now."""
+    return [fields for _, fields in rows_of(path, 'account list')]
 
 
 def wrong_account(a):
@@ -49,61 +60,90 @@ def wrong_account(a):
         a['name'], a['granted_nusd'], a['balance_nusd'], a['held_nusd'], a['settled_nusd'], a['overdraft_nusd'], off)
 
 
-class Conservation(threading.Thread):
+class Watch(threading.Thread):
+    """Looks once a second. `look()` gives how many rows there were; `tell(what)` takes what it finds wrong."""
+
+    def __init__(self, name, look, tell, is_up, patience):
+        super().__init__(name=name, daemon=True)
+        self.look, self.tell, self.is_up, self.patience, self.ended = look, tell, is_up, patience, threading.Event()
+        self.looks = 0
+        self.up_s = self.answered_s = 0.0  # how long somebody was there, and how long he answered: from one answered look to the next
+        self.each_s = EACH_S
+        self.tried = self.heard = time.monotonic()
+        self.has_answered = False
+        self.start()
+
+    def once(self):
+        begun, before, self.has_answered = time.monotonic(), self.has_answered, True
+        try:
+            rows = self.look()
+        except (OSError, EOFError):
+            self.has_answered = False
+        except Exception as e:  # an answer that is none
+            rows = 0
+            self.tell('%s: %r' % (self.name, e))
+        now = time.monotonic()
+        self.up_s += now - self.tried
+        if self.has_answered:
+            self.looks += 1
+            self.answered_s += now - self.tried if before else 0
+            self.heard = now
+            if rows > MANY:
+                self.each_s = max(self.each_s, SHARE * (now - begun))
+        self.tried = now
+
+    def run(self):
+        while not self.ended.is_set():
+            begun = time.monotonic()
+            if self.is_up():
+                self.once()
+            else:
+                self.tried = self.heard = begun
+                self.has_answered = False
+            silence_s = time.monotonic() - self.heard
+            if silence_s > SILENCE_S * self.patience:
+                self.tell('%s: nobody has answered for %.0f s, %d looks before' % (self.name, silence_s, self.looks))
+                return
+            self.ended.wait(max(0, begun + self.each_s - time.monotonic()) if self.has_answered else AGAIN_S)
+
+    def end(self):
+        """A last look, so that the shortest test has one. Too few of them are wrong too: they have seen nothing."""
+        self.ended.set()
+        self.join()
+        if self.is_up():
+            self.once()
+        if self.looks + 2 < PART * self.answered_s / self.each_s / self.patience or self.looks == 0 and self.up_s > NEVER_S * self.patience:
+            self.tell('%s: too few looks, %d while it was up for %.1f s and answered for %.1f s' % (self.name, self.looks, self.up_s, self.answered_s))
+
+
+class Conservation:
     """`path`: of the control socket; `admin_port`: of /metrics, None where that is off; `is_up()`: whether there is anybody to answer. `wrong`: lines
     about what was found."""
 
     def __init__(self, path, admin_port, is_up, patience=1):
-        super().__init__(daemon=True)
-        self.path, self.admin_port, self.is_up, self.patience = path, admin_port, is_up, patience
-        self.wrong, self.looks, self.ended = [], {'gauge': 0, 'accounts': 0}, threading.Event()
-        self.heard = dict.fromkeys(self.looks, time.monotonic())
-        self.start()
+        self.path, self.admin_port, self.wrong = path, admin_port, []
+        self.watches = [Watch(name, look, self.tell, is_up, patience) for name, look in (('gauge', self.look_at_gauge), ('accounts', self.look_at_accounts))]
 
     def tell(self, what):
         if len(self.wrong) < TOLD:
             self.wrong.append('%s %s' % (datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='milliseconds'), what))
 
     def look_at_gauge(self):
-        off = gauge(self.admin_port) if self.admin_port else 0
+        off = gauge(self.admin_port) if self.admin_port else status(self.path)
         if off:
             self.tell('the imbalance is %d nano-dollars' % off)
+        return 1
 
     def look_at_accounts(self):
-        for account in accounts(self.path):
+        rows = accounts(self.path)
+        for account in rows:
             said = wrong_account(account)
             if said:
                 self.tell(said)
-
-    def look(self):
-        for kind, what in (('gauge', self.look_at_gauge), ('accounts', self.look_at_accounts)):
-            try:
-                what()
-            except (OSError, EOFError):
-                continue
-            except Exception as e:  # an answer that is none
-                self.tell('%s: %r' % (kind, e))
-            self.looks[kind] += 1
-            self.heard[kind] = time.monotonic()
-
-    def run(self):
-        while not self.ended.is_set():
-            begun = time.monotonic()
-            if self.is_up():
-                self.look()
-            else:
-                self.heard = dict.fromkeys(self.looks, time.monotonic())
-            now = time.monotonic()
-            took, silence_s = now - begun, now - min(self.heard.values())
-            if silence_s > SILENCE_S * self.patience:
-                self.tell('nobody has answered for %.0f s: %s' % (silence_s, self.looks))
-                return
-            self.ended.wait(max(EACH_S - took, SHARE * took) if silence_s <= took else AGAIN_S)
+        return len(rows)
 
     def end(self):
-        """A last look, so that the shortest test has one; what was wrong."""
-        self.ended.set()
-        self.join()
-        if self.is_up():
-            self.look()
+        """What was wrong, also with how often it was looked at."""
+        for watch in self.watches:
+            watch.end()
         return self.wrong

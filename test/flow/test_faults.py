@@ -9,6 +9,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
+from conservation import Conservation
 from gateway import Gateway, wait_for
 from money import Spender, check_books
 from node import LONG, FiveScopes, NodePerTest, chat_body, model, nusd
@@ -220,6 +221,28 @@ class Faults(FiveScopes, NodePerTest):
         print('# the live store grew by %d KiB' % (grown // 1024))
         self.assertLess(grown, 1 << 20)
         check_books(self, self.node, 'main', load)
+
+
+class Looks(NodePerTest):
+    """What looks at the books of every test finds fault with itself when it has not looked."""
+    MODELS = {'m': model('oai/sim')}
+
+    def test_where_nobody_answers(self):
+        watch = Conservation('/nowhere/control.sock', 1, lambda: True)
+        time.sleep(2.5)
+        self.assertRegex(' '.join(watch.end()), r'gauge: too few looks, 0 while it was up for 2\.\d s .*accounts: too few looks, 0 while')
+
+    def test_once_a_second(self):
+        self.begin()
+        watch, more = self.node.conservation, Conservation(self.node.socket, None, lambda: True)
+        time.sleep(4)
+        self.assertEqual(more.end(), [])
+        for w in watch.watches + more.watches:
+            self.assertTrue(3 <= w.looks <= 7, (w.name, w.looks))
+        seldom = watch.watches[0]
+        seldom.answered_s += 600
+        with self.assertRaisesRegex(AssertionError, r'gauge: too few looks, \d while it was up for \d\.\d s and answered for 6\d\d\.\d s$'):
+            self.node.end_conservation()
 
 
 if __name__ == '__main__':
