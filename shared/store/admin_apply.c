@@ -211,7 +211,8 @@ enum errc admin_catch_up(struct live *l, struct ledger *ledger)
 	return rc;
 }
 
-static enum errc fill_scope(struct live *l, MDB_txn *txn, const struct book_scope *s)
+static enum errc fill_scope(struct live *l, MDB_txn *txn, const struct book *b,
+			    const struct book_scope *s)
 {
 	struct rows_state state;
 	struct rows_scope def;
@@ -226,7 +227,7 @@ static enum errc fill_scope(struct live *l, MDB_txn *txn, const struct book_scop
 	}
 	if (rc || (s->kind != ROWS_KEY && s->kind != ROWS_TEAM && s->counters_n == 0))
 		return rc;
-	book_state(s, &state);
+	book_state_now(b, s, &state);
 	return live_put_state(l, txn, s->account, s->kind, s->id, &state);
 }
 
@@ -240,7 +241,7 @@ static enum errc fill_some(struct live *l, const struct book *b, size_t *i, uint
 
 	for (; !rc && *i < end; ++*i)
 		rc = *i < accounts ? put_new_account(l, txn, book_account_at(b, *i))
-				   : fill_scope(l, txn, book_scope_at(b, *i - accounts));
+				   : fill_scope(l, txn, b, book_scope_at(b, *i - accounts));
 	if (!rc)
 		rc = live_put_admin_seq(l, txn, seq);
 	if (!rc)

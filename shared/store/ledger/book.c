@@ -332,16 +332,16 @@ const struct rows_scope *book_every_user(const struct book *b, uint64_t account,
 }
 
 /* Whether the rule is one of the scope, or, for an end user, of those for all: either may have been what the hold was taken from. */
-static bool is_rule_of(const struct book *b, const struct book_item *s, uint32_t rule, bool *of_all)
+static bool is_rule_of(const struct book *b, const struct book_scope *s, uint32_t rule, bool *of_all)
 {
 	struct book_every every = {.account = ROWS_ACCOUNT_HEAD};
 	const struct rows_scope *all;
 	struct rows_scope row;
 
 	*of_all = false;
-	if (s->s.row.n && rows_get_scope(s->s.row, &row) == ERRC_OK && is_in(&row.limits, rule))
+	if (s->row.n && rows_get_scope(s->row, &row) == ERRC_OK && is_in(&row.limits, rule))
 		return true;
-	all = s->s.kind == ROWS_USER ? book_every_user(b, s->s.account, &every) : NULL;
+	all = s->kind == ROWS_USER ? book_every_user(b, s->account, &every) : NULL;
 	*of_all = all && is_in(&all->limits, rule);
 	return *of_all;
 }
@@ -353,7 +353,7 @@ static void drop_gone(const struct book *b, struct book_item *s)
 	bool of_all;
 
 	for (size_t i = 0; i < s->s.counters_n; i++) {
-		if (is_rule_of(b, s, s->s.counters[i].id, &of_all))
+		if (is_rule_of(b, &s->s, s->s.counters[i].id, &of_all))
 			s->s.counters[to++] = s->s.counters[i];
 	}
 	s->s.counters_n = to;
@@ -388,7 +388,7 @@ enum errc book_counter(const struct book *b, struct book_item *s, uint32_t rule,
 			return ERRC_OK;
 		}
 	}
-	if (!is_rule_of(b, s, rule, &add.of_all))
+	if (!is_rule_of(b, &s->s, rule, &add.of_all))
 		return ERRC_NOTFOUND;
 	return push_counter(b, s, &add, out);
 }
@@ -417,7 +417,7 @@ static enum errc load_counters(const struct book *b, struct book_item *s,
 		if (from->counters[i].kind != ROWS_BUDGET)
 			return ERRC_CORRUPT;
 		/* Those for all users may be read later than the states of some. */
-		if (from->counters[i].of_all || is_rule_of(b, s, from->counters[i].id, &of_all))
+		if (from->counters[i].of_all || is_rule_of(b, &s->s, from->counters[i].id, &of_all))
 			rc = push_counter(b, s, &from->counters[i], &c);
 	}
 	return rc;
@@ -494,6 +494,21 @@ void book_state(const struct book_scope *s, struct rows_state *out)
 				   .n = s->counters_n};
 	if (s->counters_n)
 		memcpy(out->counters, s->counters, s->counters_n * sizeof *s->counters);
+}
+
+void book_state_now(const struct book *b, const struct book_scope *s, struct rows_state *out)
+{
+	size_t to = 0;
+	bool of_all;
+
+	book_state(s, out);
+	if (out->n <= ROWS_RULES_MAX)
+		return;
+	for (size_t i = 0; i < out->n; i++) {
+		if (is_rule_of(b, s, out->counters[i].id, &of_all))
+			out->counters[to++] = out->counters[i];
+	}
+	out->n = to;
 }
 
 uint64_t book_next_account(const struct book *b)

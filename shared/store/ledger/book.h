@@ -70,6 +70,9 @@ const struct book_scope *book_scope_at(const struct book *b, size_t i);
 void book_note_untold(struct book *b, const struct book_scope *s, int64_t nusd);
 /* Its state as a row: totals and budgets, nothing held. */
 void book_state(const struct book_scope *s, struct rows_state *out);
+/* For the live store, which makes room for a new rule without knowing those for all end users: where it holds many counters, without those of
+ * rules that are gone. */
+void book_state_now(const struct book *b, const struct book_scope *s, struct rows_state *out);
 
 /* Calls `fn` for each account and scope that changed since the last book_clean(); one of the two pointers is NULL. `row`: so did the
  * scope's definition, which most changes leave as it is. Stops at the first error and returns it. */

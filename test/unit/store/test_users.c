@@ -392,6 +392,41 @@ static void test_rules_of_all_come_again(void **state)
 	expect_dave(&again, 2000, 0);
 }
 
+/* The rules of all users were changed as often as the ledger counts for a user. A new live store, which knows of those that are in force alone,
+ * forgets none of them when the user gets rules of its own. */
+static void test_rules_of_all_change_often(void **state)
+{
+	const struct window_spec week = {.unit = WINDOW_WEEK};
+	struct rows_scope every, own;
+	struct genid none = {{0}};
+
+	(void)state;
+	family.user = SLICE_LIT("dave");
+	rig_scope(&every, family.account, ROWS_USER, ROWS_EVERY_USER);
+	for (int i = 0; i < ROWS_COUNTERS_MAX; i++) {
+		if (i > 0)
+			rows_limits_remove(&every.limits, every.limits.v[0].id);
+		assert_non_null(rows_limits_add(&every.limits, ROWS_BUDGET, RIG_DOLLAR));
+		every.limits.v[0].window = week;
+		rig_put(family.r, &every);
+		spend(7, &none);
+	}
+	rig_drain(family.r);
+	assert_int_equal(in_book("dave")->counters_n, ROWS_COUNTERS_MAX);
+	lose_live_store();
+	expect_dave(&every, 14000, 0);
+	rig_scope(&own, family.account, ROWS_USER, "dave");
+	rig_budget(&own, RIG_DOLLAR, week);
+	rig_put(family.r, &own);
+	spend(1, &none);
+	expect_dave(&own, 2000, 0);
+	expect_dave(&every, 14000, 0);
+	remove_dave();
+	spend(2, &none);
+	expect_dave(&every, 18000, 0);
+	agrees();
+}
+
 /* Tags that come once do not stay for ever; those with rules of their own, with something running, or with something used in
  * a window that lasts do. */
 static void test_idle_users_are_forgotten(void **state)
@@ -461,10 +496,11 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, family_setup, family_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_scan_passes_over_users),  T(test_end_users),
-		T(test_budgets_after_a_loss),    T(test_own_rules_come_and_go),
-		T(test_own_rules_and_back),      T(test_own_rules_and_back_with_a_loss),
-		T(test_rules_of_all_come_again), T(test_idle_users_are_forgotten),
+		T(test_scan_passes_over_users),   T(test_end_users),
+		T(test_budgets_after_a_loss),     T(test_own_rules_come_and_go),
+		T(test_own_rules_and_back),       T(test_own_rules_and_back_with_a_loss),
+		T(test_rules_of_all_come_again),  T(test_rules_of_all_change_often),
+		T(test_idle_users_are_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
