@@ -114,24 +114,27 @@ void rig_scope(struct rows_scope *s, uint64_t account, enum rows_kind kind, cons
 	rows_limits_init(&s->limits);
 }
 
-void rig_put(struct rig *r, struct rows_scope *s)
+enum errc rig_try_put(struct rig *r, struct rows_scope *s, bool *durable)
 {
 	static const char none[ROWS_ID];
-	bool durable = false;
-	enum errc rc;
 
 	now(r);
 	if (s->kind == ROWS_ACCOUNT)
-		rc = admin_rules_set(&r->admin, &r->by, s, &durable);
-	else if (s->kind == ROWS_USER)
-		rc = admin_user_set(&r->admin, &r->by, s, &durable);
-	else if (s->kind == ROWS_KEY)
-		rc = admin_key_update(&r->admin, &r->by, s, &durable);
-	else if (memcmp(s->id, none, ROWS_ID) == 0)
-		rc = admin_team_create(&r->admin, &r->by, s, &durable);
-	else
-		rc = admin_team_update(&r->admin, &r->by, s, &durable);
-	assert_int_equal(rc, ERRC_OK);
+		return admin_rules_set(&r->admin, &r->by, s, durable);
+	if (s->kind == ROWS_USER)
+		return admin_user_set(&r->admin, &r->by, s, durable);
+	if (s->kind == ROWS_KEY)
+		return admin_key_update(&r->admin, &r->by, s, durable);
+	if (memcmp(s->id, none, ROWS_ID) == 0)
+		return admin_team_create(&r->admin, &r->by, s, durable);
+	return admin_team_update(&r->admin, &r->by, s, durable);
+}
+
+void rig_put(struct rig *r, struct rows_scope *s)
+{
+	bool durable = false;
+
+	assert_int_equal(rig_try_put(r, s, &durable), ERRC_OK);
 	assert_true(durable);
 }
 

@@ -50,6 +50,7 @@ void rig_key(struct rig *r, uint64_t account, const char *id, struct rows_scope 
 /* Without limits: fill in what is needed, then rig_put() makes or replaces it. */
 void rig_scope(struct rows_scope *s, uint64_t account, enum rows_kind kind, const char *name);
 void rig_put(struct rig *r, struct rows_scope *s);
+MUSTCHECK enum errc rig_try_put(struct rig *r, struct rows_scope *s, bool *durable);
 /* Sets (ROWS_NO_LIMIT: removes) the rule of this kind that is for all models. */
 void rig_limit(struct rows_scope *s, enum rows_limit kind, int64_t limit);
 void rig_budget(struct rows_scope *s, int64_t nusd, struct window_spec window);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,12 +46,22 @@ static unsigned long from_env(const char *name, unsigned long otherwise)
 	return text ? strtoul(text, NULL, 0) : otherwise;
 }
 
+unsigned long shrink_seed(unsigned long otherwise)
+{
+	uint32_t any;
+
+	if (from_env("AIGW_LONG", 0) == 0)
+		return from_env("AIGW_TEST_SEED", otherwise);
+	require(getrandom(&any, sizeof any, 0) == sizeof any);
+	return from_env("AIGW_TEST_SEED", any);
+}
+
 static void make_list(struct shrink *s)
 {
 	const char *only = getenv("AIGW_TEST_ONLY");
 	char *end;
 
-	s->seed = from_env("AIGW_TEST_SEED", s->seed);
+	s->seed = shrink_seed(s->seed);
 	s->steps = from_env("AIGW_TEST_STEPS", from_env("AIGW_LONG", 0) ? STEPS_LONG : s->steps);
 	s->n = 0;
 	s->list = mem_new(s->steps * sizeof *s->list);
@@ -171,7 +182,8 @@ void shrink_failed(struct shrink *s)
 		printf("# it does not fail again\n");
 	} else {
 		s->n = shorten(s, MIN_OF(told->at + 1, s->n), told);
-		printf("# %zu steps of seed %lu fail: AIGW_TEST_ONLY=", s->n, s->seed);
+		printf("# %zu steps fail: AIGW_TEST_SEED=%lu AIGW_TEST_STEPS=%lu AIGW_TEST_ONLY=",
+		       s->n, s->seed, s->steps);
 		for (size_t i = 0; i < s->n; i++)
 			printf("%s%lu", i ? "," : "", s->list[i]);
 		putchar('\n');

@@ -5,14 +5,13 @@
  * the live store; all of it while holds are out. A run that fails is shortened; see shrink.h. */
 #include "world.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "agree.h"
+#include "death.h"
 #include "folder.h"
 #include "shrink.h"
-#include "sweep.h"
 #include "verify.h"
 #include "zone_folder.h"
 #include "zones.h"
@@ -20,32 +19,7 @@
 #define BUSY_DAYS 50 /* at the most; and those of the rests */
 #define RESTS     20
 
-int __real_mdb_txn_commit(MDB_txn *txn);
-int __wrap_mdb_txn_commit(MDB_txn *txn);
-
 static struct shrink run;
-
-/* --- processes die --- */
-
-static unsigned dies_in; /* commits from now; 0: not */
-static bool dies_after, is_dead;
-
-/* Whoever dies at a commit never learns whether it was done. */
-int __wrap_mdb_txn_commit(MDB_txn *txn)
-{
-	if (is_dead) {
-		mdb_txn_abort(txn);
-		return EIO;
-	}
-	if (dies_in == 0 || --dies_in > 0)
-		return __real_mdb_txn_commit(txn);
-	is_dead = true;
-	if (dies_after)
-		(void)!__real_mdb_txn_commit(txn);
-	else
-		mdb_txn_abort(txn);
-	return EIO;
-}
 
 /* --- edits --- */
 
@@ -57,11 +31,11 @@ static const struct admin_by *by_now(void)
 	return &world.r.by;
 }
 
-/* Every change takes over the outbox first. */
 static void put(struct rows_scope *def)
 {
-	rig_put(&world.r, def);
-	world_drained();
+	bool durable;
+
+	death_told(rig_try_put(&world.r, def, &durable));
 	if (def->kind == ROWS_USER)
 		world.user_ids = MAX_OF(world.user_ids, def->limits.last_id);
 }
@@ -182,10 +156,8 @@ static void switch_user(struct rows_scope *def, bool *there, const char *tag)
 	bool durable;
 
 	if (*there) {
-		assert_int_equal(admin_user_remove(&world.r.admin, by_now(), world.account,
-						   slice_str(tag), &durable),
-				 ERRC_OK);
-		world_drained();
+		death_told(admin_user_remove(&world.r.admin, by_now(), world.account,
+					     slice_str(tag), &durable));
 	} else {
 		rig_scope(def, world.account, ROWS_USER, tag);
 		add_rule(def);
@@ -238,33 +210,37 @@ static void do_edit(void)
 	put(def);
 }
 
-static void revoke_key(void)
+static void revoke_one(void)
 {
 	int k = (int)world_pick((uint64_t)world.keys_n);
 	bool durable;
 
-	if (world.keys_n == WORLD_KEYS)
+	if (world.keys_n == WORLD_KEYS || world.key_def[k].status == ROWS_REVOKED)
 		return;
-	assert_int_equal(
-		admin_key_revoke(&world.r.admin, by_now(), world.key_def[k].id, false, &durable),
-		ERRC_OK);
-	world_drained();
 	world.key_def[k].status = ROWS_REVOKED;
-	world_add_key();
-	world_drained();
+	death_told(admin_key_revoke(&world.r.admin, by_now(), world.key_def[k].id, false, &durable));
 	shrink_note("key %d is revoked", k);
 }
 
+/* As many as ever. */
+static void keep_keys(void)
+{
+	int left = 0;
+
+	for (int i = 0; i < world.keys_n; i++)
+		left += world.key_def[i].status != ROWS_REVOKED;
+	for (; left < WORLD_ACTIVE_KEYS; left++) {
+		world_add_key();
+		world_drained();
+	}
+}
+
 /* Who is suspended seldom stays it for long. */
-static void do_suspend(void)
+static void suspend_one(void)
 {
 	struct rows_scope *def = any_def();
 	bool durable;
 
-	if (world_pick(run.steps / 500 + 1) == 0) {
-		revoke_key();
-		return;
-	}
 	if (!def)
 		return;
 	if (def->kind != ROWS_ACCOUNT) {
@@ -275,12 +251,20 @@ static void do_suspend(void)
 		return;
 	}
 	world.suspended = !world.suspended && world_pick(20) == 0;
-	assert_int_equal(admin_account_set_status(&world.r.admin, by_now(), world.account,
-						  world.suspended ? ROWS_SUSPENDED : ROWS_ACTIVE,
-						  &durable),
-			 ERRC_OK);
-	world_drained();
+	death_told(admin_account_set_status(&world.r.admin, by_now(), world.account,
+					    world.suspended ? ROWS_SUSPENDED : ROWS_ACTIVE,
+					    &durable));
 	shrink_note("the account is %s", world.suspended ? "suspended" : "active");
+}
+
+static void do_suspend(void)
+{
+	if (world_pick(run.steps / 500 + 1) > 0) {
+		suspend_one();
+		return;
+	}
+	revoke_one();
+	keep_keys();
 }
 
 /* The power goes, and the live store with it: what ran is gone, and so are charges that had not come into the ledger. */
@@ -288,20 +272,6 @@ static void lose_live_store(void)
 {
 	folder_remove("%s/live", world.r.dir);
 	world_lose();
-}
-
-/* The keeper and its only worker begin again: what the outbox held is in the ledger. The holds of the worker before have no progress: they
- * stay, its place goes to another one. */
-static void open_again(enum store_outcome outcome)
-{
-	struct sweep_result sw;
-
-	rig_open(&world.r);
-	world_drained();
-	assert_int_equal(world.r.started.outcome, outcome);
-	assert_int_equal(sweep_run(world.r.live, world.r.boot_ms, world.r.wall_ms, &sw), ERRC_OK);
-	assert_int_equal(sw.settled, 0);
-	rig_join(&world.r);
 }
 
 static void do_restart(void)
@@ -314,105 +284,26 @@ static void do_restart(void)
 	rig_close(&world.r);
 	if (lose)
 		lose_live_store();
-	open_again(lose ? STORE_REBUILT : STORE_ACCEPTED);
-}
-
-/* The process dies in what it does next, at one of its commits, if it has as many. */
-static void begin_to_die(void)
-{
-	dies_in = 1 + (unsigned)world_pick(4);
-	dies_after = world_pick(2);
-}
-
-/* Another one takes its place; the keeper too. False: it did not come so far. */
-static bool start_again(void)
-{
-	bool dead = is_dead;
-
-	dies_in = 0;
-	is_dead = false;
-	world.deaths += dead;
-	if (!dead)
-		return false;
-	rig_close(&world.r);
-	open_again(STORE_ACCEPTED);
-	return true;
-}
-
-/* Whether the settlement was done is seen when it is tried again: it is done once, whichever of the two it was. */
-static void die_in_settle(struct model_hold *h)
-{
-	static const struct admit_rules rules = {.ledger_lag_max_ms = 10000};
-	int64_t charge = 10 * 1000 + 20 * 2000;
-	struct admit_op op, *ops = &op;
-	struct rows_account a;
-
-	rig_settle_op(&world.r, &op, world.account, &h->id, 10, 20);
-	begin_to_die();
-	(void)!admit_batch(world.r.live, &rules, &ops, 1);
-	shrink_note("a worker dies in a settlement");
-	if (start_again()) {
-		rig_settle_op(&world.r, &op, world.account, &h->id, 10, 20);
-		rig_run(&world.r, &op);
-	}
-	world_end_hold(h, charge, 10 + 20);
-	rig_get_account(&world.r, world.account, &a);
-	assert_int_equal(a.settled_nusd, world.settled);
-}
-
-/* The keeper dies while it takes over the outbox or writes a checkpoint: the next one goes on where it was. */
-static void die_in_keeper(void)
-{
-	uint64_t taken;
-
-	shrink_note("a keeper dies");
-	begin_to_die();
-	(void)!store_drain_outbox(world.r.live, world.r.ledger, &world.r.batch, &taken);
-	if (!is_dead && ledger_begin(world.r.ledger) == ERRC_OK) {
-		if (ledger_checkpoint(world.r.ledger) == ERRC_OK)
-			(void)!ledger_commit(world.r.ledger);
-		else
-			ledger_abort(world.r.ledger);
-	}
-	(void)start_again();
-	world_drain();
-}
-
-/* Credit is there once or not at all. */
-static void die_in_credit(void)
-{
-	int64_t more = 1 + (int64_t)world_pick(1000000);
-	struct rows_account a;
-	bool durable, dead;
-	enum errc e;
-
-	shrink_note("a keeper dies in a grant");
-	begin_to_die();
-	e = admin_account_credit(&world.r.admin, by_now(), world.account, more, &durable);
-	dead = start_again();
-	world_drain();
-	rig_get_account(&world.r, world.account, &a);
-	assert_true(a.granted_nusd == world.granted || a.granted_nusd == world.granted + more);
-	if (e == ERRC_OK || !dead)
-		assert_int_equal(a.granted_nusd, world.granted + more);
-	world.granted = a.granted_nusd;
+	death_open_again(lose ? STORE_REBUILT : STORE_ACCEPTED);
+	death_sweep_soon();
 }
 
 static void do_die(void)
 {
-	struct model_hold *h = &world.holds[world_pick(WORLD_HOLDS)];
+	uint64_t what = world_pick(11);
 
-	switch (world_pick(3)) {
-	case 0:
-		if (h->used && h->nusd >= 50000)
-			die_in_settle(h);
-		break;
-	case 1:
-		die_in_keeper();
-		break;
-	default:
-		die_in_credit();
+	by_now();
+	if (what == 0 && world_pick(run.steps / 2500 + 1) == 0) {
+		death_in_change("revocation", revoke_one);
+		keep_keys();
+	} else if (what <= 1) {
+		death_in_change("suspension", suspend_one);
+	} else if (what <= 3) {
+		death_in_change("edit", do_edit);
+	} else {
+		death_in_other();
 	}
+	death_sweep_soon();
 }
 
 /* --- checks --- */
@@ -456,6 +347,7 @@ static void check_all(bool last)
 	rig_get_account(&world.r, world.account, &a);
 	assert_int_equal(a.settled_nusd, world.settled);
 	assert_int_equal(a.held_nusd, world.held);
+	assert_true(death_defs_are_stored());
 	check_scope(&world.acc, NULL);
 	for (int i = 0; i < WORLD_TEAMS; i++)
 		check_scope(&world.team[i], NULL);
@@ -484,11 +376,31 @@ static void check_all(bool last)
 			(unsigned long long)v.bad_seal_seq, v.bad_head);
 }
 
+/* No more than is there and held by nobody. */
+static void take_some(void)
+{
+	int64_t less = (int64_t)world_pick(1000000) + 1;
+	bool durable, fits = less <= world.granted - world.settled - world.held;
+
+	assert_int_equal(admin_account_take(&world.r.admin, by_now(), world.account, less, &durable),
+			 fits ? ERRC_OK : ERRC_STATE);
+	shrink_note("%lld are %s", (long long)less, fits ? "taken" : "too much to take");
+	if (!fits)
+		return;
+	world.granted -= less;
+	world.takes++;
+	world_drained();
+}
+
 static void top_up(void)
 {
 	int64_t more = (int64_t)world_pick(1500000) + 1;
 	bool durable;
 
+	if (world_pick(4) == 0) {
+		take_some();
+		return;
+	}
 	assert_int_equal(
 		admin_account_credit(&world.r.admin, by_now(), world.account, more, &durable),
 		ERRC_OK);
@@ -507,6 +419,7 @@ static void pass_boot(uint64_t max_ms)
 static void do_rest(void)
 {
 	shrink_note("nobody asks for some days");
+	death_sweep();
 	for (size_t i = 0; i < WORLD_HOLDS; i++) {
 		if (world.holds[i].used)
 			world_release(&world.holds[i]);
@@ -546,16 +459,20 @@ static void step(struct text_rng *rng, unsigned long number)
 	pass_time(number);
 	if (what < 480)
 		world_admit();
-	else if (what < 890)
+	else if (what < 850)
 		world_end_one();
+	else if (what < 890)
+		death_deliver();
 	else if (what < 940)
 		do_edit();
 	else if (what < 950)
 		do_suspend();
 	else if (what < 966)
 		top_up();
-	else if (what < 994)
+	else if (what < 980)
 		world_drain();
+	else if (what < 990)
+		death_sweep();
 	else if (what < 998)
 		do_die();
 	else if (world_pick(2) == 0)
@@ -569,10 +486,9 @@ static void end(void)
 
 static const char *begin(void)
 {
-	const char *dir = world_begin();
+	const char *dir = world_begin(run.seed);
 
-	dies_in = 0;
-	is_dead = false;
+	death_reset();
 	world.step_ms = MIN_OF(UINT64_C(30000), BUSY_DAYS * WORLD_DAY_MS / run.steps);
 	return dir;
 }
@@ -590,7 +506,7 @@ static void test_against_model(void **state)
 	(void)state;
 	shrink_run(&run);
 	printf("# %lu granted, refused: %lu at once, %lu rate, %lu budget, %lu credit, %lu held, "
-	       "%lu suspended, %lu revoked; %lu raises, %lu switches, %lu steps back, %lu deaths, "
+	       "%lu suspended, %lu revoked; %lu raises, %lu switches, %lu steps back, %lu takes, "
 	       "%lu losses\n",
 	       world.refused_n[ADMIT_NONE], world.refused_n[ADMIT_CONCURRENCY],
 	       world.refused_n[ADMIT_RATE], world.refused_n[ADMIT_BUDGET],
@@ -598,7 +514,8 @@ static void test_against_model(void **state)
 	       world.refused_n[ADMIT_KEY_SUSPENDED] + world.refused_n[ADMIT_ACCOUNT_SUSPENDED] +
 		       world.refused_n[ADMIT_TEAM_SUSPENDED] + world.refused_n[ADMIT_USER_SUSPENDED],
 	       world.refused_n[ADMIT_KEY_REVOKED], world.raised, world.switches, world.steps_back,
-	       world.deaths, world.losses);
+	       world.takes, world.losses);
+	death_print();
 	assert_true(world.refused_n[ADMIT_NONE] > run.n / 50 || run.n < 1000);
 }
 

@@ -1,6 +1,6 @@
 /* Exactly once (proof row 25): clients that ask again with their idempotency keys, settle twice, and are answered by processes that die at any
  * commit, before or after it; account, team, keys and end user have rules of every kind, which count what is charged. Seeded: a seed is one interleaving, printed when it fails; AIGW_ONCE_SEED runs that one alone, AIGW_ONCE_RUNS
- * says how many there are; 2,000, or 10,000 with AIGW_LONG=1. */
+ * says how many there are; 2,000, or 10,000 with AIGW_LONG=1, from 1 or AIGW_TEST_SEED on; in the long form from any. */
 #include "rig.h"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "folder.h"
 #include "idem_priv.h"
+#include "shrink.h"
 #include "sweep.h"
 #include "text.h"
 
@@ -502,15 +503,19 @@ static int name_seed(void **state)
 static void test_exactly_once(void **state)
 {
 	uint64_t seed = env_number("AIGW_ONCE_SEED", 0),
-		 runs = env_number("AIGW_ONCE_RUNS", env_number("AIGW_LONG", 0) ? RUNS_LONG : RUNS);
+		 runs = env_number("AIGW_ONCE_RUNS", env_number("AIGW_LONG", 0) ? RUNS_LONG : RUNS),
+		 first = MAX_OF(shrink_seed(1), 1ul);
 
 	(void)state;
 	if (seed) {
 		run_some(seed, 1);
 		return;
 	}
+	printf("# AIGW_TEST_SEED=%llu: the first of %llu\n", (unsigned long long)first,
+	       (unsigned long long)runs);
+	fflush(stdout);
 	for (uint64_t i = 0; i < runs; i += RUNS_A_STORE)
-		run_some(1 + i, MIN_OF(runs - i, (uint64_t)RUNS_A_STORE));
+		run_some(first + i, MIN_OF(runs - i, (uint64_t)RUNS_A_STORE));
 }
 
 int main(void)

@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "clock.h"
+#include "death.h"
 #include "shrink.h"
 
 #define DAY_S  INT64_C(86400)
 #define HOUR_S INT64_C(3600)
+/* In May 2033. */
+#define BEGIN_MS INT64_C(2000000000000)
 
 const char *const world_models[WORLD_MODELS] = {"m1", "m2"};
 const char *const world_tags[WORLD_USERS] = {"own", "bob", "carol"};
@@ -206,12 +208,13 @@ void world_add_key(void)
 	world.team_of[i] = -1;
 }
 
-const char *world_begin(void)
+const char *world_begin(uint64_t seed)
 {
 	memset(&world, 0, sizeof world);
 	rig_init(&world.r);
-	/* Later than the real clock, which dates the gap records: else they would let end users seem to be gone for long. */
-	world.r.wall_ms = clock_wall_ms() + WORLD_DAY_MS;
+	/* Any time of any year that is later than the real clock, which dates the gap records: else they would let end users seem to be gone
+	 * for long. But never that clock's, with which the run would change. */
+	world.r.wall_ms = BEGIN_MS + (int64_t)(seed % (365 * 24)) * HOUR_S * 1000;
 	rig_open(&world.r);
 	rig_join(&world.r);
 	world.granted = RIG_DOLLAR / 100;
@@ -224,7 +227,7 @@ const char *world_begin(void)
 		rig_put(&world.r, &world.team_def[i]);
 		add_scope(&world.team[i], &world.team_def[i], ROWS_TEAM);
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < WORLD_ACTIVE_KEYS; i++)
 		world_add_key();
 	rig_scope(&world.no_def, world.account, ROWS_USER, "");
 	for (int i = 0; i < WORLD_USERS; i++)
@@ -392,6 +395,31 @@ static struct model_hold *free_hold(void)
 	return NULL;
 }
 
+/* True: somebody died in it. */
+static bool ask(struct admit_op *op, const struct verdict *v)
+{
+	struct progress *p = live_progress(world.r.live);
+
+	if (world_pick(2)) {
+		op->ask.slot = progress_take(p, world.account, &op->ask.id);
+		assert_int_not_equal(op->ask.slot, PROGRESS_NO_SLOT);
+	}
+	if (death_run(op)) {
+		assert_true(v->reason == ADMIT_NONE || !death_has_hold(&op->ask.id));
+		return true;
+	}
+	assert_int_equal(op->reason, v->reason);
+	world.refused_n[v->reason]++;
+	if (v->reason == ADMIT_NONE) {
+		assert_int_equal(op->grant.shadow.n, v->shadows);
+		return false;
+	}
+	assert_int_equal(op->refusal.scope, v->scope);
+	if (op->ask.slot != PROGRESS_NO_SLOT)
+		progress_give(p, op->ask.slot);
+	return false;
+}
+
 void world_admit(void)
 {
 	int k = (int)world_pick((uint64_t)world.keys_n), u = (int)world_pick(WORLD_USERS + 1) - 1,
@@ -403,6 +431,7 @@ void world_admit(void)
 	struct hold_candidate c;
 	struct admit_op op;
 	size_t n = 0;
+	bool died;
 
 	if (!h)
 		return;
@@ -422,17 +451,15 @@ void world_admit(void)
 	op.ask.model = slice_str(world_models[model]);
 	if (u >= 0)
 		op.ask.user = slice_str(world_tags[u]);
-	rig_run(&world.r, &op);
-	assert_int_equal(op.rc, ERRC_OK);
-	assert_int_equal(op.reason, v.reason);
-	world.refused_n[v.reason]++;
-	if (v.reason != ADMIT_NONE) {
-		assert_int_equal(op.refusal.scope, v.scope);
+	died = ask(&op, &v);
+	if (died ? !death_has_hold(&op.ask.id) : op.reason != ADMIT_NONE)
 		return;
-	}
-	assert_int_equal(op.grant.shadow.n, v.shadows);
-	*h = (struct model_hold){
-		.used = true, .id = op.ask.id, .nusd = nusd, .boot_ms = world.r.boot_ms};
+	*h = (struct model_hold){.used = true,
+				 .orphan = died && op.ask.slot != PROGRESS_NO_SLOT,
+				 .slot = op.ask.slot,
+				 .id = op.ask.id,
+				 .nusd = nusd,
+				 .boot_ms = world.r.boot_ms};
 	for (size_t i = 0; i < v.rates_n; i++)
 		v.rates[i].use->rate = v.rates[i].rate;
 	for (size_t i = 0; i < n; i++)
@@ -500,10 +527,10 @@ void world_drained(void)
 static void charge_hold(const struct model_hold *h, int64_t nusd)
 {
 	use_budgets(h, nusd);
-	if (world.fresh_n == WORLD_FRESH)
-		world_drain();
 	world.fresh[world.fresh_n].hold = *h;
 	world.fresh[world.fresh_n++].nusd = nusd;
+	if (world.fresh_n == WORLD_FRESH)
+		world_drain();
 }
 
 static void give_back(struct model_hold *h)
@@ -582,16 +609,34 @@ void world_lose(void)
 	world.losses++;
 }
 
-static void reverse(const struct model_hold *h, uint64_t outbox_n, int64_t charge)
+/* True: the operation is done. Who died in it has left all of it or nothing. */
+static bool end(struct model_hold *h, struct admit_op *op)
 {
+	if (death_run(op))
+		return !death_has_hold(&h->id);
+	assert_true(op->done.settled);
+	if (h->slot != PROGRESS_NO_SLOT)
+		progress_give(live_progress(world.r.live), h->slot);
+	return true;
+}
+
+void world_reverse(struct model_hold *h, const struct model_done *done)
+{
+	struct rows_account a;
 	struct admit_op op;
+	bool died;
 
 	rig_settle_op(&world.r, &op, world.account, &h->id, 0, 0);
 	op.kind = ADMIT_REVERSE;
-	op.outbox_n = outbox_n;
-	rig_run(&world.r, &op);
-	assert_true(op.done.settled);
-	charge_hold(h, -charge);
+	op.outbox_n = done->outbox_n;
+	died = death_run(&op);
+	assert_true(died || op.done.settled);
+	rig_get_account(&world.r, world.account, &a);
+	if (died && a.settled_nusd == world.settled)
+		return;
+	charge_hold(h, -done->charge);
+	if (died)
+		world_drained(); /* by the start */
 }
 
 void world_release(struct model_hold *h)
@@ -600,33 +645,46 @@ void world_release(struct model_hold *h)
 
 	rig_settle_op(&world.r, &op, world.account, &h->id, 0, 0);
 	op.kind = ADMIT_RELEASE;
-	rig_run(&world.r, &op);
-	assert_true(op.done.settled);
 	shrink_note("a hold of %lld is released", (long long)h->nusd);
+	if (!end(h, &op))
+		return;
 	correct_rates(h, -1, 0);
 	give_back(h);
+}
+
+bool world_settle(struct model_hold *h, struct model_done *done)
+{
+	int64_t in = (int64_t)world_pick(100),
+		out = (int64_t)world_pick((uint64_t)((h->nusd - 99999) / 2000 + 1));
+	unsigned long deaths = world.deaths;
+	struct admit_op op;
+
+	*done = (struct model_done){.charge = in * 1000 + out * 2000};
+	rig_settle_op(&world.r, &op, world.account, &h->id, in, out);
+	shrink_note("a hold of %lld is settled: %lld", (long long)h->nusd, (long long)done->charge);
+	if (!end(h, &op))
+		return false;
+	world_end_hold(h, done->charge, in + out);
+	if (world.deaths == deaths) {
+		assert_int_equal(op.done.charge_nusd, done->charge);
+		done->outbox_n = op.done.outbox_n;
+		return true;
+	}
+	world_drained(); /* by the start */
+	rig_run(&world.r, &op);
+	assert_false(op.done.settled);
+	return false;
 }
 
 void world_end_one(void)
 {
 	struct model_hold *h = &world.holds[world_pick(WORLD_HOLDS)];
-	int64_t in, out, charge;
-	struct admit_done done;
+	struct model_done done;
 
-	if (!h->used)
+	if (!h->used || h->orphan)
 		return;
-	if (world_pick(8) == 0) {
+	if (world_pick(8) == 0)
 		world_release(h);
-		return;
-	}
-	in = (int64_t)world_pick(100);
-	out = (int64_t)world_pick((uint64_t)((h->nusd - 99999) / 2000 + 1));
-	charge = in * 1000 + out * 2000;
-	rig_settle(&world.r, world.account, &h->id, in, out, &done);
-	assert_true(done.settled);
-	assert_int_equal(done.charge_nusd, charge);
-	shrink_note("a hold of %lld is settled: %lld", (long long)h->nusd, (long long)charge);
-	world_end_hold(h, charge, in + out);
-	if (world_pick(16) == 0)
-		reverse(h, done.outbox_n, charge);
+	else if (world_settle(h, &done) && world_pick(16) == 0)
+		world_reverse(h, &done);
 }

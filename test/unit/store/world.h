@@ -11,6 +11,7 @@
 #define WORLD_TEAMS 2
 #define WORLD_KEYS \
 	8 /* that there ever are; some to begin with, one more for each that is revoked */
+#define WORLD_ACTIVE_KEYS 3
 #define WORLD_USERS \
 	3 /* the first has rules of its own at times, the others those for all, where there are any */
 #define WORLD_HOLDS   32
@@ -45,6 +46,12 @@ struct use {
 	int running;
 };
 
+/* Of a settlement. */
+struct model_done {
+	uint64_t outbox_n;
+	int64_t charge;
+};
+
 struct model_scope {
 	struct rows_scope *def; /* of an end user without a row: that of all, or an empty one */
 	enum rows_kind kind;
@@ -58,8 +65,16 @@ struct model_taken {
 	int64_t window; /* of a budget */
 };
 
+/* What a worker has noted of a request that has a slot of progress. */
+struct model_progress {
+	int64_t in, out, events, bytes;
+	bool reported, finished;
+};
+
 struct model_hold {
-	bool used;
+	bool used, orphan; /* orphan: its worker is dead, and its slot leads a sweep to it */
+	uint32_t slot;     /* PROGRESS_NO_SLOT: none */
+	struct model_progress came;
 	struct genid id;
 	int64_t nusd, boot_ms;
 	size_t n;
@@ -92,14 +107,15 @@ struct world {
 	struct model_scope acc, team[WORLD_TEAMS], key[WORLD_KEYS], user[WORLD_USERS];
 	int team_of[WORLD_KEYS]; /* -1: none */
 	struct model_hold holds[WORLD_HOLDS];
-	unsigned long refused_n[ADMIT_REASON_COUNT], losses, deaths, raised, steps_back, switches;
-	int rests;
+	unsigned long refused_n[ADMIT_REASON_COUNT], losses, deaths, swept, raised, steps_back,
+		switches, takes;
+	int rests, dead; /* dead: workers that no sweep has come to */
 };
 
 extern struct world world;
 
-/* A fresh one; its folder. */
-const char *world_begin(void);
+/* A fresh one, whose first day is the seed's; its folder. */
+const char *world_begin(uint64_t seed);
 uint64_t world_pick(uint64_t n); /* below n, from the generator of the step */
 int64_t world_now_s(void);
 /* Of a rule that is in force. */
@@ -124,6 +140,8 @@ void world_admit(void);
 /* A hold is settled, released, or settled and taken back. */
 void world_end_one(void);
 void world_release(struct model_hold *h);
+bool world_settle(struct model_hold *h, struct model_done *done); /* false: somebody died */
+void world_reverse(struct model_hold *h, const struct model_done *done);
 /* In the model alone: the hold ends with this charge and so many tokens. */
 void world_end_hold(struct model_hold *h, int64_t charge, int64_t tokens);
 /* In the model alone: nothing is left but what the ledger has. */
