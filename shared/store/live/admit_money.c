@@ -148,8 +148,10 @@ static bool may_cost(const struct rows_hold *row)
 	return any;
 }
 
-static enum errc take_scope(struct admit_hold_run *h, struct admit_scope *s,
-			    const struct rows_hold *row, struct rows_held *out)
+/* A rate was taken from a bucket that a clock a little ahead of this one may have opened. The hold says when that was, or its correction would
+ * go into the bucket before. */
+static enum errc take_scope(struct admit_hold_run *h, struct admit_scope *s, struct rows_hold *row,
+			    struct rows_held *out)
 {
 	bool budgets = may_cost(row);
 	enum errc rc = ERRC_OK;
@@ -170,6 +172,9 @@ static enum errc take_scope(struct admit_hold_run *h, struct admit_scope *s,
 			rc = take_budget(h, s, i, row->hold_nusd, t);
 		else if (r->kind == ROWS_CONCURRENCY)
 			s->state.counters[i].running++;
+		else
+			row->admitted_boot_ms =
+				MAX_OF(row->admitted_boot_ms, s->state.counters[i].rate.start_ms);
 		out->n++;
 	}
 	return rc;

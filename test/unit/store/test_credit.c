@@ -1,4 +1,4 @@
-/* credit.c, and the two ends of a request of an account that comes near the end of what can be counted. */
+/* credit.c, and the two ends of a request: of an account that comes near the end of what can be counted, and by clocks that differ. */
 #include "rig.h"
 
 #include "credit.h"
@@ -177,6 +177,43 @@ static void test_more_accounts_than_a_number_holds(void **state)
 	assert_int_equal(scan_off(&s), 0);
 }
 
+/* Workers read the clock once a turn: one may admit with a reading before that of the one who opened the bucket. */
+static void test_rates_of_a_clock_behind(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct admit_done done;
+	struct genid ids[3];
+	struct auth_usage u;
+	struct admit_op op;
+	struct rows_scope k;
+
+	rig_key(r, acc, KEY_A, &k);
+	rig_limit(&k, ROWS_RPM, 100);
+	rig_limit(&k, ROWS_TPM, 100000);
+	rig_put(r, &k);
+	for (int64_t minute = 0; minute < 2; minute++) {
+		for (size_t i = 0; i < 3; i++) {
+			assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &ids[i], &op));
+			r->boot_ms -= i == 0 ? 5 : 0;
+		}
+		rig_settle(r, acc, &ids[0], 100, 10, &done);
+		rig_settle(r, acc, &ids[1], 100, 10, &done);
+		rig_settle_op(r, &op, acc, &ids[2], 0, 0);
+		op.kind = ADMIT_RELEASE;
+		rig_run(r, &op);
+		assert_true(op.done.settled);
+		r->boot_ms += 30005;
+		rig_usage(r, acc, KEY_A, &u);
+		/* Half of the minute before counts. */
+		assert_int_equal(rig_rule(&u, ROWS_RPM).used, 2 + minute);
+		assert_int_equal(rig_rule(&u, ROWS_TPM).used, 220 + 110 * minute);
+		r->boot_ms += 30000;
+		(void)rig_drain(r);
+	}
+	rig_check_books(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -185,6 +222,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_cost_above_hold_at_the_end_of_what_counts,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rates_of_a_clock_behind, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_more_accounts_than_a_number_holds, setup,
 						teardown),
 	};
