@@ -85,6 +85,9 @@ systemctl start aigwd; echo "= start $?"
 echo "= status $(systemctl show aigwd -p StatusText --value)"
 users users
 aigwctl account create acme --credit 5 >/dev/null
+# Once a second, as conservation.py does it where it can reach the node.
+(while sleep 1; do aigwctl status --json | sed -n 's/.*"imbalance_usd": *\([^,}]*\).*/\1/p'; done >> %(d)s/imbalances 2>/dev/null) &
+looking=$!
 K=$(aigwctl key create --account acme --json | sed 's/.*"key":"\([^"]*\)".*/\1/')
 chat first
 systemctl reload aigwd; echo "= reload $?"
@@ -99,6 +102,8 @@ chat next-master
 users next-users
 systemctl restart aigwd; echo "= restart $?"
 chat restarted
+sleep 1.5
+kill $looking; echo "= imbalances" $(sort -u %(d)s/imbalances)
 systemctl stop aigwd; echo "= stop $?"
 echo "= result $(systemctl show aigwd -p Result --value)"
 echo "= left $(ls /run/aigw/live | wc -l) $(pgrep -c aigwd)"
@@ -172,7 +177,7 @@ class Unit(unittest.TestCase):
     def boot(self, cgroup):
         self.write('probe.target', TARGET)
         self.write('probe.service', SERVICE % {'d': self.dir})
-        self.write('probe.sh', PROBE % {'bin': os.path.dirname(self.ctl), 'conf': self.conf})
+        self.write('probe.sh', PROBE % {'d': self.dir, 'bin': os.path.dirname(self.ctl), 'conf': self.conf})
         self.write('aigw.yaml', CONFIG)
         self.write('boot.sh', BOOT)
         os.mkdir(self.dir + '/w')
@@ -209,7 +214,7 @@ class Unit(unittest.TestCase):
             self.skipTest('systemd did not boot here')
         said = {name: text.strip() for name, text in said.items()}
         wanted = {'booted': '', 'start': '0', 'first': '200', 'reload': '0', 'bad-reload': '1', 'orphans': '200', 'restarts': '1',
-                  'next-master': '200', 'restart': '0', 'restarted': '200', 'stop': '0', 'result': 'success', 'left': '1 0', 'verify': '0',
+                  'next-master': '200', 'restart': '0', 'restarted': '200', 'imbalances': '0.0', 'stop': '0', 'result': 'success', 'left': '1 0', 'verify': '0',
                   'charges': '4', 'users': 'aigw:keeper aigw:worker', 'next-users': 'aigw:keeper aigw:worker'}
         self.assertEqual({name: said.get(name) for name in wanted}, wanted)
         self.assertRegex(said['status'], r'^Serving; workers: \d+, models: 1$')
