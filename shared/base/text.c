@@ -440,6 +440,22 @@ static void sip_rounds(uint64_t v[4], int n)
 	}
 }
 
+bool text_is_word(struct slice s, size_t max)
+{
+	/* One bit a character: "+-./0123456789:", then "@A…Z_a…z". */
+	static const uint64_t set[2] = {UINT64_C(0x07ffe80000000000), UINT64_C(0x07fffffe87ffffff)};
+	uint64_t all = 1;
+
+	if (s.n == 0 || s.n > max)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		uint8_t c = (uint8_t)s.p[i];
+
+		all &= c < 128 ? set[c >> 6] >> (c & 63) : 0;
+	}
+	return all;
+}
+
 uint64_t text_hash_keyed(const uint8_t seed[16], struct slice s)
 {
 	uint64_t k0 = load_le(seed, 8), k1 = load_le(seed + 8, 8);

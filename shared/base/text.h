@@ -35,6 +35,9 @@ bool text_duration_ms(struct slice s, int64_t unit_ms, int64_t *out);
 /* Reads "64KiB", "32MiB", "1GiB", "4k", a bare number of bytes. */
 bool text_bytes(struct slice s, int64_t *out);
 
+/* One to `max` bytes of letters, digits and "_.:/+@-": an id, a code, the name of a model, and no sentence. */
+bool text_is_word(struct slice s, size_t max);
+
 /* 32 and 64 bit non-cryptographic hash (FNV-1a); for tables only. */
 uint64_t text_hash(struct slice s);
 /* A seeded hash for tables whose keys a client chooses (SipHash-2-4). */

@@ -47,7 +47,7 @@ struct fault {
 	char message[FAULT_MESSAGE_MAX];    /* UTF-8; empty: the row's text */
 	char param[FAULT_PARAM_MAX];        /* path of the field, "messages[2].content" */
 	char provider[FAULT_WORD_MAX];      /* name of the provider that said it */
-	char provider_code[FAULT_WORD_MAX]; /* its own code or type word */
+	char provider_code[FAULT_WORD_MAX]; /* its own code or type: a word; "other": it is none */
 	int provider_status;
 	char scope[FAULT_SCOPE_MAX]; /* what refused: "key 7Gk2…: requests a minute" */
 	enum fault_unit unit;

@@ -123,7 +123,8 @@ class Answers(NodeCase):
 
 
 class Echo(Server):
-    """A provider that repeats the prompt: in the answer, in its reasoning, in the arguments of a call, or in the text of an error."""
+    """A provider that repeats the prompt: in the answer, in its reasoning, in the arguments of a call, or in the text of an error; and where no
+    text is due: as its id, its model, why it ended, in its usage, as code, type and field of an error."""
 
     def serve(self, c):
         _, _, body = request(c)
@@ -131,17 +132,35 @@ class Echo(Server):
         word = next(w for w in json.dumps(body['messages']).replace('"', ' ').split() if w.startswith('prompt'))
         said = {'content': word, 'reasoning_content': word, 'tool_calls': [
             {'index': 0, 'id': 'call_1', 'type': 'function', 'function': {'name': 'look', 'arguments': '{"at":"%s"}' % word}}]}
-        if body['model'] != 'says':
-            return c.sendall(whole({'error': {'message': 'not this: ' + word, 'type': 'invalid_request_error', 'code': 'bad'}}, int(body['model'])))
+        odd, ends = 'you said ' + word, 'stop'
+        usage = dict(USAGE, note=odd, service_tier='standard', more={'notes': [odd, {odd: 1}], 'n': 3})
+        usage[odd] = 1
+        if body['model'].isdigit():
+            return c.sendall(whole({'error': {'message': 'not this: ' + odd, 'type': odd, 'code': odd, 'param': odd}}, int(body['model'])))
+        if body['model'] == 'item':  # under status 200
+            error = {'error': {'message': odd, 'type': odd, 'code': odd, 'param': odd}}
+            return c.sendall(stream(self.item(error), DONE) if body.get('stream') else whole(error))
+        if body['model'] == 'odd':
+            ends = odd
+        if body['model'] == 'long':
+            usage['rows'] = [{'n': 1, 'note': odd} for _ in range(200)]
+        top = {'id': odd, 'model': odd, 'created': 1, 'system_fingerprint': odd, 'service_tier': odd}
+        choice = {'index': 0, 'native_finish_reason': odd}
         if body.get('stream'):
-            return c.sendall(stream(chunk(choices=[{'index': 0, 'delta': said, 'finish_reason': None}]), chunk(finish='stop', usage=USAGE), DONE))
-        c.sendall(whole({'id': 'c1', 'object': 'chat.completion', 'created': 1, 'model': 'up', 'usage': USAGE, 'choices': [
-            {'index': 0, 'message': dict(said, role='assistant'), 'finish_reason': 'stop'}]}))
+            top['object'] = 'chat.completion.chunk'
+            return c.sendall(stream(self.item({**top, 'choices': [dict(choice, delta=said, finish_reason=None)]}),
+                                    self.item({**top, 'choices': [dict(choice, delta={}, finish_reason=ends)], 'usage': usage}), DONE))
+        c.sendall(whole({**top, 'object': 'chat.completion', 'usage': usage,
+                         'choices': [dict(choice, message=dict(said, role='assistant'), finish_reason=ends)]}))
+
+    @staticmethod
+    def item(value):
+        return b'data: %s\n\n' % json.dumps(value).encode()
 
 
 class Contents(NodeCase):
     """No record, no log and no report has a word of what was asked and answered, whatever became of the request."""
-    ANSWERS = ('says', '400', '404', '422', '429', '500')
+    ANSWERS = ('says', 'odd', 'long', 'item', '400', '404', '422', '429', '500')
 
     @classmethod
     def setUpClass(cls):
@@ -158,7 +177,7 @@ class Contents(NodeCase):
                 words.append('prompt%d%s' % (len(words), os.urandom(8).hex()))
                 a = self.chat('m-' + name, streamed, text=words[-1], tools=[
                     {'type': 'function', 'function': {'name': 'look', 'description': words[-1], 'parameters': {'type': 'object'}}}])
-                self.assertEqual(words[-1].encode() in a.body, name not in ('429', '500'), a)
+                self.assertEqual(words[-1].encode() in a.body, name not in ('item', '429', '500'), a)
                 ids.append(a.get('x-request-id'))
         self.node.access(*ids)
         self.node.settled('main')
@@ -166,7 +185,8 @@ class Contents(NodeCase):
         told = [self.node.log_text(), self.node.ctl_raw('ledger', 'export').stdout, self.node.ctl_raw('usage', '--by', 'model', '--json').stdout]
         recorded = [i for i in ids if i in told[1]]
         self.assertGreater(len(recorded), len(self.ANSWERS))  # a key that rests is not asked
-        told += [json.dumps(self.node.record(i), default=str) for i in recorded]
+        shown = [json.dumps(self.node.record(i), default=str) for i in recorded]
+        told += shown
         told += [self.node.ask('GET', '/v1/receipts/' + i, key=self.key).body.decode() for i in recorded]
         told += [ask(self.node.admin_port, 'GET', '/metrics').body.decode()]
         for folder in (self.node.state, self.node.live):
@@ -175,6 +195,20 @@ class Contents(NodeCase):
                     with open(os.path.join(path, name), 'rb') as f:
                         told.append(f.read().decode('latin-1'))
         self.assertTrue(all(i in told[0] for i in ids))
+        # What was left out for it is told, in all three places; the numbers stay, the code of an error is another.
+        for rid, text in zip(recorded, shown):
+            name = self.ANSWERS[ids.index(rid) // 2]
+            receipt = self.node.ask('GET', '/v1/receipts/' + rid, key=self.key).json()
+            line = json.loads(next(line for line in told[1].splitlines() if rid in line))
+            if name in ('says', 'odd', 'long'):
+                raw = receipt['raw_usage']
+                self.assertEqual(json.loads(line['raw_usage']), raw)
+                self.assertIn(json.dumps(line['raw_usage']), text)
+                self.assertGreater(raw.pop('aigw_left_out_bytes'), 9000 if name == 'long' else 50)
+                self.assertEqual(raw, dict(USAGE, note='', service_tier='standard', more={'notes': ['', {}], 'n': 3}))
+                self.assertEqual((line['upstream_id'], line['native_finish']), ('', '' if name == 'odd' else 'stop'))
+            else:
+                self.assertEqual({a['error'] for a in line['attempts']}, {'other'})
         for word in words:
             for text in told:
                 at = text.find(word)

@@ -168,7 +168,7 @@ static void put_usage(struct json_out *o, const struct record_charge *c)
 	json_out_obj_end(o);
 }
 
-/* As the provider wrote it. */
+/* As it was kept; text in place of an object where it is none, as records of older versions may have it. */
 static void put_raw_usage(struct json_out *o, struct slice raw)
 {
 	struct json_doc *doc = NULL;

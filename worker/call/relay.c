@@ -1,7 +1,13 @@
 #include "relay.h"
 
+#include "text.h"
+#include "usage_raw.h"
+
 #define USAGE_EXTRA 128 /* what the usage may gain on the way */
 #define RAW_MORE    32  /* that a later usage is longer */
+
+#define RAW_SAID_MAX \
+	2048 /* bytes of a usage object that is kept as it came; USAGE_RAW_MAX at least */
 
 /* No text is mostly made of longer tokens than this: an answer that its provider ends in time is never taken for one that is too long. */
 #define TOKEN_BYTES 8
@@ -85,26 +91,50 @@ static void learn_usage(struct relay *r, const struct usage *u, struct relay_gai
 	gain->usage = true;
 }
 
-/* Its bytes are gone with the next push. The room is used again, for some providers report with every item. */
-static void keep_raw(struct relay *r, struct slice raw, struct arena *a)
+static bool raw_reserve(struct relay *r, size_t n, struct arena *a)
 {
-	r->usage_raw_n = 0;
-	if (raw.n > r->usage_raw_room) {
-		r->usage_raw_room = MAX_OF(raw.n + RAW_MORE, 2 * r->usage_raw_room);
+	if (n > r->usage_raw_room) {
+		r->usage_raw_room = MAX_OF(n + RAW_MORE, 2 * r->usage_raw_room);
 		r->usage_raw = arena_get(a, r->usage_raw_room);
 		if (!r->usage_raw)
 			r->usage_raw_room = 0;
 	}
-	if (raw.n == 0 || !r->usage_raw)
-		return; /* the record goes without it */
+	return n <= r->usage_raw_room; /* without memory the record goes without it */
+}
+
+/* Its bytes are gone with the next push. The room is used again, for some providers report with every item, and for them it is made fit for
+ * a record only at the end; what is very long is so at once. */
+static void keep_raw(struct relay *r, const struct ir_event *ev, struct arena *a)
+{
+	struct slice raw = ev->usage_json.n ? ev->usage_json : ev->usage_raw;
+
+	r->usage_raw_n = 0;
+	r->usage_raw_said = ev->usage_json.n > 0;
+	if (raw.n == 0 || !raw_reserve(r, MIN_OF(raw.n, (size_t)RAW_SAID_MAX), a))
+		return;
+	if (raw.n > RAW_SAID_MAX) {
+		r->usage_raw_said = false;
+		r->usage_raw_n = usage_raw_write(raw, 0, r->usage_raw, USAGE_RAW_MAX);
+		return;
+	}
 	memcpy(r->usage_raw, raw.p, raw.n);
 	r->usage_raw_n = raw.n;
 }
 
-static bool is_word(char c)
+struct slice relay_usage_raw(struct relay *r, struct arena *a)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '_' || c == '-' || c == '.';
+	size_t cap = MIN_OF(r->usage_raw_n + USAGE_RAW_MARK, (size_t)USAGE_RAW_MAX);
+	struct slice raw = slice_of(r->usage_raw, r->usage_raw_n);
+
+	if (!r->usage_raw_said || !raw.n)
+		return raw;
+	r->usage_raw_said = false;
+	r->usage_raw_n = 0;
+	r->usage_raw = arena_get(a, cap);
+	r->usage_raw_room = r->usage_raw ? cap : 0;
+	if (r->usage_raw)
+		r->usage_raw_n = usage_raw_write(raw, 0, r->usage_raw, cap);
+	return slice_of(r->usage_raw, r->usage_raw_n);
 }
 
 /* Nothing but a word goes into the record. */
@@ -112,13 +142,9 @@ static void keep_finish(struct relay *r, const struct ir_event *ev)
 {
 	r->finish_kind = ev->finish;
 	r->finish_word_n = 0;
-	if (ev->native.n > sizeof(r->finish_word))
+	if (!text_is_word(ev->native, sizeof(r->finish_word)))
 		return;
-	for (size_t i = 0; i < ev->native.n; i++)
-		if (!is_word(ev->native.p[i]))
-			return;
-	if (ev->native.n)
-		memcpy(r->finish_word, ev->native.p, ev->native.n);
+	memcpy(r->finish_word, ev->native.p, ev->native.n);
 	r->finish_word_n = ev->native.n;
 }
 
@@ -134,7 +160,7 @@ static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 	}
 	if (ev->usage) {
 		learn_usage(r, ev->usage, gain);
-		keep_raw(r, ev->usage_raw, a);
+		keep_raw(r, ev, a);
 	}
 	if (ev->tier && ev->tier != r->usage.tier) {
 		r->usage.tier = ev->tier;
@@ -144,8 +170,9 @@ static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 		r->finish = gain->finish = true;
 		keep_finish(r, ev);
 	}
-	if (ev->id.n && !r->upstream_id.n && (ev->kind == IR_START || ev->kind == IR_RAW))
-		r->upstream_id = arena_dup(a, slice_sub(ev->id, 0, 128));
+	if (!r->upstream_id.n && (ev->kind == IR_START || ev->kind == IR_RAW) &&
+	    text_is_word(ev->id, IR_ID_MAX))
+		r->upstream_id = arena_dup(a, ev->id);
 	if (r->finish && r->reported)
 		r->settling = true;
 }

@@ -6,8 +6,6 @@
 
 #include "dialect.h"
 
-#define RELAY_WORD 32
-
 struct relay {
 	const struct dialect_front *front;
 	const struct dialect_back *back;
@@ -24,8 +22,8 @@ struct relay {
 	bool reported; /* usage is the provider's */
 	bool usage_positive;
 	bool finish;
-	enum ir_finish finish_kind;   /* the last one */
-	char finish_word[RELAY_WORD]; /* the provider's, a word: letters, digits, '_', '-', '.' */
+	enum ir_finish finish_kind;      /* the last one */
+	char finish_word[IR_NATIVE_MAX]; /* the provider's, a word */
 	size_t finish_word_n;
 	unsigned frames;                        /* put into `out` before commit */
 	uint64_t content_bytes, content_events; /* so far */
@@ -37,9 +35,10 @@ struct relay {
 	struct usage usage;
 	struct fault fault;
 	struct dialect_verdict verdict; /* what a router makes of the fault */
-	struct slice upstream_id;       /* in the arena */
-	char *usage_raw;                /* as the provider said it, JSON text; likewise */
+	struct slice upstream_id;       /* a word, in the arena */
+	char *usage_raw; /* the provider's usage, JSON text, in the arena: for relay_usage_raw() */
 	size_t usage_raw_n, usage_raw_room;
+	bool usage_raw_said; /* as it came */
 	struct ir_event end; /* as the decoder said it, its bytes kept in `tail` */
 	struct buf tail;
 	enum errc errc; /* memory or a limit of ours */
@@ -86,6 +85,8 @@ void relay_fini(struct relay *r);
 void relay_push(struct relay *r, struct slice bytes, struct arena *a, struct relay_gain *gain);
 /* The provider's body ended. Sets `ended` or `failed`. */
 void relay_finish(struct relay *r, struct arena *a, struct relay_gain *gain);
+/* What the provider said of usage, for the record (usage_raw.h); empty: nothing. Valid as long as the arena, until the next push. */
+struct slice relay_usage_raw(struct relay *r, struct arena *a);
 /* Tokens of output that surely came so far: what was reported, or counted where that is more. */
 int64_t relay_output(const struct relay *r);
 /* The encoder holds an item back for up to 250 ms; relay_flush() lets it go. */

@@ -2,9 +2,13 @@
 #include "chat_chunk.h"
 #include "progress.h"
 #include "log.h"
+#include "usage_raw.h"
 
 #define SETTLE_RETRY_MS 50 /* a settlement has its room reserved; what fails it passes */
 #define SETTLE_TRIES    40
+
+_Static_assert(USAGE_RAW_MAX <= RECORD_RAW_MAX && IR_NATIVE_MAX <= RECORD_FINISH_MAX,
+	       "a record takes what an answer leaves for it");
 
 /* Puts in what the provider did not report: half the bound for the input, counted pieces for the output. A count that stood in the middle of
  * a stream is no final one, so it only raises. */
@@ -137,11 +141,10 @@ static void fill_settle(struct call *c)
 		s->finish = slice_str(chat_finish_word(a->relay.finish_kind));
 		s->native_finish = slice_of(a->relay.finish_word, a->relay.finish_word_n);
 	}
-	s->raw_usage = slice_of(a->relay.usage_raw, a->relay.usage_raw_n);
+	s->raw_usage = relay_usage_raw(&c->attempt->relay, &c->arena);
 	if (c->charged || c->commit_us || c->end == RECORD_END_DONE) {
 		s->candidate = c->grant.index[a->at];
 		s->usage = c->usage;
-		s->raw_usage = slice_of(a->relay.usage_raw, a->relay.usage_raw_n);
 	}
 	if (!a->lost)
 		s->cost_nusd += last_cost(c);

@@ -121,11 +121,6 @@ static enum ir_finish dec_finish_of(const struct anthropic_dec *d, struct slice 
 	return f;
 }
 
-static struct slice dec_raw(const struct anthropic_dec *d)
-{
-	return d->raw_over ? SLICE_NONE : slice_of(d->raw, d->raw_n);
-}
-
 void anthropic_put_finish(struct anthropic_dec *d, struct slice word, struct slice explanation)
 {
 	struct ir_event *ev;
@@ -135,7 +130,7 @@ void anthropic_put_finish(struct anthropic_dec *d, struct slice word, struct sli
 		dec_put_text(d, IR_REFUSAL, explanation);
 	ev = anthropic_put(d, IR_USAGE);
 	ev->usage = usage_is_empty(&d->usage) ? NULL : &d->usage;
-	ev->usage_raw = dec_raw(d);
+	ev->usage_raw = slice_of(d->raw.p, d->raw.n);
 	ev = anthropic_put(d, IR_FINISH);
 	ev->finish = dec_finish_of(d, word);
 	ev->native = word;
@@ -171,27 +166,12 @@ static void dec_give(struct usage *u, enum usage_class c, int64_t n)
 		usage_set(u, c, n);
 }
 
-/* One more object: {…}, then [{…},{…}]. */
 static void dec_keep_raw(struct anthropic_dec *d, struct slice object)
 {
-	bool second = d->raw_parts == 1;
-
-	if (d->raw_n + object.n + 3 > sizeof(d->raw))
-		d->raw_over = true;
-	if (d->raw_over)
-		return;
-	if (second) {
-		memmove(d->raw + 1, d->raw, d->raw_n++);
-		d->raw[0] = '[';
-	} else if (d->raw_parts) {
-		d->raw_n--; /* its bracket */
-	}
-	if (d->raw_parts)
-		d->raw[d->raw_n++] = ',';
-	memcpy(d->raw + d->raw_n, object.p, object.n);
-	d->raw_n += object.n;
-	if (d->raw_parts++)
-		d->raw[d->raw_n++] = ']';
+	if (d->o.stream)
+		usage_raw_add(&d->raw, object);
+	else
+		d->raw.n = usage_raw_write(object, 0, d->raw.p, sizeof(d->raw.p));
 }
 
 bool anthropic_usage(struct anthropic_dec *d, struct slice object)
@@ -257,7 +237,7 @@ static void dec_start(struct anthropic_dec *d, struct slice data)
 	if (jtext_member(message, "usage", &usage) && anthropic_usage(d, usage)) {
 		ev = anthropic_put(d, IR_USAGE);
 		ev->usage = &d->usage;
-		ev->usage_raw = dec_raw(d);
+		ev->usage_raw = slice_of(d->raw.p, d->raw.n);
 	}
 }
 

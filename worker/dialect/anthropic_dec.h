@@ -5,6 +5,7 @@
 #include "dialect.h"
 #include "json.h"
 #include "sse.h"
+#include "usage_raw.h"
 
 #define ANTHROPIC_QUEUE 4 /* events that one item or block makes at most */
 
@@ -35,10 +36,7 @@ struct anthropic_dec {
 	unsigned tools;
 	struct anthropic_counts counts;
 	struct usage usage;
-	unsigned raw_parts; /* usage objects in `raw`; from two on they are a list there */
-	bool raw_over;      /* they were too long: there is none */
-	size_t raw_n;
-	char raw[IR_USAGE_RAW_MAX];
+	struct usage_raw raw;
 	struct fault fault;
 	struct dialect_verdict verdict;
 	enum errc err;

@@ -54,7 +54,7 @@ struct ir_tool {
 	int strict; /* -1 not said, 0, 1 */
 };
 
-#define IR_USAGE_RAW_MAX 1024 /* bytes of usage_raw; longer ones are left out */
+enum { IR_ID_MAX = 64, IR_NATIVE_MAX = 32 }; /* bytes of words that a record takes */
 enum ir_choice { IR_CHOICE_DEFAULT, IR_CHOICE_NONE, IR_CHOICE_AUTO, IR_CHOICE_ANY, IR_CHOICE_ONE };
 enum ir_format { IR_FORMAT_TEXT, IR_FORMAT_JSON, IR_FORMAT_SCHEMA };
 struct ir_strings {
@@ -137,7 +137,7 @@ struct ir_event {
 	const struct usage *usage;
 	enum usage_tier tier;    /* that the provider names, with usage or without */
 	struct slice usage_json; /* the provider's own object behind it, in the same dialect */
-	struct slice usage_raw;  /* the same for the record; a list where it came in parts */
+	struct slice usage_raw; /* of a dialect that has no usage_json: the same for the record, by usage_raw.h */
 	struct slice raw;   /* IR_RAW: an item's JSON or bytes of a body; IR_END: its last bytes */
 	uint32_t raw_marks; /* private between decoder and encoder of one dialect */
 	/* IR_ERROR: what the client is told, and what a router makes of it before commit. */

@@ -158,8 +158,6 @@ static void openai_item(struct openai_dec *d, struct slice data, struct ir_event
 		d->usage.tier = d->tier ? d->tier : d->usage.tier;
 		ev->usage = &d->usage;
 		ev->usage_json = c->usage;
-		ev->usage_raw =
-			slice_sub(c->usage, 0, c->usage.n <= IR_USAGE_RAW_MAX ? c->usage.n : 0);
 	}
 }
 

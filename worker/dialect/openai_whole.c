@@ -39,7 +39,6 @@ static void whole_usage(struct openai_dec *d, struct slice json, struct ir_event
 		d->usage.tier = d->chunk.tier ? d->chunk.tier : d->usage.tier;
 		ev->usage = &d->usage;
 		ev->usage_json = json;
-		ev->usage_raw = slice_sub(json, 0, json.n <= IR_USAGE_RAW_MAX ? json.n : 0);
 	}
 }
 

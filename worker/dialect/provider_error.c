@@ -150,6 +150,8 @@ enum perr_kind {
 	PERR_BAD,
 };
 
+#define PERR_WORD_MAX \
+	48 /* of a code or type: below FAULT_WORD_MAX, so that what was cut is too long */
 #define PERR_BY_FAR 4 /* bounds are at most three times the truth for most requests */
 
 struct perr_word {
@@ -398,14 +400,24 @@ static enum fault_kind perr_final_kind(int status, enum perr_kind k, bool has_pa
 	}
 }
 
+/* What goes into the record and the log: a code and no sentence, for the prompt may be in one. */
+static struct slice perr_word_of(const struct provider_error *e)
+{
+	struct slice code = slice_str(e->code), type = slice_str(e->type);
+
+	if (text_is_word(code, PERR_WORD_MAX))
+		return code;
+	if (text_is_word(type, PERR_WORD_MAX))
+		return type;
+	return code.n || type.n ? SLICE_LIT("other") : SLICE_NONE;
+}
+
 static void perr_details(const struct dialect_answer *a, const struct provider_error *e,
 			 struct fault *f)
 {
-	const char *word = e->code[0] ? e->code : e->type;
-
 	if (a->provider)
 		fault_text(f->provider, sizeof(f->provider), a->provider->name);
-	fault_text(f->provider_code, sizeof(f->provider_code), slice_str(word));
+	fault_text(f->provider_code, sizeof(f->provider_code), perr_word_of(e));
 	f->provider_status = a->status;
 }
 

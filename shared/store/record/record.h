@@ -76,7 +76,7 @@ struct record_charge {
 	struct slice team, user; /* id of the key's team (empty: none); tag of the end user */
 	struct record_budgets budgets;
 	struct slice group; /* of the account, which its prices were multiplied for */
-	struct slice raw_usage; /* the provider's usage object, JSON text, where it is no longer than RECORD_RAW_MAX */
+	struct slice raw_usage; /* the provider's usage object or a list of them, JSON text: what fits of it */
 	struct slice idem; /* of the idempotency key: IDEM_TAG bytes; empty: there was none */
 	struct slice finish,
 		native_finish; /* why the answer ended: in OpenAI's word, in the provider's */

@@ -288,6 +288,22 @@ static void test_rng(void **state)
 	assert_int_not_equal(text_rng_next(&a), text_rng_next(&a));
 }
 
+static void test_words(void **state)
+{
+	static const char *const words[] = {"a", "9x_Z.1:2/3", "a+b@c-d", "0123456789"};
+	static const char *const others[] = {
+		"",  "two words", "a,b", "\"", "a\\", "\xc3\xa9", "a;", "a\n",
+		"[", "`",         "{",   "^",  "=",   "a*",       "a<", "01234567890"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		assert_true(text_is_word(slice_str(words[i]), 10));
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		assert_false(text_is_word(slice_str(others[i]), 10));
+	assert_false(text_is_word(SLICE_LIT("a\0b"), 10));
+	assert_false(text_is_word(SLICE_NONE, 10));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_integers),      cmocka_unit_test(test_decimal),
 		cmocka_unit_test(test_decimal_print), cmocka_unit_test(test_units),
 		cmocka_unit_test(test_hashes),        cmocka_unit_test(test_rng),
+		cmocka_unit_test(test_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

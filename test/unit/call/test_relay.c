@@ -375,7 +375,7 @@ static void test_raw_usage(void **state)
 		 "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"hello\"},\"finish_reason\":"
 		 "\"stop\"}],"
 		 "\"usage\":{\"prompt_tokens\":7, \"completion_tokens\":2}}",
-		 "{\"prompt_tokens\":7, \"completion_tokens\":2}"},
+		 "{\"prompt_tokens\":7,\"completion_tokens\":2}"},
 		{PTABLE_ANTHROPIC, REQUEST, ANT_START ANT_END,
 		 "[{\"input_tokens\":7,\"output_tokens\":1},{\"output_tokens\":2}]"},
 		{PTABLE_ANTHROPIC, WHOLE,
@@ -399,43 +399,94 @@ static void test_raw_usage(void **state)
 			push(&f, rows[i].answer + cut, n - cut, &sum);
 			relay_finish(&f.relay, &f.arena, NULL);
 			assert_true(f.relay.ended);
-			assert_true(slice_is(slice_of(f.relay.usage_raw, f.relay.usage_raw_n),
-					     rows[i].raw));
+			assert_true(slice_is(relay_usage_raw(&f.relay, &f.arena), rows[i].raw));
+			assert_true(slice_is(relay_usage_raw(&f.relay, &f.arena), rows[i].raw));
 			teardown(&f);
 		}
 	}
 }
 
-/* What is longer than a record takes is left out, the counts are not. */
+/* Of what is longer than a record takes whole members are left out, and it is said how much. */
 static void test_raw_usage_too_long(void **state)
 {
-	static const enum ptable_dialect backs[] = {PTABLE_OPENAI, PTABLE_ANTHROPIC};
-	struct relay_gain sum = {0};
-	struct fixture f;
-	struct buf b;
+	static const struct {
+		enum ptable_dialect back;
+		const char *in;
+		int digits; /* in a list of numbers */
+	} rows[] = {{PTABLE_OPENAI, "prompt_tokens", 600},
+		    {PTABLE_OPENAI, "prompt_tokens", 1500}, /* too long to be kept as it came */
+		    {PTABLE_ANTHROPIC, "input_tokens", 600}};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(backs); i++) {
-		const char *in = i ? "input_tokens" : "prompt_tokens";
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct relay_gain sum = {0};
+		struct buf b, want;
+		struct fixture f;
 
 		buf_init(&b, 65536);
+		buf_init(&want, 1024);
 		assert_int_equal(
-			buf_addf(&b,
-				 "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"x\"},"
-				 "\"finish_reason\":\"stop\"}],\"content\":[{\"type\":\"text\","
-				 "\"text\":"
-				 "\"x\"}],\"stop_reason\":\"end_turn\",\"usage\":{\"%s\":7,"
-				 "\"x\":\"%01200d\"}}",
-				 in, 0),
+			buf_addf(&b, "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"x\"},"
+				     "\"finish_reason\":\"stop\"}],\"content\":[{\"type\":\"text\","
+				     "\"text\":\"x\"}],\"stop_reason\":\"end_turn\",\"usage\":{"
+				     "\"x\":[0"),
 			ERRC_OK);
-		setup(&f, backs[i], WHOLE);
+		for (int n = 0; n < rows[i].digits; n++)
+			assert_int_equal(buf_addz(&b, ",1"), ERRC_OK);
+		assert_int_equal(buf_addf(&b, "],\"%s\":7}}", rows[i].in), ERRC_OK);
+		assert_int_equal(buf_addf(&want, "{\"%s\":7,\"aigw_left_out_bytes\":%d}",
+					  rows[i].in, 7 + 2 * rows[i].digits),
+				 ERRC_OK);
+		setup(&f, rows[i].back, WHOLE);
 		push(&f, b.p, b.len, &sum);
 		relay_finish(&f.relay, &f.arena, NULL);
 		assert_true(f.relay.ended && f.relay.reported);
 		assert_int_equal(usage_input_total(&f.relay.usage), 7);
-		assert_int_equal(f.relay.usage_raw_n, 0);
+		assert_true(slice_eq(relay_usage_raw(&f.relay, &f.arena), buf_slice(&want)));
 		teardown(&f);
+		buf_fini(&want);
 		buf_fini(&b);
+	}
+}
+
+/* An answer whose every word for the record is the prompt. */
+static void test_words_only(void **state)
+{
+	static const struct {
+		enum ptable_dialect back;
+		const char *request, *answer, *raw;
+	} rows[] = {
+		{PTABLE_OPENAI, WHOLE,
+		 "{\"id\":\"tell me\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"x\"},"
+		 "\"finish_reason\":\"tell me\"}],\"usage\":{\"prompt_tokens\":7,\"note\":\"tell "
+		 "me\"}}",
+		 "{\"prompt_tokens\":7,\"note\":\"\"}"},
+		{PTABLE_ANTHROPIC, WHOLE,
+		 "{\"type\":\"message\",\"id\":\"tell "
+		 "me\",\"content\":[{\"type\":\"text\",\"text\":"
+		 "\"x\"}],\"stop_reason\":\"tell "
+		 "me\",\"usage\":{\"input_tokens\":7,\"note\":\"tell "
+		 "me\"}}",
+		 "{\"input_tokens\":7,\"note\":\"\"}"},
+		{PTABLE_ANTHROPIC, REQUEST,
+		 ANT("message_start",
+		     ",\"message\":{\"id\":\"tell me\",\"usage\":{\"input_tokens\":7,"
+		     "\"tell me\":1}}") ANT_END,
+		 "[{\"input_tokens\":7,\"aigw_left_out_bytes\":11},{\"output_tokens\":2}]"},
+	};
+	struct relay_gain sum = {0};
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		setup(&f, rows[i].back, rows[i].request);
+		push(&f, rows[i].answer, strlen(rows[i].answer), &sum);
+		relay_finish(&f.relay, &f.arena, NULL);
+		assert_true(f.relay.ended && f.relay.finish);
+		assert_int_equal(f.relay.upstream_id.n, 0);
+		assert_int_equal(f.relay.finish_word_n, i == 2 ? 8 : 0);
+		assert_true(slice_is(relay_usage_raw(&f.relay, &f.arena), rows[i].raw));
+		teardown(&f);
 	}
 }
 
@@ -507,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_whole_keeps_its_end),
 		cmocka_unit_test(test_raw_usage),
 		cmocka_unit_test(test_raw_usage_too_long),
+		cmocka_unit_test(test_words_only),
 		cmocka_unit_test(test_whose_fault_an_encoders_error_is),
 		cmocka_unit_test(test_error_item),
 		cmocka_unit_test(test_no_memory),

@@ -5,7 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "provider_error.h"
+
+#define W48 "an_error_code_that_is_forty-eight_bytes_long.123"
 
 struct error_case {
 	int status;
@@ -258,6 +262,40 @@ static void word_of_the_code_beats_its_number(void **state)
 	}
 }
 
+/* Codes go into the record and the log, where no sentence may come: it may be the prompt. */
+static void a_code_is_a_word(void **state)
+{
+	static const struct {
+		const char *error, *word;
+	} rows[] = {
+		{"{\"message\":\"m\",\"code\":\"tell me a secret\"}", "other"},
+		{"{\"message\":\"m\",\"type\":\"tell me\"}", "other"},
+		{"{\"message\":\"m\",\"code\":\"tell me\",\"type\":\"api_error\"}", "api_error"},
+		{"{\"message\":\"m\",\"code\":\"bad\",\"type\":\"tell me\"}", "bad"},
+		{"{\"message\":\"m\",\"code\":{\"tell\":\"me\"}}", "other"},
+		{"{\"message\":\"m\",\"code\":\"" W48 "\"}", W48},
+		{"{\"message\":\"m\",\"code\":\"" W48 "x\"}", "other"},
+		{"{\"message\":\"m\",\"code\":\"" W48 W48 "\"}", "other"}, /* it was cut */
+		{"{\"message\":\"m\",\"code\":-7}", "-7"},
+		{"{\"message\":\"m\"}", ""},
+	};
+	char body[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		static const int statuses[] = {0, 400, 413, 429, 500};
+
+		snprintf(body, sizeof(body), "{\"error\":%s}", rows[i].error);
+		for (size_t k = 0; k < ARRAY_LEN(statuses); k++) {
+			struct dialect_answer a = {.status = statuses[k], .body = slice_str(body)};
+			struct dialect_verdict v;
+			struct fault f;
+
+			provider_error_classify(&a, &f, &v);
+			assert_string_equal(f.provider_code, rows[i].word);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +304,7 @@ int main(void)
 		cmocka_unit_test(too_big_by_our_own_count),
 		cmocka_unit_test(account_names_are_masked),
 		cmocka_unit_test(word_of_the_code_beats_its_number),
+		cmocka_unit_test(a_code_is_a_word),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
