@@ -8,13 +8,14 @@ import stat
 import struct
 import subprocess
 import sys
-import threading
 from decimal import Decimal
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tap
-from node import CtlError, NodePerTest, chat_body, model
+from gateway import wait_for
+from money import Spender, records
+from node import CtlError, NodePerTest, chat_body, model, nusd
 
 
 class Backup(NodePerTest):
@@ -167,31 +168,39 @@ class Backup(NodePerTest):
         self.assertTrue(self.node.verify()['good'])
 
     def test_while_serving(self):
-        """Backups under load are whole: each starts, verifies, and has no more than was spent."""
-        going = threading.Event()
+        """Backups under load are whole: each starts, verifies, has all that was answered before it was asked for, whatever `durability` says, and
+        no more than was spent."""
+        for durability in ('group', 'async', 'settle'):
+            with self.subTest(durability):
+                self.begin(durability=durability)
+                self.state = os.path.join(self.node.dir, 'state')
+                self.while_serving()
 
-        def load():
-            while not going.is_set():
-                self.assertEqual(self.node.chat(self.key, 'm').status, 200)
-        threads = [threading.Thread(target=load) for _ in range(2)]
-        for t in threads:
-            t.start()
+    def while_serving(self):
+        load, before = Spender(self.node, self.key, 'm', 2), []
         try:
             for i in range(3):
+                # The load goes on; one more answer comes right before, as a client's that then asks for the backup.
+                wait_for(lambda: len(load.answered) >= 20 * (i + 1))
+                with load.lock:
+                    before.append(dict(load.answered))
+                a = self.node.chat(self.key, 'm')
+                before[i][a.get('x-generation-id')] = nusd(a.usage['cost'])
                 self.folder = os.path.join(self.node.dir, 'backup-%d' % i)
                 self.backup()
         finally:
-            going.set()
-            for t in threads:
-                t.join()
-        spent = self.spent()
+            load.stop()
+        self.assertEqual(load.failed, [])
+        spent = nusd(self.spent())
         self.node.stop()
-        for i in range(3):
+        for i, answered in enumerate(before):
             self.folder = os.path.join(self.node.dir, 'backup-%d' % i)
             self.restore()
             self.node.start()
             self.assertTrue(self.node.verify('--charges')['good'])
-            self.assertLessEqual(self.spent(), spent)
+            has = {rid: r[0]['charge_nusd'] for rid, r in records(self.node).items()}
+            self.assertEqual({rid: has.get(rid) for rid in answered}, answered)
+            self.assertTrue(sum(answered.values()) <= nusd(self.spent()) <= spent)
             self.node.stop()
 
     def test_refusals(self):
