@@ -4,6 +4,7 @@ import collections
 import functools
 import glob
 import json
+import math
 import os
 import random
 import shutil
@@ -41,6 +42,8 @@ VALGRIND = ['valgrind', '-q', '--vgdb=no', '--trace-children=yes', '--child-sile
             '--errors-for-leak-kinds=definite'] if os.environ.get('AIGW_VALGRIND') else []
 
 PATIENCE = 10 if VALGRIND else 1  # times what is waited for
+LONG = os.environ.get('AIGW_LONG') == '1'
+RESTART_MAX_S = 1.0
 
 
 PORTS = []  # what says that a port is ours, for as long as this program runs
@@ -131,6 +134,35 @@ def parsed(line):
     return {'raw': text, 'event': text.split('event=')[1].split()[0], 'message': text} if 'event=' in text else {'raw': text}
 
 
+class Stalls:
+    """When this machine stood still for everybody: a thread that writes a little to the disk below `folder`, again and again, and notes what
+    that took beyond what is usual."""
+    PAUSE_S, USUAL_S = 0.01, 0.05
+
+    def __init__(self, folder):
+        self.path, self.found, self.begun, self.going = os.path.join(folder, 'stalls'), [], time.monotonic(), True
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        with open(self.path, 'wb', buffering=0) as f:
+            while self.going:
+                self.begun = time.monotonic()
+                f.write(bytes(4096))  # that it grows is what costs a ledger too
+                os.fdatasync(f.fileno())
+                time.sleep(self.PAUSE_S)
+                if time.monotonic() > self.begun + self.USUAL_S:
+                    self.found.append((self.begun + self.USUAL_S, time.monotonic()))
+
+    def between(self, begun, ended):
+        """Seconds, one that is under way included."""
+        return sum(max(0.0, min(e, ended) - max(b, begun)) for b, e in self.found + [(self.begun + self.USUAL_S, ended)])
+
+    def end(self):
+        self.going = False
+        self.thread.join()
+
+
 class Gateway:
     """One node in a temporary folder. Several masters may run on it one after the other (start, start_another)."""
 
@@ -149,6 +181,7 @@ class Gateway:
         self.config = os.path.join(self.dir, 'aigw.yaml')
         self.log_path = os.path.join(self.dir, 'log')
         self.log = open(self.log_path, 'ab')
+        self.stalls = None
         self.masters, self.who = [], {}  # who: as whom a master is started, for Popen
         self.read, self.parsed, self.reading = 0, [], threading.Lock()
         self.checks = os.path.join(self.dir, 'valgrind')
@@ -254,14 +287,19 @@ class Gateway:
             raise AssertionError('credentials that show:\n' + '\n'.join(self.canary.found[:20]))
 
     def kill(self, kind, index=0):
-        """kill -9 of a keeper or worker; the seconds until another one is ready in its place."""
+        """kill -9 of a keeper or worker; the seconds until another one is ready in its place, as since() has them."""
         def row():
             return self.status()[kind][index]
         old = row()['pid']
         os.kill(old, signal.SIGKILL)
         begun = time.monotonic()
         wait_for(lambda: row()['pid'] not in (0, old) and row()['state'] == 'ready', 20)
-        return time.monotonic() - begun
+        return self.since(begun)
+
+    def since(self, begun):
+        """Seconds since then, once this node has come first without those in which the disk took nobody's writes."""
+        now = time.monotonic()
+        return now - begun - (self.stalls.between(begun, now) if self.stalls else 0)
 
     def own_pids(self):
         """All that takes part: this test, and whatever of the node was started last."""
@@ -284,13 +322,19 @@ class Gateway:
                 pass
         put(self.own_pids(), -20)
         test.addCleanup(put, [os.getpid()], os.getpriority(os.PRIO_PROCESS, 0))
+        self.stalls = Stalls(self.dir)
+        test.addCleanup(self.stalls.end)
 
-    def check_restarts(self, test, waits, part=0.75, sanitized_s=2):
-        """Row 20: this part of the restarts, which took so many seconds, is over within 250 ms. Alone on the machine all are; the rest may
-        have met another program's writes to the disk."""
+    def check_restarts(self, test, waits, part=0.95 if LONG else 0.75, sanitized_s=2, within_s=0.25):
+        """Row 20: this part of the restarts, whose seconds since() told, is over within 250 ms, and none takes longer than a second. Alone on the
+        machine all are within 250 ms; of a few the share says little beside other programs."""
         waits = sorted(waits)
-        print('# restarted in %.0f ms (median), %.0f ms (longest)' % (waits[len(waits) // 2] * 1e3, waits[-1] * 1e3))
-        test.assertLess(waits[min(int(len(waits) * part), len(waits) - 1)], sanitized_s if self.is_sanitized() else 0.25, waits)
+        print('# restarted in %.0f ms (median), %.0f ms (longest), %d of %d within %.0f ms; the disk stood still for %.0f ms in all' % (
+            waits[len(waits) // 2] * 1e3, waits[-1] * 1e3, sum(w < within_s for w in waits), len(waits), within_s * 1e3,
+            self.stalls.between(0, time.monotonic()) * 1e3 if self.stalls else 0))
+        slow = self.is_sanitized()
+        test.assertLess(waits[math.ceil(len(waits) * part) - 1], sanitized_s if slow else within_s, waits)
+        test.assertLess(waits[-1], 4 * sanitized_s if slow else RESTART_MAX_S, waits)
 
     # --- the log ---
 

@@ -12,11 +12,10 @@ from fractions import Fraction
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import ask, at_once
 from conservation import Conservation
-from gateway import PATIENCE, Gateway, children_of, is_alive, wait_for
+from gateway import LONG, PATIENCE, Gateway, children_of, is_alive, wait_for
 
 VERIFY_EXPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools', 'verify_export_books.py')
 RECOMPUTE_MAX = 20000  # records: some seconds
-LONG = os.environ.get('AIGW_LONG') == '1'
 BACKS = {'oai': 'openai', 'ant': 'anthropic'}
 
 
