@@ -1,4 +1,5 @@
 """Money and service under kills: worker, keeper, master, all at once, inside a transaction; the live store lost, copied or full."""
+import contextlib
 import errno
 import glob
 import os
@@ -264,10 +265,17 @@ class Full(FiveScopes, NodePerTest):
         self.assertIn('live_size', end['message'])
         self.assertGreater(made, 500)
         self.assertLessEqual(set(load.kinds()), {'done', 'status 503'}, load.kinds())
-        a = self.chat('quick-oai')
-        self.assertIn(a.status, (200, 503), a)
-        if a.status == 503:
-            self.assertIn(a.error['code'], ('ledger_unavailable', 'overloaded'))
+        # Definitions leave room for requests; when many of them fill that too, the rest are told so, and the key is not blamed.
+        self.assertEqual(self.chat('quick-oai').status, 200)
+        with contextlib.ExitStack() as stack:
+            conns = [stack.enter_context(Conn(node.port)) for _ in range(100)]
+            for c in conns:
+                c.request('POST', '/v1/chat/completions', chat_body('calm-oai'), [('x-aigw-user', 'ann')], key=key)
+            answers = [c.answer() for c in conns]
+        told = {(a.status, None if a.status == 200 else (a.error['code'], a.error['message'])) for a in answers}
+        self.assertEqual(told, {(200, None), (503, ('ledger_unavailable', 'The ledger cannot take charges now: the live store has no room; '
+                                                   'try again in 1 second.'))})
+        self.assertEqual(self.chat('quick-oai').status, 200)
         self.check_books()
         self.check_scopes()
         # What restricts still works, and so does a start.

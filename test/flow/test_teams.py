@@ -1,4 +1,5 @@
 """Accounts, teams, keys and end users with limits of their own: who refuses, what is left, and that changes keep what was used."""
+from decimal import Decimal
 import glob
 import os
 import shutil
@@ -15,7 +16,8 @@ DOLLAR = {'price': {'request': 1}}
 
 
 class Scene:
-    MODELS = {'one': model('oai/sim?tokens=2&input=5', **DOLLAR), 'other': model('oai/sim?tokens=2&input=5', **DOLLAR),
+    MODELS = {'fails': model('oai/sim?status=500', fallbacks=['spare'], **DOLLAR), 'spare': model('oai/sim?tokens=2&input=5', **DOLLAR),
+              'one': model('oai/sim?tokens=2&input=5', **DOLLAR), 'other': model('oai/sim?tokens=2&input=5', **DOLLAR),
               'slow': model('oai/sim?tokens=2&input=5&delay=600ms', **DOLLAR)}
 
     def setUp(self):
@@ -241,6 +243,52 @@ class Rules(Scene, NodeCase):
         self.assertTrue(self.limits(key)['key', 1]['shadow'])
         self.node.ctl('key', 'update', key, '--limit', '1:shadow=off')
         self.refused(429, 'rate_limit_exceeded', 'key', key)
+
+    def test_a_shadow_tells_of_every_scope(self):
+        """A line and a count for each scope that would have refused, each with its own rule, limit and name."""
+        self.node.ctl('account', 'update', self.name, '--limit', 'budget=0.5/month shadow,requests=0/day shadow')
+        self.team('research', '--limit', 'tokens=0/minute', '--shadow', 'on')
+        key = self.node.key(self.name, team='research', name='', limit='budget=0.25/day shadow')
+        self.node.ctl('user', 'update', 'ann', '--account', self.name, '--models', 'other', '--shadow', 'on')
+        mark = self.node.mark()
+        rid = self.accepted(key, user='ann').get('x-request-id')
+        wait_for(lambda: len(self.node.events('shadow_refusal', mark)) == 4)
+        told = self.node.events('shadow_refusal', mark)
+        self.assertEqual({(e['request_id'], e['key'], e['account']) for e in told}, {(rid, key[8:20], self.name)})
+        self.assertEqual({e['scope']: (e['name'], e['rule'], e['rules'], e.get('limit'), e.get('limit_usd')) for e in told}, {
+            'account': (self.name, 'requests a day', 2, 0, None), 'team': ('research', 'tokens a minute', 1, 0, None),
+            'key': (key[8:20], 'budget per day', 1, None, Decimal('0.25')), 'user': ('ann', 'models', 1, None, None)})
+
+    def test_an_account_in_shadow_needs_credit(self):
+        """Credit is money owed, no limit that is tried out; a total budget in shadow refuses nothing."""
+        name = self.name + '-poor'
+        self.node.account(name, '0.5', '--note', 'less than a request costs')
+        key = self.node.key(name, limit='budget=0.1/total')
+        self.node.ctl('account', 'update', name, '--limit', 'requests=0/day', '--shadow', 'on')
+        self.node.ctl('key', 'update', key, '--shadow', 'on')
+        a = self.send(key)
+        self.assertEqual((a.status, a.error['code']), (402, 'insufficient_credit'), a)
+        self.node.ctl('account', 'credit', name, '--add', '0.5')
+        self.accepted(key)
+
+    def test_limits_follow_the_model_that_was_asked_for(self):
+        """Design 3.3: a fallback's charge counts in the rates and budgets of the model asked for, not in its own; deny patterns bind it too."""
+        key = self.node.key(self.name, limit='budget=1/month models=spare,requests=1/day models=spare,budget=3/month models=fails,'
+                                             'requests=2/day models=fails')
+        for _ in range(2):
+            self.assertEqual(self.accepted(key, 'fails').get('x-aigw-model'), 'spare')
+        rows = self.limits(key)
+        self.assertEqual([rows['key', i]['used'] for i in (1, 2, 3, 4)], [0, 0, 2, 2])
+        e = self.refused(429, 'rate_limit_exceeded', 'key', key, 'fails')
+        self.assertIn('a day for fails', e['message'])
+        self.accepted(key, 'spare')
+        self.refused(429, 'rate_limit_exceeded', 'key', key, 'spare')
+        self.node.ctl('key', 'update', key, '--limit-remove', '2,4')
+        self.assertIn('for spare', self.refused(402, 'budget_exceeded', 'key', key, 'spare')['message'])
+        self.accepted(key, 'fails')
+        self.assertIn('for fails', self.refused(402, 'budget_exceeded', 'key', key, 'fails')['message'])
+        self.node.ctl('key', 'update', key, '--limit-remove', '3', '--models', '!spare')
+        self.assertEqual(self.send(key, 'fails').status, 502)
 
     def test_removed_by_id(self):
         key = self.node.key(self.name, limit='budget=1/total,requests=2/day')

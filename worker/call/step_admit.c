@@ -307,6 +307,14 @@ static void claim_refused(struct call *c, enum fault_kind kind, const struct adm
 	memcpy(f->generation_id, id, sizeof id);
 }
 
+/* The node's matter, whatever the key: it is not named. */
+static void ledger_refused(struct call *c, enum admit_reason why)
+{
+	fault_set(&c->fault, FAULT_LEDGER,
+		  "The ledger cannot take charges now: %s; try again in 1 second.",
+		  admit_reason_text(why));
+}
+
 static void set_refusal(struct call *c, enum admit_reason why, const struct admit_refusal *r)
 {
 	enum fault_kind kind = refusal_kind(why);
@@ -331,6 +339,9 @@ static void set_refusal(struct call *c, enum admit_reason why, const struct admi
 	case FAULT_IDEMPOTENCY_MISMATCH:
 		claim_refused(c, kind, r);
 		return;
+	case FAULT_LEDGER:
+		ledger_refused(c, why);
+		return;
 	default:
 		access_refused(c, kind, why, r);
 	}
@@ -343,9 +354,11 @@ static enum call_next refused(struct call *c)
 	c->hold = CALL_HOLD_NONE;
 	progress_give(live_progress(c->host->env.live), c->slot);
 	c->slot = PROGRESS_NO_SLOT;
-	if (c->item.result) {
-		fault_set(&c->fault, c->item.result == ERRC_NOSPACE ? FAULT_LEDGER : FAULT_INTERNAL,
-			  "The ledger did not take the request: %s.", errc_text(c->item.result));
+	if (c->item.result == ERRC_NOSPACE) {
+		ledger_refused(c, ADMIT_SPACE);
+	} else if (c->item.result) {
+		fault_set(&c->fault, FAULT_INTERNAL, "The ledger did not take the request: %s.",
+			  errc_text(c->item.result));
 	} else {
 		set_refusal(c, c->item.op.reason, r);
 		c->grant.requests = r->requests;
@@ -354,33 +367,48 @@ static enum call_next refused(struct call *c)
 	return call_end(c, RECORD_END_REJECTED);
 }
 
-/* What limits and scopes that only count would have refused: one line a request, and one count for each scope. */
-static void tell_shadow(struct call *c, const struct admit_shadow *x)
+/* What an operator looks for: a key by its public id, for names of keys may be empty or twice. */
+static struct slice shadow_name(const struct call *c, enum rows_kind scope)
 {
-	static const enum rows_kind scopes[] = {ROWS_ACCOUNT, ROWS_TEAM, ROWS_KEY, ROWS_USER};
+	switch (scope) {
+	case ROWS_ACCOUNT:
+		return slice_str(c->key->account_name);
+	case ROWS_TEAM:
+		return slice_str(c->key->team_name);
+	case ROWS_USER:
+		return c->user;
+	default:
+		return slice_str(c->key->id);
+	}
+}
+
+static void tell_shadow_of(struct call *c, const struct admit_shadow_scope *x)
+{
+	const struct slice word = slice_str(rows_scope_word(x->scope));
 	const struct log_field f[] = {LOG_Z("request_id", c->id_text),
 				      LOG_Z("key", c->key->id),
 				      LOG_Z("account", c->key->account_name),
-				      LOG_Z("scope", rows_scope_word(x->scope)),
-				      LOG_Z("name", x->scope_name),
+				      LOG_S("scope", word),
+				      LOG_S("name", shadow_name(c, x->scope)),
 				      LOG_Z("rule", x->what),
 				      LOG_U("rules", x->n),
 				      x->money ? LOG_NUSD("limit_usd", x->limit)
 					       : LOG_I("limit", x->limit)};
-	size_t n = ARRAY_LEN(f) - (x->limit == ROWS_NO_LIMIT);
+	char text[SERIES_LABELS_MAX];
 
-	for (size_t i = 0; i < ARRAY_LEN(scopes); i++) {
-		const struct slice word = slice_str(rows_scope_word(scopes[i]));
-		char text[SERIES_LABELS_MAX];
-
-		if (x->scopes >> scopes[i] & 1)
-			series_add(series_cell(c->rt->page, SERIES_SHADOW_REFUSALS,
-					       slice_of(text, series_labels(SERIES_SHADOW_REFUSALS,
-									    &word, 1, text))),
-				   1);
-	}
+	series_add(
+		series_cell(c->rt->page, SERIES_SHADOW_REFUSALS,
+			    slice_of(text, series_labels(SERIES_SHADOW_REFUSALS, &word, 1, text))),
+		1);
 	if (log_wants(LOG_INFO))
-		log_line(LOG_INFO, "shadow_refusal", f, n);
+		log_line(LOG_INFO, "shadow_refusal", f, ARRAY_LEN(f) - (x->limit == ROWS_NO_LIMIT));
+}
+
+/* What limits and scopes that only count would have refused: a line and a count for each scope. */
+static void tell_shadow(struct call *c, const struct admit_shadow *x)
+{
+	for (size_t i = 0; i < x->n; i++)
+		tell_shadow_of(c, &x->v[i]);
 }
 
 enum call_next step_admit(struct call *c)
@@ -409,7 +437,6 @@ enum call_next step_admit(struct call *c)
 		return refused(c);
 	c->grant = c->item.op.grant;
 	c->hold = CALL_HOLD_HELD;
-	if (c->grant.shadow.n > 0)
-		tell_shadow(c, &c->grant.shadow);
+	tell_shadow(c, &c->grant.shadow);
 	return CALL_MORE;
 }

@@ -48,16 +48,18 @@ struct admit_remaining {
 	int64_t limit, remaining, reset_ms;
 };
 
-/* What rules and scopes that only count would have refused. */
-struct admit_shadow {
-	size_t n; /* of them; 0: none, then the rest is not set */
-	/* The first of them. */
+/* What the rules of one scope that only count, or all of it, would have refused. */
+struct admit_shadow_scope {
 	enum rows_kind scope;
-	char scope_name[ROWS_TAG_MAX + 1];
+	size_t n;         /* of them; the first is told: */
 	const char *what; /* static: a rule; "models", "addresses", "end" of a scope that refuses nothing */
 	int64_t limit; /* of a rule, nano-dollars when `money`; else ROWS_NO_LIMIT */
 	bool money;
-	unsigned scopes; /* one bit (1 << kind) for each scope that has one */
+};
+
+struct admit_shadow {
+	size_t n; /* scopes; what is behind them is not set */
+	struct admit_shadow_scope v[ROWS_SCOPES_MAX];
 };
 
 struct admit_grant {

@@ -218,7 +218,7 @@ enum errc admit_hold(struct admit_run *b, struct admit_op *op, bool *wrote)
 	h.b = b;
 	h.ask = ask;
 	h.op = op;
-	h.shadow.n = h.shadow.scopes = 0;
+	h.shadow.n = 0;
 	h.rows.scopes_n = 0;
 	if (b->gate == ADMIT_GATE_UNKNOWN)
 		rc = admit_look_at_gate(b, ask->boot_ms);

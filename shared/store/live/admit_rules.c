@@ -31,29 +31,28 @@ struct admit_refusal *admit_refuse_rule(struct admit_hold_run *h, enum admit_rea
 	return r;
 }
 
-/* The shadow's first refusal is told. */
-static struct admit_shadow *note_shadow(struct admit_hold_run *h, const struct admit_scope *s,
-					const char *what)
+/* Of each scope the first refusal is told, NULL: it is a further one. */
+static struct admit_shadow_scope *note_shadow(struct admit_hold_run *h, const struct admit_scope *s,
+					      const char *what)
 {
 	struct admit_shadow *x = &h->shadow;
 
-	x->scopes |= 1u << s->kind;
-	if (x->n++ > 0)
-		return NULL;
-	x->scope = s->kind;
-	x->what = what;
-	x->limit = ROWS_NO_LIMIT;
-	x->money = false;
-	memset(x->scope_name, 0, sizeof x->scope_name);
-	if (s->name.n)
-		memcpy(x->scope_name, s->name.p, MIN_OF(s->name.n, sizeof x->scope_name - 1));
-	return x;
+	for (size_t i = 0; i < x->n; i++) {
+		if (x->v[i].scope == s->kind) {
+			x->v[i].n++;
+			return NULL;
+		}
+	}
+	require(x->n < ROWS_SCOPES_MAX);
+	x->v[x->n] = (struct admit_shadow_scope){
+		.scope = s->kind, .n = 1, .what = what, .limit = ROWS_NO_LIMIT};
+	return &x->v[x->n++];
 }
 
 void admit_note_shadow(struct admit_hold_run *h, const struct admit_scope *s,
 		       const struct rows_rule *r, int64_t limit)
 {
-	struct admit_shadow *x = note_shadow(h, s, rows_rule_text(r));
+	struct admit_shadow_scope *x = note_shadow(h, s, rows_rule_text(r));
 
 	if (!x)
 		return;

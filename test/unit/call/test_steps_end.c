@@ -79,6 +79,22 @@ static void test_settle_without_the_store(void **state)
 	assert_false(done.settled);
 }
 
+/* A request that finds the store full: the node is blamed, not the key. */
+static void test_admit_without_the_store(void **state)
+{
+	struct scene *s = *state;
+
+	full = true;
+	scene_chat(s, "solo", false);
+	full = false;
+	scene_expect_out(s, "HTTP/1.1 503 ");
+	scene_expect_out(
+		s, "\"message\":\"The ledger cannot take charges now: the live store has no room; "
+		   "try again in 1 second.\"");
+	scene_expect_out(s, "\"code\":\"ledger_unavailable\"");
+	scene_none(s);
+}
+
 /* With durability settle a charge that is not made in time is not made at all. */
 static void test_settle_too_late(void **state)
 {
@@ -533,6 +549,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_settle_without_the_store),
+		T(test_admit_without_the_store),
 		T(test_settle_too_late),
 		T(test_settle_is_left_to_the_keeper),
 		T(test_settle_again),

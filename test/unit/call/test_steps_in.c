@@ -530,6 +530,22 @@ static void test_admit_names_the_scope(void **state)
 	scene_expect_out(s, "` has expired.");
 }
 
+/* Records that wait are the node's matter: no key is blamed. */
+static void test_admit_without_the_ledger(void **state)
+{
+	struct scene *s = *state;
+	struct progress *p = live_progress(s->calls->env.live);
+
+	progress_set_ledger_failed(p, true);
+	scene_chat(s, "m", false);
+	progress_set_ledger_failed(p, false);
+	scene_expect_out(s, "HTTP/1.1 503 ");
+	scene_expect_out(
+		s, "\"message\":\"The ledger cannot take charges now: records wait to be written; "
+		   "try again in 1 second.\"");
+	scene_expect_out(s, "\"code\":\"ledger_unavailable\"");
+}
+
 /* A limit that only counts lets the request through and is counted itself. */
 static void test_admit_by_a_shadow(void **state)
 {
@@ -652,6 +668,7 @@ int main(void)
 		T(test_admit_while_credit_is_held),
 		T(test_admit_counts_estimated_tokens),
 		T(test_admit_names_the_scope),
+		T(test_admit_without_the_ledger),
 		T(test_admit_by_a_shadow),
 		T(test_read_refuses_what_a_back_cannot_say),
 		T(test_read_off_the_loop),
