@@ -224,7 +224,8 @@ void view_sheet(struct ctl *c, const struct ask_row *r, const char *skip)
 
 struct column {
 	struct slice name;
-	size_t at; /* where the row before had it: mostly all have it there */
+	struct slice like; /* the field that it mostly repeats: then it is left out; empty: none */
+	size_t at;         /* where the row before had it: mostly all have it there */
 	bool is_optional;
 	int places;
 };
@@ -253,6 +254,9 @@ static size_t columns_of(const char *columns, const struct ask_row *first, struc
 		out[n] = (struct column){.name = word, .is_optional = word.n && word.p[0] == '+'};
 		if (out[n].is_optional)
 			out[n].name = slice_sub(word, 1, word.n);
+		out[n].like = out[n].name;
+		if (!slice_cut(&out[n].like, '=', &out[n].name))
+			out[n].like = SLICE_NONE;
 		n++;
 	}
 	for (size_t i = 0; columns[0] == '\0' && i < first->n && n < GRID_COLUMNS_MAX; i++)
@@ -260,7 +264,16 @@ static size_t columns_of(const char *columns, const struct ask_row *first, struc
 	return n;
 }
 
-/* The decimal places of each column; columns that no row has are taken out. Returns how many are left. */
+static bool repeats(const struct ask_row *r, const struct control_field *f, struct slice like)
+{
+	struct column other = {.name = like};
+	const struct control_field *g = like.n ? field_in(r, &other) : NULL;
+
+	return g && g->type == f->type && g->i == f->i;
+}
+
+/* The decimal places of each column; columns that no row has, or that repeat another one, are taken out. Returns how many
+ * are left. */
 static size_t look_into(const struct ask_row **rows, size_t n, struct column *cols, size_t cols_n)
 {
 	size_t kept = 0;
@@ -272,7 +285,7 @@ static size_t look_into(const struct ask_row **rows, size_t n, struct column *co
 		for (size_t i = 0; i < n; i++) {
 			const struct control_field *f = field_in(rows[i], &col);
 
-			any = any || f;
+			any = any || (f && !repeats(rows[i], f, col.like));
 			col.places = MAX_OF(col.places, f ? field_places(rows[i], f) : 0);
 		}
 		if (any)

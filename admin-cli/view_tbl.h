@@ -1,5 +1,6 @@
 /* How the rows of each verb's answer are shown: verb, kind of row, shape, key in JSON, columns of the text table ('' = all
- * fields as they came; + before those that a narrow terminal may leave out).
+ * fields as they came; + before those that a narrow terminal may leave out, =FIELD behind those that are shown only where some
+ * row has another value there than in FIELD).
  *	SELF    the fields of the one row are the answer itself (JSON), a sheet (text)
  *	ONE     one row: an object below its key, a sheet of the named fields
  *	MANY    any number: an array, a table in the order of the daemon
@@ -45,8 +46,9 @@ VIEW(MODEL_PRICE, "class", MANY, "lines", "class tokens price_pusd each amount")
 VIEW(MODEL_PRICE, "bill", ONE, "bill", "")
 VIEW(MODEL_PRICE, "price", MANY, "price_rows",
      "when input_pusd cache_read_pusd output_pusd request_nusd price +mult_ppm +cache_write_5m_pusd "
-     "+cache_write_1h_pusd +reasoning_pusd +image_nusd "
-     "+web_search_nusd")
+     "+cache_write_1h_pusd +reasoning_pusd +input_audio_pusd=input_pusd "
+     "+input_image_pusd=input_pusd +output_audio_pusd=output_pusd "
+     "+output_image_pusd=output_pusd +image_nusd +web_search_nusd")
 
 VIEW(ACCOUNT_CREATE, "account", SELF, "", "")
 VIEW(ACCOUNT_UPDATE, "account", SELF, "", "")

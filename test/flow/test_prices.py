@@ -293,6 +293,7 @@ class Told(NodeCase):
         'n': model('oai/sim?tokens=7&input=9', offers={'oai/sim?tokens=7&input=9': {}, 'ant/sim': {'price': {'input': 8, 'output': 8}, 'priority': 2}}),
         't': model('oai/sim', price=BY_TIER),
         'flat': model('oai/flat', price={'input': 3, 'output': 15}),
+        'heard': model('oai/heard', price={'input': 3, 'output': 15, 'input_audio': 40, 'output_audio': 80, 'output_image': 30}),
     }
     CONFIG = {'groups': {'partner': '0.9'}}
 
@@ -336,6 +337,15 @@ class Told(NodeCase):
         r = self.node.record(self.chat('n').get('x-request-id'))
         p = self.price('n', '--usage', 'input=%d,output=%d' % (r['input'], r['output']))
         self.assertEqual((p['price_rows'][0]['price'], nusd(p['bill']['rounded_usd'])), (r['price'], nusd(r['charge_usd'])))
+
+    def test_the_table_has_what_is_in_the_row(self):
+        """A class of audio or images is a column where its price is not that of its fallback."""
+        shown = self.node.ctl_raw('model', 'price', 'heard').stdout
+        for name, value in (('INPUT AUDIO', '40'), ('OUTPUT AUDIO', '80'), ('OUTPUT IMAGE', '30')):
+            self.assertIn(name + ' $/M', shown)
+            self.assertRegex(shown, r'\b%s\b' % value)
+        self.assertNotIn('INPUT IMAGE', shown)
+        self.assertNotIn('AUDIO', self.node.ctl_raw('model', 'price', 'flat').stdout)
 
     def test_what_is_refused(self):
         for words, status in ((('m', '--usage', 'inptu=3'), 2), (('m', '--usage', 'input=3,tier=scale'), 2), (('m', '--usage', 'input=3,input=4'), 2), (('m', '--usage', 'input=-1'), 2),
