@@ -141,10 +141,11 @@ static void end_without_users(struct verbs *v)
 		return;
 	}
 	clock_format_s(first * (ROLLUP_DAY_MS / 1000), day);
-	verbs_end(v, CONTROL_REFUSED, "removed",
-		  "since: the records of days before %.10s have been removed: of those no end "
-		  "users are known, only what all requests add up to",
-		  day);
+	verbs_end(
+		v, CONTROL_REFUSED, "removed",
+		"the records of days before %.10s have been removed, and of those no end users are "
+		"known, only what all requests add up to: give --since %.10s or a later day",
+		day, day);
 }
 
 /* One that has used nothing may be a slip of the pen. */

@@ -79,7 +79,7 @@ class Days(Case):
             with self.assertRaises(CtlError) as e:
                 self.node.ctl('usage', *words)
             self.assertEqual((e.exception.status, e.exception.error['code']), (1, 'removed'))
-            self.assertIn('before %s' % day, e.exception.error['message'])
+            self.assertRegex(e.exception.error['message'], '^the records of days before %s have been removed.*: give --since %s or a later day$' % (day, day))
         self.assertEqual(sum(r['requests'] for r in self.node.ctl('usage', '--by', 'tag', '--since', day)['rows']), sum(list(spent.values())[2:]))
         a = self.node.ask('GET', '/v1/usage?by=tag', key=self.key)
         self.assertEqual((a.status, a.error['param']), (400, 'since'), a)
