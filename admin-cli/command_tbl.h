@@ -81,7 +81,8 @@ COMMAND_END(CONFIG_SHOW)
 	OPTION(WHEN, "expires", "TIME", "expires_s", SEND,                                                       \
 	       "The end: a date, a time, or a span such as 30d; never.")                                         \
 	OPTION(SWITCH, "shadow", "on|off", "shadow", SEND,                                                       \
-	       "on: its limits, models, ip and end refuse nothing; what they would is counted and logged.")      \
+	       "on: its limits, models, ip and end refuse nothing; what they would is counted and "              \
+	       "logged. An account's credit still counts.")                                                      \
 	OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 
 GROUP("account", "Accounts: who pays.")
@@ -208,7 +209,8 @@ COMMAND_END(USER_REMOVE)
 	       "The team of the account that the key belongs to, whose limits count too; none.")  \
 	SCOPE_OPTIONS                                                                             \
 	OPTION(SWITCH, "clamp", "on|off", "clamp", SEND,                                          \
-	       "on: lower max_tokens to what the credit covers instead of refusing the request.") \
+	       "on: lower max_tokens to what the credit covers instead of refusing the request, " \
+	       "but not below the model's min_output.")                                           \
 	OPTION(CHOICE, "client-gone", "abort|drain|node", "client_gone", SEND,                    \
 	       "What becomes of an answer whose client leaves; node: what the node's "            \
 	       "client_gone.policy says.")                                                        \

@@ -88,10 +88,21 @@ static enum errc add_value(struct parse *p, const struct command_arg *a, const c
 
 /* --- options --- */
 
+/* What is asked for by a name that another command has. */
+static const char *instead_of(const struct parse *p, struct slice name)
+{
+	if (!slice_is(name, "credit") || !p->cmd || !command_option(p->cmd, SLICE_LIT("budget")))
+		return NULL;
+	return p->cmd->verb == CONTROL_DO_ACCOUNT_UPDATE
+		       ? " (account credit NAME --add DOLLARS gives some)"
+		       : " (only accounts have credit: use --budget DOLLARS --period total)";
+}
+
 static enum errc unknown_option(struct parse *p, struct slice name)
 {
 	const struct command *sets[] = {command_all(), p->cmd};
 	char text[128];
+	const char *instead = instead_of(p, name);
 	struct hint h;
 
 	hint_init(&h, name);
@@ -104,7 +115,8 @@ static enum errc unknown_option(struct parse *p, struct slice name)
 	if (h.best.p)
 		h.best = arena_fmt(&p->arena, "--" SLICE_FMT, SLICE_ARG(h.best));
 	return wrong(p, "unknown option '--" SLICE_FMT "'%s",
-		     SLICE_ARG(slice_sub(name, 0, WORD_SHOWN)), hint_text(&h, text, sizeof(text)));
+		     SLICE_ARG(slice_sub(name, 0, WORD_SHOWN)),
+		     instead ? instead : hint_text(&h, text, sizeof(text)));
 }
 
 enum errc parse_option(struct parse *p, struct slice name, struct slice text)

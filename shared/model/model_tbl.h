@@ -29,4 +29,6 @@ FIELD(NODE, price, "cost", 0, 0, "", "a mapping of prices, a list of such rows, 
 FIELD(NODE, node, "offers", 0, 0, "", "a mapping of provider/model to its settings",
       "Where it is to be had, see OFFERS.")
 FIELD(LIST, fallbacks, "fallbacks", 0, 16, "", "",
-      "Models that take over, in this order, when no offer succeeds, each at its own price; only those that the key may use.")
+      "Models that take over, in this order, when no offer succeeds, each at its own price; only "
+      "those that the key may use. "
+      "Limits with models= are those of the model that was asked for, see LIMITS in aigwctl(1).")

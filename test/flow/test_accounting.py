@@ -1,5 +1,6 @@
 """Design 3.1 to 3.3, sentence by sentence: what a request holds, what it is charged, what is free, and what is refused because nobody
 priced it."""
+from decimal import Decimal
 import json
 import os
 import sys
@@ -178,6 +179,18 @@ class Caps(Case, NodeCase):
                 clamped = int(a.get('x-aigw-max-tokens-clamped'))
                 self.assertTrue(9000 < clamped < 10000, clamped)
                 self.assertEqual(cap_sent(self.sim), ('max_tokens', clamped))
+
+    def test_a_clamp_goes_no_lower_than_min_output(self):
+        """Half of an answer serves nobody: below what a request without a cap gets at least it is refused as without the clamp."""
+        least = nusd(self.node.record(self.chat('wide-oai', max_tokens=1024).get('x-request-id'))['hold_usd'])
+        for name, credit, status, clamped in (('bound', least, 200, '1024'), ('below', least - 1, 402, None)):
+            with self.subTest(name):
+                key = self.node.customer(name, '%.9f' % Decimal(credit).scaleb(-9), clamp='on')
+                a = self.chat('wide-oai', key=key, max_tokens=4000)
+                self.assertEqual((a.status, a.get('x-aigw-max-tokens-clamped')), (status, clamped), a)
+        # What was asked for is less than that: it is the bound.
+        self.assertEqual(a.error['metadata']['affordable_tokens'], 1023)
+        self.assertEqual(self.chat('wide-oai', key=key, max_tokens=1023).status, 200)
 
     def test_candidates_that_the_credit_does_not_cover_are_dropped(self):
         """402 only when none is left; an offer's own price is what is charged there."""

@@ -138,6 +138,14 @@ static void test_wrong_lines(void **state)
 		{{"usage", "--by", ""}, "--by: '' is not one of"},
 		{{"usage", "--since", "last week"}, "--since: 'last week' is not"},
 		{{"usage", "--bye", "day"}, "unknown option '--bye' (did you mean '--by'?)"},
+		{{"team", "create", "a", "--credit", "5"},
+		 "unknown option '--credit' (only accounts have credit: use --budget DOLLARS "
+		 "--period total)"},
+		{{"key", "update", "a", "--credit=5"}, "(only accounts have credit: use --budget"},
+		{{"user", "update", "a", "--credit", "5"},
+		 "(only accounts have credit: use --budget"},
+		{{"account", "update", "a", "--credit", "5"},
+		 "(account credit NAME --add DOLLARS gives some)"},
 		{{"completion", "fihs"}, "(did you mean 'fish'?)"},
 	};
 
