@@ -27,6 +27,7 @@ class Stops:
         **on_both('thinks', 'reasoning=300&tokens=300&rate=400&over=1', **{'input': 0}),
         **on_both('priced', 'tokens=600&rate=400&over=1&input=30'),
         **on_both('big', 'tokens=4&size=40000&over=1', **{'input': 0}),
+        **on_both('packed', 'tokens=600&size=24000&rate=300&over=1', **{'input': 0}),
         **on_both('minds', 'tokens=600&rate=2000&input=30', **{'input': 0}),
         **on_both('wordy', 'tokens=600&size=4000', **{'input': 0}),
         **on_both('read', 'tokens=600&rate=400&input=4000'),
@@ -94,6 +95,15 @@ class Stops:
                 self.assertEqual((a.is_done, len(contents(a))), (True, 1), a)
                 r = self.node.record(a.get('x-request-id'))
                 self.assertEqual(nusd(r['charge_usd']), nusd(r['hold_usd']))
+
+    def test_pieces_of_many_tokens(self):
+        """How many tokens a piece has is not known before the end: one, or one for each eight bytes, and one piece over."""
+        for back in BACKS:
+            with self.subTest(back):
+                a = self.chat('packed-' + back, True, max_tokens=CAP)
+                self.assertEqual((a.is_done, len(contents(a))), (True, CAP * 8 // 40 + 1), a)
+                r = self.node.record(a.get('x-request-id'))
+                self.assertEqual((nusd(r['charge_usd']), r['attempts'][0]['error']), (nusd(r['hold_usd']), 'hold_used_up'), r)
 
     def test_several_choices(self):
         a = self.chat('over-oai', True, max_tokens=CAP, n=3)
