@@ -81,6 +81,20 @@ static bool may_add(const struct rows_scope *def)
 	       !has_place(&world.every_def, world.user_ids + 1);
 }
 
+static struct window_spec any_window(struct slice *zone)
+{
+	struct window_spec w = {.unit = world_pick(3) ? WINDOW_DAY : WINDOW_TOTAL,
+				.rolling = world_pick(3) == 0};
+
+	if (w.rolling && world_pick(2))
+		w.unit = WINDOW_HOUR;
+	*zone = !w.rolling && w.unit == WINDOW_DAY && world_pick(2) ? SLICE_LIT(WORLD_ZONE)
+								    : SLICE_NONE;
+	if (zone->n)
+		w.zone = zones_get(*zone);
+	return w;
+}
+
 static void add_rule(struct rows_scope *def)
 {
 	struct rows_rule *r;
@@ -90,17 +104,8 @@ static void add_rule(struct rows_scope *def)
 	r = rows_limits_add(&def->limits, kinds[world_pick(ARRAY_LEN(kinds))], 0);
 	assert_non_null(r);
 	r->limit = any_limit(r->kind);
-	if (r->kind == ROWS_BUDGET) {
-		r->window.unit = world_pick(3) ? WINDOW_DAY : WINDOW_TOTAL;
-		r->window.rolling = world_pick(3) == 0;
-		if (r->window.rolling && world_pick(2))
-			r->window.unit = WINDOW_HOUR;
-	}
-	if (r->kind == ROWS_BUDGET && !r->window.rolling && r->window.unit == WINDOW_DAY &&
-	    world_pick(2)) {
-		r->zone = SLICE_LIT(WORLD_ZONE);
-		r->window.zone = zones_get(r->zone);
-	}
+	if (r->kind == ROWS_BUDGET)
+		r->window = any_window(&r->zone);
 	if (r->kind == ROWS_BUDGET && r->window.unit == WINDOW_TOTAL)
 		r->limit *= 10;
 	if (world_pick(3) == 0)
@@ -120,6 +125,12 @@ static void raise_rule(struct rows_rule *r)
 	world.raised++;
 }
 
+static void change_window(struct rows_rule *r)
+{
+	r->window = window_change(r->window, any_window(&r->zone), world_now_s());
+	world.rewindowed++;
+}
+
 static void change_rule(struct rows_scope *def)
 {
 	struct rows_rule *r;
@@ -133,6 +144,8 @@ static void change_rule(struct rows_scope *def)
 		raise_rule(r);
 	else if (world_pick(4) == 0)
 		r->shadow = !r->shadow;
+	else if (r->kind == ROWS_BUDGET && world_pick(3) == 0)
+		change_window(r);
 	else
 		r->limit = any_limit(r->kind);
 }
@@ -506,15 +519,16 @@ static void test_against_model(void **state)
 	(void)state;
 	shrink_run(&run);
 	printf("# %lu granted, refused: %lu at once, %lu rate, %lu budget, %lu credit, %lu held, "
-	       "%lu suspended, %lu revoked; %lu raises, %lu switches, %lu steps back, %lu takes, "
+	       "%lu suspended, %lu revoked; %lu raises, %lu other windows, %lu switches, %lu steps "
+	       "back, %lu takes, "
 	       "%lu losses\n",
 	       world.refused_n[ADMIT_NONE], world.refused_n[ADMIT_CONCURRENCY],
 	       world.refused_n[ADMIT_RATE], world.refused_n[ADMIT_BUDGET],
 	       world.refused_n[ADMIT_CREDIT], world.refused_n[ADMIT_CREDIT_HELD],
 	       world.refused_n[ADMIT_KEY_SUSPENDED] + world.refused_n[ADMIT_ACCOUNT_SUSPENDED] +
 		       world.refused_n[ADMIT_TEAM_SUSPENDED] + world.refused_n[ADMIT_USER_SUSPENDED],
-	       world.refused_n[ADMIT_KEY_REVOKED], world.raised, world.switches, world.steps_back,
-	       world.takes, world.losses);
+	       world.refused_n[ADMIT_KEY_REVOKED], world.raised, world.rewindowed, world.switches,
+	       world.steps_back, world.takes, world.losses);
 	death_print();
 	assert_true(world.refused_n[ADMIT_NONE] > run.n / 50 || run.n < 1000);
 }

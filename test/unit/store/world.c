@@ -76,16 +76,21 @@ struct use *world_use(struct model_scope *s, uint32_t id)
 	return u;
 }
 
+/* While the window of before the last change of its kind goes on, one that lasted then counts, and none that was over. */
 int64_t world_window_of(const struct rows_rule *r, const struct use *u)
 {
 	int64_t open = u->n ? u->w[0].id : 0, now = world_now_s(),
 		len_s = r->window.unit == WINDOW_HOUR ? HOUR_S : DAY_S;
+	bool changed = now < r->window.carry_until_s, lasts = open >= r->window.carry_from_s;
+	int64_t least = changed ? r->window.carry_from_s : 0;
 
+	if (changed && lasts && u->n && (open || u->w[0].used || u->w[0].held))
+		return open;
 	if (r->window.unit == WINDOW_TOTAL)
-		return 0;
+		return MAX_OF(open, least);
 	if (!r->window.rolling)
-		return MAX_OF(open, begin_s(r, now));
-	return open && now < open + len_s ? open : MAX_OF(open, now);
+		return MAX_OF(open, MAX_OF(begin_s(r, now), least));
+	return open && lasts && now < open + len_s ? open : MAX_OF(open, MAX_OF(now, least));
 }
 
 static struct model_window *find(struct use *u, int64_t window)

@@ -107,8 +107,8 @@ struct world {
 	struct model_scope acc, team[WORLD_TEAMS], key[WORLD_KEYS], user[WORLD_USERS];
 	int team_of[WORLD_KEYS]; /* -1: none */
 	struct model_hold holds[WORLD_HOLDS];
-	unsigned long refused_n[ADMIT_REASON_COUNT], losses, deaths, swept, raised, steps_back,
-		switches, takes;
+	unsigned long refused_n[ADMIT_REASON_COUNT], losses, deaths, swept, raised, rewindowed,
+		steps_back, switches, takes;
 	int rests, dead; /* dead: workers that no sweep has come to */
 };
 
