@@ -56,6 +56,8 @@ class Fields(Case, NodeCase):
                     ('speed', 'fast', None), ('inference_geo', 'us', None), ('web_search_options', {}, None),
                     ('search_parameters', {'mode': 'on'}, None), ('enable_search', True, None), ('plugins', [{'id': 'web'}], None),
                     ('mcp_servers', [{'url': 'http://x'}], None), ('container', 'c', None),
+                    ('compound_custom', {'tools': {'enabled_tools': ['web_search']}}, None), ('enable_code_interpreter', True, None),
+                    ('data_sources', [{'type': 'azure_search'}], None),
                     ('tools', [tool, {'type': 'web_search_20250305', 'name': 'web_search'}], 'tools[1].type'),
                     ('tools', [{'type': 'code_interpreter'}], 'tools[0].type')):
                 with self.subTest(back=back, field=field, value=value):
