@@ -123,7 +123,7 @@ static void keep_raw(struct relay *r, const struct ir_event *ev, struct arena *a
 
 struct slice relay_usage_raw(struct relay *r, struct arena *a)
 {
-	size_t cap = MIN_OF(r->usage_raw_n + USAGE_RAW_MARK, (size_t)USAGE_RAW_MAX);
+	size_t cap = MIN_OF(r->usage_raw_n + USAGE_RAW_MARK + 2, (size_t)USAGE_RAW_MAX);
 	struct slice raw = slice_of(r->usage_raw, r->usage_raw_n);
 
 	if (!r->usage_raw_said || !raw.n)

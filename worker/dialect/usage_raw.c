@@ -8,7 +8,12 @@
 #define RAW_DEPTH 8 /* containers in each other; deeper ones are left out */
 #define RAW_FIRST \
 	(USAGE_RAW_MAX * 3 / 4) /* of the first of several parts: the last one matters more */
+#define RAW_LAST     \
+	(RAW_FIRST + \
+	 2) /* where a part may begin at most: what takes its place later needs some room */
 #define RAW_MARK "aigw_left_out_bytes"
+
+_Static_assert(RAW_LAST + USAGE_RAW_MARK + 3 <= USAGE_RAW_MAX, "room for a part and a bracket");
 
 struct raw {
 	char *p;
@@ -220,7 +225,7 @@ void usage_raw_add(struct usage_raw *u, struct slice object)
 		u->parts = u->n > 0;
 		return;
 	}
-	if (u->parts > 1 && at + 2 + object.n + USAGE_RAW_MARK > sizeof(u->p)) {
+	if (u->parts > 1 && (at >= RAW_LAST || at + 2 + object.n + USAGE_RAW_MARK > sizeof(u->p))) {
 		at = u->last - 1;
 		left += u->said;
 	}

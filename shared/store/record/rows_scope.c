@@ -193,7 +193,7 @@ static bool take_more(struct rows_reader *r, unsigned flags, struct rows_rule *o
 	uint8_t zone_n;
 
 	if (flags & RULE_RAISED) {
-		if (!rows_take(r, &raise, sizeof raise))
+		if (!rows_take(r, &raise, sizeof raise) || (raise.amount == 0 && raise.until_s == 0))
 			return false;
 		out->raise = raise.amount;
 		out->raise_until_s = raise.until_s;
@@ -205,7 +205,7 @@ static bool take_more(struct rows_reader *r, unsigned flags, struct rows_rule *o
 		out->window.zone = zones_get(out->zone);
 	}
 	if (flags & RULE_CARRIES) {
-		if (!rows_take(r, &carry, sizeof carry))
+		if (!rows_take(r, &carry, sizeof carry) || carry.until_s == 0)
 			return false;
 		out->window.carry_from_s = carry.from_s;
 		out->window.carry_until_s = carry.until_s;

@@ -154,6 +154,28 @@ static void parts_without_end(void **state)
 	}
 }
 
+/* However many short parts came, a long one still finds room. */
+static void short_parts_before_a_long_one(void **state)
+{
+	char part[400] = "{\"x\":[0";
+	size_t n = strlen(part);
+
+	(void)state;
+	for (; n < 150; n += 2)
+		memcpy(part + n, ",1", 2);
+	snprintf(part + n, sizeof(part) - n, "],\"z\":1}");
+	for (int shorts = 0; shorts < 400; shorts++) {
+		struct usage_raw u = {0};
+
+		for (int k = 0; k < shorts; k++)
+			usage_raw_add(&u, SLICE_LIT("{}"));
+		usage_raw_add(&u, slice_str(part));
+		assert_in_range(u.n, 1, sizeof(u.p));
+		assert_true(is_json(slice_of(u.p, u.n)));
+		assert_true(slice_find(slice_of(u.p, u.n), SLICE_LIT("\"z\":1")) > 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +183,7 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit),
 		cmocka_unit_test(parts_make_a_list),
 		cmocka_unit_test(parts_without_end),
+		cmocka_unit_test(short_parts_before_a_long_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

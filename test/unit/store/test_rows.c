@@ -191,6 +191,31 @@ static void test_key(void **state)
 	buf_fini(&b);
 }
 
+/* What a rule says that it has is there: a row has one form. */
+static void test_empty_parts_of_a_rule(void **state)
+{
+	static const int64_t raise[] = {3, 4}, carry[] = {5, WINDOW_NEVER};
+	const struct slice parts[] = {slice_of((const char *)raise, sizeof raise),
+				      slice_of((const char *)carry, sizeof carry)};
+	struct rows_scope k;
+	struct buf b;
+
+	(void)state;
+	fill_key(&k);
+	buf_init(&b, ROWS_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		ptrdiff_t at;
+
+		buf_reset(&b);
+		assert_int_equal(rows_put_scope(&b, &k), ERRC_OK);
+		at = slice_find(buf_slice(&b), parts[i]);
+		assert_true(at > 0);
+		memset(b.p + at, 0, parts[i].n);
+		assert_int_equal(read_key(buf_slice(&b)), ERRC_CORRUPT);
+	}
+	buf_fini(&b);
+}
+
 /* The zone's name is stored; what it stands for is looked up at each reading, and its absence changes nothing in the row. */
 static void test_zone(void **state)
 {
@@ -415,11 +440,17 @@ static void test_sound(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_account), cmocka_unit_test(test_key),
-		cmocka_unit_test(test_zone),    cmocka_unit_test(test_keepalive_of_a_key),
-		cmocka_unit_test(test_state),   cmocka_unit_test(test_state_out_of_range),
-		cmocka_unit_test(test_hold),    cmocka_unit_test(test_out_of_memory),
-		cmocka_unit_test(test_names),   cmocka_unit_test(test_models),
+		cmocka_unit_test(test_account),
+		cmocka_unit_test(test_key),
+		cmocka_unit_test(test_empty_parts_of_a_rule),
+		cmocka_unit_test(test_zone),
+		cmocka_unit_test(test_keepalive_of_a_key),
+		cmocka_unit_test(test_state),
+		cmocka_unit_test(test_state_out_of_range),
+		cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_models),
 		cmocka_unit_test(test_sound),
 	};
 
