@@ -79,7 +79,7 @@ CHAT_FIELD(PLUGINS, "plugins", REFUSE, "", NOT, "plug-ins are charged by the cal
 CHAT_FIELD(MCP_SERVERS, "mcp_servers", REFUSE, "", NOT, "tools that a provider runs are charged by the call")
 CHAT_FIELD(COMPOUND_CUSTOM, "compound_custom", REFUSE, "", NOT, "tools that a provider runs are charged by the call")
 CHAT_FIELD(CODE_INTERPRETER, "enable_code_interpreter", REFUSE, "", NOT, "tools that a provider runs are charged by the call")
-CHAT_FIELD(DATA_SOURCES, "data_sources", REFUSE, "", NOT, "what is found there is input that no hold covers")
+CHAT_FIELD(DATA_SOURCES, "data_sources", REFUSE, "", NOT, "input that a provider adds by itself")
 CHAT_FIELD(CONTAINER, "container", REFUSE, "", NOT, "containers are charged by the hour")
 CHAT_FIELD(OWN_MODELS, "models", OWN, "", SAID, "")
 CHAT_FIELD(OWN_PROVIDER, "provider", OWN, "", SAID, "")
