@@ -81,8 +81,8 @@ COMMAND_END(CONFIG_SHOW)
 	OPTION(WHEN, "expires", "TIME", "expires_s", SEND,                                                       \
 	       "The end: a date, a time, or a span such as 30d; never.")                                         \
 	OPTION(SWITCH, "shadow", "on|off", "shadow", SEND,                                                       \
-	       "on: its limits, models, ip and end refuse nothing; what they would is counted and "              \
-	       "logged. An account's credit still counts.")                                                      \
+	       "on: its limits, models, ip and end, of an account its credit too, refuse nothing; what "        \
+	       "they would is counted and logged.")                                                              \
 	OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 
 GROUP("account", "Accounts: who pays.")

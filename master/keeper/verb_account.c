@@ -1,9 +1,12 @@
+#include <stdio.h>
+
 #include "clock.h"
 #include "credit.h"
 #include "scope_row.h"
 #include "text.h"
 
 #define ROW_FIELDS (16 + SCOPE_ROW_ACCESS)
+#define WHY_MAX    256
 
 static const char *mode_name(enum rows_mode m)
 {
@@ -21,6 +24,7 @@ static const char *status_of(const struct rows_account *a, const struct rows_sco
 static size_t fill(struct control_field f[ROW_FIELDS], const struct rows_account *a,
 		   const struct rows_scope *rules)
 {
+	const struct rows_account own = credit_out_of_shadow(a);
 	size_t n = 0;
 
 	f[n++] = CONTROL_I("id", a->id);
@@ -33,8 +37,8 @@ static size_t fill(struct control_field f[ROW_FIELDS], const struct rows_account
 	f[n++] = CONTROL_I("settled_nusd", a->settled_nusd);
 	f[n++] = CONTROL_I("uncollected_nusd", a->uncollected_nusd);
 	f[n++] = CONTROL_I("overdraft_nusd", a->overdraft_nusd);
-	f[n++] = credit_is_limited(a) ? CONTROL_I("available_nusd", credit_available(a))
-				      : CONTROL_N("available_nusd");
+	f[n++] = credit_is_limited(&own) ? CONTROL_I("available_nusd", credit_available(&own))
+					 : CONTROL_N("available_nusd");
 	f[n++] = a->group.n ? CONTROL_S("group", a->group) : CONTROL_N("group");
 	f[n++] = CONTROL_I("holds", a->holds);
 	f[n++] = CONTROL_I("created_s", a->created_s);
@@ -98,12 +102,16 @@ static enum errc list_one(void *arg, const struct rows_account *a)
 	struct rows_scope k;
 	struct rows_state s;
 	struct buf mem;
+	size_t n;
 	enum errc e;
 
 	buf_init(&mem, ROWS_MAX);
 	e = get_rules(arg, a->id, &mem, &k, &s);
-	if (!e)
-		e = verbs_row(arg, "account", f, fill(f, a, &k));
+	if (!e) {
+		n = fill(f, a, &k);
+		f[n++] = CONTROL_B("shadow", a->flags & ROWS_ACCOUNT_SHADOW);
+		e = verbs_row(arg, "account", f, n);
+	}
 	buf_fini(&mem);
 	return e;
 }
@@ -213,8 +221,37 @@ static enum errc set_money(struct verbs *v, uint64_t account, bool *durable)
 	return e;
 }
 
+/* Why the rules could not be set. ERRC_STATE: the account would leave shadow with a balance below its floor. */
+static void why_not_rules(struct verbs *v, uint64_t account, enum errc e, char out[WHY_MAX])
+{
+	char more[MONEY_TEXT_MAX];
+	struct rows_account a;
+	int64_t nusd = 0;
+	struct buf mem;
+
+	buf_init(&mem, ROWS_MAX);
+	snprintf(out, WHY_MAX, "%s", errc_text(e));
+	if (e == ERRC_STATE && !admin_account_get(v->live, account, &mem, &a) &&
+	    money_add(a.balance_nusd, a.overdraft_nusd, &nusd) && nusd < 0) {
+		money_print(-nusd, 2, more);
+		snprintf(
+			out, WHY_MAX,
+			"out of shadow its credit counts, and its balance is $%s below what it may "
+			"be, running requests included: grant $%s first, or give it more overdraft "
+			"or postpaid on",
+			more, more);
+	} else if (e == ERRC_STATE) {
+		snprintf(
+			out, WHY_MAX,
+			"running requests held more than the credit that counts out of shadow; try "
+			"again");
+	}
+	buf_fini(&mem);
+}
+
 static enum errc update(struct verbs *v, uint64_t account, bool *durable)
 {
+	char why[WHY_MAX];
 	struct admin_by by = verbs_by(v);
 	/* A note alone is kept too. */
 	bool rules = has_rules(v), money = has_money(v) || !rules;
@@ -232,11 +269,16 @@ static enum errc update(struct verbs *v, uint64_t account, bool *durable)
 
 		/* Where the ledger takes this it takes all that was done before with it. */
 		e = admin_rules_set(v->admin, &by, &k, durable);
+		if (e)
+			why_not_rules(v, account, e, why);
 		if (e && money && !*durable)
 			verbs_end(
 				v, CONTROL_REFUSED,
 				"partly", "group, overdraft and payment were changed%s, the limits were not: %s",
-				money_durable ? "" : " (in force, not durable yet)", errc_text(e));
+				money_durable ? "" : " (in force, not durable yet)", why);
+		else if (e == ERRC_STATE)
+			verbs_end(v, CONTROL_REFUSED, "refused", "the account stays in shadow: %s",
+				  why);
 	}
 	buf_fini(&mem);
 	return e;

@@ -53,9 +53,9 @@
  *
  * Rows:
  *   account   id I, name, mode (prepaid, postpaid), status (active, suspended), granted_nusd, balance_nusd, held_nusd,
- *             settled_nusd, uncollected_nusd, overdraft_nusd, available_nusd (balance + overdraft; NONE when postpaid and
- *             further than half from the end of what can be counted, MONEY_NUSD_MAX charged in all),
- *             group (NONE: none), holds I, created_s; but in a list models, ip, shadow B, expires_s
+ *             settled_nusd, uncollected_nusd, overdraft_nusd, available_nusd (balance + overdraft, in shadow maybe below 0;
+ *             NONE when postpaid and further than half from the end of what can be counted, MONEY_NUSD_MAX charged in all),
+ *             group (NONE: none), holds I, created_s, shadow B: its credit, too, is only counted; but in a list models, ip, expires_s
  *   team      id, account (name), team (name), and as a key from status on, but without clamp, client_gone, keepalive_ms
  *   user      account (name), user (tag), likewise
  *   imported  line I, id, account, name, key (the secret, once; absent where it was given)

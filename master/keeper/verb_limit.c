@@ -5,8 +5,10 @@
 #include "scope_row.h"
 #include "user_tag.h"
 
+/* In shadow too what it would refuse by: below 0 is then left what shadow let through. */
 static enum errc send_credit(struct verbs *v, const struct rows_account *a)
 {
+	const struct rows_account own = credit_out_of_shadow(a);
 	struct scope_row_limit l = {.scope = "account",
 				    .name = a->name,
 				    .limit = "credit",
@@ -14,11 +16,14 @@ static enum errc send_credit(struct verbs *v, const struct rows_account *a)
 				    .unit = "nusd",
 				    .max = ROWS_NO_LIMIT,
 				    .used = a->settled_nusd,
-				    .held = a->held_nusd};
+				    .held = a->held_nusd,
+				    .shadow = a->flags & ROWS_ACCOUNT_SHADOW};
 
-	if (credit_is_limited(a)) {
-		l.max = credit_limit(a);
-		l.remaining = credit_available(a);
+	if (l.shadow)
+		l.text = SLICE_LIT("credit, only counted");
+	if (credit_is_limited(&own)) {
+		l.max = credit_limit(&own);
+		l.remaining = credit_available(&own);
 	}
 	return scope_row_send(v, &l);
 }

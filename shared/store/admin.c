@@ -98,13 +98,13 @@ enum errc admin_give(struct admin *a, const struct record *records, size_t n, bo
 	return apply_live(a, records, n, seq);
 }
 
-/* An account may not be given bounds that its balance is beyond. */
+/* An account may not be given bounds that its balance is beyond, nor leave shadow while it is. */
 static enum errc still_sound(struct live *l, MDB_txn *txn, const struct record *r)
 {
 	struct rows_account now;
 	enum errc rc;
 
-	if (r->type != RECORD_ACCOUNT)
+	if (r->type != RECORD_ACCOUNT && r->type != RECORD_RULES)
 		return ERRC_OK;
 	rc = live_get_account(l, txn, r->account, &now);
 	return rc || rows_account_is_sound(&now) ? rc : ERRC_STATE;

@@ -26,7 +26,7 @@ struct admin_by {
  * it: false only for restrictions that the ledger could not take now, they follow from the outbox. On any other code nothing
  * changed, but for one case that *durable tells by being true: the ledger has the change and the live store could not take
  * it; it follows with admin_catch_up(). ERRC_NOTFOUND, ERRC_EXISTS, ERRC_INVAL, ERRC_LIMIT, ERRC_RANGE; ERRC_STATE: take
- * below the floor; ERRC_FULL: the live store has no room for another account or scope, or for a larger one. What a change
+ * below the floor, or a floor above the balance; ERRC_FULL: the live store has no room for another account or scope, or for a larger one. What a change
  * keeps is read when the live store has all that the ledger has. */
 
 /* 1..ROWS_NAME_MAX bytes of UTF-8 without spaces and control characters: what no log, answer or metric has to change. */
@@ -95,7 +95,8 @@ MUSTCHECK enum errc admin_user_set(struct admin *a, const struct admin_by *by, s
 				   bool *durable);
 MUSTCHECK enum errc admin_user_remove(struct admin *a, const struct admin_by *by, uint64_t account,
 				      struct slice tag, bool *durable);
-/* Makes or replaces what an account may do: limits, patterns, ranges, an end. */
+/* Makes or replaces what an account may do: limits, patterns, ranges, an end. ERRC_STATE: the balance is below the floor that holds out of
+ * shadow. */
 MUSTCHECK enum errc admin_rules_set(struct admin *a, const struct admin_by *by,
 				    const struct rows_scope *s, bool *durable);
 

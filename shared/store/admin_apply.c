@@ -68,19 +68,20 @@ static enum errc apply_credit(struct live *l, MDB_txn *txn, const struct record 
 	return rows_account_is_sound(&a) ? live_put_account(l, txn, &a) : ERRC_STATE;
 }
 
-/* Admission looks for rules and end users only where the account says that there are any. */
-static enum errc mark_account(struct live *l, MDB_txn *txn, uint64_t account, uint8_t flag,
-			      uint32_t user_rules)
+/* Admission looks for rules and end users only where the account says that there are any, and at its floor where that holds. */
+static enum errc mark_account(struct live *l, MDB_txn *txn, const struct rows_scope *def)
 {
-	struct rows_account a;
+	struct rows_account a, now;
 	char mem[2 * ROWS_NAME_MAX];
-	enum errc rc = get_account(l, txn, account, mem, &a);
+	enum errc rc = get_account(l, txn, def->account, mem, &now);
 
-	if (rc || ((a.flags & flag) && a.user_rules >= user_rules))
+	if (rc)
 		return rc;
-	a.flags |= flag;
-	a.user_rules = MAX_OF(a.user_rules, user_rules);
-	return live_put_account(l, txn, &a);
+	a = now;
+	rows_account_note(&a, def);
+	return a.flags == now.flags && a.user_rules == now.user_rules
+		       ? ERRC_OK
+		       : live_put_account(l, txn, &a);
 }
 
 static enum errc remove_user(struct live *l, MDB_txn *txn, const struct rows_scope *u)
@@ -127,10 +128,8 @@ static enum errc apply_scope(struct live *l, MDB_txn *txn, const struct record *
 		rc = forget_hashes(l, txn, &def);
 	if (!rc)
 		rc = live_put_scope(l, txn, &def);
-	if (!rc && def.kind == ROWS_ACCOUNT)
-		rc = mark_account(l, txn, def.account, ROWS_ACCOUNT_RULES, 0);
-	if (!rc && def.kind == ROWS_USER)
-		rc = mark_account(l, txn, def.account, ROWS_ACCOUNT_USERS, def.limits.last_id);
+	if (!rc && (def.kind == ROWS_ACCOUNT || def.kind == ROWS_USER))
+		rc = mark_account(l, txn, &def);
 	return rc ? rc : live_index_scope(l, txn, &def);
 }
 

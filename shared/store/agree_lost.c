@@ -32,15 +32,17 @@ static enum errc is_account_there(const struct look *k, const struct rows_accoun
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
-/* Admission looks for these only where the account says that there are any. One that cannot be read has been counted itself. */
+/* Admission goes by what the account says of these. One that cannot be read has been counted itself. */
 static enum errc is_marked(const struct look *k, const struct rows_scope *def, bool *yes)
 {
-	struct rows_account a;
+	struct rows_account a, marked;
 	enum errc rc = live_get_account(k->l, k->txn, def->account, &a);
 
-	*yes = live_is_damaged(rc) ||
-	       (!rc && (a.flags &
-			(def->kind == ROWS_USER ? ROWS_ACCOUNT_USERS : ROWS_ACCOUNT_RULES)) != 0);
+	if (!rc) {
+		marked = a;
+		rows_account_note(&marked, def);
+	}
+	*yes = live_is_damaged(rc) || (!rc && marked.flags == a.flags);
 	return live_is_damaged(rc) ? ERRC_OK : rc;
 }
 

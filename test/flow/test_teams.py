@@ -42,6 +42,15 @@ class Scene:
         self.assertEqual(a.error['metadata']['scope'].split(' ')[0], scope, a)
         return a.error
 
+    def shadows(self, scope):
+        return self.node.metrics().get('aigw_shadow_refusals_total{scope="%s"}' % scope, 0)
+
+    def fails(self, status, part, *words):
+        with self.assertRaises(CtlError) as e:
+            self.node.ctl(*words)
+        self.assertEqual(e.exception.status, status, e.exception)
+        self.assertIn(part, e.exception.error['message'])
+
     def limits(self, key, user=None):
         """{(scope, id): row} of `limit explain`, once nothing runs."""
         self.node.settled(self.name)
@@ -106,9 +115,6 @@ class Scopes(Scene, NodeCase):
         self.assertEqual(self.send(key, 'other').status, 403)
         listed = self.node.ask('GET', '/v1/models', key=key).json()['data']
         self.assertEqual([m['id'] for m in listed], ['one'])
-
-    def shadows(self, scope):
-        return self.node.metrics().get('aigw_shadow_refusals_total{scope="%s"}' % scope, 0)
 
     @staticmethod
     def shown(row):
@@ -259,17 +265,62 @@ class Rules(Scene, NodeCase):
             'account': (self.name, 'requests a day', 2, 0, None), 'team': ('research', 'tokens a minute', 1, 0, None),
             'key': (key[8:20], 'budget per day', 1, None, Decimal('0.25')), 'user': ('ann', 'models', 1, None, None)})
 
-    def test_an_account_in_shadow_needs_credit(self):
-        """Credit is money owed, no limit that is tried out; a total budget in shadow refuses nothing."""
-        name = self.name + '-poor'
-        self.node.account(name, '0.5', '--note', 'less than a request costs')
-        key = self.node.key(name, limit='budget=0.1/total')
-        self.node.ctl('account', 'update', name, '--limit', 'requests=0/day', '--shadow', 'on')
+    def credit(self, key):
+        """What `limit explain` says of the account's credit: only counted, used, what is left."""
+        row = self.limits(key)['account', None]
+        return row['shadow'], nusd(row['max']), nusd(row['used']), nusd(row['remaining'])
+
+    def test_credit_in_shadow_is_only_counted(self):
+        """As if the account were postpaid, until it leaves shadow: what was let through must be paid then. Nobody's shadow but its own does that."""
+        self.name += '-poor'
+        self.node.account(self.name, '0.499999999', '--note', 'less than a request costs')
+        key = self.node.key(self.name)
         self.node.ctl('key', 'update', key, '--shadow', 'on')
-        a = self.send(key)
-        self.assertEqual((a.status, a.error['code']), (402, 'insufficient_credit'), a)
-        self.node.ctl('account', 'credit', name, '--add', '0.5')
-        self.accepted(key)
+        self.refused(402, 'insufficient_credit', 'account', key)
+        self.assertTrue(self.node.ctl('account', 'update', self.name, '--shadow', 'on')['shadow'])
+        before, mark = self.shadows('account'), self.node.mark()
+        rid = self.accepted(key).get('x-request-id')
+        told = self.node.wait_event('shadow_refusal', since=mark)
+        self.assertEqual((told['request_id'], told['scope'], told['name'], told['rule'], told['rules'], '%.9f' % told['limit_usd']),
+                         (rid, 'account', self.name, 'credit', 1, '0.499999999'))
+        self.assertEqual(self.shadows('account'), before + 1)
+        a = self.node.settled(self.name)
+        self.assertEqual([nusd(a[k + '_usd']) for k in ('balance', 'available', 'settled', 'uncollected')], [-500000001, -500000001, 10**9, 0])
+        self.assertEqual((a['shadow'], a['mode']), (True, 'prepaid'))
+        self.assertEqual(self.credit(key), (True, 499999999, 10**9, -500000001))
+        own = self.node.ask('GET', '/v1/credits', key=key).json()['data']
+        self.assertEqual((nusd(own['balance']), own['available']), (-500000001, None))
+        self.assertEqual(self.node.ask('GET', '/v1/dashboard/billing/subscription', key=key).status, 200)
+        self.assertEqual(self.node.metrics()['aigw_ledger_imbalance_nanousd'], 0)
+        # What is missing out of shadow is said, to the nano-dollar, and nothing changes.
+        said = '$0.500000001 below what it may be, running requests included: grant $0.500000001 first, or give it more overdraft or postpaid on'
+        self.fails(1, 'stays in shadow', 'account', 'update', self.name, '--shadow', 'off')
+        self.fails(1, said, 'account', 'update', self.name, '--shadow', 'off', '--rpm', '1')
+        self.assertEqual((self.node.show(self.name)['shadow'], self.node.show(self.name)['limits']), (True, []))
+        self.node.ctl('account', 'credit', self.name, '--add', '0.5')
+        self.fails(1, '$0.000000001', 'account', 'update', self.name, '--shadow', 'off')
+        self.node.ctl('account', 'credit', self.name, '--add', '0.000000001')
+        self.assertFalse(self.node.ctl('account', 'update', self.name, '--shadow', 'off')['shadow'])
+        self.assertEqual(self.credit(key), (False, 10**9, 10**9, 0))
+        self.refused(402, 'insufficient_credit', 'account', key)
+
+    def test_shadow_ends_while_requests_run(self):
+        """What they hold counts: with an overdraft that covers it the account leaves shadow at once, and they are charged in full."""
+        self.name += '-poor'
+        self.node.account(self.name, 0)
+        key = self.node.key(self.name)
+        self.node.ctl('account', 'update', self.name, '--shadow', 'on')
+        with Conn(self.node.port) as c:
+            c.request('POST', '/v1/chat/completions', chat_body('slow'), key=key)
+            wait_for(lambda: self.node.show(self.name)['holds'] == 1)
+            self.fails(1, 'grant $1.00 first', 'account', 'update', self.name, '--shadow', 'off')
+            self.fails(1, 'limits were not: out of shadow', 'account', 'update', self.name, '--overdraft', '0.999999999', '--shadow', 'off')
+            a = self.node.ctl('account', 'update', self.name, '--overdraft', '1', '--shadow', 'off')
+            self.assertEqual((a['shadow'], nusd(a['held_usd']), nusd(a['balance_usd'])), (False, 10**9, -10**9))
+            self.assertEqual(c.answer().status, 200)
+        a = self.node.settled(self.name)
+        self.assertEqual([nusd(a[k + '_usd']) for k in ('balance', 'held', 'settled', 'uncollected')], [-10**9, 0, 10**9, 0])
+        self.refused(402, 'insufficient_credit', 'account', key)
 
     def test_limits_follow_the_model_that_was_asked_for(self):
         """Design 3.3: a fallback's charge counts in the rates and budgets of the model asked for, not in its own; deny patterns bind it too."""
@@ -321,12 +372,6 @@ class Users(Scene, NodeCase):
 
 class Words(Scene, NodeCase):
     """What operators are told."""
-
-    def fails(self, status, part, *words):
-        with self.assertRaises(CtlError) as e:
-            self.node.ctl(*words)
-        self.assertEqual(e.exception.status, status, e.exception)
-        self.assertIn(part, e.exception.error['message'])
 
     def test_refusals(self):
         self.team('research')
@@ -399,6 +444,32 @@ class Rebuilt(Scene, NodePerTest):
         self.assertEqual(self.limits(key, 'ann'), before)
         self.accepted(key, user='ann')
         self.refused(402, 'budget_exceeded', 'team', key, user='ann')
+        self.check_books()
+
+    def test_crashes_keep_an_account_in_shadow(self):
+        self.node.ctl('account', 'create', 'poor')
+        key = self.node.key('poor')
+        self.name = 'poor'
+        self.node.ctl('account', 'update', 'poor', '--shadow', 'on')
+
+        def goes_on(n):
+            self.accepted(key)
+            a = self.node.settled('poor')
+            self.assertEqual((a['shadow'], nusd(a['balance_usd']), nusd(a['uncollected_usd'])), (True, -n * 10**9, 0))
+        goes_on(1)
+        self.node.kill('keeper')
+        goes_on(2)
+        self.node.ctl('account', 'update', 'poor', '--overdraft', '0.5')
+        self.node.ctl('account', 'suspend', 'poor')
+        self.node.stop()
+        shutil.rmtree(glob.glob(self.node.live + '/*')[0])
+        self.node.start()
+        self.node.ctl('account', 'resume', 'poor')
+        goes_on(3)
+        self.check_books()
+        self.node.ctl('account', 'credit', 'poor', '--add', '2.5')
+        self.node.ctl('account', 'update', 'poor', '--shadow', 'off')
+        self.refused(402, 'insufficient_credit', 'account', key)
         self.check_books()
 
 

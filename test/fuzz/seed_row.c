@@ -62,7 +62,8 @@ static void put(char reader, const struct buf *row)
 static void accounts(struct buf *b)
 {
 	struct rows_account a = {.id = 3,
-				 .flags = ROWS_ACCOUNT_RULES | ROWS_ACCOUNT_USERS,
+				 .flags = ROWS_ACCOUNT_RULES | ROWS_ACCOUNT_USERS |
+					  ROWS_ACCOUNT_SHADOW,
 				 .holds = 1,
 				 .user_rules = 70000,
 				 .granted_nusd = 100,

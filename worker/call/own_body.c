@@ -174,6 +174,7 @@ static void put_credits(struct json_out *o, const struct auth_usage *u)
 int64_t own_body_left_nusd(const struct auth_usage *u)
 {
 	const struct rows_account a = {.mode = u->mode,
+				       .flags = u->in_shadow ? ROWS_ACCOUNT_SHADOW : 0,
 				       .granted_nusd = u->granted_nusd,
 				       .held_nusd = u->held_nusd,
 				       .settled_nusd = u->settled_nusd,

@@ -49,13 +49,9 @@ static void note_scope(struct book *b, const struct rows_scope *def)
 {
 	struct book_account_item *a = book_find_account(b, def->account);
 
-	if (def->kind == ROWS_ACCOUNT)
-		a->row.flags |= ROWS_ACCOUNT_RULES;
-	else if (def->kind == ROWS_USER) {
-		a->row.flags |= ROWS_ACCOUNT_USERS;
-		a->row.user_rules = MAX_OF(a->row.user_rules, def->limits.last_id);
-	} else
+	if (def->kind != ROWS_ACCOUNT && def->kind != ROWS_USER)
 		return;
+	rows_account_note(&a->row, def);
 	a->changed = true;
 }
 

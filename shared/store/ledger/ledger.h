@@ -11,7 +11,7 @@
 
 struct ledger;
 
-#define LEDGER_LAYOUT       13
+#define LEDGER_LAYOUT       14
 #define LEDGER_MAP_BYTES    (UINT64_C(1) << 40)
 #define LEDGER_MAP_LEAST    (UINT64_C(1) << 30)
 #define LEDGER_RESTORED_MAX 512 /* bytes of the mark */

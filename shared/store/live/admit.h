@@ -51,9 +51,10 @@ struct admit_remaining {
 /* What the rules of one scope that only count, or all of it, would have refused. */
 struct admit_shadow_scope {
 	enum rows_kind scope;
-	size_t n;         /* of them; the first is told: */
-	const char *what; /* static: a rule; "models", "addresses", "end" of a scope that refuses nothing */
-	int64_t limit; /* of a rule, nano-dollars when `money`; else ROWS_NO_LIMIT */
+	size_t n; /* of them; the first is told: */
+	/* Static: a rule; "models", "addresses", "end", of an account "credit", of a scope that refuses nothing. */
+	const char *what;
+	int64_t limit; /* of a rule or the credit, nano-dollars when `money`; else ROWS_NO_LIMIT */
 	bool money;
 };
 

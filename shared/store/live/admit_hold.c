@@ -202,6 +202,7 @@ static enum errc decide(struct admit_hold_run *h, bool *wrote)
 		admit_refuse_money(h, &offer);
 		return tell_limits(h);
 	}
+	admit_note_credit(h, &offer);
 	return grant(h, &offer, wrote);
 }
 

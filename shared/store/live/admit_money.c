@@ -29,9 +29,9 @@ static struct hold_purse budget_purse(const struct admit_hold_run *h, const stru
 	return p;
 }
 
-struct hold_purse admit_purse(const struct admit_hold_run *h)
+static struct hold_purse purse_of(const struct admit_hold_run *h, const struct rows_account *a)
 {
-	struct hold_purse all = account_purse(&h->rows.account);
+	struct hold_purse all = account_purse(a);
 	int64_t later = all.available_nusd + all.pending_nusd;
 
 	for (size_t n = 0; n < h->rows.scopes_n; n++) {
@@ -49,6 +49,27 @@ struct hold_purse admit_purse(const struct admit_hold_run *h)
 	}
 	all.pending_nusd = later - all.available_nusd;
 	return all;
+}
+
+struct hold_purse admit_purse(const struct admit_hold_run *h)
+{
+	return purse_of(h, &h->rows.account);
+}
+
+/* A lower cap or a candidate less is no refusal. */
+void admit_note_credit(struct admit_hold_run *h, const struct hold_offer *o)
+{
+	const struct rows_account *a = &h->rows.account;
+	const struct rows_account own = credit_out_of_shadow(a);
+	struct hold_purse purse;
+	struct hold_offer counted;
+
+	if (!(a->flags & ROWS_ACCOUNT_SHADOW) || o->hold_nusd <= credit_available(&own))
+		return;
+	purse = purse_of(h, &own);
+	hold_decide(&h->ask->hold, h->may, &purse, &counted);
+	if (!counted.any)
+		admit_note_shadow_credit(h, credit_limit(&own));
 }
 
 static bool purse_refuses(struct hold_purse p, const struct hold_offer *o)

@@ -73,13 +73,16 @@ struct admit_refusal *admit_refuse_rule(struct admit_hold_run *h, enum admit_rea
 /* What the scopes may do at all, and which candidates; then rates and concurrency, taken in the copies. True: go on. */
 bool admit_check_access(struct admit_hold_run *h);
 bool admit_check_limits(struct admit_hold_run *h);
-/* A rule that only counts would have refused. */
+/* A rule that only counts would have refused, or the credit of an account in shadow. */
 void admit_note_shadow(struct admit_hold_run *h, const struct admit_scope *s,
 		       const struct rows_rule *r, int64_t limit);
+void admit_note_shadow_credit(struct admit_hold_run *h, int64_t limit);
 /* Moves the hold into the holds of the account and of every scope, in the copies; says in `row` what was taken. */
 MUSTCHECK enum errc admit_take(struct admit_hold_run *h, struct rows_hold *row);
 /* The tightest money scope now, and the tightest once everything held has come back. */
 struct hold_purse admit_purse(const struct admit_hold_run *h);
+/* Of an account in shadow, before the offer is taken: whether its credit would have refused. */
+void admit_note_credit(struct admit_hold_run *h, const struct hold_offer *o);
 void admit_refuse_money(struct admit_hold_run *h, const struct hold_offer *o);
 /* The tightest limit of one kind over all scopes. */
 struct admit_remaining admit_tightest(const struct admit_hold_run *h, bool tokens);

@@ -32,27 +32,27 @@ struct admit_refusal *admit_refuse_rule(struct admit_hold_run *h, enum admit_rea
 }
 
 /* Of each scope the first refusal is told, NULL: it is a further one. */
-static struct admit_shadow_scope *note_shadow(struct admit_hold_run *h, const struct admit_scope *s,
+static struct admit_shadow_scope *note_shadow(struct admit_hold_run *h, enum rows_kind scope,
 					      const char *what)
 {
 	struct admit_shadow *x = &h->shadow;
 
 	for (size_t i = 0; i < x->n; i++) {
-		if (x->v[i].scope == s->kind) {
+		if (x->v[i].scope == scope) {
 			x->v[i].n++;
 			return NULL;
 		}
 	}
 	require(x->n < ROWS_SCOPES_MAX);
 	x->v[x->n] = (struct admit_shadow_scope){
-		.scope = s->kind, .n = 1, .what = what, .limit = ROWS_NO_LIMIT};
+		.scope = scope, .n = 1, .what = what, .limit = ROWS_NO_LIMIT};
 	return &x->v[x->n++];
 }
 
 void admit_note_shadow(struct admit_hold_run *h, const struct admit_scope *s,
 		       const struct rows_rule *r, int64_t limit)
 {
-	struct admit_shadow_scope *x = note_shadow(h, s, rows_rule_text(r));
+	struct admit_shadow_scope *x = note_shadow(h, s->kind, rows_rule_text(r));
 
 	if (!x)
 		return;
@@ -60,12 +60,22 @@ void admit_note_shadow(struct admit_hold_run *h, const struct admit_scope *s,
 	x->money = r->kind == ROWS_BUDGET;
 }
 
+void admit_note_shadow_credit(struct admit_hold_run *h, int64_t limit)
+{
+	struct admit_shadow_scope *x = note_shadow(h, ROWS_ACCOUNT, "credit");
+
+	if (!x)
+		return;
+	x->limit = limit;
+	x->money = true;
+}
+
 /* Whether the scope refuses nothing; then this is noted. */
 static bool only_notes(struct admit_hold_run *h, const struct admit_scope *s, const char *what)
 {
 	if (!(s->row.flags & ROWS_SHADOW))
 		return false;
-	(void)note_shadow(h, s, what);
+	(void)note_shadow(h, s->kind, what);
 	return true;
 }
 

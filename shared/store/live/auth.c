@@ -278,6 +278,7 @@ enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_
 		out->settled_nusd = p.account.settled_nusd;
 		out->overdraft_nusd = p.account.overdraft_nusd;
 		out->mode = p.account.mode;
+		out->in_shadow = p.account.flags & ROWS_ACCOUNT_SHADOW;
 		rc = add_all(l, txn, &p, user, now_ms, out);
 	}
 	live_read_end(l);

@@ -62,6 +62,7 @@ struct auth_usage {
 	int64_t granted_nusd, balance_nusd, held_nusd, settled_nusd,
 		overdraft_nusd; /* the account's */
 	enum rows_mode mode;
+	bool in_shadow; /* the account: its credit refuses nothing */
 };
 MUSTCHECK enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_ID],
 			       struct slice user, int64_t boot_ms, int64_t wall_ms,

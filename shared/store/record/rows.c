@@ -1,6 +1,7 @@
 #include "rows_priv.h"
 
 #include "be.h"
+#include "credit.h"
 
 /* The fixed part, without padding; names follow. */
 struct account_v1 {
@@ -173,6 +174,17 @@ const char *rows_scope_word(enum rows_kind kind)
 	}
 }
 
+void rows_account_note(struct rows_account *a, const struct rows_scope *def)
+{
+	if (def->kind == ROWS_ACCOUNT) {
+		a->flags = (uint8_t)((a->flags & ~ROWS_ACCOUNT_SHADOW) | ROWS_ACCOUNT_RULES |
+				     (def->flags & ROWS_SHADOW ? ROWS_ACCOUNT_SHADOW : 0));
+	} else if (def->kind == ROWS_USER) {
+		a->flags |= ROWS_ACCOUNT_USERS;
+		a->user_rules = MAX_OF(a->user_rules, def->limits.last_id);
+	}
+}
+
 bool rows_account_is_sound(const struct rows_account *a)
 {
 	money_wide sum = (money_wide)a->balance_nusd + a->held_nusd + a->settled_nusd;
@@ -182,7 +194,7 @@ bool rows_account_is_sound(const struct rows_account *a)
 		return false;
 	if (a->holds == 0 && a->held_nusd != 0)
 		return false;
-	return a->mode == ROWS_POSTPAID || a->balance_nusd >= -a->overdraft_nusd;
+	return !credit_has_floor(a) || a->balance_nusd >= -a->overdraft_nusd;
 }
 
 bool rows_models_allow(struct slice patterns, struct slice model)

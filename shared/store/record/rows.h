@@ -48,7 +48,8 @@ struct rows_key_name {
 
 enum {
 	ROWS_ACCOUNT_RULES = 1 << 0, /* it has a row of its own rules */
-	ROWS_ACCOUNT_USERS = 1 << 1  /* it has, or had, rows for end users */
+	ROWS_ACCOUNT_USERS = 1 << 1, /* it has, or had, rows for end users */
+	ROWS_ACCOUNT_SHADOW = 1 << 2 /* ROWS_SHADOW of its own rules: its credit refuses nothing */
 };
 
 /* granted = balance + held + settled, always. `holds` counts the account's hold rows. */
@@ -61,7 +62,7 @@ struct rows_account {
 	/* The highest id of a rule that any of its end users ever had, `*` included: none is used for two of them. */
 	uint32_t user_rules;
 	int64_t granted_nusd, balance_nusd, held_nusd, settled_nusd, uncollected_nusd;
-	int64_t overdraft_nusd; /* >= 0; how far the balance may go below 0 */
+	int64_t overdraft_nusd; /* >= 0; how far the balance may go below 0, where it has a floor */
 	int64_t created_s;
 	struct slice name;
 	struct slice group; /* whose multiplier its prices get; empty: none */
@@ -71,7 +72,7 @@ struct rows_account {
 /* What becomes of an answer whose client leaves; neither: as the node's setting says. */
 #define ROWS_KEY_DRAIN (1 << 1)
 #define ROWS_KEY_ABORT (1 << 2)
-/* Of any scope: its limits, models, addresses and end refuse nothing, and what they would have refused is counted and told. */
+/* Of any scope: its limits, models, addresses and end, an account's credit too, refuse nothing: what they would have is counted and told. */
 #define ROWS_SHADOW (1 << 3)
 
 /* What a scope is and may do. An account has one only where there is anything to say; its name and status are those of its
@@ -117,7 +118,6 @@ bool rows_name_is_scope(const struct rows_key_name *name); /* of a definition: s
 bool rows_name_parse(struct slice bytes, uint64_t *account, enum rows_kind *kind, struct slice *id);
 /* The id of an end user. */
 void rows_user_id(struct slice tag, char id[ROWS_ID]);
-
 /* Encoders append to `out`; ERRC_LIMIT when a name or list is too long, ERRC_NOMEM. */
 MUSTCHECK enum errc rows_put_account(struct buf *out, const struct rows_account *a);
 MUSTCHECK enum errc rows_put_scope(struct buf *out, const struct rows_scope *s);
@@ -137,6 +137,8 @@ const struct rows_counter *rows_state_counter(const struct rows_state *s, const 
  * are kept behind them, so that what is used of them is there when they hold again, and holds that run are given back to what they were
  * taken from. */
 void rows_state_align(struct rows_state *s, const struct rows_limits *l, bool of_all);
+/* What the row of an account tells of a definition of it or of one of its end users, which comes into force. */
+void rows_account_note(struct rows_account *a, const struct rows_scope *def);
 /* True when the sums of the account hold (design 3.5). */
 bool rows_account_is_sound(const struct rows_account *a);
 /* Whether the patterns admit the model: denied by any `!` pattern that matches, else allowed when some other pattern

@@ -170,6 +170,9 @@ static void test_what_is_left(void **state)
 	assert_int_equal(own_body_left_nusd(&u), 8500000000);
 	u.granted_nusd = 1499999995; /* charges and holds came to more */
 	assert_int_equal(own_body_left_nusd(&u), 0);
+	u.in_shadow = true;
+	assert_int_equal(own_body_left_nusd(&u), OWN_BODY_NO_END);
+	u.in_shadow = false;
 	u.mode = ROWS_POSTPAID;
 	assert_int_equal(own_body_left_nusd(&u), OWN_BODY_NO_END);
 	u.settled_nusd = MONEY_NUSD_MAX / 2 - 1;

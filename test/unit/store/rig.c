@@ -264,7 +264,7 @@ void rig_settle(struct rig *r, uint64_t account, const struct genid *id, int64_t
 bool rig_same(const struct rows_account *a, const struct rows_account *b)
 {
 	return a->id == b->id && a->mode == b->mode && a->status == b->status &&
-	       a->holds == b->holds && a->granted_nusd == b->granted_nusd &&
+	       a->flags == b->flags && a->holds == b->holds && a->granted_nusd == b->granted_nusd &&
 	       a->balance_nusd == b->balance_nusd && a->held_nusd == b->held_nusd &&
 	       a->settled_nusd == b->settled_nusd && a->uncollected_nusd == b->uncollected_nusd &&
 	       a->overdraft_nusd == b->overdraft_nusd && a->created_s == b->created_s;
@@ -315,6 +315,7 @@ void rig_check_books(struct rig *r)
 		assert_int_equal(a.granted_nusd, b->granted_nusd);
 		assert_int_equal(a.settled_nusd, b->settled_nusd);
 		assert_int_equal(a.status, b->status);
+		assert_int_equal(a.flags, b->flags);
 		assert_int_equal(a.balance_nusd + a.held_nusd, b->balance_nusd);
 	}
 	assert_int_equal(verify_ledger(r->ledger, false, NULL, NULL, &v), ERRC_OK);

@@ -123,6 +123,26 @@ static void test_definitions_of_accounts(void **state)
 	assert_int_equal(apply_account(&a), ERRC_CORRUPT);
 }
 
+/* Whether an account is in shadow only its rules say, before and after any other definition. */
+static void test_shadow_of_accounts(void **state)
+{
+	const struct rows_account a = {
+		.id = ACCOUNT, .name = SLICE_LIT("acme"), .overdraft_nusd = 4};
+	struct rows_scope rules;
+
+	(void)state;
+	open_account();
+	rig_scope(&rules, ACCOUNT, ROWS_ACCOUNT, "");
+	for (int on = 1; on >= 0; on--) {
+		rules.flags = on ? ROWS_SHADOW : 0;
+		assert_int_equal(apply_scope(RECORD_RULES, &rules), ERRC_OK);
+		assert_int_equal(apply_account(&a), ERRC_OK);
+		assert_int_equal(book_account(book, ACCOUNT)->flags,
+				 ROWS_ACCOUNT_RULES | (on ? ROWS_ACCOUNT_SHADOW : 0));
+		assert_int_equal(book_account(book, ACCOUNT)->overdraft_nusd, 4);
+	}
+}
+
 static void test_contradictions(void **state)
 {
 	struct rows_scope s;
@@ -216,7 +236,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_definitions_of_accounts), T(test_contradictions), T(test_last_use),
+		T(test_definitions_of_accounts), T(test_shadow_of_accounts),
+		T(test_contradictions),          T(test_last_use),
 		T(test_users_without_budgets),   T(test_no_memory),
 	};
 

@@ -3,9 +3,10 @@
 
 #include "credit.h"
 
-#define KEY_A "aaaaaaaaaaaa"
-#define KEY_B "bbbbbbbbbbbb"
-#define MOST  MONEY_NUSD_MAX
+#define KEY_A  "aaaaaaaaaaaa"
+#define KEY_B  "bbbbbbbbbbbb"
+#define MOST   MONEY_NUSD_MAX
+#define SHADOW ROWS_ACCOUNT_SHADOW
 
 static int setup(void **state)
 {
@@ -28,24 +29,29 @@ static void test_credit(void **state)
 {
 	static const struct {
 		enum rows_mode mode;
+		uint8_t flags;
 		int64_t granted, held, settled, overdraft, limit, available;
 		bool is_limited;
 	} cases[] = {
-		{ROWS_PREPAID, 10, 4, 3, 0, 10, 3, true},
-		{ROWS_PREPAID, 10, 4, 9, 5, 15, 2, true},
-		{ROWS_PREPAID, 10, 4, 9, 0, 10, -3, true},
-		{ROWS_PREPAID, MOST, 1, 2, 9, MOST, MOST - 3, true},
-		{ROWS_PREPAID, 0, MOST, MOST, 0, 0, -MOST, true},
-		{ROWS_POSTPAID, 0, 0, 0, 0, MOST, MOST, false},
-		{ROWS_POSTPAID, 5, 0, MOST / 2, 3, MOST, MOST / 2, false},
-		{ROWS_POSTPAID, 5, 1, MOST / 2, 3, MOST, MOST / 2 - 1, true},
-		{ROWS_POSTPAID, -7, 1, 1, 0, MOST - 7, MOST - 9, false},
-		{ROWS_POSTPAID, -MOST, 0, 0, 0, 0, 0, true},
+		{ROWS_PREPAID, 0, 10, 4, 3, 0, 10, 3, true},
+		{ROWS_PREPAID, 0, 10, 4, 9, 5, 15, 2, true},
+		{ROWS_PREPAID, 0, 10, 4, 9, 0, 10, -3, true},
+		{ROWS_PREPAID, 0, MOST, 1, 2, 9, MOST, MOST - 3, true},
+		{ROWS_PREPAID, 0, 0, MOST, MOST, 0, 0, -MOST, true},
+		{ROWS_POSTPAID, 0, 0, 0, 0, 0, MOST, MOST, false},
+		{ROWS_POSTPAID, 0, 5, 0, MOST / 2, 3, MOST, MOST / 2, false},
+		{ROWS_POSTPAID, 0, 5, 1, MOST / 2, 3, MOST, MOST / 2 - 1, true},
+		{ROWS_POSTPAID, 0, -7, 1, 1, 0, MOST - 7, MOST - 9, false},
+		{ROWS_POSTPAID, 0, -MOST, 0, 0, 0, 0, 0, true},
+		{ROWS_PREPAID, SHADOW, 10, 4, 9, 5, MOST, MOST - 13, false},
+		{ROWS_PREPAID, SHADOW, -MOST, 0, 0, 0, 0, 0, true},
+		{ROWS_POSTPAID, SHADOW, 5, 1, MOST / 2, 3, MOST, MOST / 2 - 1, true},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct rows_account a = {.mode = cases[i].mode,
+					 .flags = cases[i].flags,
 					 .granted_nusd = cases[i].granted,
 					 .held_nusd = cases[i].held,
 					 .settled_nusd = cases[i].settled,
@@ -55,6 +61,25 @@ static void test_credit(void **state)
 		assert_int_equal(credit_available(&a), cases[i].available);
 		assert_int_equal(credit_is_limited(&a), cases[i].is_limited);
 	}
+}
+
+/* What is counted in shadow may be less than nothing. */
+static void test_out_of_shadow(void **state)
+{
+	struct rows_account a = {.flags = SHADOW | ROWS_ACCOUNT_USERS,
+				 .granted_nusd = 10,
+				 .held_nusd = 4,
+				 .settled_nusd = 9,
+				 .overdraft_nusd = 1};
+	struct rows_account own = credit_out_of_shadow(&a);
+
+	(void)state;
+	assert_int_equal(own.flags, ROWS_ACCOUNT_USERS);
+	assert_int_equal(credit_limit(&own), 11);
+	assert_int_equal(credit_available(&own), -2);
+	assert_true(credit_has_floor(&own) && !credit_has_floor(&a));
+	own.mode = ROWS_POSTPAID;
+	assert_false(credit_has_floor(&own));
 }
 
 static void make_postpaid(struct rig *r, uint64_t account)
@@ -218,6 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_credit),
+		cmocka_unit_test(test_out_of_shadow),
 		cmocka_unit_test_setup_teardown(test_postpaid_up_to_the_end_of_what_counts, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_cost_above_hold_at_the_end_of_what_counts,

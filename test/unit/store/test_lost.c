@@ -136,7 +136,7 @@ static void test_ways_to_them(void **state)
 {
 	(void)state;
 	begin();
-	for (int what = 0; what < 5; what++) {
+	for (int what = 0; what < 6; what++) {
 		struct rows_account a;
 		struct agree_lost g;
 		struct live *l = family.r->live;
@@ -150,9 +150,11 @@ static void test_ways_to_them(void **state)
 							id_of(2, user), &def),
 					 ERRC_OK);
 			assert_int_equal(live_unindex_hash(l, txn, def.hash), ERRC_OK);
-		} else if (what < 3) {
+		} else if (what < 4) {
 			assert_int_equal(live_get_account(l, txn, family.account, &a), ERRC_OK);
-			a.flags &= (uint8_t) ~(what == 1 ? ROWS_ACCOUNT_USERS : ROWS_ACCOUNT_RULES);
+			a.flags ^= (uint8_t)(what == 1   ? ROWS_ACCOUNT_USERS
+					     : what == 2 ? ROWS_ACCOUNT_RULES
+							 : ROWS_ACCOUNT_SHADOW);
 			assert_int_equal(live_put_account(l, txn, &a), ERRC_OK);
 		} else {
 			/* The index has no other words for being lost: all of it. */
@@ -160,10 +162,10 @@ static void test_ways_to_them(void **state)
 		}
 		assert_int_equal(live_txn_commit(l, &txn), ERRC_OK);
 		g = lost(true);
-		assert_int_equal(g.lost, what < 3 ? 1 : 3);
-		assert_int_equal(g.mended, what < 3 ? 1 : 2);
-		assert_int_equal(lost(false).lost, what < 3 ? 0 : 1); /* the account's name */
-		if (what == 3) {
+		assert_int_equal(g.lost, what < 4 ? 1 : 3);
+		assert_int_equal(g.mended, what < 4 ? 1 : 2);
+		assert_int_equal(lost(false).lost, what < 4 ? 0 : 1); /* the account's name */
+		if (what == 4) {
 			assert_int_equal(live_txn_begin(l, &txn), ERRC_OK);
 			assert_int_equal(live_get_account(l, txn, family.account, &a), ERRC_OK);
 			assert_int_equal(live_index_account(l, txn, &a), ERRC_OK);

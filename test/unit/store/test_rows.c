@@ -435,6 +435,37 @@ static void test_sound(void **state)
 	a.overdraft_nusd = 0;
 	a.mode = ROWS_POSTPAID;
 	assert_true(rows_account_is_sound(&a));
+	a.mode = ROWS_PREPAID;
+	a.flags = ROWS_ACCOUNT_SHADOW;
+	assert_true(rows_account_is_sound(&a));
+	a.balance_nusd--;
+	assert_false(rows_account_is_sound(&a));
+}
+
+/* In shadow is an account whose own rules are. */
+static void test_what_accounts_note(void **state)
+{
+	struct rows_scope s = {.flags = ROWS_SHADOW, .limits.last_id = 7};
+	struct rows_account a = {.user_rules = 0};
+
+	(void)state;
+	s.kind = ROWS_TEAM;
+	rows_account_note(&a, &s);
+	s.kind = ROWS_KEY;
+	rows_account_note(&a, &s);
+	assert_int_equal(a.flags, 0);
+	s.kind = ROWS_USER;
+	rows_account_note(&a, &s);
+	assert_int_equal(a.flags, ROWS_ACCOUNT_USERS);
+	assert_int_equal(a.user_rules, 7);
+	s.kind = ROWS_ACCOUNT;
+	s.limits.last_id = 9;
+	rows_account_note(&a, &s);
+	assert_int_equal(a.flags, ROWS_ACCOUNT_USERS | ROWS_ACCOUNT_RULES | ROWS_ACCOUNT_SHADOW);
+	s.flags = 0;
+	rows_account_note(&a, &s);
+	assert_int_equal(a.flags, ROWS_ACCOUNT_USERS | ROWS_ACCOUNT_RULES);
+	assert_int_equal(a.user_rules, 7);
 }
 
 int main(void)
@@ -452,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_models),
 		cmocka_unit_test(test_sound),
+		cmocka_unit_test(test_what_accounts_note),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
