@@ -1,12 +1,10 @@
 #include "world.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #include "death.h"
 #include "shrink.h"
 
-#define DAY_S  INT64_C(86400)
 #define HOUR_S INT64_C(3600)
 /* In May 2033. */
 #define BEGIN_MS INT64_C(2000000000000)
@@ -21,169 +19,9 @@ uint64_t world_pick(uint64_t n)
 	return text_rng_next(world.rng) % n;
 }
 
-/* --- days --- */
-
 int64_t world_now_s(void)
 {
 	return world.r.wall_ms / 1000;
-}
-
-/* The n-th Sunday of a month, and then this hour of UTC. */
-static int64_t sunday_s(int year, int month, int n, int hour)
-{
-	struct tm t = {.tm_year = year, .tm_mon = month, .tm_mday = 1, .tm_hour = hour};
-
-	(void)timegm(&t); /* tells the weekday */
-	t.tm_mday += (7 - t.tm_wday) % 7 + 7 * (n - 1);
-	return timegm(&t);
-}
-
-/* Seconds that New York is behind UTC. */
-static int64_t behind_s(int64_t wall_s)
-{
-	time_t at = (time_t)wall_s;
-	struct tm t;
-
-	gmtime_r(&at, &t);
-	return wall_s >= sunday_s(t.tm_year, 2, 2, 7) && wall_s < sunday_s(t.tm_year, 10, 1, 6)
-		       ? 4 * HOUR_S
-		       : 5 * HOUR_S;
-}
-
-/* When the day began. */
-static int64_t begin_s(const struct rows_rule *r, int64_t wall_s)
-{
-	int64_t local = wall_s - (r->zone.n ? behind_s(wall_s) : 0),
-		midnight = local - local % DAY_S;
-
-	/* The clock changes after midnight: what counts then is how far behind it is at midnight. */
-	return r->zone.n ? midnight + behind_s(midnight + 5 * HOUR_S) : midnight;
-}
-
-static struct use *known_use(struct model_scope *s, uint32_t id)
-{
-	struct use *u = &s->use[id % WORLD_IDS];
-
-	return u->id == id ? u : NULL;
-}
-
-struct use *world_use(struct model_scope *s, uint32_t id)
-{
-	struct use *u = &s->use[id % WORLD_IDS];
-
-	if (u->id != id)
-		*u = (struct use){.id = id};
-	return u;
-}
-
-/* While the window of before the last change of its kind goes on, one that lasted then counts, and none that was over. */
-int64_t world_window_of(const struct rows_rule *r, const struct use *u)
-{
-	int64_t open = u->n ? u->w[0].id : 0, now = world_now_s(),
-		len_s = r->window.unit == WINDOW_HOUR ? HOUR_S : DAY_S;
-	bool changed = now < r->window.carry_until_s, lasts = open >= r->window.carry_from_s;
-	int64_t least = changed ? r->window.carry_from_s : 0;
-
-	if (changed && lasts && u->n && (open || u->w[0].used || u->w[0].held))
-		return open;
-	if (r->window.unit == WINDOW_TOTAL)
-		return MAX_OF(open, least);
-	if (!r->window.rolling)
-		return MAX_OF(open, MAX_OF(begin_s(r, now), least));
-	return open && lasts && now < open + len_s ? open : MAX_OF(open, MAX_OF(now, least));
-}
-
-static struct model_window *find(struct use *u, int64_t window)
-{
-	for (size_t i = 0; i < u->n; i++) {
-		if (u->w[i].id == window)
-			return &u->w[i];
-	}
-	return NULL;
-}
-
-struct model_window world_look(const struct use *u, int64_t window)
-{
-	for (size_t i = 0; i < u->n; i++) {
-		if (u->w[i].id == window)
-			return u->w[i];
-	}
-	return (struct model_window){.id = window};
-}
-
-static struct model_window *open_window(struct use *u, int64_t window)
-{
-	struct model_window *w = find(u, window);
-
-	if (w)
-		return w;
-	u->n = MIN_OF(u->n + 1, (size_t)WORLD_WINDOWS);
-	memmove(&u->w[1], &u->w[0], (u->n - 1) * sizeof *u->w);
-	u->w[0] = (struct model_window){.id = window};
-	return &u->w[0];
-}
-
-/* --- limits over time --- */
-
-static int64_t len_ms(enum rows_limit kind)
-{
-	return kind == ROWS_RPM || kind == ROWS_TPM ? 60 * 1000 : DAY_S * 1000;
-}
-
-static bool is_tokens(enum rows_limit kind)
-{
-	return kind == ROWS_TPM || kind == ROWS_TPD;
-}
-
-/* The bucket after the one that is over begins where that ended; where there was no use in the last two, with the next use. */
-static struct model_rate rate_now(const struct use *u, int64_t len)
-{
-	struct model_rate r = u->rate;
-	int64_t past = (world.r.boot_ms - r.start_ms) / len;
-
-	if (past == 1)
-		r = (struct model_rate){r.start_ms + len, 0, r.now};
-	if (past > 1)
-		r.now = r.before = 0;
-	if (r.now == 0 && r.before == 0)
-		r.start_ms = world.r.boot_ms;
-	return r;
-}
-
-static int64_t rate_used(const struct model_rate *r, int64_t len)
-{
-	return r->now + r->before * (len - (world.r.boot_ms - r->start_ms)) / len;
-}
-
-int64_t world_rate_used(const struct rows_rule *r, const struct use *u)
-{
-	struct model_rate now = rate_now(u, len_ms(r->kind));
-
-	return rate_used(&now, len_ms(r->kind));
-}
-
-static void correct_rate(struct use *u, enum rows_limit kind, int64_t taken_ms, int64_t more)
-{
-	int64_t len = len_ms(kind);
-	struct model_rate r = rate_now(u, len);
-
-	if (more == 0)
-		return;
-	if (taken_ms >= r.start_ms)
-		r.now = MAX_OF(r.now + more, 0);
-	else if (taken_ms >= r.start_ms - len)
-		r.before = MAX_OF(r.before + more, 0);
-	u->rate = r;
-}
-
-/* With its raise: that of a budget counts in windows that begin before its end. */
-int64_t world_limit_of(const struct rows_rule *r, const struct use *u)
-{
-	int64_t from = r->kind == ROWS_BUDGET && r->window.unit != WINDOW_TOTAL
-			       ? world_window_of(r, u)
-			       : world_now_s();
-
-	return r->limit + (r->raise_until_s == 0 || from < r->raise_until_s ? r->raise : 0);
 }
 
 /* --- the world --- */
@@ -286,10 +124,11 @@ static bool is_stopped(struct model_scope *const *of, size_t n, struct verdict *
 /* Tokens are let in while any are left, by an estimate. */
 static bool over_rate(struct use *u, const struct rows_rule *r, struct verdict *v)
 {
-	int64_t len = len_ms(r->kind), limit = world_limit_of(r, u);
-	struct model_rate now = rate_now(u, len);
-	int64_t used = rate_used(&now, len), more = is_tokens(r->kind) ? RIG_ESTIMATE : 1;
-	bool over = is_tokens(r->kind) ? used >= limit : used + 1 > limit;
+	int64_t len = world_use_len_ms(r->kind), limit = world_limit_of(r, u);
+	struct model_rate now = world_use_rate(u, len);
+	int64_t used = world_use_sum(&now, len),
+		more = world_use_is_tokens(r->kind) ? RIG_ESTIMATE : 1;
+	bool over = world_use_is_tokens(r->kind) ? used >= limit : used + 1 > limit;
 
 	now.now += more;
 	v->rates[v->rates_n].use = u;
@@ -386,7 +225,7 @@ static void take(struct model_hold *h, struct model_scope *s, int model, int64_t
 		if (r->kind != ROWS_BUDGET)
 			continue;
 		t->window = world_window_of(r, u);
-		open_window(u, t->window)->held += nusd;
+		world_use_open(u, t->window)->held += nusd;
 	}
 	h->n++;
 }
@@ -490,9 +329,9 @@ static void each_window(const struct model_hold *h,
 	for (size_t i = 0; i < h->n; i++) {
 		for (size_t k = 0; k < h->of[i].n; k++) {
 			const struct model_taken *t = &h->of[i].of[k];
-			struct use *u = known_use(h->of[i].scope, t->rule);
-			struct model_window *w = u && t->kind == ROWS_BUDGET ? find(u, t->window)
-									     : NULL;
+			struct use *u = world_use_known(h->of[i].scope, t->rule);
+			struct model_window *w =
+				u && t->kind == ROWS_BUDGET ? world_use_find(u, t->window) : NULL;
 
 			if (w)
 				fn(w, nusd);
@@ -547,7 +386,7 @@ static void give_back(struct model_hold *h)
 		h->of[i].scope->holds--;
 		for (size_t k = 0; k < h->of[i].n; k++) {
 			const struct model_taken *t = &h->of[i].of[k];
-			struct use *u = known_use(h->of[i].scope, t->rule);
+			struct use *u = world_use_known(h->of[i].scope, t->rule);
 
 			if (u && t->kind == ROWS_CONCURRENCY)
 				u->running--;
@@ -565,11 +404,13 @@ static void correct_rates(const struct model_hold *h, int64_t requests, int64_t 
 		for (size_t k = 0; k < h->of[i].n; k++) {
 			const struct model_taken *t = &h->of[i].of[k];
 
-			struct use *u = known_use(h->of[i].scope, t->rule);
+			struct use *u = world_use_known(h->of[i].scope, t->rule);
 
 			if (u && t->kind < ROWS_LIMIT_COUNT)
-				correct_rate(u, t->kind, h->boot_ms,
-					     is_tokens(t->kind) ? tokens - RIG_ESTIMATE : requests);
+				world_use_correct(u, t->kind, h->boot_ms,
+						  world_use_is_tokens(t->kind)
+							  ? tokens - RIG_ESTIMATE
+							  : requests);
 		}
 	}
 }

@@ -5,6 +5,7 @@
 #define AIGW_TEST_WORLD_H
 
 #include "rig.h"
+#include "world_use.h"
 
 #include "text.h"
 
@@ -14,37 +15,14 @@
 #define WORLD_ACTIVE_KEYS 3
 #define WORLD_USERS \
 	3 /* the first has rules of its own at times, the others those for all, where there are any */
-#define WORLD_HOLDS   32
-#define WORLD_IDS     256 /* of the rules of a scope whose use is known: the newest */
-#define WORLD_WINDOWS 6   /* of a budget that are known; what is older is not seen again */
-#define WORLD_DAY_MS  INT64_C(86400000)
-#define WORLD_MODELS  2
-#define WORLD_FRESH   128
-#define WORLD_ZONE    "Area/York"
+#define WORLD_HOLDS  32
+#define WORLD_DAY_MS INT64_C(86400000)
+#define WORLD_MODELS 2
+#define WORLD_FRESH  128
+#define WORLD_ZONE   "Area/York"
 
 extern const char *const world_models[WORLD_MODELS];
 extern const char *const world_tags[WORLD_USERS];
-
-/* A budget's window, by the second at which it began. */
-struct model_window {
-	int64_t id, used, held;
-	bool durable; /* the ledger has a charge in it */
-};
-
-/* What a limit over time counts: the use of the bucket that lasts, which began at `start_ms`, and of the one before. */
-struct model_rate {
-	int64_t start_ms, now, before;
-};
-
-/* What one scope used of one rule. */
-struct use {
-	uint32_t id;
-	size_t n;
-	struct model_window
-		w[WORLD_WINDOWS]; /* newest first: the first one is open, or was the last one to be */
-	struct model_rate rate;
-	int running;
-};
 
 /* Of a settlement. */
 struct model_done {
@@ -118,16 +96,6 @@ extern struct world world;
 const char *world_begin(uint64_t seed);
 uint64_t world_pick(uint64_t n); /* below n, from the generator of the step */
 int64_t world_now_s(void);
-/* Of a rule that is in force. */
-struct use *world_use(struct model_scope *s, uint32_t id);
-/* The window of a budget that is used now. */
-int64_t world_window_of(const struct rows_rule *r, const struct use *u);
-/* What is known of it; zeros where it is not open. */
-struct model_window world_look(const struct use *u, int64_t window);
-/* What counts as used now of a limit over time. */
-int64_t world_rate_used(const struct rows_rule *r, const struct use *u);
-/* Its limit now, with its raise. */
-int64_t world_limit_of(const struct rows_rule *r, const struct use *u);
 /* Who the rules of each end user are of, after one of the definitions came or went. */
 void world_set_users(void);
 /* One more key. */
