@@ -388,6 +388,14 @@ void death_told(enum errc e)
 	world_drained(); /* every change takes over the outbox first */
 }
 
+void death_refused(enum errc e)
+{
+	if (is_dead)
+		was_told = false;
+	else
+		assert_int_equal(e, ERRC_STATE);
+}
+
 /* What was said to be done is. */
 void death_in_change(const char *what, void (*change)(void))
 {
@@ -436,7 +444,7 @@ static void die_in_credit(bool takes)
 	bool durable, dead;
 	enum errc e;
 
-	if (takes && more > world.granted - world.settled - world.held)
+	if (takes && more > world_balance() && !world_in_shadow())
 		return;
 	begin(4);
 	e = takes ? admin_account_take(&world.r.admin, &world.r.by, world.account, more, &durable)

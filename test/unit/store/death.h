@@ -27,6 +27,8 @@ bool death_defs_are_stored(void);
 /* Somebody dies in something; death_in_change(): in this edit, suspension or revocation, which tells death_told() what it was told. */
 void death_in_change(const char *what, void (*change)(void));
 void death_told(enum errc e);
+/* Likewise of a change that is none. */
+void death_refused(enum errc e);
 void death_in_other(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* Random operations on both stores against a model that is nothing but sums in memory: money, budgets by the day,
+/* Random operations on both stores against a model that is nothing but sums in memory: money, shadow, budgets by the day,
  * concurrency, restarts, and the loss of the live store. A run that fails is shortened; see shrink.h. */
 #include "rig.h"
 
@@ -34,6 +34,7 @@ struct model_key {
 struct model_account {
 	uint64_t id;
 	bool suspended;
+	struct rows_scope rules; /* which say whether it is in shadow */
 	int64_t granted, settled, held, uncollected;
 	struct model_key keys[KEYS];
 };
@@ -46,7 +47,7 @@ struct model {
 	struct model_account accounts[ACCOUNTS];
 	struct model_hold holds[HOLDS];
 	int64_t day0;
-	unsigned long refused, granted, settled, restarts, losses;
+	unsigned long refused, granted, settled, restarts, losses, counted, shadows, stays;
 };
 
 static struct model m;
@@ -81,6 +82,7 @@ static const char *begin(void)
 		snprintf(name, sizeof name, "acc%d", a);
 		m.accounts[a].granted = RIG_DOLLAR / 200;
 		m.accounts[a].id = rig_account(&m.r, name, m.accounts[a].granted);
+		rig_scope(&m.accounts[a].rules, m.accounts[a].id, ROWS_ACCOUNT, "");
 		for (int k = 0; k < KEYS; k++) {
 			char id[APIKEY_ID];
 
@@ -96,6 +98,11 @@ static int64_t balance(const struct model_account *a)
 	return a->granted - a->settled - a->held;
 }
 
+static bool in_shadow(const struct model_account *a)
+{
+	return a->rules.flags & ROWS_SHADOW;
+}
+
 /* What the model says of a request: the hold, or why not. */
 static enum admit_reason judge(const struct model_account *a, const struct model_key *k,
 			       int64_t nusd)
@@ -103,7 +110,8 @@ static enum admit_reason judge(const struct model_account *a, const struct model
 	int64_t at_once = rows_limits_get(&k->row.limits, ROWS_CONCURRENCY),
 		budget = rows_limits_get(&k->row.limits, ROWS_BUDGET);
 	int64_t d = today();
-	bool now = nusd <= balance(a), later = nusd <= balance(a) + a->held;
+	bool now = in_shadow(a) || nusd <= balance(a),
+	     later = in_shadow(a) || nusd <= balance(a) + a->held;
 
 	if (k->revoked)
 		return ADMIT_KEY_REVOKED;
@@ -148,6 +156,8 @@ static void do_admit(void)
 		return;
 	}
 	m.granted++;
+	m.counted += nusd > balance(a);
+	assert_int_equal(op.grant.shadow.n, nusd > balance(a));
 	assert_int_equal(op.grant.hold.hold_nusd, nusd);
 	m.holds[slot] = (struct model_hold){true,
 					    id,
@@ -191,7 +201,7 @@ static void do_settle(void)
 		return;
 	shrink_note("a hold of %lld of account %d is settled, due are %lld", (long long)h->nusd,
 		    h->account, (long long)due);
-	if (due > h->nusd)
+	if (due > h->nusd && !in_shadow(a))
 		charge = MIN_OF(due, h->nusd + MAX_OF(balance(a), 0));
 	rig_settle(&m.r, a->id, &h->id, in, out, &done);
 	assert_true(done.settled);
@@ -236,7 +246,7 @@ static void do_credit(void)
 {
 	struct model_account *a = &m.accounts[pick(ACCOUNTS)];
 	int64_t nusd = 1 + (int64_t)pick(20000000);
-	bool durable;
+	bool durable, fits;
 
 	if (pick(3) > 0) {
 		assert_int_equal(admin_account_credit(&m.r.admin, &m.r.by, a->id, nusd, &durable),
@@ -244,10 +254,33 @@ static void do_credit(void)
 		a->granted += nusd;
 		return;
 	}
+	fits = in_shadow(a) || nusd <= balance(a);
 	assert_int_equal(admin_account_take(&m.r.admin, &m.r.by, a->id, nusd, &durable),
-			 nusd <= balance(a) ? ERRC_OK : ERRC_STATE);
-	if (nusd <= balance(a))
+			 fits ? ERRC_OK : ERRC_STATE);
+	if (fits)
 		a->granted -= nusd;
+}
+
+/* Whoever owes stays in shadow, until it is granted, to the nano-dollar. */
+static void change_shadow(struct model_account *a)
+{
+	bool durable, stays = in_shadow(a) && balance(a) < 0;
+
+	shrink_note("account %d is%s in shadow", (int)(a - m.accounts), in_shadow(a) ? " not" : "");
+	a->rules.flags ^= ROWS_SHADOW;
+	assert_int_equal(admin_rules_set(&m.r.admin, &m.r.by, &a->rules, &durable),
+			 stays ? ERRC_STATE : ERRC_OK);
+	m.shadows++;
+	if (!stays)
+		return;
+	m.stays++;
+	a->rules.flags ^= ROWS_SHADOW;
+	if (pick(2) == 0)
+		return;
+	assert_int_equal(admin_account_credit(&m.r.admin, &m.r.by, a->id, -balance(a), &durable),
+			 ERRC_OK);
+	a->granted -= balance(a);
+	change_shadow(a);
 }
 
 static void do_edit(void)
@@ -262,6 +295,10 @@ static void do_edit(void)
 					 &m.r.admin, &m.r.by, a->id,
 					 a->suspended ? ROWS_SUSPENDED : ROWS_ACTIVE, &durable),
 				 ERRC_OK);
+		return;
+	}
+	if (pick(4) == 0) {
+		change_shadow(a);
 		return;
 	}
 	if (k->revoked)
@@ -328,6 +365,7 @@ static void check_accounts(void)
 		assert_int_equal(a.held_nusd, want->held);
 		assert_int_equal(a.balance_nusd, balance(want));
 		assert_int_equal(a.uncollected_nusd, want->uncollected);
+		assert_int_equal((a.flags & ROWS_ACCOUNT_SHADOW) != 0, in_shadow(want));
 	}
 }
 
@@ -345,6 +383,7 @@ static void check_all(bool last)
 		assert_int_equal(b->granted_nusd, m.accounts[i].granted);
 		assert_int_equal(b->settled_nusd, m.accounts[i].settled);
 		assert_int_equal(b->uncollected_nusd, m.accounts[i].uncollected);
+		assert_int_equal((b->flags & ROWS_ACCOUNT_SHADOW) != 0, in_shadow(&m.accounts[i]));
 	}
 	/* Which takes the longer the more there is. */
 	if (!last && ledger_state(m.r.ledger)->last_seq < m.verified + m.verified / 8)
@@ -402,8 +441,10 @@ static void test_against_model(void **state)
 {
 	(void)state;
 	shrink_run(&run);
-	printf("# %lu granted, %lu refused, %lu settled, %lu restarts, %lu losses\n", m.granted,
-	       m.refused, m.settled, m.restarts, m.losses);
+	printf("# %lu granted, %lu refused, %lu settled, %lu restarts, %lu losses, %lu counted "
+	       "in shadow, which began or ended %lu times and not %lu times\n",
+	       m.granted, m.refused, m.settled, m.restarts, m.losses, m.counted,
+	       m.shadows - m.stays, m.stays);
 	assert_true(run.n < 1000 || (m.granted > run.n / 20 && m.refused > run.n / 100));
 }
 

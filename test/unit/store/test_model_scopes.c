@@ -1,7 +1,7 @@
 /* Random operations on accounts, teams, keys and end users with rules that come, change and go, against a model that is nothing
  * but sums in memory: which scope refuses and why, what is used and held of every budget and of every limit over time, what runs, through
  * edits, raises, suspensions and revocations, moves of keys between teams, end users that get rules of their own and lose them, days that
- * end in UTC and in New York, periods that roll, a wall clock that is set back, processes that die at any commit, restarts, and the loss of
+ * end in UTC and in New York, periods that roll, scopes in shadow, a wall clock that is set back, processes that die at any commit, restarts, and the loss of
  * the live store; all of it while holds are out. A run that fails is shortened; see shrink.h. */
 #include "world.h"
 
@@ -182,6 +182,28 @@ static void switch_user(struct rows_scope *def, bool *there, const char *tag)
 	shrink_note("rules of user %s %s", tag, *there ? "come" : "go");
 }
 
+/* A scope comes into shadow or leaves it. An account stays there while it owes. */
+static void change_shadow(struct rows_scope *def)
+{
+	bool durable, stays = def == &world.account_def && world_in_shadow() && world_balance() < 0;
+	enum errc e;
+
+	def->flags ^= ROWS_SHADOW;
+	e = rig_try_put(&world.r, def, &durable);
+	if (stays) {
+		def->flags ^= ROWS_SHADOW;
+		death_refused(e);
+		world.stays++;
+	} else {
+		death_told(e);
+		world.shadows++;
+	}
+	shrink_note("%s %s shadow", rows_scope_word(def->kind),
+		    stays                      ? "has to stay in"
+		    : def->flags & ROWS_SHADOW ? "is in"
+					       : "is out of");
+}
+
 /* Of whom something is to be changed; of an end user only while it has rules. NULL: nothing. */
 static struct rows_scope *any_def(void)
 {
@@ -215,6 +237,10 @@ static void do_edit(void)
 	def = any_def();
 	if (!def)
 		return;
+	if (world_pick(def == &world.account_def ? 2 : 20) == 0) {
+		change_shadow(def);
+		return;
+	}
 	if (world_pick(2))
 		add_rule(def);
 	else
@@ -360,6 +386,9 @@ static void check_all(bool last)
 	rig_get_account(&world.r, world.account, &a);
 	assert_int_equal(a.settled_nusd, world.settled);
 	assert_int_equal(a.held_nusd, world.held);
+	assert_int_equal(a.balance_nusd, world_balance());
+	assert_int_equal(a.uncollected_nusd, 0);
+	assert_int_equal((a.flags & ROWS_ACCOUNT_SHADOW) != 0, world_in_shadow());
 	assert_true(death_defs_are_stored());
 	check_scope(&world.acc, NULL);
 	for (int i = 0; i < WORLD_TEAMS; i++)
@@ -389,11 +418,11 @@ static void check_all(bool last)
 			(unsigned long long)v.bad_seal_seq, v.bad_head);
 }
 
-/* No more than is there and held by nobody. */
+/* No more than is there and held by nobody, but in shadow. */
 static void take_some(void)
 {
 	int64_t less = (int64_t)world_pick(1000000) + 1;
-	bool durable, fits = less <= world.granted - world.settled - world.held;
+	bool durable, fits = world_in_shadow() || less <= world_balance();
 
 	assert_int_equal(admin_account_take(&world.r.admin, by_now(), world.account, less, &durable),
 			 fits ? ERRC_OK : ERRC_STATE);
@@ -408,17 +437,21 @@ static void take_some(void)
 static void top_up(void)
 {
 	int64_t more = (int64_t)world_pick(1500000) + 1;
-	bool durable;
+	bool durable, owes = world_balance() < 0;
 
 	if (world_pick(4) == 0) {
 		take_some();
 		return;
 	}
+	if (owes && world_pick(2))
+		more = -world_balance();
 	assert_int_equal(
 		admin_account_credit(&world.r.admin, by_now(), world.account, more, &durable),
 		ERRC_OK);
 	world.granted += more;
 	world_drained();
+	if (owes && world_balance() == 0)
+		change_shadow(&world.account_def);
 }
 
 /* The ledger keeps pace, else nobody would be admitted. */
@@ -521,6 +554,7 @@ static void test_against_model(void **state)
 	printf("# %lu granted, refused: %lu at once, %lu rate, %lu budget, %lu credit, %lu held, "
 	       "%lu suspended, %lu revoked; %lu raises, %lu other windows, %lu switches, %lu steps "
 	       "back, %lu takes, "
+	       "%lu shadows, %lu stays, "
 	       "%lu losses\n",
 	       world.refused_n[ADMIT_NONE], world.refused_n[ADMIT_CONCURRENCY],
 	       world.refused_n[ADMIT_RATE], world.refused_n[ADMIT_BUDGET],
@@ -528,7 +562,7 @@ static void test_against_model(void **state)
 	       world.refused_n[ADMIT_KEY_SUSPENDED] + world.refused_n[ADMIT_ACCOUNT_SUSPENDED] +
 		       world.refused_n[ADMIT_TEAM_SUSPENDED] + world.refused_n[ADMIT_USER_SUSPENDED],
 	       world.refused_n[ADMIT_KEY_REVOKED], world.raised, world.rewindowed, world.switches,
-	       world.steps_back, world.takes, world.losses);
+	       world.steps_back, world.takes, world.shadows, world.stays, world.losses);
 	death_print();
 	assert_true(world.refused_n[ADMIT_NONE] > run.n / 50 || run.n < 1000);
 }

@@ -32,6 +32,16 @@ static void add_scope(struct model_scope *s, struct rows_scope *def, enum rows_k
 	s->kind = kind;
 }
 
+bool world_in_shadow(void)
+{
+	return world.account_def.flags & ROWS_SHADOW;
+}
+
+int64_t world_balance(void)
+{
+	return world.granted - world.settled - world.held;
+}
+
 void world_set_users(void)
 {
 	struct rows_scope *all = world.every_there ? &world.every_def : &world.no_def;
@@ -83,6 +93,11 @@ const char *world_begin(uint64_t seed)
 static bool matches(const struct rows_rule *r, int model)
 {
 	return r->models.n == 0 || slice_is(r->models, world_models[model]);
+}
+
+static bool only_counts(const struct model_scope *s, const struct rows_rule *r)
+{
+	return r->shadow || (s->def->flags & ROWS_SHADOW);
 }
 
 struct verdict {
@@ -150,8 +165,8 @@ static bool over_limits(struct model_scope *const *of, size_t n, int model, stru
 				       ? (r->models.n ? u->running : of[i]->holds) >=
 						 world_limit_of(r, u)
 				       : over_rate(u, r, v);
-			v->shadows += over && r->shadow;
-			if (!over || r->shadow)
+			v->shadows += over && only_counts(of[i], r);
+			if (!over || only_counts(of[i], r))
 				continue;
 			refuse(v, r->kind == ROWS_CONCURRENCY ? ADMIT_CONCURRENCY : ADMIT_RATE,
 			       of[i]->kind);
@@ -165,12 +180,13 @@ static bool over_limits(struct model_scope *const *of, size_t n, int model, stru
 static void over_money(struct model_scope *const *of, size_t n, int model, int64_t nusd,
 		       struct verdict *v)
 {
-	int64_t now = world.granted - world.settled - world.held,
-		later = world.granted - world.settled;
-	bool fits_later = nusd <= later, fits_now = nusd <= now;
+	int64_t now = world_balance(), later = now + world.held;
+	bool free = world_in_shadow(), fits_later = free || nusd <= later,
+	     fits_now = free || nusd <= now;
 	enum rows_kind first_now = ROWS_ACCOUNT, first_later = ROWS_ACCOUNT;
 	bool budget_later = false;
 
+	v->shadows += free && nusd > now;
 	for (size_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < of[i]->def->limits.n; k++) {
 			const struct rows_rule *r = &of[i]->def->limits.v[k];
@@ -180,7 +196,7 @@ static void over_money(struct model_scope *const *of, size_t n, int model, int64
 
 			if (r->kind != ROWS_BUDGET || !matches(r, model))
 				continue;
-			if (r->shadow) {
+			if (only_counts(of[i], r)) {
 				v->shadows += nusd > left - w.held;
 				continue;
 			}

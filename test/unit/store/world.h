@@ -86,7 +86,7 @@ struct world {
 	int team_of[WORLD_KEYS]; /* -1: none */
 	struct model_hold holds[WORLD_HOLDS];
 	unsigned long refused_n[ADMIT_REASON_COUNT], losses, deaths, swept, raised, rewindowed,
-		steps_back, switches, takes;
+		steps_back, switches, takes, shadows, stays;
 	int rests, dead; /* dead: workers that no sweep has come to */
 };
 
@@ -96,6 +96,9 @@ extern struct world world;
 const char *world_begin(uint64_t seed);
 uint64_t world_pick(uint64_t n); /* below n, from the generator of the step */
 int64_t world_now_s(void);
+/* The account: its credit only counts, and its balance may be below 0. */
+bool world_in_shadow(void);
+int64_t world_balance(void);
 /* Who the rules of each end user are of, after one of the definitions came or went. */
 void world_set_users(void);
 /* One more key. */
