@@ -174,6 +174,7 @@ class Streams(NodeCase):
         'slow-fails-over': model('oai/sim?delay=1200ms&fault=after_head', 'ant/sim?tokens=3&input=11'),
         **{'usage-' + u: model('oai/sim?tokens=5&input=11&usage=' + u) for u in ('finish', 'twice', 'every', 'choice', 'zero', 'none')},
         'nodone': model('oai/sim?tokens=5&input=11&done=0'),
+        'flood': model('oai/sim?tokens=2000&size=8000000&input=11', max_output=2500000, context=10000000),
         'comments': model('oai/sim?tokens=5&input=11&comments=5&crlf=1'),
         'unframed': model('oai/sim?tokens=5&input=11&close=2'),
         **on_both('bytes', 'tokens=3&input=11&chunk=1'),
@@ -227,6 +228,16 @@ class Streams(NodeCase):
                 a = self.chat(name, True)
                 self.assertTrue(a.is_done and a.is_whole, a)
                 self.assertNotIn(b': aigw', a.body)
+
+    def test_no_signs_of_life_behind_what_is_not_read(self):
+        """Who does not read for the time of five comments finds none: there is enough to read, and buffers do not grow by them."""
+        with Conn(self.node.port, rcvbuf=4096) as c:
+            c.request('POST', '/v1/chat/completions', chat_body('flood', True), key=self.key)
+            head = c.head()
+            time.sleep(2)
+            body = b''.join(c.parts(head))
+        self.assertTrue(body.endswith(b'data: [DONE]\n\n'))
+        self.assertLess(body.count(b': aigw\n\n'), 3)  # a machine that stands still for 400 ms has its own
 
     def test_failure_behind_an_early_head(self):
         a, b = self.chats(('slow-fails', 'slow-fails-over'), True).values()

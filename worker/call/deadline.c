@@ -50,13 +50,15 @@ static int64_t early_head(const struct call *c)
 	return ms_of(c->body_us) + call_set(c)->head_after_ms;
 }
 
-/* When the client gets a sign of life; INT64_MAX: it or its key wants none, or no stream is out. */
+/* When the client gets a sign of life; INT64_MAX: it or its key wants none, no stream is out, or enough waits for the client to read it:
+ * a comment behind that shows nothing, and would grow a buffer that is as large as it should get. */
 static int64_t next_keepalive(const struct call *c)
 {
 	int64_t every_ms = c->key->keepalive_ms >= 0 ? c->key->keepalive_ms
 						     : call_set(c)->keepalive_ms;
 
-	if (!c->head_sent || !c->facts.stream || !c->down || every_ms <= 0 || c->wish.keepalive_off)
+	if (!c->head_sent || !c->facts.stream || !c->down || every_ms <= 0 ||
+	    c->wish.keepalive_off || down_conn_is_full(c->down))
 		return INT64_MAX;
 	return down_conn_wrote_ms(c->down) + every_ms;
 }
