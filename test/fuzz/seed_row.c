@@ -100,6 +100,11 @@ static void add_rules(struct rows_limits *l)
 	require(r);
 	r->window = (struct window_spec){.unit = WINDOW_DAY};
 	r->zone = SLICE_LIT("Europe/Berlin");
+	r = rows_limits_add(l, ROWS_BUDGET, 7);
+	require(r);
+	r->window = (struct window_spec){.unit = WINDOW_TOTAL};
+	r->credit = true;
+	r->raise = 2;
 	r = rows_limits_add(l, ROWS_BUDGET, 6);
 	require(r);
 	r->window = (struct window_spec){.unit = WINDOW_WEEK,

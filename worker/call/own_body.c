@@ -45,6 +45,8 @@ static void put_rule(struct json_out *o, const struct auth_rule *r)
 	if (r->models[0])
 		json_out_kstrz(o, "models", r->models);
 	put_amount(o, "limit", money, r->now.limit);
+	if (r->credit)
+		put_dollars(o, "overdraft", r->now.raise);
 	put_amount(o, "used", money, r->now.used);
 	if (money)
 		put_dollars(o, "held", r->now.held);

@@ -227,7 +227,7 @@ static void money_refused(struct call *c, enum fault_kind kind, const struct adm
 
 	money_print(r->remaining, 2, left);
 	money_print(r->limit, 2, limit);
-	if (kind == FAULT_CREDIT && r->limit == MONEY_NUSD_MAX)
+	if (kind == FAULT_CREDIT && r->scope == ROWS_ACCOUNT && r->limit == MONEY_NUSD_MAX)
 		fault_set(f, kind,
 			  "Account `%s` does not cover this request: of $%s, which is all that can "
 			  "be charged to one account, $%s is left. Use a key of another account.",
@@ -235,8 +235,9 @@ static void money_refused(struct call *c, enum fault_kind kind, const struct adm
 	else if (kind == FAULT_CREDIT)
 		fault_set(
 			f,
-			kind, "The credit of account `%s` does not cover this request: $%s is left. Add credit%s.",
-			r->scope_name, left,
+			kind, "The credit%s%s of %s `%s` does not cover this request: $%s is left. Add credit%s.",
+			r->models[0] ? " for " : "", r->models, rows_scope_word(r->scope),
+			scope_name(c, r), left,
 			f->affordable_tokens > 0 ? " or ask for fewer output tokens" : "");
 	else if (kind == FAULT_BUDGET)
 		fault_set(f, kind,

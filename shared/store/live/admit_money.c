@@ -84,8 +84,9 @@ static void refuse_budget(struct admit_hold_run *h, const struct admit_scope *s,
 	int64_t wall_s = h->ask->wall_ms / 1000, reset_s;
 	const struct rows_rule *rule = &s->row.limits.v[i];
 	const struct rows_counter *c = &s->state.counters[i];
+	enum admit_reason why = rule->credit ? ADMIT_CREDIT : ADMIT_BUDGET;
 	struct admit_refusal *r =
-		admit_refuse_rule(h, o->fits_later ? ADMIT_CREDIT_HELD : ADMIT_BUDGET, s, rule);
+		admit_refuse_rule(h, o->fits_later ? ADMIT_CREDIT_HELD : why, s, rule);
 
 	r->money = true;
 	r->limit = rows_rule_limit(rule, c, wall_s);

@@ -204,6 +204,7 @@ static enum errc add_rules(struct live *l, MDB_txn *txn, const struct rows_scope
 		*to = (struct auth_rule){.scope = s->kind,
 					 .kind = r->kind,
 					 .shadow = r->shadow || is_shadow(s),
+					 .credit = r->credit,
 					 .id = r->id,
 					 .text = rows_rule_text(r),
 					 .window = r->window};

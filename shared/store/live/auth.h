@@ -43,7 +43,7 @@ MUSTCHECK enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256
 struct auth_rule {
 	enum rows_kind scope;
 	enum rows_limit kind;
-	bool shadow;
+	bool shadow, credit;
 	uint32_t id;
 	const char *text; /* in words; static */
 	struct window_spec window;

@@ -49,7 +49,7 @@ static enum errc put_time(struct buf *out, const char *what, int64_t wall_s)
 	return buf_addf(out, "%s %s", what, text);
 }
 
-/* ", 60 requests a minute for gpt-*, budget per month 5.0 dollars only counted" */
+/* ", 60 requests a minute for gpt-*, budget per month 5.00 dollars only counted, credit 5.00 dollars overdraft 1.00" */
 static enum errc put_rules(struct buf *out, const struct rows_limits *l)
 {
 	char models[256], number[MONEY_TEXT_MAX], raise[MONEY_TEXT_MAX];
@@ -75,7 +75,7 @@ static enum errc put_rules(struct buf *out, const struct rows_limits *l)
 		if (!e && r->zone.n)
 			e = buf_addf(out, " in " SLICE_FMT, SLICE_ARG(r->zone));
 		if (!e && r->raise)
-			e = buf_addf(out, " raised by %s", raise);
+			e = buf_addf(out, " %s %s", r->credit ? "overdraft" : "raised by", raise);
 		if (!e && r->raise)
 			e = put_time(out, " until", r->raise_until_s);
 		if (!e && r->shadow)

@@ -60,13 +60,22 @@ struct rows_rule *rows_limits_by_id(struct rows_limits *l, uint32_t id)
 
 static bool is_plain(const struct rows_rule *r, enum rows_limit kind)
 {
-	return r->kind == kind && !r->shadow && r->models.n == 0;
+	return r->kind == kind && !r->credit && !r->shadow && r->models.n == 0;
 }
 
 struct rows_rule *rows_limits_find(struct rows_limits *l, enum rows_limit kind)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		if (is_plain(&l->v[i], kind))
+			return &l->v[i];
+	}
+	return NULL;
+}
+
+struct rows_rule *rows_limits_credit(struct rows_limits *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].credit && !l->v[i].shadow && l->v[i].models.n == 0)
 			return &l->v[i];
 	}
 	return NULL;
@@ -98,6 +107,12 @@ enum errc rows_limits_set(struct rows_limits *l, enum rows_limit kind, int64_t l
 	return ERRC_OK;
 }
 
+static bool may_be_credit(const struct rows_rule *r)
+{
+	return r->kind == ROWS_BUDGET && r->window.unit == WINDOW_TOTAL && r->zone.n == 0 &&
+	       r->raise_until_s == 0;
+}
+
 bool rows_limits_are_valid(const struct rows_limits *l)
 {
 	if (l->n > ROWS_RULES_MAX)
@@ -108,7 +123,9 @@ bool rows_limits_are_valid(const struct rows_limits *l)
 		if (!rows_limit_word(r->kind) || r->limit < 0 || r->limit > MONEY_NUSD_MAX ||
 		    r->raise < 0 || r->raise > MONEY_NUSD_MAX || r->raise_until_s < 0 ||
 		    r->window.unit >= WINDOW_COUNT || r->window.carry_from_s < 0 ||
-		    r->window.carry_until_s < 0 || r->id == 0 || r->id > l->last_id)
+		    r->window.carry_until_s < 0 || r->id == 0 || r->id > l->last_id ||
+		    (r->window.rolling && r->window.unit == WINDOW_TOTAL) ||
+		    (r->credit && !may_be_credit(r)))
 			return false;
 		for (size_t k = 0; k < i; k++) {
 			if (l->v[k].id == r->id)
@@ -123,8 +140,15 @@ const char *rows_limit_word(enum rows_limit kind)
 	return (size_t)kind < ARRAY_LEN(kinds) ? kinds[kind].word : NULL;
 }
 
+const char *rows_rule_word(const struct rows_rule *r)
+{
+	return r->credit ? "credit" : rows_limit_word(r->kind);
+}
+
 const char *rows_rule_text(const struct rows_rule *r)
 {
+	if (r->credit)
+		return "credit";
 	if (r->kind != ROWS_BUDGET)
 		return rows_limit_word(r->kind) ? kinds[r->kind].text : "unknown";
 	return r->window.unit == WINDOW_TOTAL || r->window.unit >= WINDOW_COUNT

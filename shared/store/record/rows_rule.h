@@ -26,7 +26,8 @@ enum rows_limit {
 struct rows_rule {
 	uint32_t id;
 	enum rows_limit kind;
-	bool shadow;   /* counts what it would refuse, refuses nothing */
+	bool shadow; /* counts what it would refuse, refuses nothing */
+	bool credit; /* a budget in total that is credit: `limit` is what was granted, `raise` the overdraft */
 	int64_t limit; /* nano-dollars for a budget */
 	struct window_spec
 		window; /* of a budget; a decoded rule has the zone that its name stands for in this process */
@@ -62,17 +63,22 @@ void rows_limits_remove(struct rows_limits *l, uint32_t id);
 /* The one with this id; the first one of a kind that is for all models and not only counted. NULL: there is none. */
 struct rows_rule *rows_limits_by_id(struct rows_limits *l, uint32_t id);
 struct rows_rule *rows_limits_find(struct rows_limits *l, enum rows_limit kind);
+/* The credit that is for all models and not only counted, which rows_limits_find() passes over. NULL: there is none. */
+struct rows_rule *rows_limits_credit(struct rows_limits *l);
 /* What rows_limits_find() limits; ROWS_NO_LIMIT also where there is none. */
 int64_t rows_limits_get(const struct rows_limits *l, enum rows_limit kind);
 /* Sets it, makes it or (ROWS_NO_LIMIT) removes it. ERRC_LIMIT: there is no room. */
 MUSTCHECK enum errc rows_limits_set(struct rows_limits *l, enum rows_limit kind, int64_t limit);
 
-/* Whether the rules can be stored: kinds, limits, unique ids up to last_id. */
+/* Whether the rules can be stored: kinds, limits, unique ids up to last_id; what never ends does not roll, and a credit is such a
+ * budget, whose overdraft does not end either. */
 bool rows_limits_are_valid(const struct rows_limits *l);
 
 /* "rpm", "concurrency", "budget"; NULL for no kind. */
 const char *rows_limit_word(enum rows_limit kind);
-/* "requests a minute", "requests at once", "budget per month"; static. */
+/* "rpm", "concurrency", "budget", "credit". */
+const char *rows_rule_word(const struct rows_rule *r);
+/* "requests a minute", "requests at once", "budget per month", "credit"; static. */
 const char *rows_rule_text(const struct rows_rule *r);
 bool rows_limit_is_tokens(enum rows_limit kind);
 /* Length of the window of a rate. */

@@ -38,7 +38,7 @@ _Static_assert(sizeof(struct rule_v1) == 16, "layout of stored rows");
 
 enum {
 	RULE_SHADOW = 1 << 0,
-	RULE_ROLLING = 1 << 1,
+	RULE_ROLLING = 1 << 1, /* of a total, which cannot roll: it is credit */
 	RULE_RAISED = 1 << 2,
 	RULE_ZONED = 1 << 3,
 	RULE_CARRIES = 1 << 7
@@ -71,7 +71,8 @@ static bool is_raised(const struct rows_rule *r)
 
 static uint8_t rule_flags(const struct rows_rule *r)
 {
-	return (uint8_t)((r->shadow ? RULE_SHADOW : 0) | (r->window.rolling ? RULE_ROLLING : 0) |
+	return (uint8_t)((r->shadow ? RULE_SHADOW : 0) |
+			 (r->window.rolling || r->credit ? RULE_ROLLING : 0) |
 			 (is_raised(r) ? RULE_RAISED : 0) | (r->zone.n ? RULE_ZONED : 0) |
 			 (r->window.carry_until_s ? RULE_CARRIES : 0) |
 			 (unsigned)r->window.unit << RULE_UNIT);
@@ -225,8 +226,9 @@ static bool take_rule(struct rows_reader *r, struct rows_rule *out)
 	out->shadow = v.flags & RULE_SHADOW;
 	out->limit = v.limit;
 	out->window =
-		(struct window_spec){.unit = (enum window_unit)(v.flags >> RULE_UNIT & RULE_UNITS),
-				     .rolling = v.flags & RULE_ROLLING};
+		(struct window_spec){.unit = (enum window_unit)(v.flags >> RULE_UNIT & RULE_UNITS)};
+	out->credit = (v.flags & RULE_ROLLING) && out->window.unit == WINDOW_TOTAL;
+	out->window.rolling = (v.flags & RULE_ROLLING) && !out->credit;
 	out->zone = slice_of(r->p, 0);
 	out->raise = out->raise_until_s = 0;
 	if (v.flags & (RULE_RAISED | RULE_ZONED | RULE_CARRIES) && !take_more(r, v.flags, out))

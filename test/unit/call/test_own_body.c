@@ -130,6 +130,22 @@ static void test_key_of_several_budgets(void **state)
 	buf_init(&b, 65536);
 	assert_int_equal(own_body_key(&key, &u, NULL, &b), ERRC_OK);
 	has(&b, "\"limit\":9.0,\"limit_remaining\":1.0,\"limit_reset\":null,");
+	buf_reset(&b);
+	u.rules[1].credit = true;
+	u.rules[1].text = "credit";
+	u.rules[1].now = (struct rows_rule_now){.limit = 1500000000,
+						.raise = 500000000,
+						.used = 1400000000,
+						.held = 1,
+						.remaining = 99999999,
+						.reset_s = WINDOW_NEVER};
+	assert_int_equal(own_body_key(&key, &u, NULL, &b), ERRC_OK);
+	has(&b, "\"limit\":1.5,\"limit_remaining\":0.099999999,\"limit_reset\":null,"
+		"\"limit_resets_at\":null,\"limit_usage\":1.4");
+	has(&b, "{\"scope\":\"key\",\"name\":\"credit\",\"unit\":\"usd\",\"limit\":1.5,"
+		"\"overdraft\":0.5,"
+		"\"used\":1.4,\"held\":0.000000001,\"remaining\":0.099999999,\"resets_at\":null}");
+	assert_int_equal(own_body_left_nusd(&u), 99999999);
 	buf_fini(&b);
 }
 

@@ -516,6 +516,15 @@ static void test_admit_names_the_scope(void **state)
 	put_scope(s, &team, ROWS_BUDGET, 1);
 	scene_send(s, "POST /v1/chat/completions", "", chat);
 	scene_expect_out(s, "The budget per month of team `growth` ($0.000000001) does not cover");
+	team.limits.v[0].window.unit = WINDOW_TOTAL;
+	team.limits.v[0].credit = true;
+	rig_put(&s->rig, &team);
+	scene_send(s, "POST /v1/chat/completions", "", chat);
+	scene_expect_out(s, "HTTP/1.1 402 ");
+	scene_expect_out(s, "The credit of team `growth` does not cover this request: $0.000000001 "
+			    "is left. Add credit.");
+	scene_expect_out(s, "\"code\":\"insufficient_credit\"");
+	scene_expect_out(s, "\"scope\":\"team growth: credit\"");
 	put_scope(s, &account, ROWS_CONCURRENCY, 0);
 	scene_send(s, "POST /v1/chat/completions", "", chat);
 	scene_expect_out(s, "Account `acme` has reached its limit of 0 requests at once");

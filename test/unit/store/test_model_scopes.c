@@ -86,7 +86,7 @@ static struct window_spec any_window(struct slice *zone)
 	struct window_spec w = {.unit = world_pick(3) ? WINDOW_DAY : WINDOW_TOTAL,
 				.rolling = world_pick(3) == 0};
 
-	if (w.rolling && world_pick(2))
+	if (w.rolling && (w.unit == WINDOW_TOTAL || world_pick(2)))
 		w.unit = WINDOW_HOUR;
 	*zone = !w.rolling && w.unit == WINDOW_DAY && world_pick(2) ? SLICE_LIT(WORLD_ZONE)
 								    : SLICE_NONE;
@@ -106,8 +106,11 @@ static void add_rule(struct rows_scope *def)
 	r->limit = any_limit(r->kind);
 	if (r->kind == ROWS_BUDGET)
 		r->window = any_window(&r->zone);
-	if (r->kind == ROWS_BUDGET && r->window.unit == WINDOW_TOTAL)
+	if (r->kind == ROWS_BUDGET && r->window.unit == WINDOW_TOTAL) {
 		r->limit *= 10;
+		r->credit = world_pick(2);
+		world.credits += r->credit;
+	}
 	if (world_pick(3) == 0)
 		r->models = slice_str(world_models[world_pick(WORLD_MODELS)]);
 	r->shadow = world_pick(5) == 0;
@@ -119,7 +122,7 @@ static void raise_rule(struct rows_rule *r)
 	r->raise = world_pick(3) == 0       ? 0
 		   : r->kind == ROWS_BUDGET ? (int64_t)world_pick(40000000)
 					    : (int64_t)world_pick(10);
-	r->raise_until_s = r->raise == 0 || world_pick(3) == 0
+	r->raise_until_s = r->raise == 0 || r->credit || world_pick(3) == 0
 				   ? 0
 				   : world_now_s() + (int64_t)world_pick(3 * 86400) + 1;
 	world.raised++;
@@ -128,6 +131,8 @@ static void raise_rule(struct rows_rule *r)
 static void change_window(struct rows_rule *r)
 {
 	r->window = window_change(r->window, any_window(&r->zone), world_now_s());
+	r->credit = r->window.unit == WINDOW_TOTAL && r->raise_until_s == 0 && world_pick(2);
+	world.credits += r->credit;
 	world.rewindowed++;
 }
 
@@ -552,7 +557,8 @@ static void test_against_model(void **state)
 	(void)state;
 	shrink_run(&run);
 	printf("# %lu granted, refused: %lu at once, %lu rate, %lu budget, %lu credit, %lu held, "
-	       "%lu suspended, %lu revoked; %lu raises, %lu other windows, %lu switches, %lu steps "
+	       "%lu suspended, %lu revoked; %lu raises, %lu other windows, %lu credits, %lu "
+	       "switches, %lu steps "
 	       "back, %lu takes, "
 	       "%lu shadows, %lu stays, "
 	       "%lu losses\n",
@@ -561,10 +567,11 @@ static void test_against_model(void **state)
 	       world.refused_n[ADMIT_CREDIT], world.refused_n[ADMIT_CREDIT_HELD],
 	       world.refused_n[ADMIT_KEY_SUSPENDED] + world.refused_n[ADMIT_ACCOUNT_SUSPENDED] +
 		       world.refused_n[ADMIT_TEAM_SUSPENDED] + world.refused_n[ADMIT_USER_SUSPENDED],
-	       world.refused_n[ADMIT_KEY_REVOKED], world.raised, world.rewindowed, world.switches,
-	       world.steps_back, world.takes, world.shadows, world.stays, world.losses);
+	       world.refused_n[ADMIT_KEY_REVOKED], world.raised, world.rewindowed, world.credits,
+	       world.switches, world.steps_back, world.takes, world.shadows, world.stays,
+	       world.losses);
 	death_print();
-	assert_true(world.refused_n[ADMIT_NONE] > run.n / 50 || run.n < 1000);
+	assert_true((world.refused_n[ADMIT_NONE] > run.n / 50 && world.credits > 0) || run.n < 1000);
 }
 
 static int teardown(void **state)

@@ -136,6 +136,10 @@ static void test_scopes(void **state)
 	rule->raise_until_s = 1764000000;
 	rule = rows_limits_add(&s.limits, ROWS_BUDGET, RIG_DOLLAR);
 	rule->window = (struct window_spec){.unit = WINDOW_DAY, .rolling = true};
+	rule = rows_limits_add(&s.limits, ROWS_BUDGET, 50 * RIG_DOLLAR);
+	rule->window = (struct window_spec){.unit = WINDOW_TOTAL};
+	rule->credit = true;
+	rule->raise = RIG_DOLLAR / 2;
 	s.nets_n = 1;
 	assert_true(ipnet_parse(SLICE_LIT("10.0.0.0/8"), &s.nets[0]));
 	expect_scope(&r, &s,
@@ -144,7 +148,8 @@ static void test_scopes(void **state)
 		     "from 10.0.0.0/8, until 2027-01-15T08:00:00Z, refuses nothing, 60 requests a "
 		     "minute, budget per month 5.00 dollars for o1 raised by 1.00 until "
 		     "2025-11-24T16:00:00Z only "
-		     "counted, budget per day 1.00 dollars rolling");
+		     "counted, budget per day 1.00 dollars rolling, credit 50.00 dollars overdraft "
+		     "0.50");
 	r = base(RECORD_USER, "remove");
 	s = (struct rows_scope){.kind = ROWS_USER,
 				.account = 3,

@@ -45,6 +45,13 @@ static void fill_key(struct rows_scope *k)
 		.models = SLICE_LIT("gpt-5*"),
 		.raise = 3,
 		.raise_until_s = 4};
+	*rows_limits_add(&k->limits, ROWS_BUDGET, 50) =
+		(struct rows_rule){.id = k->limits.last_id,
+				   .kind = ROWS_BUDGET,
+				   .credit = true,
+				   .limit = 50,
+				   .window = {.unit = WINDOW_TOTAL},
+				   .raise = 5};
 	memcpy(k->team, "teamteamteam", ROWS_ID);
 	memset(k->old_hash, 0x5a, sizeof k->old_hash);
 	k->old_until_s = 8;
@@ -173,7 +180,8 @@ static void test_key(void **state)
 	assert_int_equal(rows_put_scope(&b, &k), ERRC_OK);
 	assert_int_equal(rows_get_scope(buf_slice(&b), &got), ERRC_OK);
 	assert_true(slice_eq(got.name, k.name) && slice_eq(got.models, k.models));
-	assert_int_equal(got.limits.n, 4);
+	assert_int_equal(got.limits.n, 5);
+	assert_true(got.limits.v[4].credit && !got.limits.v[3].credit);
 	assert_true(slice_eq(got.limits.v[3].models, k.limits.v[3].models));
 	got.name = k.name;
 	got.models = k.models;

@@ -78,6 +78,8 @@ static void test_one_refuses_and_nothing_changes(void **state)
 		{ROWS_CONCURRENCY, 1, ADMIT_CONCURRENCY, "requests at once"},
 		{ROWS_BUDGET, 300000, ADMIT_CREDIT_HELD, "budget per month"},
 		{ROWS_BUDGET, 200000, ADMIT_BUDGET, "budget per month"},
+		{ROWS_BUDGET, 300000, ADMIT_CREDIT_HELD, "credit"},
+		{ROWS_BUDGET, 200000, ADMIT_CREDIT, "credit"},
 	};
 	struct admit_refusal why;
 	struct buf before;
@@ -91,12 +93,15 @@ static void test_one_refuses_and_nothing_changes(void **state)
 	for (size_t scope = 0; scope < FAMILY_N; scope++) {
 		for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 			struct rows_scope with = family.of[scope];
+			struct rows_rule *r =
+				rows_limits_add(&with.limits, cases[i].kind, cases[i].limit);
 			struct admit_done done;
 
-			assert_non_null(
-				rows_limits_add(&with.limits, cases[i].kind, cases[i].limit));
+			assert_non_null(r);
+			r->credit = strcmp(cases[i].what, "credit") == 0;
+			r->window.unit = r->credit ? WINDOW_TOTAL : WINDOW_MONTH;
 			rig_put(family.r, &with);
-			if (cases[i].why != ADMIT_BUDGET) {
+			if (cases[i].limit != 200000) {
 				rig_settle(family.r, family.account, &id, 1, 1, &done);
 				family_hold(100, &id); /* takes what there is of the new rule */
 			}

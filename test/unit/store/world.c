@@ -184,7 +184,7 @@ static void over_money(struct model_scope *const *of, size_t n, int model, int64
 	bool free = world_in_shadow(), fits_later = free || nusd <= later,
 	     fits_now = free || nusd <= now;
 	enum rows_kind first_now = ROWS_ACCOUNT, first_later = ROWS_ACCOUNT;
-	bool budget_later = false;
+	enum admit_reason why_later = ADMIT_CREDIT;
 
 	v->shadows += free && nusd > now;
 	for (size_t i = 0; i < n; i++) {
@@ -202,7 +202,7 @@ static void over_money(struct model_scope *const *of, size_t n, int model, int64
 			}
 			if (nusd > left && fits_later) {
 				fits_later = false;
-				budget_later = true;
+				why_later = r->credit ? ADMIT_CREDIT : ADMIT_BUDGET;
 				first_later = of[i]->kind;
 			}
 			if (nusd > left - w.held && fits_now) {
@@ -213,11 +213,7 @@ static void over_money(struct model_scope *const *of, size_t n, int model, int64
 	}
 	if (fits_now)
 		return;
-	refuse(v,
-	       fits_later     ? ADMIT_CREDIT_HELD
-	       : budget_later ? ADMIT_BUDGET
-			      : ADMIT_CREDIT,
-	       fits_later ? first_now : first_later);
+	refuse(v, fits_later ? ADMIT_CREDIT_HELD : why_later, fits_later ? first_now : first_later);
 }
 
 static void take(struct model_hold *h, struct model_scope *s, int model, int64_t nusd)

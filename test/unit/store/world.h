@@ -86,7 +86,7 @@ struct world {
 	int team_of[WORLD_KEYS]; /* -1: none */
 	struct model_hold holds[WORLD_HOLDS];
 	unsigned long refused_n[ADMIT_REASON_COUNT], losses, deaths, swept, raised, rewindowed,
-		steps_back, switches, takes, shadows, stays;
+		credits, steps_back, switches, takes, shadows, stays;
 	int rests, dead; /* dead: workers that no sweep has come to */
 };
 
