@@ -8,7 +8,7 @@ struct ctl;
 
 /* How an argument's text becomes the value of its field. */
 enum command_type {
-	COMMAND_FLAG,   /* an option without value: true */
+	COMMAND_FLAG,   /* an option without value: true; in a file it has on or off */
 	COMMAND_SWITCH, /* on, off: a truth value */
 	COMMAND_TEXT,
 	COMMAND_SECRET,    /* a text that may be a whole API key: never printed again */
@@ -17,6 +17,7 @@ enum command_type {
 	COMMAND_CHOICES,   /* some of them, with commas */
 	COMMAND_USD,       /* dollars >= 0, to nano-dollars */
 	COMMAND_USD_NONE,  /* likewise; none is -1 */
+	COMMAND_USD_MORE,  /* likewise, or with a + in front: what is added; a text */
 	COMMAND_COUNT,     /* a whole number >= 0; none is -1 */
 	COMMAND_SPAN,      /* a time span, to milliseconds */
 	COMMAND_SPAN_NONE, /* likewise; none is -1 */

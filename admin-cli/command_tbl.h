@@ -85,6 +85,24 @@ COMMAND_END(CONFIG_SHOW)
 	       "they would is counted and logged.")                                                              \
 	OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 
+/* Credit of what is no account: when it is made, and later. */
+#define OVERDRAFT_OPTION                                            \
+	OPTION(USD, "overdraft", "DOLLARS", "overdraft_nusd", SEND, \
+	       "How far that credit may be overdrawn; default 0.")
+#define CREDIT_OPTIONS                                                                            \
+	OPTION(USD_MORE, "credit", "DOLLARS", "credit", SEND,                                     \
+	       "Credit of its own, such as 5 or 0.25: what it may use in all, of its account's.") \
+	OVERDRAFT_OPTION                                                                          \
+	OPTION(FLAG, "postpaid", "", "postpaid", SEND,                                            \
+	       "No credit of its own, as without --credit: only its account's counts.")
+#define CREDIT_CHANGES                                                                     \
+	OPTION(USD_MORE, "credit", "[+]DOLLARS", "credit", SEND,                           \
+	       "Credit of its own: what it may use in all, of its account's; with a + so " \
+	       "much more than it has. What it used stays used.")                          \
+	OVERDRAFT_OPTION                                                                   \
+	OPTION(SWITCH, "postpaid", "on|off", "postpaid", SEND,                             \
+	       "on: no credit of its own any more; what was used of it is forgotten.")
+
 GROUP("account", "Accounts: who pays.")
 COMMAND(ACCOUNT_CREATE, "account create", account_create, 15000,
 	"Make an account, prepaid unless told otherwise.")
@@ -143,6 +161,7 @@ GROUP("team", "Teams: keys of one account that share limits.")
 COMMAND(TEAM_CREATE, "team create", of_account, 15000, "Make a team in an account.")
 WORD(TEXT, "NAME", "team", SEND, NEEDED, "A name that no other team of the account has.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "The account that pays (needed).")
+CREDIT_OPTIONS
 SCOPE_OPTIONS
 COMMAND_END(TEAM_CREATE)
 
@@ -160,6 +179,7 @@ COMMAND(TEAM_UPDATE, "team update", of_account_update, 15000,
 	"Change a team; what is not given stays. The value none takes a limit, models or ip away.")
 WORD(TEXT, "NAME", "team", SEND, NEEDED, "The team's name or id.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "Its account (needed).")
+CREDIT_CHANGES
 SCOPE_OPTIONS
 COMMAND_END(TEAM_UPDATE)
 
@@ -191,6 +211,7 @@ COMMAND(USER_UPDATE, "user update", of_account_update, 15000,
 WORD(TEXT, "TAG", "user", SEND, NEEDED,
      "The tag; '*' gives these limits to each user that has none of its own.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "The account (needed).")
+CREDIT_CHANGES
 SCOPE_OPTIONS
 OPTION(SWITCH, "suspended", "on|off", "suspended", SEND,
        "on: refuse requests with this tag until it is off again.")
@@ -221,6 +242,7 @@ GROUP("key", "API keys, which act for an account within their limits.")
 COMMAND(KEY_CREATE, "key create", key_create, 15000,
 	"Make a key and print it: the only time that it is seen.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "The account that pays (needed).")
+CREDIT_OPTIONS
 KEY_OPTIONS
 COMMAND_END(KEY_CREATE)
 
@@ -235,12 +257,16 @@ COMMAND_END(KEY_SHOW)
 COMMAND(KEY_UPDATE, "key update", update, 15000,
 	"Change a key; what is not given stays. The value none takes a limit, models or ip away.")
 WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")
+CREDIT_CHANGES
 KEY_OPTIONS
 OPTION(SWITCH, "suspended", "on|off", "suspended", SEND,
        "on: refuse requests with this key until it is off again.")
 COMMAND_END(KEY_UPDATE)
 #undef KEY_OPTIONS
 #undef SCOPE_OPTIONS
+#undef CREDIT_OPTIONS
+#undef CREDIT_CHANGES
+#undef OVERDRAFT_OPTION
 
 COMMAND(KEY_REVOKE, "key revoke", plain, 15000, "End a key for good; running requests end normally.")
 WORD(SECRET, "KEY", "key", SEND, NEEDED, "The public id, or the whole key.")

@@ -91,11 +91,9 @@ static enum errc add_value(struct parse *p, const struct command_arg *a, const c
 /* What is asked for by a name that another command has. */
 static const char *instead_of(const struct parse *p, struct slice name)
 {
-	if (!slice_is(name, "credit") || !p->cmd || !command_option(p->cmd, SLICE_LIT("budget")))
-		return NULL;
-	return p->cmd->verb == CONTROL_DO_ACCOUNT_UPDATE
+	return slice_is(name, "credit") && p->cmd && p->cmd->verb == CONTROL_DO_ACCOUNT_UPDATE
 		       ? " (account credit NAME --add DOLLARS gives some)"
-		       : " (only accounts have credit: use --budget DOLLARS --period total)";
+		       : NULL;
 }
 
 static enum errc unknown_option(struct parse *p, struct slice name)

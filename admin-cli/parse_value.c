@@ -29,6 +29,16 @@ static bool read_usd(struct slice text, int64_t *out)
 	return money_parse(text, out) == ERRC_OK && *out >= 0;
 }
 
+/* The sign goes to the daemon, which knows what there is; a dollar sign does not. */
+static bool read_usd_more(struct slice *text, int64_t *out)
+{
+	size_t sign = text->n && text->p[0] == '+', at = sign;
+
+	if (!sign && text->n && text->p[0] == '$')
+		*text = slice_sub(*text, 1, text->n);
+	return money_parse(slice_sub(*text, at, text->n), out) == ERRC_OK && *out >= 0;
+}
+
 /* "24h" and "7d"; "90" alone would be unclear. */
 static bool read_span(struct slice text, int64_t *out)
 {
@@ -123,6 +133,8 @@ static enum errc number_value(const struct command_arg *a, struct slice text, in
 {
 	static const char *const expected[] = {
 		[COMMAND_USD] = "dollars up to 4000000000, such as 5 or 0.25",
+		[COMMAND_USD_MORE] =
+			"dollars up to 4000000000, such as 5 or 0.25, or +5 to add some",
 		[COMMAND_USD_NONE] = "dollars up to 4000000000, such as 5 or 0.25, or none",
 		[COMMAND_COUNT] = "a whole number, or none",
 		[COMMAND_SPAN] = "a time span, such as 500ms, 5s or 2m",
@@ -141,6 +153,8 @@ static enum errc number_value(const struct command_arg *a, struct slice text, in
 		good = true;
 	else if (a->type == COMMAND_USD || a->type == COMMAND_USD_NONE)
 		good = read_usd(text, &v);
+	else if (a->type == COMMAND_USD_MORE)
+		good = read_usd_more(&text, &v);
 	else if (a->type == COMMAND_COUNT)
 		good = text_i64(text, &v) && v >= 0;
 	else if (a->type == COMMAND_SPAN || a->type == COMMAND_SPAN_NONE)
@@ -149,7 +163,10 @@ static enum errc number_value(const struct command_arg *a, struct slice text, in
 		good = read_since(text, now_ms, &v);
 	else
 		good = read_when(text, now_ms, &v);
-	set_i64(out, v);
+	if (a->type == COMMAND_USD_MORE)
+		set_str(out, text);
+	else
+		set_i64(out, v);
 	if (!good)
 		snprintf(why, n, "%s", expected[a->type]);
 	return good ? ERRC_OK : ERRC_INVAL;
@@ -162,8 +179,9 @@ enum errc parse_value(const struct command_arg *a, struct slice text, int64_t no
 	switch (a->type) {
 	case COMMAND_FLAG:
 		out->type = CONTROL_T_BOOL;
-		out->i = 1;
-		return ERRC_OK;
+		out->i = !slice_is(text, "off");
+		snprintf(why, n, "on or off");
+		return text.n == 0 || slice_is(text, "on") || !out->i ? ERRC_OK : ERRC_INVAL;
 	case COMMAND_TEXT:
 	case COMMAND_SECRET:
 		set_str(out, text);

@@ -6,7 +6,8 @@
  *	MANY    any number: an array, a table in the order of the daemon
  *	SORTED  the same, sorted by its columns from the left
  * No include guard. */
-#define VIEW_LIMITS "id text max used remaining +reset_s +held +unit +raise +raise_until_s"
+#define VIEW_LIMITS \
+	"id text max used remaining +reset_s +held +unit +granted=raise +overdraft=raise +raise +raise_until_s"
 VIEW(STATUS, "node", ONE, "node",
      "version state pid uptime_ms region config config_generation last_reload_ok ledger_id "
      "state_folder live_folder workers "
@@ -72,14 +73,14 @@ VIEW(TEAM_SUSPEND, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(TEAM_RESUME, "team", SELF, "", "")
 VIEW(TEAM_RESUME, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(TEAM_LIST, "team", SORTED, "teams",
-     "account team status charged_nusd +requests +budget_left_nusd +used_s +expires_s +tokens +rpm "
+     "account team status charged_nusd +requests +budget_left_nusd +credit_left_nusd +used_s +expires_s +tokens +rpm "
      "+tpm +concurrency +models")
 VIEW(USER_SHOW, "user", SELF, "", "")
 VIEW(USER_SHOW, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(USER_UPDATE, "user", SELF, "", "")
 VIEW(USER_UPDATE, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(USER_LIST, "user", SORTED, "users",
-     "account user status charged_nusd +requests +budget_left_nusd +used_s +expires_s +tokens +rpm "
+     "account user status charged_nusd +requests +budget_left_nusd +credit_left_nusd +used_s +expires_s +tokens +rpm "
      "+tpm +concurrency +models")
 VIEW(KEY_CREATE, "key", SELF, "", "")
 VIEW(KEY_CREATE, "limit", MANY, "limits", VIEW_LIMITS)
@@ -96,7 +97,7 @@ VIEW(KEY_RESUME, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(KEY_ROTATE, "key", SELF, "", "")
 VIEW(KEY_ROTATE, "limit", MANY, "limits", VIEW_LIMITS)
 VIEW(KEY_LIST, "key", MANY, "keys",
-     "id account +team name status charged_nusd +requests +budget_left_nusd +used_s +expires_s +tokens "
+     "id account +team name status charged_nusd +requests +budget_left_nusd +credit_left_nusd +used_s +expires_s +tokens "
      "+rpm +tpm +concurrency +models")
 
 VIEW(PEPPER_LIST, "pepper", MANY, "peppers", "pepper newest made_s keys")

@@ -48,6 +48,37 @@ static bool read_amount(struct slice text, enum rows_limit kind, int64_t *out)
 	return true;
 }
 
+bool rule_args_credit(struct slice text, const struct rows_rule *was, int64_t *out)
+{
+	bool more = text.n && text.p[0] == '+';
+	int64_t nusd;
+
+	if ((more && (!was || !was->credit)) ||
+	    !read_amount(slice_sub(text, more, text.n), ROWS_BUDGET, &nusd) ||
+	    (more && (!money_add(nusd, was->limit, &nusd) || nusd > MONEY_NUSD_MAX)))
+		return false;
+	*out = nusd;
+	return true;
+}
+
+/* `5`, or `+5`: more than there was. It has no periods. */
+static bool read_credit(struct slice word, struct slice rest, struct rows_rule *r, char *why)
+{
+	if (!rule_args_credit(rest, r, &r->limit))
+		return fail(why, word,
+			    "credit=DOLLARS, or of one that is there credit=+DOLLARS, such as 5 or "
+			    "+0.25");
+	if (!r->credit) {
+		r->window.rolling = false;
+		r->window.zone = NULL;
+		r->zone = SLICE_NONE;
+	}
+	r->kind = ROWS_BUDGET;
+	r->credit = true;
+	r->window.unit = WINDOW_TOTAL;
+	return true;
+}
+
 /* `10.50/month`: the amount and the window of a budget. */
 static bool read_budget(struct slice word, struct slice amount, struct slice period,
 			struct rows_rule *r, char *why)
@@ -61,6 +92,7 @@ static bool read_budget(struct slice word, struct slice amount, struct slice per
 	if (!read_amount(amount, ROWS_BUDGET, &r->limit))
 		return fail(why, word, "budget=DOLLARS/PERIOD with an amount such as 10 or 0.25");
 	r->kind = ROWS_BUDGET;
+	r->credit = false;
 	r->window.unit = unit;
 	return true;
 }
@@ -77,7 +109,7 @@ static bool read_count(struct slice word, struct slice name, struct slice amount
 	}
 	return fail(why, word,
 		    "requests=N/minute, requests=N/day, tokens=N/minute, tokens=N/day, "
-		    "concurrency=N or budget=DOLLARS/PERIOD");
+		    "concurrency=N, budget=DOLLARS/PERIOD or credit=DOLLARS");
 }
 
 /* The first word: what is limited, how far. */
@@ -87,6 +119,8 @@ static bool read_what(struct slice word, struct rows_rule *r, char *why)
 
 	if (!slice_cut(&rest, '=', &name))
 		rest = SLICE_NONE;
+	if (slice_is(name, "credit"))
+		return read_credit(word, rest, r, why);
 	if (!slice_cut(&rest, '/', &amount))
 		rest = SLICE_NONE;
 	return slice_is(name, "budget") ? read_budget(word, amount, rest, r, why)
@@ -125,6 +159,17 @@ struct reading {
 	char *why;
 	uint64_t windows; /* that a raise is for; 0: not said */
 };
+
+/* A raise that lasts for as long as the credit does. */
+static bool read_overdraft(const struct reading *x, struct slice word, struct slice value)
+{
+	if (!x->r->credit)
+		return refuse(x->why, word, "overdraft is of a credit; of other limits it is raise");
+	x->r->raise_until_s = 0;
+	x->r->raise = 0;
+	return slice_is(value, "off") || read_amount(value, ROWS_BUDGET, &x->r->raise) ||
+	       fail(x->why, word, "overdraft=DOLLARS, or overdraft=off");
+}
 
 static bool read_raise(const struct reading *x, struct slice word, struct slice value)
 {
@@ -212,6 +257,11 @@ static bool read_option(struct reading *x, struct slice word)
 		return read_switch(word, value, &x->r->shadow, x->why);
 	if (slice_is(name, "models"))
 		return read_models(word, value, x->r, x->mem, x->why);
+	if (slice_is(name, "overdraft"))
+		return read_overdraft(x, word, value);
+	if (x->r->credit)
+		return fail(x->why, word,
+			    "what a credit has: overdraft=DOLLARS, models=PATTERNS, shadow");
 	if (slice_is(name, "rolling"))
 		return read_switch(word, value, &x->r->window.rolling, x->why);
 	if (slice_is(name, "zone"))
@@ -223,8 +273,8 @@ static bool read_option(struct reading *x, struct slice word)
 	if (slice_is(name, "until"))
 		return read_until(x, word, value);
 	return fail(x->why, word,
-		    "zone=ZONE, models=PATTERNS, rolling, shadow, raise=AMOUNT, windows=N or "
-		    "until=TIME");
+		    "zone=ZONE, models=PATTERNS, rolling, shadow, raise=AMOUNT, windows=N, "
+		    "until=TIME or overdraft=DOLLARS");
 }
 
 static bool is_whole(const struct rows_rule *r, struct slice text, char *why)
@@ -235,6 +285,10 @@ static bool is_whole(const struct rows_rule *r, struct slice text, char *why)
 		return refuse(why, text, "rolling and zone are for budgets");
 	if (budget && r->window.rolling && r->window.unit == WINDOW_TOTAL)
 		return refuse(why, text, "a total never ends, so it cannot roll");
+	if (r->credit && r->raise_until_s)
+		return refuse(why, text,
+			      "a raise that ends is no overdraft: give overdraft=DOLLARS or "
+			      "overdraft=off");
 	if (r->raise_until_s && !r->raise)
 		return refuse(why, text, "windows and until belong to raise=AMOUNT");
 	return true;
@@ -273,7 +327,8 @@ static bool says_what(struct slice word)
 
 	(void)slice_cut(&word, '=', &name);
 	return slice_is(name, "requests") || slice_is(name, "tokens") ||
-	       slice_is(name, "concurrency") || slice_is(name, "budget");
+	       slice_is(name, "concurrency") || slice_is(name, "budget") ||
+	       slice_is(name, "credit");
 }
 
 static bool read_words(struct reading *x, struct slice rest, bool known)
@@ -300,6 +355,18 @@ static bool read_words(struct reading *x, struct slice rest, bool known)
 	return true;
 }
 
+/* What --credit is about must be one; those for some models add to it. */
+static bool is_only_credit(const struct rows_limits *l, struct slice text, char *why)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		n += l->v[i].credit && !l->v[i].shadow && l->v[i].models.n == 0;
+	return n <= 1 || refuse(why, text,
+				"it has a credit already, which is changed by its id, as in "
+				"1:credit=+5");
+}
+
 static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *state,
 		    struct rows_limits *l, struct buf *mem, char *why)
 {
@@ -324,7 +391,7 @@ static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *
 		return refuse(why, text, "there may be at most 16 limits");
 	r.id = to->id;
 	*to = r;
-	return true;
+	return is_only_credit(l, text, why);
 }
 
 bool rule_args_put(struct slice text, int64_t wall_s, const struct rows_state *state,

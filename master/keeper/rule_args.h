@@ -1,6 +1,7 @@
 /* Rules of a scope as operators type them: words with spaces between them, rules with commas between them.
  *	requests=60/minute | requests=5000/day | tokens=100000/minute | tokens=1000000/day | concurrency=5
  *	budget=10.50/month      dollars in each minute, hour, day, week, month, quarter, year, or in total
+ *	credit=50 overdraft=5   dollars that were granted, and how far they may be overdrawn; credit=+20: more than were
  * and after it, in any order: zone=Europe/Berlin (whose calendar a budget follows), rolling (a period begins with the first use),
  * models=gpt-5*|!*-preview (for these models only), shadow (count what would be refused, refuse nothing), and for a while
  * raise=5 with windows=2 (the period that lasts and the next one; of those that roll, that begin within so many lengths), with
@@ -20,6 +21,8 @@
  * begins with the option's name. */
 bool rule_args_put(struct slice text, int64_t wall_s, const struct rows_state *state,
 		   struct rows_limits *l, struct buf *mem, char why[RULE_ARGS_WHY]);
+/* "50", or "+20": more than what `was` grants, which must be a credit. False: it is no such amount. */
+bool rule_args_credit(struct slice text, const struct rows_rule *was, int64_t *out);
 /* Removes the rules with these ids, "3,4". */
 bool rule_args_remove(struct slice text, struct rows_limits *l, char why[RULE_ARGS_WHY]);
 #endif

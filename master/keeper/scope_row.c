@@ -72,13 +72,13 @@ static enum errc list_models(struct slice rest, struct buf *mem)
 	return e;
 }
 
-/* The budget that the options --budget and --period are about. */
-static const struct rows_rule *budget_of(const struct rows_scope *k)
+/* The budget that the options --budget and --period are about, or the credit of --credit and --overdraft. */
+static const struct rows_rule *budget_of(const struct rows_scope *k, bool credit)
 {
 	for (size_t i = 0; i < k->limits.n; i++) {
 		const struct rows_rule *r = &k->limits.v[i];
 
-		if (r->kind == ROWS_BUDGET && !r->shadow && r->models.n == 0)
+		if (r->kind == ROWS_BUDGET && r->credit == credit && !r->shadow && r->models.n == 0)
 			return r;
 	}
 	return NULL;
@@ -86,7 +86,7 @@ static const struct rows_rule *budget_of(const struct rows_scope *k)
 
 static size_t fill_limits(struct control_field *f, const struct rows_scope *k)
 {
-	const struct rows_rule *b = budget_of(k);
+	const struct rows_rule *b = budget_of(k, false);
 	size_t n = 0;
 
 	for (unsigned i = 0; i < ROWS_LIMIT_COUNT; i++)
@@ -104,7 +104,7 @@ static size_t fill_limits(struct control_field *f, const struct rows_scope *k)
 static size_t fill_used(struct control_field *f, const struct rows_scope *k,
 			const struct rows_state *s, int64_t now_s)
 {
-	const struct rows_rule *b = budget_of(k);
+	const struct rows_rule *b = budget_of(k, false);
 	struct rows_rule_now now = {0};
 	size_t n = 0;
 
@@ -119,6 +119,23 @@ static size_t fill_used(struct control_field *f, const struct rows_scope *k,
 	f[n++] = CONTROL_I("budget_held_nusd", now.held);
 	f[n++] = scope_row_number("budget_left_nusd", now.limit - now.used - now.held, b != NULL);
 	f[n++] = time_field("budget_reset_s", now.reset_s);
+	return n;
+}
+
+static size_t fill_credit(struct control_field *f, const struct rows_scope *k,
+			  const struct rows_state *s, int64_t now_s)
+{
+	const struct rows_rule *c = budget_of(k, true);
+	struct rows_rule_now now = {0};
+	size_t n = 0;
+
+	if (c)
+		rows_rule_look(c, rows_state_counter(s, c), s->holds, 0, now_s * 1000, &now);
+	f[n++] = scope_row_number("credit_nusd", now.limit - now.raise, c != NULL);
+	f[n++] = scope_row_number("overdraft_nusd", now.raise, c != NULL);
+	f[n++] = scope_row_number("credit_used_nusd", now.used, c != NULL);
+	f[n++] = scope_row_number("credit_held_nusd", now.held, c != NULL);
+	f[n++] = scope_row_number("credit_left_nusd", now.limit - now.used - now.held, c != NULL);
 	return n;
 }
 
@@ -145,6 +162,7 @@ enum errc scope_row_fill(struct control_field *f, size_t *n, const struct rows_s
 	e = scope_row_access(f, n, k, t);
 	f[(*n)++] = CONTROL_I("created_s", k->created_s);
 	*n += fill_used(f + *n, k, s, now_s);
+	*n += fill_credit(f + *n, k, s, now_s);
 	return e;
 }
 
@@ -164,6 +182,8 @@ enum errc scope_row_send(struct verbs *v, const struct scope_row_limit *l)
 					  scope_row_number("held", l->held, l->held >= 0),
 					  scope_row_number("remaining", l->remaining, limited),
 					  time_field("reset_s", l->reset_s),
+					  limit_field("granted", l->granted),
+					  limit_field("overdraft", l->overdraft),
 					  scope_row_number("raise", l->raise, l->raise > 0),
 					  time_field("raise_until_s", l->raise_until_s),
 					  CONTROL_B("shadow", l->shadow)};
@@ -180,16 +200,18 @@ struct slice scope_row_rule_text(char out[SCOPE_ROW_RULE_TEXT], const char *text
 	return slice_str(out);
 }
 
-void scope_row_stand(struct scope_row_limit *l, enum rows_limit kind,
+void scope_row_stand(struct scope_row_limit *l, enum rows_limit kind, bool credit,
 		     const struct rows_rule_now *now)
 {
 	bool budget = kind == ROWS_BUDGET;
 
-	l->limit = rows_limit_word(kind);
+	l->limit = credit ? "credit" : rows_limit_word(kind);
 	l->unit = budget ? "nusd" : rows_limit_is_tokens(kind) ? "tokens" : "requests";
 	l->max = now->limit;
-	l->raise = now->raise;
+	l->raise = credit ? 0 : now->raise;
 	l->raise_until_s = now->raise_until_s;
+	l->granted = credit ? now->limit - now->raise : ROWS_NO_LIMIT;
+	l->overdraft = credit ? now->raise : ROWS_NO_LIMIT;
 	l->used = now->used;
 	l->held = budget ? now->held : -1;
 	l->remaining = budget ? now->limit - now->used - now->held : now->remaining;
@@ -208,7 +230,7 @@ static enum errc send_rule(struct verbs *v, const struct rows_scope *k, const st
 
 	rows_rule_look(r, rows_state_counter(s, r), s->holds, clock_boot_ms(), clock_wall_ms(),
 		       &now);
-	scope_row_stand(&l, r->kind, &now);
+	scope_row_stand(&l, r->kind, r->credit, &now);
 	rows_rule_models(r, models, sizeof(models));
 	l.text = scope_row_rule_text(text, rows_rule_text(r),
 				     r->kind == ROWS_BUDGET && r->window.rolling, r->zone, models,

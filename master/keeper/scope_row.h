@@ -5,7 +5,7 @@
 
 #include "verbs.h"
 
-#define SCOPE_ROW_FIELDS 25 /* that scope_row_fill() writes at most */
+#define SCOPE_ROW_FIELDS 30 /* that scope_row_fill() writes at most */
 
 /* Texts that the fields point to; valid until scope_row_fini(). */
 struct scope_row_texts {
@@ -38,6 +38,7 @@ struct scope_row_limit {
 	int64_t remaining;
 	int64_t reset_s; /* 0: never */
 	int64_t raise, raise_until_s;
+	int64_t granted, overdraft; /* of credit: both are in `max`; ROWS_NO_LIMIT: there is none */
 	bool shadow;
 };
 MUSTCHECK enum errc scope_row_send(struct verbs *v, const struct scope_row_limit *l);
@@ -46,7 +47,7 @@ MUSTCHECK enum errc scope_row_send(struct verbs *v, const struct scope_row_limit
 struct slice scope_row_rule_text(char out[SCOPE_ROW_RULE_TEXT], const char *text, bool rolling,
 				 struct slice zone, const char *models, bool shadow);
 /* Of a rule: what follows from its kind and from how it stands. */
-void scope_row_stand(struct scope_row_limit *l, enum rows_limit kind,
+void scope_row_stand(struct scope_row_limit *l, enum rows_limit kind, bool credit,
 		     const struct rows_rule_now *now);
 /* One row for each rule of a scope. */
 MUSTCHECK enum errc scope_row_limits(struct verbs *v, const struct rows_scope *k,

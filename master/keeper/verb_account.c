@@ -175,6 +175,16 @@ static bool has_money(const struct verbs *v)
 	       verb_args_has(v->args, "postpaid");
 }
 
+/* Beside its balance. */
+static bool has_credit(const struct rows_limits *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].credit && l->v[i].models.n == 0)
+			return true;
+	}
+	return false;
+}
+
 /* What the account may do, as it is and with the options that are given. False: END is sent. */
 static bool read_rules(struct verbs *v, uint64_t account, struct rows_scope *k, struct buf *mem)
 {
@@ -193,9 +203,15 @@ static bool read_rules(struct verbs *v, uint64_t account, struct rows_scope *k, 
 	}
 	if (v->failed || !verbs_options(v, k, mem))
 		return false;
-	if (!verb_args_has(v->args, "suspended"))
+	if (verb_args_has(v->args, "suspended"))
+		verbs_end(v, CONTROL_USAGE, "invalid",
+			  "suspended: use account suspend and account resume");
+	else if (has_credit(&k->limits))
+		verbs_end(v, CONTROL_USAGE, "invalid",
+			  "limit: an account's credit for all models is its balance: use account "
+			  "credit; credit=DOLLARS models=PATTERNS is for some");
+	else
 		return true;
-	verbs_end(v, CONTROL_USAGE, "invalid", "suspended: use account suspend and account resume");
 	return false;
 }
 

@@ -311,6 +311,71 @@ static bool put_budget(struct verb_args a, struct rows_limits *l, char *why)
 	return false;
 }
 
+/* No credit of its own: what it uses is its account's affair alone. */
+static bool put_postpaid(struct verb_args a, struct rows_limits *l, char *why)
+{
+	struct rows_rule *r = rows_limits_credit(l);
+
+	if (verb_args_has(a, "credit") || verb_args_has(a, "overdraft_nusd")) {
+		snprintf(why, VERB_ARGS_WHY,
+			 "postpaid: has no use for credit and overdraft, which it takes away");
+		return false;
+	}
+	if (r)
+		rows_limits_remove(l, r->id);
+	return true;
+}
+
+static bool put_granted(struct slice text, struct rows_limits *l, char *why)
+{
+	struct rows_rule *r = rows_limits_credit(l);
+	int64_t nusd;
+
+	if (!rule_args_credit(text, r, &nusd)) {
+		snprintf(
+			why, VERB_ARGS_WHY,
+			!r && text.n && text.p[0] == '+'
+				? "credit: there is none to add to: give --credit DOLLARS without +"
+				: "credit: dollars up to 4000000000, such as 5 or 0.25, or +5 for "
+				  "more than there is");
+		return false;
+	}
+	if (!r)
+		r = rows_limits_add(l, ROWS_BUDGET, nusd);
+	if (!r) {
+		snprintf(why, VERB_ARGS_WHY, "credit: there is no room for another limit");
+		return false;
+	}
+	r->credit = true;
+	r->window.unit = WINDOW_TOTAL;
+	r->limit = nusd;
+	return true;
+}
+
+/* Of a team, a key or an end user; an account has a balance instead. */
+static bool put_credit(struct verb_args a, struct rows_limits *l, char *why)
+{
+	struct rows_rule *r;
+
+	if (verb_args_bool(a, "postpaid"))
+		return put_postpaid(a, l, why);
+	if (verb_args_has(a, "credit") && !put_granted(verb_args_str(a, "credit"), l, why))
+		return false;
+	r = rows_limits_credit(l);
+	if (r)
+		return put_number(a, "overdraft_nusd", 0, &r->raise, why);
+	if (verb_args_has(a, "postpaid"))
+		snprintf(why, VERB_ARGS_WHY,
+			 "postpaid: off needs a credit: give --credit DOLLARS with it");
+	else if (verb_args_has(a, "overdraft_nusd"))
+		snprintf(why, VERB_ARGS_WHY,
+			 "overdraft: there is no credit that it could be of: give --credit DOLLARS "
+			 "with --overdraft");
+	else
+		return true;
+	return false;
+}
+
 static bool put_name(struct verb_args a, struct rows_scope *k, char *why)
 {
 	struct slice name = verb_args_str(a, "name");
@@ -355,9 +420,11 @@ static bool put_leave(struct slice word, struct rows_scope *k, char why[VERB_ARG
 }
 
 /* What goes, goes first: an option beside it is about what stays, or makes anew. */
-static bool put_rules(struct verb_args a, const struct rows_state *s, struct rows_limits *l,
+static bool put_rules(struct verb_args a, const struct rows_state *s, struct rows_scope *k,
 		      struct buf *mem, char *why)
 {
+	struct rows_limits *l = &k->limits;
+
 	if (l->n > 0 && verb_args_has(a, "limit") && verb_args_str(a, "limit").n == 0) {
 		snprintf(why, VERB_ARGS_WHY,
 			 "limit: none takes no limit away, limit-remove with its id does");
@@ -365,6 +432,7 @@ static bool put_rules(struct verb_args a, const struct rows_state *s, struct row
 	}
 	return rule_args_remove(verb_args_str(a, "limit_remove"), l, why) &&
 	       put_limits(a, l, why) && put_budget(a, l, why) &&
+	       (k->kind == ROWS_ACCOUNT || put_credit(a, l, why)) &&
 	       rule_args_put(verb_args_str(a, "limit"), clock_wall_s(), s, l, mem, why);
 }
 
@@ -377,7 +445,7 @@ bool verb_args_scope(struct verb_args a, const struct rows_state *s, struct rows
 		snprintf(why, VERB_ARGS_WHY, "there is no memory");
 		return false;
 	}
-	if (!put_name(a, k, why) || !put_rules(a, s, &k->limits, mem, why) ||
+	if (!put_name(a, k, why) || !put_rules(a, s, k, mem, why) ||
 	    !put_number(a, "expires_s", 0, &k->expires_s, why) || !put_keepalive(a, k, why))
 		return false;
 	if (verb_args_has(a, "models") && !put_models(verb_args_str(a, "models"), k, mem, why))

@@ -13,15 +13,15 @@
  *   account credit    account, add_nusd I > 0 | take_nusd I > 0 (exactly one)                 -> account, limit*
  *   account suspend   account                                                                 -> account, limit*
  *   account resume    account                                                                 -> account, limit*
- *   team create       account, team: its name, SCOPEOPTS                                       -> team, limit*
+ *   team create       account, team: its name, PARTYOPTS                                       -> team, limit*
  *   team list         [account]                                                               -> team*
  *   team show         account, team: name or id                                               -> team, limit*
- *   team update       account, team, SCOPEOPTS; what is not given stays                        -> team, limit*
+ *   team update       account, team, PARTYOPTS; what is not given stays                        -> team, limit*
  *   team suspend      account, team                                                           -> team, limit*
  *   team resume       account, team                                                           -> team, limit*
  *   user list         [account]                                                               -> user*
  *   user show         account, user: its tag, * for every other                               -> user, limit*
- *   user update       account, user, SCOPEOPTS; makes one that is not there                    -> user, limit*
+ *   user update       account, user, PARTYOPTS; makes one that is not there                    -> user, limit*
  *   user remove       account, user
  *   key create        account, KEYOPTS                            -> key, with the field `key`: the secret, once; limit*
  *   key list          [account]                                                               -> key*
@@ -49,6 +49,8 @@
  * (default), quarter, year, total; rolling B; zone: whose calendar; limit: further ones, in the words of rule_args.h;
  * limit_remove: ids of those that go; models: patterns, `!` before those that deny; expires_s I, 0: never; ip: addresses and
  * ranges; shadow B: all of this refuses nothing; suspended B (not of an account). A number of -1, and an empty text for models and ip, take a limit away.
+ * PARTYOPTS: these and credit: dollars as text, which were granted in all, or with a + in front what is added; overdraft_nusd I >= 0:
+ * how far that may be overdrawn; postpaid B: true takes both away and forgets what was used of them.
  * KEYOPTS: these and name; team, empty: none; clamp B; client_gone: abort, drain, node; keepalive_ms I.
  *
  * Rows:
@@ -64,7 +66,8 @@
  *   key       id, account (name), team (NONE), name, status (active, suspended, revoked, expired), rpm, tpm, rpd, tpd, concurrency (NONE:
  *             no limit), budget_nusd (NONE), budget_period, rolling B, zone, models, ip, shadow B, clamp B, client_gone,
  *             expires_s (NONE: never), created_s, used_s (NONE: never used), requests, tokens, charged_nusd, holds, budget_used_nusd,
- *             budget_held_nusd, budget_left_nusd (NONE), budget_reset_s (NONE)
+ *             budget_held_nusd, budget_left_nusd (NONE), budget_reset_s (NONE), credit_nusd, overdraft_nusd, credit_used_nusd,
+ *             credit_held_nusd, credit_left_nusd (NONE: no credit of its own)
  *   usage     one text for each name in `by`, in that order; requests, failed, input, cached, output, reasoning,
  *             charge_nusd, uncollected_nusd, cost_nusd
  *   total     the numbers of usage, of all rows, sent or not
@@ -81,9 +84,10 @@
  *   price     that row: price (its hash), when (text: where it counts), free B, a price for each class (input_pusd, …, of
  *             pieces image_nusd, web_search_nusd), request_nusd, mult_ppm
  *   scope     scope, name, status (as of a key), models, ip, shadow B, expires_s (NONE: never)
- *   limit     scope (account, team, key, user), name (of the scope), id I (NONE: the credit), limit (credit, rpm, …,
- *             concurrency, budget), text (for people), unit (nusd, requests, tokens), max (NONE: none; a raise included),
- *             used, held (NONE), remaining (NONE), reset_s (NONE), raise (NONE), raise_until_s (NONE), shadow B
+ *   limit     scope (account, team, key, user), name (of the scope), id I (NONE: the account's credit), limit (credit, rpm, …,
+ *             concurrency, budget), text (for people), unit (nusd, requests, tokens), max (NONE: none; raise and overdraft included),
+ *             used, held (NONE), remaining (NONE), reset_s (NONE), granted, overdraft (NONE: no credit, or postpaid), raise (NONE),
+ *             raise_until_s (NONE), shadow B
  *   verify    first_seq I (older records have been removed), records, charges I (recomputed ones), seals I (compared), accounts, granted_nusd, settled_nusd, uncollected_nusd, imbalance_nusd
  *             (live store), good B
  *   backup    ledger_id, records, bytes I (about), pepper (all of them, peppers_encode(), hexadecimal), missing_records I (that the
@@ -99,8 +103,8 @@
 #define VERB_SCOPE_OPTIONS                                                                       \
 	" rpm.I tpm.I rpd.I tpd.I concurrency.I budget_nusd.I budget_period.S rolling.B zone.S " \
 	"limit.S limit_remove.S models.S expires_s.I ip.S shadow.B suspended.B note.S"
-#define VERB_KEY_OPTIONS \
-	VERB_SCOPE_OPTIONS " name.S team.S clamp.B client_gone.S keepalive_ms.I"
+#define VERB_PARTY_OPTIONS VERB_SCOPE_OPTIONS " credit.S overdraft_nusd.I postpaid.B"
+#define VERB_KEY_OPTIONS   VERB_PARTY_OPTIONS " name.S team.S clamp.B client_gone.S keepalive_ms.I"
 VERB_ARGS(ACCOUNT_CREATE, "name!S credit_nusd.I postpaid.B overdraft_nusd.I group.S note.S")
 VERB_ARGS(ACCOUNT_UPDATE, "account!S group.S overdraft_nusd.I postpaid.B" VERB_SCOPE_OPTIONS)
 VERB_ARGS(ACCOUNT_LIST, "")
@@ -119,17 +123,19 @@ VERB_ARGS(KEY_ROTATE, "key!S grace_ms.I note.S")
 VERB_ARGS(KEY_IMPORT, "keys!S check.B note.S")
 VERB_ARGS(PEPPER_LIST, "")
 VERB_ARGS(PEPPER_ROTATE, "")
-VERB_ARGS(USAGE, "since_ms.I until_ms.I by.S account.S team.S key.S model.S provider.S tag.S limit.I page.S")
+VERB_ARGS(
+	USAGE,
+	"since_ms.I until_ms.I by.S account.S team.S key.S model.S provider.S tag.S limit.I page.S")
 VERB_ARGS(REQUEST_SHOW, "id!S")
-VERB_ARGS(TEAM_CREATE, "account!S team!S" VERB_SCOPE_OPTIONS)
+VERB_ARGS(TEAM_CREATE, "account!S team!S" VERB_PARTY_OPTIONS)
 VERB_ARGS(TEAM_LIST, "account.S")
 VERB_ARGS(TEAM_SHOW, "account!S team!S")
-VERB_ARGS(TEAM_UPDATE, "account!S team!S" VERB_SCOPE_OPTIONS)
+VERB_ARGS(TEAM_UPDATE, "account!S team!S" VERB_PARTY_OPTIONS)
 VERB_ARGS(TEAM_SUSPEND, "account!S team!S note.S")
 VERB_ARGS(TEAM_RESUME, "account!S team!S note.S")
 VERB_ARGS(USER_LIST, "account.S")
 VERB_ARGS(USER_SHOW, "account!S user!S")
-VERB_ARGS(USER_UPDATE, "account!S user!S" VERB_SCOPE_OPTIONS)
+VERB_ARGS(USER_UPDATE, "account!S user!S" VERB_PARTY_OPTIONS)
 VERB_ARGS(USER_REMOVE, "account!S user!S note.S")
 VERB_ARGS(LIMIT_EXPLAIN, "key!S user.S")
 VERB_ARGS(LEDGER_VERIFY, "charges.B")

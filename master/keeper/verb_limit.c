@@ -15,6 +15,9 @@ static enum errc send_credit(struct verbs *v, const struct rows_account *a)
 				    .text = SLICE_LIT("credit"),
 				    .unit = "nusd",
 				    .max = ROWS_NO_LIMIT,
+				    .granted = a->granted_nusd,
+				    .overdraft = a->mode == ROWS_POSTPAID ? ROWS_NO_LIMIT
+									  : a->overdraft_nusd,
 				    .used = a->settled_nusd,
 				    .held = a->held_nusd,
 				    .shadow = a->flags & ROWS_ACCOUNT_SHADOW};
@@ -55,7 +58,7 @@ static enum errc send_rule(struct verbs *v, const struct auth_rule *r, const str
 				    .id = r->id,
 				    .shadow = r->shadow};
 
-	scope_row_stand(&l, r->kind, &r->now);
+	scope_row_stand(&l, r->kind, r->credit, &r->now);
 	l.text = scope_row_rule_text(text, r->text, r->kind == ROWS_BUDGET && r->window.rolling,
 				     slice_str(r->zone), r->models, r->shadow);
 	return scope_row_send(v, &l);

@@ -140,11 +140,6 @@ const char *rows_limit_word(enum rows_limit kind)
 	return (size_t)kind < ARRAY_LEN(kinds) ? kinds[kind].word : NULL;
 }
 
-const char *rows_rule_word(const struct rows_rule *r)
-{
-	return r->credit ? "credit" : rows_limit_word(r->kind);
-}
-
 const char *rows_rule_text(const struct rows_rule *r)
 {
 	if (r->credit)

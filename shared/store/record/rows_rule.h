@@ -76,8 +76,6 @@ bool rows_limits_are_valid(const struct rows_limits *l);
 
 /* "rpm", "concurrency", "budget"; NULL for no kind. */
 const char *rows_limit_word(enum rows_limit kind);
-/* "rpm", "concurrency", "budget", "credit". */
-const char *rows_rule_word(const struct rows_rule *r);
 /* "requests a minute", "requests at once", "budget per month", "credit"; static. */
 const char *rows_rule_text(const struct rows_rule *r);
 bool rows_limit_is_tokens(enum rows_limit kind);

@@ -88,6 +88,19 @@ static void test_values(void **state)
 	assert_int_equal(PARSE("key", "create", "--account", "a", "--expires", "2026-01-01"),
 			 ERRC_OK);
 	assert_true(sent_i64("expires_s") == INT64_C(1767225600));
+	assert_int_equal(PARSE("key", "create", "--account", "a", "--credit", "$12.5"), ERRC_OK);
+	assert_true(slice_is(sent_str("credit"), "12.5"));
+	assert_int_equal(PARSE("key", "update", "a", "--credit", "+20", "--overdraft", "1"),
+			 ERRC_OK);
+	assert_true(slice_is(sent_str("credit"), "+20") && sent_i64("overdraft_nusd") == 1000000000);
+	/* Of a line of a file: a flag is a truth value there. */
+	assert_int_equal(PARSE("key", "create"), ERRC_OK);
+	assert_int_equal(parse_option(&p, SLICE_LIT("postpaid"), SLICE_LIT("off")), ERRC_OK);
+	assert_false(control_get_bool(p.send.f, p.send.n, "postpaid"));
+	assert_true(parse_has(&p, "postpaid"));
+	assert_int_equal(PARSE("key", "create"), ERRC_OK);
+	assert_int_equal(parse_option(&p, SLICE_LIT("postpaid"), SLICE_LIT("5")), ERRC_INVAL);
+	assert_non_null(strstr(p.error, "postpaid: '5' is not on or off"));
 	assert_int_equal(PARSE("account", "credit", "a", "--add", "$12.5"), ERRC_OK);
 	assert_true(sent_i64("add_nusd") == INT64_C(12500000000));
 }
@@ -138,12 +151,13 @@ static void test_wrong_lines(void **state)
 		{{"usage", "--by", ""}, "--by: '' is not one of"},
 		{{"usage", "--since", "last week"}, "--since: 'last week' is not"},
 		{{"usage", "--bye", "day"}, "unknown option '--bye' (did you mean '--by'?)"},
-		{{"team", "create", "a", "--credit", "5"},
-		 "unknown option '--credit' (only accounts have credit: use --budget DOLLARS "
-		 "--period total)"},
-		{{"key", "update", "a", "--credit=5"}, "(only accounts have credit: use --budget"},
-		{{"user", "update", "a", "--credit", "5"},
-		 "(only accounts have credit: use --budget"},
+		{{"key", "update", "a", "--credit=+-5"},
+		 "--credit: '+-5' is not dollars up to 4000000000, such as 5 or 0.25, or +5 to add "
+		 "some"},
+		{{"team", "create", "a", "--credit", "++5"}, "--credit: '++5' is not dollars"},
+		{{"user", "update", "a", "--credit", ""}, "--credit: '' is not dollars"},
+		{{"user", "update", "a", "--postpaid"}, "--postpaid needs a value"},
+		{{"key", "create", "--postpaid=on"}, "--postpaid takes no value"},
 		{{"account", "update", "a", "--credit", "5"},
 		 "(account credit NAME --add DOLLARS gives some)"},
 		{{"completion", "fihs"}, "(did you mean 'fish'?)"},

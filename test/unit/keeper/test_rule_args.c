@@ -183,6 +183,47 @@ static void test_raise_of_rolling(void **state)
 	(void)state;
 }
 
+/* What was granted and how far it may be overdrawn; a budget that becomes one keeps what was used of the period that lasts. */
+static void test_credit(void **state)
+{
+	struct scene s;
+	struct rows_rule *r = &s.l.v[0];
+	struct window_budget b = {.cur = {0}};
+	int64_t id;
+
+	begin(&s);
+	put(&s, "credit=50 overdraft=5,credit=2 models=gpt-5*,credit=3 shadow");
+	assert_true(r->credit && r->kind == ROWS_BUDGET && r->window.unit == WINDOW_TOTAL);
+	assert_true(r->limit == 50 * MONEY_NUSD_DOLLAR && r->raise == 5 * MONEY_NUSD_DOLLAR);
+	assert_int_equal(r->raise_until_s, 0);
+	assert_int_equal(rows_rule_limit(r, NULL, WALL_S), 55 * MONEY_NUSD_DOLLAR);
+	assert_ptr_equal(rows_limits_credit(&s.l), r);
+	put(&s, "1:credit=+20.5");
+	assert_int_equal(r->limit, INT64_C(70500000000));
+	assert_int_equal(r->raise, 5 * MONEY_NUSD_DOLLAR);
+	put(&s, "1:overdraft=7");
+	assert_int_equal(r->raise, 7 * MONEY_NUSD_DOLLAR);
+	put(&s, "1:credit=8 overdraft=off");
+	assert_true(r->limit == 8 * MONEY_NUSD_DOLLAR && r->raise == 0);
+	assert_true(rows_limits_are_valid(&s.l));
+	assert_int_equal(s.l.n, 3);
+	put(&s, "1:budget=9/month rolling zone=Area/Three,2:shadow");
+	assert_true(!r->credit && r->window.rolling && r->zone.n > 0);
+	assert_true(window_budget_hold(&b, r->window, WALL_S, 10, 10, &id));
+	put(&s, "1:credit=5");
+	assert_true(r->credit && !r->window.rolling && r->zone.n == 0 && !r->window.zone);
+	assert_int_equal(window_budget_left(&b, r->window, WALL_S + 86400 * 365, 10), 0);
+	assert_true(rows_limits_are_valid(&s.l));
+	assert_false(rule_args_put(SLICE_LIT("credit=1"), WALL_S, NULL, &s.l, &s.mem, s.why));
+	assert_non_null(strstr(s.why, "a credit already"));
+	s.l.n--;
+	assert_false(rule_args_put(SLICE_LIT("3:shadow=off"), WALL_S, NULL, &s.l, &s.mem, s.why));
+	assert_false(rule_args_put(SLICE_LIT("1:raise=1"), WALL_S, NULL, &s.l, &s.mem, s.why));
+	assert_non_null(strstr(s.why, "what a credit has: overdraft="));
+	buf_fini(&s.mem);
+	(void)state;
+}
+
 static void test_remove(void **state)
 {
 	struct scene s;
@@ -228,6 +269,22 @@ static void test_refusals(void **state)
 		{"budget=1/month raise=1 until=90", "to come"},
 		{"budget=1/month raise=1 until=0h", "to come"},
 		{"budget=1/month raise=1 until=9000000d", "to come"},
+		{"credit=x", "credit=DOLLARS"},
+		{"credit", "credit=DOLLARS"},
+		{"credit=-1", "credit=DOLLARS"},
+		{"credit=5/total", "credit=DOLLARS"},
+		{"credit=+5", "of one that is there"},
+		{"2:credit=+5", "of one that is there"},
+		{"credit=1 overdraft=x", "overdraft=DOLLARS"},
+		{"credit=1 overdraft=-1", "overdraft=DOLLARS"},
+		{"credit=1 rolling", "what a credit has"},
+		{"credit=1 zone=UTC", "what a credit has"},
+		{"credit=1 raise=1", "what a credit has"},
+		{"credit=1 until=2h", "what a credit has"},
+		{"credit=1,credit=2", "a credit already"},
+		{"budget=1/total overdraft=1", "overdraft is of a credit"},
+		{"budget=1/total raise=1 until=2h,3:credit=1", "no overdraft"},
+		{"1:credit=1", "remove it and add another"},
 		{"9:budget=1/month", "the id of one"},
 		{"x:budget=1/month", "the id of one"},
 		{"1:budget=1/month", "remove it and add another"},
@@ -266,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_raise),          cmocka_unit_test(test_remove),
 		cmocka_unit_test(test_another_window), cmocka_unit_test(test_raise_of_rolling),
 		cmocka_unit_test(test_refusals),       cmocka_unit_test(test_room),
+		cmocka_unit_test(test_credit),
 	};
 
 	int failed;

@@ -139,6 +139,61 @@ static void test_zone(void **state)
 	(void)state;
 }
 
+static bool put_credit(struct rows_scope *k, struct verb_args a)
+{
+	char why[VERB_ARGS_WHY];
+	struct buf mem;
+	bool good;
+
+	buf_init(&mem, VERB_ARGS_MEM);
+	good = verb_args_scope(a, NULL, k, &mem, why);
+	buf_fini(&mem);
+	return good;
+}
+
+/* Credit of a key: a rule whose id, and with it what was used, stays until it is postpaid. The budget beside it is another. */
+static void test_credit(void **state)
+{
+	struct rows_scope k;
+	struct rows_rule *r;
+
+	(void)state;
+	key_init(&k);
+	assert_true(
+		put_credit(&k, ARGS(CONTROL_S("credit", SLICE_LIT("1")),
+				    CONTROL_I("overdraft_nusd", 5), CONTROL_I("budget_nusd", 9))));
+	r = rows_limits_credit(&k.limits);
+	assert_int_equal(k.limits.n, 2);
+	assert_true(r->id == 2 && r->limit == 1000000000 && r->raise == 5);
+	assert_int_equal(r->window.unit, WINDOW_TOTAL);
+	assert_int_equal(rows_limits_find(&k.limits, ROWS_BUDGET)->limit, 9);
+	assert_true(put_credit(&k, ARGS(CONTROL_S("credit", SLICE_LIT("+0.5")))));
+	assert_true(r->limit == 1500000000 && r->raise == 5);
+	assert_true(put_credit(
+		&k, ARGS(CONTROL_S("credit", SLICE_LIT("0.1")), CONTROL_B("postpaid", false))));
+	assert_true(r->id == 2 && r->limit == 100000000 && r->raise == 5);
+	assert_true(put_credit(&k, ARGS(CONTROL_I("overdraft_nusd", 0))));
+	assert_true(put_credit(&k, ARGS(CONTROL_B("postpaid", false), CONTROL_I("budget_nusd", 8),
+					CONTROL_S("budget_period", SLICE_LIT("day")))));
+	assert_true(r->id == 2 && r->limit == 100000000 && r->raise == 0 &&
+		    r->window.unit == WINDOW_TOTAL);
+	assert_true(put_credit(&k, ARGS(CONTROL_I("budget_nusd", -1))));
+	assert_int_equal(k.limits.n, 1);
+	assert_true(rows_limits_are_valid(&k.limits));
+	assert_true(put_credit(&k, ARGS(CONTROL_B("postpaid", true))));
+	assert_int_equal(k.limits.n, 0);
+	assert_true(put_credit(&k, ARGS(CONTROL_B("postpaid", true))));
+	/* New credit begins at nothing. */
+	assert_true(put_credit(&k, ARGS(CONTROL_S("credit", SLICE_LIT("1")))));
+	assert_int_equal(rows_limits_credit(&k.limits)->id, 3);
+	/* Of an account these are about its balance. */
+	key_init(&k);
+	k.kind = ROWS_ACCOUNT;
+	assert_true(
+		put_credit(&k, ARGS(CONTROL_I("overdraft_nusd", 5), CONTROL_B("postpaid", true))));
+	assert_int_equal(k.limits.n, 0);
+}
+
 /* A budget that is taken away leaves the others as they are. */
 static void test_two_budgets(void **state)
 {
@@ -197,6 +252,21 @@ static void test_key_refused(void **state)
 	static char longer[ROWS_MODELS_MAX + 2];
 
 	memset(longer, 'x', sizeof(longer));
+	refuse_key(ARGS(CONTROL_I("overdraft_nusd", 5)),
+		   "overdraft: there is no credit that it could be of: give --credit DOLLARS with "
+		   "--overdraft");
+	refuse_key(ARGS(CONTROL_S("credit", SLICE_LIT("1")), CONTROL_I("overdraft_nusd", -1)),
+		   "overdraft_nusd: -1");
+	refuse_key(ARGS(CONTROL_B("postpaid", false)), "postpaid: off needs a credit");
+	refuse_key(ARGS(CONTROL_B("postpaid", true), CONTROL_S("credit", SLICE_LIT("1"))),
+		   "postpaid: has no use for credit and overdraft");
+	refuse_key(ARGS(CONTROL_B("postpaid", true), CONTROL_I("overdraft_nusd", 1)),
+		   "postpaid: has no use for credit and overdraft");
+	refuse_key(ARGS(CONTROL_S("credit", SLICE_LIT("+1"))), "credit: there is none to add to");
+	refuse_key(ARGS(CONTROL_S("credit", SLICE_LIT("x"))), "credit: dollars up to");
+	refuse_key(ARGS(CONTROL_S("credit", SLICE_LIT("1")),
+			CONTROL_S("limit", SLICE_LIT("credit=2"))),
+		   "limit: 'credit=2': it has a credit already");
 	refuse_key(ARGS(CONTROL_I("keepalive_ms", 1500)), "keepalive: whole seconds");
 	refuse_key(ARGS(CONTROL_I("keepalive_ms", -2)), "keepalive: whole seconds");
 	refuse_key(ARGS(CONTROL_I("keepalive_ms", 3601000)), "keepalive: whole seconds");
@@ -298,10 +368,11 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_check),       cmocka_unit_test(test_key_options),
-		cmocka_unit_test(test_zone),        cmocka_unit_test(test_two_budgets),
-		cmocka_unit_test(test_key_refused), cmocka_unit_test(test_key_id),
-		cmocka_unit_test(test_span),        cmocka_unit_test(test_new),
+		cmocka_unit_test(test_check),  cmocka_unit_test(test_key_options),
+		cmocka_unit_test(test_zone),   cmocka_unit_test(test_two_budgets),
+		cmocka_unit_test(test_credit), cmocka_unit_test(test_key_refused),
+		cmocka_unit_test(test_key_id), cmocka_unit_test(test_span),
+		cmocka_unit_test(test_new),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -114,10 +114,8 @@ static void test_words(void **state)
 	assert_string_equal(rows_rule_text(&r), "budget per day");
 	r.window.unit = WINDOW_TOTAL;
 	assert_string_equal(rows_rule_text(&r), "budget in total");
-	assert_string_equal(rows_rule_word(&r), "budget");
 	r.credit = true;
 	assert_string_equal(rows_rule_text(&r), "credit");
-	assert_string_equal(rows_rule_word(&r), "credit");
 	r.credit = false;
 	assert_string_equal(rows_limit_word(ROWS_BUDGET), "budget");
 	assert_string_equal(rows_limit_word(ROWS_CONCURRENCY), "concurrency");
