@@ -141,7 +141,8 @@ COMMAND(ACCOUNT_CREDIT, "account credit", account_credit, 15000,
 WORD(TEXT, "NAME", "account", SEND, NEEDED, "The account's name or number.")
 OPTION(USD, "add", "DOLLARS", "add_nusd", SEND, "Add this much.")
 OPTION(USD, "take", "DOLLARS", "take_nusd", SEND,
-       "Take this much; refused where the balance would go below its floor.")
+       "Take this much; refused where the balance would go below its floor, which an account that is "
+       "postpaid or in shadow has not.")
 OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 COMMAND_END(ACCOUNT_CREDIT)
 

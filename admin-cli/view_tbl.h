@@ -60,7 +60,7 @@ VIEW(ACCOUNT_CREDIT, "account", SELF, "", "")
 VIEW(ACCOUNT_SUSPEND, "account", SELF, "", "")
 VIEW(ACCOUNT_RESUME, "account", SELF, "", "")
 VIEW(ACCOUNT_LIST, "account", SORTED, "accounts",
-     "name mode status balance_nusd held_nusd +settled_nusd +granted_nusd +overdraft_nusd "
+     "name mode status balance_nusd held_nusd +shadow +settled_nusd +granted_nusd +overdraft_nusd "
      "+uncollected_nusd +holds +created_s")
 VIEW(TEAM_CREATE, "team", SELF, "", "")
 VIEW(TEAM_CREATE, "limit", MANY, "limits", VIEW_LIMITS)

@@ -2,8 +2,10 @@
 from decimal import Decimal
 import glob
 import os
+import re
 import shutil
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
@@ -321,6 +323,50 @@ class Rules(Scene, NodeCase):
         a = self.node.settled(self.name)
         self.assertEqual([nusd(a[k + '_usd']) for k in ('balance', 'held', 'settled', 'uncollected')], [-10**9, 0, 10**9, 0])
         self.refused(402, 'insufficient_credit', 'account', key)
+
+    def test_many_ask_while_shadow_begins_and_ends(self):
+        """Whenever the account is out of shadow its balance is not below 0, with all that runs; each request is charged in full."""
+        self.name += '-poor'
+        self.node.account(self.name, 0)
+        key, answers, ended = self.node.key(self.name), [], threading.Event()
+
+        def run():
+            with Conn(self.node.port) as c:
+                while not ended.is_set():
+                    a = c.request('POST', '/v1/chat/completions', chat_body('one'), key=key).answer()
+                    answers.append((a.status, None if a.status == 200 else a.error['code']))
+        threads = [threading.Thread(target=run) for _ in range(4)]
+        stayed = 0
+
+        def leave():
+            """True: it has left; else more than it owed is granted."""
+            try:
+                return not self.node.ctl('account', 'update', self.name, '--shadow', 'off')['shadow']
+            except CtlError as e:
+                short = re.search(r'grant \$([\d.]+) first|try again$', e.error['message'])
+                self.assertTrue(short, e.error)
+                self.node.ctl('account', 'credit', self.name, '--add', str(Decimal(short[1] or 0) + 20))
+        for t in threads:
+            t.start()
+        try:
+            for _ in range(10):
+                answered = len(answers)
+                self.node.ctl('account', 'update', self.name, '--shadow', 'on')
+                wait_for(lambda: answers[answered:].count((200, None)) > 8)
+                while not leave():
+                    stayed += 1
+                a = self.node.show(self.name)
+                self.assertGreaterEqual(a['balance_usd'], 0, a)
+                wait_for(lambda: answers[-1][1] == 'insufficient_credit')
+        finally:
+            ended.set()
+            for t in threads:
+                t.join()
+        a = self.node.settled(self.name)
+        self.assertGreater(stayed, 0)
+        self.assertLessEqual({code for _, code in answers}, {None, 'insufficient_credit', 'credit_held'})
+        self.assertEqual([nusd(a[k + '_usd']) for k in ('settled', 'uncollected')], [answers.count((200, None)) * 10**9, 0])
+        self.assertGreaterEqual(a['balance_usd'], 0)
 
     def test_limits_follow_the_model_that_was_asked_for(self):
         """Design 3.3: a fallback's charge counts in the rates and budgets of the model asked for, not in its own; deny patterns bind it too."""
