@@ -54,8 +54,9 @@ SETTING(LIST, alerts_budget, "alerts.budget", 0, 8, "0.8, 1", "", LIVE,
 	"each window, and again where a limit that was changed meanwhile had put the share out of "
 	"reach; [] is none.")
 SETTING(LIST, alerts_credit, "alerts.credit", 0, 8, "0.8, 1", "", LIVE,
-	"Shares of the credit that a prepaid account had after its last grant at which a line "
-	"credit_low is logged, once for each grant; [] is none.")
+	"Shares of the credit that a prepaid account had after its last grant, or that a team, a key "
+	"or an end user was granted in all, at which a line credit_low is logged, once for each "
+	"grant; [] is none.")
 SETTING(PATH, catalog_dir, "catalog_dir", 0, 4000, "", "", LIVE,
 	"Folder of the price catalog that `catalog:` refers to; empty: the one that aigwd was "
 	"installed or built with.")

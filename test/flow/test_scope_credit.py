@@ -210,6 +210,16 @@ class Told(CreditScene, NodeCase):
             self.assertTrue([w for w in said if ' %s ' % scope in w and w.endswith(', credit 1.00 dollars overdraft 0.50 (first)')], said)
         self.assertEqual(self.node.recompute(), [])
 
+    def test_a_line_says_that_it_is_low(self):
+        self.words('team')
+        self.change('team', '--credit', '1', '--overdraft', '5')
+        mark = self.node.mark()
+        self.spend(2)
+        wait_for(lambda: len(self.node.events('credit_low', mark)) == 2, 15, 0.2)
+        told = self.node.events('credit_low', mark)
+        self.assertEqual([(e['account'], e['scope'], e['name'], e['share'], e['used_usd'], e['of_usd'], e['left_usd'], e['rule_id']) for e in told],
+                         [(self.name, 'team', 'research', share, 1, 1, 0, 1) for share in ('0.8', '1')])
+
     def test_made_with_it(self):
         t = self.node.ctl('team', 'create', 'blue', '--account', self.name, '--credit', '1', '--overdraft', '0.5')
         self.assertEqual((t['credit_usd'], t['overdraft_usd']), (1, Decimal('0.5')))

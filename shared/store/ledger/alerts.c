@@ -123,7 +123,7 @@ static void describe(struct look *k, const struct book_scope *s, const struct ro
 	const struct rows_account *a = book_account(k->at->book, s->account);
 	struct slice account = a ? a->name : SLICE_NONE;
 
-	*out = (struct alert){.rule = r->id, .scope = s->kind};
+	*out = (struct alert){.is_credit = r->credit, .rule = r->id, .scope = s->kind};
 	copy_text(out->account, sizeof out->account, account);
 	if (s->kind == ROWS_KEY)
 		copy_text(out->name, sizeof out->name, slice_of(s->id, ROWS_ID));
@@ -146,6 +146,11 @@ struct budget {
 	int64_t limit_nusd, reset_s;
 };
 
+static const struct shares *shares_of(const struct look *k, const struct rows_rule *r)
+{
+	return r->credit ? &k->credit : &k->budget;
+}
+
 /* Names are looked for only when there is something to tell: of most budgets there is not. */
 static enum errc tell(struct look *k, const struct budget *b, const struct window_sum *w,
 		      int64_t told_ppm, int64_t reached_ppm)
@@ -157,12 +162,14 @@ static enum errc tell(struct look *k, const struct budget *b, const struct windo
 	one.reset_s = b->reset_s;
 	one.used_nusd = w->used_nusd;
 	one.window = w->id;
-	return find(k, &k->budget, &one, told_ppm, reached_ppm);
+	return find(k, shares_of(k, b->rule), &one, told_ppm, reached_ppm);
 }
 
 /* The limit that held in a window: it may be over, and with it what raised the limit. */
 static int64_t limit_in(const struct look *k, const struct rows_rule *r, const struct window_sum *w)
 {
+	if (r->credit)
+		return r->limit;
 	return rows_rule_limit_from(r, r->window.unit == WINDOW_TOTAL ? k->at->wall_s : w->id);
 }
 
@@ -176,7 +183,7 @@ static enum errc look_at_window(struct look *k, struct budget *b, const struct w
 	if (w->used_nusd <= 0 || limit <= 0 || (t->limit > 0 && w->id < t->window))
 		return ERRC_OK;
 	b->limit_nusd = limit;
-	reached = shares_reached(&k->budget, w->used_nusd, limit);
+	reached = shares_reached(shares_of(k, b->rule), w->used_nusd, limit);
 	if (w->id != now.window)
 		now.ppm = 0;
 	else if (limit != now.limit)
@@ -238,9 +245,10 @@ static bool is_quiet(const struct look *k, const struct book_scope *s)
 {
 	for (size_t i = 0; s->untold_nusd > 0 && i < s->counters_n; i++) {
 		const struct window_budget *b = &s->counters[i].budget;
+		int64_t used = MAX_OF(b->cur.used_nusd, b->prev.used_nusd);
 
-		if (shares_reached(&k->budget, MAX_OF(b->cur.used_nusd, b->prev.used_nusd),
-				   s->untold_nusd) > 0)
+		if (shares_reached(&k->budget, used, s->untold_nusd) > 0 ||
+		    shares_reached(&k->credit, used, s->untold_nusd) > 0)
 			return false;
 	}
 	return s->untold_nusd > 0;
@@ -265,7 +273,7 @@ static enum errc look_at_scope(struct look *k, const struct book_scope *s)
 	bool told = false;
 	enum errc rc = ERRC_OK;
 
-	if (k->budget.n == 0 || s->counters_n == 0 || is_quiet(k, s))
+	if ((k->budget.n == 0 && k->credit.n == 0) || s->counters_n == 0 || is_quiet(k, s))
 		return ERRC_OK;
 	def = rules_of(k, s, &row);
 	for (size_t i = 0; def && !rc && i < s->counters_n; i++) {
@@ -464,14 +472,24 @@ bool alerts_next(struct alerts *a, struct alert *out)
 
 static void tell_credit(const struct alert *a, const char *share)
 {
-	const struct log_field f[] = {LOG_Z("account", a->account), LOG_Z("share", share),
+	const struct log_field f[] = {LOG_Z("account", a->account),
+				      LOG_Z("scope", rows_scope_word(a->scope)),
+				      LOG_Z("name", a->name),
+				      LOG_Z("share", share),
 				      LOG_NUSD("used_usd", a->used_nusd),
 				      LOG_NUSD("of_usd", a->limit_nusd),
-				      LOG_NUSD("left_usd", a->limit_nusd - a->used_nusd)};
+				      LOG_NUSD("left_usd", a->limit_nusd - a->used_nusd),
+				      LOG_I("rule_id", a->rule),
+				      LOG_Z("models", a->models)};
 
-	log_event(LOG_WARN, "credit_low", f, ARRAY_LEN(f),
-		  "account %s has used %s of the credit it had after the last grant", a->account,
-		  share);
+	if (a->rule)
+		log_event(LOG_WARN, "credit_low", f, ARRAY_LEN(f),
+			  "%s %s has used %s of the credit it was granted",
+			  rows_scope_word(a->scope), a->name, share);
+	else
+		log_event(LOG_WARN, "credit_low", f, ARRAY_LEN(f) - 2,
+			  "account %s has used %s of the credit it had after the last grant",
+			  a->account, share);
 }
 
 static void tell_budget(const struct alert *a, const char *share)

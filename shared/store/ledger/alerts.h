@@ -4,7 +4,7 @@
  * reached again.
  *
  * A budget's share is of its limit, in its window. Credit is that of a prepaid account behind the last grant, and its share what
- * has been used of it since. */
+ * has been used of it since; that of a team, a key or an end user is all that it was granted. The overdraft counts in neither. */
 #ifndef AIGW_ALERTS_H
 #define AIGW_ALERTS_H
 
@@ -32,7 +32,7 @@ struct alerts {
 
 struct alert {
 	bool is_credit;
-	uint32_t rule;
+	uint32_t rule; /* 0: it is the account's credit */
 	enum rows_kind scope;
 	/* Name of the account and of the scope (of a key its id); "budget per day"; patterns, "gpt-*, o1", cut (empty: all). */
 	char account[ROWS_NAME_MAX + 1], name[ROWS_TAG_MAX + 1], what[64], models[64];

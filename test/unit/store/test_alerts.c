@@ -393,6 +393,41 @@ static void test_end_users(void **state)
 	assert_int_equal(a.scope, ROWS_USER);
 }
 
+/* Credit of a key has the shares of credit, of what was granted: the overdraft is beside it. A grant tells anew what is reached again. */
+static void test_credit_of_a_key(void **state)
+{
+	struct scene *s = *state;
+	struct rows_rule *r = &s->key.limits.v[0];
+	struct alert a;
+
+	r->window.unit = WINDOW_TOTAL;
+	r->credit = true;
+	r->raise = RIG_DOLLAR;
+	set_limit(s, RIG_DOLLAR);
+	alerts_set(&s->alerts, &(struct shares){0}, &(struct shares){1, {900000}});
+	charge(s, 89 * CENT, 0);
+	none(s);
+	charge(s, 1 * CENT, 0);
+	a = one(s, 900000);
+	assert_true(a.is_credit && a.rule == r->id && a.scope == ROWS_KEY);
+	assert_string_equal(a.name, KEY);
+	assert_int_equal(a.used_nusd, 90 * CENT);
+	assert_int_equal(a.limit_nusd, RIG_DOLLAR);
+	reopen(s);
+	charge(s, 10 * CENT, 0);
+	none(s);
+	set_limit(s, 2 * RIG_DOLLAR);
+	none(s);
+	charge(s, 80 * CENT, 0);
+	a = one(s, 900000);
+	assert_int_equal(a.limit_nusd, 2 * RIG_DOLLAR);
+	none(s);
+	/* The shares of budgets are not for it. */
+	alerts_set(&s->alerts, &(struct shares){1, {1000000}}, &(struct shares){0});
+	charge(s, 20 * CENT, 0);
+	none(s);
+}
+
 static void test_credit(void **state)
 {
 	struct scene *s = *state;
@@ -539,6 +574,7 @@ int main(void)
 		T(test_what_was_far_comes_near),
 		T(test_first_use_of_a_rule),
 		T(test_end_users),
+		T(test_credit_of_a_key),
 		T(test_credit),
 		T(test_what_is_told_is_forgotten),
 		T(test_removed_rules),
