@@ -159,23 +159,23 @@ static void test_credit(void **state)
 
 	(void)state;
 	key_init(&k);
-	assert_true(
-		put_credit(&k, ARGS(CONTROL_S("credit", SLICE_LIT("1")),
-				    CONTROL_I("overdraft_nusd", 5), CONTROL_I("budget_nusd", 9))));
+	assert_true(put_credit(
+		&k, ARGS(CONTROL_S("credit", SLICE_LIT("1")), CONTROL_I("overdraft_nusd", 5))));
+	assert_true(put_credit(&k, ARGS(CONTROL_I("budget_nusd", 9))));
 	r = rows_limits_credit(&k.limits);
 	assert_int_equal(k.limits.n, 2);
-	assert_true(r->id == 2 && r->limit == 1000000000 && r->raise == 5);
+	assert_true(r->id == 1 && r->limit == 1000000000 && r->raise == 5);
 	assert_int_equal(r->window.unit, WINDOW_TOTAL);
 	assert_int_equal(rows_limits_find(&k.limits, ROWS_BUDGET)->limit, 9);
 	assert_true(put_credit(&k, ARGS(CONTROL_S("credit", SLICE_LIT("+0.5")))));
 	assert_true(r->limit == 1500000000 && r->raise == 5);
 	assert_true(put_credit(
 		&k, ARGS(CONTROL_S("credit", SLICE_LIT("0.1")), CONTROL_B("postpaid", false))));
-	assert_true(r->id == 2 && r->limit == 100000000 && r->raise == 5);
+	assert_true(r->id == 1 && r->limit == 100000000 && r->raise == 5);
 	assert_true(put_credit(&k, ARGS(CONTROL_I("overdraft_nusd", 0))));
 	assert_true(put_credit(&k, ARGS(CONTROL_B("postpaid", false), CONTROL_I("budget_nusd", 8),
 					CONTROL_S("budget_period", SLICE_LIT("day")))));
-	assert_true(r->id == 2 && r->limit == 100000000 && r->raise == 0 &&
+	assert_true(r->id == 1 && r->limit == 100000000 && r->raise == 0 &&
 		    r->window.unit == WINDOW_TOTAL);
 	assert_true(put_credit(&k, ARGS(CONTROL_I("budget_nusd", -1))));
 	assert_int_equal(k.limits.n, 1);
