@@ -39,7 +39,7 @@ FAR_BUDGETS = 3
 def far_limits(budget=10**6):
     """Rules of every kind, also for some models, that nothing comes near."""
     return ('requests=1000000000/day,tokens=1000000000000/day,concurrency=10000,budget=%d/total,budget=%d/year,'
-            'requests=1000000000/minute models=*|!nothing,concurrency=10000 models=*|!nothing,budget=%d/total models=*|!nothing' % (budget, budget, budget))
+            'requests=1000000000/minute models=*|!nothing,concurrency=10000 models=*|!nothing,credit=%d models=*|!nothing' % (budget, budget, budget))
 
 
 def charge_nusd(usage, price):
@@ -167,10 +167,10 @@ class Node(Gateway):
         return key
 
     def budgets_used(self, key, user=None):
-        """{scope: the nano-dollars used of each budget}."""
+        """{scope: the nano-dollars used of each budget, its own credit included}."""
         used = {}
         for row in self.ctl('limit', 'explain', key, *(('--user', user) if user else ()))['limits']:
-            if row['limit'] == 'budget':
+            if row['limit'] == 'budget' or (row['limit'] == 'credit' and row['id']):
                 used.setdefault(row['scope'], []).append(nusd(row['used']))
         return used
 

@@ -91,17 +91,20 @@ class Races(NodeCase):
         return self.node.ctl('limit', 'explain', key, '--user', 'ann')['limits']
 
     def test_overspend_race_over_five_scopes(self):
-        """Row 17 with credit, account, team, key and end user in use, one of which, also the last one of all, has a budget for exactly 10, for
-        all models or for some: each of them counts the ten and nothing of those that were refused."""
-        for tight, rule in (('account', ''), ('team', ' models=by-*'), ('key', ''), ('user', ''), ('user', ' models=by-*')):
-            with self.subTest(tight + rule):
-                name = 'five-%s%d' % (tight, len(rule))
-                key = self.node.family(name, '50', **{tight: 'budget=0.10/month' + rule})
+        """Row 17 with credit, account, team, key and end user in use, one of which, also the last one of all, has a budget, or credit with its
+        overdraft, for exactly 10, for all models or for some: each of them counts the ten and nothing of those that were refused."""
+        budget, credit = ('budget=0.10/month', 'budget_exceeded'), ('credit=0.08 overdraft=0.02', 'insufficient_credit')
+        for tight, models, (rule, code) in (('account', '', budget), ('team', ' models=by-*', budget), ('key', '', budget), ('user', '', budget),
+                                            ('user', ' models=by-*', budget), ('account', ' models=by-*', credit), ('team', '', credit),
+                                            ('key', '', credit), ('user', '', credit)):
+            with self.subTest(tight + ' ' + rule + models):
+                name = 'five-%s-%s%d' % (tight, rule[:6], len(models))
+                key = self.node.family(name, '50', **{tight: rule + models})
                 found = tally(volley(self.node.port, key, [chat_body('by-request', user='ann')] * (2000 if LONG else 200)))
                 self.assertEqual(found.pop((200, None)), 10)
-                self.assertLessEqual(set(found), {(402, 'budget_exceeded'), (429, 'credit_held')})
+                self.assertLessEqual(set(found), {(402, code), (429, 'credit_held')})
                 self.assertEqual(nusd(self.node.settled(name)['settled_usd']), 10**8)
-                self.refused_by_one(key, 'budget_exceeded')
+                self.refused_by_one(key, code)
                 self.assertEqual(self.node.budgets_used(key, 'ann'), {s: [10**8] * (FAR_BUDGETS + (s == tight)) for s in SCOPES})
                 self.check_a_day(key, 10, 7)
 
