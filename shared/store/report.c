@@ -8,13 +8,13 @@
 #include "report_kept.h"
 #include "report_tail.h"
 #include "retain.h"
+#include "rollup_read.h"
 #include "tally.h"
 
 #define ACCOUNT_BYTES 512 /* more than an account's row has */
 #define DAY_BYTES     4   /* of the names of columns: day; account, and a team behind it */
 #define NUMBER_BYTES  8
 #define DAY_TEXT      10
-#define NAMED_MAX     4096
 #define PARTS_MAX     2 /* days of which a span may have a part */
 
 /* A part of a day whose records are to be read, since the span has only that part (sign 1), or all but that part (-1). The day's
@@ -27,6 +27,7 @@ struct part {
 
 struct report {
 	struct report_ask ask;
+	size_t column[REPORT_DIM_COUNT]; /* SIZE_MAX: has none */
 	struct ledger *ledger;
 	struct live *live;
 	struct ledger_state state; /* as the transaction of the roll-ups saw it */
@@ -37,19 +38,14 @@ struct report {
 	const struct part *now; /* of the records that are being read */
 	bool by_tag;            /* without asking for one */
 	struct tally rows;
-	/* Of the row that is being added: whether it is asked for but for its end user, and the numbers of its names. */
-	bool like_asked, ids_known;
+	bool of_all; /* every row is asked for */
+	/* Of the row before, like which the next one may be in part: whether its names are asked for, and what numbers they have, those of
+	 * its day, account, key and team first, then all but its end user. */
+	bool like_key, like_model, key_known, model_known;
 	uint32_t id[REPORT_DIMS_MAX];
 	struct buf row; /* of an account, reserved */
 	struct rollup_sums total;
-	/* What end users' rows of a day say, by the rows of nobody that it is to be taken from; those up to `taken_n` are done. */
-	struct named *named;
-	size_t named_n, taken_n;
-};
-
-struct named {
-	uint32_t id[REPORT_DIMS_MAX];
-	struct rollup_sums sums;
+	bool total_known; /* what the roll-ups come to is in it */
 };
 
 /* --- names --- */
@@ -139,36 +135,67 @@ static enum errc readable(void *arg, size_t column, struct slice name, struct sl
 
 /* --- rows --- */
 
-/* The numbers of the row's names; of a row like the one before only the end user is looked up. */
-static enum errc ids_of(struct report *r, const struct rollup_name *n, uint32_t id[REPORT_DIMS_MAX])
+static enum errc look_up(struct report *r, enum report_dim d, struct slice name)
 {
+	return tally_name(&r->rows, r->column[d], name, &r->id[r->column[d]]);
+}
+
+/* The numbers of the names that tell one key's rows from another's. */
+static enum errc key_ids(struct report *r, const struct rollup_name *n)
+{
+	static const enum report_dim dims[] = {REPORT_DAY, REPORT_ACCOUNT, REPORT_KEY, REPORT_TEAM};
 	uint8_t room[NUMBER_BYTES + ROWS_ID];
-	bool again = n->again && r->ids_known;
 	enum errc rc = ERRC_OK;
 
-	for (size_t i = 0; !rc && i < r->ask.by_n; i++) {
-		if (i != r->rows.many && (!again || r->ask.by[i] == REPORT_TAG))
-			rc = tally_name(&r->rows, i, name_of(r->ask.by[i], n, room), &r->id[i]);
+	for (size_t i = 0; !rc && i < ARRAY_LEN(dims); i++) {
+		if (r->column[dims[i]] != SIZE_MAX)
+			rc = look_up(r, dims[i], name_of(dims[i], n, room));
 	}
-	r->ids_known = !rc;
-	memcpy(id, r->id, sizeof r->id);
-	return rc || r->rows.many == TALLY_ALL ? rc : tally_name_many(&r->rows, n->tag, id);
+	return rc;
+}
+
+/* The numbers of the row's names but that of its end user; what it has of the row before is not looked up again. */
+static enum errc base_of(struct report *r, const struct rollup_name *n)
+{
+	enum errc rc = ERRC_OK;
+
+	if (r->model_known)
+		return ERRC_OK;
+	if (!r->key_known)
+		rc = key_ids(r, n);
+	if (!rc && r->column[REPORT_MODEL] != SIZE_MAX)
+		rc = look_up(r, REPORT_MODEL, n->model);
+	if (!rc && r->column[REPORT_PROVIDER] != SIZE_MAX)
+		rc = look_up(r, REPORT_PROVIDER, n->provider);
+	r->key_known = r->model_known = !rc;
+	return rc;
+}
+
+/* Where what a row with these names comes to is to be put; NULL: nowhere. */
+static enum errc open_row(struct report *r, const struct rollup_name *n, int sign,
+			  struct rollup_sums **to)
+{
+	enum errc rc = base_of(r, n);
+
+	if (!rc && r->rows.many != TALLY_ALL && (n->tag.n || r->id[r->rows.many] != TALLY_EMPTY))
+		rc = tally_name_many(&r->rows, n->tag, r->id);
+	*to = NULL;
+	return rc || r->ask.by_n == 0 ? rc : tally_open(&r->rows, r->id, sign, to);
 }
 
 static enum errc add(struct report *r, const struct rollup_name *n, const struct rollup_sums *s,
 		     int sign)
 {
-	uint32_t id[REPORT_DIMS_MAX] = {0};
-	enum errc rc;
+	struct rollup_sums *to;
+	enum errc rc = open_row(r, n, sign, &to);
 
 	if (sign > 0)
 		rollup_sums_add(&r->total, s);
 	else
 		rollup_sums_sub(&r->total, s);
-	if (r->ask.by_n == 0)
-		return ERRC_OK;
-	rc = ids_of(r, n, id);
-	return rc ? rc : tally_add(&r->rows, id, s, sign);
+	if (!rc && to)
+		*to = *s;
+	return rc;
 }
 
 /* --- records --- */
@@ -183,17 +210,28 @@ static bool is_same_id(const char *asked, const char *id)
 	return !asked || memcmp(asked, id, ROWS_ID) == 0;
 }
 
+static bool is_of_all(const struct report_ask *a)
+{
+	return !a->account && !a->key_id && !a->team && !a->model.p && !a->provider.p && !a->tag.p;
+}
+
 static bool is_asked(struct report *r, const struct rollup_name *n)
 {
 	const struct report_ask *a = &r->ask;
 
-	if (!n->again) {
-		r->ids_known = false;
-		r->like_asked = (!a->account || a->account == n->account) &&
-				is_same_id(a->key_id, n->key_id) && is_same_id(a->team, n->team) &&
-				is_same(a->model, n->model) && is_same(a->provider, n->provider);
+	r->key_known &= n->same != ROLLUP_SAME_NOTHING;
+	r->model_known &= n->same == ROLLUP_SAME_MODEL;
+	if (r->of_all)
+		return true;
+	if (n->same == ROLLUP_SAME_NOTHING) {
+		r->like_key = (!a->account || a->account == n->account) &&
+			      is_same_id(a->key_id, n->key_id) && is_same_id(a->team, n->team);
 	}
-	return r->like_asked && is_same(a->tag, n->tag);
+	if (n->same != ROLLUP_SAME_MODEL) {
+		r->like_model = r->like_key && is_same(a->model, n->model) &&
+				is_same(a->provider, n->provider);
+	}
+	return r->like_model && is_same(a->tag, n->tag);
 }
 
 static enum errc add_charge(struct report *r, const struct record *charge,
@@ -334,78 +372,77 @@ static enum errc divide(struct report *r, MDB_txn *txn, int64_t *from, int64_t *
 	return rc;
 }
 
-static enum errc on_rollup(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
+/* The rows of a cut as they are. */
+static enum errc add_cut(struct report *r, MDB_txn *txn, const struct rollup_ask *ask)
 {
-	struct report *r = arg;
+	struct rollup_read all;
+	enum errc rc = rollup_read_open(&all, txn, r->ledger->rollups, ask);
 
-	return is_asked(r, n) ? add(r, n, s, 1) : ERRC_OK;
-}
+	if (rc)
+		return rc;
+	while (!rc && !(rc = rollup_read_next(&all))) {
+		struct rollup_sums *to;
 
-/* What is left of it is taken away by itself. */
-static enum errc flush_named(struct report *r)
-{
-	enum errc rc = ERRC_OK;
-
-	for (; !rc && r->taken_n < r->named_n; r->taken_n++)
-		rc = tally_add(&r->rows, r->named[r->taken_n].id, &r->named[r->taken_n].sums, -1);
-	r->named_n = r->taken_n = 0;
-	return rc;
-}
-
-/* The row of nobody that the end user's row with these names is also in. */
-static enum errc begin_named(struct report *r, const uint32_t user_id[REPORT_DIMS_MAX])
-{
-	uint32_t id[REPORT_DIMS_MAX];
-	enum errc rc = ERRC_OK;
-
-	for (size_t i = 0; i < REPORT_DIMS_MAX; i++) {
-		bool user = i < r->ask.by_n && r->ask.by[i] == REPORT_TAG;
-
-		id[i] = user ? TALLY_EMPTY : user_id[i];
+		if (!is_asked(r, &all.name))
+			continue;
+		if (!r->total_known)
+			runs_plus(&all.walk.numbers, &r->total);
+		rc = open_row(r, &all.name, 1, &to);
+		if (!rc && to)
+			runs_plus(&all.walk.numbers, to);
 	}
-	if (r->named_n > 0 && memcmp(r->named[r->named_n - 1].id, id, sizeof id) == 0)
-		return ERRC_OK;
-	if (r->named_n == NAMED_MAX)
-		rc = flush_named(r);
-	memcpy(r->named[r->named_n].id, id, sizeof id);
-	r->named[r->named_n++].sums = (struct rollup_sums){.requests = 0};
-	return rc;
+	rollup_read_close(&all);
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
-/* An end user's row, which its key's row has too: that one is nobody's, and has it no longer. */
-static enum errc on_tag(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
+/* A row whose requests are those of its end users, who have rows too, and of nobody: what the others leave. */
+static enum errc add_users(struct report *r, const struct rollup_read *row,
+			   struct rollup_read_users *users)
 {
-	struct report *r = arg;
-	uint32_t id[REPORT_DIMS_MAX] = {0};
-	enum errc rc;
+	struct rollup_sums *rest;
+	struct slice tag;
+	enum errc rc = open_row(r, &row->name, 1, &rest);
 
-	if (!is_asked(r, n))
-		return ERRC_OK;
-	rc = ids_of(r, n, id);
-	if (!rc)
-		rc = tally_add(&r->rows, id, s, 1);
-	if (!rc && (!n->again || r->named_n == 0))
-		rc = begin_named(r, id);
-	if (!rc)
-		rollup_sums_add(&r->named[r->named_n - 1].sums, s);
-	return rc;
+	if (!r->total_known)
+		runs_plus(&row->walk.numbers, &r->total);
+	if (!rc && rest)
+		runs_plus(&row->walk.numbers, rest);
+	if (rc || !tally_has_many(&r->rows))
+		return rc;
+	rc = rollup_read_users_of(users, row);
+	while (!rc && !(rc = rollup_read_users_next(users, &tag))) {
+		if (rest)
+			runs_minus(&users->walk.numbers, rest);
+		rc = tally_add_many(&r->rows, tag, &users->walk.numbers);
+	}
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
-/* Both kinds of rows come in the same order, so what is to be taken from a row is mostly the next that there is. */
-static enum errc on_less_named(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
+/* By end user: two cuts side by side, in the same order. */
+static enum errc add_by_user(struct report *r, MDB_txn *txn, struct rollup_ask *ask)
 {
-	struct report *r = arg;
-	struct rollup_sums rest = *s;
-	uint32_t id[REPORT_DIMS_MAX] = {0};
+	struct rollup_read all;
+	struct rollup_read_users users;
 	enum errc rc;
 
-	if (!is_asked(r, n))
-		return ERRC_OK;
-	rollup_sums_add(&r->total, s);
-	rc = ids_of(r, n, id);
-	if (!rc && r->taken_n < r->named_n && memcmp(r->named[r->taken_n].id, id, sizeof id) == 0)
-		rollup_sums_sub(&rest, &r->named[r->taken_n++].sums);
-	return rc ? rc : tally_add(&r->rows, id, &rest, 1);
+	if (ask->cut == ROLLUP_MODELS)
+		ask->cut = ROLLUP_KEYS; /* the users' rows are in that order */
+	rc = rollup_read_open(&all, txn, r->ledger->rollups, ask);
+	if (rc)
+		return rc;
+	rc = rollup_read_users_open(&users, txn, r->ledger->rollups, ask->cut);
+	if (rc)
+		goto out;
+	while (!rc && !(rc = rollup_read_next(&all))) {
+		if (is_asked(r, &all.name))
+			rc = add_users(r, &all, &users);
+	}
+	if (rc == ERRC_NOTFOUND)
+		rc = tally_flush(&r->rows);
+	rollup_read_users_close(&users);
+out:
+	rollup_read_close(&all);
+	return rc;
 }
 
 /* Of requests that name nobody: what they are less by. */
@@ -433,37 +470,22 @@ static enum rollup_cut cut_of(const struct report_ask *a)
 	return model ? ROLLUP_MODELS : ROLLUP_DAYS;
 }
 
-struct days {
-	struct report *r;
-	MDB_txn *txn;
-	struct rollup_ask all, named;
-};
-
-/* One that there are rows of. */
-static enum errc on_day(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
+static enum errc on_total(void *arg, const struct rollup_name *n, const struct rollup_sums *s)
 {
-	struct days *d = arg;
-	MDB_dbi db = d->r->ledger->rollups;
-	enum errc rc;
+	struct report *r = arg;
 
-	(void)s;
-	d->all.from = d->all.to = d->named.from = d->named.to = n->day;
-	rc = rollup_walk(d->txn, db, &d->named, on_tag, d->r);
-	if (!rc)
-		rc = rollup_walk(d->txn, db, &d->all, on_less_named, d->r);
-	return rc ? rc : flush_named(d->r);
+	(void)n;
+	rollup_sums_add(&r->total, s);
+	return ERRC_OK;
 }
 
-/* By end user and more: day by day, so that little has to be remembered. */
-static enum errc add_named_days(struct report *r, MDB_txn *txn, const struct rollup_ask *all,
-				enum rollup_cut users)
+/* What all rows come to stands in those of the days: few. */
+static enum errc add_total(struct report *r, MDB_txn *txn, const struct rollup_ask *like)
 {
-	struct days d = {.r = r, .txn = txn, .all = *all, .named = *all};
-	struct rollup_ask days = {.cut = ROLLUP_DAYS, .from = all->from, .to = all->to};
+	struct rollup_ask days = {.cut = ROLLUP_DAYS, .from = like->from, .to = like->to};
 
-	d.named.cut = users;
-	r->named = mem_new(NAMED_MAX * sizeof *r->named);
-	return r->named ? rollup_walk(txn, r->ledger->rollups, &days, on_day, &d) : ERRC_NOMEM;
+	r->total_known = true;
+	return rollup_walk(txn, r->ledger->rollups, &days, on_total, r);
 }
 
 /* The end users' rows are added or taken away where they are asked for. */
@@ -478,9 +500,14 @@ static enum errc add_days(struct report *r, MDB_txn *txn, int64_t from, int64_t 
 				 .key_id = r->ask.account ? r->ask.key_id : NULL};
 	enum errc rc;
 
+	if (all != ROLLUP_DAYS && r->of_all) {
+		rc = add_total(r, txn, &ask);
+		if (rc)
+			return rc;
+	}
 	if (r->by_tag)
-		return add_named_days(r, txn, &ask, users);
-	rc = rollup_walk(txn, r->ledger->rollups, &ask, on_rollup, r);
+		return add_by_user(r, txn, &ask);
+	rc = add_cut(r, txn, &ask);
 	if (!rc && r->ask.tag.p && !r->ask.tag.n) {
 		ask.cut = users;
 		rc = rollup_walk(txn, r->ledger->rollups, &ask, on_named, r);
@@ -575,10 +602,13 @@ static enum errc init(struct report *r, struct ledger *l, struct live *names,
 	enum errc rc;
 	char *room;
 
-	for (size_t i = 0; i < ask->by_n; i++) {
-		if (ask->by[i] == REPORT_TAG)
-			many = i;
-	}
+	for (size_t i = 0; i < REPORT_DIM_COUNT; i++)
+		r->column[i] = SIZE_MAX;
+	for (size_t i = 0; i < ask->by_n; i++)
+		r->column[ask->by[i]] = i;
+	if (r->column[REPORT_TAG] != SIZE_MAX)
+		many = r->column[REPORT_TAG];
+	r->of_all = is_of_all(ask);
 	rc = tally_init(&r->rows, ask->by_n, many, REPORT_ROWS_MAX);
 	buf_init(&r->row, ROWS_MAX);
 	r->ledger = l;
@@ -620,51 +650,8 @@ void report_free(struct report **rp)
 	tally_fini(&r->rows);
 	report_tail_fini(&r->tail);
 	buf_fini(&r->row);
-	mem_free(r->named);
 	mem_free(r);
 	*rp = NULL;
-}
-
-static const char *const dim_names[] = {
-#define REPORT_DIM(id, name) #name,
-#include "report_dim_tbl.h"
-#undef REPORT_DIM
-};
-
-const char *report_dim_name(enum report_dim d)
-{
-	return (size_t)d < ARRAY_LEN(dim_names) ? dim_names[d] : "unknown";
-}
-
-enum report_dim report_dim_of(struct slice name)
-{
-	size_t i = 0;
-
-	while (i < ARRAY_LEN(dim_names) && !slice_is(name, dim_names[i]))
-		i++;
-	return (enum report_dim)i;
-}
-
-enum errc report_put_by(struct report_ask *ask, struct slice text)
-{
-	struct slice one;
-
-	for (bool more = text.n > 0; more;) {
-		enum report_dim dim;
-
-		more = slice_cut(&text, ',', &one);
-		dim = report_dim_of(slice_trim(one));
-		if (dim == REPORT_DIM_COUNT)
-			return ERRC_NOTFOUND;
-		for (size_t i = 0; i < ask->by_n; i++) {
-			if (ask->by[i] == dim)
-				return ERRC_EXISTS;
-		}
-		if (ask->by_n == REPORT_DIMS_MAX)
-			return ERRC_LIMIT;
-		ask->by[ask->by_n++] = dim;
-	}
-	return ERRC_OK;
 }
 
 size_t report_rows_n(const struct report *r)

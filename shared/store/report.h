@@ -18,9 +18,9 @@ enum report_dim {
 };
 
 struct report_ask {
-	int64_t since_ms, until_ms; /* wall time of the settlement: since <= t < until */
-	enum report_dim by[REPORT_DIMS_MAX];
-	size_t by_n; /* 0: one total */
+	int64_t since_ms, until_ms;          /* wall time of the settlement: since <= t < until */
+	enum report_dim by[REPORT_DIMS_MAX]; /* each once */
+	size_t by_n;                         /* 0: one total */
 	/* Only requests that are all of these. */
 	uint64_t account;                  /* 0: of any */
 	const char *key_id, *team;         /* ids; NULL: of any */

@@ -1,33 +1,13 @@
-#include "tally.h"
-
-#include <stdlib.h>
+#include "tally_priv.h"
 
 #include "mem.h"
 #include "secret.h"
 #include "text.h"
 
 #define NAMES_BYTES   ((size_t)256 * 1024 * 1024)
-#define SLOTS_A_ENTRY 4
+#define SLOTS_A_ENTRY 2
 #define CAP_MIN       64
 #define SIEVE_BITS    20 /* 128 KiB, which stay in the processor's cache; one in ten is set */
-
-/* Where an entry stands, and what tells most others apart without a look at it. */
-struct tally_slot {
-	uint32_t hash;
-	uint32_t at; /* position + 1; 0: empty */
-};
-
-struct tally_name {
-	struct slice name; /* in the arena */
-	uint64_t words[2]; /* of the name that it was put down as */
-	uint32_t hash;     /* of that, too; the empty name's is 0 */
-	uint32_t next;     /* that was asked for after this one the last time */
-};
-
-struct tally_sum {
-	uint32_t id[REPORT_DIMS_MAX];
-	struct rollup_sums sums;
-};
 
 enum errc tally_init(struct tally *r, size_t by_n, size_t many, uint32_t max)
 {
@@ -117,16 +97,44 @@ static void words_of(struct slice name, uint64_t w[2])
 	}
 }
 
+/* The name of up to 16 bytes that has these words. */
+static struct slice of_words(const uint64_t w[2], size_t n, char room[16])
+{
+	if (n >= 8) {
+		memcpy(room, &w[0], 8);
+		memcpy(room + n - 8, &w[1], 8);
+	} else if (n >= 4) {
+		uint32_t half[2] = {(uint32_t)w[0], (uint32_t)w[1]};
+
+		memcpy(room, &half[0], 4);
+		memcpy(room + n - 4, &half[1], 4);
+	} else {
+		for (size_t i = 0; i < n; i++)
+			room[i] = (char)(w[0] >> 8 * (n - 1 - i));
+	}
+	return slice_of(room, n);
+}
+
 static bool is_name(const struct tally_name *e, struct slice name, const uint64_t w[2])
 {
 	return e->name.n == name.n && e->words[0] == w[0] && e->words[1] == w[1] &&
 	       (name.n <= sizeof e->words || memcmp(e->name.p, name.p, name.n) == 0);
 }
 
-/* Clients choose some of them: the seed is another one in each report. */
-static uint32_t hash_name(const struct tally *r, struct slice name)
+/* Both halves of a product, as in text_hash_wide(). */
+static uint64_t fold(uint64_t a, uint64_t b)
 {
-	return (uint32_t)text_hash_wide(r->seed, name);
+	unsigned __int128 m = (unsigned __int128)a * b;
+
+	return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+/* Clients choose some of them: the seed is another one in each report. The words of a short name are all of it. */
+static uint32_t hash_name(const struct tally *r, struct slice name, const uint64_t w[2])
+{
+	if (name.n > sizeof(uint64_t[2]))
+		return (uint32_t)text_hash_wide(r->seed, name);
+	return (uint32_t)fold(fold(r->seed[0] ^ w[0], r->seed[1] ^ w[1]) ^ name.n, r->seed[1]);
 }
 
 static enum errc grow_names(struct tally_names *c)
@@ -179,7 +187,7 @@ enum errc tally_name(struct tally *r, size_t column, struct slice name, uint32_t
 		return ERRC_OK;
 	*id = c->name[last].next;
 	if (!is_name(&c->name[*id], name, words))
-		rc = look_up(r, c, name, words, hash_name(r, name), id);
+		rc = look_up(r, c, name, words, hash_name(r, name, words), id);
 	if (!rc && *id != TALLY_NONE)
 		c->last = c->name[last].next = *id;
 	return rc;
@@ -219,17 +227,17 @@ static enum errc grow_rows(struct tally *r)
 	return rc;
 }
 
-static bool has_all(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX])
+static bool has_all(const uint32_t id[REPORT_DIMS_MAX])
 {
-	for (size_t i = 0; i < r->by_n; i++) {
-		if (id[i] == TALLY_NONE)
-			return false;
-	}
-	return true;
+	bool none = false;
+
+	for (size_t i = 0; i < REPORT_DIMS_MAX; i++)
+		none |= id[i] == TALLY_NONE;
+	return !none;
 }
 
 /* Goes on to the first slot that may be the sum's, or is empty. */
-static uint32_t probe(const struct tally *r, const struct tally_wait *w, uint32_t at)
+static uint32_t probe(const struct tally *r, const struct tally_place *w, uint32_t at)
 {
 	uint32_t mask = mask_of(r->cap);
 
@@ -239,7 +247,7 @@ static uint32_t probe(const struct tally *r, const struct tally_wait *w, uint32_
 }
 
 /* Finds the slot, which has been fetched before, and has the processor fetch the row while it is busy with others. */
-static void fetch_row(const struct tally *r, struct tally_wait *w)
+static void fetch_row(const struct tally *r, struct tally_place *w)
 {
 	w->slot = probe(r, w, w->hash);
 	if (r->slots[w->slot].at) {
@@ -251,7 +259,7 @@ static void fetch_row(const struct tally *r, struct tally_wait *w)
 }
 
 /* NULL: there is no room for it. Slots are taken and never given up: all before the one that was found are of others still. */
-static struct rollup_sums *find(struct tally *r, const struct tally_wait *w)
+static struct rollup_sums *find(struct tally *r, const struct tally_place *w)
 {
 	struct tally_sum *s;
 	uint32_t at;
@@ -270,13 +278,27 @@ static struct rollup_sums *find(struct tally *r, const struct tally_wait *w)
 	return &s->sums;
 }
 
+/* Without the sequence numbers, which reports do not tell. */
+static void add_numbers(struct rollup_sums *to, const struct rollup_sums *more)
+{
+	to->requests += more->requests;
+	to->failed += more->failed;
+	to->input += more->input;
+	to->cached += more->cached;
+	to->output += more->output;
+	to->reasoning += more->reasoning;
+	to->charge_nusd += more->charge_nusd;
+	to->uncollected_nusd += more->uncollected_nusd;
+	to->cost_nusd += more->cost_nusd;
+}
+
 /* What finds no room is known at the end: it is what the rows lack. */
 static void count(struct tally *r, struct rollup_sums *to, const struct rollup_sums *s, int sign)
 {
 	if (!to)
 		r->has_rest = true;
 	else if (sign > 0)
-		rollup_sums_add(to, s);
+		add_numbers(to, s);
 	else
 		rollup_sums_sub(to, s);
 }
@@ -312,26 +334,43 @@ static enum errc make_sieve(struct tally *r)
 	return ERRC_OK;
 }
 
+static bool has_bit(const struct tally *r, uint32_t bit)
+{
+	return r->sieve[bit / 64] >> bit % 64 & 1;
+}
+
 static bool may_have_row(const struct tally *r, uint32_t hash)
 {
-	uint32_t bit = sieve_bit(hash);
+	return !r->sieve || has_bit(r, sieve_bit(hash));
+}
 
-	return !r->sieve || (r->sieve[bit / 64] >> bit % 64 & 1);
+/* Room for as many rows as may come to be. */
+static enum errc make_room(struct tally *r, size_t more)
+{
+	enum errc rc = ERRC_OK;
+
+	while (!rc && r->n + more > r->cap)
+		rc = grow_rows(r);
+	return rc;
+}
+
+static void fetch_slot(const struct tally *r, uint32_t hash)
+{
+	if (r->cap)
+		__builtin_prefetch(&r->slots[hash & mask_of(r->cap)]);
 }
 
 /* Adds all that waits, in order. */
-static enum errc add_waiting(struct tally *r)
+enum errc tally_add_waiting(struct tally *r)
 {
-	while (r->n + r->waiting > r->cap) {
-		enum errc rc = grow_rows(r);
+	enum errc rc = make_room(r, r->waiting);
 
-		if (rc)
-			return rc;
-	}
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < r->waiting; i++)
-		fetch_row(r, &r->wait[i]);
+		fetch_row(r, &r->wait[i].place);
 	for (size_t i = 0; i < r->waiting; i++)
-		count(r, find(r, &r->wait[i]), &r->wait[i].sums, r->wait[i].sign);
+		count(r, find(r, &r->wait[i].place), &r->wait[i].sums, r->wait[i].sign);
 	r->waiting = 0;
 	return r->n == r->max && !r->sieve ? make_sieve(r) : ERRC_OK;
 }
@@ -347,7 +386,7 @@ enum errc tally_name_many(struct tally *r, struct slice name, uint32_t id[REPORT
 	if (rc || name.n == 0)
 		return rc;
 	words_of(name, words);
-	hash = hash_name(r, name);
+	hash = hash_name(r, name, words);
 	if (!may_have_row(r, hash_many(r, id, hash))) {
 		id[r->many] = TALLY_NONE;
 		return ERRC_OK;
@@ -355,146 +394,164 @@ enum errc tally_name_many(struct tally *r, struct slice name, uint32_t id[REPORT
 	return look_up(r, c, name, words, hash, &id[r->many]);
 }
 
-enum errc tally_add(struct tally *r, const uint32_t id[REPORT_DIMS_MAX],
-		    const struct rollup_sums *s, int sign)
+/* The sieve goes by the numbers of names alone where the one in the column with many is empty, whose hash is 0. */
+static bool has_no_room(const struct tally *r, uint32_t hash)
 {
-	struct tally_wait *w = &r->wait[r->waiting];
-	uint32_t hash = hash_ids(id);
+	bool sieved = r->many == TALLY_ALL || r->base[r->many] == TALLY_EMPTY;
 
-	if (!has_all(r, id) || (r->many == TALLY_ALL && !may_have_row(r, hash))) {
+	return !r->base_named || (sieved && !may_have_row(r, hash));
+}
+
+enum errc tally_open(struct tally *r, const uint32_t id[REPORT_DIMS_MAX], int sign,
+		     struct rollup_sums **sums)
+{
+	enum errc rc = r->waiting < TALLY_WAIT ? ERRC_OK : tally_add_waiting(r);
+	struct tally_wait *w;
+	uint32_t hash;
+
+	*sums = NULL;
+	if (rc)
+		return rc;
+	memcpy(r->base, id, sizeof r->base);
+	r->base_sum = sum_ids(id);
+	r->base_named = has_all(id);
+	hash = hash_sum(r->base_sum);
+	if (has_no_room(r, hash)) {
 		r->has_rest = true;
 		return ERRC_OK;
 	}
-	memcpy(w->id, id, sizeof w->id);
-	w->sums = *s;
+	w = &r->wait[r->waiting++];
+	memcpy(w->place.id, id, sizeof w->place.id);
 	w->sign = sign;
-	w->hash = hash;
-	if (r->cap)
-		__builtin_prefetch(&r->slots[w->hash & mask_of(r->cap)]);
-	return ++r->waiting < TALLY_WAIT ? ERRC_OK : add_waiting(r);
-}
-
-/* --- the end --- */
-
-struct place {
-	struct slice name;
-	uint32_t id;
-};
-
-static int by_name(const void *a, const void *b)
-{
-	return slice_cmp(((const struct place *)a)->name, ((const struct place *)b)->name);
-}
-
-/* Sorts the names; rank[id] is a name's place among them. */
-static enum errc rank_names(const struct tally_names *c, uint32_t *rank)
-{
-	struct place *p = mem_new(c->n * sizeof *p);
-
-	if (!p)
-		return ERRC_NOMEM;
-	for (uint32_t i = 0; i < c->n; i++)
-		p[i] = (struct place){c->name[i].name, i};
-	qsort(p, c->n, sizeof *p, by_name);
-	for (uint32_t i = 0; i < c->n; i++)
-		rank[p[i].id] = i;
-	mem_free(p);
+	w->place.hash = hash;
+	w->sums = (struct rollup_sums){.requests = 0};
+	fetch_slot(r, hash);
+	*sums = &w->sums;
 	return ERRC_OK;
 }
 
-/* One pass of a radix sort: puts the rows in order of this column; those equal in it stay as they stand. */
-static enum errc sort_column(struct tally *r, size_t column, uint32_t n)
+enum errc tally_add(struct tally *r, const uint32_t id[REPORT_DIMS_MAX],
+		    const struct rollup_sums *s, int sign)
 {
-	const struct tally_names *c = &r->names[column];
-	uint32_t *rank = mem_new((c->n + 1) * sizeof *rank);
-	uint32_t *begins = mem_new((c->n + 1) * sizeof *begins);
-	uint32_t *sorted = mem_new(n * sizeof *sorted);
-	enum errc rc = rank && begins && sorted ? rank_names(c, rank) : ERRC_NOMEM;
+	struct rollup_sums *sums;
+	enum errc rc = tally_open(r, id, sign, &sums);
 
-	for (uint32_t i = 0; !rc && i < n; i++)
-		begins[rank[r->sums[r->order[i]].id[column]] + 1]++;
-	for (uint32_t i = 1; !rc && i <= c->n; i++)
-		begins[i] += begins[i - 1];
-	for (uint32_t i = 0; !rc && i < n; i++)
-		sorted[begins[rank[r->sums[r->order[i]].id[column]]]++] = r->order[i];
-	if (!rc)
-		memcpy(r->order, sorted, n * sizeof *sorted);
-	mem_free(rank);
-	mem_free(begins);
-	mem_free(sorted);
+	if (!rc && sums)
+		*sums = *s;
 	return rc;
 }
 
-/* What is not in the rows, those included that are dropped. */
-static void find_rest(struct tally *r, const struct rollup_sums *total)
+/* --- many rows with most names in common --- */
+
+bool tally_has_many(const struct tally *r)
 {
-	r->rest = *total;
-	for (uint32_t i = 0; i < r->n; i++)
-		rollup_sums_sub(&r->rest, &r->sums[i].sums);
-	r->has_rest = r->rest.requests > 0;
+	return r->base_named;
 }
 
-enum errc tally_end(struct tally *r, const struct rollup_sums *total,
-		    enum errc (*readable)(void *arg, size_t column, struct slice name,
-					  struct slice *out),
-		    void *arg)
+static enum errc add_named(struct tally *r)
 {
-	enum errc rc = add_waiting(r);
-	uint32_t n = 0;
+	enum errc rc = make_room(r, r->named_waiting);
 
-	for (size_t i = 0; i < r->by_n; i++) {
-		struct tally_names *c = &r->names[i];
-
-		for (uint32_t k = TALLY_EMPTY + 1; !rc && k < c->n; k++)
-			rc = readable(arg, i, c->name[k].name, &c->name[k].name);
-	}
-	if (!rc && r->has_rest)
-		find_rest(r, total);
-	if (rc || r->n == 0)
+	if (rc)
 		return rc;
-	r->order = mem_new(r->n * sizeof *r->order);
-	if (!r->order)
-		return ERRC_NOMEM;
-	for (uint32_t i = 0; i < r->n; i++) {
-		if (r->sums[i].sums.requests > 0)
-			r->order[n++] = i;
+	for (size_t i = 0; i < r->named_waiting; i++)
+		fetch_row(r, &r->wait_named[i].place);
+	for (size_t i = 0; i < r->named_waiting; i++) {
+		struct rollup_sums *to = find(r, &r->wait_named[i].place);
+
+		if (to)
+			runs_plus(&r->wait_named[i].numbers, to);
+		else
+			r->has_rest = true;
 	}
-	r->n = n;
-	for (size_t i = r->by_n; !rc && n > 1 && i-- > 0;)
-		rc = sort_column(r, i, n);
+	r->named_waiting = 0;
+	return r->n == r->max && !r->sieve ? make_sieve(r) : ERRC_OK;
+}
+
+/* The name in the column with many; then it waits for its row. */
+static enum errc name_one(struct tally *r, const struct tally_wait_many *w)
+{
+	struct tally_wait_named *to = &r->wait_named[r->named_waiting];
+	struct tally_names *c = &r->names[r->many];
+	bool is_short = w->name_n <= sizeof w->words;
+	struct slice name = slice_of(w->name, w->name_n);
+	char room[sizeof w->words];
+	enum errc rc = c->n < c->cap ? ERRC_OK : grow_names(c);
+
+	if (is_short)
+		name = of_words(w->words, w->name_n, room);
+	memcpy(to->place.id, w->id, sizeof w->id);
+	if (!rc)
+		rc = look_up(r, c, name, w->words, w->hash, &to->place.id[r->many]);
+	if (rc)
+		return rc;
+	if (to->place.id[r->many] == TALLY_NONE) {
+		r->has_rest = true;
+		return ERRC_OK;
+	}
+	to->place.hash = hash_sum(w->sum + to->place.id[r->many] * odd[r->many]);
+	to->numbers = w->numbers;
+	fetch_slot(r, to->place.hash);
+	return ++r->named_waiting < TALLY_WAIT ? ERRC_OK : add_named(r);
+}
+
+/* Those of what waits that are not told to have no row; returns how many. */
+static size_t sift(struct tally *r, const struct tally_wait_many *kept[TALLY_WAIT_MANY])
+{
+	const struct tally_names *c = &r->names[r->many];
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->many_waiting; i++) {
+		const struct tally_wait_many *w = &r->wait_many[i];
+
+		kept[n] = w;
+		n += !r->sieve || has_bit(r, w->bit);
+		if (c->cap)
+			__builtin_prefetch(&c->slots[w->hash & mask_of(c->cap)]);
+	}
+	r->has_rest |= n < r->many_waiting;
+	return n;
+}
+
+static enum errc name_waiting(struct tally *r)
+{
+	const struct tally_wait_many *kept[TALLY_WAIT_MANY];
+	size_t n = sift(r, kept);
+	enum errc rc = ERRC_OK;
+
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = name_one(r, kept[i]);
+	r->many_waiting = 0;
 	return rc;
 }
 
-void tally_numbers(const struct rollup_sums *s, struct report_row *out)
+enum errc tally_flush(struct tally *r)
 {
-	out->requests = (uint64_t)s->requests;
-	out->failed = (uint64_t)s->failed;
-	out->input = s->input;
-	out->cached = s->cached;
-	out->output = s->output;
-	out->reasoning = s->reasoning;
-	out->charge_nusd = s->charge_nusd;
-	out->uncollected_nusd = s->uncollected_nusd;
-	out->cost_nusd = s->cost_nusd;
+	enum errc rc = name_waiting(r);
+
+	return rc ? rc : add_named(r);
 }
 
-size_t tally_n(const struct tally *r)
+enum errc tally_add_many(struct tally *r, struct slice name, const struct runs_numbers *numbers)
 {
-	return r->n + r->has_rest;
-}
+	struct tally_wait_many *w = &r->wait_many[r->many_waiting];
 
-void tally_get(const struct tally *r, size_t i, struct report_row *out)
-{
-	const struct rollup_sums *s = &r->rest;
-
-	require(i < tally_n(r));
-	*out = (struct report_row){.requests = 0};
-	if (i < r->n) {
-		const struct tally_sum *sum = &r->sums[r->order[i]];
-
-		for (size_t c = 0; c < r->by_n; c++)
-			out->name[c] = r->names[c].name[sum->id[c]].name;
-		s = &sum->sums;
+	if (!r->base_named) {
+		r->has_rest = true;
+		return ERRC_OK;
 	}
-	tally_numbers(s, out);
+	if (check_fails(name.n > 0 && name.n <= sizeof w->name))
+		return ERRC_INVAL;
+	words_of(name, w->words);
+	if (name.n > sizeof w->words)
+		memcpy(w->name, name.p, name.n);
+	w->hash = hash_name(r, name, w->words);
+	w->bit = sieve_bit(hash_sum(r->base_sum + w->hash * odd[r->many]));
+	if (r->sieve)
+		__builtin_prefetch(&r->sieve[w->bit / 64]);
+	memcpy(w->id, r->base, sizeof w->id);
+	w->sum = r->base_sum;
+	w->name_n = (uint32_t)name.n;
+	w->numbers = *numbers;
+	return ++r->many_waiting < TALLY_WAIT_MANY ? ERRC_OK : name_waiting(r);
 }

@@ -7,7 +7,7 @@
 
 #include "arena.h"
 #include "report.h"
-#include "rollup.h"
+#include "runs.h"
 
 #define TALLY_EMPTY 0          /* the number of the empty name, in every column */
 #define TALLY_NONE  UINT32_MAX /* a name that found no room */
@@ -22,18 +22,42 @@ struct tally_slot;
 /* The names of one column. */
 struct tally_names {
 	struct tally_name *name;
-	struct tally_slot *slots; /* by hash; four for each of `cap` */
+	struct tally_slot *slots; /* by hash; two for each of `cap` */
 	uint32_t n, cap;
 	uint32_t last; /* that was asked for: neighbours have most of their names in common */
 };
 
-/* A sum on its way to its row. A large table is not in the processor's cache: some are looked for at the same time. */
-#define TALLY_WAIT 16
-struct tally_wait {
+/* What is looked for, or where it stands. */
+struct tally_place {
 	uint32_t id[REPORT_DIMS_MAX];
 	uint32_t hash, slot;
+};
+
+/* Sums on their way to their rows. A large table is not in the processor's cache: some are looked for at the same time. */
+#define TALLY_WAIT 16
+struct tally_wait {
+	struct tally_place place;
 	int sign;
 	struct rollup_sums sums;
+};
+
+/* Numbers on their way to a row whose name in the column with many is still to be looked up, */
+#define TALLY_WAIT_MANY 32
+struct tally_wait_many {
+	uint32_t id[REPORT_DIMS_MAX];
+	uint64_t sum;      /* of these but one, for the hash */
+	uint64_t words[2]; /* of the name, */
+	uint32_t name_n;   /* which has so many bytes, */
+	uint32_t hash;     /* and this hash */
+	uint32_t bit;      /* of the sieve */
+	struct runs_numbers numbers;
+	char name[ROWS_TAG_MAX]; /* if the words are not all of it */
+};
+
+/* and once it has been. */
+struct tally_wait_named {
+	struct tally_place place;
+	struct runs_numbers numbers;
 };
 
 struct tally {
@@ -48,9 +72,15 @@ struct tally {
 	/* Once there are `max`: the bits of hashes that no row has are 0. A hash is of the numbers of the names, but of the name itself
 	 * in the column with many: what has no row is told without a look for that. */
 	uint64_t *sieve;
+	/* The names that were last opened, and what of the hash is theirs; whether all have numbers. */
+	uint32_t base[REPORT_DIMS_MAX];
+	uint64_t base_sum;
+	bool base_named;
 	uint32_t *order; /* set by tally_end() */
 	struct tally_wait wait[TALLY_WAIT];
-	size_t waiting;
+	struct tally_wait_many wait_many[TALLY_WAIT_MANY];
+	struct tally_wait_named wait_named[TALLY_WAIT];
+	size_t waiting, many_waiting, named_waiting;
 	struct rollup_sums rest; /* set by tally_end() */
 	bool has_rest;
 };
@@ -69,6 +99,17 @@ MUSTCHECK enum errc tally_name_many(struct tally *r, struct slice name,
 /* Adds to the row with these names, makes it if it is the first time. sign: 1 or -1. */
 MUSTCHECK enum errc tally_add(struct tally *r, const uint32_t id[REPORT_DIMS_MAX],
 			      const struct rollup_sums *s, int sign);
+/* The same in two steps: *sums is 0, and what it is at the next call for this tally, tally_add_many() but for, is added. NULL: there is
+ * no room. */
+MUSTCHECK enum errc tally_open(struct tally *r, const uint32_t id[REPORT_DIMS_MAX], int sign,
+			       struct rollup_sums **sums);
+/* Adds to the row that has the names which were last opened, with TALLY_EMPTY in the column with many, but there this one, of 1 to
+ * ROWS_TAG_MAX bytes. That is copied, the numbers are borrowed until tally_flush(). */
+MUSTCHECK enum errc tally_add_many(struct tally *r, struct slice name,
+				   const struct runs_numbers *numbers);
+/* Whether there may be room for any such row. */
+bool tally_has_many(const struct tally *r);
+MUSTCHECK enum errc tally_flush(struct tally *r);
 /* Makes the names readable, drops rows without requests, sorts the others; `total` is all that was added. `readable` may take memory
  * from the arena. */
 MUSTCHECK enum errc tally_end(struct tally *r, const struct rollup_sums *total,

@@ -3,20 +3,14 @@
 #include <stdlib.h>
 
 #include "be.h"
-#include "clock.h"
 #include "mem.h"
-#include "runs.h"
+#include "rollup_key.h"
 #include "secret.h"
 #include "text.h"
 
 #define NAMES_MAX   ((size_t)256 * 1024 * 1024)
 #define PENDING_MAX ((size_t)256 * 1024 * 1024)
 #define ROLLUP_CUTS ROLLUP_USERS
-#define HEAD_BYTES  (1 + 4 + 8 + 2 * APIKEY_ID)
-#define KEY_MAX     (HEAD_BYTES + 2 + ROLLUP_MODEL_MAX + ROLLUP_PROVIDER_MAX + ROWS_TAG_MAX)
-
-_Static_assert(KEY_MAX <= RUNS_KEY_MAX, "names of rows");
-_Static_assert(RUNS_HEAD == 5, "cut and day");
 
 struct rollup_entry {
 	uint32_t at, n;     /* its key in `names` */
@@ -35,12 +29,6 @@ struct pending {
 	uint32_t key_n, tag_n;
 	struct genid id; /* reverse: of the charge */
 	struct rollup_sums sums;
-};
-
-/* The stored form of a name: cut, day, account, key, team, then the names with their lengths, last the user. */
-struct row_key {
-	size_t n;
-	uint8_t b[KEY_MAX];
 };
 
 void rollup_init(struct rollup *r)
@@ -80,7 +68,7 @@ void rollup_name_of(const struct record *charge, struct rollup_name *out)
 	out->model = slice_sub(c->model.n ? c->model : c->model_asked, 0, ROLLUP_MODEL_MAX);
 	out->provider = slice_sub(c->provider, 0, ROLLUP_PROVIDER_MAX);
 	out->tag = slice_sub(c->user, 0, ROWS_TAG_MAX);
-	out->again = false;
+	out->same = ROLLUP_SAME_NOTHING;
 }
 
 struct rollup_sums rollup_sums_of(uint64_t seq, const struct record *charge)
@@ -137,70 +125,6 @@ void rollup_sums_sub(struct rollup_sums *from, const struct rollup_sums *less)
 	from->cost_nusd -= less->cost_nusd;
 }
 
-/* --- keys --- */
-
-static void put_head(struct row_key *k, enum rollup_cut cut, const struct rollup_name *name)
-{
-	k->b[0] = (uint8_t)cut;
-	be_put(k->b + 1, 4, name->day);
-	be_put(k->b + 5, 8, name->account);
-	memcpy(k->b + 13, name->key_id, APIKEY_ID);
-	memcpy(k->b + 13 + APIKEY_ID, name->team, APIKEY_ID);
-	k->n = HEAD_BYTES;
-}
-
-static void put_name(struct row_key *k, struct slice s)
-{
-	k->b[k->n++] = (uint8_t)s.n;
-	if (s.n)
-		memcpy(k->b + k->n, s.p, s.n);
-	k->n += s.n;
-}
-
-static void put_key(struct row_key *k, enum rollup_cut cut, const struct rollup_name *name)
-{
-	put_head(k, cut, name);
-	if (cut == ROLLUP_DAYS || cut == ROLLUP_PAYERS)
-		return;
-	put_name(k, name->model);
-	put_name(k, name->provider);
-	if (cut >= ROLLUP_TAGS && name->tag.n) {
-		memcpy(k->b + k->n, name->tag.p, name->tag.n);
-		k->n += name->tag.n;
-	}
-}
-
-static bool get_name(struct slice *s, struct slice *out)
-{
-	size_t n = s->n ? (uint8_t)s->p[0] : 0;
-
-	if (s->n < 1 + n)
-		return false;
-	*out = slice_sub(*s, 1, n);
-	*s = slice_sub(*s, 1 + n, s->n);
-	return true;
-}
-
-/* False: no key of ours. */
-static bool get_key(struct slice key, enum rollup_cut *cut, struct rollup_name *name)
-{
-	struct slice rest = slice_sub(key, HEAD_BYTES, key.n);
-
-	if (key.n < HEAD_BYTES)
-		return false;
-	*cut = (enum rollup_cut)(uint8_t)key.p[0];
-	*name = (struct rollup_name){.day = (uint32_t)be_get(key.p + 1, 4),
-				     .account = be_get(key.p + 5, 8)};
-	memcpy(name->key_id, key.p + 13, APIKEY_ID);
-	memcpy(name->team, key.p + 13 + APIKEY_ID, APIKEY_ID);
-	if (*cut == ROLLUP_DAYS || *cut == ROLLUP_PAYERS)
-		return rest.n == 0;
-	if (!get_name(&rest, &name->model) || !get_name(&rest, &name->provider))
-		return false;
-	name->tag = rest;
-	return rest.n == 0 || *cut >= ROLLUP_TAGS;
-}
-
 /* --- what came since the rows were written --- */
 
 static struct slice key_of(const struct rollup *r, const struct rollup_entry *e)
@@ -241,13 +165,13 @@ static void note_user(const struct rollup *r, struct rollup_entry *e)
 	struct rollup_name name;
 	enum rollup_cut cut;
 
-	if (get_key(key_of(r, e), &cut, &name) && cut == ROLLUP_TAGS)
+	if (rollup_key_get(key_of(r, e), &cut, &name) && cut == ROLLUP_TAGS)
 		rows_user_id(name.tag, e->user);
 }
 
 /* The row of a charge in one of the cuts. */
 struct counted {
-	struct row_key key;
+	struct rollup_key key;
 	uint64_t hash;
 	const struct rollup_sums *more; /* to be added */
 };
@@ -322,7 +246,7 @@ static void add_row(struct group *g, enum rollup_cut cut, const struct rollup_na
 {
 	struct counted *c = &g->rows[g->n++];
 
-	put_key(&c->key, cut, name);
+	rollup_key_put(&c->key, cut, name);
 	c->more = &g->charges[g->charges_n - 1];
 }
 
@@ -369,8 +293,9 @@ bool rollup_find_tag(const struct rollup *r, uint64_t account, const char id[ROW
 		struct rollup_name name;
 		enum rollup_cut cut;
 
-		if (memcmp(e->user, id, ROWS_ID) != 0 || !get_key(key_of(r, e), &cut, &name) ||
-		    cut != ROLLUP_TAGS || name.account != account)
+		if (memcmp(e->user, id, ROWS_ID) != 0 ||
+		    !rollup_key_get(key_of(r, e), &cut, &name) || cut != ROLLUP_TAGS ||
+		    name.account != account)
 			continue;
 		*tag = name.tag;
 		return true;
@@ -384,14 +309,14 @@ enum errc rollup_add(struct rollup *r, uint64_t seq, const struct record *rec)
 {
 	struct pending p = {.reverse = rec->type == RECORD_REVERSE};
 	size_t before = r->pending.len;
-	struct row_key k = {.n = 0};
+	struct rollup_key k = {.n = 0};
 	enum errc rc;
 
 	if (rec->type == RECORD_CHARGE) {
 		struct rollup_name name;
 
 		rollup_name_of(rec, &name);
-		put_key(&k, ROLLUP_TAGS, &name);
+		rollup_key_put(&k, ROLLUP_TAGS, &name);
 		p.sums = rollup_sums_of(seq, rec);
 	} else if (p.reverse) {
 		p.id = rec->change.id;
@@ -464,7 +389,8 @@ enum errc rollup_committed(struct rollup *r,
 				rc = take_back(r, &p, find, arg);
 			continue;
 		}
-		require(get_key(slice_of(r->pending.p + at + sizeof p, p.key_n), &cut, &name));
+		require(rollup_key_get(slice_of(r->pending.p + at + sizeof p, p.key_n), &cut,
+				       &name));
 		add_charge(&g, &name, &p.sums);
 		if (g.charges_n == GROUP)
 			rc = count_all(r, &g);
@@ -490,7 +416,7 @@ struct sorted {
 	uint32_t key_n, at;
 };
 
-_Static_assert(HEAD_BYTES >= 2 * sizeof(uint64_t), "every key has its first bytes");
+_Static_assert(ROLLUP_KEY_HEAD >= 2 * sizeof(uint64_t), "every key has its first bytes");
 
 static int by_key(const void *a, const void *b)
 {
@@ -557,101 +483,13 @@ out:
 	return rc;
 }
 
-/* Where the rows of `day` that are asked for begin, and what all of them begin with. */
-static void ask_key(const struct rollup_ask *ask, uint32_t day, struct row_key *k)
-{
-	struct rollup_name n = {.day = day, .account = ask->account};
-
-	if (ask->key_id)
-		memcpy(n.key_id, ask->key_id, APIKEY_ID);
-	put_head(k, ask->cut, &n);
-	k->n = ask->key_id ? 13 + APIKEY_ID : ask->account ? 13 : 5;
-}
-
-/* Whether a row belongs to the account and key; if not, *from is where the next one that may is to be sought. False, and *over:
- * there is none. */
-static bool is_asked(const struct rollup_ask *ask, uint32_t day, const uint8_t *key,
-		     struct row_key *from, bool *over)
-{
-	int order = from->n > 5 ? memcmp(key + 5, from->b + 5, from->n - 5) : 0;
-
-	if (order == 0)
-		return true;
-	*over = order > 0 && day == ask->to;
-	if (!*over)
-		ask_key(ask, order > 0 ? day + 1 : day, from);
-	return false;
-}
-
-/* A row's name; most have that of the row before but for the user, who stands behind all else from *user_at on. */
-static enum errc read_name(const struct runs_walk *w, size_t *user_at, enum rollup_cut *cut,
-			   struct rollup_name *name)
-{
-	struct slice key = slice_of(w->key, w->key_n);
-
-	name->again = w->shared >= *user_at;
-	if (name->again)
-		name->tag = slice_sub(key, *user_at, key.n);
-	else if (!get_key(key, cut, name))
-		return ERRC_CORRUPT;
-	*user_at = key.n - name->tag.n;
-	return ERRC_OK;
-}
-
-static enum errc walk(struct runs_walk *w, const struct rollup_ask *ask,
-		      enum errc (*fn)(void *arg, const struct rollup_name *,
-				      const struct rollup_sums *),
-		      void *arg)
-{
-	size_t user_at = SIZE_MAX; /* no row stands before the first */
-	struct rollup_name name;
-	struct row_key from;
-	enum rollup_cut cut;
-	bool over = false;
-	enum errc rc;
-
-	ask_key(ask, ask->from, &from);
-	rc = runs_seek(w, slice_of(from.b, HEAD_BYTES));
-	while (!rc) {
-		rc = read_name(w, &user_at, &cut, &name);
-		if (rc || cut != ask->cut || name.day > ask->to)
-			break;
-		if (is_asked(ask, name.day, w->key, &from, &over)) {
-			rc = fn(arg, &name, &w->sums);
-			if (!rc)
-				rc = runs_next(w);
-		} else if (over) {
-			break;
-		} else {
-			rc = runs_seek(w, slice_of(from.b, HEAD_BYTES));
-			user_at = SIZE_MAX;
-		}
-	}
-	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
-}
-
-enum errc rollup_walk(MDB_txn *txn, MDB_dbi db, const struct rollup_ask *ask,
-		      enum errc (*fn)(void *arg, const struct rollup_name *,
-				      const struct rollup_sums *),
-		      void *arg)
-{
-	struct runs_walk w;
-	enum errc rc = runs_open(&w, txn, db);
-
-	if (rc)
-		return rc;
-	rc = walk(&w, ask, fn, arg);
-	runs_close(&w);
-	return rc;
-}
-
 static enum errc forget_cut(MDB_txn *txn, MDB_dbi db, enum rollup_cut cut, uint32_t day,
 			    size_t *left)
 {
-	struct row_key from, to;
+	struct rollup_key from, to;
 
-	put_head(&from, cut, &(struct rollup_name){.day = 0});
-	put_head(&to, cut, &(struct rollup_name){.day = day});
+	rollup_key_put_head(&from, cut, &(struct rollup_name){.day = 0});
+	rollup_key_put_head(&to, cut, &(struct rollup_name){.day = day});
 	return runs_forget(txn, db, from.b, to.b, left);
 }
 

@@ -36,13 +36,20 @@ enum rollup_cut {
 	ROLLUP_USERS,    /* the end user alone, likewise */
 };
 
+/* What the name of a row has in common with the one before, in a walk. */
+enum rollup_same {
+	ROLLUP_SAME_NOTHING,
+	ROLLUP_SAME_KEY,   /* day, account, key and team */
+	ROLLUP_SAME_MODEL, /* all but the end user */
+};
+
 /* What a row is about; members that the cut does not have are 0 or empty. Slices point into the bytes they were read from. */
 struct rollup_name {
 	uint32_t day; /* since 1970, by the time of the settlement */
 	uint64_t account;
 	char key_id[APIKEY_ID], team[ROWS_ID]; /* team: all 0 for none */
 	struct slice model, provider, tag;
-	bool again; /* of a walk: all but the tag is as in the row before */
+	enum rollup_same same;
 };
 
 struct rollup_sums {

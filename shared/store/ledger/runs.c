@@ -8,6 +8,7 @@
  * many follow), the rest of its key, its numbers from their low byte on. Behind the last row stand eight bytes of 0: a number is
  * read as eight bytes, those that are not its own are masked. */
 #define NUMBERS  11
+#define SEQUENCE 2 /* of them, the first ones */
 #define WIDTHS   (4 * NUMBERS)
 #define LENGTH   10 /* bits */
 #define HEADER   8
@@ -17,6 +18,7 @@
 #define MERGED   (RUN_MAX + RUNS_KEY_MAX + ROW_MORE)
 
 _Static_assert(WIDTHS + 2 * LENGTH <= 64 && RUNS_KEY_MAX < 1 << LENGTH, "a row's first bytes");
+_Static_assert(offsetof(struct rollup_sums, requests) == SEQUENCE * sizeof(int64_t), "their order");
 _Static_assert(sizeof(struct rollup_sums) == NUMBERS * sizeof(int64_t), "nothing but numbers");
 
 static uint64_t load(const uint8_t *p)
@@ -89,19 +91,22 @@ static size_t numbers_bytes(uint64_t head)
 	return pairs * UINT64_C(0x0101010101010101) >> 56;
 }
 
-static void get_numbers(const uint8_t *at, uint64_t widths, struct rollup_sums *sums)
+static const uint64_t masks[16] = {
+	0,
+	UINT64_C(0xff),
+	UINT64_C(0xffff),
+	UINT64_C(0xffffff),
+	UINT64_C(0xffffffff),
+	UINT64_C(0xffffffffff),
+	UINT64_C(0xffffffffffff),
+	UINT64_C(0xffffffffffffff),
+	UINT64_MAX,
+};
+
+void runs_sums(const struct runs_numbers *numbers, struct rollup_sums *sums)
 {
-	static const uint64_t masks[16] = {
-		0,
-		UINT64_C(0xff),
-		UINT64_C(0xffff),
-		UINT64_C(0xffffff),
-		UINT64_C(0xffffffff),
-		UINT64_C(0xffffffffff),
-		UINT64_C(0xffffffffffff),
-		UINT64_C(0xffffffffffffff),
-		UINT64_MAX,
-	};
+	const uint8_t *at = numbers->at;
+	uint64_t widths = numbers->widths;
 	char *to = (char *)sums;
 
 #pragma GCC unroll 11
@@ -113,8 +118,56 @@ static void get_numbers(const uint8_t *at, uint64_t widths, struct rollup_sums *
 	}
 }
 
+/* Numbers that most rows do not have, by their place behind the sequence numbers: failed, cached, reasoning, uncollected. */
+static inline bool is_rare(size_t i)
+{
+	return i % 2 == 1;
+}
+
+/* Added up as they are read: what is put together in between would be read in other pieces than it was written in, and
+ * processors wait for that. */
+static inline void count(const struct runs_numbers *numbers, struct rollup_sums *sums, int sign)
+{
+	const uint8_t *at = numbers->at + (numbers->widths & 15) + (numbers->widths >> 4 & 15);
+	uint64_t widths = numbers->widths >> (4 * SEQUENCE);
+	char *to = (char *)sums + SEQUENCE * sizeof(int64_t);
+
+#pragma GCC unroll 9
+	for (size_t i = 0; i < NUMBERS - SEQUENCE; i++) {
+		size_t n = widths >> (4 * i) & 15;
+		int64_t v, sum;
+
+		if (is_rare(i) && n == 0)
+			continue;
+		v = unfolded(load(at) & masks[n]);
+		memcpy(&sum, to + i * sizeof v, sizeof sum);
+		sum = sign > 0 ? sum + v : sum - v;
+		memcpy(to + i * sizeof v, &sum, sizeof sum);
+		at += n;
+	}
+}
+
+void runs_plus(const struct runs_numbers *n, struct rollup_sums *to)
+{
+	count(n, to, 1);
+}
+
+void runs_minus(const struct runs_numbers *n, struct rollup_sums *from)
+{
+	count(n, from, -1);
+}
+
+/* What differs is short mostly: two words are copied, whatever is behind it, where they end before `end`. */
+static void copy_name(uint8_t *to, const uint8_t *from, size_t n, const uint8_t *end)
+{
+	if (n <= RUNS_KEY_SLACK && (size_t)(end - from) >= RUNS_KEY_SLACK)
+		memcpy(to, from, RUNS_KEY_SLACK);
+	else
+		memcpy(to, from, n);
+}
+
 /* The next row of the run. */
-static enum errc get_row(struct runs_walk *w)
+enum errc runs_next_row(struct runs_walk *w)
 {
 	size_t left = (size_t)(w->end - w->at), shared, n, numbers;
 	uint64_t head;
@@ -128,10 +181,10 @@ static enum errc get_row(struct runs_walk *w)
 	if (shared > w->key_n || shared + n > RUNS_KEY_MAX || shared + n < RUNS_HEAD ||
 	    left < HEADER + n + numbers)
 		return ERRC_CORRUPT;
-	memcpy(w->key + shared, w->at + HEADER, n);
+	copy_name(w->key + shared, w->at + HEADER, n, w->end + PAD);
 	w->key_n = shared + n;
 	w->shared = shared;
-	get_numbers(w->at + HEADER + n, head, &w->sums);
+	w->numbers = (struct runs_numbers){w->at + HEADER + n, head};
 	w->at += HEADER + n + numbers;
 	return ERRC_OK;
 }
@@ -186,7 +239,7 @@ void runs_close(struct runs_walk *w)
 	mdb_cursor_close(w->c);
 }
 
-enum errc runs_next(struct runs_walk *w)
+enum errc runs_next_run(struct runs_walk *w)
 {
 	struct slice key, value;
 	enum errc rc;
@@ -198,7 +251,7 @@ enum errc runs_next(struct runs_walk *w)
 		if (rc)
 			return rc;
 	}
-	return get_row(w);
+	return runs_next_row(w);
 }
 
 enum errc runs_seek(struct runs_walk *w, struct slice key)
@@ -263,12 +316,13 @@ static enum errc put(struct merge *m, struct slice key, const struct rollup_sums
 static enum errc next_old(struct merge *m)
 {
 	m->has_old = m->was.at < m->was.end;
-	return m->has_old ? get_row(&m->was) : ERRC_OK;
+	return m->has_old ? runs_next_row(&m->was) : ERRC_OK;
 }
 
 /* Writes the old rows that stand before `key`, or all without one; *same: the next has that key. */
 static enum errc put_old(struct merge *m, const struct slice *key, bool *same)
 {
+	struct rollup_sums sums;
 	enum errc rc = ERRC_OK;
 	int order = -1;
 
@@ -280,7 +334,8 @@ static enum errc put_old(struct merge *m, const struct slice *key, bool *same)
 			order = slice_cmp(old, *key);
 		if (order >= 0)
 			break;
-		rc = put(m, old, &m->was.sums);
+		runs_sums(&m->was.numbers, &sums);
+		rc = put(m, old, &sums);
 		if (!rc)
 			rc = next_old(m);
 	}
@@ -298,7 +353,10 @@ static enum errc merge_rows(struct merge *m, const struct runs_row *rows, size_t
 
 		rc = put_old(m, &rows[i].key, &same);
 		if (!rc && same) {
-			rollup_sums_add(&sums, &m->was.sums);
+			struct rollup_sums old;
+
+			runs_sums(&m->was.numbers, &old);
+			rollup_sums_add(&sums, &old);
 			rc = next_old(m);
 		}
 		if (!rc)

@@ -10,8 +10,9 @@
 #include "lmdbx.h"
 #include "rollup.h"
 
-#define RUNS_HEAD    5
-#define RUNS_KEY_MAX 511 /* LMDB's keys */
+#define RUNS_HEAD      5
+#define RUNS_KEY_MAX   511 /* LMDB's keys */
+#define RUNS_KEY_SLACK 16  /* bytes that may be written behind one */
 
 struct runs_row {
 	struct slice key;
@@ -23,22 +24,37 @@ struct runs_row {
 MUSTCHECK enum errc runs_add(MDB_txn *txn, MDB_dbi db, const struct runs_row *rows, size_t n,
 			     size_t *written);
 
-/* Reads rows in order of their keys. Members but the last three are its own. */
+/* The numbers of a row as they are stored: valid as long as the transaction. */
+struct runs_numbers {
+	const uint8_t *at;
+	uint64_t widths;
+};
+
+/* Reads rows in order of their keys. Only the last four members are the caller's, who reads them. */
 struct runs_walk {
 	MDB_cursor *c;
 	const uint8_t *at, *end;
 	uintptr_t page; /* of the file, that has been asked for */
-	uint8_t key[RUNS_KEY_MAX];
+	struct runs_numbers numbers;
 	size_t key_n,
 		shared; /* shared: bytes of the key that are those of the row before; 0 after a seek */
-	struct rollup_sums sums;
+	uint8_t key[RUNS_KEY_MAX + RUNS_KEY_SLACK];
 };
 
 MUSTCHECK enum errc runs_open(struct runs_walk *w, MDB_txn *txn, MDB_dbi db);
 void runs_close(struct runs_walk *w);
 /* To the first row at or behind `key`, which has RUNS_HEAD bytes at least. ERRC_NOTFOUND: there is none. */
 MUSTCHECK enum errc runs_seek(struct runs_walk *w, struct slice key);
-MUSTCHECK enum errc runs_next(struct runs_walk *w);
+MUSTCHECK enum errc runs_next_row(struct runs_walk *w); /* of the run */
+MUSTCHECK enum errc runs_next_run(struct runs_walk *w); /* to its first row */
+static inline MUSTCHECK enum errc runs_next(struct runs_walk *w)
+{
+	return w->at == w->end ? runs_next_run(w) : runs_next_row(w);
+}
+void runs_sums(const struct runs_numbers *n, struct rollup_sums *out);
+/* Adds them to others, or takes them from them, but for the sequence numbers, which stay as they are. */
+void runs_plus(const struct runs_numbers *n, struct rollup_sums *to);
+void runs_minus(const struct runs_numbers *n, struct rollup_sums *from);
 
 /* Removes the rows of all heads from <= head <= to, *left runs at most, and takes from *left what it removed: 0 when there may be
  * more. */

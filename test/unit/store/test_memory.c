@@ -57,7 +57,7 @@ static void torture(struct rig *r, enum errc (*fn)(struct rig *))
 static enum errc run_report(struct rig *r)
 {
 	struct report_ask ask = {
-		.until_ms = INT64_MAX, .by = {REPORT_MODEL, REPORT_ACCOUNT}, .by_n = 2};
+		.until_ms = INT64_MAX, .by = {REPORT_MODEL, REPORT_ACCOUNT, REPORT_TAG}, .by_n = 3};
 	struct report *rep = NULL;
 	enum errc rc = report_new(r->ledger, r->live, &ask, &rep);
 

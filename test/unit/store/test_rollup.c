@@ -20,7 +20,9 @@
 
 static const char *const models[] = {"m-one", "m-two", "m-three"};
 static const char *const providers[] = {"p-one", "p-two"};
-static const char *const users[] = {"ann", "bob", "cy", "d*", ""}; /* the last: nobody */
+static const char *const users[] = {
+	"ann", "a user whose name is long", "a user whose name is a bit longer", "d*", "cy-12345",
+	""}; /* the last: nobody */
 
 struct scene {
 	struct rig rig;
@@ -104,7 +106,7 @@ static void make_charge(struct scene *s, int64_t wall_ms, struct record *rec)
 	if (key > 1)
 		c->team = slice_of(s->team[key % ACCOUNTS], ROWS_ID);
 	if (key > 2 && pick(s, 3))
-		c->user = slice_str(users[pick(s, 4)]);
+		c->user = slice_str(users[pick(s, ARRAY_LEN(users) - 1)]);
 	usage_init(&c->usage);
 	usage_set(&c->usage, USAGE_INPUT, pick(s, 1000));
 	usage_set(&c->usage, USAGE_OUTPUT, pick(s, 1000));
@@ -319,6 +321,25 @@ static struct slice some(struct scene *s, const char *const *names, unsigned n)
 	return pick(s, 4) ? SLICE_NONE : slice_str(names[pick(s, n)]);
 }
 
+/* Up to three dimensions, each once. */
+static void choose_by(struct scene *s, unsigned d, struct report_ask *ask)
+{
+	const enum report_dim by[] = {(enum report_dim)(d / REPORT_DIM_COUNT),
+				      (enum report_dim)(d % REPORT_DIM_COUNT),
+				      (enum report_dim)pick(s, REPORT_DIM_COUNT)};
+	size_t most = pick(s, 4);
+
+	ask->by_n = 0;
+	for (size_t i = 0; i < most; i++) {
+		bool there = false;
+
+		for (size_t k = 0; k < ask->by_n; k++)
+			there |= ask->by[k] == by[i];
+		if (!there)
+			ask->by[ask->by_n++] = by[i];
+	}
+}
+
 /* Nearly always less than all of them, and some that nothing has. */
 static void choose_filters(struct scene *s, struct report_ask *ask)
 {
@@ -346,10 +367,7 @@ static void assert_reports(struct scene *s)
 
 			for (unsigned d = pick(s, 3); d < REPORT_DIM_COUNT * REPORT_DIM_COUNT;
 			     d += 1 + pick(s, 6)) {
-				ask.by[0] = (enum report_dim)(d / REPORT_DIM_COUNT);
-				ask.by[1] = (enum report_dim)(d % REPORT_DIM_COUNT);
-				ask.by[2] = (enum report_dim)pick(s, REPORT_DIM_COUNT);
-				ask.by_n = pick(s, 4);
+				choose_by(s, d, &ask);
 				choose_filters(s, &ask);
 				assert_report(s, &ask);
 			}
@@ -375,6 +393,40 @@ static void test_reports_are_those_of_the_records(void **state)
 	checkpoint(s->rig.ledger);
 	assert_int_equal(s->rig.ledger->rollup.n, 0);
 	assert_reports(s);
+}
+
+/* Users of one account, or of one model, are many rows away from those of another. */
+static void test_many_users(void **state)
+{
+	struct scene *s = *state;
+	struct record rec;
+	char name[64];
+
+	for (int i = 0; i < 1200; i++) {
+		make_charge(s, DAY_0 + i % 2 * 24 * HOUR_MS, &rec);
+		snprintf(name, sizeof name, "user %u%s", pick(s, 500),
+			 i % 3 ? "" : " of a long name");
+		if (pick(s, 10))
+			rec.charge.user = slice_str(name);
+		take(s, &rec);
+	}
+	checkpoint(s->rig.ledger);
+	checkpoint(s->rig.ledger);
+	assert_int_equal(s->rig.ledger->rollup.n, 0);
+	for (unsigned i = 0; i < 200; i++) {
+		struct report_ask ask = {.until_ms = INT64_MAX};
+
+		choose_by(s, pick(s, REPORT_DIM_COUNT * REPORT_DIM_COUNT), &ask);
+		if (ask.by_n == 0 || ask.by[0] != REPORT_TAG)
+			ask.by[ask.by_n++] = REPORT_TAG;
+		for (size_t k = 1; k + 1 < ask.by_n; k++) {
+			if (ask.by[k] == REPORT_TAG)
+				ask.by_n--;
+		}
+		choose_filters(s, &ask);
+		ask.tag = SLICE_NONE;
+		assert_report(s, &ask);
+	}
 }
 
 static void verify(struct scene *s, struct verify_result *v)
@@ -408,8 +460,9 @@ static void test_verify_finds_a_wrong_row(void **state)
 			assert_int_equal(runs_open(&w, txn, l->rollups), ERRC_OK);
 			assert_int_equal(runs_seek(&w, slice_of(from, sizeof from)), ERRC_OK);
 			runs_close(&w);
-			lie = (struct rollup_sums){.first_seq = w.sums.first_seq,
-						   .last_seq = w.sums.last_seq,
+			runs_sums(&w.numbers, &lie);
+			lie = (struct rollup_sums){.first_seq = lie.first_seq,
+						   .last_seq = lie.last_seq,
 						   .charge_nusd = times ? -1 : 1};
 			row = (struct runs_row){slice_of(w.key, w.key_n), &lie};
 			assert_int_equal(runs_add(txn, l->rollups, &row, 1, NULL), ERRC_OK);
@@ -533,6 +586,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_reports_are_those_of_the_records),
+		T(test_many_users),
 		T(test_verify_finds_a_wrong_row),
 		T(test_aborted),
 		T(test_many_rows),

@@ -101,6 +101,8 @@ static void make_sums(struct scene *s, bool is_new, struct rollup_sums *v)
 	v->charge_nusd = is_new ? number(s) : 0;
 	v->input = is_new ? number(s) : 0;
 	v->cost_nusd = is_new ? number(s) : 0;
+	v->cached = is_new ? number(s) : 0;
+	v->uncollected_nusd = is_new ? number(s) : 0;
 	v->failed = (int64_t)pick(s, 2);
 }
 
@@ -178,11 +180,27 @@ static void add(struct scene *s, size_t n)
 	mem_free(more);
 }
 
+/* All but the sequence numbers are added and taken away. */
+static void assert_counted(const struct runs_numbers *n, const struct rollup_sums *s)
+{
+	struct rollup_sums sums = {.first_seq = s->first_seq, .last_seq = s->last_seq};
+	const struct rollup_sums none = sums;
+
+	runs_plus(n, &sums);
+	assert_memory_equal(&sums, s, sizeof sums);
+	runs_minus(n, &sums);
+	assert_memory_equal(&sums, &none, sizeof sums);
+}
+
 static void assert_row(const struct runs_walk *w, const struct entry *e)
 {
+	struct rollup_sums sums;
+
+	runs_sums(&w->numbers, &sums);
+	assert_counted(&w->numbers, &sums);
 	assert_int_equal(w->key_n, e->n);
 	assert_memory_equal(w->key, e->key, e->n);
-	assert_memory_equal(&w->sums, &e->sums, sizeof e->sums);
+	assert_memory_equal(&sums, &e->sums, sizeof e->sums);
 }
 
 /* From `key` on to the end, each row with what it shares with the one before. */

@@ -1,14 +1,16 @@
 /* The rows of a report against a slow sum of the same: names, order, and what has no room. */
 #include "rig.h"
 
+#include <endian.h>
 #include <stdio.h>
 
 #include "mem.h"
 #include "tally.h"
 #include "text.h"
 
-#define NAMES_N 40
-#define SUMS_N  20000
+#define NAMES_N  40
+#define SUMS_N   20000
+#define GROUPS_N 400
 
 struct slow {
 	bool used;
@@ -117,10 +119,11 @@ static void assert_tally(size_t max, size_t many)
 
 		tally_get(&t, i, &row);
 		assert_true(i == 0 || order(&before, &row) < 0);
-		while (!slice_eq(name_of(a, room), row.name[0]))
+		while (a < NAMES_N && !slice_eq(name_of(a, room), row.name[0]))
 			a++;
-		while (!slice_eq(name_of(b, room), row.name[1]))
+		while (b < NAMES_N && !slice_eq(name_of(b, room), row.name[1]))
 			b++;
+		assert_true(a < NAMES_N && b < NAMES_N);
 		assert_int_equal(row.requests, slow[a][b].requests);
 		assert_int_equal(row.charge_nusd, slow[a][b].charge_nusd);
 	}
@@ -134,52 +137,190 @@ static void assert_tally(size_t max, size_t many)
 	assert_int_equal(mem_live_count(), 0);
 }
 
+static const size_t room_for[] = {100000, NAMES_N *NAMES_N, 700, 65, 64, 17, 16, 1};
+
 static void test_tally(void **state)
 {
-	static const size_t max[] = {100000, NAMES_N * NAMES_N, 700, 65, 64, 17, 16, 1};
-
 	(void)state;
 	rng = (struct text_rng){{5, 6}};
-	for (size_t i = 0; i < ARRAY_LEN(max); i++) {
-		assert_tally(max[i], TALLY_ALL);
-		assert_tally(max[i], 1);
+	for (size_t i = 0; i < ARRAY_LEN(room_for); i++) {
+		assert_tally(room_for[i], TALLY_ALL);
+		assert_tally(room_for[i], 1);
 	}
 }
 
-static void test_no_memory(void **state)
+/* --- many rows that have a name in common --- */
+
+/* Numbers as rows have them: all of eight bytes, their sign last. */
+struct stored {
+	uint64_t v[2 + sizeof(struct rollup_sums) / sizeof(uint64_t)];
+};
+
+static struct runs_numbers store(struct stored *to, const struct rollup_sums *s)
 {
+	int64_t v[sizeof *s / sizeof(int64_t)];
+	uint64_t widths = 0;
+
+	memcpy(v, s, sizeof v);
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		to->v[i] = htole64((uint64_t)v[i] << 1 ^ (v[i] < 0 ? UINT64_MAX : 0));
+		widths |= UINT64_C(8) << (4 * i);
+	}
+	return (struct runs_numbers){(const uint8_t *)to->v, widths};
+}
+
+/* A row of nobody, whose sums are known once those of its users have been added. */
+static void fill_group(struct tally *t, struct slow slow[NAMES_N][NAMES_N], struct stored *stored,
+		       struct rollup_sums *total)
+{
+	unsigned a = pick(NAMES_N), users = pick(100);
+	struct rollup_sums *nobody;
+	uint32_t id[REPORT_DIMS_MAX] = {0};
+	char room[64];
+
+	assert_int_equal(tally_name(t, 0, name_of(a, room), &id[0]), ERRC_OK);
+	assert_int_equal(tally_open(t, id, 1, &nobody), ERRC_OK);
+	assert_true(nobody || t->n + t->waiting >= t->max);
+	for (unsigned i = 0; i < users; i++) {
+		unsigned b = 1 + pick(NAMES_N - 1);
+		struct rollup_sums s = {.requests = 1, .charge_nusd = pick(1000) - 100};
+		struct runs_numbers n = store(&stored[i], &s);
+
+		if (tally_has_many(t) || pick(2))
+			assert_int_equal(tally_add_many(t, name_of(b, room), &n), ERRC_OK);
+		rollup_sums_add(total, &s);
+		slow[a][b].requests += s.requests;
+		slow[a][b].charge_nusd += s.charge_nusd;
+	}
+	if (nobody)
+		*nobody = (struct rollup_sums){.requests = users, .charge_nusd = -7};
+	total->requests += users;
+	total->charge_nusd -= 7;
+	slow[a][0].requests += users;
+	slow[a][0].charge_nusd -= 7;
+}
+
+/* A row has all that is its own or is not there. */
+static void assert_same(const struct tally *t, struct slow slow[NAMES_N][NAMES_N],
+			struct rollup_sums rest, size_t due)
+{
+	size_t n = tally_n(t);
+	struct report_row row;
+	char room[64];
+
+	assert_int_equal(n, due);
+	for (size_t i = 0; i < n; i++) {
+		unsigned a = 0, b = 0;
+
+		tally_get(t, i, &row);
+		if (t->has_rest && i + 1 == n)
+			break;
+		while (a < NAMES_N && !slice_eq(name_of(a, room), row.name[0]))
+			a++;
+		while (b < NAMES_N && !slice_eq(name_of(b, room), row.name[1]))
+			b++;
+		assert_true(a < NAMES_N && b < NAMES_N);
+		assert_int_equal(row.requests, slow[a][b].requests);
+		assert_int_equal(row.charge_nusd, slow[a][b].charge_nusd);
+		rest.requests -= (int64_t)row.requests;
+		rest.charge_nusd -= row.charge_nusd;
+	}
+	if (t->has_rest) {
+		assert_int_equal(row.requests, rest.requests);
+		assert_int_equal(row.charge_nusd, rest.charge_nusd);
+	} else {
+		assert_int_equal(rest.requests, 0);
+		assert_int_equal(rest.charge_nusd, 0);
+	}
+}
+
+static void assert_many(size_t max)
+{
+	static struct slow slow[NAMES_N][NAMES_N];
+	static struct stored stored[GROUPS_N][100];
+	struct rollup_sums total = {.requests = 0};
+	struct tally t;
+	size_t rows = 0;
+
+	memset(slow, 0, sizeof slow);
+	assert_int_equal(tally_init(&t, 2, 1, (uint32_t)max), ERRC_OK);
+	for (size_t i = 0; i < GROUPS_N; i++)
+		fill_group(&t, slow, stored[i], &total);
+	assert_int_equal(tally_flush(&t), ERRC_OK);
+	assert_int_equal(tally_end(&t, &total, as_it_is, NULL), ERRC_OK);
+	for (unsigned a = 0; a < NAMES_N; a++) {
+		for (unsigned b = 0; b < NAMES_N; b++)
+			rows += slow[a][b].requests > 0;
+	}
+	assert_same(&t, slow, total, rows > max ? max + 1 : rows);
+	tally_fini(&t);
+	assert_int_equal(mem_live_count(), 0);
+}
+
+static void test_many(void **state)
+{
+	(void)state;
+	rng = (struct text_rng){{8, 9}};
+	for (size_t i = 0; i < ARRAY_LEN(room_for); i++)
+		assert_many(room_for[i]);
+}
+
+static enum errc add_one(struct tally *t, unsigned i)
+{
+	static struct stored stored[300];
 	struct rollup_sums s = {.first_seq = 1, .last_seq = 1, .requests = 1};
+	struct runs_numbers n = store(&stored[i], &s);
+	uint32_t id[REPORT_DIMS_MAX] = {0};
+	struct rollup_sums *nobody;
+	char room[64];
+	enum errc e = tally_name(t, 0, name_of(i, room), &id[0]);
+
+	if (e || t->many == TALLY_ALL)
+		return e ? e : tally_add(t, id, &s, 1);
+	e = tally_open(t, id, 1, &nobody);
+	if (!e && nobody)
+		nobody->requests = 1;
+	return e ? e : tally_add_many(t, name_of(i + 1, room), &n);
+}
+
+static void run_out(size_t many)
+{
+	struct rollup_sums s = {.requests = 300};
 	unsigned n = 0;
 	enum errc e;
 
-	(void)state;
 	do {
-		uint32_t id[REPORT_DIMS_MAX] = {0};
 		struct tally t;
 
-		e = tally_init(&t, 1, TALLY_ALL, 1000);
+		e = tally_init(&t, 2, many, 1000);
 		mem_fail_after(++n);
-		for (unsigned i = 0; !e && i < 300; i++) {
-			char room[64];
-
-			e = tally_name(&t, 0, name_of(i, room), &id[0]);
-			if (!e)
-				e = tally_add(&t, id, &s, 1);
-		}
+		for (unsigned i = 0; !e && i < 300; i++)
+			e = add_one(&t, i);
+		if (!e && many != TALLY_ALL)
+			e = tally_flush(&t);
 		if (!e)
 			e = tally_end(&t, &s, as_it_is, NULL);
 		mem_fail_after(0);
-		assert_true(e == ERRC_OK ? tally_n(&t) == 300 : e == ERRC_NOMEM);
+		assert_true(e == ERRC_OK ? tally_n(&t) == (many == TALLY_ALL ? 300 : 600)
+					 : e == ERRC_NOMEM);
 		tally_fini(&t);
 		assert_int_equal(mem_live_count(), 0);
 	} while (e);
 	assert_true(n > 10);
 }
 
+static void test_no_memory(void **state)
+{
+	(void)state;
+	run_out(TALLY_ALL);
+	run_out(1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tally),
+		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_no_memory),
 	};
 
