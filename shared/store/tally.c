@@ -213,9 +213,19 @@ static uint32_t hash_sum(uint64_t h)
 	return (uint32_t)((h ^ h >> 32) * odd[0] >> 32);
 }
 
-static uint32_t hash_ids(const uint32_t id[REPORT_DIMS_MAX])
+/* A row's hash goes by the numbers of its names, but by the name's own hash in the column with many, which is 0 for the empty one. */
+static uint32_t hash_many(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX], uint32_t name)
 {
-	return hash_sum(sum_ids(id));
+	uint64_t by_number = id[r->many] * odd[r->many];
+
+	return hash_sum(sum_ids(id) - by_number + name * odd[r->many]);
+}
+
+static uint32_t hash_ids(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX])
+{
+	if (r->many == TALLY_ALL || id[r->many] == TALLY_EMPTY || id[r->many] == TALLY_NONE)
+		return hash_sum(sum_ids(id));
+	return hash_many(r, id, r->names[r->many].name[id[r->many]].hash);
 }
 
 static enum errc grow_rows(struct tally *r)
@@ -258,24 +268,31 @@ static void fetch_row(const struct tally *r, struct tally_place *w)
 	}
 }
 
-/* NULL: there is no room for it. Slots are taken and never given up: all before the one that was found are of others still. */
-static struct rollup_sums *find(struct tally *r, const struct tally_place *w)
+/* NULL: there is no room for it. The slot is empty. */
+static struct rollup_sums *new_row(struct tally *r, const struct tally_place *w, uint32_t at)
 {
-	struct tally_sum *s;
-	uint32_t at;
+	struct tally_sum *s = &r->sums[r->n];
 
-	for (at = probe(r, w, w->slot); r->slots[at].at; at = probe(r, w, at + 1)) {
-		s = &r->sums[r->slots[at].at - 1];
-		if (memcmp(s->id, w->id, sizeof s->id) == 0)
-			return &s->sums;
-	}
 	if (r->n == r->max)
 		return NULL;
-	s = &r->sums[r->n];
 	memcpy(s->id, w->id, sizeof s->id);
 	s->sums = (struct rollup_sums){.requests = 0};
 	r->slots[at] = (struct tally_slot){w->hash, ++r->n};
 	return &s->sums;
+}
+
+/* NULL: there is no room for it. Slots are taken and never given up: all before the one that was found are of others still. */
+static struct rollup_sums *find(struct tally *r, const struct tally_place *w)
+{
+	uint32_t at;
+
+	for (at = probe(r, w, w->slot); r->slots[at].at; at = probe(r, w, at + 1)) {
+		struct tally_sum *s = &r->sums[r->slots[at].at - 1];
+
+		if (memcmp(s->id, w->id, sizeof s->id) == 0)
+			return &s->sums;
+	}
+	return new_row(r, w, at);
 }
 
 /* Without the sequence numbers, which reports do not tell. */
@@ -308,28 +325,17 @@ static uint32_t sieve_bit(uint32_t hash)
 	return hash >> (32 - SIEVE_BITS);
 }
 
-/* What the sieve goes by: the same, with a name's hash in place of its number where there are many. */
-static uint32_t hash_many(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX], uint32_t name)
-{
-	uint64_t by_number = id[r->many] * odd[r->many];
-
-	return hash_sum(sum_ids(id) - by_number + name * odd[r->many]);
-}
-
 /* Most of what comes when there is no room for new rows has none: that is told by a bit, without a look at the slots. */
 static enum errc make_sieve(struct tally *r)
 {
 	r->sieve = mem_new((1 << SIEVE_BITS) / 8);
 	if (!r->sieve)
 		return ERRC_NOMEM;
-	for (uint32_t i = 0; i < r->n; i++) {
-		const uint32_t *id = r->sums[i].id;
-		uint32_t hash = r->many == TALLY_ALL
-					? hash_ids(id)
-					: hash_many(r, id, r->names[r->many].name[id[r->many]].hash);
-		uint32_t bit = sieve_bit(hash);
+	for (uint32_t i = 0; i <= mask_of(r->cap); i++) {
+		uint32_t bit = sieve_bit(r->slots[i].hash);
 
-		r->sieve[bit / 64] |= UINT64_C(1) << bit % 64;
+		if (r->slots[i].at)
+			r->sieve[bit / 64] |= UINT64_C(1) << bit % 64;
 	}
 	return ERRC_OK;
 }
@@ -394,14 +400,6 @@ enum errc tally_name_many(struct tally *r, struct slice name, uint32_t id[REPORT
 	return look_up(r, c, name, words, hash, &id[r->many]);
 }
 
-/* The sieve goes by the numbers of names alone where the one in the column with many is empty, whose hash is 0. */
-static bool has_no_room(const struct tally *r, uint32_t hash)
-{
-	bool sieved = r->many == TALLY_ALL || r->base[r->many] == TALLY_EMPTY;
-
-	return !r->base_named || (sieved && !may_have_row(r, hash));
-}
-
 enum errc tally_open(struct tally *r, const uint32_t id[REPORT_DIMS_MAX], int sign,
 		     struct rollup_sums **sums)
 {
@@ -415,8 +413,8 @@ enum errc tally_open(struct tally *r, const uint32_t id[REPORT_DIMS_MAX], int si
 	memcpy(r->base, id, sizeof r->base);
 	r->base_sum = sum_ids(id);
 	r->base_named = has_all(id);
-	hash = hash_sum(r->base_sum);
-	if (has_no_room(r, hash)) {
+	hash = hash_ids(r, id);
+	if (!r->base_named || !may_have_row(r, hash)) {
 		r->has_rest = true;
 		return ERRC_OK;
 	}
@@ -448,88 +446,103 @@ bool tally_has_many(const struct tally *r)
 	return r->base_named;
 }
 
-static enum errc add_named(struct tally *r)
+static bool is_row(const struct tally *r, const struct tally_sum *s, const struct tally_wait_many *w)
 {
-	enum errc rc = make_room(r, r->named_waiting);
-
-	if (rc)
-		return rc;
-	for (size_t i = 0; i < r->named_waiting; i++)
-		fetch_row(r, &r->wait_named[i].place);
-	for (size_t i = 0; i < r->named_waiting; i++) {
-		struct rollup_sums *to = find(r, &r->wait_named[i].place);
-
-		if (to)
-			runs_plus(&r->wait_named[i].numbers, to);
-		else
-			r->has_rest = true;
+	for (size_t i = 0; i < REPORT_DIMS_MAX; i++) {
+		if (i != r->many && s->id[i] != w->place.id[i])
+			return false;
 	}
-	r->named_waiting = 0;
-	return r->n == r->max && !r->sieve ? make_sieve(r) : ERRC_OK;
+	return is_name(&r->names[r->many].name[s->id[r->many]], slice_of(w->name, w->name_n),
+		       w->words);
 }
 
-/* The name in the column with many; then it waits for its row. */
-static enum errc name_one(struct tally *r, const struct tally_wait_many *w)
+/* Its name gets a number; *to is NULL when there is no room. */
+static enum errc new_row_many(struct tally *r, struct tally_wait_many *w, uint32_t at,
+			      struct rollup_sums **to)
 {
-	struct tally_wait_named *to = &r->wait_named[r->named_waiting];
 	struct tally_names *c = &r->names[r->many];
-	bool is_short = w->name_n <= sizeof w->words;
 	struct slice name = slice_of(w->name, w->name_n);
 	char room[sizeof w->words];
 	enum errc rc = c->n < c->cap ? ERRC_OK : grow_names(c);
 
-	if (is_short)
+	*to = NULL;
+	if (rc || r->n == r->max)
+		return rc;
+	if (w->name_n <= sizeof room)
 		name = of_words(w->words, w->name_n, room);
-	memcpy(to->place.id, w->id, sizeof w->id);
+	rc = look_up(r, c, name, w->words, w->name_hash, &w->place.id[r->many]);
 	if (!rc)
-		rc = look_up(r, c, name, w->words, w->hash, &to->place.id[r->many]);
+		*to = new_row(r, &w->place, at);
+	return rc;
+}
+
+static enum errc find_many(struct tally *r, struct tally_wait_many *w, struct rollup_sums **to)
+{
+	uint32_t at;
+
+	for (at = probe(r, &w->place, w->place.slot); r->slots[at].at;
+	     at = probe(r, &w->place, at + 1)) {
+		struct tally_sum *s = &r->sums[r->slots[at].at - 1];
+
+		*to = &s->sums;
+		if (is_row(r, s, w))
+			return ERRC_OK;
+	}
+	return new_row_many(r, w, at, to);
+}
+
+static enum errc add_rows(struct tally *r)
+{
+	enum errc rc = make_room(r, r->row_waiting);
+
 	if (rc)
 		return rc;
-	if (to->place.id[r->many] == TALLY_NONE) {
-		r->has_rest = true;
-		return ERRC_OK;
+	for (size_t i = 0; i < r->row_waiting; i++)
+		fetch_row(r, &r->wait_row[i].place);
+	for (size_t i = 0; !rc && i < r->row_waiting; i++) {
+		struct rollup_sums *to;
+
+		rc = find_many(r, &r->wait_row[i], &to);
+		if (!rc && to)
+			runs_plus(&r->wait_row[i].numbers, to);
+		else
+			r->has_rest = true;
 	}
-	to->place.hash = hash_sum(w->sum + to->place.id[r->many] * odd[r->many]);
-	to->numbers = w->numbers;
-	fetch_slot(r, to->place.hash);
-	return ++r->named_waiting < TALLY_WAIT ? ERRC_OK : add_named(r);
+	r->row_waiting = 0;
+	if (!rc && r->n == r->max && !r->sieve)
+		rc = make_sieve(r);
+	return rc;
 }
 
-/* Those of what waits that are not told to have no row; returns how many. */
-static size_t sift(struct tally *r, const struct tally_wait_many *kept[TALLY_WAIT_MANY])
+/* Those that are not told to have no row wait for it, once more. */
+static enum errc sift(struct tally *r)
 {
-	const struct tally_names *c = &r->names[r->many];
-	size_t n = 0;
-
-	for (size_t i = 0; i < r->many_waiting; i++) {
-		const struct tally_wait_many *w = &r->wait_many[i];
-
-		kept[n] = w;
-		n += !r->sieve || has_bit(r, w->bit);
-		if (c->cap)
-			__builtin_prefetch(&c->slots[w->hash & mask_of(c->cap)]);
-	}
-	r->has_rest |= n < r->many_waiting;
-	return n;
-}
-
-static enum errc name_waiting(struct tally *r)
-{
-	const struct tally_wait_many *kept[TALLY_WAIT_MANY];
-	size_t n = sift(r, kept);
 	enum errc rc = ERRC_OK;
 
-	for (size_t i = 0; !rc && i < n; i++)
-		rc = name_one(r, kept[i]);
+	for (size_t i = 0; !rc && i < r->many_waiting; i++) {
+		const struct tally_wait_many *w = &r->wait_many[i];
+		struct tally_wait_many *to = &r->wait_row[r->row_waiting];
+
+		if (!may_have_row(r, w->place.hash)) {
+			r->has_rest = true;
+			continue;
+		}
+		memcpy(to, w, offsetof(struct tally_wait_many, name));
+		if (w->name_n > sizeof w->words)
+			memcpy(to->name, w->name, w->name_n);
+		fetch_slot(r, to->place.hash);
+		if (++r->row_waiting == TALLY_WAIT)
+			rc = add_rows(r);
+	}
 	r->many_waiting = 0;
 	return rc;
 }
 
 enum errc tally_flush(struct tally *r)
 {
-	enum errc rc = name_waiting(r);
+	enum errc rc = sift(r);
 
-	return rc ? rc : add_named(r);
+	return rc ? rc : add_rows(r);
 }
 
 enum errc tally_add_many(struct tally *r, struct slice name, const struct runs_numbers *numbers)
@@ -545,13 +558,12 @@ enum errc tally_add_many(struct tally *r, struct slice name, const struct runs_n
 	words_of(name, w->words);
 	if (name.n > sizeof w->words)
 		memcpy(w->name, name.p, name.n);
-	w->hash = hash_name(r, name, w->words);
-	w->bit = sieve_bit(hash_sum(r->base_sum + w->hash * odd[r->many]));
+	w->name_hash = hash_name(r, name, w->words);
+	w->place.hash = hash_sum(r->base_sum + w->name_hash * odd[r->many]);
 	if (r->sieve)
-		__builtin_prefetch(&r->sieve[w->bit / 64]);
-	memcpy(w->id, r->base, sizeof w->id);
-	w->sum = r->base_sum;
+		__builtin_prefetch(&r->sieve[sieve_bit(w->place.hash) / 64]);
+	memcpy(w->place.id, r->base, sizeof w->place.id);
 	w->name_n = (uint32_t)name.n;
 	w->numbers = *numbers;
-	return ++r->many_waiting < TALLY_WAIT_MANY ? ERRC_OK : name_waiting(r);
+	return ++r->many_waiting < TALLY_WAIT_MANY ? ERRC_OK : sift(r);
 }

@@ -41,23 +41,15 @@ struct tally_wait {
 	struct rollup_sums sums;
 };
 
-/* Numbers on their way to a row whose name in the column with many is still to be looked up, */
+/* Likewise numbers, with the name in the column with many as it came: most have no row, and need no number. */
 #define TALLY_WAIT_MANY 32
 struct tally_wait_many {
-	uint32_t id[REPORT_DIMS_MAX];
-	uint64_t sum;      /* of these but one, for the hash */
+	struct tally_place place;
 	uint64_t words[2]; /* of the name, */
 	uint32_t name_n;   /* which has so many bytes, */
-	uint32_t hash;     /* and this hash */
-	uint32_t bit;      /* of the sieve */
+	uint32_t name_hash;
 	struct runs_numbers numbers;
 	char name[ROWS_TAG_MAX]; /* if the words are not all of it */
-};
-
-/* and once it has been. */
-struct tally_wait_named {
-	struct tally_place place;
-	struct runs_numbers numbers;
 };
 
 struct tally {
@@ -70,7 +62,7 @@ struct tally {
 	struct tally_slot *slots; /* likewise */
 	uint32_t n, cap;
 	/* Once there are `max`: the bits of hashes that no row has are 0. A hash is of the numbers of the names, but of the name itself
-	 * in the column with many: what has no row is told without a look for that. */
+	 * in the column with many: a row is found, or known not to be there, without a look for that. */
 	uint64_t *sieve;
 	/* The names that were last opened, and what of the hash is theirs; whether all have numbers. */
 	uint32_t base[REPORT_DIMS_MAX];
@@ -79,8 +71,8 @@ struct tally {
 	uint32_t *order; /* set by tally_end() */
 	struct tally_wait wait[TALLY_WAIT];
 	struct tally_wait_many wait_many[TALLY_WAIT_MANY];
-	struct tally_wait_named wait_named[TALLY_WAIT];
-	size_t waiting, many_waiting, named_waiting;
+	struct tally_wait_many wait_row[TALLY_WAIT]; /* those of them that may have one */
+	size_t waiting, many_waiting, row_waiting;
 	struct rollup_sums rest; /* set by tally_end() */
 	bool has_rest;
 };
