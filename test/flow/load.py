@@ -38,7 +38,7 @@ class StreamLoad:
         self.thread.start()
 
     def start_one(self):
-        s = socket.socket()
+        s, begun = socket.socket(), time.monotonic()  # before it: who is killed now may have taken it by the time that connect() returns
         s.setblocking(False)
         try:
             s.connect(('127.0.0.1', self.port))
@@ -47,7 +47,7 @@ class StreamLoad:
         body = dict(self.bodies[self.begun % len(self.bodies)])
         if self.tag:
             body['user'] = '%s%d' % (self.tag, self.begun)
-        self.open[s] = [time.monotonic(), b'', message('POST', '/v1/chat/completions', body, key=self.key), body.get('user')]
+        self.open[s] = [begun, b'', message('POST', '/v1/chat/completions', body, key=self.key), body.get('user')]
         self.begun += 1
         self.select.register(s, selectors.EVENT_WRITE)
 
