@@ -374,20 +374,15 @@ enum errc call_attempt_start(struct call *c)
 	return ERRC_OK;
 }
 
-/* What the attempt took from shared health, given back with its verdict. */
-static void report(struct call *c, int ok)
+void call_attempt_verdict(struct call *c, int ok)
 {
 	struct call_attempt *a = c->attempt;
-	int64_t now = turn_now_ms(call_turn(c));
 
-	if (a->inflight && a->provider->health)
-		breaker_inflight_give(a->provider->health, c->host->env.page_slot);
-	a->inflight = false;
 	if (!a->breaker)
 		return;
 	if (ok >= 0)
-		breaker_report(a->breaker, &c->rt->breaker, now, ok > 0, a->probe,
-			       text_rng_next(&c->host->rng));
+		breaker_report(a->breaker, &c->rt->breaker, turn_now_ms(call_turn(c)), ok > 0,
+			       a->probe, text_rng_next(&c->host->rng));
 	else if (a->probe)
 		breaker_probe_release(a->breaker, c->host->env.page_slot);
 	a->breaker = NULL;
@@ -408,7 +403,10 @@ void call_attempt_end(struct call *c, int ok)
 {
 	struct call_attempt *a = c->attempt;
 
-	report(c, ok);
+	if (a->inflight && a->provider->health)
+		breaker_inflight_give(a->provider->health, c->host->env.page_slot);
+	a->inflight = false;
+	call_attempt_verdict(c, ok);
 	if (ok > 0 && a->key && a->key->health)
 		breaker_key_ok(a->key->health);
 	if (a->up && a->ended)

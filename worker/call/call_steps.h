@@ -44,6 +44,8 @@ void call_read_forget(struct call *c);
 enum errc call_attempt_start(struct call *c);
 /* The stream was stopped, for it used up its hold: nothing more is read of it, the relay stays for the answer's end. */
 void call_attempt_stop(struct call *c);
+/* What the attempt says of its offer, for the breaker: it answered (1), failed (0), neither (-1). The first time counts. */
+void call_attempt_verdict(struct call *c, int ok);
 /* The attempt is over; its connection goes back or away, its relay is freed. `ok` counts for breaker and key, -1: no verdict. */
 void call_attempt_end(struct call *c, int ok);
 /* What was sent to prove who we are, borrowed from the table; empty: nothing. Only to hide it. */

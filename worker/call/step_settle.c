@@ -75,6 +75,8 @@ static void close_attempt(struct call *c)
 	} else if (call_is_whole(c)) {
 		call_attempt_record(c, a->status, "");
 		series_add(rtable_attempts_ok(c->rt, a->provider), 1);
+		/* Before the client has all of it: his next request must not find the offer still on probation. */
+		call_attempt_verdict(c, 1);
 	} else if (c->end == RECORD_END_TIMEOUT || c->end == RECORD_END_UPSTREAM_ERROR) {
 		const char *code = c->end == RECORD_END_TIMEOUT ? "timeout" : "answer_cut";
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "breaker.h"
 #include "lmdbx.h"
 
 static int64_t balance(struct scene *s)
@@ -151,6 +152,34 @@ static void test_settle_again(void **state)
 	scene_none(s);
 	scene_expect_out(s, "HTTP/1.1 200 ");
 	assert_int_equal(balance(s), 10 * RIG_DOLLAR - SCENE_COST_NUSD);
+}
+
+/* The breaker has closed when the answer to the probe goes out: who asks again at once is served, by any worker. */
+static void test_probe_closes_before_its_answer(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up;
+	struct rtable *rt = s->calls->rt;
+	struct breaker *b;
+	int64_t wait_ms = 0;
+
+	for (size_t i = 0; i < rt->t->offers_n; i++) {
+		b = rt->offers[i].health;
+		for (unsigned k = 0; k < rt->breaker.of; k++)
+			(void)breaker_report(b, &rt->breaker, s->now_ms, false, false, 0);
+		wait_ms = MAX_OF(wait_ms, breaker_wait_ms(b, s->now_ms));
+	}
+	scene_advance(s, wait_ms);
+	up = scene_up(s, "one");
+	scene_hold_client(s);
+	scene_chat(s, "solo", false);
+	b = rtable_offer_of(rt, scene_call(s)->route.v[0].offer)->health;
+	assert_int_equal(breaker_state(b, &rt->breaker, s->now_ms), BREAKER_HALF_OPEN);
+	scene_answer(s, up, 200, "", scene_whole);
+	scene_at(s, CALL_SENT);
+	assert_int_not_equal(breaker_state(b, &rt->breaker, s->now_ms), BREAKER_HALF_OPEN);
+	scene_release_client(s);
+	scene_none(s);
 }
 
 /* --- DURABLE --- */
@@ -548,6 +577,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
 	const struct CMUnitTest tests[] = {
+		T(test_probe_closes_before_its_answer),
 		T(test_settle_without_the_store),
 		T(test_admit_without_the_store),
 		T(test_settle_too_late),
