@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
@@ -230,6 +231,26 @@ class Rules(Scene, NodeCase):
         self.assertIn('per hour', self.refused(402, 'budget_exceeded', 'key', key)['message'])
         rows = self.limits(key)
         self.assertEqual([rows['key', i]['used'] for i in (1, 2, 3)], [2, 2, 0])
+
+    def test_every_window_at_once(self):
+        """Each period, with the calendar of a zone and rolling, in all four scopes together; the tightest of them refuses."""
+        periods = ['minute', 'hour', 'day', 'week', 'month', 'quarter', 'year']
+        windows = ['budget=%s/total' % 9] + ['budget=%d/%s%s' % (n, p, kind) for p in periods for n, kind in ((7, ' zone=Asia/Kolkata'), (8, ' rolling'))]
+        words = ','.join(windows)
+        self.node.ctl('account', 'update', self.name, '--limit', words)
+        self.team('all', '--limit', words)
+        self.node.ctl('user', 'update', 'ann', '--account', self.name, '--limit', words)
+        key = self.node.key(self.name, team='all', limit=words.replace('budget=8/year', 'budget=2/year'))
+        begun = time.time()
+        for _ in range(2):
+            self.accepted(key, user='ann')
+        error = self.refused(402, 'budget_exceeded', 'key', key, user='ann')
+        self.assertIn('per year', error['message'])
+        rows = {at: r for at, r in self.limits(key, 'ann').items() if r['limit'] == 'budget'}
+        self.assertEqual(len(rows), 4 * 15)
+        self.assertEqual({(r['used'], r['held']) for r in rows.values() if 'rolling' in r['text'] or 'total' in r['text']}, {(2, 0)})
+        if begun // 60 == time.time() // 60:  # else windows of the calendar may have ended meanwhile
+            self.assertEqual({(r['used'], r['held']) for r in rows.values()}, {(2, 0)})
 
     def test_limits_of_some_models(self):
         key = self.node.key(self.name, limit='requests=1/minute models=oth*')
