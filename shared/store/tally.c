@@ -295,27 +295,13 @@ static struct rollup_sums *find(struct tally *r, const struct tally_place *w)
 	return new_row(r, w, at);
 }
 
-/* Without the sequence numbers, which reports do not tell. */
-static void add_numbers(struct rollup_sums *to, const struct rollup_sums *more)
-{
-	to->requests += more->requests;
-	to->failed += more->failed;
-	to->input += more->input;
-	to->cached += more->cached;
-	to->output += more->output;
-	to->reasoning += more->reasoning;
-	to->charge_nusd += more->charge_nusd;
-	to->uncollected_nusd += more->uncollected_nusd;
-	to->cost_nusd += more->cost_nusd;
-}
-
 /* What finds no room is known at the end: it is what the rows lack. */
 static void count(struct tally *r, struct rollup_sums *to, const struct rollup_sums *s, int sign)
 {
 	if (!to)
 		r->has_rest = true;
 	else if (sign > 0)
-		add_numbers(to, s);
+		rollup_sums_plus(to, s);
 	else
 		rollup_sums_sub(to, s);
 }

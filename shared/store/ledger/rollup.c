@@ -101,6 +101,11 @@ void rollup_sums_add(struct rollup_sums *to, const struct rollup_sums *more)
 	if (to->last_seq == 0 || more->first_seq < to->first_seq)
 		to->first_seq = more->first_seq;
 	to->last_seq = MAX_OF(to->last_seq, more->last_seq);
+	rollup_sums_plus(to, more);
+}
+
+void rollup_sums_plus(struct rollup_sums *to, const struct rollup_sums *more)
+{
 	to->requests += more->requests;
 	to->failed += more->failed;
 	to->input += more->input;

@@ -83,6 +83,8 @@ struct rollup_sums rollup_sums_of(uint64_t seq, const struct record *charge);
 /* What a reversal adds, which is less, where its charge counts. The request itself stays counted. */
 struct rollup_sums rollup_sums_of_reverse(uint64_t seq, const struct record *reverse);
 void rollup_sums_add(struct rollup_sums *to, const struct rollup_sums *more);
+/* Without the sequence numbers, which stay as they are. */
+void rollup_sums_plus(struct rollup_sums *to, const struct rollup_sums *more);
 void rollup_sums_sub(struct rollup_sums *from, const struct rollup_sums *less);
 
 /* A record of the open transaction; those that are no charge and no reversal count nowhere. */
