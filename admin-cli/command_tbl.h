@@ -101,7 +101,8 @@ COMMAND_END(CONFIG_SHOW)
 	       "much more than it has. What it used stays used.")                          \
 	OVERDRAFT_OPTION                                                                   \
 	OPTION(SWITCH, "postpaid", "on|off", "postpaid", SEND,                             \
-	       "on: no credit of its own any more; what was used of it is forgotten.")
+	       "on: no credit of its own any more, but for some models; what was used of " \
+	       "it is forgotten.")
 
 GROUP("account", "Accounts: who pays.")
 COMMAND(ACCOUNT_CREATE, "account create", account_create, 15000,

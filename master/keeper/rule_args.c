@@ -67,7 +67,7 @@ static bool read_credit(struct slice word, struct slice rest, struct rows_rule *
 	if (!rule_args_credit(rest, r, &r->limit))
 		return fail(why, word,
 			    "credit=DOLLARS, or of one that is there credit=+DOLLARS, such as 5 or "
-			    "+0.25");
+			    "+0.25, up to 4000000000 in all");
 	if (!r->credit) {
 		r->window.rolling = false;
 		r->window.zone = NULL;

@@ -336,8 +336,9 @@ static bool put_granted(struct slice text, struct rows_limits *l, char *why)
 			why, VERB_ARGS_WHY,
 			!r && text.n && text.p[0] == '+'
 				? "credit: there is none to add to: give --credit DOLLARS without +"
-				: "credit: dollars up to 4000000000, such as 5 or 0.25, or +5 for "
-				  "more than there is");
+				: "credit: dollars such as 5 or 0.25, or +5 for more than there "
+				  "is, up "
+				  "to 4000000000 in all");
 		return false;
 	}
 	if (!r)

@@ -85,6 +85,20 @@ static bool goes_first(struct verbs *v)
 	return true;
 }
 
+/* What is changed is made from what the live store says, which first says all that the ledger has. False: END is sent. */
+static bool may_change(struct verbs *v)
+{
+	if (!v->admin || rows[v->verb].place != VERBS_ON_LEDGER)
+		return true;
+	v->failed = admin_catch_up(v->admin->live, v->admin->ledger);
+	if (v->failed)
+		verbs_end(v, CONTROL_REFUSED, "not_in_force",
+			  "the live store cannot take a change that was made before (%s): this one "
+			  "was not made; try again",
+			  errc_text(v->failed));
+	return !v->failed;
+}
+
 void verbs_run(struct verbs *v)
 {
 	char why[VERB_ARGS_WHY];
@@ -95,7 +109,7 @@ void verbs_run(struct verbs *v)
 	if (!verb_args_check(v->verb, v->args, why))
 		verbs_end(v, CONTROL_USAGE, "invalid", "%s: %s", control_verb_row(v->verb)->text,
 			  why);
-	else if (!goes_first(v))
+	else if (!goes_first(v) && may_change(v))
 		rows[v->verb].fn(v);
 	if (v->next == VERBS_NOT_OURS)
 		verbs_end(v, CONTROL_DONE, "", "%s", "");
