@@ -160,7 +160,7 @@ static int64_t end_orphan(struct model_hold *h)
 	int64_t charge = charged ? MIN_OF(p->in * 1000 + out * 2000, h->nusd) : 0;
 
 	shrink_note("an orphan of %lld is settled: %lld", (long long)h->nusd, (long long)charge);
-	world_end_hold(h, charge, charged ? p->in + out : 0);
+	world_end_hold(h, &(struct model_done){.charge = charge}, charged ? p->in + out : 0);
 	world.swept++;
 	return charge;
 }
@@ -258,7 +258,8 @@ static void die_in_sweep(void)
 
 struct defs {
 	struct rows_scope account, team[WORLD_TEAMS], key[WORLD_KEYS], own, every;
-	bool own_there, every_there, suspended;
+	bool own_there, every_there, suspended, postpaid;
+	int64_t overdraft;
 	uint32_t user_ids;
 	int team_of[WORLD_KEYS];
 };
@@ -271,6 +272,8 @@ static void save(struct defs *d)
 			   .own_there = world.own_there,
 			   .every_there = world.every_there,
 			   .suspended = world.suspended,
+			   .postpaid = world.postpaid,
+			   .overdraft = world.overdraft,
 			   .user_ids = world.user_ids};
 	memcpy(d->team, world.team_def, sizeof d->team);
 	memcpy(d->key, world.key_def, sizeof d->key);
@@ -285,6 +288,8 @@ static void put_back(const struct defs *d)
 	world.own_there = d->own_there;
 	world.every_there = d->every_there;
 	world.suspended = d->suspended;
+	world.postpaid = d->postpaid;
+	world.overdraft = d->overdraft;
 	world.user_ids = d->user_ids;
 	memcpy(world.team_def, d->team, sizeof d->team);
 	memcpy(world.key_def, d->key, sizeof d->key);
@@ -365,7 +370,8 @@ bool death_defs_are_stored(void)
 	for (int i = 0; all && i < world.keys_n; i++)
 		all = is_stored(&world.key_def[i], ROWS_KEY, NULL, true);
 	rig_get_account(&world.r, world.account, &a);
-	return all && (a.status == ROWS_SUSPENDED) == world.suspended;
+	return all && (a.status == ROWS_SUSPENDED) == world.suspended &&
+	       (a.mode == ROWS_POSTPAID) == world.postpaid && a.overdraft_nusd == world.overdraft;
 }
 
 static void count(const char *what, unsigned long before)
@@ -444,7 +450,7 @@ static void die_in_credit(bool takes)
 	bool durable, dead;
 	enum errc e;
 
-	if (takes && more > world_balance() && !world_in_shadow())
+	if (takes && more > world_available() && world_has_floor())
 		return;
 	begin(4);
 	e = takes ? admin_account_take(&world.r.admin, &world.r.by, world.account, more, &durable)

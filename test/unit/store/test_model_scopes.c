@@ -1,6 +1,6 @@
 /* Random operations on accounts, teams, keys and end users with rules that come, change and go, against a model that is nothing
  * but sums in memory: which scope refuses and why, what is used and held of every budget and of every limit over time, what runs, through
- * edits, raises, suspensions and revocations, moves of keys between teams, end users that get rules of their own and lose them, days that
+ * edits, raises, grants, overdrafts, charges beyond their holds, accounts that are postpaid for a while, suspensions and revocations, moves of keys between teams, end users that get rules of their own and lose them, days that
  * end in UTC and in New York, periods that roll, scopes in shadow, a wall clock that is set back, processes that die at any commit, restarts, and the loss of
  * the live store; all of it while holds are out. A run that fails is shortened; see shrink.h. */
 #include "world.h"
@@ -83,7 +83,7 @@ static bool may_add(const struct rows_scope *def)
 
 static struct window_spec any_window(struct slice *zone)
 {
-	struct window_spec w = {.unit = world_pick(3) ? WINDOW_DAY : WINDOW_TOTAL,
+	struct window_spec w = {.unit = world_pick(2) ? WINDOW_DAY : WINDOW_TOTAL,
 				.rolling = world_pick(3) == 0};
 
 	if (w.rolling && (w.unit == WINDOW_TOTAL || world_pick(2)))
@@ -107,8 +107,8 @@ static void add_rule(struct rows_scope *def)
 	if (r->kind == ROWS_BUDGET)
 		r->window = any_window(&r->zone);
 	if (r->kind == ROWS_BUDGET && r->window.unit == WINDOW_TOTAL) {
-		r->limit *= 10;
-		r->credit = world_pick(2);
+		r->credit = world_pick(3) > 0;
+		r->limit *= r->credit ? 1 : 10;
 		world.credits += r->credit;
 	}
 	if (world_pick(3) == 0)
@@ -136,6 +136,15 @@ static void change_window(struct rows_rule *r)
 	world.rewindowed++;
 }
 
+/* What is used of it stays used, also where less is granted than that. */
+static void grant(struct rows_rule *r)
+{
+	int64_t nusd = (int64_t)world_pick(20000000);
+
+	r->limit = world_pick(4) ? r->limit + nusd : MAX_OF(r->limit - nusd, 0);
+	world.grants++;
+}
+
 static void change_rule(struct rows_scope *def)
 {
 	struct rows_rule *r;
@@ -143,7 +152,9 @@ static void change_rule(struct rows_scope *def)
 	if (def->limits.n == 0)
 		return;
 	r = &def->limits.v[world_pick(def->limits.n)];
-	if (world_pick(3) == 0)
+	if (r->credit && world_pick(2))
+		grant(r);
+	else if (world_pick(3) == 0)
 		rows_limits_remove(&def->limits, r->id);
 	else if (world_pick(3) == 0)
 		raise_rule(r);
@@ -190,7 +201,8 @@ static void switch_user(struct rows_scope *def, bool *there, const char *tag)
 /* A scope comes into shadow or leaves it. An account stays there while it owes. */
 static void change_shadow(struct rows_scope *def)
 {
-	bool durable, stays = def == &world.account_def && world_in_shadow() && world_balance() < 0;
+	bool durable, stays = def == &world.account_def && world_in_shadow() && !world.postpaid &&
+			      world_available() < 0;
 	enum errc e;
 
 	def->flags ^= ROWS_SHADOW;
@@ -207,6 +219,38 @@ static void change_shadow(struct rows_scope *def)
 		    stays                      ? "has to stay in"
 		    : def->flags & ROWS_SHADOW ? "is in"
 					       : "is out of");
+}
+
+/* The account gets another overdraft, or is postpaid for a while; it stays as it is where it owes more than it then may. */
+static void change_payment(void)
+{
+	bool durable, postpaid = world.postpaid;
+	int64_t overdraft = world.overdraft;
+	struct rows_account a;
+	struct buf mem;
+	enum errc e;
+
+	if (world_pick(2))
+		overdraft = world_pick(4) ? (int64_t)world_pick(2000000) : 0;
+	else
+		postpaid = !postpaid && world_pick(4) == 0;
+	buf_init(&mem, ROWS_MAX);
+	assert_int_equal(admin_account_get(world.r.live, world.account, &mem, &a), ERRC_OK);
+	a.mode = postpaid ? ROWS_POSTPAID : ROWS_PREPAID;
+	a.overdraft_nusd = overdraft;
+	e = admin_account_update(&world.r.admin, by_now(), &a, &durable);
+	buf_fini(&mem);
+	if (!postpaid && !world_in_shadow() && world_balance() + overdraft < 0) {
+		death_refused(e);
+		world.stays++;
+		return;
+	}
+	world.postpaid = postpaid;
+	world.overdraft = overdraft;
+	death_told(e);
+	world.payments++;
+	shrink_note("the account is %s, its overdraft is %lld", postpaid ? "postpaid" : "prepaid",
+		    (long long)overdraft);
 }
 
 /* Of whom something is to be changed; of an end user only while it has rules. NULL: nothing. */
@@ -242,6 +286,10 @@ static void do_edit(void)
 	def = any_def();
 	if (!def)
 		return;
+	if (def == &world.account_def && world_pick(3) == 0) {
+		change_payment();
+		return;
+	}
 	if (world_pick(def == &world.account_def ? 2 : 20) == 0) {
 		change_shadow(def);
 		return;
@@ -392,7 +440,7 @@ static void check_all(bool last)
 	assert_int_equal(a.settled_nusd, world.settled);
 	assert_int_equal(a.held_nusd, world.held);
 	assert_int_equal(a.balance_nusd, world_balance());
-	assert_int_equal(a.uncollected_nusd, 0);
+	assert_int_equal(a.uncollected_nusd, world.uncollected);
 	assert_int_equal((a.flags & ROWS_ACCOUNT_SHADOW) != 0, world_in_shadow());
 	assert_true(death_defs_are_stored());
 	check_scope(&world.acc, NULL);
@@ -423,11 +471,11 @@ static void check_all(bool last)
 			(unsigned long long)v.bad_seal_seq, v.bad_head);
 }
 
-/* No more than is there and held by nobody, but in shadow. */
+/* No more than is there and held by nobody, where it has a floor. */
 static void take_some(void)
 {
 	int64_t less = (int64_t)world_pick(1000000) + 1;
-	bool durable, fits = world_in_shadow() || less <= world_balance();
+	bool durable, fits = !world_has_floor() || less <= world_available();
 
 	assert_int_equal(admin_account_take(&world.r.admin, by_now(), world.account, less, &durable),
 			 fits ? ERRC_OK : ERRC_STATE);
@@ -442,20 +490,20 @@ static void take_some(void)
 static void top_up(void)
 {
 	int64_t more = (int64_t)world_pick(1500000) + 1;
-	bool durable, owes = world_balance() < 0;
+	bool durable, owes = world_available() < 0;
 
 	if (world_pick(4) == 0) {
 		take_some();
 		return;
 	}
 	if (owes && world_pick(2))
-		more = -world_balance();
+		more = -world_available();
 	assert_int_equal(
 		admin_account_credit(&world.r.admin, by_now(), world.account, more, &durable),
 		ERRC_OK);
 	world.granted += more;
 	world_drained();
-	if (owes && world_balance() == 0)
+	if (owes && world_available() == 0)
 		change_shadow(&world.account_def);
 }
 
@@ -558,9 +606,10 @@ static void test_against_model(void **state)
 	shrink_run(&run);
 	printf("# %lu granted, refused: %lu at once, %lu rate, %lu budget, %lu credit, %lu held, "
 	       "%lu suspended, %lu revoked; %lu raises, %lu other windows, %lu credits, %lu "
+	       "grants, %lu "
 	       "switches, %lu steps "
 	       "back, %lu takes, "
-	       "%lu shadows, %lu stays, "
+	       "%lu shadows, %lu payments, %lu stays, %lu unpaid, "
 	       "%lu losses\n",
 	       world.refused_n[ADMIT_NONE], world.refused_n[ADMIT_CONCURRENCY],
 	       world.refused_n[ADMIT_RATE], world.refused_n[ADMIT_BUDGET],
@@ -568,8 +617,8 @@ static void test_against_model(void **state)
 	       world.refused_n[ADMIT_KEY_SUSPENDED] + world.refused_n[ADMIT_ACCOUNT_SUSPENDED] +
 		       world.refused_n[ADMIT_TEAM_SUSPENDED] + world.refused_n[ADMIT_USER_SUSPENDED],
 	       world.refused_n[ADMIT_KEY_REVOKED], world.raised, world.rewindowed, world.credits,
-	       world.switches, world.steps_back, world.takes, world.shadows, world.stays,
-	       world.losses);
+	       world.grants, world.switches, world.steps_back, world.takes, world.shadows,
+	       world.payments, world.stays, world.unpaid, world.losses);
 	death_print();
 	assert_true((world.refused_n[ADMIT_NONE] > run.n / 50 && world.credits > 0) || run.n < 1000);
 }

@@ -37,9 +37,19 @@ bool world_in_shadow(void)
 	return world.account_def.flags & ROWS_SHADOW;
 }
 
+bool world_has_floor(void)
+{
+	return !world.postpaid && !world_in_shadow();
+}
+
 int64_t world_balance(void)
 {
 	return world.granted - world.settled - world.held;
+}
+
+int64_t world_available(void)
+{
+	return world_balance() + world.overdraft;
 }
 
 void world_set_users(void)
@@ -180,13 +190,13 @@ static bool over_limits(struct model_scope *const *of, size_t n, int model, stru
 static void over_money(struct model_scope *const *of, size_t n, int model, int64_t nusd,
 		       struct verdict *v)
 {
-	int64_t now = world_balance(), later = now + world.held;
-	bool free = world_in_shadow(), fits_later = free || nusd <= later,
+	int64_t now = world_available(), later = now + world.held;
+	bool free = !world_has_floor(), fits_later = free || nusd <= later,
 	     fits_now = free || nusd <= now;
 	enum rows_kind first_now = ROWS_ACCOUNT, first_later = ROWS_ACCOUNT;
 	enum admit_reason why_later = ADMIT_CREDIT;
 
-	v->shadows += free && nusd > now;
+	v->shadows += world_in_shadow() && !world.postpaid && nusd > now;
 	for (size_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < of[i]->def->limits.n; k++) {
 			const struct rows_rule *r = &of[i]->def->limits.v[k];
@@ -383,10 +393,12 @@ void world_drained(void)
 	world.fresh_n = 0;
 }
 
-static void charge_hold(const struct model_hold *h, int64_t nusd)
+static void charge_hold(const struct model_hold *h, int64_t nusd, int64_t lost)
 {
 	use_budgets(h, nusd);
+	world.uncollected += lost;
 	world.fresh[world.fresh_n].hold = *h;
+	world.fresh[world.fresh_n].lost = lost;
 	world.fresh[world.fresh_n++].nusd = nusd;
 	if (world.fresh_n == WORLD_FRESH)
 		world_drain();
@@ -427,11 +439,11 @@ static void correct_rates(const struct model_hold *h, int64_t requests, int64_t 
 	}
 }
 
-void world_end_hold(struct model_hold *h, int64_t charge, int64_t tokens)
+void world_end_hold(struct model_hold *h, const struct model_done *done, int64_t tokens)
 {
 	correct_rates(h, 0, tokens);
 	give_back(h);
-	charge_hold(h, charge);
+	charge_hold(h, done->charge, done->lost);
 }
 
 /* Of a scope's uses, those that only the live store had. */
@@ -459,6 +471,7 @@ void world_lose(void)
 	while (world.fresh_n > 0) {
 		world.fresh_n--;
 		use_budgets(&world.fresh[world.fresh_n].hold, -world.fresh[world.fresh_n].nusd);
+		world.uncollected -= world.fresh[world.fresh_n].lost;
 	}
 	forget(&world.acc);
 	for (int i = 0; i < WORLD_TEAMS; i++)
@@ -495,7 +508,7 @@ void world_reverse(struct model_hold *h, const struct model_done *done)
 	rig_get_account(&world.r, world.account, &a);
 	if (died && a.settled_nusd == world.settled)
 		return;
-	charge_hold(h, -done->charge);
+	charge_hold(h, -done->charge, -done->lost);
 	if (died)
 		world_drained(); /* by the start */
 }
@@ -513,6 +526,17 @@ void world_release(struct model_hold *h)
 	give_back(h);
 }
 
+/* Within the hold, or beyond it as far as the account has anything left; the credit of others is overdrawn by it. */
+static struct model_done due_of(const struct model_hold *h, int64_t due)
+{
+	int64_t more = due - h->nusd, left = MAX_OF(world_available(), 0);
+
+	if (more <= left || !world_has_floor())
+		return (struct model_done){.charge = due};
+	world.unpaid++;
+	return (struct model_done){.charge = h->nusd + left, .lost = more - left};
+}
+
 bool world_settle(struct model_hold *h, struct model_done *done)
 {
 	int64_t in = (int64_t)world_pick(100),
@@ -520,14 +544,17 @@ bool world_settle(struct model_hold *h, struct model_done *done)
 	unsigned long deaths = world.deaths;
 	struct admit_op op;
 
-	*done = (struct model_done){.charge = in * 1000 + out * 2000};
+	if (world_pick(8) == 0)
+		out += (int64_t)world_pick(600);
+	*done = due_of(h, in * 1000 + out * 2000);
 	rig_settle_op(&world.r, &op, world.account, &h->id, in, out);
 	shrink_note("a hold of %lld is settled: %lld", (long long)h->nusd, (long long)done->charge);
 	if (!end(h, &op))
 		return false;
-	world_end_hold(h, done->charge, in + out);
+	world_end_hold(h, done, in + out);
 	if (world.deaths == deaths) {
 		assert_int_equal(op.done.charge_nusd, done->charge);
+		assert_int_equal(op.done.uncollected_nusd, done->lost);
 		done->outbox_n = op.done.outbox_n;
 		return true;
 	}

@@ -27,7 +27,7 @@ extern const char *const world_tags[WORLD_USERS];
 /* Of a settlement. */
 struct model_done {
 	uint64_t outbox_n;
-	int64_t charge;
+	int64_t charge, lost; /* lost: of what was due, what no credit was left for */
 };
 
 struct model_scope {
@@ -67,11 +67,11 @@ struct world {
 	struct rig r;
 	struct text_rng *rng; /* of the step */
 	uint64_t account;
-	int64_t granted, settled, held;
-	bool suspended; /* the account */
+	int64_t granted, settled, held, uncollected, overdraft;
+	bool suspended, postpaid; /* the account */
 	struct {
 		struct model_hold hold;
-		int64_t nusd; /* below 0: taken back */
+		int64_t nusd, lost; /* below 0: taken back */
 	} fresh[WORLD_FRESH]; /* charges, and what was taken back, that only the live store has */
 	size_t fresh_n;
 	uint64_t verified; /* the last record, when the ledger was verified */
@@ -86,7 +86,7 @@ struct world {
 	int team_of[WORLD_KEYS]; /* -1: none */
 	struct model_hold holds[WORLD_HOLDS];
 	unsigned long refused_n[ADMIT_REASON_COUNT], losses, deaths, swept, raised, rewindowed,
-		credits, steps_back, switches, takes, shadows, stays;
+		credits, steps_back, switches, takes, shadows, stays, payments, unpaid, grants;
 	int rests, dead; /* dead: workers that no sweep has come to */
 };
 
@@ -96,9 +96,12 @@ extern struct world world;
 const char *world_begin(uint64_t seed);
 uint64_t world_pick(uint64_t n); /* below n, from the generator of the step */
 int64_t world_now_s(void);
-/* The account: its credit only counts, and its balance may be below 0. */
+/* The account: its credit only counts. */
 bool world_in_shadow(void);
+/* What it has, in whatever way it pays, may not go below 0 by what it asks for. */
+bool world_has_floor(void);
 int64_t world_balance(void);
+int64_t world_available(void); /* with its overdraft */
 /* Who the rules of each end user are of, after one of the definitions came or went. */
 void world_set_users(void);
 /* One more key. */
@@ -114,7 +117,7 @@ void world_release(struct model_hold *h);
 bool world_settle(struct model_hold *h, struct model_done *done); /* false: somebody died */
 void world_reverse(struct model_hold *h, const struct model_done *done);
 /* In the model alone: the hold ends with this charge and so many tokens. */
-void world_end_hold(struct model_hold *h, int64_t charge, int64_t tokens);
+void world_end_hold(struct model_hold *h, const struct model_done *done, int64_t tokens);
 /* In the model alone: nothing is left but what the ledger has. */
 void world_lose(void);
 
