@@ -241,8 +241,10 @@ static bool read_models(struct slice word, struct slice value, struct rows_rule 
 		if (!e)
 			e = buf_adds(mem, one);
 	}
-	if (e || mem->len - from > ROWS_MODELS_MAX)
-		return refuse(why, word, "patterns may have 1024 bytes");
+	if (mem->len - from > ROWS_MODELS_MAX)
+		return refuse(why, word, "the patterns of a limit may have 1024 bytes");
+	if (e)
+		return refuse(why, word, "these are too many patterns at once");
 	r->models = slice_sub(buf_slice(mem), from, mem->len - from);
 	return true;
 }
@@ -367,6 +369,33 @@ static bool is_only_credit(const struct rows_limits *l, struct slice text, char 
 				"1:credit=+5");
 }
 
+/* What can be stored of one scope. */
+static bool fits(const struct rows_limits *l, struct slice text, char *why)
+{
+	size_t n = rows_limits_patterns(l);
+	char reason[160];
+
+	if (n <= ROWS_PATTERNS_MAX)
+		return true;
+	snprintf(reason, sizeof reason,
+		 "the model patterns of all its limits would have %zu bytes and may have %d: "
+		 "shorten "
+		 "some, or remove a limit",
+		 n, ROWS_PATTERNS_MAX);
+	return refuse(why, text, reason);
+}
+
+static bool refuse_more(struct slice text, char *why)
+{
+	char reason[120];
+
+	snprintf(
+		reason, sizeof reason,
+		"there are %d limits, as many as there may be: change one by its id, or remove one",
+		ROWS_RULES_MAX);
+	return refuse(why, text, reason);
+}
+
 static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *state,
 		    struct rows_limits *l, struct buf *mem, char *why)
 {
@@ -388,10 +417,10 @@ static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *
 	if (!to)
 		to = rows_limits_add(l, r.kind, r.limit);
 	if (!to)
-		return refuse(why, text, "there may be at most 16 limits");
+		return refuse_more(text, why);
 	r.id = to->id;
 	*to = r;
-	return is_only_credit(l, text, why);
+	return fits(l, text, why) && is_only_credit(l, text, why);
 }
 
 bool rule_args_put(struct slice text, int64_t wall_s, const struct rows_state *state,

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "clock.h"
-#include "rule_args.h"
 #include "user_tag.h"
 #include "zones.h"
 
@@ -215,6 +214,14 @@ const char *verb_args_limit(enum rows_limit l)
 	return names[l];
 }
 
+static void no_room(const char *name, char *why)
+{
+	snprintf(why, VERB_ARGS_WHY,
+		 "%s: there are %d limits, as many as there may be: change one by its id, or "
+		 "remove one",
+		 name, ROWS_RULES_MAX);
+}
+
 static bool put_limit(struct verb_args a, const char *name, struct rows_limits *l,
 		      enum rows_limit kind, char *why)
 {
@@ -224,7 +231,7 @@ static bool put_limit(struct verb_args a, const char *name, struct rows_limits *
 		return false;
 	if (rows_limits_set(l, kind, v) == ERRC_OK)
 		return true;
-	snprintf(why, VERB_ARGS_WHY, "%s: there is no room for another limit", name);
+	no_room(name, why);
 	return false;
 }
 
@@ -344,7 +351,7 @@ static bool put_granted(struct slice text, struct rows_limits *l, char *why)
 	if (!r)
 		r = rows_limits_add(l, ROWS_BUDGET, nusd);
 	if (!r) {
-		snprintf(why, VERB_ARGS_WHY, "credit: there is no room for another limit");
+		no_room("credit", why);
 		return false;
 	}
 	r->credit = true;

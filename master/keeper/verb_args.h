@@ -4,7 +4,7 @@
 #define AIGW_VERB_ARGS_H
 
 #include "control.h"
-#include "rows.h"
+#include "rule_args.h"
 
 #define VERB_ARGS_WHY 256
 
@@ -25,7 +25,7 @@ bool verb_args_bool(struct verb_args a, const char *name);
 
 /* Puts the options of a scope that are given into `k`, of which `s` is used (NULL: nothing); its slices then point into the
  * arguments or into `mem`: it is appended to, and VERB_ARGS_MEM bytes are reserved in it first. False with the reason in `why`. */
-#define VERB_ARGS_MEM ((ROWS_RULES_MAX + 1) * (ROWS_MODELS_MAX + 1))
+#define VERB_ARGS_MEM (RULE_ARGS_MEM + ROWS_MODELS_MAX + 1)
 bool verb_args_scope(struct verb_args a, const struct rows_state *s, struct rows_scope *k,
 		     struct buf *mem, char why[VERB_ARGS_WHY]);
 /* since_ms and until_ms. False with the reason in `why` when nothing is between them. */

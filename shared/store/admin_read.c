@@ -271,9 +271,10 @@ enum errc admin_scope_each(struct live *l, uint64_t account, enum rows_kind kind
 
 		rc = next_slice(&e);
 		while (!rc && each_next(&e, &at, &row, &state)) {
-			struct rows_state s = {0};
+			struct rows_state s;
 			struct rows_scope def;
 
+			rows_state_init(&s);
 			rc = rows_get_scope(row, &def);
 			if (!rc && state.n > 0)
 				rc = rows_get_state(state, &s);

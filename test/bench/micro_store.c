@@ -240,20 +240,21 @@ static void saturated(struct bench *b, unsigned n, const char *scopes)
 	printf("%-44s %7.2f us wall\n", name, (double)(clock_boot_ns() - t) / (2 * ROUNDS) / 1e3);
 }
 
-/* Rates, requests at once and two budgets, none of which is ever reached. */
-static void five_rules(struct rows_scope *s)
+/* Rates, requests at once and budgets, none of which is ever reached. */
+static void add_rules(struct rows_scope *s, size_t n)
 {
-	static const enum rows_limit kinds[] = {ROWS_RPM, ROWS_TPD, ROWS_CONCURRENCY, ROWS_BUDGET,
-						ROWS_BUDGET};
+	static const enum rows_limit kinds[] = {ROWS_RPM, ROWS_TPD, ROWS_CONCURRENCY};
 
 	rows_limits_init(&s->limits);
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		require(rows_limits_add(&s->limits, kinds[i], MONEY_NUSD_MAX / 2));
-	s->limits.v[4].window.unit = WINDOW_DAY;
+	for (size_t i = 0; i < n; i++)
+		require(rows_limits_add(&s->limits, i < ARRAY_LEN(kinds) ? kinds[i] : ROWS_BUDGET,
+					MONEY_NUSD_MAX / 2));
+	for (size_t i = 4; i < n; i++)
+		s->limits.v[i].window.unit = WINDOW_DAY;
 }
 
-/* Account, team, key and end user with five rules each; the credit is the fifth scope. */
-static void all_scopes(struct bench *b)
+/* Account, team, key and end user with so many rules each; the credit is the fifth scope. */
+static void all_scopes(struct bench *b, size_t rules_n)
 {
 	struct admin admin = {.live = b->live, .ledger = b->ledger, .batch = &b->batch};
 	struct admin_by by = {.who = SLICE_LIT("bench"), .wall_ms = clock_wall_ms()};
@@ -262,7 +263,7 @@ static void all_scopes(struct bench *b)
 	bool durable;
 	char team[ROWS_ID];
 
-	five_rules(&s);
+	add_rules(&s, rules_n);
 	require(admin_rules_set(&admin, &by, &s, &durable) == ERRC_OK);
 	s.kind = ROWS_TEAM;
 	s.name = SLICE_LIT("growth");
@@ -274,7 +275,7 @@ static void all_scopes(struct bench *b)
 	buf_init(&mem, ROWS_MAX);
 	require(admin_key_get(b->live, KEY_ID, &mem, &s, NULL) == ERRC_OK);
 	memcpy(s.team, team, ROWS_ID);
-	five_rules(&s);
+	add_rules(&s, rules_n);
 	require(admin_key_update(&admin, &by, &s, &durable) == ERRC_OK);
 	buf_fini(&mem);
 	b->user = SLICE_LIT("alice");
@@ -312,30 +313,53 @@ static void open_all(struct bench *b, const char *state, const char *shared)
 	require(live_join(b->live) == ERRC_OK);
 }
 
-int main(void)
+static void measure_all(struct bench *b)
+{
+	look_up(b);
+	measure(b, "hold + settle, one by one", 1, ROUNDS);
+	measure(b, "hold + settle, batches of 8", STRAND, ROUNDS);
+	b->idem = true;
+	measure(b, "idempotency keys, one by one", 1, ROUNDS);
+	measure(b, "idempotency keys, batches of 8", STRAND, ROUNDS);
+	b->idem = false;
+	keeper(b, 96, 50);
+	keeper(b, 1000, 20);
+	saturated(b, 1, "hold + settle");
+	saturated(b, STRAND, "hold + settle");
+	all_scopes(b, 5);
+	require(live_join(b->live) == ERRC_OK);
+	measure(b, "five scopes, one by one", 1, ROUNDS);
+	measure(b, "five scopes, batches of 8", STRAND, ROUNDS);
+	saturated(b, 1, "five scopes");
+	saturated(b, STRAND, "five scopes");
+}
+
+/* What rules cost: so many in each of four scopes. */
+static void measure_rules(struct bench *b, size_t rules_n)
+{
+	char name[64];
+
+	all_scopes(b, rules_n);
+	look_up(b);
+	snprintf(name, sizeof name, "%zu rules a scope, one by one", rules_n);
+	measure(b, name, 1, ROUNDS);
+	snprintf(name, sizeof name, "%zu rules a scope, batches of 8", rules_n);
+	measure(b, name, STRAND, ROUNDS);
+	keeper(b, 1000, 20);
+}
+
+/* With a number: that many rules in each of four scopes, and no more than that. */
+int main(int argc, char **argv)
 {
 	struct bench b = {0};
 	char shared[] = "/dev/shm/aigw-bench-XXXXXX", state[] = "aigw-bench-XXXXXX";
 
 	require(mkdtemp(shared) && mkdtemp(state));
 	open_all(&b, state, shared);
-	look_up(&b);
-	measure(&b, "hold + settle, one by one", 1, ROUNDS);
-	measure(&b, "hold + settle, batches of 8", STRAND, ROUNDS);
-	b.idem = true;
-	measure(&b, "idempotency keys, one by one", 1, ROUNDS);
-	measure(&b, "idempotency keys, batches of 8", STRAND, ROUNDS);
-	b.idem = false;
-	keeper(&b, 96, 50);
-	keeper(&b, 1000, 20);
-	saturated(&b, 1, "hold + settle");
-	saturated(&b, STRAND, "hold + settle");
-	all_scopes(&b);
-	require(live_join(b.live) == ERRC_OK);
-	measure(&b, "five scopes, one by one", 1, ROUNDS);
-	measure(&b, "five scopes, batches of 8", STRAND, ROUNDS);
-	saturated(&b, 1, "five scopes");
-	saturated(&b, STRAND, "five scopes");
+	if (argc > 1)
+		measure_rules(&b, strtoul(argv[1], NULL, 10));
+	else
+		measure_all(&b);
 	live_close(&b.live);
 	ledger_close(&b.ledger);
 	outbox_batch_fini(&b.batch);

@@ -487,11 +487,12 @@ void book_note_untold(struct book *b, const struct book_scope *s, int64_t nusd)
 
 void book_state(const struct book_scope *s, struct rows_state *out)
 {
-	*out = (struct rows_state){.requests = s->requests,
-				   .tokens = s->tokens,
-				   .charged_nusd = s->charged_nusd,
-				   .used_s = s->used_s,
-				   .n = s->counters_n};
+	rows_state_init(out);
+	out->requests = s->requests;
+	out->tokens = s->tokens;
+	out->charged_nusd = s->charged_nusd;
+	out->used_s = s->used_s;
+	out->n = s->counters_n;
 	if (s->counters_n)
 		memcpy(out->counters, s->counters, s->counters_n * sizeof *s->counters);
 }

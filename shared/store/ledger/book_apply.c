@@ -182,9 +182,7 @@ void book_charge_of(const struct record *r, struct book_charge *out)
 	out->uncollected_nusd = c->uncollected_nusd;
 	out->tokens = usage_total(&c->usage);
 	out->used_s = c->admitted_ms / 1000;
-	out->budgets.n = c->budgets.n;
-	if (c->budgets.n)
-		memcpy(out->budgets.v, c->budgets.v, c->budgets.n * sizeof *c->budgets.v);
+	record_budgets_copy(&out->budgets, &c->budgets);
 }
 
 /* Every counter that is needed, before anything is changed. */
@@ -249,7 +247,9 @@ static void reverse_of(const struct record *r, struct book_charge *c)
 {
 	const struct record_change *v = &r->change;
 
-	*c = (struct book_charge){.account = r->account, .budgets = v->budgets};
+	memset(c, 0, offsetof(struct book_charge, budgets));
+	c->account = r->account;
+	record_budgets_copy(&c->budgets, &v->budgets);
 	memcpy(c->key_id, v->key_id, APIKEY_ID);
 	if (v->team.n == ROWS_ID)
 		memcpy(c->team, v->team.p, ROWS_ID);

@@ -21,31 +21,38 @@ enum errc admit_load_account(struct admit_run *b, uint64_t account, struct admit
 enum errc admit_load_state(struct admit_run *b, uint64_t account, struct slice several,
 			   struct admit_scope *s)
 {
-	enum errc rc = live_get_state_of(b->l, b->txn, account, several, s->kind, s->id, &s->state);
+	enum errc rc;
 
-	if (!rc)
-		rows_state_align(&s->state, &s->row.limits,
-				 s->kind == ROWS_USER && memcmp(s->row.id, s->id, ROWS_ID) != 0);
-	return rc;
+	s->state = live_copies_state(&b->l->copies);
+	rc = live_get_state_of(b->l, b->txn, account, several, s->kind, s->id, s->state);
+	if (rc)
+		return rc;
+	rows_state_align(s->state, &s->row->limits,
+			 s->kind == ROWS_USER && memcmp(s->row->id, s->id, ROWS_ID) != 0);
+	live_copies_keep_state(&b->l->copies, s->state);
+	return ERRC_OK;
 }
 
 /* The definition; ERRC_NOTFOUND. Then the state, if the scope counts anything. */
 static enum errc load_scope(struct admit_run *b, const struct admit_ask *ask, enum rows_kind kind,
 			    const char id[ROWS_ID], struct admit_scope *s)
 {
-	enum errc rc = live_get_scope(b->l, b->txn, ask->account, kind, id, &s->row);
+	enum errc rc;
 
+	s->row = live_copies_scope(&b->l->copies);
+	rc = live_get_scope(b->l, b->txn, ask->account, kind, id, s->row);
 	if (rc)
 		return rc;
+	live_copies_keep_scope(&b->l->copies, s->row);
 	s->kind = kind;
 	memcpy(s->id, id, ROWS_ID);
-	s->name = s->row.name;
-	s->counts = s->row.limits.n > 0 || kind == ROWS_KEY || kind == ROWS_TEAM;
+	s->name = s->row->name;
+	s->counts = s->row->limits.n > 0 || kind == ROWS_KEY || kind == ROWS_TEAM;
 	s->matched = 0;
-	for (size_t i = 0; i < s->row.limits.n; i++) {
-		s->row.limits.v[i].shadow |= (s->row.flags & ROWS_SHADOW) != 0;
-		if (rows_rule_matches(&s->row.limits.v[i], ask->model))
-			s->matched |= UINT32_C(1) << i;
+	for (size_t i = 0; i < s->row->limits.n; i++) {
+		s->row->limits.v[i].shadow |= (s->row->flags & ROWS_SHADOW) != 0;
+		if (rows_rule_matches(&s->row->limits.v[i], ask->model))
+			s->matched |= UINT64_C(1) << i;
 	}
 	return ERRC_OK;
 }
@@ -102,8 +109,8 @@ enum errc admit_load_scopes(struct admit_run *b, const struct admit_ask *ask, st
 	rc = load_scope(b, ask, ROWS_KEY, ask->key_id, key);
 	if (rc)
 		return rc;
-	if (memcmp(key->row.team, none, ROWS_ID) != 0) {
-		memcpy(team, key->row.team, ROWS_ID);
+	if (memcmp(key->row->team, none, ROWS_ID) != 0) {
+		memcpy(team, key->row->team, ROWS_ID);
 		key[1] = key[0];
 		rc = load_scope(b, ask, ROWS_TEAM, team, key);
 		if (!rc)
@@ -136,7 +143,7 @@ enum errc admit_store(struct admit_run *b, const struct admit_rows *r)
 		const struct admit_scope *s = &r->scopes[i];
 
 		if (s->counts)
-			states[n++] = (struct live_state){s->kind, s->id, &s->state};
+			states[n++] = (struct live_state){s->kind, s->id, s->state};
 	}
 	rc = live_put_account(b->l, b->txn, &r->account);
 	return rc ? rc : live_put_states(b->l, b->txn, r->account.id, states, n);
@@ -156,6 +163,7 @@ enum errc admit_next_n(struct admit_run *b, uint64_t *n)
 
 static enum errc run_one(struct admit_run *b, struct admit_op *op, bool *wrote)
 {
+	live_copies_clear(&b->l->copies);
 	switch (op->kind) {
 	case ADMIT_HOLD:
 		return admit_hold(b, op, wrote);
@@ -209,6 +217,8 @@ enum errc admit_batch(struct live *l, const struct admit_rules *rules, struct ad
 	}
 	if (!rc && b.holds != 0)
 		progress_count_holds(l->progress, b.holds);
+	if (!rc && b.pages != 0)
+		progress_count_pages(l->progress, b.pages);
 	return rc;
 }
 

@@ -147,6 +147,7 @@ static enum errc grant(struct admit_hold_run *h, const struct hold_offer *o, boo
 	if (rc)
 		return rc;
 	h->b->holds++;
+	h->b->pages += (int32_t)rows_hold_pages(&row);
 	h->op->reason = ADMIT_NONE;
 	g->hold = *o;
 	memcpy(g->index, index, sizeof index);

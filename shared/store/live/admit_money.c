@@ -10,15 +10,15 @@ static struct hold_purse account_purse(const struct rows_account *a)
 /* A budget of a scope that counts for this request. */
 static bool is_budget(const struct admit_scope *s, size_t i)
 {
-	return s->row.limits.v[i].kind == ROWS_BUDGET && admit_matches(s, i);
+	return s->row->limits.v[i].kind == ROWS_BUDGET && admit_matches(s, i);
 }
 
 static struct hold_purse budget_purse(const struct admit_hold_run *h, const struct admit_scope *s,
 				      size_t i)
 {
 	int64_t wall_s = h->ask->wall_ms / 1000;
-	const struct rows_rule *r = &s->row.limits.v[i];
-	const struct rows_counter *c = &s->state.counters[i];
+	const struct rows_rule *r = &s->row->limits.v[i];
+	const struct rows_counter *c = &s->state->counters[i];
 	const struct window_sum *cur = &c->budget.cur;
 	int64_t limit = rows_rule_limit(r, c, wall_s);
 	struct hold_purse p = {window_budget_left(&c->budget, r->window, wall_s, limit), 0};
@@ -37,10 +37,10 @@ static struct hold_purse purse_of(const struct admit_hold_run *h, const struct r
 	for (size_t n = 0; n < h->rows.scopes_n; n++) {
 		const struct admit_scope *s = &h->rows.scopes[n];
 
-		for (size_t i = 0; i < s->row.limits.n; i++) {
+		for (size_t i = 0; i < s->row->limits.n; i++) {
 			struct hold_purse p;
 
-			if (!is_budget(s, i) || s->row.limits.v[i].shadow)
+			if (!is_budget(s, i) || s->row->limits.v[i].shadow)
 				continue;
 			p = budget_purse(h, s, i);
 			all.available_nusd = MIN_OF(all.available_nusd, p.available_nusd);
@@ -82,8 +82,8 @@ static void refuse_budget(struct admit_hold_run *h, const struct admit_scope *s,
 			  struct hold_purse p, const struct hold_offer *o)
 {
 	int64_t wall_s = h->ask->wall_ms / 1000, reset_s;
-	const struct rows_rule *rule = &s->row.limits.v[i];
-	const struct rows_counter *c = &s->state.counters[i];
+	const struct rows_rule *rule = &s->row->limits.v[i];
+	const struct rows_counter *c = &s->state->counters[i];
 	enum admit_reason why = rule->credit ? ADMIT_CREDIT : ADMIT_BUDGET;
 	struct admit_refusal *r =
 		admit_refuse_rule(h, o->fits_later ? ADMIT_CREDIT_HELD : why, s, rule);
@@ -109,10 +109,10 @@ static bool refuse_budgets(struct admit_hold_run *h, const struct hold_offer *o)
 	for (size_t n = 0; n < h->rows.scopes_n; n++) {
 		const struct admit_scope *s = &h->rows.scopes[n];
 
-		for (size_t i = 0; i < s->row.limits.n; i++) {
+		for (size_t i = 0; i < s->row->limits.n; i++) {
 			struct hold_purse p;
 
-			if (!is_budget(s, i) || s->row.limits.v[i].shadow)
+			if (!is_budget(s, i) || s->row->limits.v[i].shadow)
 				continue;
 			p = budget_purse(h, s, i);
 			if (purse_refuses(p, o)) {
@@ -146,8 +146,8 @@ static enum errc take_budget(struct admit_hold_run *h, struct admit_scope *s, si
 			     int64_t hold, struct rows_taken *t)
 {
 	int64_t wall_s = h->ask->wall_ms / 1000;
-	const struct rows_rule *r = &s->row.limits.v[i];
-	struct rows_counter *c = &s->state.counters[i];
+	const struct rows_rule *r = &s->row->limits.v[i];
+	struct rows_counter *c = &s->state->counters[i];
 	int64_t limit = rows_rule_limit(r, c, wall_s);
 
 	if (r->shadow && hold > window_budget_left(&c->budget, r->window, wall_s, limit)) {
@@ -181,10 +181,10 @@ static enum errc take_scope(struct admit_hold_run *h, struct admit_scope *s, str
 	out->kind = s->kind;
 	memcpy(out->id, s->id, ROWS_ID);
 	out->n = 0;
-	s->state.holds++;
-	s->state.used_s = h->ask->wall_ms / 1000;
-	for (size_t i = 0; !rc && i < s->row.limits.n; i++) {
-		const struct rows_rule *r = &s->row.limits.v[i];
+	s->state->holds++;
+	s->state->used_s = h->ask->wall_ms / 1000;
+	for (size_t i = 0; !rc && i < s->row->limits.n; i++) {
+		const struct rows_rule *r = &s->row->limits.v[i];
 		struct rows_taken *t = &out->taken[out->n];
 
 		if (!admit_matches(s, i) || (r->kind == ROWS_BUDGET && !budgets))
@@ -193,10 +193,10 @@ static enum errc take_scope(struct admit_hold_run *h, struct admit_scope *s, str
 		if (r->kind == ROWS_BUDGET)
 			rc = take_budget(h, s, i, row->hold_nusd, t);
 		else if (r->kind == ROWS_CONCURRENCY)
-			s->state.counters[i].running++;
+			s->state->counters[i].running++;
 		else
 			row->admitted_boot_ms =
-				MAX_OF(row->admitted_boot_ms, s->state.counters[i].rate.start_ms);
+				MAX_OF(row->admitted_boot_ms, s->state->counters[i].rate.start_ms);
 		out->n++;
 	}
 	return rc;

@@ -15,7 +15,8 @@ struct admit_run {
 	const struct admit_rules *rules;
 	enum admit_gate gate; /* looked at once a batch */
 	uint64_t outbox_last; /* 0: not read yet */
-	int32_t holds;        /* change of the number of holds */
+	int32_t holds,
+		pages; /* change of the number of holds, and of the pages that their records need beyond one each */
 };
 
 /* A scope of a request: its definition (not at settlement) and its use. */
@@ -23,11 +24,13 @@ struct admit_scope {
 	enum rows_kind kind;
 	char id[ROWS_ID];
 	bool counts;       /* it has a state, which is written back */
-	uint32_t matched;  /* one bit for each rule that is about this request */
+	uint64_t matched;  /* one bit for each rule that is about this request */
 	struct slice name; /* for errors */
-	struct rows_scope row;
-	struct rows_state state; /* aligned with the rules of `row` */
+	/* In the store's room. */
+	struct rows_scope *row;
+	struct rows_state *state; /* aligned with the rules of `row` */
 };
+_Static_assert(ROWS_RULES_MAX <= 64, "a bit for each rule");
 
 /* The rows of one operation, read before anything is written. Slices in `row` of a scope point into pages of the store: they
  * are valid until the first write; what is written back stands in here. */

@@ -73,7 +73,7 @@ void admit_note_shadow_credit(struct admit_hold_run *h, int64_t limit)
 /* Whether the scope refuses nothing; then this is noted. */
 static bool only_notes(struct admit_hold_run *h, const struct admit_scope *s, const char *what)
 {
-	if (!(s->row.flags & ROWS_SHADOW))
+	if (!(s->row->flags & ROWS_SHADOW))
 		return false;
 	(void)note_shadow(h, s->kind, what);
 	return true;
@@ -87,7 +87,7 @@ static bool check_candidates(struct admit_hold_run *h, const struct admit_scope 
 
 	for (size_t i = 0; i < a->n; i++) {
 		if (i == 0 || !slice_eq(a->candidates[i].model, a->candidates[i - 1].model))
-			allows = rows_models_allow(s->row.models, a->candidates[i].model);
+			allows = rows_models_allow(s->row->models, a->candidates[i].model);
 		h->may[i] = h->may[i] && allows;
 		any = any || h->may[i];
 	}
@@ -105,7 +105,7 @@ static const struct admit_scope *scope_of(const struct admit_hold_run *h, enum r
 
 static bool is_over(const struct admit_hold_run *h, const struct admit_scope *s)
 {
-	return s->row.expires_s != 0 && h->ask->wall_ms / 1000 >= s->row.expires_s;
+	return s->row->expires_s != 0 && h->ask->wall_ms / 1000 >= s->row->expires_s;
 }
 
 /* The key itself: who it is comes before what it may do. */
@@ -113,7 +113,7 @@ static bool check_key(struct admit_hold_run *h)
 {
 	const struct admit_scope *s = scope_of(h, ROWS_KEY);
 
-	if (s->row.status == ROWS_REVOKED)
+	if (s->row->status == ROWS_REVOKED)
 		refuse(h, ADMIT_KEY_REVOKED, s);
 	else if (is_over(h, s) && !only_notes(h, s, "end"))
 		refuse(h, ADMIT_KEY_EXPIRED, s);
@@ -135,7 +135,7 @@ static bool check_status(struct admit_hold_run *h)
 			refuse(h, ADMIT_EXPIRED, s);
 			return false;
 		}
-		if (s->row.status == ROWS_ACTIVE)
+		if (s->row->status == ROWS_ACTIVE)
 			continue;
 		refuse(h,
 		       s->kind == ROWS_KEY    ? ADMIT_KEY_SUSPENDED
@@ -150,7 +150,7 @@ static bool check_status(struct admit_hold_run *h)
 static bool check_nets(struct admit_hold_run *h)
 {
 	for (size_t i = 0; i < h->rows.scopes_n; i++) {
-		const struct rows_scope *s = &h->rows.scopes[i].row;
+		const struct rows_scope *s = h->rows.scopes[i].row;
 
 		if (s->nets_n > 0 && !ipnet_any_has(s->nets, s->nets_n, h->ask->addr) &&
 		    !only_notes(h, &h->rows.scopes[i], "addresses")) {
@@ -167,11 +167,11 @@ static bool check_models(struct admit_hold_run *h)
 		h->may[i] = true;
 	for (size_t i = 0; i < h->rows.scopes_n; i++) {
 		const struct admit_scope *s = &h->rows.scopes[i];
-		bool allows = s->row.models.n == 0 ||
-			      rows_models_allow(s->row.models, h->ask->model);
+		bool allows = s->row->models.n == 0 ||
+			      rows_models_allow(s->row->models, h->ask->model);
 
-		if (s->row.models.n == 0 || (!allows && only_notes(h, s, "models")) ||
-		    (s->row.flags & ROWS_SHADOW))
+		if (s->row->models.n == 0 || (!allows && only_notes(h, s, "models")) ||
+		    (s->row->flags & ROWS_SHADOW))
 			continue;
 		if (!allows || !check_candidates(h, s)) {
 			refuse(h, ADMIT_MODEL, s);
@@ -212,8 +212,8 @@ static void refuse_rate(struct admit_hold_run *h, const struct admit_scope *s,
 
 static bool check_rate(struct admit_hold_run *h, struct admit_scope *s, size_t i, int64_t limit)
 {
-	const struct rows_rule *r = &s->row.limits.v[i];
-	struct rows_counter *c = &s->state.counters[i];
+	const struct rows_rule *r = &s->row->limits.v[i];
+	struct rows_counter *c = &s->state->counters[i];
 
 	if (take_rate(r, c, limit, h->ask))
 		return true;
@@ -228,8 +228,8 @@ static bool check_rate(struct admit_hold_run *h, struct admit_scope *s, size_t i
 static bool check_concurrency(struct admit_hold_run *h, struct admit_scope *s, size_t i,
 			      int64_t limit)
 {
-	const struct rows_rule *r = &s->row.limits.v[i];
-	int64_t running = r->models.n ? s->state.counters[i].running : s->state.holds;
+	const struct rows_rule *r = &s->row->limits.v[i];
+	int64_t running = r->models.n ? s->state->counters[i].running : s->state->holds;
 	struct admit_refusal *out;
 
 	if (running < limit)
@@ -251,13 +251,13 @@ bool admit_check_limits(struct admit_hold_run *h)
 	for (size_t n = 0; n < h->rows.scopes_n; n++) {
 		struct admit_scope *s = &h->rows.scopes[n];
 
-		for (size_t i = 0; i < s->row.limits.n; i++) {
-			const struct rows_rule *r = &s->row.limits.v[i];
+		for (size_t i = 0; i < s->row->limits.n; i++) {
+			const struct rows_rule *r = &s->row->limits.v[i];
 			int64_t limit;
 
 			if (!admit_matches(s, i) || r->kind == ROWS_BUDGET)
 				continue;
-			limit = rows_rule_limit(r, &s->state.counters[i], wall_s);
+			limit = rows_rule_limit(r, &s->state->counters[i], wall_s);
 			if (r->kind == ROWS_CONCURRENCY ? !check_concurrency(h, s, i, limit)
 							: !check_rate(h, s, i, limit))
 				return false;
@@ -273,14 +273,14 @@ struct admit_remaining admit_tightest(const struct admit_hold_run *h, bool token
 	for (size_t n = 0; n < h->rows.scopes_n; n++) {
 		const struct admit_scope *s = &h->rows.scopes[n];
 
-		for (size_t i = 0; i < s->row.limits.n; i++) {
-			const struct rows_rule *r = &s->row.limits.v[i];
+		for (size_t i = 0; i < s->row->limits.n; i++) {
+			const struct rows_rule *r = &s->row->limits.v[i];
 			struct rows_rule_now now;
 
 			if (!admit_matches(s, i) || r->shadow || r->kind >= ROWS_LIMIT_COUNT ||
 			    rows_limit_is_tokens(r->kind) != tokens)
 				continue;
-			rows_rule_look(r, &s->state.counters[i], s->state.holds, h->ask->boot_ms,
+			rows_rule_look(r, &s->state->counters[i], s->state->holds, h->ask->boot_ms,
 				       h->ask->wall_ms, &now);
 			if (out.limit == ROWS_NO_LIMIT || now.remaining < out.remaining)
 				out = (struct admit_remaining){now.limit, now.remaining,

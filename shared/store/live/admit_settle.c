@@ -24,8 +24,11 @@ static enum errc load_held(struct settle_run *s, uint64_t account)
 		of->kind = s->hold.scopes[i].kind;
 		memcpy(of->id, s->hold.scopes[i].id, ROWS_ID);
 		of->counts = true;
+		of->state = live_copies_state(&s->b->l->copies);
 		rc = live_get_state_of(s->b->l, s->b->txn, account, s->rows.several, of->kind,
-				       of->id, &of->state);
+				       of->id, of->state);
+		if (!rc)
+			live_copies_keep_state(&s->b->l->copies, of->state);
 	}
 	return rc;
 }
@@ -123,12 +126,19 @@ static enum errc move_money(struct settle_run *s, const struct admit_done *d)
 	return rows_account_is_sound(a) ? ERRC_OK : ERRC_INTERNAL;
 }
 
-/* The counter of a rule; NULL: the rule is gone, and what it counted with it. */
-static struct rows_counter *counter_of(struct rows_state *st, uint32_t rule)
+/* The counter of a rule; NULL: the rule is gone, and what it counted with it. What was taken stands in the order of the counters: the search
+ * begins behind the one that was found last, *at. */
+static struct rows_counter *counter_of(struct rows_state *st, uint32_t rule, size_t *at)
 {
-	for (size_t i = 0; i < st->n; i++) {
-		if (st->counters[i].id == rule)
-			return &st->counters[i];
+	size_t k = *at;
+
+	for (size_t i = 0; i < st->n; i++, k++) {
+		if (k >= st->n)
+			k = 0;
+		if (st->counters[k].id == rule) {
+			*at = k + 1;
+			return &st->counters[k];
+		}
 	}
 	return NULL;
 }
@@ -139,9 +149,9 @@ struct correction {
 };
 
 static void correct_rule(const struct settle_run *s, struct rows_state *st,
-			 const struct rows_taken *t, const struct correction *by)
+			 const struct rows_taken *t, const struct correction *by, size_t *at)
 {
-	struct rows_counter *c = counter_of(st, t->rule);
+	struct rows_counter *c = counter_of(st, t->rule, at);
 	int64_t delta;
 
 	if (!c)
@@ -163,20 +173,21 @@ static void correct_rule(const struct settle_run *s, struct rows_state *st,
 static void correct(struct settle_run *s, const struct correction *by)
 {
 	for (size_t n = 0; n < s->rows.scopes_n; n++) {
-		struct rows_state *st = &s->rows.scopes[n].state;
+		struct rows_state *st = s->rows.scopes[n].state;
 		const struct rows_held *held = &s->hold.scopes[n];
+		size_t at = 0;
 
 		if (st->holds > 0)
 			st->holds--;
 		for (size_t i = 0; i < held->n; i++)
-			correct_rule(s, st, &held->taken[i], by);
+			correct_rule(s, st, &held->taken[i], by, &at);
 	}
 }
 
 static void count(struct settle_run *s, const struct admit_done *d)
 {
 	for (size_t n = 0; n < s->rows.scopes_n; n++) {
-		struct rows_state *st = &s->rows.scopes[n].state;
+		struct rows_state *st = s->rows.scopes[n].state;
 
 		st->requests++;
 		st->tokens += (uint64_t)d->tokens;
@@ -187,6 +198,7 @@ static void count(struct settle_run *s, const struct admit_done *d)
 /* Who it was for, and which budgets it counts in. */
 static void fill_scopes(const struct rows_hold *h, struct record_charge *out)
 {
+	out->budgets.n = 0;
 	out->user = h->user;
 	out->group = h->group;
 	for (size_t n = 0; n < h->scopes_n; n++) {
@@ -213,24 +225,25 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 	r->type = RECORD_CHARGE;
 	r->account = h->account;
 	r->wall_ms = e->wall_ms;
-	*out = (struct record_charge){.id = h->id,
-				      .front = h->front,
-				      .status = e->status,
-				      .end = e->end,
-				      .admitted_ms = h->admitted_wall_ms,
-				      .first_byte_ms = e->first_byte_ms,
-				      .total_ms = e->total_ms,
-				      .model_asked = h->model_asked,
-				      .upstream_id = e->upstream_id,
-				      .idem = h->idem,
-				      .finish = e->finish,
-				      .native_finish = e->native_finish,
-				      .usage = e->usage,
-				      .hold_nusd = h->hold_nusd,
-				      .charge_nusd = d->charge_nusd,
-				      .uncollected_nusd = d->uncollected_nusd,
-				      .cost_nusd = e->cost_nusd,
-				      .attempts_n = MIN_OF(e->attempts_n, (size_t)LIMIT_ATTEMPTS)};
+	memset(out, 0, offsetof(struct record_charge, budgets));
+	out->id = h->id;
+	out->front = h->front;
+	out->status = e->status;
+	out->end = e->end;
+	out->admitted_ms = h->admitted_wall_ms;
+	out->first_byte_ms = e->first_byte_ms;
+	out->total_ms = e->total_ms;
+	out->model_asked = h->model_asked;
+	out->upstream_id = e->upstream_id;
+	out->idem = h->idem;
+	out->finish = e->finish;
+	out->native_finish = e->native_finish;
+	out->usage = e->usage;
+	out->hold_nusd = h->hold_nusd;
+	out->charge_nusd = d->charge_nusd;
+	out->uncollected_nusd = d->uncollected_nusd;
+	out->cost_nusd = e->cost_nusd;
+	out->attempts_n = MIN_OF(e->attempts_n, (size_t)LIMIT_ATTEMPTS);
 	memcpy(out->key_id, h->key_id, sizeof out->key_id);
 	for (size_t i = 0; i < out->attempts_n; i++)
 		out->attempts[i] = e->attempts[i];
@@ -265,9 +278,11 @@ static enum errc write_out(struct settle_run *s, bool charged)
 		rc = end_claim(s, s->hold.key_id, &s->hold.id, charged);
 	if (!rc)
 		rc = live_row_del(s->b->l, s->b->txn, &s->name);
-	if (!rc)
-		s->b->holds--;
-	return rc;
+	if (rc)
+		return rc;
+	s->b->holds--;
+	s->b->pages -= (int32_t)rows_hold_pages(&s->hold);
+	return ERRC_OK;
 }
 
 enum errc admit_settle(struct admit_run *b, struct admit_op *op, bool *wrote)
@@ -340,8 +355,12 @@ static enum errc load_party(struct settle_run *s, uint64_t account, enum rows_ki
 	of->kind = kind;
 	memcpy(of->id, id, ROWS_ID);
 	of->counts = true;
+	of->state = live_copies_state(&s->b->l->copies);
 	s->rows.scopes_n++;
-	return rows_get_state(v, &of->state);
+	rc = rows_get_state(v, of->state);
+	if (!rc)
+		live_copies_keep_state(&s->b->l->copies, of->state);
+	return rc;
 }
 
 static enum errc load_parties(struct settle_run *s, const struct record *r)
@@ -413,14 +432,15 @@ static void uncount(struct settle_run *s, const struct record_charge *c)
 {
 	for (size_t n = 0; n < s->rows.scopes_n; n++) {
 		struct admit_scope *of = &s->rows.scopes[n];
+		size_t at = 0;
 
-		of->state.charged_nusd -= c->charge_nusd;
+		of->state->charged_nusd -= c->charge_nusd;
 		for (size_t i = 0; i < c->budgets.n; i++) {
 			struct rows_counter *counter;
 
 			if (c->budgets.v[i].scope != of->kind)
 				continue;
-			counter = counter_of(&of->state, c->budgets.v[i].rule);
+			counter = counter_of(of->state, c->budgets.v[i].rule, &at);
 			if (counter && counter->kind == ROWS_BUDGET)
 				window_budget_settle(&counter->budget, c->budgets.v[i].window, 0,
 						     -c->charge_nusd);
@@ -435,13 +455,14 @@ static void fill_reverse(const struct record *charge, int64_t wall_ms, struct re
 	out->type = RECORD_REVERSE;
 	out->account = charge->account;
 	out->wall_ms = wall_ms;
-	out->change = (struct record_change){.what = SLICE_LIT("ledger_unavailable"),
-					     .amount_nusd = c->charge_nusd,
-					     .uncollected_nusd = c->uncollected_nusd,
-					     .id = c->id,
-					     .team = c->team,
-					     .user = c->user,
-					     .budgets = c->budgets};
+	memset(&out->change, 0, offsetof(struct record_change, budgets));
+	out->change.what = SLICE_LIT("ledger_unavailable");
+	out->change.amount_nusd = c->charge_nusd;
+	out->change.uncollected_nusd = c->uncollected_nusd;
+	out->change.id = c->id;
+	out->change.team = c->team;
+	out->change.user = c->user;
+	record_budgets_copy(&out->change.budgets, &c->budgets);
 	/* Only a charge has a claim that the ledger must find and forget. */
 	if (c->flags & RECORD_CHARGED)
 		out->change.idem = c->idem;

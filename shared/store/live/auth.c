@@ -5,10 +5,10 @@
 
 static const char none[ROWS_ID];
 
-/* What a key belongs to. A scope without a row has kind 0. */
+/* What a key belongs to, among the store's copies. NULL: there is no such row. */
 struct parties {
 	struct rows_account account;
-	struct rows_scope rules, team, key;
+	const struct rows_scope *rules, *team, *key;
 };
 
 static void copy_name(char *out, struct slice name)
@@ -31,7 +31,7 @@ static bool is_over(const struct rows_scope *s, int64_t wall_s)
 static enum auth_result judge_scope(const struct rows_scope *s, const uint8_t addr[16],
 				    int64_t wall_s)
 {
-	if (s->kind == 0)
+	if (!s)
 		return AUTH_OK;
 	if (s->status != ROWS_ACTIVE)
 		return AUTH_SUSPENDED;
@@ -46,39 +46,53 @@ static enum auth_result judge_scope(const struct rows_scope *s, const uint8_t ad
 static enum auth_result judge(const struct parties *p, const uint8_t addr[16], int64_t wall_s,
 			      enum rows_kind *by)
 {
-	const struct rows_scope *all[] = {&p->rules, &p->team, &p->key};
+	const struct rows_scope *all[] = {p->rules, p->team, p->key};
 	enum auth_result r = AUTH_OK;
 
 	*by = ROWS_KEY;
-	if (p->key.status == ROWS_REVOKED)
+	if (p->key->status == ROWS_REVOKED)
 		return AUTH_REVOKED;
-	if (is_over(&p->key, wall_s))
+	if (is_over(p->key, wall_s))
 		return AUTH_EXPIRED;
 	*by = ROWS_ACCOUNT;
 	if (p->account.status != ROWS_ACTIVE)
 		return AUTH_SUSPENDED;
 	for (size_t i = 0; i < ARRAY_LEN(all) && r == AUTH_OK; i++) {
 		r = judge_scope(all[i], addr, wall_s);
-		*by = all[i]->kind;
+		if (all[i])
+			*by = all[i]->kind;
 	}
 	return r;
+}
+
+static enum errc load(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind kind,
+		      const char id[ROWS_ID], const struct rows_scope **out)
+{
+	struct rows_scope *s = live_copies_scope(&l->copies_read);
+	enum errc rc = live_get_scope(l, txn, account, kind, id, s);
+
+	if (rc)
+		return rc;
+	live_copies_keep_scope(&l->copies_read, s);
+	*out = s;
+	return ERRC_OK;
 }
 
 /* What the key belongs to; the key is there already. */
 static enum errc load_owners(struct live *l, MDB_txn *txn, struct parties *p)
 {
-	bool has_team = memcmp(p->key.team, none, ROWS_ID) != 0;
+	const struct rows_scope *k = p->key;
+	bool has_team = memcmp(k->team, none, ROWS_ID) != 0;
 	enum errc rc;
 
 	if (has_team)
-		live_expect_scope(l, txn, p->key.account, ROWS_TEAM, p->key.team);
-	rc = live_get_account(l, txn, p->key.account, &p->account);
-	p->rules.kind = p->team.kind = 0;
-	p->rules.limits.n = p->team.limits.n = 0;
+		live_expect_scope(l, txn, k->account, ROWS_TEAM, k->team);
+	rc = live_get_account(l, txn, k->account, &p->account);
+	p->rules = p->team = NULL;
 	if (!rc && (p->account.flags & ROWS_ACCOUNT_RULES))
-		rc = live_get_scope(l, txn, p->key.account, ROWS_ACCOUNT, none, &p->rules);
+		rc = load(l, txn, k->account, ROWS_ACCOUNT, none, &p->rules);
 	if (!rc && has_team)
-		rc = live_get_scope(l, txn, p->key.account, ROWS_TEAM, p->key.team, &p->team);
+		rc = load(l, txn, k->account, ROWS_TEAM, k->team, &p->team);
 	/* Last: the memory of a whole page is long on its way, and what is asked for after it waits behind it. */
 	if (!rc)
 		live_expect_page(p->account.name);
@@ -97,9 +111,11 @@ static bool is_secret(const struct rows_scope *k, const uint8_t hash[DIGEST_SHA2
 static enum errc load_key(struct live *l, MDB_txn *txn, uint64_t account, const char id[APIKEY_ID],
 			  const uint8_t hash[DIGEST_SHA256], int64_t wall_s, struct parties *p)
 {
-	enum errc rc = live_get_scope(l, txn, account, ROWS_KEY, id, &p->key);
+	enum errc rc;
 
-	return !rc && !is_secret(&p->key, hash, wall_s) ? ERRC_NOTFOUND : rc;
+	live_copies_clear(&l->copies_read);
+	rc = load(l, txn, account, ROWS_KEY, id, &p->key);
+	return !rc && !is_secret(p->key, hash, wall_s) ? ERRC_NOTFOUND : rc;
 }
 
 /* Of many keys each has its rows anywhere in memory: those are asked for together, not waited for one by one. */
@@ -144,24 +160,24 @@ static void add_models(struct auth_key *out, const struct rows_scope *s)
 
 static void fill(const struct parties *p, struct auth_key *out)
 {
-	const struct rows_scope *k = &p->key;
+	const struct rows_scope *k = p->key;
 
 	out->account = k->account;
 	copy_name(out->id, slice_of(k->id, APIKEY_ID));
 	copy_name(out->name, k->name);
 	copy_name(out->account_name, p->account.name);
 	copy_name(out->group, p->account.group);
-	copy_name(out->team, p->team.kind ? slice_of(k->team, ROWS_ID) : SLICE_NONE);
-	copy_name(out->team_name, p->team.kind ? p->team.name : SLICE_NONE);
+	copy_name(out->team, p->team ? slice_of(k->team, ROWS_ID) : SLICE_NONE);
+	copy_name(out->team_name, p->team ? p->team->name : SLICE_NONE);
 	out->flags = k->flags;
 	out->created_s = k->created_s;
 	out->expires_s = k->expires_s;
 	out->keepalive_ms = k->keepalive_ms;
 	out->models_n = 0;
-	if (p->rules.kind)
-		add_models(out, &p->rules);
-	if (p->team.kind)
-		add_models(out, &p->team);
+	if (p->rules)
+		add_models(out, p->rules);
+	if (p->team)
+		add_models(out, p->team);
 	add_models(out, k);
 }
 
@@ -247,14 +263,14 @@ static enum errc add_all(struct live *l, MDB_txn *txn, const struct parties *p, 
 {
 	enum errc rc = ERRC_OK;
 
-	if (p->rules.kind)
-		rc = add_rules(l, txn, &p->rules, none, now_ms, out);
-	if (!rc && p->team.kind)
-		rc = add_rules(l, txn, &p->team, p->team.id, now_ms, out);
+	if (p->rules)
+		rc = add_rules(l, txn, p->rules, none, now_ms, out);
+	if (!rc && p->team)
+		rc = add_rules(l, txn, p->team, p->team->id, now_ms, out);
 	if (!rc)
-		rc = add_rules(l, txn, &p->key, p->key.id, now_ms, out);
+		rc = add_rules(l, txn, p->key, p->key->id, now_ms, out);
 	if (!rc && user.n && (p->account.flags & ROWS_ACCOUNT_USERS))
-		rc = add_user(l, txn, p->key.account, user, now_ms, out);
+		rc = add_user(l, txn, p->key->account, user, now_ms, out);
 	return rc;
 }
 
@@ -268,7 +284,8 @@ enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_
 
 	if (rc)
 		return rc;
-	rc = live_get_scope(l, txn, account, ROWS_KEY, key_id, &p.key);
+	live_copies_clear(&l->copies_read);
+	rc = load(l, txn, account, ROWS_KEY, key_id, &p.key);
 	if (!rc)
 		rc = load_owners(l, txn, &p);
 	if (!rc) {

@@ -54,8 +54,6 @@ struct auth_rule {
 
 /* For GET /v1/key and /v1/credits: the rules of account, team, key and (with a tag) end user, and what is used of them. */
 struct auth_usage {
-	size_t rules_n;
-	struct auth_rule rules[ROWS_SCOPES_MAX * ROWS_RULES_MAX];
 	uint32_t holds;
 	int64_t charged_nusd; /* by this key, ever */
 	uint64_t requests, tokens;
@@ -63,6 +61,9 @@ struct auth_usage {
 		overdraft_nusd; /* the account's */
 	enum rows_mode mode;
 	bool in_shadow; /* the account: its credit refuses nothing */
+	size_t rules_n;
+	struct auth_rule rules[ROWS_SCOPES_MAX *
+			       ROWS_RULES_MAX]; /* at the end: those behind the last are not touched */
 };
 MUSTCHECK enum errc auth_usage(struct live *l, uint64_t account, const char key_id[APIKEY_ID],
 			       struct slice user, int64_t boot_ms, int64_t wall_ms,

@@ -191,6 +191,7 @@ static unsigned env_us(const char *name)
 static struct live *live_alloc(const struct live_opts *o)
 {
 	struct live *l = mem_new_of(struct live);
+	enum errc rc;
 
 	if (!l)
 		return NULL;
@@ -199,11 +200,14 @@ static struct live *live_alloc(const struct live_opts *o)
 	pthread_mutex_init(&l->read_lock, NULL);
 	buf_init(&l->scratch, ROWS_MAX + RECORD_MAX);
 	buf_init(&l->several, ROWS_MAX);
+	rc = live_copies_init(&l->copies, ROWS_SCOPES_MAX, 2 * ROWS_SCOPES_MAX);
+	if (!rc)
+		rc = live_copies_init(&l->copies_read, ROWS_SCOPES_MAX, 0);
 	l->dir = mem_dup(o->dir, strlen(o->dir));
 #ifdef AIGW_TEST_HOOKS
 	l->test_sleep_us = env_us("AIGW_TEST_TXN_SLEEP_US");
 #endif
-	if (!l->dir || known_new(&l->known) != ERRC_OK)
+	if (rc || !l->dir || known_new(&l->known) != ERRC_OK)
 		live_close(&l);
 	return l;
 }
@@ -226,6 +230,8 @@ void live_close(struct live **lp)
 	pthread_mutex_destroy(&l->read_lock);
 	buf_fini(&l->scratch);
 	buf_fini(&l->several);
+	live_copies_fini(&l->copies);
+	live_copies_fini(&l->copies_read);
 	known_free(&l->known);
 	mem_free(l->dir);
 	mem_free(l);

@@ -6,6 +6,7 @@
 
 #include "known.h"
 #include "live.h"
+#include "live_copies.h"
 #include "lmdbx.h"
 #include "progress_priv.h"
 #include "record.h"
@@ -27,13 +28,16 @@ struct live {
 	uint32_t instance;
 	struct progress *progress;
 	pthread_mutex_t
-		write_lock; /* one write transaction a process; guards `scratch`, `several`, `priced` */
-	pthread_mutex_t read_lock;  /* guards `reader` */
-	MDB_txn *reader;            /* reset between uses */
-	struct buf scratch;         /* rows on their way into the store */
-	struct buf several;         /* the one of several states */
-	struct price_memo priced;   /* of the charges; used inside write transactions only */
-	_Atomic(MDB_txn *) writing; /* the open write transaction */
+		write_lock; /* one write transaction a process; guards `scratch`, `several`, `copies`, `priced` */
+	pthread_mutex_t read_lock; /* guards `reader`, `copies_read` */
+	MDB_txn *reader;           /* reset between uses */
+	struct buf scratch;        /* rows on their way into the store */
+	struct buf several;        /* the one of several states */
+	struct live_copies
+		copies; /* of the scopes of a request, and their states twice: a refusal reads them anew */
+	struct live_copies copies_read; /* of what a key belongs to */
+	struct price_memo priced;       /* of the charges; used inside write transactions only */
+	_Atomic(MDB_txn *) writing;     /* the open write transaction */
 	struct known *known;
 	/* Of the tree of definitions in the open read transaction, in the open write transaction: the number of the transaction that wrote
 	 * it last. 0: not looked at yet. */

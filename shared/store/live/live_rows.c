@@ -11,7 +11,7 @@
 #define OUTBOX_VERSION 1
 
 /* Room that a settlement may need: one outbox record, which has a page of its own where it is larger than half of one, and what
- * the pages around it waste. */
+ * the pages around it waste. Those that count in very many budgets may need a second page (rows_hold_pages()). */
 #define SETTLE_BYTES 5120
 
 _Static_assert(sizeof(struct live_outbox_head) == 16, "layout of stored rows");
@@ -478,7 +478,8 @@ enum errc live_room(struct live *l, MDB_txn *txn, size_t *bytes)
 
 	/* Some transactions of 8 operations. */
 	slack = MAX_OF(l->size_bytes / 16, (size_t)128 * MEM_PAGE);
-	reserve = (size_t)(progress_holds(l->progress) + LIMIT_TXN_OPS) * SETTLE_BYTES;
+	reserve = (size_t)(progress_holds(l->progress) + LIMIT_TXN_OPS) * SETTLE_BYTES +
+		  (size_t)progress_pages(l->progress) * MEM_PAGE;
 	*bytes = l->size_bytes - MIN_OF(used + reserve + slack, l->size_bytes);
 	return rc;
 }

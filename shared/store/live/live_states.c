@@ -57,7 +57,7 @@ enum errc live_get_state_of(struct live *l, MDB_txn *txn, uint64_t account, stru
 	enum errc rc = state_row(l, txn, account, several, kind, id, &v);
 
 	if (rc == ERRC_NOTFOUND) {
-		*out = (struct rows_state){0};
+		rows_state_init(out);
 		return ERRC_OK;
 	}
 	return rc ? rc : rows_get_state(v, out);

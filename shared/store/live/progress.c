@@ -13,8 +13,8 @@ _Static_assert(sizeof(struct progress_slot) == 64, "one cache line a call");
 #define TOKENS_MAX UINT32_MAX
 
 struct region_head {
-	_Atomic int32_t holds;
-	uint8_t pad[60];
+	_Atomic int32_t holds, pages;
+	uint8_t pad[56];
 };
 
 struct file_head {
@@ -129,6 +129,22 @@ void progress_count_holds(struct progress *p, int32_t delta)
 					  memory_order_relaxed);
 }
 
+void progress_count_pages(struct progress *p, int32_t delta)
+{
+	if (p->region != PROGRESS_NO_REGION)
+		atomic_fetch_add_explicit(&p->head->regions[p->region].pages, delta,
+					  memory_order_relaxed);
+}
+
+uint64_t progress_pages(const struct progress *p)
+{
+	int64_t sum = 0;
+
+	for (uint32_t i = 0; i < p->regions; i++)
+		sum += atomic_load_explicit(&p->head->regions[i].pages, memory_order_relaxed);
+	return sum > 0 ? (uint64_t)sum : 0;
+}
+
 uint64_t progress_holds(const struct progress *p)
 {
 	int64_t sum = 0;
@@ -173,6 +189,7 @@ void progress_clear_region(struct progress *p, uint32_t region)
 	memset(&p->slots[(size_t)region * p->slots_n], 0,
 	       (size_t)p->slots_n * sizeof(struct progress_slot));
 	atomic_store_explicit(&p->head->regions[region].holds, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->head->regions[region].pages, 0, memory_order_relaxed);
 }
 
 uint32_t progress_take(struct progress *p, uint64_t account, const struct genid *id)

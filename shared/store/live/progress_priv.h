@@ -18,6 +18,9 @@ MUSTCHECK enum errc progress_adopt(struct progress *p, uint32_t region);
 /* The holds that this process has out, as a sum over all regions: a margin for space, not a book. */
 void progress_count_holds(struct progress *p, int32_t delta);
 uint64_t progress_holds(const struct progress *p);
+/* Likewise the pages that their records need beyond one each. */
+void progress_count_pages(struct progress *p, int32_t delta);
+uint64_t progress_pages(const struct progress *p);
 /* For the sweeper: the region's next used slot from *slot on, with its owner. False: no more. */
 bool progress_next(struct progress *p, uint32_t region, uint32_t *slot, uint64_t *account,
 		   struct genid *id);

@@ -2,6 +2,7 @@
 
 #include "json_out.h"
 #include "mpack.h"
+#include "rows_hold.h"
 #include "text.h"
 
 #define HEAD_FIELDS    4 /* version, type, account, time */
@@ -18,6 +19,20 @@ enum {
 #include "record_change_tbl.h"
 };
 #undef FIELD
+
+/* A settlement whose record finds no room would never end: all at once, each as long as it may be. A number takes at most 9 bytes, the head of
+ * a text or a list 5. */
+#define NUMBER_BYTES  9
+#define ERROR_MAX     64 /* short codes of ours */
+#define ATTEMPT_BYTES (5 + ATTEMPT_FIELDS * NUMBER_BYTES + 2 * ROWS_HOLD_NAME_MAX + ERROR_MAX)
+#define BUDGETS_BYTES (5 + BUDGET_FIELDS * NUMBER_BYTES * RECORD_BUDGETS_MAX)
+#define USAGE_BYTES   (5 + 2 * NUMBER_BYTES * (USAGE_COUNT + 2))
+#define CHARGE_BYTES                                                                    \
+	(5 + (HEAD_FIELDS + CHARGE_FIELDS) * NUMBER_BYTES + 4 * ROWS_HOLD_NAME_MAX +    \
+	 RECORD_UPSTREAM_ID_MAX + GENID_BYTES + APIKEY_ID + ROWS_ID + ROWS_TAG_MAX +    \
+	 ROWS_NAME_MAX + DIGEST_SHA256 + USAGE_BYTES + LIMIT_ATTEMPTS * ATTEMPT_BYTES + \
+	 BUDGETS_BYTES + RECORD_RAW_MAX + RECORD_BYTES_MAX + 2 * RECORD_FINISH_MAX)
+_Static_assert(CHARGE_BYTES <= RECORD_MAX, "a record has room for all budgets");
 
 static void put_attempts(struct mpack_out *o, const struct record_charge *c)
 {

@@ -7,12 +7,13 @@
 #include "buf.h"
 #include "rows.h"
 
-#define RECORD_VERSION     4
-#define RECORD_MAX         65536 /* bytes: above the largest row in one */
-#define RECORD_RAW_MAX     1024  /* bytes of raw_usage */
-#define RECORD_FINISH_MAX  32    /* bytes of native_finish */
-#define RECORD_BYTES_MAX   64    /* of a field that exports show as hexadecimal */
-#define RECORD_BUDGETS_MAX (ROWS_SCOPES_MAX * ROWS_RULES_MAX)
+#define RECORD_VERSION         4
+#define RECORD_MAX             65536 /* bytes: above the largest row in one */
+#define RECORD_RAW_MAX         1024  /* bytes of raw_usage */
+#define RECORD_FINISH_MAX      32    /* bytes of native_finish */
+#define RECORD_UPSTREAM_ID_MAX 64    /* bytes of upstream_id */
+#define RECORD_BYTES_MAX       64    /* of a field that exports show as hexadecimal */
+#define RECORD_BUDGETS_MAX     (ROWS_SCOPES_MAX * ROWS_RULES_MAX)
 
 enum record_type {
 #define RECORD_TYPE(id, name, text) RECORD_##id,
@@ -54,8 +55,15 @@ struct record_budget {
 
 struct record_budgets {
 	size_t n;
-	struct record_budget v[RECORD_BUDGETS_MAX];
+	struct record_budget v[RECORD_BUDGETS_MAX]; /* at the end: most charges count in few */
 };
+
+static inline void record_budgets_copy(struct record_budgets *to, const struct record_budgets *from)
+{
+	to->n = from->n;
+	if (from->n)
+		memcpy(to->v, from->v, from->n * sizeof *from->v);
+}
 
 /* A settled request. Slices are borrowed: by an encoder during the call, from a decoder as long as the bytes. */
 struct record_charge {
@@ -74,12 +82,12 @@ struct record_charge {
 	size_t attempts_n;
 	struct record_attempt attempts[LIMIT_ATTEMPTS];
 	struct slice team, user; /* id of the key's team (empty: none); tag of the end user */
-	struct record_budgets budgets;
-	struct slice group; /* of the account, which its prices were multiplied for */
+	struct slice group;      /* of the account, which its prices were multiplied for */
 	struct slice raw_usage; /* the provider's usage object or a list of them, JSON text: what fits of it */
 	struct slice idem; /* of the idempotency key: IDEM_TAG bytes; empty: there was none */
 	struct slice finish,
 		native_finish; /* why the answer ended: in OpenAI's word, in the provider's */
+	struct record_budgets budgets;
 };
 
 /* An administrative change, a reversal or a gap; which members count depends on the type. */
@@ -90,11 +98,11 @@ struct record_change {
 	char key_id[APIKEY_ID];  /* REVERSE */
 	struct genid id;         /* REVERSE: of the charge */
 	struct slice team, user; /* REVERSE: as in the charge, like budgets */
-	struct record_budgets budgets;
 	uint64_t epoch; /* GAP: the one that begins; RELOAD: number of the master's life, in which generations count from 1 */
 	struct slice idem;        /* REVERSE: as in the charge */
 	int64_t uncollected_nusd; /* REVERSE: as in the charge */
 	int64_t number; /* PEPPER: its id; RELOAD: the generation; RETAIN: the last record that is gone */
+	struct record_budgets budgets;
 };
 
 struct record {

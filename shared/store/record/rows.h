@@ -83,13 +83,11 @@ struct rows_scope {
 	char id[ROWS_ID];
 	enum rows_status status;      /* REVOKED: keys only */
 	int64_t created_s, expires_s; /* 0: never */
-	struct rows_limits limits;
-	struct slice name;   /* of an end user its tag */
+	struct slice name;            /* of an end user its tag */
 	struct slice models; /* patterns, one a line, `!` before those that deny; empty: all */
 	size_t nets_n;       /* 0: from anywhere */
 	struct ipnet nets[ROWS_NETS_MAX];
-	/* Keys only. */
-	uint8_t hash[DIGEST_SHA256]; /* apikey_hash() */
+	uint8_t hash[DIGEST_SHA256]; /* apikey_hash(); keys only, like what follows up to keepalive_ms */
 	/* The secret before the last rotation is good until this second; 0: it is not, then the hash is 0 too. */
 	uint8_t old_hash[DIGEST_SHA256];
 	int64_t old_until_s;
@@ -97,6 +95,7 @@ struct rows_scope {
 	char team[ROWS_ID];          /* 0: none */
 	uint8_t flags;               /* ROWS_KEY_… */
 	int64_t keepalive_ms;        /* 0: off; ROWS_NO_LIMIT: the node's */
+	struct rows_limits limits;   /* at the end: most have few */
 };
 
 /* What a scope has used. Its row's id is `kind | id` of the scope, where it is not with others in one (rows_states.h). */
@@ -106,7 +105,7 @@ struct rows_state {
 	int64_t charged_nusd;      /* settled, ever */
 	int64_t used_s;            /* wall second of the last admission */
 	size_t n;
-	struct rows_counter counters[ROWS_COUNTERS_MAX]; /* see rows_state_align() */
+	struct rows_counter counters[ROWS_COUNTERS_MAX]; /* see rows_state_align(); at the end */
 };
 
 struct rows_key_name rows_name(uint64_t account, enum rows_kind kind, struct slice id);
@@ -130,6 +129,7 @@ MUSTCHECK enum errc rows_get_state(struct slice bytes, struct rows_state *s);
 
 /* "account", "team", "key", "user"; "" for what is no scope. */
 const char *rows_scope_word(enum rows_kind kind);
+void rows_state_init(struct rows_state *s); /* nothing is used; its counters are not touched */
 /* NULL: the rule has none yet. */
 const struct rows_counter *rows_state_counter(const struct rows_state *s, const struct rows_rule *r);
 /* Makes the first l->n counters those of the rules, in their order; new ones begin at nothing, and those of removed rules are dropped. An

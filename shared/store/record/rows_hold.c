@@ -2,8 +2,6 @@
 
 #include "rows_priv.h"
 
-#define NAME_MAX_STORED 1024 /* of a model or provider in a hold */
-
 /* The fixed parts, without padding; names and lists follow. */
 struct hold_v1 {
 	uint8_t version, front, flags, scopes_n, candidates_n, prices_n;
@@ -27,6 +25,7 @@ _Static_assert(sizeof(struct held_v1) == 16, "layout of stored rows");
 /* What is taken, packed: of a budget the window too, which is its id + 1. */
 #define TAKEN_N     2
 #define TAKEN_BYTES ROWS_PACKED_MAX(TAKEN_N)
+_Static_assert(ROWS_RULES_MAX <= UINT8_MAX, "how many are taken is told in a byte");
 
 struct candidate_v1 {
 	uint64_t offer;
@@ -47,8 +46,8 @@ static enum errc put_candidate(struct buf *out, const struct rows_candidate *c)
 				 .upstream_n = (uint16_t)c->upstream.n};
 	enum errc rc;
 
-	if (c->provider.n > NAME_MAX_STORED || c->model.n > NAME_MAX_STORED ||
-	    c->upstream.n > NAME_MAX_STORED)
+	if (c->provider.n > ROWS_HOLD_NAME_MAX || c->model.n > ROWS_HOLD_NAME_MAX ||
+	    c->upstream.n > ROWS_HOLD_NAME_MAX)
 		return ERRC_LIMIT;
 	rc = buf_add(out, &v, sizeof v);
 	if (!rc)
@@ -61,7 +60,7 @@ static enum errc put_candidate(struct buf *out, const struct rows_candidate *c)
 static enum errc put_held(struct buf *out, const struct rows_held *h)
 {
 	static const uint8_t none[TAKEN_N];
-	uint8_t taken[ROWS_RULES_MAX * TAKEN_BYTES];
+	char *taken;
 	size_t n = 0;
 	struct held_v1 v = {.kind = (uint8_t)h->kind, .taken_n = (uint8_t)h->n};
 	enum errc rc;
@@ -69,14 +68,20 @@ static enum errc put_held(struct buf *out, const struct rows_held *h)
 	if (h->n > ROWS_RULES_MAX)
 		return ERRC_LIMIT;
 	memcpy(v.id, h->id, sizeof v.id);
+	rc = buf_add(out, &v, sizeof v);
+	if (!rc)
+		rc = buf_reserve(out, h->n * TAKEN_BYTES, &taken);
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < h->n; i++) {
 		const struct rows_taken *t = &h->taken[i];
 
-		n += rows_pack(taken + n, (const int64_t[]){t->rule, t->budget ? t->window + 1 : 0},
-			       none, TAKEN_N);
+		n += rows_pack((uint8_t *)taken + n,
+			       (const int64_t[]){t->rule, t->budget ? t->window + 1 : 0}, none,
+			       TAKEN_N);
 	}
-	rc = buf_add(out, &v, sizeof v);
-	return rc ? rc : buf_add(out, taken, n);
+	buf_commit(out, n);
+	return ERRC_OK;
 }
 
 enum errc rows_put_hold(struct buf *out, const struct rows_hold *h)
@@ -100,7 +105,7 @@ enum errc rows_put_hold(struct buf *out, const struct rows_hold *h)
 			    .wall_ms = h->admitted_wall_ms};
 	enum errc rc;
 
-	if (h->model_asked.n > NAME_MAX_STORED || h->candidates_n > LIMIT_CANDIDATES ||
+	if (h->model_asked.n > ROWS_HOLD_NAME_MAX || h->candidates_n > LIMIT_CANDIDATES ||
 	    h->prices_n > LIMIT_HOLD_PRICES || h->scopes_n > ROWS_SCOPES_MAX ||
 	    h->user.n > ROWS_TAG_MAX || h->group.n > ROWS_NAME_MAX ||
 	    h->idem.n != (h->flags & ROWS_HOLD_IDEM ? IDEM_TAG : 0))

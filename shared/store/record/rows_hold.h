@@ -6,6 +6,9 @@
 #include "rows.h"
 #include "tariff.h"
 
+/* Bytes of the name of a model or provider in a hold, and so in the record of its charge. */
+#define ROWS_HOLD_NAME_MAX 1024
+
 /* One way a held request may be served. Its prices, by the size of the prompt, are `tiers` of the hold's from `price` on. */
 struct rows_candidate {
 	uint64_t offer;
@@ -45,10 +48,21 @@ struct rows_hold {
 	struct slice model_asked, user, group; /* tag of the end user; the account's group then */
 	struct slice idem;                     /* IDEM_TAG bytes, or empty */
 	size_t scopes_n, candidates_n, prices_n;
-	struct rows_held scopes[ROWS_SCOPES_MAX]; /* those with a state: others have nothing to count */
 	struct rows_candidate candidates[LIMIT_CANDIDATES];
 	struct price prices[LIMIT_HOLD_PRICES];
+	struct rows_held scopes[ROWS_SCOPES_MAX]; /* those with a state: others have nothing to count */
 };
+
+/* Pages of the store that the record of its charge may need beyond the one that each has: it counts in more budgets than there is room for
+ * beside the rest. */
+static inline unsigned rows_hold_pages(const struct rows_hold *h)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->scopes_n; i++)
+		n += h->scopes[i].n;
+	return n > 64;
+}
 
 MUSTCHECK enum errc rows_put_hold(struct buf *out, const struct rows_hold *h);
 /* As the readers of rows.h. */

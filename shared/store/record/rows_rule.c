@@ -113,8 +113,29 @@ static bool may_be_credit(const struct rows_rule *r)
 	       r->raise_until_s == 0;
 }
 
+size_t rows_limits_patterns(const struct rows_limits *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		n += l->v[i].models.n;
+	return n;
+}
+
+static bool is_repeated(const struct rows_limits *l, size_t rule)
+{
+	for (size_t i = 0; i < rule; i++) {
+		if (l->v[i].id == l->v[rule].id)
+			return true;
+	}
+	return false;
+}
+
 bool rows_limits_are_valid(const struct rows_limits *l)
 {
+	size_t patterns = 0;
+	uint32_t last = 0;
+
 	if (l->n > ROWS_RULES_MAX)
 		return false;
 	for (size_t i = 0; i < l->n; i++) {
@@ -127,12 +148,13 @@ bool rows_limits_are_valid(const struct rows_limits *l)
 		    (r->window.rolling && r->window.unit == WINDOW_TOTAL) ||
 		    (r->credit && !may_be_credit(r)))
 			return false;
-		for (size_t k = 0; k < i; k++) {
-			if (l->v[k].id == r->id)
-				return false;
-		}
+		/* Rules stand in the order of their ids, and then no two are looked at. */
+		if (r->id <= last && is_repeated(l, i))
+			return false;
+		last = MAX_OF(last, r->id);
+		patterns += r->models.n;
 	}
-	return true;
+	return patterns <= ROWS_PATTERNS_MAX;
 }
 
 const char *rows_limit_word(enum rows_limit kind)

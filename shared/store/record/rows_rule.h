@@ -7,10 +7,13 @@
 
 #include "window.h"
 
-#define ROWS_NO_LIMIT    INT64_C(-1) /* "none" differs from a limit of 0, which refuses everything */
-#define ROWS_RULES_MAX   16          /* of a scope */
-#define ROWS_MODELS_MAX  1024        /* bytes of all model patterns of a scope, and of a rule */
-#define ROWS_RULE_ID_MAX INT32_MAX
+#define ROWS_NO_LIMIT INT64_C(-1) /* "none" differs from a limit of 0, which refuses everything */
+/* Of a scope. More than any needs: a limit for each of some dozen models beside the fifteen windows of a budget. With more than 64 a request
+ * would have to remember in more than a word which of them are about it, and twice as many counters would no longer be told in a byte. */
+#define ROWS_RULES_MAX    64
+#define ROWS_MODELS_MAX   1024  /* bytes of all model patterns of a scope, and of a rule */
+#define ROWS_PATTERNS_MAX 16384 /* bytes of the model patterns of all rules of a scope */
+#define ROWS_RULE_ID_MAX  INT32_MAX
 
 /* What a rule limits; a part of stored rows. Those below ROWS_LIMIT_COUNT are rates, windows that slide. */
 enum rows_limit {
@@ -41,7 +44,8 @@ struct rows_rule {
 struct rows_limits {
 	size_t n;
 	uint32_t last_id; /* the highest id ever given; 0: none */
-	struct rows_rule v[ROWS_RULES_MAX];
+	struct rows_rule
+		v[ROWS_RULES_MAX]; /* at the end: what is behind the last rule is neither read nor written */
 };
 
 /* What is used of a rule. */
@@ -70,8 +74,10 @@ int64_t rows_limits_get(const struct rows_limits *l, enum rows_limit kind);
 /* Sets it, makes it or (ROWS_NO_LIMIT) removes it. ERRC_LIMIT: there is no room. */
 MUSTCHECK enum errc rows_limits_set(struct rows_limits *l, enum rows_limit kind, int64_t limit);
 
-/* Whether the rules can be stored: kinds, limits, unique ids up to last_id; what never ends does not roll, and a credit is such a
- * budget, whose overdraft does not end either. */
+/* Bytes of the model patterns of all rules. */
+size_t rows_limits_patterns(const struct rows_limits *l);
+/* Whether the rules can be stored: kinds, limits, unique ids up to last_id, patterns no longer than ROWS_PATTERNS_MAX; what never ends does
+ * not roll, and a credit is such a budget, whose overdraft does not end either. */
 bool rows_limits_are_valid(const struct rows_limits *l);
 
 /* "rpm", "concurrency", "budget"; NULL for no kind. */

@@ -59,6 +59,17 @@ struct carry_v1 {
 
 #define NET_BYTES 17 /* address, bits */
 
+/* Everything at once, each as long as it may be. */
+#define RULE_BYTES                                                               \
+	(sizeof(struct rule_v1) + sizeof(struct raise_v1) + 1 + ZONES_NAME_MAX + \
+	 sizeof(struct carry_v1))
+_Static_assert(sizeof(struct scope_v1) + sizeof(struct key_v1) + DIGEST_SHA256 + sizeof(uint16_t) +
+			       ROWS_TAG_MAX + ROWS_MODELS_MAX + ROWS_NETS_MAX * NET_BYTES +
+			       ROWS_RULES_MAX * RULE_BYTES + ROWS_PATTERNS_MAX <=
+		       ROWS_MAX,
+	       "a row has room for all rules");
+_Static_assert(ROWS_RULES_MAX <= UINT8_MAX, "how many rules there are is told in a byte");
+
 static uint16_t put_keepalive(const struct rows_scope *s)
 {
 	return (uint16_t)(s->keepalive_ms < 0 ? 0 : s->keepalive_ms / 1000 + 1);
@@ -123,7 +134,9 @@ static bool is_too_large(const struct rows_scope *s)
 	size_t name_max = s->kind == ROWS_USER ? ROWS_TAG_MAX : ROWS_NAME_MAX;
 
 	return s->name.n > name_max || s->models.n > ROWS_MODELS_MAX || s->nets_n > ROWS_NETS_MAX ||
-	       s->limits.n > ROWS_RULES_MAX || s->keepalive_ms > LIMIT_KEEPALIVE_MS;
+	       s->limits.n > ROWS_RULES_MAX ||
+	       rows_limits_patterns(&s->limits) > ROWS_PATTERNS_MAX ||
+	       s->keepalive_ms > LIMIT_KEEPALIVE_MS;
 }
 
 /* Most keys have no old secret. */

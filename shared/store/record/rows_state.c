@@ -13,7 +13,10 @@ _Static_assert(sizeof(struct state_v1) == 40, "layout of stored rows");
 #define NUMBERS_MAX   7    /* of a counter */
 #define OF_ALL        0x80 /* beside the kind */
 #define COUNTER_BYTES (1 + ROWS_PACKED_MAX(NUMBERS_MAX))
-#define STATE_BYTES   (sizeof(struct state_v1) + ROWS_COUNTERS_MAX * COUNTER_BYTES)
+
+_Static_assert(ROWS_COUNTERS_MAX <= UINT8_MAX, "how many counters there are is told in a byte");
+_Static_assert(sizeof(struct state_v1) + ROWS_COUNTERS_MAX * COUNTER_BYTES <= ROWS_MAX,
+	       "a row has room for all counters");
 
 static const uint8_t budget_least[] = {1, 4, 5, 4, 0, 0, 0}, rate_least[] = {1, 4, 2, 2},
 		     running_least[] = {1, 1};
@@ -90,15 +93,20 @@ enum errc rows_put_state(struct buf *out, const struct rows_state *s)
 			     .tokens = s->tokens,
 			     .charged = s->charged_nusd,
 			     .used_s = s->used_s};
-	uint8_t row[STATE_BYTES];
 	size_t n = sizeof v;
+	char *row;
+	enum errc rc;
 
 	if (s->n > ROWS_COUNTERS_MAX)
 		return ERRC_LIMIT;
+	rc = buf_reserve(out, sizeof v + s->n * COUNTER_BYTES, &row);
+	if (rc)
+		return rc;
 	memcpy(row, &v, sizeof v);
 	for (size_t i = 0; i < s->n; i++)
-		n += put_counter(row + n, &s->counters[i]);
-	return buf_add(out, row, n);
+		n += put_counter((uint8_t *)row + n, &s->counters[i]);
+	buf_commit(out, n);
+	return ERRC_OK;
 }
 
 enum errc rows_get_state(struct slice bytes, struct rows_state *s)
@@ -122,6 +130,11 @@ enum errc rows_get_state(struct slice bytes, struct rows_state *s)
 			return ERRC_CORRUPT;
 	}
 	return r.left == 0 ? ERRC_OK : ERRC_CORRUPT;
+}
+
+void rows_state_init(struct rows_state *s)
+{
+	memset(s, 0, offsetof(struct rows_state, counters));
 }
 
 const struct rows_counter *rows_state_counter(const struct rows_state *s, const struct rows_rule *r)
@@ -164,13 +177,13 @@ static bool is_aligned(const struct rows_state *s, const struct rows_limits *l, 
 	return same;
 }
 
-void rows_state_align(struct rows_state *s, const struct rows_limits *l, bool of_all)
+/* Apart, for it is not often that rules have changed, and all counters there may be take much of the stack. */
+static __attribute__((noinline)) void align(struct rows_state *s, const struct rows_limits *l,
+					    bool of_all)
 {
 	struct rows_counter fresh[ROWS_COUNTERS_MAX];
 	size_t n = l->n;
 
-	if (is_aligned(s, l, of_all))
-		return;
 	for (size_t i = 0; i < l->n; i++) {
 		const struct rows_counter *c = rows_state_counter(s, &l->v[i]);
 
@@ -183,4 +196,10 @@ void rows_state_align(struct rows_state *s, const struct rows_limits *l, bool of
 	if (n)
 		memcpy(s->counters, fresh, n * sizeof *fresh);
 	s->n = n;
+}
+
+void rows_state_align(struct rows_state *s, const struct rows_limits *l, bool of_all)
+{
+	if (!is_aligned(s, l, of_all))
+		align(s, l, of_all);
 }

@@ -26,7 +26,7 @@ static void begin(struct scene *s)
 
 	rows_limits_init(&s->l);
 	memset(&s->used, 0, sizeof s->used);
-	buf_init(&s->mem, ROWS_RULES_MAX * (ROWS_MODELS_MAX + 1));
+	buf_init(&s->mem, RULE_ARGS_MEM);
 	assert_int_equal(buf_reserve(&s->mem, s->mem.max, &room), ERRC_OK);
 }
 
@@ -307,7 +307,10 @@ static void test_room(void **state)
 		put(&s, "requests=1/day");
 	assert_false(
 		rule_args_put(SLICE_LIT("requests=1/day"), WALL_S, &s.used, &s.l, &s.mem, s.why));
-	assert_non_null(strstr(s.why, "at most 16"));
+	assert_non_null(strstr(s.why, "there are 64 limits, as many as there may be"));
+	put(&s, "64:requests=2/day");
+	assert_int_equal(s.l.n, 64);
+	assert_int_equal(s.l.v[63].limit, 2);
 	memset(text + strlen(text), 'm', ROWS_MODELS_MAX + 1);
 	rows_limits_init(&s.l);
 	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, &s.l, &s.mem, s.why));
@@ -316,13 +319,47 @@ static void test_room(void **state)
 	(void)state;
 }
 
+/* Of all limits together: the one that is too much is named, and one that becomes shorter makes room. */
+static void test_room_for_patterns(void **state)
+{
+	struct scene s;
+	char text[ROWS_MODELS_MAX + 64] = "requests=1/day models=";
+
+	begin(&s);
+	memset(text + strlen(text), 'm', ROWS_MODELS_MAX);
+	for (int i = 0; i < ROWS_PATTERNS_MAX / ROWS_MODELS_MAX; i++)
+		put(&s, text);
+	assert_false(rule_args_put(SLICE_LIT("requests=2/day models=x"), WALL_S, &s.used, &s.l,
+				   &s.mem, s.why));
+	assert_non_null(strstr(s.why, "'requests=2/day models=x'"));
+	assert_non_null(strstr(s.why, "16385 bytes and may have 16384"));
+	rows_limits_remove(&s.l, s.l.last_id);
+	put(&s, "3:models=all,requests=2/day models=x");
+	buf_fini(&s.mem);
+	/* More is named at once than there is memory for. */
+	begin(&s);
+	for (int i = 0; i < ROWS_PATTERNS_MAX / ROWS_MODELS_MAX; i++)
+		put(&s, text);
+	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, &s.l, &s.mem, s.why));
+	assert_non_null(strstr(s.why, "17408 bytes and may have 16384"));
+	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, &s.l, &s.mem, s.why));
+	assert_non_null(strstr(s.why, "too many patterns at once"));
+	buf_fini(&s.mem);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),          cmocka_unit_test(test_options),
-		cmocka_unit_test(test_raise),          cmocka_unit_test(test_remove),
-		cmocka_unit_test(test_another_window), cmocka_unit_test(test_raise_of_rolling),
-		cmocka_unit_test(test_refusals),       cmocka_unit_test(test_room),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_raise),
+		cmocka_unit_test(test_remove),
+		cmocka_unit_test(test_another_window),
+		cmocka_unit_test(test_raise_of_rolling),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_room),
+		cmocka_unit_test(test_room_for_patterns),
 		cmocka_unit_test(test_credit),
 	};
 

@@ -4,6 +4,7 @@
 #include "mem.h"
 #include "mpack.h"
 #include "rollup.h"
+#include "rows_hold.h"
 
 static struct record charge(void)
 {
@@ -77,6 +78,50 @@ static void test_round_trip(void **state)
 			assert_int_equal(record_decode(slice_of(a.p, n), &got), ERRC_CORRUPT);
 	}
 	buf_fini(&a);
+	buf_fini(&b);
+}
+
+/* A charge whose members are all as long as they may be, in as many budgets as there may be, finds room in a record: its settlement ends. */
+static void test_largest(void **state)
+{
+	static char text[ROWS_HOLD_NAME_MAX];
+	static struct record r, got;
+	struct slice name = slice_of(text, sizeof text), word = slice_of(text, RECORD_FINISH_MAX);
+	struct record_charge *c = &r.charge;
+	struct buf b;
+
+	(void)state;
+	memset(text, 'm', sizeof text);
+	r = charge();
+	r.account = ROWS_ACCOUNT_LAST;
+	c->model_asked = c->model = c->provider = c->upstream = name;
+	c->upstream_id = slice_of(text, RECORD_UPSTREAM_ID_MAX);
+	c->team = slice_of(text, ROWS_ID);
+	c->user = slice_of(text, ROWS_TAG_MAX);
+	c->group = slice_of(text, ROWS_NAME_MAX);
+	c->raw_usage = slice_of(text, RECORD_RAW_MAX);
+	c->idem = slice_of(text, RECORD_BYTES_MAX);
+	c->finish = c->native_finish = word;
+	c->hold_nusd = c->charge_nusd = c->uncollected_nusd = c->cost_nusd = INT64_MAX;
+	c->attempts_n = LIMIT_ATTEMPTS;
+	for (size_t i = 0; i < LIMIT_ATTEMPTS; i++)
+		c->attempts[i] = (struct record_attempt){.provider = name,
+							 .upstream = name,
+							 .status = UINT16_MAX,
+							 .start_ms = INT64_MAX,
+							 .ms = INT64_MAX,
+							 .cost_nusd = INT64_MAX,
+							 .error = word};
+	c->budgets.n = RECORD_BUDGETS_MAX;
+	for (size_t i = 0; i < RECORD_BUDGETS_MAX; i++)
+		c->budgets.v[i] = (struct record_budget){ROWS_USER, ROWS_RULE_ID_MAX, INT64_MAX / 2};
+	buf_init(&b, RECORD_MAX);
+	assert_int_equal(record_encode(&b, &r), ERRC_OK);
+	assert_int_equal(record_decode(buf_slice(&b), &got), ERRC_OK);
+	assert_int_equal(got.charge.budgets.n, RECORD_BUDGETS_MAX);
+	assert_memory_equal(got.charge.budgets.v, c->budgets.v, sizeof c->budgets.v);
+	c->budgets.n++;
+	assert_int_equal(record_encode(&b, &r), ERRC_INVAL);
 	buf_fini(&b);
 }
 
@@ -211,9 +256,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_longer),
-		cmocka_unit_test(test_limits),        cmocka_unit_test(test_json),
-		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_used),
+		cmocka_unit_test(test_largest), cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_longer),  cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_json),    cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_used),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -360,6 +360,89 @@ static void test_hold(void **state)
 	buf_fini(&b);
 }
 
+/* As many rules as there may be, each with everything that a rule has, and as many patterns: a row has room for all, and for no rule and no
+ * pattern more. */
+static void test_full_scope(void **state)
+{
+	static char text[ROWS_MODELS_MAX];
+	static struct rows_scope k, got;
+	struct buf b;
+
+	(void)state;
+	memset(text, 'm', sizeof text);
+	fill_key(&k);
+	k.nets_n = ROWS_NETS_MAX;
+	k.models = slice_of(text, sizeof text);
+	rows_limits_init(&k.limits);
+	for (size_t i = 0; i < ROWS_RULES_MAX; i++) {
+		struct rows_rule *r = rows_limits_add(&k.limits, ROWS_BUDGET, MONEY_NUSD_MAX);
+
+		assert_non_null(r);
+		r->zone = slice_of(text, ZONES_NAME_MAX);
+		r->window = (struct window_spec){
+			.unit = WINDOW_DAY, .carry_from_s = 1, .carry_until_s = 2};
+		r->models = slice_of(text, ROWS_PATTERNS_MAX / ROWS_RULES_MAX);
+		r->raise = r->raise_until_s = 1;
+	}
+	buf_init(&b, ROWS_MAX);
+	assert_int_equal(rows_put_scope(&b, &k), ERRC_OK);
+	assert_int_equal(rows_get_scope(buf_slice(&b), &got), ERRC_OK);
+	assert_int_equal(got.limits.n, ROWS_RULES_MAX);
+	assert_int_equal(got.limits.v[ROWS_RULES_MAX - 1].id, ROWS_RULES_MAX);
+	assert_int_equal(got.limits.v[ROWS_RULES_MAX - 1].raise, 1);
+	buf_reset(&b);
+	k.limits.v[0].models.n++;
+	assert_int_equal(rows_put_scope(&b, &k), ERRC_LIMIT);
+	k.limits.v[0].models.n--;
+	k.limits.n++;
+	assert_int_equal(rows_put_scope(&b, &k), ERRC_LIMIT);
+	buf_fini(&b);
+}
+
+/* What is used of all of them, and what a request has taken of them in all its scopes. */
+static void test_full_state_and_hold(void **state)
+{
+	static struct rows_state s, got;
+	static struct rows_hold h, taken;
+	struct buf b;
+
+	(void)state;
+	s.n = ROWS_COUNTERS_MAX;
+	for (size_t i = 0; i < s.n; i++)
+		s.counters[i] = (struct rows_counter){
+			.id = ROWS_RULE_ID_MAX,
+			.kind = ROWS_BUDGET,
+			.budget = {{INT64_MAX / 2, -MONEY_NUSD_MAX, MONEY_NUSD_MAX},
+				   {INT64_MAX / 2, -MONEY_NUSD_MAX, MONEY_NUSD_MAX}}};
+	buf_init(&b, ROWS_MAX);
+	assert_int_equal(rows_put_state(&b, &s), ERRC_OK);
+	assert_int_equal(rows_get_state(buf_slice(&b), &got), ERRC_OK);
+	assert_int_equal(got.n, s.n);
+	assert_memory_equal(got.counters, s.counters, sizeof s.counters);
+	s.n++;
+	assert_int_equal(rows_put_state(&b, &s), ERRC_LIMIT);
+	buf_reset(&b);
+	fill_hold(&h);
+	h.scopes_n = ROWS_SCOPES_MAX;
+	for (size_t i = 0; i < ROWS_SCOPES_MAX; i++) {
+		h.scopes[i].kind = ROWS_KEY;
+		h.scopes[i].n = ROWS_RULES_MAX;
+		for (size_t k = 0; k < ROWS_RULES_MAX; k++)
+			h.scopes[i].taken[k] =
+				(struct rows_taken){ROWS_RULE_ID_MAX, true, INT64_MAX / 2};
+	}
+	assert_int_equal(rows_hold_pages(&h), 1);
+	assert_int_equal(rows_put_hold(&b, &h), ERRC_OK);
+	assert_int_equal(rows_get_hold(buf_slice(&b), &taken), ERRC_OK);
+	for (size_t i = 0; i < ROWS_SCOPES_MAX; i++) {
+		assert_int_equal(taken.scopes[i].n, ROWS_RULES_MAX);
+		assert_int_equal(taken.scopes[i].taken[ROWS_RULES_MAX - 1].window, INT64_MAX / 2);
+	}
+	h.scopes[0].n++;
+	assert_int_equal(rows_put_hold(&b, &h), ERRC_LIMIT);
+	buf_fini(&b);
+}
+
 static void test_out_of_memory(void **state)
 {
 	struct rows_scope k;
@@ -486,6 +569,8 @@ int main(void)
 		cmocka_unit_test(test_keepalive_of_a_key),
 		cmocka_unit_test(test_state),
 		cmocka_unit_test(test_state_out_of_range),
+		cmocka_unit_test(test_full_scope),
+		cmocka_unit_test(test_full_state_and_hold),
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_names),

@@ -29,9 +29,33 @@ static void test_lists(void **state)
 	assert_int_equal(rows_limits_by_id(&l, 4)->limit, 3);
 	/* An id is never used again. */
 	assert_int_equal(rows_limits_add(&l, ROWS_RPM, 9)->id, ROWS_RULES_MAX + 1);
+	assert_true(rows_limits_are_valid(&l));
+	/* No two have the same, wherever they stand. */
+	l.v[0].id = l.v[9].id;
+	assert_false(rows_limits_are_valid(&l));
+	l.v[0].id = 3;
+	assert_true(rows_limits_are_valid(&l));
+	l.v[ROWS_RULES_MAX - 1].id = 3;
+	assert_false(rows_limits_are_valid(&l));
 	l.n = 0;
 	l.last_id = ROWS_RULE_ID_MAX;
 	assert_null(rows_limits_add(&l, ROWS_RPM, 9));
+}
+
+static void test_patterns(void **state)
+{
+	static char text[ROWS_MODELS_MAX];
+	struct rows_limits l;
+
+	(void)state;
+	rows_limits_init(&l);
+	memset(text, 'm', sizeof text);
+	for (size_t i = 0; i < ROWS_PATTERNS_MAX / sizeof text; i++)
+		rows_limits_add(&l, ROWS_RPM, 1)->models = slice_of(text, sizeof text);
+	assert_int_equal(rows_limits_patterns(&l), ROWS_PATTERNS_MAX);
+	assert_true(rows_limits_are_valid(&l));
+	rows_limits_add(&l, ROWS_RPM, 1)->models = slice_of(text, 1);
+	assert_false(rows_limits_are_valid(&l));
 }
 
 /* What the settings of one limit are about: not the rules for some models, and not those that only count. */
@@ -287,10 +311,11 @@ static void test_align_user(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lists),          cmocka_unit_test(test_the_plain_rule),
-		cmocka_unit_test(test_what_cannot_be), cmocka_unit_test(test_words),
-		cmocka_unit_test(test_raise),          cmocka_unit_test(test_look),
-		cmocka_unit_test(test_align),          cmocka_unit_test(test_align_user),
+		cmocka_unit_test(test_patterns),       cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_the_plain_rule), cmocka_unit_test(test_what_cannot_be),
+		cmocka_unit_test(test_words),          cmocka_unit_test(test_raise),
+		cmocka_unit_test(test_look),           cmocka_unit_test(test_align),
+		cmocka_unit_test(test_align_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

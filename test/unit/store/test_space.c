@@ -5,6 +5,7 @@
 
 #include "lmdbx.h"
 #include "mem.h"
+#include "progress_priv.h"
 
 #define KEY_A "aaaaaaaaaaaa"
 #define HOLDS 20000
@@ -50,14 +51,28 @@ static void settle_large(struct rig *r, uint64_t acc, const struct genid *id)
 	assert_true(op.done.settled);
 }
 
+static bool hold(struct rig *r, uint64_t acc, const char *user, struct genid *id,
+		 struct admit_op *op)
+{
+	struct hold_candidate c;
+
+	rig_ask(r, op, &c, acc, KEY_A, &r->price, 100);
+	op->ask.user = slice_str(user);
+	*id = op->ask.id;
+	rig_run(r, op);
+	assert_int_equal(op->rc, ERRC_OK);
+	return op->reason == ADMIT_NONE;
+}
+
 /* Holds until the store says no; then every one of them settles, though nobody takes from the outbox. */
-static void fill_and_settle(struct rig *r, uint64_t acc, struct genid *ids, bool large)
+static void fill_and_settle(struct rig *r, uint64_t acc, const char *user, struct genid *ids,
+			    bool large)
 {
 	struct admit_done done;
 	struct admit_op op;
 	int n = 0;
 
-	while (n < HOLDS && rig_hold(r, acc, KEY_A, &r->price, 100, &ids[n], &op))
+	while (n < HOLDS && hold(r, acc, user, &ids[n], &op))
 		n++;
 	assert_in_range(n, 100, HOLDS - 1);
 	assert_true(op.reason == ADMIT_SPACE || op.reason == ADMIT_LEDGER);
@@ -83,7 +98,7 @@ static void test_full_store_settles(void **state)
 	assert_non_null(ids);
 	rig_key(r, acc, KEY_A, &k);
 	for (int round = 0; round < 4; round++) {
-		fill_and_settle(r, acc, ids, round % 2);
+		fill_and_settle(r, acc, "", ids, round % 2);
 		assert_int_equal(live_space(r->live, r->boot_ms, &space), ERRC_OK);
 		assert_true(space.used_bytes < BYTES);
 		assert_int_equal(space.holds, 0);
@@ -94,6 +109,47 @@ static void test_full_store_settles(void **state)
 	assert_int_equal(live_space(r->live, r->boot_ms, &space), ERRC_OK);
 	assert_int_equal(space.outbox_records, 0);
 	assert_int_equal(space.outbox_age_ms, 0);
+	mem_free(ids);
+}
+
+static void give_budgets(struct rows_scope *s)
+{
+	while (rows_limits_add(&s->limits, ROWS_BUDGET, 1000 * RIG_DOLLAR))
+		;
+}
+
+/* Each request counts in as many budgets as there may be: its record, where it is as large as they come, needs a page more than others. */
+static void test_full_store_of_many_budgets(void **state)
+{
+	struct rig *r = *state;
+	struct genid *ids = mem_new(HOLDS * sizeof *ids);
+	uint64_t acc = rig_account(r, "acme", 1000 * RIG_DOLLAR);
+	struct rows_scope k, s;
+	struct live_space space;
+	struct scan sums;
+
+	assert_non_null(ids);
+	rig_scope(&s, acc, ROWS_ACCOUNT, "");
+	give_budgets(&s);
+	rig_put(r, &s);
+	rig_scope(&s, acc, ROWS_TEAM, "growth");
+	give_budgets(&s);
+	rig_put(r, &s);
+	rig_key(r, acc, KEY_A, &k);
+	memcpy(k.team, s.id, ROWS_ID);
+	give_budgets(&k);
+	rig_put(r, &k);
+	rig_scope(&s, acc, ROWS_USER, "alice");
+	give_budgets(&s);
+	rig_put(r, &s);
+	for (int round = 0; round < 3; round++) {
+		fill_and_settle(r, acc, "alice", ids, true);
+		assert_int_equal(live_space(r->live, r->boot_ms, &space), ERRC_OK);
+		assert_int_equal(space.holds, 0);
+		assert_int_equal(progress_pages(live_progress(r->live)), 0);
+		rig_drain(r);
+		rig_check(r, &sums);
+	}
 	mem_free(ids);
 }
 
@@ -275,9 +331,10 @@ static void test_too_small_or_no_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_full_store_settles),   T(test_full_of_keys),
-		T(test_full_of_users),        T(test_outbox_share),
-		T(test_too_small_or_no_room), T(test_no_room_at_the_commit),
+		T(test_full_store_settles),    T(test_full_store_of_many_budgets),
+		T(test_full_of_keys),          T(test_full_of_users),
+		T(test_outbox_share),          T(test_too_small_or_no_room),
+		T(test_no_room_at_the_commit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
