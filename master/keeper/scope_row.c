@@ -168,6 +168,9 @@ enum errc scope_row_fill(struct control_field *f, size_t *n, const struct rows_s
 
 /* --- limits --- */
 
+_Static_assert(sizeof((struct scope_row_limit *)0)->id == sizeof((struct rows_rule *)0)->id,
+	       "a limit is named by the whole of its id");
+
 enum errc scope_row_send(struct verbs *v, const struct scope_row_limit *l)
 {
 	bool limited = l->max != ROWS_NO_LIMIT;

@@ -32,7 +32,7 @@ struct scope_row_limit {
 	const char *scope, *limit, *unit; /* static */
 	struct slice name;                /* of the scope, for people */
 	struct slice text;
-	uint16_t id;        /* 0: the credit */
+	uint32_t id;        /* 0: the credit */
 	int64_t max;        /* ROWS_NO_LIMIT: none */
 	int64_t used, held; /* held: -1 where nothing is held */
 	int64_t remaining;
