@@ -18,6 +18,25 @@ static bool is_first_of_name(const struct command_arg *a)
 	return false;
 }
 
+/* But that with some commands it has a value and with others none, such as --postpaid: the instance with a value, NULL where it is always
+ * the same. */
+static const struct command_arg *mixed(const struct command_arg *a)
+{
+	const struct command_arg *with = NULL;
+	const struct command *c = command_all();
+	bool without = false;
+
+	for (size_t i = 0; c; c = command_at(i++)) {
+		const struct command_arg *its = command_option(c, slice_str(a->name));
+
+		if (its && its->type == COMMAND_FLAG)
+			without = true;
+		else if (its)
+			with = its;
+	}
+	return without ? with : NULL;
+}
+
 static bool is_path(const struct command_arg *a)
 {
 	const char *text = a->is_option ? a->value : a->name;
@@ -99,10 +118,41 @@ static void put_valued_options(struct put *p, const char *before, const char *be
 	for (size_t i = 0; c; c = command_at(i++)) {
 		for (size_t k = 0; k < c->args_n; k++) {
 			if (!c->args[k].is_option || c->args[k].type == COMMAND_FLAG ||
-			    !is_first_of_name(&c->args[k]))
+			    !is_first_of_name(&c->args[k]) || mixed(&c->args[k]))
 				continue;
 			put_f(p, "%s--%s", before, c->args[k].name);
 			before = between;
+		}
+	}
+}
+
+/* The commands with which a mixed option has a value, as patterns of the line so far. */
+static void put_valuing(struct put *p, const struct command_arg *a, const char *between)
+{
+	const char *before = "";
+	const struct command *c;
+
+	for (size_t i = 0; (c = command_at(i)); i++) {
+		const struct command_arg *its = command_option(c, slice_str(a->name));
+
+		if (!its || its->type == COMMAND_FLAG)
+			continue;
+		put_f(p, between[0] == '|' ? "%s'%s'*" : "%s'%s*'", before, c->words);
+		before = between;
+	}
+}
+
+/* For each mixed option once. */
+static void each_mixed(struct put *p, void (*fn)(struct put *p, const struct command_arg *with))
+{
+	const struct command *c = command_all();
+
+	for (size_t i = 0; c; c = command_at(i++)) {
+		for (size_t k = 0; k < c->args_n; k++) {
+			const struct command_arg *a = &c->args[k];
+
+			if (a->is_option && is_first_of_name(a) && mixed(a))
+				fn(p, mixed(a));
 		}
 	}
 }
@@ -141,6 +191,17 @@ static void bash_value(struct put *p, const struct command *c, const struct comm
 	put_z(p, "\" ;;\n");
 }
 
+static void bash_mixed_value(struct put *p, const struct command_arg *with)
+{
+	if (!command_choices(with).n)
+		return;
+	put_f(p, "\t--%s) case $line in ", with->name);
+	put_valuing(p, with, "| ");
+	put_z(p, ") words=\"");
+	put_choices(p, with);
+	put_z(p, "\" ;; esac ;;\n");
+}
+
 /* A case branch for each option that has choices, names or a path. */
 static void bash_values(struct put *p)
 {
@@ -151,10 +212,11 @@ static void bash_values(struct put *p)
 		for (size_t k = 0; k < c->args_n; k++) {
 			const struct command_arg *a = &c->args[k];
 
-			if (a->is_option && is_first_of_name(a))
+			if (a->is_option && is_first_of_name(a) && !mixed(a))
 				bash_value(p, c, a);
 		}
 	}
+	each_mixed(p, bash_mixed_value);
 	put_z(p, "\tesac\n");
 }
 
@@ -216,6 +278,13 @@ static void bash_names(struct put *p)
 		 "2>/dev/null </dev/null | sed 1d)\n");
 }
 
+static void bash_mixed_line(struct put *p, const struct command_arg *with)
+{
+	put_f(p, "--%s) case $line in ", with->name);
+	put_valuing(p, with, "| ");
+	put_z(p, ") i=$((i + 1)) ;; esac ;;\n\t\t");
+}
+
 /* The words of the line so far that are neither options nor their values. */
 static void bash_line(struct put *p)
 {
@@ -223,8 +292,9 @@ static void bash_line(struct put *p)
 		 "$word in\n\t\t");
 	put_z(p, "--socket) i=$((i + 1)); socket=(--socket \"${COMP_WORDS[i]}\") ;;\n\t\t");
 	put_valued_options(p, "", " | ");
-	put_z(p, ") i=$((i + 1)) ;;\n\t\t-*) ;;\n\t\t*) line=\"${line:+$line }$word\" "
-		 ";;\n\t\tesac\n\tdone\n");
+	put_z(p, ") i=$((i + 1)) ;;\n\t\t");
+	each_mixed(p, bash_mixed_line);
+	put_z(p, "-*) ;;\n\t\t*) line=\"${line:+$line }$word\" ;;\n\t\tesac\n\tdone\n");
 }
 
 static void bash_script(struct put *p)
@@ -321,6 +391,13 @@ static void fish_command(struct put *p, const struct command *c)
 	}
 }
 
+static void fish_mixed_line(struct put *p, const struct command_arg *with)
+{
+	put_f(p, "\n\t\tcase --%s\n\t\t\tswitch \"$words\"\n\t\t\tcase ", with->name);
+	put_valuing(p, with, " ");
+	put_z(p, "\n\t\t\t\tset skip yes\n\t\t\tend");
+}
+
 /* The words of the line so far that are neither options nor their values, and questions about them. */
 static void fish_functions(struct put *p)
 {
@@ -330,7 +407,9 @@ static void fish_functions(struct put *p)
 		 "no\n\t\t\tcontinue\n\t\tend\n"
 		 "\t\tswitch $word\n\t\tcase");
 	put_valued_options(p, " ", " ");
-	put_z(p, "\n\t\t\tset skip yes\n\t\tcase '-*'\n\t\tcase '*'\n\t\t\tset -a words "
+	put_z(p, "\n\t\t\tset skip yes");
+	each_mixed(p, fish_mixed_line);
+	put_z(p, "\n\t\tcase '-*'\n\t\tcase '*'\n\t\t\tset -a words "
 		 "$word\n\t\tend\n\tend\n"
 		 "\techo \"$words\"\nend\n"
 		 "function __aigwctl_is\n\tset -l line (__aigwctl_line)\n\ttest \"$line\" = "

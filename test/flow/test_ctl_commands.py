@@ -490,6 +490,8 @@ class Shells(Case):
              ('aigwctl key create --account mai', 'aigwctl key create --account main '),
              ('aigwctl team show nightsh', 'aigwctl team show nightshift '), ('aigwctl key create --team nightsh', 'aigwctl key create --team nightshift '),
              ('aigwctl user show some', 'aigwctl user show somebody '), ('aigwctl key import many-k', 'aigwctl key import many-keys.ndjson '),
+             ('aigwctl key update x --postpaid of', 'aigwctl key update x --postpaid off '),
+             ('aigwctl team update --postpaid on nightsh', 'aigwctl team update --postpaid on nightshift '),
              ('aigwctl ledger restore --config many-k', 'aigwctl ledger restore --config many-keys.ndjson '))
 
     def setUp(self):
@@ -529,6 +531,12 @@ class Shells(Case):
         self.assertEqual(self.complete('key', 'create', '--per'), ['--period'])
         self.assertIn('month', self.complete('key', 'create', '--account', 'a', '--period', ''))
         self.assertEqual(self.complete('completion', 'z'), ['zsh'])
+        # An option that has a value with one verb and none with another.
+        for at_end in ('team', 'user', 'key', 'account'):
+            self.assertEqual(self.complete(at_end, 'update', 'a', '--postpaid', ''), ['on', 'off'])
+        self.assertEqual(self.complete('key', 'create', '--postpaid', ''), [])
+        self.assertEqual(self.complete('--socket', '/none', 'key', 'update', '--postpaid', 'off', 'a', '--cr'), ['--credit'])
+        self.assertIn('a', self.complete('--socket', self.node.socket, 'team', 'update', '--postpaid', 'on', 'nightsh', '--account', 'mai')[0])
         self.assertEqual(self.complete('account', 'create', 'acme', '--cr'), ['--credit'])
         at = ('--socket', self.node.socket)
         self.assertIn('main', self.complete(*at, 'account', 'show', ''))
