@@ -213,7 +213,8 @@ static enum errc look_at_budget(struct look *k, const struct book_scope *s,
 	enum errc rc = get_told(k, &b.name, &b.told);
 
 	b.reset_s = c->budget.cur.id;
-	if (!rc)
+	/* What never ends had no window before: that was of another kind, whose share is not one of this. */
+	if (!rc && r->window.unit != WINDOW_TOTAL)
 		rc = look_at_window(k, &b, &c->budget.prev);
 	b.reset_s = window_budget_reset_s(&c->budget, r->window, c->budget.cur.id);
 	if (!rc)

@@ -428,6 +428,24 @@ static void test_credit_of_a_key(void **state)
 	none(s);
 }
 
+/* What was used of a budget goes on in the credit that it becomes, but for the windows that were over: those are not told of as credit. */
+static void test_credit_that_was_a_budget(void **state)
+{
+	struct scene *s = *state;
+	struct rows_rule *r = &s->key.limits.v[0];
+
+	charge(s, 45 * CENT, 100);
+	charge(s, 1 * CENT, 200);
+	none(s);
+	r->window.unit = WINDOW_TOTAL;
+	r->credit = true;
+	set_limit(s, 50 * CENT);
+	none(s);
+	charge(s, 44 * CENT, 200);
+	assert_int_equal(one(s, 900000).used_nusd, 45 * CENT);
+	none(s);
+}
+
 static void test_credit(void **state)
 {
 	struct scene *s = *state;
@@ -575,6 +593,7 @@ int main(void)
 		T(test_first_use_of_a_rule),
 		T(test_end_users),
 		T(test_credit_of_a_key),
+		T(test_credit_that_was_a_budget),
 		T(test_credit),
 		T(test_what_is_told_is_forgotten),
 		T(test_removed_rules),
