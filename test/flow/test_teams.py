@@ -515,6 +515,50 @@ class Rebuilt(Scene, NodePerTest):
         self.refused(402, 'budget_exceeded', 'team', key, user='ann')
         self.check_books()
 
+    def test_as_many_limits_as_there_may_be(self):
+        """64 in each of the four scopes: each window of a budget, all that is no money, and budgets of one model after the other."""
+        periods = ['minute', 'hour', 'day', 'week', 'month', 'quarter', 'year']
+        rules = ['requests=90/minute', 'requests=900/day', 'tokens=90000/minute', 'tokens=900000/day', 'concurrency=9', 'budget=50/total']
+        rules += ['budget=50/%s%s' % (p, kind) for p in periods for kind in (' zone=Asia/Kolkata', ' rolling')]
+        rules += ['budget=50/year models=model-%d|!one' % n for n in range(64 - len(rules) - 1)] + ['budget=50/year models=one']
+        words = ','.join(rules)
+        self.node.ctl('account', 'update', self.name, '--limit', words)
+        self.team('all', '--limit', words)
+        self.node.ctl('user', 'update', 'ann', '--account', self.name, '--limit', words)
+        key = self.node.key(self.name, team='all', limit=words)
+        scopes = {'account': ('account', 'update', self.name), 'team': ('team', 'update', 'all', '--account', self.name),
+                  'key': ('key', 'update', key), 'user': ('user', 'update', 'ann', '--account', self.name)}
+        for command in scopes.values():
+            self.fails(2, 'there are 64 limits, as many as there may be', *command, '--limit', 'budget=1/day')
+            self.fails(2, 'there are 64 limits, as many as there may be', *command, '--limit', '64:budget=1/year,budget=1/day')
+        for _ in range(2):
+            self.accepted(key, user='ann')
+
+        def budgets():
+            """{(scope, id): used} of those that are not over within the test."""
+            rows = self.limits(key, 'ann')
+            self.assertEqual(len(rows), 1 + 4 * 64)
+            return {at: r['used'] for at, r in rows.items() if at[1] in lasting}
+        lasting = [n for n, r in enumerate(rules, 1) if re.search('total|year|(day|week|month|quarter) rolling', r)]
+        used = budgets()
+        self.assertEqual(used, {(s, n): 2 if n < 21 or n == 64 else 0 for s in scopes for n in lasting})
+        for scope, command in scopes.items():
+            self.node.ctl(*command, '--limit', '64:budget=2/year')
+            self.assertIn('per year for one', self.refused(402, 'budget_exceeded', scope, key, user='ann')['message'])
+            self.node.ctl(*command, '--limit', '64:budget=50/year')
+        self.assertEqual(budgets(), used)
+        self.node.kill('keeper')
+        self.assertEqual(budgets(), used)
+        self.accepted(key, user='ann')
+        self.node.settled(self.name)
+        self.node.stop()
+        shutil.rmtree(glob.glob(self.node.live + '/*')[0])
+        self.node.start()
+        self.assertEqual(budgets(), {at: n and 3 for at, n in used.items()})
+        own = self.node.ask('GET', '/v1/key', key=key).json()['data']['limits']
+        self.assertEqual(len([r for r in own if r['limit'] != 'credit']), 3 * 64)
+        self.check_books()
+
     def test_crashes_keep_an_account_in_shadow(self):
         self.node.ctl('account', 'create', 'poor')
         key = self.node.key('poor')
