@@ -231,7 +231,7 @@ static bool put_limit(struct verb_args a, const char *name, struct rows_limits *
 		return false;
 	if (rows_limits_set(l, kind, v) == ERRC_OK)
 		return true;
-	no_room(name, why);
+	no_room(kind == ROWS_BUDGET ? "budget" : name, why);
 	return false;
 }
 

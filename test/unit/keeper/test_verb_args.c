@@ -194,6 +194,40 @@ static void test_credit(void **state)
 	assert_int_equal(k.limits.n, 0);
 }
 
+/* A scope that has as many limits as there may be: no option adds another one, each says so by its name, and what is removed makes room. */
+static void test_full(void **state)
+{
+	const struct {
+		struct control_field f;
+		const char *word;
+	} more[] = {{CONTROL_I("rpm", 1), "rpm: there are 64 limits"},
+		    {CONTROL_I("concurrency", 1), "concurrency: there are 64 limits"},
+		    {CONTROL_I("budget_nusd", 1), "budget: there are 64 limits"},
+		    {CONTROL_S("credit", SLICE_LIT("1")), "credit: there are 64 limits"},
+		    {CONTROL_S("limit", SLICE_LIT("tokens=1/day")),
+		     "limit: 'tokens=1/day': there are"}};
+	char why[VERB_ARGS_WHY];
+	struct rows_scope k;
+	struct buf mem;
+
+	buf_init(&mem, 8 * VERB_ARGS_MEM);
+	key_init(&k);
+	while (k.limits.n < ROWS_RULES_MAX)
+		rows_limits_add(&k.limits, ROWS_BUDGET, 1)->models = SLICE_LIT("m");
+	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+		assert_false(
+			verb_args_scope((struct verb_args){&more[i].f, 1}, NULL, &k, &mem, why));
+		assert_memory_equal(why, more[i].word, strlen(more[i].word));
+	}
+	assert_true(verb_args_scope(
+		ARGS(CONTROL_S("limit_remove", SLICE_LIT("5")), CONTROL_I("rpm", 1)), NULL, &k,
+		&mem, why));
+	assert_int_equal(k.limits.n, ROWS_RULES_MAX);
+	assert_int_equal(rows_limits_get(&k.limits, ROWS_RPM), 1);
+	buf_fini(&mem);
+	(void)state;
+}
+
 /* A budget that is taken away leaves the others as they are. */
 static void test_two_budgets(void **state)
 {
@@ -368,11 +402,11 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_check),  cmocka_unit_test(test_key_options),
-		cmocka_unit_test(test_zone),   cmocka_unit_test(test_two_budgets),
-		cmocka_unit_test(test_credit), cmocka_unit_test(test_key_refused),
-		cmocka_unit_test(test_key_id), cmocka_unit_test(test_span),
-		cmocka_unit_test(test_new),
+		cmocka_unit_test(test_check),       cmocka_unit_test(test_key_options),
+		cmocka_unit_test(test_zone),        cmocka_unit_test(test_two_budgets),
+		cmocka_unit_test(test_full),        cmocka_unit_test(test_credit),
+		cmocka_unit_test(test_key_refused), cmocka_unit_test(test_key_id),
+		cmocka_unit_test(test_span),        cmocka_unit_test(test_new),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
