@@ -145,6 +145,34 @@ static void test_the_last_one(void **state)
 	rig_check_books(family.r);
 }
 
+/* Which of them are about a request is known of each one: those of another model take no part, wherever they stand. */
+static void test_some_of_them(void **state)
+{
+	struct admit_done done;
+	struct genid id;
+
+	(void)state;
+	for (size_t i = 0; i < FAMILY_N; i++) {
+		fill(&family.of[i]);
+		for (size_t k = 0; k < ROWS_RULES_MAX; k++)
+			family.of[i].limits.v[k].models = (k * 7 + i) % 3 ? SLICE_LIT("another")
+									  : SLICE_NONE;
+	}
+	family_put();
+	family_hold(100, &id);
+	settle(&id, &done);
+	family_hold(100, &id);
+	for (size_t i = 0; i < FAMILY_N; i++) {
+		for (size_t k = 0; k < ROWS_RULES_MAX; k++) {
+			struct rows_rule_now now = family_look(i, k);
+
+			assert_int_equal(now.used, (k * 7 + i) % 3 ? 0 : CHARGE);
+			assert_int_equal(now.held, (k * 7 + i) % 3 ? 0 : HELD);
+		}
+	}
+	rig_check_books(family.r);
+}
+
 /* One more cannot be stored by any way. */
 static void test_one_too_many(void **state)
 {
@@ -223,6 +251,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, family_setup, family_teardown)
 		T(test_one_request_in_all),
 		T(test_the_last_one),
+		T(test_some_of_them),
 		T(test_one_too_many),
 		T(test_own_beside_those_for_all),
 		T(test_all_are_told),
