@@ -1,6 +1,5 @@
-#include "mpack.h"
+#include "mpack_quick.h"
 
-#include <endian.h>
 #include <msgpack.h>
 #include <stdio.h>
 
@@ -141,14 +140,6 @@ static const struct format formats[32] = {
 	[0x1e] = {MPACK_MAP, 2, false, 0},   [0x1f] = {MPACK_MAP, 4, false, 0},
 };
 
-static uint64_t eight_bytes(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof v);
-	return be64toh(v);
-}
-
 static uint64_t big_endian(const uint8_t *p, unsigned width)
 {
 	uint64_t v = 0;
@@ -244,49 +235,18 @@ static enum errc read_head(struct mpack_in *r, enum mpack_type want, struct head
 static enum errc read_count(struct mpack_in *r, enum mpack_type want, uint32_t *n)
 {
 	struct head h;
-	enum errc e;
+	enum errc e = read_head(r, want, &h);
 
-	if (want == MPACK_ARR && r->p < r->end && (r->p[0] & 0xf0) == 0x90 &&
-	    (r->p[0] & 15) < r->end - r->p) {
-		*n = *r->p++ & 15;
-		return ERRC_OK;
-	}
-	e = read_head(r, want, &h);
 	if (!e)
 		*n = (uint32_t)h.n;
 	return e;
 }
 
-/* Short strings and most bytes have a length of five or eight bits. */
-static bool read_short(struct mpack_in *r, enum mpack_type want, struct slice *out)
-{
-	size_t left = (size_t)(r->end - r->p), head = 1, n;
-
-	if (left < 2)
-		return false;
-	if (want == MPACK_STR && (r->p[0] & 0xe0) == 0xa0) {
-		n = r->p[0] & 31u;
-	} else if (r->p[0] == (want == MPACK_STR ? 0xd9 : 0xc4)) {
-		head = 2;
-		n = r->p[1];
-	} else {
-		return false;
-	}
-	if (n > left - head)
-		return false;
-	*out = slice_of(r->p + head, n);
-	r->p += head + n;
-	return true;
-}
-
 static enum errc read_bytes(struct mpack_in *r, enum mpack_type want, struct slice *out)
 {
 	struct head h;
-	enum errc e;
+	enum errc e = read_head(r, want, &h);
 
-	if (read_short(r, want, out))
-		return ERRC_OK;
-	e = read_head(r, want, &h);
 	if (e)
 		return e;
 	*out = slice_of(r->p, (size_t)h.n);
@@ -301,17 +261,17 @@ enum errc mpack_read_map(struct mpack_in *r, uint32_t *n)
 
 enum errc mpack_read_arr(struct mpack_in *r, uint32_t *n)
 {
-	return read_count(r, MPACK_ARR, n);
+	return mpack_quick_arr(r, n) ? ERRC_OK : read_count(r, MPACK_ARR, n);
 }
 
 enum errc mpack_read_str(struct mpack_in *r, struct slice *out)
 {
-	return read_bytes(r, MPACK_STR, out);
+	return mpack_quick_str(r, out) ? ERRC_OK : read_bytes(r, MPACK_STR, out);
 }
 
 enum errc mpack_read_bin(struct mpack_in *r, struct slice *out)
 {
-	return read_bytes(r, MPACK_BIN, out);
+	return mpack_quick_bin(r, out) ? ERRC_OK : read_bytes(r, MPACK_BIN, out);
 }
 
 enum errc mpack_read_fixed(struct mpack_in *r, void *out, size_t n)
@@ -346,32 +306,14 @@ static __attribute__((noinline)) enum errc read_any_int(struct mpack_in *r, bool
 	return e;
 }
 
-/* Nearly all numbers of a stored row are small or of the formats without a sign: they are not worth the way through the table. */
-static enum errc read_int(struct mpack_in *r, bool as_signed, uint64_t *out)
-{
-	const uint8_t *p = r->p;
-	size_t left = (size_t)(r->end - p);
-
-	if (left > 0 && p[0] < 0x80) {
-		*out = p[0];
-		r->p = p + 1;
-		return ERRC_OK;
-	}
-	if (left > sizeof *out && p[0] >= 0xcc && p[0] <= 0xce) {
-		unsigned width = 1u << (p[0] - 0xcc);
-
-		*out = eight_bytes(p + 1) >> (64 - 8 * width);
-		r->p = p + 1 + width;
-		return ERRC_OK;
-	}
-	return read_any_int(r, as_signed, out);
-}
-
 enum errc mpack_read_i64(struct mpack_in *r, int64_t *out)
 {
 	uint64_t v;
-	enum errc e = read_int(r, true, &v);
+	enum errc e;
 
+	if (mpack_quick_i64(r, out))
+		return ERRC_OK;
+	e = read_any_int(r, true, &v);
 	if (!e)
 		*out = (int64_t)v;
 	return e;
@@ -379,7 +321,7 @@ enum errc mpack_read_i64(struct mpack_in *r, int64_t *out)
 
 enum errc mpack_read_u64(struct mpack_in *r, uint64_t *out)
 {
-	return read_int(r, false, out);
+	return mpack_quick_u64(r, out) ? ERRC_OK : read_any_int(r, false, out);
 }
 
 enum errc mpack_read_bool(struct mpack_in *r, bool *out)

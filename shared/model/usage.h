@@ -5,7 +5,7 @@
 #define AIGW_USAGE_H
 
 #include "errc.h"
-#include "mpack.h"
+#include "mpack_quick.h"
 
 enum usage_side { USAGE_SIDE_IN, USAGE_SIDE_OUT, USAGE_SIDE_OF, USAGE_SIDE_EACH };
 
@@ -87,5 +87,31 @@ int64_t usage_reasoning(const struct usage *u);
 void usage_pack(struct mpack_out *o, const struct usage *u);
 MUSTCHECK
 enum errc usage_unpack(struct mpack_in *r, struct usage *u);
+/* The same of the common form alone, in the caller's own code (mpack_quick.h): numbers that are not there stay as they were. False: it
+ * has another form, and *u is torn. */
+MPACK_QUICK usage_unpack_quick(struct mpack_in *r, struct usage *u)
+{
+	struct mpack_in at = *r;
+	uint64_t have, tier;
+	uint32_t n;
+
+	if (!mpack_quick_arr(&at, &n) || !mpack_quick_u64(&at, &have) ||
+	    !mpack_quick_bool(&at, &u->estimated) || !mpack_quick_u64(&at, &tier) ||
+	    have >> USAGE_COUNT || tier >= USAGE_TIER_COUNT)
+		return false;
+	u->have = (uint32_t)have;
+	u->tier = (enum usage_tier)tier;
+	u->undivided = false;
+	for (n -= 3; have; have &= have - 1, n--) {
+		int64_t *number = &u->n[__builtin_ctzll(have)];
+
+		if (!mpack_quick_i64(&at, number) || *number > USAGE_MAX)
+			return false;
+	}
+	if (n != 0)
+		return false;
+	*r = at;
+	return true;
+}
 
 #endif

@@ -1,7 +1,7 @@
 /* Stored rows and records: the first byte chooses the reader. What one accepts can be written again, and is read again as the
  * same. */
 #include "fuzz.h"
-#include "record.h"
+#include "rollup.h"
 #include "rows_hold.h"
 #include "rows_states.h"
 
@@ -59,12 +59,33 @@ static void hold(struct slice in, struct buf *b)
 			slice_eq(h.candidates[i].model, again.candidates[i].model));
 }
 
+/* What reports read of a charge is what all of it says. */
+static void used(struct slice in, const struct record *all)
+{
+	struct record r;
+	struct rollup_sums a, b;
+
+	if (record_decode_used(in, &r) != ERRC_OK) {
+		require(!all);
+		return;
+	}
+	if (!all || all->type != RECORD_CHARGE)
+		return;
+	a = rollup_sums_of(1, &r);
+	b = rollup_sums_of(1, all);
+	require(memcmp(&a, &b, sizeof a) == 0);
+	require(slice_eq(r.charge.user, all->charge.user) &&
+		slice_eq(r.charge.model, all->charge.model));
+}
+
 static void record(struct slice in, struct buf *b)
 {
 	struct record r, again;
 	struct buf json;
+	bool whole = record_decode(in, &r) == ERRC_OK;
 
-	if (record_decode(in, &r) != ERRC_OK)
+	used(in, whole ? &r : NULL);
+	if (!whole)
 		return;
 	buf_init(&json, 16 * in.n + 8192);
 	require(record_json(&json, 1, &r) == ERRC_OK);

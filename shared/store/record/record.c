@@ -1,7 +1,7 @@
 #include "record.h"
 
 #include "json_out.h"
-#include "mpack.h"
+#include "mpack_quick.h"
 #include "rows_hold.h"
 #include "text.h"
 
@@ -275,22 +275,102 @@ static enum errc get_change(struct mpack_in *in, struct record_change *r)
 
 #undef FIELD
 
-#define FIELD(kind, member, name) passed++;
-#define USED(kind, member, name)                         \
-	if (passed)                                      \
-		rc = rc ? rc : mpack_skip_n(in, passed); \
-	if (!rc)                                         \
-		GET_##kind(r, member);                   \
-	passed = 0;
+/* --- what reports use ---
+ * Fields in their common form are taken one after the other by a cursor in a register; any other goes the general way, like a field
+ * that reports pass over, which is only to be there. */
+
+MPACK_QUICK quick_chars(struct mpack_in *at, char *out, size_t n)
+{
+	struct mpack_in in = *at;
+	struct slice s;
+
+	if (!mpack_quick_str(&in, &s) || s.n != n)
+		return false;
+	memcpy(out, s.p, n);
+	*at = in;
+	return true;
+}
+
+MPACK_QUICK quick_end(struct mpack_in *at, enum record_end *end)
+{
+	struct mpack_in in = *at;
+	uint64_t v;
+
+	if (!mpack_quick_u64(&in, &v) || v >= RECORD_END_COUNT)
+		return false;
+	*end = (enum record_end)v;
+	*at = in;
+	return true;
+}
+
+MPACK_QUICK pass_attempts(struct mpack_in *at)
+{
+	struct mpack_in in = *at;
+	uint32_t n, fields;
+
+	if (!mpack_quick_arr(&in, &n))
+		return false;
+	for (; n; n--) {
+		if (!mpack_quick_arr(&in, &fields) || fields != ATTEMPT_FIELDS ||
+		    !mpack_pass_str(&in) || !mpack_pass_str(&in) || !mpack_pass_int(&in) ||
+		    !mpack_pass_int(&in) || !mpack_pass_int(&in) || !mpack_pass_str(&in) ||
+		    !mpack_pass_int(&in))
+			return false;
+	}
+	*at = in;
+	return true;
+}
+
+MPACK_QUICK pass_budgets(struct mpack_in *at)
+{
+	struct mpack_in in = *at;
+	uint32_t n;
+
+	if (!mpack_quick_arr(&in, &n))
+		return false;
+	for (; n; n--) {
+		if (!mpack_pass_int(&in))
+			return false;
+	}
+	*at = in;
+	return true;
+}
+
+#define PASS_INT(at)          mpack_pass_int(at)
+#define PASS_STR(at)          mpack_pass_str(at)
+#define PASS_BYTES(at)        mpack_pass_bin(at)
+#define PASS_GENID(at)        mpack_pass_fixed(at, GENID_BYTES)
+#define PASS_HASH(at)         mpack_pass_fixed(at, DIGEST_SHA256)
+#define PASS_ATTEMPTS(at)     pass_attempts(at)
+#define PASS_BUDGETS(at)      pass_budgets(at)
+#define QUICK_CHARS(at, r, m) quick_chars(at, (r)->m, sizeof(r)->m)
+#define QUICK_INT(at, r, m)   mpack_quick_i64(at, &(r)->m)
+#define QUICK_END(at, r, m)   quick_end(at, &(r)->m)
+#define QUICK_STR(at, r, m)   mpack_quick_str(at, &(r)->m)
+#define QUICK_USAGE(at, r, m) usage_unpack_quick(at, &(r)->m)
+#define FIELD(kind, member, name)                   \
+	if (!PASS_##kind(&at)) {                    \
+		*in = at;                           \
+		rc = rc ? rc : mpack_skip_n(in, 1); \
+		at = *in;                           \
+	}
+#define USED(kind, member, name)               \
+	if (!QUICK_##kind(&at, r, member)) {   \
+		*in = at;                      \
+		if (!rc)                       \
+			GET_##kind(r, member); \
+		at = *in;                      \
+	}
 
 static enum errc get_used(struct mpack_in *in, struct record_charge *r)
 {
+	struct mpack_in at = *in; /* its address goes nowhere */
 	enum errc rc = ERRC_OK;
-	uint32_t passed = 0;
 	int64_t v;
 
 #include "record_charge_tbl.h"
-	return rc ? rc : mpack_skip_n(in, passed);
+	*in = at;
+	return rc;
 }
 #undef FIELD
 
@@ -342,9 +422,28 @@ enum errc record_decode(struct slice bytes, struct record *r)
 	return decode(bytes, r, get_charge);
 }
 
+/* The head of a charge with no more fields than are known. */
+static inline bool quick_head(struct mpack_in *in, struct record *r)
+{
+	uint64_t version, type;
+	uint32_t n;
+
+	if (!mpack_quick_arr(in, &n) || n != HEAD_FIELDS + CHARGE_FIELDS ||
+	    !mpack_quick_u64(in, &version) || version != RECORD_VERSION ||
+	    !mpack_quick_u64(in, &type) || type != RECORD_CHARGE)
+		return false;
+	r->type = RECORD_CHARGE;
+	return mpack_quick_u64(in, &r->account) && mpack_quick_i64(in, &r->wall_ms);
+}
+
 enum errc record_decode_used(struct slice bytes, struct record *r)
 {
-	return decode(bytes, r, get_used);
+	struct mpack_in in;
+
+	mpack_in_init(&in, bytes);
+	if (!quick_head(&in, r))
+		return decode(bytes, r, get_used);
+	return get_used(&in, &r->charge) || !mpack_is_end(&in) ? ERRC_CORRUPT : ERRC_OK;
 }
 
 enum errc record_peek(struct slice bytes, enum record_type *type)

@@ -141,7 +141,17 @@ static void test_pack(void **state)
 		for (size_t n = 0; n < b.len; n++) {
 			mpack_in_init(&r, slice_of(b.p, n));
 			assert_int_equal(usage_unpack(&r, &v), ERRC_TRUNCATED);
+			mpack_in_init(&r, slice_of(b.p, n));
+			assert_false(usage_unpack_quick(&r, &v));
 		}
+		/* Somewhere in a row, where eight bytes more can be read. */
+		assert_int_equal(buf_add(&b, "\0\0\0\0\0\0\0", 8), ERRC_OK);
+		mpack_in_init(&r, buf_slice(&b));
+		usage_init(&v);
+		v.undivided = true;
+		assert_true(usage_unpack_quick(&r, &v));
+		assert_int_equal(r.end - r.p, 8);
+		assert_memory_equal(&u, &v, sizeof u);
 	}
 	buf_fini(&b);
 	assert_int_equal(mem_live_count(), 0);
@@ -154,19 +164,25 @@ static void test_unpack_refuses(void **state)
 		enum errc want;
 	} bad[] = {
 		{SLICE_LIT("\x93\xce\xff\xff\xff\xff\xc2\x00"), ERRC_VERSION},
+		{SLICE_LIT("\x94\xcd\x10\0\xc2\x00\x01\0\0\0\0\0"),
+		 ERRC_VERSION},                                /* a class that is none */
 		{SLICE_LIT("\x93\x00\xc2\x04"), ERRC_VERSION}, /* a tier that is none */
 		{SLICE_LIT("\x93\x01\xc2\x00"), ERRC_CORRUPT},
 		{SLICE_LIT("\x94\x01\xc2\x00\xff"), ERRC_CORRUPT},
+		{SLICE_LIT("\x95\x01\xc2\x00\x01\x01"), ERRC_CORRUPT},
+		{SLICE_LIT("\x94\x01\xc2\x00\xcf\0\0\0\xff\0\0\0\0"), ERRC_CORRUPT},
 		{SLICE_LIT("\x93\xc2\xc2\x00"), ERRC_INVAL},
 		{SLICE_LIT("\x01"), ERRC_INVAL},
 	};
-	struct usage u = {.have = 77};
+	struct usage u = {.have = 77}, torn;
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct mpack_in r;
 
 		mpack_in_init(&r, bad[i].bytes);
 		assert_int_equal(usage_unpack(&r, &u), bad[i].want);
+		assert_false(usage_unpack_quick(&r, &torn));
+		assert_ptr_equal(r.p, bad[i].bytes.p);
 	}
 	assert_int_equal(u.have, 77);
 }
