@@ -53,15 +53,30 @@ static inline void mem_fetch_read(const void *p, size_t n)
 }
 
 #define MEM_PAGE 4096 /* bytes that LMDB keeps together */
-/* The whole page that `at` lies in, when the first of what it has is read: *last is the one that was fetched last, 0 before. */
-static inline void mem_fetch_page(uintptr_t *last, const void *at)
+
+/* A walk over what stands in pages, mostly one page behind the other. All 0 before it begins. */
+struct mem_walk {
+	uintptr_t page;
+	bool in_order;
+};
+
+/* The walk is at these bytes. Of the page that is expected next, the processor reads what lies where they lie in theirs: so lines come
+ * as evenly as they are used, for it reads some dozens at a time, no more. Of any other page it reads all. */
+static inline void mem_fetch_walk(struct mem_walk *w, const void *at, size_t n)
 {
 	uintptr_t now = (uintptr_t)at / MEM_PAGE;
 
-	if (now == *last)
-		return;
-	*last = now;
-	mem_fetch_read((const char *)(now * MEM_PAGE), MEM_PAGE);
+	if (now != w->page) {
+		bool in_order = now == w->page + 1;
+
+		if (!in_order || !w->in_order)
+			mem_fetch_read((const char *)(now * MEM_PAGE), MEM_PAGE);
+		if (in_order)
+			mem_fetch_read((const char *)((now + 1) * MEM_PAGE), MEM_LINE);
+		*w = (struct mem_walk){now, in_order};
+	}
+	if (w->in_order)
+		mem_fetch_read((const char *)at + MEM_PAGE, n);
 }
 
 #endif

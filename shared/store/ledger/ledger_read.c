@@ -305,7 +305,7 @@ static enum errc walk_slice(struct walk *w, MDB_txn *txn)
 	int64_t until_ns = clock_boot_ns() + SLICE_MS * CLOCK_NS_MS;
 	uint8_t from[8];
 	struct slice key = slice_of(from, sizeof from), value;
-	uintptr_t page = 0;
+	struct mem_walk pages = {.page = 0};
 	MDB_cursor *c;
 	enum errc move, rc = lmdbx_errc(mdb_cursor_open(txn, w->l->records, &c));
 
@@ -320,8 +320,8 @@ static enum errc walk_slice(struct walk *w, MDB_txn *txn)
 			rc = ERRC_CORRUPT;
 			break;
 		}
-		mem_fetch_page(&page,
-			       value.p); /* line by line most of a walk would be waiting for memory */
+		/* Line by line most of a walk would be waiting for memory. */
+		mem_fetch_walk(&pages, value.p, value.n);
 		item = (struct ledger_item){
 			ledger_get_be(key.p), (const uint8_t *)value.p,
 			slice_sub(value, DIGEST_SHA256, value.n - DIGEST_SHA256)};

@@ -204,7 +204,7 @@ static enum errc open_run(struct runs_walk *w, struct slice value)
 /* Two runs or more stand together in a page of the file. */
 static enum errc read_run(struct runs_walk *w, struct slice value)
 {
-	mem_fetch_page(&w->page, value.p);
+	mem_fetch_walk(&w->pages, value.p, value.n);
 	return open_run(w, value);
 }
 
@@ -230,7 +230,7 @@ static enum errc find_run(MDB_cursor *c, struct slice key, struct slice *bound, 
 enum errc runs_open(struct runs_walk *w, MDB_txn *txn, MDB_dbi db)
 {
 	w->at = w->end = NULL;
-	w->page = 0;
+	w->pages = (struct mem_walk){.page = 0};
 	return lmdbx_errc(mdb_cursor_open(txn, db, &w->c));
 }
 

@@ -8,6 +8,7 @@
 #define AIGW_RUNS_H
 
 #include "lmdbx.h"
+#include "mem.h"
 #include "rollup.h"
 
 #define RUNS_HEAD      5
@@ -34,7 +35,7 @@ struct runs_numbers {
 struct runs_walk {
 	MDB_cursor *c;
 	const uint8_t *at, *end;
-	uintptr_t page; /* of the file, that has been asked for */
+	struct mem_walk pages;
 	struct runs_numbers numbers;
 	size_t key_n,
 		shared; /* shared: bytes of the key that are those of the row before; 0 after a seek */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <sys/mman.h>
 
 #include <string.h>
 
@@ -48,11 +49,38 @@ static void test_failing(void **state)
 	assert_int_equal(mem_live_count(), 0);
 }
 
+/* What is not ours may be asked for: behind the last page of a file there is nothing. */
+static void test_walk(void **state)
+{
+	char *pages = mmap(NULL, 4 * MEM_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct mem_walk w = {.page = 0};
+
+	(void)state;
+	assert_ptr_not_equal(pages, MAP_FAILED);
+	assert_int_equal(munmap(pages + (ptrdiff_t)3 * MEM_PAGE, MEM_PAGE), 0);
+	mem_fetch_walk(&w, pages, 10);
+	assert_false(w.in_order);
+	mem_fetch_walk(&w, pages + 100, 10);
+	assert_false(w.in_order);
+	mem_fetch_walk(&w, pages + MEM_PAGE, MEM_PAGE);
+	assert_true(w.in_order);
+	mem_fetch_walk(&w, pages + 2 * MEM_PAGE - 1, 1);
+	assert_true(w.in_order);
+	mem_fetch_walk(&w, pages + 3 * MEM_PAGE - 1, 1);
+	assert_true(w.in_order);
+	mem_fetch_walk(&w, pages, 1);
+	assert_false(w.in_order);
+	mem_fetch_walk(&w, pages + (ptrdiff_t)2 * MEM_PAGE, 0);
+	assert_false(w.in_order);
+	munmap(pages, (size_t)3 * MEM_PAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_failing),
+		cmocka_unit_test(test_walk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
