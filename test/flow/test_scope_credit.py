@@ -220,6 +220,16 @@ class Told(CreditScene, NodeCase):
         self.assertEqual([(e['account'], e['scope'], e['name'], e['share'], e['used_usd'], e['of_usd'], e['left_usd'], e['rule_id']) for e in told],
                          [(self.name, 'team', 'research', share, 1, 1, 0, 1) for share in ('0.8', '1')])
 
+    def test_a_line_says_for_what_it_is_low(self):
+        """Of an account's credit for some models nobody should think that it is its balance."""
+        self.words('key')
+        self.node.ctl('account', 'update', self.name, '--limit', 'credit=1 models=half')
+        mark = self.node.mark()
+        self.spend(2)
+        wait_for(lambda: len(self.node.events('credit_low', mark)) == 2, 15, 0.2)
+        told = self.node.events('credit_low', mark)
+        self.assertEqual([e['message'] for e in told], ['account %s has used %s of the credit for half it was granted' % (self.name, share) for share in ('0.8', '1')])
+
     def test_made_with_it(self):
         t = self.node.ctl('team', 'create', 'blue', '--account', self.name, '--credit', '1', '--overdraft', '0.5')
         self.assertEqual((t['credit_usd'], t['overdraft_usd']), (1, Decimal('0.5')))

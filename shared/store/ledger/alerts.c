@@ -485,8 +485,9 @@ static void tell_credit(const struct alert *a, const char *share)
 
 	if (a->rule)
 		log_event(LOG_WARN, "credit_low", f, ARRAY_LEN(f),
-			  "%s %s has used %s of the credit it was granted",
-			  rows_scope_word(a->scope), a->name, share);
+			  "%s %s has used %s of the credit%s%s it was granted",
+			  rows_scope_word(a->scope), a->name, share, a->models[0] ? " for " : "",
+			  a->models);
 	else
 		log_event(LOG_WARN, "credit_low", f, ARRAY_LEN(f) - 2,
 			  "account %s has used %s of the credit it had after the last grant",
