@@ -265,12 +265,35 @@ static void why_not_rules(struct verbs *v, uint64_t account, enum errc e, char o
 	buf_fini(&mem);
 }
 
+/* In shadow the balance may be anywhere: an account that goes there does so before it pays in another way. */
+static enum errc update_in_shadow(struct verbs *v, uint64_t account, const struct rows_scope *k,
+				  bool *durable)
+{
+	struct admin_by by = verbs_by(v);
+	struct slice group;
+	enum errc e;
+
+	if (!read_group(v, &group))
+		return ERRC_OK;
+	e = admin_rules_set(v->admin, &by, k, durable);
+	if (e && !*durable)
+		return e;
+	if (!e)
+		e = set_money(v, account, durable);
+	if (e)
+		verbs_end(v, CONTROL_REFUSED, "partly",
+			  "the limits were changed, group, overdraft and payment were not: %s",
+			  errc_text(e));
+	return e;
+}
+
 static enum errc update(struct verbs *v, uint64_t account, bool *durable)
 {
 	char why[WHY_MAX];
 	struct admin_by by = verbs_by(v);
 	/* A note alone is kept too. */
-	bool rules = has_rules(v), money = has_money(v) || !rules;
+	bool rules = has_rules(v), money = has_money(v) || !rules,
+	     goes_in = rules && money && verb_args_bool(v->args, "shadow");
 	struct rows_scope k;
 	struct buf mem;
 	enum errc e = ERRC_OK;
@@ -278,9 +301,11 @@ static enum errc update(struct verbs *v, uint64_t account, bool *durable)
 	buf_init(&mem, ROWS_MAX + VERB_ARGS_MEM);
 	if (rules && !read_rules(v, account, &k, &mem))
 		e = v->failed;
+	else if (goes_in)
+		e = update_in_shadow(v, account, &k, durable);
 	else if (money)
 		e = set_money(v, account, durable);
-	if (!e && !v->ended && rules) {
+	if (!e && !v->ended && rules && !goes_in) {
 		bool money_durable = *durable;
 
 		/* Where the ledger takes this it takes all that was done before with it. */

@@ -345,6 +345,20 @@ class Rules(Scene, NodeCase):
         self.assertEqual([nusd(a[k + '_usd']) for k in ('balance', 'held', 'settled', 'uncollected')], [-10**9, 0, 10**9, 0])
         self.refused(402, 'insufficient_credit', 'account', key)
 
+    def test_who_owes_is_prepaid_again_in_shadow(self):
+        """In one command: who goes into shadow pays in another way from there on, and owes what it owes."""
+        self.name += '-owes'
+        self.node.account(self.name, 0, '--postpaid')
+        key = self.node.key(self.name)
+        self.accepted(key)
+        self.node.settled(self.name)
+        self.fails(1, 'further below zero than that allows', 'account', 'update', self.name, '--postpaid', 'off', '--rpm', '1000')
+        a = self.node.ctl('account', 'update', self.name, '--postpaid', 'off', '--rpm', '1000', '--shadow', 'on')
+        self.assertEqual((a['mode'], a['shadow'], nusd(a['balance_usd']), len(a['limits'])), ('prepaid', True, -10**9, 1))
+        self.accepted(key)
+        self.fails(4, 'has no group', 'account', 'update', self.name, '--group', 'a b', '--rpm', '5', '--shadow', 'on')
+        self.assertEqual(self.node.show(self.name)['limits'][0]['max'], 1000)
+
     def test_many_ask_while_shadow_begins_and_ends(self):
         """Whenever the account is out of shadow its balance is not below 0, with all that runs; each request is charged in full."""
         self.name += '-poor'
