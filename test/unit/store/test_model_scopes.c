@@ -18,6 +18,7 @@
 
 #define BUSY_DAYS 50 /* at the most; and those of the rests */
 #define RESTS     20
+#define FEW       6 /* rules */
 
 static struct shrink run;
 
@@ -70,10 +71,16 @@ static bool has_place(const struct rows_scope *def, uint32_t id)
 	return false;
 }
 
+/* Some have as many as there may be in the end: those that come after a few are far from refusing anything. */
+static bool has_many(const struct rows_scope *def)
+{
+	return def == &world.account_def || def == &world.team_def[0] || def == &world.own_def;
+}
+
 /* Whether the model has room for the use of one more: an old rule may be in its place. */
 static bool may_add(const struct rows_scope *def)
 {
-	if (def->limits.n >= 6)
+	if (def->limits.n >= (has_many(def) ? ROWS_RULES_MAX : FEW))
 		return false;
 	if (def->kind != ROWS_USER)
 		return !has_place(def, def->limits.last_id + 1);
@@ -103,7 +110,7 @@ static void add_rule(struct rows_scope *def)
 		return;
 	r = rows_limits_add(&def->limits, kinds[world_pick(ARRAY_LEN(kinds))], 0);
 	assert_non_null(r);
-	r->limit = any_limit(r->kind);
+	r->limit = any_limit(r->kind) * (def->limits.n > FEW ? 1000 : 1);
 	if (r->kind == ROWS_BUDGET)
 		r->window = any_window(&r->zone);
 	if (r->kind == ROWS_BUDGET && r->window.unit == WINDOW_TOTAL) {
@@ -114,6 +121,15 @@ static void add_rule(struct rows_scope *def)
 	if (world_pick(3) == 0)
 		r->models = slice_str(world_models[world_pick(WORLD_MODELS)]);
 	r->shadow = world_pick(5) == 0;
+}
+
+static void add_rules(struct rows_scope *def)
+{
+	size_t n = has_many(def) && world_pick(3) == 0 ? 20 : 1;
+
+	for (size_t i = 0; i < n; i++)
+		add_rule(def);
+	world.full += def->limits.n == ROWS_RULES_MAX;
 }
 
 /* For some days, until it is taken back, or no longer. */
@@ -295,7 +311,7 @@ static void do_edit(void)
 		return;
 	}
 	if (world_pick(2))
-		add_rule(def);
+		add_rules(def);
 	else
 		change_rule(def);
 	shrink_note("a definition has %zu rules now", def->limits.n);
@@ -608,7 +624,7 @@ static void test_against_model(void **state)
 	       "%lu suspended, %lu revoked; %lu raises, %lu other windows, %lu credits, %lu "
 	       "grants, %lu "
 	       "switches, %lu steps "
-	       "back, %lu takes, "
+	       "back, %lu takes, %lu edits of as many rules as there may be, "
 	       "%lu shadows, %lu payments, %lu stays, %lu unpaid, "
 	       "%lu losses\n",
 	       world.refused_n[ADMIT_NONE], world.refused_n[ADMIT_CONCURRENCY],
@@ -617,8 +633,8 @@ static void test_against_model(void **state)
 	       world.refused_n[ADMIT_KEY_SUSPENDED] + world.refused_n[ADMIT_ACCOUNT_SUSPENDED] +
 		       world.refused_n[ADMIT_TEAM_SUSPENDED] + world.refused_n[ADMIT_USER_SUSPENDED],
 	       world.refused_n[ADMIT_KEY_REVOKED], world.raised, world.rewindowed, world.credits,
-	       world.grants, world.switches, world.steps_back, world.takes, world.shadows,
-	       world.payments, world.stays, world.unpaid, world.losses);
+	       world.grants, world.switches, world.steps_back, world.takes, world.full,
+	       world.shadows, world.payments, world.stays, world.unpaid, world.losses);
 	death_print();
 	assert_true((world.refused_n[ADMIT_NONE] > run.n / 50 && world.credits > 0) || run.n < 1000);
 }

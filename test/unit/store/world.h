@@ -86,7 +86,8 @@ struct world {
 	int team_of[WORLD_KEYS]; /* -1: none */
 	struct model_hold holds[WORLD_HOLDS];
 	unsigned long refused_n[ADMIT_REASON_COUNT], losses, deaths, swept, raised, rewindowed,
-		credits, steps_back, switches, takes, shadows, stays, payments, unpaid, grants;
+		credits, full, steps_back, switches, takes, shadows, stays, payments, unpaid,
+		grants;
 	int rests, dead; /* dead: workers that no sweep has come to */
 };
 
