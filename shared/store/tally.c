@@ -213,19 +213,19 @@ static uint32_t hash_sum(uint64_t h)
 	return (uint32_t)((h ^ h >> 32) * odd[0] >> 32);
 }
 
-/* A row's hash goes by the numbers of its names, but by the name's own hash in the column with many, which is 0 for the empty one. */
-static uint32_t hash_many(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX], uint32_t name)
+/* A row's hash goes by the numbers of its names, but by the name's own hash in the column with many, which is 0 for the empty one. `sum` is
+ * that of the numbers. */
+static uint32_t hash_many(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX], uint64_t sum,
+			  uint32_t name)
 {
-	uint64_t by_number = id[r->many] * odd[r->many];
-
-	return hash_sum(sum_ids(id) - by_number + name * odd[r->many]);
+	return hash_sum(sum - id[r->many] * odd[r->many] + name * odd[r->many]);
 }
 
-static uint32_t hash_ids(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX])
+static uint32_t hash_of(const struct tally *r, const uint32_t id[REPORT_DIMS_MAX], uint64_t sum)
 {
 	if (r->many == TALLY_ALL || id[r->many] == TALLY_EMPTY || id[r->many] == TALLY_NONE)
-		return hash_sum(sum_ids(id));
-	return hash_many(r, id, r->names[r->many].name[id[r->many]].hash);
+		return hash_sum(sum);
+	return hash_many(r, id, sum, r->names[r->many].name[id[r->many]].hash);
 }
 
 static enum errc grow_rows(struct tally *r)
@@ -379,7 +379,7 @@ enum errc tally_name_many(struct tally *r, struct slice name, uint32_t id[REPORT
 		return rc;
 	words_of(name, words);
 	hash = hash_name(r, name, words);
-	if (!may_have_row(r, hash_many(r, id, hash))) {
+	if (!may_have_row(r, hash_many(r, id, sum_ids(id), hash))) {
 		id[r->many] = TALLY_NONE;
 		return ERRC_OK;
 	}
@@ -399,7 +399,7 @@ enum errc tally_open(struct tally *r, const uint32_t id[REPORT_DIMS_MAX], int si
 	memcpy(r->base, id, sizeof r->base);
 	r->base_sum = sum_ids(id);
 	r->base_named = has_all(id);
-	hash = hash_ids(r, id);
+	hash = hash_of(r, id, r->base_sum);
 	if (!r->base_named || !may_have_row(r, hash)) {
 		r->has_rest = true;
 		return ERRC_OK;
@@ -477,58 +477,42 @@ static enum errc find_many(struct tally *r, struct tally_wait_many *w, struct ro
 	return new_row_many(r, w, at, to);
 }
 
-static enum errc add_rows(struct tally *r)
+/* Adds all that waits and is not told to have no row. */
+static enum errc add_many(struct tally *r)
 {
-	enum errc rc = make_room(r, r->row_waiting);
+	struct tally_wait_many *may[TALLY_WAIT_MANY];
+	enum errc rc = make_room(r, r->many_waiting);
+	size_t n = 0;
 
+	for (size_t i = 0; i < r->many_waiting; i++) {
+		may[n] = &r->wait_many[i];
+		n += may_have_row(r, may[n]->place.hash);
+	}
+	r->has_rest |= n < r->many_waiting;
+	r->many_waiting = 0;
 	if (rc)
 		return rc;
-	for (size_t i = 0; i < r->row_waiting; i++)
-		fetch_row(r, &r->wait_row[i].place);
-	for (size_t i = 0; !rc && i < r->row_waiting; i++) {
+	for (size_t i = 0; i < n; i++)
+		fetch_slot(r, may[i]->place.hash);
+	for (size_t i = 0; i < n; i++)
+		fetch_row(r, &may[i]->place);
+	for (size_t i = 0; !rc && i < n; i++) {
 		struct rollup_sums *to;
 
-		rc = find_many(r, &r->wait_row[i], &to);
+		rc = find_many(r, may[i], &to);
 		if (!rc && to)
-			runs_plus(&r->wait_row[i].numbers, to);
+			runs_plus(&may[i]->numbers, to);
 		else
 			r->has_rest = true;
 	}
-	r->row_waiting = 0;
 	if (!rc && r->n == r->max && !r->sieve)
 		rc = make_sieve(r);
 	return rc;
 }
 
-/* Those that are not told to have no row wait for it, once more. */
-static enum errc sift(struct tally *r)
-{
-	enum errc rc = ERRC_OK;
-
-	for (size_t i = 0; !rc && i < r->many_waiting; i++) {
-		const struct tally_wait_many *w = &r->wait_many[i];
-		struct tally_wait_many *to = &r->wait_row[r->row_waiting];
-
-		if (!may_have_row(r, w->place.hash)) {
-			r->has_rest = true;
-			continue;
-		}
-		memcpy(to, w, offsetof(struct tally_wait_many, name));
-		if (w->name_n > sizeof w->words)
-			memcpy(to->name, w->name, w->name_n);
-		fetch_slot(r, to->place.hash);
-		if (++r->row_waiting == TALLY_WAIT)
-			rc = add_rows(r);
-	}
-	r->many_waiting = 0;
-	return rc;
-}
-
 enum errc tally_flush(struct tally *r)
 {
-	enum errc rc = sift(r);
-
-	return rc ? rc : add_rows(r);
+	return add_many(r);
 }
 
 enum errc tally_add_many(struct tally *r, struct slice name, const struct runs_numbers *numbers)
@@ -551,5 +535,5 @@ enum errc tally_add_many(struct tally *r, struct slice name, const struct runs_n
 	memcpy(w->place.id, r->base, sizeof w->place.id);
 	w->name_n = (uint32_t)name.n;
 	w->numbers = *numbers;
-	return ++r->many_waiting < TALLY_WAIT_MANY ? ERRC_OK : sift(r);
+	return ++r->many_waiting < TALLY_WAIT_MANY ? ERRC_OK : add_many(r);
 }

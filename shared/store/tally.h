@@ -71,8 +71,7 @@ struct tally {
 	uint32_t *order; /* set by tally_end() */
 	struct tally_wait wait[TALLY_WAIT];
 	struct tally_wait_many wait_many[TALLY_WAIT_MANY];
-	struct tally_wait_many wait_row[TALLY_WAIT]; /* those of them that may have one */
-	size_t waiting, many_waiting, row_waiting;
+	size_t waiting, many_waiting;
 	struct rollup_sums rest; /* set by tally_end() */
 	bool has_rest;
 };
