@@ -95,7 +95,7 @@
  *   data      data: some bytes of the file
  *   finding   what (chain, record, charge, account, rollup, seal, head, live, agree), at I (number of the record or account; NONE), text
  *
- * Errors (END): 2 invalid; 4 not_found; 1 exists, refused, ledger_unavailable, not_in_force,
+ * Errors (END): 2 invalid; 4 not_found; 1 exists, refused, unavailable, ledger_unavailable, not_in_force,
  * partly (account update: its first part was done), incomplete, busy, internal; 5 not_allowed.
  *
  * Below, for each verb: name of the argument, `!` when it must be given or `.` when not, type (S text, I number, B yes or no).

@@ -92,7 +92,7 @@ static bool may_change(struct verbs *v)
 		return true;
 	v->failed = admin_catch_up(v->admin->live, v->admin->ledger);
 	if (v->failed)
-		verbs_end(v, CONTROL_REFUSED, "not_in_force",
+		verbs_end(v, CONTROL_REFUSED, "unavailable",
 			  "the live store cannot take a change that was made before (%s): this one "
 			  "was not made; try again",
 			  errc_text(v->failed));

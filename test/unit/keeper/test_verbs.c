@@ -83,6 +83,20 @@ static enum errc grant(const char *amount)
 	return v.failed;
 }
 
+/* The END of the last one had this code. */
+static void expect_code(const char *code)
+{
+	struct chan_frame f;
+	bool found = false;
+	int got;
+
+	assert_int_equal(chan_read(&s.peer), ERRC_OK);
+	while ((got = chan_next(&s.peer, &f)) > 0)
+		found = slice_find(f.payload, slice_str(code)) >= 0;
+	assert_int_equal(got, 0);
+	assert_true(found);
+}
+
 static int64_t granted(void)
 {
 	struct rows_scope k;
@@ -107,9 +121,11 @@ static void test_a_grant_upon_one_that_is_not_in_force(void **state)
 	disk.times = 1;
 	assert_int_equal(grant("+20"), ERRC_NOSPACE);
 	assert_int_equal(granted(), 50 * RIG_DOLLAR);
+	expect_code("not_in_force");
 	/* While it cannot, nothing is made from what it says. */
 	disk.times = 1;
 	assert_int_equal(grant("+20"), ERRC_NOSPACE);
+	expect_code("unavailable"); /* it may be repeated, the other may not */
 	assert_int_equal(grant("+20"), ERRC_OK);
 	assert_int_equal(granted(), 90 * RIG_DOLLAR);
 	rig_check_books(&s.rig);
