@@ -263,8 +263,7 @@ static void fetch_row(const struct tally *r, struct tally_place *w)
 	if (r->slots[w->slot].at) {
 		const char *row = (const char *)&r->sums[r->slots[w->slot].at - 1];
 
-		__builtin_prefetch(row, 1);
-		__builtin_prefetch(row + sizeof(struct tally_sum) - 1, 1);
+		mem_fetch(row, sizeof(struct tally_sum));
 	}
 }
 
@@ -275,8 +274,8 @@ static struct rollup_sums *new_row(struct tally *r, const struct tally_place *w,
 
 	if (r->n == r->max)
 		return NULL;
-	memcpy(s->id, w->id, sizeof s->id);
 	s->sums = (struct rollup_sums){.requests = 0};
+	memcpy(s->id, w->id, sizeof s->id);
 	r->slots[at] = (struct tally_slot){w->hash, ++r->n};
 	return &s->sums;
 }

@@ -17,10 +17,17 @@ struct tally_name {
 	uint32_t next;     /* that was asked for after this one the last time */
 };
 
+/* A report tells no sequence numbers, which stand first: their place has the numbers of the names, so that a row lies in fewer lines of
+ * memory. */
 struct tally_sum {
-	uint32_t id[REPORT_DIMS_MAX];
-	struct rollup_sums sums;
+	union {
+		uint32_t id[REPORT_DIMS_MAX];
+		struct rollup_sums sums;
+	};
 };
+
+_Static_assert(offsetof(struct rollup_sums, requests) >= sizeof(uint32_t[REPORT_DIMS_MAX]),
+	       "their place");
 
 /* Adds all that tally_open() has given out. */
 MUSTCHECK enum errc tally_add_waiting(struct tally *r);
