@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "mem.h"
-#include "tally.h"
+#include "tally_priv.h"
 #include "text.h"
 
 #define NAMES_N  40
@@ -270,6 +270,44 @@ static void test_many(void **state)
 	}
 }
 
+static void add_user(struct tally *t, const char *name)
+{
+	static struct stored stored[3];
+	struct rollup_sums s = {.requests = 1}, *nobody;
+	struct runs_numbers n = store(&stored[t->many_waiting], &s);
+	uint32_t id[REPORT_DIMS_MAX] = {0};
+
+	assert_int_equal(tally_name(t, 0, SLICE_LIT("all"), &id[0]), ERRC_OK);
+	assert_int_equal(tally_open(t, id, 1, &nobody), ERRC_OK);
+	assert_non_null(nobody);
+	nobody->requests = 1;
+	assert_int_equal(tally_add_many(t, slice_str(name), &n), ERRC_OK);
+}
+
+/* All that has no room is one user: what is told by a bit alone is not forgotten. */
+static void test_one_lacks(void **state)
+{
+	struct rollup_sums total = {.requests = 6};
+	struct report_row row;
+	struct tally t;
+
+	(void)state;
+	assert_int_equal(tally_init(&t, 2, 1, 2), ERRC_OK);
+	add_user(&t, "first");
+	assert_int_equal(tally_flush(&t), ERRC_OK);
+	add_user(&t, "first");
+	assert_int_equal(tally_add_waiting(&t), ERRC_OK);
+	assert_non_null(t.sieve);
+	add_user(&t, "second");
+	assert_int_equal(tally_flush(&t), ERRC_OK);
+	assert_int_equal(tally_end(&t, &total, as_it_is, NULL), ERRC_OK);
+	assert_int_equal(tally_n(&t), 3);
+	tally_get(&t, 2, &row);
+	assert_int_equal(row.requests, 1);
+	assert_int_equal(row.name[0].n + row.name[1].n, 0);
+	tally_fini(&t);
+}
+
 static enum errc add_one(struct tally *t, unsigned i)
 {
 	static struct stored stored[300];
@@ -327,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_tally),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_one_lacks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
