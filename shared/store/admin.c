@@ -78,7 +78,7 @@ enum errc admin_give(struct admin *a, const struct record *records, size_t n, bo
 		     bool *durable)
 {
 	uint64_t seq = 0;
-	enum errc rc = admin_catch_up(a->live, a->ledger);
+	enum errc rc = admin_catch_up_all(a->live, a->ledger);
 
 	*durable = false;
 	if (!rc && grows)
@@ -148,11 +148,9 @@ void admin_make_durable(struct admin *a, bool *durable)
 enum errc admin_withdraw(struct admin *a, int64_t boot_ms, const struct record *r, bool grows,
 			 bool *durable)
 {
-	enum errc rc = admin_catch_up(a->live, a->ledger);
+	enum errc rc = grows ? has_room(a, r, 1) : ERRC_OK;
 
 	*durable = false;
-	if (!rc && grows)
-		rc = has_room(a, r, 1);
 	if (!rc)
 		rc = do_live(a, boot_ms, r);
 	if (!rc)
@@ -260,6 +258,7 @@ enum errc admin_account_take(struct admin *a, const struct admin_by *by, uint64_
 			     int64_t nusd, bool *durable)
 {
 	struct record r = admin_change(by, RECORD_TAKE, account, "take");
+	enum errc rc;
 
 	*durable = false;
 	if (!book_account(ledger_book(a->ledger), account))
@@ -267,7 +266,8 @@ enum errc admin_account_take(struct admin *a, const struct admin_by *by, uint64_
 	if (nusd <= 0 || nusd > MONEY_NUSD_MAX)
 		return ERRC_RANGE;
 	r.change.amount_nusd = nusd;
-	return admin_withdraw(a, by->boot_ms, &r, false, durable);
+	rc = admin_catch_up_of(a->live, a->ledger, account, ROWS_ACCOUNT, NULL);
+	return rc ? rc : admin_withdraw(a, by->boot_ms, &r, false, durable);
 }
 
 static enum errc write_account(struct admin *a, const struct admin_by *by,
@@ -306,7 +306,7 @@ enum errc admin_account_set_status(struct admin *a, const struct admin_by *by, u
 	if (status != ROWS_ACTIVE && status != ROWS_SUSPENDED)
 		return ERRC_INVAL;
 	buf_init(&mem, ROWS_MAX);
-	rc = admin_catch_up(a->live, a->ledger);
+	rc = admin_catch_up_of(a->live, a->ledger, account, ROWS_ACCOUNT, NULL);
 	if (!rc)
 		rc = admin_account_get(a->live, account, &mem, &row);
 	row.status = status;

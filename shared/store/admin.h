@@ -27,7 +27,7 @@ struct admin_by {
  * changed, but for one case that *durable tells by being true: the ledger has the change and the live store could not take
  * it; it follows with admin_catch_up(). ERRC_NOTFOUND, ERRC_EXISTS, ERRC_INVAL, ERRC_LIMIT, ERRC_RANGE; ERRC_STATE: take
  * below the floor, or a floor above the balance; ERRC_FULL: the live store has no room for another account or scope, or for a larger one. What a change
- * keeps is read when the live store has all that the ledger has. */
+ * keeps is read when the live store has all that the ledger has of it. */
 
 /* 1..ROWS_NAME_MAX bytes of UTF-8 without spaces and control characters: what no log, answer or metric has to change. */
 bool admin_is_name(struct slice s);
@@ -110,6 +110,11 @@ MUSTCHECK enum errc admin_note(struct admin *a, const struct admin_by *by, enum 
 /* Applies to the live store what the ledger has and it has not: at a start, before each change, and after one that came only
  * so far. */
 MUSTCHECK enum errc admin_catch_up(struct live *l, struct ledger *ledger);
+/* Before what only takes, which is done in the live store first: the same, but what waits may go on waiting when none of it is of
+ * this scope, an account with its credit and its rules (`id` is not looked at) or one of its teams, keys or end users. (A key is
+ * known by its id alone.) What gives has no use for it: it would wait behind what waits. */
+MUSTCHECK enum errc admin_catch_up_of(struct live *l, struct ledger *ledger, uint64_t account,
+				      enum rows_kind kind, const char *id);
 
 /* Reads, from the live store, any thread. Slices in the results point into `mem`, which is reset by the call. */
 MUSTCHECK enum errc admin_account_find(struct live *l, struct slice name_or_id, uint64_t *account);

@@ -191,23 +191,95 @@ static enum errc note_seen(struct live *l, uint64_t seq)
 	return rc;
 }
 
-enum errc admin_catch_up(struct live *l, struct ledger *ledger)
+/* How far the live store says that it has come. */
+static enum errc seen(struct live *l, uint64_t *seq)
 {
-	const struct ledger_state *s = ledger_state(ledger);
-	uint64_t seq, next;
 	MDB_txn *txn;
 	enum errc rc = live_read_begin(l, &txn);
 
 	if (rc)
 		return rc;
-	rc = live_get_admin_seq(l, txn, &seq);
+	rc = live_get_admin_seq(l, txn, seq);
 	live_read_end(l);
+	return rc;
+}
+
+/* `behind`: how many records it may have and not say so. */
+static enum errc catch_up(struct live *l, struct ledger *ledger, uint64_t behind)
+{
+	const struct ledger_state *s = ledger_state(ledger);
+	uint64_t seq, next;
+	enum errc rc = seen(l, &seq);
+
+	if (rc)
+		return rc;
 	next = seq + 1;
-	if (!rc && seq < s->admin_seq)
+	if (seq < s->admin_seq)
 		rc = ledger_walk(ledger, &next, s->admin_seq, catch_up_one, l);
-	if (!rc && seq + BEHIND_ROWS < s->last_seq)
+	if (!rc && MAX_OF(seq, s->admin_seq) + behind < s->last_seq)
 		rc = note_seen(l, s->last_seq);
 	return rc;
+}
+
+enum errc admin_catch_up(struct live *l, struct ledger *ledger)
+{
+	return catch_up(l, ledger, BEHIND_ROWS);
+}
+
+enum errc admin_catch_up_all(struct live *l, struct ledger *ledger)
+{
+	return catch_up(l, ledger, 0);
+}
+
+/* A scope, and whether anything of it waits. */
+struct waiting {
+	uint64_t account;
+	enum rows_kind kind;
+	const char *id;
+};
+
+static bool is_of(const struct record *r, const struct waiting *w)
+{
+	struct rows_scope def;
+
+	switch (r->type) {
+	case RECORD_ACCOUNT:
+	case RECORD_GRANT:
+	case RECORD_RULES:
+		return w->kind == ROWS_ACCOUNT && r->account == w->account;
+	case RECORD_TEAM:
+	case RECORD_KEY:
+	case RECORD_USER:
+		return rows_get_scope(r->change.row, &def) != ERRC_OK ||
+		       (def.kind == w->kind && memcmp(def.id, w->id, ROWS_ID) == 0 &&
+			(def.kind == ROWS_KEY || def.account == w->account));
+	default:
+		return false;
+	}
+}
+
+static enum errc look_at_one(void *arg, const struct ledger_item *item)
+{
+	struct record r;
+	enum errc rc = record_decode(item->record, &r);
+
+	return !rc && is_of(&r, arg) ? ERRC_EXISTS : rc;
+}
+
+/* What waits includes what came through the outbox since the live store noted how far it was: that is set again with the rest, and
+ * must not be set over what is newer. */
+enum errc admin_catch_up_of(struct live *l, struct ledger *ledger, uint64_t account,
+			    enum rows_kind kind, const char *id)
+{
+	const struct ledger_state *s = ledger_state(ledger);
+	struct waiting w = {account, kind, id};
+	enum errc behind = admin_catch_up(l, ledger);
+	uint64_t seq;
+
+	if (!behind || seen(l, &seq))
+		return behind;
+	seq++;
+	return ledger_walk(ledger, &seq, s->admin_seq, look_at_one, &w) ? behind : ERRC_OK;
 }
 
 static enum errc fill_scope(struct live *l, MDB_txn *txn, const struct book *b,

@@ -12,11 +12,15 @@ struct record admin_change(const struct admin_by *by, enum record_type type, uin
  * ERRC_FULL refuses while requests still find some. */
 MUSTCHECK enum errc admin_give(struct admin *a, const struct record *records, size_t n, bool grows,
 			       bool *durable);
-/* What takes: in the live store first, its record in the outbox; then the ledger at once, if it can. `grows`: as above. */
+/* What takes: in the live store first, its record in the outbox; then the ledger at once, if it can. `grows`: as above. The caller
+ * has seen to it that nothing of the scope waits: applied after this, it would undo it. */
 MUSTCHECK enum errc admin_withdraw(struct admin *a, int64_t boot_ms, const struct record *r,
 				   bool grows, bool *durable);
 /* Of a restriction that is in force: *durable when the ledger has all that was done before, else a->not_durable says why not. */
 void admin_make_durable(struct admin *a, bool *durable);
+
+/* As admin_catch_up(); then the live store notes that it has everything, so that what waits from here on is all of what comes next. */
+MUSTCHECK enum errc admin_catch_up_all(struct live *l, struct ledger *ledger);
 
 /* Does what the record says to the rows: definitions are set, grants are added. Sums and usage that are there are kept. */
 MUSTCHECK enum errc admin_apply(struct live *l, MDB_txn *txn, const struct record *r);

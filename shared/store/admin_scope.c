@@ -206,7 +206,7 @@ enum errc admin_key_update(struct admin *a, const struct admin_by *by, const str
 	if (k->kind != ROWS_KEY || !is_scope(k))
 		return ERRC_INVAL;
 	buf_init(&mem, ROWS_MAX);
-	rc = admin_catch_up(a->live, a->ledger);
+	rc = admin_catch_up_of(a->live, a->ledger, k->account, ROWS_KEY, k->id);
 	if (!rc)
 		rc = admin_key_get(a->live, k->id, &mem, &now, NULL);
 	if (!rc && now.status == ROWS_REVOKED)
@@ -261,7 +261,7 @@ enum errc admin_key_revoke(struct admin *a, const struct admin_by *by, const cha
 
 	*durable = false;
 	buf_init(&mem, ROWS_MAX);
-	rc = admin_catch_up(a->live, a->ledger);
+	rc = admin_catch_up_of(a->live, a->ledger, 0, ROWS_KEY, id);
 	if (!rc)
 		rc = admin_key_get(a->live, id, &mem, &key, NULL);
 	if (!rc && key.status == ROWS_REVOKED && !now)
@@ -313,7 +313,7 @@ enum errc admin_team_update(struct admin *a, const struct admin_by *by, const st
 	if (!is_team(t))
 		return ERRC_INVAL;
 	buf_init(&mem, ROWS_MAX);
-	rc = admin_catch_up(a->live, a->ledger);
+	rc = admin_catch_up_of(a->live, a->ledger, t->account, ROWS_TEAM, t->id);
 	if (!rc)
 		rc = admin_scope_get(a->live, t->account, ROWS_TEAM, t->id, &mem, &now, NULL);
 	if (!rc && !slice_eq(now.name, t->name))

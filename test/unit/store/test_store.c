@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "admin_priv.h"
 #include "folder.h"
 #include "ledger_priv.h"
 #include "live_priv.h"
@@ -490,6 +491,12 @@ static void test_change_upon_change(void **state)
 	no_space = NULL;
 	k.expires_s = r->wall_ms / 1000 + 1000;
 	assert_int_equal(admin_key_update(&r->admin, &r->by, &k, &durable), ERRC_OK);
+	/* Where there is not even room to note that this one is there, the ledger gets none that would wait. */
+	no_space = r->live->env;
+	assert_int_equal(admin_account_update(&r->admin, &r->by, &row, &durable), ERRC_NOSPACE);
+	assert_false(durable);
+	no_space = NULL;
+	assert_int_equal(admin_catch_up_all(r->live, r->ledger), ERRC_OK);
 	no_space = r->live->env;
 	assert_int_equal(admin_account_update(&r->admin, &r->by, &row, &durable), ERRC_NOSPACE);
 	assert_true(durable);
