@@ -389,10 +389,7 @@ static bool refuse_more(struct slice text, char *why)
 {
 	char reason[120];
 
-	snprintf(
-		reason, sizeof reason,
-		"there are %d limits, as many as there may be: change one by its id, or remove one",
-		ROWS_RULES_MAX);
+	snprintf(reason, sizeof reason, RULE_ARGS_FULL, ROWS_RULES_MAX);
 	return refuse(why, text, reason);
 }
 

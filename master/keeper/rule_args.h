@@ -15,6 +15,9 @@
 #include "rows.h"
 
 #define RULE_ARGS_WHY 256
+/* Of a limit that would be one more than ROWS_RULES_MAX, by whichever option. */
+#define RULE_ARGS_FULL \
+	"there are %d limits, as many as there may be: change one by its id, or remove one"
 /* Bytes of patterns that one call may name: all that a scope may have, and those of the rule that is too much. */
 #define RULE_ARGS_MEM (ROWS_PATTERNS_MAX + ROWS_MODELS_MAX + 1)
 

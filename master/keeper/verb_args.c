@@ -216,10 +216,7 @@ const char *verb_args_limit(enum rows_limit l)
 
 static void no_room(const char *name, char *why)
 {
-	snprintf(why, VERB_ARGS_WHY,
-		 "%s: there are %d limits, as many as there may be: change one by its id, or "
-		 "remove one",
-		 name, ROWS_RULES_MAX);
+	snprintf(why, VERB_ARGS_WHY, "%s: " RULE_ARGS_FULL, name, ROWS_RULES_MAX);
 }
 
 static bool put_limit(struct verb_args a, const char *name, struct rows_limits *l,
