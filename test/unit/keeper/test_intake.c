@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "commits.h"
 #include "intake.h"
 #include "ledger_priv.h"
 #include "live_priv.h"
@@ -16,24 +17,6 @@
 #define KEY       "aaaaaaaaaaaa"
 #define LEDGER_ID "0123456789abcdef0123456789abcdef"
 #define ROWS_N    100 /* more than are deleted in one transaction */
-
-int __real_mdb_txn_commit(MDB_txn *txn);
-int __wrap_mdb_txn_commit(MDB_txn *txn);
-
-static struct {
-	const MDB_env *env; /* whose commits fail, */
-	unsigned times;     /* so many */
-	int error;
-} disk;
-
-int __wrap_mdb_txn_commit(MDB_txn *txn)
-{
-	if (mdb_txn_env(txn) != disk.env || disk.times == 0)
-		return __real_mdb_txn_commit(txn);
-	disk.times--;
-	mdb_txn_abort(txn);
-	return disk.error;
-}
 
 static int64_t clock_ms;
 int64_t __wrap_clock_boot_ms(void);
@@ -60,8 +43,7 @@ static int setup(void **state)
 
 	clock_ms = 1000000;
 	s = (struct scene){.h.workers = 1};
-	disk.times = 0;
-	disk.error = ENOSPC;
+	commits_work();
 	rig_init(&s.rig);
 	rig_open(&s.rig);
 	rig_join(&s.rig);
@@ -199,9 +181,8 @@ static void test_no_space_for_a_while(void **state)
 {
 	(void)state;
 	charge(1);
-	disk.env = s.rig.ledger->env;
 	for (int i = 0; i < 2; i++) {
-		disk.times = 1;
+		commits_fail(s.rig.ledger->env, 0, 1, ENOSPC);
 		next_round(PACE_RETRY_MS);
 		assert_int_equal(page_state(), PAGE_LEDGER_FAILED);
 		assert_int_equal(outbox(), 1);
@@ -212,8 +193,7 @@ static void test_no_space_for_a_while(void **state)
 	assert_true(is_durable());
 	assert_int_equal(outbox(), 0);
 	charge(1);
-	disk.times = 1;
-	disk.error = EIO;
+	commits_fail(s.rig.ledger->env, 0, 1, EIO);
 	assert_int_equal(intake_round(&s.in, clock_ms), ERRC_IO);
 	assert_false(is_durable());
 }
@@ -224,10 +204,9 @@ static void test_good_only_when_written(void **state)
 	(void)state;
 	intake_failed(&s.in, ERRC_NOSPACE);
 	assert_int_equal(page_state(), PAGE_LEDGER_FAILED);
-	disk.env = s.rig.ledger->env;
-	disk.times = 1;
+	commits_fail(s.rig.ledger->env, 0, 1, ENOSPC);
 	next_round(PACE_RETRY_MS);
-	assert_int_equal(disk.times, 0);
+	assert_int_equal(commits_left(s.rig.ledger->env), 0);
 	assert_int_equal(page_state(), PAGE_LEDGER_FAILED);
 	next_round(PACE_RETRY_MS);
 	assert_int_equal(page_state(), PAGE_LEDGER_GOOD);
@@ -272,8 +251,7 @@ static void test_behind_a_job(void **state)
 	struct writer_job j = {.run = make_account};
 
 	(void)state;
-	disk.env = s.rig.live->env;
-	disk.times = 1;
+	commits_fail(s.rig.live->env, 0, 1, ENOSPC);
 	intake_run(&s.in, &j);
 	assert_int_equal(j.result, ERRC_NOSPACE);
 	assert_false(is_there());
@@ -287,13 +265,12 @@ static void test_behind_a_round(void **state)
 	struct writer_job j = {.run = make_account}, nothing = {.run = give_up};
 
 	(void)state;
-	disk.env = s.rig.live->env;
-	disk.times = 3;
+	commits_fail(s.rig.live->env, 0, 3, ENOSPC);
 	intake_run(&s.in, &j);
 	assert_int_equal(intake_ran(&s.in, j.result), ERRC_OK);
 	intake_run(&s.in, &nothing);
 	assert_int_equal(intake_ran(&s.in, nothing.result), ERRC_OK);
-	assert_int_equal(disk.times, 0);
+	assert_int_equal(commits_left(s.rig.live->env), 0);
 	assert_false(is_there());
 	next_round(50);
 	assert_true(is_there());

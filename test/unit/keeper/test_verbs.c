@@ -5,35 +5,10 @@
 #include <sys/socket.h>
 
 #include "chan.h"
+#include "commits.h"
 #include "ledger_priv.h"
 #include "live_priv.h"
 #include "verbs.h"
-
-int __real_mdb_txn_commit(MDB_txn *txn);
-int __wrap_mdb_txn_commit(MDB_txn *txn);
-
-/* Whose commits fail, after so many, so many of them. */
-static struct disk {
-	const MDB_env *env;
-	unsigned after, times;
-} disks[2];
-
-int __wrap_mdb_txn_commit(MDB_txn *txn)
-{
-	struct disk *d = disks;
-
-	while (d < disks + ARRAY_LEN(disks) && (d->env != mdb_txn_env(txn) || d->times == 0))
-		d++;
-	if (d == disks + ARRAY_LEN(disks))
-		return __real_mdb_txn_commit(txn);
-	if (d->after > 0) {
-		d->after--;
-		return __real_mdb_txn_commit(txn);
-	}
-	d->times--;
-	mdb_txn_abort(txn);
-	return ENOSPC;
-}
 
 #define KEY_A  "aaaaaaaaaaaa"
 #define KEY_B  "bbbbbbbbbbbb"
@@ -55,7 +30,7 @@ static int setup(void **state)
 	int fds[2];
 
 	(void)state;
-	memset(disks, 0, sizeof disks);
+	commits_work();
 	rig_init(&s.rig);
 	rig_open(&s.rig);
 	rig_join(&s.rig);
@@ -84,12 +59,12 @@ static int teardown(void **state)
 /* The next commits of the live store fail; before that some do not. */
 static void fill_live(unsigned after, unsigned times)
 {
-	disks[0] = (struct disk){s.rig.live->env, after, times};
+	commits_fail(s.rig.live->env, after, times, ENOSPC);
 }
 
 static void fill_ledger(unsigned times)
 {
-	disks[1] = (struct disk){s.rig.ledger->env, 0, times};
+	commits_fail(s.rig.ledger->env, 0, times, ENOSPC);
 }
 
 static enum errc run(enum control_verb verb, const struct control_field *f, size_t n)
@@ -168,30 +143,30 @@ static void make_keys(void)
 }
 
 /* The ledger has the change, the live store could not take it. */
-#define WAITS(notes, request)                            \
-	do {                                             \
-		fill_live(notes, 1);                     \
-		assert_int_equal(request, ERRC_NOSPACE); \
-		assert_int_equal(disks[0].times, 0);     \
-		expect("not_in_force");                  \
+#define WAITS(notes, request)                                       \
+	do {                                                        \
+		fill_live(notes, 1);                                \
+		assert_int_equal(request, ERRC_NOSPACE);            \
+		assert_int_equal(commits_left(s.rig.live->env), 0); \
+		expect("not_in_force");                             \
 	} while (0)
 /* Of a change that the ledger has the live store notes first that it has all before: that much there is room for. */
 #define NOTES 1
 /* Not even the ledger has it, for the live store lacks what it would be made from, however often one looks: it may be repeated. */
-#define REFUSED(looks, request)                          \
-	do {                                             \
-		fill_live(0, looks);                     \
-		assert_int_equal(request, ERRC_NOSPACE); \
-		assert_int_equal(disks[0].times, 0);     \
-		expect("unavailable");                   \
+#define REFUSED(looks, request)                                     \
+	do {                                                        \
+		fill_live(0, looks);                                \
+		assert_int_equal(request, ERRC_NOSPACE);            \
+		assert_int_equal(commits_left(s.rig.live->env), 0); \
+		expect("unavailable");                              \
 	} while (0)
 /* It is in force, and what waited waits on. */
-#define PASSES(request)                              \
-	do {                                         \
-		fill_live(0, LOOKS);                 \
-		assert_int_equal(request, ERRC_OK);  \
-		assert_int_equal(disks[0].times, 0); \
-		expect("durable");                   \
+#define PASSES(request)                                             \
+	do {                                                        \
+		fill_live(0, LOOKS);                                \
+		assert_int_equal(request, ERRC_OK);                 \
+		assert_int_equal(commits_left(s.rig.live->env), 0); \
+		expect("durable");                                  \
 	} while (0)
 #define LOOKS 3 /* of what only takes: for all, for its scope, and where it is made */
 
@@ -282,7 +257,7 @@ static void test_a_start_between_both(void **state)
 	WAITS(NOTES, grant("+20"));
 	fill_ledger(1);
 	PASSES(KEY(CONTROL_DO_KEY_REVOKE, KEY_A));
-	assert_int_equal(disks[1].times, 0);
+	assert_int_equal(commits_left(s.rig.ledger->env), 0);
 	rig_close(&s.rig);
 	rig_open(&s.rig);
 	assert_int_equal(s.rig.started.outcome, STORE_ACCEPTED);

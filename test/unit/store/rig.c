@@ -261,6 +261,32 @@ void rig_settle(struct rig *r, uint64_t account, const struct genid *id, int64_t
 	*done = op.done;
 }
 
+static void end(struct rig *r, struct admit_op *op)
+{
+	rig_run(r, op);
+	assert_int_equal(op->rc, ERRC_OK);
+	assert_true(op->done.settled);
+}
+
+void rig_release(struct rig *r, uint64_t account, const struct genid *id)
+{
+	struct admit_op op;
+
+	rig_settle_op(r, &op, account, id, 0, 0);
+	op.kind = ADMIT_RELEASE;
+	end(r, &op);
+}
+
+void rig_reverse(struct rig *r, uint64_t account, const struct genid *id, uint64_t outbox_n)
+{
+	struct admit_op op;
+
+	rig_settle_op(r, &op, account, id, 0, 0);
+	op.kind = ADMIT_REVERSE;
+	op.outbox_n = outbox_n;
+	end(r, &op);
+}
+
 bool rig_same(const struct rows_account *a, const struct rows_account *b)
 {
 	return a->id == b->id && a->mode == b->mode && a->status == b->status &&

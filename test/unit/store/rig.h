@@ -73,6 +73,9 @@ bool rig_hold(struct rig *r, uint64_t account, const char *key_id, const struct 
 	      int64_t cap, struct genid *id, struct admit_op *op);
 void rig_settle(struct rig *r, uint64_t account, const struct genid *id, int64_t in, int64_t out,
 		struct admit_done *done);
+/* A hold of which nothing is charged; a charge, the outbox's record with this number, that is taken back. */
+void rig_release(struct rig *r, uint64_t account, const struct genid *id);
+void rig_reverse(struct rig *r, uint64_t account, const struct genid *id, uint64_t outbox_n);
 
 /* Equal in all but the name. */
 bool rig_same(const struct rows_account *a, const struct rows_account *b);

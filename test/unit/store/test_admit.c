@@ -453,10 +453,7 @@ static void test_release_and_reverse(void **state)
 	rig_usage(r, acc, KEY_A, &u);
 	assert_int_equal(rig_rule(&u, ROWS_RPM).used, 1);
 	assert_int_equal(rig_rule(&u, ROWS_TPM).used, 150);
-	rig_settle_op(r, &op, acc, &id, 0, 0);
-	op.kind = ADMIT_RELEASE;
-	rig_run(r, &op);
-	assert_true(op.done.settled);
+	rig_release(r, acc, &id);
 	rig_usage(r, acc, KEY_A, &u);
 	assert_int_equal(rig_rule(&u, ROWS_RPM).used, 0);
 	assert_int_equal(rig_rule(&u, ROWS_TPM).used, 0);
@@ -499,11 +496,7 @@ static void test_reverse_of_an_uncollected_charge(void **state)
 	rig_settle(r, acc, &id, 100, 1000, &done);
 	assert_int_equal(done.charge_nusd, 200000);
 	assert_int_equal(done.uncollected_nusd, 1900000);
-	rig_settle_op(r, &op, acc, &id, 0, 0);
-	op.kind = ADMIT_REVERSE;
-	op.outbox_n = done.outbox_n;
-	rig_run(r, &op);
-	assert_true(op.done.settled);
+	rig_reverse(r, acc, &id, done.outbox_n);
 	rig_get_account(r, acc, &a);
 	assert_int_equal(a.balance_nusd, 200000);
 	assert_int_equal(a.uncollected_nusd, 0);

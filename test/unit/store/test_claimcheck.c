@@ -84,13 +84,7 @@ static struct charge charge(void)
 
 static void take_back(const struct charge *c)
 {
-	struct admit_op op;
-
-	rig_settle_op(&s.rig, &op, s.account, &c->id, 10, 10);
-	op.kind = ADMIT_REVERSE;
-	op.outbox_n = c->outbox_n;
-	rig_run(&s.rig, &op);
-	assert_true(op.done.settled);
+	rig_reverse(&s.rig, s.account, &c->id, c->outbox_n);
 	take();
 }
 

@@ -118,13 +118,7 @@ static void charges(int n)
 
 static void take_back(const struct genid *id, uint64_t outbox_n)
 {
-	struct admit_op op;
-
-	rig_settle_op(&scene->rig, &op, scene->account, id, 10, 10);
-	op.kind = ADMIT_REVERSE;
-	op.outbox_n = outbox_n;
-	rig_run(&scene->rig, &op);
-	assert_true(op.done.settled);
+	rig_reverse(&scene->rig, scene->account, id, outbox_n);
 }
 
 /* Into the ledger; it stays in the outbox, as when the keeper has not come to delete it. */

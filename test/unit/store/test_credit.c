@@ -224,10 +224,7 @@ static void test_rates_of_a_clock_behind(void **state)
 		}
 		rig_settle(r, acc, &ids[0], 100, 10, &done);
 		rig_settle(r, acc, &ids[1], 100, 10, &done);
-		rig_settle_op(r, &op, acc, &ids[2], 0, 0);
-		op.kind = ADMIT_RELEASE;
-		rig_run(r, &op);
-		assert_true(op.done.settled);
+		rig_release(r, acc, &ids[2]);
 		r->boot_ms += 30005;
 		rig_usage(r, acc, KEY_A, &u);
 		/* Half of the minute before counts. */

@@ -489,11 +489,7 @@ static void test_reversed_is_known(void **state)
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 10, &id, &op));
 	rig_settle(r, acc, &id, 100, 10, &done);
 	stays = spend(r, acc, KEY_A, 5);
-	rig_settle_op(r, &op, acc, &id, 0, 0);
-	op.kind = ADMIT_REVERSE;
-	op.outbox_n = done.outbox_n;
-	rig_run(r, &op);
-	assert_true(op.done.settled);
+	rig_reverse(r, acc, &id, done.outbox_n);
 	assert_false(is_reversed(r, &id));
 	rig_drain(r);
 	assert_true(is_reversed(r, &id));

@@ -87,7 +87,6 @@ static void expect_record(uint64_t seq)
 /* Held, released, settled and taken back in every one; the record lists them all, and from the records they come back. */
 static void test_one_request_in_all(void **state)
 {
-	struct admit_op op;
 	struct admit_done done;
 	struct genid id;
 
@@ -95,20 +94,12 @@ static void test_one_request_in_all(void **state)
 	fill_all();
 	family_hold(100, &id);
 	expect(0, HELD);
-	op = (struct admit_op){.kind = ADMIT_RELEASE};
-	op.settle.account = family.account;
-	op.settle.id = id;
-	rig_run(family.r, &op);
-	assert_true(op.done.settled);
+	rig_release(family.r, family.account, &id);
 	expect(0, 0);
 	family_hold(100, &id);
 	settle(&id, &done);
 	expect(CHARGE, 0);
-	op = (struct admit_op){.kind = ADMIT_REVERSE, .outbox_n = done.outbox_n};
-	op.settle.account = family.account;
-	op.settle.id = id;
-	rig_run(family.r, &op);
-	assert_true(op.done.settled);
+	rig_reverse(family.r, family.account, &id, done.outbox_n);
 	expect(0, 0);
 	family_hold(100, &id);
 	settle(&id, &done);

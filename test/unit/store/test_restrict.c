@@ -4,24 +4,12 @@
 
 #include <errno.h>
 
+#include "commits.h"
 #include "ledger_priv.h"
 #include "live_priv.h"
 
 #define KEY_A "aaaaaaaaaaaa"
 #define END_S INT64_C(1900000000)
-
-int __real_mdb_txn_commit(MDB_txn *txn);
-int __wrap_mdb_txn_commit(MDB_txn *txn);
-
-static const MDB_env *no_space; /* whose commits fail */
-
-int __wrap_mdb_txn_commit(MDB_txn *txn)
-{
-	if (mdb_txn_env(txn) != no_space)
-		return __real_mdb_txn_commit(txn);
-	mdb_txn_abort(txn);
-	return ENOSPC;
-}
 
 static int setup(void **state)
 {
@@ -153,9 +141,9 @@ static void test_changes_without_the_ledger(void **state)
 		update(r, &base, ERRC_OK, true);
 		k = base;
 		c->fn(&k);
-		no_space = r->ledger->env;
+		commits_fail(r->ledger->env, 0, COMMITS_ALL, ENOSPC);
 		update(r, &k, c->takes ? ERRC_OK : ERRC_NOSPACE, false);
-		no_space = NULL;
+		commits_work();
 		if (is_in_force(r, &k) != c->takes || (!c->takes && !is_in_force(r, &base)))
 			fail_msg("%s", c->name);
 		/* With a ledger all are the same. */
@@ -188,9 +176,9 @@ static void test_account_without_the_ledger(void **state)
 	rig_join(r);
 	account_row(r, acc, &mem, &a);
 	a.mode = ROWS_POSTPAID;
-	no_space = r->ledger->env;
+	commits_fail(r->ledger->env, 0, COMMITS_ALL, ENOSPC);
 	assert_int_equal(admin_account_update(&r->admin, &r->by, &a, &durable), ERRC_NOSPACE);
-	no_space = NULL;
+	commits_work();
 	assert_int_equal(admin_account_update(&r->admin, &r->by, &a, &durable), ERRC_OK);
 	assert_true(rig_hold(r, acc, KEY_A, &r->price, 200, &id, &op));
 	rig_settle(r, acc, &id, 100, 200, &done);
@@ -204,10 +192,10 @@ static void test_account_without_the_ledger(void **state)
 	assert_int_equal(now.mode, ROWS_POSTPAID);
 	assert_int_equal(now.overdraft_nusd, 0);
 	a.overdraft_nusd = 100001;
-	no_space = r->ledger->env;
+	commits_fail(r->ledger->env, 0, COMMITS_ALL, ENOSPC);
 	assert_int_equal(admin_account_update(&r->admin, &r->by, &a, &durable), ERRC_OK);
 	assert_false(durable);
-	no_space = NULL;
+	commits_work();
 	a.overdraft_nusd = 100000;
 	assert_int_equal(admin_account_update(&r->admin, &r->by, &a, &durable), ERRC_OK);
 	a.overdraft_nusd = 99999;

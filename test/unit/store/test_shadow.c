@@ -7,22 +7,10 @@
 #include "agree.h"
 #include "credit.h"
 #include "folder.h"
+#include "commits.h"
 #include "ledger_priv.h"
 
 #define KEY "aaaaaaaaaaaa"
-
-int __real_mdb_txn_commit(MDB_txn *txn);
-int __wrap_mdb_txn_commit(MDB_txn *txn);
-
-static const MDB_env *no_space; /* whose commits fail */
-
-int __wrap_mdb_txn_commit(MDB_txn *txn)
-{
-	if (mdb_txn_env(txn) != no_space)
-		return __real_mdb_txn_commit(txn);
-	mdb_txn_abort(txn);
-	return ENOSPC;
-}
 
 static struct rig r;
 static uint64_t account;
@@ -258,16 +246,16 @@ static void test_without_the_ledger(void **state)
 	bool durable;
 
 	(void)state;
-	no_space = r.ledger->env;
+	commits_fail(r.ledger->env, 0, COMMITS_ALL, ENOSPC);
 	assert_int_equal(try_shadow(true, &durable), ERRC_NOSPACE);
-	no_space = NULL;
+	commits_work();
 	assert_false(in_shadow());
 	set_shadow(true);
-	no_space = r.ledger->env;
+	commits_fail(r.ledger->env, 0, COMMITS_ALL, ENOSPC);
 	assert_int_equal(try_shadow(false, &durable), ERRC_OK);
 	assert_false(durable);
 	assert_false(rig_hold(&r, account, KEY, &r.price, 100, &id, &op));
-	no_space = NULL;
+	commits_work();
 	assert_false(in_shadow());
 }
 
