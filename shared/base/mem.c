@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static atomic_size_t live;
 static atomic_uint fail_after; /* 0 = off; 1 = the next allocation and all after it fail */
@@ -26,6 +27,19 @@ void *mem_new(size_t n)
 
 	if (p)
 		atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+	return p;
+}
+
+void *mem_new_huge(size_t n)
+{
+	void *p = must_fail() ? NULL : aligned_alloc(MEM_HUGE, n);
+
+	if (!p)
+		return NULL;
+	atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+	/* Without huge pages it is memory like any other. */
+	(void)madvise(p, n, MADV_HUGEPAGE);
+	memset(p, 0, n);
 	return p;
 }
 

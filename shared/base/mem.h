@@ -5,8 +5,13 @@
 
 #include "check.h"
 
+#define MEM_HUGE ((size_t)2 << 20) /* bytes of a huge page */
+
 /* Zeroed memory, owned by the caller until mem_free(); NULL when there is none. */
 MUSTCHECK void *mem_new(size_t n);
+/* The same for what is read here and there all over: huge pages, where the system has them (THP: always, or madvise), so that finding out where
+ * a byte lies does not cost more than reading it. All of it is touched. `n` is a multiple of MEM_HUGE. */
+MUSTCHECK void *mem_new_huge(size_t n);
 /* As realloc: NULL leaves the old block as it was. New bytes are not zeroed. */
 MUSTCHECK void *mem_grow(void *p, size_t n);
 /* Accepts NULL. */

@@ -85,6 +85,7 @@ static enum errc load_owners(struct live *l, MDB_txn *txn, struct parties *p)
 	bool has_team = memcmp(k->team, none, ROWS_ID) != 0;
 	enum errc rc;
 
+	live_expect_scope(l, txn, k->account, ROWS_ACCOUNT, none);
 	if (has_team)
 		live_expect_scope(l, txn, k->account, ROWS_TEAM, k->team);
 	rc = live_get_account(l, txn, k->account, &p->account);
@@ -108,41 +109,44 @@ static bool is_secret(const struct rows_scope *k, const uint8_t hash[DIGEST_SHA2
 }
 
 /* The index, and more so what is known of it, may lead to a key whose secret was changed since: only the row counts. */
-static enum errc load_key(struct live *l, MDB_txn *txn, uint64_t account, const char id[APIKEY_ID],
+static enum errc load_key(struct live *l, MDB_txn *txn, struct known_key *k,
 			  const uint8_t hash[DIGEST_SHA256], int64_t wall_s, struct parties *p)
 {
+	bool known = k->row.n > 0;
+	struct rows_scope *s;
 	enum errc rc;
 
 	live_copies_clear(&l->copies_read);
-	rc = load(l, txn, account, ROWS_KEY, id, &p->key);
-	return !rc && !is_secret(p->key, hash, wall_s) ? ERRC_NOTFOUND : rc;
-}
-
-/* Of many keys each has its rows anywhere in memory: those are asked for together, not waited for one by one. */
-static void expect_rows(struct live *l, MDB_txn *txn, uint64_t account, const char id[APIKEY_ID])
-{
-	live_expect_scopes(l, account);
-	live_expect_scope(l, txn, account, ROWS_KEY, id);
-	live_expect_scope(l, txn, account, ROWS_ACCOUNT, none);
+	s = live_copies_scope(&l->copies_read);
+	rc = live_get_key(l, txn, k, s);
+	if (!rc && !is_secret(s, hash, wall_s))
+		rc = ERRC_NOTFOUND;
+	if (rc)
+		return rc;
+	live_copies_keep_scope(&l->copies_read, s);
+	p->key = s;
+	if (!known)
+		live_know_key(l, txn, hash, k);
+	return ERRC_OK;
 }
 
 static enum errc look_up(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
 			 int64_t wall_s, struct parties *p)
 {
-	char id[APIKEY_ID];
-	uint64_t account;
 	enum errc rc = ERRC_NOTFOUND;
+	struct known_key k;
 
-	if (known_hash(l->known, hash, &account, id)) {
-		expect_rows(l, txn, account, id);
-		rc = load_key(l, txn, account, id, hash, wall_s, p);
+	if (live_known_key(l, txn, hash, &k)) {
+		/* Of many keys each has its rows anywhere in memory: those are asked for together, not waited for one by one. */
+		mem_fetch_read(k.row.p, k.row.n);
+		live_expect_scopes(l, k.account);
+		rc = load_key(l, txn, &k, hash, wall_s, p);
 	}
 	if (rc == ERRC_NOTFOUND) {
-		rc = live_find_hash(l, txn, hash, &account, id);
+		k.row = SLICE_NONE;
+		rc = live_find_hash(l, txn, hash, &k.account, k.id);
 		if (!rc)
-			rc = load_key(l, txn, account, id, hash, wall_s, p);
-		if (!rc)
-			known_add_hash(l->known, hash, account, id);
+			rc = load_key(l, txn, &k, hash, wall_s, p);
 	}
 	return rc ? rc : load_owners(l, txn, p);
 }

@@ -9,7 +9,7 @@
 
 struct known;
 
-/* Owned by the caller; memory is taken as it fills. */
+/* Owned by the caller. Small until it fills; then it has 4 MiB more. */
 MUSTCHECK enum errc known_new(struct known **out);
 void known_free(struct known **k);
 
@@ -22,12 +22,19 @@ void known_expect_rows(const struct known *k, uint64_t account);
 void known_add_row(struct known *k, uint64_t version, const struct rows_key_name *name,
 		   struct slice row);
 
+/* Whose key has, or had, a hash. */
+struct known_key {
+	uint64_t account;
+	char id[APIKEY_ID];
+	struct slice row; /* of the key in the tree of the version asked for; n is 0 where it is not known */
+};
+
 /* known_hash() will be asked for this one soon. */
 void known_expect_hash(const struct known *k, const uint8_t hash[DIGEST_SHA256]);
-/* Whose key has, or had, that hash; or one like it. */
-bool known_hash(struct known *k, const uint8_t hash[DIGEST_SHA256], uint64_t *account,
-		char id[APIKEY_ID]);
-void known_add_hash(struct known *k, const uint8_t hash[DIGEST_SHA256], uint64_t account,
-		    const char id[APIKEY_ID]);
+/* The key of that hash; or of one like it. `version` 0: that of no tree. */
+bool known_hash(struct known *k, uint64_t version, const uint8_t hash[DIGEST_SHA256],
+		struct known_key *out);
+void known_add_hash(struct known *k, uint64_t version, const uint8_t hash[DIGEST_SHA256],
+		    const struct known_key *of);
 
 #endif

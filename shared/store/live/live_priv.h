@@ -91,6 +91,14 @@ MUSTCHECK enum errc live_put_account(struct live *l, MDB_txn *txn, const struct 
 MUSTCHECK enum errc live_get_scope(struct live *l, MDB_txn *txn, uint64_t account,
 				   enum rows_kind kind, const char id[ROWS_ID],
 				   struct rows_scope *out);
+/* Whose key has that hash, as far as it is known; the row counts. live_get_key() reads it, where it stands if that is known, and says where it
+ * stands: then the key can be made known. */
+bool live_known_key(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
+		    struct known_key *out);
+MUSTCHECK enum errc live_get_key(struct live *l, MDB_txn *txn, struct known_key *k,
+				 struct rows_scope *out);
+void live_know_key(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
+		   const struct known_key *k);
 /* live_get_scope() comes soon: asks for the memory that it will read, where that is known. First of the account, then, with other work between,
  * of each scope. */
 void live_expect_scopes(struct live *l, uint64_t account);

@@ -180,25 +180,58 @@ static bool is_scope(const struct rows_scope *s, uint64_t account, enum rows_kin
 	return s->kind == kind && s->account == account && memcmp(s->id, id, ROWS_ID) == 0;
 }
 
-enum errc live_get_scope(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind kind,
-			 const char id[ROWS_ID], struct rows_scope *out)
+/* The row as it stands there, if it is that scope's. */
+static bool read_scope(struct slice row, uint64_t account, enum rows_kind kind,
+		       const char id[ROWS_ID], struct rows_scope *out)
+{
+	return rows_get_scope(row, out) == ERRC_OK && is_scope(out, account, kind, id);
+}
+
+static enum errc get_scope(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind kind,
+			   const char id[ROWS_ID], struct slice *row, struct rows_scope *out)
 {
 	struct rows_key_name name = rows_name_scope(account, kind, id);
 	uint64_t version = defs_version(l, txn);
-	struct slice v;
 	enum errc rc;
 
-	if (version && known_row(l->known, version, &name, &v) &&
-	    rows_get_scope(v, out) == ERRC_OK && is_scope(out, account, kind, id))
+	if (version && known_row(l->known, version, &name, row) &&
+	    read_scope(*row, account, kind, id, out))
 		return ERRC_OK;
-	rc = live_row_get(l, txn, &name, &v);
+	rc = live_row_get(l, txn, &name, row);
 	if (!rc)
-		rc = rows_get_scope(v, out);
+		rc = rows_get_scope(*row, out);
 	if (!rc && !is_scope(out, account, kind, id))
 		rc = ERRC_CORRUPT;
 	if (!rc && version)
-		known_add_row(l->known, version, &name, v);
+		known_add_row(l->known, version, &name, *row);
 	return rc;
+}
+
+enum errc live_get_scope(struct live *l, MDB_txn *txn, uint64_t account, enum rows_kind kind,
+			 const char id[ROWS_ID], struct rows_scope *out)
+{
+	struct slice row;
+
+	return get_scope(l, txn, account, kind, id, &row, out);
+}
+
+bool live_known_key(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
+		    struct known_key *out)
+{
+	return known_hash(l->known, defs_version(l, txn), hash, out);
+}
+
+void live_know_key(struct live *l, MDB_txn *txn, const uint8_t hash[DIGEST_SHA256],
+		   const struct known_key *k)
+{
+	known_add_hash(l->known, defs_version(l, txn), hash, k);
+}
+
+enum errc live_get_key(struct live *l, MDB_txn *txn, struct known_key *k, struct rows_scope *out)
+{
+	if (k->row.n && read_scope(k->row, k->account, ROWS_KEY, k->id, out))
+		return ERRC_OK;
+	return get_scope(l, txn, k->account, ROWS_KEY, k->id, &k->row, out);
 }
 
 void live_expect_scopes(struct live *l, uint64_t account)

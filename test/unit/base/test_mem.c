@@ -27,6 +27,12 @@ static void test_counts(void **state)
 	mem_free(c);
 	mem_free(NULL);
 	assert_int_equal(mem_live_count(), 0);
+	a = mem_new_huge(2 * MEM_HUGE);
+	assert_int_equal((uintptr_t)a % MEM_HUGE, 0);
+	for (size_t i = 0; i < 2 * MEM_HUGE; i++)
+		assert_int_equal(a[i], 0);
+	assert_int_equal(mem_live_count(), 1);
+	mem_free(a);
 	c = mem_dup(NULL, 0);
 	assert_string_equal(c, "");
 	mem_free(c);
@@ -41,6 +47,7 @@ static void test_failing(void **state)
 	a = mem_new(1);
 	assert_non_null(a);
 	assert_null(mem_new(1));
+	assert_null(mem_new_huge(MEM_HUGE));
 	b = mem_grow(a, 100);
 	assert_null(b);
 	assert_null(mem_dup("x", 1));

@@ -317,6 +317,11 @@ static struct rows_key_name name_of(int n)
 	return rows_name_scope((uint64_t)n / 4 + 1, ROWS_KEY, id);
 }
 
+static struct slice row_at(int n)
+{
+	return slice_of(somewhere + n, (size_t)n % 1000 + 1);
+}
+
 static int rows_known(struct known *k, uint64_t version)
 {
 	int found = 0;
@@ -327,46 +332,147 @@ static int rows_known(struct known *k, uint64_t version)
 
 		if (!known_row(k, version, &name, &row))
 			continue;
-		assert_ptr_equal(row.p, somewhere + n);
-		assert_int_equal(row.n, n % 1000);
+		assert_ptr_equal(row.p, row_at(n).p);
+		assert_int_equal(row.n, row_at(n).n);
 		found++;
 	}
+	return found;
+}
+
+static void hash_many(int n, uint8_t hash[DIGEST_SHA256])
+{
+	digest_sha256(slice_of((const char *)&n, sizeof n), hash);
+}
+
+static struct known_key key_at(int n)
+{
+	struct known_key key = {.account = (uint64_t)n + 1, .row = row_at(n)};
+	char id[ROWS_ID + 1];
+
+	id_of(n, id);
+	memcpy(key.id, id, APIKEY_ID);
+	return key;
+}
+
+static bool is_hash_known(struct known *k, int n)
+{
+	struct known_key is, want = key_at(n);
+	uint8_t hash[DIGEST_SHA256];
+
+	hash_many(n, hash);
+	if (!known_hash(k, 1, hash, &is) || is.account != want.account)
+		return false; /* or that of one like it */
+	assert_memory_equal(is.id, want.id, APIKEY_ID);
+	assert_ptr_equal(is.row.p, want.row.p);
+	assert_int_equal(is.row.n, want.row.n);
+	return true;
+}
+
+/* As who asks for them does: what is not known is made known. */
+static void add_many(struct known *k, int keys)
+{
+	for (int n = 0; n < 4 * keys; n++) {
+		struct rows_key_name name = name_of(n);
+		struct slice row;
+
+		if (!known_row(k, 1, &name, &row))
+			known_add_row(k, 1, &name, row_at(n));
+	}
+	for (int n = 0; n < keys; n++) {
+		struct known_key key = key_at(n);
+		uint8_t hash[DIGEST_SHA256];
+
+		hash_many(n, hash);
+		if (!is_hash_known(k, n))
+			known_add_hash(k, 1, hash, &key);
+	}
+}
+
+static int hashes_known(struct known *k)
+{
+	int found = 0;
+
+	for (int n = 0; n < MANY; n++)
+		found += is_hash_known(k, n);
 	return found;
 }
 
 /* Ten thousand keys in four scopes each do not push each other out. */
 static void test_many_are_known(void **state)
 {
+	size_t before = mem_live_count();
 	struct known *k;
-	int found = 0;
 
 	(void)state;
 	assert_int_equal(known_new(&k), ERRC_OK);
-	for (int n = 0; n < 4 * MANY; n++) {
-		struct rows_key_name name = name_of(n);
-
-		known_add_row(k, 1, &name, slice_of(somewhere + n, (size_t)n % 1000));
-	}
+	add_many(k, 200);
+	assert_int_equal(mem_live_count(), before + 1); /* few have a small table */
+	assert_int_equal(rows_known(k, 1), 4 * 200);
+	assert_in_range(hashes_known(k), 190, 200);
+	add_many(k, MANY);
+	assert_int_equal(mem_live_count(), before + 2);
+	add_many(k, MANY); /* what was in the small one */
 	assert_true(rows_known(k, 1) > 4 * MANY * 99 / 100);
-	for (int step = 0; step < 2; step++) {
-		for (int n = 0; n < MANY; n++) {
-			uint8_t seed[sizeof n], hash[DIGEST_SHA256];
-			char id[ROWS_ID + 1], is[APIKEY_ID];
-			uint64_t account;
+	assert_true(hashes_known(k) > MANY * 98 / 100);
+	known_free(&k);
+	assert_int_equal(mem_live_count(), before);
+}
 
-			id_of(n, id);
-			memcpy(seed, &n, sizeof n);
-			digest_sha256(slice_of(seed, sizeof seed), hash);
-			if (step == 0) {
-				known_add_hash(k, hash, (uint64_t)n + 1, id);
-			} else if (known_hash(k, hash, &account, is)) {
-				assert_int_equal(account, n + 1);
-				assert_memory_equal(is, id, APIKEY_ID);
-				found++;
-			}
-		}
+static void test_without_memory_some_are_known(void **state)
+{
+	struct known *k;
+
+	(void)state;
+	assert_int_equal(known_new(&k), ERRC_OK);
+	mem_fail_after(1);
+	add_many(k, MANY);
+	mem_fail_after(0);
+	assert_in_range(rows_known(k, 1), 1000, MANY);
+	assert_in_range(hashes_known(k), 500, MANY);
+	known_free(&k);
+}
+
+/* Whose a hash is, is known over changes of the tree, where the row stands is not. */
+static void test_the_row_of_a_hash_is_of_one_version(void **state)
+{
+	const uint64_t last = 2 * UINT16_MAX; /* ages came round */
+	struct known_key is, key = key_at(1), none = {.account = 7};
+	uint8_t hash[DIGEST_SHA256], other[DIGEST_SHA256];
+	struct known *k;
+
+	(void)state;
+	hash_many(1, hash);
+	hash_many(2, other);
+	assert_int_equal(known_new(&k), ERRC_OK);
+	assert_false(known_hash(k, 1, hash, &is));
+	known_add_hash(k, 1, hash, &key);
+	assert_true(is_hash_known(k, 1));
+	assert_false(known_hash(k, 1, other, &is));
+	for (uint64_t version = 2; version < last; version++) {
+		if (known_hash(k, version, hash, &is))
+			assert_int_equal(is.row.n, 0);
+		else
+			known_add_hash(k, 1, hash, &key); /* of one that is over */
 	}
-	assert_true(found > MANY * 98 / 100);
+	assert_true(known_hash(k, last, hash, &is));
+	assert_int_equal(is.account, key.account);
+	assert_int_equal(is.row.n, 0);
+	known_add_hash(k, last, hash, &key);
+	assert_true(known_hash(k, last, hash, &is));
+	assert_ptr_equal(is.row.p, key.row.p);
+	assert_true(known_hash(k, 0, hash, &is));
+	assert_int_equal(is.row.n, 0);
+	assert_true(known_hash(k, last - 1, hash, &is));
+	assert_int_equal(is.row.n, 0);
+	/* One that is too long to be kept, one in a transaction that changes the tree. */
+	key.row = slice_of(somewhere, UINT16_MAX + 1);
+	known_add_hash(k, last, hash, &key);
+	assert_true(known_hash(k, last, hash, &is));
+	assert_int_equal(is.row.n, 0);
+	known_add_hash(k, 0, other, &none);
+	assert_true(known_hash(k, last, other, &is));
+	assert_int_equal(is.account, 7);
+	assert_int_equal(is.row.n, 0);
 	known_free(&k);
 }
 
@@ -404,6 +510,8 @@ int main(void)
 		cmocka_unit_test(test_another_row),
 		cmocka_unit_test(test_it_does_not_search),
 		cmocka_unit_test(test_many_are_known),
+		cmocka_unit_test(test_without_memory_some_are_known),
+		cmocka_unit_test(test_the_row_of_a_hash_is_of_one_version),
 		cmocka_unit_test(test_a_row_is_of_one_version),
 	};
 
