@@ -5,9 +5,8 @@
 #include "secret.h"
 #include "text.h"
 
-#define AHEAD      8                /* entries that a walk asks for memory beforehand */
-#define BOOK_MAX   (UINT32_MAX / 4) /* entries of a table */
-#define IDLE_SHARE 16               /* one in so many must be idle before they are dropped */
+#define AHEAD      8  /* entries that a walk asks for memory beforehand */
+#define IDLE_SHARE 16 /* one in so many must be idle before they are dropped */
 
 static struct slice account_key(const void *item)
 {
@@ -36,94 +35,6 @@ static struct book_scope_name name_of(enum rows_kind kind, uint64_t account, con
 		memcpy(n.b + 1, &account, sizeof account);
 	memcpy(n.b + 1 + sizeof account, id, ROWS_ID);
 	return n;
-}
-
-static void *table_find(const struct book_table *t, struct slice (*of)(const void *),
-			struct slice want)
-{
-	size_t mask = t->slots_n - 1;
-	uint64_t hash = text_hash_wide(t->seed, want);
-
-	if (t->slots_n == 0)
-		return NULL;
-	for (size_t i = hash & mask; t->slots[i].item; i = (i + 1) & mask) {
-		void *item = t->slots[i].item;
-
-		if (t->slots[i].hash == hash && slice_eq(of(item), want))
-			return item;
-	}
-	return NULL;
-}
-
-/* Asks for the slot that table_find() will look at, or, in later steps, returns what most likely is the entry; NULL: nothing. */
-static void *table_expect(const struct book_table *t, struct slice want, unsigned step)
-{
-	size_t mask = t->slots_n - 1, i;
-	uint64_t hash = text_hash_wide(t->seed, want);
-
-	if (t->slots_n == 0)
-		return NULL;
-	i = hash & mask;
-	if (step == 0) {
-		mem_fetch(&t->slots[i], sizeof *t->slots);
-		return NULL;
-	}
-	while (t->slots[i].item && t->slots[i].hash != hash)
-		i = (i + 1) & mask;
-	return t->slots[i].item;
-}
-
-static void table_link(struct book_table *t, struct book_slot s)
-{
-	size_t mask = t->slots_n - 1, i = s.hash & mask;
-
-	while (t->slots[i].item)
-		i = (i + 1) & mask;
-	t->slots[i] = s;
-}
-
-static enum errc table_grow(struct book_table *t)
-{
-	if (t->n >= BOOK_MAX)
-		return ERRC_LIMIT;
-	if (t->n == t->items_cap) {
-		size_t cap = t->items_cap ? t->items_cap * 2 : 64;
-		void **items = mem_grow(t->items, cap * sizeof *items);
-
-		if (!items)
-			return ERRC_NOMEM;
-		t->items = items;
-		t->items_cap = cap;
-	}
-	if ((t->n + 1) * 2 > t->slots_n) {
-		struct book_table old = *t;
-		size_t slots_n = t->slots_n ? t->slots_n * 2 : 128;
-		struct book_slot *slots = mem_new(slots_n * sizeof *slots);
-
-		if (!slots)
-			return ERRC_NOMEM;
-		t->slots = slots;
-		t->slots_n = slots_n;
-		for (size_t i = 0; i < old.slots_n; i++) {
-			if (old.slots[i].item)
-				table_link(t, old.slots[i]);
-		}
-		mem_free(old.slots);
-	}
-	return ERRC_OK;
-}
-
-/* After table_grow(). */
-static void table_add(struct book_table *t, struct slice (*of)(const void *), void *item)
-{
-	t->items[t->n++] = item;
-	table_link(t, (struct book_slot){text_hash_wide(t->seed, of(item)), item});
-}
-
-static void table_fini(struct book_table *t)
-{
-	mem_free(t->items);
-	mem_free(t->slots);
 }
 
 enum errc book_new(struct book **out)
@@ -157,16 +68,16 @@ void book_free(struct book **bp)
 		mem_free(b->accounts.items[i]);
 	for (size_t i = 0; i < b->scopes.n; i++)
 		free_item(b->scopes.items[i]);
-	table_fini(&b->accounts);
-	table_fini(&b->names);
-	table_fini(&b->scopes);
+	book_table_fini(&b->accounts);
+	book_table_fini(&b->names);
+	book_table_fini(&b->scopes);
 	mem_free(b);
 	*bp = NULL;
 }
 
 struct book_account_item *book_find_account(const struct book *b, uint64_t id)
 {
-	return table_find(&b->accounts, account_key, slice_of(&id, sizeof id));
+	return book_table_find(&b->accounts, account_key, slice_of(&id, sizeof id));
 }
 
 struct book_item *book_find_scope(const struct book *b, enum rows_kind kind, uint64_t account,
@@ -174,35 +85,80 @@ struct book_item *book_find_scope(const struct book *b, enum rows_kind kind, uin
 {
 	struct book_scope_name n = name_of(kind, account, id);
 
-	return table_find(&b->scopes, scope_key, slice_of(n.b, sizeof n.b));
+	return book_table_find(&b->scopes, scope_key, slice_of(n.b, sizeof n.b));
 }
 
-static void expect_scope(const struct book *b, enum rows_kind kind, uint64_t account,
-			 const char id[ROWS_ID], unsigned step)
+static bool has_user(const struct book_charge *c)
 {
-	struct book_scope_name n = name_of(kind, account, id);
-	const struct book_item *s = table_expect(&b->scopes, slice_of(n.b, sizeof n.b), step);
+	static const char none[ROWS_ID];
 
-	if (s && step == 1)
-		mem_fetch(s, sizeof *s);
-	else if (s)
+	return memcmp(c->user, none, ROWS_ID) != 0;
+}
+
+void book_hash(const struct book *b, struct book_charge *c)
+{
+	struct book_scope_name n = name_of(ROWS_KEY, c->account, c->key_id);
+
+	c->key_hash = text_hash_wide(b->scopes.seed, slice_of(n.b, sizeof n.b));
+	n = name_of(ROWS_USER, c->account, c->user);
+	if (has_user(c))
+		c->user_hash = text_hash_wide(b->scopes.seed, slice_of(n.b, sizeof n.b));
+}
+
+struct book_item *book_find_key(const struct book *b, const struct book_charge *c)
+{
+	struct book_scope_name n = name_of(ROWS_KEY, c->account, c->key_id);
+
+	return book_table_find_hashed(&b->scopes, scope_key, slice_of(n.b, sizeof n.b), c->key_hash);
+}
+
+struct book_item *book_find_user(const struct book *b, const struct book_charge *c)
+{
+	struct book_scope_name n = name_of(ROWS_USER, c->account, c->user);
+
+	if (!has_user(c))
+		return NULL;
+	return book_table_find_hashed(&b->scopes, scope_key, slice_of(n.b, sizeof n.b),
+				      c->user_hash);
+}
+
+/* First the entry, then, once that is there, what it has counted. */
+static void expect_item(const struct book_item *s, bool is_there)
+{
+	if (s && is_there)
 		mem_fetch(s->s.counters, s->s.counters_n * sizeof *s->s.counters);
+	else if (s)
+		mem_fetch(s, sizeof *s);
+}
+
+/* The key leads to all others but the end user. */
+static void expect_owners(const struct book_item *key, unsigned step)
+{
+	if (step == 2) {
+		mem_fetch(key->of, sizeof *key->of);
+		expect_item(key->team, false);
+	} else if (step > 2) {
+		expect_item(key->of->rules, step > 3);
+		expect_item(step == 3 ? key->team : NULL, true);
+	}
 }
 
 void book_expect(const struct book *b, const struct book_charge *c, unsigned step)
 {
-	static const char none[ROWS_ID];
-	const struct book_account_item *a =
-		table_expect(&b->accounts, slice_of(&c->account, sizeof c->account), step);
+	const struct book_item *key, *user;
 
-	if (a && step == 1)
-		mem_fetch(a, sizeof a->row);
-	expect_scope(b, ROWS_ACCOUNT, c->account, none, step);
-	expect_scope(b, ROWS_KEY, c->account, c->key_id, step);
-	if (memcmp(c->team, none, ROWS_ID) != 0)
-		expect_scope(b, ROWS_TEAM, c->account, c->team, step);
-	if (memcmp(c->user, none, ROWS_ID) != 0)
-		expect_scope(b, ROWS_USER, c->account, c->user, step);
+	if (step == 0) {
+		book_table_expect(&b->scopes, c->key_hash);
+		if (has_user(c))
+			book_table_expect(&b->scopes, c->user_hash);
+		return;
+	}
+	key = book_table_likely(&b->scopes, c->key_hash);
+	user = step < 3 && has_user(c) ? book_table_likely(&b->scopes, c->user_hash) : NULL;
+	expect_item(step < 3 ? key : NULL, step > 1);
+	expect_item(user, step > 1);
+	if (key)
+		expect_owners(key, step);
 }
 
 void book_set_group(struct book_account_item *a, struct slice group)
@@ -218,11 +174,11 @@ enum errc book_add_account(struct book *b, const struct rows_account *row)
 	enum errc rc;
 
 	if (row->id == ROWS_ACCOUNT_HEAD || row->id > ROWS_ACCOUNT_LAST ||
-	    book_find_account(b, row->id) || table_find(&b->names, account_name, row->name))
+	    book_find_account(b, row->id) || book_table_find(&b->names, account_name, row->name))
 		return ERRC_CORRUPT;
-	rc = table_grow(&b->accounts);
+	rc = book_table_grow(&b->accounts);
 	if (!rc)
-		rc = table_grow(&b->names);
+		rc = book_table_grow(&b->names);
 	if (rc)
 		return rc;
 	a = mem_new_of(struct book_account_item);
@@ -233,8 +189,8 @@ enum errc book_add_account(struct book *b, const struct rows_account *row)
 	a->row.name.p = a->name;
 	book_set_group(a, row->group);
 	a->changed = true;
-	table_add(&b->accounts, account_key, a);
-	table_add(&b->names, account_name, a);
+	book_table_add(&b->accounts, account_key, a);
+	book_table_add(&b->names, account_name, a);
 	b->next_account = MAX_OF(b->next_account, row->id + 1);
 	return ERRC_OK;
 }
@@ -242,12 +198,13 @@ enum errc book_add_account(struct book *b, const struct rows_account *row)
 enum errc book_add_scope(struct book *b, enum rows_kind kind, uint64_t account,
 			 const char id[ROWS_ID], struct book_item **out)
 {
+	struct book_account_item *a = book_find_account(b, account);
 	struct book_item *s;
 	enum errc rc;
 
-	if (!book_find_account(b, account))
+	if (!a)
 		return ERRC_CORRUPT;
-	rc = table_grow(&b->scopes);
+	rc = book_table_grow(&b->scopes);
 	if (rc)
 		return rc;
 	s = mem_new_of(struct book_item);
@@ -257,8 +214,11 @@ enum errc book_add_scope(struct book *b, enum rows_kind kind, uint64_t account,
 	s->s.account = account;
 	memcpy(s->s.id, id, ROWS_ID);
 	s->name = name_of(kind, account, id);
+	s->of = a;
+	if (kind == ROWS_ACCOUNT)
+		a->rules = s;
 	s->changed = true;
-	table_add(&b->scopes, scope_key, s);
+	book_table_add(&b->scopes, scope_key, s);
 	*out = s;
 	return ERRC_OK;
 }
@@ -464,7 +424,7 @@ const struct rows_account *book_account(const struct book *b, uint64_t account)
 
 const struct rows_account *book_account_named(const struct book *b, struct slice name)
 {
-	const struct book_account_item *a = table_find(&b->names, account_name, name);
+	const struct book_account_item *a = book_table_find(&b->names, account_name, name);
 
 	return a ? &a->row : NULL;
 }
@@ -633,11 +593,7 @@ static void drop_idle(struct book_table *t)
 	}
 	if (to == t->n)
 		return;
-	t->n = to;
-	memset(t->slots, 0, t->slots_n * sizeof *t->slots);
-	for (size_t i = 0; i < t->n; i++)
-		table_link(t, (struct book_slot){text_hash_wide(t->seed, scope_key(t->items[i])),
-						 t->items[i]});
+	book_table_keep(t, scope_key, to);
 }
 
 void book_clean(struct book *b)

@@ -29,6 +29,7 @@ struct book_scope {
 struct book_charge {
 	uint64_t account;
 	char key_id[APIKEY_ID], team[ROWS_ID], user[ROWS_ID]; /* 0: none */
+	uint64_t key_hash, user_hash;                         /* in the book that it is for */
 	int64_t charge_nusd, uncollected_nusd, tokens, used_s;
 	struct record_budgets budgets; /* at the end: only those that there are need be kept */
 };
@@ -41,11 +42,12 @@ void book_free(struct book **b);
 /* ERRC_CORRUPT when the record contradicts the book (an unknown account, a duplicate, a sum out of range): then nothing
  * changed. */
 MUSTCHECK enum errc book_apply(struct book *b, const struct record *r);
-void book_charge_of(const struct record *r, struct book_charge *out);
+/* For that book alone. */
+void book_charge_of(const struct book *b, const struct record *r, struct book_charge *out);
 MUSTCHECK enum errc book_apply_charge(struct book *b, const struct book_charge *c);
 /* A charge is applied soon, after some others: asks for the memory that this will take, which of many accounts lies anywhere. In
  * BOOK_STEPS steps, from 0 on, with some time between them. */
-#define BOOK_STEPS 3
+#define BOOK_STEPS 5
 void book_expect(const struct book *b, const struct book_charge *c, unsigned step);
 /* Puts back what a checkpoint held; book_load_state() for an end user without a row. */
 MUSTCHECK enum errc book_load_account(struct book *b, struct slice row);

@@ -124,23 +124,31 @@ static bool counts_user(const struct book_charge *c)
 	return false;
 }
 
+/* Mostly that of its last charge. */
+static struct book_item *find_team(const struct book *b, struct book_item *key,
+				   const char id[ROWS_ID])
+{
+	if (!key->team || memcmp(key->team->s.id, id, ROWS_ID) != 0)
+		key->team = book_find_scope(b, ROWS_TEAM, key->s.account, id);
+	return key->team;
+}
+
 static enum errc find_parties(struct book *b, const struct book_charge *c, struct parties *p)
 {
 	static const char none[ROWS_ID];
+	struct book_item *key = book_find_key(b, c);
 	enum errc rc = ERRC_OK;
 
-	*p = (struct parties){.account = book_find_account(b, c->account)};
-	p->of[0] = book_find_scope(b, ROWS_ACCOUNT, c->account, none);
-	p->of[2] = book_find_scope(b, ROWS_KEY, c->account, c->key_id);
-	if (!p->account || !p->of[2] || p->of[2]->s.account != c->account)
+	if (!key || key->s.account != c->account)
 		return ERRC_CORRUPT;
+	*p = (struct parties){.account = key->of, .of = {[0] = key->of->rules, [2] = key}};
 	if (memcmp(c->team, none, ROWS_ID) != 0) {
-		p->of[1] = book_find_scope(b, ROWS_TEAM, c->account, c->team);
+		p->of[1] = find_team(b, key, c->team);
 		if (!p->of[1])
 			return ERRC_CORRUPT;
 	}
 	if (memcmp(c->user, none, ROWS_ID) != 0) {
-		p->of[3] = book_find_scope(b, ROWS_USER, c->account, c->user);
+		p->of[3] = book_find_user(b, c);
 		if (!p->of[3] && counts_user(c))
 			rc = book_add_scope(b, ROWS_USER, c->account, c->user, &p->of[3]);
 	}
@@ -166,7 +174,7 @@ static enum errc settle(struct book_account_item *a, int64_t nusd, int64_t uncol
 	return ERRC_OK;
 }
 
-void book_charge_of(const struct record *r, struct book_charge *out)
+void book_charge_of(const struct book *b, const struct record *r, struct book_charge *out)
 {
 	const struct record_charge *c = &r->charge;
 
@@ -178,6 +186,7 @@ void book_charge_of(const struct record *r, struct book_charge *out)
 		memcpy(out->team, c->team.p, ROWS_ID);
 	if (c->user.n)
 		rows_user_id(c->user, out->user);
+	book_hash(b, out);
 	out->charge_nusd = c->charge_nusd;
 	out->uncollected_nusd = c->uncollected_nusd;
 	out->tokens = usage_total(&c->usage);
@@ -239,11 +248,11 @@ static enum errc apply_charge(struct book *b, const struct record *r)
 {
 	struct book_charge c;
 
-	book_charge_of(r, &c);
+	book_charge_of(b, r, &c);
 	return book_apply_charge(b, &c);
 }
 
-static void reverse_of(const struct record *r, struct book_charge *c)
+static void reverse_of(const struct book *b, const struct record *r, struct book_charge *c)
 {
 	const struct record_change *v = &r->change;
 
@@ -255,6 +264,7 @@ static void reverse_of(const struct record *r, struct book_charge *c)
 		memcpy(c->team, v->team.p, ROWS_ID);
 	if (v->user.n)
 		rows_user_id(v->user, c->user);
+	book_hash(b, c);
 }
 
 static enum errc apply_reverse(struct book *b, const struct record *r)
@@ -266,7 +276,7 @@ static enum errc apply_reverse(struct book *b, const struct record *r)
 
 	if (v->amount_nusd < 0 || v->uncollected_nusd < 0)
 		return ERRC_CORRUPT;
-	reverse_of(r, &c);
+	reverse_of(b, r, &c);
 	rc = find_parties(b, &c, &p);
 	if (!rc)
 		rc = make_counters(b, &p, &c.budgets);

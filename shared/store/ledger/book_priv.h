@@ -3,9 +3,13 @@
 #define AIGW_BOOK_PRIV_H
 
 #include "book.h"
+#include "book_table.h"
+
+struct book_item;
 
 struct book_account_item {
 	struct rows_account row;
+	struct book_item *rules; /* what it may do; NULL: nothing was said. It stays as long as the book */
 	char name[ROWS_NAME_MAX], group[ROWS_NAME_MAX];
 	bool changed;
 };
@@ -19,23 +23,11 @@ struct book_item {
 	struct book_scope s; /* first: book_state() and the walks hand it out */
 	struct book_scope_name name;
 	char *bytes; /* of s.row, owned; as s.counters */
+	struct book_account_item *of;
+	struct book_item *
+		team; /* of a key: that of its last charge; NULL: none yet. Teams stay as long as the book */
 	bool changed, idle;
 	bool row_changed; /* not only what is used */
-};
-
-/* Open addressing. The whole hash stands here: of entries that are others, which lie anywhere in memory, nothing is read. */
-struct book_slot {
-	uint64_t hash;
-	void *item; /* NULL: empty */
-};
-
-/* Entries in the order they came, found by a hash of their key. */
-struct book_table {
-	void **items;
-	size_t n, items_cap;
-	struct book_slot *slots;
-	size_t slots_n;   /* a power of two, at least twice n */
-	uint64_t seed[2]; /* of the hash: clients choose what end users are called */
 };
 
 struct book {
@@ -57,6 +49,10 @@ const struct rows_scope *book_every_user(const struct book *b, uint64_t account,
 struct book_account_item *book_find_account(const struct book *b, uint64_t id);
 struct book_item *book_find_scope(const struct book *b, enum rows_kind kind, uint64_t account,
 				  const char id[ROWS_ID]);
+/* Once account, key and end user are set: what the key and the end user are found by. */
+void book_hash(const struct book *b, struct book_charge *c);
+struct book_item *book_find_key(const struct book *b, const struct book_charge *c);
+struct book_item *book_find_user(const struct book *b, const struct book_charge *c);
 /* ERRC_CORRUPT: the id or the name is taken; the account is unknown. */
 MUSTCHECK enum errc book_add_account(struct book *b, const struct rows_account *row);
 MUSTCHECK enum errc book_add_scope(struct book *b, enum rows_kind kind, uint64_t account,

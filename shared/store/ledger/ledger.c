@@ -352,7 +352,7 @@ static enum errc keep_pending(struct ledger *l, const struct record *r, struct s
 	enum errc rc;
 
 	if (r->type == RECORD_CHARGE) {
-		book_charge_of(r, &charge);
+		book_charge_of(l->book, r, &charge);
 		bytes = slice_of(&charge, BOOK_CHARGE_BYTES(&charge));
 	}
 	head.bytes = (uint32_t)bytes.n;
