@@ -2,6 +2,7 @@
 nothing else is ever connected to (row 47) or injected (row 46). Rows 14, 50, 54."""
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -347,6 +348,41 @@ class Breakers(NodeCase):
         for _ in range(5):
             self.assertEqual((self.chat('backed').get('x-aigw-attempts')), '1')
         self.assertEqual({r['model'] for r in self.sim.requests()}, {'sim?tokens=2&input=5'})
+
+
+class LostProbe(NodeCase):
+    """A probe dies with its worker: the next one does not wait for what it would have said, which would be a minute."""
+    MODELS = {'slow': model('oai/sim?status=500&fail_first=3&delay=1s&tokens=2&input=5')}
+    CONFIG = {'breaker': {'failures': 3, 'requests': 10, 'cool_down': '700ms', 'cool_down_max': '1s', 'slow_start': '0s'},
+              'retry': {'minimum': 100000}}
+
+    def probe(self):
+        """Until one is on its way."""
+        while not self.sim.requests():
+            try:
+                self.chat('slow')
+            except OSError:
+                pass
+
+    def test_another_probes(self):
+        for _ in range(3):
+            self.assertEqual(self.chat('slow').status, 502)
+        self.assertEqual(self.chat('slow').status, 503)
+        self.sim.reset()
+        prober = threading.Thread(target=self.probe)
+        prober.start()
+        wait_for(self.sim.requests)
+        workers = self.node.children('worker')
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        prober.join()
+        wait_for(lambda: len(set(self.node.children('worker')) - set(workers)) == len(workers))
+        wait_for(lambda: self.chat('slow').status == 200, 20, 0.1)
+
+    def test_zz_books_are_right_and_no_secret_shows(self):
+        """That workers died is told as an error."""
+        self.node.settled('main')
+        self.assertTrue(self.node.verify('--charges')['good'])
 
 
 class NoHosts(unittest.TestCase):

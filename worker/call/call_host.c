@@ -89,6 +89,8 @@ void call_host_commit(struct call_host *h)
 	const struct settings *set = &h->next->t->set;
 	struct admit_rules rules = {.ledger_lag_max_ms = set->ledger_lag_max_ms};
 
+	if (!h->rt)
+		rtable_take_over(h->next, h->env.page_slot);
 	rtable_drop(&h->rt);
 	rtable_warm(h->next);
 	h->rt = h->next;

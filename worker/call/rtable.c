@@ -266,6 +266,14 @@ void rtable_warm(struct rtable *r)
 			upool_warm(r->providers[i].ep, 1);
 }
 
+void rtable_take_over(struct rtable *r, unsigned page_slot)
+{
+	for (size_t i = 0; i < r->t->offers_n; i++) {
+		if (r->offers[i].health)
+			breaker_probe_release(r->offers[i].health, page_slot);
+	}
+}
+
 struct rtable_provider *rtable_provider_of(struct rtable *r, const struct ptable_offer *o)
 {
 	return &r->providers[o->provider - r->t->providers];

@@ -67,6 +67,9 @@ void rtable_drop(struct rtable **r);
 /* Opens a connection to each provider that is reached over TLS and has none: the first request need not wait for its handshake. */
 void rtable_warm(struct rtable *r);
 
+/* For a process that has not sent anything yet: no offer waits for what the one before it at this row of the page probed when it died. */
+void rtable_take_over(struct rtable *r, unsigned page_slot);
+
 struct rtable_provider *rtable_provider_of(struct rtable *r, const struct ptable_offer *o);
 struct rtable_offer *rtable_offer_of(struct rtable *r, const struct ptable_offer *o);
 /* The counters of a provider and of an offer, found on first use. */
