@@ -125,6 +125,18 @@ def kill_if_there(pid):
         pass
 
 
+def stand_still(pid):
+    """Stops a process: returns once none of its threads does anything any more, which on a busy machine comes later than the signal."""
+    def stopped():
+        for name in os.listdir('/proc/%d/task' % pid):
+            with open('/proc/%d/task/%s/stat' % (pid, name)) as f:
+                if f.read().rpartition(')')[2].split()[0] != 'T':
+                    return False
+        return True
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(stopped, 20, 0.002)
+
+
 def parsed(line):
     """A line of the log; one that is no JSON has its text in `raw` and, where it is an event in the text format, in `message`."""
     try:

@@ -5,7 +5,7 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import wait_for
+from gateway import stand_still, wait_for
 from node import BACKS, NodeCase, charge_nusd, nusd, on_both
 import tap
 
@@ -181,7 +181,7 @@ class Settle(Stops, NodeCase):
             with self.subTest(back):
                 before = self.node.settled('main')
                 keeper = wait_for(lambda: self.node.children('keeper'))[0]
-                os.kill(keeper, signal.SIGSTOP)
+                stand_still(keeper)
                 try:
                     a = self.chat('over-' + back, True, max_tokens=CAP)
                 finally:

@@ -10,7 +10,7 @@ import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
-from gateway import is_alive, wait_for
+from gateway import is_alive, stand_still, wait_for
 from node import BACKS, LONG, NodeCase, chat_body, model, nusd, on_both
 import tap
 from test_clock import ClockNode
@@ -345,7 +345,7 @@ class Reversed(Keys, NodeCase):
             with self.subTest(back):
                 idem = str(uuid.uuid4())
                 keeper = wait_for(lambda: self.node.children('keeper'))[0]
-                os.kill(keeper, signal.SIGSTOP)
+                stand_still(keeper)
                 try:
                     a = self.ask(idem, 'm-' + back)
                 finally:

@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
-from gateway import free_port, is_alive, wait_for
+from gateway import free_port, is_alive, stand_still, wait_for
 from node import NodePerTest, chat_body, model
 import tap
 
@@ -293,7 +293,7 @@ class Settle(Base):
         self.assertEqual(self.chat('fast').status, 200)
         wait_for(lambda: self.node.show('main')['settled_usd'] > 0)
         charge = self.node.settled('main')['settled_usd']
-        os.kill(pid, signal.SIGSTOP)
+        stand_still(pid)
         begun = time.monotonic()
         a = self.chat('fast')
         self.assertEqual((a.status, a.error['code']), (503, 'ledger_unavailable'))
