@@ -24,8 +24,8 @@ struct book_item {
 	struct book_scope_name name;
 	char *bytes; /* of s.row, owned; as s.counters */
 	struct book_account_item *of;
-	struct book_item *
-		team; /* of a key: that of its last charge; NULL: none yet. Teams stay as long as the book */
+	/* Of a key: the team of its last charge; NULL: none yet. Teams stay as long as the book. */
+	struct book_item *team;
 	bool changed, idle;
 	bool row_changed; /* not only what is used */
 };

@@ -180,6 +180,46 @@ static void test_last_use(void **state)
 	assert_int_equal(key_in_book()->charged_nusd, 20);
 }
 
+static void make_team(const char id[ROWS_ID], const char *name)
+{
+	struct rows_scope t;
+
+	rig_scope(&t, ACCOUNT, ROWS_TEAM, name);
+	memcpy(t.id, id, ROWS_ID);
+	assert_int_equal(apply_scope(RECORD_TEAM, &t), ERRC_OK);
+}
+
+static enum errc charge_team(const char *id)
+{
+	struct record r = {.type = RECORD_CHARGE, .account = ACCOUNT};
+
+	memcpy(r.charge.key_id, KEY, APIKEY_ID);
+	r.charge.team = slice_str(id);
+	r.charge.charge_nusd = 10;
+	usage_init(&r.charge.usage);
+	return book_apply(book, &r);
+}
+
+/* What a key costs is its team's at that time, in whichever order requests end: a key may move. */
+static void test_a_key_of_several_teams(void **state)
+{
+	static const char *const teams[] = {TEAM, "gggggggggggg"};
+
+	(void)state;
+	open_account();
+	assert_int_equal(charge_team(TEAM), ERRC_CORRUPT); /* no such team */
+	make_team(teams[0], "growth");
+	make_team(teams[1], "green");
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(charge_team(teams[i % 3 == 0]), ERRC_OK);
+	assert_int_equal(charge("", 1000, NULL), ERRC_OK); /* of none */
+	assert_int_equal(charge_team("rrrrrrrrrrrr"), ERRC_CORRUPT);
+	assert_int_equal(book_scope(book, ROWS_TEAM, ACCOUNT, teams[0])->requests, 3);
+	assert_int_equal(book_scope(book, ROWS_TEAM, ACCOUNT, teams[1])->requests, 2);
+	assert_int_equal(key_in_book()->requests, 6);
+	assert_int_equal(book_account(book, ACCOUNT)->settled_nusd, 60);
+}
+
 /* Of end users only those are kept whom a budget counts: there may be any number of others. */
 static void test_users_without_budgets(void **state)
 {
@@ -236,9 +276,13 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_definitions_of_accounts), T(test_shadow_of_accounts),
-		T(test_contradictions),          T(test_last_use),
-		T(test_users_without_budgets),   T(test_no_memory),
+		T(test_definitions_of_accounts),
+		T(test_shadow_of_accounts),
+		T(test_contradictions),
+		T(test_last_use),
+		T(test_a_key_of_several_teams),
+		T(test_users_without_budgets),
+		T(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -418,6 +418,25 @@ static void test_many_are_known(void **state)
 	assert_int_equal(mem_live_count(), before);
 }
 
+/* However often what few keys have is found anew. */
+static void test_few_stay_small(void **state)
+{
+	size_t before = mem_live_count();
+	struct known *k;
+
+	(void)state;
+	assert_int_equal(known_new(&k), ERRC_OK);
+	for (uint64_t version = 1; version < 200; version++) {
+		for (int n = 0; n < 100; n++) {
+			struct rows_key_name name = name_of(n);
+
+			known_add_row(k, version, &name, row_at(n));
+		}
+	}
+	assert_int_equal(mem_live_count(), before + 1);
+	known_free(&k);
+}
+
 static void test_without_memory_some_are_known(void **state)
 {
 	struct known *k;
@@ -510,6 +529,7 @@ int main(void)
 		cmocka_unit_test(test_another_row),
 		cmocka_unit_test(test_it_does_not_search),
 		cmocka_unit_test(test_many_are_known),
+		cmocka_unit_test(test_few_stay_small),
 		cmocka_unit_test(test_without_memory_some_are_known),
 		cmocka_unit_test(test_the_row_of_a_hash_is_of_one_version),
 		cmocka_unit_test(test_a_row_is_of_one_version),
