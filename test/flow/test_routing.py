@@ -135,16 +135,26 @@ class Order(NodeCase):
         self.assertEqual((a.status, a.error['code'], a.get('x-should-retry')), (504, 'upstream_timeout', 'false'), a)
 
     def test_balance_of_workers(self):
-        """Row 54: 200 long streams, the busier worker has at most 0.60 of them."""
+        """Row 54: 200 long streams, the busier worker has at most 0.60 of them. The kernel gives each connection to a worker by chance, so one
+        lot in 270 is beyond that (2.9 sigma of 200 throws of a coin): the median of three lots is, one in 25,000 times."""
         self.node.configure(models={'long': model('oai/sim?tokens=12&rate=4&input=5')})
         self.node.ctl('reload')
-        load = StreamLoad(self.node.port, self.key, ['long'], 200, once=True)
-        time.sleep(1.5)
+        lots = []
+        for _ in range(3):
+            load = StreamLoad(self.node.port, self.key, ['long'], 200, once=True)
+            try:
+                busy = wait_for(lambda: self.all_of(200))
+            finally:
+                load.stop()
+            self.assertEqual(load.kinds(), {'done': 200})
+            lots.append(max(busy))
+            wait_for(lambda: self.all_of(0))
+        self.assertLessEqual(sorted(lots)[1], 120, lots)
+
+    def all_of(self, n):
+        """The workers' requests in flight, once they are `n` in all."""
         busy = [w['inflight'] for w in self.node.ctl('worker', 'list')['workers']]
-        load.stop()
-        self.assertEqual(sum(busy), 200)
-        self.assertLessEqual(max(busy), 120, busy)
-        self.assertEqual(load.kinds(), {'done': 200})
+        return sum(busy) == n and busy
 
     def test_provider_connections_are_reused(self):
         """Row 14: at least 99.9 % of the requests of many clients on reused connections."""
