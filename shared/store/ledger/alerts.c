@@ -144,6 +144,7 @@ struct budget {
 	struct alerts_row name;
 	struct told told;
 	int64_t limit_nusd, reset_s;
+	bool is_all, is_over; /* rows_counter.of_all; the window that is looked at has ended */
 };
 
 static const struct shares *shares_of(const struct look *k, const struct rows_rule *r)
@@ -173,12 +174,53 @@ static int64_t limit_in(const struct look *k, const struct rows_rule *r, const s
 	return rows_rule_limit_from(r, r->window.unit == WINDOW_TOTAL ? k->at->wall_s : w->id);
 }
 
+/* What had been used of a window by the checkpoint before; 0 where that did not know it. */
+static enum errc used_before(struct look *k, const struct budget *b, int64_t window, int64_t *nusd)
+{
+	const struct book_scope *s = b->scope;
+	struct rows_key_name name = rows_name_state(s->account, s->kind, s->id);
+	struct rows_state st;
+	struct slice v;
+	enum errc rc = lmdbx_get(k->at->txn, k->at->rows, slice_of(name.b, name.n), &v);
+
+	*nusd = 0;
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	rc = rows_get_state(v, &st);
+	for (size_t i = 0; !rc && i < st.n; i++) {
+		const struct rows_counter *c = &st.counters[i];
+
+		if (c->id != b->rule->id || c->kind != ROWS_BUDGET || c->of_all != b->is_all)
+			continue;
+		if (c->budget.cur.id == window)
+			*nusd = c->budget.cur.used_nusd;
+		else if (c->budget.prev.id == window)
+			*nusd = c->budget.prev.used_nusd;
+	}
+	return rc;
+}
+
+/* A window that is over is told of what it came to, not of what a limit that was edited since makes of that: only what it has grown
+ * by counts. */
+static enum errc leave_out_edits(struct look *k, const struct budget *b, const struct window_sum *w,
+				 int64_t *told_ppm)
+{
+	int64_t before;
+	enum errc rc = used_before(k, b, w->id, &before);
+
+	if (!rc)
+		*told_ppm = MAX_OF(*told_ppm,
+				   shares_reached(shares_of(k, b->rule), before, b->limit_nusd));
+	return rc;
+}
+
 /* One window of a budget. A window before the one that was told of is over and done with. */
 static enum errc look_at_window(struct look *k, struct budget *b, const struct window_sum *w)
 {
 	int64_t reached, limit = limit_in(k, b->rule, w);
 	const struct told *t = &b->told;
 	struct told now = *t;
+	enum errc rc = ERRC_OK;
 
 	if (w->used_nusd <= 0 || limit <= 0 || (t->limit > 0 && w->id < t->window))
 		return ERRC_OK;
@@ -188,12 +230,14 @@ static enum errc look_at_window(struct look *k, struct budget *b, const struct w
 		now.ppm = 0;
 	else if (limit != now.limit)
 		now.ppm = MIN_OF(now.ppm, reached);
-	if (reached > now.ppm) {
-		enum errc rc = tell(k, b, w, now.ppm, reached);
-
-		if (rc)
-			return rc;
-	}
+	if (b->is_over && reached > now.ppm)
+		rc = leave_out_edits(k, b, w, &now.ppm);
+	if (!rc && reached > now.ppm)
+		rc = tell(k, b, w, now.ppm, reached);
+	else if (b->is_over)
+		return rc;
+	if (rc)
+		return rc;
 	now = (struct told){.window = w->id, .limit = limit, .ppm = MAX_OF(now.ppm, reached)};
 	if (now.ppm == t->ppm &&
 	    (now.ppm == 0 || (now.window == t->window && now.limit == t->limit)))
@@ -209,7 +253,9 @@ static enum errc look_at_budget(struct look *k, const struct book_scope *s,
 	struct budget b = {.scope = s,
 			   .def = def,
 			   .rule = r,
-			   .name = name_of(s->account, s->kind, s->id, r->id)};
+			   .name = name_of(s->account, s->kind, s->id, r->id),
+			   .is_all = c->of_all,
+			   .is_over = true};
 	enum errc rc = get_told(k, &b.name, &b.told);
 
 	b.reset_s = c->budget.cur.id;
@@ -217,6 +263,7 @@ static enum errc look_at_budget(struct look *k, const struct book_scope *s,
 	if (!rc && r->window.unit != WINDOW_TOTAL)
 		rc = look_at_window(k, &b, &c->budget.prev);
 	b.reset_s = window_budget_reset_s(&c->budget, r->window, c->budget.cur.id);
+	b.is_over = b.reset_s != WINDOW_NEVER && b.reset_s <= k->at->wall_s;
 	if (!rc)
 		rc = look_at_window(k, &b, &c->budget.cur);
 	*told = *told || b.told.limit > 0;

@@ -5,8 +5,18 @@
 #include "alerts.h"
 #include "ledger_priv.h"
 
-#define KEY  "aaaaaaaaaaaa"
-#define CENT (RIG_DOLLAR / 100)
+#define KEY     "aaaaaaaaaaaa"
+#define CENT    (RIG_DOLLAR / 100)
+#define MONTH_S (31 * 86400)
+
+static int64_t wall_s;
+
+int64_t __wrap_clock_wall_s(void);
+
+int64_t __wrap_clock_wall_s(void)
+{
+	return wall_s;
+}
 
 struct scene {
 	struct rig rig;
@@ -23,6 +33,7 @@ static int setup(void **state)
 	bool durable;
 
 	s = (struct scene){.charges = 0};
+	wall_s = 1000;
 	rig_init(&s.rig);
 	rig_open(&s.rig);
 	s.account = rig_account(&s.rig, "acme", 10 * RIG_DOLLAR);
@@ -271,6 +282,31 @@ static void test_edited_limit(void **state)
 	alerts_set(&s->alerts, &(struct shares){0}, &(struct shares){0});
 	charge(s, 9 * RIG_DOLLAR, 300);
 	none(s);
+}
+
+/* What an edited limit makes of a window that is over is no news: only what is charged to it since is. */
+static void test_an_edit_is_not_told_of_what_is_over(void **state)
+{
+	struct scene *s = *state;
+
+	charge(s, 40 * CENT, 100);
+	none(s);
+	charge(s, 1 * CENT, 200);
+	none(s);
+	set_limit(s, 60 * CENT); /* two thirds of it were used in the one before */
+	none(s);
+	charge(s, 1 * CENT, 200);
+	none(s);
+	charge(s, 10 * CENT, 100);
+	assert_int_equal(one(s, 800000).window, 100);
+	charge(s, 30 * CENT, 200);
+	assert_int_equal(one(s, 500000).window, 200);
+	/* Nothing has opened another one yet, but the month has ended. */
+	wall_s = MONTH_S;
+	set_limit(s, 10 * CENT);
+	none(s);
+	charge(s, 6 * CENT, MONTH_S);
+	assert_int_equal(one(s, 500000).window, MONTH_S);
 }
 
 /* A window that is over when it is looked at has the limit that was raised for it, and ended when it ended. */
@@ -588,6 +624,7 @@ int main(void)
 		T(test_each_share_once_a_window),
 		T(test_failed_and_lost_checkpoints),
 		T(test_edited_limit),
+		T(test_an_edit_is_not_told_of_what_is_over),
 		T(test_raise_of_a_window_that_is_over),
 		T(test_what_was_far_comes_near),
 		T(test_first_use_of_a_rule),
