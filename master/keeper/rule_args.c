@@ -158,6 +158,7 @@ struct reading {
 	int64_t wall_s;
 	char *why;
 	uint64_t windows; /* that a raise is for; 0: not said */
+	int64_t until_s;  /* that it lasts up to; 0: not said */
 };
 
 /* A raise that lasts for as long as the credit does. */
@@ -186,14 +187,19 @@ static bool read_windows(struct reading *x, struct slice word, struct slice valu
 	       fail(x->why, word, "windows=N with N from 1 to 1000");
 }
 
-/* The raise counts in the window that lasts and in those that begin within the next ones' time: n of them, once all words are known. */
-static bool count_windows(const struct reading *x, struct slice text, const struct rows_counter *c)
+/* When the raise ends, once all words are known, in whatever order they came. One of n windows counts in that which lasts and in those that
+ * begin within the next ones' time. */
+static bool end_raise(const struct reading *x, struct slice text, const struct rows_counter *c)
 {
 	struct window_budget b = {.cur.id = 0};
 	struct rows_rule *r = x->r;
 
+	if (x->until_s)
+		r->raise_until_s = x->until_s;
 	if (x->windows == 0)
 		return true;
+	if (x->until_s)
+		return refuse(x->why, text, "a raise ends by windows or by until, not by both");
 	if (r->kind != ROWS_BUDGET || r->window.unit == WINDOW_TOTAL)
 		return refuse(x->why, text,
 			      "only the periods of a budget can be counted; give until=TIME");
@@ -205,7 +211,7 @@ static bool count_windows(const struct reading *x, struct slice text, const stru
 }
 
 /* A date, a time, or a span from now, as --expires takes them. A bare number would be unclear. */
-static bool read_until(const struct reading *x, struct slice word, struct slice value)
+static bool read_until(struct reading *x, struct slice word, struct slice value)
 {
 	bool has_unit = value.n && (value.p[value.n - 1] < '0' || value.p[value.n - 1] > '9');
 	int64_t ms;
@@ -218,7 +224,7 @@ static bool read_until(const struct reading *x, struct slice word, struct slice 
 		return fail(
 			x->why, word,
 			"until=TIME, a date or a time to come in RFC 3339, or a span such as 2h");
-	x->r->raise_until_s = ms / 1000;
+	x->until_s = ms / 1000;
 	return true;
 }
 
@@ -397,7 +403,7 @@ static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *
 		    struct rows_limits *l, struct buf *mem, char *why)
 {
 	struct rows_rule r = {.window = {.unit = WINDOW_MONTH}}, *to;
-	struct reading x = {&r, mem, wall_s, why, 0};
+	struct reading x = {&r, mem, wall_s, why, 0, 0};
 	struct slice rest = slice_trim(text);
 
 	if (!read_id(&rest, l, &to, why))
@@ -408,7 +414,7 @@ static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *
 		return false;
 	if (to)
 		r.window = window_change(to->window, r.window, wall_s);
-	if (!count_windows(&x, text, to && state ? rows_state_counter(state, &r) : NULL) ||
+	if (!end_raise(&x, text, to && state ? rows_state_counter(state, &r) : NULL) ||
 	    !is_whole(&r, text, why))
 		return false;
 	if (!to)

@@ -120,6 +120,9 @@ static void test_raise(void **state)
 	assert_int_equal(r->raise_until_s, 1795651200);
 	put(&s, "1:raise=1 until=2h");
 	assert_int_equal(r->raise_until_s, WALL_S + 7200);
+	put(&s, "1:until=3h raise=4"); /* in any order */
+	assert_int_equal(r->raise, 4 * MONEY_NUSD_DOLLAR);
+	assert_int_equal(r->raise_until_s, WALL_S + 3 * 3600);
 	put(&s, "1:raise=3");
 	assert_int_equal(r->raise, 3 * MONEY_NUSD_DOLLAR);
 	assert_int_equal(r->raise_until_s, 0);
@@ -261,6 +264,9 @@ static void test_refusals(void **state)
 		{"budget=1/total rolling", "never ends"},
 		{"requests=1/day rolling", "rolling and zone are for budgets"},
 		{"budget=1/month windows=2", "belong to raise"},
+		{"budget=1/month until=2h raise=off", "belong to raise"},
+		{"budget=1/month raise=1 windows=2 until=2h", "not by both"},
+		{"budget=1/month until=2h raise=1 windows=2", "not by both"},
 		{"budget=1/month raise=0", "above 0"},
 		{"budget=1/month raise=1 windows=0", "1 to 1000"},
 		{"budget=1/total raise=1 windows=2", "give until=TIME"},
