@@ -197,6 +197,11 @@ static enum errc read_members(struct import *im, struct parse *p, const struct j
 	json_obj_each (it, root) {
 		if (e)
 			return e;
+		if (slice_is(it.key, "note")) {
+			snprintf(p->error, sizeof(p->error),
+				 "note: it is given for the whole file, with --note");
+			return ERRC_INVAL;
+		}
 		if (!slice_is(it.key, "key"))
 			e = give_member(p, it.key, it.val);
 		else if (secret.n || !json_is_str(it.val) || json_str(it.val).n == 0)

@@ -1,6 +1,7 @@
 #include "parse_value.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "clock.h"
 #include "hint.h"
@@ -172,6 +173,16 @@ static enum errc number_value(const struct command_arg *a, struct slice text, in
 	return good ? ERRC_OK : ERRC_INVAL;
 }
 
+/* A list of nothing, such as the value of a variable that is not set, must not take a restriction away: none does. */
+static bool has_entry(struct slice text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		if (!strchr(", \t\r\n", text.p[i]))
+			return true;
+	}
+	return false;
+}
+
 enum errc parse_value(const struct command_arg *a, struct slice text, int64_t now_ms,
 		      struct control_field *out, char *why, size_t n)
 {
@@ -188,7 +199,8 @@ enum errc parse_value(const struct command_arg *a, struct slice text, int64_t no
 		return ERRC_OK;
 	case COMMAND_LIST:
 		set_str(out, slice_is(text, "none") ? SLICE_LIT("") : text);
-		return ERRC_OK;
+		snprintf(why, n, "%s", a->value);
+		return has_entry(text) ? ERRC_OK : ERRC_INVAL;
 	case COMMAND_SWITCH:
 	case COMMAND_CHOICE:
 	case COMMAND_CHOICES:

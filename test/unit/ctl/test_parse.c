@@ -144,6 +144,8 @@ static void test_wrong_lines(void **state)
 		 "--credit: '1e99' is not dollars up to 4000000000"},
 		{{"account", "create", "a", "--credit", "0.0000000001"}, "is not dollars"},
 		{{"key", "create", "--rpm", "1.5"}, "--rpm: '1.5' is not a whole number, or none"},
+		{{"key", "create", "--models", ""}, "--models: '' is not PATTERNS"},
+		{{"key", "update", "a", "--ip", " ,"}, "--ip: ' ,' is not RANGES"},
 		{{"key", "create", "--period", "weak"}, "(did you mean 'week'?)"},
 		{{"key", "create", "--clamp", "yes"}, "--clamp: 'yes' is not one of on|off"},
 		{{"key", "create", "--expires", "soon"}, "--expires: 'soon' is not 2026-11-25"},
