@@ -151,6 +151,11 @@ static void create_team(struct verbs *v, struct buf *mem)
 			  ROWS_NAME_MAX);
 		return;
 	}
+	/* No key could be put in it, and one that should be would be in no team. */
+	if (slice_is(name, "none")) {
+		verbs_end(v, CONTROL_USAGE, "invalid", "team: 'none' stands for no team");
+		return;
+	}
 	if (!verbs_account(v, verb_args_str(v->args, "account"), &account))
 		return;
 	begin(&k, ROWS_TEAM, account, name);

@@ -281,6 +281,11 @@ class Money(Case):
             self.assertEqual((p.returncode, p.stderr.split('\n')[0]),
                              (2, 'aigwctl: name: at most 64 bytes of UTF-8 without spaces and control characters'), p.stdout)
 
+    def test_a_team_that_is_called_none(self):
+        self.node.account('teamless', 1)
+        p = self.node.ctl_raw('team', 'create', 'none', '--account', 'teamless')
+        self.assertEqual((p.returncode, p.stderr.split('\n')[0]), (2, "aigwctl: team: 'none' stands for no team"), p.stdout)
+
     def test_empty_lists(self):
         self.node.account('nothing', 1)
         self.assertEqual(self.text('key', 'list', '--account', 'nothing'), 'no keys\n')
