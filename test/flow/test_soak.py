@@ -69,8 +69,10 @@ class Soak(FiveScopes, NodePerTest):
         """One round: a kill in it, and a reload in every third."""
         load = self.load(ROUND_S, rate=rate)
         time.sleep(ROUND_S / 4)
-        self.kills.append(time.monotonic())
-        kill_if_there(self.dice.choice(self.workers()[1:]))
+        victim = self.dice.choice(self.workers()[1:])
+        begun = time.monotonic()
+        kill_if_there(victim)
+        self.kills.append((begun, time.monotonic()))
         if i % 3 == 0:
             self.node.configure(region='r%d' % (i % 2))
             self.node.signal(signal.SIGHUP)
@@ -94,7 +96,7 @@ class Soak(FiveScopes, NodePerTest):
         """None failed but of killed workers."""
         self.assertLessEqual(set(streams.kinds()), {'done', 'cut'}, streams.kinds())
         for o in streams.of('cut'):
-            self.assertTrue(any(o.begun <= k + 0.1 and k - 0.1 <= o.ended < k + 1 for k in self.kills), o)
+            self.assertTrue(any(o.begun <= after and before <= o.ended < after + 1 for before, after in self.kills), o)
 
     def check_ledger(self, served):
         account = self.node.settled('main', 30)
