@@ -418,7 +418,8 @@ COMMAND(MODEL_PRICE, "model price", plain, 15000,
 	"Without usage: the rows of the price.")
 WORD(TEXT, "MODEL", "model", SEND, NEEDED, "The model's name, or an offer as provider/model.")
 OPTION(LIST, "usage", "CLASS=TOKENS,...", "usage", SEND,
-       "What was used, such as input=1000,cache_read=200,output=50,image=2,tier=flex; may be repeated.")
+       "What was used, such as input=1000,cache_read=200,output=50,image=2,tier=flex; reasoning is a part "
+       "of output; may be repeated.")
 OPTION(WHEN, "at", "TIME", "at_s", SEND,
        "When it is admitted: a date, a time, or a span from now on such as 2h; default now.")
 OPTION(TEXT, "group", "NAME", "group", SEND, "For the accounts of this group.")

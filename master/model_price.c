@@ -199,6 +199,11 @@ enum errc model_price_serve(struct chan *chan, const struct ptable *t,
 				   "classes are %.*s",
 				   SLICE_ARG(slice_sub(usage, 0, 200)),
 				   (int)usage_names(names, sizeof(names)), names);
+	if (usage_get(&x.usage, USAGE_REASONING) > usage_get(&x.usage, USAGE_OUTPUT))
+		return control_end(chan, CONTROL_USAGE, "invalid",
+				   "usage: reasoning is a part of output, which is at least as "
+				   "much: give output=%lld or more",
+				   (long long)usage_get(&x.usage, USAGE_REASONING));
 	(void)control_get_i64(f, n, "at_s", &x.at_s);
 	if (x.at_s < 0)
 		return control_end(chan, CONTROL_USAGE, "invalid", "at: before 1970");

@@ -310,6 +310,13 @@ class Told(NodeCase):
         self.assertEqual(p['why'], 'of 4 rows the one for prompts of 200000 tokens at most, 00:30-16:30 UTC: 1200 tokens of input at '
                          '2026-12-01T12:00:00Z')
 
+    def test_reasoning_is_a_part_of_output(self):
+        for usage in ('reasoning=5', 'input=9,output=4,reasoning=5'):
+            with self.subTest(usage), self.assertRaises(CtlError) as caught:
+                self.price('flat', '--usage', usage)
+            self.assertEqual(caught.exception.status, 2)
+            self.assertIn('give output=5 or more', caught.exception.error['message'])
+
     def test_rows_of_a_moment_and_a_size(self):
         for usage, at, first in (('input=200000', '12:00', '0.000003'), ('input=200001', '12:00', '0.000006'), ('input=199000,cache_write=2000', '12:00', '0.000006'),
                                  ('input=1', '16:29', '0.000003'), ('input=1', '16:30', '0.0000015'), ('input=1', '00:29', '0.0000015'),
