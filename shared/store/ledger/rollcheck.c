@@ -2,6 +2,9 @@
 
 #include "ledger_priv.h"
 #include "mem.h"
+#include "rollup_key.h"
+#include "secret.h"
+#include "text.h"
 
 static const enum rollup_cut cuts[] = {ROLLUP_DAYS, ROLLUP_MODELS, ROLLUP_PAYERS,
 				       ROLLUP_KEYS, ROLLUP_TAGS,   ROLLUP_USERS};
@@ -10,6 +13,7 @@ struct rollcheck_day {
 	uint32_t day;
 	struct rollup_sums records, named; /* named: of those that have an end user */
 	struct rollup_sums rows[ARRAY_LEN(cuts)];
+	uint64_t names[ARRAY_LEN(cuts)]; /* mix() times hash_of(), of the records less of the rows */
 };
 
 struct compare {
@@ -20,6 +24,8 @@ struct compare {
 void rollcheck_init(struct rollcheck *c, uint64_t base)
 {
 	*c = (struct rollcheck){.base = base};
+	secret_random(c->seed, sizeof c->seed);
+	secret_random(c->factors, sizeof c->factors);
 }
 
 void rollcheck_fini(struct rollcheck *c)
@@ -49,16 +55,45 @@ static enum errc day_of(struct rollcheck *c, uint32_t day, struct rollcheck_day 
 	return ERRC_OK;
 }
 
+/* All numbers in one, which is added up as they are. */
+static uint64_t mix(const struct rollcheck *c, const struct rollup_sums *s)
+{
+	const int64_t numbers[] = {s->requests,    s->failed,           s->input,
+				   s->cached,      s->output,           s->reasoning,
+				   s->charge_nusd, s->uncollected_nusd, s->cost_nusd};
+	uint64_t sum = 0;
+
+	_Static_assert(sizeof numbers == sizeof c->factors, "a factor for each number");
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		sum += (uint64_t)numbers[i] * (c->factors[i] | 1);
+	return sum;
+}
+
+static uint64_t hash_of(const struct rollcheck *c, const struct rollup_key *name)
+{
+	return text_hash_wide(c->seed, slice_of(name->b, name->n));
+}
+
 static enum errc add(struct rollcheck *c, const struct record *charge, const struct rollup_sums *s)
 {
 	struct rollcheck_day *d;
-	enum errc rc = day_of(c, rollup_day_of(charge->wall_ms), &d);
+	struct rollup_name name;
+	struct rollup_key key;
+	uint64_t mixed = mix(c, s);
+	enum errc rc;
 
+	rollup_name_of(charge, &name);
+	rc = day_of(c, name.day, &d);
 	if (rc)
 		return rc;
 	rollup_sums_add(&d->records, s);
-	if (charge->charge.user.n)
+	if (name.tag.n)
 		rollup_sums_add(&d->named, s);
+	/* The days' rows, which come first, have no names. */
+	for (size_t i = 1; i < ARRAY_LEN(cuts) && (cuts[i] < ROLLUP_TAGS || name.tag.n); i++) {
+		rollup_key_put_part(&key, cuts[i], &name);
+		d->names[i] += mixed * hash_of(c, &key);
+	}
 	return ERRC_OK;
 }
 
@@ -99,11 +134,17 @@ static enum errc on_row(void *arg, const struct rollup_name *n, const struct rol
 {
 	struct compare *x = arg;
 	struct rollcheck_day *d;
+	struct rollup_key key;
 	enum errc rc = day_of(x->c, n->day, &d);
 
-	if (!rc)
-		rollup_sums_add(&d->rows[x->cut], s);
-	return rc;
+	if (rc)
+		return rc;
+	rollup_sums_add(&d->rows[x->cut], s);
+	if (x->cut == 0)
+		return ERRC_OK;
+	rollup_key_put(&key, cuts[x->cut], n);
+	d->names[x->cut] -= mix(x->c, s) * hash_of(x->c, &key);
+	return ERRC_OK;
 }
 
 static bool is_same(const struct rollcheck *c, const struct rollcheck_day *d)
@@ -115,7 +156,7 @@ static bool is_same(const struct rollcheck *c, const struct rollcheck_day *d)
 
 		if (cuts[i] >= ROLLUP_TAGS && d->day < c->forgotten)
 			continue;
-		if (memcmp(all, &d->rows[i], sizeof *all) != 0)
+		if (memcmp(all, &d->rows[i], sizeof *all) != 0 || d->names[i] != 0)
 			return false;
 	}
 	return true;

@@ -1,4 +1,5 @@
-/* Whether the roll-ups are what the records add up to, day by day: for verify. Memory grows with the days only. */
+/* Whether the roll-ups are what the records add up to, day by day: for verify. Memory grows with the days only: that each row has what
+ * it should have is seen from the sum over all of them of their numbers times the hash of their names. */
 #ifndef AIGW_ROLLCHECK_H
 #define AIGW_ROLLCHECK_H
 
@@ -11,6 +12,7 @@ struct rollcheck {
 	struct rollcheck_day *days; /* owned; in the order in which they came */
 	size_t n, cap;
 	uint64_t base; /* records up to it are not there: days that have one of them are not looked at */
+	uint64_t seed[2], factors[9]; /* of the hash, and of the numbers */
 	uint32_t forgotten; /* days before this one may lack the rows of end users, also where their records are there */
 };
 

@@ -251,7 +251,7 @@ static void add_row(struct group *g, enum rollup_cut cut, const struct rollup_na
 {
 	struct counted *c = &g->rows[g->n++];
 
-	rollup_key_put(&c->key, cut, name);
+	rollup_key_put_part(&c->key, cut, name);
 	c->more = &g->charges[g->charges_n - 1];
 }
 
@@ -259,20 +259,11 @@ static void add_row(struct group *g, enum rollup_cut cut, const struct rollup_na
 static void add_charge(struct group *g, const struct rollup_name *name,
 		       const struct rollup_sums *sums)
 {
-	struct rollup_name day = {.day = name->day}, model = day, user = day;
+	enum rollup_cut last = name->tag.n ? ROLLUP_USERS : ROLLUP_KEYS;
 
 	g->charges[g->charges_n++] = *sums;
-	model.model = name->model;
-	model.provider = name->provider;
-	user.tag = name->tag;
-	add_row(g, ROLLUP_DAYS, &day);
-	add_row(g, ROLLUP_MODELS, &model);
-	add_row(g, ROLLUP_PAYERS, name);
-	add_row(g, ROLLUP_KEYS, name);
-	if (name->tag.n) {
-		add_row(g, ROLLUP_TAGS, name);
-		add_row(g, ROLLUP_USERS, &user);
-	}
+	for (enum rollup_cut cut = ROLLUP_DAYS; cut <= last; cut++)
+		add_row(g, cut, name);
 }
 
 /* Leaves the group empty. */

@@ -38,6 +38,24 @@ void rollup_key_put(struct rollup_key *k, enum rollup_cut cut, const struct roll
 	}
 }
 
+void rollup_key_put_part(struct rollup_key *k, enum rollup_cut cut, const struct rollup_name *name)
+{
+	struct rollup_name part;
+
+	if (cut != ROLLUP_DAYS && cut != ROLLUP_MODELS && cut != ROLLUP_USERS) {
+		rollup_key_put(k, cut, name);
+		return;
+	}
+	part = (struct rollup_name){.day = name->day};
+	if (cut == ROLLUP_MODELS) {
+		part.model = name->model;
+		part.provider = name->provider;
+	}
+	if (cut == ROLLUP_USERS)
+		part.tag = name->tag;
+	rollup_key_put(k, cut, &part);
+}
+
 bool rollup_key_get_rest(struct slice key, enum rollup_cut cut, struct rollup_name *name)
 {
 	const char *p = key.p + ROLLUP_KEY_HEAD, *end = slice_end(key);

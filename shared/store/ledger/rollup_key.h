@@ -22,6 +22,8 @@ struct rollup_key {
 /* Up to the team. */
 void rollup_key_put_head(struct rollup_key *k, enum rollup_cut cut, const struct rollup_name *name);
 void rollup_key_put(struct rollup_key *k, enum rollup_cut cut, const struct rollup_name *name);
+/* Of the row of this cut in which what has the whole `name` counts: without the members that the cut does not have. */
+void rollup_key_put_part(struct rollup_key *k, enum rollup_cut cut, const struct rollup_name *name);
 /* False: no key of ours. The name points into the key. */
 bool rollup_key_get(struct slice key, enum rollup_cut *cut, struct rollup_name *name);
 /* The same of a key that has the head of the one before, which gave `name`: what stands behind that. */

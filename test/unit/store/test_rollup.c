@@ -474,6 +474,50 @@ static void test_verify_finds_a_wrong_row(void **state)
 	}
 }
 
+/* A row of each cut but the days' whose numbers stand in one of another name: the day has the same as before. */
+static void test_verify_finds_a_row_of_another_name(void **state)
+{
+	static const enum rollup_cut cuts[] = {ROLLUP_MODELS, ROLLUP_PAYERS, ROLLUP_KEYS,
+					       ROLLUP_TAGS, ROLLUP_USERS};
+	struct scene *s = *state;
+	struct ledger *l = s->rig.ledger;
+	struct verify_result v;
+
+	fill(s);
+	checkpoint(l);
+	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+		uint8_t from[RUNS_HEAD] = {cuts[i]}, other[RUNS_KEY_MAX];
+		struct rollup_sums sums;
+		struct runs_walk w;
+		MDB_txn *txn;
+
+		assert_int_equal(mdb_txn_begin(l->env, NULL, 0, &txn), 0);
+		assert_int_equal(runs_open(&w, txn, l->rollups), ERRC_OK);
+		assert_int_equal(runs_seek(&w, slice_of(from, sizeof from)), ERRC_OK);
+		runs_close(&w);
+		runs_sums(&w.numbers, &sums);
+		memcpy(other, w.key, w.key_n);
+		other[w.key_n - 1]++;
+		mdb_txn_abort(txn);
+		for (int times = 0; times < 2; times++) {
+			struct rollup_sums less = {.first_seq = sums.first_seq,
+						   .last_seq = sums.last_seq};
+			const struct runs_row rows[] = {
+				{slice_of(w.key, w.key_n), times ? &sums : &less},
+				{slice_of(other, w.key_n), times ? &less : &sums}};
+
+			rollup_sums_sub(&less, &sums);
+			assert_int_equal(mdb_txn_begin(l->env, NULL, 0, &txn), 0);
+			for (size_t r = 0; r < ARRAY_LEN(rows); r++)
+				assert_int_equal(runs_add(txn, l->rollups, &rows[r], 1, NULL),
+						 ERRC_OK);
+			assert_int_equal(mdb_txn_commit(txn), 0);
+			verify(s, &v);
+			assert_int_equal(v.bad_day, times ? ROLLUP_DAY_MAX : DAY_0 / ROLLUP_DAY_MS);
+		}
+	}
+}
+
 /* What an aborted transaction added or wrote is not there, nor twice once it is repeated. */
 static void test_aborted(void **state)
 {
@@ -588,6 +632,7 @@ int main(void)
 		T(test_reports_are_those_of_the_records),
 		T(test_many_users),
 		T(test_verify_finds_a_wrong_row),
+		T(test_verify_finds_a_row_of_another_name),
 		T(test_aborted),
 		T(test_many_rows),
 		T(test_full),
