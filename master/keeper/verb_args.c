@@ -247,7 +247,7 @@ static bool put_window(struct verb_args a, struct window_spec *w, char *why)
 		w->unit = window_unit_of(verb_args_str(a, "budget_period"));
 	if (w->unit == WINDOW_COUNT) {
 		snprintf(why, VERB_ARGS_WHY,
-			 "budget_period: minute, hour, day, week, month, quarter, year or total");
+			 "period: minute, hour, day, week, month, quarter, year or total");
 		return false;
 	}
 	if (verb_args_has(a, "rolling"))
@@ -311,7 +311,8 @@ static bool put_budget(struct verb_args a, struct rows_limits *l, char *why)
 	}
 	if (r || !verb_args_has(a, word))
 		return true;
-	snprintf(why, VERB_ARGS_WHY, "%s: there is no budget", word);
+	snprintf(why, VERB_ARGS_WHY, "%s: there is no budget",
+		 strcmp(word, "budget_period") == 0 ? "period" : word); /* as it is typed */
 	return false;
 }
 

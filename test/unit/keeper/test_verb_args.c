@@ -307,10 +307,11 @@ static void test_key_refused(void **state)
 	refuse_key(ARGS(CONTROL_I("rpm", -2)), "rpm: -2");
 	refuse_key(ARGS(CONTROL_I("budget_nusd", INT64_MAX)), "budget_nusd");
 	refuse_key(ARGS(CONTROL_I("expires_s", -5)), "expires_s");
-	refuse_key(ARGS(CONTROL_S("budget_period", SLICE_LIT("fortnight"))), "budget_period");
+	refuse_key(ARGS(CONTROL_S("budget_period", SLICE_LIT("fortnight"))), "period: minute");
 	refuse_key(ARGS(CONTROL_S("budget_period", SLICE_LIT("total")), CONTROL_B("rolling", true)),
 		   "rolling");
-	refuse_key(ARGS(CONTROL_S("budget_period", SLICE_LIT("day"))), "there is no budget");
+	refuse_key(ARGS(CONTROL_S("budget_period", SLICE_LIT("day"))),
+		   "period: there is no budget");
 	refuse_key(ARGS(CONTROL_B("rolling", true)), "there is no budget");
 	refuse_key(ARGS(CONTROL_S("zone", SLICE_LIT("UTC"))), "zone: there is no budget");
 	refuse_key(
