@@ -196,8 +196,9 @@ static void show_progress(struct restore *r, int64_t done)
 		ask_progress_end(r->c);
 }
 
+/* *unread: what failed is the reading. */
 static enum errc copy_all(struct restore *r, int in, int out, int64_t *bytes,
-			  uint8_t hash[DIGEST_SHA256])
+			  uint8_t hash[DIGEST_SHA256], bool *unread)
 {
 	struct digest d;
 	struct buf b;
@@ -210,6 +211,7 @@ static enum errc copy_all(struct restore *r, int in, int out, int64_t *bytes,
 	e = buf_reserve(&b, CHUNK, &room);
 	for (*bytes = 0; !e && n > 0; *bytes += n) {
 		n = read(in, room, CHUNK);
+		*unread = n < 0;
 		if (n < 0)
 			e = errc_from_errno(errno);
 		if (n <= 0)
@@ -227,6 +229,7 @@ static enum control_status copy_data(struct restore *r)
 {
 	uint8_t hash[DIGEST_SHA256];
 	char path[PATH_MAX];
+	bool unread = false;
 	int64_t bytes = 0;
 	int in, out = -1;
 	enum errc e;
@@ -238,11 +241,11 @@ static enum control_status copy_data(struct restore *r)
 		return failed(r, path, errc_from_errno(errno));
 	e = bfiles_create(&r->files, "data.mdb", &out);
 	if (!e)
-		e = copy_all(r, in, out, &bytes, hash);
+		e = copy_all(r, in, out, &bytes, hash, &unread);
 	e = bfiles_close(&out, e);
 	close(in);
 	if (e)
-		return failed(r, path, e);
+		return failed(r, unread ? path : r->state, e);
 	if (bytes != r->bytes || memcmp(hash, r->sha256, sizeof(hash)) != 0)
 		return refuse(r, path,
 			      "the file is damaged: it is not what " BFILES_MANIFEST " says");
@@ -253,6 +256,7 @@ static enum control_status copy_pepper(struct restore *r)
 {
 	struct peppers set = {.n = 0};
 	char path[PATH_MAX];
+	const char *where = path;
 	struct buf b;
 	enum errc e;
 
@@ -262,11 +266,13 @@ static enum control_status copy_pepper(struct restore *r)
 	e = read_file(path, &b, PEPPERS_BYTES_MAX + 1);
 	if (!e)
 		e = peppers_decode(buf_slice(&b), &set);
-	if (!e)
+	if (!e) {
+		where = r->state;
 		e = bfiles_put(&r->files, RESTORED_PEPPER, buf_slice(&b));
+	}
 	peppers_fini(&set);
 	wipe(&b);
-	return e ? failed(r, path, e) : CONTROL_DONE;
+	return e ? failed(r, where, e) : CONTROL_DONE;
 }
 
 /* --- putting it in place --- */

@@ -183,6 +183,8 @@ class Cut(NodePerTest):
                 self.assertIn(status, (0, 1), self.said)
                 happened = self.happened()
                 self.assertTrue(happened or status == 1)
+                if status:  # what is wrong is where it is written to
+                    self.assertNotIn(self.folder, self.said)
                 self.failed += status
                 return status == 0 and self.restore(KILL=n) == 0
             self.failed = 0
