@@ -223,6 +223,8 @@ class Usage(NodeCase):
             with self.subTest(query):
                 a = self.node.ask('GET', '/v1/usage?' + query, key=self.keys[0])
                 self.assertEqual((a.status, a.error['code'], a.error['param']), (400, 'invalid_value', field), a)
+        # The one name that is a filter and a credential.
+        self.assertEqual(self.node.ask('GET', '/v1/usage?key=' + self.keys[0]).body, self.node.ask('GET', '/v1/usage', key=self.keys[0]).body)
 
 
 class AtOnce(NodeCase):

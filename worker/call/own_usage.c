@@ -139,8 +139,9 @@ struct slice own_usage_filter(const struct own_usage *u, enum own_usage_filter f
 bool own_usage_is_own(const struct own_usage *u, const struct auth_key *key, struct fault *f)
 {
 	struct slice account = own_usage_filter(u, OWN_USAGE_ACCOUNT);
-	struct slice id = own_usage_filter(u, OWN_USAGE_KEY);
+	struct slice given = apikey_trim(own_usage_filter(u, OWN_USAGE_KEY)), id = given;
 
+	(void)apikey_parse(given, &id); /* it may be what the request is authenticated with */
 	if (account.n && !slice_is(account, key->account_name))
 		fault_field(f, FAULT_INVALID_VALUE, "account",
 			    "A key is told of its own use only: its account is `%s`.",

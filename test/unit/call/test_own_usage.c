@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -88,6 +89,18 @@ static void test_filters(void **state)
 	assert_int_equal(own_usage_filter(&u, OWN_USAGE_TEAM).n, 0);
 	assert_int_equal(own_usage_filter(&u, OWN_USAGE_PROVIDER).n, 0);
 	assert_true(own_usage_is_own(&u, &key, &f));
+	/* `key` is what a request may be authenticated with, too. */
+	for (int own = 0; own < 2; own++) {
+		for (int quoted = 0; quoted < 2; quoted++) {
+			snprintf(query, sizeof(query), "key=%ssk-aigw-%s-%043d%s",
+				 quoted ? "%20%22" : "", own ? key.id : "aaaaaaaaaaaa", 7,
+				 quoted ? "%22" : "");
+			f = (struct fault){0};
+			assert_true(own_usage_read(slice_str(query), NOW, &u, &f));
+			assert_int_equal(own_usage_is_own(&u, &key, &f), own);
+		}
+	}
+	f = (struct fault){0};
 	assert_true(own_usage_read(SLICE_LIT("key=aaaaaaaaaaaa"), NOW, &u, &f));
 	assert_false(own_usage_is_own(&u, &key, &f));
 	assert_int_equal(f.kind, FAULT_INVALID_VALUE);
