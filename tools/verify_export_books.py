@@ -2,7 +2,8 @@
 """aigwctl ledger export | verify_export_books.py [--head HASH] [--at SEQ:HASH]...
 
 Recomputes a ledger as verify_export.py, which stands beside it, does, and all else that is in an export: that every field of every line is
-what the record's or price row's bytes say, what was given back, every account's sums, the seals of days, what stands before the first record.
+what the record's or price row's bytes say, but for the `words` that say a change again, for people; what was given back, every account's
+sums, the seals of days, what stands before the first record.
 Exit status 6: findings, on standard error."""
 import base64, sys  # noqa: E401
 
