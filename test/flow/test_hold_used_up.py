@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import stand_still, wait_for
-from node import BACKS, NodeCase, charge_nusd, nusd, on_both
+from node import BACKS, NodeCase, charge_nusd, model, nusd, on_both
 import tap
 
 CAP = 20
@@ -25,6 +25,7 @@ class Stops:
         **on_both('burst', 'tokens=600&over=1', **{'input': 0}),
         **on_both('silent', 'tokens=600&rate=400&over=1&usage=none', **{'input': 0}),
         **on_both('thinks', 'reasoning=300&tokens=300&rate=400&over=1', **{'input': 0}),
+        'reasons-oai': model('oai/sim?reasoning=300&tokens=300&rate=400&over=1&usage=every', price={'input': 0, 'output': 2, 'reasoning': 20}),
         **on_both('priced', 'tokens=600&rate=400&over=1&input=30'),
         **on_both('big', 'tokens=4&size=40000&over=1', **{'input': 0}),
         **on_both('packed', 'tokens=600&size=24000&rate=300&over=1', **{'input': 0}),
@@ -81,6 +82,12 @@ class Stops:
         for back in BACKS:
             with self.subTest(back):
                 self.stopped(self.chat('priced-' + back, True, max_tokens=CAP), price={'input': 1, 'output': 2})
+
+    def test_reasoning_at_a_price_of_its_own(self):
+        """Reasoning that is reported while it comes uses the hold up at its own price."""
+        a = self.chat('reasons-oai', True, max_tokens=CAP)
+        self.stopped(a, price={'input': 0, 'output': 20})
+        self.assertEqual(len(contents(a)), CAP + 1)
 
     def test_more_input_than_was_held(self):
         """An input above its bound leaves nothing for the output where it is reported first."""

@@ -226,17 +226,16 @@ static int64_t output_asked(const struct call *c)
 										    : asked;
 }
 
-/* Tokens of output that the hold pays beside this input: the largest number whose cost it covers. */
-static int64_t room_of(void *arg, const struct usage *input)
+/* Tokens of output that the hold pays beside this input, the reported reasoning among them: the largest number whose cost it covers. */
+static int64_t room_of(void *arg, const struct usage *reported)
 {
 	struct call *c = arg;
 	int64_t hold = c->grant.hold.hold_nusd, low = -1, high = USAGE_MAX;
-	struct usage u = *input;
+	struct usage u = *reported;
 
 	usage_divide(&u, relay_seen(&c->attempt->relay), c->route.v[c->attempt->at].input_bound);
 	if (usage_input_total(&u) == 0)
 		usage_set(&u, USAGE_INPUT, MAX_OF(c->route.v[c->attempt->at].input_bound / 2, 1));
-	usage_set(&u, USAGE_REASONING, 0);
 	usage_set(&u, USAGE_OUTPUT, high);
 	if (cost_of(c, &u) <= hold)
 		return INT64_MAX;

@@ -23,7 +23,7 @@ enum errc relay_init(struct relay *r, const struct relay_opts *o)
 	usage_init(&r->usage);
 	r->room = o->stream ? o->room : NULL;
 	r->room_arg = o->room_arg;
-	r->output_max = r->room ? o->output_asked : INT64_MAX;
+	r->output_asked = r->output_max = r->room ? o->output_asked : INT64_MAX;
 	r->dec = arena_zero(o->arena, o->back->dec_size);
 	r->enc = arena_zero(o->arena, o->front->enc_size);
 	if (!r->dec || !r->enc) {
@@ -81,11 +81,16 @@ static void ask_room(struct relay *r)
 
 static void learn_usage(struct relay *r, const struct usage *u, struct relay_gain *gain)
 {
-	int64_t input = usage_input_total(&r->usage);
+	int64_t input = usage_input_total(&r->usage), reasoning = usage_reasoning(&r->usage);
 
 	usage_merge(&r->usage, u);
-	if (r->room && usage_input_total(&r->usage) != input)
+	if (r->room && usage_input_total(&r->usage) != input) {
 		ask_room(r);
+	} else if (r->room && usage_reasoning(&r->usage) != reasoning) {
+		/* At another price less may fit, but never less than what was asked for beside this input. */
+		r->output_max = MIN_OF(r->output_max, r->output_asked);
+		r->asked = false;
+	}
 	r->reported = true;
 	r->usage_positive = usage_total(&r->usage) > 0;
 	gain->usage = true;

@@ -28,8 +28,9 @@ struct relay {
 	unsigned frames;                        /* put into `out` before commit */
 	uint64_t content_bytes, content_events; /* so far */
 	size_t taken;                           /* bytes of the provider's body so far */
-	int64_t output_max; /* tokens of output that the hold covers beside the input, or fewer */
-	bool asked;         /* `room` was: it is exact */
+	int64_t output_max;   /* tokens of output that the hold covers beside the input, or fewer */
+	int64_t output_asked; /* the cap, which the hold pays at any price of output */
+	bool asked;           /* `room` was: it is exact */
 	int64_t (*room)(void *arg, const struct usage *input);
 	void *room_arg;
 	struct usage usage;
@@ -60,9 +61,9 @@ struct relay_opts {
 	bool stream; /* the provider answers with an event stream */
 	size_t whole_bytes, out_max;
 	int64_t output_asked; /* tokens of output that the request was capped at, of all choices together */
-	/* Tokens of output that the hold covers beside this input (nothing reported: as estimated), INT64_MAX: any number. Only asked for
-	 * streams; NULL: no hold. */
-	int64_t (*room)(void *arg, const struct usage *input);
+	/* Tokens of output that the hold covers beside this input (nothing reported: as estimated), with this reasoning among them, INT64_MAX: any
+	 * number. Only asked for streams; NULL: no hold. */
+	int64_t (*room)(void *arg, const struct usage *reported);
 	void *room_arg;
 };
 
