@@ -25,6 +25,7 @@ class Stops:
         **on_both('burst', 'tokens=600&over=1', **{'input': 0}),
         **on_both('silent', 'tokens=600&rate=400&over=1&usage=none', **{'input': 0}),
         **on_both('thinks', 'reasoning=300&tokens=300&rate=400&over=1', **{'input': 0}),
+        'tells-oai': model('oai/sim?tokens=600&rate=400&over=1&usage=every&input=0', price={'input': 0, 'output': 2}),
         'reasons-oai': model('oai/sim?reasoning=300&tokens=300&rate=400&over=1&usage=every', price={'input': 0, 'output': 2, 'reasoning': 20}),
         **on_both('priced', 'tokens=600&rate=400&over=1&input=30'),
         **on_both('big', 'tokens=4&size=40000&over=1', **{'input': 0}),
@@ -45,6 +46,7 @@ class Stops:
         self.assertEqual((r['end'], r['uncollected_usd'] and nusd(r['uncollected_usd'])), ('done', 0), r)
         self.assertEqual([t['error'] for t in r['attempts']], ['hold_used_up'], r)
         self.assertTrue(r['estimated'])
+        self.assertEqual(a.usage['completion_tokens'], r['output'], a.usage)
         self.assertEqual(nusd(a.usage['cost']), nusd(r['charge_usd']), a.usage)
         one = charge_nusd({'output': over}, price)
         seen = charge_nusd({'input': r['input'], 'output': len(contents(a))}, price)
@@ -88,6 +90,12 @@ class Stops:
         a = self.chat('reasons-oai', True, max_tokens=CAP)
         self.stopped(a, price={'input': 0, 'output': 20})
         self.assertEqual(len(contents(a)), CAP + 1)
+
+    def test_usage_in_mid_stream(self):
+        """What the client is told in the end is what its record has, not what the provider had reported by then."""
+        for options in ({}, {'stream_options': {'include_usage': True}}):
+            with self.subTest(options):
+                self.stopped(self.chat('tells-oai', True, max_tokens=CAP, **options))
 
     def test_more_input_than_was_held(self):
         """An input above its bound leaves nothing for the output where it is reported first."""

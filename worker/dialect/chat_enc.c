@@ -296,6 +296,7 @@ enum errc chat_enc_stop(void *enc, struct buf *out)
 	int64_t choices = MIN_OF(e->o.facts->copies, CHAT_SEEN_MAX);
 	enum errc r = ERRC_OK;
 
+	buf_reset(&e->usage_json); /* of the middle: what is charged is told, as the record has it */
 	if (e->holding)
 		return ERRC_OK; /* the only choice finished */
 	if (chat_enc_is_ir(e))
