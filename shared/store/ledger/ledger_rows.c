@@ -1,6 +1,24 @@
 #include "ledger_priv.h"
 
-static enum errc load_scope(struct book *b, MDB_txn *txn, MDB_dbi db, struct slice row)
+static bool is_name(struct slice key, const struct rows_key_name *name)
+{
+	return slice_eq(key, slice_of(name->b, name->n));
+}
+
+static enum errc load_account(struct book *b, struct slice key, struct slice row)
+{
+	struct rows_key_name name;
+	struct rows_account def;
+	enum errc rc = rows_get_account(row, &def);
+
+	if (rc)
+		return rc;
+	name = rows_name(def.id, ROWS_ACCOUNT, SLICE_NONE);
+	return is_name(key, &name) ? book_load_account(b, row) : ERRC_CORRUPT;
+}
+
+static enum errc load_scope(struct book *b, MDB_txn *txn, MDB_dbi db, struct slice key,
+			    struct slice row)
 {
 	struct rows_key_name name;
 	struct rows_scope def;
@@ -9,6 +27,9 @@ static enum errc load_scope(struct book *b, MDB_txn *txn, MDB_dbi db, struct sli
 
 	if (rc)
 		return rc;
+	name = rows_name_scope(def.account, def.kind, def.id);
+	if (!is_name(key, &name))
+		return ERRC_CORRUPT;
 	name = rows_name_state(def.account, def.kind, def.id);
 	rc = lmdbx_get(txn, db, slice_of(name.b, name.n), &state);
 	return rc ? ERRC_CORRUPT : book_load_scope(b, row, state);
@@ -24,9 +45,9 @@ static enum errc load_row(struct book *b, MDB_txn *txn, MDB_dbi db, struct slice
 	if (!rows_name_parse(key, &account, &kind, &id))
 		return ERRC_CORRUPT;
 	if (kind == ROWS_ACCOUNT)
-		return book_load_account(b, value);
+		return load_account(b, key, value);
 	if (kind >= ROWS_RULES && kind <= ROWS_USER)
-		return load_scope(b, txn, db, value);
+		return load_scope(b, txn, db, key, value);
 	/* States are read with their rows, which stand before them. */
 	if (kind != ROWS_STATE || id.n != 1 + ROWS_ID || id.p[0] != ROWS_USER ||
 	    book_scope(b, ROWS_USER, account, id.p + 1))
