@@ -27,6 +27,8 @@ class Stops:
         **on_both('thinks', 'reasoning=300&tokens=300&rate=400&over=1', **{'input': 0}),
         'tells-oai': model('oai/sim?tokens=600&rate=400&over=1&usage=every&input=0', price={'input': 0, 'output': 2}),
         'reasons-oai': model('oai/sim?reasoning=300&tokens=300&rate=400&over=1&usage=every', price={'input': 0, 'output': 2, 'reasoning': 20}),
+        **on_both('ponders', 'reasoning=300&tokens=300&rate=400&over=1', price={'input': 0, 'output': 2, 'reasoning': 20}, **{'input': 0}),
+        **on_both('muses', 'reasoning=300&tokens=300&rate=400&over=1&usage=none', price={'input': 1, 'output': 2, 'reasoning': 4}),
         **on_both('priced', 'tokens=600&rate=400&over=1&input=30'),
         **on_both('big', 'tokens=4&size=40000&over=1', **{'input': 0}),
         **on_both('packed', 'tokens=600&size=24000&rate=300&over=1', **{'input': 0}),
@@ -90,6 +92,18 @@ class Stops:
         a = self.chat('reasons-oai', True, max_tokens=CAP)
         self.stopped(a, price={'input': 0, 'output': 20})
         self.assertEqual(len(contents(a)), CAP + 1)
+
+    def test_reasoning_that_is_not_reported(self):
+        """So does reasoning that only shows."""
+        for back in BACKS:
+            with self.subTest(back):
+                a = self.chat('ponders-' + back, True, max_tokens=CAP)
+                r = self.stopped(a, price={'input': 0, 'output': 20})
+                self.assertEqual((len(contents(a)), r['reasoning']), (CAP + 1, r['output']), r)
+                a = self.chat('muses-' + back, True, max_tokens=CAP)
+                r = self.stopped(a, price={'input': 1, 'output': 4})
+                self.assertEqual(r['reasoning'], r['output'], r)
+                self.assertEqual(a.usage['completion_tokens_details']['reasoning_tokens'], r['reasoning'], a.usage)
 
     def test_usage_in_mid_stream(self):
         """What the client is told in the end is what its record has, not what the provider had reported by then."""

@@ -87,9 +87,22 @@ static void on_head(void *arg, const struct http1_head *h)
 	call_wake(c);
 }
 
+/* Before the last word, reasoning that was seen counts as well. */
+static void note_usage(struct call *c, struct progress_slot *s)
+{
+	const struct relay *r = &c->attempt->relay;
+	int64_t seen = relay_is_reported(r) ? 0 : relay_seen_reasoning(r);
+	struct usage u;
+
+	call_reported(c, &u);
+	usage_set(&u, USAGE_REASONING, MAX_OF(usage_get(&u, USAGE_REASONING), seen));
+	progress_usage(s, &u, true);
+}
+
 /* Progress stands in shared memory before the bytes can go to the client. */
 static void note_gain(struct call *c, const struct relay_gain *g)
 {
+	const struct relay *r = &c->attempt->relay;
 	struct progress_slot *s;
 
 	if (c->slot == PROGRESS_NO_SLOT)
@@ -97,12 +110,10 @@ static void note_gain(struct call *c, const struct relay_gain *g)
 	s = progress_at(live_progress(c->host->env.live), c->slot);
 	if (g->events || g->bytes)
 		progress_content(s, g->events, g->bytes);
-	if (g->usage) {
-		struct usage u;
-
-		call_reported(c, &u);
-		progress_usage(s, &u, true);
-	}
+	if (r->reasoning_events && !relay_is_reported(r))
+		progress_reasoning(s, relay_seen_reasoning(r));
+	if (g->usage || (g->finish && r->reported))
+		note_usage(c, s);
 	if (g->finish)
 		progress_finish(s);
 }
@@ -230,10 +241,12 @@ static int64_t output_asked(const struct call *c)
 static int64_t room_of(void *arg, const struct usage *reported)
 {
 	struct call *c = arg;
+	const struct relay *r = &c->attempt->relay;
 	int64_t hold = c->grant.hold.hold_nusd, low = -1, high = USAGE_MAX;
 	struct usage u = *reported;
 
-	usage_divide(&u, relay_seen(&c->attempt->relay), c->route.v[c->attempt->at].input_bound);
+	usage_divide(&u, relay_seen(r), c->route.v[c->attempt->at].input_bound);
+	usage_set(&u, USAGE_REASONING, relay_reasoning(r));
 	if (usage_input_total(&u) == 0)
 		usage_set(&u, USAGE_INPUT, MAX_OF(c->route.v[c->attempt->at].input_bound / 2, 1));
 	usage_set(&u, USAGE_OUTPUT, high);

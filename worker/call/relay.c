@@ -79,18 +79,22 @@ static void ask_room(struct relay *r)
 	r->asked = true;
 }
 
+/* Reasoning became more: at another price less may fit, but never less than what was asked for beside this input. */
+static void doubt_room(struct relay *r)
+{
+	r->output_max = MIN_OF(r->output_max, r->output_asked);
+	r->asked = false;
+}
+
 static void learn_usage(struct relay *r, const struct usage *u, struct relay_gain *gain)
 {
 	int64_t input = usage_input_total(&r->usage), reasoning = usage_reasoning(&r->usage);
 
 	usage_merge(&r->usage, u);
-	if (r->room && usage_input_total(&r->usage) != input) {
+	if (r->room && usage_input_total(&r->usage) != input)
 		ask_room(r);
-	} else if (r->room && usage_reasoning(&r->usage) != reasoning) {
-		/* At another price less may fit, but never less than what was asked for beside this input. */
-		r->output_max = MIN_OF(r->output_max, r->output_asked);
-		r->asked = false;
-	}
+	else if (r->room && usage_reasoning(&r->usage) != reasoning)
+		doubt_room(r);
 	r->reported = true;
 	r->usage_positive = usage_total(&r->usage) > 0;
 	gain->usage = true;
@@ -153,16 +157,26 @@ static void keep_finish(struct relay *r, const struct ir_event *ev)
 	r->finish_word_n = ev->native.n;
 }
 
+static void learn_content(struct relay *r, const struct ir_event *ev, struct relay_gain *gain)
+{
+	r->content_bytes += ev->content_bytes;
+	r->content_events++;
+	gain->events++;
+	gain->bytes += ev->content_bytes;
+	if (!ev->reasoning_bytes)
+		return;
+	r->reasoning_bytes += ev->reasoning_bytes;
+	r->reasoning_events += ev->reasoning_bytes == ev->content_bytes;
+	if (r->room)
+		doubt_room(r);
+}
+
 /* Notes what the event tells. */
 static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 		  struct relay_gain *gain)
 {
-	if (ev->content_bytes > 0 || ev->commits) {
-		r->content_bytes += ev->content_bytes;
-		r->content_events++;
-		gain->events++;
-		gain->bytes += ev->content_bytes;
-	}
+	if (ev->content_bytes > 0 || ev->commits)
+		learn_content(r, ev, gain);
 	if (ev->usage) {
 		learn_usage(r, ev->usage, gain);
 		keep_raw(r, ev, a);
@@ -209,6 +223,13 @@ int64_t relay_output(const struct relay *r)
 	int64_t seen = (int64_t)MAX_OF(r->content_events, r->content_bytes / TOKEN_BYTES);
 
 	return MAX_OF(seen, usage_output_total(&r->usage));
+}
+
+int64_t relay_reasoning(const struct relay *r)
+{
+	int64_t seen = (int64_t)MAX_OF(r->reasoning_events, r->reasoning_bytes / TOKEN_BYTES);
+
+	return MAX_OF(seen, usage_reasoning(&r->usage));
 }
 
 /* Whether a piece of content went beyond what the hold covers: a provider that minds neither the cap nor the bound. */

@@ -25,9 +25,10 @@ struct relay {
 	enum ir_finish finish_kind;      /* the last one */
 	char finish_word[IR_NATIVE_MAX]; /* the provider's, a word */
 	size_t finish_word_n;
-	unsigned frames;                        /* put into `out` before commit */
-	uint64_t content_bytes, content_events; /* so far */
-	size_t taken;                           /* bytes of the provider's body so far */
+	unsigned frames;                            /* put into `out` before commit */
+	uint64_t content_bytes, content_events;     /* so far */
+	uint64_t reasoning_bytes, reasoning_events; /* of these: events of nothing but reasoning */
+	size_t taken;                               /* bytes of the provider's body so far */
 	int64_t output_max;   /* tokens of output that the hold covers beside the input, or fewer */
 	int64_t output_asked; /* the cap, which the hold pays at any price of output */
 	bool asked;           /* `room` was: it is exact */
@@ -61,8 +62,8 @@ struct relay_opts {
 	bool stream; /* the provider answers with an event stream */
 	size_t whole_bytes, out_max;
 	int64_t output_asked; /* tokens of output that the request was capped at, of all choices together */
-	/* Tokens of output that the hold covers beside this input (nothing reported: as estimated), with this reasoning among them, INT64_MAX: any
-	 * number. Only asked for streams; NULL: no hold. */
+	/* Tokens of output that the hold covers beside this input (nothing reported: as estimated), with this reasoning among them or what was seen
+	 * of it, INT64_MAX: any number. Only asked for streams; NULL: no hold. */
 	int64_t (*room)(void *arg, const struct usage *reported);
 	void *room_arg;
 };
@@ -74,6 +75,18 @@ bool relay_fault(enum errc e, struct fault *f);
 static inline int64_t relay_seen(const struct relay *r)
 {
 	return (int64_t)MAX_OF(r->content_events, r->content_bytes / 4);
+}
+
+/* Those of them that were shown as reasoning, which may have a price of its own. */
+static inline int64_t relay_seen_reasoning(const struct relay *r)
+{
+	return (int64_t)MAX_OF(r->reasoning_events, r->reasoning_bytes / 4);
+}
+
+/* Whether usage is the provider's last word: until then it may have reported less than came. */
+static inline bool relay_is_reported(const struct relay *r)
+{
+	return r->reported && r->finish && !r->stopped;
 }
 
 /* ERRC_NOMEM only. */
@@ -90,6 +103,8 @@ void relay_finish(struct relay *r, struct arena *a, struct relay_gain *gain);
 struct slice relay_usage_raw(struct relay *r, struct arena *a);
 /* Tokens of output that surely came so far: what was reported, or counted where that is more. */
 int64_t relay_output(const struct relay *r);
+/* The same of the reasoning among them. */
+int64_t relay_reasoning(const struct relay *r);
 /* The encoder holds an item back for up to 250 ms; relay_flush() lets it go. */
 bool relay_is_holding(const struct relay *r);
 void relay_flush(struct relay *r);

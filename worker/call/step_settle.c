@@ -15,7 +15,7 @@ _Static_assert(USAGE_RAW_MAX <= RECORD_RAW_MAX && IR_NATIVE_MAX <= RECORD_FINISH
 static void estimate(const struct call *c, struct usage *u)
 {
 	const struct relay *r = &c->attempt->relay;
-	int64_t seen = relay_seen(r);
+	int64_t seen = relay_seen(r), reasoning = relay_seen_reasoning(r);
 	bool cut = (!r->finish || r->stopped) && c->op != DIALECT_EMBEDDINGS;
 
 	if (!r->reported || (usage_input_total(u) == 0 && (cut || !usage_has(u, USAGE_INPUT)))) {
@@ -26,6 +26,10 @@ static void estimate(const struct call *c, struct usage *u)
 		return;
 	if (seen > usage_get(u, USAGE_OUTPUT) || !usage_has(u, USAGE_OUTPUT)) {
 		usage_set(u, USAGE_OUTPUT, seen);
+		u->estimated = true;
+	}
+	if (reasoning > usage_get(u, USAGE_REASONING)) {
+		usage_set(u, USAGE_REASONING, reasoning);
 		u->estimated = true;
 	}
 }
@@ -47,8 +51,7 @@ static bool charge_of(const struct call *c, struct usage *u)
 		return false; /* given up before commit: our cost, not the client's */
 	call_reported(c, u);
 	/* An explicit zero is the truth; only what is missing is estimated. */
-	if (!(r->reported && r->finish && !r->stopped && usage_has(u, USAGE_INPUT) &&
-	      usage_has(u, USAGE_OUTPUT)) &&
+	if (!(relay_is_reported(r) && usage_has(u, USAGE_INPUT) && usage_has(u, USAGE_OUTPUT)) &&
 	    !(c->op == DIALECT_EMBEDDINGS && usage_has(u, USAGE_INPUT)))
 		estimate(c, u);
 	return hold_is_charged(&o);

@@ -81,6 +81,8 @@ static void dec_put_text(struct anthropic_dec *d, enum ir_kind kind, struct slic
 	ev->commits = text.n > 0;
 	if (kind != IR_SIGNATURE && kind != IR_REDACTED)
 		ev->content_bytes = text.n > UINT32_MAX ? UINT32_MAX : (uint32_t)text.n;
+	if (kind == IR_THINKING)
+		ev->reasoning_bytes = ev->content_bytes;
 }
 
 /* Calls are numbered from 0, whatever blocks stand between them. */

@@ -10,6 +10,8 @@ static void whole_text(struct anthropic_dec *d, enum ir_kind kind, struct slice 
 	ev->commits = true;
 	if (kind != IR_SIGNATURE && kind != IR_REDACTED)
 		ev->content_bytes = text.n > UINT32_MAX ? UINT32_MAX : (uint32_t)text.n;
+	if (kind == IR_THINKING)
+		ev->reasoning_bytes = ev->content_bytes;
 }
 
 static void whole_tool(struct anthropic_dec *d, const struct json *block)

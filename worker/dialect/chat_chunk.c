@@ -76,6 +76,21 @@ static uint32_t chunk_bytes(struct slice v)
 	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
+/* Whether content is a list of nothing but reasoning, as Mistral sends it (formats 12.4). */
+static bool chunk_is_thinking(struct slice content)
+{
+	struct jtext it = jtext_arr(content);
+	struct slice part, type;
+	int n = 0;
+
+	if (jtext_type(content) != JSON_ARRAY)
+		return false;
+	for (; jtext_arr_next(&it, &part) > 0; n++)
+		if (!jtext_member(part, "type", &type) || !slice_is(type, "\"thinking\""))
+			return false;
+	return n > 0;
+}
+
 /* Names and arguments of the calls in a list. */
 static uint32_t chunk_call_bytes(struct slice list)
 {
@@ -99,7 +114,7 @@ static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 {
 	struct jtext it = jtext_enter_obj(at);
 	struct slice key, val;
-	uint32_t reasoning = 0, n = 0;
+	uint32_t reasoning = 0, thought = 0, n = 0;
 	int r;
 
 	while ((r = jtext_obj_next(&it, &key, &val)) > 0) {
@@ -110,6 +125,8 @@ static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 		c->marks |= CHAT_CHUNK_CONTENT;
 		if (slice_is(key, "tool_calls"))
 			n += chunk_call_bytes(val);
+		else if (slice_is(key, "content") && chunk_is_thinking(val))
+			thought += chunk_bytes(val);
 		else if (slice_is(key, "content") || slice_is(key, "refusal"))
 			n += chunk_bytes(val);
 		else if (slice_has_prefix(key, SLICE_LIT("reasoning")))
@@ -117,7 +134,8 @@ static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 			reasoning = reasoning ? MIN_OF(reasoning, chunk_bytes(val))
 					      : chunk_bytes(val);
 	}
-	c->content_bytes += n + reasoning;
+	c->content_bytes += n + thought + reasoning;
+	c->reasoning_bytes += thought + reasoning;
 	if (r == 0)
 		jtext_leave(at, &it);
 	return r == 0;

@@ -22,10 +22,10 @@ enum {
 
 struct chat_chunk {
 	uint32_t marks;
-	unsigned choices, choice; /* how many, index of the first */
-	uint32_t content_bytes;
-	struct slice id, model; /* as they stand, "" when not plain strings */
-	enum usage_tier tier;   /* that it names */
+	unsigned choices, choice;                /* how many, index of the first */
+	uint32_t content_bytes, reasoning_bytes; /* the second of the first */
+	struct slice id, model;                  /* as they stand, "" when not plain strings */
+	enum usage_tier tier;                    /* that it names */
 	int64_t created_s;
 	struct slice usage;  /* the object */
 	struct slice top;    /* the value of the first member `usage` at the top, whatever it is */

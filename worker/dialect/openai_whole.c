@@ -58,6 +58,7 @@ static void whole_raw(struct openai_dec *d, struct slice raw, struct ir_event *e
 	ev->tier = c->tier;
 	ev->commits = (c->marks & CHAT_CHUNK_CONTENT) || d->o.facts->op == DIALECT_EMBEDDINGS;
 	ev->content_bytes = c->content_bytes;
+	ev->reasoning_bytes = c->reasoning_bytes;
 }
 
 /* before, usage, after, end: one event a step. */

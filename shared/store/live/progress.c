@@ -237,6 +237,8 @@ static const enum usage_class slot_class[6] = {USAGE_INPUT,          USAGE_CACHE
 					       USAGE_CACHE_WRITE_5M, USAGE_CACHE_WRITE_1H,
 					       USAGE_OUTPUT,         USAGE_REASONING};
 
+enum { SLOT_REASONING = 5 }; /* its place there */
+
 static void put16(_Atomic uint16_t *to, int64_t n)
 {
 	atomic_store_explicit(to, (uint16_t)MIN_OF(n, (int64_t)UINT16_MAX), memory_order_relaxed);
@@ -280,6 +282,12 @@ void progress_content(struct progress_slot *s, uint32_t events, uint32_t bytes)
 {
 	put(&s->events, (int64_t)get(&s->events) + events);
 	put(&s->bytes, (int64_t)get(&s->bytes) + bytes);
+}
+
+void progress_reasoning(struct progress_slot *s, int64_t n)
+{
+	if (n > get(&s->tokens[SLOT_REASONING]))
+		put(&s->tokens[SLOT_REASONING], n);
 }
 
 void progress_finish(struct progress_slot *s)

@@ -23,7 +23,7 @@ struct progress_slot {
 	_Atomic uint16_t candidate; /* index in the hold row */
 	_Atomic uint8_t flags, tier;
 	_Atomic uint16_t images, searches;
-	/* input, cache_read, cache_write_5m, cache_write_1h, output, reasoning */
+	/* input, cache_read, cache_write_5m, cache_write_1h, output, reasoning; the last one also as it was seen */
 	_Atomic uint32_t tokens[6];
 	_Atomic uint32_t events; /* content-bearing events sent */
 	_Atomic uint32_t bytes;  /* content bytes sent */
@@ -45,6 +45,8 @@ void progress_attempt(struct progress_slot *s, uint32_t candidate);
 void progress_usage(struct progress_slot *s, const struct usage *u, bool reported);
 /* Adds content that is about to be sent. */
 void progress_content(struct progress_slot *s, uint32_t events, uint32_t bytes);
+/* Raises the reasoning among it to `n` tokens, unless as much was reported. */
+void progress_reasoning(struct progress_slot *s, int64_t n);
 void progress_finish(struct progress_slot *s);
 
 /* What an orphan is charged for: usage that was reported together with a finish reason as it is; else the input with

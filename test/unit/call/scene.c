@@ -25,6 +25,8 @@ static const char config[] =
 	"    offers: {one/m: {priority: 1}, two/m: {priority: 2}}}\n"
 	"  solo: {context: 100000, max_output: 1000, price: {input: 1, output: 2}, offers: "
 	"{one/solo: }}\n"
+	"  muses: {context: 100000, max_output: 1000, price: {input: 1, output: 2, reasoning: "
+	"20}, offers: {one/muses: }}\n"
 	"  deep: {context: 100000, max_output: 1000, price: {input: 1, output: 2}, offers: "
 	"{three/deep: }}\n"
 	"  dear: {context: 100000, max_output: 1000, price: {input: 1, output: 2, image: 0.01, "

@@ -222,6 +222,36 @@ static void test_the_hold_to_its_end(void **state)
 	teardown(&f);
 }
 
+/* Reasoning may have a price of its own: beyond what was asked for each piece of it asks anew. One with text beside it is text. */
+static void test_reasoning_changes_the_room(void **state)
+{
+	static const char thought[] = CHUNK("{\"reasoning_content\":\"a\"}", "null"),
+			  both[] = CHUNK("{\"reasoning\":\"abcdefgh\",\"content\":\"b\"}", "null");
+	struct relay_gain sum = {0};
+	struct fixture f;
+
+	(void)state;
+	setup(&f, PTABLE_OPENAI, REQUEST);
+	f.relay.room = room_of;
+	f.relay.output_asked = f.relay.output_max = 1;
+	room = 9;
+	for (int i = 1; i <= 2; i++) {
+		push(&f, thought, sizeof(thought) - 1, &sum);
+		assert_int_equal(relay_seen_reasoning(&f.relay), i);
+	}
+	assert_int_equal(f.relay.output_max, 9);
+	push(&f, both, sizeof(both) - 1, &sum);
+	assert_int_equal(f.relay.reasoning_events, 2);
+	assert_int_equal(relay_seen_reasoning(&f.relay), 10 / 4);
+	assert_int_equal(relay_reasoning(&f.relay), 2);
+	assert_int_equal(relay_seen(&f.relay), 3);
+	assert_false(f.relay.stopped);
+	room = 3;
+	push(&f, thought, sizeof(thought) - 1, &sum);
+	assert_true(f.relay.stopped);
+	teardown(&f);
+}
+
 /* Content whose bytes are none of a text: each event is a token all the same. */
 static void test_content_without_text(void **state)
 {
@@ -550,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_tier_without_usage),
 		cmocka_unit_test(test_stop_at_every_split),
 		cmocka_unit_test(test_the_hold_to_its_end),
+		cmocka_unit_test(test_reasoning_changes_the_room),
 		cmocka_unit_test(test_content_without_text),
 		cmocka_unit_test(test_reported_input_changes_the_room),
 		cmocka_unit_test(test_cut_stream_fails),

@@ -153,6 +153,60 @@ static void test_progress_of_a_stream(void **state)
 	scene_none(s);
 }
 
+#define THOUGHT                                                                          \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
+	"\"delta\":{\"reasoning_content\":\"abcd\"}}]}"
+
+static int64_t progress_reasoning_of(struct scene *s)
+{
+	struct call *c = scene_call(s);
+	uint32_t candidate;
+	struct usage u;
+
+	assert_true(progress_read(live_progress(s->rig.live), c->slot, &c->id, &candidate, &u));
+	return usage_reasoning(&u);
+}
+
+/* Reasoning is counted apart until the provider's last word of it. */
+static void test_progress_of_reasoning(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "muses");
+
+	assert_int_equal(progress_reasoning_of(s), 0);
+	for (int i = 0; i < 3; i++)
+		scene_item(s, up, THOUGHT);
+	assert_int_equal(progress_reasoning_of(s), 3);
+	scene_item(s, up, REPORT("10"));
+	assert_int_equal(progress_reasoning_of(s), 3);
+	scene_item(s, up, scene_finish);
+	assert_int_equal(progress_reasoning_of(s), 0);
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+	assert_int_equal(scene_charge(s)->charge_nusd, SCENE_COST_NUSD);
+}
+
+/* Reasoning that nobody reports uses the hold up at its own price: one piece over, no more. */
+static void test_stopped_in_reasoning(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "muses");
+	int64_t input = scene_call(s)->route.v[0].input_bound / 2, seen = 0, cost;
+	const struct record_charge *r;
+
+	for (; !mem_xport_is_closed(up) && seen < 5000; seen++)
+		scene_item(s, up, THOUGHT);
+	scene_none(s);
+	r = scene_charge(s);
+	assert_int_equal(r->end, RECORD_END_DONE);
+	assert_int_equal(usage_reasoning(&r->usage), seen);
+	assert_int_equal(usage_get(&r->usage, USAGE_INPUT), input);
+	cost = input * 1000 + (usage_output_total(&r->usage) - seen) * 2000 + seen * 20000;
+	assert_true(cost > r->hold_nusd && cost - 20000 <= r->hold_nusd);
+	assert_int_equal(r->charge_nusd, r->hold_nusd);
+}
+
 /* The first candidate is too dear for the account: who answers is the first of those that are held for. */
 static void test_candidate_behind_one_that_is_too_dear(void **state)
 {
@@ -435,6 +489,8 @@ int main(void)
 		T(test_hold_covers_what_was_asked),
 		T(test_pictures_are_charged),
 		T(test_progress_of_a_stream),
+		T(test_progress_of_reasoning),
+		T(test_stopped_in_reasoning),
 		T(test_candidate_behind_one_that_is_too_dear),
 		T(test_no_input_is_no_gap),
 		T(test_long_answer_without_usage),

@@ -105,6 +105,7 @@ static void rig_note(struct rig *r, struct ir_event *ev)
 	r->events++;
 	r->commits += ev->commits;
 	r->content_bytes += ev->content_bytes;
+	r->reasoning_bytes += ev->reasoning_bytes;
 	if (ev->finish != IR_FIN_NONE)
 		r->finish = ev->finish;
 	if (ev->usage) {
@@ -163,7 +164,7 @@ enum errc rig_answer(struct rig *r, struct slice bytes, bool stream)
 	buf_reset(&r->out);
 	r->ended = r->failed = r->has_usage = false;
 	r->events = r->commits = 0;
-	r->content_bytes = 0;
+	r->content_bytes = r->reasoning_bytes = 0;
 	r->finish = IR_FIN_NONE;
 	if (e)
 		goto out;

@@ -24,7 +24,7 @@ struct rig {
 	/* What the events said. */
 	bool ended, failed;
 	unsigned events, commits, bad, errors_of_memory;
-	uint64_t content_bytes;
+	uint64_t content_bytes, reasoning_bytes;
 	struct usage usage;
 	bool has_usage;
 	enum ir_finish finish;

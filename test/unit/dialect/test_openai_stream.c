@@ -357,10 +357,38 @@ static void content_is_counted(void **state)
 			true),
 		ERRC_OK);
 	assert_int_equal(r.content_bytes, 2 + 3 + 3);
+	assert_int_equal(r.reasoning_bytes, 3);
 	assert_int_equal(r.commits, 3);
 	assert_int_equal(r.finish, IR_FIN_STOP);
 	assert_int_equal(usage_input_total(&r.usage), 3);
 	rig_fini(&r);
+}
+
+/* A list that is nothing but reasoning; what has text beside it is not. */
+static void content_that_is_reasoning(void **state)
+{
+	static const char thought[] = "[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\","
+				      "\"text\":\"abc\"}]}]",
+			  both[] = "[{\"type\":\"thinking\",\"thinking\":[]},{\"type\":\"text\","
+				   "\"text\":\"a\"}]";
+	struct buf answer;
+	struct rig r;
+
+	buf_init(&answer, 4096);
+	for (int i = 0; i < 2; i++) {
+		rig_init(&r, PTABLE_OPENAI);
+		buf_reset(&answer);
+		assert_int_equal(buf_addf(&answer,
+					  ROLE "data: " HEAD "[{\"index\":0,\"delta\":{"
+					       "\"content\":%s}}]}\n\n" STOP USAGE_ITEM DONE,
+					  i ? both : thought),
+				 ERRC_OK);
+		assert_int_equal(rig_answer(&r, buf_slice(&answer), true), ERRC_OK);
+		assert_int_equal(r.content_bytes, (i ? sizeof(both) : sizeof(thought)) - 1);
+		assert_int_equal(r.reasoning_bytes, i ? 0 : sizeof(thought) - 1);
+		rig_fini(&r);
+	}
+	buf_fini(&answer);
 }
 
 static void memory_that_fails_is_reported(void **state)
@@ -407,6 +435,7 @@ int main(void)
 		cmocka_unit_test(streams_that_fail_end_with_an_error),
 		cmocka_unit_test(a_stream_may_end_without_done),
 		cmocka_unit_test(content_is_counted),
+		cmocka_unit_test(content_that_is_reasoning),
 		cmocka_unit_test(memory_that_fails_is_reported),
 	};
 

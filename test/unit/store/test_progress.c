@@ -129,6 +129,10 @@ static void test_what_is_charged(void **state)
 	assert_true(got.estimated);
 	assert_false(progress_read(f->p, slot, &wrong, &candidate, &got));
 	assert_false(progress_read(f->p, REGIONS * SLOTS, &id, &candidate, &got));
+	progress_reasoning(s, 7);
+	progress_reasoning(s, 5);
+	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
+	assert_int_equal(usage_get(&got, USAGE_REASONING), 7);
 	/* Reported early, before the end: the larger number counts. */
 	usage_set(&u, USAGE_OUTPUT, 2);
 	progress_usage(s, &u, true);
