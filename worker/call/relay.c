@@ -76,6 +76,8 @@ static void fail_errc(struct relay *r, enum errc e)
 static void ask_room(struct relay *r)
 {
 	r->output_max = r->room(r->room_arg, &r->usage);
+	if (r->media)
+		r->output_max = MIN_OF(r->output_max, r->output_asked);
 	r->asked = true;
 }
 
@@ -163,6 +165,10 @@ static void learn_content(struct relay *r, const struct ir_event *ev, struct rel
 	r->content_events++;
 	gain->events++;
 	gain->bytes += ev->content_bytes;
+	if (r->room && ev->media && !r->media) {
+		r->media = true;
+		doubt_room(r);
+	}
 	if (!ev->reasoning_bytes)
 		return;
 	r->reasoning_bytes += ev->reasoning_bytes;

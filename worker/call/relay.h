@@ -32,6 +32,7 @@ struct relay {
 	int64_t output_max;   /* tokens of output that the hold covers beside the input, or fewer */
 	int64_t output_asked; /* the cap, which the hold pays at any price of output */
 	bool asked;           /* `room` was: it is exact */
+	bool media; /* how many tokens a piece of sound or a picture has nobody knows: what was asked for is the most */
 	int64_t (*room)(void *arg, const struct usage *reported);
 	void *room_arg;
 	struct usage usage;

@@ -129,6 +129,8 @@ static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 			thought += chunk_bytes(val);
 		else if (slice_is(key, "content") || slice_is(key, "refusal"))
 			n += chunk_bytes(val);
+		else if (slice_is(key, "audio") || slice_is(key, "images"))
+			c->marks |= CHAT_CHUNK_MEDIA;
 		else if (slice_has_prefix(key, SLICE_LIT("reasoning")))
 			/* Some servers send the same thoughts under two or three names. */
 			reasoning = reasoning ? MIN_OF(reasoning, chunk_bytes(val))

@@ -18,6 +18,7 @@ enum {
 	CHAT_CHUNK_CONTENT = 1 << 7,   /* content, reasoning or a tool call */
 	CHAT_CHUNK_LINES = 1 << 8,     /* the text contains line ends */
 	CHAT_CHUNK_DATA = 1 << 9,      /* a member `data`, as in embeddings */
+	CHAT_CHUNK_MEDIA = 1 << 10,    /* content that is sound or a picture */
 };
 
 struct chat_chunk {

@@ -149,6 +149,7 @@ static void openai_item(struct openai_dec *d, struct slice data, struct ir_event
 	ev->finish = c->finish;
 	ev->native = c->native;
 	ev->commits = c->marks & CHAT_CHUNK_CONTENT;
+	ev->media = c->marks & CHAT_CHUNK_MEDIA;
 	ev->content_bytes = c->content_bytes;
 	ev->reasoning_bytes = c->reasoning_bytes;
 	openai_follow(d, c);

@@ -252,6 +252,27 @@ static void test_reasoning_changes_the_room(void **state)
 	teardown(&f);
 }
 
+/* Sound has a price of its own, and nobody says how much of it came: what was held for the input does not pay for more of it. */
+static void test_sound_ends_at_what_was_asked(void **state)
+{
+	static const char sound[] = CHUNK("{\"audio\":{\"data\":\"AAAA\"}}", "null");
+	struct relay_gain sum = {0};
+	struct fixture f;
+
+	(void)state;
+	setup(&f, PTABLE_OPENAI, REQUEST);
+	f.relay.room = room_of;
+	f.relay.output_asked = 2;
+	f.relay.output_max = room = 9;
+	for (int i = 0; i < 2; i++) {
+		push(&f, sound, sizeof(sound) - 1, &sum);
+		assert_false(f.relay.stopped);
+	}
+	push(&f, sound, sizeof(sound) - 1, &sum);
+	assert_true(f.relay.stopped);
+	teardown(&f);
+}
+
 /* Content whose bytes are none of a text: each event is a token all the same. */
 static void test_content_without_text(void **state)
 {
@@ -581,6 +602,7 @@ int main(void)
 		cmocka_unit_test(test_stop_at_every_split),
 		cmocka_unit_test(test_the_hold_to_its_end),
 		cmocka_unit_test(test_reasoning_changes_the_room),
+		cmocka_unit_test(test_sound_ends_at_what_was_asked),
 		cmocka_unit_test(test_content_without_text),
 		cmocka_unit_test(test_reported_input_changes_the_room),
 		cmocka_unit_test(test_cut_stream_fails),
