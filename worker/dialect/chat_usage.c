@@ -93,26 +93,36 @@ static void chat_complete(struct chat_counts *c, bool outside)
 		c->prompt = MAX_OF(c->total - c->completion - beside, 0);
 }
 
+/* As much of what is left of the prompt as a part says that it is. */
+static void chat_part(struct usage *u, enum usage_class cls, int64_t v, int64_t *left)
+{
+	if (v < 0)
+		return;
+	v = MIN_OF(v, *left);
+	usage_set(u, cls, v);
+	*left -= v;
+}
+
+/* Classes that share no token. A cache larger than the prompt is counted beside it (Azure's Grok); any other is of the prompt, and what was
+ * cached of sound and pictures stands in both numbers but has the cache's price, so these give way. */
 static void chat_input(const struct chat_counts *c, struct usage *u)
 {
 	int64_t cached = c->cached >= 0 ? c->cached : c->hit >= 0 ? c->hit : c->cached_flat;
 	int64_t written = c->written >= 0 ? c->written : c->written_flat;
-	int64_t parts = chat_or0(cached) + chat_or0(written) + chat_or0(c->in_audio) +
-			chat_or0(c->in_image);
-	int64_t prompt = c->prompt;
+	int64_t cache = chat_or0(cached) + chat_or0(written);
+	int64_t prompt = c->prompt, left;
 
 	if (prompt < 0 && c->completion < 0) {
 		prompt = c->total;
 		u->undivided = true;
 	}
-	/* Parts larger than the whole: this server counts the cache beside the prompt (Azure's
-	 * Grok). */
-	if (prompt >= 0)
-		usage_set(u, USAGE_INPUT, parts > prompt ? prompt : prompt - parts);
+	left = prompt < 0 ? USAGE_MAX : cache > prompt ? prompt : prompt - cache;
 	chat_give(u, USAGE_CACHE_READ, cached);
 	chat_give(u, USAGE_CACHE_WRITE_5M, written);
-	chat_give(u, USAGE_INPUT_AUDIO, c->in_audio);
-	chat_give(u, USAGE_INPUT_IMAGE, c->in_image);
+	chat_part(u, USAGE_INPUT_AUDIO, c->in_audio, &left);
+	chat_part(u, USAGE_INPUT_IMAGE, c->in_image, &left);
+	if (prompt >= 0)
+		usage_set(u, USAGE_INPUT, left);
 }
 
 static void chat_output(const struct chat_counts *c, bool outside, struct usage *u)

@@ -81,6 +81,26 @@ static const struct expected look_alikes[] = {
 	 "tokens_details\":{\"cached_tokens\":161}}",
 	 false,
 	 {10, 161, NONE, NONE, NONE, NONE, 4, NONE, NONE, NONE, NONE, NONE}},
+	{"...and sound of the prompt",
+	 "{\"prompt_tokens\":10,\"completion_tokens\":4,\"total_tokens\":14,\"prompt_tokens_"
+	 "details\":{\"cached_tokens\":161,\"audio_tokens\":8,\"image_tokens\":5}}",
+	 false,
+	 {0, 161, NONE, NONE, 8, 2, 4, NONE, NONE, NONE, NONE, NONE}},
+	{"sound that was cached, in both numbers",
+	 "{\"prompt_tokens\":1000,\"completion_tokens\":50,\"total_tokens\":1050,\"prompt_tokens_"
+	 "details\":{\"cached_tokens\":600,\"audio_tokens\":500}}",
+	 false,
+	 {0, 600, NONE, NONE, 400, NONE, 50, NONE, NONE, NONE, NONE, NONE}},
+	{"sound and pictures in the cache, all of them",
+	 "{\"prompt_tokens\":1000,\"completion_tokens\":50,\"prompt_tokens_details\":{\"cached_"
+	 "tokens\":700,\"cache_write_tokens\":300,\"audio_tokens\":500,\"image_tokens\":200}}",
+	 false,
+	 {0, 700, 300, NONE, 0, 0, 50, NONE, NONE, NONE, NONE, NONE}},
+	{"sound larger than the prompt",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"prompt_tokens_details\":{\"cached_"
+	 "tokens\":0,\"audio_tokens\":130,\"image_tokens\":1}}",
+	 false,
+	 {0, 0, NONE, NONE, 100, 0, 5, NONE, NONE, NONE, NONE, NONE}},
 	{"embeddings with a total only",
 	 "{\"total_tokens\":12}",
 	 false,
