@@ -167,6 +167,7 @@ static bool read_overdraft(const struct reading *x, struct slice word, struct sl
 	if (!x->r->credit)
 		return refuse(x->why, word, "overdraft is of a credit; of other limits it is raise");
 	x->r->raise_until_s = 0;
+	x->r->raise_by_window = false;
 	x->r->raise = 0;
 	return slice_is(value, "off") || read_amount(value, ROWS_BUDGET, &x->r->raise) ||
 	       fail(x->why, word, "overdraft=DOLLARS, or overdraft=off");
@@ -175,6 +176,7 @@ static bool read_overdraft(const struct reading *x, struct slice word, struct sl
 static bool read_raise(const struct reading *x, struct slice word, struct slice value)
 {
 	x->r->raise_until_s = 0;
+	x->r->raise_by_window = false;
 	x->r->raise = 0;
 	return slice_is(value, "off") ||
 	       (read_amount(value, x->r->kind, &x->r->raise) && x->r->raise > 0) ||
@@ -194,8 +196,12 @@ static bool end_raise(const struct reading *x, struct slice text, const struct r
 	struct window_budget b = {.cur.id = 0};
 	struct rows_rule *r = x->r;
 
-	if (x->until_s)
+	if (r->window.unit == WINDOW_TOTAL)
+		r->raise_by_window = false;
+	if (x->until_s) {
 		r->raise_until_s = x->until_s;
+		r->raise_by_window = false;
+	}
 	if (x->windows == 0)
 		return true;
 	if (x->until_s)
@@ -207,6 +213,7 @@ static bool end_raise(const struct reading *x, struct slice text, const struct r
 	for (uint64_t n = x->windows; n > 0; n--)
 		b.cur.id = window_budget_reset_s(&b, r->window, b.cur.id);
 	r->raise_until_s = b.cur.id;
+	r->raise_by_window = true;
 	return true;
 }
 

@@ -138,6 +138,7 @@ static bool rule_restricts(const struct rows_rule *from, const struct rows_rule 
 	       to->raise < from->raise || !slice_eq(from->models, to->models) ||
 	       (to->raise && to->raise_until_s != from->raise_until_s && to->raise_until_s != 0 &&
 		(from->raise_until_s == 0 || to->raise_until_s < from->raise_until_s)) ||
+	       (to->raise && to->raise_until_s && from->raise_by_window && !to->raise_by_window) ||
 	       to->window.unit != from->window.unit || to->window.rolling != from->window.rolling ||
 	       !slice_eq(to->zone, from->zone);
 }

@@ -224,6 +224,19 @@ class Rules(Scene, NodeCase):
         self.accepted(key)
         self.refused(402, 'budget_exceeded', 'key', key)
 
+    def test_a_raise_until_a_time(self):
+        """It ends then, not with the period that it began in, and what was used of it stays used."""
+        key = self.node.key(self.name, limit='budget=1/month')
+        self.accepted(key)
+        row = self.node.ctl('key', 'update', key, '--limit', '1:raise=5 until=3s')['limits'][0]
+        self.assertEqual((row['max'], row['used'], row['raise']), (6, 1, 5))
+        self.assertLess(row['raised_until'], row['resets_at'])
+        self.accepted(key)
+        wait_for(lambda: self.limits(key)['key', 1]['raise'] is None, 20, 0.05)
+        row = self.limits(key)['key', 1]
+        self.assertEqual((row['max'], row['used'], row['remaining'], row['raised_until']), (1, 2, -1, None))
+        self.refused(402, 'budget_exceeded', 'key', key)
+
     def test_several_windows_at_once(self):
         key = self.node.key(self.name, limit='budget=3/day,budget=2/hour,budget=9/year models=other')
         self.accepted(key)

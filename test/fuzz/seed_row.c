@@ -111,6 +111,9 @@ static void add_rules(struct rows_limits *l)
 					 .rolling = true,
 					 .carry_from_s = 1780000000,
 					 .carry_until_s = 1790000000};
+	r->raise = 3;
+	r->raise_until_s = 1790000000;
+	r->raise_by_window = true;
 }
 
 static void scopes(struct buf *b)

@@ -166,12 +166,12 @@ static enum errc tell(struct look *k, const struct budget *b, const struct windo
 	return find(k, shares_of(k, b->rule), &one, told_ppm, reached_ppm);
 }
 
-/* The limit that held in a window: it may be over, and with it what raised the limit. */
-static int64_t limit_in(const struct look *k, const struct rows_rule *r, const struct window_sum *w)
+/* The limit that held in a window, to its end where it is over: what raised it then may be over too. */
+static int64_t limit_in(const struct look *k, const struct budget *b, const struct window_sum *w)
 {
-	if (r->credit)
-		return r->limit;
-	return rows_rule_limit_from(r, r->window.unit == WINDOW_TOTAL ? k->at->wall_s : w->id);
+	int64_t at = b->is_over ? MIN_OF(k->at->wall_s, b->reset_s - 1) : k->at->wall_s;
+
+	return b->rule->credit ? b->rule->limit : rows_rule_limit_at(b->rule, w->id, at);
 }
 
 /* What had been used of a window by the checkpoint before; 0 where that did not know it. */
@@ -217,7 +217,7 @@ static enum errc leave_out_edits(struct look *k, const struct budget *b, const s
 /* One window of a budget. A window before the one that was told of is over and done with. */
 static enum errc look_at_window(struct look *k, struct budget *b, const struct window_sum *w)
 {
-	int64_t reached, limit = limit_in(k, b->rule, w);
+	int64_t reached, limit = limit_in(k, b, w);
 	const struct told *t = &b->told;
 	struct told now = *t;
 	enum errc rc = ERRC_OK;

@@ -131,6 +131,11 @@ static bool is_repeated(const struct rows_limits *l, size_t rule)
 	return false;
 }
 
+static bool may_raise_by_window(const struct rows_rule *r)
+{
+	return r->kind == ROWS_BUDGET && r->window.unit != WINDOW_TOTAL && r->raise_until_s > 0;
+}
+
 bool rows_limits_are_valid(const struct rows_limits *l)
 {
 	size_t patterns = 0;
@@ -146,6 +151,7 @@ bool rows_limits_are_valid(const struct rows_limits *l)
 		    r->window.unit >= WINDOW_COUNT || r->window.carry_from_s < 0 ||
 		    r->window.carry_until_s < 0 || r->id == 0 || r->id > l->last_id ||
 		    (r->window.rolling && r->window.unit == WINDOW_TOTAL) ||
+		    (r->raise_by_window && !may_raise_by_window(r)) ||
 		    (r->credit && !may_be_credit(r)))
 			return false;
 		/* Rules stand in the order of their ids, and then no two are looked at. */
@@ -220,19 +226,20 @@ int64_t rows_rule_window(const struct rows_rule *r, const struct rows_counter *c
 	return window_budget_hold(&b, r->window, wall_s, INT64_MAX, 0, &id) ? id : wall_s;
 }
 
-int64_t rows_rule_limit_from(const struct rows_rule *r, int64_t begun_s)
+int64_t rows_rule_limit_at(const struct rows_rule *r, int64_t begun_s, int64_t wall_s)
 {
-	if (r->raise == 0 || (r->raise_until_s != 0 && begun_s >= r->raise_until_s))
+	int64_t at = r->raise_by_window ? begun_s : wall_s;
+
+	if (r->raise == 0 || (r->raise_until_s != 0 && at >= r->raise_until_s))
 		return r->limit;
 	return MIN_OF(r->limit + r->raise, MONEY_NUSD_MAX);
 }
 
 int64_t rows_rule_limit(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_s)
 {
-	if (r->raise == 0 || r->raise_until_s == 0 || r->kind != ROWS_BUDGET ||
-	    r->window.unit == WINDOW_TOTAL)
-		return rows_rule_limit_from(r, wall_s);
-	return rows_rule_limit_from(r, rows_rule_window(r, c, wall_s));
+	int64_t begun_s = r->raise && r->raise_by_window ? rows_rule_window(r, c, wall_s) : 0;
+
+	return rows_rule_limit_at(r, begun_s, wall_s);
 }
 
 static void look_at_budget(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_ms,

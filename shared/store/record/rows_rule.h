@@ -29,15 +29,16 @@ enum rows_limit {
 struct rows_rule {
 	uint32_t id;
 	enum rows_limit kind;
-	bool shadow; /* counts what it would refuse, refuses nothing */
+	bool shadow;          /* counts what it would refuse, refuses nothing */
+	bool raise_by_window; /* of a budget whose windows end */
 	bool credit; /* a budget in total that is credit: `limit` is what was granted, `raise` the overdraft */
 	int64_t limit; /* nano-dollars for a budget */
 	struct window_spec
 		window; /* of a budget; a decoded rule has the zone that its name stands for in this process */
 	struct slice zone; /* name of the time zone of its calendar; empty: UTC */
 	struct slice models; /* patterns as in rows_models_allow(), on the model asked for; empty: all */
-	/* For a while the limit is higher by `raise`: in budget windows that begin before raise_until_s, for all other rules
-	 * before that second; 0: until it is taken back. */
+	/* For a while the limit is higher by `raise`: before that second, or (raise_by_window) in windows that begin before it;
+	 * 0: until it is taken back. */
 	int64_t raise, raise_until_s;
 };
 
@@ -93,8 +94,8 @@ void rows_rule_models(const struct rows_rule *r, char *out, size_t size);
 bool rows_rule_matches(const struct rows_rule *r, struct slice model);
 /* The id of the budget window that a use at this second would be in. `c` may be NULL: nothing is used yet. */
 int64_t rows_rule_window(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_s);
-/* The limit of what begins at that second, raise included: of a budget's window, also of one that is over, or of now. */
-int64_t rows_rule_limit_from(const struct rows_rule *r, int64_t begun_s);
+/* The limit at a second, raise included, of a budget's window that began at another; also of one that is over. */
+int64_t rows_rule_limit_at(const struct rows_rule *r, int64_t begun_s, int64_t wall_s);
 /* The limit that counts now, raise included. `c` may be NULL: nothing is used yet. */
 int64_t rows_rule_limit(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_s);
 

@@ -31,7 +31,7 @@ struct rule_v1 {
 	int64_t limit;
 	uint32_t id;
 	uint16_t models_n;
-	uint8_t kind;
+	uint8_t kind;  /* and RULE_BY_WINDOW */
 	uint8_t flags; /* and in those of RULE_UNITS the unit of the window */
 };
 _Static_assert(sizeof(struct rule_v1) == 16, "layout of stored rows");
@@ -43,10 +43,12 @@ enum {
 	RULE_ZONED = 1 << 3,
 	RULE_CARRIES = 1 << 7
 };
-#define RULE_UNIT  4
-#define RULE_UNITS 7
+#define RULE_BY_WINDOW 0x80 /* beside the kind: there is no flag left */
+#define RULE_UNIT      4
+#define RULE_UNITS     7
 
 _Static_assert(WINDOW_COUNT <= RULE_UNITS + 1, "units of windows");
+_Static_assert(ROWS_LIMIT_END <= RULE_BY_WINDOW, "kinds of limits");
 
 struct raise_v1 {
 	int64_t amount, until_s;
@@ -102,7 +104,7 @@ static enum errc put_rule(struct buf *out, const struct rows_rule *r)
 	struct rule_v1 v = {.limit = r->limit,
 			    .id = r->id,
 			    .models_n = (uint16_t)r->models.n,
-			    .kind = (uint8_t)r->kind,
+			    .kind = (uint8_t)(r->kind | (r->raise_by_window ? RULE_BY_WINDOW : 0)),
 			    .flags = rule_flags(r)};
 	struct raise_v1 raise = {r->raise, r->raise_until_s};
 	struct carry_v1 carry = {r->window.carry_from_s, r->window.carry_until_s};
@@ -235,7 +237,8 @@ static bool take_rule(struct rows_reader *r, struct rows_rule *out)
 	    (v.flags >> RULE_UNIT & RULE_UNITS) >= WINDOW_COUNT)
 		return false;
 	out->id = v.id;
-	out->kind = (enum rows_limit)v.kind;
+	out->kind = (enum rows_limit)(v.kind & ~RULE_BY_WINDOW);
+	out->raise_by_window = v.kind & RULE_BY_WINDOW;
 	out->shadow = v.flags & RULE_SHADOW;
 	out->limit = v.limit;
 	out->window =

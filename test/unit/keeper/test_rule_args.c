@@ -116,10 +116,12 @@ static void test_raise(void **state)
 	put(&s, "budget=10/month raise=2.5 windows=2");
 	assert_int_equal(r->raise, INT64_C(2500000000));
 	assert_int_equal(r->raise_until_s, 1798761600); /* 2027-01-01 */
+	assert_true(r->raise_by_window);
 	put(&s, "1:raise=1 until=2026-11-26");
 	assert_int_equal(r->raise_until_s, 1795651200);
 	put(&s, "1:raise=1 until=2h");
 	assert_int_equal(r->raise_until_s, WALL_S + 7200);
+	assert_false(r->raise_by_window);
 	put(&s, "1:until=3h raise=4"); /* in any order */
 	assert_int_equal(r->raise, 4 * MONEY_NUSD_DOLLAR);
 	assert_int_equal(r->raise_until_s, WALL_S + 3 * 3600);
@@ -182,6 +184,8 @@ static void test_raise_of_rolling(void **state)
 	assert_int_equal(rows_rule_limit(r, &s.used.counters[0], id), 10 * MONEY_NUSD_DOLLAR);
 	put(&s, "1:rolling=off raise=1 windows=1");
 	assert_int_equal(r->raise_until_s, 1795651200); /* midnight */
+	put(&s, "1:budget=10/total");
+	assert_true(r->raise && r->raise_until_s && !r->raise_by_window);
 	buf_fini(&s.mem);
 	(void)state;
 }

@@ -318,6 +318,7 @@ static void test_raise_of_a_window_that_is_over(void **state)
 
 	s->key.limits.v[0].raise = 2 * RIG_DOLLAR;
 	s->key.limits.v[0].raise_until_s = 150;
+	s->key.limits.v[0].raise_by_window = true;
 	s->key.limits.v[0].window.rolling = true;
 	assert_int_equal(admin_key_update(&s->rig.admin, &s->rig.by, &s->key, &durable), ERRC_OK);
 	charge(s, 120 * CENT, 100);

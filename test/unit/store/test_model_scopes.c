@@ -132,7 +132,7 @@ static void add_rules(struct rows_scope *def)
 	world.full += def->limits.n == ROWS_RULES_MAX;
 }
 
-/* For some days, until it is taken back, or no longer. */
+/* For some days, in the windows that begin in them, until it is taken back, or no longer. */
 static void raise_rule(struct rows_rule *r)
 {
 	r->raise = world_pick(3) == 0       ? 0
@@ -141,6 +141,8 @@ static void raise_rule(struct rows_rule *r)
 	r->raise_until_s = r->raise == 0 || r->credit || world_pick(3) == 0
 				   ? 0
 				   : world_now_s() + (int64_t)world_pick(3 * 86400) + 1;
+	r->raise_by_window = r->raise_until_s && r->kind == ROWS_BUDGET &&
+			     r->window.unit != WINDOW_TOTAL && world_pick(2);
 	world.raised++;
 }
 
@@ -148,6 +150,7 @@ static void change_window(struct rows_rule *r)
 {
 	r->window = window_change(r->window, any_window(&r->zone), world_now_s());
 	r->credit = r->window.unit == WINDOW_TOTAL && r->raise_until_s == 0 && world_pick(2);
+	r->raise_by_window = r->raise_by_window && r->window.unit != WINDOW_TOTAL;
 	world.credits += r->credit;
 	world.rewindowed++;
 }

@@ -38,7 +38,10 @@ static void begin(struct rows_scope *k)
 	r->raise_until_s = END_S;
 	r = rows_limits_add(&k->limits, ROWS_BUDGET, RIG_DOLLAR);
 	r->models = SLICE_LIT("m*");
-	r->shadow = false;
+	r->window.unit = WINDOW_MONTH;
+	r->raise = 50;
+	r->raise_until_s = END_S;
+	r->raise_by_window = true;
 	k->expires_s = END_S;
 	k->models = SLICE_LIT("m*");
 	k->nets_n = 1;
@@ -58,6 +61,7 @@ static void begin(struct rows_scope *k)
 	CHANGE(higher_raise, false, RPM->raise = 51)                                                \
 	CHANGE(raise_ends_earlier, true, RPM->raise_until_s = END_S - 1)                            \
 	CHANGE(raise_ends_later, false, RPM->raise_until_s = END_S + 1)                             \
+	CHANGE(raise_by_time, true, BUDGET->raise_by_window = false)                                \
 	CHANGE(raise_never_ends, false, RPM->raise_until_s = 0)                                     \
 	CHANGE(new_rule, true, (void)rows_limits_add(&k->limits, ROWS_TPM, 1000))                   \
 	CHANGE(new_shadow_rule, false, rows_limits_add(&k->limits, ROWS_TPM, 1000)->shadow = true)  \

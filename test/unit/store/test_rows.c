@@ -52,6 +52,14 @@ static void fill_key(struct rows_scope *k)
 				   .limit = 50,
 				   .window = {.unit = WINDOW_TOTAL},
 				   .raise = 5};
+	*rows_limits_add(&k->limits, ROWS_BUDGET, 8) =
+		(struct rows_rule){.id = k->limits.last_id,
+				   .kind = ROWS_BUDGET,
+				   .limit = 8,
+				   .window = {.unit = WINDOW_DAY},
+				   .raise = 6,
+				   .raise_until_s = 9,
+				   .raise_by_window = true};
 	memcpy(k->team, "teamteamteam", ROWS_ID);
 	memset(k->old_hash, 0x5a, sizeof k->old_hash);
 	k->old_until_s = 8;
@@ -180,7 +188,7 @@ static void test_key(void **state)
 	assert_int_equal(rows_put_scope(&b, &k), ERRC_OK);
 	assert_int_equal(rows_get_scope(buf_slice(&b), &got), ERRC_OK);
 	assert_true(slice_eq(got.name, k.name) && slice_eq(got.models, k.models));
-	assert_int_equal(got.limits.n, 5);
+	assert_int_equal(got.limits.n, 6);
 	assert_true(got.limits.v[4].credit && !got.limits.v[3].credit);
 	assert_true(slice_eq(got.limits.v[3].models, k.limits.v[3].models));
 	got.name = k.name;

@@ -107,6 +107,7 @@ static void test_what_cannot_be(void **state)
 	BAD(l.v[0].limit = MONEY_NUSD_MAX + 1);
 	BAD(l.v[0].raise = -1);
 	BAD(l.v[0].raise_until_s = -1);
+	BAD(l.v[0].raise_by_window = true);
 	BAD(l.v[0].window.carry_from_s = -1);
 	BAD(l.v[0].window.carry_until_s = -1);
 	BAD(l.v[0].window.unit = WINDOW_COUNT);
@@ -175,12 +176,22 @@ static void test_raise(void **state)
 	r.raise_until_s = 2 * DAY_S;
 	assert_int_equal(rows_rule_limit(&r, NULL, 2 * DAY_S - 1), 15);
 	assert_int_equal(rows_rule_limit(&r, NULL, 2 * DAY_S), 10);
+	/* Up to its end and no longer, but where it counts by windows. */
+	r.raise_until_s = 2 * DAY_S + 100;
+	for (int by_window = 0; by_window < 2; by_window++) {
+		r.raise_by_window = by_window;
+		assert_int_equal(rows_rule_limit(&r, NULL, 2 * DAY_S + 99), 15);
+		assert_int_equal(rows_rule_limit(&r, NULL, 2 * DAY_S + 100), by_window ? 15 : 10);
+		assert_int_equal(rows_rule_limit(&r, NULL, 3 * DAY_S), 10);
+	}
+	r.raise_until_s = 2 * DAY_S;
 	/* A rolling window that began before lasts longer. */
 	r.window.rolling = true;
 	assert_true(window_budget_hold(&c.budget, r.window, 2 * DAY_S - 10, 10, 1, &id));
 	assert_int_equal(rows_rule_limit(&r, &c, 3 * DAY_S - 11), 15);
 	assert_int_equal(rows_rule_limit(&r, &c, 3 * DAY_S - 10), 10);
-	/* A total has one window only: there it is the time that counts. */
+	r.raise_by_window = false;
+	assert_int_equal(rows_rule_limit(&r, &c, 2 * DAY_S), 10);
 	r.window = (struct window_spec){.unit = WINDOW_TOTAL};
 	assert_int_equal(rows_rule_limit(&r, NULL, 2 * DAY_S - 1), 15);
 	assert_int_equal(rows_rule_limit(&r, NULL, 2 * DAY_S), 10);

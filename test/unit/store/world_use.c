@@ -155,12 +155,10 @@ void world_use_correct(struct use *u, enum rows_limit kind, int64_t taken_ms, in
 	u->rate = r;
 }
 
-/* With its raise: that of a budget counts in windows that begin before its end. */
+/* With its raise. */
 int64_t world_limit_of(const struct rows_rule *r, const struct use *u)
 {
-	int64_t from = r->kind == ROWS_BUDGET && r->window.unit != WINDOW_TOTAL
-			       ? world_window_of(r, u)
-			       : world_now_s();
+	int64_t from = r->raise_by_window ? world_window_of(r, u) : world_now_s();
 
 	return r->limit + (r->raise_until_s == 0 || from < r->raise_until_s ? r->raise : 0);
 }
