@@ -136,6 +136,7 @@ class DiskFaults(FiveScopes, Recorded):
         wait_for(lambda: self.node.children('keeper') not in ([], keeper), 20, 0.05)
         wait_for(lambda: self.node.events('ledger_verify'), 20, 0.05)
         self.assertEqual(self.chat('m').status, 403)
+        wait_for(lambda: self.node.ctl_raw('account', 'list').returncode == 0, 20, 0.05)
         self.assertEqual(self.node.ctl('team', 'resume', 'team', '--account', 'main')['status'], 'active')
         wait_for(self.serves, 20, 0.05)
 
