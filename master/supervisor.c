@@ -42,10 +42,10 @@ static void send_listener(struct child *c, const struct listeners_row *r, unsign
 	child_send(c, &m);
 }
 
-static void send_unlisten(struct child *c, const struct listeners_row *r, unsigned slot)
+static void send_unlisten(struct child *c, const struct listeners_row *r, unsigned slot, bool last)
 {
 	struct msg m = {.type = MSG_UNLISTEN,
-			.unlisten = {.address = slice_str(r->address), .slot = slot}};
+			.unlisten = {.address = slice_str(r->address), .slot = slot, .last = last}};
 
 	child_send(c, &m);
 }
@@ -196,7 +196,7 @@ static void take_back(struct master *m, struct supervisor_slot *s)
 		return;
 	list_each (it, &m->listeners.rows)
 		send_unlisten(&m->sup.workers[s->lent_to].child,
-			      list_entry(it, struct listeners_row, node), s->child.slot);
+			      list_entry(it, struct listeners_row, node), s->child.slot, false);
 	log_info("socket_returned", "worker %u gives back the sockets of worker %u",
 		 (unsigned)s->lent_to, s->child.slot);
 	s->lent_to = -1;
@@ -250,7 +250,7 @@ void supervisor_listen(struct master *m, struct list *fresh, struct list *gone)
 		list_each (it, fresh)
 			send_listener(c, list_entry(it, struct listeners_row, node), i);
 		list_each (it, gone)
-			send_unlisten(c, list_entry(it, struct listeners_row, node), i);
+			send_unlisten(c, list_entry(it, struct listeners_row, node), i, true);
 	}
 }
 

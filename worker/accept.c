@@ -240,28 +240,29 @@ void accept_add(struct accept *a, struct slice address, bool admin, unsigned slo
 		socket_open(a, s);
 }
 
-static void socket_drain(struct accept_socket *s)
+static void socket_drain(struct accept_socket *s, enum listen_end end)
 {
 	if (s->listen && !s->leaving)
-		listen_drain(s->listen);
+		listen_drain(s->listen, end);
 	s->leaving = true;
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
 }
 
-void accept_remove(struct accept *a, struct slice address, unsigned slot)
+void accept_remove(struct accept *a, struct slice address, unsigned slot, bool last)
 {
 	for (size_t i = 0; i < a->n; i++)
 		if (slice_is(address, a->sockets[i]->address) && a->sockets[i]->slot == slot)
-			socket_drain(a->sockets[i]);
+			/* Not late: the next reload may want the address again. */
+			socket_drain(a->sockets[i], last ? LISTEN_END_SOCKET : LISTEN_END_COPY);
 }
 
-void accept_drain(struct accept *a)
+void accept_drain(struct accept *a, bool last)
 {
 	for (size_t i = 0; i < a->n; i++)
 		if (!a->sockets[i]->admin)
-			socket_drain(a->sockets[i]);
+			socket_drain(a->sockets[i], last ? LISTEN_END_LATE : LISTEN_END_COPY);
 }
 
 unsigned accept_open_count(const struct accept *a)

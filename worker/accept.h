@@ -23,10 +23,10 @@ void accept_pepper(struct accept *a);
 
 /* A socket from the master; `fd` is owned from now on. */
 void accept_add(struct accept *a, struct slice address, bool admin, unsigned slot, int fd);
-/* Accepts what is queued there, then closes. */
-void accept_remove(struct accept *a, struct slice address, unsigned slot);
-/* The same for all but the admin listener. */
-void accept_drain(struct accept *a);
+/* Accepts what is queued there, then closes. `last`: no other process goes on serving with the socket. */
+void accept_remove(struct accept *a, struct slice address, unsigned slot, bool last);
+/* The same for all but the admin listener; with `last` 200 ms later, for the handshakes that are under way. */
+void accept_drain(struct accept *a, bool last);
 /* Sockets for clients that are open still. */
 unsigned accept_open_count(const struct accept *a);
 unsigned accept_conns(const struct accept *a);

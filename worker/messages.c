@@ -55,7 +55,8 @@ void worker_on_master(void *arg, struct msg *m)
 		worker_check_ready(w);
 		break;
 	case MSG_UNLISTEN:
-		accept_remove(w->accept, m->unlisten.address, (unsigned)m->unlisten.slot);
+		accept_remove(w->accept, m->unlisten.address, (unsigned)m->unlisten.slot,
+			      m->unlisten.last != 0);
 		break;
 	case MSG_TICKET_KEY:
 		on_ticket_key(w, &m->ticket_key);
@@ -69,7 +70,7 @@ void worker_on_master(void *arg, struct msg *m)
 		(void)!link_send(&w->master, &(struct msg){.type = MSG_LOG_REOPENED});
 		break;
 	case MSG_DRAIN:
-		worker_drain(w, m->drain.deadline_ms);
+		worker_drain(w, m->drain.deadline_ms, true);
 		break;
 	case MSG_CONTROL:
 		probe_serve(w, m);

@@ -134,7 +134,7 @@ static void step_drain(struct worker *w, int64_t now_ms)
 		end_drain(w);
 }
 
-void worker_drain(struct worker *w, int64_t deadline_ms)
+void worker_drain(struct worker *w, int64_t deadline_ms, bool last)
 {
 	w->cut_at_ms = deadline_ms;
 	if (!w->draining) {
@@ -143,10 +143,17 @@ void worker_drain(struct worker *w, int64_t deadline_ms)
 		log_info("worker_drain", "worker %u drains: %u requests run", w->h.slot,
 			 call_host_count(w->calls));
 		call_host_drain(w->calls);
-		accept_drain(w->accept);
+		accept_drain(w->accept, last);
 		down_host_drain(w->clients);
 	}
 	step_drain(w, clock_boot_ms());
+}
+
+static int64_t drain_timeout_ms(const struct worker *w)
+{
+	const struct ptable *t = table_current(w->table);
+
+	return t ? t->set.drain_timeout_ms : ORPHAN_DRAIN_MS;
 }
 
 static void on_tick(uv_timer_t *t)
@@ -166,9 +173,8 @@ static void on_tick(uv_timer_t *t)
 	call_host_end_keys(w->calls);
 	if (!w->draining && is_orphan(w, now)) {
 		log_info("worker_orphan", "another master serves now; this worker drains");
-		worker_drain(w, now + (table_current(w->table)
-					       ? table_current(w->table)->set.drain_timeout_ms
-					       : ORPHAN_DRAIN_MS));
+		/* The master's copies of the sockets died with it, and the other orphans drain as well. */
+		worker_drain(w, now + drain_timeout_ms(w), true);
 	}
 	if (w->draining)
 		step_drain(w, now);
@@ -185,10 +191,10 @@ static void on_beat(struct turn_hook *h)
 static void on_term(uv_signal_t *s, int signum)
 {
 	struct worker *w = s->data;
-	struct ptable *t = table_current(w->table);
 
 	(void)signum;
-	worker_drain(w, clock_boot_ms() + (t ? t->set.drain_timeout_ms : ORPHAN_DRAIN_MS));
+	/* Asked alone: the master gives the sockets to the next one. */
+	worker_drain(w, clock_boot_ms() + drain_timeout_ms(w), false);
 }
 
 static enum errc open_live(struct worker *w)

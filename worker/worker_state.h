@@ -47,8 +47,8 @@ struct worker {
 /* Tells the master READY once table, pepper and sockets are there. */
 void worker_check_ready(struct worker *w);
 /* Accepts what is queued, closes the listeners, lets requests finish until the deadline, then ends the loop. May be called again with another
- * deadline. */
-void worker_drain(struct worker *w, int64_t deadline_ms);
+ * deadline. `last`: no other process goes on serving with the sockets; false when this worker ends alone. */
+void worker_drain(struct worker *w, int64_t deadline_ms, bool last);
 /* Says why to the master and ends with status 1. */
 void worker_fail(struct worker *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

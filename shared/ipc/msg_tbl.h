@@ -17,7 +17,7 @@ MSG(ABORT, abort, MSG_AT_WORKER | MSG_AT_KEEPER, 64, 0) /* drop the prepared tab
 MSG_FIELD(abort, U64, generation)
 MSG_END(abort)
 MSG(DRAIN, drain, MSG_AT_WORKER | MSG_AT_KEEPER, 64,
-    0) /* worker: accept until EAGAIN, close, finish; keeper: all in, exit */
+    0) /* to all workers at once, without a copy of their sockets left: accept until EAGAIN, close, finish; keeper: all in, exit */
 MSG_FIELD(drain, I64, deadline_ms) /* boot clock; streams that still run then get the error item */
 MSG_END(drain)
 MSG(LOG_REOPEN, log_reopen, MSG_AT_WORKER | MSG_AT_KEEPER, 64,
@@ -42,6 +42,7 @@ MSG_END(listen)
 MSG(UNLISTEN, unlisten, MSG_AT_WORKER, 1024, 0) /* accept until EAGAIN, then close that socket */
 MSG_FIELD(unlisten, STR, address)
 MSG_FIELD(unlisten, U64, slot)
+MSG_FIELD(unlisten, U64, last) /* 1: nobody else serves with it, the address is given up */
 MSG_END(unlisten)
 MSG(TICKET_KEY, ticket_key, MSG_AT_WORKER, 256,
     0) /* the key for new TLS tickets; the one before stays good for opening */

@@ -18,12 +18,14 @@
 #include "log.h"
 #include "page.h"
 #include "ptable.h"
+#include "synstop.h"
 #include "worker.h"
 
 #define LISTENERS_MAX 64
 #define CONNS_MAX     512
 #define BEAT_MS       50
 #define ORPHAN_MS     30000
+#define LATE_MS       20
 
 struct listener {
 	int fd;
@@ -126,12 +128,17 @@ static void accept_all(int fd)
 {
 	int c;
 
-	while ((c = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+	while ((c = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		synstop_undo(c);
 		take_request(c);
+	}
 }
 
-static void close_listener(unsigned i)
+/* As the real worker does: the last user of a socket leaves none in its queue. */
+static void close_listener(unsigned i, bool last)
 {
+	if (last && synstop_set(me.listeners[i].fd))
+		(void)poll(NULL, 0, LATE_MS);
 	accept_all(me.listeners[i].fd);
 	close(me.listeners[i].fd);
 	me.listeners[i] = me.listeners[--me.listeners_n];
@@ -224,7 +231,7 @@ static void on_unlisten(const struct msg *m)
 	for (unsigned i = me.listeners_n; i-- > 0;) {
 		if (me.listeners[i].slot == m->unlisten.slot &&
 		    slice_is(m->unlisten.address, me.listeners[i].address))
-			close_listener(i);
+			close_listener(i, m->unlisten.last != 0);
 	}
 }
 
@@ -234,7 +241,7 @@ static void start_drain(int64_t deadline_ms)
 	me.deadline_ms = deadline_ms;
 	atomic_store(&me.row->state, PAGE_DRAINING);
 	while (me.listeners_n)
-		close_listener(0);
+		close_listener(0, true);
 }
 
 static void on_message(struct msg *m)

@@ -617,7 +617,7 @@ static void test_caps_pause_and_drain(void **state)
 	listen_set_caps(f->set, 10, 0);
 	run(f, WAIT_MS);
 	assert_int_equal(f->jobs[4].done, 1);
-	listen_drain(f->plain);
+	listen_drain(f->plain, LISTEN_END_COPY);
 	while (!f->drained && turn_now_ms(f->turn) < end_ms)
 		run(f, 5);
 	assert_int_equal(f->drained, 1);

@@ -193,6 +193,16 @@ class Drains(Base):
         self.assertEqual(self.chat('fast').status, 200)
         self.assertEqual(self.node.master.wait(20), 0)
 
+    @tap.alone
+    def test_new_connections_are_answered_or_refused(self):
+        """The end of the listeners resets none."""
+        load = self.chats(8)
+        wait_for(lambda: load.results[200] > 100, 20)
+        self.node.signal(signal.SIGTERM)
+        self.assertEqual(self.node.master.wait(20), 0)
+        load.stop()
+        self.only(load, 'refused')
+
     def test_stop_waits_until_all_is_in_the_ledger(self):
         threads, results = self.streams('slow')
         p = self.node.ctl_raw('stop', timeout=30)

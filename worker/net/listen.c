@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "mem.h"
+#include "synstop.h"
 #include "text.h"
 
 #define LISTEN_MAGIC 0x4c49534eu
@@ -13,6 +14,7 @@
 #define BUCKETS      1024
 #define ACCEPTS_MAX  64 /* from one queue before others get their turn */
 #define PAUSE_MS     100
+#define LATE_MS      200 /* a round trip to nearly everywhere; a dropped SYN comes again after 1 s */
 
 /* How many connections a client address has. */
 struct client {
@@ -49,6 +51,7 @@ struct listen {
 	uv_poll_t poll;
 	int fd; /* < 0: closed after the drain */
 	bool armed, out_of_fds, is_draining, drained_told, is_closed;
+	bool stopped;           /* synstop_set() */
 	struct tls_server *tls; /* held */
 	int64_t tls_ms;
 	struct ipnet *trusted; /* owned */
@@ -57,7 +60,8 @@ struct listen {
 	void *arg;
 	struct list shakes;
 	struct turn_timer retry;
-	struct turn_task task; /* says on_drained */
+	struct turn_timer late; /* set: a drain does not close yet */
+	struct turn_task task;  /* says on_drained */
 };
 
 /* --- the set: counting --- */
@@ -262,6 +266,8 @@ static void take_conn(struct listen *l, int fd, const struct sockaddr_storage *s
 	struct xport *x = NULL;
 	enum errc e;
 
+	if (l->stopped)
+		synstop_undo(fd);
 	peer_of(l, ss, &peer);
 	e = count_up(s, &peer);
 	if (e) {
@@ -336,7 +342,7 @@ static void accept_some(struct listen *l)
 			turn_timer_set(&l->retry, turn_now_ms(l->set->turn) + PAUSE_MS);
 			return;
 		}
-		if (l->is_draining) {
+		if (l->is_draining && !turn_timer_is_set(&l->late)) {
 			socket_close(l);
 			turn_wake(&l->task);
 		}
@@ -379,6 +385,11 @@ static void on_retry(struct turn_timer *m)
 	listen_arm(l);
 }
 
+static void on_late(struct turn_timer *m)
+{
+	turn_wake(&CONTAINER_OF(m, struct listen, late)->task);
+}
+
 static void listen_task(struct turn_task *k)
 {
 	struct listen *l = CONTAINER_OF(k, struct listen, task);
@@ -392,7 +403,7 @@ static void listen_task(struct turn_task *k)
 	l->drained_told = l->is_draining && l->fd < 0;
 	if (l->drained_told)
 		l->ev->on_drained(l->arg);
-	else if (l->is_draining && !l->out_of_fds)
+	else if (l->is_draining && !l->out_of_fds && !turn_timer_is_set(&l->late))
 		turn_wake(&l->task);
 	listen_arm(l);
 }
@@ -452,6 +463,7 @@ enum errc listen_open(struct listen_set *s, int fd, const struct listen_opts *o,
 		goto fail;
 	l->poll.data = l;
 	turn_timer_init(&l->retry, s->turn, on_retry);
+	turn_timer_init(&l->late, s->turn, on_late);
 	turn_task_init(&l->task, s->turn, listen_task);
 	list_push_back(&s->listens, &l->node);
 	listen_arm(l);
@@ -464,10 +476,13 @@ fail:
 	return e;
 }
 
-void listen_drain(struct listen *l)
+void listen_drain(struct listen *l, enum listen_end end)
 {
 	require_magic(l, LISTEN_MAGIC);
 	l->is_draining = true;
+	l->stopped = l->fd >= 0 && end != LISTEN_END_COPY && synstop_set(l->fd);
+	if (l->stopped && end == LISTEN_END_LATE)
+		turn_timer_set(&l->late, turn_now_ms(l->set->turn) + LATE_MS);
 	turn_wake(&l->task);
 }
 
@@ -489,6 +504,7 @@ void listen_close(struct listen **p)
 		shake_drop(list_entry(l->shakes.next, struct shake, node));
 	list_remove(&l->node);
 	turn_timer_clear(&l->retry);
+	turn_timer_clear(&l->late);
 	turn_task_fini(&l->task);
 	tls_server_drop(&l->tls);
 	if (l->fd >= 0)

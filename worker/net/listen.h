@@ -44,8 +44,15 @@ MUSTCHECK enum errc listen_open(struct listen_set *s, int fd, const struct liste
 				const struct listen_events *ev, void *arg, struct listen **out);
 /* New certificate or trusted proxies; connections that are open keep theirs. */
 MUSTCHECK enum errc listen_update(struct listen *l, const struct listen_opts *o);
-/* Accepts until the queue is empty, closes the socket, calls on_drained. Handshakes that run go on. */
-void listen_drain(struct listen *l);
+/* What becomes of the socket when a listener is drained. A listener that ends alone shares it with the master, who gives it to the next
+ * worker: there only the descriptor may go. Else no connection begins at it from now on (synstop.h), so that none is reset by the close. */
+enum listen_end {
+	LISTEN_END_COPY,   /* others serve with the socket: our descriptor is closed */
+	LISTEN_END_SOCKET, /* nobody does: it goes once its queue is empty */
+	LISTEN_END_LATE /* the same, but not before 200 ms: most handshakes with clients far away are complete then */
+};
+/* Accepts until the queue is empty, closes the descriptor, calls on_drained. TLS handshakes that run go on. */
+void listen_drain(struct listen *l, enum listen_end end);
 /* Drained, and the last handshake is over. */
 bool listen_is_over(const struct listen *l);
 /* At once, handshakes that run are dropped; no event comes any more. */
