@@ -20,6 +20,42 @@ bool ipnet_addr(struct slice text, uint8_t out[16])
 	return inet_pton(AF_INET, z, out + 12) == 1;
 }
 
+static bool is_port(struct slice s)
+{
+	uint64_t n;
+
+	return text_u64(s, &n) && n <= UINT16_MAX;
+}
+
+/* [addr], with or without :port; only IPv6 stands in brackets. */
+static bool cut_brackets(struct slice text, struct slice *addr)
+{
+	struct slice rest = slice_sub(text, 1, text.n);
+
+	if (!slice_cut(&rest, ']', addr) || slice_chr(*addr, ':') < 0)
+		return false;
+	return rest.n == 0 || (rest.p[0] == ':' && is_port(slice_sub(rest, 1, rest.n)));
+}
+
+bool ipnet_hop(struct slice text, uint8_t out[16])
+{
+	struct slice addr = text, port, rest;
+	ptrdiff_t dot = slice_chr(text, '.');
+
+	if (text.n && text.p[0] == '[') {
+		if (!cut_brackets(text, &addr))
+			return false;
+	} else if (dot >= 0 && slice_chr(text, ':') > dot) { /* not ::ffff:192.0.2.7 */
+		port = text;
+		if (!slice_cut(&port, ':', &addr) || !is_port(port))
+			return false;
+	}
+	rest = addr;
+	if (slice_chr(addr, ':') >= 0)
+		(void)!slice_cut(&rest, '%', &addr);
+	return ipnet_addr(addr, out);
+}
+
 /* Byte i of the mask of `bits` leading ones. */
 static uint8_t mask_byte(unsigned bits, unsigned i)
 {

@@ -18,6 +18,9 @@ struct ipnet {
 bool ipnet_parse(struct slice text, struct ipnet *out);
 /* A literal address, without brackets, port or zone. False when malformed. */
 bool ipnet_addr(struct slice text, uint8_t out[16]);
+/* One item of x-forwarded-for: an address as proxies write it, "192.0.2.7", "192.0.2.7:80", "2001:db8::1", "[2001:db8::1]" or
+ * "[2001:db8::1]:80", of IPv6 also with a zone, which is dropped. False when it is none: "unknown", "_hidden". */
+bool ipnet_hop(struct slice text, uint8_t out[16]);
 bool ipnet_has(const struct ipnet *net, const uint8_t addr[16]);
 bool ipnet_any_has(const struct ipnet *nets, size_t n, const uint8_t addr[16]);
 /* Writes the canonical text; `out` holds IPNET_TEXT_MAX bytes. Returns the length. */

@@ -6,4 +6,7 @@ FIELD(PATH, certificate, "tls.certificate", 1, 4000, "", "",
 FIELD(PATH, key, "tls.key", 1, 4000, "", "", "PEM file with its private key, which only its owner and group may read.")
 FIELD(NODE, address, "trusted_proxies", 0, 0, "", "a list of address ranges",
       "Address ranges of proxies whose x-forwarded-for counts, at most 64; limits for each address "
-      "do not apply to them.")
+      "do not apply to them. Its items, of several such lines as one list, are read from the end on, "
+      "as long as they are trusted proxies too: the first that is none is the client, without one "
+      "the leftmost item; one that is no address, with or without a port, leaves the client unknown, "
+      "whom no range of a key lets in and for whom the log has the proxy's address.")

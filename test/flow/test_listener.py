@@ -34,8 +34,9 @@ class Listener(NodeCase):
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         os.chmod(cls.folder, 0o755)
         cls.pem, cls.private = certificate(cls.folder, 'first')
-        cls.tls_port, cls.plain_port = free_port(), free_port()
+        cls.tls_port, cls.plain_port, cls.proxied_port = free_port(), free_port(), free_port()
         cls.CONFIG = {'listen': [{'address': '127.0.0.1:%d' % cls.plain_port},
+                                 {'address': '127.0.0.1:%d' % cls.proxied_port, 'trusted_proxies': ['127.0.0.0/8', '10.0.0.0/8']},
                                  {'address': '127.0.0.1:%d' % cls.tls_port, 'tls': {'certificate': cls.pem, 'key': cls.private}}],
                       'limits': {'body': '16MiB'}}
         super().setUpClass()
@@ -53,6 +54,22 @@ class Listener(NodeCase):
 
     def open(self, **more):
         return Conn(self.tls_port, tls=self.context(**more), name='localhost')
+
+    def test_client_behind_a_proxy(self):
+        """Ranges are about the client, however many trusted proxies stand before it, and hold where it is not told."""
+        near, far = (self.node.key('main', ip=ip) for ip in ('127.0.0.0/8,10.0.0.0/8', '203.0.113.0/24,2001:db9::/32'))
+        for told, client, in_range in (((), '127.0.0.1', near), (('10.1.1.1',), '10.1.1.1', near), (('203.0.113.9, 10.1.1.1',), '203.0.113.9', far),
+                                       (('203.0.113.9', '10.2.2.2, 10.1.1.1'), '203.0.113.9', far), (('10.9.9.9, 203.0.113.9:5555',), '203.0.113.9', far),
+                                       (('[2001:db9::1]:99',), '2001:db9::1', far), (('203.0.113.9, unknown',), '127.0.0.1', None),
+                                       (('_hidden, 10.1.1.1',), '10.1.1.1', None)):
+            for key in (near, far):
+                with self.subTest(told, key='near' if key == near else 'far'), Conn(self.proxied_port) as c:
+                    a = c.request('POST', CHAT, chat_body('m-oai'), [('x-forwarded-for', t) for t in told], key).answer()
+                    self.assertEqual(a.status, 200 if key == in_range else 403, a)
+                    if key != in_range:
+                        self.assertEqual(a.error['code'], 'ip_not_allowed')
+                        self.assertEqual('unknown' in a.error['message'], in_range is None, a.error['message'])
+                    self.assertEqual(self.node.access(a.get('x-request-id'))[a.get('x-request-id')]['client'], client)
 
     def test_versions_and_alpn(self):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):

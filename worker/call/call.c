@@ -1,6 +1,6 @@
 /* The machine of a request and its life: made for a head, carried from step to step, reaped. */
 #include "call_steps.h"
-#include "ipnet.h"
+#include "forwarded.h"
 #include "mem.h"
 #include "progress.h"
 
@@ -189,27 +189,6 @@ static void settle_done(struct batch_item *i)
 	call_wake(CONTAINER_OF(i, struct call, item));
 }
 
-/* The address that limits and logs are about: the peer's, or behind a trusted proxy the last one in x-forwarded-for that it did not add. */
-static void client_addr(struct call *c)
-{
-	const struct listen_peer *p = &c->peer;
-	const struct http1_field *f = NULL, *next;
-	struct slice fwd;
-	uint8_t told[16];
-	ptrdiff_t comma;
-
-	/* A proxy adds to the client's own field, or one of its own behind it. */
-	while (p->trusted && (next = http1_find_next(c->head, "x-forwarded-for", f)))
-		f = next;
-	fwd = f ? f->value : SLICE_NONE;
-	memcpy(c->addr, p->addr, sizeof(c->addr));
-	while ((comma = slice_chr(fwd, ',')) >= 0)
-		fwd = slice_sub(fwd, (size_t)comma + 1, fwd.n);
-	fwd = slice_trim(fwd);
-	if (fwd.n && ipnet_addr(fwd, told))
-		memcpy(c->addr, told, sizeof(told));
-}
-
 struct call *call_new(struct call_host *h, struct down_conn *dc, const struct http1_head *head,
 		      const struct down_fault *fault)
 {
@@ -221,7 +200,6 @@ struct call *call_new(struct call_host *h, struct down_conn *dc, const struct ht
 	c->host = h;
 	c->down = dc;
 	c->head = head;
-	c->peer = *down_conn_peer(dc);
 	c->slot = PROGRESS_NO_SLOT;
 	c->grant.requests.limit = c->grant.tokens.limit = ROWS_NO_LIMIT;
 	c->end = RECORD_END_INTERNAL;
@@ -235,7 +213,8 @@ struct call *call_new(struct call_host *h, struct down_conn *dc, const struct ht
 	genid_print(&c->id, c->id_text);
 	c->method = arena_dup(&c->arena, slice_sub(head->method, 0, 32));
 	c->target = arena_dup(&c->arena, slice_sub(head->target, 0, 2048));
-	client_addr(c);
+	c->proxied = down_conn_peer(dc)->proxies;
+	c->addr_unknown = !forwarded_client(head, down_conn_peer(dc), c->addr);
 	if (fault)
 		c->down_fault = *fault;
 	list_push_back(&h->calls, &c->node);

@@ -33,7 +33,8 @@ struct call {
 	struct rtable *rt;
 	struct down_conn *down;
 	const struct http1_head *head; /* NULL once the body is read or `down` is gone */
-	struct listen_peer peer;
+	bool proxied;                  /* the peer is a trusted proxy */
+	bool addr_unknown;           /* of the client; `addr` is the proxy's that did not tell it */
 	uint8_t addr[16];            /* of the client, behind trusted proxies */
 	struct slice method, target; /* in the arena */
 	struct paths_match path;

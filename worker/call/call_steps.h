@@ -33,6 +33,9 @@ void call_body_free(struct call *c);
 /* Sets the fault that c->down_fault means for the client. */
 void call_set_down_fault(struct call *c);
 
+/* step_auth.c. What is said of a key whose address ranges do not have the client; static. */
+const char *call_not_from_here(const struct call *c);
+
 /* step_read.c. Whether candidate `at` needs the neutral form, which is not there yet. */
 bool call_needs_reading(const struct call *c, size_t at);
 /* A thread is at work on the call: nothing may be done with it until it wakes. */

@@ -111,6 +111,7 @@ static void fill_ask(struct call *c, struct admit_ask *ask)
 			 .uncapped_share_ppm = call_set(c)->uncapped_share_ppm}};
 	memcpy(ask->key_id, c->key->id, APIKEY_ID);
 	memcpy(ask->addr, c->addr, sizeof(ask->addr));
+	ask->addr_unknown = c->addr_unknown;
 }
 
 static enum fault_kind refusal_kind(enum admit_reason r)
@@ -275,7 +276,7 @@ static void access_refused(struct call *c, enum fault_kind kind, enum admit_reas
 		fault_set(f, kind, "%s may not use model `" SLICE_FMT "`.", subject,
 			  SLICE_ARG(c->route.v[0].model->name));
 	else if (why == ADMIT_IP)
-		fault_set(f, kind, "%s may not be used from this address.", subject);
+		fault_set(f, kind, "%s %s.", subject, call_not_from_here(c));
 	else if (why == ADMIT_EXPIRED)
 		fault_set(f, kind, "%s has expired.", subject);
 	else

@@ -5,6 +5,13 @@
 
 #define CREDENTIAL_MAX 512 /* of the value of ?key=, decoded */
 
+const char *call_not_from_here(const struct call *c)
+{
+	return c->addr_unknown ? "may not be used from an address that is unknown: what "
+				 "`x-forwarded-for` tells is none"
+			       : "may not be used from this address";
+}
+
 /* Refused by the key, or by what it belongs to, which the metadata name. */
 static void refused_by(struct call *c, enum fault_kind kind, const char *why)
 {
@@ -42,7 +49,7 @@ static void auth_fault(struct call *c, enum auth_result r, const struct credenti
 		refused_by(c, FAULT_SUSPENDED, "has expired");
 		break;
 	case AUTH_IP:
-		refused_by(c, FAULT_IP_DENIED, "may not be used from this address");
+		refused_by(c, FAULT_IP_DENIED, call_not_from_here(c));
 		break;
 	default:
 		if (n)
@@ -63,11 +70,12 @@ static enum errc look_up_one(struct call *c, struct slice text, enum auth_result
 	const struct peppers *p = c->host->env.peppers;
 	int64_t now_s = turn_wall_ms(call_turn(c)) / 1000;
 	uint8_t hash[DIGEST_SHA256];
+	const uint8_t *addr = c->addr_unknown ? NULL : c->addr;
 	enum errc e = ERRC_OK;
 
 	for (size_t i = 0; !e && i < p->n && *result == AUTH_UNKNOWN; i++) {
 		apikey_hash(&p->v[i].key, text, hash);
-		e = auth_lookup(c->host->env.live, hash, c->addr, now_s, result, key);
+		e = auth_lookup(c->host->env.live, hash, addr, now_s, result, key);
 	}
 	return e;
 }

@@ -58,7 +58,7 @@ static bool take_room(struct call *c)
 			  "This node has no room for another request now; try again in 1 second.");
 		return false;
 	}
-	if (c->peer.trusted)
+	if (c->proxied)
 		return true;
 	e = addrs_take(&c->host->addrs, c->addr, (uint32_t)set->limit_calls_address);
 	c->addr_counted = !e;

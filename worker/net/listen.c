@@ -54,8 +54,7 @@ struct listen {
 	bool stopped;           /* synstop_set() */
 	struct tls_server *tls; /* held */
 	int64_t tls_ms;
-	struct ipnet *trusted; /* owned */
-	size_t trusted_n;
+	struct listen_proxies *proxies; /* held */
 	const struct listen_events *ev;
 	void *arg;
 	struct list shakes;
@@ -82,14 +81,21 @@ static struct client *client_find(struct list *bucket, const uint8_t addr[16])
 	return NULL;
 }
 
+static void proxies_drop(struct listen_proxies **p)
+{
+	if (*p && --(*p)->holds == 0)
+		mem_free(*p);
+	*p = NULL;
+}
+
 static enum errc count_up(struct listen_set *s, const struct listen_peer *peer)
 {
 	struct list *bucket = bucket_of(s, peer->addr);
-	struct client *c = peer->trusted ? NULL : client_find(bucket, peer->addr);
+	struct client *c = peer->proxies ? NULL : client_find(bucket, peer->addr);
 
 	if (c && s->per_address_max > 0 && c->conns >= s->per_address_max)
 		return ERRC_LIMIT;
-	if (!c && !peer->trusted) {
+	if (!c && !peer->proxies) {
 		c = mem_new_of(struct client);
 		if (!c)
 			return ERRC_NOMEM;
@@ -98,6 +104,8 @@ static enum errc count_up(struct listen_set *s, const struct listen_peer *peer)
 	}
 	if (c)
 		c->conns++;
+	if (peer->proxies)
+		peer->proxies->holds++;
 	s->stats.open++;
 	return ERRC_OK;
 }
@@ -106,8 +114,10 @@ static void listen_arm(struct listen *l);
 
 void listen_set_gone(struct listen_set *s, const struct listen_peer *peer)
 {
-	struct client *c = peer->trusted ? NULL : client_find(bucket_of(s, peer->addr), peer->addr);
+	struct listen_proxies *p = peer->proxies;
+	struct client *c = p ? NULL : client_find(bucket_of(s, peer->addr), peer->addr);
 
+	proxies_drop(&p);
 	require(s->stats.open > 0);
 	s->stats.open--;
 	if (c && --c->conns == 0) {
@@ -256,7 +266,8 @@ static void peer_of(const struct listen *l, const struct sockaddr_storage *ss,
 		memcpy(peer->addr + 12, &four->sin_addr, 4);
 		peer->port = ntohs(four->sin_port);
 	}
-	peer->trusted = ipnet_any_has(l->trusted, l->trusted_n, peer->addr);
+	if (ipnet_any_has(l->proxies->nets, l->proxies->n, peer->addr))
+		peer->proxies = l->proxies;
 }
 
 static void take_conn(struct listen *l, int fd, const struct sockaddr_storage *ss)
@@ -414,23 +425,25 @@ static void on_closed(uv_handle_t *h)
 {
 	struct listen *l = h->data;
 
-	mem_free(l->trusted);
+	proxies_drop(&l->proxies);
 	l->magic = 0;
 	mem_free(l);
 }
 
 enum errc listen_update(struct listen *l, const struct listen_opts *o)
 {
-	struct ipnet *trusted = mem_new(sizeof(*trusted) * (o->trusted_n + 1));
+	size_t nets_bytes = sizeof(*o->trusted) * o->trusted_n;
+	struct listen_proxies *proxies = mem_new(sizeof(*proxies) + nets_bytes);
 	struct tls_server *old = l->tls;
 
-	if (!trusted)
+	if (!proxies)
 		return ERRC_NOMEM;
+	proxies->holds = 1;
+	proxies->n = o->trusted_n;
 	if (o->trusted_n)
-		memcpy(trusted, o->trusted, sizeof(*trusted) * o->trusted_n);
-	mem_free(l->trusted);
-	l->trusted = trusted;
-	l->trusted_n = o->trusted_n;
+		memcpy(proxies->nets, o->trusted, nets_bytes);
+	proxies_drop(&l->proxies);
+	l->proxies = proxies;
 	l->tls = o->tls ? tls_server_hold(o->tls) : NULL;
 	l->tls_ms = o->tls_ms;
 	tls_server_drop(&old);
@@ -471,7 +484,7 @@ enum errc listen_open(struct listen_set *s, int fd, const struct listen_opts *o,
 	return ERRC_OK;
 fail:
 	tls_server_drop(&l->tls);
-	mem_free(l->trusted);
+	proxies_drop(&l->proxies);
 	mem_free(l);
 	return e;
 }

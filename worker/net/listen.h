@@ -11,10 +11,18 @@
 struct listen;
 struct listen_set;
 
+/* A listener's trusted_proxies. Counted, since connections that are open keep theirs. */
+struct listen_proxies {
+	unsigned holds;
+	size_t n;
+	struct ipnet nets[];
+};
+
 struct listen_peer {
 	uint8_t addr[16]; /* IPv4 in its mapped form; all zero for a unix socket */
 	uint16_t port;
-	bool trusted; /* in the listener's trusted_proxies: x-forwarded-for counts */
+	/* NULL unless the peer is one of them and its x-forwarded-for counts; held until listen_set_gone(). */
+	struct listen_proxies *proxies;
 };
 
 /* Counts connections and knows the caps, live-changeable. */

@@ -32,6 +32,7 @@ struct admit_ask {
 	struct genid id;
 	int64_t boot_ms, wall_ms;
 	uint8_t addr[16];
+	bool addr_unknown; /* it is in no range */
 	struct slice group; /* of the account, whose multiplier the candidates' prices have; empty: none */
 	struct slice model; /* as asked, resolved to the alias that limits and patterns are about */
 	struct slice user;  /* tag of the end user, at most ROWS_TAG_MAX bytes; empty: none */

@@ -152,7 +152,8 @@ static bool check_nets(struct admit_hold_run *h)
 	for (size_t i = 0; i < h->rows.scopes_n; i++) {
 		const struct rows_scope *s = h->rows.scopes[i].row;
 
-		if (s->nets_n > 0 && !ipnet_any_has(s->nets, s->nets_n, h->ask->addr) &&
+		if (s->nets_n > 0 &&
+		    (h->ask->addr_unknown || !ipnet_any_has(s->nets, s->nets_n, h->ask->addr)) &&
 		    !only_notes(h, &h->rows.scopes[i], "addresses")) {
 			refuse(h, ADMIT_IP, &h->rows.scopes[i]);
 			return false;

@@ -28,8 +28,7 @@ static bool is_over(const struct rows_scope *s, int64_t wall_s)
 	return !is_shadow(s) && s->expires_s != 0 && wall_s >= s->expires_s;
 }
 
-static enum auth_result judge_scope(const struct rows_scope *s, const uint8_t addr[16],
-				    int64_t wall_s)
+static enum auth_result judge_scope(const struct rows_scope *s, const uint8_t *addr, int64_t wall_s)
 {
 	if (!s)
 		return AUTH_OK;
@@ -37,13 +36,13 @@ static enum auth_result judge_scope(const struct rows_scope *s, const uint8_t ad
 		return AUTH_SUSPENDED;
 	if (is_over(s, wall_s))
 		return AUTH_OVER;
-	if (s->nets_n == 0 || is_shadow(s) || ipnet_any_has(s->nets, s->nets_n, addr))
+	if (s->nets_n == 0 || is_shadow(s) || (addr && ipnet_any_has(s->nets, s->nets_n, addr)))
 		return AUTH_OK;
 	return AUTH_IP;
 }
 
 /* The key itself, then account, team and key as they stand. */
-static enum auth_result judge(const struct parties *p, const uint8_t addr[16], int64_t wall_s,
+static enum auth_result judge(const struct parties *p, const uint8_t *addr, int64_t wall_s,
 			      enum rows_kind *by)
 {
 	const struct rows_scope *all[] = {p->rules, p->team, p->key};
@@ -185,7 +184,7 @@ static void fill(const struct parties *p, struct auth_key *out)
 	add_models(out, k);
 }
 
-enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256], const uint8_t addr[16],
+enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256], const uint8_t *addr,
 		      int64_t wall_s, enum auth_result *result, struct auth_key *out)
 {
 	struct parties p;

@@ -32,10 +32,10 @@ struct auth_key {
 	char models[AUTH_MODELS_MAX]; /* patterns of account, team and key, see rows_lists_allow() */
 };
 
-/* `hash` is apikey_hash() of the whole credential, `addr` the client's address. *out is filled for every result but
+/* `hash` is apikey_hash() of the whole credential, `addr` the client's address; NULL: unknown, in no range. *out is filled for every result but
  * AUTH_UNKNOWN. ERRC_IO and the like: the store could not be read (500, never 401). */
 MUSTCHECK enum errc auth_lookup(struct live *l, const uint8_t hash[DIGEST_SHA256],
-				const uint8_t addr[16], int64_t wall_s, enum auth_result *result,
+				const uint8_t *addr, int64_t wall_s, enum auth_result *result,
 				struct auth_key *out);
 
 /* One rule of one scope of a key, as it stands. */

@@ -125,7 +125,11 @@ static void open_account(struct scene *s)
 
 static void open_client(struct scene *s)
 {
-	const struct listen_peer peer = {.port = 1, .trusted = s->client_trusted};
+	static struct listen_proxies proxies = {
+		.holds = 1,
+		.n = 2,
+		.nets = {{.bits = 128}, {.addr = {[10] = 0xff, 0xff, 10}, .bits = 104}}};
+	const struct listen_peer peer = {.port = 1, .proxies = s->client_trusted ? &proxies : NULL};
 	struct xport *x;
 
 	assert_int_equal(mem_xport_new(s->turn, &s->client, &x), ERRC_OK);

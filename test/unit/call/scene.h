@@ -25,7 +25,7 @@ struct scene {
 	struct call_host *calls;
 	struct down_host *clients;
 	struct mem_xport *client;
-	bool client_trusted; /* it is a trusted proxy; for the next scene_rejoin() */
+	bool client_trusted; /* it is a trusted proxy, as are those of 10.0.0.0/8; for the next scene_rejoin() */
 	struct mem_xport *up[SCENE_UPS];
 	unsigned up_n;
 	int64_t now_ms;

@@ -93,7 +93,8 @@ static void expect_client(struct scene *s, const char *fields, const char *addr)
 	scene_rejoin(s);
 }
 
-/* The address that a trusted proxy saw stands last, be it in a list or in a field of its own. What stands before it the client wrote. */
+/* The address that a trusted proxy saw stands last, be it in a list or in a field of its own. What stands before it the client wrote, unless
+ * that is a trusted proxy too. */
 static void test_client_behind_a_proxy(void **state)
 {
 	struct scene *s = *state;
@@ -107,6 +108,7 @@ static void test_client_behind_a_proxy(void **state)
 	expect_client(s, "x-forwarded-for: 1.1.1.1\r\nx-forwarded-for: 3.3.3.3, 2.2.2.2\r\n",
 		      "2.2.2.2");
 	expect_client(s, "", "::");
+	expect_client(s, "x-forwarded-for: 1.1.1.1, 2.2.2.2, 10.1.1.1\r\n", "2.2.2.2");
 }
 
 /* The client is gone before its call had a turn. */
@@ -162,6 +164,11 @@ static void test_auth_looks_at_the_key(void **state)
 	s->key.nets[0] = (struct ipnet){.addr = {1}, .bits = 128};
 	scene_key(s);
 	expect_key(s, "", 403, "ip_not_allowed");
+	s->client_trusted = true; /* An unknown address is in no range, not even in that of all. */
+	s->key.nets[0] = (struct ipnet){.bits = 0};
+	scene_key(s);
+	expect_key(s, "x-forwarded-for: 2.2.2.2, unknown\r\n", 403, "ip_not_allowed");
+	scene_expect_out(s, "an address that is unknown");
 	s->key.nets_n = 0;
 	s->key.expires_s = 1;
 	scene_key(s);

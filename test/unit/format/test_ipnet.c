@@ -76,12 +76,61 @@ static void matches(void **state)
 	assert_false(has("192.0.2.7", "192.0.2.6"));
 }
 
+static void reads_hops(void **state)
+{
+	static const char *const hops[][2] = {
+		{"192.0.2.7", "192.0.2.7"},        {"192.0.2.7:5555", "192.0.2.7"},
+		{"192.0.2.7:0", "192.0.2.7"},      {"2001:db8::1", "2001:db8::1"},
+		{"[2001:db8::1]", "2001:db8::1"},  {"[2001:db8::1]:65535", "2001:db8::1"},
+		{"fe80::1%eth0", "fe80::1"},       {"[fe80::1%25eth0.7]:99", "fe80::1"},
+		{"::ffff:192.0.2.7", "192.0.2.7"}, {"[::ffff:192.0.2.7]:80", "192.0.2.7"},
+	};
+	static const char *const none[] = {
+		"",
+		"unknown",
+		"_hidden",
+		"192.0.2.7:",
+		"192.0.2.7:http",
+		"192.0.2.7:65536",
+		"192.0.2.7:80:80",
+		"192.0.2.7%eth0",
+		"192.0.2",
+		"192.0.2.7/32",
+		"[192.0.2.7]",
+		"[2001:db8::1",
+		"[2001:db8::1]80",
+		"[2001:db8::1]:",
+		"[2001:db8::1]:x",
+		"2001:db8::1]",
+		"[]",
+		"[",
+		"[unknown]:80",
+		"example.com:80",
+		":80",
+		"%",
+		"\"192.0.2.7\"",
+		"192.0.2.7 10.1.1.1",
+	};
+	struct ipnet net = {.bits = 128};
+	char out[IPNET_TEXT_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(hops); i++) {
+		assert_true(ipnet_hop(slice_str(hops[i][0]), net.addr));
+		ipnet_print(&net, out);
+		assert_string_equal(out, hops[i][1]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(none); i++)
+		assert_false(ipnet_hop(slice_str(none[i]), net.addr));
+	assert_false(ipnet_hop(SLICE_NONE, net.addr));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_and_prints),
 		cmocka_unit_test(refuses),
 		cmocka_unit_test(matches),
+		cmocka_unit_test(reads_hops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
