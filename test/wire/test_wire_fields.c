@@ -144,6 +144,15 @@ static void what_is_not_there(void **state)
 			 USAGE_FIELD_READ);
 	assert_int_equal(usage_field_rule(PTABLE_OPENAI, SLICE_NONE, SLICE_LIT("server_tool_use")),
 			 USAGE_FIELD_GROUP);
+	assert_int_equal(usage_field_rule(PTABLE_OPENAI, SLICE_LIT("prompt_tokens_details"),
+					  SLICE_LIT("cache_creation_token_details")),
+			 USAGE_FIELD_GROUP);
+	assert_int_equal(usage_field_rule(PTABLE_OPENAI, SLICE_LIT("cache_creation_token_details"),
+					  SLICE_LIT("ephemeral_1h_input_tokens")),
+			 USAGE_FIELD_READ);
+	assert_int_equal(usage_field_rule(PTABLE_OPENAI, SLICE_LIT("prompt_tokens_details"),
+					  SLICE_LIT("prompt_tokens_details")),
+			 USAGE_FIELD_UNKNOWN);
 	assert_int_equal(usage_field_rule(PTABLE_ANTHROPIC, SLICE_LIT("server_tool_use"),
 					  SLICE_LIT("web_search_requests")),
 			 USAGE_FIELD_READ);

@@ -10,7 +10,8 @@
 /* Numbers as the server gave them; -1: not given. */
 struct chat_counts {
 	int64_t prompt, completion, total;
-	int64_t cached, hit, cached_flat, written, written_flat, in_audio, in_image;
+	int64_t cached, hit, cached_flat, in_audio, in_image;
+	int64_t written, written_5m, written_1h;
 	int64_t reasoning, out_audio, out_image;
 	int64_t searches;
 };
@@ -25,47 +26,45 @@ static const struct chat_count_name {
 #include "usage_field_tbl.h"
 };
 
+/* Some servers give one count by several names, and 0 by those that they do not use: the largest is the count. */
 static void chat_count_take(enum usage_field_group group, struct slice key, struct slice val,
 			    struct chat_counts *c)
 {
-	int64_t v;
+	int64_t v, *count;
 
 	for (size_t i = 0; i < ARRAY_LEN(chat_names); i++) {
 		if (chat_names[i].group != group || !jtext_key_is(key, chat_names[i].name))
 			continue;
+		count = (int64_t *)((char *)c + chat_names[i].off);
 		if (jtext_i64(val, &v))
-			*(int64_t *)((char *)c + chat_names[i].off) = v < 0 ? 0 : v;
+			*count = MAX_OF(*count, MAX_OF(v, (int64_t)0));
 		return;
 	}
 }
 
-/* A member's name, which is plain where it is one of ours. */
-static void chat_details(struct slice key, struct slice object, struct chat_counts *c)
+/* The members of an object, and of those objects inside of it that are groups: no group stands in itself, so it goes no deeper than
+ * they do. Its names are plain where they are ours. */
+static void chat_group(enum usage_field_group group, struct slice object, struct chat_counts *c)
 {
-	enum usage_field_group group = usage_field_group(key);
 	struct jtext it = jtext_obj(object);
-	struct slice name, val;
+	enum usage_field_group inner;
+	struct slice key, val;
 
-	if (group == USAGE_FIELD_GROUPS)
-		return;
-	while (jtext_obj_next(&it, &name, &val) > 0)
-		chat_count_take(group, name, val, c);
+	while (jtext_obj_next(&it, &key, &val) > 0) {
+		if (jtext_type(val) == JSON_NUMBER)
+			chat_count_take(group, key, val, c);
+		else if (jtext_type(val) == JSON_OBJECT &&
+			 (inner = usage_field_group(group, key)) != USAGE_FIELD_GROUPS)
+			chat_group(inner, val, c);
+	}
 }
 
 static bool chat_counts_read(struct slice object, struct chat_counts *c)
 {
-	struct jtext it = jtext_obj(object);
-	struct slice key, val;
-
 	memset(c, 0xFF, sizeof(*c));
 	if (jtext_type(object) != JSON_OBJECT)
 		return false;
-	while (jtext_obj_next(&it, &key, &val) > 0) {
-		if (jtext_type(val) == JSON_NUMBER)
-			chat_count_take(USAGE_FIELD_TOP, key, val, c);
-		else if (jtext_type(val) == JSON_OBJECT)
-			chat_details(key, val, c);
-	}
+	chat_group(USAGE_FIELD_TOP, object, c);
 	return c->prompt >= 0 || c->completion >= 0 || c->total >= 0;
 }
 
@@ -108,17 +107,21 @@ static void chat_part(struct usage *u, enum usage_class cls, int64_t v, int64_t 
 static void chat_input(const struct chat_counts *c, struct usage *u)
 {
 	int64_t cached = c->cached >= 0 ? c->cached : c->hit >= 0 ? c->hit : c->cached_flat;
-	int64_t written = c->written >= 0 ? c->written : c->written_flat;
-	int64_t cache = chat_or0(cached) + chat_or0(written);
+	int64_t hour = chat_or0(c->written_1h), written = c->written_5m, cache;
 	int64_t prompt = c->prompt, left;
 
 	if (prompt < 0 && c->completion < 0) {
 		prompt = c->total;
 		u->undivided = true;
 	}
+	/* As Anthropic's are read: the sum decides, and what is not said to live an hour lives five minutes. */
+	if (c->written >= 0)
+		written = c->written - MIN_OF(c->written, hour);
+	cache = chat_or0(cached) + chat_or0(written) + hour;
 	left = prompt < 0 ? USAGE_MAX : cache > prompt ? prompt : prompt - cache;
 	chat_give(u, USAGE_CACHE_READ, cached);
 	chat_give(u, USAGE_CACHE_WRITE_5M, written);
+	chat_give(u, USAGE_CACHE_WRITE_1H, c->written_1h);
 	chat_part(u, USAGE_INPUT_AUDIO, c->in_audio, &left);
 	chat_part(u, USAGE_INPUT_IMAGE, c->in_image, &left);
 	if (prompt >= 0)

@@ -1,10 +1,10 @@
 #include "usage_field.h"
 
 static const struct group {
+	enum usage_field_group within, group;
 	const char *name;
-	enum usage_field_group group;
 } groups[] = {
-#define CHAT_GROUP(group, name) {name, USAGE_FIELD_##group},
+#define CHAT_GROUP(within, group, name) {USAGE_FIELD_##within, USAGE_FIELD_##group, name},
 #include "usage_field_tbl.h"
 };
 
@@ -26,18 +26,31 @@ static const struct row {
 #include "usage_field_tbl.h"
 };
 
-enum usage_field_group usage_field_group(struct slice name)
+enum usage_field_group usage_field_group(enum usage_field_group within, struct slice name)
 {
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+		if (groups[i].within == within && slice_is(name, groups[i].name))
+			return groups[i].group;
+	return USAGE_FIELD_GROUPS;
+}
+
+/* Of an OpenAI object that is known by its name alone: one name is one group, wherever it stands. */
+static enum usage_field_group group_of(struct slice name)
+{
+	if (name.n == 0)
+		return USAGE_FIELD_TOP;
 	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
 		if (slice_is(name, groups[i].name))
 			return groups[i].group;
 	return USAGE_FIELD_GROUPS;
 }
 
-static bool is_group(enum ptable_dialect dialect, struct slice name)
+static bool is_group(enum ptable_dialect dialect, struct slice within, struct slice name)
 {
 	if (dialect == PTABLE_OPENAI)
-		return usage_field_group(name) != USAGE_FIELD_GROUPS;
+		return usage_field_group(group_of(within), name) != USAGE_FIELD_GROUPS;
+	if (within.n)
+		return false;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].dialect == dialect && slice_is(name, rows[i].within))
 			return true;
@@ -48,10 +61,9 @@ enum usage_field_rule usage_field_rule(enum ptable_dialect dialect, struct slice
 				       struct slice name)
 {
 	bool named = dialect == PTABLE_ANTHROPIC;
-	enum usage_field_group group = within.n && !named ? usage_field_group(within)
-							  : USAGE_FIELD_TOP;
+	enum usage_field_group group = named ? USAGE_FIELD_TOP : group_of(within);
 
-	if (within.n == 0 && is_group(dialect, name))
+	if (is_group(dialect, within, name))
 		return USAGE_FIELD_GROUP;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].dialect == dialect && rows[i].group == group &&

@@ -19,13 +19,14 @@ enum usage_field_rule {
 enum usage_field_group {
 	USAGE_FIELD_TOP,
 	USAGE_FIELD_IN,
+	USAGE_FIELD_CACHE,
 	USAGE_FIELD_OUT,
 	USAGE_FIELD_SERVER,
 	USAGE_FIELD_GROUPS
 };
 
-/* The group of an OpenAI usage object's member; USAGE_FIELD_GROUPS when it is none. */
-enum usage_field_group usage_field_group(struct slice name);
+/* The group of a member of an OpenAI usage object, or of an object inside of it; USAGE_FIELD_GROUPS when it is none. */
+enum usage_field_group usage_field_group(enum usage_field_group within, struct slice name);
 /* What a member is, or one of an object inside of it: `within` names that, "" for the usage object itself. */
 enum usage_field_rule usage_field_rule(enum ptable_dialect dialect, struct slice within,
 				       struct slice name);

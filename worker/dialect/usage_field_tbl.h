@@ -5,10 +5,10 @@
  *	TIME    measures time, speed or place
  *	COST    the provider's own price of the request
  *	SHUT    would bear money; what causes it is refused by name (chat_field_tbl.h), or refused to be configured
- * CHAT_GROUP gives the names of the objects inside of an OpenAI usage object. */
+ * CHAT_GROUP gives the names of the objects inside of an OpenAI usage object, and where they stand. */
 /* clang-format off */
 #ifndef CHAT_GROUP
-#define CHAT_GROUP(group, name)
+#define CHAT_GROUP(within, group, name)
 #endif
 #ifndef CHAT_READ
 #define CHAT_READ(group, name, count)
@@ -22,13 +22,16 @@
 #ifndef ANTHROPIC_KNOWN
 #define ANTHROPIC_KNOWN(within, name, rule, why)
 #endif
-CHAT_GROUP(IN, "prompt_tokens_details")
-CHAT_GROUP(IN, "input_tokens_details")
-CHAT_GROUP(IN, "prompt_token_details")
-CHAT_GROUP(OUT, "completion_tokens_details")
-CHAT_GROUP(OUT, "output_tokens_details")
-CHAT_GROUP(SERVER, "server_tool_use")
-CHAT_GROUP(SERVER, "server_tool_use_details")
+CHAT_GROUP(TOP, IN, "prompt_tokens_details")
+CHAT_GROUP(TOP, IN, "input_tokens_details")
+CHAT_GROUP(TOP, IN, "prompt_token_details")
+CHAT_GROUP(TOP, OUT, "completion_tokens_details")
+CHAT_GROUP(TOP, OUT, "output_tokens_details")
+CHAT_GROUP(TOP, SERVER, "server_tool_use")
+CHAT_GROUP(TOP, SERVER, "server_tool_use_details")
+CHAT_GROUP(TOP, CACHE, "cache_creation")
+CHAT_GROUP(IN, CACHE, "cache_creation")
+CHAT_GROUP(IN, CACHE, "cache_creation_token_details")
 CHAT_READ(TOP, "prompt_tokens", prompt)
 CHAT_READ(TOP, "completion_tokens", completion)
 CHAT_READ(TOP, "total_tokens", total)
@@ -38,12 +41,16 @@ CHAT_READ(TOP, "prompt_cache_hit_tokens", hit)
 CHAT_READ(TOP, "cached_tokens", cached_flat)
 CHAT_READ(TOP, "num_cached_tokens", cached_flat)
 CHAT_READ(TOP, "num_search_queries", searches)
-CHAT_READ(TOP, "cache_creation_input_tokens", written_flat)
+CHAT_READ(TOP, "cache_creation_input_tokens", written)
 CHAT_READ(TOP, "cache_read_input_tokens", cached_flat)
 CHAT_READ(IN, "cached_tokens", cached)
 CHAT_READ(IN, "cache_write_tokens", written)
+CHAT_READ(IN, "cache_creation_tokens", written)
+CHAT_READ(IN, "cache_creation_input_tokens", written)
 CHAT_READ(IN, "audio_tokens", in_audio)
 CHAT_READ(IN, "image_tokens", in_image)
+CHAT_READ(CACHE, "ephemeral_5m_input_tokens", written_5m)
+CHAT_READ(CACHE, "ephemeral_1h_input_tokens", written_1h)
 CHAT_READ(OUT, "reasoning_tokens", reasoning)
 CHAT_READ(OUT, "audio_tokens", out_audio)
 CHAT_READ(OUT, "image_tokens", out_image)
@@ -55,6 +62,7 @@ CHAT_KNOWN(TOP, "draft_tokens_acceptance", PART, "the same")
 CHAT_KNOWN(TOP, "request_count", PART, "of a batch of embeddings, which are charged by the token")
 CHAT_KNOWN(IN, "text_tokens", PART, "what is left of the input")
 CHAT_KNOWN(IN, "video_tokens", PART, "input; its price has no class of its own")
+CHAT_KNOWN(IN, "cache_type", PART, "a word for how it is cached")
 CHAT_KNOWN(OUT, "text_tokens", PART, "what is left of the output")
 CHAT_KNOWN(OUT, "accepted_prediction_tokens", PART, "output")
 CHAT_KNOWN(OUT, "rejected_prediction_tokens", PART, "output, held beside the cap")

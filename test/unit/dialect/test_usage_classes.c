@@ -130,6 +130,64 @@ static const struct expected look_alikes[] = {
 	 "\"cache_read_input_tokens\":50}",
 	 false,
 	 {20, 50, 30, NONE, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
+	{"...and of how long it lives",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"cache_creation_"
+	 "input_tokens\":30,\"cache_creation\":{\"ephemeral_5m_input_tokens\":10,\"ephemeral_1h_"
+	 "input_tokens\":20}}",
+	 false,
+	 {70, NONE, 10, 20, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
+	{"lifetimes that are unsaid, or nothing",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"cache_creation_"
+	 "input_tokens\":30,\"cache_creation\":{\"ephemeral_5m_input_tokens\":null,\"ephemeral_1h_"
+	 "input_tokens\":null}}",
+	 false,
+	 {70, NONE, 30, NONE, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
+	{"lifetimes without their sum",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"cache_creation\":{"
+	 "\"ephemeral_5m_input_tokens\":10,\"ephemeral_1h_input_tokens\":20}}",
+	 false,
+	 {70, NONE, 10, 20, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
+	{"an hour for less than the sum",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"cache_creation_"
+	 "input_tokens\":30,\"cache_creation\":{\"ephemeral_5m_input_tokens\":1,\"ephemeral_1h_"
+	 "input_tokens\":20}}",
+	 false,
+	 {70, NONE, 10, 20, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
+	{"an hour for more than the sum",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"cache_creation_"
+	 "input_tokens\":30,\"cache_creation\":{\"ephemeral_1h_input_tokens\":40}}",
+	 false,
+	 {60, NONE, 0, 40, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
+	{"LiteLLM: the same in the details",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"prompt_tokens_"
+	 "details\":{\"cached_tokens\":50,\"text_tokens\":20,\"cache_creation_tokens\":30,\"cache_"
+	 "creation_token_details\":{\"ephemeral_5m_input_tokens\":10,\"ephemeral_1h_input_tokens\":"
+	 "20}},\"cache_creation_input_tokens\":30,\"cache_read_input_tokens\":50}",
+	 false,
+	 {20, 50, 10, 20, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
+	{"...and without lifetimes",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"prompt_tokens_"
+	 "details\":{\"cached_tokens\":0,\"cache_creation_tokens\":30,\"cache_creation_token_"
+	 "details\":null}}",
+	 false,
+	 {70, 0, 30, NONE, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
+	{"DashScope: in the details by other names",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"prompt_tokens_"
+	 "details\":{\"cached_tokens\":0,\"cache_type\":\"ephemeral\",\"cache_creation_input_"
+	 "tokens\":30,\"cache_creation\":{\"ephemeral_5m_input_tokens\":30}}}",
+	 false,
+	 {70, 0, 30, NONE, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
+	{"one count by several names, 0 by those that are not used",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"input_tokens\":0,"
+	 "\"output_tokens\":0,\"prompt_tokens_details\":{\"cache_write_tokens\":30,\"cache_"
+	 "creation_tokens\":0}}",
+	 false,
+	 {70, NONE, 30, NONE, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
+	{"...and by the first of them",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"prompt_tokens_"
+	 "details\":{\"cache_write_tokens\":0},\"cache_creation_input_tokens\":30}",
+	 false,
+	 {70, NONE, 30, NONE, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
 	{"OpenRouter: searches by the call",
 	 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27,\"server_tool_use\":{"
 	 "\"web_search_requests\":2,\"tool_calls_requested\":3}}",
