@@ -4,17 +4,18 @@
 
 #include "rows.h"
 
+/* What a model must be set to have; why not names the setting. */
 static const struct ability {
 	uint32_t bit;
 	const char *what, *why;
 } abilities[] = {
-	{PTABLE_CAN_IMAGE_IN, "images", NULL},
-	{PTABLE_CAN_AUDIO_IN, "audio", NULL},
-	{PTABLE_CAN_DOCUMENT_IN, "documents", NULL},
-	{PTABLE_CAN_TOOLS, "tools", NULL},
-	{PTABLE_IS_CHAT, "chat", NULL},
-	{PTABLE_IS_EMBEDDING, "embeddings", NULL},
-	{PTABLE_CAN_AUDIO_OUT, "audio output", NULL},
+	{PTABLE_CAN_IMAGE_IN, "images", "`modalities.input` has no `image`"},
+	{PTABLE_CAN_AUDIO_IN, "audio", "`modalities.input` has no `audio`"},
+	{PTABLE_CAN_DOCUMENT_IN, "documents", "`modalities.input` has no `pdf`"},
+	{PTABLE_CAN_TOOLS, "tools", "`capabilities` have no `tools`"},
+	{PTABLE_IS_CHAT, "chat", "`capabilities` have no `chat`"},
+	{PTABLE_IS_EMBEDDING, "embeddings", "`capabilities` have no `embeddings`"},
+	{PTABLE_CAN_AUDIO_OUT, "audio output", "`modalities.output` has no `audio`"},
 };
 
 #define SOLD (PTABLE_SELLS_SEARCH | PTABLE_SELLS_FLEX | PTABLE_SELLS_PRIORITY)
@@ -48,14 +49,15 @@ static const struct ability *lacks(const struct ptable_model *m, uint32_t needs)
 
 static void set_lacking(const struct ptable_model *m, const struct ability *a, struct fault *f)
 {
-	if (a->why)
+	if (a->bit & SOLD)
 		fault_field(f, FAULT_UNSUPPORTED_FIELD, a->what,
 			    "'%s' as it is asked for is not supported by model `" SLICE_FMT
 			    "`: %s.",
 			    a->what, SLICE_ARG(m->name), a->why);
 	else
 		fault_field(f, FAULT_UNSUPPORTED_FIELD, "model",
-			    "Model `" SLICE_FMT "` does not take %s.", SLICE_ARG(m->name), a->what);
+			    "Model `" SLICE_FMT "` does not take %s: its %s.", SLICE_ARG(m->name),
+			    a->what, a->why);
 }
 
 static int64_t min_output_of(const struct ptable *t, const struct ptable_model *m,

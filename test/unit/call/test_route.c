@@ -189,7 +189,16 @@ static void test_abilities(void **state)
 	assert_ptr_equal(r.v[0].offer, &f.offers[4]);
 	assert_int_equal(build(&f, true, &r, &fault), ERRC_NOTFOUND);
 	assert_int_equal(fault.kind, FAULT_UNSUPPORTED_FIELD);
-	assert_non_null(strstr(fault.message, "images"));
+	assert_non_null(strstr(fault.message, "images: its `modalities.input` has no `image`."));
+	f.facts.needs = PTABLE_IS_CHAT | PTABLE_CAN_AUDIO_OUT;
+	fault = (struct fault){0};
+	assert_int_equal(build(&f, true, &r, &fault), ERRC_NOTFOUND);
+	assert_int_equal(fault.kind, FAULT_UNSUPPORTED_FIELD);
+	assert_string_equal(fault.param, "model");
+	assert_non_null(strstr(fault.message, "its `modalities.output` has no `audio`."));
+	/* Who has no such setting writes text; pictures are left to the provider. */
+	f.facts.needs = PTABLE_IS_CHAT | PTABLE_CAN_IMAGE_OUT;
+	assert_int_equal(build(&f, true, &r, &fault), ERRC_OK);
 }
 
 static void test_least_output(void **state)
