@@ -129,6 +129,17 @@ static void test_no_room_for_what_the_books_depend_on(void **state)
 	assert_int_equal(mem_live_count(), 0);
 }
 
+static void test_the_first_of_two_users_counts(void **state)
+{
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 65536);
+	assert_true(
+		slice_is(read_with(&a, "x-aigw-user: ann\r\nX-Aigw-User: bob\r\n").user, "ann"));
+	arena_fini(&a);
+}
+
 /* Headers that the books depend on are never left out quietly. */
 static void test_what_the_books_depend_on(void **state)
 {
@@ -181,6 +192,7 @@ static void test_what_the_books_depend_on(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_first_of_two_users_counts),
 		cmocka_unit_test(test_what_the_books_depend_on),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_switches),
