@@ -418,6 +418,23 @@ static const char *unescape_unicode(const char *p, const char *end, uint32_t *ou
 	return p + 6;
 }
 
+bool jtext_is_whole(struct slice value)
+{
+	const char *p = value.p, *end = slice_end(value);
+	uint32_t u;
+
+	while (p < end && (p = memchr(p, '\\', (size_t)(end - p)))) {
+		if (end - p < 2 || p[1] != 'u') {
+			p += MIN_OF(end - p, 2);
+			continue;
+		}
+		p = unescape_unicode(p + 2, end, &u);
+		if (!p || (u >= 0xd800 && u < 0xe000))
+			return false;
+	}
+	return true;
+}
+
 enum errc jtext_unescape(struct slice inside, struct buf *out)
 {
 	const char *p = inside.p, *end = slice_end(inside);

@@ -81,7 +81,9 @@ bool jtext_plain(struct slice value, struct slice *out);
  * value is no string, ERRC_SYNTAX. */
 MUSTCHECK
 enum errc jtext_str(struct slice value, struct buf *out);
-/* The same for the inside of a string (a key). */
+/* Whether no half of a surrogate pair stands alone in a string value, or key: it says the same as its unescaped text. */
+bool jtext_is_whole(struct slice value);
+/* The same as jtext_str() for the inside of a string (a key). */
 MUSTCHECK
 enum errc jtext_unescape(struct slice inside, struct buf *out);
 

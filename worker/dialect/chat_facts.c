@@ -83,7 +83,7 @@ static void facts_model(struct facts_in *in)
 	buf_fini(&b);
 }
 
-/* The end user, as the limits and the records know it. */
+/* The end user, as the limits and the records know it. What is no text is refused: all such would be the user U+FFFD. */
 static void facts_user(struct facts_in *in)
 {
 	struct chat_scan *s = in->s;
@@ -98,7 +98,7 @@ static void facts_user(struct facts_in *in)
 	if (e == ERRC_NOMEM) {
 		in->err = e;
 		fault_errc(in->f, e, "request");
-	} else if (e || (b.len && !user_tag_is_good(buf_slice(&b)))) {
+	} else if (e || !jtext_is_whole(v) || (b.len && !user_tag_is_good(buf_slice(&b)))) {
 		facts_bad(in, CHAT_ID_USER, USER_TAG_RULES);
 	} else if (b.len) {
 		memcpy(s->user, b.p, b.len);

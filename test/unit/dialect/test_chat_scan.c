@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 #include "mem.h"
@@ -142,6 +143,8 @@ static void what_is_refused(void **state)
 		{"{" M ",\"tools\":[{\"type\":\"function\"},{\"type\":\"web_search\"}]}",
 		 "tools[1].type", FAULT_UNSUPPORTED_FIELD},
 		{"{" M ",\"modalities\":[\"video\"]}", "modalities", FAULT_INVALID_VALUE},
+		{"{" M ",\"user\":\"\\ud800\"}", "user", FAULT_INVALID_VALUE},
+		{"{" M ",\"user\":\"a\\n\"}", "user", FAULT_INVALID_VALUE},
 		{"{\"model\":\"m\",\"input\":\"x\"}", "messages", FAULT_MISSING_FIELD},
 		{"{\"model\":\"m\"}", "messages", FAULT_MISSING_FIELD},
 		{"{\"model\":\"m\",\"messages\":[]}", "messages", FAULT_INVALID_VALUE},
@@ -163,6 +166,27 @@ static void what_is_refused(void **state)
 			assert_string_equal(r.fault.param, cases[i].param);
 			rig_fini(&r);
 		}
+	}
+}
+
+/* Text that is escaped names the same user as the text itself. */
+static void users_in_escapes(void **state)
+{
+	static const char *const same[][2] = {
+		{"\\ud83d\\ude00", "\xf0\x9f\x98\x80"},
+		{"\\ufffd", "\xef\xbf\xbd"},
+		{"\\\\ud800", "\\ud800"},
+		{"a\\u0020b", "a b"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+		char body[256];
+		struct rig r;
+
+		snprintf(body, sizeof(body), "{" M ",\"user\":\"%s\"}", same[i][0]);
+		ask(&r, DIALECT_CHAT, body, 0);
+		assert_true(slice_is(r.facts.user, same[i][1]));
+		rig_fini(&r);
 	}
 }
 
@@ -284,6 +308,7 @@ int main(void)
 		cmocka_unit_test(a_url_may_be_anything_up_to_the_context),
 		cmocka_unit_test(facts_of_completions_and_embeddings),
 		cmocka_unit_test(what_is_refused),
+		cmocka_unit_test(users_in_escapes),
 		cmocka_unit_test(null_means_not_given),
 		cmocka_unit_test(written_with_splices),
 		cmocka_unit_test(written_as_the_provider_wants),
