@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "interrupt.h"
 #include "mem.h"
 
 #define PROGRESS_SHOWN 70
@@ -134,6 +135,9 @@ static enum control_status failed(struct ctl *c, enum errc e)
 	case ERRC_TIMEOUT:
 		return ctl_fail(c, CONTROL_TIMED_OUT, "timed_out",
 				"the daemon has not answered in time");
+	case ERRC_CANCELED:
+		return ctl_fail(c, CONTROL_REFUSED, "interrupted",
+				"interrupted before the daemon's answer");
 	case ERRC_EOF:
 	case ERRC_CONNRESET:
 		return ctl_fail(c, CONTROL_REFUSED, "connection_lost",
@@ -162,11 +166,21 @@ static int take_messages(struct ctl *c, struct chan *ch, struct ask_answer *a)
 		else if (m.type == MSG_PROGRESS)
 			show_progress(c, m.progress.text);
 		else {
+			a->is_ended = true;
 			a->status = take_end(c, a, &m.end);
 			return 1;
 		}
 	}
 	return e ? -(int)e : r;
+}
+
+static enum errc wait_for(struct ctl *c, struct chan *ch, int timeout_ms)
+{
+	struct pollfd p = {.fd = chan_fd(ch), .events = POLLIN};
+
+	if (c->answer_last_ms <= 0)
+		return chan_wait(ch, timeout_ms);
+	return interrupt_poll_last(&p, 1, timeout_ms, c->answer_last_ms);
 }
 
 static enum errc converse(struct ctl *c, struct chan *ch, struct ask_answer *a, int timeout_ms)
@@ -175,7 +189,7 @@ static enum errc converse(struct ctl *c, struct chan *ch, struct ask_answer *a, 
 	int r = 0;
 
 	while (!e && r == 0) {
-		e = chan_wait(ch, timeout_ms);
+		e = wait_for(c, ch, timeout_ms);
 		if (!e)
 			e = chan_read(ch);
 		if (!e)
@@ -199,6 +213,7 @@ static enum control_status talk(struct ctl *c, enum control_verb v, const struct
 		out->status = c->connect_status;
 		return out->status;
 	}
+	out->is_asked = true;
 	chan_init(&ch, fd, LIMIT_FRAME_CONTROL + 1024);
 	e = control_send_request(&ch, v, f, n);
 	if (!e)

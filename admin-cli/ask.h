@@ -21,6 +21,8 @@ struct ask_answer {
 	struct ask_row *rows; /* owned */
 	size_t n, cap;
 	enum control_status status;
+	bool is_asked;        /* the daemon was reached, */
+	bool is_ended;        /* and said how it ended: else that is not known */
 	struct slice message; /* of a success; those of failures went to ctl_fail() */
 };
 

@@ -1,5 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +9,7 @@
 
 #include "apikey.h"
 #include "ask.h"
+#include "interrupt.h"
 #include "json.h"
 #include "json_out.h"
 #include "mem.h"
@@ -18,6 +21,7 @@
 #define BAD_SHOWN   100                  /* wrong lines that are told one by one */
 #define PASSES      3                    /* over the file, that find something wrong */
 #define LINE_MAX_N  1000000
+#define LAST_MS     3000 /* once a signal came: for an answer, and for each piece of what is printed */
 
 /* A key of the file that is to be taken over. */
 struct given {
@@ -34,6 +38,8 @@ struct import {
 	size_t n, done_n, bad_n;
 	struct bad *bad; /* owned; those that may be told: the first ones of each pass */
 	size_t bad_kept, pass_kept;
+	uint32_t made[BATCH_KEYS]; /* lines of the keys that are to be printed, in that order */
+	size_t made_n;
 };
 
 /* What is wrong with one line. */
@@ -324,6 +330,8 @@ static void print_key(struct import *im, const struct ask_row *r)
 	struct json_out o;
 	struct buf line;
 
+	if (im->made_n < ARRAY_LEN(im->made))
+		im->made[im->made_n++] = (uint32_t)ask_i64(r, "line");
 	buf_init(&line, 65536);
 	json_out_init(&o, &line);
 	json_out_obj(&o);
@@ -343,8 +351,9 @@ static void print_key(struct import *im, const struct ask_row *r)
 	buf_fini(&line);
 }
 
-/* Sends one part; its keys are printed, or what is wrong with them. */
-static enum control_status send_batch(struct import *im, const struct batch *b, bool check)
+/* Sends one part; its keys are put down to be printed, or what is wrong with them. *out: how it ended, without rows. */
+static enum control_status send_batch(struct import *im, const struct batch *b, bool check,
+				      struct ask_answer *out)
 {
 	struct slice note = SLICE_NONE;
 	struct control_field f[3] = {CONTROL_S("keys", b->keys), CONTROL_B("check", check)};
@@ -362,6 +371,7 @@ static enum control_status send_batch(struct import *im, const struct batch *b, 
 		else
 			print_key(im, &a.rows[i]);
 	}
+	*out = (struct ask_answer){.status = status, .is_asked = a.is_asked, .is_ended = a.is_ended};
 	ask_fini(&a);
 	/* The other parts are looked at as well. */
 	if (check && status == CONTROL_REFUSED && im->bad_n > bad_before) {
@@ -374,53 +384,201 @@ static enum control_status send_batch(struct import *im, const struct batch *b, 
 static enum control_status check_all(struct import *im)
 {
 	enum control_status status = CONTROL_DONE;
+	struct ask_answer a;
 	struct batch b;
 	size_t n = 0;
 
 	begin_pass(im);
 	im->left = buf_slice(&im->keys);
 	while (status == CONTROL_DONE && next_batch(im, &b)) {
-		status = send_batch(im, &b, true);
+		status = send_batch(im, &b, true, &a);
 		n += b.n;
 		ask_progress(im->c, "%zu of %zu keys checked", n, im->n);
 	}
 	return status;
 }
 
-/* What was made stays, and is printed: says where to go on. */
-static void tell_rest(struct import *im, const struct batch *b)
+/* --- what is printed, and what is told when it stops in the middle --- */
+
+/* A pipe of which nobody reads the other end any more: no key is made for it. */
+static bool is_unread(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
+}
+
+/* Writes what was put, in pieces that a pipe with room takes at once, so that a signal is not waited out. *sent: of its bytes. */
+static enum errc write_keys(struct import *im, size_t *sent)
+{
+	struct slice all = buf_slice(&im->c->text.b);
+	enum errc e = im->c->text.err;
+
+	*sent = 0;
+	while (!e && *sent < all.n) {
+		struct pollfd p = {.fd = im->c->out.fd, .events = POLLOUT};
+		ssize_t n;
+
+		e = interrupt_poll_last(&p, 1, -1, LAST_MS);
+		if (e)
+			break;
+		n = write(p.fd, all.p + *sent, MIN_OF(all.n - *sent, (size_t)PIPE_BUF));
+		if (n > 0)
+			*sent += (size_t)n;
+		else if (errno != EINTR)
+			e = errc_from_errno(errno);
+	}
+	return e;
+}
+
+static void add_told(struct import *im, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void add_told(struct import *im, const char *fmt, ...)
 {
 	struct ctl_fail *f = &im->c->fail;
 	size_t n = strlen(f->message);
-	bool unknown = strcmp(f->code, "connection_lost") == 0 || f->status == CONTROL_TIMED_OUT;
+	va_list ap;
 
-	snprintf(f->message + n, sizeof(f->message) - n,
-		 unknown ? "; whether lines %u to %u are made is not known: look with 'key list', "
-			   "then go "
-			   "on with --from"
-			 : "; go on with --from %u once that is mended",
-		 b->first, b->last);
-	snprintf(f->file, sizeof(f->file), "%s", im->path);
-	f->line = b->first;
+	va_start(ap, fmt);
+	(void)vsnprintf(f->message + n, sizeof(f->message) - n, fmt, ap);
+	va_end(ap);
 }
 
-static enum control_status create_all(struct import *im)
+#define FIND_THEM                                                                       \
+	"'key list' has them by their names and ids; 'key rotate' gives each a secret " \
+	"that is printed, 'key revoke' ends it"
+
+static void tell_from(struct import *im, uint32_t line)
 {
-	enum control_status status = CONTROL_DONE;
-	struct batch b;
+	struct ctl_fail *f = &im->c->fail;
+
+	snprintf(f->file, sizeof(f->file), "%s", im->path);
+	f->line = line;
+}
+
+/* The keys up to the end of the batch are made, the first `printed` of it printed. */
+static void tell_made(struct import *im, const struct batch *b, size_t printed)
+{
+	bool unread = b->n && is_unread(im->c->out.fd);
+
+	if (printed < im->made_n)
+		add_told(im, "; the keys of lines %u to %u are made and were not printed",
+			 im->made[printed], im->made[im->made_n - 1]);
+	if (unread)
+		add_told(im, "; the last ones before line %u may be unread",
+			 printed < im->made_n ? im->made[printed] : b->last + 1);
+	if (printed < im->made_n || unread)
+		add_told(im, ": " FIND_THEM);
+	if (im->left.n)
+		add_told(im, "; go on with --from %u", b->last + 1);
+	else
+		add_told(im, "; no line is left");
+	tell_from(im, b->last + 1);
+}
+
+/* The batch ended so, or its keys could not be printed: what is made, and where to go on. */
+static void tell_stop(struct import *im, const struct batch *b, const struct ask_answer *a,
+		      size_t printed)
+{
+	if (a->status == CONTROL_DONE || strcmp(im->c->fail.code, "not_in_force") == 0) {
+		tell_made(im, b, printed);
+		return;
+	}
+	if (a->is_asked && (!a->is_ended || a->status == CONTROL_TIMED_OUT))
+		add_told(im,
+			 "; whether the keys of lines %u to %u are made is not known, and what is "
+			 "made of them may not be printed: " FIND_THEM "; then go on with --from",
+			 b->first, b->last);
+	else
+		add_told(im, "; go on with --from %u once that is mended", b->first);
+	tell_from(im, b->first);
+}
+
+static size_t lines_in(struct slice s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n; i++)
+		n += s.p[i] == '\n';
+	return n;
+}
+
+/* Writes the keys of a batch. *printed: so many of them; false: not all. */
+static bool print_batch(struct import *im, size_t *printed)
+{
+	struct put *text = &im->c->text;
+	size_t sent;
+	enum errc e = write_keys(im, &sent);
+
+	*printed = lines_in(slice_sub(buf_slice(&text->b), 0, sent));
+	if (text->b.p)
+		secret_wipe(text->b.p, text->b.len);
+	buf_reset(&text->b);
+	put_fail(text, e);
+	if (e == ERRC_CANCELED)
+		ctl_fail(im->c, CONTROL_REFUSED, "interrupted", "interrupted");
+	else if (e)
+		ctl_fail(im->c, CONTROL_REFUSED, "output", "the output could not be written: %s",
+			 errc_text(e));
+	return !e;
+}
+
+/* Before each batch: whether somebody wants it still. */
+static bool is_wanted(struct import *im, const struct batch *before)
+{
+	struct ctl *c = im->c;
+
+	if (interrupt_came())
+		ctl_fail(c, CONTROL_REFUSED, "interrupted",
+			 "interrupted; what is printed is made, and nothing else");
+	else if (is_unread(c->out.fd))
+		ctl_fail(c, CONTROL_REFUSED, "output", "nobody reads the output any more");
+	else
+		return true;
+	tell_made(im, before, im->made_n);
+	return false;
+}
+
+static enum control_status create_each(struct import *im)
+{
+	struct batch b = {.last = im->from > 1 ? (uint32_t)im->from - 1 : 0};
+	enum control_status status;
+	struct ask_answer a;
+	size_t printed;
 
 	im->left = buf_slice(&im->keys);
-	while (status == CONTROL_DONE && next_batch(im, &b)) {
-		status = send_batch(im, &b, false);
-		if (status != CONTROL_DONE)
-			tell_rest(im, &b);
-		else if (!ctl_flush(im->c))
+	while (im->left.n) {
+		if (!is_wanted(im, &b) || !next_batch(im, &b))
 			return CONTROL_REFUSED;
-		else
-			im->done_n += b.n;
+		im->made_n = 0;
+		status = send_batch(im, &b, false, &a);
+		if (!print_batch(im, &printed) || status != CONTROL_DONE) {
+			tell_stop(im, &b, &a, printed);
+			return status == CONTROL_DONE ? CONTROL_REFUSED : status;
+		}
+		im->done_n += b.n;
 		ask_progress(im->c, "%zu of %zu keys made", im->done_n, im->n);
 	}
+	return CONTROL_DONE;
+}
+
+/* From here on a signal and a closed pipe are told of before they end the program: what is made has to be known. */
+static enum control_status create_all(struct import *im)
+{
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	struct sigaction pipe_before;
+	enum control_status status;
+
+	interrupt_catch();
+	require(sigaction(SIGPIPE, &ignore, &pipe_before) == 0);
+	im->c->answer_last_ms = LAST_MS;
+	status = create_each(im);
 	ask_progress_end(im->c);
+	if (strcmp(im->c->fail.code, "output") == 0 && pipe_before.sa_handler == SIG_DFL &&
+	    is_unread(im->c->out.fd))
+		im->c->die_of = SIGPIPE;
+	if (status != CONTROL_DONE && interrupt_came())
+		im->c->die_of = interrupt_came();
 	return status;
 }
 

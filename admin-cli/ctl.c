@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "config.h"
 #include "help.h"
+#include "interrupt.h"
 #include "json_out.h"
 
 enum control_status ctl_fail(struct ctl *c, enum control_status status, const char *code,
@@ -190,5 +191,7 @@ int ctl_main(int argc, char *const *argv, char *const *env, int out_fd, int err_
 	print_fail(&c);
 	put_fini(&c.text);
 	parse_fini(&c.p);
+	if (c.die_of)
+		interrupt_die(c.die_of);
 	return (int)status;
 }

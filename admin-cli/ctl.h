@@ -24,6 +24,8 @@ struct ctl {
 	enum control_status connect_status;
 	struct ctl_fail fail;
 	bool json;
+	int die_of; /* the signal that this run ends by once all is told; 0: none */
+	int answer_last_ms; /* once a signal is caught an answer may take so long still; 0: signals do not count */
 	bool progress_shown; /* a line of progress stands on the terminal */
 };
 

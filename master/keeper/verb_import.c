@@ -196,9 +196,11 @@ static void create(struct import *im)
 	size_t at = 0;
 
 	im->v->failed = admin_keys_create(im->v->admin, &by, im->keys, im->n, &at, &durable);
-	if (im->v->failed && at < im->n && bad(im, im->items[at].line, errc_text(im->v->failed)))
+	if (im->v->failed && !durable && at < im->n &&
+	    bad(im, im->items[at].line, errc_text(im->v->failed)))
 		return;
-	if (!im->v->failed && tell(im))
+	/* What the ledger has is made, in force or not yet: nobody could know its secrets later. */
+	if ((!im->v->failed || durable) && tell(im))
 		return;
 	verbs_end_write(im->v, durable, "key");
 }

@@ -1,11 +1,15 @@
 """The life of API keys under load: rotation with a time of grace, suspension, revocation, import of many, rotation of the pepper; each
 takes effect at the next request of every worker, and none loses a key to a crash. Reloads do the same."""
+import fcntl
 import json
 import os
+import re
 import signal
 import stat
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 
@@ -284,6 +288,79 @@ class Keys(NodeCase):
         self.assertEqual(self.refused(1, 'key', 'import', path + '.none')['code'], 'failed')
         self.assertEqual(self.refused(1, 'key', 'import', '/dev/null')['code'], 'empty')
         self.assertIn('a folder, not a file', self.refused(1, 'key', 'import', self.node.dir)['message'])
+
+    def cut_off(self, account, out, stop, lines=3000):
+        """An import whose output goes to `out` and which `stop(process)` ends. How it ended: the lines that were printed, the names of the keys
+        that are made, the line to go on from, the lines that are told to be made and not printed, all that was told."""
+        self.node.account(account, 50)
+        path = os.path.join(self.node.dir, account + '.ndjson')
+        with open(path, 'w') as f:
+            f.writelines('{"account": "%s", "name": "n%d"}\n' % (account, i + 1) for i in range(lines))
+        with subprocess.Popen([os.environ['AIGWCTL'], '--socket', self.node.socket, 'key', 'import', path], stdin=subprocess.DEVNULL,
+                              stdout=out, stderr=subprocess.PIPE, text=True) as p:
+            seen = stop(p)
+            told = p.stderr.read()
+            if seen is not None:
+                seen += p.stdout.read()
+        os.unlink(path)
+        printed = []
+        for line in (seen or '').splitlines(True):
+            if line.endswith('\n'):
+                printed.append(json.loads(line)['line'])
+                self.node.canary.plant(json.loads(line)['key'])
+        for secret in set(re.findall('sk-aigw-[a-z0-9]{12}-[A-Za-z0-9_-]+', told)):
+            self.fail('a secret is told: ' + secret[:20])
+        made = sorted(int(k['name'][1:]) for k in self.keys_of(account).values())
+        at = re.search(r'go on with --from (\d+)', told)
+        lost = re.search(r'the keys of lines (\d+) to (\d+) are made and were not printed', told)
+        self.assertTrue(at, told)
+        self.assertEqual(made, list(range(1, int(at.group(1)))), told)
+        self.assertLess(len(made), lines)
+        unseen = range(int(lost.group(1)), int(lost.group(2)) + 1) if lost else range(0)
+        if lost:
+            self.assertIn('key rotate', told)
+        return p.returncode, printed, made, list(unseen), told
+
+    def test_import_interrupted(self):
+        """What is being made is waited for and printed; nothing behind it is made."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            def stop(p):
+                first = p.stdout.readline()
+                p.send_signal(number)
+                return first
+            status, printed, made, unseen, told = self.cut_off('cut%d' % number, subprocess.PIPE, stop, 9000)
+            self.assertEqual((status, printed, unseen), (-number, made, []), told)
+            self.assertIn('interrupted', told)
+
+    def test_import_interrupted_unread(self):
+        """The reader takes nothing: what is made and did not go into the pipe is told by its lines."""
+        def stop(p):
+            until = time.monotonic() + 30
+            before, n = -1, 0
+            while time.monotonic() < until and (n == 0 or n != before):
+                time.sleep(0.5)
+                before, n = n, struct.unpack('i', fcntl.ioctl(p.stdout.fileno(), termios.FIONREAD, bytes(4)))[0]
+            p.terminate()
+            p.wait(timeout=20)
+            return ''
+        status, printed, made, unseen, told = self.cut_off('stalled', subprocess.PIPE, stop)
+        self.assertEqual((status, printed + unseen), (-signal.SIGTERM, made), told)
+        self.assertTrue(unseen)
+
+    def test_import_of_a_closed_pipe(self):
+        def stop(p):
+            self.node.canary.plant(json.loads(p.stdout.readline())['key'])
+            p.stdout.close()
+            return None
+        status, _, made, unseen, told = self.cut_off('closed', subprocess.PIPE, stop, 9000)
+        self.assertEqual((status, unseen), (-signal.SIGPIPE, made[len(made) - len(unseen):]), told)
+        self.assertIn('may be unread', told)
+
+    def test_import_to_a_full_disk(self):
+        with open('/dev/full', 'w') as full:
+            status, _, made, unseen, told = self.cut_off('full', full, lambda p: None)
+        self.assertEqual((status, made, unseen), (1, list(range(1, 257)), made), told)
+        self.assertIn('no space left', told)
 
     def test_import_of_a_thousand(self):
         self.node.account('thousand', 50)
