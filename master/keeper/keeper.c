@@ -123,7 +123,7 @@ static const char *hint(enum errc e)
 				 : "";
 }
 
-static void on_failed(void *arg, enum errc e, const char *what)
+static void on_failed(void *arg, enum errc e, const char *what, enum ledger_fault fault)
 {
 	struct keeper *k = arg;
 	uint64_t keys = pepper_lost_keys(&k->pepper);
@@ -136,6 +136,13 @@ static void on_failed(void *arg, enum errc e, const char *what)
 			    " beside it, then a new one is made and each of these keys must be "
 			    "rotated",
 			    k->h.state, (unsigned long long)keys);
+	else if (fault == LEDGER_GONE)
+		keeper_fail(k,
+			    "the ledger %s/ledger/data.mdb is gone, or nothing is in it, though "
+			    "this node has had one: is its disk mounted? Put it back, or a backup "
+			    "(aigwctl ledger restore); to begin anew, without accounts and keys, "
+			    "remove ledger_id and " PEPPER_NAME " in %s",
+			    k->h.state, k->h.state);
 	else if (k->started)
 		keeper_fail(k, "%s: %s", what, errc_text(e));
 	else

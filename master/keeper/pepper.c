@@ -106,14 +106,6 @@ static enum errc take_restored(const char *state)
 	return e == ERRC_NOTFOUND ? ERRC_OK : e;
 }
 
-/* A node that begins has neither. */
-static bool has_ledger(const char *state)
-{
-	char path[PATH_MAX];
-
-	return join(path, state, "ledger/data.mdb") && access(path, F_OK) == 0;
-}
-
 static enum errc load(const char *state, struct peppers *set)
 {
 	char path[PATH_MAX];
@@ -129,12 +121,7 @@ static enum errc load(const char *state, struct peppers *set)
 	close(dir);
 	if (!e)
 		e = read_file(path, set);
-	if (e == ERRC_NOTFOUND && has_ledger(state))
-		return ERRC_OK;
-	if (e != ERRC_NOTFOUND)
-		return e;
-	e = peppers_add(set, clock_wall_s());
-	return e ? e : save(state, set);
+	return e == ERRC_NOTFOUND ? ERRC_OK : e;
 }
 
 void pepper_init(struct pepper *p)
@@ -169,6 +156,19 @@ enum errc pepper_open(struct pepper *p, const char *state)
 	if (!e)
 		e = load(state, &set);
 	if (!e && set.n > 0)
+		begin_with(p, &set);
+	peppers_fini(&set);
+	return e;
+}
+
+enum errc pepper_first(struct pepper *p, const char *state)
+{
+	struct peppers set = {.n = 0};
+	enum errc e = peppers_add(&set, clock_wall_s());
+
+	if (!e)
+		e = save(state, &set);
+	if (!e)
 		begin_with(p, &set);
 	peppers_fini(&set);
 	return e;
@@ -243,7 +243,7 @@ uint64_t pepper_lost_keys(struct pepper *p)
 	return n;
 }
 
-enum errc pepper_replace_lost(struct pepper *p, const char *state, struct admin *a)
+enum errc pepper_make(struct pepper *p, const char *state, struct admin *a)
 {
 	uint64_t keys;
 	uint16_t last;
@@ -251,6 +251,8 @@ enum errc pepper_replace_lost(struct pepper *p, const char *state, struct admin 
 
 	if (pepper_newest(p))
 		return forget_given_up(state); /* it is there: the word is not for another time */
+	if (ledger_state(a->ledger)->last_seq == 0)
+		return pepper_first(p, state);
 	keys = count_known(ledger_book(a->ledger), &last);
 	if (keys > 0 && !may_be_replaced(state)) {
 		pthread_mutex_lock(&p->lock);

@@ -1,4 +1,5 @@
-/* The node's peppers (peppers.h) and their file, state/pepper (0600), whose first one is made at the first start. API keys are
+/* The node's peppers (peppers.h) and their file, state/pepper (0600), whose first one is made at the first start, once the
+ * ledger is on disk: where this file is, there has been a ledger. API keys are
  * stored as HMAC-SHA-256 under them: without the file a copy of the stores says nothing about keys, and keys made under a
  * pepper are lost with it. The file is replaced as a whole, on disk before it has its name: a crash leaves the set of before
  * or that of after. Changed by the ledger thread; may be read by any. */
@@ -26,13 +27,16 @@ struct pepper {
 
 void pepper_init(struct pepper *p);
 void pepper_fini(struct pepper *p);
-/* Reads the file, or makes it where there is no ledger; where there is one pepper_replace_lost() follows. A set that came with a restored ledger (restored.h) takes the place of the other first, for good.
+/* Reads the file; where there is none pepper_newest() is 0 until pepper_make(). A set that came with a restored ledger
+ * (restored.h) takes the place of the other first, for good.
  * ERRC_CORRUPT when either is damaged: nothing has changed, and the log says where it is the restored one. */
 MUSTCHECK enum errc pepper_open(struct pepper *p, const char *state);
-/* Once the stores are open. Where the file was not there, and no key needs it or the operator has given it up, a new one is made,
- * with a record in the ledger. ERRC_STATE: it is lost, and pepper_lost_keys() that are not revoked need it. Ledger thread. */
-MUSTCHECK enum errc pepper_replace_lost(struct pepper *p, const char *state, struct admin *a);
+/* Once the stores are open. Where the file was not there: makes the first one when nothing stands in the ledger yet, else, when no
+ * key needs it or the operator has given it up, a new one, with a record in the ledger. ERRC_STATE: it is lost, and pepper_lost_keys() that are not revoked need it. Ledger thread. */
+MUSTCHECK enum errc pepper_make(struct pepper *p, const char *state, struct admin *a);
 uint64_t pepper_lost_keys(struct pepper *p);
+/* Makes the first one and its file. */
+MUSTCHECK enum errc pepper_first(struct pepper *p, const char *state);
 
 /* How many changes there were since the start, for who passes them on. */
 uint64_t pepper_changes(struct pepper *p);

@@ -144,12 +144,19 @@ static enum errc verify_first(struct writer *w)
 		return ERRC_OK;
 	log_warn("ledger_verify",
 		 "the disk failed under the keeper before: the ledger is verified");
-	return verify_folder(HERITAGE_STATE_DIR);
+	return verify_folder(HERITAGE_STATE_DIR, &w->started.fault);
 }
 
 static enum errc open_pepper(struct writer *w)
 {
 	return pepper_open(w->o.pepper, HERITAGE_STATE_DIR);
+}
+
+/* The pepper is made after the ledger, and what the page shows of it is from an earlier keeper of this node. */
+static bool had_ledger(struct writer *w)
+{
+	return pepper_newest(w->o.pepper) != 0 ||
+	       atomic_load(page_gauge(w->o.page, PAGE_EPOCH)) != 0;
 }
 
 static void store_opts_of(struct writer *w, struct store_opts *o)
@@ -162,6 +169,7 @@ static void store_opts_of(struct writer *w, struct store_opts *o)
 				 .live_bytes = w->o.live_bytes,
 				 .regions = w->o.regions,
 				 .slots = w->o.slots,
+				 .had_ledger = had_ledger(w),
 				 .watch = {.wants = &p->wants, .has = &p->has, .done = &p->done}};
 }
 
@@ -194,7 +202,7 @@ static enum errc open_patiently(struct writer *w)
 		(void)wait_for(w, PACE_RETRY_MS);
 		e = open_stores(w);
 	}
-	return e ? e : pepper_replace_lost(w->o.pepper, HERITAGE_STATE_DIR, &w->in.admin);
+	return e ? e : pepper_make(w->o.pepper, HERITAGE_STATE_DIR, &w->in.admin);
 }
 
 /* *what was being done when it failed. */
@@ -425,7 +433,7 @@ static void on_async(uv_async_t *a)
 	if (renewed)
 		w->o.ev->renewed(w->o.arg);
 	if (failed)
-		w->o.ev->failed(w->o.arg, w->failure, w->failed_at);
+		w->o.ev->failed(w->o.arg, w->failure, w->failed_at, w->started.fault);
 }
 
 static void on_closed(uv_handle_t *h)

@@ -21,8 +21,9 @@ struct writer;
 struct writer_events {
 	/* The stores are open and everything that waited is in the ledger. */
 	void (*started)(void *arg, const struct store_started *s);
-	/* The keeper must end: `what` (static) was being done. The thread has stopped, or does nothing any more. */
-	void (*failed)(void *arg, enum errc e, const char *what);
+	/* The keeper must end: `what` (static) was being done, and at the start `fault` may be what is wrong with the ledger. The
+	 * thread has stopped, or does nothing any more. */
+	void (*failed)(void *arg, enum errc e, const char *what, enum ledger_fault fault);
 	/* A new live store stands in place of the lost one. */
 	void (*renewed)(void *arg);
 };

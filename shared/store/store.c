@@ -66,21 +66,39 @@ enum errc store_drain_outbox(struct live *live, struct ledger *ledger, struct ou
 	return rc;
 }
 
-static enum errc live_dir(struct start *s)
+static bool name_live(const struct store_opts *o, const uint8_t *id, char dir[STORE_LIVE_DIR])
 {
 	char hex[2 * LIVE_ID + 1];
 	int n;
 
-	text_hex(ledger_state(s->ledger)->id, LIVE_ID, hex);
-	if (s->o->shared_dir && s->o->shared_dir[0])
-		n = snprintf(s->dir, sizeof s->dir, "%s/%s", s->o->shared_dir, hex);
+	text_hex(id, LIVE_ID, hex);
+	if (o->shared_dir && o->shared_dir[0])
+		n = snprintf(dir, STORE_LIVE_DIR, "%s/%s", o->shared_dir, hex);
 	else
-		n = snprintf(s->dir, sizeof s->dir, "/dev/shm/aigw-%u-%.8s/%s", (unsigned)getuid(),
+		n = snprintf(dir, STORE_LIVE_DIR, "/dev/shm/aigw-%u-%.8s/%s", (unsigned)getuid(),
 			     hex, hex);
-	if (n < 0 || (size_t)n >= sizeof s->out->live_dir)
+	return n >= 0 && n < STORE_LIVE_DIR;
+}
+
+static enum errc live_dir(struct start *s)
+{
+	if (!name_live(s->o, ledger_state(s->ledger)->id, s->out->live_dir))
 		return ERRC_LIMIT;
-	memcpy(s->out->live_dir, s->dir, (size_t)n + 1);
+	memcpy(s->dir, s->out->live_dir, sizeof s->out->live_dir);
 	return ERRC_OK;
+}
+
+/* A live store is made once the ledger is on disk. */
+static bool had_ledger(const struct store_opts *o)
+{
+	char dir[STORE_LIVE_DIR], path[STORE_LIVE_DIR + sizeof "/data.mdb"];
+
+	if (o->had_ledger || !o->ledger_id)
+		return o->had_ledger;
+	if (!name_live(o, o->ledger_id, dir))
+		return false;
+	snprintf(path, sizeof path, "%s/data.mdb", dir);
+	return access(path, F_OK) == 0;
 }
 
 static void live_opts_of(const struct start *s, struct live_opts *o)
@@ -310,8 +328,11 @@ enum errc store_start(const struct store_opts *o, struct live **live, struct led
 		      struct store_started *out)
 {
 	struct start s = {.o = o, .out = out};
-	struct ledger_opts lo = {
-		.dir = o->state_dir, .id = o->ledger_id, .map_bytes = o->ledger_map_bytes};
+	struct ledger_opts lo = {.dir = o->state_dir,
+				 .id = o->ledger_id,
+				 .map_bytes = o->ledger_map_bytes,
+				 .was_there = had_ledger(o),
+				 .fault = &out->fault};
 	enum errc rc;
 
 	*out = (struct store_started){0};

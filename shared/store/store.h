@@ -13,9 +13,12 @@ struct store_opts {
 	struct live_watch watch;
 	size_t live_bytes;
 	uint32_t regions, slots;
+	bool had_ledger; /* it is known of this state folder; that there is a live store is seen here */
 	bool any_filesystem;       /* tests */
 	uint64_t ledger_map_bytes; /* 0: the default */
 };
+
+#define STORE_LIVE_DIR 256
 
 enum store_outcome {
 	STORE_ACCEPTED, /* the live store that was there goes on */
@@ -30,7 +33,8 @@ struct store_started {
 	const char *reason; /* static: what was wrong with the old live store; NULL when accepted */
 	int64_t at_risk_nusd; /* STORE_REBUILT: charges and holds seen in the old one that the ledger lacks; -1: unknown */
 	uint64_t taken; /* outbox records that were taken over from the live store during start */
-	char live_dir[256]; /* what workers open */
+	char live_dir[STORE_LIVE_DIR]; /* what workers open */
+	enum ledger_fault fault; /* on an error: what is wrong with the ledger, if that is it */
 };
 
 /* Both results are owned by the caller: live_close(), ledger_close(). On return the ledger has everything that the outbox

@@ -126,8 +126,15 @@ static enum errc open_dbs(struct ledger *l, MDB_txn *txn, unsigned flags)
 	return rc;
 }
 
+static enum errc is_gone(const struct ledger_opts *o)
+{
+	if (o->fault)
+		*o->fault = LEDGER_GONE;
+	return ERRC_CORRUPT;
+}
+
 /* Opens the trees; the first time makes them, with a new identity. */
-static enum errc open_trees(struct ledger *l, const uint8_t *id)
+static enum errc open_trees(struct ledger *l, const struct ledger_opts *o)
 {
 	MDB_txn *txn;
 	enum errc rc = lmdbx_errc(mdb_txn_begin(l->env, NULL, l->read_only ? MDB_RDONLY : 0, &txn));
@@ -139,11 +146,13 @@ static enum errc open_trees(struct ledger *l, const uint8_t *id)
 		struct slice bytes;
 
 		rc = lmdbx_get(txn, l->meta, STATE_KEY, &bytes);
-		if (rc == ERRC_NOTFOUND) {
+		if (rc == ERRC_NOTFOUND && o->was_there) {
+			rc = is_gone(o);
+		} else if (rc == ERRC_NOTFOUND) {
 			struct ledger_state s = {0};
 
-			if (id)
-				memcpy(s.id, id, sizeof s.id);
+			if (o->id)
+				memcpy(s.id, o->id, sizeof s.id);
 			else
 				secret_random(s.id, sizeof s.id);
 			rc = put_state(l, txn, &s);
@@ -222,6 +231,17 @@ static enum errc load(struct ledger *l)
 	return rc;
 }
 
+/* LMDB takes an empty file for a new one. What cannot be looked at is for LMDB to say. */
+static bool has_bytes(const char *dir)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (snprintf(path, sizeof path, "%s/data.mdb", dir) >= (int)sizeof path)
+		return true;
+	return stat(path, &st) == 0 ? st.st_size > 0 : errno != ENOENT && errno != ENOTDIR;
+}
+
 static enum errc open_env(struct ledger *l, const struct ledger_opts *o)
 {
 	char dir[PATH_MAX];
@@ -235,6 +255,8 @@ static enum errc open_env(struct ledger *l, const struct ledger_opts *o)
 
 	if (n < 0 || (size_t)n >= sizeof dir)
 		return ERRC_LIMIT;
+	if ((o->was_there || o->read_only) && !has_bytes(dir))
+		return is_gone(o);
 	if (!o->read_only && ((mkdir(o->dir, 0750) != 0 && errno != EEXIST) ||
 			      (mkdir(dir, 0750) != 0 && errno != EEXIST)))
 		return errc_from_errno(errno);
@@ -246,7 +268,7 @@ static enum errc open_env(struct ledger *l, const struct ledger_opts *o)
 		rc = lmdbx_open(&x, &l->env);
 	}
 	if (!rc)
-		rc = open_trees(l, o->id);
+		rc = open_trees(l, o);
 	if (!rc && !o->read_only)
 		rc = files_sync_folder(dir);
 	if (!rc && !o->read_only)

@@ -6,25 +6,15 @@
 #define AIGW_LEDGER_H
 
 #include "book.h"
+#include "ledger_opts.h"
 #include "live.h"
 #include "outbox.h"
 
 struct ledger;
 
-#define LEDGER_LAYOUT       14
-#define LEDGER_MAP_BYTES    (UINT64_C(1) << 40)
-#define LEDGER_MAP_LEAST    (UINT64_C(1) << 30)
 #define LEDGER_RESTORED_MAX 512 /* bytes of the mark */
 /* Records are in time order up to the ledger's lag and small corrections of the clock. */
 #define LEDGER_SLACK_MS 60000
-
-struct ledger_opts {
-	const char *dir; /* borrowed during the call; the file is `<dir>/ledger/data.mdb` */
-	const uint8_t *id; /* LIVE_ID bytes: the identity of a new ledger, and that of the one that is there; NULL: a random
-			       one, or any */
-	bool read_only;     /* ledger verify on a stopped node */
-	uint64_t map_bytes; /* 0: LEDGER_MAP_BYTES (sparse), less where addresses are short */
-};
 
 /* Where the ledger stands. */
 struct ledger_state {
@@ -41,8 +31,8 @@ struct ledger_state {
 	char boot_id[40];            /* of the boot in which the epoch began; empty: none did */
 };
 
-/* Opens the ledger, made new if there is none, and loads the book from its own read inside a transaction. ERRC_STALE when it
- * has another id; ERRC_CORRUPT, ERRC_VERSION, ERRC_IO, ERRC_NOSPACE. The result is owned by the caller. */
+/* Opens the ledger, made new if there is none and never was, and loads the book from its own read inside a transaction. ERRC_STALE
+ * when it has another id; ERRC_CORRUPT, ERRC_VERSION, ERRC_IO, ERRC_NOSPACE. The result is owned by the caller. */
 MUSTCHECK enum errc ledger_open(const struct ledger_opts *o, struct ledger **out);
 void ledger_close(struct ledger **l);
 

@@ -506,9 +506,9 @@ enum errc verify_ledger(struct ledger *l, bool charges, void (*progress)(void *a
 	return !rc && moved ? ERRC_AGAIN : rc;
 }
 
-enum errc verify_folder(const char *dir)
+enum errc verify_folder(const char *dir, enum ledger_fault *fault)
 {
-	struct ledger_opts o = {.dir = dir, .read_only = true};
+	struct ledger_opts o = {.dir = dir, .read_only = true, .fault = fault};
 	struct ledger *l = NULL;
 	struct verify_result r;
 	enum errc rc = ledger_open(&o, &l);

@@ -28,8 +28,9 @@ struct verify_result {
 MUSTCHECK enum errc verify_ledger(struct ledger *l, bool charges,
 				  void (*progress)(void *arg, int permille), void *arg,
 				  struct verify_result *out);
-/* Opens the ledger in `dir` for reading and verifies all but the charges. ERRC_CORRUPT: it is not in order. */
-MUSTCHECK enum errc verify_folder(const char *dir);
+/* Opens the ledger in `dir` for reading and verifies all but the charges. ERRC_CORRUPT: it is not in order; `fault`
+ * as in ledger_opts. */
+MUSTCHECK enum errc verify_folder(const char *dir, enum ledger_fault *fault);
 static inline bool verify_is_good(const struct verify_result *r)
 {
 	return !r->bad_chain_seq && !r->bad_record_seq && !r->bad_charge_seq && !r->bad_account &&

@@ -352,7 +352,7 @@ static void test_failed_commit(void **state)
 	assert_int_equal(ledger_commit(scene->rig.ledger), ERRC_IO);
 	disk_fails = false;
 	rig_close(&scene->rig);
-	assert_int_equal(verify_folder(scene->rig.opts.state_dir), ERRC_OK);
+	assert_int_equal(verify_folder(scene->rig.opts.state_dir, NULL), ERRC_OK);
 	rig_open(&scene->rig);
 	assert_int_equal(bad_claim(), 0);
 }

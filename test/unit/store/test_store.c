@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -154,6 +155,75 @@ static void test_lost_live_store(void **state)
 	rig_open(r);
 	assert_int_equal(live_head(r->live)->epoch, epoch + 1);
 	expect_rebuilt(r, acc, 5 * 30000);
+}
+
+static enum errc start_again(struct rig *r)
+{
+	struct ledger *ledger = NULL;
+	struct live *live = NULL;
+	enum errc rc = store_start(&r->opts, &live, &ledger, &r->started);
+
+	live_close(&live);
+	ledger_close(&ledger);
+	return rc;
+}
+
+/* A new ledger in place of one that is gone would throw the live store away with everybody's money. */
+static void test_lost_ledger(void **state)
+{
+	static const uint8_t id[LIVE_ID] = "0123456789abcde";
+	struct rig *r = *state;
+	char dir[256], live[256], data[300], ledger[280], aside[280];
+	struct ledger_opts read = {.dir = dir, .read_only = true};
+	struct lmdbx_opts bare = {
+		.dir = ledger, .map_bytes = 1 << 20, .readers_max = 4, .dbs_max = 4};
+	struct ledger *none = NULL, *again = NULL;
+	struct live *l = NULL;
+	MDB_env *env;
+
+	rig_close(r);
+	folder_remove("%s/state", r->dir);
+	r->opts.ledger_id = id;
+	rig_open(r);
+	some_work(r, "acme", KEY_A);
+	memcpy(live, r->started.live_dir, sizeof live);
+	rig_close(r);
+	snprintf(dir, sizeof dir, "%s/state", r->dir);
+	snprintf(ledger, sizeof ledger, "%s/ledger", dir);
+	snprintf(aside, sizeof aside, "%s/aside", dir);
+	snprintf(data, sizeof data, "%s/data.mdb", ledger);
+	assert_int_equal(rename(ledger, aside), 0);
+	for (int i = 0; i < 5; i++) {
+		if (i == 1) /* the folder is there */
+			assert_int_equal(mkdir(ledger, 0700), 0);
+		if (i == 2) /* and an empty file */
+			fclose(fopen(data, "w"));
+		if (i == 3) { /* and one without trees */
+			assert_int_equal(lmdbx_open(&bare, &env), ERRC_OK);
+			mdb_env_close(env);
+		}
+		if (i == 4) { /* a reboot: only who asks knows */
+			folder_remove("%s", live);
+			r->opts.had_ledger = true;
+			assert_int_equal(truncate(data, 0), 0);
+		}
+		assert_int_equal(start_again(r), ERRC_CORRUPT);
+		assert_int_equal(r->started.fault, LEDGER_GONE);
+		assert_int_equal(access(ledger, F_OK), i == 0 ? -1 : 0);
+		if (i != 3)
+			assert_int_equal(ledger_open(&read, &none), ERRC_CORRUPT);
+	}
+	r->opts.had_ledger = false;
+	assert_int_equal(start_again(r), ERRC_OK);
+	assert_int_equal(r->started.outcome, STORE_FIRST);
+	folder_remove("%s", ledger);
+	assert_int_equal(rename(aside, ledger), 0);
+	r->opts.had_ledger = true;
+	assert_int_equal(store_start(&r->opts, &l, &again, &r->started), ERRC_OK);
+	assert_int_not_equal(book_accounts_n(ledger_book(again)), 0);
+	live_close(&l);
+	ledger_close(&again);
+	rig_open(r);
 }
 
 /* A copy of the very files in the very place is another file. */
@@ -587,6 +657,7 @@ int main(void)
 		T(test_change_upon_change),
 		T(test_taken_but_not_deleted),
 		T(test_lost_live_store),
+		T(test_lost_ledger),
 		T(test_copied_live_store),
 		T(test_older_ledger),
 		T(test_unfinished_live_store),

@@ -1,0 +1,154 @@
+"""The ledger's file is gone, empty or cut short: no new one takes its place, and the node says what is the matter."""
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import wait_for
+from node import NodePerTest, model
+import tap
+
+
+class Base(NodePerTest):
+    MODELS = {'m': model('oai/sim?tokens=8&input=20')}
+
+    def setUp(self):
+        self.make(log={'access': 'off'})
+        self.state = self.node.state
+        self.ledger = os.path.join(self.state, 'ledger')
+        self.data = os.path.join(self.ledger, 'data.mdb')
+        self.kept = self.state + '.kept'
+
+    def stopped(self):
+        """A node with an account that was stopped, and a copy of its ledger."""
+        self.start()
+        self.assertEqual(self.chat('m').status, 200)
+        self.node.settled('main')
+        self.node.stop()
+        shutil.copytree(self.ledger, self.kept)
+
+    def refused(self, words):
+        mark = self.node.mark()
+        with self.assertRaisesRegex(RuntimeError, 'ended with 1'):
+            self.node.start()
+        self.assertRegex(self.node.events('keeper_failed', mark)[0]['message'], words)
+
+    def put_back(self):
+        shutil.rmtree(self.ledger, ignore_errors=True)
+        shutil.copytree(self.kept, self.ledger)
+
+    def goes_on(self):
+        self.node.start()
+        self.assertEqual(self.chat('m').status, 200)
+        self.assertEqual(self.node.settled('main')['granted_usd'], self.CREDIT)
+        self.assertTrue(self.node.verify()['good'])
+
+    def lose_running(self, size):
+        """Cuts the file off under a keeper that rests; the workers."""
+        self.start()
+        self.assertEqual(self.chat('m').status, 200)
+        self.node.settled('main')
+        keeper, workers = self.node.children('keeper'), self.node.children('worker')
+        shutil.copytree(self.ledger, self.kept)
+        os.truncate(self.data, size)
+        wait_for(lambda: self.chat('m').status == 200 and self.node.children('keeper') != keeper, 20)
+        return workers
+
+    def given_back_running(self, workers):
+        """Workers have served on; with the file in place the next keeper takes over what waits."""
+        self.assertEqual(self.chat('m').status, 200)
+        shutil.copyfile(os.path.join(self.kept, 'data.mdb'), self.data)
+        wait_for(lambda: self.node.ctl_raw('account', 'show', 'main').returncode == 0, 40)
+        self.assertEqual(self.chat('m').status, 200)
+        self.assertEqual(self.node.settled('main')['granted_usd'], self.CREDIT)
+        self.assertEqual(self.node.status()['ledger'][0]['epoch'], 1)
+        self.assertEqual(self.node.children('worker'), workers)
+        self.assertTrue(self.node.verify()['good'])
+
+
+class Gone(Base):
+    WORDS = r'^the ledger /.*/state/ledger/data\.mdb is gone, or nothing is in it, .*is its disk mounted\? .*ledger restore.*remove ledger_id and pepper in /'
+
+    def test_no_new_one(self):
+        """The live store has everybody's money: it is not thrown away for an empty ledger."""
+        self.stopped()
+        live = os.path.join(self.node.live, open(os.path.join(self.state, 'ledger_id')).read().strip(), 'data.mdb')
+        ino = os.stat(live).st_ino
+        for lose in (lambda: os.unlink(self.data), lambda: os.truncate(self.data, 0), lambda: shutil.rmtree(self.ledger)):
+            self.put_back()
+            lose()
+            self.refused(self.WORDS)
+            self.assertFalse(os.path.exists(self.data) and os.path.getsize(self.data))
+        self.assertEqual(os.stat(live).st_ino, ino)
+        self.put_back()
+        self.goes_on()
+        self.assertEqual(self.node.status()['ledger'][0]['epoch'], 1)
+
+    def test_after_a_reboot(self):
+        """The pepper alone tells, and so does the live store."""
+        self.stopped()
+        shutil.rmtree(self.ledger)
+        pepper = os.path.join(self.state, 'pepper')
+        os.rename(pepper, pepper + '.kept')
+        self.refused(self.WORDS)
+        os.rename(pepper + '.kept', pepper)
+        shutil.rmtree(self.node.live)
+        self.refused(self.WORDS)
+        self.put_back()
+        self.goes_on()
+
+    def test_begins_anew(self):
+        """As it says: without the two files it is a new node."""
+        self.stopped()
+        shutil.rmtree(self.ledger)
+        for name in ('ledger_id', 'pepper'):
+            os.unlink(os.path.join(self.state, name))
+        self.node.start()
+        self.assertEqual(self.chat('m').status, 401)
+        self.key = self.node.customer('main', self.CREDIT)
+        self.assertEqual(self.chat('m').status, 200)
+
+    def test_restored(self):
+        """The remedy, whatever is left of the ledger's folder."""
+        self.start()
+        self.assertEqual(self.chat('m').status, 200)
+        self.node.settled('main')
+        backup = self.state + '.backup'
+        self.node.ctl('ledger', 'backup', backup)
+        for lose in (lambda: shutil.rmtree(self.ledger), lambda: os.truncate(self.data, 0), lambda: os.unlink(self.data)):
+            self.node.stop()
+            lose()
+            self.refused(self.WORDS)
+            p = subprocess.run([os.environ['AIGWCTL'], 'ledger', 'restore', '--state', self.state, backup],
+                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+            self.assertEqual(p.returncode, 0, p.stderr)
+            self.goes_on()
+
+    def test_first_start_cut_off(self):
+        """What a first start has left that was killed early is no ledger."""
+        os.makedirs(self.state, exist_ok=True)
+        with open(os.path.join(self.state, 'ledger_id'), 'w') as f:
+            f.write('0123456789abcdef' * 2 + '\n')
+        os.mkdir(self.ledger)
+        open(self.data, 'w').close()
+        self.start()
+        self.assertEqual(self.chat('m').status, 200)
+        self.assertEqual(self.node.status()['node'][0]['ledger_id'], '0123456789abcdef' * 2)
+        changes = self.node.ctl_raw('ledger', 'export', '--changes').stdout
+        self.assertNotIn('pepper', changes)  # its first one is no change
+
+    def test_under_a_running_keeper(self):
+        """The next keeper makes no ledger while workers have one."""
+        mark = self.node.mark()
+        workers = self.lose_running(0)
+        wait_for(lambda: self.node.events('child_failed', mark), 20)
+        failed = self.node.events('child_failed', mark)[0]
+        self.assertEqual(failed['level'], 'error')
+        self.assertRegex(failed['message'], r'^keeper, pid \d+: ' + self.WORDS[1:])
+        self.assertEqual(os.path.getsize(self.data), 0)
+        self.given_back_running(workers)
+
+
+if __name__ == '__main__':
+    tap.main()
