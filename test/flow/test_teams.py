@@ -429,7 +429,7 @@ class Rules(Scene, NodeCase):
         e = self.refused(429, 'rate_limit_exceeded', 'key', key, 'fails')
         self.assertIn('a day for fails', e['message'])
         self.accepted(key, 'spare')
-        self.refused(429, 'rate_limit_exceeded', 'key', key, 'spare')
+        self.refused(402, 'budget_exceeded', 'key', key, 'spare')  # of both the one that lasts: money
         self.node.ctl('key', 'update', key, '--limit-remove', '2,4')
         self.assertIn('for spare', self.refused(402, 'budget_exceeded', 'key', key, 'spare')['message'])
         self.accepted(key, 'fails')

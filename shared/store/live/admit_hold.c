@@ -187,7 +187,7 @@ static enum errc decide(struct admit_hold_run *h, bool *wrote)
 {
 	struct hold_purse purse;
 	struct hold_offer offer;
-	bool go;
+	bool go, limited;
 	enum errc rc;
 
 	if (!admit_check_access(h))
@@ -195,14 +195,16 @@ static enum errc decide(struct admit_hold_run *h, bool *wrote)
 	rc = look_at_claim(h, &go);
 	if (rc)
 		return rc;
-	if (!go || !admit_check_limits(h))
+	if (!go)
 		return tell_limits(h);
+	limited = !admit_check_limits(h);
 	purse = admit_purse(h);
 	hold_decide(&h->ask->hold, h->may, &purse, &offer);
-	if (!offer.any) {
+	/* Money that is gone is told first: no time of a limit brings it back. */
+	if (!offer.any && (!limited || !offer.fits_later))
 		admit_refuse_money(h, &offer);
+	if (!offer.any || limited)
 		return tell_limits(h);
-	}
 	admit_note_credit(h, &offer);
 	return grant(h, &offer, wrote);
 }

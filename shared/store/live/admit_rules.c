@@ -245,26 +245,44 @@ static bool check_concurrency(struct admit_hold_run *h, struct admit_scope *s, s
 	return false;
 }
 
+static bool check_limit(struct admit_hold_run *h, struct admit_scope *s, size_t i)
+{
+	const struct rows_rule *r = &s->row->limits.v[i];
+	int64_t limit = rows_rule_limit(r, &s->state->counters[i], h->ask->wall_ms / 1000);
+
+	return r->kind == ROWS_CONCURRENCY ? check_concurrency(h, s, i, limit)
+					   : check_rate(h, s, i, limit);
+}
+
+/* Of two refusals the one that lasts longer stays: a client that comes back earlier would be refused by the other. */
+static void check_next(struct admit_hold_run *h, struct admit_scope *s, size_t i)
+{
+	struct admit_refusal first = h->op->refusal;
+	enum admit_reason why = h->op->reason;
+
+	if (check_limit(h, s, i) || h->op->refusal.wait_ms > first.wait_ms)
+		return;
+	h->op->refusal = first;
+	h->op->reason = why;
+}
+
 bool admit_check_limits(struct admit_hold_run *h)
 {
-	int64_t wall_s = h->ask->wall_ms / 1000;
+	bool good = true;
 
 	for (size_t n = 0; n < h->rows.scopes_n; n++) {
 		struct admit_scope *s = &h->rows.scopes[n];
 
 		for (size_t i = 0; i < s->row->limits.n; i++) {
-			const struct rows_rule *r = &s->row->limits.v[i];
-			int64_t limit;
-
-			if (!admit_matches(s, i) || r->kind == ROWS_BUDGET)
+			if (!admit_matches(s, i) || s->row->limits.v[i].kind == ROWS_BUDGET)
 				continue;
-			limit = rows_rule_limit(r, &s->state->counters[i], wall_s);
-			if (r->kind == ROWS_CONCURRENCY ? !check_concurrency(h, s, i, limit)
-							: !check_rate(h, s, i, limit))
-				return false;
+			if (good)
+				good = check_limit(h, s, i);
+			else
+				check_next(h, s, i);
 		}
 	}
-	return true;
+	return good;
 }
 
 struct admit_remaining admit_tightest(const struct admit_hold_run *h, bool tokens)

@@ -532,6 +532,8 @@ static void test_admit_names_the_scope(void **state)
 			    "is left. Add credit.");
 	scene_expect_out(s, "\"code\":\"insufficient_credit\"");
 	scene_expect_out(s, "\"scope\":\"team growth: credit\"");
+	rows_limits_init(&team.limits);
+	rig_put(&s->rig, &team);
 	put_scope(s, &account, ROWS_CONCURRENCY, 0);
 	scene_send(s, "POST /v1/chat/completions", "", chat);
 	scene_expect_out(s, "Account `acme` has reached its limit of 0 requests at once");

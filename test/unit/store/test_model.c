@@ -117,8 +117,6 @@ static enum admit_reason judge(const struct model_account *a, const struct model
 		return ADMIT_KEY_REVOKED;
 	if (a->suspended)
 		return ADMIT_ACCOUNT_SUSPENDED;
-	if (at_once != ROWS_NO_LIMIT && k->holds >= at_once)
-		return ADMIT_CONCURRENCY;
 	if (budget != ROWS_NO_LIMIT) {
 		bool fits_now = nusd <= budget - k->spent[d] - k->held[d];
 		bool fits_later = nusd <= budget - k->spent[d];
@@ -128,9 +126,11 @@ static enum admit_reason judge(const struct model_account *a, const struct model
 		now = now && fits_now;
 		later = later && fits_later;
 	}
-	if (now)
-		return ADMIT_NONE;
-	return later ? ADMIT_CREDIT_HELD : ADMIT_CREDIT;
+	if (!later)
+		return ADMIT_CREDIT;
+	if (at_once != ROWS_NO_LIMIT && k->holds >= at_once)
+		return ADMIT_CONCURRENCY;
+	return now ? ADMIT_NONE : ADMIT_CREDIT_HELD;
 }
 
 static void do_admit(void)

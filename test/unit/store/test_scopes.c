@@ -490,6 +490,45 @@ static void test_raise_for_some_windows(void **state)
 	assert_int_equal(family_look(2, 0).held, 660000);
 }
 
+static void add(size_t scope, enum rows_limit kind, int64_t limit)
+{
+	struct rows_rule *r = rows_limits_add(&family.of[scope].limits, kind, limit);
+
+	assert_non_null(r);
+	if (kind == ROWS_BUDGET)
+		r->window.unit = WINDOW_MONTH;
+	rig_put(family.r, &family.of[scope]);
+}
+
+/* Of several that refuse the one is told that lasts longest, wherever it stands; money that is gone before any of them, but not what running
+ * requests hold. */
+static void test_the_last_obstacle_is_told(void **state)
+{
+	struct admit_refusal why;
+	struct admit_done done;
+	struct genid id;
+
+	(void)state;
+	add(0, ROWS_CONCURRENCY, 1);
+	family_hold(100, &id);
+	family_refuse(100, ADMIT_CONCURRENCY, 0, &why);
+	add(1, ROWS_RPM, 1);
+	family_refuse(100, ADMIT_CONCURRENCY, 0, &why); /* nothing is counted of the new one yet */
+	rig_settle(family.r, family.account, &id, 1, 1, &done);
+	family_hold(100, &id);
+	family_refuse(100, ADMIT_RATE, 1, &why);
+	assert_true(why.wait_ms > 1000);
+	add(3, ROWS_RPD, 0);
+	family_refuse(100, ADMIT_RATE, 3, &why);
+	assert_int_equal(why.wait_ms, WINDOW_NEVER);
+	add(2, ROWS_BUDGET, 300000);
+	family_refuse(100, ADMIT_RATE, 3,
+		      &why); /* as much again fits into the budget, but for what is held */
+	add(2, ROWS_BUDGET, 200000);
+	family_refuse(100, ADMIT_BUDGET, 2, &why);
+	rig_settle(family.r, family.account, &id, 1, 1, &done);
+}
+
 static void test_names_and_ids(void **state)
 {
 	struct rows_scope team, key = family.of[2];
@@ -581,6 +620,7 @@ int main(void)
 		T(test_shadow_of_a_scope),
 		T(test_charge_of_an_empty_hold),
 		T(test_raise_for_some_windows),
+		T(test_the_last_obstacle_is_told),
 		T(test_names_and_ids),
 	};
 

@@ -114,7 +114,8 @@ struct verdict {
 	enum admit_reason reason;
 	enum rows_kind scope;
 	size_t shadows, rates_n;
-	struct { /* to be, if it is admitted */
+	unsigned limits; /* that refuse it: one bit a reason and scope */
+	struct {         /* to be, if it is admitted */
 		struct use *use;
 		struct model_rate rate;
 	} rates[ROWS_SCOPES_MAX * ROWS_RULES_MAX];
@@ -161,7 +162,13 @@ static bool over_rate(struct use *u, const struct rows_rule *r, struct verdict *
 	return over;
 }
 
-static bool over_limits(struct model_scope *const *of, size_t n, int model, struct verdict *v)
+static unsigned bit_of(enum admit_reason why, enum rows_kind scope)
+{
+	return 1u << ((why == ADMIT_RATE ? 16 : 0) + scope);
+}
+
+/* All that do: which of them lasts longest test_scopes.c knows. */
+static void over_limits(struct model_scope *const *of, size_t n, int model, struct verdict *v)
 {
 	for (size_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < of[i]->def->limits.n; k++) {
@@ -178,12 +185,11 @@ static bool over_limits(struct model_scope *const *of, size_t n, int model, stru
 			v->shadows += over && only_counts(of[i], r);
 			if (!over || only_counts(of[i], r))
 				continue;
-			refuse(v, r->kind == ROWS_CONCURRENCY ? ADMIT_CONCURRENCY : ADMIT_RATE,
-			       of[i]->kind);
-			return true;
+			v->limits |=
+				bit_of(r->kind == ROWS_CONCURRENCY ? ADMIT_CONCURRENCY : ADMIT_RATE,
+				       of[i]->kind);
 		}
 	}
-	return false;
 }
 
 /* The credit, then every budget in order: what each has now, and once its holds have come back. */
@@ -275,15 +281,21 @@ static bool ask(struct admit_op *op, const struct verdict *v)
 		assert_true(v->reason == ADMIT_NONE || !death_has_hold(&op->ask.id));
 		return true;
 	}
-	assert_int_equal(op->reason, v->reason);
-	world.refused_n[v->reason]++;
+	world.refused_n[op->reason]++;
+	if (v->limits) {
+		assert_true(op->reason == ADMIT_RATE || op->reason == ADMIT_CONCURRENCY);
+		assert_true(v->limits & bit_of(op->reason, op->refusal.scope));
+	} else {
+		assert_int_equal(op->reason, v->reason);
+	}
 	if (v->reason == ADMIT_NONE) {
 		for (size_t i = 0; i < op->grant.shadow.n; i++)
 			shadows += op->grant.shadow.v[i].n;
 		assert_int_equal(shadows, v->shadows);
 		return false;
 	}
-	assert_int_equal(op->refusal.scope, v->scope);
+	if (!v->limits)
+		assert_int_equal(op->refusal.scope, v->scope);
 	if (op->ask.slot != PROGRESS_NO_SLOT)
 		progress_give(p, op->ask.slot);
 	return false;
@@ -312,8 +324,15 @@ void world_admit(void)
 	of[n++] = &world.key[k];
 	if (u >= 0)
 		of[n++] = &world.user[u];
-	if (!is_stopped(of, n, &v) && !over_limits(of, n, model, &v))
+	if (!is_stopped(of, n, &v)) {
+		over_limits(of, n, model, &v);
 		over_money(of, n, model, nusd, &v);
+	}
+	/* Money that is gone comes before a limit, and that before money that others hold. */
+	if (v.reason == ADMIT_BUDGET || v.reason == ADMIT_CREDIT)
+		v.limits = 0;
+	else if (v.limits)
+		v.reason = ADMIT_RATE;
 	shrink_note("key %d, user %d, model %s asks for %lld, is %s", k, u, world_models[model],
 		    (long long)nusd, admit_reason_text(v.reason));
 	rig_ask(&world.r, &op, &c, world.account, world.key_def[k].id, &world.r.price, cap);
