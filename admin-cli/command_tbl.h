@@ -79,7 +79,7 @@ COMMAND_END(CONFIG_SHOW)
 	OPTION(LIST, "ip", "RANGES", "ip", SEND,                                                                 \
 	       "Addresses and ranges that requests may come from; may be repeated.")                             \
 	OPTION(WHEN, "expires", "TIME", "expires_s", SEND,                                                       \
-	       "The end: a date, a time, or a span such as 30d; never.")                                         \
+	       "The end: a date, a time, or a span such as 30d, none that is over; never: without an end.")      \
 	OPTION(SWITCH, "shadow", "on|off", "shadow", SEND,                                                       \
 	       "on: its limits, models, ip and end, of an account its credit too, refuse nothing; what "        \
 	       "they would is counted and logged.")                                                              \

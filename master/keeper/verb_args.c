@@ -442,6 +442,21 @@ static bool put_rules(struct verb_args a, const struct rows_state *s, struct row
 	       rule_args_put(verb_args_str(a, "limit"), clock_wall_s(), s, l, mem, why);
 }
 
+/* An end that has passed is a slip, such as 0 for never; what it has already may be said again. */
+static bool put_end(struct verb_args a, struct rows_scope *k, char *why)
+{
+	int64_t was_s = k->expires_s;
+
+	if (!put_number(a, "expires_s", 0, &k->expires_s, why))
+		return false;
+	if (k->expires_s == 0 || k->expires_s == was_s || k->expires_s > clock_wall_s())
+		return true;
+	snprintf(why, VERB_ARGS_WHY,
+		 "expires: that time is over: never takes an end away, to end it now suspend it, "
+		 "or revoke the key");
+	return false;
+}
+
 bool verb_args_scope(struct verb_args a, const struct rows_state *s, struct rows_scope *k,
 		     struct buf *mem, char why[VERB_ARGS_WHY])
 {
@@ -451,8 +466,8 @@ bool verb_args_scope(struct verb_args a, const struct rows_state *s, struct rows
 		snprintf(why, VERB_ARGS_WHY, "there is no memory");
 		return false;
 	}
-	if (!put_name(a, k, why) || !put_rules(a, s, k, mem, why) ||
-	    !put_number(a, "expires_s", 0, &k->expires_s, why) || !put_keepalive(a, k, why))
+	if (!put_name(a, k, why) || !put_rules(a, s, k, mem, why) || !put_end(a, k, why) ||
+	    !put_keepalive(a, k, why))
 		return false;
 	if (verb_args_has(a, "models") && !put_models(verb_args_str(a, "models"), k, mem, why))
 		return false;
@@ -483,12 +498,10 @@ bool verb_args_span(struct verb_args a, int64_t *since_ms, int64_t *until_ms,
 	return false;
 }
 
-bool verb_args_is_new(const struct rows_scope *k, int64_t now_s, char why[VERB_ARGS_WHY])
+bool verb_args_is_new(const struct rows_scope *k, char why[VERB_ARGS_WHY])
 {
 	if (k->status != ROWS_ACTIVE)
 		snprintf(why, VERB_ARGS_WHY, "suspended: what is new is active");
-	else if (k->expires_s && k->expires_s <= now_s)
-		snprintf(why, VERB_ARGS_WHY, "expires: that time is over");
 	else
 		return true;
 	return false;

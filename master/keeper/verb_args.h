@@ -31,8 +31,8 @@ bool verb_args_scope(struct verb_args a, const struct rows_state *s, struct rows
 /* since_ms and until_ms. False with the reason in `why` when nothing is between them. */
 bool verb_args_span(struct verb_args a, int64_t *since_ms, int64_t *until_ms,
 		    char why[VERB_ARGS_WHY]);
-/* Whether a scope that is made now may be like this: neither suspended nor over already. False with the reason in `why`. */
-bool verb_args_is_new(const struct rows_scope *k, int64_t now_s, char why[VERB_ARGS_WHY]);
+/* Whether a scope that is made now may be like this: not suspended. False with the reason in `why`. */
+bool verb_args_is_new(const struct rows_scope *k, char why[VERB_ARGS_WHY]);
 /* "rpm": the name of a limit as an argument and in rows. */
 const char *verb_args_limit(enum rows_limit l);
 /* The public id from an id or a whole key; false when it is neither. */

@@ -107,9 +107,8 @@ static bool make(struct import *im, struct verb_args a, struct slice secret, str
 	rows_limits_init(&k.limits);
 	buf_reset(&im->mem);
 	if (!verb_args_check(CONTROL_DO_KEY_CREATE, a, why) || !find_owners(im, a, &k, why) ||
-	    !verb_args_scope(a, NULL, &k, &im->mem, why) ||
-	    !verb_args_is_new(&k, k.created_s, why) || !take_secret(it, secret, why) ||
-	    !is_free(im, it->secret.id, why))
+	    !verb_args_scope(a, NULL, &k, &im->mem, why) || !verb_args_is_new(&k, why) ||
+	    !take_secret(it, secret, why) || !is_free(im, it->secret.id, why))
 		return false;
 	memcpy(k.id, it->secret.id, APIKEY_ID);
 	pepper_hash(im->v->pepper, slice_str(it->secret.text), k.hash, &k.pepper);

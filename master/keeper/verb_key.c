@@ -154,7 +154,7 @@ static void create(struct verbs *v, struct buf *mem)
 	if (!verbs_account(v, verb_args_str(v->args, "account"), &k.account) ||
 	    !put_options(v, &k, mem))
 		return;
-	if (!verb_args_is_new(&k, k.created_s, why)) {
+	if (!verb_args_is_new(&k, why)) {
 		verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
 		return;
 	}

@@ -161,7 +161,7 @@ static void create_team(struct verbs *v, struct buf *mem)
 	begin(&k, ROWS_TEAM, account, name);
 	if (!verbs_options(v, &k, mem))
 		return;
-	if (!verb_args_is_new(&k, k.created_s, why)) {
+	if (!verb_args_is_new(&k, why)) {
 		verbs_end(v, CONTROL_USAGE, "invalid", "%s", why);
 		return;
 	}

@@ -309,13 +309,14 @@ class Money(Case):
         self.node.account('strict', 1)
         self.node.ctl('team', 'create', 'shut', '--account', 'strict', '--models', 'm*,!m1')
         key = self.node.key('strict', team='shut', ip='10.0.0.0/8').split('-')[2]
-        self.node.ctl('key', 'update', key, '--expires', '2026-01-01')
+        ends = self.node.ctl('key', 'update', key, '--expires', '2s')['expires_at']
+        wait_for(lambda: self.node.ctl('key', 'show', key)['status'] == 'expired')
         self.node.ctl('user', 'update', '*', '--account', 'strict', '--models', 'm2')
         self.node.ctl('user', 'update', 'mallory', '--account', 'strict', '--suspended', 'on')
         found = scopes()
         self.assertEqual({s: x['status'] for s, x in found.items()}, {'account': 'active', 'team': 'active', 'key': 'expired'})
         self.assertEqual((found['team']['name'], found['team']['models'], found['key']['ip'], found['key']['expires_at']),
-                         ('shut', 'm*, !m1', '10.0.0.0/8', '2026-01-01T00:00:00Z'))
+                         ('shut', 'm*, !m1', '10.0.0.0/8', ends))
         self.node.ctl('team', 'suspend', 'shut', '--account', 'strict')
         self.node.ctl('account', 'suspend', 'strict')
         found = scopes('--user', 'mallory')

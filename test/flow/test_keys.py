@@ -18,6 +18,7 @@ import tap
 from client import Conn
 from gateway import is_alive, wait_for
 from node import CtlError, NodeCase, NodePerTest, chat_body, model, nusd
+from test_clock import DAY, ClockNode
 
 WORKERS = 3
 SECRET = 'AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE'
@@ -434,7 +435,7 @@ class Reloads(NodePerTest):
         self.check_books()
 
 
-class Peppers(NodePerTest):
+class PepperCase(NodePerTest):
     MODELS = {'m': model('oai/sim?tokens=1', price={'request': '0.001'})}
 
     def setUp(self):
@@ -460,6 +461,34 @@ class Peppers(NodePerTest):
                 a = self.node.chat(key, 'm')
                 self.assertEqual(a.status, 200, a)
 
+
+class PeppersOfTheExpired(PepperCase):
+    def make(self, *args, **config):
+        self.node = ClockNode(self.MODELS, **config)
+        self.addCleanup(self.node.close)
+
+    def test_expired_for_long(self):
+        """A key whose pepper went is not given more time, for its secret would open nothing all the same."""
+        k = self.create()
+        self.node.ctl('key', 'update', k['id'], '--expires', '1h')
+        self.node.step(2 * DAY)
+        self.assertEqual(self.peppers(), [(1, True, 1)])
+        self.assertEqual(self.rotate(), 2)
+        mine = self.node.ctl('key', 'rotate', self.key, '--grace', '0')['key']
+        self.assertEqual(self.rotate(), 3)
+        self.assertEqual([p for p, _, _ in self.peppers()], [3, 2])
+        for time_ in ('never', '30d'):
+            with self.assertRaises(CtlError) as e:
+                self.node.ctl('key', 'update', k['id'], '--expires', time_)
+            self.assertEqual((e.exception.status, e.exception.error['code']), (1, 'refused'))
+            self.assertIn("'key rotate'", e.exception.error['message'])
+        self.node.ctl('key', 'update', k['id'], '--name', 'old')  # anything else may change
+        new = self.node.ctl('key', 'rotate', k['id'], '--grace', '0')['key']
+        self.node.ctl('key', 'update', k['id'], '--expires', 'never')
+        self.good(new, mine)
+
+
+class Peppers(PepperCase):
     def pepper_of(self, key_id):
         return self.node.ctl('key', 'show', key_id)['pepper']
 
@@ -499,25 +528,6 @@ class Peppers(NodePerTest):
         self.assertEqual(self.rotate(), 3)
         self.good(last, mine, made[1]['key'])
         self.check_books()
-
-    def test_expired_for_long(self):
-        """A key whose pepper went is not given more time, for its secret would open nothing all the same."""
-        k = self.create()
-        self.node.ctl('key', 'update', k['id'], '--expires', '2020-01-01')
-        self.assertEqual(self.peppers(), [(1, True, 1)])
-        self.assertEqual(self.rotate(), 2)
-        mine = self.node.ctl('key', 'rotate', self.key, '--grace', '0')['key']
-        self.assertEqual(self.rotate(), 3)
-        self.assertEqual([p for p, _, _ in self.peppers()], [3, 2])
-        for time_ in ('never', '30d'):
-            with self.assertRaises(CtlError) as e:
-                self.node.ctl('key', 'update', k['id'], '--expires', time_)
-            self.assertEqual((e.exception.status, e.exception.error['code']), (1, 'refused'))
-            self.assertIn("'key rotate'", e.exception.error['message'])
-        self.node.ctl('key', 'update', k['id'], '--name', 'old')  # anything else may change
-        new = self.node.ctl('key', 'rotate', k['id'], '--grace', '0')['key']
-        self.node.ctl('key', 'update', k['id'], '--expires', 'never')
-        self.good(new, mine)
 
     def known(self):
         p = self.node.ctl_raw('pepper', 'list', '--json')

@@ -134,12 +134,17 @@ class Scopes(Scene, NodeCase):
         said = {'account': 'The account of API key', 'team': 'The team of API key', 'key': 'API key', 'user': 'The end user'}
         names = {'account': 'account ' + self.name, 'team': 'team research', 'key': None, 'user': 'user ann'}
         options = (('--models', 'oth*', (403, 'model_not_allowed'), 'none'), ('--ip', '10.0.0.0/8', (403, 'ip_not_allowed'), 'none'),
-                   ('--expires', '2020-01-01', (403, 'account_suspended'), 'never'))
+                   ('--expires', '2s', (403, 'account_suspended'), 'never'))
         for scope, words in scopes.items():
             for option, value, refusal, off in options:
                 with self.subTest(scope=scope, option=option):
                     status = self.node.ctl(*words, option, value)['status']
-                    self.assertEqual(status, 'expired' if option == '--expires' else 'active')
+                    if option == '--expires':
+                        show = (words[0], 'show', *words[2:])
+                        wait_for(lambda: self.node.ctl(*show)['status'] == 'expired')
+                        status = 'expired'
+                    else:
+                        self.assertEqual(status, 'active')
                     if scope == 'account':
                         self.assertEqual({a['status'] for a in self.node.ctl('account', 'list')['accounts'] if a['name'] == self.name}, {status})
                     a = self.send(key, user='ann')
@@ -482,6 +487,11 @@ class Words(Scene, NodeCase):
         self.fails(2, "limit-remove: '7'", 'team', 'update', 'research', '--account', self.name, '--limit-remove', '7')
         self.fails(2, 'that time is over', 'team', 'create', 'x', '--account', self.name, '--expires', '2020-01-01')
         self.fails(2, 'that time is over', 'key', 'create', '--account', self.name, '--expires', '2020-01-01')
+        key = self.node.key(self.name)
+        for words in (('account', 'update', self.name), ('key', 'update', key), ('user', 'update', 'x', '--account', self.name)):
+            for over in ('0', '2020-01-01'):
+                self.fails(2, 'that time is over', *words, '--expires', over)
+        self.assertEqual(self.send(key).status, 200)
         self.fails(4, "no user 'nobody'", 'user', 'show', 'nobody', '--account', self.name)
         self.fails(4, "no key 'aaaaaaaaaaaa'", 'key', 'show', 'sk-aigw-aaaaaaaaaaaa-' + 'S' * 43)
         self.fails(4, "no request 'gen_1'", 'request', 'show', 'gen_1')

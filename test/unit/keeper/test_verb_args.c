@@ -58,7 +58,7 @@ static void test_key_options(void **state)
 		CONTROL_I("concurrency", 4), CONTROL_I("budget_nusd", 5000000000),
 		CONTROL_S("budget_period", SLICE_LIT("week")), CONTROL_B("rolling", true),
 		CONTROL_S("models", SLICE_LIT("gpt-*, !gpt-4*,claude-?\nx")),
-		CONTROL_I("expires_s", 1800000000),
+		CONTROL_I("expires_s", 4000000000),
 		CONTROL_S("ip", SLICE_LIT("10.0.0.0/8 192.168.1.7")), CONTROL_B("clamp", true),
 		CONTROL_I("keepalive_ms", 5000));
 	char why[VERB_ARGS_WHY], text[IPNET_TEXT_MAX];
@@ -81,7 +81,7 @@ static void test_key_options(void **state)
 	assert_true(slice_is(k.models, "gpt-*\n!gpt-4*\nclaude-?\nx"));
 	assert_true(rows_models_allow(k.models, SLICE_LIT("gpt-5")));
 	assert_false(rows_models_allow(k.models, SLICE_LIT("gpt-4o")));
-	assert_int_equal(k.expires_s, 1800000000);
+	assert_int_equal(k.expires_s, 4000000000);
 	assert_int_equal(k.nets_n, 2);
 	(void)ipnet_print(&k.nets[0], text);
 	assert_string_equal(text, "10.0.0.0/8");
@@ -367,18 +367,40 @@ static void test_span(void **state)
 	(void)state;
 }
 
+static void test_end(void **state)
+{
+	int64_t now_s = clock_wall_s(), ended_s = now_s - 100;
+	char why[VERB_ARGS_WHY];
+	struct rows_scope k;
+	struct buf mem;
+
+	(void)state;
+	buf_init(&mem, 9 * VERB_ARGS_MEM);
+	key_init(&k);
+	assert_true(
+		verb_args_scope(ARGS(CONTROL_I("expires_s", now_s + 1000)), NULL, &k, &mem, why));
+	assert_true(k.expires_s == now_s + 1000);
+	assert_false(verb_args_scope(ARGS(CONTROL_I("expires_s", now_s)), NULL, &k, &mem, why));
+	assert_non_null(strstr(why, "expires: that time is over"));
+	assert_false(verb_args_scope(ARGS(CONTROL_I("expires_s", 1)), NULL, &k, &mem, why));
+	assert_true(verb_args_scope(ARGS(CONTROL_I("expires_s", 0)), NULL, &k, &mem, why));
+	assert_true(k.expires_s == 0);
+	/* The end that it had may be said again, and need not be said for another change. */
+	k.expires_s = ended_s;
+	assert_true(verb_args_scope(ARGS(CONTROL_I("expires_s", ended_s)), NULL, &k, &mem, why));
+	assert_true(verb_args_scope(ARGS(CONTROL_I("rpm", 5)), NULL, &k, &mem, why));
+	assert_true(k.expires_s == ended_s);
+	buf_fini(&mem);
+}
+
 static void test_new(void **state)
 {
 	struct rows_scope k = {.status = ROWS_ACTIVE};
 	char why[VERB_ARGS_WHY];
 
-	assert_true(verb_args_is_new(&k, 100, why));
-	k.expires_s = 101;
-	assert_true(verb_args_is_new(&k, 100, why));
-	assert_false(verb_args_is_new(&k, 101, why));
-	assert_non_null(strstr(why, "expires: "));
+	assert_true(verb_args_is_new(&k, why));
 	k.status = ROWS_SUSPENDED;
-	assert_false(verb_args_is_new(&k, 100, why));
+	assert_false(verb_args_is_new(&k, why));
 	assert_non_null(strstr(why, "suspended: "));
 	(void)state;
 }
@@ -407,7 +429,8 @@ int main(void)
 		cmocka_unit_test(test_zone),        cmocka_unit_test(test_two_budgets),
 		cmocka_unit_test(test_full),        cmocka_unit_test(test_credit),
 		cmocka_unit_test(test_key_refused), cmocka_unit_test(test_key_id),
-		cmocka_unit_test(test_span),        cmocka_unit_test(test_new),
+		cmocka_unit_test(test_span),        cmocka_unit_test(test_end),
+		cmocka_unit_test(test_new),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
