@@ -336,9 +336,10 @@ static enum errc create(struct verbs *v, uint64_t *account, bool *durable)
 	uint64_t number;
 
 	/* A name that is a number would hide the account with that number. */
-	if (!admin_is_name(spec.name)) {
+	if (!admin_is_new_name(spec.name)) {
 		verbs_end(v, CONTROL_USAGE, "invalid",
-			  "name: at most %d bytes of UTF-8 without spaces and control characters",
+			  "name: at most %d bytes of UTF-8 without spaces, slashes and control "
+			  "characters",
 			  ROWS_NAME_MAX);
 		return ERRC_OK;
 	}

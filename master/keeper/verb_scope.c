@@ -145,9 +145,10 @@ static void create_team(struct verbs *v, struct buf *mem)
 	uint64_t account;
 	bool durable = false;
 
-	if (!admin_is_name(name)) {
+	if (!admin_is_new_name(name)) {
 		verbs_end(v, CONTROL_USAGE, "invalid",
-			  "team: at most %d bytes of UTF-8 without spaces and control characters",
+			  "team: at most %d bytes of UTF-8 without spaces, slashes and control "
+			  "characters",
 			  ROWS_NAME_MAX);
 		return;
 	}

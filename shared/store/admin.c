@@ -198,6 +198,11 @@ bool admin_is_name(struct slice s)
 	return s.n <= ROWS_NAME_MAX && user_tag_is_good(s) && slice_chr(s, ' ') < 0;
 }
 
+bool admin_is_new_name(struct slice s)
+{
+	return admin_is_name(s) && slice_chr(s, '/') < 0;
+}
+
 static bool is_amount(int64_t nusd)
 {
 	return nusd >= 0 && nusd <= MONEY_NUSD_MAX;
@@ -220,7 +225,7 @@ enum errc admin_account_create(struct admin *a, const struct admin_by *by,
 	enum errc rc;
 
 	*durable = false;
-	if (!admin_is_name(spec->name) || (spec->group.n && !admin_is_name(spec->group)) ||
+	if (!admin_is_new_name(spec->name) || (spec->group.n && !admin_is_name(spec->group)) ||
 	    spec->mode >= ROWS_MODE_COUNT || !is_amount(spec->credit_nusd) ||
 	    !is_amount(spec->overdraft_nusd))
 		return ERRC_INVAL;

@@ -31,9 +31,11 @@ struct admin_by {
 
 /* 1..ROWS_NAME_MAX bytes of UTF-8 without spaces and control characters: what no log, answer or metric has to change. */
 bool admin_is_name(struct slice s);
+/* The same without a slash, for accounts and teams that are made: reports name a team as account/team, and cut there. */
+bool admin_is_new_name(struct slice s);
 
 struct admin_account_spec {
-	struct slice name; /* unique, admin_is_name() */
+	struct slice name; /* unique, admin_is_new_name() */
 	enum rows_mode mode;
 	int64_t credit_nusd, overdraft_nusd; /* >= 0 */
 	struct slice group;                  /* empty: none */
@@ -83,7 +85,7 @@ MUSTCHECK enum errc admin_key_rotate(struct admin *a, const struct admin_by *by,
 /* `now`: its running requests are to be cancelled; said in the record, which there is then of a revoked key as well. */
 MUSTCHECK enum errc admin_key_revoke(struct admin *a, const struct admin_by *by,
 				     const char id[APIKEY_ID], bool now, bool *durable);
-/* `t` needs no id: it is drawn here and put there. Its name is unique in the account, admin_is_name(). */
+/* `t` needs no id: it is drawn here and put there. Its name is unique in the account, admin_is_new_name(). */
 MUSTCHECK enum errc admin_team_create(struct admin *a, const struct admin_by *by,
 				      struct rows_scope *t, bool *durable);
 MUSTCHECK enum errc admin_team_update(struct admin *a, const struct admin_by *by,

@@ -290,7 +290,7 @@ enum errc admin_team_create(struct admin *a, const struct admin_by *by, struct r
 	enum errc rc;
 
 	*durable = false;
-	if (!is_team(t))
+	if (!is_team(t) || !admin_is_new_name(t->name))
 		return ERRC_INVAL;
 	if (!book_account(book, t->account))
 		return ERRC_NOTFOUND;

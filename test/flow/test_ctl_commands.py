@@ -276,10 +276,13 @@ class Money(Case):
         self.assertEqual((r['charge_usd'], r['request_price_usd']), (Decimal('0.01'), Decimal('0.01')))
 
     def test_names_that_are_refused(self):
-        for name in ('x' * 65, 'a b', 'a\tb'):
+        for name in ('x' * 65, 'a b', 'a\tb', 'a/b'):
             p = self.node.ctl_raw('account', 'create', name)
             self.assertEqual((p.returncode, p.stderr.split('\n')[0]),
-                             (2, 'aigwctl: name: at most 64 bytes of UTF-8 without spaces and control characters'), p.stdout)
+                             (2, 'aigwctl: name: at most 64 bytes of UTF-8 without spaces, slashes and control characters'), p.stdout)
+        self.node.account('unslashed', 1)
+        p = self.node.ctl_raw('team', 'create', 'a/b', '--account', 'unslashed')
+        self.assertEqual((p.returncode, p.stderr.startswith('aigwctl: team: at most 64 bytes of UTF-8 without spaces, slashes ')), (2, True), p.stderr)
 
     def test_a_team_that_is_called_none(self):
         self.node.account('teamless', 1)

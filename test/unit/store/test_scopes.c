@@ -542,6 +542,9 @@ static void test_names_and_ids(void **state)
 	team.name = SLICE_LIT("two words");
 	assert_int_equal(admin_team_create(&family.r->admin, &family.r->by, &team, &durable),
 			 ERRC_INVAL);
+	team.name = SLICE_LIT("acme/growth"); /* what reports would take for growth of acme */
+	assert_int_equal(admin_team_create(&family.r->admin, &family.r->by, &team, &durable),
+			 ERRC_INVAL);
 	/* Names are labels of metrics: one that is not UTF-8 would spoil all of /metrics. */
 	assert_true(admin_is_name(SLICE_LIT("grün")));
 	assert_false(admin_is_name(SLICE_LIT("gr\xfcn")));
