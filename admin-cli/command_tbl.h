@@ -108,7 +108,9 @@ GROUP("account", "Accounts: who pays.")
 COMMAND(ACCOUNT_CREATE, "account create", account_create, 15000,
 	"Make an account, prepaid unless told otherwise.")
 WORD(TEXT, "NAME", "name", SEND, NEEDED, "A name that no other account has.")
-OPTION(USD, "credit", "DOLLARS", "credit_nusd", SEND, "Credit to begin with, such as 5 or 0.25.")
+OPTION(USD, "credit", "DOLLARS", "credit_nusd", SEND,
+       "Credit to begin with, such as 5 or 0.25; of one that is postpaid what it paid in advance, "
+       "which refuses nothing when it is used up.")
 OPTION(FLAG, "postpaid", "", "postpaid", SEND,
        "Used without credit, to be paid afterwards. One account is charged 4000000000 dollars at most.")
 OPTION(USD, "overdraft", "DOLLARS", "overdraft_nusd", SEND,

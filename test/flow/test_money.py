@@ -281,6 +281,11 @@ class Limits(NodeCase):
         self.node.account('later', None, '--postpaid')
         self.assertEqual(self.chat('plain', key=self.node.key('later')).status, 200)
         self.assertEqual(nusd(self.node.settled('later')['balance_usd']), -110_000)
+        # What it paid in advance is its balance, and no end.
+        self.node.account('ahead', '0.00005', '--postpaid')
+        self.assertEqual(self.chat('plain', key=self.node.key('ahead')).status, 200)
+        ahead = self.node.settled('ahead')
+        self.assertEqual((ahead['mode'], nusd(ahead['granted_usd']), nusd(ahead['balance_usd'])), ('postpaid', 50_000, -60_000))
         self.node.account('loan', '0', '--overdraft', '0.02')
         key = self.node.key('loan')
         self.assertEqual(tally(volley(self.node.port, key, [chat_body('by-request')] * 5, 1)),
