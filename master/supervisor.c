@@ -350,6 +350,15 @@ static void count_restart(struct master *m, const char *reason)
 		1);
 }
 
+static const char *meaning(const struct child *c, int sig)
+{
+	if (sig != SIGBUS)
+		return "";
+	return c->role == HERITAGE_KEEPER
+		       ? ": the ledger's file is shorter than it says, or its disk fails"
+		       : ": a file in the live folder was cut short, or the machine's memory fails";
+}
+
 static void log_end(struct supervisor_slot *s, pid_t pid, int status)
 {
 	struct child *c = &s->child;
@@ -361,8 +370,8 @@ static void log_end(struct supervisor_slot *s, pid_t pid, int status)
 		log_error("child_died", "%s, pid %d: ended for that%s", child_name(c), (int)pid,
 			  when);
 	else if (WIFSIGNALED(status))
-		log_error("child_died", "%s, pid %d: signal %d%s", child_name(c), (int)pid,
-			  WTERMSIG(status), when);
+		log_error("child_died", "%s, pid %d: signal %d%s%s", child_name(c), (int)pid,
+			  WTERMSIG(status), when, meaning(c, WTERMSIG(status)));
 	else if (good)
 		log_info("child_ended", "%s, pid %d", child_name(c), (int)pid);
 	else

@@ -143,6 +143,12 @@ static void on_failed(void *arg, enum errc e, const char *what, enum ledger_faul
 			    "(aigwctl ledger restore); to begin anew, without accounts and keys, "
 			    "remove ledger_id and " PEPPER_NAME " in %s",
 			    k->h.state, k->h.state);
+	else if (fault == LEDGER_SHORT)
+		keeper_fail(k,
+			    "%s: the ledger %s/ledger/data.mdb is shorter than it says, its end is "
+			    "missing: put a whole copy of it back, or a backup (aigwctl ledger "
+			    "restore)",
+			    errc_text(e), k->h.state);
 	else if (k->started)
 		keeper_fail(k, "%s: %s", what, errc_text(e));
 	else

@@ -1,11 +1,12 @@
 """The ledger's file is gone, empty or cut short: no new one takes its place, and the node says what is the matter."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import wait_for
+from gateway import stand_still, wait_for
 from node import NodePerTest, model
 import tap
 
@@ -49,9 +50,12 @@ class Base(NodePerTest):
         self.start()
         self.assertEqual(self.chat('m').status, 200)
         self.node.settled('main')
+        self.node.ctl('account', 'update', 'main', '--rpm', '100000')  # before it all that was charged is taken over
         keeper, workers = self.node.children('keeper'), self.node.children('worker')
+        stand_still(keeper[0])
         shutil.copytree(self.ledger, self.kept)
         os.truncate(self.data, size)
+        os.kill(keeper[0], signal.SIGCONT)
         wait_for(lambda: self.chat('m').status == 200 and self.node.children('keeper') != keeper, 20)
         return workers
 
@@ -147,6 +151,45 @@ class Gone(Base):
         self.assertEqual(failed['level'], 'error')
         self.assertRegex(failed['message'], r'^keeper, pid \d+: ' + self.WORDS[1:])
         self.assertEqual(os.path.getsize(self.data), 0)
+        self.given_back_running(workers)
+
+
+class Short(Base):
+    WORDS = r'^stored data is corrupt: the ledger /.*/state/ledger/data\.mdb is shorter than it says, its end is missing: .*ledger restore'
+
+    def test_says_what_is_the_matter(self):
+        """Not signal 7 for ever: what is missing is not read."""
+        self.stopped()
+        whole = os.path.getsize(self.data)
+        for size in (8192, 12288, whole // 2):
+            self.put_back()
+            os.truncate(self.data, size)
+            mark = self.node.mark()
+            self.refused(self.WORDS)
+            cut = self.node.events('store_cut_short', mark)[0]
+            self.assertEqual((cut['level'], cut['process']), ('error', 'keeper'))
+            self.assertIn('data.mdb has %d bytes, and says that it has ' % size, cut['message'])
+            self.assertEqual(os.path.getsize(self.data), size)
+        self.put_back()
+        self.goes_on()
+
+    def test_live_store(self):
+        """That one is made anew, as when it is damaged otherwise."""
+        self.stopped()
+        live = os.path.join(self.node.live, open(os.path.join(self.state, 'ledger_id')).read().strip(), 'data.mdb')
+        os.truncate(live, 8192)
+        mark = self.node.mark()
+        self.goes_on()
+        self.assertIn('the live store is damaged', self.node.events('live_store_rebuilt', mark)[0]['message'])
+
+    def test_under_a_running_keeper(self):
+        """Its signal is told in words, and the next keeper finds why."""
+        mark = self.node.mark()
+        workers = self.lose_running(8192)
+        wait_for(lambda: self.node.events('child_failed', mark), 20)
+        died = self.node.events('child_died', mark)[0]['message']
+        self.assertRegex(died, r"^keeper, pid \d+: signal 7: the ledger's file is shorter than it says, or its disk fails$")
+        self.assertRegex(self.node.events('child_failed', mark)[0]['message'], r'^keeper, pid \d+: ' + self.WORDS[1:])
         self.given_back_running(workers)
 
 

@@ -126,10 +126,10 @@ static enum errc open_dbs(struct ledger *l, MDB_txn *txn, unsigned flags)
 	return rc;
 }
 
-static enum errc is_gone(const struct ledger_opts *o)
+static enum errc is_damaged(const struct ledger_opts *o, enum ledger_fault fault)
 {
 	if (o->fault)
-		*o->fault = LEDGER_GONE;
+		*o->fault = fault;
 	return ERRC_CORRUPT;
 }
 
@@ -147,7 +147,7 @@ static enum errc open_trees(struct ledger *l, const struct ledger_opts *o)
 
 		rc = lmdbx_get(txn, l->meta, STATE_KEY, &bytes);
 		if (rc == ERRC_NOTFOUND && o->was_there) {
-			rc = is_gone(o);
+			rc = is_damaged(o, LEDGER_GONE);
 		} else if (rc == ERRC_NOTFOUND) {
 			struct ledger_state s = {0};
 
@@ -256,7 +256,7 @@ static enum errc open_env(struct ledger *l, const struct ledger_opts *o)
 	if (n < 0 || (size_t)n >= sizeof dir)
 		return ERRC_LIMIT;
 	if ((o->was_there || o->read_only) && !has_bytes(dir))
-		return is_gone(o);
+		return is_damaged(o, LEDGER_GONE);
 	if (!o->read_only && ((mkdir(o->dir, 0750) != 0 && errno != EEXIST) ||
 			      (mkdir(dir, 0750) != 0 && errno != EEXIST)))
 		return errc_from_errno(errno);
@@ -267,6 +267,8 @@ static enum errc open_env(struct ledger *l, const struct ledger_opts *o)
 		x.map_bytes /= 2;
 		rc = lmdbx_open(&x, &l->env);
 	}
+	if (rc == ERRC_TRUNCATED)
+		return is_damaged(o, LEDGER_SHORT);
 	if (!rc)
 		rc = open_trees(l, o);
 	if (!rc && !o->read_only)

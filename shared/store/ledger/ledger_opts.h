@@ -9,8 +9,9 @@
 #define LEDGER_MAP_BYTES (UINT64_C(1) << 40)
 #define LEDGER_MAP_LEAST (UINT64_C(1) << 30)
 
-/* With ERRC_CORRUPT. GONE: there is no file, or nothing is in it, though there was a ledger. */
-enum ledger_fault { LEDGER_NO_FAULT, LEDGER_GONE };
+/* With ERRC_CORRUPT. GONE: there is no file, or nothing is in it, though there was a ledger. SHORT: its
+ * end is missing. */
+enum ledger_fault { LEDGER_NO_FAULT, LEDGER_GONE, LEDGER_SHORT };
 
 struct ledger_opts {
 	const char *dir; /* borrowed during the call; the file is `<dir>/ledger/data.mdb` */

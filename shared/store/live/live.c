@@ -249,7 +249,7 @@ static enum errc open_env(struct live *l, uint64_t map_bytes)
 	enum errc rc = lmdbx_open(&o, &l->env);
 
 	if (rc)
-		return rc;
+		return rc == ERRC_TRUNCATED ? ERRC_CORRUPT : rc;
 	if (mdb_env_info(l->env, &info) != 0)
 		return ERRC_INTERNAL;
 	l->size_bytes = info.me_mapsize;

@@ -2,6 +2,8 @@
 
 #include <stdint.h>
 
+#include "lmdbx_whole.h"
+
 enum errc lmdbx_errc(int rc)
 {
 	switch (rc) {
@@ -38,6 +40,7 @@ enum errc lmdbx_open(const struct lmdbx_opts *o, MDB_env **out)
 {
 	MDB_env *env = NULL;
 	int rc = mdb_env_create(&env);
+	enum errc e;
 
 	if (rc == 0)
 		rc = mdb_env_set_mapsize(env, o->map_bytes);
@@ -52,8 +55,12 @@ enum errc lmdbx_open(const struct lmdbx_opts *o, MDB_env **out)
 			mdb_env_close(env);
 		return lmdbx_errc(rc);
 	}
-	*out = env;
-	return ERRC_OK;
+	e = lmdbx_whole(env, o->dir);
+	if (e)
+		mdb_env_close(env);
+	else
+		*out = env;
+	return e;
 }
 
 enum errc lmdbx_db(MDB_txn *txn, const char *name, unsigned flags, MDB_dbi *out)

@@ -15,6 +15,7 @@ struct lmdbx_opts {
 	uint64_t map_bytes;
 	unsigned flags, readers_max, dbs_max;
 };
+/* ERRC_TRUNCATED: the end of the file is missing. */
 MUSTCHECK enum errc lmdbx_open(const struct lmdbx_opts *o, MDB_env **out);
 /* name NULL: the main tree. */
 MUSTCHECK enum errc lmdbx_db(MDB_txn *txn, const char *name, unsigned flags, MDB_dbi *out);
