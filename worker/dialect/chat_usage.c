@@ -92,7 +92,7 @@ static void chat_complete(struct chat_counts *c, bool outside)
 		c->prompt = MAX_OF(c->total - c->completion - beside, 0);
 }
 
-/* As much of what is left of the prompt as a part says that it is. */
+/* As much of what is left of a side as a part says that it is. */
 static void chat_part(struct usage *u, enum usage_class cls, int64_t v, int64_t *left)
 {
 	if (v < 0)
@@ -106,7 +106,7 @@ static void chat_part(struct usage *u, enum usage_class cls, int64_t v, int64_t 
  * cached of sound and pictures stands in both numbers but has the cache's price, so these give way. */
 static void chat_input(const struct chat_counts *c, struct usage *u)
 {
-	int64_t cached = c->cached >= 0 ? c->cached : c->hit >= 0 ? c->hit : c->cached_flat;
+	int64_t cached = MAX_OF(c->cached, MAX_OF(c->hit, c->cached_flat));
 	int64_t hour = chat_or0(c->written_1h), written = c->written_5m, cache;
 	int64_t prompt = c->prompt, left;
 
@@ -131,7 +131,6 @@ static void chat_input(const struct chat_counts *c, struct usage *u)
 static void chat_output(const struct chat_counts *c, bool outside, struct usage *u)
 {
 	int64_t out = c->completion, reasoning = chat_or0(c->reasoning);
-	int64_t media = chat_or0(c->out_audio) + chat_or0(c->out_image);
 
 	if (out < 0)
 		return;
@@ -143,9 +142,9 @@ static void chat_output(const struct chat_counts *c, bool outside, struct usage 
 		out += reasoning;
 	else if (outside && c->reasoning < 0 && c->total > chat_or0(c->prompt) + out)
 		out = c->total - chat_or0(c->prompt);
-	usage_set(u, USAGE_OUTPUT, out > media ? out - media : 0);
-	chat_give(u, USAGE_OUTPUT_AUDIO, c->out_audio);
-	chat_give(u, USAGE_OUTPUT_IMAGE, c->out_image);
+	chat_part(u, USAGE_OUTPUT_AUDIO, c->out_audio, &out);
+	chat_part(u, USAGE_OUTPUT_IMAGE, c->out_image, &out);
+	usage_set(u, USAGE_OUTPUT, out);
 	chat_give(u, USAGE_REASONING, c->reasoning);
 }
 

@@ -54,6 +54,16 @@ static const struct expected look_alikes[] = {
 	 "\"completion_tokens_details\":{\"audio_tokens\":20,\"image_tokens\":1}}",
 	 false,
 	 {65, NONE, NONE, NONE, 30, 5, 29, 20, 1, NONE, NONE, NONE}},
+	{"sound and pictures are no more than the output",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":50,\"completion_tokens_details\":{"
+	 "\"audio_tokens\":40,\"image_tokens\":30}}",
+	 false,
+	 {100, NONE, NONE, NONE, NONE, NONE, 0, 40, 10, NONE, NONE, NONE}},
+	{"a cache that is 0 in the details and more at the top",
+	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"prompt_cache_hit_tokens\":64,"
+	 "\"prompt_tokens_details\":{\"cached_tokens\":0}}",
+	 false,
+	 {36, 64, NONE, NONE, NONE, NONE, 5, NONE, NONE, NONE, NONE, NONE}},
 	{"DeepSeek",
 	 "{\"prompt_tokens\":100,\"completion_tokens\":5,\"total_tokens\":105,\"prompt_"
 	 "cache_hit_tokens\":64,"
