@@ -163,6 +163,20 @@ class Alerts(Case):
         line = node.events('budget_threshold')[-1]
         self.assertEqual((line['scope'], line['used_usd'], line['limit_usd'], line['level']), ('key', 0.08, 0.1, 'warn'))
 
+    def test_changed_before_the_look(self):
+        """What a raised budget and new credit put out of reach within seconds had been reached."""
+        node = self.node
+        node.account('quick', '0.1')
+        key = node.key('quick', budget='0.1', period='day')
+        for _ in range(10):
+            self.assertEqual(self.chat('cent', key=key).status, 200)
+        node.ctl('key', 'update', key[8:20], '--budget', '0.4')
+        node.ctl('account', 'credit', 'quick', '--add', '0.3')
+        wait_for(lambda: len([e for e in node.events('credit_low') if e['account'] == 'quick']) == 2, 15, 0.2)
+        for event, of in (('budget_threshold', 'limit_usd'), ('credit_low', 'of_usd')):
+            self.assertEqual([(e['share'], e['used_usd'], e[of]) for e in node.events(event) if e['account'] == 'quick'],
+                             [('0.8', 0.1, 0.1), ('1', 0.1, 0.1)])
+
 
 if __name__ == '__main__':
     tap.main()

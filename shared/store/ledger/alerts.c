@@ -31,6 +31,7 @@ void alerts_init(struct alerts *a)
 {
 	*a = (struct alerts){.budget.n = 0};
 	pthread_mutex_init(&a->lock, NULL);
+	alerts_past_init(&a->past);
 	buf_init(&a->found, FOUND_MAX);
 	buf_init(&a->ready, 2 * FOUND_MAX);
 }
@@ -38,6 +39,7 @@ void alerts_init(struct alerts *a)
 void alerts_fini(struct alerts *a)
 {
 	pthread_mutex_destroy(&a->lock);
+	alerts_past_fini(&a->past);
 	buf_fini(&a->found);
 	buf_fini(&a->ready);
 }
@@ -314,7 +316,8 @@ static int64_t least_budget(const struct rows_scope *def)
 	return least;
 }
 
-static enum errc look_at_scope(struct look *k, const struct book_scope *s)
+/* is_past: as it was about a change. */
+static enum errc look_at_scope(struct look *k, const struct book_scope *s, bool is_past)
 {
 	const struct rows_scope *def;
 	struct rows_scope row;
@@ -332,7 +335,7 @@ static enum errc look_at_scope(struct look *k, const struct book_scope *s)
 			continue;
 		rc = look_at_budget(k, s, def, r, c, &told);
 	}
-	if (!rc && def)
+	if (!rc && def && !is_past)
 		book_note_untold(k->at->book, s, told ? 0 : least_budget(def));
 	return rc;
 }
@@ -373,7 +376,8 @@ static enum errc take_grants(struct look *k, struct told *t, const struct rows_a
 	return rc;
 }
 
-static enum errc look_at_account(struct look *k, const struct rows_account *a)
+/* `granted_nusd`: what is given right behind what is looked at; the whole is what is there then. */
+static enum errc look_at_account(struct look *k, const struct rows_account *a, int64_t granted_nusd)
 {
 	struct alerts_row n = name_of(a->id, ROWS_ACCOUNT, NULL, 0);
 	struct alert one = {.is_credit = true, .scope = ROWS_ACCOUNT};
@@ -397,6 +401,9 @@ static enum errc look_at_account(struct look *k, const struct rows_account *a)
 		rc = find(k, &k->credit, &one, t.ppm, reached);
 		t.ppm = MAX_OF(t.ppm, reached);
 	}
+	if (granted_nusd > 0)
+		t = (struct told){.window = a->granted_nusd + granted_nusd,
+				  .limit = a->balance_nusd + granted_nusd};
 	return rc || memcmp(&t, &before, sizeof t) == 0 ? rc : put_told(k, &n, &t);
 }
 
@@ -404,7 +411,20 @@ static enum errc on_changed(void *arg, const struct rows_account *a, const struc
 			    bool row)
 {
 	(void)row;
-	return a ? look_at_account(arg, a) : look_at_scope(arg, s);
+	return a ? look_at_account(arg, a, 0) : look_at_scope(arg, s, false);
+}
+
+/* What a change has put out of reach was reached all the same. */
+static enum errc look_back(struct look *k)
+{
+	struct alerts_before b;
+	enum errc rc = ERRC_OK;
+	size_t at = 0;
+
+	while (!rc && alerts_past_next(&k->a->past, &at, &b))
+		rc = b.is_account ? look_at_account(k, &b.account, b.granted_nusd)
+				  : look_at_scope(k, &b.scope, true);
+	return rc;
 }
 
 /* --- what need not be known any longer --- */
@@ -489,9 +509,13 @@ enum errc alerts_look(struct alerts *a, const struct alerts_place *at)
 	k.budget = a->budget;
 	k.credit = a->credit;
 	pthread_mutex_unlock(&a->lock);
-	if (k.budget.n == 0 && k.credit.n == 0)
+	if (k.budget.n == 0 && k.credit.n == 0) {
+		alerts_past_drop(&a->past);
 		return ERRC_OK;
-	rc = book_each_changed(at->book, on_changed, &k);
+	}
+	rc = look_back(&k);
+	if (!rc)
+		rc = book_each_changed(at->book, on_changed, &k);
 	return rc ? rc : tidy(&k);
 }
 
@@ -499,6 +523,7 @@ enum errc alerts_look(struct alerts *a, const struct alerts_place *at)
 
 void alerts_committed(struct alerts *a)
 {
+	alerts_past_committed(&a->past);
 	/* Without memory for it the line is lost, not the account. */
 	(void)!buf_adds(&a->ready, buf_slice(&a->found));
 	buf_reset(&a->found);
@@ -506,6 +531,7 @@ void alerts_committed(struct alerts *a)
 
 void alerts_aborted(struct alerts *a)
 {
+	alerts_past_aborted(&a->past);
 	buf_reset(&a->found);
 }
 

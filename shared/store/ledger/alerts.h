@@ -1,7 +1,7 @@
 /* Alerts: a budget of which a share was used, or an account's credit that ran low, each told once a window and share. They are
  * found with a checkpoint among what changed since the one before, put down in its transaction, and told when that is on disk: a
  * restart tells none twice and, but for those of the moment, none is lost. What an edited limit has not reached any more may be
- * reached again.
+ * reached again; what it had reached is told first.
  *
  * A budget's share is of its limit, in its window. Credit is that of a prepaid account behind the last grant, and its share what
  * has been used of it since; that of a team, a key or an end user is all that it was granted. The overdraft counts in neither. */
@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "lmdbx.h"
+#include "alerts_past.h"
 #include "book.h"
 #include "rollup.h"
 #include "shares.h"
@@ -25,6 +26,7 @@ struct alerts {
 	pthread_mutex_t lock; /* guards the shares */
 	struct shares budget, credit;
 	/* The ledger's writer alone. */
+	struct alerts_past past;
 	struct buf found;     /* struct alert after struct alert: of the open transaction, */
 	struct buf ready;     /* and those that are on disk */
 	struct alerts_row at; /* where the look goes on for what need not be remembered any longer */
@@ -44,6 +46,13 @@ void alerts_init(struct alerts *a);
 void alerts_fini(struct alerts *a);
 /* Any thread. */
 void alerts_set(struct alerts *a, const struct shares *budget, const struct shares *credit);
+
+/* Before the book applies a record that may be a change of credit or limits, and once it has. */
+static inline void alerts_note(struct alerts *a, const struct book *b, const struct record *r,
+			       bool is_after)
+{
+	alerts_past_note(&a->past, b, r, is_after);
+}
 
 /* Where alerts_look() looks; all borrowed. */
 struct alerts_place {

@@ -582,7 +582,7 @@ static void expect_one(const struct ledger *l, struct ahead *a)
 	a->at += sizeof head + head.bytes;
 }
 
-static enum errc apply_one(struct book *b, const struct pending *head, const char *bytes)
+static enum errc apply_one(struct ledger *l, const struct pending *head, const char *bytes)
 {
 	struct book_charge charge;
 	struct record r;
@@ -590,10 +590,16 @@ static enum errc apply_one(struct book *b, const struct pending *head, const cha
 
 	if (head->type == RECORD_CHARGE) {
 		memcpy(&charge, bytes, head->bytes);
-		return book_apply_charge(b, &charge);
+		return book_apply_charge(l->book, &charge);
 	}
 	rc = record_decode(slice_of(bytes, head->bytes), &r);
-	return rc ? rc : book_apply(b, &r);
+	if (!rc && l->watch)
+		alerts_note(l->watch, l->book, &r, false);
+	if (!rc)
+		rc = book_apply(l->book, &r);
+	if (!rc && l->watch)
+		alerts_note(l->watch, l->book, &r, true);
+	return rc;
 }
 
 /* After the commit: what it made durable goes into the book. Without memory for it the keeper cannot go on. */
@@ -615,7 +621,7 @@ static void apply_pending(struct ledger *l)
 			expect_one(l, &ahead[i]);
 		memcpy(&head, l->pending.p + at, sizeof head);
 		at += sizeof head;
-		rc = apply_one(l->book, &head, l->pending.p + at);
+		rc = apply_one(l, &head, l->pending.p + at);
 		require(tolerate(rc, ++seq) == ERRC_OK);
 	}
 	buf_reset(&l->pending);

@@ -284,6 +284,63 @@ static void test_edited_limit(void **state)
 	none(s);
 }
 
+/* Two changes between two looks: what was reached before each of them is told, once, of the limit that it was reached of. */
+static void test_an_edit_before_the_look(void **state)
+{
+	static const int64_t shares[] = {500000, 800000, 1000000};
+	struct scene *s = *state;
+	struct alert a;
+
+	charge(s, 1 * RIG_DOLLAR, 100);
+	set_limit(s, 4 * RIG_DOLLAR);
+	charge(s, 1 * RIG_DOLLAR, 100);
+	set_limit(s, 8 * RIG_DOLLAR);
+	/* A checkpoint that fails forgets nothing. */
+	assert_int_equal(ledger_begin(s->rig.ledger), ERRC_OK);
+	assert_int_equal(ledger_checkpoint(s->rig.ledger), ERRC_OK);
+	ledger_abort(s->rig.ledger);
+	checkpoint(s);
+	for (size_t i = 0; i < ARRAY_LEN(shares); i++) {
+		assert_true(alerts_next(&s->alerts, &a));
+		assert_int_equal(a.share_ppm, shares[i]);
+		assert_int_equal(a.limit_nusd, RIG_DOLLAR);
+		assert_int_equal(a.used_nusd, RIG_DOLLAR);
+	}
+	assert_true(alerts_next(&s->alerts, &a));
+	assert_int_equal(a.share_ppm, 500000);
+	assert_int_equal(a.limit_nusd, 4 * RIG_DOLLAR);
+	assert_false(alerts_next(&s->alerts, &a));
+	none(s);
+	charge(s, 2 * RIG_DOLLAR, 100);
+	assert_int_equal(one(s, 500000).limit_nusd, 8 * RIG_DOLLAR);
+}
+
+static void test_a_grant_before_the_look(void **state)
+{
+	struct scene *s = *state;
+	struct alert a;
+	bool durable;
+
+	alerts_set(&s->alerts, &(struct shares){0}, &(struct shares){2, {500000, 1000000}});
+	charge(s, 10 * RIG_DOLLAR, 100);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(admin_account_credit(&s->rig.admin, &s->rig.by, s->account,
+						      5 * RIG_DOLLAR, &durable),
+				 ERRC_OK);
+	checkpoint(s);
+	for (int64_t ppm = 500000; ppm <= 1000000; ppm += 500000) {
+		assert_true(alerts_next(&s->alerts, &a));
+		assert_int_equal(a.share_ppm, ppm);
+		assert_int_equal(a.limit_nusd, 10 * RIG_DOLLAR);
+	}
+	/* The whole is what was given: nothing of it is used. */
+	assert_false(alerts_next(&s->alerts, &a));
+	charge(s, 499 * CENT, 100);
+	none(s);
+	charge(s, 1 * CENT, 100);
+	assert_int_equal(one(s, 500000).limit_nusd, 10 * RIG_DOLLAR);
+}
+
 /* What an edited limit makes of a window that is over is no news: only what is charged to it since is. */
 static void test_an_edit_is_not_told_of_what_is_over(void **state)
 {
@@ -625,6 +682,8 @@ int main(void)
 		T(test_each_share_once_a_window),
 		T(test_failed_and_lost_checkpoints),
 		T(test_edited_limit),
+		T(test_an_edit_before_the_look),
+		T(test_a_grant_before_the_look),
 		T(test_an_edit_is_not_told_of_what_is_over),
 		T(test_raise_of_a_window_that_is_over),
 		T(test_what_was_far_comes_near),
