@@ -78,6 +78,51 @@ static const char *const filters[OWN_USAGE_FILTERS] = {
 	[OWN_USAGE_TAG] = "tag",     [OWN_USAGE_ACCOUNT] = "account",   [OWN_USAGE_KEY] = "key",
 };
 
+static bool is_known(struct slice name)
+{
+	static const char *const others[] = {"since", "until", "by", "limit", "page"};
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		if (slice_is(name, others[i]))
+			return true;
+	}
+	for (size_t i = 0; i < OWN_USAGE_FILTERS; i++) {
+		if (slice_is(name, filters[i]))
+			return true;
+	}
+	return false;
+}
+
+/* A filter that is misspelled, or the second of two, would be left out unseen: the answer would be of more than was asked for. */
+static bool are_names(struct slice query, struct fault *f)
+{
+	char text[FAULT_PARAM_MAX];
+	struct slice name, value, other;
+
+	while (uri_query_next(&query, &name, &value)) {
+		struct slice rest = query;
+
+		fault_text(text, sizeof(text), name);
+		if (!is_known(name)) {
+			fault_field(
+				f, FAULT_UNSUPPORTED_FIELD, text,
+				"`%s` is no parameter of this: since, until, by, model, provider, "
+				"team, tag, account, key, limit and page are.",
+				text);
+			return false;
+		}
+		while (uri_query_next(&rest, &other, &value)) {
+			if (!slice_eq(name, other))
+				continue;
+			fault_field(f, FAULT_INVALID_VALUE, text, "`%s` is given twice.%s", text,
+				    slice_is(name, "by") ? " Several go with commas: by=day,model."
+							 : "");
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Empty when it is not given. */
 static bool take_text(struct slice query, const char *name, char *room, size_t max, size_t *n,
 		      struct fault *f)
@@ -115,8 +160,8 @@ bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, s
 {
 	size_t n = 0;
 
-	if (!take_span(query, "since", "until", now_ms, out, f) || !is_span(out, f) ||
-	    !take_limit(query, &out->limit, f) ||
+	if (!are_names(query, f) || !take_span(query, "since", "until", now_ms, out, f) ||
+	    !is_span(out, f) || !take_limit(query, &out->limit, f) ||
 	    !take_text(query, "page", out->page_text, sizeof(out->page_text), &n, f))
 		return false;
 	out->page = slice_of(out->page_text, n);
@@ -159,6 +204,11 @@ bool own_usage_read_billing(struct slice query, int64_t now_ms, struct own_usage
 {
 	if (!take_span(query, "start_date", "end_date", now_ms, out, f))
 		return false;
+	if (out->has_since && out->has_until && out->since_ms > out->until_ms) {
+		fault_field(f, FAULT_INVALID_VALUE, "end_date",
+			    "`end_date` is before `start_date`.");
+		return false;
+	}
 	out->by = SLICE_LIT("day,model");
 	return true;
 }

@@ -37,12 +37,13 @@ struct own_usage {
 };
 
 /* GET /v1/usage?since&until&by&model&provider&team&tag&account&key&limit&page: times as a date, RFC 3339, seconds since 1970, or a
- * span before now. False: the fault is set. */
+ * span before now. False: the fault is set, also of a name that is none of these or stands there twice. */
 bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, struct fault *f);
 struct slice own_usage_filter(const struct own_usage *u, enum own_usage_filter f);
 /* Whether account and key, where given, are those of the key that asks; if not, the fault is set. */
 bool own_usage_is_own(const struct own_usage *u, const struct auth_key *key, struct fault *f);
-/* GET /v1/dashboard/billing/usage?start_date&end_date: likewise; the end is not in it. By day and model. */
+/* GET /v1/dashboard/billing/usage?start_date&end_date: likewise; the end is not in it. By day and model. Other names are
+ * passed over: clients of other gateways have some. */
 bool own_usage_read_billing(struct slice query, int64_t now_ms, struct own_usage *out,
 			    struct fault *f);
 

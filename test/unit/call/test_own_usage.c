@@ -114,6 +114,48 @@ static void test_filters(void **state)
 	assert_int_equal(f.kind, FAULT_INVALID_VALUE);
 }
 
+/* What is not known would be left out of the question, and the answer be of all. */
+static void test_names(void **state)
+{
+	static const struct {
+		const char *query, *param;
+	} bad[] = {
+		{"foo=bar", "foo"},
+		{"modle=x&by=day", "modle"},
+		{"by=day&since=1d&by=model", "by"},
+		{"team=a&team=a", "team"},
+		{"since=1d&since=2d", "since"},
+		{"%62y=day", "%62y"},
+		{"a%0a=1", "a%0a"},
+		{"foo", "foo"},
+		{"=x", ""},
+	};
+	struct own_usage u;
+	struct fault f = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		f = (struct fault){0};
+		assert_false(own_usage_read(slice_str(bad[i].query), NOW, &u, &f));
+		assert_int_equal(fault_status(&f), 400);
+		assert_string_equal(f.param, bad[i].param);
+	}
+	f = (struct fault){0};
+	assert_true(own_usage_read(
+		SLICE_LIT("since=2d&until=1d&by=day&model=m&provider=p&team=t&tag=u&account=a&key="
+			  "k&limit=5&page=p&"),
+		NOW, &u, &f));
+	/* Other gateways' clients send what they like, but no span the wrong way round. */
+	assert_true(own_usage_read_billing(SLICE_LIT("foo=bar&end_date=2025-12-01&foo=1"), NOW, &u,
+					   &f));
+	assert_true(own_usage_read_billing(SLICE_LIT("start_date=2025-12-01&end_date=2025-12-01"),
+					   NOW, &u, &f));
+	assert_false(own_usage_read_billing(SLICE_LIT("start_date=2025-12-02&end_date=2025-12-01"),
+					    NOW, &u, &f));
+	assert_int_equal(fault_status(&f), 400);
+	assert_string_equal(f.param, "end_date");
+}
+
 /* As report_pack() writes them. */
 static void row(struct mpack_out *o, const char *day, const char *model, int64_t n)
 {
@@ -267,13 +309,10 @@ static void test_answers_that_do_not_fit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_times),
-		cmocka_unit_test(test_by),
-		cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_usage_body),
-		cmocka_unit_test(test_billing_body),
-		cmocka_unit_test(test_spent),
-		cmocka_unit_test(test_answers_that_do_not_fit),
+		cmocka_unit_test(test_times),      cmocka_unit_test(test_by),
+		cmocka_unit_test(test_filters),    cmocka_unit_test(test_names),
+		cmocka_unit_test(test_usage_body), cmocka_unit_test(test_billing_body),
+		cmocka_unit_test(test_spent),      cmocka_unit_test(test_answers_that_do_not_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
