@@ -318,7 +318,7 @@ COMMAND(USAGE, "usage", usage, 300000,
 	"Add up requests, tokens and money of all requests that have ended.")
 OPTION(SINCE, "since", "TIME", "since_ms", SEND,
        "From here on: a date, a time, or a span before now such as 24h or 7d.")
-OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default now.")
+OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default no end.")
 OPTION(CHOICES, "by", "day|model|key|account|provider|team|tag", "by", SEND,
        "One row for each; up to four, with commas.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "Only this account.")
@@ -332,9 +332,8 @@ OPTION(COUNT, "limit", "N", "limit", SEND, "So many rows at most; the total is o
 OPTION(TEXT, "page", "PAGE", "page", SEND,
        "Go on behind a page: what it said to be next, with the same --by.")
 OPTION(FLAG, "margin", "", "margin", LOCAL,
-       "Add what it cost us, attempts given up by failover included, which count where the answer "
-       "came "
-       "from, and the difference.")
+       "Show what it cost us too, which --csv and --json always have, attempts given up by "
+       "failover included, which count where the answer came from; and add the difference.")
 OPTION(FLAG, "csv", "", "csv", LOCAL,
        "Print comma-separated values. A text that begins with = + - @ or ' has one more ' before it, so that no "
        "spreadsheet runs it; numbers stay as they are.")
@@ -366,7 +365,7 @@ COMMAND(LEDGER_EXPORT, "ledger export", ledger_export, 0,
 	"recomputes it from that alone.")
 OPTION(SINCE, "since", "TIME", "since_ms", SEND,
        "From here on: a date, a time, or a span before now such as 24h or 7d.")
-OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default now.")
+OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default no end.")
 OPTION(FLAG, "changes", "", "changes", SEND,
        "Only what people changed: accounts, credit, keys; who, when and, in words, what.")
 OPTION(FLAG, "seals", "", "seals",

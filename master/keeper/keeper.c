@@ -149,6 +149,12 @@ static void on_failed(void *arg, enum errc e, const char *what, enum ledger_faul
 			    "missing: put a whole copy of it back, or a backup (aigwctl ledger "
 			    "restore)",
 			    errc_text(e), k->h.state);
+	else if (k->started && e == ERRC_STALE)
+		keeper_fail(k,
+			    "%s: the file %s/ledger/data.mdb is not as this node wrote it last: "
+			    "another ledger was put in its place; stop the node and put its own "
+			    "back, or a backup with 'aigwctl ledger restore'",
+			    what, k->h.state);
 	else if (k->started)
 		keeper_fail(k, "%s: %s", what, errc_text(e));
 	else

@@ -84,8 +84,10 @@ static enum errc send_record_findings(struct verbs *v, const struct verify_resul
 		e = finding(v, r->bad_charge_seq, "charge", r->bad_charge_seq,
 			    "the first charge that does not follow from its usage and price");
 	if (!e)
-		e = finding(v, r->bad_account, "account", r->bad_account,
-			    "the first account whose balance is not the sum of its records");
+		e = finding(
+			v, r->bad_account, "account", r->bad_account,
+			"the first account of which a row is not what its records make: its own, "
+			"or that of a team, a key or an end user");
 	if (!e)
 		e = finding(v, r->bad_day != ROLLUP_DAY_MAX, "rollup", r->bad_day,
 			    "the first day, counted from 1970, whose roll-ups are not the sum of "

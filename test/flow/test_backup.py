@@ -1,7 +1,9 @@
 """Backup of a node that serves, and restore: what is in it, what old lives of the ledger may still do, and what is refused."""
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -68,6 +70,51 @@ class Backup(NodePerTest):
             self.give_layout(other, layout)
         self.node.start()
         self.assertEqual(self.spent(), Decimal('0.01'))
+
+    def test_another_ledger_in_its_place(self):
+        """A copy over the file of a node that runs: the keeper says which file, and what to do."""
+        self.spend(1)
+        self.backup()
+        self.spend(1)
+        self.node.ctl('account', 'create', 'later')
+        with open(os.path.join(self.folder, 'ledger', 'data.mdb'), 'rb') as f:
+            other = f.read()
+        path, mark = os.path.join(self.state, 'ledger', 'data.mdb'), self.node.mark()
+        with open(path, 'r+b') as f:
+            f.write(other)
+        with contextlib.suppress(CtlError):
+            self.node.ctl('account', 'create', 'more')
+        told = self.node.wait_event('keeper_failed', since=mark)['message']
+        self.node.kill_all()
+        self.assertIn('%s is not as this node wrote it last' % path, told)
+        self.assertIn("'aigwctl ledger restore'", told)
+
+    def test_a_damaged_row_of_a_key(self):
+        """It is told as that: the account's balance is right."""
+        self.node.ctl('key', 'create', '--account', 'main', '--name', 'namedlikenoother')
+        path = os.path.join(self.state, 'ledger', 'data.mdb')
+
+        def findings():
+            p = self.node.ctl_raw('ledger', 'verify', '--json')
+            return json.loads(p.stdout)['findings']
+
+        def written():
+            with open(path, 'rb') as f:
+                return f.read().count(b'namedlikenoother')
+        wait_for(lambda: written() > 1, 15, 0.5)
+        with open(path, 'r+b', buffering=0) as f:
+            for at in re.finditer(b'namedlikenoother', f.read()):
+                f.seek(at.start())
+                f.write(b'N')
+                found = findings()
+                f.seek(at.start())
+                f.write(b'n')
+                if [x['what'] for x in found] == ['account']:
+                    break
+            else:
+                self.fail('no row of the key was found')
+        self.assertIn('a row is not what its records make: its own, or that of a team, a key or an end user', found[0]['text'])
+        self.assertEqual(findings(), [])
 
     def test_back_to_the_backup(self):
         self.spend(3)

@@ -216,6 +216,10 @@ class Money(Case):
         rows = list(csv.DictReader(io.StringIO(self.text('usage', '--by', 'account,model', '--csv', '--account', 'used'))))
         self.assertEqual([(r['account'], r['model'], r['requests'], Decimal(r['charge_usd'])) for r in rows],
                          [('used', 'm1', '3', 3 * want)])
+        # What it cost us stands in both, asked for or not: --margin is needed for tables.
+        self.assertTrue('cost_usd' in rows[0] and 'margin_usd' not in rows[0])
+        self.assertIn('cost_usd', self.exact('usage', '--by', 'model')['rows'][0])
+        self.assertIn('which --csv and --json always have', self.text('usage', '--help').replace('\n', ' ').replace('  ', ''))
         self.assertEqual(self.exact('usage', '--until', '2020-01-01')['total']['requests'], 0)
         self.assertEqual(self.text('usage', '--by', 'model', '--csv', '--until', '2020-01-01').count('\n'), 1)
         self.assertEqual(self.exact('usage', '--since', '1h', '--key', key)['total']['requests'], 3)
