@@ -2,6 +2,7 @@
 wall clock is stepped, which a build with test hooks allows."""
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -163,6 +164,13 @@ class Alerts(Case):
         line = node.events('budget_threshold')[-1]
         self.assertEqual((line['scope'], line['used_usd'], line['limit_usd'], line['level']), ('key', 0.08, 0.1, 'warn'))
 
+    def is_listed(self, line):
+        """Every member of the line stands in the manual."""
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'etc', 'aigw.yaml.5.in')) as f:
+            manual = f.read().partition('.SH ALERTS\n')[2].partition('.SH ')[0]
+        told = {word.strip('" ') for at in re.findall(r'^\.BR? (.*)$', manual, re.M) for word in at.replace(' and ', ',').split(',')}
+        self.assertEqual(set(line) - told, set())
+
     def test_changed_before_the_look(self):
         """What a raised budget and new credit put out of reach within seconds had been reached."""
         node = self.node
@@ -176,6 +184,7 @@ class Alerts(Case):
         for event, of in (('budget_threshold', 'limit_usd'), ('credit_low', 'of_usd')):
             self.assertEqual([(e['share'], e['used_usd'], e[of]) for e in node.events(event) if e['account'] == 'quick'],
                              [('0.8', 0.1, 0.1), ('1', 0.1, 0.1)])
+            self.is_listed(node.events(event)[-1])
 
 
 if __name__ == '__main__':
