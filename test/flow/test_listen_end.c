@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -168,6 +169,27 @@ static void test_handshake_under_way_is_waited_for(void **state)
 	assert_was_served(fd);
 }
 
+/* The queue is empty, but that is not seen before there is a descriptor again. */
+static void test_drain_without_descriptors(void **state)
+{
+	struct rig *r = *state;
+	struct rlimit all, none;
+	int64_t begun_ms = turn_now_ms(r->turn);
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = all.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	listen_drain(r->listen, LISTEN_END_COPY);
+	uv_run(&r->loop, UV_RUN_NOWAIT);
+	assert_int_equal(r->drained, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	while (!r->drained && turn_now_ms(r->turn) < begun_ms + 5000) {
+		usleep(1000);
+		uv_run(&r->loop, UV_RUN_NOWAIT);
+	}
+	assert_int_equal(r->drained, 1);
+}
+
 /* A worker that ends alone: the next one serves with the same socket. */
 static void test_socket_of_others_stays_open(void **state)
 {
@@ -247,6 +269,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_queue_is_served_and_nobody_comes_after_it),
 		T(test_handshake_under_way_is_waited_for),
+		T(test_drain_without_descriptors),
 		T(test_socket_of_others_stays_open),
 		cmocka_unit_test(test_half_open_connection_works),
 		cmocka_unit_test(test_unix_socket_is_left_alone),

@@ -394,6 +394,9 @@ static void on_retry(struct turn_timer *m)
 
 	l->out_of_fds = false;
 	listen_arm(l);
+	/* Without a descriptor accept() does not even say that the queue is empty. */
+	if (l->is_draining)
+		turn_wake(&l->task);
 }
 
 static void on_late(struct turn_timer *m)
