@@ -117,7 +117,7 @@ enum errc intake_delete(struct intake *in)
 
 bool intake_may_pass(enum errc e)
 {
-	return e == ERRC_NOSPACE || e == ERRC_NOMEM;
+	return e == ERRC_NOSPACE || e == ERRC_NOMEM || e == ERRC_MOVED;
 }
 
 void intake_failed(struct intake *in, enum errc e)

@@ -231,6 +231,7 @@ void verbs_end_errc(struct verbs *v, enum errc e, const char *what)
 		break;
 	case ERRC_NOSPACE:
 	case ERRC_IO:
+	case ERRC_MOVED:
 	case ERRC_READONLY:
 		verbs_end(v, CONTROL_REFUSED, "ledger_unavailable",
 			  "the ledger cannot be written: %s", errc_text(e));

@@ -1,4 +1,5 @@
 """The ledger's file is gone, empty or cut short: no new one takes its place, and the node says what is the matter."""
+import json
 import os
 import shutil
 import signal
@@ -141,6 +142,36 @@ class Gone(Base):
         self.assertEqual(self.node.status()['node'][0]['ledger_id'], '0123456789abcdef' * 2)
         changes = self.node.ctl_raw('ledger', 'export', '--changes').stdout
         self.assertNotIn('pepper', changes)  # its first one is no change
+
+    def test_out_of_its_place(self):
+        """No record goes into a file that has lost its name. With it all goes on, or with a copy of it and another keeper: nothing is lost."""
+        self.start()
+        answered = 0
+        for way in ('renamed', 'copied'):
+            mark = self.node.mark()
+            os.rename(self.data, self.data + '.away')
+            while (a := self.chat('m')).status == 200:
+                answered += 1
+            self.assertEqual((a.status, a.error['code']), (503, 'ledger_unavailable'), a)
+            self.assertIn('its file is not in its place any more', self.node.events('ledger_failed', mark)[0]['message'])
+            change = self.node.ctl_raw('account', 'credit', 'main', '--add', '1', '--json')
+            self.assertEqual(json.loads(change.stderr)['error']['code'], 'ledger_unavailable')
+            backup = '%s.%s' % (self.state, way)
+            made = self.node.ctl_raw('ledger', 'backup', backup, '--json')
+            self.assertEqual(json.loads(made.stderr)['error']['code'], 'incomplete')  # what waits is told, the rest is there
+            if way == 'renamed':
+                os.rename(self.data + '.away', self.data)
+            else:
+                shutil.copyfile(os.path.join(backup, 'ledger', 'data.mdb'), self.data)
+                owner = os.stat(self.data + '.away')
+                os.chown(self.data, owner.st_uid, owner.st_gid)
+                self.node.kill('keeper')
+            wait_for(lambda: self.node.ctl_raw('account', 'show', 'main').returncode == 0 and self.chat('m').status == 200, 40)
+            answered += 1
+            self.assertEqual(self.node.settled('main')['granted_usd'], self.CREDIT)
+            self.assertEqual(self.node.ctl('usage')['total']['requests'], answered)
+            self.assertEqual(self.node.status()['ledger'][0]['epoch'], 1)
+            self.assertTrue(self.node.verify()['good'])
 
     def test_under_a_running_keeper(self):
         """The next keeper makes no ledger while workers have one."""

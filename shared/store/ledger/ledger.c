@@ -353,6 +353,8 @@ enum errc ledger_begin(struct ledger *l)
 	require(!l->txn);
 	if (l->read_only)
 		return ERRC_PERM;
+	if (!lmdbx_is_in_place(l->env))
+		return ERRC_MOVED;
 	rc = lmdbx_errc(mdb_txn_begin(l->env, NULL, 0, &l->txn));
 	if (rc)
 		return rc;

@@ -50,7 +50,7 @@ struct alerts;
 void ledger_watch(struct ledger *l, struct alerts *a);
 
 /* Waits while another process writes. Reads where it continues inside the transaction; ERRC_STALE when another keeper has
- * written since (end, and start anew). */
+ * written since (end, and start anew); ERRC_MOVED: the file was removed or replaced, may be tried again. */
 MUSTCHECK enum errc ledger_begin(struct ledger *l);
 /* Appends the rows of the outbox of `epoch` that the ledger does not have yet. ERRC_CORRUPT when a number is missing
  * between them and the last one taken, or when a row is no record: nothing is appended. What takes back a charge that was taken

@@ -1,6 +1,9 @@
 #include "lmdbx.h"
 
+#include <limits.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 #include "lmdbx_whole.h"
 
@@ -115,6 +118,20 @@ enum errc lmdbx_move(MDB_cursor *c, MDB_cursor_op op, struct slice *key, struct 
 	*key = slice_of(k.mv_data, k.mv_size);
 	*value = slice_of(v.mv_data, v.mv_size);
 	return ERRC_OK;
+}
+
+bool lmdbx_is_in_place(MDB_env *env)
+{
+	char path[PATH_MAX];
+	const char *dir;
+	mdb_filehandle_t fd;
+	struct stat ours, there;
+
+	if (mdb_env_get_path(env, &dir) != 0 || mdb_env_get_fd(env, &fd) != 0 ||
+	    snprintf(path, sizeof path, "%s/data.mdb", dir) >= (int)sizeof path)
+		return false;
+	return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+	       ours.st_ino == there.st_ino;
 }
 
 enum errc lmdbx_used(MDB_txn *txn, MDB_dbi db, size_t *bytes)
