@@ -185,8 +185,9 @@ enum errc keeper_open(struct keeper *k, const struct settings *set)
 
 	o.durability = (enum settings_durability)set->durability;
 	o.live_bytes = (size_t)set->live_size_bytes;
-	/* Twice the workers: an orphan or a dead process that is not settled yet beside each one; and some for a crash loop. */
-	o.regions = 2 * k->h.workers + 2;
+	/* Three times the workers: beside each one the orphans of two masters, or dead processes that are not settled yet; and some for
+	 * a crash loop. */
+	o.regions = MIN_OF(3 * k->h.workers + 2, LIVE_REGIONS_MAX);
 	o.slots = (uint32_t)set->limit_calls;
 	return writer_new(&k->loop, &o, &k->writer);
 }

@@ -117,6 +117,12 @@ def children_of(parent):
     return found
 
 
+def heed_signals():
+    """In a child: who runs the tests may ignore some, as nohup and the background jobs of a shell do, and that is inherited."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def kill_if_there(pid):
     """Whoever ends just now by itself does not have to be killed."""
     try:

@@ -16,7 +16,7 @@ import time
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib')]
 import tap
 from client import Conn
-from gateway import is_alive, wait_for
+from gateway import heed_signals, is_alive, wait_for
 from node import CtlError, NodeCase, NodePerTest, chat_body, model, nusd
 from test_clock import DAY, ClockNode
 
@@ -298,7 +298,7 @@ class Keys(NodeCase):
         with open(path, 'w') as f:
             f.writelines('{"account": "%s", "name": "n%d"}\n' % (account, i + 1) for i in range(lines))
         with subprocess.Popen([os.environ['AIGWCTL'], '--socket', self.node.socket, 'key', 'import', path], stdin=subprocess.DEVNULL,
-                              stdout=out, stderr=subprocess.PIPE, text=True) as p:
+                              stdout=out, stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals) as p:
             seen = stop(p)
             told = p.stderr.read()
             if seen is not None:

@@ -15,7 +15,6 @@
 
 #define TMPFS_TYPE  0x01021994
 #define READERS_MAX 510
-#define REGIONS_MAX 512
 
 struct head_v1 {
 	uint32_t layout, regions, slots, reserved;
@@ -28,7 +27,7 @@ _Static_assert(sizeof(struct head_v1) == 96, "layout of stored rows");
 /* Who owns which progress region; 0: free. */
 struct owners_v1 {
 	uint32_t next_instance, regions;
-	uint32_t owner[REGIONS_MAX];
+	uint32_t owner[LIVE_REGIONS_MAX];
 };
 
 static struct rows_key_name head_name(const char *what)
@@ -362,7 +361,7 @@ enum errc live_create(const struct live_opts *o, struct live **out)
 	struct live *l;
 	enum errc rc;
 
-	if (o->regions == 0 || o->regions > REGIONS_MAX || o->slots == 0 ||
+	if (o->regions == 0 || o->regions > LIVE_REGIONS_MAX || o->slots == 0 ||
 	    o->size_bytes < 1024 * 1024)
 		return ERRC_INVAL;
 	l = live_alloc(o);
@@ -452,7 +451,7 @@ static enum errc check_head(struct live *l, const struct live_opts *o, MDB_txn *
 				     .slots = v.slots};
 	memcpy(l->head.ledger_id, v.ledger_id, LIVE_ID);
 	memcpy(l->head.boot_id, boot_id, sizeof boot_id);
-	return v.regions == 0 || v.regions > REGIONS_MAX ? ERRC_CORRUPT : ERRC_OK;
+	return v.regions == 0 || v.regions > LIVE_REGIONS_MAX ? ERRC_CORRUPT : ERRC_OK;
 }
 
 static enum errc open_and_check(struct live *l, const struct live_opts *o)

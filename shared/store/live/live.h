@@ -14,9 +14,10 @@
 struct live;
 struct progress;
 
-#define LIVE_LAYOUT  16
-#define LIVE_ID      16 /* bytes of a ledger_id; the folder's name is its hexadecimal form */
-#define LIVE_BOOT_ID 37 /* text, with its 0 */
+#define LIVE_LAYOUT      16
+#define LIVE_REGIONS_MAX 512
+#define LIVE_ID          16 /* bytes of a ledger_id; the folder's name is its hexadecimal form */
+#define LIVE_BOOT_ID     37 /* text, with its 0 */
 
 /* Counters in the shared page that the master watches: raised before mdb_txn_begin, after it, after commit or abort. All
  * borrowed until live_close(), all NULL where nobody watches. */
@@ -32,7 +33,7 @@ struct live_opts {
 	uint64_t epoch;
 	size_t size_bytes;
 	uint32_t regions,
-		slots; /* progress: regions are for processes (twice the workers), slots for their calls */
+		slots; /* progress: regions are for processes (three times the workers), slots for their calls */
 	bool any_filesystem; /* tests: not only tmpfs */
 };
 
