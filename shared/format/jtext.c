@@ -469,3 +469,25 @@ enum errc jtext_unescape(struct slice inside, struct buf *out)
 		buf_truncate(out, before);
 	return e;
 }
+
+size_t jtext_unescaped_len(struct slice inside)
+{
+	const char *p = inside.p, *end = slice_end(inside), *next;
+	size_t n = inside.n;
+	char u8[4];
+	uint32_t u;
+
+	while (p < end && (p = memchr(p, '\\', (size_t)(end - p)))) {
+		next = end - p >= 2 && p[1] == 'u' ? unescape_unicode(p + 2, end, &u) : NULL;
+		if (next) {
+			n -= (size_t)(next - p) - jstep_encode(u, u8);
+			p = next;
+		} else if (end - p >= 2) {
+			n--;
+			p += 2;
+		} else {
+			p++;
+		}
+	}
+	return n;
+}

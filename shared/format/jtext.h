@@ -86,5 +86,7 @@ bool jtext_is_whole(struct slice value);
 /* The same as jtext_str() for the inside of a string (a key). */
 MUSTCHECK
 enum errc jtext_unescape(struct slice inside, struct buf *out);
+/* How many bytes jtext_unescape() would append. What is no escape there counts as one byte and is no error here. */
+size_t jtext_unescaped_len(struct slice inside);
 
 #endif

@@ -7,6 +7,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import stand_still, wait_for
 from node import BACKS, NodeCase, charge_nusd, model, nusd, on_both
+from provider import DONE, Provider, chunk, stream
 import tap
 
 CAP = 20
@@ -222,6 +223,42 @@ class Settle(Stops, NodeCase):
                 self.assertNotIn(b'[DONE]', a.body)
                 self.assertGreaterEqual(a.end_at - a.begun, 2)
                 self.assertEqual(self.node.settled('main')['balance_usd'], before['balance_usd'])
+
+
+def said(*deltas):
+    """A stream of these, CAP tokens by its usage."""
+    items = [chunk(choices=[{'index': 0, 'delta': d, 'finish_reason': None}]) for d in deltas]
+    usage = {'prompt_tokens': 5, 'completion_tokens': CAP, 'total_tokens': 5 + CAP}
+    return [stream(*items, chunk(finish='stop'), chunk(choices=[], usage=usage), DONE)]
+
+
+class Spelt(NodeCase):
+    """Bytes count as they read: how a provider writes its text, and what it sends beside it, makes no answer longer."""
+    ANSWERS = {
+        'escaped': said(*[{'content': 'мир '}] * CAP),
+        'parts': said(*[{'content': [{'type': 'thinking', 'thinking': [{'type': 'text', 'text': 'abcde'}]}]}] * (CAP - 1),
+                      {'content': [{'type': 'text', 'text': 'abcde'}]}),
+        'details': said(*[{'content': '', 'reasoning_details': [{'type': 'reasoning.text', 'text': 'abcde', 'format': 'v1', 'index': 0}]}] * CAP),
+        'encrypted': said({'content': '', 'reasoning_details': [{'type': 'reasoning.encrypted', 'data': 'A' * 4000, 'index': 0}]},
+                          *[{'content': 'abcde'}] * (CAP - 1)),
+        'signed': said({'content': '', 'reasoning': None, 'reasoning_details': [{'type': 'reasoning.text', 'signature': 'A' * 4000, 'index': 0}]},
+                       *[{'content': 'abcde'}] * (CAP - 1)),
+    }
+    MODELS = {name: model('p/' + name, price=PRICE) for name in ANSWERS}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.provider = Provider(**cls.ANSWERS)
+        cls.addClassCleanup(cls.provider.close)
+        cls.CONFIG = {'providers': {'p': cls.provider.config()}}
+        super().setUpClass()
+
+    def test_an_answer_within_its_cap_is_never_cut(self):
+        for name in self.ANSWERS:
+            with self.subTest(name):
+                a = self.chat(name, True, max_tokens=CAP)
+                r = self.node.record(a.get('x-request-id'))
+                self.assertEqual((a.is_done, [t['error'] for t in r['attempts']], r['output'], r['estimated']), (True, [''], CAP, False), a)
 
 
 if __name__ == '__main__':

@@ -68,45 +68,87 @@ static bool chunk_is_empty(struct slice v)
 	       slice_is(v, "{}");
 }
 
-/* Bytes of a string value, or of everything that a list or object says. */
-static uint32_t chunk_bytes(struct slice v)
+/* Bytes of a string as it reads unescaped, or of the text of another value. */
+static size_t chunk_len(struct slice v)
 {
-	size_t n = v.p[0] == '"' && v.n >= 2 ? v.n - 2 : v.n;
-
-	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+	return jtext_unescaped_len(v.p[0] == '"' && v.n >= 2 ? slice_of(v.p + 1, v.n - 2) : v);
 }
 
-/* Whether content is a list of nothing but reasoning, as Mistral sends it (formats 12.4). */
-static bool chunk_is_thinking(struct slice content)
+/* Lists and objects in each other: a part of content, the thoughts in it, a part of these take four. */
+#define CHUNK_DEPTH 6
+
+/* Members of a part that hold what it says. The others are its frame, or no text: ids, signatures, encrypted thoughts. */
+static bool chunk_is_said(struct slice key)
+{
+	return slice_is(key, "text") || slice_is(key, "thinking") || slice_is(key, "summary") ||
+	       slice_is(key, "content");
+}
+
+static size_t chunk_said(struct slice v, unsigned depth)
+{
+	bool is_object = v.p[0] == '{';
+	struct jtext it = is_object ? jtext_obj(v) : jtext_arr(v);
+	struct slice key, inner;
+	size_t n = 0;
+
+	if (v.p[0] == '"')
+		return chunk_len(v);
+	if ((!is_object && v.p[0] != '[') || depth == CHUNK_DEPTH)
+		return 0;
+	while ((is_object ? jtext_obj_next(&it, &key, &inner) : jtext_arr_next(&it, &inner)) > 0)
+		if (!is_object || chunk_is_said(key))
+			n += chunk_said(inner, depth + 1);
+	return n;
+}
+
+/* Bytes of what a string says, or the strings in a list or object: tokens are guessed from them (relay.h). */
+static uint32_t chunk_bytes(struct slice v)
+{
+	return (uint32_t)MIN_OF(chunk_said(v, 0), (size_t)UINT32_MAX);
+}
+
+/* Content may be a list of parts, and some of them reasoning, as Mistral sends it (formats 12.4). */
+static void chunk_content(struct slice content, uint32_t *said, uint32_t *thought)
 {
 	struct jtext it = jtext_arr(content);
 	struct slice part, type;
-	int n = 0;
+	bool thinks;
 
-	if (jtext_type(content) != JSON_ARRAY)
-		return false;
-	for (; jtext_arr_next(&it, &part) > 0; n++)
-		if (!jtext_member(part, "type", &type) || !slice_is(type, "\"thinking\""))
-			return false;
-	return n > 0;
+	if (content.p[0] != '[') {
+		*said += chunk_bytes(content);
+		return;
+	}
+	while (jtext_arr_next(&it, &part) > 0) {
+		thinks = jtext_member(part, "type", &type) && slice_is(type, "\"thinking\"");
+		*(thinks ? thought : said) += chunk_bytes(part);
+	}
 }
 
-/* Names and arguments of the calls in a list. */
+/* Some servers send the same thoughts under two or three names, and under one of them perhaps only a signature. */
+static void chunk_thoughts(struct slice val, uint32_t *thought)
+{
+	uint32_t n = chunk_bytes(val);
+
+	if (n)
+		*thought = *thought ? MIN_OF(*thought, n) : n;
+}
+
+/* Names and arguments of the calls in a list. Arguments that are no string are output all the same, brackets and all. */
 static uint32_t chunk_call_bytes(struct slice list)
 {
 	struct jtext it = jtext_arr(list);
 	struct slice call, fn, s;
-	uint32_t n = 0;
+	size_t n = 0;
 
 	while (jtext_arr_next(&it, &call) > 0) {
 		if (!jtext_member(call, "function", &fn) && !jtext_member(call, "custom", &fn))
 			continue;
 		if (jtext_member(fn, "name", &s) && s.p[0] == '"')
-			n += chunk_bytes(s);
+			n += chunk_len(s);
 		if ((jtext_member(fn, "arguments", &s) || jtext_member(fn, "input", &s)) && s.n > 2)
-			n += chunk_bytes(s);
+			n += chunk_len(s);
 	}
-	return n;
+	return (uint32_t)MIN_OF(n, (size_t)UINT32_MAX);
 }
 
 /* The object that stands next at `at`; so with choices and their list below. */
@@ -125,16 +167,14 @@ static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 		c->marks |= CHAT_CHUNK_CONTENT;
 		if (slice_is(key, "tool_calls"))
 			n += chunk_call_bytes(val);
-		else if (slice_is(key, "content") && chunk_is_thinking(val))
-			thought += chunk_bytes(val);
-		else if (slice_is(key, "content") || slice_is(key, "refusal"))
+		else if (slice_is(key, "content"))
+			chunk_content(val, &n, &thought);
+		else if (slice_is(key, "refusal"))
 			n += chunk_bytes(val);
 		else if (slice_is(key, "audio") || slice_is(key, "images"))
 			c->marks |= CHAT_CHUNK_MEDIA;
 		else if (slice_has_prefix(key, SLICE_LIT("reasoning")))
-			/* Some servers send the same thoughts under two or three names. */
-			reasoning = reasoning ? MIN_OF(reasoning, chunk_bytes(val))
-					      : chunk_bytes(val);
+			chunk_thoughts(val, &reasoning);
 	}
 	c->content_bytes += n + thought + reasoning;
 	c->reasoning_bytes += thought + reasoning;

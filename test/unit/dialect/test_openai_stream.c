@@ -364,28 +364,77 @@ static void content_is_counted(void **state)
 	rig_fini(&r);
 }
 
-/* A list that is nothing but reasoning; what has text beside it is not. */
-static void content_that_is_reasoning(void **state)
+#define THINKS(text) \
+	"{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"" text "\"}]}"
+#define DETAIL(type, member) \
+	"{\"type\":\"reasoning." type "\"," member ",\"id\":\"rs_0123456789\",\"format\":\"v1\"}"
+#define CALLS(arguments)                                                                  \
+	"{\"tool_calls\":[{\"index\":0,\"id\":\"call_0123456789\",\"type\":\"function\"," \
+	"\"function\":{\"name\":\"\\u0066\",\"arguments\":" arguments "}}]}"
+
+/* What is said counts, however it is written; not its frame, and nothing that is no text. */
+static void what_is_said_is_counted(void **state)
 {
-	static const char thought[] = "[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\","
-				      "\"text\":\"abc\"}]}]",
-			  both[] = "[{\"type\":\"thinking\",\"thinking\":[]},{\"type\":\"text\","
-				   "\"text\":\"a\"}]";
+	static const struct {
+		const char *delta;
+		uint64_t bytes, reasoning;
+	} cases[] = {
+		{"{\"content\":\"\\u044f \\u0434\\u0443\"}", 7, 0},
+		{"{\"content\":\"\xd1\x8f \xd0\xb4\xd1\x83\"}", 7, 0},
+		{"{\"content\":\"\\ud83d\\ude00\\n\\\"\"}", 6, 0},
+		{"{\"refusal\":\"\\u4e2d\"}", 3, 0},
+		{"{\"reasoning_content\":\"\\u00e9\"}", 2, 2},
+		{"{\"content\":12}", 0, 0},
+		{CALLS("\"{\\\"\\u00e9\\\":1}\""), 1 + 8, 0},
+		{CALLS("{\"\\u00e9\":1}"), 1 + 8, 0},
+		/* Mistral */
+		{"{\"content\":[" THINKS("abc") "]}", 3, 3},
+		{"{\"content\":[" THINKS("a\\u00e9") ",{\"type\":\"text\",\"text\":\"wxyz\"}]}", 7,
+		 3},
+		{"{\"content\":[{\"type\":\"thinking\",\"thinking\":\"ab\"},\"c\"]}", 3, 2},
+		{"{\"content\":[{\"type\":\"reference\",\"reference_ids\":[1,2]}]}", 0, 0},
+		{"{\"content\":[{\"type\":\"text\",\"text\":\"a\",\"x\":{\"text\":\"b\"}}]}", 1, 0},
+		/* OpenRouter */
+		{"{\"content\":\"\",\"reasoning_details\":[" DETAIL("text",
+								    "\"text\":\"abcde\"") "]}",
+		 5, 5},
+		{"{\"reasoning_details\":[" DETAIL("summary", "\"summary\":\"abc\"") "," DETAIL(
+			 "encrypted", "\"data\":\"AAAAAAAAAAAAAAAA\"") "]}",
+		 3, 3},
+		{"{\"reasoning_details\":[" DETAIL("encrypted",
+						   "\"data\":\"AAAAAAAAAAAAAAAA\"") "]}",
+		 0, 0},
+		{"{\"reasoning\":null,\"reasoning_details\":[" DETAIL(
+			 "text", "\"signature\":\"AAAAAAAAAAAAAAAA\"") "]}",
+		 0, 0},
+		/* the same under several names */
+		{"{\"reasoning\":\"abc\",\"reasoning_details\":[" DETAIL("text",
+									 "\"text\":\"abc\"") "]}",
+		 3, 3},
+		{"{\"reasoning\":\"abc\",\"reasoning_details\":[" DETAIL(
+			 "text", "\"signature\":\"AA\"") "],\"reasoning_content\":\"abc\"}",
+		 3, 3},
+		/* deeper than any server goes */
+		{"{\"content\":[[[[[[[\"abc\"]]]]]]]}", 3, 0},
+		{"{\"content\":[[[[[[[[\"abc\"]]]]]]]]}", 0, 0},
+	};
 	struct buf answer;
 	struct rig r;
 
 	buf_init(&answer, 4096);
-	for (int i = 0; i < 2; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		rig_init(&r, PTABLE_OPENAI);
 		buf_reset(&answer);
 		assert_int_equal(buf_addf(&answer,
-					  ROLE "data: " HEAD "[{\"index\":0,\"delta\":{"
-					       "\"content\":%s}}]}\n\n" STOP USAGE_ITEM DONE,
-					  i ? both : thought),
+					  "data: " HEAD
+					  "[{\"index\":0,\"delta\":%s}]}\n\n" STOP USAGE_ITEM DONE,
+					  cases[i].delta),
 				 ERRC_OK);
 		assert_int_equal(rig_answer(&r, buf_slice(&answer), true), ERRC_OK);
-		assert_int_equal(r.content_bytes, (i ? sizeof(both) : sizeof(thought)) - 1);
-		assert_int_equal(r.reasoning_bytes, i ? 0 : sizeof(thought) - 1);
+		if (r.content_bytes != cases[i].bytes || r.reasoning_bytes != cases[i].reasoning)
+			fail_msg("%s: %u, %u", cases[i].delta, (unsigned)r.content_bytes,
+				 (unsigned)r.reasoning_bytes);
+		assert_int_equal(r.commits, 1);
 		rig_fini(&r);
 	}
 	buf_fini(&answer);
@@ -435,7 +484,7 @@ int main(void)
 		cmocka_unit_test(streams_that_fail_end_with_an_error),
 		cmocka_unit_test(a_stream_may_end_without_done),
 		cmocka_unit_test(content_is_counted),
-		cmocka_unit_test(content_that_is_reasoning),
+		cmocka_unit_test(what_is_said_is_counted),
 		cmocka_unit_test(memory_that_fails_is_reported),
 	};
 

@@ -61,7 +61,7 @@ static void what_the_answer_holds(void **state)
 	rig_init(&r, PTABLE_OPENAI);
 	assert_int_equal(rig_answer(&r, slice_str(HEAD ",\"usage\":" COUNTS "}"), false), ERRC_OK);
 	assert_int_equal(r.finish, IR_FIN_STOP);
-	assert_int_equal(r.content_bytes, 6);
+	assert_int_equal(r.content_bytes, 5);
 	assert_int_equal(usage_output_total(&r.usage), 2);
 	rig_fini(&r);
 }

@@ -245,12 +245,47 @@ static void test_unescape(void **state)
 	assert_int_equal(mem_live_count(), 0);
 }
 
+/* As long as what jtext_unescape() makes of it. */
+static void test_unescaped_len(void **state)
+{
+	static const char *const good[] = {
+		"",
+		"ab\xc3\xa9",
+		"\\n",
+		"a\\\"\\\\\\/b",
+		"\\\\u0041",
+		"\\u0000",
+		"\\u007f\\u0080\\u07ff\\u0800\\uffff",
+		"\\u044f \\u0434\\u0443\\u043c\\u0430\\u044e",
+		"\\ud83d\\ude00",
+		"\\ud83d",
+		"\\ud83dx\\ude00",
+		"\\ud83d\\u0041\\udc00z",
+	};
+	static const struct {
+		const char *in;
+		size_t n;
+	} bad[] = {{"\\", 1}, {"\\x", 1}, {"\\u12", 3}, {"a\\u", 2}, {"\\u12g4\\n", 6}};
+	struct buf b;
+
+	buf_init(&b, 1 << 16);
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		buf_reset(&b);
+		assert_int_equal(jtext_unescape(slice_str(good[i]), &b), ERRC_OK);
+		assert_int_equal(jtext_unescaped_len(slice_str(good[i])), b.len);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(jtext_unescaped_len(slice_str(bad[i].in)), bad[i].n);
+	assert_int_equal(jtext_unescaped_len(SLICE_NONE), 0);
+	buf_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_members),  cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_depth),    cmocka_unit_test(test_values),
-		cmocka_unit_test(test_unescape),
+		cmocka_unit_test(test_unescape), cmocka_unit_test(test_unescaped_len),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
