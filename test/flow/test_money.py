@@ -349,6 +349,7 @@ class Limits(NodeCase):
         real = charge_nusd({'input': 900000, 'output': 5}, {'input': 10, 'output': 10})
         self.assertEqual(nusd(record['charge_usd']) + nusd(record['uncollected_usd']), real)
         self.assertEqual(nusd(record['charge_usd']), 500_000_000)
+        self.assertEqual((nusd(a.usage['cost']), nusd(a.get('x-aigw-cost-usd'))), (500_000_000, 500_000_000))
         self.assertEqual(nusd(self.node.settled('short')['balance_usd']), 0)
 
     def test_cap_that_does_not_fit(self):

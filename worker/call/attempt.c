@@ -209,18 +209,30 @@ static const struct up_conn_events events = {.on_sent = on_sent,
 					     .on_end = on_end,
 					     .on_fail = on_fail};
 
-static int64_t cost_of(void *arg, const struct usage *u)
+static int64_t cost_of(const struct call *c, const struct usage *u)
 {
-	struct call *c = arg;
 	struct usage all = *u;
 
-	/* Once it is charged, that is what it costs. */
-	if (c->hold == CALL_HOLD_ENDED)
-		return c->done.charge_nusd;
 	call_pieces(c, &all);
 	return price_cost(
 		hold_price(&c->hold_candidates[c->attempt->at], usage_input_total(u), all.tier),
 		&all);
+}
+
+/* What is charged, or, where usage goes out before its answer's end, what will be for all that came so far: the same as long as the account
+ * has as much and no more output follows that is not reported. */
+static int64_t charge_of(void *arg, const struct usage *said)
+{
+	const struct call *c = arg;
+	struct usage u;
+	int64_t cost;
+
+	(void)said;
+	if (c->hold == CALL_HOLD_ENDED)
+		return c->done.charge_nusd;
+	call_used(c, false, &u);
+	cost = cost_of(c, &u);
+	return call_is_capped(c, &u) ? MIN_OF(cost, c->grant.hold.hold_nusd) : cost;
 }
 
 /* What comes as content and is none: a prompt that was asked back. */
@@ -354,7 +366,7 @@ static enum errc init_relay(struct call *c, const struct dialect_back *back)
 	c->env = (struct dialect_env){.now_s = turn_wall_ms(call_turn(c)) / 1000,
 				      .gen_id = slice_str(c->id_text),
 				      .model = c->route.v[a->at].model->name,
-				      .cost = cost_of,
+				      .cost = charge_of,
 				      .arg = c};
 	return relay_init(&a->relay, &o);
 }

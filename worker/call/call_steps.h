@@ -61,6 +61,10 @@ void call_attempt_lose(struct call *c, int status, const char *code);
 void call_attempt_count(struct call *c, const char *result);
 /* What the attempt's provider reported so far; a total that it did not divide is divided by what came of it. */
 void call_reported(const struct call *c, struct usage *out);
+/* step_settle.c. The same with what is missing put in, as it is charged; `cut`: more may have come of it than was reported. */
+void call_used(const struct call *c, bool cut, struct usage *out);
+/* Whether no more than the hold is charged for it: what nobody reported is no real cost. */
+bool call_is_capped(const struct call *c, const struct usage *u);
 /* What the request itself adds to what a provider reports: its images, and a search and the tier
  * where none is reported. */
 void call_pieces(const struct call *c, struct usage *u);

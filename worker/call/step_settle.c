@@ -12,11 +12,10 @@ _Static_assert(USAGE_RAW_MAX <= RECORD_RAW_MAX && IR_NATIVE_MAX <= RECORD_FINISH
 
 /* Puts in what the provider did not report: half the bound for the input, counted pieces for the output. A count that stood in the middle of
  * a stream is no final one, so it only raises. */
-static void estimate(const struct call *c, struct usage *u)
+static void estimate(const struct call *c, bool cut, struct usage *u)
 {
 	const struct relay *r = &c->attempt->relay;
 	int64_t seen = relay_seen(r), reasoning = relay_seen_reasoning(r);
-	bool cut = (!r->finish || r->stopped) && c->op != DIALECT_EMBEDDINGS;
 
 	if (!r->reported || (usage_input_total(u) == 0 && (cut || !usage_has(u, USAGE_INPUT)))) {
 		usage_set(u, USAGE_INPUT, MAX_OF(c->route.v[c->attempt->at].input_bound / 2, 1));
@@ -34,6 +33,24 @@ static void estimate(const struct call *c, struct usage *u)
 	}
 }
 
+void call_used(const struct call *c, bool cut, struct usage *u)
+{
+	bool one_side = c->op == DIALECT_EMBEDDINGS; /* it has no output */
+
+	cut = cut && !one_side;
+	call_reported(c, u);
+	/* An explicit zero is the truth; only what is missing is estimated. */
+	if (cut || !usage_has(u, USAGE_INPUT) || !(one_side || usage_has(u, USAGE_OUTPUT)))
+		estimate(c, cut, u);
+}
+
+bool call_is_capped(const struct call *c, const struct usage *u)
+{
+	const struct relay *r = &c->attempt->relay;
+
+	return r->stopped || (u->estimated && !r->usage_positive);
+}
+
 /* Whether the end is charged, and for what (design 3.3). */
 static bool charge_of(const struct call *c, struct usage *u)
 {
@@ -49,11 +66,7 @@ static bool charge_of(const struct call *c, struct usage *u)
 
 	if (fault && !c->commit_us)
 		return false; /* given up before commit: our cost, not the client's */
-	call_reported(c, u);
-	/* An explicit zero is the truth; only what is missing is estimated. */
-	if (!(relay_is_reported(r) && usage_has(u, USAGE_INPUT) && usage_has(u, USAGE_OUTPUT)) &&
-	    !(c->op == DIALECT_EMBEDDINGS && usage_has(u, USAGE_INPUT)))
-		estimate(c, u);
+	call_used(c, !r->finish || r->stopped, u);
 	return hold_is_charged(&o);
 }
 
@@ -139,8 +152,7 @@ static void fill_settle(struct call *c)
 				   .attempts = c->records,
 				   .attempts_n = c->tried_n};
 	s->charged = c->charged = charge_of(c, &c->usage);
-	/* What nobody reported is no real cost: never more than was held for it. */
-	s->capped = a->relay.stopped || (c->usage.estimated && !a->relay.usage_positive);
+	s->capped = call_is_capped(c, &c->usage);
 	s->upstream_id = a->relay.upstream_id;
 	if (a->relay.finish) {
 		s->finish = slice_str(chat_finish_word(a->relay.finish_kind));

@@ -2,7 +2,8 @@
 
 #include "chat_usage.h"
 
-#define CHAT_DONE SLICE_LIT("data: [DONE]\n\n")
+#define CHAT_DONE     SLICE_LIT("data: [DONE]\n\n")
+#define CHAT_REST_MAX (16 * 1024) /* of a whole body, kept behind its usage */
 
 /* What makes an item differ from what the client may see. */
 #define CHAT_ODD                                                                        \
@@ -309,33 +310,60 @@ enum errc chat_enc_stop(void *enc, struct buf *out)
 
 /* ---- whole bodies of the client's own dialect ---- */
 
-static enum errc enc_raw_usage(struct chat_enc *e, const struct ir_event *ev, struct buf *out)
+/* The usage and what was kept behind its place. */
+static enum errc enc_raw_place(struct chat_enc *e, struct buf *out)
+{
+	struct slice usage = SLICE_LIT("null");
+	enum errc r = ERRC_OK;
+
+	e->usage_due = false;
+	e->usage_given = true;
+	if (!usage_is_empty(&e->usage))
+		r = chat_enc_usage(e, &usage);
+	if (!r)
+		r = buf_adds(out, usage);
+	if (!r)
+		r = buf_adds(out, buf_slice(&e->held));
+	buf_reset(&e->held);
+	return r;
+}
+
+/* That it can be written has to be known before it is charged. */
+static enum errc enc_raw_usage(struct chat_enc *e, const struct ir_event *ev)
 {
 	struct slice usage;
 	enum errc r = enc_note_usage(e, ev);
 
-	e->usage_given = true;
-	if (!ev->usage)
-		return r ? r : buf_addz(out, "null");
-	e->has_usage = ev->usage_json.n > 0;
-	if (!r)
-		r = chat_enc_usage(e, &usage);
-	return r ? r : buf_adds(out, usage);
+	e->usage_due = true;
+	return r || !ev->usage ? r : chat_enc_usage(e, &usage);
+}
+
+/* What follows the usage waits for the end, when the charge is known; much of it does not. */
+static enum errc enc_raw_piece(struct chat_enc *e, struct slice raw, struct buf *out)
+{
+	enum errc r = ERRC_OK;
+
+	if (e->usage_due && e->held.len + raw.n > CHAT_REST_MAX)
+		r = enc_raw_place(e, out);
+	if (r)
+		return r;
+	out = e->usage_due ? &e->held : out;
+	return e->o.facts->op == DIALECT_EMBEDDINGS ? embeddings_push(&e->embeddings, raw, out)
+						    : buf_adds(out, raw);
 }
 
 static enum errc enc_raw_end(struct chat_enc *e, const struct ir_event *ev, struct buf *out)
 {
-	struct slice usage;
 	enum errc r = ERRC_OK;
 
-	if (!e->usage_given && ev->usage) {
+	if (ev->usage)
 		e->usage = *ev->usage;
-		r = chat_enc_usage(e, &usage);
-		if (!r)
-			r = buf_addz(out, ",\"usage\":");
-		if (!r)
-			r = buf_adds(out, usage);
+	if (!e->usage_due && !e->usage_given && ev->usage) {
+		e->usage_due = true;
+		r = buf_addz(out, ",\"usage\":");
 	}
+	if (!r && e->usage_due)
+		r = enc_raw_place(e, out);
 	return r ? r : buf_adds(out, ev->raw);
 }
 
@@ -343,11 +371,9 @@ static enum errc enc_raw_whole(struct chat_enc *e, const struct ir_event *ev, st
 {
 	switch (ev->kind) {
 	case IR_RAW:
-		return e->o.facts->op == DIALECT_EMBEDDINGS
-			       ? embeddings_push(&e->embeddings, ev->raw, out)
-			       : buf_adds(out, ev->raw);
+		return enc_raw_piece(e, ev->raw, out);
 	case IR_USAGE:
-		return enc_raw_usage(e, ev, out);
+		return enc_raw_usage(e, ev);
 	case IR_END:
 		return enc_raw_end(e, ev, out);
 	default:

@@ -15,6 +15,7 @@ struct chat_enc {
 	bool usage_given; /* the client has its usage */
 	bool holding;     /* `held` is a finish item that waits for its usage */
 	bool has_usage;   /* the provider reported one */
+	bool usage_due; /* of a whole body: its place is reached, and `held` is what came behind it */
 	struct chat_seen seen;
 	struct buf held, envelope; /* the item held back; the provider's own usage item */
 	struct buf usage_json;     /* its last usage object */

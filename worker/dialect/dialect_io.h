@@ -25,7 +25,7 @@ struct dialect_env {
 	int64_t now_s;
 	struct slice gen_id; /* the generation id; for answers without an id of their own */
 	struct slice model;  /* the model's public name; for answers that name none */
-	/* What this usage costs the client. */
+	/* What the client is charged; before the end, what this usage costs, with what may be missing in it. */
 	int64_t (*cost)(void *arg, const struct usage *u);
 	void *arg;
 };

@@ -154,7 +154,7 @@ enum errc rig_answer(struct rig *r, struct slice bytes, bool stream)
 		.provider = &r->provider,
 		.stream = stream,
 		.raw = dialect_is_same(r->front, r->back),
-		.whole_bytes = 1024 * 1024,
+		.whole_bytes = r->long_answer ? 60 : 1024 * 1024,
 	};
 	struct dialect_enc_opts c = {.facts = &r->facts, .env = &r->env, .stream = stream};
 	void *dec = mem_new(r->back->dec_size), *enc = mem_new(r->front->enc_size);

@@ -18,9 +18,10 @@ struct rig {
 	struct arena arena;
 	void *scan;
 	struct slice body;
-	struct buf out;  /* what the client gets */
-	unsigned split;  /* bytes a push, 0: all at once */
-	bool flush_each; /* as if 250 ms passed after every push */
+	struct buf out;   /* what the client gets */
+	unsigned split;   /* bytes a push, 0: all at once */
+	bool flush_each;  /* as if 250 ms passed after every push */
+	bool long_answer; /* a whole one is not kept */
 	/* What the events said. */
 	bool ended, failed;
 	unsigned events, commits, bad, errors_of_memory;

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "mem.h"
 #include "openai_dec.h"
 #include "rig.h"
@@ -51,7 +53,8 @@ static void only_usage_changes(void **state)
 static void missing_usage_is_the_estimate(void **state)
 {
 	check(HEAD "}", HEAD ",\"usage\":" ESTIMATED "}");
-	check(HEAD ",\"usage\":null}", HEAD ",\"usage\":null}");
+	check(HEAD ",\"usage\":null}", HEAD ",\"usage\":" ESTIMATED "}");
+	check(HEAD ",\"usage\":{},\"z\":1}", HEAD ",\"usage\":" ESTIMATED ",\"z\":1}");
 }
 
 static void what_the_answer_holds(void **state)
@@ -152,6 +155,41 @@ static void long_answers_flow(void **state)
 	}
 }
 
+/* Usage waits for the end of its answer, but not behind any length of it. */
+static void usage_before_a_long_rest(void **state)
+{
+	char in[40000], want[40000];
+	struct rig r;
+
+	for (int n = 16300; n < 16500; n += 50) {
+		snprintf(in, sizeof(in), "{\"usage\":" COUNTS ",\"z\":\"%0*d\",%s}", n, 0, HEAD + 1);
+		snprintf(want, sizeof(want), "{\"usage\":" COSTED ",\"z\":\"%0*d\",%s}", n, 0,
+			 HEAD + 1);
+		rig_init(&r, PTABLE_OPENAI);
+		assert_int_equal(rig_answer(&r, slice_str(in), false), ERRC_OK);
+		assert_int_equal(r.out.len, strlen(want));
+		assert_memory_equal(r.out.p, want, r.out.len);
+		rig_fini(&r);
+	}
+}
+
+/* Of a long answer nobody checks the text but who writes its usage: before the end, for that is charged. */
+static void usage_that_cannot_be_written(void **state)
+{
+	struct rig r;
+
+	rig_init(&r, PTABLE_OPENAI);
+	r.long_answer = true;
+	assert_int_equal(
+		rig_answer(
+			&r,
+			SLICE_LIT(HEAD ",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\" 2}}"),
+			false),
+		ERRC_SYNTAX);
+	assert_false(r.ended);
+	rig_fini(&r);
+}
+
 /* Whether the text goes through in pieces of `step` bytes. */
 static enum errc cut_through(struct slice text, size_t step)
 {
@@ -192,6 +230,8 @@ int main(void)
 		cmocka_unit_test(what_the_answer_holds),
 		cmocka_unit_test(answers_that_are_none),
 		cmocka_unit_test(long_answers_flow),
+		cmocka_unit_test(usage_before_a_long_rest),
+		cmocka_unit_test(usage_that_cannot_be_written),
 		cmocka_unit_test(long_answers_have_one_usage),
 	};
 
