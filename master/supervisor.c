@@ -147,6 +147,15 @@ static void start_later(struct supervisor_slot *s, int64_t ms)
 	require(uv_timer_start(&s->respawn, on_respawn, (uint64_t)ms, 0) == 0);
 }
 
+/* It may be gone with the live store, and as another user the keeper could not make it. */
+static void make_live_folder(struct master *m)
+{
+	enum errc e = folders_make(m->live, 0700, &m->ids);
+
+	if (e)
+		log_error("live_folder", "cannot make %s again: %s", m->live, errc_text(e));
+}
+
 static void start(struct supervisor_slot *s)
 {
 	struct master *m = s->m;
@@ -158,8 +167,10 @@ static void start(struct supervisor_slot *s)
 	enum errc e;
 
 	heritage_of(m, &env.heritage);
-	if (s->child.role == HERITAGE_KEEPER)
+	if (s->child.role == HERITAGE_KEEPER) {
 		env.heritage.keeper_bell_fd = -1;
+		make_live_folder(m);
+	}
 	e = child_start(&s->child, &env);
 	if (e) {
 		log_error("child_start_failed", "%s: %s", child_name(&s->child), errc_text(e));
@@ -289,14 +300,10 @@ static void on_failed(struct master *m, struct child *c, struct slice text)
 
 static void on_store_renewed(struct master *m, uint64_t epoch)
 {
-	enum errc e = folders_make(m->live, 0700, &m->ids);
-
 	log_warn("store_renewed",
 		 "the keeper made a new live store, epoch %llu: workers are replaced",
 		 (unsigned long long)epoch);
-	/* The folder may be gone with it, and as another user the keeper could not make it. */
-	if (e)
-		log_error("live_folder", "cannot make %s again: %s", m->live, errc_text(e));
+	make_live_folder(m);
 	for (unsigned i = 0; i < m->sup.workers_n; i++)
 		supervisor_kill(m, &m->sup.workers[i].child, "store_renewed",
 				"it has the old live store");

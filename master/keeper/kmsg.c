@@ -1,5 +1,3 @@
-#include <signal.h>
-
 #include "childlog.h"
 #include "keeper_state.h"
 #include "keyreport.h"
@@ -7,6 +5,7 @@
 #include "ktable.h"
 #include "log.h"
 #include "lookup.h"
+#include "oldstore.h"
 #include "secret.h"
 #include "serve.h"
 
@@ -174,15 +173,5 @@ void kmsg_store_lost(struct keeper *k)
 
 	stores_drop(&k->stores, live);
 	(void)!klink_send(&k->master, &m);
-	for (unsigned i = 0; i < page_slots_high(k->page); i++) {
-		struct page_proc *p = page_proc(k->page, i);
-
-		if (atomic_load(&p->role) != HERITAGE_WORKER ||
-		    atomic_load(&p->generation) == k->h.generation || !page_is_alive(k->page, i))
-			continue;
-		log_warn("orphan_killed",
-			 "worker of an older master, pid %u: it has the lost live store",
-			 atomic_load(&p->pid));
-		kill((pid_t)atomic_load(&p->pid), SIGKILL);
-	}
+	oldstore_kill(k->page, k->h.generation);
 }

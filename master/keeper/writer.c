@@ -13,6 +13,7 @@
 #include "intake.h"
 #include "log.h"
 #include "mem.h"
+#include "oldstore.h"
 #include "progress.h"
 #include "renew.h"
 #include "seal.h"
@@ -159,6 +160,13 @@ static bool had_ledger(struct writer *w)
 	       atomic_load(page_gauge(w->o.page, PAGE_EPOCH)) != 0;
 }
 
+static void on_removed(void *arg)
+{
+	struct writer *w = arg;
+
+	oldstore_kill(w->o.page, 0);
+}
+
 static void store_opts_of(struct writer *w, struct store_opts *o)
 {
 	struct page_proc *p = page_proc(w->o.page, w->o.h->page_slot);
@@ -169,6 +177,8 @@ static void store_opts_of(struct writer *w, struct store_opts *o)
 				 .live_bytes = w->o.live_bytes,
 				 .regions = w->o.regions,
 				 .slots = w->o.slots,
+				 .on_removed = on_removed,
+				 .arg = w,
 				 .had_ledger = had_ledger(w),
 				 .watch = {.wants = &p->wants, .has = &p->has, .done = &p->done}};
 }

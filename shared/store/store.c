@@ -113,8 +113,9 @@ static void live_opts_of(const struct start *s, struct live_opts *o)
 	memcpy(o->ledger_id, ledger_state(s->ledger)->id, LIVE_ID);
 }
 
-/* Whether the store that could be opened continues this ledger: NULL, or what speaks against it. */
-static enum errc judge(struct start *s, const char **reason)
+/* Whether the store that could be opened continues this ledger: NULL, or what speaks against it. *is_ahead: it has seen what the ledger
+ * lacks and nothing tells of any more. */
+static enum errc judge(struct start *s, const char **reason, bool *is_ahead)
 {
 	const struct ledger_state *st = ledger_state(s->ledger);
 	uint64_t taken = st->taken_epoch == st->epoch ? st->taken_n : 0, first, last, admin_seq;
@@ -122,6 +123,7 @@ static enum errc judge(struct start *s, const char **reason)
 	enum errc rc = outbox_range(s->live, &first, &last);
 
 	*reason = NULL;
+	*is_ahead = false;
 	if (rc)
 		return rc;
 	rc = live_read_begin(s->live, &txn);
@@ -129,6 +131,7 @@ static enum errc judge(struct start *s, const char **reason)
 		return rc;
 	rc = live_get_admin_seq(s->live, txn, &admin_seq);
 	live_read_end(s->live);
+	*is_ahead = taken + 1 < first || admin_seq > st->last_seq;
 	if (live_head(s->live)->epoch != st->epoch)
 		*reason = "the live store is of another epoch";
 	else if (taken + 1 < first || taken > last)
@@ -171,20 +174,21 @@ static int64_t at_risk(struct live *l, const struct ledger *ledger)
 static enum errc find(struct start *s)
 {
 	struct live_opts o;
+	bool is_ahead;
 	enum errc rc;
 
 	live_opts_of(s, &o);
 	rc = live_open(&o, &s->live);
 	switch (rc) {
 	case ERRC_OK:
-		rc = judge(s, &s->out->reason);
+		rc = judge(s, &s->out->reason, &is_ahead);
 		if (rc == ERRC_CORRUPT)
 			s->out->reason = "the live store is damaged";
 		else if (rc)
 			return rc;
 		if (!s->out->reason)
 			return ERRC_OK;
-		s->out->at_risk_nusd = rc ? -1 : at_risk(s->live, s->ledger);
+		s->out->at_risk_nusd = rc || is_ahead ? -1 : at_risk(s->live, s->ledger);
 		live_close(&s->live);
 		return ERRC_OK;
 	case ERRC_NOTFOUND:
@@ -273,6 +277,8 @@ static enum errc rebuild(struct start *s)
 	struct live_opts o;
 	enum errc rc = live_remove(s->dir);
 
+	if (!rc && s->o->on_removed && ledger_state(s->ledger)->epoch != 0)
+		s->o->on_removed(s->o->arg);
 	if (!rc)
 		rc = raise_epoch(s);
 	if (!rc && s->restored)

@@ -1,5 +1,5 @@
 /* The keeper's start: opens the ledger, decides whether the live store that it finds is the right one (design 3.4,
- * Identity), and rebuilds it from the ledger if not. Only the keeper calls it, alone and before any worker runs. */
+ * Identity), and rebuilds it from the ledger if not. Only the keeper calls it, alone; workers may run, of this master or an older one. */
 #ifndef AIGW_STORE_H
 #define AIGW_STORE_H
 
@@ -13,6 +13,9 @@ struct store_opts {
 	struct live_watch watch;
 	size_t live_bytes;
 	uint32_t regions, slots;
+	/* A live store was taken away that processes may still have: whatever they do with it is lost, so they are to end. NULL: nobody has. */
+	void (*on_removed)(void *arg);
+	void *arg;
 	bool had_ledger; /* it is known of this state folder; that there is a live store is seen here */
 	bool any_filesystem;       /* tests */
 	uint64_t ledger_map_bytes; /* 0: the default */

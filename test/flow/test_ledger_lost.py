@@ -173,6 +173,50 @@ class Gone(Base):
             self.assertEqual(self.node.status()['ledger'][0]['epoch'], 1)
             self.assertTrue(self.node.verify()['good'])
 
+    def check_renewed(self, workers, answered):
+        """The next keeper has made a new live store: with it there are other workers, and what they answer is recorded."""
+        wait_for(lambda: self.node.ctl_raw('account', 'show', 'main').returncode == 0 and self.chat('m').status == 200 and
+                 not set(self.node.children('worker')) & set(workers), 40)
+        self.node.settled('main')
+        before = self.node.ctl('usage')['total']['requests']
+        for _ in range(6):
+            self.assertEqual(self.chat('m').status, 200)
+        self.node.settled('main')
+        self.assertEqual(self.node.ctl('usage')['total']['requests'], before + 6)
+        self.assertGreaterEqual(before, answered)
+        self.assertTrue(self.node.verify()['good'])
+
+    def test_older_copy(self):
+        """An older copy of the file, and a keeper that finds it: the store that workers have is not one of it any more."""
+        self.start()
+        self.assertEqual(self.chat('m').status, 200)
+        self.node.settled('main')
+        shutil.copyfile(self.data, self.kept)
+        for _ in range(5):
+            self.assertEqual(self.chat('m').status, 200)
+        self.node.settled('main')
+        self.node.account('other', 1)  # charges alone the live store could still tell of
+        workers, owner = self.node.children('worker'), os.stat(self.data)
+        os.rename(self.data, self.data + '.away')
+        shutil.copyfile(self.kept, self.data)
+        os.chown(self.data, owner.st_uid, owner.st_gid)
+        mark = self.node.mark()
+        self.node.kill('keeper')
+        self.check_renewed(workers, 1)
+        gap = self.node.events('live_store_gap', mark)[0]
+        self.assertIn('dollars in charges at risk: unknown', gap['message'])
+
+    def test_live_folder_gone_without_a_keeper(self):
+        """Only the master can make it again."""
+        self.start()
+        self.assertEqual(self.chat('m').status, 200)
+        self.node.settled('main')
+        workers, keeper = self.node.children('worker'), self.node.children('keeper')[0]
+        stand_still(keeper)
+        shutil.rmtree(self.node.live)
+        os.kill(keeper, signal.SIGKILL)
+        self.check_renewed(workers, 1)
+
     def test_under_a_running_keeper(self):
         """The next keeper makes no ledger while workers have one."""
         mark = self.node.mark()
