@@ -84,7 +84,7 @@ class Backup(NodePerTest):
             f.write(other)
         with contextlib.suppress(CtlError):
             self.node.ctl('account', 'create', 'more')
-        told = self.node.wait_event('keeper_failed', since=mark)['message']
+        told = self.node.wait_event('child_failed', since=mark)['message']  # its own line it may not come to
         self.node.kill_all()
         self.assertIn('%s is not as this node wrote it last' % path, told)
         self.assertIn("'aigwctl ledger restore'", told)
