@@ -144,6 +144,9 @@ enum errc folders_give_state(int dir, const struct drop_ids *ids)
 
 	if (!ids->change)
 		return ERRC_OK;
+	e = give_open(dir, S_IFDIR, ids);
+	if (e)
+		return e;
 	ledger = openat(dir, "ledger", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (ledger >= 0) {
 		e = give_open(ledger, S_IFDIR, ids);

@@ -15,8 +15,8 @@ MUSTCHECK enum errc folders_live_path(struct slice shared_memory, const char *le
  * store is there yet. */
 MUSTCHECK enum errc folders_live_make(const char *path, uint64_t need, const struct drop_ids *ids);
 
-/* Makes what keeper and workers have in the folders theirs again: another `user` may have been set, or the service manager have
- * given all of the state folder to root, as systemd does at each start. */
+/* Makes the state folder, and what keeper and workers have in the folders, theirs again: another `user` may have been set, or the service
+ * manager have given all of the state folder to root, as systemd does whenever it runs a command of the service: each start and reload. */
 MUSTCHECK enum errc folders_give_state(int dir, const struct drop_ids *ids);
 MUSTCHECK enum errc folders_give_live(const char *path, const struct drop_ids *ids);
 /* Whether those who run as `ids` get into `path`. ERRC_PERM when not; `blocked`, of PATH_MAX bytes, then names the first folder

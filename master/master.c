@@ -184,6 +184,15 @@ static bool take_lock(struct master *m)
 	return e ? stop_at_place("cannot lock", path, state_elsewhere, e) : true;
 }
 
+void master_give_state(struct master *m)
+{
+	enum errc e = folders_give_state(m->state_fd, &m->ids);
+
+	if (e)
+		log_error("state_folder", "cannot give the user of the keeper what is in %s: %s",
+			  m->state, errc_text(e));
+}
+
 static bool open_state(struct master *m)
 {
 	const struct settings *set = master_settings(m);

@@ -61,6 +61,8 @@ void master_log_send(struct master *m);
 bool master_log_is_sent(struct master *m);
 /* Keeper and all workers are ready for the first time. */
 void master_ready(struct master *m);
+/* folders_give_state(); that it fails is logged. */
+void master_give_state(struct master *m);
 /* listeners_plan() with what the master knows of others on the addresses. */
 MUSTCHECK enum errc master_plan_listeners(struct master *m, const struct settings *set,
 					  struct list *fresh, struct buf *why);

@@ -508,6 +508,8 @@ static void start(struct master *m)
 	r->run++;
 	buf_reset(&r->messages);
 	buf_reset(&r->changes);
+	/* The command that asks for it may have been run by the service manager. */
+	master_give_state(m);
 	if (m->ready)
 		notify_reloading();
 	require(uv_queue_work(&m->loop, &r->work, load, loaded) == 0);

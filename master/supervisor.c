@@ -169,6 +169,7 @@ static void start(struct supervisor_slot *s)
 	heritage_of(m, &env.heritage);
 	if (s->child.role == HERITAGE_KEEPER) {
 		env.heritage.keeper_bell_fd = -1;
+		master_give_state(m);
 		make_live_folder(m);
 	}
 	e = child_start(&s->child, &env);

@@ -134,6 +134,28 @@ class Operations(NodePerTest):
         self.check_books()
         return load.kinds(), took
 
+    @unittest.skipUnless(os.geteuid() == 0, 'needs root to give files away')
+    def test_state_folder_given_to_root(self):
+        """A service manager does that when it runs a command of the service. Charges are written all the same, and a reload and the start of a
+        keeper give the folder back."""
+        self.begin()
+        owned = [os.path.join(self.node.state, *p) for p in ((), ('ledger',), ('ledger', 'data.mdb'), ('ledger', 'lock.mdb'), ('pepper',))]
+
+        def owners():
+            return {os.stat(p).st_uid for p in owned}
+        before = owners()
+        for give_back in (lambda: self.node.ctl('reload'), lambda: self.node.kill('keeper')):
+            mark = self.node.mark()
+            for p in owned:
+                os.chown(p, 0, 0)
+            os.chmod(self.node.state, 0o750)
+            self.assertEqual(self.chat('quick-oai').status, 200)
+            self.node.ctl('account', 'create', 'other%d' % len(self.node.ctl('account', 'list')['accounts']))
+            self.assertEqual(self.node.events('ledger_failed', mark), [])
+            give_back()
+            self.assertEqual(owners(), before)
+            self.node.ctl('pepper', 'rotate')
+
     def test_drain_waits_for_streams(self):
         """Row 32: TERM and QUIT with live streams; all finish, none is cut."""
         self.begin(timeouts={'drain_timeout': '50s'})

@@ -91,6 +91,11 @@ looking=$!
 K=$(aigwctl key create --account acme --json | sed 's/.*"key":"\([^"]*\)".*/\1/')
 chat first
 systemctl reload aigwd; echo "= reload $?"
+echo "= owners" $(stat -c %%U /var/lib/aigw /var/lib/aigw/ledger /var/lib/aigw/ledger/data.mdb | sort -u)
+aigwctl pepper rotate > /dev/null; echo "= rotated $?"
+pkill -KILL -f 'aigwd: keeper'; sleep 0.5
+chat next-keeper
+aigwctl account show acme > /dev/null; echo "= shown $?"
 echo 'nonsense: 1' >> %(conf)s
 systemctl reload aigwd; echo "= bad-reload $?"
 sed -i '$d' %(conf)s
@@ -213,9 +218,10 @@ class Unit(unittest.TestCase):
         if 'booted' not in said:
             self.skipTest('systemd did not boot here')
         said = {name: text.strip() for name, text in said.items()}
-        wanted = {'booted': '', 'start': '0', 'first': '200', 'reload': '0', 'bad-reload': '1', 'orphans': '200', 'restarts': '1',
+        wanted = {'booted': '', 'start': '0', 'first': '200', 'reload': '0', 'owners': 'aigw', 'rotated': '0',
+                  'next-keeper': '200', 'shown': '0', 'bad-reload': '1', 'orphans': '200', 'restarts': '1',
                   'next-master': '200', 'restart': '0', 'restarted': '200', 'imbalances': '0.0', 'stop': '0', 'result': 'success', 'left': '1 0', 'verify': '0',
-                  'charges': '4', 'users': 'aigw:keeper aigw:worker', 'next-users': 'aigw:keeper aigw:worker'}
+                  'charges': '5', 'users': 'aigw:keeper aigw:worker', 'next-users': 'aigw:keeper aigw:worker'}
         self.assertEqual({name: said.get(name) for name in wanted}, wanted)
         self.assertRegex(said['status'], r'^Serving; workers: \d+, models: 1$')
 

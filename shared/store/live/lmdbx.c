@@ -1,5 +1,6 @@
 #include "lmdbx.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -128,10 +129,12 @@ bool lmdbx_is_in_place(MDB_env *env)
 	struct stat ours, there;
 
 	if (mdb_env_get_path(env, &dir) != 0 || mdb_env_get_fd(env, &fd) != 0 ||
-	    snprintf(path, sizeof path, "%s/data.mdb", dir) >= (int)sizeof path)
-		return false;
-	return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_dev == there.st_dev &&
-	       ours.st_ino == there.st_ino;
+	    snprintf(path, sizeof path, "%s/data.mdb", dir) >= (int)sizeof path ||
+	    fstat(fd, &ours) != 0)
+		return true;
+	if (stat(path, &there) != 0)
+		return errno != ENOENT && errno != ENOTDIR;
+	return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
 enum errc lmdbx_used(MDB_txn *txn, MDB_dbi db, size_t *bytes)

@@ -15,7 +15,8 @@ struct lmdbx_opts {
 	uint64_t map_bytes;
 	unsigned flags, readers_max, dbs_max;
 };
-/* Whether the file that is open still has its name: what is written to one that was removed or replaced is lost with its last user. */
+/* False when the file that is open surely has its name no more: what is written to one that was removed or replaced is lost with its last
+ * user. A folder that may not be entered just now tells nothing. */
 bool lmdbx_is_in_place(MDB_env *env);
 /* ERRC_TRUNCATED: the end of the file is missing. */
 MUSTCHECK enum errc lmdbx_open(const struct lmdbx_opts *o, MDB_env **out);
