@@ -161,17 +161,23 @@ enum errc pepper_open(struct pepper *p, const char *state)
 	return e;
 }
 
+/* Writes the file and goes on with the set, which is given away in any case. */
+static enum errc save_and_begin(struct pepper *p, const char *state, struct peppers *set)
+{
+	enum errc e = save(state, set);
+
+	if (!e)
+		begin_with(p, set);
+	peppers_fini(set);
+	return e;
+}
+
 enum errc pepper_first(struct pepper *p, const char *state)
 {
 	struct peppers set = {.n = 0};
 	enum errc e = peppers_add(&set, clock_wall_s());
 
-	if (!e)
-		e = save(state, &set);
-	if (!e)
-		begin_with(p, &set);
-	peppers_fini(&set);
-	return e;
+	return e ? e : save_and_begin(p, state, &set);
 }
 
 /* --- one that is lost --- */
@@ -226,9 +232,7 @@ static enum errc make_anew(struct pepper *p, const char *state, struct admin *a,
 		e = admin_note(a, &by, RECORD_PEPPER, "made", set.v[0].id);
 	}
 	if (!e)
-		e = save(state, &set);
-	if (!e)
-		begin_with(p, &set);
+		return save_and_begin(p, state, &set);
 	peppers_fini(&set);
 	return e;
 }

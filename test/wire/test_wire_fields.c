@@ -125,8 +125,7 @@ static void one(void *arg, const struct wire *w)
 static void every_member_is_known(void **state)
 {
 	(void)state;
-	if (!wire_each(one, NULL))
-		skip();
+	wire_each(one, NULL);
 	print_message("# %u requests, %u usage objects, %u numbers read\n", seen.requests,
 		      seen.usages, seen.read);
 	assert_int_equal(seen.unknown, 0);
@@ -174,5 +173,7 @@ int main(void)
 		cmocka_unit_test(every_member_is_known),
 	};
 
+	if (wire_is_absent())
+		return 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,8 +164,7 @@ static void every_recorded_request_is_understood(void **state)
 {
 	static struct seen seen;
 
-	if (!wire_each(one, &seen))
-		skip();
+	wire_each(one, &seen);
 	qsort(seen.ratio, seen.bounded, sizeof(double), by_size);
 	qsort(seen.large, seen.large_n, sizeof(double), by_size);
 	print_message("# %u requests, %u refused; translated %u, refused by name %u\n",
@@ -184,5 +183,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(every_recorded_request_is_understood)};
 
+	if (wire_is_absent())
+		return 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,8 +14,10 @@ struct wire {
 	struct buf response; /* the body's bytes */
 };
 
-/* Calls `fn` for each exchange; false when the folder is absent. */
-bool wire_each(void (*fn)(void *arg, const struct wire *w), void *arg);
+/* Calls `fn` for each exchange. */
+void wire_each(void (*fn)(void *arg, const struct wire *w), void *arg);
+/* Where it is absent: says so, as a program that runs no test. */
+bool wire_is_absent(void);
 bool wire_has_kind(const struct wire *w, const char *kind);
 
 #endif
