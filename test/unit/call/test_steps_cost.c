@@ -158,6 +158,10 @@ static void test_progress_of_a_stream(void **state)
 	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
 	"\"delta\":{\"reasoning_content\":\"abcd\"}}]}"
 
+#define THOUGHT_BESIDE_TEXT                                                              \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
+	"\"delta\":{\"reasoning_content\":\"abcd\",\"content\":\"b\"}}]}"
+
 static int64_t progress_reasoning_of(struct scene *s)
 {
 	struct call *c = scene_call(s);
@@ -175,11 +179,13 @@ static void test_progress_of_reasoning(void **state)
 	struct mem_xport *up = begin_stream(s, "muses");
 
 	assert_int_equal(progress_reasoning_of(s), 0);
+	scene_item(s, up, THOUGHT_BESIDE_TEXT);
+	assert_int_equal(progress_reasoning_of(s), 1);
 	for (int i = 0; i < 3; i++)
 		scene_item(s, up, THOUGHT);
-	assert_int_equal(progress_reasoning_of(s), 3);
+	assert_int_equal(progress_reasoning_of(s), 4);
 	scene_item(s, up, REPORT("10"));
-	assert_int_equal(progress_reasoning_of(s), 3);
+	assert_int_equal(progress_reasoning_of(s), 4);
 	scene_item(s, up, scene_finish);
 	assert_int_equal(progress_reasoning_of(s), 0);
 	scene_item(s, up, "[DONE]");
