@@ -12,6 +12,8 @@
 #include "text.h"
 #include "view.h"
 
+#define MANIFEST_MAX 65536
+
 struct backup {
 	struct bfiles files;
 	int data;
@@ -20,7 +22,8 @@ struct backup {
 	char ledger_id[2 * 16 + 1];
 	int64_t records, missing;
 	char missing_why[64]; /* empty: nothing is missing */
-	bool begun;
+	bool begun, checked;
+	struct ask_answer told; /* what is shown: the backup, and what is wrong with it */
 };
 
 static enum errc begin(struct backup *b, const struct ask_row *r)
@@ -56,9 +59,35 @@ static enum errc take(void *arg, const struct ask_row *r)
 		return begin(b, r);
 	if (!b->begun)
 		return ERRC_PROTOCOL;
+	if (slice_is(r->kind, "checked")) {
+		b->checked = true;
+		return ERRC_OK;
+	}
+	if (slice_is(r->kind, "finding"))
+		return ask_add(&b->told, "finding", r->f, r->n);
 	digest_add(&b->digest, data);
 	b->bytes += data.n;
 	return files_write(b->data, data);
+}
+
+/* Without the list nobody has looked. */
+static void put_findings(struct json_out *o, const struct ask_answer *told)
+{
+	json_out_key(o, "findings");
+	json_out_arr(o);
+	for (size_t i = 0; i < told->n; i++) {
+		const struct ask_row *r = &told->rows[i];
+
+		json_out_obj(o);
+		json_out_kstr(o, "what", ask_str(r, "what"));
+		if (ask_i64(r, "at") > 0)
+			json_out_ki64(o, "at", ask_i64(r, "at"));
+		else
+			json_out_knull(o, "at");
+		json_out_kstr(o, "text", ask_str(r, "text"));
+		json_out_obj_end(o);
+	}
+	json_out_arr_end(o);
 }
 
 static enum errc put_manifest(struct backup *b)
@@ -72,7 +101,7 @@ static enum errc put_manifest(struct backup *b)
 	digest_final(&b->digest, hash);
 	text_hex(hash, sizeof(hash), hex);
 	clock_format_s(clock_wall_s(), made);
-	buf_init(&text, 4096);
+	buf_init(&text, MANIFEST_MAX);
 	json_out_init(&o, &text);
 	json_out_obj(&o);
 	json_out_ki64(&o, "backup", 1);
@@ -83,6 +112,8 @@ static enum errc put_manifest(struct backup *b)
 	json_out_kstrz(&o, "sha256", hex);
 	json_out_ki64(&o, "missing_records", b->missing);
 	json_out_kstrz(&o, "missing_why", b->missing_why[0] ? b->missing_why : NULL);
+	if (b->checked)
+		put_findings(&o, &b->told);
 	json_out_obj_end(&o);
 	e = json_out_end(&o);
 	if (!e)
@@ -106,22 +137,18 @@ static enum errc finish(struct backup *b, const char *dir)
 	return e ? e : bfiles_finish(&b->files, dir);
 }
 
-static void tell(struct ctl *c, const struct backup *b, const char *dir)
+static void tell(struct ctl *c, struct backup *b, const char *dir)
 {
 	const struct control_field f[] = {
 		CONTROL_S("folder", slice_str(dir)),
 		CONTROL_S("ledger_id", slice_str(b->ledger_id)), CONTROL_I("records", b->records),
 		CONTROL_I("bytes", b->bytes), CONTROL_I("missing_records", b->missing)};
-	struct ask_answer a;
-	enum errc e;
+	enum errc e = ask_add(&b->told, "backup", f, ARRAY_LEN(f));
 
-	ask_init(&a);
-	e = ask_add(&a, "backup", f, ARRAY_LEN(f));
 	if (e)
 		ctl_fail(c, CONTROL_REFUSED, "failed", "%s", errc_text(e));
 	else
-		view_show(c, CONTROL_DO_LEDGER_BACKUP, &a);
-	ask_fini(&a);
+		view_show(c, CONTROL_DO_LEDGER_BACKUP, &b->told);
 }
 
 /* It is a good one of what the ledger has. */
@@ -136,6 +163,22 @@ static enum control_status tell_missing(struct ctl *c, const struct backup *b)
 		"the ledger cannot be written (%s): %s records that wait for it are not in the "
 		"backup; make another when it can be",
 		b->missing_why, many);
+}
+
+/* It is as good as the ledger. */
+static enum control_status tell_findings(struct ctl *c, const struct backup *b)
+{
+	const struct ask_row *first = ask_row_of(&b->told, "finding");
+	int64_t at = ask_i64(first, "at");
+	char where[32] = "";
+
+	if (at > 0)
+		snprintf(where, sizeof(where), " %lld", (long long)at);
+	return ctl_fail(
+		c, CONTROL_FINDINGS, "findings",
+		"the ledger is not in order, and the backup is made of it as it is: " SLICE_FMT
+		"%s: " SLICE_FMT,
+		SLICE_ARG(ask_str(first, "what")), where, SLICE_ARG(ask_str(first, "text")));
 }
 
 enum control_status cmd_ledger_backup(struct ctl *c)
@@ -157,6 +200,7 @@ enum control_status cmd_ledger_backup(struct ctl *c)
 				e == ERRC_NOTFOUND ? "the folder to make it in is not there"
 						   : errc_text(e));
 	}
+	ask_init(&b.told);
 	status = ask_command_each(c, take, &b, &a);
 	e = status == CONTROL_DONE ? finish(&b, dir) : ERRC_CANCELED;
 	(void)!bfiles_close(&b.data, ERRC_CANCELED);
@@ -164,9 +208,12 @@ enum control_status cmd_ledger_backup(struct ctl *c)
 	ask_fini(&a);
 	if (!e)
 		tell(c, &b, dir);
-	if (!e && b.missing_why[0])
+	if (!e && ask_row_of(&b.told, "finding"))
+		status = tell_findings(c, &b);
+	else if (!e && b.missing_why[0])
 		status = tell_missing(c, &b);
 	if (e && status == CONTROL_DONE)
 		status = ctl_fail(c, CONTROL_REFUSED, "failed", "%s: %s", dir, errc_text(e));
+	ask_fini(&b.told);
 	return status;
 }

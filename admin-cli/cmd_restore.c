@@ -36,6 +36,8 @@ struct restore {
 	char id[LEDGER_ID_DIGITS + 1], made[CLOCK_TEXT_MAX];
 	uint8_t sha256[DIGEST_SHA256];
 	int64_t bytes, records, missing;
+	bool checked;      /* the records were looked at when it was made, */
+	char finding[256]; /* and this was wrong with them; empty: nothing */
 };
 
 static enum control_status refuse(struct restore *r, const char *what, const char *why)
@@ -79,6 +81,23 @@ static enum errc read_file(const char *path, struct buf *out, size_t max)
 	return e;
 }
 
+/* Whoever made the backup read the records; that the file is still the same is what the hash is for. */
+static void take_findings(struct restore *r, const struct json *list)
+{
+	const struct json *first = json_count(list) ? json_arr_at(list, 0) : NULL;
+	struct slice what = slice_sub(json_str(json_obj_get(first, "what")), 0, 32),
+		     text = slice_sub(json_str(json_obj_get(first, "text")), 0, 180);
+	int64_t at;
+
+	r->checked = json_is_arr(list);
+	if (first && json_i64(json_obj_get(first, "at"), &at))
+		snprintf(r->finding, sizeof(r->finding), SLICE_FMT " %lld: " SLICE_FMT,
+			 SLICE_ARG(what), (long long)at, SLICE_ARG(text));
+	else if (first)
+		snprintf(r->finding, sizeof(r->finding), SLICE_FMT ": " SLICE_FMT, SLICE_ARG(what),
+			 SLICE_ARG(text));
+}
+
 static bool take_manifest(struct restore *r, const struct json *m)
 {
 	struct slice id = json_str(json_obj_get(m, "ledger_id")),
@@ -96,6 +115,7 @@ static bool take_manifest(struct restore *r, const struct json *m)
 	text_hex(raw, sizeof(raw), r->id);
 	memcpy(r->made, made.p, made.n);
 	r->made[made.n] = '\0';
+	take_findings(r, json_obj_get(m, "findings"));
 	return true;
 }
 
@@ -119,6 +139,16 @@ static enum control_status read_manifest(struct restore *r)
 		return ctl_fail(r->c, CONTROL_REFUSED, "failed", "%s: %s: is it a backup?", path,
 				errc_text(e));
 	return good ? CONTROL_DONE : refuse(r, path, "it is not what a backup has");
+}
+
+static enum control_status check_findings(struct restore *r)
+{
+	if (!r->finding[0] || parse_local_bool(&r->c->p, "force"))
+		return CONTROL_DONE;
+	return ctl_fail(r->c, CONTROL_REFUSED, "findings",
+			"the ledger was not in order when the backup was made: %s; an older backup "
+			"may be, and --force puts this one back all the same",
+			r->finding);
 }
 
 /* --- the node --- */
@@ -432,6 +462,8 @@ static void tell_json(struct restore *r)
 	json_out_ki64(&o, "records", r->records);
 	json_out_ki64(&o, "bytes", r->bytes);
 	json_out_ki64(&o, "missing_records", r->missing);
+	json_out_kbool(&o, "checked", r->checked);
+	json_out_kstrz(&o, "finding", r->finding[0] ? r->finding : NULL);
 	json_out_kstrz(&o, "kept", r->kept[0] ? r->kept : NULL);
 	json_out_obj_end(&o);
 	e = json_out_end(&o);
@@ -458,6 +490,14 @@ static void tell(struct restore *r)
 	else if (r->missing < 0)
 		put_z(p, "records that were there when it was made are not in it: the ledger could "
 			 "not be written\n");
+	if (r->finding[0]) {
+		put_z(p, "it was not in order when the backup was made: ");
+		put_safe(p, slice_str(r->finding));
+		put_z(p, "\n");
+	} else if (!r->checked) {
+		put_z(p, "whether its records are in order was not looked at when it was made; "
+			 "once the node runs, aigwctl ledger verify does\n");
+	}
 	if (r->kept[0]) {
 		put_z(p, "the ledger that was there is kept in ");
 		put_safe(p, slice_str(r->kept));
@@ -471,6 +511,8 @@ enum control_status cmd_ledger_restore(struct ctl *c)
 		.c = c, .from = parse_local_str(&c->p, "dir").p, .locks = {-1, -1}, .files.dir = -1};
 	enum control_status s = read_manifest(&r);
 
+	if (s == CONTROL_DONE)
+		s = check_findings(&r);
 	if (s == CONTROL_DONE)
 		s = find_state(&r);
 	if (s == CONTROL_DONE)

@@ -374,7 +374,7 @@ COMMAND_END(LEDGER_EXPORT)
 
 COMMAND(LEDGER_BACKUP, "ledger backup", ledger_backup, 0,
 	"Copy the ledger as it is now, while the node serves, and the pepper that its keys need, "
-	"into a new folder.")
+	"into a new folder, and look through its records; exit status 6 if something is wrong.")
 WORD(TEXT, "FOLDER", "dir", LOCAL, NEEDED,
      "The folder to be made, closed to others; it appears once it is complete.")
 COMMAND_END(LEDGER_BACKUP)
@@ -388,6 +388,8 @@ OPTION(TEXT, "state", "FOLDER", "state", LOCAL,
        "The node's state folder; else that of the configuration.")
 OPTION(TEXT, "config", "FILE", "config", LOCAL,
        "The node's aigw.yaml, where it is not the default one.")
+OPTION(FLAG, "force", "", "force", LOCAL,
+       "Put back a ledger too that was not in order when the backup was made.")
 COMMAND_END(LOCAL_RESTORE)
 
 /* --- where requests go --- */

@@ -23,6 +23,7 @@ VIEW(WORKER_LIST, "worker", MANY, "workers",
      "+config_generation +early_deaths")
 
 VIEW(LEDGER_BACKUP, "backup", SELF, "", "")
+VIEW(LEDGER_BACKUP, "finding", MANY, "findings", "what at text")
 
 VIEW(RELOAD, "message", MANY, "messages", "level file line column text")
 VIEW(RELOAD, "change", MANY, "changes", "change path waits_for_restart")

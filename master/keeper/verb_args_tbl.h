@@ -41,7 +41,8 @@
  *                                                                                              -> usage*, total, page
  *   request show      id: generation id or the provider's id                                  -> request, attempt*, class*, bill, price
  *   limit explain     key, [user: a tag]                                                      -> limit*
- *   ledger backup                                            -> PROGRESS frames, backup, data*: the bytes of the ledger's file
+ *   ledger backup                                            -> PROGRESS frames, backup, data*: the bytes of the ledger's file;
+ *                                                               checked, finding*: as of verify, without the charges
  *   ledger verify     [charges B]                           -> PROGRESS frames, verify, finding*; END 6 when there are findings
  *   ledger export     [since_ms I], [until_ms I], [changes B | seals B]      -> PROGRESS frames, lines* (text: see export.h)
  *
@@ -93,7 +94,8 @@
  *   backup    ledger_id, records, bytes I (about), pepper (all of them, peppers_encode(), hexadecimal), missing_records I (that the
  *             ledger could not take before; -1: how many cannot be told), missing_why (0: none)
  *   data      data: some bytes of the file
- *   finding   what (chain, record, charge, account, rollup, seal, head, live, agree), at I (number of the record or account; NONE), text
+ *   checked   good B: the records, and what is made of them, are in order
+ *   finding   what (chain, record, charge, account, rollup, claim, seal, head, unread, live, agree, lost, damaged, claims), at I (number of the record or account; NONE), text
  *
  * Errors (END): 2 invalid; 4 not_found; 1 exists, refused, unavailable, ledger_unavailable, not_in_force,
  * partly (account update: its first part was done), incomplete, busy, internal; 5 not_allowed.

@@ -116,6 +116,32 @@ static enum errc run(struct verbs *v)
 	return e ? e : c.e;
 }
 
+static void on_progress(void *arg, int permille)
+{
+	struct verbs *v = arg;
+
+	if (permille % 10 == 0)
+		(void)!control_send_progress(v->chan, "checking the records: %d %%", permille / 10);
+}
+
+/* What is copied is a file, page by page, whatever stands in it: a ledger that is not in order makes a backup that is not
+ * either, and this is when that can be told. The charges are left to `ledger verify --charges`: they take far longer. */
+static enum errc check(struct verbs *v)
+{
+	struct verify_result r;
+	enum errc read = verify_ledger(v->ledger, false, on_progress, v, &r), e;
+	const struct control_field good[] = {CONTROL_B("good", !read && verify_is_good(&r))};
+	const struct control_field unread[] = {CONTROL_S("what", SLICE_LIT("unread")),
+					       CONTROL_N("at"),
+					       CONTROL_S("text", slice_str(errc_text(read)))};
+
+	e = verbs_row(v, "checked", good, ARRAY_LEN(good));
+	if (e)
+		return e;
+	return read ? verbs_row(v, "finding", unread, ARRAY_LEN(unread))
+		    : verb_verify_findings(v, &r);
+}
+
 void verb_backup(struct verbs *v)
 {
 	enum errc e;
@@ -123,6 +149,8 @@ void verb_backup(struct verbs *v)
 	pepper_pin(v->pepper);
 	e = run(v);
 	pepper_unpin(v->pepper);
+	if (!e)
+		e = check(v);
 	/* What the ledger could not take is no reason to have no backup of the rest, which says so. */
 	if (e)
 		verbs_end_errc(v, e, "backup");

@@ -71,7 +71,7 @@ static enum errc finding(struct verbs *v, bool found, const char *what, uint64_t
 	return found ? verbs_row(v, "finding", f, ARRAY_LEN(f)) : ERRC_OK;
 }
 
-static enum errc send_record_findings(struct verbs *v, const struct verify_result *r)
+enum errc verb_verify_findings(struct verbs *v, const struct verify_result *r)
 {
 	enum errc e = finding(v, r->bad_chain_seq, "chain", r->bad_chain_seq,
 			      "the first record whose hash does not follow from the one before");
@@ -166,7 +166,7 @@ static enum errc answer(struct verbs *v, const struct work *w)
 	enum errc e = send_result(v, w, good);
 
 	if (!e)
-		e = send_record_findings(v, &w->records);
+		e = verb_verify_findings(v, &w->records);
 	if (!e)
 		e = send_live_findings(v, w);
 	if (!e && !good)

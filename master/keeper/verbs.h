@@ -8,6 +8,7 @@
 #include "pepper.h"
 #include "stores.h"
 #include "verb_args.h"
+#include "verify.h"
 
 /* Where a verb is served: those that write on the ledger thread, one after the other; short reads on a thread of the loop's
  * pool; reports that read the ledger from end to end likewise, but one at a time. */
@@ -69,6 +70,8 @@ bool verbs_team(struct verbs *v, uint64_t account, struct slice name, char id[RO
 bool verbs_options(struct verbs *v, struct rows_scope *k, struct buf *mem);
 /* The public id in the argument `key`; as above. */
 bool verbs_key(struct verbs *v, char id[APIKEY_ID + 1]);
+/* A row `finding` for each thing that is wrong with the records. */
+MUSTCHECK enum errc verb_verify_findings(struct verbs *v, const struct verify_result *r);
 
 /* The functions, by file. */
 void verb_account_write(struct verbs *v);

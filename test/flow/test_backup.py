@@ -283,6 +283,60 @@ class Backup(NodePerTest):
         self.node.start()
         self.assertEqual(str(self.spent()), '0.01')
 
+    def damage(self, word):
+        """Another byte in each place of the ledger's file that has the word."""
+        with open(os.path.join(self.state, 'ledger', 'data.mdb'), 'r+b', buffering=0) as f:
+            places = [at.start() for at in re.finditer(word.encode(), f.read())]
+            self.assertTrue(places)
+            for at in places:
+                f.seek(at)
+                f.write(b'?')
+
+    def test_ledger_that_is_not_in_order(self):
+        """Its backup is made, and says so; a restore puts it back only when told to."""
+        self.spend(1)
+        self.assertEqual(self.backup()['findings'], [])
+        good, self.folder = self.folder, self.folder + '-2'
+        self.node.ctl('account', 'credit', 'main', '--add', '1', '--note', 'notedlikenoother')
+        lines = map(json.loads, self.node.ctl_raw('ledger', 'export').stdout.splitlines())
+        at = [line['seq'] for line in lines if line.get('note') == 'notedlikenoother'][0]
+        self.damage('notedlikenoother')
+        p = self.node.ctl_raw('ledger', 'backup', self.folder, '--json')
+        self.assertEqual((p.returncode, [(f['what'], f['at']) for f in json.loads(p.stdout)['findings']]), (6, [('chain', at)]), p)
+        self.assertIn('the ledger is not in order, and the backup is made of it as it is: chain %d: ' % at, json.loads(p.stderr)['error']['message'])
+        p = self.node.ctl_raw('ledger', 'backup', self.folder + '-3')
+        self.assertEqual(p.returncode, 6, p)
+        self.assertRegex(p.stdout, r'chain +%d +the first record whose hash' % at)
+        self.node.stop()
+        ledger = os.stat(os.path.join(self.state, 'ledger')).st_ino
+        said = self.restore(status=1)
+        self.assertIn('not in order when the backup was made: chain %d: the first record whose hash' % at, said)
+        self.assertIn('--force', said)
+        self.assertEqual((os.stat(os.path.join(self.state, 'ledger')).st_ino, [n for n in os.listdir(self.state) if n.startswith('ledger.')]),
+                         (ledger, []))
+        self.assertIn('it was not in order when the backup was made: chain %d: ' % at, self.restore('--force'))
+        self.node.start()
+        self.assertEqual([f['at'] for f in json.loads(self.node.ctl_raw('ledger', 'verify', '--json').stdout)['findings']], [at])
+        self.node.stop()
+        self.folder = good
+        self.assertNotIn('in order', self.restore())
+        self.node.start()
+        self.assertTrue(self.node.verify()['good'])
+
+    def test_backup_that_nobody_has_checked(self):
+        """A restore says so: it has no list of findings."""
+        self.backup()
+        self.node.stop()
+        with open(os.path.join(self.folder, 'backup.json'), 'r+') as f:
+            manifest = json.load(f)
+            self.assertEqual(manifest.pop('findings'), [])
+            f.seek(0)
+            f.truncate()
+            json.dump(manifest, f)
+        self.assertIn('was not looked at when it was made; once the node runs, aigwctl ledger verify does', self.restore())
+        self.node.start()
+        self.assertTrue(self.node.verify()['good'])
+
     def test_new_machine(self):
         """Into an empty folder: id, pepper and books are those of the backup."""
         self.spend(2)
