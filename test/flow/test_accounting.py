@@ -57,7 +57,7 @@ class Fields(Case, NodeCase):
                     ('search_parameters', {'mode': 'on'}, None), ('enable_search', True, None), ('plugins', [{'id': 'web'}], None),
                     ('mcp_servers', [{'url': 'http://x'}], None), ('container', 'c', None),
                     ('compound_custom', {'tools': {'enabled_tools': ['web_search']}}, None), ('enable_code_interpreter', True, None),
-                    ('data_sources', [{'type': 'azure_search'}], None),
+                    ('data_sources', [{'type': 'azure_search'}], None), ('deferred', True, None), ('background', True, None),
                     ('tools', [tool, {'type': 'web_search_20250305', 'name': 'web_search'}], 'tools[1].type'),
                     ('tools', [{'type': 'code_interpreter'}], 'tools[0].type')):
                 with self.subTest(back=back, field=field, value=value):
@@ -68,7 +68,8 @@ class Fields(Case, NodeCase):
 
     def test_ordinary_values_are_taken(self):
         for back in BACKS:
-            for field, value in (('service_tier', 'auto'), ('service_tier', 'default'), ('enable_search', False), ('plugins', []), ('n', 1)):
+            for field, value in (('service_tier', 'auto'), ('service_tier', 'default'), ('enable_search', False), ('plugins', []), ('n', 1), ('deferred', None),
+                                 ('background', False)):
                 with self.subTest(back=back, field=field, value=value):
                     a = self.chat('m-' + back, **{field: value})
                     self.assertEqual(a.status, 200, a)

@@ -81,6 +81,8 @@ CHAT_FIELD(COMPOUND_CUSTOM, "compound_custom", REFUSE, "", NOT, "tools that a pr
 CHAT_FIELD(CODE_INTERPRETER, "enable_code_interpreter", REFUSE, "", NOT, "tools that a provider runs are charged by the call")
 CHAT_FIELD(DATA_SOURCES, "data_sources", REFUSE, "", NOT, "input that a provider adds by itself")
 CHAT_FIELD(CONTAINER, "container", REFUSE, "", NOT, "containers are charged by the hour")
+CHAT_FIELD(DEFERRED, "deferred", REFUSE, "", NOT, "the answer is left to be fetched later")
+CHAT_FIELD(BACKGROUND, "background", REFUSE, "", NOT, "the answer is left to be fetched later")
 CHAT_FIELD(OWN_MODELS, "models", OWN, "", SAID, "")
 CHAT_FIELD(OWN_PROVIDER, "provider", OWN, "", SAID, "")
 CHAT_FIELD(OWN_ROUTE, "route", OWN, "", SAID, "")

@@ -139,6 +139,8 @@ static void what_is_refused(void **state)
 		 "stream_options.include_usage", FAULT_INVALID_VALUE},
 		{"{" M ",\"service_tier\":\"scale\"}", "service_tier", FAULT_UNSUPPORTED_FIELD},
 		{"{" M ",\"search_parameters\":{}}", "search_parameters", FAULT_UNSUPPORTED_FIELD},
+		{"{" M ",\"deferred\":true}", "deferred", FAULT_UNSUPPORTED_FIELD},
+		{"{" M ",\"background\":true}", "background", FAULT_UNSUPPORTED_FIELD},
 		{"{" M ",\"web_search_options\":true}", "web_search_options", FAULT_INVALID_VALUE},
 		{"{" M ",\"tools\":[{\"type\":\"function\"},{\"type\":\"web_search\"}]}",
 		 "tools[1].type", FAULT_UNSUPPORTED_FIELD},
