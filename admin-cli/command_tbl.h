@@ -324,8 +324,8 @@ OPTION(CHOICES, "by", "day|model|key|account|provider|team|tag", "by", SEND,
 OPTION(TEXT, "account", "NAME", "account", SEND, "Only this account.")
 OPTION(TEXT, "team", "NAME", "team", SEND, "Only this team, with --account; or ACCOUNT/TEAM.")
 OPTION(SECRET, "key", "KEY", "key", SEND, "Only this key.")
-OPTION(TEXT, "model", "MODEL", "model", SEND, "Only what this model answered.")
-OPTION(TEXT, "provider", "NAME", "provider", SEND, "Only what this provider answered.")
+OPTION(TEXT, "model", "MODEL", "model", SEND, "Only what this model answered; an empty one: what none did.")
+OPTION(TEXT, "provider", "NAME", "provider", SEND, "Only what this provider answered; an empty one: what none did.")
 OPTION(TEXT, "tag", "TAG", "tag", SEND,
        "Only requests of this end user; an empty one: those that name none.")
 OPTION(COUNT, "limit", "N", "limit", SEND, "So many rows at most; the total is of all.")

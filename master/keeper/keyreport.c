@@ -136,6 +136,12 @@ static struct slice keep(struct keyreport *q, struct slice name, enum errc *e)
 	return kept;
 }
 
+/* An empty name is one too, where it is meant. */
+static struct slice keep_or_none(struct keyreport *q, struct slice name, uint64_t none, enum errc *e)
+{
+	return none ? SLICE_LIT("") : keep(q, name, e);
+}
+
 static enum errc question_new(struct keeper_worker *w, const struct msg_report *m,
 			      struct keyreport **out)
 {
@@ -157,9 +163,9 @@ static enum errc question_new(struct keeper_worker *w, const struct msg_report *
 				     .waiting = true,
 				     .account = m->account,
 				     .key_id = keep(q, m->key, &e).p,
-				     .model = keep(q, m->model, &e),
-				     .provider = keep(q, m->provider, &e),
-				     .tag = keep(q, m->tag, &e)};
+				     .model = keep_or_none(q, m->model, m->no_model, &e),
+				     .provider = keep_or_none(q, m->provider, m->no_provider, &e),
+				     .tag = keep_or_none(q, m->tag, m->no_tag, &e)};
 	q->by = keep(q, m->by, &e);
 	q->team = keep(q, m->team, &e);
 	q->page = keep(q, m->page, &e);

@@ -49,6 +49,20 @@ static bool put_payer(struct verbs *v, struct report_ask *ask, struct names *n)
 	return false;
 }
 
+/* An empty one would be of any, or of none: nobody means that. */
+static bool has_payer_names(struct verbs *v)
+{
+	static const char *const names[] = {"account", "team"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!verb_args_has(v->args, names[i]) || verb_args_str(v->args, names[i]).n)
+			continue;
+		verbs_end(v, CONTROL_USAGE, "invalid", "%s: it is empty", names[i]);
+		return false;
+	}
+	return true;
+}
+
 static struct slice given(struct verbs *v, const char *name)
 {
 	struct slice s = verb_args_str(v->args, name);
@@ -67,7 +81,7 @@ static bool put_ask(struct verbs *v, struct report_ask *ask, struct names *n)
 	ask->model = given(v, "model");
 	ask->provider = given(v, "provider");
 	ask->tag = given(v, "tag");
-	if (!put_by(v, ask) || !put_payer(v, ask, n))
+	if (!put_by(v, ask) || !has_payer_names(v) || !put_payer(v, ask, n))
 		return false;
 	if (!verb_args_has(v->args, "key"))
 		return true;

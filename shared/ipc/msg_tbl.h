@@ -149,6 +149,9 @@ MSG_FIELD(report, STR, team) /* name or id */
 MSG_FIELD(report, STR, tag)
 MSG_FIELD(report, U64, limit) /* rows at most; 0: as many as fit */
 MSG_FIELD(report, STR, page)  /* the cursor of report_page.h; "": from the first row on */
+MSG_FIELD(report, U64, no_model) /* 1: only what no model answered, `model` is ""; likewise the others */
+MSG_FIELD(report, U64, no_provider)
+MSG_FIELD(report, U64, no_tag)
 MSG_END(report)
 MSG(REPORTED, reported, MSG_AT_WORKER_FROM_KEEPER, LIMIT_FRAME_CONTROL, 0)
 MSG_FIELD(reported, U64, seq)

@@ -275,6 +275,27 @@ class Usage(NodeCase):
         self.assertEqual({(r['model'], r['provider']) for r in rows if r['model'] in self.cost}, {('one', 'oai'), ('two', 'ant')})
         self.assertRegex(rows[0]['day'], r'^\d{4}-\d\d-\d\d$')
 
+    def test_by_an_empty_name(self):
+        """What has no end user, or what nobody answered, as with `aigwctl usage`; no key is without account."""
+        key = self.node.customer('untagged')
+        for tag in ('ann', '', ''):
+            self.assertEqual(self.node.chat(key, 'one', headers=[('x-aigw-user', tag)] if tag else []).status, 200)
+        self.node.chat(key, 'fails')
+        self.node.settled('untagged')
+        for query in ('tag=', 'tag', 'model=', 'provider=', 'tag=ann', 'provider=oai', 'tag=&provider='):
+            with self.subTest(query):
+                words = [w for part in query.split('&') for w in ('--' + part.split('=')[0], (part + '=').split('=')[1])]
+                told = self.node.ctl('usage', '--account', 'untagged', *words)['total']
+                mine = self.get('/v1/usage?' + query, key)['total']
+                self.assertEqual((mine['requests'], mine['cost']), (told['requests'], told['charge_usd']))
+        self.assertEqual([self.get('/v1/usage?' + q, key)['total']['requests'] for q in ('', 'tag=', 'tag=ann')], [4, 3, 1])
+        for name in ('team', 'account', 'key'):
+            with self.subTest(name):
+                a = self.node.ask('GET', '/v1/usage?%s=' % name, key=key)
+                self.assertEqual((a.status, a.error['code'], a.error['param']), (400, 'invalid_value', name), a)
+                p = self.node.ctl_raw('usage', '--' + name, '')
+                self.assertEqual(p.returncode, 2, p)
+
     def test_only_its_own(self):
         self.settled()
         for by in ('key', 'account', 'key,model'):

@@ -92,6 +92,9 @@ static enum errc ask_report(struct call *c)
 				.provider = own_usage_filter(u, OWN_USAGE_PROVIDER),
 				.team = own_usage_filter(u, OWN_USAGE_TEAM),
 				.tag = own_usage_filter(u, OWN_USAGE_TAG),
+				.no_model = own_usage_is_none(u, OWN_USAGE_MODEL),
+				.no_provider = own_usage_is_none(u, OWN_USAGE_PROVIDER),
+				.no_tag = own_usage_is_none(u, OWN_USAGE_TAG),
 				.limit = u->limit,
 				.page = u->page};
 	return c->host->env.report(c->host->env.arg, &m);

@@ -123,6 +123,17 @@ static bool are_names(struct slice query, struct fault *f)
 	return true;
 }
 
+static bool is_given(struct slice query, const char *key)
+{
+	struct slice name, value;
+
+	while (uri_query_next(&query, &name, &value)) {
+		if (slice_is(name, key))
+			return true;
+	}
+	return false;
+}
+
 /* Empty when it is not given. */
 static bool take_text(struct slice query, const char *name, char *room, size_t max, size_t *n,
 		      struct fault *f)
@@ -156,6 +167,19 @@ static bool take_limit(struct slice query, uint64_t *out, struct fault *f)
 	return false;
 }
 
+static bool take_filter(struct slice query, enum own_usage_filter i, struct own_usage *out,
+			struct fault *f)
+{
+	if (!take_text(query, filters[i], out->filter[i], OWN_USAGE_NAME_MAX, &out->filter_n[i], f))
+		return false;
+	out->has_filter[i] = is_given(query, filters[i]);
+	if (!own_usage_is_none(out, i) || i == OWN_USAGE_TAG || i == OWN_USAGE_MODEL ||
+	    i == OWN_USAGE_PROVIDER)
+		return true;
+	fault_field(f, FAULT_INVALID_VALUE, filters[i], "`%s` is empty.", filters[i]);
+	return false;
+}
+
 bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, struct fault *f)
 {
 	size_t n = 0;
@@ -169,8 +193,7 @@ bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, s
 		return false;
 	out->by = slice_of(out->text, n);
 	for (size_t i = 0; i < OWN_USAGE_FILTERS; i++) {
-		if (!take_text(query, filters[i], out->filter[i], OWN_USAGE_NAME_MAX,
-			       &out->filter_n[i], f))
+		if (!take_filter(query, (enum own_usage_filter)i, out, f))
 			return false;
 	}
 	return true;
@@ -179,6 +202,11 @@ bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, s
 struct slice own_usage_filter(const struct own_usage *u, enum own_usage_filter f)
 {
 	return slice_of(u->filter[f], u->filter_n[f]);
+}
+
+bool own_usage_is_none(const struct own_usage *u, enum own_usage_filter f)
+{
+	return u->has_filter[f] && u->filter_n[f] == 0;
 }
 
 bool own_usage_is_own(const struct own_usage *u, const struct auth_key *key, struct fault *f)

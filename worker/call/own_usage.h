@@ -13,7 +13,7 @@
 #define OWN_USAGE_NAME_MAX 200 /* of a filter: no name is longer */
 #define OWN_USAGE_PAGE_MAX REPORT_PAGE_CURSOR_MAX
 
-/* Only requests that are all of these; empty: of any. */
+/* Only requests that are all of these; not given: of any. An empty tag, model or provider: only those without one. */
 enum own_usage_filter {
 	OWN_USAGE_MODEL,
 	OWN_USAGE_PROVIDER,
@@ -33,6 +33,7 @@ struct own_usage {
 	struct slice page; /* into `page_text`; empty: the first */
 	char page_text[OWN_USAGE_PAGE_MAX];
 	size_t filter_n[OWN_USAGE_FILTERS];
+	bool has_filter[OWN_USAGE_FILTERS];
 	char filter[OWN_USAGE_FILTERS][OWN_USAGE_NAME_MAX];
 };
 
@@ -40,6 +41,8 @@ struct own_usage {
  * span before now. False: the fault is set, also of a name that is none of these or stands there twice. */
 bool own_usage_read(struct slice query, int64_t now_ms, struct own_usage *out, struct fault *f);
 struct slice own_usage_filter(const struct own_usage *u, enum own_usage_filter f);
+/* It is given, and empty. */
+bool own_usage_is_none(const struct own_usage *u, enum own_usage_filter f);
 /* Whether account and key, where given, are those of the key that asks; if not, the fault is set. */
 bool own_usage_is_own(const struct own_usage *u, const struct auth_key *key, struct fault *f);
 /* GET /v1/dashboard/billing/usage?start_date&end_date: likewise; the end is not in it. By day and model. Other names are

@@ -89,6 +89,21 @@ static void test_filters(void **state)
 	assert_int_equal(own_usage_filter(&u, OWN_USAGE_TEAM).n, 0);
 	assert_int_equal(own_usage_filter(&u, OWN_USAGE_PROVIDER).n, 0);
 	assert_true(own_usage_is_own(&u, &key, &f));
+	assert_false(own_usage_is_none(&u, OWN_USAGE_TAG));
+	assert_false(own_usage_is_none(&u, OWN_USAGE_MODEL));
+	assert_false(own_usage_is_none(&u, OWN_USAGE_PROVIDER));
+	assert_true(own_usage_read(SLICE_LIT("tag=&model&by=day"), NOW, &u, &f));
+	assert_true(own_usage_is_none(&u, OWN_USAGE_TAG));
+	assert_true(own_usage_is_none(&u, OWN_USAGE_MODEL));
+	assert_false(own_usage_is_none(&u, OWN_USAGE_PROVIDER));
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const names[] = {"team=", "account=&tag=", "by=day&key="};
+
+		f = (struct fault){0};
+		assert_false(own_usage_read(slice_str(names[i]), NOW, &u, &f));
+		assert_int_equal(f.kind, FAULT_INVALID_VALUE);
+	}
+	f = (struct fault){0};
 	/* `key` is what a request may be authenticated with, too. */
 	for (int own = 0; own < 2; own++) {
 		for (int quoted = 0; quoted < 2; quoted++) {
