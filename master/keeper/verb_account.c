@@ -60,6 +60,14 @@ static enum errc get_rules(struct verbs *v, uint64_t account, struct buf *mem, s
 	return e;
 }
 
+/* What the balance is the ledger says; a restriction is there to be in force, and that it is. */
+static void end_not_durable(struct verbs *v)
+{
+	verbs_end(v, CONTROL_REFUSED, "not_durable",
+		  "it is taken, but the ledger does not have it yet: it follows by itself, look "
+		  "before you repeat it");
+}
+
 /* One row, and one for each rule; `durable` NULL: of a reading verb. */
 static void show(struct verbs *v, uint64_t account, const bool *durable)
 {
@@ -93,6 +101,8 @@ static void show(struct verbs *v, uint64_t account, const bool *durable)
 	scope_row_fini(&texts);
 	buf_fini(&rules);
 	buf_fini(&mem);
+	if (!e && durable && !*durable && verb_args_has(v->args, "take_nusd"))
+		end_not_durable(v);
 	verbs_end_errc(v, e, "account");
 }
 

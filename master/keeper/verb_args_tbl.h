@@ -98,7 +98,7 @@
  *   finding   what (chain, record, charge, account, rollup, claim, seal, head, unread, live, agree, lost, damaged, claims), at I (number of the record or account; NONE), text
  *
  * Errors (END): 2 invalid; 4 not_found; 1 exists, refused, unavailable, ledger_unavailable, not_in_force,
- * partly (account update: its first part was done), incomplete, busy, internal; 5 not_allowed.
+ * not_durable (account credit: what it took is in force only), partly (account update: its first part was done), incomplete, busy, internal; 5 not_allowed.
  *
  * Below, for each verb: name of the argument, `!` when it must be given or `.` when not, type (S text, I number, B yes or no).
  * No include guard. */

@@ -64,6 +64,10 @@ class Disk(Base):
         self.assertEqual(self.node.show('main')['granted_usd'], 1000)
         with self.assertRaises(CtlError):
             self.node.account('second', '1')
+        # What is taken is gone from the balance, but no script may think that it stands in the ledger.
+        p = self.node.ctl_raw('account', 'credit', 'main', '--take', '3', '--json')
+        self.assertEqual((p.returncode, json.loads(p.stderr)['error']['code']), (1, 'not_durable'), p)
+        self.assertEqual([json.loads(p.stdout)[k] for k in ('granted_usd', 'durable')], [997, False], p.stdout)
         revoked = self.node.ctl('key', 'revoke', self.other)
         self.assertEqual((revoked['status'], revoked['durable']), ('revoked', False))
         # Said once more it is no more durable than before.
@@ -88,7 +92,8 @@ class Disk(Base):
         # The revocation has followed.
         self.node.kill('keeper')
         self.assertEqual(self.node.ctl('key', 'show', self.other)['status'], 'revoked')
-        self.node.ctl('account', 'credit', 'main', '--add', '5')
+        self.assertEqual(self.node.ctl('account', 'credit', 'main', '--take', '1')['durable'], True)
+        self.node.ctl('account', 'credit', 'main', '--add', '9')
         self.assertEqual(self.node.show('main')['granted_usd'], 1005)
 
     def test_prices_of_a_reload_are_on_disk_first(self):
