@@ -149,7 +149,7 @@ static enum errc read_text(struct import *im)
 }
 
 /* The text of a value, as it would stand on the command line. False: it is an object, or the like. */
-static bool value_text(const struct json *v, struct slice *out)
+static bool value_text(const struct json *v, bool is_switch, struct slice *out)
 {
 	bool on;
 
@@ -157,8 +157,10 @@ static bool value_text(const struct json *v, struct slice *out)
 		*out = json_str(v);
 	else if (json_is_num(v))
 		*out = json_num(v);
-	else if (json_bool(v, &on))
+	else if (json_bool(v, &on) && is_switch)
 		*out = on ? SLICE_LIT("on") : SLICE_LIT("off");
+	else if (json_bool(v, &on)) /* what is wrong with it is told in the words of the file */
+		*out = on ? SLICE_LIT("true") : SLICE_LIT("false");
 	else
 		return false;
 	return true;
@@ -168,7 +170,7 @@ static enum errc give(struct parse *p, struct slice name, const struct json *v)
 {
 	struct slice text;
 
-	if (!value_text(v, &text)) {
+	if (!value_text(v, parse_is_switch(p, name), &text)) {
 		snprintf(p->error, sizeof(p->error),
 			 SLICE_FMT ": a text, a number, true or false is expected",
 			 SLICE_ARG(slice_sub(name, 0, 64)));
@@ -206,6 +208,11 @@ static enum errc read_members(struct import *im, struct parse *p, const struct j
 		if (slice_is(it.key, "note")) {
 			snprintf(p->error, sizeof(p->error),
 				 "note: it is given for the whole file, with --note");
+			return ERRC_INVAL;
+		}
+		if (slice_is(it.key, "secret")) {
+			snprintf(p->error, sizeof(p->error),
+				 "unknown member 'secret': one that clients have already is `key`");
 			return ERRC_INVAL;
 		}
 		if (!slice_is(it.key, "key"))

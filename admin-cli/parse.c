@@ -117,7 +117,7 @@ static enum errc unknown_option(struct parse *p, struct slice name)
 		     instead ? instead : hint_text(&h, text, sizeof(text)));
 }
 
-enum errc parse_option(struct parse *p, struct slice name, struct slice text)
+static const struct command_arg *member(const struct parse *p, struct slice name)
 {
 	char plain[64];
 	const struct command_arg *a;
@@ -127,9 +127,35 @@ enum errc parse_option(struct parse *p, struct slice name, struct slice text)
 	for (char *c = plain; *c; c++)
 		*c = *c == '_' ? '-' : *c;
 	a = command_option(p->cmd, slice_str(plain));
-	if (!a || a->where != COMMAND_SEND)
-		return unknown_option(p, name);
-	return add_value(p, a, a->name, text);
+	return a && a->where == COMMAND_SEND ? a : NULL;
+}
+
+bool parse_is_switch(const struct parse *p, struct slice name)
+{
+	const struct command_arg *a = member(p, name);
+
+	return a && (a->type == COMMAND_SWITCH || a->type == COMMAND_FLAG);
+}
+
+static enum errc unknown_member(struct parse *p, struct slice name)
+{
+	char text[128];
+	struct hint h;
+
+	hint_init(&h, name);
+	for (size_t i = 0; i < p->cmd->args_n; i++) {
+		if (p->cmd->args[i].is_option && p->cmd->args[i].where == COMMAND_SEND)
+			hint_add(&h, slice_str(p->cmd->args[i].name));
+	}
+	return wrong(p, "unknown member '" SLICE_FMT "'%s",
+		     SLICE_ARG(slice_sub(name, 0, WORD_SHOWN)), hint_text(&h, text, sizeof(text)));
+}
+
+enum errc parse_option(struct parse *p, struct slice name, struct slice text)
+{
+	const struct command_arg *a = member(p, name);
+
+	return a ? add_value(p, a, a->name, text) : unknown_member(p, name);
 }
 
 static enum errc take_option(struct line *l)

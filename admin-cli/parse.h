@@ -32,6 +32,8 @@ MUSTCHECK enum errc parse_args(struct parse *p, int argc, char *const *argv);
 /* As if --name=text stood on the line of p->cmd, an option that is sent to the daemon; messages call it by its name alone. The text is
  * borrowed. */
 MUSTCHECK enum errc parse_option(struct parse *p, struct slice name, struct slice text);
+/* Such an option is on or off. */
+bool parse_is_switch(const struct parse *p, struct slice name);
 
 /* Values of local fields; absent: "" with p == NULL, `otherwise`, false. */
 struct slice parse_local_str(const struct parse *p, const char *field);

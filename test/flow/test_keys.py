@@ -255,10 +255,12 @@ class Keys(NodeCase):
         mine = 'sk-aigw-otherhouse33-' + SECRET
         cases = [
             ('{"account": "wrong"', 'byte'), ('[]', 'a JSON object is expected'), (dict(good, rpm='fast'), 'whole number'),
-            (dict(good, rmp=5), "unknown option '--rmp' (did you mean '--rpm'?)"), (dict(good, json=True), 'unknown option'),
+            (dict(good, rmp=5), "unknown member 'rmp' (did you mean 'rpm'?)"), (dict(good, json=True), "unknown member 'json'"),
             (dict(good, name={'a': 1}), 'a text, a number'), (dict(good, rpm=[1, 2]), 'given twice'), (dict(good, key=5), 'key: one text'),
             (dict(good, key=mine), None), (dict(good, key=mine), 'the one of line 9 again'),
-            (dict(good, note='of one line'), 'note: it is given for the whole file'), (dict(good, models=','), "models: ',' is not PATTERNS")]
+            (dict(good, note='of one line'), 'note: it is given for the whole file'), (dict(good, models=','), "models: ',' is not PATTERNS"),
+            (dict(good, secret=mine), "unknown member 'secret': one that clients have already is `key`"),
+            (dict(good, rpm=True), "rpm: 'true' is not a whole number, or none"), (dict(good, name=False, clamp=True), None)]
         made, told = self.import_file([line for line, _ in cases], status=1)
         self.assertEqual(made, [])
         for i, (_, words) in enumerate(cases):
