@@ -190,6 +190,11 @@ enum control_status cmd_ledger_backup(struct ctl *c)
 	struct stat st;
 	enum errc e;
 
+	if (strcmp(dir, "-") == 0)
+		return ctl_fail(
+			c, CONTROL_USAGE, "invalid",
+			"a backup is a folder, it has no place on standard output; ./- is one "
+			"of that name");
 	if (lstat(dir, &st) == 0)
 		return ctl_fail(c, CONTROL_REFUSED, "exists",
 				"%s exists; a backup never replaces anything", dir);
