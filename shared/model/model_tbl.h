@@ -22,7 +22,8 @@ FIELD(LIST, in, "modalities.input", 0, 16, "", "",
       "Of text, image, audio, video, pdf. Missing: all.")
 FIELD(LIST, out, "modalities.output", 0, 16, "", "",
       "Of text, image, audio, embedding, as /v1/models tells it. Missing: text. A request for audio "
-      "skips a model that does not have it here; one for images skips none.")
+      "skips a model that does not have it here; one for images skips none, and what comes costs "
+      "what output_image does.")
 FIELD(NODE, price, "price", 0, 0, "", "a mapping of prices, a list of such rows, or free",
       "What the client pays, see PRICES.")
 FIELD(NODE, price, "cost", 0, 0, "", "a mapping of prices, a list of such rows, or free",

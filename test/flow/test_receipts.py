@@ -2,6 +2,7 @@
 that say where they stand in the chain (contract A1, design 3.3)."""
 import json
 import os
+import re
 import sys
 import threading
 from decimal import Decimal
@@ -11,6 +12,7 @@ from gateway import wait_for
 from node import NodeCase, charge_nusd, model, nusd, on_both
 import tap
 
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 PRICE = {'input': '1.75', 'cache_read': '0.175', 'output': '14'}
 SCRIPT = 'tokens=4&input=20&cached=8'
 
@@ -274,6 +276,32 @@ class Usage(NodeCase):
         rows = self.get('/v1/usage?by=day,model,provider')['data']
         self.assertEqual({(r['model'], r['provider']) for r in rows if r['model'] in self.cost}, {('one', 'oai'), ('two', 'ant')})
         self.assertRegex(rows[0]['day'], r'^\d{4}-\d\d-\d\d$')
+
+    def test_every_member_is_in_the_manual(self):
+        """Of receipts, of /v1/generation and of both reports of use."""
+        def names(x):
+            for k, v in x.items() if isinstance(x, dict) else ():
+                yield k
+                if k not in ('raw_usage', 'token', 'when', 'price_row', 'receipt'):  # by classes, or told elsewhere
+                    yield from names(v)
+            for v in x if isinstance(x, list) else ():
+                yield from names(v)
+
+        def section(path, name):
+            with open(os.path.join(ROOT, path), encoding='utf-8') as f:
+                return f.read().split('.SH %s\n' % name)[1].split('\n.SH')[0].replace('\\-', '-')
+        key = self.node.customer('reader')
+        rid = self.node.chat(key, 'two').get('x-generation-id')
+        self.node.record(rid)
+        told = section('master/aigwd.8', 'RECEIPTS AND USE')
+        classes = {'input', 'output', 'cache_read', 'cache_write_5m'}
+        for path in ('/v1/receipts/' + rid, '/v1/generation?id=' + rid, '/v1/usage?by=day,model'):
+            with self.subTest(path):
+                self.assertEqual({n for n in names(self.get(path, key)) if not re.search(r'\b%s\b' % n, told)} - classes, set())
+        told = section('admin-cli/aigwctl.1', 'USAGE AND RECORDS')
+        for words in (('usage', '--by', 'day,model', '--margin'), ('request', 'show', rid)):
+            with self.subTest(words[0]):
+                self.assertEqual({n for n in names(self.node.ctl(*words)) if not re.search(r'\b%s\b' % n, told)} - {'day'}, set())
 
     def test_by_an_empty_name(self):
         """What has no end user, or what nobody answered, as with `aigwctl usage`; no key is without account."""
