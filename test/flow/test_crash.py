@@ -17,11 +17,13 @@ from money import records
 from node import FAR_BUDGETS, LONG, CtlError, FiveScopes, NodePerTest, charge_nusd, chat_body, model, nusd, on_both
 import tap
 
+COST = {'input': 3, 'output': '0.5'}
 MODELS = {
     **on_both('run', 'tokens=40&rate=40&input=11', max_output=100),
     **on_both('quick', 'tokens=5&input=11', max_output=100),
     **on_both('short', 'tokens=20&rate=40&input=11', max_output=100),
     **on_both('calm', 'tokens=4&rate=4&input=11', max_output=100),
+    'costly': model(offers={'oai/sim?tokens=40&rate=40&input=11&usage=every': {'cost': COST}}, max_output=100),
     'quick-cent': model('oai/sim?tokens=5&input=11', price={'request': '0.01'}),
 }
 PRICE = {'input': 1, 'output': 2}
@@ -120,10 +122,10 @@ class Kills(FiveScopes, NodePerTest):
         self.assertGreaterEqual(restarts, len(kills) // 2)
         self.assertEqual(self.node.metrics()['aigw_ledger_imbalance_nanousd'], 0)
 
-    def test_killed_worker_charges_its_streams_from_their_progress(self):
-        self.start()
+    def killed_stream(self, name):
+        """The record of a stream whose worker is killed in its midst, and what came of it."""
         with Conn(self.node.port) as c:
-            c.request('POST', '/v1/chat/completions', chat_body('run-oai', True, user='ann'), key=self.key)
+            c.request('POST', '/v1/chat/completions', chat_body(name, True, user='ann'), key=self.key)
             head, got, killed = c.head(), b'', False
             for part in c.parts(head):
                 got += part
@@ -131,11 +133,29 @@ class Kills(FiveScopes, NodePerTest):
                     self.kill(*self.node.children('worker'))
                     killed = True
         self.assertEqual(head.ended, 'cut')
-        record = self.node.record(head.get('x-request-id'))
+        return self.node.record(head.get('x-request-id')), got
+
+    def test_killed_worker_charges_its_streams_from_their_progress(self):
+        self.start()
+        record, got = self.killed_stream('run-oai')
         sent = got.count(b'"content":"') - 1
         self.assertGreaterEqual(record['output'], sent - 1, record)
         self.assertLessEqual(record['output'], 40)
         self.assertGreater(nusd(record['charge_usd']), 0)
+        self.check_books()
+
+    def test_killed_worker_leaves_no_false_margin(self):
+        """What its streams cost is known too: what is said so, else their price."""
+        self.start()
+        for name, cost in (('costly', COST), ('run-ant', PRICE)):
+            with self.subTest(name):
+                record, _ = self.killed_stream(name)
+                used = {'input': record['input'], 'output': record['output']}
+                self.assertEqual((record['end'], nusd(record['charge_usd'])), ('worker_died', charge_nusd(used, PRICE)), record)
+                self.assertEqual(nusd(record['cost_usd']), charge_nusd(used, cost), record)
+                total = self.node.ctl('usage', '--model', name, '--margin')['total']
+                self.assertEqual(nusd(total['cost_usd']), charge_nusd(used, cost))
+                self.assertEqual(nusd(total['margin_usd']), nusd(record['charge_usd']) - charge_nusd(used, cost))
         self.check_books()
 
     @tap.alone

@@ -41,6 +41,19 @@ static void state(struct slice in, struct buf *b)
 		again.tokens == s.tokens && again.charged_nusd == s.charged_nusd);
 }
 
+/* As many tokens as there may be: no sum overflows. */
+static void hold_cost(const struct rows_hold *h, const struct rows_candidate *c)
+{
+	int64_t nusd;
+	struct usage u;
+
+	usage_init(&u);
+	for (enum usage_class k = 0; k < USAGE_COUNT; k++)
+		usage_set(&u, k, USAGE_MAX);
+	if (rows_hold_cost(h, c, &u, &nusd) == ERRC_OK)
+		require(nusd >= 0 && nusd <= MONEY_NUSD_MAX);
+}
+
 static void hold(struct slice in, struct buf *b)
 {
 	struct rows_hold h, again;
@@ -54,9 +67,12 @@ static void hold(struct slice in, struct buf *b)
 		return;
 	require(rows_get_hold(buf_slice(b), &again) == ERRC_OK &&
 		again.candidates_n == h.candidates_n);
-	for (size_t i = 0; i < h.candidates_n; i++)
+	for (size_t i = 0; i < h.candidates_n; i++) {
 		require(h.candidates[i].price < h.prices_n &&
-			slice_eq(h.candidates[i].model, again.candidates[i].model));
+			slice_eq(h.candidates[i].model, again.candidates[i].model) &&
+			slice_eq(h.candidates[i].cost, again.candidates[i].cost));
+		hold_cost(&h, &h.candidates[i]);
+	}
 }
 
 /* What reports read of a charge is what all of it says. */

@@ -175,6 +175,8 @@ static void holds(struct buf *b)
 				     .scopes_n = 2,
 				     .candidates_n = 1,
 				     .prices_n = 1};
+	static uint8_t cost[ROWS_COST_MAX];
+	struct price small, large;
 
 	for (size_t i = 0; i < h.scopes_n; i++) {
 		h.scopes[i].kind = i ? ROWS_USER : ROWS_KEY;
@@ -191,6 +193,10 @@ static void holds(struct buf *b)
 	h.candidates[0].model = SLICE_LIT("gpt-5.2");
 	h.candidates[0].provider = SLICE_LIT("openai");
 	h.candidates[0].upstream = SLICE_LIT("gpt-5.2-2026");
+	small = large = h.prices[0];
+	small.when.prompt_upto = large.when.prompt_above = 200000;
+	h.candidates[0].cost = slice_of(
+		cost, rows_cost_pack((const struct price *const[]){&small, &large}, 2, cost));
 	require(rows_put_hold(b, &h) == ERRC_OK);
 	put(HOLD, b);
 }

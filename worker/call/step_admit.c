@@ -1,6 +1,7 @@
 #include "call_steps.h"
 #include "log.h"
 #include "progress.h"
+#include "rows_cost.h"
 
 /* Our estimate of the input, for token limits and for answers without usage: the bound is about twice the real count of English text. */
 static int64_t input_estimate(const struct call *c)
@@ -58,6 +59,28 @@ static bool multiply(struct call *c, size_t at, int64_t mult_ppm)
 	return mine != NULL;
 }
 
+/* What it costs us, for the sweep, should this process die: its price where nothing else is said. Offers of one model often share it. */
+static bool fill_cost(struct call *c, size_t at)
+{
+	const struct ptable_offer *o = c->route.v[at].offer;
+	struct hold_candidate *h = &c->hold_candidates[at];
+	const struct price *rows[TARIFF_TIERS];
+	uint8_t packed[ROWS_COST_MAX];
+	size_t n;
+
+	if (o->cost == o->price)
+		return true;
+	for (size_t i = 0; i < at; i++) {
+		if (c->route.v[i].offer->cost == o->cost && c->hold_candidates[i].cost.n) {
+			h->cost = c->hold_candidates[i].cost;
+			return true;
+		}
+	}
+	n = rows_cost_pack(rows, tariff_tiers(o->cost, c->admitted_wall_ms / 1000, rows), packed);
+	h->cost = arena_dup(&c->arena, slice_of(packed, n));
+	return h->cost.p != NULL;
+}
+
 /* The rows that count now: a reload or another hour never changes them again. False without memory. */
 static bool fill_prices(struct call *c)
 {
@@ -69,7 +92,7 @@ static bool fill_prices(struct call *c)
 
 		h->tiers = tariff_tiers(c->route.v[i].offer->price, c->admitted_wall_ms / 1000,
 					h->price);
-		if (mult_ppm != PRICE_PPM && !multiply(c, i, mult_ppm))
+		if ((mult_ppm != PRICE_PPM && !multiply(c, i, mult_ppm)) || !fill_cost(c, i))
 			return false;
 	}
 	return true;

@@ -81,7 +81,8 @@ static void fill_row(const struct admit_hold_run *h, const struct hold_offer *o,
 						.cap = o->cap[i],
 						.provider = c->provider,
 						.model = c->model,
-						.upstream = c->upstream};
+						.upstream = c->upstream,
+						.cost = c->cost};
 	}
 }
 

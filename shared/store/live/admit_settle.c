@@ -76,17 +76,6 @@ static const struct rows_candidate *candidate_of(const struct settle_run *s,
 		       : NULL;
 }
 
-/* Of the candidate's prices the one for what was read. */
-static const struct price *price_of(const struct settle_run *s, const struct rows_candidate *c,
-				    const struct usage *u)
-{
-	const struct price *p = &s->hold.prices[c->price];
-
-	for (size_t i = 1; i < c->tiers && !price_counts_for(p, usage_input_total(u), u->tier); i++)
-		p++;
-	return p;
-}
-
 /* What the request costs, and how much of it the account can pay: beyond the hold only what is available. */
 static void price_it(const struct settle_run *s, const struct admit_settle *e, struct admit_done *d)
 {
@@ -95,7 +84,7 @@ static void price_it(const struct settle_run *s, const struct admit_settle *e, s
 	int64_t hold = s->hold.hold_nusd, due = 0, more, available;
 
 	if (c && e->charged)
-		due = price_cost(price_of(s, c, &e->usage), &e->usage);
+		due = price_cost(rows_hold_price(&s->hold, c, &e->usage), &e->usage);
 	if (e->capped)
 		due = MIN_OF(due, hold);
 	d->charge_nusd = due;
@@ -108,6 +97,16 @@ static void price_it(const struct settle_run *s, const struct admit_settle *e, s
 		d->charge_nusd = hold + available;
 		d->uncollected_nusd = more - available;
 	}
+}
+
+/* What it costs us. */
+static enum errc cost_it(const struct settle_run *s, const struct admit_settle *e, int64_t *nusd)
+{
+	const struct rows_candidate *c = candidate_of(s, e);
+
+	*nusd = e->cost_nusd;
+	return e->cost_held && c && e->charged ? rows_hold_cost(&s->hold, c, &e->usage, nusd)
+					       : ERRC_OK;
 }
 
 static enum errc move_money(struct settle_run *s, const struct admit_done *d)
@@ -215,7 +214,7 @@ static void fill_scopes(const struct rows_hold *h, struct record_charge *out)
 }
 
 static void fill_record(struct settle_run *s, const struct admit_settle *e,
-			const struct admit_done *d, struct record *r)
+			const struct admit_done *d, int64_t cost_nusd, struct record *r)
 {
 	const struct rows_candidate *c = candidate_of(s, e);
 	const struct rows_hold *h = &s->hold;
@@ -242,7 +241,7 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 	out->hold_nusd = h->hold_nusd;
 	out->charge_nusd = d->charge_nusd;
 	out->uncollected_nusd = d->uncollected_nusd;
-	out->cost_nusd = e->cost_nusd;
+	out->cost_nusd = cost_nusd;
 	out->attempts_n = MIN_OF(e->attempts_n, (size_t)LIMIT_ATTEMPTS);
 	memcpy(out->key_id, h->key_id, sizeof out->key_id);
 	for (size_t i = 0; i < out->attempts_n; i++)
@@ -259,7 +258,7 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 	out->model = c->model;
 	out->provider = c->provider;
 	out->upstream = c->upstream;
-	price = price_of(s, c, &e->usage);
+	price = rows_hold_price(h, c, &e->usage);
 	price_hash_memo(&s->b->l->priced, price, out->price_hash);
 	if (price->free)
 		out->flags |= RECORD_FREE;
@@ -291,6 +290,7 @@ enum errc admit_settle(struct admit_run *b, struct admit_op *op, bool *wrote)
 	struct settle_run s;
 	struct record record;
 	struct admit_done *d = &op->done;
+	int64_t cost_nusd;
 	enum errc rc;
 
 	*d = (struct admit_done){0};
@@ -299,14 +299,16 @@ enum errc admit_settle(struct admit_run *b, struct admit_op *op, bool *wrote)
 	if (rc)
 		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 	price_it(&s, e, d);
-	rc = move_money(&s, d);
+	rc = cost_it(&s, e, &cost_nusd);
+	if (!rc)
+		rc = move_money(&s, d);
 	if (rc)
 		return rc;
 	d->tokens = candidate_of(&s, e) ? usage_total(&e->usage) : 0;
 	correct(&s, &(struct correction){e->boot_ms, d->charge_nusd,
 					 d->tokens - s.hold.tokens_estimate, 0});
 	count(&s, d);
-	fill_record(&s, e, d, &record);
+	fill_record(&s, e, d, cost_nusd, &record);
 	rc = admit_next_n(b, &d->outbox_n);
 	if (rc)
 		return rc;

@@ -13,8 +13,9 @@ struct hold_candidate {
 	size_t tiers; /* >= 1 */
 	uint64_t offer;
 	struct slice provider, model, upstream; /* names, for the record */
-	int64_t input_bound;                    /* tokens */
-	int64_t max_output; /* the model's; 0: the operation has no output tokens (embeddings) */
+	struct slice cost; /* for the sweep: rows_cost_pack() of what it costs us, empty where that is its price */
+	int64_t input_bound; /* tokens */
+	int64_t max_output;  /* the model's; 0: the operation has no output tokens (embeddings) */
 	int64_t min_output; /* what an uncapped request gets at least: min_output, more for reasoning, thinking budget + 1 */
 };
 

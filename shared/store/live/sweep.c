@@ -28,6 +28,7 @@ static void fill_op(struct live *l, struct sweep_batch *b, uint32_t slot, uint64
 	e->end = RECORD_END_WORKER_DIED;
 	e->first_byte_ms = e->total_ms = -1;
 	e->capped = true;
+	e->cost_held = true;
 	if (progress_read(live_progress(l), slot, id, &candidate, &e->usage)) {
 		e->candidate = (int)candidate;
 		e->charged = true;

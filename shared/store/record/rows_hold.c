@@ -33,6 +33,7 @@ struct candidate_v1 {
 	uint8_t price, tiers;
 	uint16_t provider_n, model_n, upstream_n;
 };
+/* Behind its names stand the bytes of its cost, behind how many there are. */
 _Static_assert(sizeof(struct candidate_v1) == 24, "layout of stored rows");
 
 static enum errc put_candidate(struct buf *out, const struct rows_candidate *c)
@@ -44,17 +45,22 @@ static enum errc put_candidate(struct buf *out, const struct rows_candidate *c)
 				 .provider_n = (uint16_t)c->provider.n,
 				 .model_n = (uint16_t)c->model.n,
 				 .upstream_n = (uint16_t)c->upstream.n};
+	uint16_t cost_n = (uint16_t)c->cost.n;
 	enum errc rc;
 
 	if (c->provider.n > ROWS_HOLD_NAME_MAX || c->model.n > ROWS_HOLD_NAME_MAX ||
-	    c->upstream.n > ROWS_HOLD_NAME_MAX)
+	    c->upstream.n > ROWS_HOLD_NAME_MAX || c->cost.n > ROWS_COST_MAX)
 		return ERRC_LIMIT;
 	rc = buf_add(out, &v, sizeof v);
 	if (!rc)
 		rc = buf_adds(out, c->provider);
 	if (!rc)
 		rc = buf_adds(out, c->model);
-	return rc ? rc : buf_adds(out, c->upstream);
+	if (!rc)
+		rc = buf_adds(out, c->upstream);
+	if (!rc)
+		rc = buf_add(out, &cost_n, sizeof cost_n);
+	return rc ? rc : buf_adds(out, c->cost);
 }
 
 static enum errc put_held(struct buf *out, const struct rows_held *h)
@@ -82,6 +88,32 @@ static enum errc put_held(struct buf *out, const struct rows_held *h)
 	}
 	buf_commit(out, n);
 	return ERRC_OK;
+}
+
+const struct price *rows_hold_price(const struct rows_hold *h, const struct rows_candidate *c,
+				    const struct usage *u)
+{
+	const struct price *p = &h->prices[c->price];
+
+	for (size_t i = 1; i < c->tiers && !price_counts_for(p, usage_input_total(u), u->tier); i++)
+		p++;
+	return p;
+}
+
+enum errc rows_hold_cost(const struct rows_hold *h, const struct rows_candidate *c,
+			 const struct usage *u, int64_t *nusd)
+{
+	enum errc rc = ERRC_OK;
+	struct price p;
+
+	if (c->cost.n) {
+		rc = rows_cost_pick(c->cost, usage_input_total(u), u->tier, &p);
+	} else {
+		p = *rows_hold_price(h, c, u);
+		p.mult_ppm = PRICE_PPM;
+	}
+	*nusd = rc ? 0 : price_cost(&p, u);
+	return rc;
 }
 
 enum errc rows_put_hold(struct buf *out, const struct rows_hold *h)
@@ -136,6 +168,7 @@ enum errc rows_put_hold(struct buf *out, const struct rows_hold *h)
 static bool take_candidate(struct rows_reader *r, struct rows_candidate *c, size_t prices_n)
 {
 	struct candidate_v1 v;
+	uint16_t cost_n;
 
 	if (!rows_take(r, &v, sizeof v) || v.tiers == 0 || v.tiers > TARIFF_TIERS ||
 	    v.price + v.tiers > (int)prices_n)
@@ -146,7 +179,9 @@ static bool take_candidate(struct rows_reader *r, struct rows_candidate *c, size
 	c->tiers = v.tiers;
 	return rows_take_slice(r, &c->provider, v.provider_n) &&
 	       rows_take_slice(r, &c->model, v.model_n) &&
-	       rows_take_slice(r, &c->upstream, v.upstream_n);
+	       rows_take_slice(r, &c->upstream, v.upstream_n) &&
+	       rows_take(r, &cost_n, sizeof cost_n) && cost_n <= ROWS_COST_MAX &&
+	       rows_take_slice(r, &c->cost, cost_n);
 }
 
 static bool take_held(struct rows_reader *r, struct rows_held *h)

@@ -4,7 +4,7 @@
 
 #include "idem_tag.h"
 #include "rows.h"
-#include "tariff.h"
+#include "rows_cost.h"
 
 /* Bytes of the name of a model or provider in a hold, and so in the record of its charge. */
 #define ROWS_HOLD_NAME_MAX 1024
@@ -15,6 +15,7 @@ struct rows_candidate {
 	uint8_t price, tiers;
 	int64_t cap; /* output tokens a choice; 0 where the operation has none */
 	struct slice provider, model, upstream;
+	struct slice cost; /* what it costs us, packed; empty: its price, whatever share of that the account's group pays */
 };
 
 /* What a request took of a rule: settlement and release undo exactly that, however the rules were edited meanwhile. */
@@ -63,6 +64,13 @@ static inline unsigned rows_hold_pages(const struct rows_hold *h)
 		n += h->scopes[i].n;
 	return n > 64;
 }
+
+/* What so much usage of its candidate costs us. ERRC_CORRUPT. */
+MUSTCHECK enum errc rows_hold_cost(const struct rows_hold *h, const struct rows_candidate *c,
+				   const struct usage *u, int64_t *nusd);
+/* Its price for that. */
+const struct price *rows_hold_price(const struct rows_hold *h, const struct rows_candidate *c,
+				    const struct usage *u);
 
 MUSTCHECK enum errc rows_put_hold(struct buf *out, const struct rows_hold *h);
 /* As the readers of rows.h. */

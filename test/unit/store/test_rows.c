@@ -69,6 +69,17 @@ static void fill_key(struct rows_scope *k)
 	assert_true(ipnet_parse(SLICE_LIT("fd00::/8"), &k->nets[1]));
 }
 
+/* Of a small prompt and of a larger one. */
+static struct slice some_cost(void)
+{
+	static uint8_t bytes[ROWS_COST_MAX];
+	struct price small = some_price(70), large = some_price(90);
+
+	small.when.prompt_upto = large.when.prompt_above = 1000;
+	return slice_of(bytes,
+			rows_cost_pack((const struct price *const[]){&small, &large}, 2, bytes));
+}
+
 static void fill_hold(struct rows_hold *h)
 {
 	memset(h, 0, sizeof *h);
@@ -103,6 +114,7 @@ static void fill_hold(struct rows_hold *h)
 							   .provider = SLICE_LIT("openai"),
 							   .model = SLICE_LIT("fast"),
 							   .upstream = SLICE_LIT("gpt-5.2")};
+	h->candidates[1].cost = some_cost();
 	h->prices[0] = some_price(1000000);
 	h->prices[1] = some_price(3000000);
 }
@@ -357,6 +369,7 @@ static void test_hold(void **state)
 	assert_int_equal(got.prices_n, 2);
 	assert_true(slice_is(got.candidates[2].upstream, "gpt-5.2"));
 	assert_int_equal(got.candidates[2].cap, 102);
+	assert_true(slice_eq(got.candidates[1].cost, some_cost()) && !got.candidates[2].cost.n);
 	assert_int_equal(got.prices[1].pusd[USAGE_INPUT], 3000000);
 	assert_int_equal(got.hold_nusd, 1234);
 	assert_int_equal(got.instance, 3);
@@ -366,6 +379,67 @@ static void test_hold(void **state)
 	assert_true(got.scopes[1].taken[1].budget && !got.scopes[1].taken[0].budget);
 	check_lengths(&b, read_hold);
 	buf_fini(&b);
+}
+
+static void check_cost(const struct price *p)
+{
+	uint8_t bytes[ROWS_COST_MAX];
+	size_t n = rows_cost_pack(&p, 1, bytes);
+	struct price got;
+
+	assert_int_equal(rows_cost_pick(slice_of(bytes, n), 0, USAGE_TIER_NONE, &got), ERRC_OK);
+	assert_true(price_eq(&got, p));
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(rows_cost_pick(slice_of(bytes, i), 0, USAGE_TIER_NONE, &got),
+				 ERRC_CORRUPT);
+}
+
+/* Any price that there may be comes back from its packed form, which takes no more than it needs. */
+static void test_packed_cost(void **state)
+{
+	struct price p = some_price(1750000);
+	uint8_t bytes[ROWS_COST_MAX];
+
+	(void)state;
+	assert_true(rows_cost_pack((const struct price *const[]){&p}, 1, bytes) <= 24);
+	check_cost(&p);
+	p.request_nusd = MONEY_NUSD_MAX;
+	p.mult_ppm = 1;
+	p.when = (struct price_when){1, INT64_MAX, 2, INT64_MAX, 3, 4, USAGE_TIER_COUNT - 1};
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+		p.pusd[c] = c % 2 ? MONEY_PUSD_MAX : 0;
+	check_cost(&p);
+	p.mult_ppm = PRICE_PPM_MAX;
+	check_cost(&p);
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+		p.pusd[c] = 0;
+	check_cost(&p);
+	p.free = true;
+	check_cost(&p);
+}
+
+/* What the answer of a candidate costs: at the row of its own for that prompt, else at its price without the group's share. */
+static void test_cost_of_a_hold(void **state)
+{
+	struct rows_hold h;
+	struct usage u;
+	int64_t nusd;
+
+	(void)state;
+	fill_hold(&h);
+	h.prices[0].mult_ppm = 1;
+	usage_init(&u);
+	usage_set(&u, USAGE_INPUT, 1000);
+	assert_int_equal(rows_hold_cost(&h, &h.candidates[0], &u, &nusd), ERRC_OK);
+	assert_int_equal(nusd, 1000 * 1000);
+	assert_int_equal(rows_hold_cost(&h, &h.candidates[1], &u, &nusd), ERRC_OK);
+	assert_int_equal(nusd, 70);
+	usage_set(&u, USAGE_OUTPUT, 10000);
+	usage_set(&u, USAGE_INPUT, 1001);
+	assert_int_equal(rows_hold_cost(&h, &h.candidates[1], &u, &nusd), ERRC_OK);
+	assert_int_equal(nusd, (1001 * 90 + 10000 * 180 + 999) / 1000);
+	h.candidates[1].cost.n--;
+	assert_int_equal(rows_hold_cost(&h, &h.candidates[1], &u, &nusd), ERRC_CORRUPT);
 }
 
 /* As many rules as there may be, each with everything that a rule has, and as many patterns: a row has room for all, and for no rule and no
@@ -580,6 +654,8 @@ int main(void)
 		cmocka_unit_test(test_full_scope),
 		cmocka_unit_test(test_full_state_and_hold),
 		cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_packed_cost),
+		cmocka_unit_test(test_cost_of_a_hold),
 		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_models),

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "live_priv.h"
+#include "rows_cost.h"
 #include "sweep.h"
 
 #define KEY_A "aaaaaaaaaaaa"
@@ -169,6 +170,85 @@ static void test_sweep_past_damage(void **state)
 	assert_int_equal(settled, 20 - LIMIT_TXN_OPS);
 }
 
+/* Three requests that die with what they brought: 60 tokens in, 7 out. What the first costs depends on the size of its prompt; the second
+ * costs its price, of which its account's group pays half; the third brought nothing. */
+static void die_with_costs(struct rig *r, uint64_t acc)
+{
+	struct price small = r->price, large = r->price, half = r->price;
+	const struct price *const rows[] = {&small, &large};
+	uint8_t packed[ROWS_COST_MAX];
+	pid_t pid;
+	int status;
+
+	small.when.prompt_upto = large.when.prompt_above = 50;
+	large.pusd[USAGE_INPUT] = 300000;
+	large.pusd[USAGE_OUTPUT] = 500001;
+	half.mult_ppm = PRICE_PPM / 2;
+	rig_close(r);
+	pid = fork();
+	if (pid == 0) {
+		rig_open(r);
+		rig_join(r);
+		for (int i = 0; i < 3; i++) {
+			struct progress *p = live_progress(r->live);
+			struct hold_candidate c;
+			struct admit_op op;
+			struct usage in;
+
+			rig_ask(r, &op, &c, acc, KEY_A, i == 1 ? &half : &r->price, 100);
+			if (i != 1)
+				c.cost = slice_of(packed, rows_cost_pack(rows, 2, packed));
+			op.ask.group = i == 1 ? SLICE_LIT("gold") : SLICE_NONE;
+			op.ask.slot = progress_take(p, acc, &op.ask.id);
+			rig_run(r, &op);
+			progress_attempt(progress_at(p, op.ask.slot), 0);
+			usage_init(&in);
+			usage_set(&in, USAGE_INPUT, 60);
+			progress_usage(progress_at(p, op.ask.slot), &in, false);
+			if (i < 2)
+				progress_content(progress_at(p, op.ask.slot), 7, 12);
+		}
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	rig_open(r);
+}
+
+/* What a dead worker's requests cost us is no less known than what they are charged: the margin is right. */
+static void test_sweep_knows_the_cost(void **state)
+{
+	static const int64_t want[3][2] = {{60 * 1000 + 7 * 2000, 60 * 300 + 3501},
+					   {(60 * 1000 + 7 * 2000) / 2, 60 * 1000 + 7 * 2000},
+					   {0, 0}};
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct sweep_result sw;
+	struct rows_scope k;
+	struct buf b;
+
+	rig_key(r, acc, KEY_A, &k);
+	die_with_costs(r, acc);
+	assert_int_equal(sweep_run(r->live, r->boot_ms, r->wall_ms, &sw), ERRC_OK);
+	assert_int_equal(sw.settled, 3);
+	assert_int_equal(rig_drain(r), 3);
+	buf_init(&b, RECORD_MAX);
+	for (int i = 0; i < 3; i++) {
+		struct genid id = rig_id(r);
+		struct record rec;
+		uint64_t seq;
+
+		buf_reset(&b);
+		assert_int_equal(ledger_find(r->ledger, &id, &seq), ERRC_OK);
+		assert_int_equal(ledger_get(r->ledger, seq, &b), ERRC_OK);
+		assert_int_equal(record_decode(buf_slice(&b), &rec), ERRC_OK);
+		assert_int_equal(rec.charge.charge_nusd, want[i][0]);
+		assert_int_equal(rec.charge.cost_nusd, want[i][1]);
+	}
+	buf_fini(&b);
+	rig_check_books(r);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -177,6 +257,7 @@ int main(void)
 		T(test_sweep_of_two),
 		T(test_sweep_charges_no_more_than_the_hold),
 		T(test_sweep_past_damage),
+		T(test_sweep_knows_the_cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
