@@ -1,5 +1,7 @@
 #include "usage.h"
 
+#include "money.h"
+
 static const struct row {
 	const char *name;
 	enum usage_side side;
@@ -85,6 +87,17 @@ void usage_divide(struct usage *u, int64_t seen, int64_t input_bound)
 	usage_set(u, USAGE_OUTPUT, output);
 	usage_set(u, USAGE_INPUT, all - usage_get(u, USAGE_OUTPUT));
 	u->undivided = false;
+	u->estimated = true;
+}
+
+void usage_divide_output(struct usage *u, int64_t seen, int64_t reasoning)
+{
+	int64_t output = usage_get(u, USAGE_OUTPUT);
+
+	reasoning = MIN_OF(reasoning, seen);
+	if (usage_has(u, USAGE_REASONING) || reasoning <= 0 || output == 0)
+		return;
+	usage_set(u, USAGE_REASONING, (int64_t)((money_wide)output * reasoning / seen));
 	u->estimated = true;
 }
 

@@ -74,6 +74,8 @@ void usage_merge(struct usage *u, const struct usage *newer);
 /* Divides a total that nobody divided: as much of it is output as was `seen` (or is known), and no less than what the bound of
  * the input leaves. Nothing happens to any other usage. */
 void usage_divide(struct usage *u, int64_t seen, int64_t input_bound);
+/* Output of which nobody said how much is reasoning, not even that none is, has the share of it that the output which was `seen` had. */
+void usage_divide_output(struct usage *u, int64_t seen, int64_t reasoning);
 
 /* Sums of a side, as clients and token limits count: everything read (caches included), everything
  * generated. */

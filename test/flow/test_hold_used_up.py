@@ -12,6 +12,7 @@ import tap
 
 CAP = 20
 PRICE = {'input': 0, 'output': 2}
+MULLS = {'input': 1, 'output': 2, 'reasoning': 4}
 
 
 def contents(a):
@@ -30,6 +31,7 @@ class Stops:
         'reasons-oai': model('oai/sim?reasoning=300&tokens=300&rate=400&over=1&usage=every', price={'input': 0, 'output': 2, 'reasoning': 20}),
         **on_both('ponders', 'reasoning=300&tokens=300&rate=400&over=1', price={'input': 0, 'output': 2, 'reasoning': 20}, **{'input': 0}),
         **on_both('muses', 'reasoning=300&tokens=300&rate=400&over=1&usage=none', price={'input': 1, 'output': 2, 'reasoning': 4}),
+        **on_both('mulls', 'reasoning=6&tokens=2', price=MULLS),
         **on_both('priced', 'tokens=600&rate=400&over=1&input=30'),
         **on_both('big', 'tokens=4&size=40000&over=1', **{'input': 0}),
         **on_both('packed', 'tokens=600&size=24000&rate=300&over=1', **{'input': 0}),
@@ -105,6 +107,17 @@ class Stops:
                 r = self.stopped(a, price={'input': 1, 'output': 4})
                 self.assertEqual(r['reasoning'], r['output'], r)
                 self.assertEqual(a.usage['completion_tokens_details']['reasoning_tokens'], r['reasoning'], a.usage)
+
+    def test_reasoning_in_the_end(self):
+        """A stream that comes to its end pays for its reasoning as one that is cut does, whether its provider tells it (oai) or not (ant)."""
+        for back in BACKS:
+            with self.subTest(back):
+                a = self.chat('mulls-' + back, True)
+                r = self.node.record(a.get('x-request-id'))
+                self.assertEqual((r['end'], r['output'], r['reasoning'], r['estimated']), ('done', 8, 6, back == 'ant'), r)
+                self.assertEqual(nusd(r['charge_usd']), charge_nusd({'input': r['input'], 'output': 2, 'reasoning': 6}, MULLS), r)
+                self.assertEqual(nusd(a.usage['cost']), nusd(r['charge_usd']), a.usage)
+                self.assertEqual(a.usage['completion_tokens_details']['reasoning_tokens'], 6, a.usage)
 
     def test_usage_in_mid_stream(self):
         """What the client is told in the end is what its record has, not what the provider had reported by then."""

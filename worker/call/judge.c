@@ -82,6 +82,26 @@ void call_pieces(const struct call *c, struct usage *u)
 		u->tier = c->facts.tier;
 }
 
+static bool has_own(const struct price *p)
+{
+	return p->pusd[USAGE_REASONING] != p->pusd[USAGE_OUTPUT];
+}
+
+/* Whether reasoning has a price of its own, or a cost: elsewhere nothing depends on how much of the output it was. */
+static bool is_reasoning_apart(const struct call *c)
+{
+	const struct hold_candidate *h = &c->hold_candidates[c->attempt->at];
+	const struct tariff *cost = c->route.v[c->attempt->at].offer->cost;
+
+	for (size_t i = 0; i < h->tiers; i++)
+		if (has_own(h->price[i]))
+			return true;
+	for (size_t i = 0; i < cost->n; i++)
+		if (has_own(cost->rows[i]))
+			return true;
+	return false;
+}
+
 void call_reported(const struct call *c, struct usage *out)
 {
 	const struct relay *r = &c->attempt->relay;
@@ -92,6 +112,9 @@ void call_reported(const struct call *c, struct usage *out)
 		out->undivided = false;
 	else
 		usage_divide(out, relay_seen(r), c->route.v[c->attempt->at].input_bound);
+	if (r->reasoning_bytes && !usage_has(out, USAGE_REASONING) && is_reasoning_apart(c))
+		usage_divide_output(out, (int64_t)MAX_OF(4 * r->content_events, r->content_bytes),
+				    (int64_t)MAX_OF(4 * r->reasoning_events, r->reasoning_bytes));
 }
 
 int64_t call_mult_ppm(const struct call *c)

@@ -162,6 +162,12 @@ static void test_progress_of_a_stream(void **state)
 	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
 	"\"delta\":{\"reasoning_content\":\"abcd\",\"content\":\"b\"}}]}"
 
+#define NO_REASONING                                                                               \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":" \
+	"{},"                                                                                      \
+	"\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,"    \
+	"\"completion_tokens_details\":{\"reasoning_tokens\":0}}}"
+
 static int64_t progress_reasoning_of(struct scene *s)
 {
 	struct call *c = scene_call(s);
@@ -186,12 +192,44 @@ static void test_progress_of_reasoning(void **state)
 	assert_int_equal(progress_reasoning_of(s), 4);
 	scene_item(s, up, REPORT("10"));
 	assert_int_equal(progress_reasoning_of(s), 4);
-	scene_item(s, up, scene_finish);
+	scene_item(s, up, NO_REASONING);
 	assert_int_equal(progress_reasoning_of(s), 0);
 	scene_item(s, up, "[DONE]");
 	scene_stream_end(s, up);
 	scene_none(s);
 	assert_int_equal(scene_charge(s)->charge_nusd, SCENE_COST_NUSD);
+}
+
+/* A stream of which three parts of four are reasoning, which its provider does not tell apart. */
+static const struct record_charge *think(struct scene *s, const char *model, int64_t reasoning)
+{
+	struct mem_xport *up = begin_stream(s, model);
+
+	for (int i = 0; i < 3; i++)
+		scene_item(s, up, THOUGHT);
+	scene_item(s, up, scene_finish);
+	assert_int_equal(progress_reasoning_of(s), reasoning);
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+	return scene_charge(s);
+}
+
+/* Reasoning that no provider tells is charged as reasoning, of as much output as was reported, whether the stream is cut or comes to its
+ * end; where it has the price of all output nothing is estimated. */
+static void test_reasoning_in_the_end(void **state)
+{
+	struct scene *s = *state;
+	const struct record_charge *r = think(s, "muses", 3);
+
+	assert_int_equal(usage_get(&r->usage, USAGE_OUTPUT), 5);
+	assert_int_equal(usage_reasoning(&r->usage), 5 * 3 / 4);
+	assert_int_equal(r->charge_nusd, 10 * 1000 + 2 * 2000 + 3 * 20000);
+	assert_true(r->flags & RECORD_ESTIMATED);
+	r = think(s, "solo", 0);
+	assert_false(usage_has(&r->usage, USAGE_REASONING));
+	assert_int_equal(r->charge_nusd, SCENE_COST_NUSD);
+	assert_false(r->flags & RECORD_ESTIMATED);
 }
 
 /* Reasoning that nobody reports uses the hold up at its own price: one piece over, no more. */
@@ -623,6 +661,7 @@ int main(void)
 		T(test_pictures_are_charged),
 		T(test_progress_of_a_stream),
 		T(test_progress_of_reasoning),
+		T(test_reasoning_in_the_end),
 		T(test_stopped_in_reasoning),
 		T(test_candidate_behind_one_that_is_too_dear),
 		T(test_no_input_is_no_gap),

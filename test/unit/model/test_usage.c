@@ -104,6 +104,34 @@ static void test_divide(void **state)
 	assert_false(both.estimated);
 }
 
+/* The share of reasoning that was seen, unless the provider said how much there is, or that there is none. */
+static void test_divide_output(void **state)
+{
+	struct usage u;
+
+	usage_init(&u);
+	usage_divide_output(&u, 40, 30);
+	assert_false(usage_has(&u, USAGE_REASONING) || u.estimated);
+	usage_set(&u, USAGE_OUTPUT, 10);
+	usage_divide_output(&u, 40, 0);
+	assert_false(usage_has(&u, USAGE_REASONING) || u.estimated);
+	usage_divide_output(&u, 40, 30);
+	assert_int_equal(usage_reasoning(&u), 7);
+	assert_true(u.estimated);
+	usage_divide_output(&u, 40, 10);
+	assert_int_equal(usage_reasoning(&u), 7);
+	usage_init(&u);
+	usage_set(&u, USAGE_OUTPUT, USAGE_MAX);
+	usage_divide_output(&u, INT64_MAX - 1, INT64_MAX);
+	assert_int_equal(usage_reasoning(&u), USAGE_MAX);
+	usage_init(&u);
+	usage_set(&u, USAGE_OUTPUT, 10);
+	usage_set(&u, USAGE_REASONING, 0);
+	usage_divide_output(&u, 40, 30);
+	assert_int_equal(usage_reasoning(&u), 0);
+	assert_false(u.estimated);
+}
+
 static void test_names(void **state)
 {
 	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
@@ -193,6 +221,7 @@ int main(void)
 		cmocka_unit_test(test_zero_and_missing_differ),
 		cmocka_unit_test(test_sums),
 		cmocka_unit_test(test_divide),
+		cmocka_unit_test(test_divide_output),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_unpack_refuses),
