@@ -108,6 +108,7 @@ static void on_started(void *arg, const struct store_started *s)
 		log_error("live_store_gap", "%s; dollars in charges at risk: %s", s->reason,
 			  dollars);
 	k->started = true;
+	watch_opened(&k->watch, s->outcome != STORE_ACCEPTED, clock_boot_ms());
 	kmsg_peppers(k);
 	ktable_started(k->table);
 	keeper_check_ready(k);
@@ -167,7 +168,7 @@ static void on_renewed(void *arg)
 	struct keeper *k = arg;
 
 	log_warn("live_store_renewed", "a new live store is there");
-	watch_renewed(&k->watch);
+	watch_renewed(&k->watch, clock_boot_ms());
 }
 
 static const struct writer_events writer_events = {

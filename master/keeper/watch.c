@@ -226,6 +226,24 @@ void watch_init(struct watch *w, struct keeper *k)
 	w->sweep.data = w->scan.data = w->forget.data = w;
 }
 
+/* The gauges outlive this process and the store: until the next turn they would tell of one that is gone. In a new one no hold is
+ * out. */
+void watch_opened(struct watch *w, bool new_live, int64_t now_ms)
+{
+	static const enum page_gauge none[] = {PAGE_HOLDS, PAGE_HELD_NUSD, PAGE_HOLD_AGE_MS,
+					       PAGE_IMBALANCE_NUSD};
+
+	measure(w, now_ms);
+	if (!new_live)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(none); i++)
+		set_gauge(w, none[i], 0);
+	/* A look at the invariants that is under way began in the one before. */
+	uv_timer_stop(&w->scan);
+	w->scanning = false;
+	w->scan_ms = 0;
+}
+
 void watch_tick(struct watch *w, int64_t now_ms)
 {
 	measure(w, now_ms);
@@ -246,9 +264,10 @@ void watch_death(struct watch *w)
 	begin_sweep(w);
 }
 
-void watch_renewed(struct watch *w)
+void watch_renewed(struct watch *w, int64_t now_ms)
 {
 	w->lost = false;
+	watch_opened(w, true, now_ms);
 }
 
 void watch_stop(struct watch *w)

@@ -26,12 +26,14 @@ struct watch {
 };
 
 void watch_init(struct watch *w, struct keeper *k);
+/* The stores are open; `new_live`: the live store is another one than the gauges are of. */
+void watch_opened(struct watch *w, bool new_live, int64_t now_ms);
 /* Each tick, once the stores are open. */
 void watch_tick(struct watch *w, int64_t now_ms);
 /* A process that had the live store open has died. */
 void watch_death(struct watch *w);
 /* The new live store is there. */
-void watch_renewed(struct watch *w);
+void watch_renewed(struct watch *w, int64_t now_ms);
 void watch_stop(struct watch *w);
 
 #endif

@@ -2,13 +2,15 @@
 only, counters by key only when asked for, and that all of it outlives workers."""
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn, ask
 from gateway import wait_for
-from node import NodeCase, charge_nusd, chat_body, model
+from node import NodeCase, NodePerTest, charge_nusd, chat_body, model
 import tap
 
 # name: (type, labels beside le)
@@ -245,6 +247,35 @@ class ByKey(Case):
             self.node.configure(metrics={'by_key': 'on'})
             self.node.ctl('reload')
         self.assertEqual(self.value(self.read(), 'aigw_key_requests_total', key=public), n)
+
+
+class NewStore(NodePerTest):
+    MODELS = {'slow': model('oai/sim?tokens=100&rate=5')}
+
+    def test_no_gauge_is_of_a_store_that_is_gone(self):
+        """The page outlives keeper and store: it tells of the new store from the moment that a keeper has it."""
+        self.begin()
+        for _ in range(3):
+            self.one_store_more()
+
+    def one_store_more(self):
+        with Conn(self.node.port) as c:
+            c.request('POST', '/v1/chat/completions', chat_body('slow', stream=True), key=self.key)
+            wait_for(lambda: self.node.metrics()['aigw_holds'] == 1)
+            keeper, mark = self.node.status()['keeper'][0]['pid'], self.node.mark()
+            shutil.rmtree(self.node.live)
+            os.kill(keeper, signal.SIGKILL)
+            self.node.wait_event('keeper_ready', since=mark)
+            now = wait_for(self.told, 5, 0.005)
+            self.assertEqual([now[g] for g in ('aigw_holds', 'aigw_held_usd', 'aigw_hold_age_seconds', 'aigw_outbox_records')], [0, 0, 0, 0])
+        self.node.wait_event('worker_ready', since=mark)
+
+    def told(self):
+        """None while the worker with the admin port is replaced."""
+        try:
+            return self.node.metrics()
+        except (OSError, AssertionError):
+            return None
 
 
 del Case
