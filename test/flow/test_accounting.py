@@ -66,6 +66,30 @@ class Fields(Case, NodeCase):
                     self.assertIn(param or field, e['message'])
         self.assertEqual(self.sim.requests(), [])
 
+    def test_tools_without_a_known_type(self):
+        """What is not surely a function may be a tool that the provider runs: unpriced, on whichever back."""
+        self.sim.reset()
+        f = '"function": {"name": "f"}'
+        for back in BACKS:
+            for tools, param in (
+                    ('[{%s}, {"google_search": {}}]' % f, 'tools[1].type'), ('[{"type": null, "name": "web_search"}]', 'tools[0].type'),
+                    ('[{"name": "f"}]', 'tools[0].type'), ('[[{"type": "web_search"}]]', 'tools[0]'), ('["web_search"]', 'tools[0]'),
+                    ('{"type": "web_search"}', 'tools'), ('[], "tools": [{"type": "web_search"}]', 'tools'),
+                    ('[{"type": "function", "type": "web_search", %s}]' % f, 'tools[0].type'),
+                    ('[{"type": "function", "Type": "web_search", %s}]' % f, 'tools[0].type'),
+                    ('[], "functions": [{"google_search": {}}]', 'functions[0].name')):
+                with self.subTest(back=back, tools=tools):
+                    body = json.dumps(chat_body('m-' + back))[:-1] + ', "tools": %s}' % tools
+                    a = self.node.ask('POST', '/v1/chat/completions', body.encode(), self.key)
+                    self.assertEqual((a.status, a.error['type'], a.error['param']), (400, 'invalid_request_error', param), a)
+                    self.assertIn("'%s'" % param, a.error['message'])
+        self.assertEqual(self.sim.requests(), [])
+        for back in BACKS:
+            for tools in (None, [], [{'function': {'name': 'f'}}], [{'type': None, 'function': {'name': 'f'}}],
+                          [{'type': 'function', 'function': {'name': 'f'}}]):
+                with self.subTest(back=back, tools=tools):
+                    self.assertEqual(self.chat('m-' + back, tools=tools).status, 200)
+
     def test_ordinary_values_are_taken(self):
         for back in BACKS:
             for field, value in (('service_tier', 'auto'), ('service_tier', 'default'), ('enable_search', False), ('plugins', []), ('n', 1), ('deferred', None),

@@ -1,7 +1,6 @@
 #include "chat_facts.h"
 
-#include <stdio.h>
-
+#include "chat_tool.h"
 #include "jtext.h"
 
 #define CHAT_N_MAX   128
@@ -251,7 +250,6 @@ static void facts_tools(const struct facts_in *in)
 						CHAT_ID_RESPONSE_FORMAT};
 	struct dialect_facts *out = in->out;
 	struct slice format = facts_get(in, CHAT_ID_RESPONSE_FORMAT), type;
-	char param[FAULT_PARAM_MAX];
 
 	out->has_tools = in->s->bound.tools > 0 || facts_get(in, CHAT_ID_FUNCTIONS).n;
 	if (out->has_tools)
@@ -260,13 +258,8 @@ static void facts_tools(const struct facts_in *in)
 		out->needs |= PTABLE_CAN_JSON_SCHEMA;
 	for (size_t i = 0; i < ARRAY_LEN(as_input); i++)
 		out->bound.text += bound_json(facts_get(in, as_input[i]));
-	if (in->s->bad_tool < 0)
-		return;
-	snprintf(param, sizeof(param), "tools[%d].type", in->s->bad_tool);
-	fault_field(in->f, FAULT_UNSUPPORTED_FIELD, param,
-		    "'%s': tools that the provider runs have no price here; use 'function' or "
-		    "'custom'.",
-		    param);
+	chat_tool_judge(facts_get(in, CHAT_ID_TOOLS), in->f);
+	chat_tool_judge_functions(facts_get(in, CHAT_ID_FUNCTIONS), in->f);
 }
 
 static void facts_encoding(const struct facts_in *in)

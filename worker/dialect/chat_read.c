@@ -63,7 +63,8 @@ static void read_tool(struct chat_read *r, const struct json *v, unsigned i, str
 	bool strict;
 
 	/* Some clients leave the type out. */
-	if ((type && !slice_is(json_str(type), "function")) || !json_is_obj(fn)) {
+	if ((type && !json_is_null(type) && !slice_is(json_str(type), "function")) ||
+	    !json_is_obj(fn)) {
 		chat_read_bad(r, "a tool of type 'function' for this provider", "tools[%u]", i);
 		return;
 	}

@@ -73,9 +73,6 @@ static enum chat_text scan_text_kind(const struct jscan *j)
 	case CHAT_ID_PREDICTION:
 		return level == 1 && jscan_path(j, 1) == CHAT_ID_TYPE ? CHAT_TEXT_NONE
 								      : CHAT_TEXT_PREDICTED;
-	case CHAT_ID_TOOLS:
-		return level == 2 && jscan_path(j, 2) == CHAT_ID_TYPE ? CHAT_TEXT_TOOL_TYPE
-								      : CHAT_TEXT_NONE;
 	default:
 		return CHAT_TEXT_NONE;
 	}
@@ -167,7 +164,6 @@ static void scan_media(struct chat_scan *s, size_t bytes)
 static void scan_string_end(void *arg, const struct jscan *j, enum json_type type, size_t bytes)
 {
 	struct chat_scan *s = arg;
-	struct slice small = slice_of(s->small, s->small_n);
 
 	if (type != JSON_STRING || s->text == CHAT_TEXT_NONE)
 		return;
@@ -175,10 +171,8 @@ static void scan_string_end(void *arg, const struct jscan *j, enum json_type typ
 		s->bound.predicted += bound_of(&s->run);
 	if (s->text == CHAT_TEXT_PREDICTED || s->text == CHAT_TEXT_PLAIN)
 		s->bound.text += bound_of(&s->run);
-	else if (s->text != CHAT_TEXT_TOOL_TYPE)
+	else
 		scan_media(s, bytes);
-	else if (s->bad_tool < 0 && !chat_field_takes(chat_field_part(CHAT_PART_TOOL_TYPE), small))
-		s->bad_tool = (int)s->bound.tools - 1;
 	s->text = CHAT_TEXT_NONE;
 }
 
@@ -196,7 +190,6 @@ void chat_scan_init(void *scan, enum dialect_op op, unsigned depth_max)
 
 	memset(s, 0, sizeof(*s));
 	s->op = op;
-	s->bad_tool = -1;
 	jscan_init(&s->j, &chat_names, &chat_events, s);
 	s->j.depth_max = depth_max;
 }

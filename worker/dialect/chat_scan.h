@@ -13,7 +13,6 @@ enum chat_text {
 	CHAT_TEXT_NONE,
 	CHAT_TEXT_PLAIN,
 	CHAT_TEXT_PREDICTED,
-	CHAT_TEXT_TOOL_TYPE,
 	CHAT_TEXT_IMAGE,
 	CHAT_TEXT_VIDEO,
 	CHAT_TEXT_AUDIO,
@@ -30,9 +29,8 @@ struct chat_scan {
 	uint32_t needs;
 	bool media_url;
 	unsigned prompts, elements; /* prompts of a list; elements of the list being read */
-	char small[12];             /* the beginning of a short string */
+	char small[8];              /* the beginning of a string of media */
 	unsigned small_n;
-	int bad_tool; /* index of the first tool that a provider would run, -1: none */
 	char model[LIMIT_MODEL_NAME + 1], user[USER_TAG_MAX];
 };
 
