@@ -35,7 +35,8 @@ static int64_t elapsed(const struct window_rate *w, int64_t now_ms)
 
 static int64_t used(const struct window_rate *w, int64_t len_ms, int64_t now_ms)
 {
-	money_wide share = (money_wide)w->prev * (len_ms - elapsed(w, now_ms)) / len_ms;
+	/* Of the bucket before it covers what is behind the same place there. */
+	money_wide share = (money_wide)w->prev * (len_ms - 1 - elapsed(w, now_ms)) / len_ms;
 
 	return (int64_t)share + w->cur;
 }
@@ -91,14 +92,14 @@ void window_rate_adjust(struct window_rate *w, int64_t len_ms, int64_t now_ms, i
 }
 
 /* How far into a bucket the share of `prev` uses of the bucket before has shrunk to `room`: the first e with
- * floor(prev * (len - e) / len) <= room, that is len - e < (room + 1) * len / prev. */
+ * floor(prev * (len - 1 - e) / len) <= room, that is len - 1 - e < (room + 1) * len / prev. */
 static int64_t shrink_ms(int64_t prev, int64_t room, int64_t len_ms)
 {
 	money_wide top = ((money_wide)room + 1) * len_ms;
 
 	if (prev <= room)
 		return 0;
-	return len_ms - ((int64_t)((top + prev - 1) / prev) - 1);
+	return len_ms - (int64_t)((top + prev - 1) / prev);
 }
 
 int64_t window_rate_wait_ms(const struct window_rate *w, int64_t len_ms, int64_t now_ms,

@@ -15,9 +15,10 @@
 #define WINDOW_RATE_MAX INT64_C(4000000000000000000)
 #define WINDOW_NEVER    INT64_MAX
 
-/* A sliding window of `len_ms`. Used now = cur + floor(prev * share of the previous bucket that the
- * window still covers). The first bucket begins with the first use after two empty ones, so that a
- * fresh key gets its limit exactly. Zeroed = never used. */
+/* A sliding window of the last `len_ms` milliseconds, the present one among them. Used now = cur +
+ * floor(prev * share of the previous bucket that the window still covers). The first bucket begins
+ * with the first use after two empty ones, so that a fresh key gets its limit exactly. Zeroed =
+ * never used. */
 struct window_rate {
 	int64_t start_ms; /* of the current bucket */
 	int64_t cur, prev;

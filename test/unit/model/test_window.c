@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "fault.h"
 #include "text.h"
 
 #define MINUTE WINDOW_MINUTE_MS
@@ -37,12 +38,34 @@ static void test_burst(void **state)
 		admitted += window_rate_take(&w, MINUTE, 777, 1000, 1);
 	assert_int_equal(admitted, 1000);
 	assert_false(window_rate_take(&w, MINUTE, 777 + MINUTE - 1, 1000, 1));
-	assert_int_equal(window_rate_used(&w, MINUTE, 777 + MINUTE), 1000);
-	assert_int_equal(window_rate_used(&w, MINUTE, 777 + MINUTE + MINUTE / 4), 750);
+	assert_int_equal(window_rate_used(&w, MINUTE, 777 + MINUTE), 999);
+	assert_int_equal(window_rate_used(&w, MINUTE, 777 + MINUTE + MINUTE / 4 - 1), 750);
 	assert_int_equal(window_rate_used(&w, MINUTE, 777 + 2 * MINUTE), 0);
 	/* After two empty buckets a window begins with its first use. */
 	assert_true(window_rate_take(&w, MINUTE, 777 + 5 * MINUTE + 5, 1000, 1));
 	assert_int_equal(w.start_ms, 777 + 5 * MINUTE + 5);
+}
+
+/* One a minute, asked again at once, has to wait a minute and not a millisecond more: up to then a client is told to retry. */
+static void test_one_a_minute(void **state)
+{
+	struct window_rate w = {0};
+	struct fault f = {.kind = FAULT_RATE_LIMIT};
+
+	assert_true(window_rate_take(&w, MINUTE, 777, 1, 1));
+	f.retry_after_ms = window_rate_wait_ms(&w, MINUTE, 777, 1, 1);
+	assert_int_equal(f.retry_after_ms, MINUTE);
+	assert_true(fault_should_retry(&f));
+	assert_int_equal(window_rate_reset_ms(&w, MINUTE, 777), MINUTE);
+	assert_false(window_rate_take(&w, MINUTE, 777 + MINUTE - 1, 1, 1));
+	assert_true(window_rate_take(&w, MINUTE, 777 + MINUTE, 1, 1));
+	/* Nor does any other limit of requests wait longer. */
+	for (int64_t limit = 2; limit < 2000; limit++) {
+		w = (struct window_rate){0};
+		for (int64_t i = 0; i < limit; i++)
+			assert_true(window_rate_take(&w, MINUTE, 777, limit, 1));
+		assert_in_range(window_rate_wait_ms(&w, MINUTE, 777, limit, 1), 1, MINUTE);
+	}
 }
 
 static void test_two_clocks_readings_apart(void **state)
@@ -107,7 +130,7 @@ static void test_tokens(void **state)
 	assert_int_equal(w.cur, 7);
 	/* Too old, and never below zero. */
 	window_rate_adjust(&w, MINUTE, 200 + MINUTE, 99, 1000);
-	assert_int_equal(window_rate_used(&w, MINUTE, 100 + MINUTE), 507);
+	assert_int_equal(window_rate_used(&w, MINUTE, 100 + MINUTE), 506);
 	window_rate_adjust(&w, MINUTE, 200 + MINUTE, 200 + MINUTE, -1000);
 	assert_int_equal(w.cur, 0);
 }
@@ -119,7 +142,7 @@ static void test_rate_extremes(void **state)
 	assert_true(window_rate_take(&w, WINDOW_DAY_MS, 5, INT64_MAX, INT64_MAX));
 	assert_int_equal(w.cur, WINDOW_RATE_MAX);
 	assert_false(window_rate_take(&w, WINDOW_DAY_MS, 5, INT64_MAX, INT64_MAX));
-	assert_true(window_rate_used(&w, WINDOW_DAY_MS, 5 + WINDOW_DAY_MS + WINDOW_DAY_MS / 2) ==
+	assert_true(window_rate_used(&w, WINDOW_DAY_MS, 4 + WINDOW_DAY_MS + WINDOW_DAY_MS / 2) ==
 		    WINDOW_RATE_MAX / 2);
 	window_rate_adjust(&w, WINDOW_DAY_MS, 6, 5, INT64_MIN);
 	assert_int_equal(w.cur, 0);
@@ -429,6 +452,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exact_under_load),
 		cmocka_unit_test(test_burst),
+		cmocka_unit_test(test_one_a_minute),
 		cmocka_unit_test(test_two_clocks_readings_apart),
 		cmocka_unit_test(test_wait_is_exact),
 		cmocka_unit_test(test_tokens),

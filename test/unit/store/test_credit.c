@@ -225,12 +225,12 @@ static void test_rates_of_a_clock_behind(void **state)
 		rig_settle(r, acc, &ids[0], 100, 10, &done);
 		rig_settle(r, acc, &ids[1], 100, 10, &done);
 		rig_release(r, acc, &ids[2]);
-		r->boot_ms += 30005;
+		r->boot_ms += 30004;
 		rig_usage(r, acc, KEY_A, &u);
 		/* Half of the minute before counts. */
 		assert_int_equal(rig_rule(&u, ROWS_RPM).used, 2 + minute);
 		assert_int_equal(rig_rule(&u, ROWS_TPM).used, 220 + 110 * minute);
-		r->boot_ms += 30000;
+		r->boot_ms += 30001;
 		(void)rig_drain(r);
 	}
 	rig_check_books(r);

@@ -131,7 +131,7 @@ struct model_rate world_use_rate(const struct use *u, int64_t len)
 
 int64_t world_use_sum(const struct model_rate *r, int64_t len)
 {
-	return r->now + r->before * (len - (world.r.boot_ms - r->start_ms)) / len;
+	return r->now + r->before * (len - 1 - (world.r.boot_ms - r->start_ms)) / len;
 }
 
 int64_t world_rate_used(const struct rows_rule *r, const struct use *u)
