@@ -193,7 +193,8 @@ static bool read_windows(struct reading *x, struct slice word, struct slice valu
  * begin within the next ones' time. */
 static bool end_raise(const struct reading *x, struct slice text, const struct rows_counter *c)
 {
-	struct window_budget b = {.cur.id = 0};
+	/* Used, for the window of a total, which has the id 0, is carried only then. */
+	struct window_budget b = {.cur.used_nusd = 1};
 	struct rows_rule *r = x->r;
 
 	if (r->window.unit == WINDOW_TOTAL)

@@ -159,6 +159,35 @@ static void test_another_window(void **state)
 	(void)state;
 }
 
+/* What was used of a total, or of a credit, lasts for the first period of what it becomes: one of those that a raise is counted in. */
+static void test_raise_of_what_was_total(void **state)
+{
+	struct scene s;
+	struct rows_rule *r = &s.l.v[0];
+	struct rows_counter *c = &s.used.counters[0];
+	int64_t id;
+
+	begin(&s);
+	put(&s, "budget=10/total");
+	s.used.n = 1;
+	*c = (struct rows_counter){.id = r->id, .kind = ROWS_BUDGET};
+	assert_true(window_budget_hold(&c->budget, r->window, WALL_S, 10, 3, &id));
+	put(&s, "1:budget=10/day");
+	put(&s, "1:raise=2 windows=2");
+	assert_int_equal(r->raise_until_s, 1795651200 + 86400); /* the midnight after the next */
+	id = 1795651200;
+	assert_int_equal(rows_rule_limit(r, c, id - 1), 12 * MONEY_NUSD_DOLLAR);
+	assert_int_equal(rows_rule_limit(r, c, id), 12 * MONEY_NUSD_DOLLAR);
+	assert_int_equal(rows_rule_limit(r, c, id + 86400), 10 * MONEY_NUSD_DOLLAR);
+	put(&s, "1:raise=off");
+	put(&s, "1:credit=10");
+	put(&s, "1:budget=10/year rolling");
+	put(&s, "1:raise=2 windows=2");
+	assert_int_equal(r->raise_until_s, WALL_S + 2 * INT64_C(365) * 86400);
+	buf_fini(&s.mem);
+	(void)state;
+}
+
 /* Windows that roll are counted too: from the one that lasts on, else from now on, whatever the order of the words. */
 static void test_raise_of_rolling(void **state)
 {
@@ -366,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_raise),
 		cmocka_unit_test(test_remove),
 		cmocka_unit_test(test_another_window),
+		cmocka_unit_test(test_raise_of_what_was_total),
 		cmocka_unit_test(test_raise_of_rolling),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_room),
