@@ -2,6 +2,7 @@
 
 #include "chat_tool.h"
 #include "jtext.h"
+#include "text.h"
 
 #define CHAT_N_MAX   128
 #define CHAT_CAP_MAX INT64_C(100000000)
@@ -188,7 +189,7 @@ static void facts_tier(const struct facts_in *in)
 							 : 0;
 }
 
-/* Only values at whose price the model's row is. */
+/* Only values at whose price the model's row is. A sentence is not said again: the words come into the access log, which has none of a body. */
 static void facts_only(const struct facts_in *in, enum chat_id id, const struct chat_field *row)
 {
 	struct slice value = facts_word(in, id);
@@ -197,8 +198,8 @@ static void facts_only(const struct facts_in *in, enum chat_id id, const struct 
 		fault_field(in->f, FAULT_UNSUPPORTED_FIELD, row->name,
 			    "'%s': '" SLICE_FMT "' has no price here (%s); leave it out or use "
 			    "'" SLICE_FMT "'.",
-			    row->name, SLICE_ARG(slice_sub(value, 0, 32)), row->why,
-			    SLICE_ARG(chat_field_ordinary(row)));
+			    row->name, SLICE_ARG(text_is_word(value, 32) ? value : SLICE_LIT("…")),
+			    row->why, SLICE_ARG(chat_field_ordinary(row)));
 }
 
 static void facts_modalities(const struct facts_in *in)

@@ -171,6 +171,27 @@ static void what_is_refused(void **state)
 	}
 }
 
+/* A word of the body is said again, so that one finds it; a sentence is not, for what is said stands in the access log. */
+static void what_is_said_again(void **state)
+{
+	static const char *const of[][2] = {
+		{"{" M ",\"service_tier\":\"scale\"}", "'scale'"},
+		{"{" M ",\"service_tier\":\"the patient John Doe\"}", "'…'"},
+		{"{" M ",\"speed\":\"see John\"}", "'…'"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+		struct rig r;
+
+		rig_init(&r, PTABLE_OPENAI);
+		assert_int_not_equal(rig_ask(&r, DIALECT_CHAT, of[i][0]), ERRC_OK);
+		assert_non_null(strstr(r.fault.message, of[i][1]));
+		assert_null(strstr(r.fault.message, "John"));
+		rig_fini(&r);
+	}
+	(void)state;
+}
+
 /* Text that is escaped names the same user as the text itself. */
 static void users_in_escapes(void **state)
 {
@@ -310,6 +331,7 @@ int main(void)
 		cmocka_unit_test(a_url_may_be_anything_up_to_the_context),
 		cmocka_unit_test(facts_of_completions_and_embeddings),
 		cmocka_unit_test(what_is_refused),
+		cmocka_unit_test(what_is_said_again),
 		cmocka_unit_test(users_in_escapes),
 		cmocka_unit_test(null_means_not_given),
 		cmocka_unit_test(written_with_splices),
