@@ -109,7 +109,7 @@ static void note_gain(struct call *c, const struct relay_gain *g)
 		return; /* settled: only the rest of the framing can come */
 	s = progress_at(live_progress(c->host->env.live), c->slot);
 	if (g->events || g->bytes)
-		progress_content(s, g->events, g->bytes);
+		progress_seen(s, relay_seen(r));
 	if (r->reasoning_bytes && !relay_is_reported(r))
 		progress_reasoning(s, relay_seen_reasoning(r));
 	if (g->usage || (g->finish && r->reported))

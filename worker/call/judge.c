@@ -3,6 +3,7 @@
 
 #include "call_steps.h"
 #include "log.h"
+#include "progress.h"
 
 /* A connection's failure as clients are told of it: our word, and a text that names no address. */
 struct fail {
@@ -144,6 +145,9 @@ void call_attempt_lose(struct call *c, int status, const char *code)
 	cost = call_cost(c, r->offer, &reported);
 	c->records[c->tried_n - 1].cost_nusd = cost;
 	c->lost_cost_nusd += cost;
+	if (c->slot != PROGRESS_NO_SLOT)
+		progress_lose(progress_at(live_progress(c->host->env.live), c->slot),
+			      c->lost_cost_nusd);
 	a->lost = true;
 	series_add(rtable_cost(c->rt, r->offer, r->model), (uint64_t)cost);
 }

@@ -103,10 +103,13 @@ static void price_it(const struct settle_run *s, const struct admit_settle *e, s
 static enum errc cost_it(const struct settle_run *s, const struct admit_settle *e, int64_t *nusd)
 {
 	const struct rows_candidate *c = candidate_of(s, e);
+	int64_t answer = 0;
+	enum errc rc = ERRC_OK;
 
-	*nusd = e->cost_nusd;
-	return e->cost_held && c && e->charged ? rows_hold_cost(&s->hold, c, &e->usage, nusd)
-					       : ERRC_OK;
+	if (e->cost_held && c && e->charged)
+		rc = rows_hold_cost(&s->hold, c, &e->usage, &answer);
+	*nusd = e->cost_nusd + answer;
+	return rc;
 }
 
 static enum errc move_money(struct settle_run *s, const struct admit_done *d)

@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "caps.h"
 #include "mem.h"
 
 _Static_assert(sizeof(struct progress_slot) == 64, "one cache line a call");
+_Static_assert(LIMIT_CANDIDATES <= UINT8_MAX && USAGE_TIER_COUNT <= 16, "a state has room for it");
 
 #define TOKENS_MAX UINT32_MAX
 
@@ -249,21 +251,43 @@ static uint16_t get16(const _Atomic uint16_t *from)
 	return atomic_load_explicit(from, memory_order_relaxed);
 }
 
-void progress_attempt(struct progress_slot *s, uint32_t candidate)
+/* The places in `state`. */
+enum { STATE_TIER = 4, STATE_CANDIDATE = 8, STATE_LOST = 16 };
+
+#define LOST_MAX ((INT64_C(1) << (64 - STATE_LOST)) - 1)
+
+static uint64_t state_of(const struct progress_slot *s)
 {
-	atomic_store_explicit(&s->flags, 0, memory_order_relaxed);
+	return atomic_load_explicit(&s->state, memory_order_relaxed);
+}
+
+/* Nothing was received, as the state then says: who reads in the midst of it finds what was there before, or what is there then. */
+static void begin(struct progress_slot *s, uint64_t state)
+{
+	put(&s->seen, 0);
+	atomic_store_explicit(&s->state, state, memory_order_release);
 	for (size_t i = 0; i < ARRAY_LEN(s->tokens); i++)
 		put(&s->tokens[i], 0);
-	put(&s->events, 0);
-	put(&s->bytes, 0);
 	put16(&s->images, 0);
 	put16(&s->searches, 0);
-	atomic_store_explicit(&s->tier, 0, memory_order_relaxed);
-	put16(&s->candidate, candidate);
+}
+
+void progress_attempt(struct progress_slot *s, uint32_t candidate)
+{
+	begin(s, state_of(s) >> STATE_LOST << STATE_LOST | (uint64_t)(candidate & UINT8_MAX)
+								   << STATE_CANDIDATE);
+}
+
+void progress_lose(struct progress_slot *s, int64_t cost_nusd)
+{
+	begin(s, (uint64_t)MIN_OF(cost_nusd, LOST_MAX) << STATE_LOST |
+			 (state_of(s) >> STATE_CANDIDATE & UINT8_MAX) << STATE_CANDIDATE);
 }
 
 void progress_usage(struct progress_slot *s, const struct usage *u, bool reported)
 {
+	uint64_t state = state_of(s);
+
 	for (size_t i = 0; i < ARRAY_LEN(s->tokens); i++) {
 		if (usage_has(u, slot_class[i]))
 			put(&s->tokens[i], usage_get(u, slot_class[i]));
@@ -273,15 +297,16 @@ void progress_usage(struct progress_slot *s, const struct usage *u, bool reporte
 	if (usage_has(u, USAGE_WEB_SEARCH))
 		put16(&s->searches, usage_get(u, USAGE_WEB_SEARCH));
 	if (u->tier)
-		atomic_store_explicit(&s->tier, (uint8_t)u->tier, memory_order_relaxed);
+		state = (state & ~(UINT64_C(15) << STATE_TIER)) | (uint64_t)u->tier << STATE_TIER;
 	if (reported && usage_total(u) > 0)
-		atomic_fetch_or_explicit(&s->flags, PROGRESS_USAGE, memory_order_release);
+		state |= PROGRESS_USAGE;
+	atomic_store_explicit(&s->state, state, memory_order_release);
 }
 
-void progress_content(struct progress_slot *s, uint32_t events, uint32_t bytes)
+void progress_seen(struct progress_slot *s, int64_t n)
 {
-	put(&s->events, (int64_t)get(&s->events) + events);
-	put(&s->bytes, (int64_t)get(&s->bytes) + bytes);
+	if (n > get(&s->seen))
+		put(&s->seen, n);
 }
 
 void progress_reasoning(struct progress_slot *s, int64_t n)
@@ -292,28 +317,36 @@ void progress_reasoning(struct progress_slot *s, int64_t n)
 
 void progress_finish(struct progress_slot *s)
 {
-	atomic_fetch_or_explicit(&s->flags, PROGRESS_FINISH, memory_order_release);
+	atomic_store_explicit(&s->state, state_of(s) | PROGRESS_FINISH, memory_order_release);
+}
+
+/* The slot of that request; NULL: it is another one's, or none. */
+static struct progress_slot *find(struct progress *p, uint32_t slot, const struct genid *id)
+{
+	if (slot >= p->regions * p->slots_n || memcmp(p->slots[slot].id, id->b, GENID_BYTES) != 0)
+		return NULL;
+	return &p->slots[slot];
+}
+
+int64_t progress_lost_nusd(struct progress *p, uint32_t slot, const struct genid *id)
+{
+	const struct progress_slot *s = find(p, slot, id);
+
+	return s ? (int64_t)(state_of(s) >> STATE_LOST) : 0;
 }
 
 bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate,
 		   struct usage *out)
 {
-	struct progress_slot *s;
-	uint32_t flags, estimate;
+	struct progress_slot *s = find(p, slot, id);
+	uint64_t state = s ? state_of(s) : 0, flags = state & (PROGRESS_USAGE | PROGRESS_FINISH);
+	uint32_t estimate = s ? get(&s->seen) : 0;
 
-	if (slot >= p->regions * p->slots_n)
-		return false;
-	s = &p->slots[slot];
-	if (memcmp(s->id, id->b, GENID_BYTES) != 0)
-		return false;
-	flags = atomic_load_explicit(&s->flags, memory_order_relaxed);
-	estimate = MAX_OF(get(&s->events), get(&s->bytes) / 4);
 	if (flags == 0 && estimate == 0)
 		return false;
 	usage_init(out);
-	*candidate = get16(&s->candidate);
-	out->tier = (enum usage_tier)(atomic_load_explicit(&s->tier, memory_order_relaxed) %
-				      USAGE_TIER_COUNT);
+	*candidate = state >> STATE_CANDIDATE & UINT8_MAX;
+	out->tier = (enum usage_tier)((state >> STATE_TIER & 15) % USAGE_TIER_COUNT);
 	if (get16(&s->images) > 0)
 		usage_set(out, USAGE_IMAGE, get16(&s->images));
 	if (get16(&s->searches) > 0)
@@ -325,7 +358,7 @@ bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, ui
 			usage_set(out, slot_class[i], n);
 	}
 	/* Some providers report early what is not final: only with a finish reason are the numbers the whole. */
-	if ((flags & (PROGRESS_USAGE | PROGRESS_FINISH)) != (PROGRESS_USAGE | PROGRESS_FINISH) &&
+	if (flags != (PROGRESS_USAGE | PROGRESS_FINISH) &&
 	    (!(flags & PROGRESS_USAGE) || usage_get(out, USAGE_OUTPUT) < estimate)) {
 		usage_set(out, USAGE_OUTPUT,
 			  MAX_OF((int64_t)estimate, usage_get(out, USAGE_OUTPUT)));

@@ -20,13 +20,13 @@ enum {
 struct progress_slot {
 	uint8_t id[GENID_BYTES]; /* all 0: free */
 	uint64_t account;
-	_Atomic uint16_t candidate; /* index in the hold row */
-	_Atomic uint8_t flags, tier;
+	/* Changed at once: flags (4 bits, the lowest), tier (4), the candidate's index in the hold row (8), what attempts that
+	 * were given up cost us (48, nano-dollars) */
+	_Atomic uint64_t state;
+	_Atomic uint32_t seen; /* tokens of content sent, by its pieces or bytes */
 	_Atomic uint16_t images, searches;
 	/* input, cache_read, cache_write_5m, cache_write_1h, output, reasoning; the last one also as it was seen */
 	_Atomic uint32_t tokens[6];
-	_Atomic uint32_t events; /* content-bearing events sent */
-	_Atomic uint32_t bytes;  /* content bytes sent */
 };
 
 struct progress;
@@ -41,18 +41,23 @@ struct progress_slot *progress_at(struct progress *p, uint32_t slot);
 
 /* Records the candidate that a new attempt goes to, and that nothing was received from it yet. */
 void progress_attempt(struct progress_slot *s, uint32_t candidate);
+/* Records that it was given up, and what all that were have cost us: nothing is charged for it. */
+void progress_lose(struct progress_slot *s, int64_t cost_nusd);
 /* Records numbers that are known: `reported` by the provider, or our estimate of the input and count of the pieces. */
 void progress_usage(struct progress_slot *s, const struct usage *u, bool reported);
-/* Adds content that is about to be sent. */
-void progress_content(struct progress_slot *s, uint32_t events, uint32_t bytes);
+/* Raises the content, that which is about to be sent included, to `n` tokens. */
+void progress_seen(struct progress_slot *s, int64_t n);
 /* Raises the reasoning among it to `n` tokens, unless as much was reported. */
 void progress_reasoning(struct progress_slot *s, int64_t n);
 void progress_finish(struct progress_slot *s);
 
 /* What an orphan is charged for: usage that was reported together with a finish reason as it is; else the input with
- * output = max(what was reported, events, bytes / 4), marked as estimated. False when the slot belongs to another request, or when nothing came that would be charged. */
+ * output = max(what was reported, what was seen), marked as estimated. False when the slot belongs to another request, or when nothing came that would be charged. */
 bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate,
 		   struct usage *out);
+
+/* What attempts that were given up cost us; 0 when the slot belongs to another request. */
+int64_t progress_lost_nusd(struct progress *p, uint32_t slot, const struct genid *id);
 
 /* A word that all processes share: the keeper sets it while the last ledger commit failed; then nothing is admitted. */
 void progress_set_ledger_failed(struct progress *p, bool failed);

@@ -29,6 +29,7 @@ static void fill_op(struct live *l, struct sweep_batch *b, uint32_t slot, uint64
 	e->first_byte_ms = e->total_ms = -1;
 	e->capped = true;
 	e->cost_held = true;
+	e->cost_nusd = progress_lost_nusd(live_progress(l), slot, id);
 	if (progress_read(live_progress(l), slot, id, &candidate, &e->usage)) {
 		e->candidate = (int)candidate;
 		e->charged = true;

@@ -39,11 +39,18 @@ static void test_cost_of_a_lost_candidate(void **state)
 	struct scene *s = *state;
 	struct mem_xport *one = scene_up(s, "one"), *two = scene_up(s, "two");
 	const struct record_charge *r;
+	uint32_t candidate;
+	struct call *c;
+	struct usage u;
 
 	scene_chat(s, "m", true);
 	scene_stream(s, one);
 	scene_item(s, one, REPORT("100"));
 	scene_item(s, one, error_item);
+	c = scene_call(s);
+	assert_int_equal(progress_lost_nusd(live_progress(s->rig.live), c->slot, &c->id),
+			 100 * 1000); /* should the worker die now */
+	assert_false(progress_read(live_progress(s->rig.live), c->slot, &c->id, &candidate, &u));
 	scene_stream(s, two);
 	scene_item(s, two, scene_text);
 	finish_stream(s, two);

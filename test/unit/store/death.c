@@ -131,9 +131,9 @@ void death_deliver(void)
 		break;
 	case 1:
 	case 2:
-		progress_content(s, events, bytes);
 		p->events += events;
 		p->bytes += bytes;
+		progress_seen(s, MAX_OF(p->events, p->bytes / 4));
 		break;
 	case 3:
 		progress_finish(s);

@@ -208,7 +208,7 @@ static void ask(struct world *w, struct client *c)
 
 static void deliver(struct world *w, struct client *c)
 {
-	progress_content(progress_at(live_progress(w->r->live), c->slot), pick(w, 3), 0);
+	progress_seen(progress_at(live_progress(w->r->live), c->slot), pick(w, 3));
 }
 
 /* Settles or releases, sometimes twice: the second one finds nothing to do. */

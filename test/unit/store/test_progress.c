@@ -117,15 +117,15 @@ static void test_what_is_charged(void **state)
 	progress_usage(s, &u, false);
 	assert_false(progress_read(f->p, slot, &id, &candidate,
 				   &got)); /* an estimate alone is not charged */
-	progress_content(s, 3, 40);
-	progress_content(s, 1, 4);
+	progress_seen(s, 11);
+	progress_seen(s, 4);
 	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
 	assert_int_equal(candidate, 3);
 	assert_int_equal(usage_get(&got, USAGE_INPUT), 50);
 	assert_int_equal(usage_get(&got, USAGE_IMAGE), 4);
 	assert_int_equal(usage_get(&got, USAGE_WEB_SEARCH), 1);
 	assert_int_equal(got.tier, USAGE_TIER_FLEX);
-	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 11); /* max(4 events, 44 bytes / 4) */
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 11); /* the most that was seen */
 	assert_true(got.estimated);
 	assert_false(progress_read(f->p, slot, &wrong, &candidate, &got));
 	assert_false(progress_read(f->p, REGIONS * SLOTS, &id, &candidate, &got));
@@ -143,9 +143,24 @@ static void test_what_is_charged(void **state)
 	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
 	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 2);
 	assert_false(got.estimated);
-	/* Another candidate begins from nothing. */
+	/* One that is given up is our cost alone. */
+	assert_int_equal(progress_lost_nusd(f->p, slot, &id), 0);
+	progress_lose(s, 77);
+	assert_false(progress_read(f->p, slot, &id, &candidate, &got));
+	assert_int_equal(progress_lost_nusd(f->p, slot, &id), 77);
+	assert_int_equal(progress_lost_nusd(f->p, slot, &wrong), 0);
+	/* Another candidate begins from nothing, but for that. */
+	progress_seen(s, 3);
 	progress_attempt(s, 4);
 	assert_false(progress_read(f->p, slot, &id, &candidate, &got));
+	progress_usage(s, &u, true);
+	progress_finish(s);
+	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
+	assert_int_equal(candidate, 4);
+	assert_int_equal(got.tier, USAGE_TIER_FLEX);
+	assert_int_equal(progress_lost_nusd(f->p, slot, &id), 77);
+	progress_lose(s, INT64_MAX);
+	assert_int_equal(progress_lost_nusd(f->p, slot, &id), (INT64_C(1) << 48) - 1);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -161,7 +161,7 @@ static void work(struct rig *r, uint64_t acc)
 		} while (op.reason != ADMIT_NONE);
 		*f = (struct rig_flight){op.ask.id, op.ask.slot};
 		progress_attempt(progress_at(p, f->slot), 0);
-		progress_content(progress_at(p, f->slot), n % 5, 0);
+		progress_seen(progress_at(p, f->slot), n % 5);
 	}
 }
 

@@ -48,7 +48,7 @@ static void die_with_holds(struct rig *r, uint64_t acc, uint32_t pieces)
 			rig_run(r, &op);
 			progress_attempt(progress_at(p, op.ask.slot), 0);
 			if (i % 2 == 0)
-				progress_content(progress_at(p, op.ask.slot), pieces, 12);
+				progress_seen(progress_at(p, op.ask.slot), pieces);
 		}
 		_exit(0);
 	}
@@ -171,7 +171,8 @@ static void test_sweep_past_damage(void **state)
 }
 
 /* Three requests that die with what they brought: 60 tokens in, 7 out. What the first costs depends on the size of its prompt; the second
- * costs its price, of which its account's group pays half; the third brought nothing. */
+ * costs its price, of which its account's group pays half; the third brought nothing.
+ * Two have given up an attempt before. */
 static void die_with_costs(struct rig *r, uint64_t acc)
 {
 	struct price small = r->price, large = r->price, half = r->price;
@@ -201,12 +202,14 @@ static void die_with_costs(struct rig *r, uint64_t acc)
 			op.ask.group = i == 1 ? SLICE_LIT("gold") : SLICE_NONE;
 			op.ask.slot = progress_take(p, acc, &op.ask.id);
 			rig_run(r, &op);
+			if (i != 1)
+				progress_lose(progress_at(p, op.ask.slot), 900 + i);
 			progress_attempt(progress_at(p, op.ask.slot), 0);
 			usage_init(&in);
 			usage_set(&in, USAGE_INPUT, 60);
 			progress_usage(progress_at(p, op.ask.slot), &in, false);
 			if (i < 2)
-				progress_content(progress_at(p, op.ask.slot), 7, 12);
+				progress_seen(progress_at(p, op.ask.slot), 7);
 		}
 		_exit(0);
 	}
@@ -218,9 +221,9 @@ static void die_with_costs(struct rig *r, uint64_t acc)
 /* What a dead worker's requests cost us is no less known than what they are charged: the margin is right. */
 static void test_sweep_knows_the_cost(void **state)
 {
-	static const int64_t want[3][2] = {{60 * 1000 + 7 * 2000, 60 * 300 + 3501},
+	static const int64_t want[3][2] = {{60 * 1000 + 7 * 2000, 900 + 60 * 300 + 3501},
 					   {(60 * 1000 + 7 * 2000) / 2, 60 * 1000 + 7 * 2000},
-					   {0, 0}};
+					   {0, 902}};
 	struct rig *r = *state;
 	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
 	struct sweep_result sw;
