@@ -31,6 +31,9 @@ static enum errc complete(struct ledger *l, const char *key_id, struct lookup_fo
 	if (r.type != RECORD_CHARGE || (key_id && memcmp(r.charge.key_id, key_id, APIKEY_ID) != 0))
 		return ERRC_NOTFOUND;
 	e = ledger_price_bytes(l, r.charge.price_hash, &f->price_bytes);
+	/* Another row than the one that was charged would be shown as true. */
+	if (!e && !ledger_price_is(buf_slice(&f->price_bytes), r.charge.price_hash))
+		e = ERRC_CORRUPT;
 	f->priced = !e && price_decode(buf_slice(&f->price_bytes), &f->price) == ERRC_OK;
 	if (e == ERRC_NOTFOUND)
 		e = ERRC_OK;

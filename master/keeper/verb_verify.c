@@ -4,8 +4,11 @@
 #include "clock.h"
 #include "mem.h"
 #include "scan.h"
+#include "text.h"
 #include "verbs.h"
 #include "verify.h"
+
+#include <stdio.h>
 
 #define SCAN_ACCOUNTS 64 /* a read transaction */
 #define STEP_SLICES   4  /* compared before the ledger thread sees to its commits again */
@@ -71,6 +74,15 @@ static enum errc finding(struct verbs *v, bool found, const char *what, uint64_t
 	return found ? verbs_row(v, "finding", f, ARRAY_LEN(f)) : ERRC_OK;
 }
 
+static enum errc price_finding(struct verbs *v, const struct verify_result *r)
+{
+	char hex[2 * DIGEST_SHA256 + 1], text[sizeof hex + 80];
+
+	text_hex(r->bad_price, DIGEST_SHA256, hex);
+	(void)snprintf(text, sizeof text, "price row %s has other bytes than its hash says", hex);
+	return finding(v, r->bad_prices_n, "price", 0, text);
+}
+
 enum errc verb_verify_findings(struct verbs *v, const struct verify_result *r)
 {
 	enum errc e = finding(v, r->bad_chain_seq, "chain", r->bad_chain_seq,
@@ -100,6 +112,8 @@ enum errc verb_verify_findings(struct verbs *v, const struct verify_result *r)
 		e = finding(v, r->bad_claim_seq, "claim", r->bad_claim_seq,
 			    "the first record that the list of idempotency keys does not agree "
 			    "with");
+	if (!e)
+		e = price_finding(v, r);
 	if (!e)
 		e = finding(v, r->bad_head, "head", 0,
 			    "the chain does not end where the ledger says");

@@ -84,11 +84,13 @@ MUSTCHECK enum errc ledger_find_reversal(struct ledger *l, const struct genid *i
 /* By the provider's id: the newest charge that has it, made by key_id (NULL: any). */
 MUSTCHECK enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id,
 					 const char *key_id, uint64_t *seq);
+/* ERRC_NOTFOUND; ERRC_CORRUPT: what is stored is no price, or another one. */
 MUSTCHECK enum errc ledger_price(struct ledger *l, const uint8_t hash[DIGEST_SHA256],
 				 struct price *out);
-/* The same row as it is stored, appended: its SHA-256 is the hash. */
+/* The same row as it is stored, appended, unchecked: ledger_price_is() says whether its SHA-256 is the hash. */
 MUSTCHECK enum errc ledger_price_bytes(struct ledger *l, const uint8_t hash[DIGEST_SHA256],
 				       struct buf *out);
+bool ledger_price_is(struct slice row, const uint8_t hash[DIGEST_SHA256]);
 /* What the records up to out_state->upto_seq add up to, as the ledger keeps it, and the state of the same instant. *book is
  * owned by the caller. */
 MUSTCHECK enum errc ledger_read_book(struct ledger *l, struct book **book,

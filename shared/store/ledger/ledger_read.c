@@ -167,6 +167,14 @@ enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id, const
 	return rc;
 }
 
+bool ledger_price_is(struct slice row, const uint8_t hash[DIGEST_SHA256])
+{
+	uint8_t have[DIGEST_SHA256];
+
+	digest_sha256(row, have);
+	return memcmp(have, hash, DIGEST_SHA256) == 0;
+}
+
 /* The stored row, valid until the transaction that it begins ends; that is for the caller to end, whatever came. */
 static enum errc price_row(struct ledger *l, const uint8_t hash[DIGEST_SHA256], MDB_txn **txn,
 			   struct slice *row)
@@ -182,6 +190,8 @@ enum errc ledger_price(struct ledger *l, const uint8_t hash[DIGEST_SHA256], stru
 	MDB_txn *txn;
 	enum errc rc = price_row(l, hash, &txn, &v);
 
+	if (!rc && !ledger_price_is(v, hash))
+		rc = ERRC_CORRUPT;
 	if (!rc)
 		rc = price_decode(v, out);
 	ledger_read_end(&txn);

@@ -50,6 +50,32 @@ static bool price_of(struct verify *v, const uint8_t hash[DIGEST_SHA256])
 	return v->have_price;
 }
 
+/* All of them, whether a charge names them or not. */
+static enum errc check_prices(struct verify *v)
+{
+	struct slice key = SLICE_NONE, row;
+	MDB_cursor *c = NULL;
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(v->l, &txn);
+
+	if (!rc)
+		rc = lmdbx_errc(mdb_cursor_open(txn, v->l->prices, &c));
+	if (!rc)
+		rc = lmdbx_move(c, MDB_FIRST, &key, &row);
+	for (; !rc; rc = lmdbx_move(c, MDB_NEXT, &key, &row)) {
+		const uint8_t *hash = (const uint8_t *)key.p;
+
+		if (key.n == DIGEST_SHA256 && ledger_price_is(row, hash))
+			continue;
+		if (v->out->bad_prices_n++ == 0)
+			memcpy(v->out->bad_price, hash, MIN_OF(key.n, DIGEST_SHA256));
+	}
+	if (c)
+		mdb_cursor_close(c);
+	ledger_read_end(&txn);
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
 /* The charge must follow from usage, price and hold, as at settlement; and the price must be one for that moment and prompt, multiplied only for a group. */
 static bool charge_is_right(struct verify *v, const struct record_charge *c)
 {
@@ -467,6 +493,8 @@ static enum errc verify_once(struct verify *v, bool *moved)
 		rc = ERRC_AGAIN;
 	if (!rc && claimcheck_waits(&v->claims))
 		rc = go_on(v, &seq);
+	if (!rc)
+		rc = check_prices(v);
 	claimcheck_end(&v->claims);
 	v->out->bad_claim_seq = v->claims.bad_seq;
 	sum_up(v);

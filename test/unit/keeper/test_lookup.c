@@ -1,6 +1,7 @@
 /* A request is looked for among those that wait for the ledger, and in the ledger, at a bounded cost. */
 #include "family.h"
 
+#include "ledger_priv.h"
 #include "live_priv.h"
 #include "lookup.h"
 
@@ -81,6 +82,32 @@ static void test_how_far_is_looked(void **state)
 	assert_int_equal(find(&old, FAMILY_KEY, &f), ERRC_OK);
 }
 
+/* A price row that is not the one that was charged is not shown as if it were. */
+static void test_changed_price_row(void **state)
+{
+	struct rig *r = family.r;
+	uint8_t hash[DIGEST_SHA256], bytes[PRICE_BYTES_MAX];
+	struct lookup_found f;
+	struct genid id = spend();
+	MDB_txn *txn;
+
+	(void)state;
+	rig_drain(r);
+	price_hash(&r->price, hash);
+	for (int wrong = 0; wrong < 2; wrong++) {
+		size_t n = price_encode(&r->price, bytes);
+
+		bytes[n - 1] ^= (uint8_t)wrong;
+		assert_int_equal(mdb_txn_begin(r->ledger->env, NULL, 0, &txn), 0);
+		assert_int_equal(lmdbx_put(txn, r->ledger->prices, slice_of(hash, sizeof hash),
+					   slice_of(bytes, n), 0),
+				 ERRC_OK);
+		assert_int_equal(mdb_txn_commit(txn), 0);
+		assert_int_equal(find(&id, FAMILY_KEY, &f), wrong ? ERRC_CORRUPT : ERRC_OK);
+		assert_int_equal(f.priced, !wrong);
+	}
+}
+
 /* Into the ledger, and out of the outbox all that it has. */
 static void take(bool away)
 {
@@ -142,6 +169,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_how_far_is_looked, family_setup,
+						family_teardown),
+		cmocka_unit_test_setup_teardown(test_changed_price_row, family_setup,
 						family_teardown),
 		cmocka_unit_test_setup_teardown(test_taken_back, family_setup, family_teardown),
 	};

@@ -186,12 +186,68 @@ static void test_more_than_a_number_holds(void **state)
 	assert_int_equal(v.granted_nusd, INT64_MAX);
 }
 
+static void flip_price(struct ledger *l, const uint8_t hash[DIGEST_SHA256], size_t at)
+{
+	uint8_t bytes[PRICE_BYTES_MAX];
+	struct slice key = slice_of(hash, DIGEST_SHA256), row;
+	MDB_txn *txn;
+
+	assert_int_equal(mdb_txn_begin(l->env, NULL, 0, &txn), 0);
+	assert_int_equal(lmdbx_get(txn, l->prices, key, &row), ERRC_OK);
+	assert_true(row.n <= sizeof bytes);
+	memcpy(bytes, row.p, row.n);
+	bytes[at] ^= 1;
+	assert_int_equal(lmdbx_put(txn, l->prices, key, slice_of(bytes, row.n), 0), ERRC_OK);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+}
+
+/* Another price for what the charge does not count, and a row that no charge names: every sum is as it was. */
+static void test_changed_price_row(void **state)
+{
+	struct rig *r = family.r;
+	const struct price *prices[] = {&r->price, &r->per_request};
+	uint8_t hash[ARRAY_LEN(prices)][DIGEST_SHA256];
+	struct verify_result v;
+	struct genid id;
+	struct admit_op op;
+	struct admit_done done;
+	struct price p;
+
+	(void)state;
+	assert_int_equal(ledger_begin(r->ledger), ERRC_OK);
+	assert_int_equal(ledger_put_prices(r->ledger, prices, ARRAY_LEN(prices)), ERRC_OK);
+	assert_int_equal(ledger_commit(r->ledger), ERRC_OK);
+	assert_true(rig_hold(r, family.account, FAMILY_KEY, &r->price, 100, &id, &op));
+	rig_settle(r, family.account, &id, 10, 5, &done);
+	rig_drain(r);
+	assert_int_equal(verify_ledger(r->ledger, true, NULL, NULL, &v), ERRC_OK);
+	assert_true(verify_is_good(&v));
+	for (size_t i = 0; i < ARRAY_LEN(prices); i++) {
+		size_t at = 4 + 8 * USAGE_WEB_SEARCH + 7;
+
+		price_hash(prices[i], hash[i]);
+		flip_price(r->ledger, hash[i], at);
+		assert_int_equal(ledger_price(r->ledger, hash[i], &p), ERRC_CORRUPT);
+		for (int charges = 0; charges < 2; charges++) {
+			assert_int_equal(verify_ledger(r->ledger, charges, NULL, NULL, &v), ERRC_OK);
+			assert_false(verify_is_good(&v));
+			assert_int_equal(v.bad_prices_n, 1);
+			assert_memory_equal(v.bad_price, hash[i], DIGEST_SHA256);
+			assert_int_equal(v.bad_charge_seq != 0, charges && i == 0);
+		}
+		flip_price(r->ledger, hash[i], at);
+	}
+	assert_int_equal(verify_ledger(r->ledger, true, NULL, NULL, &v), ERRC_OK);
+	assert_true(verify_is_good(&v));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, family_setup, family_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_a_second_reversal),
+		T(test_changed_price_row),
 		T(test_more_than_a_number_holds),
 		T(test_every_flipped_byte_of_the_checkpoint),
 	};
