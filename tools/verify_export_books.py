@@ -5,7 +5,7 @@ Recomputes a ledger as verify_export.py, which stands beside it, does, and all e
 what the record's or price row's bytes say, but for the `words` that say a change again, for people; what was given back, every account's
 sums, the seals of days, what stands before the first record.
 Exit status 6: findings, on standard error."""
-import base64, sys  # noqa: E401
+import base64, datetime, hashlib, struct, sys  # noqa: E401
 
 from verify_export import CHARGE, KINDS, Ledger, main
 
@@ -18,6 +18,14 @@ SUMS = 'granted_nusd settled_nusd uncollected_nusd'.split()
 
 def sums_of(v):
     return [v[k] for k in SUMS]
+
+
+def day_of(ms):
+    return datetime.date.fromordinal(719163 + ms // 86400000).isoformat()
+
+
+def days(text):
+    return datetime.date.fromisoformat(text).toordinal() - 719163
 
 
 def shown(r, kind):
@@ -35,6 +43,7 @@ class Books(Ledger):
     def __init__(self, head=None, at=()):
         super().__init__(head, at)
         self.accounts, self.kept, self.names, self.seals, self.sealed_to, self.sealed_left = {}, {}, {}, 0, 0, 0
+        self.wall_ms, self.seal, self.sealed = None, hashlib.sha256(), {}
 
     def take(self, v):
         kind = next(k for k in KINDS if k in v)
@@ -59,10 +68,14 @@ class Books(Ledger):
         self.check(self.sealed_to in (0, v['first_seq'] - 1), 'does not go on where the one before ends')
         self.check(v['head'] == self.chain.hex() if here else v['last_seq'] < self.seq and not self.records, 'has another hash than the record before it')
         self.check(not here or not self.first['sums'] or v['accounts'] == n, 'tells of %d accounts, there are %d' % (v['accounts'], n))
-        self.seals, self.sealed_to, self.sealed_left = self.seals + 1, v['last_seq'], v['accounts']
+        self.check(not here or not self.records or v['seal'] in (day_of(self.wall_ms), day_of(self.wall_ms + 30000)), 'is not of the day of its last record')
+        self.seal = hashlib.sha256(self.seal.digest() if self.seals else bytes(32))
+        self.seal.update(struct.pack('<2I2Q32sQ', days(v['seal']), days(v['sealed_on']), v['first_seq'], v['last_seq'], bytes.fromhex(v['head']), v['accounts']))
+        self.seals, self.sealed_to, self.sealed_left, self.sealed[v['last_seq']] = self.seals + 1, v['last_seq'], v['accounts'], self.seal
 
     def on_sealed(self, v):
         self.sealed_left -= 1
+        self.seal.update(struct.pack('<Q3q', v['sealed'], *sums_of(v)))
         known = self.accounts.get(v['sealed']) if v['at_seq'] == self.seq - 1 and self.first['sums'] else sums_of(v)
         self.check(v['at_seq'] == self.sealed_to and known == sums_of(v), 'the seal of record %d has other sums than its records make' % v['at_seq'])
 
@@ -78,6 +91,10 @@ class Books(Ledger):
         known = dict(shown(r, kind), type=TYPES[kind], account=account, wall_ms=wall_ms)
         for k in sorted({*known, *v} - {'seq', 'hash', 'bytes', 'words', 'account_name'}):
             self.check(k in v and k in known and v[k] == known[k], 'shows %s %r, its bytes say %r' % (k, v.get(k), known.get(k)))
+        self.wall_ms = wall_ms
+        if TYPES[kind] == 'retain' and r['row'] and self.first['sums']:
+            gone = self.sealed.get(r['number'])
+            self.check(gone and gone.digest() == r['row'], 'knows other seals of the days up to record %d' % r['number'])
         if account:
             self.check(self.names.setdefault(account, v.get('account_name')) == v.get('account_name'), 'names its account otherwise')
             self.check(account in self.accounts or TYPES[kind] == 'account' or not self.first['sums'], 'account %d does not exist' % account)

@@ -107,7 +107,7 @@ enum errc verb_verify_findings(struct verbs *v, const struct verify_result *r)
 	if (!e)
 		e = finding(v, r->bad_seal_seq, "seal", r->bad_seal_seq,
 			    "the last record of the first day whose seal is not what its records "
-			    "add up to");
+			    "add up to, or what was noted when they were removed");
 	if (!e)
 		e = finding(v, r->bad_claim_seq, "claim", r->bad_claim_seq,
 			    "the first record that the list of idempotency keys does not agree "

@@ -392,6 +392,7 @@ class Sealed(Changes, NodeCase):
                 (lambda v: v.all.remove(self.one(v, 'seal')), 'tells of other seals than there are'),
                 (lambda v: v.all.remove(self.one(v, 'sealed')), 'is not whole'),
                 (lambda v: self.one(v, 'seal').update(head='0' * 64), 'has another hash'),
+                (lambda v: self.one(v, 'seal').update(seal='2020-01-01'), 'is not of the day of its last record'),
                 (lambda v: self.one(v, 'seal').update(last_seq=self.one(v, 'seal')['last_seq'] - 1), 'has another hash'),
                 (lambda v: self.one(v, 'sealed').update(settled_nusd=1), 'other sums than its records make'),
                 (lambda v: self.one(v, 'seal').update(first_seq=2) or self.one(v, 'seal').update(accounts=3), 'there are 2')):
@@ -421,6 +422,10 @@ class Sealed(Changes, NodeCase):
                 (lambda v: self.one(v, 'opening').update(settled_nusd=1), 'other sums than its records make'),
                 (lambda v: v.all.remove(self.one(v, 'opening')), 'there are 1'),
                 (lambda v: v.all[0].update(before='0' * 64), 'its hash does not follow'),
+                (lambda v: self.one(v, 'seal').update(seal='2020-01-01'), 'knows other seals of the days up to'),
+                (lambda v: self.one(v, 'seal').update(sealed_on='2020-01-01'), 'knows other seals of the days up to'),
+                (lambda v: self.one(v, 'seal').update(head='0' * 64), 'knows other seals of the days up to'),
+                (lambda v: self.one(v, 'sealed').update(settled_nusd=1), 'knows other seals of the days up to'),
                 (lambda v: v.all.remove([s for s in v.all if 'seal' in s][1]), 'tells of other seals than there are')):
             lines = Lines(text)
             change(lines)

@@ -97,6 +97,14 @@ static void put_hash(struct json_out *o, const char *key, const uint8_t hash[DIG
 	json_out_kstrz(o, key, hex);
 }
 
+static void put_day(struct json_out *o, const char *key, uint32_t day)
+{
+	char text[CLOCK_TEXT_MAX];
+
+	(void)clock_format_s(day * (DAY_MS / 1000), text);
+	json_out_kstr(o, key, slice_sub(slice_str(text), 0, 10));
+}
+
 static void put_u64(struct json_out *o, const char *key, uint64_t v)
 {
 	json_out_key(o, key);
@@ -246,12 +254,11 @@ static enum errc put_sums_of(struct export *x, const char *kind, uint64_t accoun
 
 static enum errc put_seal_line(struct export *x)
 {
-	char day[CLOCK_TEXT_MAX];
 	struct json_out o;
 
-	(void)clock_format_s(x->seal.day * (DAY_MS / 1000), day);
 	begin_line(x, &o);
-	json_out_kstr(&o, "seal", slice_sub(slice_str(day), 0, 10));
+	put_day(&o, "seal", x->seal.day);
+	put_day(&o, "sealed_on", x->seal.on);
 	put_u64(&o, "first_seq", x->seal.first);
 	put_u64(&o, "last_seq", x->seal.last);
 	put_hash(&o, "head", x->seal.head);

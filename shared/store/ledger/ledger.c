@@ -389,7 +389,7 @@ static enum errc keep_pending(struct ledger *l, const struct record *r, struct s
 /* Who looks for a time may go by the order of the records unless the clock went back. */
 static void note_time(struct ledger *l, int64_t wall_ms)
 {
-	bool back = wall_ms < l->next_newest_ms - LEDGER_SLACK_MS / 2;
+	bool back = wall_ms < l->next_newest_ms - LEDGER_STEP_BACK_MS;
 
 	if (back && l->next.steps_back < UINT32_MAX)
 		l->next.steps_back++;

@@ -14,7 +14,8 @@ struct ledger;
 
 #define LEDGER_RESTORED_MAX 512 /* bytes of the mark */
 /* Records are in time order up to the ledger's lag and small corrections of the clock. */
-#define LEDGER_SLACK_MS 60000
+#define LEDGER_SLACK_MS     60000
+#define LEDGER_STEP_BACK_MS (LEDGER_SLACK_MS / 2) /* more than this is a clock that was set back */
 
 /* Where the ledger stands. */
 struct ledger_state {

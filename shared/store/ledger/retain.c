@@ -10,8 +10,10 @@
 #define STEP_USERS   8192 /* looked for: a millisecond */
 #define STEP_RUNS    64   /* of some sixty rows each */
 #define BASE_KEY     SLICE_LIT("base")
+#define SEALS_KEY    SLICE_LIT("removed_seals")
 
-_Static_assert(sizeof(struct retain_base) == 40, "layout of stored rows");
+_Static_assert(sizeof(struct retain_base) == 40 && sizeof(struct seal_chain) == 40,
+	       "layout of stored rows");
 
 enum errc ledger_get_base(struct ledger *l, MDB_txn *txn, struct retain_base *out)
 {
@@ -85,7 +87,17 @@ static bool is_too_old(const struct retain_keep *keep, const struct seal *s, int
 	return keep->days > 0 && (int64_t)s->day + keep->days < (int64_t)rollup_day_of(wall_ms);
 }
 
-/* Whether checkpoint and roll-ups are past the seal, so that nothing will be read from its records again, and the chain is what
+/* A record that cannot be read has been told of when it came. */
+static bool is_what_its_seal_says(const struct seal *s, struct slice hash_and_record)
+{
+	struct slice bytes = slice_sub(hash_and_record, DIGEST_SHA256, hash_and_record.n);
+	struct record r;
+
+	return memcmp(hash_and_record.p, s->head, DIGEST_SHA256) == 0 &&
+	       (record_decode(bytes, &r) || seal_is_of_day(s, r.wall_ms));
+}
+
+/* Whether checkpoint and roll-ups are past the seal, so that nothing will be read from its records again, and chain and day are what
  * it says: if not, verify shall find it as it is. */
 static enum errc may_go(struct ledger *l, MDB_txn *txn, const struct seal *s, bool *yes)
 {
@@ -100,12 +112,13 @@ static enum errc may_go(struct ledger *l, MDB_txn *txn, const struct seal *s, bo
 	ledger_put_be(s->last, key);
 	rc = lmdbx_get(txn, l->records, slice_of(key, sizeof key), &v);
 	if (!rc && v.n >= DIGEST_SHA256)
-		*yes = memcmp(v.p, s->head, DIGEST_SHA256) == 0;
+		*yes = is_what_its_seal_says(s, v);
 	if (!*yes)
-		log_error("retention_stopped",
-			  "the chain at record %llu is not what its day was sealed with: nothing "
-			  "is removed",
-			  (unsigned long long)s->last);
+		log_error(
+			"retention_stopped",
+			"the chain at record %llu, or its day, is not what was sealed: nothing is "
+			"removed",
+			(unsigned long long)s->last);
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
@@ -207,33 +220,57 @@ static enum errc step(struct ledger *l, const struct seal *s, struct retain_base
 	return rc ? rc : write_base(l, base);
 }
 
-/* That a day has gone stands in the chain like what people do. */
-static enum errc note_day(struct ledger *l, const struct seal *s, int64_t wall_ms)
+/* The hash over the seals up to this one. */
+static enum errc chain_seals(struct ledger *l, const struct seal *s, struct seal_chain *c)
 {
+	struct slice v;
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
+
+	*c = (struct seal_chain){0};
+	if (!rc)
+		rc = lmdbx_get(txn, l->meta, SEALS_KEY, &v);
+	if (!rc && v.n != sizeof *c)
+		rc = ERRC_CORRUPT;
+	if (!rc)
+		memcpy(c, v.p, sizeof *c);
+	ledger_read_end(&txn);
+	return rc && rc != ERRC_NOTFOUND ? rc : seal_chain_to(l, s->last, c);
+}
+
+/* That a day has gone stands in the chain like what people do, and with it what its seal says. */
+static enum errc note_day(struct ledger *l, const struct seal *s, const struct seal_chain *c,
+			  int64_t wall_ms)
+{
+	enum errc rc = lmdbx_put(l->txn, l->meta, SEALS_KEY, slice_of(c, sizeof *c), 0);
 	struct record r = {.type = RECORD_RETAIN, .wall_ms = wall_ms};
 	uint64_t seq;
 
 	r.change.who = SLICE_LIT("aigwd");
 	r.change.what = SLICE_LIT("removed");
 	r.change.number = (int64_t)s->last;
-	return ledger_append(l, &r, &seq);
+	r.change.row = slice_of(c->head, sizeof c->head);
+	return rc ? rc : ledger_append(l, &r, &seq);
 }
 
 static enum errc run(struct ledger *l, const struct seal *s, int64_t wall_ms,
 		     struct retain_base *base)
 {
 	struct retain_base now;
+	struct seal_chain seals;
 	enum errc rc = ERRC_OK;
 
 	if (!l->base_book)
 		rc = retain_base(l, &now, &l->base_book);
+	if (!rc && s->last - base->seq <= STEP_RECORDS) /* it ends with this step */
+		rc = chain_seals(l, s, &seals);
 	l->forget_at = 0;
 	if (!rc)
 		rc = ledger_begin(l);
 	if (!rc)
 		rc = step(l, s, base);
 	if (!rc && base->seq == s->last)
-		rc = note_day(l, s, wall_ms);
+		rc = note_day(l, s, &seals, wall_ms);
 	if (!rc)
 		rc = ledger_commit(l);
 	ledger_abort(l);

@@ -128,3 +128,33 @@ enum errc seal_from(struct ledger *l, uint64_t seq, struct seal *out, struct buf
 	ledger_read_end(&txn);
 	return rc;
 }
+
+bool seal_is_of_day(const struct seal *s, int64_t last_ms)
+{
+	return s->day == rollup_day_of(last_ms) ||
+	       s->day == rollup_day_of(last_ms + LEDGER_STEP_BACK_MS);
+}
+
+enum errc seal_chain_to(struct ledger *l, uint64_t upto, struct seal_chain *c)
+{
+	struct seal s = {.last = c->seq};
+	enum errc rc = ERRC_OK;
+	struct buf row, sums;
+
+	buf_init(&row, sizeof s + SEAL_SUMS_MAX);
+	buf_init(&sums, SEAL_SUMS_MAX);
+	while (!rc && s.last < upto) {
+		rc = seal_from(l, s.last + 1, &s, &sums);
+		buf_reset(&row);
+		if (!rc)
+			rc = buf_add(&row, &s, sizeof s);
+		if (!rc)
+			rc = buf_adds(&row, buf_slice(&sums));
+		if (!rc)
+			ledger_chain(c->head, buf_slice(&row), c->head);
+	}
+	c->seq = s.last;
+	buf_fini(&row);
+	buf_fini(&sums);
+	return rc || s.last == upto ? rc : ERRC_CORRUPT;
+}

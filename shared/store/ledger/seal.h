@@ -31,4 +31,18 @@ MUSTCHECK enum errc seal_day(struct ledger *l, int64_t wall_ms);
  * ERRC_NOTFOUND. Any thread. */
 MUSTCHECK enum errc seal_from(struct ledger *l, uint64_t seq, struct seal *out, struct buf *sums);
 
+/* Whether a seal can be of its day when its last record is of that time: the newest one may be some seconds later. */
+bool seal_is_of_day(const struct seal *s, int64_t last_ms);
+
+/* Seals are hashed in turn as records are: SHA-256(hash before | row), zeros before the first. The record of a day's removal
+ * has it in `row`, so that what the seals said by then stands in the ledger's chain. */
+struct seal_chain {
+	uint64_t seq; /* last record of the last seal that is in it */
+	uint8_t head[DIGEST_SHA256];
+};
+
+/* Carries it on up to the seal that ends with record `upto`. ERRC_NOTFOUND, ERRC_CORRUPT: there is no such seal behind it. Any
+ * thread. */
+MUSTCHECK enum errc seal_chain_to(struct ledger *l, uint64_t upto, struct seal_chain *c);
+
 #endif

@@ -23,8 +23,11 @@ struct verify {
 	struct claimcheck claims;
 	uint64_t next; /* number of the record that must follow */
 	struct seal seal; /* the next one; last == UINT64_MAX: none that was there when the round began */
-	struct buf sums;    /* its sums */
-	struct buf rows[2]; /* that are compared; with room for any row */
+	struct buf sums; /* its sums */
+	bool timed;      /* the record before could be read; its time: */
+	int64_t last_ms;
+	struct seal_chain removed; /* seals of days that are gone, as far as records tell of them */
+	struct buf rows[2];        /* that are compared; with room for any row */
 	uint8_t head[DIGEST_SHA256];
 	struct book *book;
 	struct verify_result *out;
@@ -147,15 +150,34 @@ static enum errc check_reversal(struct verify *v, const struct record *back, uin
 	return rc;
 }
 
+/* What the seals said when the records of their days went. Older records do not have it. */
+static enum errc check_removal(struct verify *v, const struct record_change *c)
+{
+	uint64_t last = (uint64_t)c->number;
+	enum errc rc = ERRC_OK;
+
+	if (c->row.n == 0)
+		return ERRC_OK;
+	if (last >= v->removed.seq)
+		rc = seal_chain_to(v->l, last, &v->removed);
+	if (rc && rc != ERRC_CORRUPT && rc != ERRC_NOTFOUND)
+		return rc;
+	if (rc || !slice_eq(c->row, slice_of(v->removed.head, DIGEST_SHA256)))
+		note(&v->out->bad_seal_seq, last);
+	return ERRC_OK;
+}
+
 static enum errc check_record(struct verify *v, uint64_t seq, struct slice bytes)
 {
 	struct record r;
 	enum errc rc;
 
-	if (record_decode(bytes, &r) != ERRC_OK) {
+	v->timed = record_decode(bytes, &r) == ERRC_OK;
+	if (!v->timed) {
 		note(&v->out->bad_record_seq, seq);
 		return ERRC_OK;
 	}
+	v->last_ms = r.wall_ms;
 	rc = book_apply(v->book, &r);
 	if (rc && rc != ERRC_CORRUPT)
 		return rc;
@@ -166,6 +188,8 @@ static enum errc check_record(struct verify *v, uint64_t seq, struct slice bytes
 		rc = claimcheck_add(&v->claims, seq, &r);
 	if (!rc && r.type == RECORD_REVERSE)
 		return check_reversal(v, &r, seq);
+	if (!rc && r.type == RECORD_RETAIN)
+		return check_removal(v, &r.change);
 	if (rc || r.type != RECORD_CHARGE)
 		return rc;
 	v->out->charges++;
@@ -357,7 +381,8 @@ static enum errc check_seal(struct verify *v)
 	enum errc rc;
 
 	v->out->seals++;
-	if (memcmp(v->seal.head, v->head, DIGEST_SHA256) != 0 || !sums_are_right(v))
+	if (memcmp(v->seal.head, v->head, DIGEST_SHA256) != 0 || !sums_are_right(v) ||
+	    (v->timed && !seal_is_of_day(&v->seal, v->last_ms)))
 		note(&v->out->bad_seal_seq, last);
 	rc = next_seal(v, last + 1);
 	if (v->seal.last != UINT64_MAX && v->seal.first != last + 1)

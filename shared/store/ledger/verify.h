@@ -15,7 +15,7 @@ struct verify_result {
 	uint64_t bad_account;    /* first account whose checkpoint is not the sum of its records */
 	uint64_t bad_accounts_n;
 	uint32_t bad_day; /* first day since 1970 whose roll-ups are not the sum of its records; ROLLUP_DAY_MAX: none */
-	uint64_t bad_seal_seq; /* last record of the first day whose seal says something else than the records, or does not follow the seal before */
+	uint64_t bad_seal_seq; /* last record of the first day whose seal says something else than the records, or than the record of their removal, or does not follow the seal before */
 	uint64_t bad_claim_seq; /* first record that the list of claims on idempotency keys does not agree with */
 	uint64_t bad_prices_n;            /* price rows that are not what their hash says */
 	uint8_t bad_price[DIGEST_SHA256]; /* the first of them */

@@ -94,7 +94,7 @@ struct record_charge {
 struct record_change {
 	struct slice who, what, note; /* unix user; "create", "update", "suspend", …; free text */
 	int64_t amount_nusd;          /* GRANT, TAKE, REVERSE; GAP: holds at risk */
-	struct slice row; /* ACCOUNT: rows_account; RULES, TEAM, KEY, USER: rows_scope; as encoded rows */
+	struct slice row; /* ACCOUNT: rows_account; RULES, TEAM, KEY, USER: rows_scope; as encoded rows; RETAIN: hash over the seals (seal.h) */
 	char key_id[APIKEY_ID];  /* REVERSE */
 	struct genid id;         /* REVERSE: of the charge */
 	struct slice team, user; /* REVERSE: as in the charge, like budgets */

@@ -1,4 +1,4 @@
-#include "rig.h"
+#include "days.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,17 +9,6 @@
 #include "rollup.h"
 #include "seal.h"
 #include "verify.h"
-
-#define KEY   "aaaaaaaaaaaa"
-#define DAY_0 INT64_C(1790035200000) /* 2026-09-22T00:00:00Z */
-#define DAYS  5
-#define A_DAY 1300 /* charges: more than one step removes */
-
-struct scene {
-	struct rig rig;
-	uint64_t account, charges;
-	int64_t now_ms;
-};
 
 static size_t deleted, vain; /* rows by name */
 static size_t del_fails;     /* so many from now on: that one finds no room */
@@ -36,116 +25,7 @@ int __wrap_mdb_del(MDB_txn *txn, MDB_dbi db, MDB_val *key, MDB_val *data)
 	return rc;
 }
 
-static int setup(void **state)
-{
-	static struct scene s;
-	struct rows_scope k;
-
-	s = (struct scene){.now_ms = DAY_0};
-	rig_init(&s.rig);
-	s.rig.wall_ms = DAY_0;
-	rig_open(&s.rig);
-	s.account = rig_account(&s.rig, "acme", 1000 * RIG_DOLLAR);
-	rig_key(&s.rig, s.account, KEY, &k);
-	*state = &s;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct scene *s = *state;
-
-	rig_fini(&s->rig);
-	return 0;
-}
-
-static struct genid id_of(uint64_t n)
-{
-	struct genid id = {.b = {0}};
-
-	ledger_put_be(n, id.b);
-	return id;
-}
-
-/* One commit as the keeper's: a day that is over is sealed first. */
-static void take(struct scene *s, size_t n)
-{
-	struct ledger *l = s->rig.ledger;
-	uint64_t seq;
-
-	assert_int_equal(ledger_begin(l), ERRC_OK);
-	if (seal_is_due(l, s->now_ms))
-		assert_int_equal(seal_day(l, s->now_ms), ERRC_OK);
-	for (size_t i = 0; i < n; i++) {
-		struct record rec = {
-			.type = RECORD_CHARGE, .account = s->account, .wall_ms = s->now_ms};
-		char user[16];
-
-		snprintf(user, sizeof user, "user-%d", (int)(i % 7));
-		memcpy(rec.charge.key_id, KEY, APIKEY_ID);
-		rec.charge.id = id_of(++s->charges);
-		rec.charge.upstream_id = slice_str(user);
-		rec.charge.model = SLICE_LIT("m");
-		rec.charge.provider = SLICE_LIT("p");
-		rec.charge.user = slice_str(user);
-		rec.charge.charge_nusd = 1000 + (int64_t)i;
-		usage_init(&rec.charge.usage);
-		assert_int_equal(ledger_append(l, &rec, &seq), ERRC_OK);
-	}
-	assert_int_equal(ledger_commit(l), ERRC_OK);
-}
-
-static void checkpoint(struct ledger *l)
-{
-	assert_int_equal(ledger_begin(l), ERRC_OK);
-	assert_int_equal(ledger_checkpoint(l), ERRC_OK);
-	assert_int_equal(ledger_commit(l), ERRC_OK);
-}
-
-static void fill(struct scene *s)
-{
-	for (int d = 0; d < DAYS; d++) {
-		s->now_ms = DAY_0 + d * ROLLUP_DAY_MS + 1000;
-		for (int i = 0; i < 13; i++)
-			take(s, A_DAY / 13);
-		checkpoint(s->rig.ledger);
-	}
-}
-
-static void verify_good(struct scene *s, struct verify_result *v)
-{
-	assert_int_equal(verify_ledger(s->rig.ledger, false, NULL, NULL, v), ERRC_OK);
-	assert_int_equal(v->bad_chain_seq, 0);
-	assert_int_equal(v->bad_record_seq, 0);
-	assert_int_equal(v->bad_account, 0);
-	assert_int_equal(v->bad_seal_seq, 0);
-	assert_int_equal(v->bad_day, ROLLUP_DAY_MAX);
-	assert_true(verify_is_good(v));
-}
-
-static void reopen(struct scene *s)
-{
-	rig_close(&s->rig);
-	rig_open(&s->rig);
-}
-
-/* All steps; the number of them. */
-static int retain(struct scene *s, const struct retain_keep *keep, bool restart)
-{
-	struct verify_result v;
-	bool more = true;
-	int n = 0;
-
-	for (; more; n++) {
-		assert_int_equal(retain_step(s->rig.ledger, keep, s->now_ms, &more), ERRC_OK);
-		verify_good(s, &v);
-		if (restart && n % 2)
-			reopen(s);
-	}
-	return n;
-}
-
-static int64_t charged(struct scene *s, int64_t since_ms, int64_t until_ms, enum errc want)
+static int64_t charged(struct days *s, int64_t since_ms, int64_t until_ms, enum errc want)
 {
 	struct report_ask ask = {.since_ms = since_ms, .until_ms = until_ms};
 	struct report *rep = NULL;
@@ -159,7 +39,7 @@ static int64_t charged(struct scene *s, int64_t since_ms, int64_t until_ms, enum
 }
 
 /* Its rows. */
-static size_t told(struct scene *s, const struct report_ask *ask, enum errc want)
+static size_t told(struct days *s, const struct report_ask *ask, enum errc want)
 {
 	struct report *rep = NULL;
 	size_t n;
@@ -170,115 +50,48 @@ static size_t told(struct scene *s, const struct report_ask *ask, enum errc want
 	return n;
 }
 
-static void test_seals(void **state)
-{
-	struct scene *s = *state;
-	struct ledger *l = s->rig.ledger;
-	struct verify_result v;
-	uint64_t from = 1;
-	struct seal seal;
-
-	fill(s);
-	verify_good(s, &v);
-	assert_int_equal(v.seals, DAYS - 1);
-	assert_int_equal(v.first_seq, 1);
-	for (int d = 0; d < DAYS - 1; d++) {
-		assert_int_equal(seal_from(l, from, &seal, NULL), ERRC_OK);
-		assert_int_equal(seal.day, DAY_0 / ROLLUP_DAY_MS + d);
-		assert_int_equal(seal.first, from);
-		assert_int_equal(seal.accounts_n, 1);
-		from = seal.last + 1;
-	}
-	assert_int_equal(seal_from(l, from, &seal, NULL), ERRC_NOTFOUND);
-	/* Not twice, not across a restart, and not before the day is over. */
-	assert_false(seal_is_due(l, s->now_ms));
-	reopen(s);
-	assert_false(seal_is_due(s->rig.ledger, s->now_ms));
-	assert_true(seal_is_due(s->rig.ledger, s->now_ms + ROLLUP_DAY_MS));
-}
-
-/* A commit that fails has sealed nothing. */
-static void test_aborted_seal(void **state)
-{
-	struct scene *s = *state;
-	struct ledger *l = s->rig.ledger;
-	struct seal seal;
-
-	take(s, 3);
-	s->now_ms += ROLLUP_DAY_MS;
-	assert_int_equal(ledger_begin(l), ERRC_OK);
-	assert_int_equal(seal_day(l, s->now_ms), ERRC_OK);
-	ledger_abort(l);
-	assert_int_equal(seal_from(l, 1, &seal, NULL), ERRC_NOTFOUND);
-	assert_true(seal_is_due(l, s->now_ms));
-	take(s, 3);
-	assert_int_equal(seal_from(l, 1, &seal, NULL), ERRC_OK);
-	assert_false(seal_is_due(l, s->now_ms));
-}
-
-/* Once a day, if something came since: also of records that come late, with a time of the day before. */
-static void test_when_a_seal_is_due(void **state)
-{
-	struct scene *s = *state;
-	struct ledger *l = s->rig.ledger;
-	int64_t day_1 = DAY_0 + ROLLUP_DAY_MS;
-
-	take(s, 3);
-	assert_false(seal_is_due(l, DAY_0 + 1000));
-	assert_true(seal_is_due(l, day_1));
-	assert_int_equal(ledger_begin(l), ERRC_OK);
-	assert_int_equal(seal_day(l, day_1), ERRC_OK);
-	assert_int_equal(ledger_commit(l), ERRC_OK);
-	assert_false(seal_is_due(l, day_1));
-	assert_false(seal_is_due(l, day_1 + ROLLUP_DAY_MS));
-	s->now_ms = day_1 - 1;
-	take(s, 3);
-	assert_false(seal_is_due(l, day_1));
-	assert_true(seal_is_due(l, day_1 + ROLLUP_DAY_MS));
-}
-
 static void test_days(void **state)
 {
 	const struct retain_keep keep = {.days = 2}, forever = {.days = 0};
-	struct scene *s = *state;
+	struct days *s = *state;
 	struct retain_base base;
 	struct verify_result v;
-	struct genid first = id_of(1), kept = id_of(2 * A_DAY + 1);
+	struct genid first = days_id_of(1), kept = days_id_of(2 * DAYS_CHARGES + 1);
 	struct seal seal;
-	int64_t all, day_2 = DAY_0 + 2 * ROLLUP_DAY_MS;
+	int64_t all, day_2 = DAYS_0 + 2 * ROLLUP_DAY_MS;
 	uint64_t seq, last;
 
-	fill(s);
+	days_fill(s);
 	all = charged(s, 0, INT64_MAX, ERRC_OK);
-	assert_int_equal(retain(s, &forever, false), 1);
+	assert_int_equal(days_retain(s, &forever, false), 1);
 	assert_int_equal(ledger_find(s->rig.ledger, &first, &seq), ERRC_OK);
 	/* Of the days 0 to 4 the last one, and the two before it, are kept. */
 	last = ledger_state(s->rig.ledger)->last_seq;
-	assert_true(retain(s, &keep, false) > 2 * A_DAY / 500);
+	assert_true(days_retain(s, &keep, false) > 2 * DAYS_CHARGES / 500);
 	assert_int_equal(ledger_state(s->rig.ledger)->last_seq, last + 2); /* noted once a day */
 	assert_int_equal(retain_base(s->rig.ledger, &base, NULL), ERRC_OK);
 	assert_int_equal(seal_from(s->rig.ledger, base.seq, &seal, NULL), ERRC_OK);
 	assert_int_equal(seal.last, base.seq);
-	assert_int_equal(seal.day, DAY_0 / ROLLUP_DAY_MS + 1);
-	reopen(s);
-	verify_good(s, &v);
+	assert_int_equal(seal.day, DAYS_0 / ROLLUP_DAY_MS + 1);
+	days_reopen(s);
+	days_verify_good(s, &v);
 	assert_int_equal(v.first_seq, base.seq + 1);
-	assert_int_equal(v.charges, 3 * A_DAY);
+	assert_int_equal(v.charges, 3 * DAYS_CHARGES);
 	assert_int_equal(v.seals, 4); /* those of the days that went, and two days */
 	assert_int_equal(ledger_find(s->rig.ledger, &first, &seq), ERRC_NOTFOUND);
 	assert_int_equal(ledger_find(s->rig.ledger, &kept, &seq), ERRC_OK);
 	/* Sums and whole days stay; a part of a day is no longer known. */
 	assert_int_equal(charged(s, 0, INT64_MAX, ERRC_OK), all);
 	assert_true(charged(s, 0, day_2, ERRC_OK) > 0);
-	charged(s, DAY_0 + 500, day_2, ERRC_RANGE);
+	charged(s, DAYS_0 + 500, day_2, ERRC_RANGE);
 	assert_true(charged(s, day_2 + 500, INT64_MAX, ERRC_OK) > 0);
 	/* It goes on being a ledger. */
 	s->now_ms += ROLLUP_DAY_MS;
-	take(s, 5);
-	checkpoint(s->rig.ledger);
-	retain(s, &keep, false);
-	verify_good(s, &v);
-	assert_int_equal(v.charges, 2 * A_DAY + 5);
+	days_take(s, 5);
+	days_checkpoint(s->rig.ledger);
+	days_retain(s, &keep, false);
+	days_verify_good(s, &v);
+	assert_int_equal(v.charges, 2 * DAYS_CHARGES + 5);
 }
 
 /* That a day has gone is nothing that the live store has to follow: the next change does not look for it in all the records since the
@@ -286,14 +99,14 @@ static void test_days(void **state)
 static void test_nothing_to_follow(void **state)
 {
 	const struct retain_keep keep = {.days = 2};
-	struct scene *s = *state;
+	struct days *s = *state;
 	const struct ledger_state *l = ledger_state(s->rig.ledger);
 	uint64_t admin_seq, last_seq;
 
-	fill(s);
+	days_fill(s);
 	admin_seq = l->admin_seq;
 	last_seq = l->last_seq;
-	retain(s, &keep, false);
+	days_retain(s, &keep, false);
 	assert_true(l->last_seq > last_seq);
 	assert_int_equal(l->admin_seq, admin_seq);
 }
@@ -303,24 +116,24 @@ static void test_nothing_to_follow(void **state)
 static void test_users_of_a_wrong_clock(void **state)
 {
 	const struct retain_keep keep = {.days = 2};
-	struct scene *s = *state;
+	struct days *s = *state;
 	int64_t now_ms;
 
-	fill(s);
+	days_fill(s);
 	now_ms = s->now_ms;
-	s->now_ms = DAY_0 - 400 * ROLLUP_DAY_MS;
-	take(s, 20);
+	s->now_ms = DAYS_0 - 400 * ROLLUP_DAY_MS;
+	days_take(s, 20);
 	s->now_ms = now_ms;
-	take(s, 20);
-	checkpoint(s->rig.ledger);
-	assert_true(retain(s, &keep, false) > 2 * A_DAY / 500);
+	days_take(s, 20);
+	days_checkpoint(s->rig.ledger);
+	assert_true(days_retain(s, &keep, false) > 2 * DAYS_CHARGES / 500);
 }
 
 /* End users of the base whom the book of today knows no more. */
-static void add_users(struct scene *s, size_t n)
+static void add_users(struct days *s, size_t n)
 {
 	struct ledger *l = s->rig.ledger;
-	struct rows_state st = {.used_s = DAY_0 / 1000};
+	struct rows_state st = {.used_s = DAYS_0 / 1000};
 	char row[256];
 	struct buf b = {.p = row, .cap = sizeof row, .max = sizeof row};
 
@@ -345,11 +158,11 @@ static void add_users(struct scene *s, size_t n)
 static void test_many_users_who_are_gone(void **state)
 {
 	const struct retain_keep keep = {.days = 2};
-	struct scene *s = *state;
+	struct days *s = *state;
 	size_t before, most = 0;
 	bool more = true;
 
-	fill(s);
+	days_fill(s);
 	assert_int_equal(retain_step(s->rig.ledger, &keep, s->now_ms, &more), ERRC_OK);
 	assert_non_null(s->rig.ledger->base_book);
 	add_users(s, 20000);
@@ -369,9 +182,9 @@ static void test_many_users_who_are_gone(void **state)
 static void test_user_of_a_removed_day(void **state)
 {
 	const struct retain_keep keep = {.days = 2};
-	struct scene *s = *state;
+	struct days *s = *state;
 	struct ledger *l = s->rig.ledger;
-	struct record rec = {.type = RECORD_CHARGE, .account = s->account, .wall_ms = DAY_0 + 1};
+	struct record rec = {.type = RECORD_CHARGE, .account = s->account, .wall_ms = DAYS_0 + 1};
 	struct rows_scope every;
 	struct verify_result v;
 	char user[ROWS_ID];
@@ -380,8 +193,8 @@ static void test_user_of_a_removed_day(void **state)
 	rig_scope(&every, s->account, ROWS_USER, ROWS_EVERY_USER);
 	rig_budget(&every, RIG_DOLLAR, (struct window_spec){.unit = WINDOW_TOTAL});
 	rig_put(&s->rig, &every);
-	memcpy(rec.charge.key_id, KEY, APIKEY_ID);
-	rec.charge.id = id_of(1000000);
+	memcpy(rec.charge.key_id, DAYS_KEY, APIKEY_ID);
+	rec.charge.id = days_id_of(1000000);
 	rec.charge.user = SLICE_LIT("alice");
 	rec.charge.charge_nusd = 77;
 	rec.charge.budgets.n = 1;
@@ -391,10 +204,10 @@ static void test_user_of_a_removed_day(void **state)
 	assert_int_equal(ledger_begin(l), ERRC_OK);
 	assert_int_equal(ledger_append(l, &rec, &seq), ERRC_OK);
 	assert_int_equal(ledger_commit(l), ERRC_OK);
-	fill(s);
-	retain(s, &keep, false);
-	reopen(s);
-	verify_good(s, &v);
+	days_fill(s);
+	days_retain(s, &keep, false);
+	days_reopen(s);
+	days_verify_good(s, &v);
 	assert_true(v.first_seq > seq);
 	rows_user_id(rec.charge.user, user);
 	assert_int_equal(
@@ -406,31 +219,31 @@ static void test_user_of_a_removed_day(void **state)
 static void test_reversal_of_a_removed_charge(void **state)
 {
 	const struct retain_keep keep = {.days = 1};
-	struct scene *s = *state;
+	struct days *s = *state;
 	struct ledger *l = s->rig.ledger;
 	struct record back = {.type = RECORD_REVERSE, .account = s->account};
-	int64_t all, day_1 = DAY_0 + ROLLUP_DAY_MS;
+	int64_t all, day_1 = DAYS_0 + ROLLUP_DAY_MS;
 	struct verify_result v;
 	uint64_t seq;
 
 	s->now_ms = day_1 - 100;
-	take(s, 1);
+	days_take(s, 1);
 	s->now_ms = day_1 + 1000;
-	take(s, 1);
+	days_take(s, 1);
 	back.wall_ms = s->now_ms;
-	back.change.id = id_of(1);
+	back.change.id = days_id_of(1);
 	back.change.amount_nusd = 1000;
-	memcpy(back.change.key_id, KEY, APIKEY_ID);
+	memcpy(back.change.key_id, DAYS_KEY, APIKEY_ID);
 	assert_int_equal(ledger_begin(l), ERRC_OK);
 	assert_int_equal(ledger_append(l, &back, &seq), ERRC_OK);
 	assert_int_equal(ledger_commit(l), ERRC_OK);
-	take(s, 1);
+	days_take(s, 1);
 	s->now_ms += ROLLUP_DAY_MS;
-	take(s, 1);
-	checkpoint(l);
+	days_take(s, 1);
+	days_checkpoint(l);
 	all = charged(s, 0, INT64_MAX, ERRC_OK);
-	retain(s, &keep, false);
-	verify_good(s, &v);
+	days_retain(s, &keep, false);
+	days_verify_good(s, &v);
 	assert_int_equal(ledger_find(l, &back.change.id, &seq), ERRC_NOTFOUND);
 	assert_int_equal(charged(s, 0, INT64_MAX, ERRC_OK), all);
 	assert_int_equal(charged(s, day_1 + 500, day_1 + 2000, ERRC_OK), 2000);
@@ -438,10 +251,10 @@ static void test_reversal_of_a_removed_charge(void **state)
 	/* What is known of it goes with its own day. */
 	assert_int_equal(ledger_find_reversal(l, &back.change.id, &seq), ERRC_OK);
 	s->now_ms += ROLLUP_DAY_MS;
-	take(s, 1);
-	checkpoint(l);
-	retain(s, &keep, false);
-	verify_good(s, &v);
+	days_take(s, 1);
+	days_checkpoint(l);
+	days_retain(s, &keep, false);
+	days_verify_good(s, &v);
 	assert_int_equal(ledger_find_reversal(l, &back.change.id, &seq), ERRC_NOTFOUND);
 }
 
@@ -449,45 +262,45 @@ static void test_reversal_of_a_removed_charge(void **state)
 static void test_restarts_and_bytes(void **state)
 {
 	const struct retain_keep keep = {.days = 2}, small = {.bytes = 1};
-	struct scene *s = *state;
+	struct days *s = *state;
 	struct verify_result v;
 
-	fill(s);
-	retain(s, &keep, true);
-	while (s->rig.ledger->base_book || v.first_seq < 2 * A_DAY) {
-		retain(s, &keep, true);
-		verify_good(s, &v);
+	days_fill(s);
+	days_retain(s, &keep, true);
+	while (s->rig.ledger->base_book || v.first_seq < 2 * DAYS_CHARGES) {
+		days_retain(s, &keep, true);
+		days_verify_good(s, &v);
 	}
-	retain(s, &small, false);
-	verify_good(s, &v);
-	assert_int_equal(v.charges, A_DAY);
+	days_retain(s, &small, false);
+	days_verify_good(s, &v);
+	assert_int_equal(v.charges, DAYS_CHARGES);
 }
 
 /* What a start would have to read again stays: until the next checkpoint, though the roll-ups are past it. */
 static void test_nothing_before_the_checkpoint(void **state)
 {
 	const struct retain_keep keep = {.days = 1};
-	struct scene *s = *state;
+	struct days *s = *state;
 	struct ledger *l = s->rig.ledger;
 	bool more = true;
 
 	for (int d = 0; d < 4; d++) {
-		s->now_ms = DAY_0 + d * ROLLUP_DAY_MS + 1000;
-		take(s, 10);
+		s->now_ms = DAYS_0 + d * ROLLUP_DAY_MS + 1000;
+		days_take(s, 10);
 	}
 	assert_int_equal(ledger_begin(l), ERRC_OK);
 	assert_int_equal(ledger_write_rollups(l, l->txn, l->state.last_seq), ERRC_OK);
 	assert_int_equal(ledger_commit(l), ERRC_OK);
 	assert_int_equal(retain_step(l, &keep, s->now_ms, &more), ERRC_OK);
 	assert_false(more);
-	checkpoint(l);
-	assert_true(retain(s, &keep, false) > 1);
+	days_checkpoint(l);
+	assert_true(days_retain(s, &keep, false) > 1);
 }
 
 /* The records that are kept take so much: no more than that is no reason to remove any. And the ledger's last record is never removed. */
 static void test_bytes(void **state)
 {
-	struct scene *s = *state;
+	struct days *s = *state;
 	struct ledger *l = s->rig.ledger;
 	const MDB_dbi trees[] = {l->records, l->ids, l->upstream};
 	struct retain_keep keep = {.bytes = 0};
@@ -497,7 +310,7 @@ static void test_bytes(void **state)
 	MDB_txn *txn;
 	bool more;
 
-	fill(s);
+	days_fill(s);
 	assert_int_equal(ledger_read_begin(l, &txn), ERRC_OK);
 	for (size_t i = 0; i < ARRAY_LEN(trees); i++) {
 		size_t n = 0;
@@ -511,31 +324,31 @@ static void test_bytes(void **state)
 	keep.bytes--;
 	assert_int_equal(retain_step(l, &keep, s->now_ms, &more), ERRC_OK);
 	assert_true(more);
-	retain(s, &keep, false); /* a day that was begun is finished, though enough is gone */
+	days_retain(s, &keep, false); /* a day that was begun is finished, though enough is gone */
 	assert_int_equal(retain_base(l, &base, NULL), ERRC_OK);
 	assert_int_equal(seal_from(l, base.seq, &seal, NULL), ERRC_OK);
 	assert_int_equal(base.seq, seal.last);
 	keep.bytes = 1;
-	retain(s, &keep, false);
+	days_retain(s, &keep, false);
 	s->now_ms += ROLLUP_DAY_MS;
-	take(s, 0); /* the day is sealed, and nothing stands behind it */
-	checkpoint(l);
-	retain(s, &keep, false);
-	verify_good(s, &v);
-	assert_int_equal(v.charges, A_DAY);
+	days_take(s, 0); /* the day is sealed, and nothing stands behind it */
+	days_checkpoint(l);
+	days_retain(s, &keep, false);
+	days_verify_good(s, &v);
+	assert_int_equal(v.charges, DAYS_CHARGES);
 }
 
 /* A step that fails in its middle is not there: the next one adds up the same records once, as is verified after each. */
 static void test_step_without_room(void **state)
 {
 	const struct retain_keep keep = {.days = 2};
-	struct scene *s = *state;
+	struct days *s = *state;
 	bool more;
 
-	fill(s);
+	days_fill(s);
 	del_fails = 100;
 	assert_int_equal(retain_step(s->rig.ledger, &keep, s->now_ms, &more), ERRC_NOSPACE);
-	retain(s, &keep, false);
+	days_retain(s, &keep, false);
 }
 
 static enum errc none(void *arg, const struct rollup_name *n, const struct rollup_sums *sums)
@@ -548,13 +361,13 @@ static enum errc none(void *arg, const struct rollup_name *n, const struct rollu
 static void test_tags_go(void **state)
 {
 	const struct retain_keep keep = {.days = 1};
-	struct scene *s = *state;
+	struct days *s = *state;
 	struct rollup_ask ask = {.cut = ROLLUP_TAGS, .to = ROLLUP_DAY_MAX - 1};
 	MDB_txn *txn;
 	int n = 0;
 
-	fill(s);
-	retain(s, &keep, false);
+	days_fill(s);
+	days_retain(s, &keep, false);
 	assert_int_equal(ledger_read_begin(s->rig.ledger, &txn), ERRC_OK);
 	assert_int_equal(rollup_walk(txn, s->rig.ledger->rollups, &ask, none, &n), ERRC_OK);
 	assert_int_equal(n, 2 * 7);
@@ -568,21 +381,21 @@ static void test_tags_go(void **state)
 static void test_reports_by_user(void **state)
 {
 	const struct retain_keep keep = {.days = 1};
-	struct scene *s = *state;
-	const int64_t kept = DAY_0 + (DAYS - 2) * ROLLUP_DAY_MS;
+	struct days *s = *state;
+	const int64_t kept = DAYS_0 + (DAYS_N - 2) * ROLLUP_DAY_MS;
 	struct report_ask by = {.by = {REPORT_DAY, REPORT_TAG}, .by_n = 2, .until_ms = INT64_MAX};
 	struct report_ask of = {.tag = SLICE_LIT("user-1"), .until_ms = INT64_MAX};
 
-	fill(s);
+	days_fill(s);
 	told(s, &by, ERRC_OK);
-	retain(s, &keep, false);
+	days_retain(s, &keep, false);
 	told(s, &by, ERRC_TRUNCATED);
 	told(s, &of, ERRC_TRUNCATED);
 	of.account = s->account + 1; /* has none */
 	told(s, &of, ERRC_OK);
 	of.account = s->account;
 	told(s, &of, ERRC_TRUNCATED);
-	of.until_ms = DAY_0; /* nothing is before it */
+	of.until_ms = DAYS_0; /* nothing is before it */
 	told(s, &of, ERRC_OK);
 	by.since_ms = kept - ROLLUP_DAY_MS;
 	told(s, &by, ERRC_TRUNCATED);
@@ -590,88 +403,14 @@ static void test_reports_by_user(void **state)
 	assert_int_equal(told(s, &by, ERRC_OK), 2 * 7);
 	by.since_ms = 0;
 	by.by_n = 1; /* by day alone */
-	assert_int_equal(told(s, &by, ERRC_OK), DAYS);
+	assert_int_equal(told(s, &by, ERRC_OK), DAYS_N);
 }
 
-/* A seal that lies is found, and stops retention. */
-static void test_wrong_seal(void **state)
-{
-	const struct retain_keep keep = {.days = 1};
-	struct scene *s = *state;
-	struct ledger *l = s->rig.ledger;
-	struct retain_base base;
-	struct verify_result v;
-	struct slice row;
-	struct seal seal;
-	struct buf b;
-	MDB_txn *txn;
-	uint8_t key[8];
-	bool more;
-
-	fill(s);
-	assert_int_equal(seal_from(l, 1, &seal, NULL), ERRC_OK);
-	ledger_put_be(seal.last, key);
-	buf_init(&b, 4096);
-	for (size_t at = sizeof seal - 8 - DIGEST_SHA256; at < sizeof seal + 32; at += 40) {
-		assert_int_equal(mdb_txn_begin(l->env, NULL, 0, &txn), 0);
-		assert_int_equal(lmdbx_get(txn, l->seals, slice_of(key, 8), &row), ERRC_OK);
-		buf_reset(&b);
-		assert_int_equal(buf_adds(&b, row), ERRC_OK);
-		b.p[at] ^= 1;
-		assert_int_equal(lmdbx_put(txn, l->seals, slice_of(key, 8), buf_slice(&b), 0),
-				 ERRC_OK);
-		assert_int_equal(mdb_txn_commit(txn), 0);
-		assert_int_equal(verify_ledger(l, false, NULL, NULL, &v), ERRC_OK);
-		assert_int_equal(v.bad_seal_seq, seal.last);
-		assert_false(verify_is_good(&v));
-	}
-	assert_int_equal(retain_step(l, &keep, s->now_ms, &more), ERRC_OK);
-	assert_false(more);
-	assert_int_equal(retain_base(l, &base, NULL), ERRC_OK);
-	assert_int_equal(base.seq, 0);
-	buf_fini(&b);
-}
-
-/* A seal that leaves an account out is found: what it says of the others is right. */
-static void test_seal_without_an_account(void **state)
-{
-	struct scene *s = *state;
-	struct ledger *l = s->rig.ledger;
-	struct verify_result v;
-	struct slice row;
-	struct seal seal;
-	struct buf b;
-	MDB_txn *txn;
-	uint8_t key[8];
-
-	fill(s);
-	assert_int_equal(seal_from(l, 1, &seal, NULL), ERRC_OK);
-	assert_true(seal.accounts_n > 0);
-	ledger_put_be(seal.last, key);
-	buf_init(&b, 4096);
-	assert_int_equal(mdb_txn_begin(l->env, NULL, 0, &txn), 0);
-	assert_int_equal(lmdbx_get(txn, l->seals, slice_of(key, 8), &row), ERRC_OK);
-	seal.accounts_n--;
-	assert_int_equal(buf_add(&b, &seal, sizeof seal), ERRC_OK);
-	assert_int_equal(buf_adds(&b, slice_sub(row, sizeof seal,
-						seal.accounts_n * sizeof(struct seal_sums))),
-			 ERRC_OK);
-	assert_int_equal(lmdbx_put(txn, l->seals, slice_of(key, 8), buf_slice(&b), 0), ERRC_OK);
-	assert_int_equal(mdb_txn_commit(txn), 0);
-	assert_int_equal(verify_ledger(l, false, NULL, NULL, &v), ERRC_OK);
-	assert_int_equal(v.bad_seal_seq, seal.last);
-	assert_false(verify_is_good(&v));
-	buf_fini(&b);
-}
-
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, days_setup, days_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_seals),
-		T(test_aborted_seal),
-		T(test_when_a_seal_is_due),
 		T(test_days),
 		T(test_nothing_to_follow),
 		T(test_users_of_a_wrong_clock),
@@ -683,8 +422,6 @@ int main(void)
 		T(test_bytes),
 		T(test_tags_go),
 		T(test_reports_by_user),
-		T(test_wrong_seal),
-		T(test_seal_without_an_account),
 		T(test_reversal_of_a_removed_charge),
 	};
 
