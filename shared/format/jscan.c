@@ -254,12 +254,14 @@ static const char *key_begin(struct jscan *s, const char *p, const char *end)
 	if (q < end && *q == '"') {
 		struct slice key = {p + 1, (size_t)(q - p - 1)};
 
+		s->key_bytes = key.n;
 		s->key_long = key.n > JSCAN_NAME_BYTES_MAX;
 		if (s->depth == 1)
 			key_hash(s, key);
 		return key_end(s, q + 1, key);
 	}
 	s->key_long = false;
+	s->str_bytes = 0;
 	s->in_key = true;
 	s->state = IN_STRING;
 	return p + 1;
@@ -381,8 +383,10 @@ static const char *in_string(struct jscan *s, const char *p, const char *end)
 	}
 	if (*q != '"')
 		return fail_syntax(s, q, "control character in a string");
-	if (s->in_key)
+	if (s->in_key) {
+		s->key_bytes = s->str_bytes;
 		return key_end(s, q + 1, slice_of(s->key, s->key_n));
+	}
 	return value_end(s, q + 1, JSON_STRING, s->str_bytes);
 }
 
@@ -482,6 +486,7 @@ static const char *at_value(struct jscan *s, const char *p, const char *end)
 	case '-':
 	case '0' ... '9':
 		value_begin(s, p, JSON_NUMBER);
+		s->tok_off = offset(s, p);
 		s->state = *p == '-' ? IN_MINUS : *p == '0' ? IN_ZERO : IN_INT;
 		return p + 1;
 	default:
@@ -604,7 +609,7 @@ static const char *in_number(struct jscan *s, const char *p, const char *end)
 		if (next == STATES)
 			return fail_syntax(s, p, "invalid number");
 		if (next == AT_NEXT)
-			return value_end(s, p, JSON_NUMBER, 0);
+			return value_end(s, p, JSON_NUMBER, offset(s, p) - s->tok_off);
 		s->state = next;
 	}
 	return p;

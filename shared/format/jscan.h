@@ -58,7 +58,8 @@ struct jscan_events {
 	/* The next unescaped bytes of the string value; UTF-8 sequences may be cut between calls.
 	 * False: no more of this one. */
 	bool (*text)(void *arg, const struct jscan *s, struct slice piece);
-	/* The value ended; for strings `bytes` is the unescaped length, else 0. */
+	/* The value ended; for strings `bytes` is the unescaped length, for numbers that as written,
+	 * else 0. */
 	void (*end)(void *arg, const struct jscan *s, enum json_type type, size_t bytes);
 };
 
@@ -71,6 +72,7 @@ struct jscan {
 	unsigned depth, depth_max; /* LIMIT_JSON_DEPTH, or lowered after jscan_init() */
 	uint8_t path[JSCAN_PATH];  /* the key's id, or JSCAN_ELEMENT, of what is being read at each
 				     level */
+	size_t key_bytes;          /* the unescaped length of the key that was read last */
 	/* The first error, in words; `name` is the member it is about (unescaped, cut), empty
 	 * without. */
 	enum errc err;

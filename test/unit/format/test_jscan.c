@@ -365,6 +365,40 @@ static void test_observer(void **state)
 	buf_fini(&w.out);
 }
 
+/* How long each name and number is, that of a name when its value begins. */
+static bool sizes_value(void *arg, const struct jscan *s, enum json_type type)
+{
+	if (jscan_path(s, jscan_level(s)) != JSCAN_ELEMENT && s->depth)
+		assert_int_equal(buf_addf(arg, "%zu:", s->key_bytes), ERRC_OK);
+	return false;
+}
+
+static void sizes_end(void *arg, const struct jscan *s, enum json_type type, size_t bytes)
+{
+	if (type == JSON_NUMBER)
+		assert_int_equal(buf_addf(arg, "%zu ", bytes), ERRC_OK);
+}
+
+static void test_sizes_of_names_and_numbers(void **state)
+{
+	static const struct jscan_events ev = {.value = sizes_value, .end = sizes_end};
+	struct slice body =
+		SLICE_LIT("{\"a\":-1.5e+10 ,\"\":[0,12],\"b\\u20ac\":{\"c\\n\":7},"
+			  "\"long_long_long_long_long_long_long_long_long_long_lo\\\"ng\":3}");
+	struct buf got;
+	struct jscan s;
+
+	buf_init(&got, 1 << 16);
+	for (size_t split = 0; split <= body.n; split++) {
+		buf_reset(&got);
+		jscan_init(&s, &names, &ev, &got);
+		assert_int_equal(scan_split(&s, body, split), ERRC_OK);
+		assert_string_equal(buf_cstr(&got), "1:8 0:1 2 4:2:1 55:1 ");
+		jscan_fini(&s);
+	}
+	buf_fini(&got);
+}
+
 /* What stands in a body, and what it means. */
 static void add_text(struct buf *body, struct buf *text, const char *in_body, const char *meant)
 {
@@ -510,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_long_keys),
 		cmocka_unit_test(test_depth_and_counts),
 		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_sizes_of_names_and_numbers),
 		cmocka_unit_test(test_observer),
 		cmocka_unit_test(test_text_with_many_escapes),
 		cmocka_unit_test(test_observer_stops),
