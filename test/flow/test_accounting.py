@@ -121,6 +121,21 @@ class Fields(Case, NodeCase):
         body['prompt'] = 'hi'
         self.assertEqual(self.node.ask('POST', '/v1/completions', body, key).status, 200)
 
+    def test_what_stands_elsewhere_holds_the_context(self):
+        """A small budget gets no document of any size, and no text in a place where none is expected."""
+        key, url = self.node.key('main', budget='0.1', period='total'), 'https://x.example/a.pdf'
+        self.assertEqual(self.chat('m-oai', key=key, max_tokens=1).status, 200)
+        for name, content, role in (
+                ('document_url', [{'type': 'document_url', 'document_url': url}], 'user'),
+                ('file_data', [{'type': 'file', 'file': {'filename': 'a.pdf', 'file_data': url}}], 'user'),
+                ('file_url', [{'type': 'input_file', 'file_url': url}], 'user'),
+                ('input_audio', [{'type': 'input_audio', 'input_audio': url}], 'user'),
+                ('source', [{'type': 'image', 'source': {'type': 'url', 'url': url}}], 'user'),
+                ('role', 'hi', 'word ' * 1000), ('name', [{'type': 'text', 'text': 'x', 'word ' * 1000: 1}], 'user')):
+            with self.subTest(name):
+                a = self.chat('m-oai', key=key, max_tokens=1, messages=[{'role': role, 'content': content}])
+                self.refused(a, 402, 'budget_exceeded')
+
     def test_prediction_is_held_as_output(self):
         """What of it is rejected comes as output beside the cap."""
         words = {'type': 'content', 'content': '1 2 3 4 5 6 7 8 9 0 ' * 20}

@@ -14,17 +14,10 @@ enum chat_id {
 #undef CHAT_PART
 #undef CHAT_FIELD
 	CHAT_ID_TOP_END,
-	/* Names inside of them that the scan looks for. */
-	CHAT_ID_CONTENT = CHAT_ID_TOP_END,
-	CHAT_ID_ROLE,
-	CHAT_ID_TYPE,
-	CHAT_ID_IMAGE_URL,
-	CHAT_ID_VIDEO_URL,
-	CHAT_ID_URL,
-	CHAT_ID_INPUT_AUDIO,
-	CHAT_ID_DATA,
-	CHAT_ID_FILE_DATA,
-	CHAT_ID_FILE_ID,
+	CHAT_ID_BEFORE_INNER = CHAT_ID_TOP_END - 1,
+#define CHAT_INNER(id, name) CHAT_ID_##id,
+#include "chat_inner_tbl.h"
+#undef CHAT_INNER
 	CHAT_ID_END
 };
 

@@ -8,9 +8,9 @@ static const struct jscan_name chat_names_all[] = {
 #include "chat_field_tbl.h"
 #undef CHAT_PART
 #undef CHAT_FIELD
-	{"content", false},   {"role", false},    {"type", false},        {"image_url", false},
-	{"video_url", false}, {"url", false},     {"input_audio", false}, {"data", false},
-	{"file_data", false}, {"file_id", false},
+#define CHAT_INNER(id, name) {name, false},
+#include "chat_inner_tbl.h"
+#undef CHAT_INNER
 };
 
 /* Filled before main() and only read afterwards, so that no request pays for it. */
@@ -31,32 +31,76 @@ struct slice chat_scan_value(const struct chat_scan *s, struct slice body, enum 
 
 /* ---- what the scanner tells ---- */
 
-/* A string somewhere in messages. */
-static enum chat_text scan_message_text(const struct jscan *j, unsigned level)
-{
-	unsigned leaf = jscan_path(j, level), above = level ? jscan_path(j, level - 1) : 0;
+/* Levels of a path: messages, its elements, what is in them. */
+#define LEVEL_MEMBER  2
+#define LEVEL_PART    3
+#define LEVEL_IN_PART 4
 
-	switch (leaf) {
-	case CHAT_ID_ROLE:
-	case CHAT_ID_TYPE:
-		return CHAT_TEXT_NONE; /* part of the 8 tokens a message */
+static enum chat_text scan_media_kind(unsigned id)
+{
+	switch (id) {
 	case CHAT_ID_IMAGE_URL:
 		return CHAT_TEXT_IMAGE;
-	case CHAT_ID_VIDEO_URL:
-		return CHAT_TEXT_VIDEO;
-	case CHAT_ID_URL:
-		return above == CHAT_ID_IMAGE_URL   ? CHAT_TEXT_IMAGE
-		       : above == CHAT_ID_VIDEO_URL ? CHAT_TEXT_VIDEO
-						    : CHAT_TEXT_PLAIN;
-	case CHAT_ID_DATA:
-		return above == CHAT_ID_INPUT_AUDIO ? CHAT_TEXT_AUDIO : CHAT_TEXT_PLAIN;
+	case CHAT_ID_INPUT_AUDIO:
+	case CHAT_ID_AUDIO_URL:
+		return CHAT_TEXT_AUDIO;
+	case CHAT_ID_FILE:
+	case CHAT_ID_FILE_URL:
 	case CHAT_ID_FILE_DATA:
+	case CHAT_ID_DOCUMENT_URL:
 		return CHAT_TEXT_FILE;
 	case CHAT_ID_FILE_ID:
 		return CHAT_TEXT_FILE_ID;
+	case CHAT_ID_VIDEO_URL:
+		return CHAT_TEXT_REFERENCE;
 	default:
 		return CHAT_TEXT_PLAIN;
 	}
+}
+
+/* A string somewhere in messages. What stands in a list is of the list's kind. */
+static enum chat_text scan_message_text(const struct jscan *j, unsigned level)
+{
+	unsigned leaf, above;
+
+	while (level > LEVEL_MEMBER && jscan_path(j, level) == JSCAN_ELEMENT)
+		level--;
+	leaf = jscan_path(j, level);
+	above = level ? jscan_path(j, level - 1) : 0;
+	switch (leaf) {
+	case CHAT_ID_ROLE:
+	case CHAT_ID_TYPE:
+		return CHAT_TEXT_WORD;
+	case CHAT_ID_URL:
+	case CHAT_ID_DATA:
+		return scan_media_kind(above);
+	case CHAT_ID_ID: /* an answer that was spoken before */
+		return above == CHAT_ID_AUDIO ? CHAT_TEXT_REFERENCE : CHAT_TEXT_PLAIN;
+	default:
+		return scan_media_kind(leaf);
+	}
+}
+
+static bool scan_is_in_content(const struct jscan *j)
+{
+	return jscan_path(j, 0) == CHAT_ID_MESSAGES &&
+	       jscan_path(j, LEVEL_MEMBER) == CHAT_ID_CONTENT;
+}
+
+static bool scan_is_part(const struct jscan *j)
+{
+	return jscan_level(j) == LEVEL_PART && scan_is_in_content(j) &&
+	       jscan_path(j, LEVEL_PART) == JSCAN_ELEMENT;
+}
+
+/* Whether the string is the type of a part, or of a part inside of a part. */
+static bool scan_is_part_type(const struct jscan *j)
+{
+	unsigned level = jscan_level(j);
+
+	return level >= LEVEL_IN_PART && scan_is_in_content(j) &&
+	       jscan_path(j, level) == CHAT_ID_TYPE && jscan_path(j, level - 1) == JSCAN_ELEMENT &&
+	       jscan_path(j, level - 2) == CHAT_ID_CONTENT;
 }
 
 static enum chat_text scan_text_kind(const struct jscan *j)
@@ -78,6 +122,12 @@ static enum chat_text scan_text_kind(const struct jscan *j)
 	}
 }
 
+static void scan_by_reference(struct chat_scan *s)
+{
+	s->media_url = true;
+	s->bound.whole_context = true;
+}
+
 /* Elements of the lists that count, and token ids in place of text. */
 static void scan_element(struct chat_scan *s, const struct jscan *j, enum json_type type)
 {
@@ -85,6 +135,8 @@ static void scan_element(struct chat_scan *s, const struct jscan *j, enum json_t
 
 	if (level == 1 && top == CHAT_ID_MESSAGES) {
 		s->bound.messages++;
+	} else if (top == CHAT_ID_MESSAGES) {
+		s->bound.text++; /* of the text that providers put around parts and calls */
 	} else if (level == 1 && top == CHAT_ID_TOOLS) {
 		s->bound.tools++;
 	} else if (top == CHAT_ID_PROMPT || top == CHAT_ID_INPUT) {
@@ -95,12 +147,30 @@ static void scan_element(struct chat_scan *s, const struct jscan *j, enum json_t
 	}
 }
 
+/* Objects and lists where only parts are read by what is known here: a part says its type, and is no list. */
+static void scan_container(struct chat_scan *s, const struct jscan *j, enum json_type type)
+{
+	unsigned top = jscan_path(j, 0);
+
+	if (scan_is_part(j) && type == JSON_OBJECT)
+		s->part_typed = false;
+	else if (scan_is_part(j) ||
+		 (type == JSON_OBJECT && jscan_level(j) == LEVEL_MEMBER && scan_is_in_content(j)) ||
+		 (type == JSON_OBJECT && (top == CHAT_ID_PROMPT || top == CHAT_ID_INPUT)))
+		scan_by_reference(s);
+}
+
 static bool scan_value(void *arg, const struct jscan *j, enum json_type type)
 {
 	struct chat_scan *s = arg;
+	unsigned leaf = jscan_path(j, jscan_level(j));
 
-	if (jscan_path(j, jscan_level(j)) == JSCAN_ELEMENT)
+	if (leaf == JSCAN_ELEMENT)
 		scan_element(s, j, type);
+	else if (leaf == 0 && jscan_path(j, 0) == CHAT_ID_MESSAGES)
+		s->bound.text += j->key_bytes; /* a name that nobody knows */
+	if (type == JSON_OBJECT || type == JSON_ARRAY)
+		scan_container(s, j, type);
 	if (type != JSON_STRING)
 		return false;
 	s->text = scan_text_kind(j);
@@ -123,15 +193,38 @@ static bool scan_text(void *arg, const struct jscan *j, struct slice piece)
 	return s->small_n < sizeof(s->small);
 }
 
-static bool scan_is_data(const struct chat_scan *s)
+static bool scan_begins(const struct chat_scan *s, struct slice prefix)
 {
-	return slice_has_prefix(slice_of(s->small, s->small_n), SLICE_LIT("data:"));
+	return slice_has_prefix(slice_of(s->small, s->small_n), prefix);
 }
 
-static void scan_by_reference(struct chat_scan *s)
+static bool scan_is_data(const struct chat_scan *s)
 {
-	s->media_url = true;
-	s->bound.whole_context = true;
+	return scan_begins(s, SLICE_LIT("data:"));
+}
+
+/* By its beginning, which of an address has a mark that base64 lacks. */
+static bool scan_is_base64(const struct chat_scan *s)
+{
+	for (unsigned i = 0; i < s->small_n; i++) {
+		char c = s->small[i];
+
+		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+		      c == '+' || c == '/' || c == '-' || c == '_' || c == '='))
+			return false;
+	}
+	return true;
+}
+
+/* A text that is sent as a file has more tokens than a KiB of other media. */
+static void scan_by_value(struct chat_scan *s, size_t bytes)
+{
+	if (scan_begins(s, SLICE_LIT("data:text/")))
+		s->bound.text += bytes / 4 * 3;
+	else if (scan_is_data(s) || scan_is_base64(s))
+		s->bound.media_bytes += bytes / 4 * 3;
+	else
+		scan_by_reference(s);
 }
 
 static void scan_media(struct chat_scan *s, size_t bytes)
@@ -142,14 +235,16 @@ static void scan_media(struct chat_scan *s, size_t bytes)
 		s->bound.images++;
 		if (!scan_is_data(s))
 			scan_by_reference(s);
+		else if (!scan_begins(s, SLICE_LIT("data:image/")))
+			scan_by_value(s, bytes);
 		break;
 	case CHAT_TEXT_AUDIO:
 		s->needs |= PTABLE_CAN_AUDIO_IN;
-		s->bound.media_bytes += bytes / 4 * 3;
+		scan_by_value(s, bytes);
 		break;
 	case CHAT_TEXT_FILE:
 		s->needs |= PTABLE_CAN_DOCUMENT_IN;
-		s->bound.media_bytes += bytes / 4 * 3;
+		scan_by_value(s, bytes);
 		break;
 	case CHAT_TEXT_FILE_ID:
 		s->needs |= PTABLE_CAN_DOCUMENT_IN;
@@ -161,16 +256,53 @@ static void scan_media(struct chat_scan *s, size_t bytes)
 	}
 }
 
-static void scan_string_end(void *arg, const struct jscan *j, enum json_type type, size_t bytes)
+/* Those that are a part of the 8 tokens a message. */
+static bool scan_is_word(struct slice word)
+{
+	static const struct slice words[] = {
+		{"user", 4},    {"assistant", 9},       {"function", 8},
+		{"tool", 4},    {"system", 6},          {"developer", 9},
+		{"text", 4},    {"custom", 6},          {"ephemeral", 9},
+		{"content", 7}, {"reasoning.text", 14}, {"reasoning.summary", 17},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (slice_eq(words[i], word))
+			return true;
+	return false;
+}
+
+static void scan_word_end(struct chat_scan *s, const struct jscan *j, size_t bytes)
+{
+	struct slice word = slice_of(s->small, s->small_n);
+	bool is_whole = bytes == word.n;
+
+	if (scan_is_part_type(j)) {
+		s->part_typed |= jscan_level(j) == LEVEL_IN_PART;
+		if (is_whole && chat_field_takes(chat_field_part(CHAT_PART_PART_TYPE), word))
+			return;
+		scan_by_reference(s);
+	}
+	if (!is_whole || !scan_is_word(word))
+		s->bound.text += bytes;
+}
+
+static void scan_end(void *arg, const struct jscan *j, enum json_type type, size_t bytes)
 {
 	struct chat_scan *s = arg;
 
+	if (type == JSON_NUMBER && jscan_path(j, 0) == CHAT_ID_MESSAGES)
+		s->bound.text += bytes;
+	else if (type == JSON_OBJECT && !s->part_typed && scan_is_part(j))
+		scan_by_reference(s);
 	if (type != JSON_STRING || s->text == CHAT_TEXT_NONE)
 		return;
 	if (s->text == CHAT_TEXT_PREDICTED)
 		s->bound.predicted += bound_of(&s->run);
 	if (s->text == CHAT_TEXT_PREDICTED || s->text == CHAT_TEXT_PLAIN)
 		s->bound.text += bound_of(&s->run);
+	else if (s->text == CHAT_TEXT_WORD)
+		scan_word_end(s, j, bytes);
 	else
 		scan_media(s, bytes);
 	s->text = CHAT_TEXT_NONE;
@@ -179,7 +311,7 @@ static void scan_string_end(void *arg, const struct jscan *j, enum json_type typ
 static const struct jscan_events chat_events = {
 	.value = scan_value,
 	.text = scan_text,
-	.end = scan_string_end,
+	.end = scan_end,
 };
 
 /* ---- the front's functions ---- */

@@ -13,11 +13,12 @@ enum chat_text {
 	CHAT_TEXT_NONE,
 	CHAT_TEXT_PLAIN,
 	CHAT_TEXT_PREDICTED,
+	CHAT_TEXT_WORD, /* the role of a message, the type of what stands in it */
 	CHAT_TEXT_IMAGE,
-	CHAT_TEXT_VIDEO,
 	CHAT_TEXT_AUDIO,
 	CHAT_TEXT_FILE,
 	CHAT_TEXT_FILE_ID,
+	CHAT_TEXT_REFERENCE, /* something of any size that stands elsewhere */
 };
 
 struct chat_scan {
@@ -29,8 +30,9 @@ struct chat_scan {
 	uint32_t needs;
 	bool media_url;
 	unsigned prompts, elements; /* prompts of a list; elements of the list being read */
-	char small[8];              /* the beginning of a string of media */
+	char small[24];             /* the beginning of a word, or of a string of media */
 	unsigned small_n;
+	bool part_typed; /* the part of a message that is being read has said its type */
 	char model[LIMIT_MODEL_NAME + 1], user[USER_TAG_MAX];
 };
 

@@ -317,6 +317,13 @@ static void places_inside(void **state)
 					 "\"AAAA\",\"format\":\"wav\"}",
 		[CHAT_PART_PART_FILE] = "},{\"type\":\"file\",\"file\":{\"filename\":\"a.pdf\","
 					"\"file_data\":\"data:application/pdf;base64,AAAA\"}",
+		[CHAT_PART_PART_AUDIO_URL] =
+			"},{\"type\":\"audio_url\",\"audio_url\":{\"url\":\"https://h/a\"}",
+		[CHAT_PART_PART_DOCUMENT] =
+			"},{\"type\":\"document_url\",\"document_url\":\"https://h/d\"",
+		[CHAT_PART_PART_FILE_URL] =
+			"},{\"type\":\"file_url\",\"file_url\":{\"url\":\"https://h/f\"}",
+		[CHAT_PART_PART_TYPE] = "},{\"type\":\"hologram\",\"hologram\":\"h\"",
 		[CHAT_PART_PART_VIDEO] =
 			"},{\"type\":\"video_url\",\"video_url\":{\"url\":\"https://h/v\"}",
 		[CHAT_PART_PART_CACHE] =

@@ -90,6 +90,208 @@ static void a_url_may_be_anything_up_to_the_context(void **state)
 	rig_fini(&r);
 }
 
+/* A message of these members beside its role, scanned at every split point, which must not matter. */
+static struct bound bound_of_message(const char *members, uint32_t *needs)
+{
+	static char body[16384];
+	struct bound first = {0};
+	struct rig r;
+
+	assert_true(snprintf(body, sizeof(body),
+			     "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",%s}]}",
+			     members) < (int)sizeof(body));
+	for (unsigned split = 0; split <= strlen(body); split += 1 + split / 50) {
+		ask(&r, DIALECT_CHAT, body, split);
+		if (!split) {
+			first = r.facts.bound;
+			*needs = r.facts.needs & ~(uint32_t)PTABLE_IS_CHAT;
+		}
+		assert_memory_equal(&first, &r.facts.bound, sizeof(first));
+		assert_int_equal(r.facts.media_url, first.whole_context);
+		rig_fini(&r);
+	}
+	return first;
+}
+
+static struct bound bound_of_part(const char *part, uint32_t *needs)
+{
+	char content[2048];
+
+	assert_true(snprintf(content, sizeof(content), "\"content\":[%s]", part) <
+		    (int)sizeof(content));
+	return bound_of_message(content, needs);
+}
+
+static void what_stands_elsewhere_is_the_whole_context(void **state)
+{
+	static const struct {
+		const char *part;
+		uint32_t needs;
+	} cases[] = {
+		{"{\"type\":\"document_url\",\"document_url\":\"https://x/a.pdf\"}",
+		 PTABLE_CAN_DOCUMENT_IN},
+		{"{\"type\":\"document_url\",\"document_url\":{\"url\":\"https://x/a.pdf\"}}",
+		 PTABLE_CAN_DOCUMENT_IN},
+		{"{\"type\":\"file\",\"file\":{\"file_data\":\"https://x/a.pdf\"}}",
+		 PTABLE_CAN_DOCUMENT_IN},
+		{"{\"type\":\"file\",\"file\":{\"file_url\":\"https://x/a.pdf\"}}",
+		 PTABLE_CAN_DOCUMENT_IN},
+		{"{\"type\":\"file\",\"file\":\"https://x/a.pdf\"}", PTABLE_CAN_DOCUMENT_IN},
+		{"{\"type\":\"file\",\"file_id\":\"abc\"}", PTABLE_CAN_DOCUMENT_IN},
+		{"{\"type\":\"file_url\",\"file_url\":{\"url\":\"https://x/a\"}}",
+		 PTABLE_CAN_DOCUMENT_IN},
+		{"{\"type\":\"input_file\",\"file_url\":\"https://x/a.pdf\"}",
+		 PTABLE_CAN_DOCUMENT_IN},
+		{"{\"type\":\"input_audio\",\"input_audio\":\"https://x/a.wav\"}",
+		 PTABLE_CAN_AUDIO_IN},
+		{"{\"type\":\"input_audio\",\"input_audio\":{\"data\":\" s3:x\"}}",
+		 PTABLE_CAN_AUDIO_IN},
+		{"{\"type\":\"input_audio\",\"input_audio\":{\"url\":\"http:\\/\\/x\"}}",
+		 PTABLE_CAN_AUDIO_IN},
+		{"{\"type\":\"audio_url\",\"audio_url\":{\"url\":\"https://x/a\"}}",
+		 PTABLE_CAN_AUDIO_IN},
+		{"{\"type\":\"image_url\",\"image_url\":[\"https://x/a\"]}", PTABLE_CAN_IMAGE_IN},
+		{"{\"type\":\"input_image\",\"image\\u005furl\":\"https://x/a\"}",
+		 PTABLE_CAN_IMAGE_IN},
+		{"{\"type\":\"video_url\",\"video_url\":{\"url\":\"data:video/mp4;base64,A\"}}", 0},
+		/* Parts that nobody knows, or that do not say what they are. */
+		{"{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"https://x\"}}", 0},
+		{"{\"type\":\"hologram\"}", 0},
+		{"{\"type\":\"text\",\"type\":\"hologram\",\"text\":\"x\"}", 0},
+		{"{\"type\":\"text_and_much_more_than_fits\"}", 0},
+		{"{\"type\":[\"text\"]}", 0},
+		{"{\"image\":\"https://x\"}", 0},
+		{"{}", 0},
+		{"{\"type\":\"text\",\"text\":\"x\"},{\"x\":{\"type\":\"text\"}}", 0},
+		{"[{\"type\":\"text\",\"text\":\"x\"}]", 0},
+	};
+	static const char *const members[] = {
+		"\"content\":{\"type\":\"text\",\"text\":\"x\"}",
+		"\"content\":\"x\",\"audio\":{\"id\":\"audio_1\"}",
+		"\"content\":[{\"type\":\"text\",\"content\":[{\"type\":\"hologram\"}]}]",
+	};
+	uint32_t needs;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		if (!bound_of_part(cases[i].part, &needs).whole_context)
+			fail_msg("%s", cases[i].part);
+		assert_int_equal(needs, cases[i].needs);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		assert_true(bound_of_message(members[i], &needs).whole_context);
+}
+
+static void what_comes_with_the_request_counts_by_its_size(void **state)
+{
+	static const struct {
+		const char *part;
+		uint64_t media_bytes, text; /* 1 of the text for the part itself */
+		uint32_t images;
+	} cases[] = {
+		{"{\"type\":\"document_url\",\"document_url\":\"data:application/"
+		 "pdf;base64,AAAAAA\",\"document_name\":\"a.pdf\"}",
+		 24, 1 + 13 + 1 + 1 + 2, 0},
+		{"{\"type\":\"file\",\"file\":{\"file_data\":\"AAAABBBB\",\"filename\":\"a\"}}", 6,
+		 1 + 1, 0},
+		/* A text is no PDF: each byte may be a token. */
+		{"{\"type\":\"file\",\"file\":{\"file_data\":\"data:text/plain;base64,AAAAA\"}}", 0,
+		 1 + 21, 0},
+		{"{\"type\":\"input_audio\",\"input_audio\":\"AAAABBBB\"}", 6, 1, 0},
+		{"{\"type\":\"audio_url\",\"audio_url\":{\"url\":\"data:audio/wav;base64,AA\"}}",
+		 18, 1, 0},
+		{"{\"type\":\"image_url\",\"image_url\":\"data:image/png;base64,AAAA\"}", 0, 1, 1},
+		/* No picture has two thousand tokens by being sent as one. */
+		{"{\"type\":\"image_url\",\"image_url\":\"data:application/pdf;base64,AAAA\"}", 24,
+		 1, 1},
+		{"{\"type\":\"text\",\"text\":\"ab\",\"cache_control\":{\"type\":\"ephemeral\","
+		 "\"ttl\":"
+		 "\"5m\"},\"prompt_cache_breakpoint\":null}",
+		 0, 1 + 1 + 2, 0},
+		{"{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"ab\"}]}", 0,
+		 1 + 1 + 1, 0},
+		{"{\"type\":\"refusal\",\"refusal\":\"ab\"}", 0, 1 + 1, 0},
+		{"\"ab\"", 0, 1 + 1, 0},
+	};
+	uint32_t needs;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct bound b = bound_of_part(cases[i].part, &needs);
+
+		if (b.whole_context || b.media_bytes != cases[i].media_bytes ||
+		    b.text != cases[i].text || b.images != cases[i].images)
+			fail_msg("%s: %d %zu %zu %u", cases[i].part, b.whole_context,
+				 (size_t)b.media_bytes, (size_t)b.text, b.images);
+	}
+}
+
+/* What clients send beside the text costs no more than it did. */
+static void an_ordinary_history_counts_its_texts(void **state)
+{
+	uint32_t needs;
+	struct bound b = bound_of_message(
+		"\"content\":\"ab\"},{\"role\":\"assistant\",\"content\":null,\"refusal\":null,"
+		"\"annotations\":[],\"audio\":null,\"function_call\":null,\"prefix\":false,"
+		"\"tool_calls\":[{\"id\":\"ab\",\"type\":\"function\",\"function\":{\"name\":"
+		"\"ab\","
+		"\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"ab\",\"name\":"
+		"\"ab\","
+		"\"content\":\"ab\"},{\"role\":\"system\",\"content\":\"ab\"",
+		&needs);
+
+	assert_false(b.whole_context);
+	assert_int_equal(b.messages, 4);
+	assert_int_equal(b.text, 1 + (1 + 1 + 1 + 2) + 3 + 1);
+}
+
+static void nothing_in_messages_is_free(void **state)
+{
+	static const struct {
+		const char *head, *unit, *tail; /* 100 times the unit */
+		uint64_t least;
+	} cases[] = {
+		{"\"content\":\"x\"},{\"role\":\"", "word ", "\",\"content\":\"x\"", 500},
+		{"\"content\":\"x\",\"a\":[{\"role\":\"", "word ", "\"}]", 500},
+		{"\"content\":\"x\",\"a\":[{\"type\":\"", "word ", "\"}]", 500},
+		{"\"content\":\"x\",\"a\":[0", ",{\"role\":\"7777\"}", "]", 500},
+		{"\"content\":[7", ",77", "]", 300},
+		{"\"content\":[null", ",null", "]", 100},
+		{"\"content\":7", "77", "", 201},
+		{"\"content\":\"x\",\"", "word ", "\":1", 501},
+		{"\"content\":\"x\",\"", "\\u0061", "\":1", 101},
+		{"\"content\":\"x\",\"a\":{\"b\":1", ",\"key\":null", "}", 300},
+		{"\"content\":\"x\",\"tool_calls\":[{}", ",{}", "]", 100},
+	};
+	uint32_t needs;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[4096];
+		size_t n = (size_t)snprintf(text, sizeof(text), "%s", cases[i].head);
+		uint64_t got;
+
+		for (unsigned k = 0; k < 100; k++)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s", cases[i].unit);
+		snprintf(text + n, sizeof(text) - n, "%s", cases[i].tail);
+		got = bound_of_message(text, &needs).text;
+		if (got < cases[i].least || got > cases[i].least + 20)
+			fail_msg("%s%s…: %zu", cases[i].head, cases[i].unit, (size_t)got);
+	}
+}
+
+static void only_text_is_known_in_prompts(void **state)
+{
+	struct rig r;
+
+	ask(&r, DIALECT_EMBEDDINGS, "{\"model\":\"m\",\"input\":[\"ab\",[1,2]]}", 0);
+	assert_false(r.facts.bound.whole_context);
+	rig_fini(&r);
+	ask(&r, DIALECT_EMBEDDINGS, "{\"model\":\"m\",\"input\":[{\"image\":\"https://x\"}]}", 0);
+	assert_true(r.facts.bound.whole_context);
+	rig_fini(&r);
+	ask(&r, DIALECT_COMPLETIONS, "{\"model\":\"m\",\"prompt\":{\"a\":\"b\"}}", 0);
+	assert_true(r.facts.bound.whole_context);
+	rig_fini(&r);
+}
+
 static void facts_of_completions_and_embeddings(void **state)
 {
 	struct rig r;
@@ -329,6 +531,11 @@ int main(void)
 		cmocka_unit_test(facts_of_a_plain_request),
 		cmocka_unit_test(facts_of_media_and_tools),
 		cmocka_unit_test(a_url_may_be_anything_up_to_the_context),
+		cmocka_unit_test(what_stands_elsewhere_is_the_whole_context),
+		cmocka_unit_test(what_comes_with_the_request_counts_by_its_size),
+		cmocka_unit_test(an_ordinary_history_counts_its_texts),
+		cmocka_unit_test(nothing_in_messages_is_free),
+		cmocka_unit_test(only_text_is_known_in_prompts),
 		cmocka_unit_test(facts_of_completions_and_embeddings),
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(what_is_said_again),
