@@ -90,6 +90,13 @@ class Fields(Case, NodeCase):
                 with self.subTest(back=back, tools=tools):
                     self.assertEqual(self.chat('m-' + back, tools=tools).status, 200)
 
+    def test_a_file_by_its_address_has_no_anthropic_form(self):
+        self.sim.reset()
+        part = {'type': 'file', 'file': {'filename': 'a.pdf', 'file_data': 'https://x.example/a.pdf'}}
+        a = self.chat('m-ant', max_tokens=1, messages=[{'role': 'user', 'content': [part]}])
+        self.refused(a, 400, 'invalid_value', 'messages[0].content[0].file.file_data')
+        self.assertEqual(self.sim.requests(), [])
+
     def test_ordinary_values_are_taken(self):
         for back in BACKS:
             for field, value in (('service_tier', 'auto'), ('service_tier', 'default'), ('enable_search', False), ('plugins', []), ('n', 1), ('deferred', None),

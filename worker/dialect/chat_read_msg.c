@@ -65,6 +65,19 @@ static void turn_image(struct read_turn *t, const struct json *v, unsigned k)
 	turn_cache(t, v, p);
 }
 
+static bool turn_is_base64(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+		      c == '+' || c == '/' || c == '-' || c == '_' || c == '=' || c == '\n' ||
+		      c == '\r'))
+			return false;
+	}
+	return true;
+}
+
 static void turn_file(struct read_turn *t, const struct json *v, unsigned k)
 {
 	const struct json *file = json_obj_get(v, "file");
@@ -76,6 +89,9 @@ static void turn_file(struct read_turn *t, const struct json *v, unsigned k)
 	p->title = json_str(json_obj_get(file, "filename"));
 	p->file_id = json_str(json_obj_get(file, "file_id"));
 	if (data.n && !turn_data_url(data, p)) {
+		if (!turn_is_base64(data))
+			chat_read_bad(t->r, "base64 or a base64 data URL",
+				      "messages[%u].content[%u].file.file_data", t->i, k);
 		p->data = data;
 		p->media_type = SLICE_LIT("application/pdf");
 	}

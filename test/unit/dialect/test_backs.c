@@ -255,6 +255,40 @@ static void models_are_known_by_their_names(void **state)
 	"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"schema\":{\"type\":"   \
 	"\"object\"}}}}"
 
+/* A file by its address has no form there: nothing that is no data goes up as such. */
+static void files_that_are_no_data_are_refused(void **state)
+{
+	static const struct {
+		const char *data;
+		bool is_fine;
+	} cases[] = {
+		{"https://x.example/a.pdf", false},
+		{"//x.example/a", false},
+		{"a.pdf", false},
+		{"data:application/pdf,x", false},
+		{"JVBERi0=", true},
+		{"JVBE\\nRi0=", true},
+		{"data:application/pdf;base64,JVBERi0=", true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char body[512];
+		struct rig r;
+
+		snprintf(
+			body, sizeof(body),
+			"{\"model\":\"m1\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+			"\"file\",\"file\":{\"filename\":\"a.pdf\",\"file_data\":\"%s\"}}]}]}",
+			cases[i].data);
+		rig_init(&r, PTABLE_ANTHROPIC);
+		assert_int_equal(rig_ask(&r, DIALECT_CHAT, body), ERRC_OK);
+		assert_int_equal(rig_write(&r, 9), cases[i].is_fine ? ERRC_OK : ERRC_INVAL);
+		if (!cases[i].is_fine)
+			assert_string_equal(r.fault.param, "messages[0].content[0].file.file_data");
+		rig_fini(&r);
+	}
+}
+
 #define PIECES 8000
 
 /* A client that kept each streamed piece of a long thinking has room for it: what was joined is not copied again with every piece. */
@@ -404,6 +438,7 @@ int main(void)
 		cmocka_unit_test(sampling_follows_the_version),
 		cmocka_unit_test(one_of_temperature_and_top_p_goes_to_newer_models),
 		cmocka_unit_test(models_are_known_by_their_names),
+		cmocka_unit_test(files_that_are_no_data_are_refused),
 		cmocka_unit_test(many_pieces_of_thinking_are_joined),
 		cmocka_unit_test(memory_that_fails_in_a_request_is_reported),
 		cmocka_unit_test(memory_that_fails_in_an_answer_is_reported),
