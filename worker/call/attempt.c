@@ -219,8 +219,8 @@ static int64_t cost_of(const struct call *c, const struct usage *u)
 		&all);
 }
 
-/* What is charged, or, where usage goes out before its answer's end, what will be for all that came so far: the same as long as the account
- * has as much and no more output follows that is not reported. */
+/* What is charged, or, where usage goes out before its answer's end, what will be for all that came so far: the same as long as no more
+ * output follows that is not reported. */
 static int64_t charge_of(void *arg, const struct usage *said)
 {
 	const struct call *c = arg;
@@ -233,6 +233,18 @@ static int64_t charge_of(void *arg, const struct usage *said)
 	call_used(c, false, &u);
 	cost = cost_of(c, &u);
 	return call_is_capped(c, &u) ? MIN_OF(cost, c->grant.hold.hold_nusd) : cost;
+}
+
+/* Up to the hold it is the account's. */
+static bool is_paid(void *arg)
+{
+	const struct call *c = arg;
+	struct usage u;
+
+	if (c->hold == CALL_HOLD_ENDED)
+		return true;
+	call_used(c, false, &u);
+	return call_is_capped(c, &u) || cost_of(c, &u) <= c->grant.hold.hold_nusd;
 }
 
 /* What comes as content and is none: a prompt that was asked back. */
@@ -367,6 +379,7 @@ static enum errc init_relay(struct call *c, const struct dialect_back *back)
 				      .gen_id = slice_str(c->id_text),
 				      .model = c->route.v[a->at].model->name,
 				      .cost = charge_of,
+				      .is_paid = is_paid,
 				      .arg = c};
 	return relay_init(&a->relay, &o);
 }

@@ -3,7 +3,8 @@
 #include "chat_usage.h"
 
 #define CHAT_DONE     SLICE_LIT("data: [DONE]\n\n")
-#define CHAT_REST_MAX (16 * 1024) /* of a whole body, kept behind its usage */
+#define CHAT_REST_MAX (16 * 1024)   /* of a whole body, kept behind its usage */
+#define CHAT_KEPT_MAX (1024 * 1024) /* the same where an account may not pay all of its cost */
 
 /* What makes an item differ from what the client may see. */
 #define CHAT_ODD                                                                        \
@@ -46,6 +47,11 @@ static enum errc enc_keep(struct buf *b, struct slice s)
 {
 	buf_reset(b);
 	return buf_adds(b, s);
+}
+
+static bool enc_is_paid(const struct chat_enc *e)
+{
+	return e->o.env->is_paid(e->o.env->arg);
 }
 
 enum errc chat_enc_usage(struct chat_enc *e, struct slice *out)
@@ -129,7 +135,8 @@ enum errc chat_enc_flush(void *enc, struct buf *out)
 
 	if (!e->holding)
 		return ERRC_OK;
-	if (!e->usage_given && !usage_is_empty(&e->usage))
+	/* What cannot be told yet goes out last. */
+	if (!e->usage_given && !usage_is_empty(&e->usage) && enc_is_paid(e))
 		r = chat_enc_usage(e, &usage);
 	if (!r)
 		r = enc_rewrite(e, buf_slice(&e->held), usage, out);
@@ -338,12 +345,20 @@ static enum errc enc_raw_usage(struct chat_enc *e, const struct ir_event *ev)
 	return r || !ev->usage ? r : chat_enc_usage(e, &usage);
 }
 
+/* Whether what is kept behind the usage has to go out before the charge is known. */
+static bool enc_is_rest_full(const struct chat_enc *e, size_t more)
+{
+	size_t n = e->held.len + more;
+
+	return n > CHAT_KEPT_MAX || (n > CHAT_REST_MAX && enc_is_paid(e));
+}
+
 /* What follows the usage waits for the end, when the charge is known; much of it does not. */
 static enum errc enc_raw_piece(struct chat_enc *e, struct slice raw, struct buf *out)
 {
 	enum errc r = ERRC_OK;
 
-	if (e->usage_due && e->held.len + raw.n > CHAT_REST_MAX)
+	if (e->usage_due && enc_is_rest_full(e, raw.n))
 		r = enc_raw_place(e, out);
 	if (r)
 		return r;

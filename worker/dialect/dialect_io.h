@@ -27,6 +27,8 @@ struct dialect_env {
 	struct slice model;  /* the model's public name; for answers that name none */
 	/* What the client is charged; before the end, what this usage costs, with what may be missing in it. */
 	int64_t (*cost)(void *arg, const struct usage *u);
+	/* Whether the account pays all of that; before the end it may have too little for what is beyond the hold. */
+	bool (*is_paid)(void *arg);
 	void *arg;
 };
 

@@ -41,6 +41,12 @@ static int64_t cost(void *arg, const struct usage *u)
 	return usage_total(u) * 1000;
 }
 
+static bool is_paid(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
 static void setup(struct fixture *f, enum ptable_dialect back, const char *request)
 {
 	struct fault fault = {0};
@@ -56,8 +62,11 @@ static void setup(struct fixture *f, enum ptable_dialect back, const char *reque
 			 ERRC_OK);
 	f->provider = (struct ptable_provider){
 		.name = SLICE_LIT("p"), .dialect = back, .usage_option = true};
-	f->env = (struct dialect_env){
-		.now_s = 1, .gen_id = SLICE_LIT("gen_x"), .model = SLICE_LIT("m"), .cost = cost};
+	f->env = (struct dialect_env){.now_s = 1,
+				      .gen_id = SLICE_LIT("gen_x"),
+				      .model = SLICE_LIT("m"),
+				      .cost = cost,
+				      .is_paid = is_paid};
 	o = (struct relay_opts){.front = f->front,
 				.back = dialect_back(back),
 				.facts = &f->facts,

@@ -10,6 +10,12 @@ static int64_t rig_cost(void *arg, const struct usage *u)
 	return 10 * usage_total(u);
 }
 
+static bool rig_is_paid(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
 void rig_init(struct rig *r, enum ptable_dialect back)
 {
 	memset(r, 0, sizeof(*r));
@@ -31,6 +37,7 @@ void rig_init(struct rig *r, enum ptable_dialect back)
 		.gen_id = SLICE_LIT("gen_0123456789"),
 		.model = SLICE_LIT("m1"),
 		.cost = rig_cost,
+		.is_paid = rig_is_paid,
 	};
 	r->facts = (struct dialect_facts){.n = 1, .best_of = 1, .copies = 1};
 	arena_init(&r->arena, LIMIT_ARENA_CALL);
