@@ -70,6 +70,30 @@ LONG_CONTEXT = [
     ('anthropic', 'claude-sonnet-4-*', 200000, '2', '1.5', OPENROUTER),
 ]
 
+# The most tokens of one image, where the providers' own way of counting leads above the gateway's default of 2,000 (which covers tiles of
+# OpenAI and xAI, and Anthropic's 1,600): provider, pattern of ids, tokens, how they come about. The first row counts.
+TILES = '2833 and 5667 for each of 8 tiles: OpenAI, guide to images, as others quote it, read 2026-11'
+PATCHES = '1536 patches, each %s: OpenAI, guide to images, as others quote it, read 2026-11'
+CODEX_MINI = '1536 patches, each 1.72 as those of codex-mini-latest: community.openai.com, read 2026-11'
+ORIGINAL = '10000 patches at full detail, each 1.2: openai/codex and community.openai.com, read 2026-11'
+MERGED = '55 rows of 55 squares and a mark: mistralai/mistral-common, 1540 pixels in squares of 28, read 2026-11'
+SQUARES = '64 rows of 64 squares and a mark: Pixtral, 1024 pixels in squares of 16, read 2026-11'
+LLAMA_4 = '17 tiles of 144 and their marks: Llama 4, 16 tiles and the whole, read 2026-11'
+IMAGE_TOKENS = [
+    ('openai', 'gpt-4o-mini*', 48169, TILES),
+    ('openai', 'gpt-4.1-mini*', 2489, PATCHES % '1.62'),
+    ('openai', 'gpt-4.1-nano*', 3779, PATCHES % '2.46'),
+    ('openai', 'gpt-5-mini*', 2489, PATCHES % '1.62'),
+    ('openai', 'gpt-5-nano*', 3779, PATCHES % '2.46'),
+    ('openai', 'gpt-5.1-codex-mini*', 2642, CODEX_MINI),
+    ('openai', 'o4-mini*', 2642, PATCHES % '1.72'),
+    ('openai', 'gpt-5.4*', 12000, ORIGINAL),
+    ('mistral', 'mistral-small-*', 3080, MERGED),
+    ('mistral', 'mistral-large-*', 3080, MERGED),
+    ('mistral', '*', 4160, SQUARES),  # what is not public may be cut like Pixtral's
+    ('groq', 'meta-llama/llama-*4-*', 2500, LLAMA_4),
+]
+
 EACH = ['request', 'image']  # dollars each
 PRICE_KEYS = ['input', 'cache_read', 'cache_write_5m', 'cache_write_1h', 'input_audio', 'output', 'output_audio', 'reasoning'] + EACH
 LEAST_INPUT = decimal.Decimal('0.005')  # below: prices by the minute or hour that stand in token fields
@@ -132,6 +156,15 @@ def long_price(row, given):
     return None
 
 
+def image_tokens(row):
+    """(tokens, source) of one image, or None where the default covers them."""
+    if 'image' in (row.get('in') or []):
+        for provider, pattern, tokens, source in IMAGE_TOKENS:
+            if provider == row['provider'] and fnmatch.fnmatchcase(row['model'], pattern):
+                return tokens, source
+    return None
+
+
 def is_embedding(row):
     return 'embeddings' in row.get('capabilities', []) or '-embed' in row['model']
 
@@ -172,6 +205,7 @@ def model(row, by_id):
     out['context'] = row['context']
     out['max_output'] = None if is_embedding(row) else row['max_output']  # there the source gives dimensions
     out['input'] = row.get('in') or ['text']
+    out['image_tokens'] = image_tokens(row)
     out['output'] = ['embedding'] if is_embedding(row) else row.get('out') or ['text']
     out['capabilities'] = capabilities(row)
     out['deprecated'] = bool(row.get('deprecated'))
@@ -217,6 +251,8 @@ def write_model(out, name, entry):
     if entry['max_output'] is not None:
         out.append('    max_output: ' + number(entry['max_output']))
     out.append('    modalities: {input: [%s], output: [%s]}' % (', '.join(entry['input']), ', '.join(entry['output'])))
+    if entry['image_tokens']:
+        out.append('    image_tokens: %d  # %s' % entry['image_tokens'])
     out.append('    capabilities: [%s]' % ', '.join(entry['capabilities']))
     if not entry['long']:
         out.append('    price: {%s}' % classes(entry['price']))

@@ -136,5 +136,17 @@ class OrdinaryUser(unittest.TestCase):
         self.assertNotIn('OPENAI_API_KEY', p.stdout)
 
 
+class Catalog(unittest.TestCase):
+    def test_tokens_of_a_picture(self):
+        """A model whose pictures are more tokens than the default has them from its catalog."""
+        with tempfile.TemporaryDirectory() as home:
+            config = os.path.join(home, 'aigw.yaml')
+            with open(config, 'w') as f:
+                f.write('providers: {openai: {catalog: openai, keys: [], models: ["gpt-4o-mini", "gpt-4o"]}}\n')
+            p = subprocess.run([os.environ['AIGWD'], '-T', '-c', config], capture_output=True, text=True)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertEqual(p.stdout.count('image_tokens: 48169\n'), 1, p.stdout)
+
+
 if __name__ == '__main__':
     tap.main()

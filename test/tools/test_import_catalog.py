@@ -89,6 +89,16 @@ class Importer(unittest.TestCase):
                                       '      - {when: {min_prompt_tokens: 272000}, input: 5, cache_read: 0.5, output: 22.5}',
                                       '      - {input: 2.5, cache_read: 0.25, output: 15}'])
 
+    def test_images_that_are_more_than_the_default(self):
+        price, sees = {'input': 1, 'output': 2}, {'in': ['text', 'image']}
+        models, _ = shipped(row('gpt-4o-mini', price, **sees), row('gpt-4o', price, **sees), row('gpt-4.1-nano-2025-04-14', price, **sees),
+                            row('o4-mini', price))
+        self.assertEqual({name: m['image_tokens'] and m['image_tokens'][0] for name, m in models.items()},
+                         {'gpt-4o-mini': 48169, 'gpt-4o': None, 'gpt-4.1-nano-2025-04-14': 3779, 'o4-mini': None})
+        lines = []
+        import_catalog.write_model(lines, 'gpt-4o-mini', models['gpt-4o-mini'])
+        self.assertIn('    image_tokens: 48169  # ' + import_catalog.TILES, lines)
+
     def test_embeddings_have_no_output_limit(self):
         models, _ = shipped(row('e', {'input': 0.1, 'output': 0}, capabilities=['chat', 'embeddings']))
         self.assertIsNone(models['e']['max_output'])

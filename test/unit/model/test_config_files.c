@@ -232,9 +232,10 @@ static void overlay_changes_a_catalog_model(void **state)
 	fixture_init(&f, env);
 	fixture_file(&f, "aigw.yaml",
 		     "overlay: o.yaml\nproviders: {openai: {catalog: openai, keys: [], models: "
-		     "[\"gpt-4\", gpt-4.1]}}\n");
+		     "[\"gpt-4\", gpt-4.1, gpt-4o-mini, gpt-4.1-nano]}}\n");
 	fixture_file(&f, "o.yaml",
-		     "providers: {openai: {markup: 2}}\nmodels: {gpt-4: {max_output: 99}}\n");
+		     "providers: {openai: {markup: 2}}\nmodels: {gpt-4: {max_output: 99}, "
+		     "gpt-4.1-nano: {image_tokens: 7}}\n");
 	load_ok(&f);
 	t = fixture_table(&f);
 	m = ptable_model(t, SLICE_LIT("gpt-4"));
@@ -242,6 +243,9 @@ static void overlay_changes_a_catalog_model(void **state)
 	assert_int_equal(m->context, 8192);
 	assert_int_equal(m->price->rows[0]->pusd[USAGE_INPUT], 60000000);
 	assert_int_equal(m->offers_n, 1);
+	/* A picture may be many more tokens than the default. */
+	assert_int_equal(ptable_model(t, SLICE_LIT("gpt-4o-mini"))->image_tokens, 48169);
+	assert_int_equal(ptable_model(t, SLICE_LIT("gpt-4.1-nano"))->image_tokens, 7);
 	ptable_drop(&t);
 	fixture_fini(&f);
 }
