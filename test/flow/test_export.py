@@ -306,7 +306,7 @@ class Export(Changes, NodeCase):
                 for i, one in enumerate(old):
                     if isinstance(one, dict):
                         yield from ((lambda copy, f=f, k=k, i=i: f(copy[k][i])) for f in self.flips(one))
-            elif k not in ('words', 'ledger_id', 'layout', 'record_version', 'name'):
+            elif k not in ('words', 'ledger_id'):
                 new = not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else 'x' if old is None else \
                     ('f' if old[:1] != 'f' else '0') + old[1:]
                 yield lambda copy, k=k, new=new: copy.__setitem__(k, new)
@@ -327,7 +327,7 @@ class Export(Changes, NodeCase):
                 lines = Lines(self.text)
                 flip(lines.all[i])
                 changed = next((k for k in {*lines.all[i], *base[i]} if lines.all[i].get(k) != base[i].get(k)), None)
-                if changed in ('words', 'ledger_id', 'layout', 'record_version', 'name', None):
+                if changed in ('words', None) or (changed == 'ledger_id' and changed in lines.all[i]):
                     continue
                 books = module['Books'](None, {})
                 with self.subTest('%s %s' % (kind, changed)), contextlib.redirect_stderr(io.StringIO()) as err:
@@ -336,6 +336,24 @@ class Export(Changes, NodeCase):
                     self.assertGreater(books.found, 0, '%s: %s' % (kind, changed))
                     if 'seq' in base[i] and changed not in ('seq', 'bytes', 'account_name'):
                         self.assertRegex(err.getvalue(), r'(?m)^(record %d|line %d):' % (base[i]['seq'], i + 1))
+
+    def test_15_lines_in_their_places(self):
+        for kind, swapped, twice in (('sums', 'stands there twice, or behind', 'stands there twice, or behind'), ('price', 'does not name the price row before it', 'stands there twice')):
+            at = next(i for i, v in enumerate(self.lines().all) if kind in v and not {'export', 'seq'} & set(v))
+            lines = self.lines()
+            first = at - (kind == 'price')  # too early, before another record
+            lines.all[first:first + 2] = lines.all[first + 1], lines.all[first]
+            self.found(lines, swapped)
+            lines = self.lines()
+            lines.all.insert(at, lines.all[at])
+            self.found(lines, twice)
+            lines = self.lines()
+            lines.all[at]['more'] = 1
+            self.found(lines, 'than its bytes' if kind == 'price' else 'has other fields')
+
+    def test_15_another_name_on_every_line(self):
+        """It is in the account's record."""
+        self.found(self.text.replace('name":"other"', 'name":"otter"'), 'account', 'names its account otherwise')
 
     def test_16_garbage(self):
         self.found_by_both('', 'is cut')
@@ -383,7 +401,7 @@ class Sealed(Changes, NodeCase):
         wait_for(lambda: cls.node.verify()['seals'] == 3, 20, 0.2)
 
     def one(self, lines, kind):
-        return next(v for v in lines.all if kind in v)
+        return next(v for v in lines.all if kind in v and 'export' not in v)
 
     def test_1_seals(self):
         text = self.export()
@@ -421,6 +439,9 @@ class Sealed(Changes, NodeCase):
         for change, part in (
                 (lambda v: self.one(v, 'opening').update(settled_nusd=1), 'other sums than its records make'),
                 (lambda v: v.all.remove(self.one(v, 'opening')), 'there are 1'),
+                (lambda v: v.all.insert(2, v.all[1]), 'twice, or behind a later account'),
+                (lambda v: v.all.insert(1, v.all.pop(2)), 'twice, or behind a later account'),
+                *((lambda v, kind=kind: self.one(v, kind).update(name='x'), 'names its account otherwise') for kind in ('opening', 'sealed', 'sums')),
                 (lambda v: v.all[0].update(before='0' * 64), 'its hash does not follow'),
                 (lambda v: self.one(v, 'seal').update(seal='2020-01-01'), 'knows other seals of the days up to'),
                 (lambda v: self.one(v, 'seal').update(sealed_on='2020-01-01'), 'knows other seals of the days up to'),
