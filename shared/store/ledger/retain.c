@@ -97,6 +97,17 @@ static bool is_what_its_seal_says(const struct seal *s, struct slice hash_and_re
 	       (record_decode(bytes, &r) || seal_is_of_day(s, r.wall_ms));
 }
 
+/* The record of a removal, and nothing since: its own removal would only leave another one. */
+static bool is_idle_since_removal(const struct ledger *l, const struct seal *s,
+				  struct slice hash_and_record)
+{
+	enum record_type type;
+
+	return s->first == s->last && s->last == l->state.last_seq &&
+	       !record_peek(slice_sub(hash_and_record, DIGEST_SHA256, hash_and_record.n), &type) &&
+	       type == RECORD_RETAIN;
+}
+
 /* Whether checkpoint and roll-ups are past the seal, so that nothing will be read from its records again, and chain and day are what
  * it says: if not, verify shall find it as it is. */
 static enum errc may_go(struct ledger *l, MDB_txn *txn, const struct seal *s, bool *yes)
@@ -107,7 +118,7 @@ static enum errc may_go(struct ledger *l, MDB_txn *txn, const struct seal *s, bo
 	enum errc rc = ledger_rolled_upto(l, txn, &rolled);
 
 	*yes = false;
-	if (rc || s->last > l->state.upto_seq || s->last > rolled || s->last >= l->state.last_seq)
+	if (rc || s->last > l->state.upto_seq || s->last > rolled)
 		return rc;
 	ledger_put_be(s->last, key);
 	rc = lmdbx_get(txn, l->records, slice_of(key, sizeof key), &v);
@@ -119,6 +130,8 @@ static enum errc may_go(struct ledger *l, MDB_txn *txn, const struct seal *s, bo
 			"the chain at record %llu, or its day, is not what was sealed: nothing is "
 			"removed",
 			(unsigned long long)s->last);
+	else if (is_idle_since_removal(l, s, v))
+		*yes = false;
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
@@ -198,7 +211,8 @@ static enum errc remove_records(struct ledger *l, const struct seal *s, struct r
 			rc = lmdbx_move(c, MDB_NEXT, &key, &value);
 	}
 	mdb_cursor_close(c);
-	return rc;
+	/* The record of the removal will be the only one. */
+	return rc == ERRC_NOTFOUND && base->seq == s->last ? ERRC_OK : rc;
 }
 
 static enum errc write_base(struct ledger *l, const struct retain_base *base)

@@ -2,7 +2,8 @@
  * take more bytes than they may. Only whole days go, some hundred records a transaction. What is removed is added up, in the
  * same transaction, in rows like the checkpoint's, with the chain's hash behind it: the base, from which verify goes on. Also
  * removed is what finds the records by their ids, and the roll-ups by end user; roll-ups by key and model stay, so that reports
- * by whole days remain. The newest record is never removed. The file does not get smaller, its pages are used again. */
+ * by whole days remain. A day goes also when nothing has
+ * come since: the record of its removal is the last one then, and stays while nothing does. The file does not get smaller, its pages are used again. */
 #ifndef AIGW_RETAIN_H
 #define AIGW_RETAIN_H
 
