@@ -62,6 +62,38 @@ void usage_set(struct usage *u, enum usage_class c, int64_t n)
 	u->n[c] = n < 0 ? 0 : MIN_OF(n, USAGE_MAX);
 }
 
+static int64_t total(const struct usage *u, enum usage_side side)
+{
+	int64_t sum = 0;
+
+	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+		if (rows[c].side == side)
+			sum += usage_get(u, c);
+	return sum;
+}
+
+/* The parts of one side within its total, the newer ones first; `of` is what is left of it. A total that neither has bounds nothing. */
+static void merge_side(struct usage *u, const struct usage *newer, enum usage_side side,
+		       enum usage_class of)
+{
+	bool is_new = usage_has(newer, of), has_total = is_new || usage_has(u, of);
+	int64_t left = has_total ? total(is_new ? newer : u, side) : USAGE_MAX, n;
+
+	for (int old = 0; old <= 1; old++)
+		for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
+			const struct usage *from = old ? u : newer;
+
+			if (rows[c].side != side || c == of || !usage_has(from, c) ||
+			    (old && usage_has(newer, c)))
+				continue;
+			n = MIN_OF(from->n[c], left);
+			usage_set(u, c, n);
+			left -= n;
+		}
+	if (has_total)
+		usage_set(u, of, left);
+}
+
 void usage_merge(struct usage *u, const struct usage *newer)
 {
 	if (newer->tier)
@@ -70,8 +102,12 @@ void usage_merge(struct usage *u, const struct usage *newer)
 		return;
 	if (usage_has(newer, USAGE_INPUT))
 		u->undivided = newer->undivided;
+	if (newer->rest) {
+		merge_side(u, newer, USAGE_SIDE_IN, USAGE_INPUT);
+		merge_side(u, newer, USAGE_SIDE_OUT, USAGE_OUTPUT);
+	}
 	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
-		if (usage_has(newer, c))
+		if (usage_has(newer, c) && !(newer->rest && rows[c].side <= USAGE_SIDE_OUT))
 			usage_set(u, c, newer->n[c]);
 	u->estimated |= newer->estimated;
 }
@@ -99,16 +135,6 @@ void usage_divide_output(struct usage *u, int64_t seen, int64_t reasoning)
 		return;
 	usage_set(u, USAGE_REASONING, (int64_t)((money_wide)output * reasoning / seen));
 	u->estimated = true;
-}
-
-static int64_t total(const struct usage *u, enum usage_side side)
-{
-	int64_t sum = 0;
-
-	for (enum usage_class c = 0; c < USAGE_COUNT; c++)
-		if (rows[c].side == side)
-			sum += usage_get(u, c);
-	return sum;
 }
 
 int64_t usage_input_total(const struct usage *u)

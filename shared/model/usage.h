@@ -32,6 +32,7 @@ struct usage {
 	uint32_t have;  /* one bit a class that was reported or estimated */
 	bool estimated; /* at least one number is our own estimate */
 	bool undivided; /* INPUT is the total of both sides: nobody said how it divides */
+	bool rest; /* INPUT and OUTPUT are what the other classes leave of a total of their side */
 	enum usage_tier tier;
 	int64_t n[USAGE_COUNT];
 };
@@ -68,7 +69,8 @@ static inline bool usage_is_empty(const struct usage *u)
 }
 
 /* Takes every number, and the tier, that `newer` has: streams report cumulative numbers several times. A total that nobody divided says
- * nothing new to one who knows both sides. */
+ * nothing new to one who knows both sides. Where `newer` counts by totals (`rest`), a side is as large afterwards as it says, or as before where
+ * it gives only parts of it: classes that it does not name stay, for nothing contradicts them, as far as the total and what it names leave room. */
 void usage_merge(struct usage *u, const struct usage *newer);
 
 /* Divides a total that nobody divided: as much of it is output as was `seen` (or is known), and no less than what the bound of
@@ -103,7 +105,7 @@ MPACK_QUICK usage_unpack_quick(struct mpack_in *r, struct usage *u)
 		return false;
 	u->have = (uint32_t)have;
 	u->tier = (enum usage_tier)tier;
-	u->undivided = false;
+	u->undivided = u->rest = false;
 	for (n -= 3; have; have &= have - 1, n--) {
 		int64_t *number = &u->n[__builtin_ctzll(have)];
 

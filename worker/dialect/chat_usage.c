@@ -173,6 +173,7 @@ bool chat_usage_read(struct slice object, bool reasoning_outside, struct usage *
 	usage_init(u);
 	if (!chat_counts_read(object, &c))
 		return false;
+	u->rest = true;
 	chat_complete(&c, reasoning_outside);
 	chat_input(&c, u);
 	chat_output(&c, reasoning_outside, u);

@@ -132,6 +132,65 @@ static void test_divide_output(void **state)
 	assert_false(u.estimated);
 }
 
+static struct usage by_total(int64_t input, int64_t output)
+{
+	struct usage u;
+
+	usage_init(&u);
+	u.rest = true;
+	if (input >= 0)
+		usage_set(&u, USAGE_INPUT, input);
+	if (output >= 0)
+		usage_set(&u, USAGE_OUTPUT, output);
+	return u;
+}
+
+/* A later report by totals that names no parts: each token is in one class, and none is more than the total. */
+static void test_totals_later_without_parts(void **state)
+{
+	struct usage u = by_total(30, 20), newer = by_total(60, 100);
+
+	usage_set(&u, USAGE_CACHE_READ, 20);
+	usage_set(&u, USAGE_OUTPUT_AUDIO, 80);
+	usage_set(&u, USAGE_REASONING, 15);
+	usage_merge(&u, &newer);
+	check_sides(&u, 60, 100);
+	assert_int_equal(usage_get(&u, USAGE_CACHE_READ), 20);
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT_AUDIO), 80);
+	assert_int_equal(usage_reasoning(&u), 15);
+	/* Less than the parts that were known. */
+	newer = by_total(15, 70);
+	usage_merge(&u, &newer);
+	check_sides(&u, 15, 70);
+	assert_int_equal(usage_get(&u, USAGE_INPUT), 0);
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT), 0);
+	assert_int_equal(usage_reasoning(&u), 0);
+}
+
+/* Parts that are named anew go before those that are not; one side alone leaves the other; parts alone are of the total that is known. */
+static void test_totals_later_with_parts(void **state)
+{
+	struct usage u = by_total(40, 100), newer = by_total(10, -1);
+
+	usage_set(&u, USAGE_CACHE_READ, 20);
+	usage_set(&newer, USAGE_INPUT_AUDIO, 45);
+	usage_merge(&u, &newer);
+	check_sides(&u, 55, 100);
+	assert_int_equal(usage_get(&u, USAGE_INPUT_AUDIO), 45);
+	assert_int_equal(usage_get(&u, USAGE_CACHE_READ), 10);
+	newer = by_total(-1, 90);
+	usage_set(&newer, USAGE_CACHE_READ, 30);
+	usage_merge(&u, &newer);
+	check_sides(&u, 55, 90);
+	assert_int_equal(usage_get(&u, USAGE_CACHE_READ), 30);
+	assert_int_equal(usage_get(&u, USAGE_INPUT_AUDIO), 25);
+	/* Without a total there is nothing to stay within. */
+	u = by_total(-1, 5);
+	usage_merge(&u, &newer);
+	check_sides(&u, 30, 90);
+	assert_false(usage_has(&u, USAGE_INPUT));
+}
+
 static void test_names(void **state)
 {
 	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
@@ -222,6 +281,8 @@ int main(void)
 		cmocka_unit_test(test_sums),
 		cmocka_unit_test(test_divide),
 		cmocka_unit_test(test_divide_output),
+		cmocka_unit_test(test_totals_later_without_parts),
+		cmocka_unit_test(test_totals_later_with_parts),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_unpack_refuses),
