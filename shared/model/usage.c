@@ -60,6 +60,7 @@ void usage_set(struct usage *u, enum usage_class c, int64_t n)
 {
 	u->have |= UINT32_C(1) << c;
 	u->n[c] = n < 0 ? 0 : MIN_OF(n, USAGE_MAX);
+	u->estimated |= n > USAGE_MAX;
 }
 
 static int64_t total(const struct usage *u, enum usage_side side)

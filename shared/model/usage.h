@@ -51,7 +51,7 @@ const char *usage_tier_name(enum usage_tier t);
 enum usage_tier usage_tier_of(struct slice name);
 
 void usage_init(struct usage *u);
-/* Negative numbers count as 0, those above USAGE_MAX as that. */
+/* Negative numbers count as 0, those above USAGE_MAX as that, which is an estimate. */
 void usage_set(struct usage *u, enum usage_class c, int64_t n);
 static inline bool usage_has(const struct usage *u, enum usage_class c)
 {

@@ -157,8 +157,8 @@ static void dec_count(struct slice object, struct anthropic_counts *c)
 
 		if (dec_counts[i].within[0] && !jtext_member(object, dec_counts[i].within, &in))
 			continue;
-		if (jtext_member(in, dec_counts[i].name, &v) && jtext_i64(v, &n))
-			*(int64_t *)((char *)c + dec_counts[i].off) = n < 0 ? 0 : n;
+		if (jtext_member(in, dec_counts[i].name, &v) && jtext_i64(v, &n) && n >= 0)
+			*(int64_t *)((char *)c + dec_counts[i].off) = n;
 	}
 }
 

@@ -26,7 +26,7 @@ static const struct chat_count_name {
 #include "usage_field_tbl.h"
 };
 
-/* Some servers give one count by several names, and 0 by those that they do not use: the largest is the count. */
+/* Some servers give one count by several names, and 0 by those that they do not use: the largest is the count. One below zero is none. */
 static void chat_count_take(enum usage_field_group group, struct slice key, struct slice val,
 			    struct chat_counts *c)
 {
@@ -37,7 +37,7 @@ static void chat_count_take(enum usage_field_group group, struct slice key, stru
 			continue;
 		count = (int64_t *)((char *)c + chat_names[i].off);
 		if (jtext_i64(val, &v))
-			*count = MAX_OF(*count, MAX_OF(v, (int64_t)0));
+			*count = MAX_OF(*count, v < 0 ? -1 : v);
 		return;
 	}
 }

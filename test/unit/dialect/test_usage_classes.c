@@ -216,9 +216,14 @@ static const struct expected look_alikes[] = {
 	 false,
 	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, 1}},
 	{"numbers below zero and nonsense",
-	 "{\"prompt_tokens\":-5,\"completion_tokens\":\"7\",\"total_tokens\":null}",
+	 "{\"prompt_tokens\":5,\"completion_tokens\":-7,\"total_tokens\":null,\"prompt_tokens_"
+	 "details\":{\"cached_tokens\":-1,\"audio_tokens\":\"2\"}}",
 	 false,
-	 {0, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
+	 {5, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
+	{"a side below zero is what the total leaves",
+	 "{\"prompt_tokens\":5,\"completion_tokens\":-1,\"total_tokens\":12}",
+	 false,
+	 {5, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, NONE}},
 };
 
 static void servers_that_look_like_openai(void **state)
@@ -234,6 +239,8 @@ static void servers_that_look_like_openai(void **state)
 	assert_false(chat_usage_read(SLICE_LIT("null"), false, &u));
 	assert_false(chat_usage_read(SLICE_LIT("{}"), false, &u));
 	assert_false(chat_usage_read(SLICE_LIT("{\"cost\":1}"), false, &u));
+	assert_false(chat_usage_read(SLICE_LIT("{\"prompt_tokens\":-5,\"completion_tokens\":-7}"),
+				     false, &u));
 }
 
 static void tiers_of_service(void **state)
@@ -290,6 +297,11 @@ static void anthropic(void **state)
 			"requests\":1,\"web_search_requests\":3}}"),
 		 false,
 		 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, 3}},
+		{"numbers below zero",
+		 ANSWER("{\"input_tokens\":20,\"cache_read_input_tokens\":-1,\"output_tokens\":"
+			"-7}"),
+		 false,
+		 {20, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}},
 		{"thinking inside",
 		 ANSWER("{\"input_tokens\":20,\"output_tokens\":70,\"output_tokens_details\":{"
 			"\"thinking_tokens\":60}}"),

@@ -22,8 +22,11 @@ static void test_zero_and_missing_differ(void **state)
 	assert_false(usage_is_empty(&u));
 	usage_set(&u, USAGE_INPUT, -5);
 	assert_int_equal(usage_get(&u, USAGE_INPUT), 0);
+	usage_set(&u, USAGE_INPUT, USAGE_MAX);
+	assert_false(u.estimated);
 	usage_set(&u, USAGE_INPUT, INT64_MAX);
 	assert_int_equal(usage_get(&u, USAGE_INPUT), USAGE_MAX);
+	assert_true(u.estimated);
 }
 
 static void test_sums(void **state)
