@@ -133,21 +133,50 @@ static void chunk_thoughts(struct slice val, uint32_t *thought)
 		*thought = *thought ? MIN_OF(*thought, n) : n;
 }
 
-/* Names and arguments of the calls in a list. Arguments that are no string are output all the same, brackets and all. */
+/* Name and arguments of a call. Arguments that are no string are output all the same, brackets and all. */
+static size_t chunk_fn_len(struct slice fn)
+{
+	struct slice s;
+	size_t n = 0;
+
+	if (jtext_member(fn, "name", &s) && s.p[0] == '"')
+		n += chunk_len(s);
+	if ((jtext_member(fn, "arguments", &s) || jtext_member(fn, "input", &s)) && s.n > 2)
+		n += chunk_len(s);
+	return n;
+}
+
 static uint32_t chunk_call_bytes(struct slice list)
 {
 	struct jtext it = jtext_arr(list);
-	struct slice call, fn, s;
+	struct slice call, fn;
 	size_t n = 0;
 
-	while (jtext_arr_next(&it, &call) > 0) {
-		if (!jtext_member(call, "function", &fn) && !jtext_member(call, "custom", &fn))
-			continue;
-		if (jtext_member(fn, "name", &s) && s.p[0] == '"')
-			n += chunk_len(s);
-		if ((jtext_member(fn, "arguments", &s) || jtext_member(fn, "input", &s)) && s.n > 2)
-			n += chunk_len(s);
-	}
+	while (jtext_arr_next(&it, &call) > 0)
+		if (jtext_member(call, "function", &fn) || jtext_member(call, "custom", &fn))
+			n += chunk_fn_len(fn);
+	return (uint32_t)MIN_OF(n, (size_t)UINT32_MAX);
+}
+
+/* Members of a delta that label it, or are there for the provider: no text that was generated. */
+static bool chunk_is_label(struct slice key)
+{
+	return slice_is(key, "id") || slice_is(key, "type") || slice_is(key, "object") ||
+	       slice_is(key, "model") || slice_is(key, "finish_reason") ||
+	       slice_is(key, "obfuscation") || slice_has_suffix(key, SLICE_LIT("_id")) ||
+	       slice_has_suffix(key, SLICE_LIT("signature")) ||
+	       slice_has_prefix(key, SLICE_LIT("encrypted"));
+}
+
+/* A call in the old form, or a member that we do not know: a string there is taken for output. */
+static uint32_t chunk_other_bytes(struct slice key, struct slice val)
+{
+	size_t n = 0;
+
+	if (slice_is(key, "function_call"))
+		n = chunk_fn_len(val);
+	else if (val.p[0] == '"' && !chunk_is_label(key))
+		n = chunk_len(val);
 	return (uint32_t)MIN_OF(n, (size_t)UINT32_MAX);
 }
 
@@ -173,8 +202,10 @@ static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 			n += chunk_bytes(val);
 		else if (slice_is(key, "audio") || slice_is(key, "images"))
 			c->marks |= CHAT_CHUNK_MEDIA;
-		else if (slice_has_prefix(key, SLICE_LIT("reasoning")))
+		else if (slice_has_prefix(key, SLICE_LIT("reasoning")) || slice_is(key, "thinking"))
 			chunk_thoughts(val, &reasoning);
+		else
+			n += chunk_other_bytes(key, val);
 	}
 	c->content_bytes += n + thought + reasoning;
 	c->reasoning_bytes += thought + reasoning;

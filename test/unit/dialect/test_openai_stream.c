@@ -372,67 +372,77 @@ static void content_is_counted(void **state)
 	"{\"tool_calls\":[{\"index\":0,\"id\":\"call_0123456789\",\"type\":\"function\"," \
 	"\"function\":{\"name\":\"\\u0066\",\"arguments\":" arguments "}}]}"
 
+static const struct {
+	const char *delta;
+	uint64_t bytes, reasoning;
+} said[] = {
+	{"{\"content\":\"\\u044f \\u0434\\u0443\"}", 7, 0},
+	{"{\"content\":\"\xd1\x8f \xd0\xb4\xd1\x83\"}", 7, 0},
+	{"{\"content\":\"\\ud83d\\ude00\\n\\\"\"}", 6, 0},
+	{"{\"refusal\":\"\\u4e2d\"}", 3, 0},
+	{"{\"reasoning_content\":\"\\u00e9\"}", 2, 2},
+	{"{\"content\":12}", 0, 0},
+	{CALLS("\"{\\\"\\u00e9\\\":1}\""), 1 + 8, 0},
+	{CALLS("{\"\\u00e9\":1}"), 1 + 8, 0},
+	/* Mistral */
+	{"{\"content\":[" THINKS("abc") "]}", 3, 3},
+	{"{\"content\":[" THINKS("a\\u00e9") ",{\"type\":\"text\",\"text\":\"wxyz\"}]}", 7, 3},
+	{"{\"content\":[{\"type\":\"thinking\",\"thinking\":\"ab\"},\"c\"]}", 3, 2},
+	{"{\"content\":[{\"type\":\"reference\",\"reference_ids\":[1,2]}]}", 0, 0},
+	{"{\"content\":[{\"type\":\"text\",\"text\":\"a\",\"x\":{\"text\":\"b\"}}]}", 1, 0},
+	/* OpenRouter */
+	{"{\"content\":\"\",\"reasoning_details\":[" DETAIL("text", "\"text\":\"abcde\"") "]}", 5,
+	 5},
+	{"{\"reasoning_details\":[" DETAIL("summary", "\"summary\":\"abc\"") "," DETAIL(
+		 "encrypted", "\"data\":\"AAAAAAAAAAAAAAAA\"") "]}",
+	 3, 3},
+	{"{\"reasoning_details\":[" DETAIL("encrypted", "\"data\":\"AAAAAAAAAAAAAAAA\"") "]}", 0, 0},
+	{"{\"reasoning\":null,\"reasoning_details\":[" DETAIL(
+		 "text", "\"signature\":\"AAAAAAAAAAAAAAAA\"") "]}",
+	 0, 0},
+	/* the same under several names */
+	{"{\"reasoning\":\"abc\",\"reasoning_details\":[" DETAIL("text", "\"text\":\"abc\"") "]}",
+	 3, 3},
+	{"{\"reasoning\":\"abc\",\"reasoning_details\":[" DETAIL(
+		 "text", "\"signature\":\"AA\"") "],\"reasoning_content\":\"abc\"}",
+	 3, 3},
+	{"{\"thinking\":\"abc\"}", 3, 3},
+	{"{\"thinking\":\"abc\",\"reasoning_content\":\"abc\"}", 3, 3},
+	/* the old form of a call */
+	{"{\"function_call\":{\"name\":\"\\u0066\",\"arguments\":\"{\\\"a\\\":1}\"}}", 1 + 7, 0},
+	{"{\"function_call\":{\"arguments\":{\"a\":1}}}", 7, 0},
+	/* members that nobody knows, and what is no text */
+	{"{\"tool_plan\":\"a\\u00e9\"}", 3, 0},
+	{"{\"cont\\u0065nt\":\"abc\"}", 3, 0},
+	{"{\"other\":{\"text\":\"abc\"}}", 0, 0},
+	{"{\"id\":\"abc\",\"type\":\"abc\",\"object\":\"abc\",\"tool_call_id\":\"abc\","
+	 "\"finish_reason\":\"abc\",\"thought_signature\":\"abc\",\"encrypted_content\":"
+	 "\"abc"
+	 "\",\"obfuscation\":\"abc\",\"model\":\"abc\"}",
+	 0, 0},
+	/* deeper than any server goes */
+	{"{\"content\":[[[[[[[\"abc\"]]]]]]]}", 3, 0},
+	{"{\"content\":[[[[[[[[\"abc\"]]]]]]]]}", 0, 0},
+};
+
 /* What is said counts, however it is written; not its frame, and nothing that is no text. */
 static void what_is_said_is_counted(void **state)
 {
-	static const struct {
-		const char *delta;
-		uint64_t bytes, reasoning;
-	} cases[] = {
-		{"{\"content\":\"\\u044f \\u0434\\u0443\"}", 7, 0},
-		{"{\"content\":\"\xd1\x8f \xd0\xb4\xd1\x83\"}", 7, 0},
-		{"{\"content\":\"\\ud83d\\ude00\\n\\\"\"}", 6, 0},
-		{"{\"refusal\":\"\\u4e2d\"}", 3, 0},
-		{"{\"reasoning_content\":\"\\u00e9\"}", 2, 2},
-		{"{\"content\":12}", 0, 0},
-		{CALLS("\"{\\\"\\u00e9\\\":1}\""), 1 + 8, 0},
-		{CALLS("{\"\\u00e9\":1}"), 1 + 8, 0},
-		/* Mistral */
-		{"{\"content\":[" THINKS("abc") "]}", 3, 3},
-		{"{\"content\":[" THINKS("a\\u00e9") ",{\"type\":\"text\",\"text\":\"wxyz\"}]}", 7,
-		 3},
-		{"{\"content\":[{\"type\":\"thinking\",\"thinking\":\"ab\"},\"c\"]}", 3, 2},
-		{"{\"content\":[{\"type\":\"reference\",\"reference_ids\":[1,2]}]}", 0, 0},
-		{"{\"content\":[{\"type\":\"text\",\"text\":\"a\",\"x\":{\"text\":\"b\"}}]}", 1, 0},
-		/* OpenRouter */
-		{"{\"content\":\"\",\"reasoning_details\":[" DETAIL("text",
-								    "\"text\":\"abcde\"") "]}",
-		 5, 5},
-		{"{\"reasoning_details\":[" DETAIL("summary", "\"summary\":\"abc\"") "," DETAIL(
-			 "encrypted", "\"data\":\"AAAAAAAAAAAAAAAA\"") "]}",
-		 3, 3},
-		{"{\"reasoning_details\":[" DETAIL("encrypted",
-						   "\"data\":\"AAAAAAAAAAAAAAAA\"") "]}",
-		 0, 0},
-		{"{\"reasoning\":null,\"reasoning_details\":[" DETAIL(
-			 "text", "\"signature\":\"AAAAAAAAAAAAAAAA\"") "]}",
-		 0, 0},
-		/* the same under several names */
-		{"{\"reasoning\":\"abc\",\"reasoning_details\":[" DETAIL("text",
-									 "\"text\":\"abc\"") "]}",
-		 3, 3},
-		{"{\"reasoning\":\"abc\",\"reasoning_details\":[" DETAIL(
-			 "text", "\"signature\":\"AA\"") "],\"reasoning_content\":\"abc\"}",
-		 3, 3},
-		/* deeper than any server goes */
-		{"{\"content\":[[[[[[[\"abc\"]]]]]]]}", 3, 0},
-		{"{\"content\":[[[[[[[[\"abc\"]]]]]]]]}", 0, 0},
-	};
 	struct buf answer;
 	struct rig r;
 
 	buf_init(&answer, 4096);
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(said); i++) {
 		rig_init(&r, PTABLE_OPENAI);
 		buf_reset(&answer);
 		assert_int_equal(buf_addf(&answer,
 					  "data: " HEAD
 					  "[{\"index\":0,\"delta\":%s}]}\n\n" STOP USAGE_ITEM DONE,
-					  cases[i].delta),
+					  said[i].delta),
 				 ERRC_OK);
 		assert_int_equal(rig_answer(&r, buf_slice(&answer), true), ERRC_OK);
-		if (r.content_bytes != cases[i].bytes || r.reasoning_bytes != cases[i].reasoning)
-			fail_msg("%s: %u, %u", cases[i].delta, (unsigned)r.content_bytes,
+		if (r.content_bytes != said[i].bytes || r.reasoning_bytes != said[i].reasoning)
+			fail_msg("%s: %u, %u", said[i].delta, (unsigned)r.content_bytes,
 				 (unsigned)r.reasoning_bytes);
 		assert_int_equal(r.commits, 1);
 		rig_fini(&r);
