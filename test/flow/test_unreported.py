@@ -1,11 +1,15 @@
 """Design 3.3: what is charged of usage that a provider reports in pieces, as nonsense, or not at all. No token costs twice, and none is free for
 whoever leaves before it is counted."""
 import os
+import re
+import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from node import NodeCase, charge_nusd, model, nusd
-from provider import DONE, Provider, chunk, stream, whole
+from client import Conn
+from gateway import wait_for
+from node import NodeCase, charge_nusd, chat_body, model, nusd
+from provider import DONE, Provider, chunk, chunked, head, stream, whole
 import tap
 
 PRICE = {'input': 1, 'cache_read': 0.1, 'output': 2, 'output_audio': 80, 'output_image': 30, 'reasoning': 4}
@@ -20,7 +24,7 @@ def told(*usages):
     return [stream(*[chunk('word ')] * 3, chunk(finish='stop'), *[chunk(choices=[], usage=u) for u in usages], DONE)]
 
 
-class Scripted(NodeCase):
+class Scripted:
     """Models that answer as ANSWERS says."""
     ANSWERS = {}
     PRICE = PRICE
@@ -39,7 +43,7 @@ class Scripted(NodeCase):
         self.assertEqual(nusd(r['charge_usd']), charge_nusd(tokens, self.PRICE), r)
 
 
-class Twice(Scripted):
+class Twice(Scripted, NodeCase):
     """Usage that comes more than once."""
     ANSWERS = {
         'sound': told(usage(60, 100, completion_tokens_details={'audio_tokens': 80}), usage(60, 100)),
@@ -55,7 +59,7 @@ class Twice(Scripted):
                 self.charged(self.node.record(self.chat(name, True, max_tokens=500).get('x-request-id')), **tokens)
 
 
-class Nonsense(Scripted):
+class Nonsense(Scripted, NodeCase):
     ANSWERS = {'below': told({'prompt_tokens': -5, 'completion_tokens': -7, 'total_tokens': -12}), 'side': told({'prompt_tokens': 30, 'completion_tokens': -7})}
 
     def test_a_number_below_zero_is_no_number(self):
@@ -67,7 +71,7 @@ class Nonsense(Scripted):
                 self.charged(r, input=r['input'], output=3)
 
 
-class Forms(Scripted):
+class Forms(Scripted, NodeCase):
     """Output that comes under another name than `content`: as many tokens as its bytes make, and no more than the hold."""
     PRICE = {'input': 1, 'output': 2, 'reasoning': 2}
     FORMS = {'call': {'function_call': {'name': '', 'arguments': 'word ' * 400}}, 'thought': {'thinking': 'word ' * 400}, 'plan': {'tool_plan': 'word ' * 400}}
@@ -89,6 +93,77 @@ class Forms(Scripted):
             with self.subTest(name):
                 r = self.node.record(self.chat(name, True, max_tokens=300).get('x-request-id'))
                 self.assertEqual(([t['error'] for t in r['attempts']], r['charge_usd']), (['hold_used_up'], r['hold_usd']), r)
+
+
+def media(piece, n, tokens, **details):
+    """A stream of these deltas; what they are in tokens comes a while later."""
+    items = [chunked(chunk(choices=[{'index': 0, 'delta': piece, 'finish_reason': None}])) for _ in range(n)]
+    end = [chunked(chunk(finish='stop', usage=usage(10, tokens, completion_tokens_details=details))), chunked(DONE), b'0\r\n\r\n']
+    return [head(transfer_encoding='chunked') + b''.join(items), 1.5, b''.join(end)]
+
+
+class Came(Scripted):
+    """A picture or sound that came is paid for at its price, whoever leaves or dies before its usage comes."""
+    SOUND = {'audio': {'data': 'A' * 6400}}
+    PICTURE = {'images': [{'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,' + 'A' * 40000}}]}
+    ANSWERS = {
+        'picture': media(PICTURE, 1, 1290, image_tokens=1290),
+        'sound': media(SOUND, 22, 44, audio_tokens=44),
+        **{name: [whole({'id': 'x', 'object': 'chat.completion', 'created': 1, 'model': 'u', 'choices': [
+            {'index': 0, 'message': dict(m, role='assistant'), 'finish_reason': 'stop'}]})] for name, m in (('picture-whole', PICTURE), ('sound-whole', SOUND))},
+    }
+    SEEN = {'picture': {'output_image': 2000}, 'sound': {'output_audio': 22 * 6400 // 128}}
+    REPORTED = {'picture': {'output_image': 1290}, 'sound': {'output_audio': 44}}
+
+    def come(self, name, then, key=None):
+        """Reads all of the media; the access line or None, after `then` of the connection."""
+        bytes_of = {'picture': 40000, 'sound': 22 * 6400}[name]
+        with Conn(self.node.port) as c:
+            c.request('POST', '/v1/chat/completions', chat_body(name, True, max_tokens=2000), key=key or self.key)
+            while c.buffer.count(b'A') < bytes_of:
+                self.assertTrue(c.fill(), c.buffer[-200:])
+            then(c)
+            return re.search(rb'x-request-id: (\S+)', c.buffer).group(1).decode()
+
+
+class Media(Came, NodeCase):
+    def test_a_client_that_leaves(self):
+        for name, tokens in self.SEEN.items():
+            with self.subTest(name):
+                r = self.node.record(self.come(name, Conn.reset))
+                self.assertEqual((r['end'], r['estimated']), ('client_gone', True), r)
+                self.charged(r, input=r['input'], **tokens)
+
+    def test_drain_charges_what_is_reported(self):
+        key = self.node.key('main', client_gone='drain')
+        for name, tokens in self.REPORTED.items():
+            with self.subTest(name):
+                r = self.node.record(self.come(name, Conn.reset, key))
+                self.charged(r, input=10, **tokens)
+
+    def test_whoever_stays_pays_what_is_reported(self):
+        for name, tokens in self.REPORTED.items():
+            with self.subTest(name):
+                self.charged(self.node.record(self.chat(name, True, max_tokens=2000).get('x-request-id')), input=10, **tokens)
+
+    def test_whole_answers(self):
+        for name, tokens in (('picture', {'output_image': 2000}), ('sound', {'output_audio': 6400 // 128})):
+            with self.subTest(name):
+                r = self.node.record(self.chat(name + '-whole', max_tokens=2000).get('x-request-id'))
+                self.charged(r, input=r['input'], **tokens)
+
+
+class Death(Came, NodeCase):
+    def test_a_worker_that_dies(self):
+        for name, tokens in self.SEEN.items():
+            with self.subTest(name):
+                r = self.node.record(self.come(name, lambda c: [os.kill(pid, signal.SIGKILL) for pid in self.node.children('worker')]))
+                self.assertEqual((r['end'], r['estimated']), ('worker_died', True), r)
+                self.charged(r, input=r['input'], **tokens)
+                wait_for(lambda: all(w['state'] == 'ready' for w in self.node.status()['worker']), 20)
+
+    def test_zz_books_are_right_and_no_secret_shows(self):
+        self.assertTrue(self.node.verify('--charges')['good'])  # errors were logged: of the deaths
 
 
 if __name__ == '__main__':

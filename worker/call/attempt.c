@@ -87,6 +87,21 @@ static void on_head(void *arg, const struct http1_head *h)
 	call_wake(c);
 }
 
+/* Sound and pictures, with those before the last word that were seen, and the text beside them. */
+static void note_media(const struct relay *r, struct progress_slot *s, struct usage *u)
+{
+	int64_t pictures, all;
+
+	if (!relay_is_reported(r)) {
+		usage_set(u, USAGE_OUTPUT, MAX_OF(usage_get(u, USAGE_OUTPUT), relay_seen(r)));
+		(void)relay_media(r, u);
+	}
+	pictures = usage_get(u, USAGE_OUTPUT_IMAGE);
+	all = pictures + usage_get(u, USAGE_OUTPUT_AUDIO);
+	if (all > 0 || relay_has_media(r))
+		progress_media(s, pictures > 0, all);
+}
+
 /* Before the last word, reasoning that was seen counts as well. */
 static void note_usage(struct call *c, struct progress_slot *s)
 {
@@ -97,6 +112,7 @@ static void note_usage(struct call *c, struct progress_slot *s)
 	call_reported(c, &u);
 	usage_set(&u, USAGE_REASONING, MAX_OF(usage_get(&u, USAGE_REASONING), seen));
 	progress_usage(s, &u, true);
+	note_media(r, s, &u);
 }
 
 /* Progress stands in shared memory before the bytes can go to the client. */
@@ -110,6 +126,11 @@ static void note_gain(struct call *c, const struct relay_gain *g)
 	s = progress_at(live_progress(c->host->env.live), c->slot);
 	if (g->events || g->bytes)
 		progress_seen(s, relay_seen(r));
+	if (relay_has_media(r)) {
+		struct usage u = r->usage;
+
+		note_media(r, s, &u);
+	}
 	if (r->reasoning_bytes && !relay_is_reported(r))
 		progress_reasoning(s, relay_seen_reasoning(r));
 	if (g->usage || (g->finish && r->reported))
@@ -269,10 +290,13 @@ static int64_t room_of(void *arg, const struct usage *reported)
 	int64_t hold = c->grant.hold.hold_nusd, low = -1, high = USAGE_MAX;
 	struct usage u = *reported;
 
-	usage_divide(&u, relay_seen(r), c->route.v[c->attempt->at].input_bound);
+	usage_divide(&u, relay_seen(r) + (int64_t)r->media_events,
+		     c->route.v[c->attempt->at].input_bound);
 	usage_set(&u, USAGE_REASONING, relay_reasoning(r));
 	if (usage_input_total(&u) == 0)
 		usage_set(&u, USAGE_INPUT, MAX_OF(c->route.v[c->attempt->at].input_bound / 2, 1));
+	usage_set(&u, USAGE_OUTPUT_AUDIO, relay_sound(r));
+	usage_set(&u, USAGE_OUTPUT_IMAGE, relay_pictures(r));
 	usage_set(&u, USAGE_OUTPUT, high);
 	if (cost_of(c, &u) <= hold)
 		return INT64_MAX;
@@ -285,7 +309,7 @@ static int64_t room_of(void *arg, const struct usage *reported)
 		else
 			high = middle;
 	}
-	return low + echoed(c) * MAX_OF(c->facts.copies, 1);
+	return low + relay_sound(r) + relay_pictures(r) + echoed(c) * MAX_OF(c->facts.copies, 1);
 }
 
 static enum errc write_request(struct call *c, const struct dialect_back *back, struct fault *f)

@@ -112,7 +112,8 @@ void call_reported(const struct call *c, struct usage *out)
 	if (c->op == DIALECT_EMBEDDINGS)
 		out->undivided = false;
 	else
-		usage_divide(out, relay_seen(r), c->route.v[c->attempt->at].input_bound);
+		usage_divide(out, relay_seen(r) + (int64_t)r->media_events,
+			     c->route.v[c->attempt->at].input_bound);
 	if (r->reasoning_bytes && !usage_has(out, USAGE_REASONING) && is_reasoning_apart(c))
 		usage_divide_output(out, (int64_t)MAX_OF(4 * r->content_events, r->content_bytes),
 				    (int64_t)MAX_OF(4 * r->reasoning_events, r->reasoning_bytes));

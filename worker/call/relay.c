@@ -12,6 +12,10 @@
 /* No text is mostly made of longer tokens than this: an answer that its provider ends in time is never taken for one that is too long. */
 #define TOKEN_BYTES 8
 
+/* The same of sound, in base64: 16 kbit a second at 20 tokens of it, and more than any of them sends. */
+#define SOUND_BYTES     128
+#define SOUND_BYTES_MAX 8192
+
 enum errc relay_init(struct relay *r, const struct relay_opts *o)
 {
 	memset(r, 0, sizeof(*r));
@@ -23,7 +27,8 @@ enum errc relay_init(struct relay *r, const struct relay_opts *o)
 	usage_init(&r->usage);
 	r->room = o->stream ? o->room : NULL;
 	r->room_arg = o->room_arg;
-	r->output_asked = r->output_max = r->room ? o->output_asked : INT64_MAX;
+	r->output_asked = o->output_asked;
+	r->output_max = r->room ? o->output_asked : INT64_MAX;
 	r->dec = arena_zero(o->arena, o->back->dec_size);
 	r->enc = arena_zero(o->arena, o->front->enc_size);
 	if (!r->dec || !r->enc) {
@@ -76,7 +81,8 @@ static void fail_errc(struct relay *r, enum errc e)
 static void ask_room(struct relay *r)
 {
 	r->output_max = r->room(r->room_arg, &r->usage);
-	if (r->media)
+	/* How many tokens they have nobody knows: what was asked for is the most. */
+	if (relay_has_media(r))
 		r->output_max = MIN_OF(r->output_max, r->output_asked);
 	r->asked = true;
 }
@@ -159,16 +165,24 @@ static void keep_finish(struct relay *r, const struct ir_event *ev)
 	r->finish_word_n = ev->native.n;
 }
 
+static void learn_media(struct relay *r, const struct ir_event *ev)
+{
+	r->media_events += ev->content_bytes == 0;
+	r->sounds += ev->content_bytes == 0 && ev->sound_bytes > 0;
+	r->sound_bytes += ev->sound_bytes;
+	r->pictures += ev->pictures;
+	if (r->room)
+		doubt_room(r);
+}
+
 static void learn_content(struct relay *r, const struct ir_event *ev, struct relay_gain *gain)
 {
 	r->content_bytes += ev->content_bytes;
 	r->content_events++;
 	gain->events++;
 	gain->bytes += ev->content_bytes;
-	if (r->room && ev->media && !r->media) {
-		r->media = true;
-		doubt_room(r);
-	}
+	if (ev->sound_bytes || ev->pictures)
+		learn_media(r, ev);
 	if (!ev->reasoning_bytes)
 		return;
 	r->reasoning_bytes += ev->reasoning_bytes;
@@ -226,9 +240,46 @@ static void keep_end(struct relay *r, const struct ir_event *ev)
 
 int64_t relay_output(const struct relay *r)
 {
-	int64_t seen = (int64_t)MAX_OF(r->content_events, r->content_bytes / TOKEN_BYTES);
+	int64_t seen = (int64_t)MAX_OF(r->content_events - r->media_events,
+				       r->content_bytes / TOKEN_BYTES) +
+		       relay_sound(r) + relay_pictures(r);
 
 	return MAX_OF(seen, usage_output_total(&r->usage));
+}
+
+int64_t relay_sound(const struct relay *r)
+{
+	int64_t seen = (int64_t)MAX_OF(r->sounds, r->sound_bytes / SOUND_BYTES_MAX);
+
+	return MAX_OF(seen, usage_get(&r->usage, USAGE_OUTPUT_AUDIO));
+}
+
+int64_t relay_pictures(const struct relay *r)
+{
+	return MAX_OF((int64_t)r->pictures, usage_get(&r->usage, USAGE_OUTPUT_IMAGE));
+}
+
+static bool put_more(struct usage *u, enum usage_class c, int64_t n)
+{
+	if (n <= usage_get(u, c))
+		return false;
+	usage_set(u, c, n);
+	return true;
+}
+
+bool relay_media(const struct relay *r, struct usage *u)
+{
+	int64_t copies = MAX_OF(r->dec_opts.facts->copies, 1), pictures = (int64_t)r->pictures;
+	int64_t left = MAX_OF(r->output_asked - usage_get(u, USAGE_OUTPUT), 0), n;
+	bool more;
+
+	n = MAX_OF((int64_t)r->sounds, (int64_t)(r->sound_bytes / SOUND_BYTES));
+	more = put_more(u, USAGE_OUTPUT_AUDIO, MAX_OF((int64_t)r->sounds, MIN_OF(n, left)));
+	if (pictures == 0 || usage_get(u, USAGE_OUTPUT_IMAGE) > 0)
+		return more;
+	left = MAX_OF(left - usage_get(u, USAGE_OUTPUT_AUDIO), 0);
+	n = MIN_OF(r->output_asked / copies * MIN_OF(pictures, copies), left);
+	return put_more(u, USAGE_OUTPUT_IMAGE, MAX_OF(n, pictures)) || more;
 }
 
 int64_t relay_reasoning(const struct relay *r)

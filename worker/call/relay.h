@@ -28,11 +28,12 @@ struct relay {
 	unsigned frames;                            /* put into `out` before commit */
 	uint64_t content_bytes, content_events;     /* so far */
 	uint64_t reasoning_bytes, reasoning_events; /* of these: events of nothing but reasoning */
-	size_t taken;                               /* bytes of the provider's body so far */
-	int64_t output_max;   /* tokens of output that the hold covers beside the input, or fewer */
-	int64_t output_asked; /* the cap, which the hold pays at any price of output */
-	bool asked;           /* `room` was: it is exact */
-	bool media; /* how many tokens a piece of sound or a picture has nobody knows: what was asked for is the most */
+	uint64_t media_events, sounds;  /* of these: of nothing but sound and pictures; and sound */
+	uint64_t sound_bytes, pictures; /* beside the content; ir.h */
+	size_t taken;                   /* bytes of the provider's body so far */
+	int64_t output_max; /* tokens of output that the hold covers beside the input, or fewer */
+	int64_t output_asked; /* the cap of all choices together, which the hold pays at any price of output */
+	bool asked; /* `room` was: it is exact */
 	int64_t (*room)(void *arg, const struct usage *reported);
 	void *room_arg;
 	struct usage usage;
@@ -72,10 +73,16 @@ struct relay_opts {
 /* The fault behind an error of the encoder. True: the provider's, whose text could not be rewritten; false: ours. */
 bool relay_fault(enum errc e, struct fault *f);
 
-/* Tokens of output by what came of it: one a content-bearing event, or four bytes each, whichever is more (design 3.3). */
+/* Tokens of output by what came of it: one a content-bearing event, or four bytes each, whichever is more (design 3.3). Sound and pictures
+ * stand beside it. */
 static inline int64_t relay_seen(const struct relay *r)
 {
-	return (int64_t)MAX_OF(r->content_events, r->content_bytes / 4);
+	return (int64_t)MAX_OF(r->content_events - r->media_events, r->content_bytes / 4);
+}
+
+static inline bool relay_has_media(const struct relay *r)
+{
+	return r->sound_bytes > 0 || r->pictures > 0;
 }
 
 /* Those of them that were shown as reasoning, which may have a price of its own. */
@@ -106,6 +113,13 @@ struct slice relay_usage_raw(struct relay *r, struct arena *a);
 int64_t relay_output(const struct relay *r);
 /* The same of the reasoning among them. */
 int64_t relay_reasoning(const struct relay *r);
+/* The same of sound and of pictures, which are output beside relay_seen(). */
+int64_t relay_sound(const struct relay *r);
+int64_t relay_pictures(const struct relay *r);
+/* Puts in what came of sound and pictures, where *u has less of them. How many tokens they are nobody says before the end, and a client must not be
+ * better off by leaving before it: sound is one token for each 128 bytes, less than any codec makes of one; of a picture nothing tells how large
+ * it was, so it is all that the cap of its choice leaves beside the output in *u, unless some of them were reported. True: *u became more. */
+bool relay_media(const struct relay *r, struct usage *u);
 /* The encoder holds an item back for up to 250 ms; relay_flush() lets it go. */
 bool relay_is_holding(const struct relay *r);
 void relay_flush(struct relay *r);

@@ -31,6 +31,7 @@ static void estimate(const struct call *c, bool cut, struct usage *u)
 		usage_set(u, USAGE_REASONING, reasoning);
 		u->estimated = true;
 	}
+	u->estimated |= relay_media(r, u);
 }
 
 void call_used(const struct call *c, bool cut, struct usage *u)
@@ -48,7 +49,7 @@ bool call_is_capped(const struct call *c, const struct usage *u)
 {
 	const struct relay *r = &c->attempt->relay;
 
-	return r->stopped || (u->estimated && !r->usage_positive);
+	return r->stopped || (u->estimated && (!r->usage_positive || relay_has_media(r)));
 }
 
 /* Whether the end is charged, and for what (design 3.3). */

@@ -107,8 +107,15 @@ static uint32_t chunk_bytes(struct slice v)
 	return (uint32_t)MIN_OF(chunk_said(v, 0), (size_t)UINT32_MAX);
 }
 
-/* Content may be a list of parts, and some of them reasoning, as Mistral sends it (formats 12.4). */
-static void chunk_content(struct slice content, uint32_t *said, uint32_t *thought)
+static bool chunk_is_picture(struct slice type)
+{
+	return slice_is(type, "\"image_url\"") || slice_is(type, "\"image\"") ||
+	       slice_is(type, "\"output_image\"");
+}
+
+/* Content may be a list of parts, and some of them reasoning, as Mistral sends it (formats 12.4), or pictures. */
+static void chunk_content(struct slice content, struct chat_chunk *c, uint32_t *said,
+			  uint32_t *thought)
 {
 	struct jtext it = jtext_arr(content);
 	struct slice part, type;
@@ -119,7 +126,10 @@ static void chunk_content(struct slice content, uint32_t *said, uint32_t *though
 		return;
 	}
 	while (jtext_arr_next(&it, &part) > 0) {
-		thinks = jtext_member(part, "type", &type) && slice_is(type, "\"thinking\"");
+		if (!jtext_member(part, "type", &type))
+			type = SLICE_NONE;
+		c->pictures += chunk_is_picture(type);
+		thinks = slice_is(type, "\"thinking\"");
 		*(thinks ? thought : said) += chunk_bytes(part);
 	}
 }
@@ -180,6 +190,16 @@ static uint32_t chunk_other_bytes(struct slice key, struct slice val)
 	return (uint32_t)MIN_OF(n, (size_t)UINT32_MAX);
 }
 
+/* Sound; what is spoken in it is text beside it. */
+static uint32_t chunk_audio(struct slice audio, struct chat_chunk *c)
+{
+	struct slice s;
+
+	if (jtext_member(audio, "data", &s) && s.p[0] == '"' && s.n > 2)
+		c->sound_bytes += (uint32_t)MIN_OF(s.n - 2, (size_t)UINT32_MAX);
+	return jtext_member(audio, "transcript", &s) && s.p[0] == '"' ? chunk_bytes(s) : 0;
+}
+
 /* The object that stands next at `at`; so with choices and their list below. */
 static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 {
@@ -197,11 +217,13 @@ static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 		if (slice_is(key, "tool_calls"))
 			n += chunk_call_bytes(val);
 		else if (slice_is(key, "content"))
-			chunk_content(val, &n, &thought);
+			chunk_content(val, c, &n, &thought);
 		else if (slice_is(key, "refusal"))
 			n += chunk_bytes(val);
-		else if (slice_is(key, "audio") || slice_is(key, "images"))
-			c->marks |= CHAT_CHUNK_MEDIA;
+		else if (slice_is(key, "audio"))
+			n += chunk_audio(val, c);
+		else if (slice_is(key, "images"))
+			c->pictures++;
 		else if (slice_has_prefix(key, SLICE_LIT("reasoning")) || slice_is(key, "thinking"))
 			chunk_thoughts(val, &reasoning);
 		else

@@ -18,15 +18,15 @@ enum {
 	CHAT_CHUNK_CONTENT = 1 << 7,   /* content, reasoning or a tool call */
 	CHAT_CHUNK_LINES = 1 << 8,     /* the text contains line ends */
 	CHAT_CHUNK_DATA = 1 << 9,      /* a member `data`, as in embeddings */
-	CHAT_CHUNK_MEDIA = 1 << 10,    /* content that is sound or a picture */
 };
 
 struct chat_chunk {
 	uint32_t marks;
 	unsigned choices, choice;                /* how many, index of the first */
 	uint32_t content_bytes, reasoning_bytes; /* the second of the first */
-	struct slice id, model;                  /* as they stand, "" when not plain strings */
-	enum usage_tier tier;                    /* that it names */
+	uint32_t sound_bytes, pictures; /* beside these: of sound, in base64; places with pictures */
+	struct slice id, model;         /* as they stand, "" when not plain strings */
+	enum usage_tier tier;           /* that it names */
 	int64_t created_s;
 	struct slice usage;  /* the object */
 	struct slice top;    /* the value of the first member `usage` at the top, whatever it is */

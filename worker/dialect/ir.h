@@ -125,8 +125,8 @@ struct dialect_verdict; /* dialect_io.h */
 struct ir_event {
 	enum ir_kind kind;
 	unsigned choice, tool; /* which of n answers; its place among the tool calls, dense from 0 */
-	bool commits, media;   /* has content, reasoning or tools (A4); has sound or pictures */
-	uint32_t content_bytes, reasoning_bytes; /* of what commits; of its reasoning */
+	bool commits;          /* has content, reasoning or tools, sound or pictures (A4) */
+	uint32_t content_bytes, reasoning_bytes, sound_bytes, pictures; /* chat_chunk.h */
 	struct slice text;
 	struct slice id, name; /* of a tool call; IR_START, IR_RAW: the answer's id and model */
 	int64_t created_s;     /* IR_START, 0 when unknown */

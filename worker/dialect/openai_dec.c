@@ -149,9 +149,10 @@ static void openai_item(struct openai_dec *d, struct slice data, struct ir_event
 	ev->finish = c->finish;
 	ev->native = c->native;
 	ev->commits = c->marks & CHAT_CHUNK_CONTENT;
-	ev->media = c->marks & CHAT_CHUNK_MEDIA;
 	ev->content_bytes = c->content_bytes;
 	ev->reasoning_bytes = c->reasoning_bytes;
+	ev->sound_bytes = c->sound_bytes;
+	ev->pictures = c->pictures;
 	openai_follow(d, c);
 	if (c->tier)
 		d->tier = c->tier;

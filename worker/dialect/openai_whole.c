@@ -59,6 +59,8 @@ static void whole_raw(struct openai_dec *d, struct slice raw, struct ir_event *e
 	ev->commits = (c->marks & CHAT_CHUNK_CONTENT) || d->o.facts->op == DIALECT_EMBEDDINGS;
 	ev->content_bytes = c->content_bytes;
 	ev->reasoning_bytes = c->reasoning_bytes;
+	ev->sound_bytes = c->sound_bytes;
+	ev->pictures = c->pictures;
 }
 
 /* before, usage, after, end: one event a step. */

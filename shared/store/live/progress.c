@@ -239,7 +239,8 @@ static const enum usage_class slot_class[6] = {USAGE_INPUT,          USAGE_CACHE
 					       USAGE_CACHE_WRITE_5M, USAGE_CACHE_WRITE_1H,
 					       USAGE_OUTPUT,         USAGE_REASONING};
 
-enum { SLOT_REASONING = 5 }; /* its place there */
+enum { SLOT_MEDIA = 3, SLOT_REASONING = 5 }; /* their places there */
+#define PROGRESS_MEDIA (PROGRESS_SOUND | PROGRESS_PICTURES)
 
 static void put16(_Atomic uint16_t *to, int64_t n)
 {
@@ -284,14 +285,26 @@ void progress_lose(struct progress_slot *s, int64_t cost_nusd)
 			 (state_of(s) >> STATE_CANDIDATE & UINT8_MAX) << STATE_CANDIDATE);
 }
 
+/* Sound and pictures stand where what is written for an hour does, which then counts to what is for five minutes. */
+static void put_tokens(struct progress_slot *s, const struct usage *u, bool has_media)
+{
+	int64_t hour = has_media ? usage_get(u, USAGE_CACHE_WRITE_1H) : 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(s->tokens); i++) {
+		if (has_media && i == SLOT_MEDIA)
+			continue;
+		if (i == SLOT_MEDIA - 1 && hour > 0)
+			put(&s->tokens[i], usage_get(u, slot_class[i]) + hour);
+		else if (usage_has(u, slot_class[i]))
+			put(&s->tokens[i], usage_get(u, slot_class[i]));
+	}
+}
+
 void progress_usage(struct progress_slot *s, const struct usage *u, bool reported)
 {
 	uint64_t state = state_of(s);
 
-	for (size_t i = 0; i < ARRAY_LEN(s->tokens); i++) {
-		if (usage_has(u, slot_class[i]))
-			put(&s->tokens[i], usage_get(u, slot_class[i]));
-	}
+	put_tokens(s, u, state & PROGRESS_MEDIA);
 	if (usage_has(u, USAGE_IMAGE))
 		put16(&s->images, usage_get(u, USAGE_IMAGE));
 	if (usage_has(u, USAGE_WEB_SEARCH))
@@ -307,6 +320,20 @@ void progress_seen(struct progress_slot *s, int64_t n)
 {
 	if (n > get(&s->seen))
 		put(&s->seen, n);
+}
+
+void progress_media(struct progress_slot *s, bool pictures, int64_t n)
+{
+	uint64_t state = state_of(s);
+
+	if (!(state & PROGRESS_MEDIA) && get(&s->tokens[SLOT_MEDIA]) > 0) {
+		put(&s->tokens[SLOT_MEDIA - 1],
+		    (int64_t)get(&s->tokens[SLOT_MEDIA - 1]) + get(&s->tokens[SLOT_MEDIA]));
+		put(&s->tokens[SLOT_MEDIA], 0);
+	}
+	state |= pictures ? PROGRESS_PICTURES : PROGRESS_SOUND;
+	atomic_store_explicit(&s->state, state, memory_order_release);
+	put(&s->tokens[SLOT_MEDIA], n);
 }
 
 void progress_reasoning(struct progress_slot *s, int64_t n)
@@ -335,14 +362,22 @@ int64_t progress_lost_nusd(struct progress *p, uint32_t slot, const struct genid
 	return s ? (int64_t)(state_of(s) >> STATE_LOST) : 0;
 }
 
+static enum usage_class class_at(size_t i, uint64_t media)
+{
+	if (!media || i != SLOT_MEDIA)
+		return slot_class[i];
+	return media & PROGRESS_PICTURES ? USAGE_OUTPUT_IMAGE : USAGE_OUTPUT_AUDIO;
+}
+
 bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate,
 		   struct usage *out)
 {
 	struct progress_slot *s = find(p, slot, id);
 	uint64_t state = s ? state_of(s) : 0, flags = state & (PROGRESS_USAGE | PROGRESS_FINISH);
+	uint64_t media = state & PROGRESS_MEDIA;
 	uint32_t estimate = s ? get(&s->seen) : 0;
 
-	if (flags == 0 && estimate == 0)
+	if (flags == 0 && media == 0 && estimate == 0)
 		return false;
 	usage_init(out);
 	*candidate = state >> STATE_CANDIDATE & UINT8_MAX;
@@ -355,11 +390,11 @@ bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, ui
 		uint32_t n = get(&s->tokens[i]);
 
 		if (n > 0)
-			usage_set(out, slot_class[i], n);
+			usage_set(out, class_at(i, media), n);
 	}
 	/* Some providers report early what is not final: only with a finish reason are the numbers the whole. */
 	if (flags != (PROGRESS_USAGE | PROGRESS_FINISH) &&
-	    (!(flags & PROGRESS_USAGE) || usage_get(out, USAGE_OUTPUT) < estimate)) {
+	    (!(flags & PROGRESS_USAGE) || media || usage_get(out, USAGE_OUTPUT) < estimate)) {
 		usage_set(out, USAGE_OUTPUT,
 			  MAX_OF((int64_t)estimate, usage_get(out, USAGE_OUTPUT)));
 		out->estimated = true;

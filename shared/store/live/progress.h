@@ -15,6 +15,9 @@
 enum {
 	PROGRESS_USAGE = 1 << 0,  /* `tokens` is what the provider reported */
 	PROGRESS_FINISH = 1 << 1, /* a finish reason was seen */
+	/* Sound or pictures came: their tokens stand in the place of cache_write_1h. */
+	PROGRESS_SOUND = 1 << 2,
+	PROGRESS_PICTURES = 1 << 3,
 };
 
 struct progress_slot {
@@ -47,12 +50,14 @@ void progress_lose(struct progress_slot *s, int64_t cost_nusd);
 void progress_usage(struct progress_slot *s, const struct usage *u, bool reported);
 /* Raises the content, that which is about to be sent included, to `n` tokens. */
 void progress_seen(struct progress_slot *s, int64_t n);
+/* Sets what came of sound and pictures beside it, at the price of pictures if there are any, to `n` tokens: reported, or held for. */
+void progress_media(struct progress_slot *s, bool pictures, int64_t n);
 /* Raises the reasoning among it to `n` tokens, unless as much was reported. */
 void progress_reasoning(struct progress_slot *s, int64_t n);
 void progress_finish(struct progress_slot *s);
 
 /* What an orphan is charged for: usage that was reported together with a finish reason as it is; else the input with
- * output = max(what was reported, what was seen), marked as estimated. False when the slot belongs to another request, or when nothing came that would be charged. */
+ * output = max(what was reported, what was seen) and with the media, marked as estimated. False when the slot belongs to another request, or when nothing came that would be charged. */
 bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate,
 		   struct usage *out);
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -296,7 +297,55 @@ static void test_content_without_text(void **state)
 	assert_true(f.relay.committed);
 	assert_int_equal(sum.events, 3);
 	assert_int_equal(sum.bytes, 0);
-	assert_int_equal(relay_seen(&f.relay), 3);
+	assert_int_equal(relay_seen(&f.relay), 0);
+	assert_int_equal(relay_output(&f.relay), 3);
+	teardown(&f);
+}
+
+static void check_media(const struct relay *r, int64_t output, int64_t sound, int64_t pictures)
+{
+	struct usage u;
+
+	usage_init(&u);
+	usage_set(&u, USAGE_OUTPUT, output);
+	assert_true(relay_media(r, &u));
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT), output);
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT_AUDIO), sound);
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT_IMAGE), pictures);
+	assert_false(relay_media(r, &u));
+}
+
+/* Sound by its bytes, pictures by what the cap leaves; both at their own price and never beyond the cap. */
+static void test_media_without_usage(void **state)
+{
+	static const char said[] =
+		CHUNK("{\"audio\":{\"id\":\"a\",\"transcript\":\"abcdefgh\"}}", "null"),
+			  picture[] = CHUNK("{\"images\":[{\"image_url\":{\"url\":\"data:,\"}}]}",
+					    "null"),
+			  part[] = CHUNK("{\"content\":[{\"type\":\"image_url\"}]}", "null");
+	struct relay_gain sum = {0};
+	struct fixture f;
+	char sound[2000];
+	int n;
+
+	(void)state;
+	setup(&f, PTABLE_OPENAI, REQUEST);
+	f.relay.output_asked = 100;
+	n = snprintf(sound, sizeof(sound), CHUNK("{\"audio\":{\"data\":\"%01280d\"}}", "null"), 0);
+	push(&f, said, sizeof(said) - 1, &sum);
+	for (int i = 0; i < 2; i++)
+		push(&f, sound, (size_t)n, &sum);
+	assert_int_equal(relay_seen(&f.relay), 8 / 4);
+	check_media(&f.relay, 2, 20, 0);
+	check_media(&f.relay, 92, 8, 0);
+	check_media(&f.relay, 200, 2, 0); /* one each at least */
+	push(&f, picture, sizeof(picture) - 1, &sum);
+	check_media(&f.relay, 2, 20, 78);
+	f.facts.copies = 4;
+	check_media(&f.relay, 2, 20, 25);
+	push(&f, part, sizeof(part) - 1, &sum);
+	check_media(&f.relay, 2, 20, 50);
+	assert_int_equal(f.relay.pictures, 2);
 	teardown(&f);
 }
 
@@ -613,6 +662,7 @@ int main(void)
 		cmocka_unit_test(test_reasoning_changes_the_room),
 		cmocka_unit_test(test_sound_ends_at_what_was_asked),
 		cmocka_unit_test(test_content_without_text),
+		cmocka_unit_test(test_media_without_usage),
 		cmocka_unit_test(test_reported_input_changes_the_room),
 		cmocka_unit_test(test_cut_stream_fails),
 		cmocka_unit_test(test_lifecycle_is_not_commit),

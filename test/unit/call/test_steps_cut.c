@@ -281,13 +281,63 @@ static void test_stream_without_a_disk(void **state)
 	walk(s, &solo_stream);
 }
 
+#define PICTURE                                                                          \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
+	"\"delta\":{\"images\":[{\"image_url\":{\"url\":\"data:,\"}}]}}]}"
+
+/* What the keeper would settle by if the worker died now. */
+static void expect_media(struct scene *s, int64_t output, int64_t pictures, bool estimated)
+{
+	struct call *c = scene_call(s);
+	uint32_t candidate;
+	struct usage u;
+
+	assert_true(progress_read(live_progress(s->rig.live), c->slot, &c->id, &candidate, &u));
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT), output);
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT_IMAGE), pictures);
+	assert_int_equal(u.estimated, estimated);
+}
+
+/* A picture is what the cap leaves until the provider says what it is. */
+static void test_progress_of_pictures(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+	int64_t cap;
+
+	scene_chat(s, "solo", true);
+	scene_stream(s, up);
+	scene_item(s, up, PICTURE);
+	scene_at(s, CALL_RELAY);
+	cap = scene_call(s)->grant.hold.cap[scene_call(s)->attempt->at];
+	expect_media(s, 0, cap, true);
+	scene_item(s, up, scene_text);
+	expect_media(s, 1, cap - 1, true);
+	scene_item(s, up,
+		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{"
+		   "\"prompt_tokens\":10,\"completion_tokens\":5,\"completion_tokens_details\":{"
+		   "\"image_tokens\":4}}}");
+	expect_media(s, 1, 4, true);
+	scene_item(s, up, scene_finish);
+	expect_media(s, 1, 4, false);
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+	assert_int_equal(usage_get(&scene_charge(s)->usage, USAGE_OUTPUT_IMAGE), 4);
+	assert_int_equal(scene_charge(s)->charge_nusd, SCENE_COST_NUSD);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_whole_answer),       T(test_stream),
-		T(test_failover),           T(test_translated),
-		T(test_stream_under_drain), T(test_stream_without_a_disk),
+		T(test_whole_answer),
+		T(test_stream),
+		T(test_failover),
+		T(test_translated),
+		T(test_stream_under_drain),
+		T(test_stream_without_a_disk),
+		T(test_progress_of_pictures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

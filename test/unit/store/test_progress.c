@@ -163,11 +163,59 @@ static void test_what_is_charged(void **state)
 	assert_int_equal(progress_lost_nusd(f->p, slot, &id), (INT64_C(1) << 48) - 1);
 }
 
+/* Tokens of sound or pictures stand beside the text, and are as they are set last. */
+static void test_media(void **state)
+{
+	struct file *f = *state;
+	struct genid id = id_of(1);
+	struct progress_slot *s;
+	uint32_t slot, candidate;
+	struct usage u, got;
+
+	assert_int_equal(progress_adopt(f->p, 0), ERRC_OK);
+	slot = progress_take(f->p, 1, &id);
+	s = progress_at(f->p, slot);
+	progress_attempt(s, 0);
+	usage_init(&u);
+	usage_set(&u, USAGE_CACHE_WRITE_1H, 9);
+	progress_usage(s, &u, true);
+	progress_seen(s, 100);
+	progress_media(s, false, 7);
+	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 100);
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT_AUDIO), 7);
+	assert_int_equal(usage_get(&got, USAGE_CACHE_WRITE_5M), 9);
+	assert_false(usage_has(&got, USAGE_CACHE_WRITE_1H));
+	assert_true(got.estimated);
+	progress_seen(s, 101);
+	progress_media(s, true, 2000);
+	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 101);
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT_IMAGE), 2000);
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT_AUDIO), 0);
+	/* The provider's last word. */
+	usage_init(&u);
+	usage_set(&u, USAGE_OUTPUT, 3);
+	usage_set(&u, USAGE_CACHE_WRITE_5M, 1);
+	usage_set(&u, USAGE_CACHE_WRITE_1H, 4);
+	progress_usage(s, &u, true);
+	progress_media(s, true, 1290);
+	progress_finish(s);
+	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 3);
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT_IMAGE), 1290);
+	assert_int_equal(usage_get(&got, USAGE_CACHE_WRITE_5M), 5);
+	assert_false(got.estimated);
+	progress_attempt(s, 1);
+	assert_false(progress_read(f->p, slot, &id, &candidate, &got));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {T(test_slots), T(test_holds), T(test_what_is_charged)};
+	const struct CMUnitTest tests[] = {T(test_slots), T(test_holds), T(test_what_is_charged),
+					   T(test_media)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
