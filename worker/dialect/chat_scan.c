@@ -136,7 +136,8 @@ static void scan_element(struct chat_scan *s, const struct jscan *j, enum json_t
 	if (level == 1 && top == CHAT_ID_MESSAGES) {
 		s->bound.messages++;
 	} else if (top == CHAT_ID_MESSAGES) {
-		s->bound.text++; /* of the text that providers put around parts and calls */
+		/* Of the text that providers put around it; a part has its message's. */
+		s->bound.text += !(type == JSON_OBJECT && scan_is_part(j));
 	} else if (level == 1 && top == CHAT_ID_TOOLS) {
 		s->bound.tools++;
 	} else if (top == CHAT_ID_PROMPT || top == CHAT_ID_INPUT) {

@@ -185,31 +185,31 @@ static void what_comes_with_the_request_counts_by_its_size(void **state)
 {
 	static const struct {
 		const char *part;
-		uint64_t media_bytes, text; /* 1 of the text for the part itself */
+		uint64_t media_bytes, text;
 		uint32_t images;
 	} cases[] = {
 		{"{\"type\":\"document_url\",\"document_url\":\"data:application/"
 		 "pdf;base64,AAAAAA\",\"document_name\":\"a.pdf\"}",
-		 24, 1 + 13 + 1 + 1 + 2, 0},
+		 24, 13 + 1 + 1 + 2, 0},
 		{"{\"type\":\"file\",\"file\":{\"file_data\":\"AAAABBBB\",\"filename\":\"a\"}}", 6,
-		 1 + 1, 0},
+		 1, 0},
 		/* A text is no PDF: each byte may be a token. */
 		{"{\"type\":\"file\",\"file\":{\"file_data\":\"data:text/plain;base64,AAAAA\"}}", 0,
-		 1 + 21, 0},
-		{"{\"type\":\"input_audio\",\"input_audio\":\"AAAABBBB\"}", 6, 1, 0},
+		 21, 0},
+		{"{\"type\":\"input_audio\",\"input_audio\":\"AAAABBBB\"}", 6, 0, 0},
 		{"{\"type\":\"audio_url\",\"audio_url\":{\"url\":\"data:audio/wav;base64,AA\"}}",
-		 18, 1, 0},
-		{"{\"type\":\"image_url\",\"image_url\":\"data:image/png;base64,AAAA\"}", 0, 1, 1},
+		 18, 0, 0},
+		{"{\"type\":\"image_url\",\"image_url\":\"data:image/png;base64,AAAA\"}", 0, 0, 1},
 		/* No picture has two thousand tokens by being sent as one. */
 		{"{\"type\":\"image_url\",\"image_url\":\"data:application/pdf;base64,AAAA\"}", 24,
-		 1, 1},
+		 0, 1},
 		{"{\"type\":\"text\",\"text\":\"ab\",\"cache_control\":{\"type\":\"ephemeral\","
 		 "\"ttl\":"
 		 "\"5m\"},\"prompt_cache_breakpoint\":null}",
-		 0, 1 + 1 + 2, 0},
+		 0, 1 + 2, 0},
 		{"{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"ab\"}]}", 0,
-		 1 + 1 + 1, 0},
-		{"{\"type\":\"refusal\",\"refusal\":\"ab\"}", 0, 1 + 1, 0},
+		 1 + 1, 0},
+		{"{\"type\":\"refusal\",\"refusal\":\"ab\"}", 0, 1, 0},
 		{"\"ab\"", 0, 1 + 1, 0},
 	};
 	uint32_t needs;
