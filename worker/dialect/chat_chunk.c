@@ -2,6 +2,9 @@
 
 #include "chat_usage.h"
 #include "jtext.h"
+#include "text.h"
+
+#define CHUNK_LABEL_MAX 32 /* bytes of a label, more than any that was seen */
 
 struct chat_word {
 	const char *word;
@@ -178,14 +181,16 @@ static bool chunk_is_label(struct slice key)
 	       slice_has_prefix(key, SLICE_LIT("encrypted"));
 }
 
-/* A call in the old form, or a member that we do not know: a string there is taken for output. */
+/* A call in the old form, or a member that we do not know: a string there is taken for output. A word is not, which may be a label that stands in
+ * every event: an answer within its cap must not seem to be longer. */
 static uint32_t chunk_other_bytes(struct slice key, struct slice val)
 {
 	size_t n = 0;
 
 	if (slice_is(key, "function_call"))
 		n = chunk_fn_len(val);
-	else if (val.p[0] == '"' && !chunk_is_label(key))
+	else if (val.p[0] == '"' && !chunk_is_label(key) &&
+		 !text_is_word(slice_sub(val, 1, val.n - 2), CHUNK_LABEL_MAX))
 		n = chunk_len(val);
 	return (uint32_t)MIN_OF(n, (size_t)UINT32_MAX);
 }

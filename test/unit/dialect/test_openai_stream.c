@@ -413,7 +413,9 @@ static const struct {
 	{"{\"function_call\":{\"arguments\":{\"a\":1}}}", 7, 0},
 	/* members that nobody knows, and what is no text */
 	{"{\"tool_plan\":\"a\\u00e9\"}", 3, 0},
-	{"{\"cont\\u0065nt\":\"abc\"}", 3, 0},
+	{"{\"cont\\u0065nt\":\"ab c\"}", 4, 0},
+	{"{\"phase\":\"final_answer\",\"content\":\"ab\"}", 2, 0}, /* a label */
+	{"{\"other\":\"abcdefghijklmnopqrstuvwxyz0123456\"}", 33, 0},
 	{"{\"other\":{\"text\":\"abc\"}}", 0, 0},
 	{"{\"id\":\"abc\",\"type\":\"abc\",\"object\":\"abc\",\"tool_call_id\":\"abc\","
 	 "\"finish_reason\":\"abc\",\"thought_signature\":\"abc\",\"encrypted_content\":"
