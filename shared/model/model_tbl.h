@@ -10,7 +10,8 @@ FIELD(INT, max_output, "max_output", 0, 1000000000, "16384", "tokens",
 FIELD(INT, min_output, "min_output", 0, 10000000, "0", "tokens",
       "Instead of the global min_output or min_output_reasoning; 0 is those.")
 FIELD(INT, image_tokens, "image_tokens", 0, 10000000, "2000", "tokens",
-      "The most that one image counts as input.")
+      "The most that one image counts as input; more than the default also beyond the context, as "
+      "of models that charge images by a factor.")
 FIELD(INT, media_tokens_per_kib, "media_tokens_per_kib", 0, 1000000, "64", "tokens",
       "The most that 1 KiB of audio or document counts as input.")
 FIELD(INT, input_overhead, "input_overhead", 0, 1000000, "96", "tokens",
@@ -21,7 +22,8 @@ FIELD(LIST, capabilities, "capabilities", 0, 16, "", "",
 FIELD(LIST, in, "modalities.input", 0, 16, "", "",
       "Of text, image, audio, video, pdf. Missing: all.")
 FIELD(LIST, out, "modalities.output", 0, 16, "", "",
-      "Of text, image, audio, embedding, as /v1/models tells it. Missing: text. A request for audio "
+      "Of text, image, audio, embedding, as /v1/models tells it. Missing: text. A request for "
+      "audio "
       "skips a model that does not have it here; one for images skips none, and what comes costs "
       "what output_image does.")
 FIELD(NODE, price, "price", 0, 0, "", "a mapping of prices, a list of such rows, or free",

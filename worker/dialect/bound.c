@@ -249,6 +249,19 @@ static int64_t bound_or(int64_t given, int64_t dflt)
 	return given > 0 ? MIN_OF(given, BOUND_MAX) : dflt;
 }
 
+/* The most that is read: the context. But where pictures are charged by a factor, which is why a model says what they cost, they are charged
+ * beyond it. */
+static int64_t most(const struct bound *b, const struct bound_model *m)
+{
+	int64_t pictures = 0;
+
+	if (m->context <= 0)
+		return BOUND_MAX;
+	if (m->image_tokens > BOUND_IMAGE_TOKENS)
+		pictures = (int64_t)b->images * MIN_OF(m->image_tokens, INT64_C(1000000));
+	return MIN_OF(MAX_OF(m->context, pictures), BOUND_MAX);
+}
+
 int64_t bound_tokens(const struct bound *b, const struct bound_model *m)
 {
 	int64_t image = bound_or(m->image_tokens, BOUND_IMAGE_TOKENS);
@@ -257,13 +270,12 @@ int64_t bound_tokens(const struct bound *b, const struct bound_model *m)
 	int64_t sum = bound_or(m->input_overhead, BOUND_INPUT_OVERHEAD);
 
 	if (m->context > 0 && b->whole_context)
-		return m->context;
+		return most(b, m);
 	if (b->tools)
 		sum += BOUND_TOOLS_OVERHEAD;
 	sum += (int64_t)MIN_OF(b->text, (uint64_t)BOUND_MAX);
 	sum += BOUND_MESSAGE_TOKENS * (int64_t)b->messages + BOUND_TOOL_TOKENS * (int64_t)b->tools;
 	sum += (int64_t)b->images * MIN_OF(image, INT64_C(1000000));
 	sum += (int64_t)kib * MIN_OF(per_kib, INT64_C(1000000));
-	sum = MIN_OF(sum, BOUND_MAX);
-	return m->context > 0 ? MIN_OF(sum, m->context) : sum;
+	return MIN_OF(sum, most(b, m));
 }

@@ -119,6 +119,16 @@ static void models_set_the_figures(void **state)
 	b.whole_context = true;
 	own.context = 200000;
 	assert_int_equal(bound_tokens(&b, &own), 200000);
+	/* pictures that are charged by a factor, beyond the context */
+	own = (struct bound_model){.context = 100000, .image_tokens = 48000};
+	assert_int_equal(bound_tokens(&b, &own), 144000);
+	b.whole_context = false;
+	assert_int_equal(bound_tokens(&b, &own), 144000);
+	b.images = 2;
+	assert_int_equal(bound_tokens(&b, &own), 96 + 600 + 1000 + 16 + 16 + 96000 + 128);
+	own.image_tokens = 2000;
+	b.images = 60;
+	assert_int_equal(bound_tokens(&b, &own), 100000);
 }
 
 static void nonsense_does_not_overflow(void **state)
