@@ -12,8 +12,10 @@ FIELD(INT, min_output, "min_output", 0, 10000000, "0", "tokens",
 FIELD(INT, image_tokens, "image_tokens", 0, 10000000, "2000", "tokens",
       "The most that one image counts as input; more than the default also beyond the context, as "
       "of models that charge images by a factor.")
-FIELD(INT, media_tokens_per_kib, "media_tokens_per_kib", 0, 1000000, "64", "tokens",
-      "The most that 1 KiB of audio or document counts as input.")
+FIELD(INT, media_tokens_per_kib, "media_tokens_per_kib", 0, 1000000, "0", "tokens",
+      "The most that 1 KiB of audio or document counts as input; 0 is 64 of audio, while a "
+      "document "
+      "counts as the whole context, for few bytes may be many pages.")
 FIELD(INT, input_overhead, "input_overhead", 0, 1000000, "96", "tokens",
       "What a provider adds to any input, at most.")
 FIELD(LIST, capabilities, "capabilities", 0, 16, "", "",

@@ -143,6 +143,19 @@ class Fields(Case, NodeCase):
                 a = self.chat('m-oai', key=key, max_tokens=1, messages=[{'role': role, 'content': content}])
                 self.refused(a, 402, 'budget_exceeded')
 
+    def test_a_document_holds_the_context(self):
+        """Few bytes may be many pages, whatever they are called; a text counts by its bytes."""
+        key = self.node.key('main', budget='0.1', period='total')
+        for back in BACKS:
+            for data, status in (('data:application/pdf;base64,JVBERi0xLjQK', 402), ('data:text/plain;base64,JVBERi0xLjQK', 402),
+                                 ('JVBERi0xLjQK', 402), ('data:text/plain;base64,aGkgaGkg', 200)):
+                with self.subTest(back=back, data=data):
+                    part = {'type': 'file', 'file': {'filename': 'a', 'file_data': data}}
+                    a = self.chat('m-' + back, key=key, max_tokens=1, messages=[{'role': 'user', 'content': [part]}])
+                    self.assertEqual(a.status, status, a)
+                    if status == 402:
+                        self.refused(a, 402, 'budget_exceeded')
+
     def test_prediction_is_held_as_output(self):
         """What of it is rejected comes as output beside the cap."""
         words = {'type': 'content', 'content': '1 2 3 4 5 6 7 8 9 0 ' * 20}

@@ -269,7 +269,7 @@ int64_t bound_tokens(const struct bound *b, const struct bound_model *m)
 	uint64_t kib = (MIN_OF(b->media_bytes, (uint64_t)BOUND_MAX) + 1023) / 1024;
 	int64_t sum = bound_or(m->input_overhead, BOUND_INPUT_OVERHEAD);
 
-	if (m->context > 0 && b->whole_context)
+	if (m->context > 0 && (b->whole_context || (b->documents && m->media_tokens_per_kib <= 0)))
 		return most(b, m);
 	if (b->tools)
 		sum += BOUND_TOOLS_OVERHEAD;

@@ -11,6 +11,7 @@ struct bound {
 	uint32_t messages, tools;
 	uint32_t images;
 	uint64_t media_bytes; /* audio and documents, decoded */
+	bool documents;       /* of which some are documents: few bytes may be many pages */
 	bool whole_context;   /* a URL, file id or server tool: anything up to the context */
 	uint64_t predicted;   /* tokens of a prediction: may come back as rejected output */
 };

@@ -204,6 +204,39 @@ static bool scan_is_data(const struct chat_scan *s)
 	return scan_begins(s, SLICE_LIT("data:"));
 }
 
+/* Of media types no letter case is another. */
+static bool scan_is_type(const struct chat_scan *s, struct slice type)
+{
+	struct slice had = slice_sub(slice_of(s->small, s->small_n), 5, type.n);
+
+	return scan_is_data(s) && slice_ieq(had, type);
+}
+
+/* What was seen of the base64: behind the head of a data URL, which may be longer than what was seen. */
+static bool scan_payload(const struct chat_scan *s, struct slice *payload)
+{
+	struct slice mark = SLICE_LIT(";base64,");
+	ptrdiff_t at;
+
+	*payload = slice_of(s->small, s->small_n);
+	if (!scan_is_data(s))
+		return true;
+	at = slice_find(*payload, mark);
+	if (at < 0)
+		return false;
+	*payload = slice_sub(*payload, (size_t)at + mark.n, payload->n);
+	return true;
+}
+
+/* Whatever it is called, a PDF or what office programs write is a document; so is what does not show how it begins. */
+static bool scan_is_document(const struct chat_scan *s)
+{
+	struct slice payload;
+
+	return !scan_payload(s, &payload) || slice_has_prefix(payload, SLICE_LIT("JVBERi")) ||
+	       slice_has_prefix(payload, SLICE_LIT("UEsDB"));
+}
+
 /* By its beginning, which of an address has a mark that base64 lacks. */
 static bool scan_is_base64(const struct chat_scan *s)
 {
@@ -217,15 +250,24 @@ static bool scan_is_base64(const struct chat_scan *s)
 	return true;
 }
 
-/* A text that is sent as a file has more tokens than a KiB of other media. */
+/* A text that is sent as a file has more tokens than a KiB of other media; a document has any number, for its pages are packed. */
 static void scan_by_value(struct chat_scan *s, size_t bytes)
 {
-	if (scan_begins(s, SLICE_LIT("data:text/")))
-		s->bound.text += bytes / 4 * 3;
-	else if (scan_is_data(s) || scan_is_base64(s))
-		s->bound.media_bytes += bytes / 4 * 3;
-	else
+	bool is_text = (scan_is_type(s, SLICE_LIT("text/")) ||
+			scan_is_type(s, SLICE_LIT("application/json"))) &&
+		       !scan_is_document(s);
+	bool is_sound = s->text == CHAT_TEXT_AUDIO &&
+			(!scan_is_data(s) || scan_is_type(s, SLICE_LIT("audio/"))) &&
+			!scan_is_document(s);
+
+	if (!scan_is_data(s) && !scan_is_base64(s)) {
 		scan_by_reference(s);
+	} else if (is_text) {
+		s->bound.text += bytes / 4 * 3;
+	} else {
+		s->bound.media_bytes += bytes / 4 * 3;
+		s->bound.documents |= !is_sound;
+	}
 }
 
 static void scan_media(struct chat_scan *s, size_t bytes)
@@ -236,7 +278,7 @@ static void scan_media(struct chat_scan *s, size_t bytes)
 		s->bound.images++;
 		if (!scan_is_data(s))
 			scan_by_reference(s);
-		else if (!scan_begins(s, SLICE_LIT("data:image/")))
+		else if (!scan_is_type(s, SLICE_LIT("image/")) || scan_is_document(s))
 			scan_by_value(s, bytes);
 		break;
 	case CHAT_TEXT_AUDIO:

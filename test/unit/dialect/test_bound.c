@@ -126,6 +126,12 @@ static void models_set_the_figures(void **state)
 	assert_int_equal(bound_tokens(&b, &own), 144000);
 	b.images = 2;
 	assert_int_equal(bound_tokens(&b, &own), 96 + 600 + 1000 + 16 + 16 + 96000 + 128);
+	/* documents, unless the model says what their bytes count */
+	b.documents = true;
+	assert_int_equal(bound_tokens(&b, &own), 100000);
+	own.media_tokens_per_kib = 64;
+	assert_int_equal(bound_tokens(&b, &own), 96 + 600 + 1000 + 16 + 16 + 96000 + 128);
+	b.documents = false;
 	own.image_tokens = 2000;
 	b.images = 60;
 	assert_int_equal(bound_tokens(&b, &own), 100000);

@@ -181,36 +181,56 @@ static void what_stands_elsewhere_is_the_whole_context(void **state)
 		assert_true(bound_of_message(members[i], &needs).whole_context);
 }
 
+#define FILE_OF(data) "{\"type\":\"file\",\"file\":{\"file_data\":\"" data "\"}}"
+
 static void what_comes_with_the_request_counts_by_its_size(void **state)
 {
 	static const struct {
 		const char *part;
 		uint64_t media_bytes, text;
 		uint32_t images;
+		bool documents;
 	} cases[] = {
 		{"{\"type\":\"document_url\",\"document_url\":\"data:application/"
 		 "pdf;base64,AAAAAA\",\"document_name\":\"a.pdf\"}",
-		 24, 13 + 1 + 1 + 2, 0},
+		 24, 13 + 1 + 1 + 2, 0, true},
 		{"{\"type\":\"file\",\"file\":{\"file_data\":\"AAAABBBB\",\"filename\":\"a\"}}", 6,
-		 1, 0},
+		 1, 0, true},
 		/* A text is no PDF: each byte may be a token. */
 		{"{\"type\":\"file\",\"file\":{\"file_data\":\"data:text/plain;base64,AAAAA\"}}", 0,
-		 21, 0},
-		{"{\"type\":\"input_audio\",\"input_audio\":\"AAAABBBB\"}", 6, 0, 0},
+		 21, 0, false},
+		{FILE_OF("data:Text/plain;base64,AAAAA"), 0, 21, 0, false},
+		{FILE_OF("data:APPLICATION/json;base64,AAAA"), 0, 24, 0, false},
+		/* By its name only; or how it begins is not seen. */
+		{FILE_OF("data:text/plain;base64,JVBERi0xLj"), 24, 0, 0, true},
+		{FILE_OF("data:application/json;base64,UEsDBAAA"), 27, 0, 0, true},
+		{FILE_OF("data:text/plain;x=0123456789012345678901234567890123456789;base64,AAAA"),
+		 51, 0, 0, true},
+		{FILE_OF("data:text/plain,JVBE"), 15, 0, 0, true},
+		{FILE_OF("data:audio/wav;base64,A"), 15, 0, 0, true},
+		{"{\"type\":\"input_audio\",\"input_audio\":\"data:application/pdf;base64,AAAA\"}",
+		 24, 0, 0, true},
+		{"{\"type\":\"input_audio\",\"input_audio\":\"JVBERi0x\"}", 6, 0, 0, true},
+		{"{\"type\":\"image_url\",\"image_url\":\"data:image/png;base64,JVBERi\"}", 21, 0,
+		 1, true},
+		{"{\"type\":\"image_url\",\"image_url\":\"data:IMAGE/png;base64,AAAA\"}", 0, 0, 1,
+		 false},
+		{"{\"type\":\"input_audio\",\"input_audio\":\"AAAABBBB\"}", 6, 0, 0, false},
 		{"{\"type\":\"audio_url\",\"audio_url\":{\"url\":\"data:audio/wav;base64,AA\"}}",
-		 18, 0, 0},
-		{"{\"type\":\"image_url\",\"image_url\":\"data:image/png;base64,AAAA\"}", 0, 0, 1},
+		 18, 0, 0, false},
+		{"{\"type\":\"image_url\",\"image_url\":\"data:image/png;base64,AAAA\"}", 0, 0, 1,
+		 false},
 		/* No picture has two thousand tokens by being sent as one. */
 		{"{\"type\":\"image_url\",\"image_url\":\"data:application/pdf;base64,AAAA\"}", 24,
-		 0, 1},
+		 0, 1, true},
 		{"{\"type\":\"text\",\"text\":\"ab\",\"cache_control\":{\"type\":\"ephemeral\","
 		 "\"ttl\":"
 		 "\"5m\"},\"prompt_cache_breakpoint\":null}",
-		 0, 1 + 2, 0},
+		 0, 1 + 2, 0, false},
 		{"{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"ab\"}]}", 0,
-		 1 + 1, 0},
-		{"{\"type\":\"refusal\",\"refusal\":\"ab\"}", 0, 1, 0},
-		{"\"ab\"", 0, 1 + 1, 0},
+		 1 + 1, 0, false},
+		{"{\"type\":\"refusal\",\"refusal\":\"ab\"}", 0, 1, 0, false},
+		{"\"ab\"", 0, 1 + 1, 0, false},
 	};
 	uint32_t needs;
 
@@ -218,9 +238,10 @@ static void what_comes_with_the_request_counts_by_its_size(void **state)
 		struct bound b = bound_of_part(cases[i].part, &needs);
 
 		if (b.whole_context || b.media_bytes != cases[i].media_bytes ||
-		    b.text != cases[i].text || b.images != cases[i].images)
-			fail_msg("%s: %d %zu %zu %u", cases[i].part, b.whole_context,
-				 (size_t)b.media_bytes, (size_t)b.text, b.images);
+		    b.text != cases[i].text || b.images != cases[i].images ||
+		    b.documents != cases[i].documents)
+			fail_msg("%s: %d %zu %zu %u %d", cases[i].part, b.whole_context,
+				 (size_t)b.media_bytes, (size_t)b.text, b.images, b.documents);
 	}
 }
 
