@@ -138,6 +138,16 @@ void usage_divide_output(struct usage *u, int64_t seen, int64_t reasoning)
 	u->estimated = true;
 }
 
+void usage_take_output(struct usage *u, enum usage_class to, int64_t n)
+{
+	n = MIN_OF(n, usage_get(u, USAGE_OUTPUT));
+	if (usage_has(u, to) || n <= 0)
+		return;
+	usage_set(u, to, n);
+	usage_set(u, USAGE_OUTPUT, usage_get(u, USAGE_OUTPUT) - n);
+	u->estimated = true;
+}
+
 int64_t usage_input_total(const struct usage *u)
 {
 	return total(u, USAGE_SIDE_IN);

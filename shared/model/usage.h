@@ -79,6 +79,9 @@ void usage_divide(struct usage *u, int64_t seen, int64_t input_bound);
 /* Output of which nobody said how much is reasoning, not even that none is, has the share of it that the output which was `seen` had. */
 void usage_divide_output(struct usage *u, int64_t seen, int64_t reasoning);
 
+/* Moves as much as `n` of the output into a class of it of which nobody said how much there is, not even that there is none. */
+void usage_take_output(struct usage *u, enum usage_class to, int64_t n);
+
 /* Sums of a side, as clients and token limits count: everything read (caches included), everything
  * generated. */
 int64_t usage_input_total(const struct usage *u);

@@ -153,6 +153,33 @@ class Media(Came, NodeCase):
                 self.charged(r, input=r['input'], **tokens)
 
 
+class Totals(Scripted, NodeCase):
+    """Media that a provider counts without a word of what they are: all output that is no text, at their price."""
+    AUDIO = {'audio': {'id': 'a', 'data': 'A' * 6400, 'transcript': 'word ' * 40}}
+    DELTAS = {'picture': [Came.PICTURE], 'zero': [Came.PICTURE], 'beside': [{'content': 'word ' * 8}, Came.PICTURE], 'sound': [AUDIO], 'both': [AUDIO, Came.PICTURE]}
+    TOLD = usage(10, 1290, completion_tokens_details={'reasoning_tokens': 0})
+    NONE = usage(10, 1290, completion_tokens_details={'image_tokens': 0})
+    ANSWERS = {
+        **{name: [stream(*[chunk(choices=[{'index': 0, 'delta': d, 'finish_reason': None}]) for d in deltas],
+                         chunk(finish='stop', usage=usage(10, 1290)), DONE)] for name, deltas in DELTAS.items() if name != 'zero'},
+        'zero': [stream(chunk(choices=[{'index': 0, 'delta': Came.PICTURE, 'finish_reason': None}]), chunk(finish='stop', usage=NONE), DONE)],
+        **{name + '-whole': [whole({'id': 'x', 'object': 'chat.completion', 'created': 1, 'model': 'u', 'usage': told, 'choices': [
+            {'index': 0, 'message': dict({k: v for d in deltas for k, v in d.items()}, role='assistant'), 'finish_reason': 'stop'}]})]
+           for (name, deltas), told in zip(DELTAS.items(), (TOLD, NONE, TOLD, TOLD, TOLD))},
+    }
+    COUNTED = {'picture': {'output_image': 1290}, 'zero': {'output': 1290}, 'beside': {'output': 10, 'output_image': 1280},
+               'sound': {'output': 50, 'output_audio': 1240}, 'both': {'output': 50, 'output_audio': 50, 'output_image': 1190}}
+
+    def test_what_is_no_text(self):
+        for name, tokens in self.COUNTED.items():
+            for end in ('', '-whole'):
+                with self.subTest(name + end):
+                    a = self.chat(name + end, not end, max_tokens=2000)
+                    r = self.node.record(a.get('x-request-id'))
+                    self.charged(r, input=10, **tokens)
+                    self.assertEqual((r['estimated'], nusd(a.usage['cost'])), (name != 'zero', nusd(r['charge_usd'])), r)
+
+
 class Death(Came, NodeCase):
     def test_a_worker_that_dies(self):
         for name, tokens in self.SEEN.items():

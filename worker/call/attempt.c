@@ -126,14 +126,15 @@ static void note_gain(struct call *c, const struct relay_gain *g)
 	s = progress_at(live_progress(c->host->env.live), c->slot);
 	if (g->events || g->bytes)
 		progress_seen(s, relay_seen(r));
-	if (relay_has_media(r)) {
+	if (relay_has_media(r) && !r->reported) {
 		struct usage u = r->usage;
 
 		note_media(r, s, &u);
 	}
 	if (r->reasoning_bytes && !relay_is_reported(r))
 		progress_reasoning(s, relay_seen_reasoning(r));
-	if (g->usage || (g->finish && r->reported))
+	/* What more of an answer comes changes how its output is divided. */
+	if (g->usage || (r->reported && (g->finish || relay_has_media(r))))
 		note_usage(c, s);
 	if (g->finish)
 		progress_finish(s);

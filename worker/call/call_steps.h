@@ -60,7 +60,7 @@ void call_attempt_lose(struct call *c, int status, const char *code);
 /* For the metrics: how the attempt failed. */
 void call_attempt_count(struct call *c, const char *result);
 /* What the attempt's provider reported so far; a total that it did not divide is divided by what came of it, and output of which it does
- * not say how much is reasoning, where that has a price of its own. */
+ * not say how much is reasoning, sound or pictures, where these have a price of their own. */
 void call_reported(const struct call *c, struct usage *out);
 /* step_settle.c. The same with what is missing put in, as it is charged; `cut`: more may have come of it than was reported. */
 void call_used(const struct call *c, bool cut, struct usage *out);

@@ -83,29 +83,47 @@ void call_pieces(const struct call *c, struct usage *u)
 		u->tier = c->facts.tier;
 }
 
-static bool has_own(const struct price *p)
+static bool has_own(const struct price *p, enum usage_class class)
 {
-	return p->pusd[USAGE_REASONING] != p->pusd[USAGE_OUTPUT];
+	return p->pusd[class] != p->pusd[USAGE_OUTPUT];
 }
 
-/* Whether reasoning has a price of its own, or a cost: elsewhere nothing depends on how much of the output it was. */
-static bool is_reasoning_apart(const struct call *c)
+/* Whether a class of output has a price of its own, or a cost: elsewhere nothing depends on how much of the output it was. */
+static bool is_apart(const struct call *c, enum usage_class class)
 {
 	const struct hold_candidate *h = &c->hold_candidates[c->attempt->at];
 	const struct tariff *cost = c->route.v[c->attempt->at].offer->cost;
 
 	for (size_t i = 0; i < h->tiers; i++)
-		if (has_own(h->price[i]))
+		if (has_own(h->price[i], class))
 			return true;
 	for (size_t i = 0; i < cost->n; i++)
-		if (has_own(cost->rows[i]))
+		if (has_own(cost->rows[i], class))
 			return true;
 	return false;
+}
+
+/* What is no text and no reasoning is of the media that came; of both kinds, sound is as much as its bytes make. */
+static void divide_media(const struct relay *r, struct usage *u)
+{
+	int64_t hidden = usage_get(u, USAGE_REASONING) - relay_seen_reasoning(r);
+	int64_t left = usage_get(u, USAGE_OUTPUT) - relay_seen(r) - MAX_OF(hidden, 0), before;
+	bool both = r->pictures > 0 && !usage_has(u, USAGE_OUTPUT_IMAGE);
+
+	if (r->sound_bytes > 0) {
+		before = usage_get(u, USAGE_OUTPUT);
+		usage_take_output(u, USAGE_OUTPUT_AUDIO,
+				  both ? MIN_OF(left, relay_seen_sound(r)) : left);
+		left -= before - usage_get(u, USAGE_OUTPUT);
+	}
+	if (r->pictures > 0)
+		usage_take_output(u, USAGE_OUTPUT_IMAGE, left);
 }
 
 void call_reported(const struct call *c, struct usage *out)
 {
 	const struct relay *r = &c->attempt->relay;
+	bool thinks;
 
 	*out = r->usage;
 	call_pieces(c, out);
@@ -114,8 +132,15 @@ void call_reported(const struct call *c, struct usage *out)
 	else
 		usage_divide(out, relay_seen(r) + (int64_t)r->media_events,
 			     c->route.v[c->attempt->at].input_bound);
-	if (r->reasoning_bytes && !usage_has(out, USAGE_REASONING) && is_reasoning_apart(c))
-		usage_divide_output(out, (int64_t)MAX_OF(4 * r->content_events, r->content_bytes),
+	thinks = r->reasoning_bytes && !usage_has(out, USAGE_REASONING) &&
+		 is_apart(c, USAGE_REASONING);
+	if (relay_has_media(r) && (thinks || (r->sound_bytes && is_apart(c, USAGE_OUTPUT_AUDIO)) ||
+				   (r->pictures && is_apart(c, USAGE_OUTPUT_IMAGE))))
+		divide_media(r, out);
+	if (thinks)
+		usage_divide_output(out,
+				    (int64_t)MAX_OF(4 * (r->content_events - r->media_events),
+						    r->content_bytes),
 				    (int64_t)MAX_OF(4 * r->reasoning_events, r->reasoning_bytes));
 }
 

@@ -254,6 +254,11 @@ int64_t relay_sound(const struct relay *r)
 	return MAX_OF(seen, usage_get(&r->usage, USAGE_OUTPUT_AUDIO));
 }
 
+int64_t relay_seen_sound(const struct relay *r)
+{
+	return (int64_t)MAX_OF(r->sounds, r->sound_bytes / SOUND_BYTES);
+}
+
 int64_t relay_pictures(const struct relay *r)
 {
 	return MAX_OF((int64_t)r->pictures, usage_get(&r->usage, USAGE_OUTPUT_IMAGE));
@@ -273,9 +278,9 @@ bool relay_media(const struct relay *r, struct usage *u)
 	int64_t left = MAX_OF(r->output_asked - usage_get(u, USAGE_OUTPUT), 0), n;
 	bool more;
 
-	n = MAX_OF((int64_t)r->sounds, (int64_t)(r->sound_bytes / SOUND_BYTES));
-	more = put_more(u, USAGE_OUTPUT_AUDIO, MAX_OF((int64_t)r->sounds, MIN_OF(n, left)));
-	if (pictures == 0 || usage_get(u, USAGE_OUTPUT_IMAGE) > 0)
+	n = MIN_OF(relay_seen_sound(r), left);
+	more = put_more(u, USAGE_OUTPUT_AUDIO, MAX_OF((int64_t)r->sounds, n));
+	if (pictures == 0 || usage_get(&r->usage, USAGE_OUTPUT_IMAGE) > 0)
 		return more;
 	left = MAX_OF(left - usage_get(u, USAGE_OUTPUT_AUDIO), 0);
 	n = MIN_OF(r->output_asked / copies * MIN_OF(pictures, copies), left);

@@ -91,6 +91,9 @@ static inline int64_t relay_seen_reasoning(const struct relay *r)
 	return (int64_t)MAX_OF(r->reasoning_events, r->reasoning_bytes / 4);
 }
 
+/* As many tokens as the sound has at most: one for each 128 bytes of it, less than any codec makes of one. */
+int64_t relay_seen_sound(const struct relay *r);
+
 /* Whether usage is the provider's last word: until then it may have reported less than came. */
 static inline bool relay_is_reported(const struct relay *r)
 {

@@ -49,7 +49,10 @@ bool call_is_capped(const struct call *c, const struct usage *u)
 {
 	const struct relay *r = &c->attempt->relay;
 
-	return r->stopped || (u->estimated && (!r->usage_positive || relay_has_media(r)));
+	bool told = relay_is_reported(r) && usage_has(&r->usage, USAGE_OUTPUT);
+
+	/* How media that came are divided from the rest of what is told is no guess at how much there is. */
+	return r->stopped || (u->estimated && (!r->usage_positive || (relay_has_media(r) && !told)));
 }
 
 /* Whether the end is charged, and for what (design 3.3). */

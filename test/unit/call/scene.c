@@ -27,6 +27,8 @@ static const char config[] =
 	"{one/solo: }}\n"
 	"  muses: {context: 100000, max_output: 1000, price: {input: 1, output: 2, reasoning: "
 	"20}, offers: {one/muses: }}\n"
+	"  paints: {context: 100000, max_output: 1000, price: {input: 1, output: 2, output_audio: "
+	"20, output_image: 30}, offers: {one/paints: }}\n"
 	"  deep: {context: 100000, max_output: 1000, price: {input: 1, output: 2}, offers: "
 	"{three/deep: }}\n"
 	"  dear: {context: 100000, max_output: 1000, price: {input: 1, output: 2, image: 0.01, "

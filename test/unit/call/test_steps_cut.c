@@ -327,6 +327,88 @@ static void test_progress_of_pictures(void **state)
 	assert_int_equal(scene_charge(s)->charge_nusd, SCENE_COST_NUSD);
 }
 
+#define SOUND                                                                            \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
+	"\"delta\":{\"audio\":{\"data\":\"AAAA\"}}}]}"
+#define END(details)                                                                     \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
+	"\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,"     \
+	"\"completion_tokens\":50,\"completion_tokens_details\":{" details "}}}"
+
+struct told {
+	const char *model, *media, *end;
+	int64_t output, sound, pictures;
+	bool estimated;
+};
+
+/* A piece of text beside the media. */
+static void paint(struct scene *s, const struct told *t)
+{
+	struct mem_xport *up = scene_up(s, "one");
+	const struct record_charge *r;
+	int64_t cost = 10 * 1000 + t->output * 2000;
+
+	scene_chat(s, t->model, true);
+	scene_stream(s, up);
+	scene_item(s, up, PICTURE);
+	scene_item(s, up, t->media);
+	scene_item(s, up, scene_text);
+	scene_item(s, up, t->end);
+	expect_media(s, t->output, t->pictures + (t->pictures ? t->sound : 0), false);
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+	r = scene_charge(s);
+	assert_int_equal(usage_get(&r->usage, USAGE_OUTPUT), t->output);
+	assert_int_equal(usage_get(&r->usage, USAGE_OUTPUT_AUDIO), t->sound);
+	assert_int_equal(usage_get(&r->usage, USAGE_OUTPUT_IMAGE), t->pictures);
+	assert_int_equal(!!(r->flags & RECORD_ESTIMATED), t->estimated);
+	if (strcmp(t->model, "solo") != 0)
+		cost += t->sound * 20000 + t->pictures * 30000;
+	assert_int_equal(r->charge_nusd, cost);
+}
+
+/* A total of the output without a word of its media: what was not seen as text, or told as reasoning, is of them, where that has a price of its
+ * own. What a provider tells stands. */
+static void test_media_in_a_total(void **state)
+{
+	static const struct told cases[] = {
+		{"paints", PICTURE, END(""), 1, 0, 49, true},
+		{"paints", SOUND, END(""), 1, 1, 48, true},
+		{"paints", PICTURE, END("\"reasoning_tokens\":20"), 21, 0, 29, true},
+		{"paints", PICTURE, END("\"audio_tokens\":0"), 1, 0, 49, true},
+		{"paints", SOUND, END("\"image_tokens\":30"), 1, 19, 30, true},
+		{"paints", SOUND, END("\"audio_tokens\":9"), 1, 9, 40, true},
+		{"paints", PICTURE, END("\"image_tokens\":0"), 50, 0, 0, false},
+		{"solo", PICTURE, END(""), 50, 0, 0, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		paint(*state, &cases[i]);
+}
+
+/* What is reported by the time of a cut is of what came by then: a picture is not taken for as small as that. */
+static void test_media_cut_behind_a_total(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+	int64_t cap;
+
+	scene_chat(s, "paints", true);
+	scene_stream(s, up);
+	scene_item(s, up, PICTURE);
+	scene_at(s, CALL_RELAY);
+	cap = scene_call(s)->grant.hold.cap[scene_call(s)->attempt->at];
+	scene_item(s, up,
+		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{"
+		   "\"prompt_tokens\":10,\"completion_tokens\":5}}");
+	expect_media(s, 0, cap, true);
+	mem_xport_eof(up);
+	scene_run(s);
+	scene_none(s);
+	assert_int_equal(usage_get(&scene_charge(s)->usage, USAGE_OUTPUT_IMAGE), cap);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
@@ -338,6 +420,8 @@ int main(void)
 		T(test_stream_under_drain),
 		T(test_stream_without_a_disk),
 		T(test_progress_of_pictures),
+		T(test_media_in_a_total),
+		T(test_media_cut_behind_a_total),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,34 @@ static void test_totals_later_with_parts(void **state)
 	assert_false(usage_has(&u, USAGE_INPUT));
 }
 
+/* No more than there is, and nothing of a class that was told. */
+static void test_take_output(void **state)
+{
+	struct usage u;
+
+	usage_init(&u);
+	usage_take_output(&u, USAGE_OUTPUT_IMAGE, 5);
+	assert_true(usage_is_empty(&u));
+	usage_set(&u, USAGE_OUTPUT, 10);
+	usage_take_output(&u, USAGE_OUTPUT_IMAGE, -5);
+	assert_false(usage_has(&u, USAGE_OUTPUT_IMAGE) || u.estimated);
+	usage_take_output(&u, USAGE_OUTPUT_IMAGE, 6);
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT_IMAGE), 6);
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT), 4);
+	assert_true(u.estimated);
+	usage_take_output(&u, USAGE_OUTPUT_IMAGE, 4);
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT), 4);
+	usage_take_output(&u, USAGE_OUTPUT_AUDIO, INT64_MAX);
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT_AUDIO), 4);
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT), 0);
+	usage_init(&u);
+	usage_set(&u, USAGE_OUTPUT, 10);
+	usage_set(&u, USAGE_OUTPUT_IMAGE, 0);
+	usage_take_output(&u, USAGE_OUTPUT_IMAGE, 6);
+	assert_int_equal(usage_get(&u, USAGE_OUTPUT), 10);
+	assert_false(u.estimated);
+}
+
 static void test_names(void **state)
 {
 	for (enum usage_class c = 0; c < USAGE_COUNT; c++) {
@@ -286,6 +314,7 @@ int main(void)
 		cmocka_unit_test(test_divide_output),
 		cmocka_unit_test(test_totals_later_without_parts),
 		cmocka_unit_test(test_totals_later_with_parts),
+		cmocka_unit_test(test_take_output),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_unpack_refuses),
