@@ -21,7 +21,7 @@ struct refused {
 
 static enum errc go(struct rig *r, const char *member, enum ptable_dialect back)
 {
-	char body[1024];
+	static char body[1024]; /* is written from after this */
 
 	rig_init(r, back);
 	snprintf(body, sizeof(body),
