@@ -153,12 +153,26 @@ static void scan_container(struct chat_scan *s, const struct jscan *j, enum json
 {
 	unsigned top = jscan_path(j, 0);
 
-	if (scan_is_part(j) && type == JSON_OBJECT)
+	if (scan_is_part(j) && type == JSON_OBJECT) {
 		s->part_typed = false;
-	else if (scan_is_part(j) ||
-		 (type == JSON_OBJECT && jscan_level(j) == LEVEL_MEMBER && scan_is_in_content(j)) ||
-		 (type == JSON_OBJECT && (top == CHAT_ID_PROMPT || top == CHAT_ID_INPUT)))
+		s->part_due = 0;
+		s->part_seen = 0;
+	} else if (scan_is_part(j) ||
+		   (type == JSON_OBJECT && jscan_level(j) == LEVEL_MEMBER && scan_is_in_content(j)) ||
+		   (type == JSON_OBJECT && (top == CHAT_ID_PROMPT || top == CHAT_ID_INPUT)))
 		scan_by_reference(s);
+}
+
+/* Files of a message, by whichever provider's name, and pictures that may be larger than others. */
+static bool scan_is_more(const struct jscan *j, enum json_type type)
+{
+	unsigned leaf = jscan_path(j, jscan_level(j)), member = jscan_path(j, LEVEL_MEMBER);
+
+	if (jscan_path(j, 0) != CHAT_ID_MESSAGES || type == JSON_NULL || type == JSON_BOOL ||
+	    type == JSON_ARRAY)
+		return false;
+	return leaf == CHAT_ID_MAX_PIXELS || leaf == CHAT_ID_MIN_PIXELS ||
+	       member == CHAT_ID_FILE_IDS || member == CHAT_ID_FILES || member == CHAT_ID_IMAGES;
 }
 
 static bool scan_value(void *arg, const struct jscan *j, enum json_type type)
@@ -172,6 +186,8 @@ static bool scan_value(void *arg, const struct jscan *j, enum json_type type)
 		s->bound.text += j->key_bytes; /* a name that nobody knows */
 	if (type == JSON_OBJECT || type == JSON_ARRAY)
 		scan_container(s, j, type);
+	if (scan_is_more(j, type))
+		scan_by_reference(s);
 	if (type != JSON_STRING)
 		return false;
 	s->text = scan_text_kind(j);
@@ -180,18 +196,21 @@ static bool scan_value(void *arg, const struct jscan *j, enum json_type type)
 	return s->text != CHAT_TEXT_NONE;
 }
 
+/* A whole text that names a file of the provider's: Qwen-Long reads it. */
+#define FILE_TEXT "fileid://"
+
 static bool scan_text(void *arg, const struct jscan *j, struct slice piece)
 {
 	struct chat_scan *s = arg;
-	size_t n = MIN_OF(piece.n, sizeof(s->small) - s->small_n);
+	bool is_text = s->text == CHAT_TEXT_PLAIN || s->text == CHAT_TEXT_PREDICTED;
+	size_t n =
+		MIN_OF(piece.n, (is_text ? sizeof(FILE_TEXT) - 1 : sizeof(s->small)) - s->small_n);
 
-	if (s->text == CHAT_TEXT_PLAIN || s->text == CHAT_TEXT_PREDICTED) {
+	if (is_text)
 		bound_push(&s->run, piece);
-		return true;
-	}
 	memcpy(s->small + s->small_n, piece.p, n);
 	s->small_n += (unsigned)n;
-	return s->small_n < sizeof(s->small);
+	return is_text || s->small_n < sizeof(s->small);
 }
 
 static bool scan_begins(const struct chat_scan *s, struct slice prefix)
@@ -237,14 +256,19 @@ static bool scan_is_document(const struct chat_scan *s)
 	       slice_has_prefix(payload, SLICE_LIT("UEsDB"));
 }
 
-/* By its beginning, which of an address has a mark that base64 lacks. */
-static bool scan_is_base64(const struct chat_scan *s)
+/* Below this may be the name of a file elsewhere. */
+#define BASE64_LEAST 256
+
+/* By its beginning, which of an address or an id has a mark that base64 lacks. */
+static bool scan_is_base64(const struct chat_scan *s, size_t bytes)
 {
+	if (bytes <= BASE64_LEAST)
+		return false;
 	for (unsigned i = 0; i < s->small_n; i++) {
 		char c = s->small[i];
 
 		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-		      c == '+' || c == '/' || c == '-' || c == '_' || c == '='))
+		      c == '+' || c == '/' || c == '='))
 			return false;
 	}
 	return true;
@@ -260,7 +284,7 @@ static void scan_by_value(struct chat_scan *s, size_t bytes)
 			(!scan_is_data(s) || scan_is_type(s, SLICE_LIT("audio/"))) &&
 			!scan_is_document(s);
 
-	if (!scan_is_data(s) && !scan_is_base64(s)) {
+	if (!scan_is_data(s) && !scan_is_base64(s, bytes)) {
 		scan_by_reference(s);
 	} else if (is_text) {
 		s->bound.text += bytes / 4 * 3;
@@ -270,8 +294,10 @@ static void scan_by_value(struct chat_scan *s, size_t bytes)
 	}
 }
 
-static void scan_media(struct chat_scan *s, size_t bytes)
+static void scan_media(struct chat_scan *s, const struct jscan *j, size_t bytes)
 {
+	if (scan_media_kind(jscan_path(j, LEVEL_IN_PART)) == s->text)
+		s->part_seen |= 1u << s->text;
 	switch (s->text) {
 	case CHAT_TEXT_IMAGE:
 		s->needs |= PTABLE_CAN_IMAGE_IN;
@@ -315,14 +341,38 @@ static bool scan_is_word(struct slice word)
 	return false;
 }
 
+/* What a part of this type must have, or it stands where the scan does not look. 0 of one that is no media. */
+static unsigned scan_due(struct slice type)
+{
+	static const struct {
+		struct slice type;
+		enum chat_text kind;
+	} media[] = {
+		{{"image_url", 9}, CHAT_TEXT_IMAGE},     {{"input_image", 11}, CHAT_TEXT_IMAGE},
+		{{"input_audio", 11}, CHAT_TEXT_AUDIO},  {{"audio_url", 9}, CHAT_TEXT_AUDIO},
+		{{"file", 4}, CHAT_TEXT_FILE},           {{"input_file", 10}, CHAT_TEXT_FILE},
+		{{"file_url", 8}, CHAT_TEXT_FILE},       {{"document_url", 12}, CHAT_TEXT_FILE},
+		{{"video_url", 9}, CHAT_TEXT_REFERENCE},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(media); i++)
+		if (slice_eq(media[i].type, type))
+			return 1u << media[i].kind;
+	return 0;
+}
+
 static void scan_word_end(struct chat_scan *s, const struct jscan *j, size_t bytes)
 {
 	struct slice word = slice_of(s->small, s->small_n);
 	bool is_whole = bytes == word.n;
 
 	if (scan_is_part_type(j)) {
-		s->part_typed |= jscan_level(j) == LEVEL_IN_PART;
-		if (is_whole && chat_field_takes(chat_field_part(CHAT_PART_PART_TYPE), word))
+		bool is_inner = jscan_level(j) > LEVEL_IN_PART;
+
+		s->part_typed |= !is_inner;
+		s->part_due |= scan_due(word);
+		if (is_whole && chat_field_takes(chat_field_part(CHAT_PART_PART_TYPE), word) &&
+		    !(is_inner && scan_due(word)))
 			return;
 		scan_by_reference(s);
 	}
@@ -336,10 +386,14 @@ static void scan_end(void *arg, const struct jscan *j, enum json_type type, size
 
 	if (type == JSON_NUMBER && jscan_path(j, 0) == CHAT_ID_MESSAGES)
 		s->bound.text += bytes;
-	else if (type == JSON_OBJECT && !s->part_typed && scan_is_part(j))
+	else if (type == JSON_OBJECT && scan_is_part(j) &&
+		 (!s->part_typed || (s->part_due & ~s->part_seen)))
 		scan_by_reference(s);
 	if (type != JSON_STRING || s->text == CHAT_TEXT_NONE)
 		return;
+	if (s->text == CHAT_TEXT_PLAIN && jscan_path(j, 0) == CHAT_ID_MESSAGES &&
+	    scan_begins(s, SLICE_LIT(FILE_TEXT)))
+		scan_by_reference(s);
 	if (s->text == CHAT_TEXT_PREDICTED)
 		s->bound.predicted += bound_of(&s->run);
 	if (s->text == CHAT_TEXT_PREDICTED || s->text == CHAT_TEXT_PLAIN)
@@ -347,7 +401,7 @@ static void scan_end(void *arg, const struct jscan *j, enum json_type type, size
 	else if (s->text == CHAT_TEXT_WORD)
 		scan_word_end(s, j, bytes);
 	else
-		scan_media(s, bytes);
+		scan_media(s, j, bytes);
 	s->text = CHAT_TEXT_NONE;
 }
 

@@ -33,6 +33,8 @@ struct chat_scan {
 	char small[64];             /* the beginning of a word, or of a string of media */
 	unsigned small_n;
 	bool part_typed; /* the part of a message that is being read has said its type */
+	unsigned part_due,
+		part_seen; /* media by its type, and what was counted; bits of chat_text */
 	char model[LIMIT_MODEL_NAME + 1], user[USER_TAG_MAX];
 };
 

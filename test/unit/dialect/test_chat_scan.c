@@ -43,15 +43,19 @@ static void facts_of_a_plain_request(void **state)
 	}
 }
 
+/* As much base64 as no name of a file has. */
+#define A20  "AAAAAAAAAAAAAAAAAAAA"
+#define A260 A20 A20 A20 A20 A20 A20 A20 A20 A20 A20 A20 A20 A20
+
 static void facts_of_media_and_tools(void **state)
 {
 	const char *body =
 		"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":["
 		"{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/"
 		"png;base64,AAAA\",\"detail\":\"low\"}},"
-		"{\"type\":\"input_audio\",\"input_audio\":{\"data\":\"AAAAAAAA\",\"format\":"
+		"{\"type\":\"input_audio\",\"input_audio\":{\"data\":\"" A260 "\",\"format\":"
 		"\"wav\"}},"
-		"{\"type\":\"file\",\"file\":{\"file_data\":\"AAAABBBB\"}}]}],"
+		"{\"type\":\"file\",\"file\":{\"file_data\":\"" A260 "\"}}]}],"
 		"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],"
 		"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{}},"
 		"\"reasoning_effort\":\"high\",\"n\":3,\"max_completion_tokens\":9,\"models\":[]}";
@@ -62,7 +66,7 @@ static void facts_of_media_and_tools(void **state)
 		ask(&r, DIALECT_CHAT, body, split);
 		assert_int_equal(r.facts.bound.images, 1);
 		assert_int_equal(r.facts.bound.tools, 1);
-		assert_int_equal(r.facts.bound.media_bytes, 12);
+		assert_int_equal(r.facts.bound.media_bytes, 2 * 195);
 		assert_false(r.facts.media_url);
 		assert_int_equal(r.facts.needs, PTABLE_IS_CHAT | PTABLE_CAN_IMAGE_IN |
 							PTABLE_CAN_AUDIO_IN |
@@ -122,60 +126,92 @@ static struct bound bound_of_part(const char *part, uint32_t *needs)
 	return bound_of_message(content, needs);
 }
 
+static const struct {
+	const char *part;
+	uint32_t needs;
+} elsewhere[] = {
+	{"{\"type\":\"document_url\",\"document_url\":\"https://x/a.pdf\"}", PTABLE_CAN_DOCUMENT_IN},
+	{"{\"type\":\"document_url\",\"document_url\":{\"url\":\"https://x/a.pdf\"}}",
+	 PTABLE_CAN_DOCUMENT_IN},
+	{"{\"type\":\"file\",\"file\":{\"file_data\":\"https://x/a.pdf\"}}", PTABLE_CAN_DOCUMENT_IN},
+	{"{\"type\":\"file\",\"file\":{\"file_url\":\"https://x/a.pdf\"}}", PTABLE_CAN_DOCUMENT_IN},
+	{"{\"type\":\"file\",\"file\":\"https://x/a.pdf\"}", PTABLE_CAN_DOCUMENT_IN},
+	{"{\"type\":\"file\",\"file_id\":\"abc\"}", PTABLE_CAN_DOCUMENT_IN},
+	{"{\"type\":\"file_url\",\"file_url\":{\"url\":\"https://x/a\"}}", PTABLE_CAN_DOCUMENT_IN},
+	{"{\"type\":\"input_file\",\"file_url\":\"https://x/a.pdf\"}", PTABLE_CAN_DOCUMENT_IN},
+	{"{\"type\":\"input_audio\",\"input_audio\":\"https://x/a.wav\"}", PTABLE_CAN_AUDIO_IN},
+	{"{\"type\":\"input_audio\",\"input_audio\":{\"data\":\" s3:x\"}}", PTABLE_CAN_AUDIO_IN},
+	{"{\"type\":\"input_audio\",\"input_audio\":{\"url\":\"http:\\/\\/x\"}}",
+	 PTABLE_CAN_AUDIO_IN},
+	{"{\"type\":\"audio_url\",\"audio_url\":{\"url\":\"https://x/a\"}}", PTABLE_CAN_AUDIO_IN},
+	{"{\"type\":\"image_url\",\"image_url\":[\"https://x/a\"]}", PTABLE_CAN_IMAGE_IN},
+	{"{\"type\":\"input_image\",\"image\\u005furl\":\"https://x/a\"}", PTABLE_CAN_IMAGE_IN},
+	{"{\"type\":\"video_url\",\"video_url\":{\"url\":\"data:video/mp4;base64,A\"}}", 0},
+	/* Names of files elsewhere, not base64. */
+	{"{\"type\":\"file\",\"file\":\"fileabc123\"}", PTABLE_CAN_DOCUMENT_IN},
+	{"{\"type\":\"document_url\",\"document_url\":\"doc\"}", PTABLE_CAN_DOCUMENT_IN},
+	{"{\"type\":\"audio_url\",\"audio_url\":{\"url\":\"/data/audio1\"}}", PTABLE_CAN_AUDIO_IN},
+	{"{\"type\":\"input_audio\",\"input_audio\":\"a-" A260 "\"}", PTABLE_CAN_AUDIO_IN},
+	{"{\"type\":\"input_audio\",\"input_audio\":\"a_" A260 "\"}", PTABLE_CAN_AUDIO_IN},
+	/* Media whose data stand where nobody looks, or are another's. */
+	{"{\"type\":\"file\"}", 0},
+	{"{\"type\":\"file\",\"file\":{\"uri\":\"https://x/a\"}}", 0},
+	{"{\"type\":\"file\",\"url\":\"https://x/a\"}", 0},
+	{"{\"type\":\"input_file\",\"id\":\"x\"}", 0},
+	{"{\"type\":\"file_url\",\"x\":{\"file_url\":\"data:text/plain;base64,AA\"}}",
+	 PTABLE_CAN_DOCUMENT_IN},
+	{"{\"type\":\"document_url\",\"url\":\"https://x/a\"}", 0},
+	{"{\"type\":\"input_audio\",\"input_audio\":{\"id\":\"a\"}}", 0},
+	{"{\"type\":\"audio_url\",\"url\":\"https://x/a\"}", 0},
+	{"{\"type\":\"image_url\",\"image_url\":{\"url\":null}}", 0},
+	{"{\"type\":\"input_image\",\"image\":\"https://x/a\"}", 0},
+	{"{\"type\":\"video_url\"}", 0},
+	{"{\"type\":\"file\",\"file\":{\"uri\":\"x\"},\"image_url\":\"data:image/"
+	 "png;base64,AA\"}",
+	 PTABLE_CAN_IMAGE_IN},
+	{"{\"type\":\"file\",\"type\":\"text\",\"text\":\"x\"}", 0},
+	{"{\"type\":\"image_url\",\"image_url\":\"data:image/png;base64,AA\"},{\"type\":"
+	 "\"image_url\"}",
+	 PTABLE_CAN_IMAGE_IN},
+	/* Pictures that may be larger than others. */
+	{"{\"type\":\"image_url\",\"image_url\":\"data:image/"
+	 "png;base64,AA\",\"max_pixels\":9}",
+	 PTABLE_CAN_IMAGE_IN},
+	{"{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/"
+	 "png;base64,AA\",\"min_pixels\":9}}",
+	 PTABLE_CAN_IMAGE_IN},
+	/* Parts that nobody knows, or that do not say what they are. */
+	{"{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"https://x\"}}", 0},
+	{"{\"type\":\"hologram\"}", 0},
+	{"{\"type\":\"text\",\"type\":\"hologram\",\"text\":\"x\"}", 0},
+	{"{\"type\":\"text_and_much_more_than_fits\"}", 0},
+	{"{\"type\":[\"text\"]}", 0},
+	{"{\"image\":\"https://x\"}", 0},
+	{"{}", 0},
+	{"{\"type\":\"text\",\"text\":\"x\"},{\"x\":{\"type\":\"text\"}}", 0},
+	{"[{\"type\":\"text\",\"text\":\"x\"}]", 0},
+};
+
 static void what_stands_elsewhere_is_the_whole_context(void **state)
 {
-	static const struct {
-		const char *part;
-		uint32_t needs;
-	} cases[] = {
-		{"{\"type\":\"document_url\",\"document_url\":\"https://x/a.pdf\"}",
-		 PTABLE_CAN_DOCUMENT_IN},
-		{"{\"type\":\"document_url\",\"document_url\":{\"url\":\"https://x/a.pdf\"}}",
-		 PTABLE_CAN_DOCUMENT_IN},
-		{"{\"type\":\"file\",\"file\":{\"file_data\":\"https://x/a.pdf\"}}",
-		 PTABLE_CAN_DOCUMENT_IN},
-		{"{\"type\":\"file\",\"file\":{\"file_url\":\"https://x/a.pdf\"}}",
-		 PTABLE_CAN_DOCUMENT_IN},
-		{"{\"type\":\"file\",\"file\":\"https://x/a.pdf\"}", PTABLE_CAN_DOCUMENT_IN},
-		{"{\"type\":\"file\",\"file_id\":\"abc\"}", PTABLE_CAN_DOCUMENT_IN},
-		{"{\"type\":\"file_url\",\"file_url\":{\"url\":\"https://x/a\"}}",
-		 PTABLE_CAN_DOCUMENT_IN},
-		{"{\"type\":\"input_file\",\"file_url\":\"https://x/a.pdf\"}",
-		 PTABLE_CAN_DOCUMENT_IN},
-		{"{\"type\":\"input_audio\",\"input_audio\":\"https://x/a.wav\"}",
-		 PTABLE_CAN_AUDIO_IN},
-		{"{\"type\":\"input_audio\",\"input_audio\":{\"data\":\" s3:x\"}}",
-		 PTABLE_CAN_AUDIO_IN},
-		{"{\"type\":\"input_audio\",\"input_audio\":{\"url\":\"http:\\/\\/x\"}}",
-		 PTABLE_CAN_AUDIO_IN},
-		{"{\"type\":\"audio_url\",\"audio_url\":{\"url\":\"https://x/a\"}}",
-		 PTABLE_CAN_AUDIO_IN},
-		{"{\"type\":\"image_url\",\"image_url\":[\"https://x/a\"]}", PTABLE_CAN_IMAGE_IN},
-		{"{\"type\":\"input_image\",\"image\\u005furl\":\"https://x/a\"}",
-		 PTABLE_CAN_IMAGE_IN},
-		{"{\"type\":\"video_url\",\"video_url\":{\"url\":\"data:video/mp4;base64,A\"}}", 0},
-		/* Parts that nobody knows, or that do not say what they are. */
-		{"{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"https://x\"}}", 0},
-		{"{\"type\":\"hologram\"}", 0},
-		{"{\"type\":\"text\",\"type\":\"hologram\",\"text\":\"x\"}", 0},
-		{"{\"type\":\"text_and_much_more_than_fits\"}", 0},
-		{"{\"type\":[\"text\"]}", 0},
-		{"{\"image\":\"https://x\"}", 0},
-		{"{}", 0},
-		{"{\"type\":\"text\",\"text\":\"x\"},{\"x\":{\"type\":\"text\"}}", 0},
-		{"[{\"type\":\"text\",\"text\":\"x\"}]", 0},
-	};
 	static const char *const members[] = {
 		"\"content\":{\"type\":\"text\",\"text\":\"x\"}",
 		"\"content\":\"x\",\"audio\":{\"id\":\"audio_1\"}",
 		"\"content\":[{\"type\":\"text\",\"content\":[{\"type\":\"hologram\"}]}]",
+		"\"content\":[{\"type\":\"text\",\"content\":[{\"type\":\"file\"}]}]",
+		"\"content\":\"fileid://a\"",
+		"\"content\":[{\"type\":\"text\",\"text\":\"fileid:\\/\\/a\"}]",
+		"\"content\":\"x\",\"file_ids\":[\"a\"]",
+		"\"content\":\"x\",\"files\":[{\"id\":\"a\"}]",
+		"\"content\":\"x\",\"files\":{}",
+		"\"content\":\"x\",\"images\":[7]",
 	};
 	uint32_t needs;
 
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		if (!bound_of_part(cases[i].part, &needs).whole_context)
-			fail_msg("%s", cases[i].part);
-		assert_int_equal(needs, cases[i].needs);
+	for (size_t i = 0; i < ARRAY_LEN(elsewhere); i++) {
+		if (!bound_of_part(elsewhere[i].part, &needs).whole_context)
+			fail_msg("%s", elsewhere[i].part);
+		assert_int_equal(needs, elsewhere[i].needs);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(members); i++)
 		assert_true(bound_of_message(members[i], &needs).whole_context);
@@ -194,8 +230,8 @@ static void what_comes_with_the_request_counts_by_its_size(void **state)
 		{"{\"type\":\"document_url\",\"document_url\":\"data:application/"
 		 "pdf;base64,AAAAAA\",\"document_name\":\"a.pdf\"}",
 		 24, 13 + 1 + 1 + 2, 0, true},
-		{"{\"type\":\"file\",\"file\":{\"file_data\":\"AAAABBBB\",\"filename\":\"a\"}}", 6,
-		 1, 0, true},
+		{"{\"type\":\"file\",\"file\":{\"file_data\":\"" A260 "\",\"filename\":\"a\"}}",
+		 195, 1, 0, true},
 		/* A text is no PDF: each byte may be a token. */
 		{"{\"type\":\"file\",\"file\":{\"file_data\":\"data:text/plain;base64,AAAAA\"}}", 0,
 		 21, 0, false},
@@ -210,12 +246,12 @@ static void what_comes_with_the_request_counts_by_its_size(void **state)
 		{FILE_OF("data:audio/wav;base64,A"), 15, 0, 0, true},
 		{"{\"type\":\"input_audio\",\"input_audio\":\"data:application/pdf;base64,AAAA\"}",
 		 24, 0, 0, true},
-		{"{\"type\":\"input_audio\",\"input_audio\":\"JVBERi0x\"}", 6, 0, 0, true},
+		{"{\"type\":\"input_audio\",\"input_audio\":\"JVBERi0x" A260 "\"}", 201, 0, 0, true},
 		{"{\"type\":\"image_url\",\"image_url\":\"data:image/png;base64,JVBERi\"}", 21, 0,
 		 1, true},
 		{"{\"type\":\"image_url\",\"image_url\":\"data:IMAGE/png;base64,AAAA\"}", 0, 0, 1,
 		 false},
-		{"{\"type\":\"input_audio\",\"input_audio\":\"AAAABBBB\"}", 6, 0, 0, false},
+		{"{\"type\":\"input_audio\",\"input_audio\":\"" A260 "\"}", 195, 0, 0, false},
 		{"{\"type\":\"audio_url\",\"audio_url\":{\"url\":\"data:audio/wav;base64,AA\"}}",
 		 18, 0, 0, false},
 		{"{\"type\":\"image_url\",\"image_url\":\"data:image/png;base64,AAAA\"}", 0, 0, 1,
@@ -231,6 +267,8 @@ static void what_comes_with_the_request_counts_by_its_size(void **state)
 		 1 + 1, 0, false},
 		{"{\"type\":\"refusal\",\"refusal\":\"ab\"}", 0, 1, 0, false},
 		{"\"ab\"", 0, 1 + 1, 0, false},
+		{"\"see fileid://\"", 0, 1 + 2 + 3 + 3, 0, false},
+		{"{\"type\":\"text\",\"text\":\"ab\",\"max_pixels\":null}", 0, 1 + 0, 0, false},
 	};
 	uint32_t needs;
 
@@ -251,7 +289,8 @@ static void an_ordinary_history_counts_its_texts(void **state)
 	uint32_t needs;
 	struct bound b = bound_of_message(
 		"\"content\":\"ab\"},{\"role\":\"assistant\",\"content\":null,\"refusal\":null,"
-		"\"annotations\":[],\"audio\":null,\"function_call\":null,\"prefix\":false,"
+		"\"annotations\":[],\"audio\":null,\"files\":[],\"images\":null,\"file_ids\":false,"
+		"\"function_call\":null,\"prefix\":false,"
 		"\"tool_calls\":[{\"id\":\"ab\",\"type\":\"function\",\"function\":{\"name\":"
 		"\"ab\","
 		"\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"ab\",\"name\":"
