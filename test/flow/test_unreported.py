@@ -95,6 +95,27 @@ class Forms(Scripted, NodeCase):
                 self.assertEqual(([t['error'] for t in r['attempts']], r['charge_usd']), (['hold_used_up'], r['hold_usd']), r)
 
 
+class Copies(Scripted, NodeCase):
+    """The same text once more under another name, or all of it so far, makes an answer no longer."""
+    PRICE = {'input': 1, 'output': 2}
+    COPIES = {'copy': lambda i: {'token': 'word '}, 'sum': lambda i: {'full_content': 'wordy ' * (i + 1)}}
+    PIECES = {name: [chunk(choices=[{'index': 0, 'delta': dict({'content': 'wordy '}, **more(i)), 'finish_reason': None}]) for i in range(100)]
+              for name, more in COPIES.items()}
+    ANSWERS = {
+        **{name: [stream(*pieces, chunk(finish='length', usage=usage(9, 100)), DONE)] for name, pieces in PIECES.items()},
+        **{name + '-untold': [stream(*pieces, chunk(finish='length'), DONE)] for name, pieces in PIECES.items()},
+    }
+
+    def test_a_copy_is_no_output(self):
+        for name in self.COPIES:
+            for end, output in (('', 100), ('-untold', 150)):
+                with self.subTest(name + end):
+                    a = self.chat(name + end, True, max_tokens=100 if not end else 150)
+                    r = self.node.record(a.get('x-request-id'))
+                    self.assertEqual((a.body.count(b'"content"'), [t['error'] for t in r['attempts']]), (100, ['']), r)
+                    self.charged(r, input=r['input'], output=output)
+
+
 def media(piece, n, tokens, **details):
     """A stream of these deltas; what they are in tokens comes a while later."""
     items = [chunked(chunk(choices=[{'index': 0, 'delta': piece, 'finish_reason': None}])) for _ in range(n)]

@@ -181,16 +181,14 @@ static bool chunk_is_label(struct slice key)
 	       slice_has_prefix(key, SLICE_LIT("encrypted"));
 }
 
-/* A call in the old form, or a member that we do not know: a string there is taken for output. A word is not, which may be a label that stands in
- * every event: an answer within its cap must not seem to be longer. */
+/* A member that we do not know: a string there is taken for output. A word is not, which may be a label that stands in every event: an answer
+ * within its cap must not seem to be longer. */
 static uint32_t chunk_other_bytes(struct slice key, struct slice val)
 {
 	size_t n = 0;
 
-	if (slice_is(key, "function_call"))
-		n = chunk_fn_len(val);
-	else if (val.p[0] == '"' && !chunk_is_label(key) &&
-		 !text_is_word(slice_sub(val, 1, val.n - 2), CHUNK_LABEL_MAX))
+	if (val.p[0] == '"' && !chunk_is_label(key) &&
+	    !text_is_word(slice_sub(val, 1, val.n - 2), CHUNK_LABEL_MAX))
 		n = chunk_len(val);
 	return (uint32_t)MIN_OF(n, (size_t)UINT32_MAX);
 }
@@ -210,7 +208,7 @@ static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 {
 	struct jtext it = jtext_enter_obj(at);
 	struct slice key, val;
-	uint32_t reasoning = 0, thought = 0, n = 0;
+	uint32_t reasoning = 0, thought = 0, n = 0, other = 0, sound = c->sound_bytes;
 	int r;
 
 	while ((r = jtext_obj_next(&it, &key, &val)) > 0) {
@@ -231,9 +229,14 @@ static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 			c->pictures++;
 		else if (slice_has_prefix(key, SLICE_LIT("reasoning")) || slice_is(key, "thinking"))
 			chunk_thoughts(val, &reasoning);
+		else if (slice_is(key, "function_call"))
+			n += (uint32_t)MIN_OF(chunk_fn_len(val), (size_t)UINT32_MAX);
 		else
-			n += chunk_other_bytes(key, val);
+			other += chunk_other_bytes(key, val);
 	}
+	/* Beside what we know it may be the same once more, or all that was said so far. */
+	if (n + thought + reasoning == 0 && c->sound_bytes == sound)
+		n = other;
 	c->content_bytes += n + thought + reasoning;
 	c->reasoning_bytes += thought + reasoning;
 	if (r == 0)

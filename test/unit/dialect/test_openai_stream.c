@@ -417,6 +417,16 @@ static const struct {
 	{"{\"phase\":\"final_answer\",\"content\":\"ab\"}", 2, 0}, /* a label */
 	{"{\"other\":\"abcdefghijklmnopqrstuvwxyz0123456\"}", 33, 0},
 	{"{\"other\":{\"text\":\"abc\"}}", 0, 0},
+	/* beside what we know they are a copy, or all that was said so far */
+	{"{\"content\":\"wordy \",\"token\":\"word \"}", 6, 0},
+	{"{\"full_content\":\"ab cd ef\",\"content\":\"ef\"}", 2, 0},
+	{"{\"content\":\"\",\"text\":\"ab c\"}", 4, 0},
+	{"{\"refusal\":\"ab c\",\"other\":\"ab c\"}", 4, 0},
+	{"{\"reasoning\":\"abc\",\"thought\":\"abc d\"}", 3, 3},
+	{"{\"content\":[" THINKS("abc") "],\"thought\":\"abc d\"}", 3, 3},
+	{"{\"function_call\":{\"arguments\":\"abc\"},\"other\":\"ab c\"}", 3, 0},
+	{"{\"audio\":{\"data\":\"AAAA\"},\"other\":\"ab c\"}", 0, 0},
+	{"{\"images\":[{}],\"other\":\"ab c\"}", 4, 0},
 	{"{\"id\":\"abc\",\"type\":\"abc\",\"object\":\"abc\",\"tool_call_id\":\"abc\","
 	 "\"finish_reason\":\"abc\",\"thought_signature\":\"abc\",\"encrypted_content\":"
 	 "\"abc"
