@@ -74,7 +74,9 @@ class Nonsense(Scripted, NodeCase):
 class Forms(Scripted, NodeCase):
     """Output that comes under another name than `content`: as many tokens as its bytes make, and no more than the hold."""
     PRICE = {'input': 1, 'output': 2, 'reasoning': 2}
-    FORMS = {'call': {'function_call': {'name': '', 'arguments': 'word ' * 400}}, 'thought': {'thinking': 'word ' * 400}, 'plan': {'tool_plan': 'word ' * 400}}
+    FORMS = {'call': {'function_call': {'name': '', 'arguments': 'word ' * 400}}, 'thought': {'thinking': 'word ' * 400}, 'plan': {'tool_plan': 'word ' * 400},
+             'flat': {'tool_calls': [{'index': 0, 'name': '', 'arguments': 'word ' * 400}]},
+             'mcp': {'tool_calls': [{'index': 0, 'type': 'mcp', 'mcp': {'name': '', 'arguments': 'word ' * 400}}]}}
     ANSWERS = {
         **{name: [stream(*[chunk(choices=[{'index': 0, 'delta': d, 'finish_reason': None}])] * 5, chunk(finish='stop'), DONE)] for name, d in FORMS.items()},
         **{name + '-whole': [whole({'id': 'x', 'object': 'chat.completion', 'created': 1, 'model': 'u', 'choices': [

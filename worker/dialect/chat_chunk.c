@@ -146,6 +146,12 @@ static void chunk_thoughts(struct slice val, uint32_t *thought)
 		*thought = *thought ? MIN_OF(*thought, n) : n;
 }
 
+static bool chunk_args(struct slice fn, struct slice *args)
+{
+	return (jtext_member(fn, "arguments", args) || jtext_member(fn, "input", args)) &&
+	       !chunk_is_empty(*args);
+}
+
 /* Name and arguments of a call. Arguments that are no string are output all the same, brackets and all. */
 static size_t chunk_fn_len(struct slice fn)
 {
@@ -154,20 +160,38 @@ static size_t chunk_fn_len(struct slice fn)
 
 	if (jtext_member(fn, "name", &s) && s.p[0] == '"')
 		n += chunk_len(s);
-	if ((jtext_member(fn, "arguments", &s) || jtext_member(fn, "input", &s)) && s.n > 2)
+	if (chunk_args(fn, &s))
 		n += chunk_len(s);
+	return n;
+}
+
+/* A call of a kind that we do not know has them in itself, or in the object of its kind. */
+static size_t chunk_call_len(struct slice call)
+{
+	struct jtext it = jtext_obj(call);
+	struct slice key, val, args;
+	size_t n;
+
+	if ((jtext_member(call, "function", &val) || jtext_member(call, "custom", &val)) &&
+	    val.p[0] == '{')
+		return chunk_fn_len(val);
+	n = chunk_fn_len(call);
+	if (chunk_args(call, &args))
+		return n;
+	while (jtext_obj_next(&it, &key, &val) > 0)
+		if (val.p[0] == '{' && chunk_args(val, &args))
+			return n + chunk_fn_len(val);
 	return n;
 }
 
 static uint32_t chunk_call_bytes(struct slice list)
 {
 	struct jtext it = jtext_arr(list);
-	struct slice call, fn;
+	struct slice call;
 	size_t n = 0;
 
 	while (jtext_arr_next(&it, &call) > 0)
-		if (jtext_member(call, "function", &fn) || jtext_member(call, "custom", &fn))
-			n += chunk_fn_len(fn);
+		n += chunk_call_len(call);
 	return (uint32_t)MIN_OF(n, (size_t)UINT32_MAX);
 }
 

@@ -384,6 +384,17 @@ static const struct {
 	{"{\"content\":12}", 0, 0},
 	{CALLS("\"{\\\"\\u00e9\\\":1}\""), 1 + 8, 0},
 	{CALLS("{\"\\u00e9\":1}"), 1 + 8, 0},
+	{CALLS("null"), 1, 0},
+	/* calls without the object of a function */
+	{"{\"tool_calls\":[{\"id\":\"call_0123456789\",\"name\":\"f\",\"arguments\":\"abc\"}]}", 4,
+	 0},
+	{"{\"tool_calls\":[{\"type\":\"mcp\",\"mcp\":{\"name\":\"f\",\"arguments\":\"abc\"}}]}", 4,
+	 0},
+	{"{\"tool_calls\":[{\"name\":\"f\",\"a\":{\"x\":1},\"b\":{\"input\":\"abc\"},\"c\":{"
+	 "\"input\":\"abc\"}}]}",
+	 4, 0},
+	{"{\"tool_calls\":[{\"function\":null,\"mcp\":{\"arguments\":{\"a\":1}}}]}", 7, 0},
+	{"{\"tool_calls\":[{\"type\":\"mcp\",\"mcp\":{\"server\":\"abc\"}},\"abc\",null,[]]}", 0, 0},
 	/* Mistral */
 	{"{\"content\":[" THINKS("abc") "]}", 3, 3},
 	{"{\"content\":[" THINKS("a\\u00e9") ",{\"type\":\"text\",\"text\":\"wxyz\"}]}", 7, 3},
