@@ -227,6 +227,17 @@ static uint32_t chunk_audio(struct slice audio, struct chat_chunk *c)
 	return jtext_member(audio, "transcript", &s) && s.p[0] == '"' ? chunk_bytes(s) : 0;
 }
 
+static uint32_t chunk_pictures(struct slice list)
+{
+	struct jtext it = jtext_arr(list);
+	struct slice picture;
+	uint32_t n = 0;
+
+	while (jtext_arr_next(&it, &picture) > 0)
+		n += picture.p[0] == '{';
+	return n;
+}
+
 /* The object that stands next at `at`; so with choices and their list below. */
 static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 {
@@ -250,7 +261,7 @@ static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 		else if (slice_is(key, "audio"))
 			n += chunk_audio(val, c);
 		else if (slice_is(key, "images"))
-			c->pictures++;
+			c->pictures += chunk_pictures(val);
 		else if (slice_has_prefix(key, SLICE_LIT("reasoning")) || slice_is(key, "thinking"))
 			chunk_thoughts(val, &reasoning);
 		else if (slice_is(key, "function_call"))

@@ -24,9 +24,9 @@ struct chat_chunk {
 	uint32_t marks;
 	unsigned choices, choice;                /* how many, index of the first */
 	uint32_t content_bytes, reasoning_bytes; /* the second of the first */
-	uint32_t sound_bytes, pictures; /* beside these: of sound, in base64; places with pictures */
-	struct slice id, model;         /* as they stand, "" when not plain strings */
-	enum usage_tier tier;           /* that it names */
+	uint32_t sound_bytes, pictures;          /* beside these: of sound, in base64; pictures */
+	struct slice id, model;                  /* as they stand, "" when not plain strings */
+	enum usage_tier tier;                    /* that it names */
 	int64_t created_s;
 	struct slice usage;  /* the object */
 	struct slice top;    /* the value of the first member `usage` at the top, whatever it is */

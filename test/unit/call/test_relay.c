@@ -322,6 +322,7 @@ static void test_media_without_usage(void **state)
 		CHUNK("{\"audio\":{\"id\":\"a\",\"transcript\":\"abcdefgh\"}}", "null"),
 			  picture[] = CHUNK("{\"images\":[{\"image_url\":{\"url\":\"data:,\"}}]}",
 					    "null"),
+			  none[] = CHUNK("{\"images\":[null,\"\",[]]}", "null"),
 			  part[] = CHUNK("{\"content\":[{\"type\":\"image_url\"}]}", "null");
 	struct relay_gain sum = {0};
 	struct fixture f;
@@ -339,6 +340,8 @@ static void test_media_without_usage(void **state)
 	check_media(&f.relay, 2, 20, 0);
 	check_media(&f.relay, 92, 8, 0);
 	check_media(&f.relay, 200, 2, 0); /* one each at least */
+	push(&f, none, sizeof(none) - 1, &sum);
+	assert_int_equal(f.relay.pictures, 0);
 	push(&f, picture, sizeof(picture) - 1, &sum);
 	check_media(&f.relay, 2, 20, 78);
 	f.facts.copies = 4;
