@@ -34,7 +34,7 @@ class Scripted:
         cls.provider = Provider(**cls.ANSWERS)
         cls.addClassCleanup(cls.provider.close)
         cls.CONFIG = {'providers': {'p': cls.provider.config()}}
-        cls.MODELS = {name: model('p/' + name, price=cls.PRICE) for name in cls.ANSWERS}
+        cls.MODELS = {name: model('p/' + name, price=cls.PRICE, max_output=20000) for name in cls.ANSWERS}
         super().setUpClass()
 
     def charged(self, r, **tokens):
@@ -138,11 +138,11 @@ class Came(Scripted):
     SEEN = {'picture': {'output_image': 2000}, 'sound': {'output_audio': 22 * 6400 // 128}}
     REPORTED = {'picture': {'output_image': 1290}, 'sound': {'output_audio': 44}}
 
-    def come(self, name, then, key=None):
+    def come(self, name, then, key=None, cap=2000):
         """Reads all of the media; the access line or None, after `then` of the connection."""
         bytes_of = {'picture': 40000, 'sound': 22 * 6400}[name]
         with Conn(self.node.port) as c:
-            c.request('POST', '/v1/chat/completions', chat_body(name, True, max_tokens=2000), key=key or self.key)
+            c.request('POST', '/v1/chat/completions', chat_body(name, True, max_tokens=cap), key=key or self.key)
             while c.buffer.count(b'A') < bytes_of:
                 self.assertTrue(c.fill(), c.buffer[-200:])
             then(c)
@@ -156,6 +156,10 @@ class Media(Came, NodeCase):
                 r = self.node.record(self.come(name, Conn.reset))
                 self.assertEqual((r['end'], r['estimated']), ('client_gone', True), r)
                 self.charged(r, input=r['input'], **tokens)
+
+    def test_a_picture_is_no_more_than_a_large_one(self):
+        r = self.node.record(self.come('picture', Conn.reset, cap=20000))
+        self.charged(r, input=r['input'], output_image=6240)
 
     def test_drain_charges_what_is_reported(self):
         key = self.node.key('main', client_gone='drain')

@@ -16,6 +16,9 @@
 #define SOUND_BYTES     128
 #define SOUND_BYTES_MAX 8192
 
+/* What OpenAI documents for a picture of high quality with 1024x1536 (GPT Image 1); most have fewer. */
+#define PICTURE_TOKENS 6240
+
 enum errc relay_init(struct relay *r, const struct relay_opts *o)
 {
 	memset(r, 0, sizeof(*r));
@@ -284,6 +287,7 @@ bool relay_media(const struct relay *r, struct usage *u)
 		return more;
 	left = MAX_OF(left - usage_get(u, USAGE_OUTPUT_AUDIO), 0);
 	n = MIN_OF(r->output_asked / copies * MIN_OF(pictures, copies), left);
+	n = MIN_OF(n, PICTURE_TOKENS * MIN_OF(pictures, USAGE_MAX));
 	return put_more(u, USAGE_OUTPUT_IMAGE, MAX_OF(n, pictures)) || more;
 }
 

@@ -121,7 +121,8 @@ int64_t relay_sound(const struct relay *r);
 int64_t relay_pictures(const struct relay *r);
 /* Puts in what came of sound and pictures, where *u has less of them. How many tokens they are nobody says before the end, and a client must not be
  * better off by leaving before it: sound is one token for each 128 bytes, less than any codec makes of one; of a picture nothing tells how large
- * it was, so it is all that the cap of its choice leaves beside the output in *u, unless some of them were reported. True: *u became more. */
+ * it was, so it is as much as a large one is, as far as the cap of its choice leaves that beside the output in *u, unless some of them were
+ * reported. True: *u became more. */
 bool relay_media(const struct relay *r, struct usage *u);
 /* The encoder holds an item back for up to 250 ms; relay_flush() lets it go. */
 bool relay_is_holding(const struct relay *r);

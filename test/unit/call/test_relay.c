@@ -349,6 +349,11 @@ static void test_media_without_usage(void **state)
 	push(&f, part, sizeof(part) - 1, &sum);
 	check_media(&f.relay, 2, 20, 50);
 	assert_int_equal(f.relay.pictures, 2);
+	f.relay.output_asked = 40000;
+	check_media(&f.relay, 2, 20, 2 * 6240);
+	f.facts.copies = 1;
+	check_media(&f.relay, 2, 20, 2 * 6240);
+	check_media(&f.relay, 39000, 20, 980);
 	teardown(&f);
 }
 
