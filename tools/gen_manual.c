@@ -27,13 +27,14 @@ static const struct settings_row when[] = {
 };
 
 /* What the rules of chat_field_tbl.h mean; those without a sentence have nothing to do with prices. */
-enum rule { PASS, USAGE, COUNT, UNIT, ONLY, FORCE, OWN, REFUSE };
+enum rule { PASS, USAGE, COUNT, UNIT, ONLY, FORCE, OWN, CAP, REFUSE };
 static const char *const rules[] = {
 	[USAGE] = "Charged as it is reported: ",
 	[COUNT] = "Held: ",
 	[UNIT] = "Refused but for models whose price has its unit, and held: ",
 	[ONLY] = "Refused but for these values: ",
 	[FORCE] = "Set: ",
+	[CAP] = "Refused: ",
 	[REFUSE] = "Refused: ",
 };
 static const struct field {

@@ -313,12 +313,16 @@ static void facts_fields(const struct facts_in *in)
 			in->out->own_fields = true;
 		if (row->rule == CHAT_FIELD_ONLY)
 			facts_only(in, (enum chat_id)m->id, row);
-		if (row->rule != CHAT_FIELD_REFUSE ||
+		if ((row->rule != CHAT_FIELD_REFUSE && row->rule != CHAT_FIELD_CAP) ||
 		    facts_is_off(facts_get(in, (enum chat_id)m->id)))
 			continue;
-		fault_field(in->f, FAULT_UNSUPPORTED_FIELD, row->name,
-			    "'%s' is not supported: %s, which has no price here.", row->name,
-			    row->why);
+		if (row->rule == CHAT_FIELD_CAP)
+			fault_field(in->f, FAULT_UNSUPPORTED_FIELD, row->name,
+				    "'%s' is not supported: %s.", row->name, row->why);
+		else
+			fault_field(in->f, FAULT_UNSUPPORTED_FIELD, row->name,
+				    "'%s' is not supported: %s, which has no price here.",
+				    row->name, row->why);
 	}
 }
 

@@ -7,6 +7,7 @@
  *	ONLY    taken with these values, at whose price the row is; any other is refused by name
  *	FORCE   sent with the value that the gateway needs to charge rightly
  *	OWN     the gateway's own: consumed, unless the provider declares that it understands it
+ *	CAP     would bound the output beside the cap that the hold is for: refused by name, with that of the cap
  *	REFUSE  would be charged by the provider in a unit that no row has: refused by name
  * An Anthropic back: SAID (said in its way), LEFT (left out: it costs nothing there), NOT (refused by name). CHAT_FIELD is a
  * top-level member, CHAT_PART a place inside of one. Members that are not here pass unchanged to providers of the same dialect
@@ -21,6 +22,12 @@ CHAT_FIELD(STREAM, "stream", PASS, "", SAID, "")
 CHAT_FIELD(STREAM_OPTIONS, "stream_options", FORCE, "", SAID, "usage is always asked for where the provider understands it")
 CHAT_FIELD(MAX_TOKENS, "max_tokens", COUNT, "", SAID, "bounds the output")
 CHAT_FIELD(MAX_COMPLETION, "max_completion_tokens", COUNT, "", SAID, "bounds the output")
+CHAT_FIELD(MAX_NEW_TOKENS, "max_new_tokens", CAP, "", NOT, "the output is bounded by max_tokens or max_completion_tokens")
+CHAT_FIELD(MAX_OUTPUT_TOKENS, "max_output_tokens", CAP, "", NOT, "the output is bounded by max_tokens or max_completion_tokens")
+CHAT_FIELD(N_PREDICT, "n_predict", CAP, "", NOT, "the output is bounded by max_tokens or max_completion_tokens")
+CHAT_FIELD(NUM_PREDICT, "num_predict", CAP, "", NOT, "the output is bounded by max_tokens or max_completion_tokens")
+CHAT_FIELD(MAX_LENGTH, "max_length", CAP, "", NOT, "the output is bounded by max_tokens or max_completion_tokens")
+CHAT_FIELD(MAX_GEN_LEN, "max_gen_len", CAP, "", NOT, "the output is bounded by max_tokens or max_completion_tokens")
 CHAT_FIELD(N, "n", COUNT, "", SAID, "multiplies the output")
 CHAT_FIELD(BEST_OF, "best_of", COUNT, "", NOT, "multiplies the output")
 CHAT_FIELD(TOOLS, "tools", COUNT, "", SAID, "input")

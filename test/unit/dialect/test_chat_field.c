@@ -262,6 +262,10 @@ static void every_field_by_its_rule(void **state)
 		case CHAT_FIELD_OWN:
 			own(id);
 			break;
+		case CHAT_FIELD_CAP:
+			refused(PTABLE_OPENAI, row->name, "4000", row->name, "max_tokens");
+			refuse(id);
+			break;
 		case CHAT_FIELD_REFUSE:
 			refuse(id);
 			break;
@@ -277,7 +281,8 @@ static void every_field_at_an_anthropic_back(void **state)
 		char ordinary[64];
 		struct rig r;
 
-		if (row->rule == CHAT_FIELD_REFUSE || row->rule == CHAT_FIELD_FORCE)
+		if (row->rule == CHAT_FIELD_REFUSE || row->rule == CHAT_FIELD_CAP ||
+		    row->rule == CHAT_FIELD_FORCE)
 			continue;
 		if (row->rule == CHAT_FIELD_ONLY) {
 			snprintf(ordinary, sizeof(ordinary), "\"" SLICE_FMT "\"",

@@ -401,6 +401,9 @@ static void what_is_refused(void **state)
 		 "stream_options.include_usage", FAULT_INVALID_VALUE},
 		{"{" M ",\"service_tier\":\"scale\"}", "service_tier", FAULT_UNSUPPORTED_FIELD},
 		{"{" M ",\"search_parameters\":{}}", "search_parameters", FAULT_UNSUPPORTED_FIELD},
+		{"{" M ",\"max_tokens\":10,\"n_predict\":4000}", "n_predict",
+		 FAULT_UNSUPPORTED_FIELD},
+		{"{" M ",\"max_output_tokens\":4000}", "max_output_tokens", FAULT_UNSUPPORTED_FIELD},
 		{"{" M ",\"deferred\":true}", "deferred", FAULT_UNSUPPORTED_FIELD},
 		{"{" M ",\"background\":true}", "background", FAULT_UNSUPPORTED_FIELD},
 		{"{" M ",\"web_search_options\":true}", "web_search_options", FAULT_INVALID_VALUE},
@@ -440,6 +443,9 @@ static void what_is_said_again(void **state)
 		{"{" M ",\"service_tier\":\"scale\"}", "'scale'"},
 		{"{" M ",\"service_tier\":\"the patient John Doe\"}", "'…'"},
 		{"{" M ",\"speed\":\"see John\"}", "'…'"},
+		{"{" M ",\"n_predict\":9}",
+		 "'n_predict' is not supported: the output is bounded by max_tokens or "
+		 "max_completion_tokens."},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(of); i++) {
