@@ -409,6 +409,28 @@ static void test_media_cut_behind_a_total(void **state)
 	assert_int_equal(usage_get(&scene_charge(s)->usage, USAGE_OUTPUT_IMAGE), cap);
 }
 
+/* How a total is divided is a guess, not how much it is: more than was held is charged all the same. */
+static void test_media_in_a_total_beyond_the_hold(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+	const struct record_charge *r;
+
+	scene_chat(s, "paints", true);
+	scene_stream(s, up);
+	scene_item(s, up, PICTURE);
+	scene_item(s, up,
+		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,"
+		   "\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":5000,"
+		   "\"completion_tokens\":50}}");
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+	r = scene_charge(s);
+	assert_int_equal(r->charge_nusd, 5000 * 1000 + 50 * 30000);
+	assert_true(r->charge_nusd > r->hold_nusd);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
@@ -422,6 +444,7 @@ int main(void)
 		T(test_progress_of_pictures),
 		T(test_media_in_a_total),
 		T(test_media_cut_behind_a_total),
+		T(test_media_in_a_total_beyond_the_hold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
