@@ -227,6 +227,7 @@ static uint32_t chunk_audio(struct slice audio, struct chat_chunk *c)
 	return jtext_member(audio, "transcript", &s) && s.p[0] == '"' ? chunk_bytes(s) : 0;
 }
 
+/* Each an object, or its address alone. */
 static uint32_t chunk_pictures(struct slice list)
 {
 	struct jtext it = jtext_arr(list);
@@ -234,7 +235,7 @@ static uint32_t chunk_pictures(struct slice list)
 	uint32_t n = 0;
 
 	while (jtext_arr_next(&it, &picture) > 0)
-		n += picture.p[0] == '{';
+		n += picture.p[0] == '{' || (picture.p[0] == '"' && picture.n > 2);
 	return n;
 }
 

@@ -323,6 +323,7 @@ static void test_media_without_usage(void **state)
 			  picture[] = CHUNK("{\"images\":[{\"image_url\":{\"url\":\"data:,\"}}]}",
 					    "null"),
 			  none[] = CHUNK("{\"images\":[null,\"\",[]]}", "null"),
+			  address[] = CHUNK("{\"images\":[\"data:,\"]}", "null"),
 			  part[] = CHUNK("{\"content\":[{\"type\":\"image_url\"}]}", "null");
 	struct relay_gain sum = {0};
 	struct fixture f;
@@ -354,6 +355,8 @@ static void test_media_without_usage(void **state)
 	f.facts.copies = 1;
 	check_media(&f.relay, 2, 20, 2 * 6240);
 	check_media(&f.relay, 39000, 20, 980);
+	push(&f, address, sizeof(address) - 1, &sum);
+	assert_int_equal(f.relay.pictures, 3);
 	teardown(&f);
 }
 
