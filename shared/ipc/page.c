@@ -292,7 +292,7 @@ void page_clear(struct page *p, unsigned slot)
 {
 	struct page_proc *r = page_proc(p, slot);
 
-	atomic_store(&r->state, PAGE_STARTING);
+	atomic_store(&r->state, PAGE_CLAIMED);
 	fill(r); /* the caller's, until the next child joins */
 	clear_counts(p, slot);
 }
@@ -318,7 +318,10 @@ enum errc page_claim(struct page *p, unsigned role, unsigned number, uint64_t ge
 
 void page_join(struct page *p, unsigned slot)
 {
-	fill(page_proc(p, slot));
+	struct page_proc *r = page_proc(p, slot);
+
+	fill(r);
+	atomic_store(&r->state, PAGE_STARTING);
 }
 
 bool page_is_alive(struct page *p, unsigned slot)

@@ -18,7 +18,8 @@
 typedef _Atomic uint64_t page_u64;
 typedef _Atomic uint32_t page_u32;
 
-enum page_state { PAGE_EMPTY, PAGE_STARTING, PAGE_READY, PAGE_DRAINING };
+/* CLAIMED: for a child that has not joined; pid and start are those of its master. */
+enum page_state { PAGE_EMPTY, PAGE_STARTING, PAGE_READY, PAGE_DRAINING, PAGE_CLAIMED };
 
 /* A process. Written by it alone (the master clears it before a start), read by all. */
 struct page_proc {
@@ -87,7 +88,7 @@ MUSTCHECK enum errc page_claim(struct page *p, unsigned role, unsigned number, u
 /* Master, after a death: clears all that the process counted as running, its columns of breaker_provider included; the row
  * stays claimed. */
 void page_clear(struct page *p, unsigned slot);
-/* Child: fills in its pid and start. */
+/* Child: fills in its pid and start; it is STARTING then. */
 void page_join(struct page *p, unsigned slot);
 /* True when the process that filled the row lives (and its pid was not reused). */
 bool page_is_alive(struct page *p, unsigned slot);

@@ -106,6 +106,8 @@ static void test_clear_takes_the_dead_ones_counts(void **state)
 	page_clear(page, a);
 	assert_int_equal(breaker_inflight(pr), 1);
 	assert_int_equal(atomic_load(&page_proc(page, a)->inflight), 0);
+	assert_int_equal(atomic_load(&page_proc(page, a)->state), PAGE_CLAIMED);
+	page_join(page, a);
 	assert_int_equal(atomic_load(&page_proc(page, a)->state), PAGE_STARTING);
 	breaker_inflight_give(pr, b);
 }
