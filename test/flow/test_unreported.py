@@ -140,7 +140,7 @@ class Came(Scripted):
 
     def come(self, name, then, key=None, cap=2000):
         """Reads all of the media; the access line or None, after `then` of the connection."""
-        bytes_of = {'picture': 40000, 'sound': 22 * 6400}[name]
+        bytes_of = {'picture': 40000, 'sound': 22 * 6400}[name.partition('-')[0]]
         with Conn(self.node.port) as c:
             c.request('POST', '/v1/chat/completions', chat_body(name, True, max_tokens=cap), key=key or self.key)
             while c.buffer.count(b'A') < bytes_of:
@@ -178,6 +178,49 @@ class Media(Came, NodeCase):
             with self.subTest(name):
                 r = self.node.record(self.chat(name + '-whole', max_tokens=2000).get('x-request-id'))
                 self.charged(r, input=r['input'], **tokens)
+
+
+def early(piece, n, tokens, cut=False):
+    """The same, told in the event of each; then nothing, or the end of the connection."""
+    items = [chunked(chunk(choices=[{'index': 0, 'delta': piece, 'finish_reason': None}], usage=usage(10, (i + 1) * tokens))) for i in range(n)]
+    return [head(transfer_encoding='chunked') + b''.join(items)] + ([] if cut else [30])
+
+
+def read_out(c):
+    while c.fill():
+        pass
+
+
+class Early(Came):
+    """What is told of media by a cut is what they are, and is charged once."""
+    ANSWERS = {name + end: early(piece, n, tokens, bool(end)) for name, piece, n, tokens in
+               (('picture', Came.PICTURE, 1, 1300), ('sound', Came.SOUND, 22, 5)) for end in ('', '-cut')}
+    COUNTED = {'picture': {'output_image': 1300}, 'sound': {'output_audio': 110}}
+
+    def kill(self, _):
+        for pid in self.node.children('worker'):
+            os.kill(pid, signal.SIGKILL)
+
+    def test_once(self):
+        for name, tokens in self.COUNTED.items():
+            for end, answer, then in (('client_gone', name, Conn.reset), ('upstream_error', name + '-cut', read_out), ('worker_died', name, self.kill)):
+                with self.subTest(name, end=end):
+                    r = self.node.record(self.come(answer, then, cap=20000))
+                    self.assertEqual((r['end'], r['estimated']), (end, 'output' not in tokens), r)
+                    self.charged(r, input=10, **tokens)
+                    wait_for(lambda: all(w['state'] == 'ready' for w in self.node.status()['worker']), 20)
+
+    def test_zz_books_are_right_and_no_secret_shows(self):
+        self.assertTrue(self.node.verify('--charges')['good'])  # errors were logged: of the deaths
+
+
+class EarlyApart(Early, NodeCase):
+    pass
+
+
+class EarlyAlike(Early, NodeCase):
+    PRICE = {'input': 1, 'output': 2}
+    COUNTED = {'picture': {'output': 1300}, 'sound': {'output': 110}}
 
 
 class Totals(Scripted, NodeCase):

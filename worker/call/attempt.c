@@ -87,32 +87,18 @@ static void on_head(void *arg, const struct http1_head *h)
 	call_wake(c);
 }
 
-/* Sound and pictures, with those before the last word that were seen, and the text beside them. */
-static void note_media(const struct relay *r, struct progress_slot *s, struct usage *u)
-{
-	int64_t pictures, all;
-
-	if (!relay_is_reported(r)) {
-		usage_set(u, USAGE_OUTPUT, MAX_OF(usage_get(u, USAGE_OUTPUT), relay_seen(r)));
-		(void)relay_media(r, u);
-	}
-	pictures = usage_get(u, USAGE_OUTPUT_IMAGE);
-	all = pictures + usage_get(u, USAGE_OUTPUT_AUDIO);
-	if (all > 0 || relay_has_media(r))
-		progress_media(s, pictures > 0, all);
-}
-
-/* Before the last word, reasoning that was seen counts as well. */
+/* Before the last word, what came beyond it counts as well: as call_used() of a cut has it. */
 static void note_usage(struct call *c, struct progress_slot *s)
 {
 	const struct relay *r = &c->attempt->relay;
-	int64_t seen = relay_is_reported(r) ? 0 : relay_seen_reasoning(r);
 	struct usage u;
 
 	call_reported(c, &u);
-	usage_set(&u, USAGE_REASONING, MAX_OF(usage_get(&u, USAGE_REASONING), seen));
-	progress_usage(s, &u, true);
-	note_media(r, s, &u);
+	if (!relay_is_reported(r) && c->op != DIALECT_EMBEDDINGS)
+		u.estimated |= relay_more(r, &u);
+	/* What was seen of it is no more than that any longer. */
+	usage_set(&u, USAGE_REASONING, usage_get(&u, USAGE_REASONING));
+	progress_usage(s, &u, r->reported && r->usage_positive);
 }
 
 /* Progress stands in shared memory before the bytes can go to the client. */
@@ -126,15 +112,10 @@ static void note_gain(struct call *c, const struct relay_gain *g)
 	s = progress_at(live_progress(c->host->env.live), c->slot);
 	if (g->events || g->bytes)
 		progress_seen(s, relay_seen(r));
-	if (relay_has_media(r) && !r->reported) {
-		struct usage u = r->usage;
-
-		note_media(r, s, &u);
-	}
 	if (r->reasoning_bytes && !relay_is_reported(r))
 		progress_reasoning(s, relay_seen_reasoning(r));
 	/* What more of an answer comes changes how its output is divided. */
-	if (g->usage || (r->reported && (g->finish || relay_has_media(r))))
+	if (g->usage || relay_has_media(r) || (r->reported && g->finish))
 		note_usage(c, s);
 	if (g->finish)
 		progress_finish(s);

@@ -104,25 +104,25 @@ static bool is_apart(const struct call *c, enum usage_class class)
 }
 
 /* What is no text and no reasoning is of the media that came; of both kinds, sound is as much as its bytes make. */
-static void divide_media(const struct relay *r, struct usage *u)
+static void divide_media(const struct relay_came *told, struct usage *u)
 {
-	int64_t hidden = usage_get(u, USAGE_REASONING) - relay_seen_reasoning(r);
-	int64_t left = usage_get(u, USAGE_OUTPUT) - relay_seen(r) - MAX_OF(hidden, 0), before;
-	bool both = r->pictures > 0 && !usage_has(u, USAGE_OUTPUT_IMAGE);
+	int64_t left = relay_unplaced(told, u), before;
+	bool both = told->pictures > 0 && !usage_has(u, USAGE_OUTPUT_IMAGE);
 
-	if (r->sound_bytes > 0) {
+	if (told->sound_bytes > 0) {
 		before = usage_get(u, USAGE_OUTPUT);
 		usage_take_output(u, USAGE_OUTPUT_AUDIO,
-				  both ? MIN_OF(left, relay_seen_sound(r)) : left);
+				  both ? MIN_OF(left, relay_seen_sound(told)) : left);
 		left -= before - usage_get(u, USAGE_OUTPUT);
 	}
-	if (r->pictures > 0)
+	if (told->pictures > 0)
 		usage_take_output(u, USAGE_OUTPUT_IMAGE, left);
 }
 
 void call_reported(const struct call *c, struct usage *out)
 {
 	const struct relay *r = &c->attempt->relay;
+	const struct relay_came told = relay_told(r);
 	bool thinks;
 
 	*out = r->usage;
@@ -134,9 +134,9 @@ void call_reported(const struct call *c, struct usage *out)
 			     c->route.v[c->attempt->at].input_bound);
 	thinks = r->reasoning_bytes && !usage_has(out, USAGE_REASONING) &&
 		 is_apart(c, USAGE_REASONING);
-	if (relay_has_media(r) && (thinks || (r->sound_bytes && is_apart(c, USAGE_OUTPUT_AUDIO)) ||
-				   (r->pictures && is_apart(c, USAGE_OUTPUT_IMAGE))))
-		divide_media(r, out);
+	if (relay_has_media(r) && (thinks || (told.sound_bytes && is_apart(c, USAGE_OUTPUT_AUDIO)) ||
+				   (told.pictures && is_apart(c, USAGE_OUTPUT_IMAGE))))
+		divide_media(&told, out);
 	if (thinks)
 		usage_divide_output(out,
 				    (int64_t)MAX_OF(4 * (r->content_events - r->media_events),

@@ -97,11 +97,23 @@ static void doubt_room(struct relay *r)
 	r->asked = false;
 }
 
+static struct relay_came came(const struct relay *r)
+{
+	return (struct relay_came){.is_told = true,
+				   .seen = relay_seen(r),
+				   .reasoning = relay_seen_reasoning(r),
+				   .sounds = r->sounds,
+				   .sound_bytes = r->sound_bytes,
+				   .pictures = r->pictures};
+}
+
 static void learn_usage(struct relay *r, const struct usage *u, struct relay_gain *gain)
 {
 	int64_t input = usage_input_total(&r->usage), reasoning = usage_reasoning(&r->usage);
 
 	usage_merge(&r->usage, u);
+	if (u->undivided ? r->usage.undivided : usage_output_total(u) > 0)
+		r->told = came(r);
 	if (r->room && usage_input_total(&r->usage) != input)
 		ask_room(r);
 	else if (r->room && usage_reasoning(&r->usage) != reasoning)
@@ -257,9 +269,9 @@ int64_t relay_sound(const struct relay *r)
 	return MAX_OF(seen, usage_get(&r->usage, USAGE_OUTPUT_AUDIO));
 }
 
-int64_t relay_seen_sound(const struct relay *r)
+int64_t relay_seen_sound(const struct relay_came *came)
 {
-	return (int64_t)MAX_OF(r->sounds, r->sound_bytes / SOUND_BYTES);
+	return (int64_t)MAX_OF(came->sounds, came->sound_bytes / SOUND_BYTES);
 }
 
 int64_t relay_pictures(const struct relay *r)
@@ -275,20 +287,55 @@ static bool put_more(struct usage *u, enum usage_class c, int64_t n)
 	return true;
 }
 
+struct relay_came relay_told(const struct relay *r)
+{
+	struct relay_came told = relay_is_reported(r) ? came(r) : r->told;
+
+	if (!r->usage.undivided && usage_output_total(&r->usage) == 0)
+		return (struct relay_came){0};
+	if (r->usage.undivided)
+		told.seen = relay_seen(r); /* by which it is divided */
+	return told;
+}
+
+int64_t relay_unplaced(const struct relay_came *told, const struct usage *u)
+{
+	int64_t hidden = MAX_OF(usage_get(u, USAGE_REASONING) - told->reasoning, 0);
+
+	if (!(told->pictures > 0 && !usage_has(u, USAGE_OUTPUT_IMAGE)) &&
+	    !(told->sound_bytes > 0 && !usage_has(u, USAGE_OUTPUT_AUDIO)))
+		return 0;
+	return MAX_OF(usage_get(u, USAGE_OUTPUT) - told->seen - hidden, 0);
+}
+
 bool relay_media(const struct relay *r, struct usage *u)
 {
-	int64_t copies = MAX_OF(r->dec_opts.facts->copies, 1), pictures = (int64_t)r->pictures;
-	int64_t left = MAX_OF(r->output_asked - usage_get(u, USAGE_OUTPUT), 0), n;
+	const struct relay_came told = relay_told(r), all = came(r);
+	int64_t copies = MAX_OF(r->dec_opts.facts->copies, 1);
+	int64_t pictures = (int64_t)(r->pictures - told.pictures), n;
+	int64_t sound = told.is_told ? usage_get(u, USAGE_OUTPUT_AUDIO) : 0;
+	int64_t shown = told.is_told ? usage_get(u, USAGE_OUTPUT_IMAGE) : 0;
+	int64_t left = MAX_OF(r->output_asked - usage_get(u, USAGE_OUTPUT) - sound - shown, 0);
 	bool more;
 
-	n = MIN_OF(relay_seen_sound(r), left);
-	more = put_more(u, USAGE_OUTPUT_AUDIO, MAX_OF((int64_t)r->sounds, n));
-	if (pictures == 0 || usage_get(&r->usage, USAGE_OUTPUT_IMAGE) > 0)
+	n = MIN_OF(relay_seen_sound(&all) - relay_seen_sound(&told), left);
+	n = MAX_OF((int64_t)(r->sounds - told.sounds), n);
+	more = put_more(u, USAGE_OUTPUT_AUDIO, sound + n);
+	if (pictures == 0)
 		return more;
-	left = MAX_OF(left - usage_get(u, USAGE_OUTPUT_AUDIO), 0);
+	left = MAX_OF(left - n, 0);
 	n = MIN_OF(r->output_asked / copies * MIN_OF(pictures, copies), left);
 	n = MIN_OF(n, PICTURE_TOKENS * MIN_OF(pictures, USAGE_MAX));
-	return put_more(u, USAGE_OUTPUT_IMAGE, MAX_OF(n, pictures)) || more;
+	return put_more(u, USAGE_OUTPUT_IMAGE, shown + MAX_OF(n, pictures)) || more;
+}
+
+bool relay_more(const struct relay *r, struct usage *u)
+{
+	const struct relay_came told = relay_told(r);
+	bool more = put_more(u, USAGE_OUTPUT, relay_seen(r) + relay_unplaced(&told, u));
+
+	more |= put_more(u, USAGE_REASONING, relay_seen_reasoning(r));
+	return relay_media(r, u) || more;
 }
 
 int64_t relay_reasoning(const struct relay *r)

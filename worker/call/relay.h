@@ -6,6 +6,13 @@
 
 #include "dialect.h"
 
+/* What came of an answer, or came by the time of a report. */
+struct relay_came {
+	bool is_told; /* an output that is reported covers it */
+	int64_t seen, reasoning;
+	uint64_t sounds, sound_bytes, pictures;
+};
+
 struct relay {
 	const struct dialect_front *front;
 	const struct dialect_back *back;
@@ -37,6 +44,7 @@ struct relay {
 	int64_t (*room)(void *arg, const struct usage *reported);
 	void *room_arg;
 	struct usage usage;
+	struct relay_came told; /* by the last report of output */
 	struct fault fault;
 	struct dialect_verdict verdict; /* what a router makes of the fault */
 	struct slice upstream_id;       /* a word, in the arena */
@@ -92,7 +100,7 @@ static inline int64_t relay_seen_reasoning(const struct relay *r)
 }
 
 /* As many tokens as the sound has at most: one for each 128 bytes of it, less than any codec makes of one. */
-int64_t relay_seen_sound(const struct relay *r);
+int64_t relay_seen_sound(const struct relay_came *came);
 
 /* Whether usage is the provider's last word: until then it may have reported less than came. */
 static inline bool relay_is_reported(const struct relay *r)
@@ -119,10 +127,15 @@ int64_t relay_reasoning(const struct relay *r);
 /* The same of sound and of pictures, which are output beside relay_seen(). */
 int64_t relay_sound(const struct relay *r);
 int64_t relay_pictures(const struct relay *r);
-/* Puts in what came of sound and pictures, where *u has less of them. How many tokens they are nobody says before the end, and a client must not be
+/* What the reported output covers: as the last word all that came, before it what came by then; nothing where none is reported. */
+struct relay_came relay_told(const struct relay *r);
+/* Tokens in the output of *u that are neither text nor reasoning: those of media that it covers without a number of their own. */
+int64_t relay_unplaced(const struct relay_came *told, const struct usage *u);
+/* Puts in what came beyond what *u has of the reported output: text, reasoning, sound and pictures. True: *u became more. */
+bool relay_more(const struct relay *r, struct usage *u);
+/* The same of sound and pictures alone. How many tokens they are nobody says before the end, and a client must not be
  * better off by leaving before it: sound is one token for each 128 bytes, less than any codec makes of one; of a picture nothing tells how large
- * it was, so it is as much as a large one is, as far as the cap of its choice leaves that beside the output in *u, unless some of them were
- * reported. True: *u became more. */
+ * it was, so it is as much as a large one is, as far as the cap of its choice leaves that beside the output in *u. */
 bool relay_media(const struct relay *r, struct usage *u);
 /* The encoder holds an item back for up to 250 ms; relay_flush() lets it go. */
 bool relay_is_holding(const struct relay *r);

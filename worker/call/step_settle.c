@@ -15,7 +15,6 @@ _Static_assert(USAGE_RAW_MAX <= RECORD_RAW_MAX && IR_NATIVE_MAX <= RECORD_FINISH
 static void estimate(const struct call *c, bool cut, struct usage *u)
 {
 	const struct relay *r = &c->attempt->relay;
-	int64_t seen = relay_seen(r), reasoning = relay_seen_reasoning(r);
 
 	if (!r->reported || (usage_input_total(u) == 0 && (cut || !usage_has(u, USAGE_INPUT)))) {
 		usage_set(u, USAGE_INPUT, MAX_OF(c->route.v[c->attempt->at].input_bound / 2, 1));
@@ -23,15 +22,11 @@ static void estimate(const struct call *c, bool cut, struct usage *u)
 	}
 	if (c->op == DIALECT_EMBEDDINGS || (usage_has(u, USAGE_OUTPUT) && !cut))
 		return;
-	if (seen > usage_get(u, USAGE_OUTPUT) || !usage_has(u, USAGE_OUTPUT)) {
-		usage_set(u, USAGE_OUTPUT, seen);
+	if (!usage_has(u, USAGE_OUTPUT)) {
+		usage_set(u, USAGE_OUTPUT, 0);
 		u->estimated = true;
 	}
-	if (reasoning > usage_get(u, USAGE_REASONING)) {
-		usage_set(u, USAGE_REASONING, reasoning);
-		u->estimated = true;
-	}
-	u->estimated |= relay_media(r, u);
+	u->estimated |= relay_more(r, u);
 }
 
 void call_used(const struct call *c, bool cut, struct usage *u)

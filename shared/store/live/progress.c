@@ -253,8 +253,9 @@ static uint16_t get16(const _Atomic uint16_t *from)
 }
 
 /* The places in `state`. */
-enum { STATE_TIER = 4, STATE_CANDIDATE = 8, STATE_LOST = 16 };
+enum { STATE_TIER = 5, STATE_CANDIDATE = 8, STATE_LOST = 16 };
 
+#define TIER_MAX UINT64_C(7)
 #define LOST_MAX ((INT64_C(1) << (64 - STATE_LOST)) - 1)
 
 static uint64_t state_of(const struct progress_slot *s)
@@ -285,34 +286,64 @@ void progress_lose(struct progress_slot *s, int64_t cost_nusd)
 			 (state_of(s) >> STATE_CANDIDATE & UINT8_MAX) << STATE_CANDIDATE);
 }
 
-/* Sound and pictures stand where what is written for an hour does, which then counts to what is for five minutes. */
-static void put_tokens(struct progress_slot *s, const struct usage *u, bool has_media)
+static void fold(struct usage *u, enum usage_class from, enum usage_class to)
 {
-	int64_t hour = has_media ? usage_get(u, USAGE_CACHE_WRITE_1H) : 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(s->tokens); i++) {
-		if (has_media && i == SLOT_MEDIA)
-			continue;
-		if (i == SLOT_MEDIA - 1 && hour > 0)
-			put(&s->tokens[i], usage_get(u, slot_class[i]) + hour);
-		else if (usage_has(u, slot_class[i]))
-			put(&s->tokens[i], usage_get(u, slot_class[i]));
-	}
+	if (usage_get(u, from) == 0)
+		return;
+	usage_set(u, to, usage_get(u, to) + usage_get(u, from));
+	usage_set(u, from, 0);
+	u->estimated = true;
 }
 
-void progress_usage(struct progress_slot *s, const struct usage *u, bool reported)
+/* Puts what has no place to another class. The flag of the media that then stand in the place of what is written for an hour; 0: that itself. */
+static uint64_t fold_all(struct usage *u)
 {
-	uint64_t state = state_of(s);
+	int64_t sound = usage_get(u, USAGE_OUTPUT_AUDIO);
+	int64_t pictures = usage_get(u, USAGE_OUTPUT_IMAGE);
 
-	put_tokens(s, u, state & PROGRESS_MEDIA);
-	if (usage_has(u, USAGE_IMAGE))
-		put16(&s->images, usage_get(u, USAGE_IMAGE));
-	if (usage_has(u, USAGE_WEB_SEARCH))
-		put16(&s->searches, usage_get(u, USAGE_WEB_SEARCH));
-	if (u->tier)
-		state = (state & ~(UINT64_C(15) << STATE_TIER)) | (uint64_t)u->tier << STATE_TIER;
-	if (reported && usage_total(u) > 0)
+	fold(u, USAGE_INPUT_AUDIO, USAGE_INPUT);
+	fold(u, USAGE_INPUT_IMAGE, USAGE_INPUT);
+	if (sound == 0 && pictures == 0)
+		return 0;
+	fold(u, USAGE_CACHE_WRITE_1H, USAGE_CACHE_WRITE_5M);
+	fold(u, sound > pictures ? USAGE_OUTPUT_IMAGE : USAGE_OUTPUT_AUDIO, USAGE_OUTPUT);
+	return sound > pictures ? PROGRESS_SOUND : PROGRESS_PICTURES;
+}
+
+static enum usage_class class_at(size_t i, uint64_t state)
+{
+	if (i != SLOT_MEDIA || !(state & PROGRESS_MEDIA))
+		return slot_class[i];
+	return state & PROGRESS_PICTURES ? USAGE_OUTPUT_IMAGE : USAGE_OUTPUT_AUDIO;
+}
+
+void progress_usage(struct progress_slot *s, const struct usage *told, bool reported)
+{
+	uint64_t before = state_of(s),
+		 state = before & ~(uint64_t)(PROGRESS_MEDIA | PROGRESS_ESTIMATED);
+	struct usage u = *told;
+
+	state |= fold_all(&u);
+	if (u.tier)
+		state = (state & ~(TIER_MAX << STATE_TIER)) | (uint64_t)u.tier << STATE_TIER;
+	if (reported && usage_total(&u) > 0)
 		state |= PROGRESS_USAGE;
+	if (u.estimated)
+		state |= PROGRESS_ESTIMATED;
+	/* What stands there is never taken for another class. */
+	if ((before ^ state) & PROGRESS_MEDIA) {
+		put(&s->tokens[SLOT_MEDIA], 0);
+		atomic_store_explicit(&s->state, before ^ ((before ^ state) & PROGRESS_MEDIA),
+				      memory_order_release);
+		atomic_thread_fence(memory_order_release);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(s->tokens); i++)
+		if (usage_has(&u, class_at(i, state)))
+			put(&s->tokens[i], usage_get(&u, class_at(i, state)));
+	if (usage_has(&u, USAGE_IMAGE))
+		put16(&s->images, usage_get(&u, USAGE_IMAGE));
+	if (usage_has(&u, USAGE_WEB_SEARCH))
+		put16(&s->searches, usage_get(&u, USAGE_WEB_SEARCH));
 	atomic_store_explicit(&s->state, state, memory_order_release);
 }
 
@@ -320,20 +351,6 @@ void progress_seen(struct progress_slot *s, int64_t n)
 {
 	if (n > get(&s->seen))
 		put(&s->seen, n);
-}
-
-void progress_media(struct progress_slot *s, bool pictures, int64_t n)
-{
-	uint64_t state = state_of(s);
-
-	if (!(state & PROGRESS_MEDIA) && get(&s->tokens[SLOT_MEDIA]) > 0) {
-		put(&s->tokens[SLOT_MEDIA - 1],
-		    (int64_t)get(&s->tokens[SLOT_MEDIA - 1]) + get(&s->tokens[SLOT_MEDIA]));
-		put(&s->tokens[SLOT_MEDIA], 0);
-	}
-	state |= pictures ? PROGRESS_PICTURES : PROGRESS_SOUND;
-	atomic_store_explicit(&s->state, state, memory_order_release);
-	put(&s->tokens[SLOT_MEDIA], n);
 }
 
 void progress_reasoning(struct progress_slot *s, int64_t n)
@@ -362,26 +379,18 @@ int64_t progress_lost_nusd(struct progress *p, uint32_t slot, const struct genid
 	return s ? (int64_t)(state_of(s) >> STATE_LOST) : 0;
 }
 
-static enum usage_class class_at(size_t i, uint64_t media)
-{
-	if (!media || i != SLOT_MEDIA)
-		return slot_class[i];
-	return media & PROGRESS_PICTURES ? USAGE_OUTPUT_IMAGE : USAGE_OUTPUT_AUDIO;
-}
-
 bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate,
 		   struct usage *out)
 {
 	struct progress_slot *s = find(p, slot, id);
 	uint64_t state = s ? state_of(s) : 0, flags = state & (PROGRESS_USAGE | PROGRESS_FINISH);
-	uint64_t media = state & PROGRESS_MEDIA;
 	uint32_t estimate = s ? get(&s->seen) : 0;
 
-	if (flags == 0 && media == 0 && estimate == 0)
+	if (flags == 0 && !(state & PROGRESS_MEDIA) && estimate == 0)
 		return false;
 	usage_init(out);
 	*candidate = state >> STATE_CANDIDATE & UINT8_MAX;
-	out->tier = (enum usage_tier)((state >> STATE_TIER & 15) % USAGE_TIER_COUNT);
+	out->tier = (enum usage_tier)((state >> STATE_TIER & TIER_MAX) % USAGE_TIER_COUNT);
 	if (get16(&s->images) > 0)
 		usage_set(out, USAGE_IMAGE, get16(&s->images));
 	if (get16(&s->searches) > 0)
@@ -390,11 +399,12 @@ bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, ui
 		uint32_t n = get(&s->tokens[i]);
 
 		if (n > 0)
-			usage_set(out, class_at(i, media), n);
+			usage_set(out, class_at(i, state), n);
 	}
+	out->estimated |= (state & PROGRESS_ESTIMATED) != 0;
 	/* Some providers report early what is not final: only with a finish reason are the numbers the whole. */
 	if (flags != (PROGRESS_USAGE | PROGRESS_FINISH) &&
-	    (!(flags & PROGRESS_USAGE) || media || usage_get(out, USAGE_OUTPUT) < estimate)) {
+	    (!(flags & PROGRESS_USAGE) || usage_get(out, USAGE_OUTPUT) < estimate)) {
 		usage_set(out, USAGE_OUTPUT,
 			  MAX_OF((int64_t)estimate, usage_get(out, USAGE_OUTPUT)));
 		out->estimated = true;

@@ -18,12 +18,13 @@ enum {
 	/* Sound or pictures came: their tokens stand in the place of cache_write_1h. */
 	PROGRESS_SOUND = 1 << 2,
 	PROGRESS_PICTURES = 1 << 3,
+	PROGRESS_ESTIMATED = 1 << 4, /* not all of it as reported */
 };
 
 struct progress_slot {
 	uint8_t id[GENID_BYTES]; /* all 0: free */
 	uint64_t account;
-	/* Changed at once: flags (4 bits, the lowest), tier (4), the candidate's index in the hold row (8), what attempts that
+	/* Changed at once: flags (5 bits, the lowest), tier (3), the candidate's index in the hold row (8), what attempts that
 	 * were given up cost us (48, nano-dollars) */
 	_Atomic uint64_t state;
 	_Atomic uint32_t seen; /* tokens of content sent, by its pieces or bytes */
@@ -46,18 +47,18 @@ struct progress_slot *progress_at(struct progress *p, uint32_t slot);
 void progress_attempt(struct progress_slot *s, uint32_t candidate);
 /* Records that it was given up, and what all that were have cost us: nothing is charged for it. */
 void progress_lose(struct progress_slot *s, int64_t cost_nusd);
-/* Records numbers that are known: `reported` by the provider, or our estimate of the input and count of the pieces. */
+/* Records numbers that are known: `reported` by the provider, or our estimate of the input and count of the pieces. What has no place goes to
+ * one of its side, and all of it counts as estimated: sound and pictures of the input to the input; of sound and pictures that came the
+ * smaller to the output; beside them, what is written for an hour to what is for five minutes. */
 void progress_usage(struct progress_slot *s, const struct usage *u, bool reported);
 /* Raises the content, that which is about to be sent included, to `n` tokens. */
 void progress_seen(struct progress_slot *s, int64_t n);
-/* Sets what came of sound and pictures beside it, at the price of pictures if there are any, to `n` tokens: reported, or held for. */
-void progress_media(struct progress_slot *s, bool pictures, int64_t n);
 /* Raises the reasoning among it to `n` tokens, unless as much was reported. */
 void progress_reasoning(struct progress_slot *s, int64_t n);
 void progress_finish(struct progress_slot *s);
 
 /* What an orphan is charged for: usage that was reported together with a finish reason as it is; else the input with
- * output = max(what was reported, what was seen) and with the media, marked as estimated. False when the slot belongs to another request, or when nothing came that would be charged. */
+ * output = max(what was reported, what was seen), marked as estimated where that is more. False when the slot belongs to another request, or when nothing came that would be charged. */
 bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate,
 		   struct usage *out);
 

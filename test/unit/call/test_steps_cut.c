@@ -227,10 +227,15 @@ static bool run_one(struct scene *s, const struct way *w, enum trouble t, unsign
 	return d.was_at_work;
 }
 
+static void open_none(struct scene *s)
+{
+	s->calls->rt->breaker.failures = 1000;
+	s->calls->rt->t->set.retry_minimum = 100000;
+}
+
 static void walk(struct scene *s, const struct way *w)
 {
-	s->calls->rt->breaker.failures = 1000; /* none opens */
-	s->calls->rt->t->set.retry_minimum = 100000;
+	open_none(s);
 	for (enum trouble t = 0; t < TROUBLES; t++) {
 		unsigned at = 1;
 
@@ -317,7 +322,7 @@ static void test_progress_of_pictures(void **state)
 		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{"
 		   "\"prompt_tokens\":10,\"completion_tokens\":5,\"completion_tokens_details\":{"
 		   "\"image_tokens\":4}}}");
-	expect_media(s, 1, 4, true);
+	expect_media(s, 1, 4, false);
 	scene_item(s, up, scene_finish);
 	expect_media(s, 1, 4, false);
 	scene_item(s, up, "[DONE]");
@@ -354,7 +359,7 @@ static void paint(struct scene *s, const struct told *t)
 	scene_item(s, up, t->media);
 	scene_item(s, up, scene_text);
 	scene_item(s, up, t->end);
-	expect_media(s, t->output, t->pictures + (t->pictures ? t->sound : 0), false);
+	expect_media(s, t->output + t->sound, t->pictures, t->estimated);
 	scene_item(s, up, "[DONE]");
 	scene_stream_end(s, up);
 	scene_none(s);
@@ -387,26 +392,104 @@ static void test_media_in_a_total(void **state)
 		paint(*state, &cases[i]);
 }
 
-/* What is reported by the time of a cut is of what came by then: a picture is not taken for as small as that. */
-static void test_media_cut_behind_a_total(void **state)
-{
-	struct scene *s = *state;
-	struct mem_xport *up = scene_up(s, "one");
-	int64_t cap;
+#define TOLD(rest) ",\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":" rest "}"
+#define ITEM(delta, rest)                                                                \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
+	"\"delta\":" delta "}]" rest "}"
+#define IMAGE    "{\"images\":[{\"image_url\":{\"url\":\"data:,\"}}]}"
+#define CLIP     "{\"audio\":{\"data\":\"AAAA\"}}"
+#define WORDS(n) "{\"content\":\"" n "\"}"
+#define ANY      (-1) /* all that the cap leaves beside the text */
 
-	scene_chat(s, "paints", true);
+struct cut {
+	const char *model, *items[4];
+	int64_t output, sound, pictures;
+	bool estimated;
+};
+
+enum cut_by { BY_CLIENT, BY_PROVIDER, CUTS };
+
+/* The worker could die as well, as the slot then says. */
+static void cut(struct scene *s, const struct cut *t, enum cut_by by)
+{
+	struct mem_xport *up = scene_up(s, "one");
+	const struct record_charge *r;
+	int64_t pictures = t->pictures;
+
+	scene_chat(s, t->model, true);
 	scene_stream(s, up);
-	scene_item(s, up, PICTURE);
+	for (size_t i = 0; i < ARRAY_LEN(t->items) && t->items[i]; i++)
+		scene_item(s, up, t->items[i]);
 	scene_at(s, CALL_RELAY);
-	cap = scene_call(s)->grant.hold.cap[scene_call(s)->attempt->at];
-	scene_item(s, up,
-		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{"
-		   "\"prompt_tokens\":10,\"completion_tokens\":5}}");
-	expect_media(s, 0, cap, true);
-	mem_xport_eof(up);
+	if (pictures == ANY)
+		pictures = scene_call(s)->grant.hold.cap[scene_call(s)->attempt->at] - t->output;
+	if (t->sound == 0 || pictures >= t->sound)
+		expect_media(s, t->output + t->sound, pictures, t->estimated);
+	if (by == BY_CLIENT)
+		mem_xport_reset(s->client, ERRC_CONNRESET);
+	else
+		mem_xport_eof(up);
 	scene_run(s);
 	scene_none(s);
-	assert_int_equal(usage_get(&scene_charge(s)->usage, USAGE_OUTPUT_IMAGE), cap);
+	r = scene_charge(s);
+	assert_int_equal(usage_get(&r->usage, USAGE_OUTPUT), t->output);
+	assert_int_equal(usage_get(&r->usage, USAGE_OUTPUT_AUDIO), t->sound);
+	assert_int_equal(usage_get(&r->usage, USAGE_OUTPUT_IMAGE), pictures);
+	assert_int_equal(!!(r->flags & RECORD_ESTIMATED), t->estimated);
+	clear(s);
+}
+
+/* What is told with media or behind them covers them, and what comes later stands beside it. */
+static void test_media_in_a_cut_total(void **state)
+{
+	static const struct cut cases[] = {
+		{"paints", {PICTURE}, 0, 0, ANY, true},
+		{"solo", {PICTURE}, 0, 0, ANY, true},
+		{"paints", {ITEM(IMAGE, TOLD("30"))}, 0, 0, 30, true},
+		{"solo", {ITEM(IMAGE, TOLD("30"))}, 30, 0, 0, false},
+		{"paints", {PICTURE, ITEM(WORDS(""), TOLD("30"))}, 0, 0, 30, true},
+		{"solo", {PICTURE, ITEM(WORDS(""), TOLD("30"))}, 30, 0, 0, false},
+		{"paints", {ITEM(CLIP, TOLD("14"))}, 0, 14, 0, true},
+		{"solo", {ITEM(CLIP, TOLD("14"))}, 14, 0, 0, false},
+		/* Text behind it. */
+		{"paints", {ITEM(IMAGE, TOLD("30")), ITEM(WORDS("abcdefgh"), "")}, 2, 0, 30, true},
+		{"solo", {ITEM(IMAGE, TOLD("30")), ITEM(WORDS("abcdefgh"), "")}, 32, 0, 0, true},
+		/* One more picture behind it, and one behind a report of text alone. */
+		{"paints", {ITEM(WORDS("a"), TOLD("1")), PICTURE}, 1, 0, ANY, true},
+		{"solo", {ITEM(WORDS("a"), TOLD("1")), PICTURE}, 1, 0, ANY, true},
+		{"paints", {ITEM(IMAGE, TOLD("30")), PICTURE}, 0, 0, ANY, true},
+		{"paints", {ITEM(IMAGE, TOLD("30")), ITEM(CLIP, "")}, 0, 1, 30, true},
+		{"solo",
+		 {ITEM(CLIP, TOLD("14")), PICTURE, ITEM(WORDS(""), TOLD("44"))},
+		 44,
+		 0,
+		 0,
+		 false},
+		/* No output at all is no report of one. */
+		{"paints", {ITEM(IMAGE, TOLD("0"))}, 0, 0, ANY, true},
+		{"solo", {ITEM(IMAGE, TOLD("30")), ITEM(WORDS(""), TOLD("0"))}, 0, 0, ANY, true},
+		/* Told apart. */
+		{"paints",
+		 {ITEM(IMAGE, TOLD("30,\"completion_tokens_details\":{\"image_tokens\":29}"))},
+		 1,
+		 0,
+		 29,
+		 false},
+		{"paints",
+		 {ITEM(IMAGE, TOLD("30,\"completion_tokens_details\":{\"image_tokens\":0}"))},
+		 30,
+		 0,
+		 0,
+		 false},
+		/* A total of both sides. */
+		{"solo", {ITEM(IMAGE, ",\"usage\":{\"total_tokens\":9}")}, 1, 0, 0, true},
+	};
+
+	open_none(*state);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		for (enum cut_by by = 0; by < CUTS; by++) {
+			cut(*state, &cases[i], by);
+		}
 }
 
 /* How a total is divided is a guess, not how much it is: more than was held is charged all the same. */
@@ -443,7 +526,7 @@ int main(void)
 		T(test_stream_without_a_disk),
 		T(test_progress_of_pictures),
 		T(test_media_in_a_total),
-		T(test_media_cut_behind_a_total),
+		T(test_media_in_a_cut_total),
 		T(test_media_in_a_total_beyond_the_hold),
 	};
 

@@ -163,7 +163,88 @@ static void test_what_is_charged(void **state)
 	assert_int_equal(progress_lost_nusd(f->p, slot, &id), (INT64_C(1) << 48) - 1);
 }
 
-/* Tokens of sound or pictures stand beside the text, and are as they are set last. */
+struct folded {
+	int64_t in[USAGE_COUNT];
+	bool is_guess; /* before, and after what has no place went elsewhere */
+	int64_t out[USAGE_COUNT];
+	bool estimated;
+};
+
+/* What has no place in a slot is not lost and not taken for something else: it counts to its side, and the record says so. */
+static void test_classes(void **state)
+{
+	static const struct folded cases[] = {
+		{{[USAGE_INPUT] = 5,
+		  [USAGE_CACHE_READ] = 4,
+		  [USAGE_CACHE_WRITE_5M] = 3,
+		  [USAGE_CACHE_WRITE_1H] = 2,
+		  [USAGE_OUTPUT] = 7,
+		  [USAGE_REASONING] = 1},
+		 false,
+		 {[USAGE_INPUT] = 5,
+		  [USAGE_CACHE_READ] = 4,
+		  [USAGE_CACHE_WRITE_5M] = 3,
+		  [USAGE_CACHE_WRITE_1H] = 2,
+		  [USAGE_OUTPUT] = 7,
+		  [USAGE_REASONING] = 1},
+		 false},
+		{{[USAGE_INPUT] = 5, [USAGE_OUTPUT] = 7},
+		 true,
+		 {[USAGE_INPUT] = 5, [USAGE_OUTPUT] = 7},
+		 true},
+		{{[USAGE_INPUT] = 100, [USAGE_INPUT_AUDIO] = 900, [USAGE_OUTPUT] = 20},
+		 false,
+		 {[USAGE_INPUT] = 1000, [USAGE_OUTPUT] = 20},
+		 true},
+		{{[USAGE_INPUT_AUDIO] = 1, [USAGE_INPUT_IMAGE] = 2}, false, {[USAGE_INPUT] = 3}, true},
+		{{[USAGE_OUTPUT] = 3, [USAGE_OUTPUT_AUDIO] = 30},
+		 false,
+		 {[USAGE_OUTPUT] = 3, [USAGE_OUTPUT_AUDIO] = 30},
+		 false},
+		{{[USAGE_OUTPUT] = 3, [USAGE_OUTPUT_IMAGE] = 30},
+		 false,
+		 {[USAGE_OUTPUT] = 3, [USAGE_OUTPUT_IMAGE] = 30},
+		 false},
+		{{[USAGE_OUTPUT] = 3, [USAGE_OUTPUT_AUDIO] = 300, [USAGE_OUTPUT_IMAGE] = 10},
+		 false,
+		 {[USAGE_OUTPUT] = 13, [USAGE_OUTPUT_AUDIO] = 300},
+		 true},
+		{{[USAGE_OUTPUT_AUDIO] = 10, [USAGE_OUTPUT_IMAGE] = 300},
+		 false,
+		 {[USAGE_OUTPUT] = 10, [USAGE_OUTPUT_IMAGE] = 300},
+		 true},
+		{{[USAGE_CACHE_WRITE_5M] = 1, [USAGE_CACHE_WRITE_1H] = 4, [USAGE_OUTPUT_IMAGE] = 30},
+		 false,
+		 {[USAGE_CACHE_WRITE_5M] = 5, [USAGE_OUTPUT_IMAGE] = 30},
+		 true},
+	};
+	struct file *f = *state;
+	struct genid id = id_of(1);
+	uint32_t slot, candidate;
+	struct usage u, got;
+
+	assert_int_equal(progress_adopt(f->p, 0), ERRC_OK);
+	slot = progress_take(f->p, 1, &id);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		progress_attempt(progress_at(f->p, slot), 200);
+		usage_init(&u);
+		for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+			if (cases[i].in[c])
+				usage_set(&u, c, cases[i].in[c]);
+		u.estimated = cases[i].is_guess;
+		u.tier = USAGE_TIER_PRIORITY;
+		progress_usage(progress_at(f->p, slot), &u, true);
+		progress_finish(progress_at(f->p, slot));
+		assert_true(progress_read(f->p, slot, &id, &candidate, &got));
+		for (enum usage_class c = 0; c < USAGE_COUNT; c++)
+			assert_int_equal(usage_get(&got, c), cases[i].out[c]);
+		assert_int_equal(got.estimated, cases[i].estimated);
+		assert_int_equal(got.tier, USAGE_TIER_PRIORITY);
+		assert_int_equal(candidate, 200);
+	}
+}
+
+/* Tokens of sound or pictures are as they are set last, and as no other class. */
 static void test_media(void **state)
 {
 	struct file *f = *state;
@@ -177,34 +258,30 @@ static void test_media(void **state)
 	s = progress_at(f->p, slot);
 	progress_attempt(s, 0);
 	usage_init(&u);
-	usage_set(&u, USAGE_CACHE_WRITE_1H, 9);
-	progress_usage(s, &u, true);
+	usage_set(&u, USAGE_OUTPUT_AUDIO, 7);
+	progress_usage(s, &u, false);
 	progress_seen(s, 100);
-	progress_media(s, false, 7);
 	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
 	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 100);
 	assert_int_equal(usage_get(&got, USAGE_OUTPUT_AUDIO), 7);
-	assert_int_equal(usage_get(&got, USAGE_CACHE_WRITE_5M), 9);
-	assert_false(usage_has(&got, USAGE_CACHE_WRITE_1H));
 	assert_true(got.estimated);
+	usage_set(&u, USAGE_OUTPUT_IMAGE, 2000);
+	progress_usage(s, &u, false);
 	progress_seen(s, 101);
-	progress_media(s, true, 2000);
 	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
 	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 101);
 	assert_int_equal(usage_get(&got, USAGE_OUTPUT_IMAGE), 2000);
 	assert_int_equal(usage_get(&got, USAGE_OUTPUT_AUDIO), 0);
-	/* The provider's last word. */
+	/* The provider's last word: all is output. */
 	usage_init(&u);
-	usage_set(&u, USAGE_OUTPUT, 3);
-	usage_set(&u, USAGE_CACHE_WRITE_5M, 1);
+	usage_set(&u, USAGE_OUTPUT, 1300);
 	usage_set(&u, USAGE_CACHE_WRITE_1H, 4);
 	progress_usage(s, &u, true);
-	progress_media(s, true, 1290);
 	progress_finish(s);
 	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
-	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 3);
-	assert_int_equal(usage_get(&got, USAGE_OUTPUT_IMAGE), 1290);
-	assert_int_equal(usage_get(&got, USAGE_CACHE_WRITE_5M), 5);
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 1300);
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT_IMAGE), 0);
+	assert_int_equal(usage_get(&got, USAGE_CACHE_WRITE_1H), 4);
 	assert_false(got.estimated);
 	progress_attempt(s, 1);
 	assert_false(progress_read(f->p, slot, &id, &candidate, &got));
@@ -215,7 +292,7 @@ static void test_media(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {T(test_slots), T(test_holds), T(test_what_is_charged),
-					   T(test_media)};
+					   T(test_classes), T(test_media)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
