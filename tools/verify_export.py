@@ -59,7 +59,7 @@ class Ledger:
         kind = next(k for k in KINDS if k in v)
         self.check(self.end is None, 'stands behind the end')
         if kind == 'export':
-            self.check((v['export'], v['record_version'], v['what'], self.first) == (1, 4, 'ledger', None), 'is no whole ledger of form 1')
+            self.check(v['export'] in (1, 2) and (v['record_version'], v['what'], self.first) == (4, 'ledger', None), 'is no whole ledger of form 1 or 2')
             self.first, self.chain, self.seq = v, bytes.fromhex(v['before']), v['first_seq']
         elif kind == 'seq':
             self.what, raw = 'record %d' % v['seq'], base64.b64decode(v['bytes'], validate=True)

@@ -55,6 +55,9 @@ class Books(Ledger):
             getattr(self, 'on_' + kind)(v)
 
     def on_export(self, v):
+        if v['export'] == 1:
+            self.check(False, 'was made by an older version, without the days on which seals were made; verify_export.py can read it')
+            sys.exit(6)
         self.check(self.seq > 1 or not any(self.chain), 'the first record has none before it')
         self.check(v['layout'] == LAYOUT, 'is of a layout that is not known here')
 

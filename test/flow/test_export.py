@@ -418,6 +418,21 @@ class Sealed(Changes, NodeCase):
             change(lines)
             self.found(lines, part)
 
+    def test_1_older_form(self):
+        """One clear line; chain and charges can still be recomputed."""
+        lines = Lines(self.export())
+        self.assertEqual(lines.all[0]['export'], 2)
+        lines.all[0]['export'] = 1
+        for v in lines.all:
+            v.pop('sealed_on', None)
+        status, out, err = verify(lines.text())
+        self.assertEqual((status, out, err.count('\n')), (6, '', 1), err)
+        self.assertIn('export 1: was made by an older version', err)
+        status, out, err = verify(lines.text(), script=CHARGES)
+        self.assertEqual((status, err), (0, ''))
+        lines.all[0]['export'] = 3
+        self.found_by_both(lines, 'is no whole ledger of form 1 or 2')
+
     def test_2_seals_alone(self):
         lines = Lines(self.export('--seals'))
         self.assertEqual(len([v for v in lines.all if 'seal' in v]), 3)

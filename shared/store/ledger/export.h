@@ -1,7 +1,7 @@
 /* The ledger as text, one JSON object a line, complete and in order, so that somebody who trusts none of our code can
  * recompute it (tools/verify_export.py, verify_export_books.py):
  *
- *	{"export":1,"what":…,"first_seq":…,"last_seq":…,"before":…,…}    first: what follows; `before` is the chain's hash in
+ *	{"export":2,"what":…,"first_seq":…,"last_seq":…,"before":…,…}    first: what follows; `before` is the chain's hash in
  *	                                                                 front of first_seq
  *	{"opening":ACCOUNT,…}                    what the records that are no longer kept added up to, for each account
  *	{"seal":DAY,"last_seq":N,"head":HASH,…}  a day's seal, behind record N; those of days that are no longer kept come first
@@ -18,7 +18,8 @@
 
 #include "ledger.h"
 
-#define EXPORT_FORMAT 1
+/* 1: seals did not say `sealed_on`. */
+#define EXPORT_FORMAT 2
 
 struct export_ask {
 	/* Wall time of the records. A chain has no holes: what is exported is the run of records that holds all of the span,
