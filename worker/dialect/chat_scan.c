@@ -103,6 +103,39 @@ static bool scan_is_part_type(const struct jscan *j)
 	       jscan_path(j, level - 2) == CHAT_ID_CONTENT;
 }
 
+static bool scan_is_in_images(const struct jscan *j)
+{
+	return jscan_path(j, 0) == CHAT_ID_MESSAGES &&
+	       jscan_path(j, LEVEL_MEMBER) == CHAT_ID_IMAGES &&
+	       jscan_path(j, LEVEL_PART) == JSCAN_ELEMENT;
+}
+
+static bool scan_is_image(const struct jscan *j)
+{
+	return jscan_level(j) == LEVEL_PART && scan_is_in_images(j);
+}
+
+/* What is known of an image that a model made, as it is sent back: {"type","image_url":{"url","detail"},"index"}. */
+static bool scan_is_of_image(const struct jscan *j, enum json_type type)
+{
+	unsigned level = jscan_level(j), leaf = jscan_path(j, level);
+
+	if (!scan_is_in_images(j))
+		return false;
+	switch (level) {
+	case LEVEL_PART:
+		return type == JSON_OBJECT;
+	case LEVEL_IN_PART:
+		return leaf == CHAT_ID_IMAGE_URL || (leaf == CHAT_ID_TYPE && type == JSON_STRING) ||
+		       (leaf == CHAT_ID_INDEX && type == JSON_NUMBER);
+	case LEVEL_IN_PART + 1:
+		return jscan_path(j, LEVEL_IN_PART) == CHAT_ID_IMAGE_URL && type == JSON_STRING &&
+		       (leaf == CHAT_ID_URL || leaf == CHAT_ID_DETAIL);
+	default:
+		return false;
+	}
+}
+
 static enum chat_text scan_text_kind(const struct jscan *j)
 {
 	unsigned level = jscan_level(j);
@@ -153,7 +186,7 @@ static void scan_container(struct chat_scan *s, const struct jscan *j, enum json
 {
 	unsigned top = jscan_path(j, 0);
 
-	if (scan_is_part(j) && type == JSON_OBJECT) {
+	if ((scan_is_part(j) || scan_is_image(j)) && type == JSON_OBJECT) {
 		s->part_typed = false;
 		s->part_due = 0;
 		s->part_seen = 0;
@@ -172,7 +205,8 @@ static bool scan_is_more(const struct jscan *j, enum json_type type)
 	    type == JSON_ARRAY)
 		return false;
 	return leaf == CHAT_ID_MAX_PIXELS || leaf == CHAT_ID_MIN_PIXELS ||
-	       member == CHAT_ID_FILE_IDS || member == CHAT_ID_FILES || member == CHAT_ID_IMAGES;
+	       member == CHAT_ID_FILE_IDS || member == CHAT_ID_FILES ||
+	       (member == CHAT_ID_IMAGES && !scan_is_of_image(j, type));
 }
 
 static bool scan_value(void *arg, const struct jscan *j, enum json_type type)
@@ -247,12 +281,17 @@ static bool scan_payload(const struct chat_scan *s, struct slice *payload)
 	return true;
 }
 
+/* Of these documents, the longer of the marks that they begin with, in base64. */
+#define DOCUMENT_MARK 6
+
 /* Whatever it is called, a PDF or what office programs write is a document; so is what does not show how it begins. */
 static bool scan_is_document(const struct chat_scan *s)
 {
+	bool is_cut = s->small_n == sizeof(s->small);
 	struct slice payload;
 
-	return !scan_payload(s, &payload) || slice_has_prefix(payload, SLICE_LIT("JVBERi")) ||
+	return !scan_payload(s, &payload) || (is_cut && payload.n < DOCUMENT_MARK) ||
+	       slice_has_prefix(payload, SLICE_LIT("JVBERi")) ||
 	       slice_has_prefix(payload, SLICE_LIT("UEsDB"));
 }
 
@@ -366,6 +405,8 @@ static void scan_word_end(struct chat_scan *s, const struct jscan *j, size_t byt
 	struct slice word = slice_of(s->small, s->small_n);
 	bool is_whole = bytes == word.n;
 
+	if (scan_is_in_images(j) && scan_due(word) != 1u << CHAT_TEXT_IMAGE)
+		scan_by_reference(s);
 	if (scan_is_part_type(j)) {
 		bool is_inner = jscan_level(j) > LEVEL_IN_PART;
 
@@ -388,6 +429,8 @@ static void scan_end(void *arg, const struct jscan *j, enum json_type type, size
 		s->bound.text += bytes;
 	else if (type == JSON_OBJECT && scan_is_part(j) &&
 		 (!s->part_typed || (s->part_due & ~s->part_seen)))
+		scan_by_reference(s);
+	else if (type == JSON_OBJECT && scan_is_image(j) && !s->part_seen)
 		scan_by_reference(s);
 	if (type != JSON_STRING || s->text == CHAT_TEXT_NONE)
 		return;

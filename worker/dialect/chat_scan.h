@@ -30,7 +30,7 @@ struct chat_scan {
 	uint32_t needs;
 	bool media_url;
 	unsigned prompts, elements; /* prompts of a list; elements of the list being read */
-	char small[64];             /* the beginning of a word, or of a string of media */
+	char small[96];             /* the beginning of a word, or of a string of media */
 	unsigned small_n;
 	bool part_typed; /* the part of a message that is being read has said its type */
 	unsigned part_due,

@@ -192,6 +192,9 @@ static const struct {
 	{"[{\"type\":\"text\",\"text\":\"x\"}]", 0},
 };
 
+#define DATA_PNG   "data:image/png;base64,AAAA"
+#define IMAGE(url) "{\"type\":\"image_url\",\"image_url\":{\"url\":\"" url "\"}}"
+
 static void what_stands_elsewhere_is_the_whole_context(void **state)
 {
 	static const char *const members[] = {
@@ -205,6 +208,26 @@ static void what_stands_elsewhere_is_the_whole_context(void **state)
 		"\"content\":\"x\",\"files\":[{\"id\":\"a\"}]",
 		"\"content\":\"x\",\"files\":{}",
 		"\"content\":\"x\",\"images\":[7]",
+		/* Images of an answer that are not there, or not as it had them. */
+		"\"images\":[\"https://x/a\"]",
+		"\"images\":[\"" DATA_PNG "\"]",
+		"\"images\":{\"type\":\"image_url\",\"image_url\":{\"url\":\"" DATA_PNG "\"}}",
+		"\"images\":[{}]",
+		"\"images\":[{\"type\":\"image_url\"}]",
+		"\"images\":[" IMAGE(DATA_PNG) ",{\"type\":\"image_url\"}]",
+		"\"images\":[" IMAGE("https://x/a.png") "]",
+		"\"images\":[{\"type\":\"image_url\",\"image_url\":{\"url\":null}}]",
+		"\"images\":[{\"type\":\"image_url\",\"image_url\":[\"" DATA_PNG "\"]},7]",
+		"\"images\":[{\"type\":\"image_url\",\"image_url\":[\"" DATA_PNG "\"]}]",
+		"\"images\":[{\"type\":\"hologram\",\"image_url\":{\"url\":\"" DATA_PNG "\"}}]",
+		"\"images\":[{\"type\":\"video_url\",\"image_url\":{\"url\":\"" DATA_PNG "\"}}]",
+		"\"images\":[{\"image_url\":{\"url\":\"" DATA_PNG "\",\"max_pixels\":9}}]",
+		"\"images\":[{\"image_url\":{\"url\":\"" DATA_PNG "\",\"id\":\"a\"}}]",
+		"\"images\":[{\"image_url\":{\"url\":\"" DATA_PNG "\"},\"file_id\":\"a\"}]",
+		"\"images\":[{\"image_url\":{\"url\":\"" DATA_PNG "\"},\"b\":{\"url\":\"a\"}}]",
+		"\"images\":[{\"b\":{\"image_url\":{\"url\":\"" DATA_PNG "\"}}}]",
+		"\"images\":[[" IMAGE(DATA_PNG) "]]",
+		"\"a\":{\"images\":[" IMAGE("https://x/a.png") "]}",
 	};
 	uint32_t needs;
 
@@ -217,6 +240,7 @@ static void what_stands_elsewhere_is_the_whole_context(void **state)
 		assert_true(bound_of_message(members[i], &needs).whole_context);
 }
 
+#define N30           "012345678901234567890123456789"
 #define FILE_OF(data) "{\"type\":\"file\",\"file\":{\"file_data\":\"" data "\"}}"
 
 static void what_comes_with_the_request_counts_by_its_size(void **state)
@@ -240,8 +264,16 @@ static void what_comes_with_the_request_counts_by_its_size(void **state)
 		/* By its name only; or how it begins is not seen. */
 		{FILE_OF("data:text/plain;base64,JVBERi0xLj"), 24, 0, 0, true},
 		{FILE_OF("data:application/json;base64,UEsDBAAA"), 27, 0, 0, true},
-		{FILE_OF("data:text/plain;x=0123456789012345678901234567890123456789;base64,AAAA"),
-		 51, 0, 0, true},
+		{FILE_OF("data:text/plain;x=" N30 N30 N30 ";base64,AAAA"), 90, 0, 0, true},
+		{FILE_OF("data:text/plain;x=" N30 N30 ";base64,AAAA"), 0, 66, 0, false},
+		/* A picture with a name; the end of what is seen is that of the head, of the mark and of the mark but one. */
+		{IMAGE("data:image/png;name=" N30 N30 ";base64,AAAA" A20), 0, 0, 1, false},
+		{IMAGE("data:image/png;name=" N30 N30 "01;base64,AAAA" A20), 0, 0, 1, false},
+		{IMAGE("data:image/png;name=" N30 N30 "012;base64,AAAA" A20), 84, 0, 1, true},
+		{IMAGE("data:image/png;name=" N30 N30 "01;base64,JVBERi" A20), 87, 0, 1, true},
+		{IMAGE("data:image/png;name=" N30 N30 "012;base64,JVBERi" A20), 87, 0, 1, true},
+		{IMAGE("data:image/png;name=" N30 N30 "01234567;base64,JVBERi" A20), 90, 0, 1, true},
+		{IMAGE("data:image/png;name=" N30 N30 N30 ";base64,AAAA" A20), 105, 0, 1, true},
 		{FILE_OF("data:text/plain,JVBE"), 15, 0, 0, true},
 		{FILE_OF("data:audio/wav;base64,A"), 15, 0, 0, true},
 		{"{\"type\":\"input_audio\",\"input_audio\":\"data:application/pdf;base64,AAAA\"}",
@@ -280,6 +312,40 @@ static void what_comes_with_the_request_counts_by_its_size(void **state)
 		    b.documents != cases[i].documents)
 			fail_msg("%s: %d %zu %zu %u %d", cases[i].part, b.whole_context,
 				 (size_t)b.media_bytes, (size_t)b.text, b.images, b.documents);
+	}
+}
+
+/* Wherever it stands, it is a picture. */
+static void an_image_of_an_answer_is_a_picture(void **state)
+{
+	static const struct {
+		const char *members;
+		uint32_t images;
+		bool documents;
+	} cases[] = {
+		{"\"content\":[" IMAGE(DATA_PNG) "]", 1, false},
+		{"\"images\":[" IMAGE(DATA_PNG) "]", 1, false},
+		{"\"images\":[" IMAGE(DATA_PNG) "," IMAGE(DATA_PNG) "]", 2, false},
+		{"\"images\":[{\"index\":0,\"image_url\":{\"url\":\"" DATA_PNG
+		 "\",\"detail\":\"low\"},\"type\":\"image_url\"}]",
+		 1, false},
+		{"\"images\":[{\"type\":\"image_url\",\"image_url\":\"" DATA_PNG "\"}]", 1, false},
+		{"\"images\":[" IMAGE("data:image/png;base64,JVBERi") "]", 1, true},
+		{"\"images\":[" IMAGE("data:application/pdf;base64,AAAA") "]", 1, true},
+		{"\"images\":[],\"content\":null", 0, false},
+	};
+	uint32_t needs;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct bound b = bound_of_message(cases[i].members, &needs);
+
+		if (b.whole_context || b.images != cases[i].images ||
+		    b.documents != cases[i].documents)
+			fail_msg("%s: %d %u %d", cases[i].members, b.whole_context, b.images,
+				 b.documents);
+		assert_int_equal(needs, b.images ? PTABLE_CAN_IMAGE_IN : 0);
+		/* Beside them, no more than the name of the type and what stands around it. */
+		assert_true(b.text <= 16 * (uint64_t)b.images + 1);
 	}
 }
 
@@ -599,6 +665,7 @@ int main(void)
 		cmocka_unit_test(a_url_may_be_anything_up_to_the_context),
 		cmocka_unit_test(what_stands_elsewhere_is_the_whole_context),
 		cmocka_unit_test(what_comes_with_the_request_counts_by_its_size),
+		cmocka_unit_test(an_image_of_an_answer_is_a_picture),
 		cmocka_unit_test(an_ordinary_history_counts_its_texts),
 		cmocka_unit_test(nothing_in_messages_is_free),
 		cmocka_unit_test(only_text_is_known_in_prompts),
