@@ -281,6 +281,44 @@ static bool facts_is_off(struct slice v)
 	return v.n == 0 || slice_is(v, "false") || slice_is(v, "[]") || slice_is(v, "\"\"");
 }
 
+/* {"mode":"off"} and nothing else. Without a mode it may search. */
+static bool facts_is_mode_off(struct slice v)
+{
+	struct jtext it = jtext_obj(v);
+	struct slice key, val;
+
+	return jtext_obj_next(&it, &key, &val) > 0 && jtext_key_is(key, "mode") &&
+	       slice_is(val, "\"off\"") && jtext_obj_next(&it, &key, &val) == 0;
+}
+
+static bool facts_is_empty(struct slice v)
+{
+	struct jtext it = jtext_obj(v);
+	struct slice key, val;
+
+	return v.n && jtext_obj_next(&it, &key, &val) == 0;
+}
+
+/* The same of a field that is refused otherwise. An empty object turns some of them on, such as a search with its defaults. */
+static bool facts_is_field_off(const struct facts_in *in, enum chat_id id)
+{
+	struct slice v = facts_get(in, id);
+
+	if (facts_is_off(v))
+		return true;
+	if (chat_field_row(id)->rule == CHAT_FIELD_CAP)
+		return slice_is(v, "-1");
+	switch (id) {
+	case CHAT_ID_EXTRA_BODY:
+	case CHAT_ID_SEARCH_OPTIONS: /* of a search that enable_search asks for */
+		return facts_is_empty(v);
+	case CHAT_ID_SEARCH_PARAMETERS:
+		return facts_is_mode_off(v);
+	default:
+		return false;
+	}
+}
+
 /* What it finds is read as input, and may be anything. */
 static void facts_search(const struct facts_in *in)
 {
@@ -314,7 +352,7 @@ static void facts_fields(const struct facts_in *in)
 		if (row->rule == CHAT_FIELD_ONLY)
 			facts_only(in, (enum chat_id)m->id, row);
 		if ((row->rule != CHAT_FIELD_REFUSE && row->rule != CHAT_FIELD_CAP) ||
-		    facts_is_off(facts_get(in, (enum chat_id)m->id)))
+		    facts_is_field_off(in, (enum chat_id)m->id))
 			continue;
 		if (row->rule == CHAT_FIELD_CAP)
 			fault_field(in->f, FAULT_UNSUPPORTED_FIELD, row->name,

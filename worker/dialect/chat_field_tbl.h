@@ -7,7 +7,7 @@
  *	ONLY    taken with these values, at whose price the row is; any other is refused by name
  *	FORCE   sent with the value that the gateway needs to charge rightly
  *	OWN     the gateway's own: consumed, unless the provider declares that it understands it
- *	CAP     would bound the output beside the cap that the hold is for: refused by name, with that of the cap
+ *	CAP     would bound the output beside the cap that the hold is for: refused by name, with that of the cap; -1, no cap of its own, is left out
  *	REFUSE  would be charged by the provider in a unit that no row has: refused by name
  * An Anthropic back: SAID (said in its way), LEFT (left out: it costs nothing there), NOT (refused by name). CHAT_FIELD is a
  * top-level member, CHAT_PART a place inside of one. Members that are not here pass unchanged to providers of the same dialect

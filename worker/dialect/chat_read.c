@@ -241,8 +241,10 @@ static void read_extras(struct chat_read *r, const struct json *root)
 		const struct chat_field *row = chat_field_named(it.key);
 		struct ir_extra *x;
 
-		/* What is said is taken by the functions here. */
-		if ((row && row->anthropic == CHAT_FIELD_SAID) || read_is_off(it.val))
+		/* What is said is taken by the functions here; what the front refuses is off where it comes to here. */
+		if ((row && (row->anthropic == CHAT_FIELD_SAID || row->rule == CHAT_FIELD_REFUSE ||
+			     row->rule == CHAT_FIELD_CAP)) ||
+		    read_is_off(it.val))
 			continue;
 		x = chat_read_new(r, struct ir_extra);
 		if (!x)

@@ -100,6 +100,14 @@ static void back_cap(struct back *b)
 	back_set(b, id, back_join(b, &value, 1));
 }
 
+/* Those that are off: to some providers "no cap of its own" goes before the cap that the hold is for. */
+static void back_other_caps(struct back *b)
+{
+	for (enum chat_id id = CHAT_ID_NONE + 1; id < CHAT_ID_TOP_END; id++)
+		if (chat_field_row(id)->rule == CHAT_FIELD_CAP)
+			back_remove(b, id);
+}
+
 static bool back_has_members(struct slice object)
 {
 	struct jtext it = jtext_obj(object);
@@ -194,6 +202,7 @@ enum errc openai_back_write(const struct dialect_ask *ask, struct dialect_reques
 	if (!back_names(&b, ask->offer->upstream))
 		back_set(&b, CHAT_ID_MODEL, back_string(&b, ask->offer->upstream));
 	back_cap(&b);
+	back_other_caps(&b);
 	back_stream_options(&b);
 	back_own_fields(&b);
 	back_encoding(&b);

@@ -220,6 +220,116 @@ static void refuse(enum chat_id id)
 	}
 }
 
+/* As much as null where it stands for nothing, and only there. */
+static void off_in_other_words(void **state)
+{
+	static const struct {
+		enum chat_id id;
+		const char *value;
+	} off[] =
+		{
+			{CHAT_ID_EXTRA_BODY, "{}"},
+			{CHAT_ID_EXTRA_BODY, "{ }"},
+			{CHAT_ID_SEARCH_OPTIONS, "{}"},
+			{CHAT_ID_SEARCH_PARAMETERS, "{\"mode\":\"off\"}"},
+			{CHAT_ID_SEARCH_PARAMETERS, "{ \"mode\" : \"off\" }"},
+		},
+	  on[] = {
+		  {CHAT_ID_EXTRA_BODY, "{\"mode\":\"off\"}"},
+		  {CHAT_ID_SEARCH_OPTIONS, "{\"forced_search\":false}"},
+		  {CHAT_ID_SEARCH_PARAMETERS, "{}"},
+		  {CHAT_ID_SEARCH_PARAMETERS, "{\"mode\":\"auto\"}"},
+		  {CHAT_ID_SEARCH_PARAMETERS, "{\"Mode\":\"off\"}"},
+		  {CHAT_ID_SEARCH_PARAMETERS, "{\"mode\":\"off\",\"mode\":\"on\"}"},
+		  {CHAT_ID_SEARCH_PARAMETERS, "{\"mode\":\"off\",\"Mode\":\"on\"}"},
+		  {CHAT_ID_SEARCH_PARAMETERS, "[{\"mode\":\"off\"}]"},
+		  {CHAT_ID_WEB_SEARCH, "{}"},
+		  {CHAT_ID_SEARCH_SETTINGS, "{}"},
+		  {CHAT_ID_CONTAINER, "{}"},
+		  {CHAT_ID_ENABLE_SEARCH, "-1"},
+		  {CHAT_ID_N_PREDICT, "0"},
+		  {CHAT_ID_N_PREDICT, "-2"},
+		  {CHAT_ID_N_PREDICT, "-1e9"},
+		  {CHAT_ID_N_PREDICT, "{}"},
+	  };
+	struct rig r;
+
+	for (size_t i = 0; i < ARRAY_LEN(off); i++) {
+		passes(off[i].id, off[i].value, false);
+		if (go(&r, PTABLE_ANTHROPIC, DIALECT_CHAT, chat_field_row(off[i].id)->name,
+		       off[i].value))
+			fail_msg("%s", r.fault.message);
+		assert_false(has(&r.out, chat_field_row(off[i].id)->name, ""));
+		rig_fini(&r);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(on); i++) {
+		const struct chat_field *row = chat_field_row(on[i].id);
+
+		refused(PTABLE_OPENAI, row->name, on[i].value, row->name, row->why);
+		refused(PTABLE_ANTHROPIC, row->name, on[i].value, row->name, row->why);
+	}
+	/* It is on with its defaults. */
+	assert_int_equal(go(&r, PTABLE_OPENAI, DIALECT_CHAT, "web_search_options", "{}"), ERRC_OK);
+	assert_true(r.facts.searches > 0);
+	rig_fini(&r);
+}
+
+/* To some providers a cap that is off goes before max_tokens: it is not said to them. */
+static void no_cap_of_its_own(void **state)
+{
+	static const char *const values[] = {"-1", "null"};
+
+	for (enum chat_id id = CHAT_ID_NONE + 1; id < CHAT_ID_TOP_END; id++) {
+		const struct chat_field *row = chat_field_row(id);
+		struct rig r;
+
+		if (row->rule != CHAT_FIELD_CAP)
+			continue;
+		for (unsigned i = 0; i < 2 * ARRAY_LEN(values); i++) {
+			enum ptable_dialect back = i % 2 ? PTABLE_ANTHROPIC : PTABLE_OPENAI;
+			struct held plain = plain_hold(DIALECT_CHAT), h;
+
+			if (go(&r, back, DIALECT_CHAT, row->name, values[i / 2]))
+				fail_msg("%s: %s", row->name, r.fault.message);
+			h = held_of(&r.facts);
+			assert_memory_equal(&h, &plain, sizeof(h));
+			assert_false(has(&r.out, row->name, ""));
+			rig_fini(&r);
+		}
+	}
+}
+
+/* All that a back leaves out or puts in at once. */
+static void every_edit_in_one_request(void **state)
+{
+	static char body[8192];
+	size_t n = (size_t)snprintf(body, sizeof(body),
+				    "{\"model\":\"other\",\"messages\":[{\"role\":\"user\","
+				    "\"content\":\"x\"}],\"stream\":true,\"max_tokens\":7");
+	struct rig r;
+
+	for (enum chat_id id = CHAT_ID_NONE + 1; id < CHAT_ID_TOP_END; id++) {
+		const struct chat_field *row = chat_field_row(id);
+
+		if (row->rule == CHAT_FIELD_CAP || row->rule == CHAT_FIELD_OWN)
+			n += (size_t)snprintf(body + n, sizeof(body) - n, ",\"%s\":%s,\"k%d\":1",
+					      row->name, row->rule == CHAT_FIELD_CAP ? "-1" : "[]",
+					      (int)id);
+	}
+	snprintf(body + n, sizeof(body) - n,
+		 ",\"stream_options\":{\"include_usage\":false},\"max_completion_tokens\":null,"
+		 "\"encoding_format\":\"base64\"}");
+	rig_init(&r, PTABLE_OPENAI);
+	r.offer.cap_field = SLICE_LIT("max_completion_tokens");
+	r.provider.embeddings_base64 = false;
+	assert_int_equal(rig_ask(&r, DIALECT_CHAT, body), ERRC_OK);
+	assert_int_equal(rig_write(&r, 5), ERRC_OK);
+	assert_true(has(&r.out, "max_completion_tokens", "5"));
+	assert_false(has(&r.out, "max_tokens", ""));
+	assert_false(has(&r.out, "n_predict", ""));
+	rig_fini(&r);
+}
+
 static void usage_is_asked_for(enum chat_id id)
 {
 	struct rig r;
@@ -396,6 +506,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_field_by_its_rule),
 		cmocka_unit_test(every_field_at_an_anthropic_back),
+		cmocka_unit_test(off_in_other_words),
+		cmocka_unit_test(no_cap_of_its_own),
+		cmocka_unit_test(every_edit_in_one_request),
 		cmocka_unit_test(places_inside),
 		cmocka_unit_test(tools_of_a_provider),
 	};
