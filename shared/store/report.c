@@ -257,7 +257,7 @@ static enum errc add_reverse(struct report *r, uint64_t seq, const struct record
 
 	buf_init(&b, RECORD_MAX);
 	if (!waiting.n)
-		rc = ledger_find(r->ledger, &back->change.id, &at);
+		rc = ledger_find_seen(r->ledger, &back->change.id, &at);
 	if (!rc && !waiting.n)
 		rc = ledger_get(r->ledger, at, &b);
 	if (!rc)

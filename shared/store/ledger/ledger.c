@@ -289,6 +289,7 @@ enum errc ledger_open(const struct ledger_opts *o, struct ledger **out)
 	l->read_only = o->read_only;
 	buf_init(&l->pending, PENDING_MAX);
 	buf_init(&l->scratch, ROWS_MAX + RECORD_MAX + DIGEST_SHA256);
+	require(pthread_mutex_init(&l->commits, NULL) == 0);
 	idindex_init(&l->idindex);
 	rollup_init(&l->rollup);
 	rc = book_new(&l->book);
@@ -323,6 +324,7 @@ void ledger_close(struct ledger **lp)
 		mdb_env_close(l->env);
 	book_free(&l->book);
 	idindex_fini(&l->idindex);
+	pthread_mutex_destroy(&l->commits);
 	rollup_fini(&l->rollup);
 	book_free(&l->base_book);
 	buf_fini(&l->pending);
@@ -645,8 +647,12 @@ enum errc ledger_commit(struct ledger *l)
 		ledger_abort(l);
 		return rc;
 	}
+	require(pthread_mutex_lock(&l->commits) == 0);
 	err = mdb_txn_commit(l->txn);
 	l->txn = NULL;
+	if (!err)
+		idindex_committed(&l->idindex);
+	pthread_mutex_unlock(&l->commits);
 	if (err) {
 		ledger_abort(l);
 		return lmdbx_errc(err);
@@ -655,7 +661,6 @@ enum errc ledger_commit(struct ledger *l)
 		book_clean(l->book);
 	if (l->watch)
 		alerts_committed(l->watch);
-	idindex_committed(&l->idindex);
 	/* Without memory for what the commit made durable the keeper cannot go on. */
 	require(ledger_count_rollups(l) == ERRC_OK);
 	apply_pending(l);

@@ -82,6 +82,9 @@ MUSTCHECK enum errc ledger_hash(struct ledger *l, uint64_t seq, uint8_t out[DIGE
 MUSTCHECK enum errc ledger_find(struct ledger *l, const struct genid *id, uint64_t *seq);
 /* The reversal of the charge with this id. ERRC_NOTFOUND: it was not taken back. */
 MUSTCHECK enum errc ledger_find_reversal(struct ledger *l, const struct genid *id, uint64_t *seq);
+/* ledger_find() of a record that was seen by now: waits for the commit that made it, which may not have come to its end. Any thread but the
+ * writer's. */
+MUSTCHECK enum errc ledger_find_seen(struct ledger *l, const struct genid *id, uint64_t *seq);
 /* By the provider's id: the newest charge that has it, made by key_id (NULL: any). */
 MUSTCHECK enum errc ledger_find_upstream(struct ledger *l, struct slice upstream_id,
 					 const char *key_id, uint64_t *seq);

@@ -39,6 +39,8 @@ struct ledger {
 	struct ledger_state state; /* as of the last commit */
 	int64_t newest_ms;         /* the latest time of a record since the clock went back */
 	struct book *book;
+	pthread_mutex_t
+		commits; /* held from a commit until what it made durable is to be found by its id */
 	struct idindex idindex;
 	struct rollup rollup;
 	struct ledger_sealed sealed; /* as of the last commit */

@@ -104,6 +104,17 @@ enum errc ledger_find(struct ledger *l, const struct genid *id, uint64_t *seq)
 	return rc;
 }
 
+enum errc ledger_find_seen(struct ledger *l, const struct genid *id, uint64_t *seq)
+{
+	enum errc rc = ledger_find(l, id, seq);
+
+	if (rc != ERRC_NOTFOUND)
+		return rc;
+	require(pthread_mutex_lock(&l->commits) == 0);
+	pthread_mutex_unlock(&l->commits);
+	return ledger_find(l, id, seq);
+}
+
 /* Different ids may share a hash: the record itself decides. */
 static bool is_charge_of(struct ledger *l, MDB_txn *txn, uint64_t seq, struct slice upstream_id,
 			 const char *key_id)

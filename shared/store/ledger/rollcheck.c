@@ -107,7 +107,7 @@ static enum errc add_reverse(struct rollcheck *c, struct ledger *l, uint64_t seq
 	enum errc rc;
 
 	buf_init(&b, RECORD_MAX);
-	rc = ledger_find(l, &back->change.id, &at);
+	rc = ledger_find_seen(l, &back->change.id, &at);
 	if (!rc)
 		rc = ledger_get(l, at, &b);
 	if (!rc && (record_decode(buf_slice(&b), &charge) || charge.type != RECORD_CHARGE))

@@ -105,7 +105,7 @@ static bool is_only_charge(struct verify *v, const struct genid *id, uint64_t se
 {
 	uint64_t found;
 
-	return ledger_find(v->l, id, &found) == ERRC_OK && found == seq;
+	return ledger_find_seen(v->l, id, &found) == ERRC_OK && found == seq;
 }
 
 /* A charge is taken back whole. */
@@ -131,7 +131,7 @@ static enum errc check_reversal(struct verify *v, const struct record *back, uin
 	struct record charge;
 	struct buf b;
 	uint64_t at;
-	enum errc rc = ledger_find(v->l, &back->change.id, &at);
+	enum errc rc = ledger_find_seen(v->l, &back->change.id, &at);
 
 	buf_init(&b, RECORD_MAX);
 	if (!rc)
