@@ -125,7 +125,7 @@ static void on_progress(void *arg, int permille)
 }
 
 /* What is copied is a file, page by page, whatever stands in it: a ledger that is not in order makes a backup that is not
- * either, and this is when that can be told. The charges are left to `ledger verify --charges`: they take far longer. */
+ * either, and this is when that can be told. Each charge is left to `ledger verify --charges`. */
 static enum errc check(struct verbs *v)
 {
 	struct verify_result r;

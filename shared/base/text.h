@@ -9,6 +9,13 @@ void text_hex(const void *p, size_t n, char *out);
 /* Exactly n bytes from 2 * n digits of either case; false when it is not that. */
 bool text_unhex(struct slice s, void *out, size_t n);
 
+/* Of the standard alphabet; not the padding. */
+static inline bool text_is_base64_digit(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       c == '+' || c == '/';
+}
+
 /* Standard alphabet with padding. */
 MUSTCHECK enum errc text_base64(struct buf *out, const void *p, size_t n);
 /* Either alphabet, padding optional; ERRC_SYNTAX when malformed. */

@@ -102,12 +102,16 @@ class OrdinaryUser(unittest.TestCase):
             except (PermissionError, subprocess.CalledProcessError):
                 self.skipTest('another user cannot run %s' % program)
 
-    def test_defaults(self):
-        config = os.path.join(self.home, 'aigw.yaml')
-        with open(config, 'w') as f:
+    def config(self):
+        path = os.path.join(self.home, 'aigw.yaml')
+        with open(path, 'w') as f:
             f.write('listen: ["127.0.0.1:%d"]\nadmin: {http: off}\nlive_size: 4MiB\n'
                     'providers: {anthropic: {catalog: anthropic, models: ["claude-*"]}}\n' % free_port())
-        os.chmod(config, 0o644)
+        os.chmod(path, 0o644)
+        return path
+
+    def test_defaults(self):
+        config = self.config()
         p = subprocess.Popen([os.environ['AIGWD'], '-c', config], stderr=subprocess.PIPE, **self.as_user)
         try:
             state = os.path.join(self.home, '.local', 'state', 'aigw')
@@ -128,11 +132,7 @@ class OrdinaryUser(unittest.TestCase):
 
     def test_start_after_a_reboot(self):
         """A live store that is gone is made anew, and the keeper, which may signal its master here, leaves that alone."""
-        config = os.path.join(self.home, 'aigw.yaml')
-        with open(config, 'w') as f:
-            f.write('listen: ["127.0.0.1:%d"]\nadmin: {http: off}\nlive_size: 4MiB\nworkers: 2\n'
-                    'providers: {anthropic: {catalog: anthropic, models: ["claude-*"]}}\n' % free_port())
-        os.chmod(config, 0o644)
+        config = self.config()
         state = os.path.join(self.home, '.local', 'state', 'aigw')
         for _ in range(3):
             p = subprocess.Popen([os.environ['AIGWD'], '-c', config], stderr=subprocess.PIPE, **self.as_user)
@@ -140,11 +140,10 @@ class OrdinaryUser(unittest.TestCase):
                      subprocess.run([os.environ['AIGWCTL'], 'status'], capture_output=True, **self.as_user).returncode == 0, 20)
             p.send_signal(signal.SIGTERM)
             _, log = p.communicate(timeout=15)
+            with open(os.path.join(state, 'ledger_id')) as f:
+                shutil.rmtree('/dev/shm/aigw-%d-%s' % (NOBODY, f.read().strip()[:8]))
             self.assertEqual(p.returncode, 0, log)
             self.assertNotIn(b'orphan_killed', log)
-            with open(os.path.join(state, 'ledger_id')) as f:
-                live = '/dev/shm/aigw-%d-%s' % (NOBODY, f.read().strip()[:8])
-            shutil.rmtree(live)
 
     def test_no_configuration_at_all(self):
         """What would be served: every provider of the catalog whose customary variable is set."""

@@ -68,11 +68,7 @@ static void turn_image(struct read_turn *t, const struct json *v, unsigned k)
 static bool turn_is_base64(struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-
-		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-		      c == '+' || c == '/' || c == '-' || c == '_' || c == '=' || c == '\n' ||
-		      c == '\r'))
+		if (!text_is_base64_digit(s.p[i]) && !memchr("-_=\n\r", s.p[i], 5))
 			return false;
 	}
 	return true;

@@ -1,6 +1,7 @@
 #include "chat_scan.h"
 
 #include "chat_facts.h"
+#include "text.h"
 
 static const struct jscan_name chat_names_all[] = {
 #define CHAT_FIELD(id, name, rule, values, anthropic, why) {name, true},
@@ -304,10 +305,7 @@ static bool scan_is_base64(const struct chat_scan *s, size_t bytes)
 	if (bytes <= BASE64_LEAST)
 		return false;
 	for (unsigned i = 0; i < s->small_n; i++) {
-		char c = s->small[i];
-
-		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-		      c == '+' || c == '/' || c == '='))
+		if (!text_is_base64_digit(s->small[i]) && s->small[i] != '=')
 			return false;
 	}
 	return true;
