@@ -105,6 +105,7 @@ mkdir -p "$dir"
 trap stop EXIT
 trap 'exit 0' INT TERM HUP
 
+rm -f "$dir/aigwsim.log" # what one of before said must not be read before it is cut
 "$build/aigwsim" --listen 127.0.0.1:0 >"$dir/aigwsim.log" 2>&1 &
 aigwsim=$!
 await "$aigwsim" "$dir/aigwsim.log" grep -q 'listening on' "$dir/aigwsim.log"
