@@ -247,8 +247,6 @@ static void facts_thinking(const struct facts_in *in)
 
 static void facts_tools(const struct facts_in *in)
 {
-	static const enum chat_id as_input[] = {CHAT_ID_TOOLS, CHAT_ID_FUNCTIONS,
-						CHAT_ID_RESPONSE_FORMAT};
 	struct dialect_facts *out = in->out;
 	struct slice format = facts_get(in, CHAT_ID_RESPONSE_FORMAT), type;
 
@@ -257,10 +255,30 @@ static void facts_tools(const struct facts_in *in)
 		out->needs |= PTABLE_CAN_TOOLS;
 	if (jtext_member(format, "type", &type) && slice_is(type, "\"json_schema\""))
 		out->needs |= PTABLE_CAN_JSON_SCHEMA;
+	out->bound.whole_context |= chat_tool_judge(facts_get(in, CHAT_ID_TOOLS), in->f);
+	out->bound.whole_context |=
+		chat_tool_judge_functions(facts_get(in, CHAT_ID_FUNCTIONS), in->f);
+}
+
+/* What a model reads, or may read, beside the messages. */
+static void facts_input(const struct facts_in *in)
+{
+	static const enum chat_id as_input[] = {
+		CHAT_ID_TOOLS,
+		CHAT_ID_FUNCTIONS,
+		CHAT_ID_RESPONSE_FORMAT,
+		CHAT_ID_CHAT_TEMPLATE,
+		CHAT_ID_CHAT_TEMPLATE_KWARGS,
+		CHAT_ID_GRAMMAR,
+		CHAT_ID_GUIDED_JSON,
+		CHAT_ID_GUIDED_REGEX,
+		CHAT_ID_GUIDED_CHOICE,
+		CHAT_ID_GUIDED_GRAMMAR,
+		CHAT_ID_STRUCTURED_OUTPUTS,
+	};
+
 	for (size_t i = 0; i < ARRAY_LEN(as_input); i++)
-		out->bound.text += bound_json(facts_get(in, as_input[i]));
-	chat_tool_judge(facts_get(in, CHAT_ID_TOOLS), in->f);
-	chat_tool_judge_functions(facts_get(in, CHAT_ID_FUNCTIONS), in->f);
+		in->out->bound.text += bound_json(facts_get(in, as_input[i]));
 }
 
 static void facts_encoding(const struct facts_in *in)
@@ -273,12 +291,6 @@ static void facts_encoding(const struct facts_in *in)
 		in->out->encoding = DIALECT_ENC_FLOAT;
 	else if (word.n)
 		facts_bad(in, CHAT_ID_ENCODING_FORMAT, "'float' or 'base64'");
-}
-
-/* Nothing that could be in it is asked for. */
-static bool facts_is_off(struct slice v)
-{
-	return v.n == 0 || slice_is(v, "false") || slice_is(v, "[]") || slice_is(v, "\"\"");
 }
 
 /* {"mode":"off"} and nothing else. Without a mode it may search. */
@@ -304,7 +316,7 @@ static bool facts_is_field_off(const struct facts_in *in, enum chat_id id)
 {
 	struct slice v = facts_get(in, id);
 
-	if (facts_is_off(v))
+	if (chat_field_is_off(v))
 		return true;
 	if (chat_field_row(id)->rule == CHAT_FIELD_CAP)
 		return slice_is(v, "-1");
@@ -324,13 +336,20 @@ static void facts_search(const struct facts_in *in)
 {
 	struct slice v = facts_get(in, CHAT_ID_WEB_SEARCH_OPTIONS);
 
-	if (facts_is_off(v))
+	if (chat_field_is_off(v))
 		return;
 	if (jtext_type(v) != JSON_OBJECT)
 		facts_bad(in, CHAT_ID_WEB_SEARCH_OPTIONS, "an object");
 	in->out->searches = DIALECT_SEARCHES_MAX;
 	in->out->needs |= PTABLE_SELLS_SEARCH;
 	in->out->bound.whole_context = true;
+}
+
+/* A field that nobody here knows is input by its bytes, or asks for more: a search, or what stands elsewhere. */
+static void facts_unknown(const struct facts_in *in, struct slice v)
+{
+	in->out->bound.text += bound_json(v);
+	in->out->bound.whole_context |= chat_field_asks(v);
 }
 
 /* Refused and own fields; what is unknown may be input. */
@@ -343,7 +362,7 @@ static void facts_fields(const struct facts_in *in)
 		const struct chat_field *row;
 
 		if (m->id == 0 || m->id >= CHAT_ID_TOP_END) {
-			in->out->bound.text += bound_json(jscan_value(m, in->body));
+			facts_unknown(in, jscan_value(m, in->body));
 			continue;
 		}
 		row = chat_field_row((enum chat_id)m->id);
@@ -403,6 +422,7 @@ enum errc chat_facts_read(struct chat_scan *s, struct slice body, struct dialect
 	facts_modalities(&in);
 	facts_thinking(&in);
 	facts_tools(&in);
+	facts_input(&in);
 	facts_search(&in);
 	facts_tier(&in);
 	facts_encoding(&in);

@@ -1,6 +1,7 @@
 #include "chat_field.h"
 
 #include "check.h"
+#include "jtext.h"
 
 #define ROW(name, rule, values, anthropic, why) \
 	{name, CHAT_FIELD_##rule, values, CHAT_FIELD_##anthropic, why},
@@ -59,4 +60,16 @@ struct slice chat_field_ordinary(const struct chat_field *row)
 
 	(void)slice_cut(&rest, '|', &one);
 	return one;
+}
+
+bool chat_field_is_off(struct slice value)
+{
+	return value.n == 0 || slice_is(value, "false") || slice_is(value, "[]") ||
+	       slice_is(value, "\"\"");
+}
+
+bool chat_field_asks(struct slice value)
+{
+	return !chat_field_is_off(value) && jtext_type(value) != JSON_NUMBER &&
+	       !jtext_is_null(value);
 }

@@ -62,5 +62,9 @@ const struct chat_field *chat_field_named(struct slice name);
 bool chat_field_takes(const struct chat_field *row, struct slice value);
 /* The first of a row's values. */
 struct slice chat_field_ordinary(const struct chat_field *row);
+/* Whether a value asks for nothing, of whichever field: false, [], "" or not given. */
+bool chat_field_is_off(struct slice value);
+/* Whether a value, of a field that is not known, may ask for more input than itself. A number or null does not. */
+bool chat_field_asks(struct slice value);
 
 #endif

@@ -37,6 +37,7 @@ CHAT_INNER(FILENAME, "filename")
 CHAT_INNER(INDEX, "index")
 CHAT_INNER(PREFIX, "prefix")
 CHAT_INNER(ANNOTATIONS, "annotations")
+CHAT_INNER(CITATIONS, "citations")
 CHAT_INNER(TTL, "ttl")
 CHAT_INNER(BREAKPOINT, "prompt_cache_breakpoint")
 /* clang-format on */

@@ -73,6 +73,9 @@ static enum chat_text scan_message_text(const struct jscan *j, unsigned level)
 	case CHAT_ID_TYPE:
 		return CHAT_TEXT_WORD;
 	case CHAT_ID_URL:
+		if (above == JSCAN_ELEMENT && jscan_path(j, LEVEL_MEMBER) == CHAT_ID_CONTENT)
+			return CHAT_TEXT_REFERENCE;
+		return scan_media_kind(above);
 	case CHAT_ID_DATA:
 		return scan_media_kind(above);
 	case CHAT_ID_ID: /* an answer that was spoken before */
@@ -234,6 +237,19 @@ static bool scan_value(void *arg, const struct jscan *j, enum json_type type)
 /* A whole text that names a file of the provider's: Qwen-Long reads it. */
 #define FILE_TEXT "fileid://"
 
+/* Whether the text stands in a message or part by a name that nobody knows. */
+static bool scan_is_unknown(const struct jscan *j)
+{
+	unsigned level = jscan_level(j);
+
+	if (jscan_path(j, 0) != CHAT_ID_MESSAGES || level < LEVEL_MEMBER)
+		return false;
+	while (level > LEVEL_MEMBER && jscan_path(j, level) == JSCAN_ELEMENT)
+		level--;
+	return jscan_path(j, LEVEL_MEMBER) == 0 ||
+	       (jscan_path(j, LEVEL_MEMBER) == CHAT_ID_CONTENT && jscan_path(j, level) == 0);
+}
+
 static bool scan_text(void *arg, const struct jscan *j, struct slice piece)
 {
 	struct chat_scan *s = arg;
@@ -256,6 +272,15 @@ static bool scan_begins(const struct chat_scan *s, struct slice prefix)
 static bool scan_is_data(const struct chat_scan *s)
 {
 	return scan_begins(s, SLICE_LIT("data:"));
+}
+
+/* An address, of which by whatever name the provider may fetch what it is of. */
+static bool scan_is_address(const struct chat_scan *s)
+{
+	struct slice text = slice_of(s->small, s->small_n);
+
+	return slice_find(text, SLICE_LIT("://")) > 0 ||
+	       slice_ieq(slice_sub(text, 0, 5), SLICE_LIT("data:"));
 }
 
 /* Of media types no letter case is another. */
@@ -433,7 +458,7 @@ static void scan_end(void *arg, const struct jscan *j, enum json_type type, size
 	if (type != JSON_STRING || s->text == CHAT_TEXT_NONE)
 		return;
 	if (s->text == CHAT_TEXT_PLAIN && jscan_path(j, 0) == CHAT_ID_MESSAGES &&
-	    scan_begins(s, SLICE_LIT(FILE_TEXT)))
+	    (scan_begins(s, SLICE_LIT(FILE_TEXT)) || (scan_is_unknown(j) && scan_is_address(s))))
 		scan_by_reference(s);
 	if (s->text == CHAT_TEXT_PREDICTED)
 		s->bound.predicted += bound_of(&s->run);

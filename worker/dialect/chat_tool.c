@@ -17,6 +17,7 @@ struct tool {
 	struct fault *f;
 	const char *list;
 	unsigned i;
+	bool asks; /* one that is not known may */
 	bool given[TOOL_MEMBERS];
 	struct slice value[TOOL_MEMBERS]; /* "" of what is null or not given */
 };
@@ -31,12 +32,29 @@ static void tool_bad(const struct tool *t, enum fault_kind kind, const char *mem
 	fault_field(t->f, kind, param, "'%s'%s", param, text);
 }
 
+/* What else stands beside them: text for the model, and how it is read. */
+static bool tool_is_harmless(struct slice key)
+{
+	static const char *const names[] = {
+		"description", "parameters",    "strict",        "custom",
+		"format",      "cache_control", "defer_loading", "input_examples",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (jtext_key_is(key, names[i]))
+			return true;
+	return false;
+}
+
 /* Of two, readers disagree which one counts, and some take other letters for the same. */
 static void tool_member(struct tool *t, struct slice key, struct slice value)
 {
+	bool known = false;
+
 	for (unsigned m = 0; m < TOOL_MEMBERS; m++) {
 		if (!jtext_key_like(key, tool_members[m]))
 			continue;
+		known = true;
 		if (t->given[m] || !jtext_key_is(key, tool_members[m]))
 			tool_bad(t, FAULT_INVALID_VALUE, tool_members[m],
 				 " must be given once, and in small letters.");
@@ -44,6 +62,8 @@ static void tool_member(struct tool *t, struct slice key, struct slice value)
 		if (!jtext_is_null(value))
 			t->value[m] = value;
 	}
+	if (!known && chat_field_asks(value))
+		t->asks |= !tool_is_harmless(key);
 }
 
 static void tool_type(const struct tool *t)
@@ -99,14 +119,15 @@ static void tool_read(struct tool *t, struct jtext *it)
 	jtext_leave(it, &in);
 }
 
-static void tool_list(struct slice list, const char *name, void (*judge)(const struct tool *),
+static bool tool_list(struct slice list, const char *name, void (*judge)(const struct tool *),
 		      struct fault *f)
 {
+	bool asks = false;
 	struct jtext it = jtext_arr(list);
 	int more = 1;
 
 	if (!list.n || jtext_is_null(list))
-		return;
+		return false;
 	if (jtext_type(list) != JSON_ARRAY)
 		fault_field(f, FAULT_INVALID_VALUE, name, "'%s' must be a list.", name);
 	for (unsigned i = 0; !fault_is_set(f) && (more = jtext_arr_more(&it)) > 0; i++) {
@@ -114,18 +135,20 @@ static void tool_list(struct slice list, const char *name, void (*judge)(const s
 
 		tool_read(&t, &it);
 		judge(&t);
+		asks |= t.asks;
 	}
 	/* What could not be walked was not judged. */
 	if (more < 0)
 		fault_field(f, FAULT_INVALID_VALUE, name, "'%s' cannot be read.", name);
+	return asks;
 }
 
-void chat_tool_judge(struct slice list, struct fault *f)
+bool chat_tool_judge(struct slice list, struct fault *f)
 {
-	tool_list(list, "tools", tool_judge, f);
+	return tool_list(list, "tools", tool_judge, f);
 }
 
-void chat_tool_judge_functions(struct slice list, struct fault *f)
+bool chat_tool_judge_functions(struct slice list, struct fault *f)
 {
-	tool_list(list, "functions", tool_judge_function, f);
+	return tool_list(list, "functions", tool_judge_function, f);
 }

@@ -49,6 +49,14 @@ static const struct sample samples[CHAT_ID_TOP_END] = {
 	[CHAT_ID_TOP_K] = {.json = "5"},
 	[CHAT_ID_WEB_SEARCH_OPTIONS] = {.json = "{\"search_context_size\":\"low\"}"},
 	[CHAT_ID_STOP] = {.json = "\"end\""},
+	[CHAT_ID_CHAT_TEMPLATE] = {.json = "\"{{ messages }}\""},
+	[CHAT_ID_CHAT_TEMPLATE_KWARGS] = {.json = "{\"enable_thinking\":false}"},
+	[CHAT_ID_GRAMMAR] = {.json = "\"root ::= [a-z]\""},
+	[CHAT_ID_GUIDED_JSON] = {.json = "{\"type\":\"object\"}"},
+	[CHAT_ID_GUIDED_REGEX] = {.json = "\"[a-z]+\""},
+	[CHAT_ID_GUIDED_CHOICE] = {.json = "[\"a\",\"b\"]"},
+	[CHAT_ID_GUIDED_GRAMMAR] = {.json = "\"root ::= [a-z]\""},
+	[CHAT_ID_STRUCTURED_OUTPUTS] = {.json = "{\"choice\":[\"a\",\"b\"]}"},
 };
 
 static const char *sample_of(enum chat_id id)

@@ -163,11 +163,40 @@ static void what_is_taken(void **state)
 	}
 }
 
+/* Beside what says that it is a function, a member that nobody knows may name a tool of the provider's. */
+static void what_may_ask_for_more(void **state)
+{
+	static const struct {
+		const char *member;
+		bool whole_context;
+	} cases[] = {
+		{TOOLS "[{\"type\":\"function\"," F ",\"strict\":true,\"defer_loading\":true}]",
+		 false},
+		{TOOLS "[{" F ",\"index\":0,\"google_search\":null,\"x\":false}]", false},
+		{TOOLS "[{\"type\":\"custom\",\"custom\":{\"name\":\"c\"}}]", false},
+		{TOOLS "[{\"type\":\"function\"," F ",\"google_search\":{}}]", true},
+		{TOOLS "[{\"type\":\"function\"," F ",\"web_search\":true},{" F "}]", true},
+		{TOOLS "[{\"type\":\"custom\",\"custom\":{},\"server\":\"x\"}]", true},
+		{OLD "[{\"name\":\"f\",\"parameters\":{\"x\":{}}}]", false},
+		{OLD "[{\"name\":\"f\",\"connector\":\"x\"}]", true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct rig r;
+
+		assert_int_equal(go(&r, cases[i].member, PTABLE_OPENAI), ERRC_OK);
+		if (r.facts.bound.whole_context != cases[i].whole_context)
+			fail_msg("%s", cases[i].member);
+		rig_fini(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(what_is_taken),
+		cmocka_unit_test(what_may_ask_for_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
