@@ -67,6 +67,17 @@ class Abort(Leaver, NodeCase):
                 with self.subTest(back=back, name=name):
                     self.seen(self.record(self.leave('%s-%s' % (name, back))), 80)
 
+    def test_a_prompt_of_ids_is_charged_by_their_number(self):
+        mark = self.node.mark()
+        with Conn(self.node.port) as c:
+            c.request('POST', '/v1/completions', {'model': 'run-oai', 'prompt': [7] * 1000, 'max_tokens': 100, 'stream': True}, key=self.key)
+            while c.buffer.count(b'"text":"') <= 5:
+                self.assertTrue(c.fill(), c.buffer)
+            c.reset()
+        r = self.record(wait_for(lambda: next(iter(self.node.events('request', mark)), None), 15))
+        self.seen(r, 80)
+        self.assertEqual(r['input'], 1000 + 96 // 2)
+
     def test_the_provider_is_left_at_once(self):
         for back in BACKS:
             with self.subTest(back):

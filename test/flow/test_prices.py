@@ -48,6 +48,7 @@ class Prices(NodeCase):
         'usual': model('oai/sim?tokens=7&input=90&tier=default', price=BY_TIER),
         'rush-ant': model('ant/sim?tokens=7&input=90&tier=priority', price=BY_TIER),
         'mute': model('oai/sim?tokens=7&usage=none&tier=flex', price=BY_TIER),
+        'list': model('oai/sim?tokens=1&input=40000', context=4096),
         'falls': model('oai/sim?status=500', 'ant/sim?tokens=7&input=1001', price=BY_SIZE),
     }
     CONFIG = {'groups': {'partner': 0.9, 'dear': 2}, 'retry': {'minimum': 100000}, 'breaker': {'failures': 32, 'requests': 32}}
@@ -83,6 +84,22 @@ class Prices(NodeCase):
                 hold = nusd(self.node.record(a.get('x-request-id'))['hold_usd'])
                 # a message 8, overhead 96, each word 1
                 self.assertEqual(hold, charge_nusd({'input': words + 104, 'output': 100}, price))
+
+    def test_each_text_of_a_list_is_held(self):
+        """Each one has a context of its own: 96 for all, 8 for each."""
+        lists = {'/v1/completions': {'prompt': [[7] * 4000] * 10, 'max_tokens': 1}, '/v1/embeddings': {'input': [[7] * 4000] * 10}}
+        poor = self.node.key('main', credit='0.04')
+        for path, fields in lists.items():
+            with self.subTest(path):
+                body = dict(fields, model='list')
+                self.assertEqual(self.node.ask('POST', path, body, poor).error['code'], 'insufficient_credit')
+                a = self.node.ask('POST', path, body, self.key)
+                self.assertEqual(a.status, 200, a)
+                r = self.node.record(a.get('x-request-id'))
+                output = 10 * ('prompt' in fields)
+                self.assertEqual(nusd(r['hold_usd']), charge_nusd({'input': 40176, 'output': output}, SMALL))
+                self.assertLessEqual(nusd(r['charge_usd']), nusd(r['hold_usd']))
+                self.assertEqual(r['input'], 40000)
 
     def test_a_fallback_is_charged_by_its_own_size(self):
         self.charged('falls', {'input': 1001, 'output': 7}, LARGE)

@@ -250,10 +250,12 @@ static bool is_paid(void *arg)
 	return call_is_capped(c, &u) || cost_of(c, &u) <= c->grant.hold.hold_nusd;
 }
 
-/* What comes as content and is none: a prompt that was asked back. */
+/* What comes as content of a choice and is none: a prompt that was asked back, of a list the mean. */
 static int64_t echoed(const struct call *c)
 {
-	return c->facts.echo ? c->route.v[c->attempt->at].input_bound : 0;
+	int64_t texts = MAX_OF(c->facts.bound.texts, 1);
+
+	return c->facts.echo ? (c->route.v[c->attempt->at].input_bound + texts - 1) / texts : 0;
 }
 
 static int64_t output_asked(const struct call *c)
@@ -276,7 +278,7 @@ static int64_t room_of(void *arg, const struct usage *reported)
 		     c->route.v[c->attempt->at].input_bound);
 	usage_set(&u, USAGE_REASONING, relay_reasoning(r));
 	if (usage_input_total(&u) == 0)
-		usage_set(&u, USAGE_INPUT, MAX_OF(c->route.v[c->attempt->at].input_bound / 2, 1));
+		usage_set(&u, USAGE_INPUT, c->route.v[c->attempt->at].input_likely);
 	usage_set(&u, USAGE_OUTPUT_AUDIO, relay_sound(r));
 	usage_set(&u, USAGE_OUTPUT_IMAGE, relay_pictures(r));
 	usage_set(&u, USAGE_OUTPUT, high);

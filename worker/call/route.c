@@ -107,11 +107,13 @@ static void add_model(const struct ptable *t, const struct ptable_model *m,
 {
 	const struct ptable_offer *v[LIMIT_CANDIDATES];
 	size_t n = 0;
+	int64_t bound;
 	struct bound_model bm = {.context = m->context,
 				 .image_tokens = m->image_tokens,
 				 .media_tokens_per_kib = m->media_tokens_per_kib,
 				 .input_overhead = m->input_overhead};
 
+	bound = bound_tokens(&facts->bound, &bm);
 	for (size_t i = 0; i < m->offers_n && n < LIMIT_CANDIDATES; i++)
 		if (!only || only == &m->offers[i])
 			v[n++] = &m->offers[i];
@@ -124,7 +126,8 @@ static void add_model(const struct ptable *t, const struct ptable_model *m,
 		out->v[out->n++] =
 			(struct route_candidate){.offer = v[i],
 						 .model = m,
-						 .input_bound = bound_tokens(&facts->bound, &bm),
+						 .input_bound = bound,
+						 .input_likely = bound_likely(&facts->bound, bound),
 						 .min_output = min_output_of(t, m, facts)};
 }
 

@@ -11,6 +11,7 @@ struct route_candidate {
 	const struct ptable_offer *offer;
 	const struct ptable_model *model; /* the offer's */
 	int64_t input_bound;              /* tokens, by that model's figures */
+	int64_t input_likely;             /* tokens, when nobody tells */
 	int64_t min_output;               /* an uncapped request's least output there */
 };
 

@@ -3,10 +3,10 @@
 #include "progress.h"
 #include "rows_cost.h"
 
-/* Our estimate of the input, for token limits and for answers without usage: the bound is about twice the real count of English text. */
+/* Our estimate of the input, for token limits. */
 static int64_t input_estimate(const struct call *c)
 {
-	return c->route.n ? MAX_OF(c->route.v[0].input_bound / 2, 1) : 0;
+	return c->route.n ? c->route.v[0].input_likely : 0;
 }
 
 enum call_next step_route(struct call *c)

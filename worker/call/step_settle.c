@@ -10,14 +10,14 @@
 _Static_assert(USAGE_RAW_MAX <= RECORD_RAW_MAX && IR_NATIVE_MAX <= RECORD_FINISH_MAX,
 	       "a record takes what an answer leaves for it");
 
-/* Puts in what the provider did not report: half the bound for the input, counted pieces for the output. A count that stood in the middle of
+/* Puts in what the provider did not report: what is likely of the input, counted pieces for the output. A count that stood in the middle of
  * a stream is no final one, so it only raises. */
 static void estimate(const struct call *c, bool cut, struct usage *u)
 {
 	const struct relay *r = &c->attempt->relay;
 
 	if (!r->reported || (usage_input_total(u) == 0 && (cut || !usage_has(u, USAGE_INPUT)))) {
-		usage_set(u, USAGE_INPUT, MAX_OF(c->route.v[c->attempt->at].input_bound / 2, 1));
+		usage_set(u, USAGE_INPUT, c->route.v[c->attempt->at].input_likely);
 		u->estimated = true;
 	}
 	if (c->op == DIALECT_EMBEDDINGS || (usage_has(u, USAGE_OUTPUT) && !cut))

@@ -249,17 +249,17 @@ static int64_t bound_or(int64_t given, int64_t dflt)
 	return given > 0 ? MIN_OF(given, BOUND_MAX) : dflt;
 }
 
-/* The most that is read: the context. But where pictures are charged by a factor, which is why a model says what they cost, they are charged
- * beyond it. */
+/* The most that is read: the context, of each text of a list. But where pictures are charged by a factor, which is why a model says
+ * what they cost, they are charged beyond it. */
 static int64_t most(const struct bound *b, const struct bound_model *m)
 {
-	int64_t pictures = 0;
+	int64_t pictures = 0, texts = MAX_OF(b->texts, 1);
 
-	if (m->context <= 0)
+	if (m->context <= 0 || m->context > BOUND_MAX / texts)
 		return BOUND_MAX;
 	if (m->image_tokens > BOUND_IMAGE_TOKENS)
 		pictures = (int64_t)b->images * MIN_OF(m->image_tokens, INT64_C(1000000));
-	return MIN_OF(MAX_OF(m->context, pictures), BOUND_MAX);
+	return MIN_OF(MAX_OF(m->context * texts, pictures), BOUND_MAX);
 }
 
 int64_t bound_tokens(const struct bound *b, const struct bound_model *m)
@@ -274,8 +274,16 @@ int64_t bound_tokens(const struct bound *b, const struct bound_model *m)
 	if (b->tools)
 		sum += BOUND_TOOLS_OVERHEAD;
 	sum += (int64_t)MIN_OF(b->text, (uint64_t)BOUND_MAX);
-	sum += BOUND_MESSAGE_TOKENS * (int64_t)b->messages + BOUND_TOOL_TOKENS * (int64_t)b->tools;
+	sum += BOUND_MESSAGE_TOKENS * ((int64_t)b->messages + (int64_t)b->texts);
+	sum += BOUND_TOOL_TOKENS * (int64_t)b->tools;
 	sum += (int64_t)b->images * MIN_OF(image, INT64_C(1000000));
 	sum += (int64_t)kib * MIN_OF(per_kib, INT64_C(1000000));
 	return MIN_OF(sum, most(b, m));
+}
+
+int64_t bound_likely(const struct bound *b, int64_t tokens)
+{
+	int64_t ids = (int64_t)MIN_OF(b->ids, (uint64_t)tokens);
+
+	return MAX_OF(ids + (tokens - ids) / 2, 1);
 }

@@ -7,7 +7,9 @@
 #include "slice.h"
 
 struct bound {
-	uint64_t text; /* tokens of all text, names, schemas and arguments */
+	uint64_t text;  /* tokens of all text, names, schemas and arguments */
+	uint64_t ids;   /* of these, those that were given as ids: no more and no fewer */
+	uint32_t texts; /* of a list, each one with a context of its own; 0: one */
 	uint32_t messages, tools;
 	uint32_t images;
 	uint64_t media_bytes; /* audio and documents, decoded */
@@ -38,5 +40,8 @@ struct bound_model {
 		input_overhead; /* 0: the default of design 3.2; context 0: none */
 };
 int64_t bound_tokens(const struct bound *b, const struct bound_model *m);
+/* What it is likely to be, of a provider that does not tell, where bound_tokens() says `tokens`: half of it, for the bound is about
+ * twice the real count of English text; but all ids. */
+int64_t bound_likely(const struct bound *b, int64_t tokens);
 
 #endif

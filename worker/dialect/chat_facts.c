@@ -163,8 +163,7 @@ static void facts_stream(const struct facts_in *in)
 static void facts_copies(const struct facts_in *in)
 {
 	struct dialect_facts *out = in->out;
-	int64_t prompts = in->s->op == DIALECT_COMPLETIONS && in->s->prompts > 1 ? in->s->prompts
-										 : 1;
+	int64_t prompts = in->s->op == DIALECT_COMPLETIONS ? MAX_OF(in->s->bound.texts, 1) : 1;
 
 	out->n = facts_int(in, CHAT_ID_N, CHAT_N_MAX, 1);
 	out->best_of = facts_int(in, CHAT_ID_BEST_OF, CHAT_N_MAX, out->n);

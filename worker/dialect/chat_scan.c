@@ -178,10 +178,12 @@ static void scan_element(struct chat_scan *s, const struct jscan *j, enum json_t
 	} else if (level == 1 && top == CHAT_ID_TOOLS) {
 		s->bound.tools++;
 	} else if (top == CHAT_ID_PROMPT || top == CHAT_ID_INPUT) {
-		if (type == JSON_NUMBER)
+		if (type == JSON_NUMBER) {
 			s->bound.text++;
-		else if (level == 1)
-			s->prompts++;
+			s->bound.ids++;
+		} else if (level == 1) {
+			s->bound.texts++;
+		}
 	}
 }
 

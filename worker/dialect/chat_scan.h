@@ -29,8 +29,7 @@ struct chat_scan {
 	struct bound bound;
 	uint32_t needs;
 	bool media_url;
-	unsigned prompts, elements; /* prompts of a list; elements of the list being read */
-	char small[96];             /* the beginning of a word, or of a string of media */
+	char small[96]; /* the beginning of a word, or of a string of media */
 	unsigned small_n;
 	bool part_typed; /* the part of a message that is being read has said its type */
 	unsigned part_due,

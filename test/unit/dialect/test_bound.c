@@ -137,6 +137,39 @@ static void models_set_the_figures(void **state)
 	assert_int_equal(bound_tokens(&b, &own), 100000);
 }
 
+/* Each text of a list is read by itself. */
+static void a_list_has_a_context_for_each(void **state)
+{
+	struct bound b = {.text = 296000, .ids = 296000, .texts = 37};
+	struct bound_model m = {.context = 8192};
+
+	assert_int_equal(bound_tokens(&b, &m), 96 + 296000 + 37 * 8);
+	b.text = 400000;
+	assert_int_equal(bound_tokens(&b, &m), 37 * 8192);
+	b.whole_context = true;
+	b.text = 1;
+	assert_int_equal(bound_tokens(&b, &m), 37 * 8192);
+	b.texts = 1;
+	assert_int_equal(bound_tokens(&b, &m), 8192);
+	b.texts = 0;
+	assert_int_equal(bound_tokens(&b, &m), 8192);
+	b.texts = UINT32_MAX;
+	m.context = INT64_MAX;
+	assert_int_equal(bound_tokens(&b, &m), INT64_C(1000000000000));
+}
+
+/* Ids are what they are; of anything else it is half the bound, which letters have been halved for once. */
+static void what_is_likely(void **state)
+{
+	struct bound b = {.text = 1000};
+
+	assert_int_equal(bound_likely(&b, 1096), 548);
+	assert_int_equal(bound_likely(&b, 0), 1);
+	b.ids = 900;
+	assert_int_equal(bound_likely(&b, 1096), 900 + 98);
+	assert_int_equal(bound_likely(&b, 500), 500);
+}
+
 static void nonsense_does_not_overflow(void **state)
 {
 	struct bound b = {.text = UINT64_MAX,
@@ -159,6 +192,8 @@ int main(void)
 		cmocka_unit_test(every_byte_is_known),
 		cmocka_unit_test(json_is_counted_without_its_white_space),
 		cmocka_unit_test(models_set_the_figures),
+		cmocka_unit_test(a_list_has_a_context_for_each),
+		cmocka_unit_test(what_is_likely),
 		cmocka_unit_test(nonsense_does_not_overflow),
 	};
 

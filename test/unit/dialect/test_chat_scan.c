@@ -118,15 +118,21 @@ static void facts_of_completions_and_embeddings(void **state)
 	    "{\"model\":\"m\",\"prompt\":[\"ab\",\"cd\"],\"n\":2,\"best_of\":3}", 0);
 	assert_int_equal(r.facts.copies, 6);
 	assert_int_equal(r.facts.bound.text, 2);
+	assert_int_equal(r.facts.bound.texts, 2);
+	assert_int_equal(r.facts.bound.ids, 0);
 	rig_fini(&r);
 	ask(&r, DIALECT_COMPLETIONS, "{\"model\":\"m\",\"prompt\":[1,2,3]}", 0);
 	assert_int_equal(r.facts.copies, 1);
 	assert_int_equal(r.facts.bound.text, 3);
+	assert_int_equal(r.facts.bound.texts, 0);
+	assert_int_equal(r.facts.bound.ids, 3);
 	rig_fini(&r);
 	ask(&r, DIALECT_EMBEDDINGS,
 	    "{\"model\":\"m\",\"input\":[[1,2],[3]],\"encoding_format\":\"base64\"}", 0);
 	assert_int_equal(r.facts.copies, 1);
 	assert_int_equal(r.facts.bound.text, 3);
+	assert_int_equal(r.facts.bound.texts, 2);
+	assert_int_equal(r.facts.bound.ids, 3);
 	assert_int_equal(r.facts.encoding, DIALECT_ENC_BASE64);
 	assert_int_equal(r.facts.needs, PTABLE_IS_EMBEDDING);
 	rig_fini(&r);
