@@ -121,6 +121,14 @@ static void read_sizes(struct config_ctx *x, struct written *w)
 	else if (w->max_output > w->context)
 		config_ctx_error(x, n->pos, "`%s.max_output` is above `context`, which holds it",
 				 w->name);
+	if (w->max_output > 0 || !(w->m.can & PTABLE_IS_CHAT))
+		return;
+	/* Nothing would be held for what it writes. */
+	if (yaml_getz(w->node, "capabilities"))
+		config_ctx_error(x, n ? n->pos : w->node->key_pos,
+				 "`%s.max_output` is 0, and `capabilities` have chat", w->name);
+	else
+		w->m.can &= ~(uint32_t)PTABLE_IS_CHAT;
 }
 
 static const struct tariff *read_price(struct config_ctx *x, struct config_pool *pool,

@@ -19,8 +19,8 @@ FIELD(INT, media_tokens_per_kib, "media_tokens_per_kib", 0, 1000000, "0", "token
 FIELD(INT, input_overhead, "input_overhead", 0, 1000000, "96", "tokens",
       "What a provider adds to any input, at most.")
 FIELD(LIST, capabilities, "capabilities", 0, 16, "", "",
-      "Of chat, embeddings, reasoning, tools, json_schema. Missing: all but reasoning. A request "
-      "that needs another skips the model.")
+      "Of chat, embeddings, reasoning, tools, json_schema. Missing: all but reasoning, and but chat "
+      "where max_output is 0. A request that needs another skips the model.")
 FIELD(LIST, in, "modalities.input", 0, 16, "", "",
       "Of text, image, audio, video, pdf. Missing: all.")
 FIELD(LIST, out, "modalities.output", 0, 16, "", "",

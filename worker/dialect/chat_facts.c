@@ -150,6 +150,8 @@ static void facts_stream(const struct facts_in *in)
 	in->out->echo = in->s->op == DIALECT_COMPLETIONS &&
 			jtext_is_true(facts_get(in, CHAT_ID_ECHO));
 	in->out->stream = facts_bool(in, CHAT_ID_STREAM);
+	if (in->out->stream && in->s->op == DIALECT_EMBEDDINGS)
+		facts_bad(in, CHAT_ID_STREAM, "false: embeddings come whole");
 	if (!o.n)
 		return;
 	if (jtext_type(o) != JSON_OBJECT)

@@ -136,6 +136,14 @@ static void facts_of_completions_and_embeddings(void **state)
 	assert_int_equal(r.facts.encoding, DIALECT_ENC_BASE64);
 	assert_int_equal(r.facts.needs, PTABLE_IS_EMBEDDING);
 	rig_fini(&r);
+	rig_init(&r, PTABLE_OPENAI);
+	assert_int_equal(rig_ask(&r, DIALECT_EMBEDDINGS,
+				 "{\"model\":\"m\",\"input\":\"ab\",\"stream\":true}"),
+			 ERRC_INVAL);
+	assert_string_equal(r.fault.param, "stream");
+	rig_fini(&r);
+	ask(&r, DIALECT_EMBEDDINGS, "{\"model\":\"m\",\"input\":\"ab\",\"stream\":false}", 0);
+	rig_fini(&r);
 }
 
 struct refused {

@@ -313,6 +313,21 @@ static void offers_are_ranked_and_priced(void **state)
 	fixture_fini(&f);
 }
 
+static void a_model_without_output_is_no_chat(void **state)
+{
+	struct fixture f;
+	struct ptable *t;
+
+	fixture_init(&f, env);
+	fixture_good(&f, "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+			 "models: {a: {max_output: 0, price: free, offers: {mock/a: {}}}}\n");
+	t = fixture_table(&f);
+	assert_int_equal(t->models[0].can & (PTABLE_IS_CHAT | PTABLE_IS_EMBEDDING),
+			 PTABLE_IS_EMBEDDING);
+	ptable_drop(&t);
+	fixture_fini(&f);
+}
+
 /* ------------------------------------------------------------- short form */
 
 static void short_form(void **state)
@@ -659,6 +674,7 @@ int main(void)
 		cmocka_unit_test(tls_files),
 		cmocka_unit_test(providers_of_all_kinds),
 		cmocka_unit_test(offers_are_ranked_and_priced),
+		cmocka_unit_test(a_model_without_output_is_no_chat),
 		cmocka_unit_test(short_form),
 		cmocka_unit_test(written_offers_win),
 		cmocka_unit_test(two_catalogs_offer_one_model),

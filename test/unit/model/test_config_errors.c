@@ -402,6 +402,10 @@ static const struct bad all[] = {
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {context: 100, max_output: 200, price: free, offers: {mock/a: {}}}}\n",
 	 "aigw.yaml:2:40: `models.a.max_output` is above `context`, which holds it\n"},
+	{"chat without output",
+	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
+	 "models: {a: {max_output: 0, capabilities: [chat], price: free, offers: {mock/a: {}}}}\n",
+	 "aigw.yaml:2:26: `models.a.max_output` is 0, and `capabilities` have chat\n"},
 	{"headers that no worker could write",
 	 "providers:\n"
 	 "  a: {base_url: \"http://h\", headers: {x: \"Zo\xc3\xab\"}}\n"
