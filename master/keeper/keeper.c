@@ -95,6 +95,7 @@ static void on_started(void *arg, const struct store_started *s)
 	static const char *const how[] = {[STORE_ACCEPTED] = "accepted",
 					  [STORE_FIRST] = "new",
 					  [STORE_REBOOT] = "rebuilt after a reboot",
+					  [STORE_CLEAN] = "made anew after a clean stop",
 					  [STORE_RESTORED] = "made anew for a restored ledger",
 					  [STORE_REBUILT] = "rebuilt"};
 	char dollars[MONEY_TEXT_MAX] = "unknown";
@@ -198,11 +199,11 @@ enum errc keeper_open(struct keeper *k, const struct settings *set)
 /* No worker is left: what dead ones held is settled, all of it goes into the ledger, and the next start has nothing to replay. */
 static enum errc drain_all(struct writer_job *j, struct admin *a)
 {
+	const struct keeper *k = CONTAINER_OF(j, const struct keeper, drain);
 	struct sweep_result swept = {.more = true};
 	uint64_t taken;
 	enum errc e = ERRC_OK;
 
-	(void)j;
 	while (!e && swept.more)
 		e = sweep_run(a->live, clock_boot_ms(), clock_wall_ms(), &swept);
 	if (!e)
@@ -211,6 +212,8 @@ static enum errc drain_all(struct writer_job *j, struct admin *a)
 		e = ledger_begin(a->ledger);
 	if (!e)
 		e = ledger_checkpoint(a->ledger);
+	if (!e && k->node_stops)
+		e = store_mark_clean(a->live, a->ledger);
 	if (!e)
 		e = ledger_commit(a->ledger);
 	ledger_abort(a->ledger);
@@ -242,7 +245,7 @@ static void drained(struct writer_job *j, enum errc e)
 		end(k, KEEPER_YIELDS, 0);
 }
 
-void keeper_drain(struct keeper *k, int64_t deadline_ms)
+void keeper_drain(struct keeper *k, int64_t deadline_ms, bool node_stops)
 {
 	if (k->end != KEEPER_RUNS)
 		return;
@@ -253,7 +256,8 @@ void keeper_drain(struct keeper *k, int64_t deadline_ms)
 		return;
 	}
 	k->end = KEEPER_DRAINS;
-	k->drain = (struct writer_job){.run = drain_all, .done = drained};
+	k->node_stops = node_stops;
+	k->drain = (struct writer_job){.run = drain_all, .done = drained, .last = true};
 	writer_submit(k->writer, &k->drain);
 }
 
@@ -281,7 +285,7 @@ static void look_for_master(struct keeper *k, int64_t now_ms)
 	} else if (!klink_is_up(&k->master) && now_ms - seen > MASTER_LOST_MS &&
 		   !(k->started && has_workers(k))) {
 		log_info("keeper_orphan", "no master, and no worker any more");
-		keeper_drain(k, now_ms + DRAIN_MS);
+		keeper_drain(k, now_ms + DRAIN_MS, false);
 	}
 }
 
@@ -305,7 +309,7 @@ static void on_tick(uv_timer_t *t)
 static void on_term(uv_signal_t *s, int signum)
 {
 	(void)signum;
-	keeper_drain(s->data, clock_boot_ms() + DRAIN_MS);
+	keeper_drain(s->data, clock_boot_ms() + DRAIN_MS, false);
 }
 
 /* --- start and stop --- */

@@ -59,6 +59,7 @@ struct keeper {
 	unsigned works_n; /* on the loop's thread pool */
 	enum keeper_end end;
 	struct writer_job drain;
+	bool node_stops; /* the master's word at the drain: no worker is left, and none will be */
 	int64_t drain_until_ms;
 	uv_timer_t tick, last; /* last: how long an end may take */
 	uv_signal_t term;
@@ -70,8 +71,9 @@ struct keeper {
 void keeper_check_ready(struct keeper *k);
 /* First table: the ledger thread starts with its settings. */
 MUSTCHECK enum errc keeper_open(struct keeper *k, const struct settings *set);
-/* Takes everything into the ledger and ends with status 0. On a full disk it tries again until then (boot clock). */
-void keeper_drain(struct keeper *k, int64_t deadline_ms);
+/* Takes everything into the ledger and ends with status 0. On a full disk it tries again until then (boot clock). node_stops: the master has
+ * no worker any more and starts none. */
+void keeper_drain(struct keeper *k, int64_t deadline_ms, bool node_stops);
 /* Says why to the master and ends with status 1. */
 void keeper_fail(struct keeper *k, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Work on the loop's pool is over: an end may wait for it. */

@@ -147,7 +147,7 @@ void kmsg_on_master(struct klink *l, struct msg *m)
 		serve_request(k->serve, m);
 		break;
 	case MSG_DRAIN:
-		keeper_drain(k, m->drain.deadline_ms);
+		keeper_drain(k, m->drain.deadline_ms, true);
 		break;
 	default: /* MSG_AT_KEEPER has no other */
 		break;

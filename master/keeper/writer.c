@@ -36,7 +36,7 @@ struct writer {
 	char shared_dir[PATH_MAX];
 	uint8_t ledger_id[LIVE_ID];
 	int lock_fd, wake_fd;
-	bool renewing;
+	bool renewing, over; /* over: the last job is done */
 
 	pthread_mutex_t lock; /* guards the rest */
 	struct list jobs, done;
@@ -262,9 +262,10 @@ static enum errc run_jobs(struct writer *w)
 	struct writer_job *j;
 	enum errc e = ERRC_OK;
 
-	while (!e && (j = next_job(w)) != NULL) {
+	while (!e && !w->over && (j = next_job(w)) != NULL) {
 		intake_run(&w->in, j);
 		e = j->result;
+		w->over = !e && j->last;
 		job_over(w, j);
 		e = intake_ran(&w->in, e);
 	}
@@ -363,7 +364,7 @@ static enum errc serve(struct writer *w)
 {
 	enum errc e = ERRC_OK;
 
-	while (!e && !is_stopped(w)) {
+	while (!e && !w->over && !is_stopped(w)) {
 		int64_t ms = wait_ms(w);
 
 		if (!(has_work(w) && !w->renewing) && ms > 0 && wait_for(w, ms))
@@ -376,6 +377,8 @@ static enum errc serve(struct writer *w)
 		e = seal(w);
 		if (!e)
 			e = run_jobs(w);
+		if (w->over)
+			break;
 		if (!e && pace_is_due(&w->in.pace, clock_boot_ms()))
 			e = intake_round(&w->in, clock_boot_ms());
 		if (!e)

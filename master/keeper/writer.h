@@ -48,6 +48,7 @@ struct writer_job {
 	enum errc (*run)(struct writer_job *j, struct admin *a);
 	void (*done)(struct writer_job *j, enum errc e); /* on the loop; may free the job */
 	enum errc result;
+	bool last; /* once it is done the thread does nothing any more: jobs behind it get ERRC_CANCELED from writer_free() */
 };
 
 /* Starts the thread. The result is owned by the caller. */

@@ -6,6 +6,7 @@
 
 #include "admin_priv.h"
 #include "agree_lost.h"
+#include "clean.h"
 #include "clock.h"
 #include "idem_priv.h"
 #include "log.h"
@@ -22,6 +23,7 @@ struct start {
 	struct outbox_batch batch;
 	char dir[PATH_MAX];
 	bool restored; /* the ledger was, and no epoch of it has begun since */
+	bool clean;    /* what cannot be used had nothing that the ledger lacks */
 };
 
 static uint64_t taken_of(const struct live *live, const struct ledger *ledger)
@@ -170,6 +172,16 @@ static int64_t at_risk(struct live *l, const struct ledger *ledger)
 	return sum;
 }
 
+/* A store that cannot be read is the one of the clean stop if nothing was written to it since: the ledger may be an older one. */
+static bool was_clean(struct start *s, bool is_there)
+{
+	uint64_t then, now;
+
+	if (!clean_is_marked(s->ledger, &then))
+		return false;
+	return !is_there || (live_peek_txn(s->dir, &now) == ERRC_OK && now == then);
+}
+
 /* Opens what is there and judges it. s->live stays NULL when it is not to be used. */
 static enum errc find(struct start *s)
 {
@@ -193,6 +205,7 @@ static enum errc find(struct start *s)
 		return ERRC_OK;
 	case ERRC_NOTFOUND:
 		s->out->reason = "there is no live store";
+		s->clean = was_clean(s, false);
 		break;
 	case ERRC_STALE:
 		s->out->reason = "the live store was made for another ledger, boot or file, or was "
@@ -200,6 +213,7 @@ static enum errc find(struct start *s)
 		break;
 	case ERRC_VERSION:
 		s->out->reason = "the live store was made by another version of aigwd";
+		s->clean = was_clean(s, true);
 		break;
 	case ERRC_CORRUPT:
 		s->out->reason = "the live store is damaged";
@@ -210,7 +224,7 @@ static enum errc find(struct start *s)
 	default:
 		return rc;
 	}
-	s->out->at_risk_nusd = -1;
+	s->out->at_risk_nusd = s->clean ? 0 : -1;
 	return ERRC_OK;
 }
 
@@ -253,12 +267,16 @@ static enum errc raise_epoch(struct start *s)
 		s->out->outcome = STORE_RESTORED;
 	else if (memcmp(st->boot_id, boot, 36) != 0)
 		s->out->outcome = STORE_REBOOT;
+	else if (s->clean)
+		s->out->outcome = STORE_CLEAN;
 	else
 		s->out->outcome = STORE_REBUILT;
 	if (s->out->outcome == STORE_FIRST)
 		s->out->at_risk_nusd = 0;
 	gap.change.what = slice_str(s->out->outcome == STORE_REBOOT ? "reboot" : s->out->reason);
 	gap.change.amount_nusd = s->out->at_risk_nusd;
+	if (s->clean)
+		gap.change.note = SLICE_LIT("after a clean stop");
 	rc = ledger_begin(s->ledger);
 	if (!rc && s->out->outcome == STORE_RESTORED)
 		rc = note_restore(s);
@@ -326,6 +344,8 @@ static enum errc run(struct start *s)
 	/* It is deleted later, beside what workers do: for now somebody waits. */
 	rc = take_outbox(s->live, s->ledger, &s->batch, &s->out->taken);
 	if (!rc)
+		rc = clean_forget(s->ledger);
+	if (!rc)
 		rc = admin_catch_up(s->live, s->ledger);
 	return rc ? rc : put_back_lost(s);
 }
@@ -357,6 +377,10 @@ enum errc store_start(const struct store_opts *o, struct live **live, struct led
 		log_error("live_store_rebuilt",
 			  "%s: rebuilt from the ledger; charges of running requests may be lost",
 			  out->reason);
+	if (out->outcome == STORE_CLEAN)
+		log_info("live_store_anew",
+			 "%s: made anew from the ledger; after a clean stop no charge is lost",
+			 out->reason);
 	*live = s.live;
 	*ledger = s.ledger;
 	return ERRC_OK;
@@ -377,5 +401,22 @@ enum errc store_renew(const struct store_opts *o, struct ledger *ledger, struct 
 		live_close(&s.live);
 	else
 		*live = s.live;
+	return rc;
+}
+
+/* In this order: who has charged before the number was read, and is gone, has left it in the outbox. */
+enum errc store_mark_clean(struct live *live, struct ledger *ledger)
+{
+	uint64_t txn, first, last;
+	struct live_owner one;
+	size_t owners = 0;
+	enum errc rc = live_last_txn(live, &txn);
+
+	if (!rc)
+		rc = live_instances(live, &one, 1, &owners);
+	if (!rc)
+		rc = outbox_range(live, &first, &last);
+	if (!rc && owners == 0 && last == taken_of(live, ledger))
+		clean_mark(ledger, txn);
 	return rc;
 }

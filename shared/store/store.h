@@ -27,6 +27,7 @@ enum store_outcome {
 	STORE_ACCEPTED, /* the live store that was there goes on */
 	STORE_FIRST,    /* a new ledger */
 	STORE_REBOOT,   /* rebuilt because the machine was restarted: expected */
+	STORE_CLEAN,    /* made anew after a clean stop: nothing is lost but what counts rates */
 	STORE_RESTORED, /* the ledger is from a backup: whatever was in the live store is of another life */
 	STORE_REBUILT, /* rebuilt for another reason: an operator should know */
 };
@@ -34,7 +35,7 @@ enum store_outcome {
 struct store_started {
 	enum store_outcome outcome;
 	const char *reason; /* static: what was wrong with the old live store; NULL when accepted */
-	int64_t at_risk_nusd; /* STORE_REBUILT: charges and holds seen in the old one that the ledger lacks; -1: unknown */
+	int64_t at_risk_nusd; /* unless accepted: charges and holds seen in the old one that the ledger lacks; -1: unknown */
 	uint64_t taken; /* outbox records that were taken over from the live store during start */
 	char live_dir[STORE_LIVE_DIR]; /* what workers open */
 	enum ledger_fault fault; /* on an error: what is wrong with the ledger, if that is it */
@@ -51,6 +52,10 @@ MUSTCHECK enum errc store_start(const struct store_opts *o, struct live **live,
  * then nothing is lost. The result is owned by the caller; the old one is closed by the caller, afterwards. */
 MUSTCHECK enum errc store_renew(const struct store_opts *o, struct ledger *ledger,
 				struct live **live, struct store_started *out);
+
+/* With the ledger's transaction open, which is the last one: marks a clean stop, if no process has the live store open that may charge and
+ * the ledger has all of it. The caller knows that none will come. Ledger thread only. */
+MUSTCHECK enum errc store_mark_clean(struct live *live, struct ledger *ledger);
 
 /* Takes over all that the outbox holds now into the ledger, in as many commits as it needs, and deletes it from the outbox.
  * For a start, a drain's end, and before administrative records. Ledger thread only. */

@@ -2,8 +2,10 @@
 import glob
 import json
 import os
+import re
 import shutil
 import signal
+import struct
 import sys
 import time
 
@@ -13,6 +15,7 @@ from money import Spender, check_books
 from node import LONG, FiveScopes, NodePerTest, model, nusd
 import tap
 
+MONEY = ('granted_usd', 'balance_usd', 'settled_usd', 'held_usd')
 MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=40&rate=20&input=20')}
 
 
@@ -113,6 +116,80 @@ class Crash(Base):
         self.assertRegex(self.node.events('live_store_gap')[0]['message'], r'; dollars in charges at risk: (unknown|[0-9.]+)$')
         self.assertEqual(self.node.show('main')['balance_usd'], before['balance_usd'])
         check_books(self, self.node, 'main', load)
+
+    def give_another_layout(self):
+        """As if another version had made the live store; all else of it stays."""
+        with open(os.path.join(self.node.dir, 'state', 'ledger_id')) as f:
+            ledger_id = bytes.fromhex(f.read().strip())
+        with open(self.live_file(), 'r+b') as f:
+            data = f.read()
+            heads = [m.start() - 16 for m in re.finditer(re.escape(ledger_id), data)]
+            self.assertGreater(len(heads), 0)
+            for at in heads:  # before it: layout, regions, slots, 0
+                layout, regions, slots, rest = struct.unpack_from('<4I', data, at)
+                self.assertTrue(0 < layout < 1000 and regions and slots and not rest)
+                f.seek(at)
+                f.write(struct.pack('<I', layout + 1))
+
+    def last_gap(self):
+        records = map(json.loads, self.node.ctl_raw('ledger', 'export', '--changes').stdout.splitlines())
+        return [r for r in records if r.get('type') == 'gap'][-1]
+
+    def start_anew(self, before):
+        """Money is as it was, and it serves; the place in the log before it."""
+        mark = self.node.mark()
+        self.node.start()
+        account = self.node.settled('main')
+        self.assertEqual([account[k] for k in MONEY], [before[k] for k in MONEY])
+        self.assertEqual(self.chat('m').status, 200)
+        return mark
+
+    def alarms(self, mark):
+        return {e['event'] for e in self.node.events(since=mark) if e['level'] in ('error', 'warn')}
+
+    def test_another_version_after_a_clean_stop(self):
+        """Nothing is lost, and nobody is alarmed. Killed under load, then: as much as may be lost, an error."""
+        always = self.alarms(0)
+        load = Spender(self.node, self.key, 'm')
+        time.sleep(0.5)
+        load.stop()
+        before = self.node.settled('main')
+        for words in ('the live store was made by another version of aigwd', 'there is no live store'):
+            self.node.signal(signal.SIGTERM)
+            self.assertEqual(self.node.master.wait(30), 0)
+            if 'version' in words:
+                self.give_another_layout()
+            else:
+                os.unlink(self.live_file())
+            mark = self.start_anew(before)
+            self.assertEqual(self.alarms(mark), always)
+            self.assertIn(words, self.node.events('live_store_anew', mark, level='info')[0]['message'])
+            gap = self.last_gap()
+            self.assertEqual((gap['what'], gap['amount_nusd'], gap['note']), (words, 0, 'after a clean stop'))
+            before = self.node.settled('main')
+        self.node.kill_all()
+        self.give_another_layout()
+        mark = self.node.mark()
+        self.node.start()
+        self.assertEqual(self.node.events('live_store_rebuilt', mark)[0]['level'], 'error')
+        self.assertIn('at risk: unknown', self.node.events('live_store_gap', mark)[0]['message'])
+        self.assertEqual(self.last_gap()['amount_nusd'], -1)
+        self.assertTrue(self.node.verify('--charges')['good'])
+
+    def test_keeper_ended_by_itself(self):
+        """That is no clean stop of the node: its workers may charge before the next keeper is there."""
+        self.assertEqual(self.chat('m').status, 200)
+        before = self.node.settled('main')
+        self.node.lose_master()
+        for pid in self.node.children('worker'):
+            os.kill(pid, signal.SIGKILL)
+        keeper = self.node.children('keeper')[0]
+        os.kill(keeper, signal.SIGTERM)
+        wait_for(lambda: not is_alive(keeper), 20)
+        os.unlink(self.live_file())
+        mark = self.start_anew(before)
+        self.assertEqual(self.node.events('live_store_rebuilt', mark)[0]['level'], 'error')
+        self.assertEqual(self.last_gap()['amount_nusd'], -1)
 
     @tap.alone
     def test_worker_killed_its_holds_are_settled(self):

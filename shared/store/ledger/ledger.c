@@ -224,6 +224,8 @@ static enum errc load(struct ledger *l)
 	if (!rc)
 		rc = ledger_load_sealed(l, txn);
 	if (!rc)
+		rc = ledger_load_clean(l, txn);
+	if (!rc)
 		rc = replay(l, txn);
 	if (!rc && l->state.last_seq > 0)
 		rc = ledger_time_of(l, txn, l->state.last_seq, &l->newest_ms);
@@ -364,6 +366,7 @@ enum errc ledger_begin(struct ledger *l)
 	l->checkpointed = false;
 	l->next_newest_ms = l->newest_ms;
 	l->next_sealed = l->sealed;
+	l->next_clean = false;
 	rc = ledger_get_state(l, l->txn, &l->next);
 	if (!rc && (l->next.last_seq != l->state.last_seq || l->next.epoch != l->state.epoch ||
 		    memcmp(l->next.head, l->state.head, DIGEST_SHA256) != 0))
@@ -643,6 +646,8 @@ enum errc ledger_commit(struct ledger *l)
 		rc = ledger_write_rollups(l, l->txn, l->state.last_seq);
 	if (!rc)
 		rc = put_state(l, l->txn, &l->next);
+	if (!rc)
+		rc = ledger_put_clean(l);
 	if (rc) {
 		ledger_abort(l);
 		return rc;
@@ -667,6 +672,7 @@ enum errc ledger_commit(struct ledger *l)
 	l->state = l->next;
 	l->newest_ms = l->next_newest_ms;
 	l->sealed = l->next_sealed;
+	ledger_clean_committed(l);
 	return ERRC_OK;
 }
 

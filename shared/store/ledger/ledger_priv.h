@@ -48,11 +48,16 @@ struct ledger {
 	struct book *base_book;      /* of `base`, while records are being removed; else NULL */
 	size_t forget_at;            /* a position in it */
 	uint32_t removed_day;        /* the last one that was, while base_book is there */
+	/* Of clean.h: a mark is there, and holds; what it says of the live store. */
+	bool has_clean, is_clean;
+	uint64_t clean_txn;
 	/* The open write transaction. */
 	MDB_txn *txn;
 	struct ledger_state next;
 	int64_t next_newest_ms;
 	struct ledger_sealed next_sealed;
+	bool next_clean; /* this commit makes a mark */
+	uint64_t next_clean_txn;
 	struct buf pending; /* its records, for the book after the commit: see struct pending */
 	bool checkpointed;
 	struct buf scratch;
@@ -123,6 +128,10 @@ MUSTCHECK enum errc ledger_catch_up_rollups(struct ledger *l);
 MUSTCHECK enum errc ledger_count_rollups(struct ledger *l);
 /* The last seal into l->sealed. */
 MUSTCHECK enum errc ledger_load_sealed(struct ledger *l, MDB_txn *txn);
+/* The mark of clean.h: read; put, or taken away, with the transaction that is about to be committed; it was. */
+MUSTCHECK enum errc ledger_load_clean(struct ledger *l, MDB_txn *txn);
+MUSTCHECK enum errc ledger_put_clean(struct ledger *l);
+void ledger_clean_committed(struct ledger *l);
 /* What has been removed (retain.h). */
 MUSTCHECK enum errc ledger_get_base(struct ledger *l, MDB_txn *txn, struct retain_base *out);
 /* A checkpoint's rows into a book; and a book's changed rows into such a tree. */

@@ -417,7 +417,7 @@ static enum errc check_layout(struct live *l, MDB_txn *txn)
 	memcpy(&layout, v.p, sizeof layout);
 	if (layout == LIVE_LAYOUT)
 		return ERRC_OK;
-	log_warn("live_store_layout",
+	log_info("live_store_layout",
 		 "the live store has layout %u, this version of aigwd reads layout %u", layout,
 		 (unsigned)LIVE_LAYOUT);
 	return ERRC_VERSION;
@@ -531,6 +531,28 @@ enum errc live_remove(const char *dir)
 const struct live_head *live_head(const struct live *l)
 {
 	return &l->head;
+}
+
+enum errc live_last_txn(struct live *l, uint64_t *n)
+{
+	MDB_envinfo info;
+
+	if (mdb_env_info(l->env, &info) != 0)
+		return ERRC_INTERNAL;
+	*n = info.me_last_txnid;
+	return ERRC_OK;
+}
+
+enum errc live_peek_txn(const char *dir, uint64_t *n)
+{
+	const struct live_opts o = {.dir = dir};
+	struct live *l = live_alloc(&o);
+	enum errc rc = l ? open_env(l, 0) : ERRC_NOMEM;
+
+	if (!rc)
+		rc = live_last_txn(l, n);
+	live_close(&l);
+	return rc;
 }
 
 bool live_is_in_place(const struct live *l)

@@ -60,6 +60,10 @@ MUSTCHECK enum errc live_remove(const char *dir);
 
 /* Valid until live_close(). */
 const struct live_head *live_head(const struct live *l);
+/* The number of the last write transaction: nothing was written while it is the same. live_peek_txn(): of the store in the folder, whatever its
+ * layout, when this process has none open there. */
+MUSTCHECK enum errc live_last_txn(struct live *l, uint64_t *n);
+MUSTCHECK enum errc live_peek_txn(const char *dir, uint64_t *n);
 /* False when the path no longer leads to the file that is open: deleted, or replaced. */
 bool live_is_in_place(const struct live *l);
 /* Frees the reader slots of dead processes; *cleared may be NULL. The keeper calls it on every child death and each second. */
