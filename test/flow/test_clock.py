@@ -128,6 +128,27 @@ class Steps(Stepped):
                 self.spend(key, 1)
                 self.assertLess(self.over(key), end)
 
+    def test_what_a_key_has_spent(self):
+        """Of today, this week and this month: a day to come, from before the clock was set back, is in none of them."""
+        def spent(key):
+            k = self.node.ask('GET', '/v1/key', key=key).json()['data']
+            return [nusd(k['usage_' + n]) // 10**7 for n in ('daily', 'weekly', 'monthly')]
+        key = self.node.customer('spent')
+        # A Wednesday in the middle of a month, then the day after it, and the month after that.
+        self.node.until((self.node.now() + datetime.timedelta(days=40)).replace(day=15, hour=12))
+        self.node.until(self.node.now() + datetime.timedelta(days=(2 - self.node.now().weekday()) % 7))
+        self.spend(key, 1)
+        self.node.step(DAY)
+        self.spend(key, 2)
+        self.assertEqual(spent(key), [2, 3, 3])
+        self.node.step(31 * DAY)
+        self.spend(key, 4)
+        self.assertEqual(spent(key)[0], 4)
+        self.node.step(-31 * DAY)
+        self.assertEqual(spent(key), [2, 3, 3])
+        self.node.step(-DAY)
+        self.assertEqual(spent(key), [1, 1, 1])
+
     def test_five_scopes(self):
         """Each of them refuses as long as its own window lasts, also when its rule is of some models, and the others have what was let through."""
         for scope, models in (('account', ''), ('team', ' models=c*'), ('key', ''), ('user', ' models=c*')):

@@ -393,7 +393,8 @@ bool own_usage_spent(const struct msg_reported *m, int64_t now_ms, struct own_us
 	*out = (struct own_usage_spent){.day_nusd = 0};
 	mpack_in_init(&in, m->rows);
 	while ((r = report_unpack(&in, 1, &row, &is_total)) > 0 && !is_total) {
-		if (!clock_parse(row.name[0], &ms))
+		/* A day to come is from before the clock was set back. */
+		if (!clock_parse(row.name[0], &ms) || ms > b.day_ms)
 			continue;
 		out->day_nusd += ms >= b.day_ms ? row.charge_nusd : 0;
 		out->week_nusd += ms >= b.week_ms ? row.charge_nusd : 0;

@@ -50,7 +50,7 @@ bool own_usage_is_own(const struct own_usage *u, const struct auth_key *key, str
 bool own_usage_read_billing(struct slice query, int64_t now_ms, struct own_usage *out,
 			    struct fault *f);
 
-/* Of GET /v1/key: what was spent since 00:00 UTC today, on Monday and on the first of the month. */
+/* Of GET /v1/key: what was spent since 00:00 UTC today, on Monday and on the first of the month, until now by the clock. */
 struct own_usage_spent {
 	int64_t day_nusd, week_nusd, month_nusd;
 };

@@ -294,6 +294,15 @@ static void test_spent(void **state)
 	assert_int_equal(s.day_nusd, 10000);
 	assert_int_equal(s.week_nusd, 11000);
 	assert_int_equal(s.month_nusd, 11110);
+	/* The clock was set back by a day, then to the month before: days to come are none of these. */
+	assert_true(own_usage_spent(&m, 1764028800000 - 1, &s));
+	assert_int_equal(s.day_nusd, 1000);
+	assert_int_equal(s.week_nusd, 1000);
+	assert_int_equal(s.month_nusd, 1110);
+	assert_true(own_usage_spent(&m, 1761955200000 - 1, &s));
+	assert_int_equal(s.day_nusd, 1);
+	assert_int_equal(s.week_nusd, 1);
+	assert_int_equal(s.month_nusd, 1);
 	buf_fini(&b);
 }
 
