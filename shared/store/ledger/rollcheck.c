@@ -21,9 +21,9 @@ struct compare {
 	size_t cut; /* that is read */
 };
 
-void rollcheck_init(struct rollcheck *c, uint64_t base)
+void rollcheck_init(struct rollcheck *c, uint64_t base, money_wide removed_nusd)
 {
-	*c = (struct rollcheck){.base = base};
+	*c = (struct rollcheck){.base = base, .removed_nusd = removed_nusd};
 	secret_random(c->seed, sizeof c->seed);
 	secret_random(c->factors, sizeof c->factors);
 }
@@ -115,7 +115,10 @@ static enum errc add_reverse(struct rollcheck *c, struct ledger *l, uint64_t seq
 	if (!rc)
 		rc = add(c, &charge, &s);
 	buf_fini(&b);
-	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	if (rc != ERRC_NOTFOUND)
+		return rc;
+	c->reversed_nusd += back->change.amount_nusd;
+	return ERRC_OK;
 }
 
 enum errc rollcheck_add(struct rollcheck *c, struct ledger *l, uint64_t seq, const struct record *r)
@@ -147,9 +150,15 @@ static enum errc on_row(void *arg, const struct rollup_name *n, const struct rol
 	return ERRC_OK;
 }
 
+/* What the row says of its records is not enough, for whoever changed one may have changed the other. */
+static bool lacks_records(const struct rollcheck *c, const struct rollcheck_day *d)
+{
+	return d->day < c->forgotten && d->rows[0].first_seq > 0 && d->rows[0].first_seq <= c->base;
+}
+
 static bool is_same(const struct rollcheck *c, const struct rollcheck_day *d)
 {
-	if (d->rows[0].first_seq > 0 && d->rows[0].first_seq <= c->base)
+	if (lacks_records(c, d))
 		return true;
 	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
 		const struct rollup_sums *all = cuts[i] < ROLLUP_TAGS ? &d->records : &d->named;
@@ -162,6 +171,35 @@ static bool is_same(const struct rollcheck *c, const struct rollcheck_day *d)
 	return true;
 }
 
+/* What stands of removed records in the days' rows is what they were charged; a reversal of one, made since, is in it or came too
+ * late to be. */
+static bool is_whole(const struct rollcheck *c)
+{
+	money_wide sum = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		sum += c->days[i].rows[0].charge_nusd - (money_wide)c->days[i].records.charge_nusd;
+	return sum <= c->removed_nusd && sum >= c->removed_nusd - c->reversed_nusd;
+}
+
+/* The first day that differs. Where none does but the sum of all, it is one of those that are not looked at by themselves. */
+static uint32_t differs(const struct rollcheck *c)
+{
+	uint32_t day = ROLLUP_DAY_MAX, removed = ROLLUP_DAY_MAX;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct rollcheck_day *d = &c->days[i];
+
+		if (!is_same(c, d))
+			day = MIN_OF(day, d->day);
+		if (lacks_records(c, d))
+			removed = MIN_OF(removed, d->day);
+	}
+	if (day != ROLLUP_DAY_MAX || is_whole(c))
+		return day;
+	return removed == ROLLUP_DAY_MAX ? 0 : removed;
+}
+
 static enum errc compare(struct rollcheck *c, struct ledger *l, MDB_txn *txn, uint32_t *day)
 {
 	struct compare x = {.c = c};
@@ -172,11 +210,8 @@ static enum errc compare(struct rollcheck *c, struct ledger *l, MDB_txn *txn, ui
 
 		rc = rollup_walk(txn, l->rollups, &ask, on_row, &x);
 	}
-	*day = ROLLUP_DAY_MAX;
-	for (size_t i = 0; !rc && i < c->n; i++) {
-		if (!is_same(c, &c->days[i]))
-			*day = MIN_OF(*day, c->days[i].day);
-	}
+	if (!rc)
+		*day = differs(c);
 	if (rc != ERRC_CORRUPT)
 		return rc;
 	*day = 0;

@@ -11,12 +11,14 @@ struct rollcheck_day;
 struct rollcheck {
 	struct rollcheck_day *days; /* owned; in the order in which they came */
 	size_t n, cap;
-	uint64_t base; /* records up to it are not there: days that have one of them are not looked at */
+	uint64_t base;                /* records up to it are not there */
+	money_wide removed_nusd;      /* what they were charged, all in all */
+	money_wide reversed_nusd;     /* of that, what was reversed since */
 	uint64_t seed[2], factors[9]; /* of the hash, and of the numbers */
-	uint32_t forgotten; /* days before this one may lack the rows of end users, also where their records are there */
+	uint32_t forgotten; /* days before this one may lack records, and then only their sum is looked at; rows of end users also where their records are there */
 };
 
-void rollcheck_init(struct rollcheck *c, uint64_t base);
+void rollcheck_init(struct rollcheck *c, uint64_t base, money_wide removed_nusd);
 void rollcheck_fini(struct rollcheck *c);
 /* Each record in turn. A reversal of what is not there counts nowhere. */
 MUSTCHECK enum errc rollcheck_add(struct rollcheck *c, struct ledger *l, uint64_t seq,

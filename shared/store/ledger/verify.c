@@ -406,10 +406,11 @@ static enum errc check_removed(struct verify *v, uint64_t base)
 	}
 	if (!rc && v->seal.last != UINT64_MAX && v->seal.first != first)
 		note(&v->out->bad_seal_seq, v->seal.last);
-	if (!rc && base > 0 && v->seal.last == base) {
+	/* Of this day some are gone, but not all. */
+	if (!rc && v->seal.last != UINT64_MAX && v->seal.first <= base)
 		v->rollups.forgotten = MAX_OF(v->rollups.forgotten, v->seal.day + 1);
+	if (!rc && base > 0 && v->seal.last == base)
 		rc = check_seal(v);
-	}
 	return rc;
 }
 
@@ -488,6 +489,16 @@ static enum errc go_on(struct verify *v, uint64_t *seq)
 	return rc;
 }
 
+/* Of all accounts. */
+static money_wide settled_of(const struct book *b)
+{
+	money_wide sum = 0;
+
+	for (size_t i = 0; i < book_accounts_n(b); i++)
+		sum += book_account_at(b, i)->settled_nusd;
+	return sum;
+}
+
 /* What removed records came to is where it begins. */
 static enum errc begin(struct verify *v, struct retain_base *base)
 {
@@ -500,7 +511,7 @@ static enum errc begin(struct verify *v, struct retain_base *base)
 		return rc;
 	memcpy(v->head, base->head, sizeof v->head);
 	v->next = v->out->first_seq = base->seq + 1;
-	rollcheck_init(&v->rollups, base->seq);
+	rollcheck_init(&v->rollups, base->seq, settled_of(v->book));
 	return check_removed(v, base->seq);
 }
 

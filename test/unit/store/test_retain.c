@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "be.h"
 #include "ledger_priv.h"
 #include "report.h"
 #include "retain.h"
 #include "rollup.h"
+#include "runs.h"
 #include "seal.h"
 #include "verify.h"
 
@@ -412,6 +414,53 @@ static void test_tags_go(void **state)
 	ledger_read_end(&txn);
 }
 
+/* Adds to the first row of each cut of a day, which says then that it begins with the first record. */
+static void lie_about(struct ledger *l, int64_t day_ms, int64_t nusd)
+{
+	static const enum rollup_cut cuts[] = {ROLLUP_DAYS, ROLLUP_MODELS, ROLLUP_PAYERS,
+					       ROLLUP_KEYS};
+	MDB_txn *txn;
+
+	assert_int_equal(mdb_txn_begin(l->env, NULL, 0, &txn), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+		uint8_t from[RUNS_HEAD] = {cuts[i]};
+		struct rollup_sums lie;
+		struct runs_row row;
+		struct runs_walk w;
+
+		be_put(from + 1, 4, rollup_day_of(day_ms));
+		assert_int_equal(runs_open(&w, txn, l->rollups), ERRC_OK);
+		assert_int_equal(runs_seek(&w, slice_of(from, sizeof from)), ERRC_OK);
+		runs_close(&w);
+		assert_memory_equal(w.key, from, 5);
+		lie = (struct rollup_sums){.first_seq = 1, .last_seq = 1, .charge_nusd = nusd};
+		row = (struct runs_row){slice_of(w.key, w.key_n), &lie};
+		assert_int_equal(runs_add(txn, l->rollups, &row, 1, NULL), ERRC_OK);
+	}
+	assert_int_equal(mdb_txn_commit(txn), 0);
+}
+
+/* Which days lack records is known from the seals, not from the rows that are looked at; of removed ones the sum is. */
+static void test_rows_that_say_they_were_removed(void **state)
+{
+	const struct retain_keep keep = {.days = 1};
+	struct days *s = *state;
+	struct verify_result v;
+
+	days_fill(s);
+	days_retain(s, &keep, false);
+	days_verify_good(s, &v);
+	lie_about(s->rig.ledger, DAYS_0, 1);
+	assert_int_equal(verify_ledger(s->rig.ledger, false, NULL, NULL, &v), ERRC_OK);
+	assert_int_equal(v.bad_day, rollup_day_of(DAYS_0));
+	lie_about(s->rig.ledger, DAYS_0, -1);
+	days_verify_good(s, &v);
+	lie_about(s->rig.ledger, s->now_ms, -1000);
+	assert_int_equal(verify_ledger(s->rig.ledger, false, NULL, NULL, &v), ERRC_OK);
+	assert_int_equal(v.bad_day, rollup_day_of(s->now_ms));
+	assert_false(verify_is_good(&v));
+}
+
 /* A report whose span has requests that know their end users no more is refused; others are not. */
 static void test_reports_by_user(void **state)
 {
@@ -457,6 +506,7 @@ int main(void)
 		T(test_nothing_before_the_checkpoint),
 		T(test_bytes),
 		T(test_tags_go),
+		T(test_rows_that_say_they_were_removed),
 		T(test_reports_by_user),
 		T(test_reversal_of_a_removed_charge),
 	};
