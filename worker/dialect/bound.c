@@ -21,10 +21,11 @@
 #define FEW                    4           /* fewer bytes are quicker one by one */
 #define WIDE                   (2 * BLOCK) /* more bytes are worth the question what the processor has */
 #define EVEN                   UINT64_C(0x5555555555555555)
+#define SMALL_UP               2 /* moves the bit that small letters have to the sign of its byte */
 
-/* What is asked of each of BLOCK bytes, a bit for each: is it a letter, is it a space? */
+/* What is asked of each of BLOCK bytes, a bit for each: is it a letter, a small one, a space? */
 struct block {
-	uint64_t letters, spaces;
+	uint64_t letters, small, spaces;
 };
 
 /* Bits of bytes behind the first n are not defined. */
@@ -33,7 +34,7 @@ static struct block classify(const char *p, size_t n)
 {
 	const __m128i low = _mm_set1_epi8(0x20), first = _mm_set1_epi8((char)(0x80 - 'a')),
 		      end = _mm_set1_epi8((char)(0x80 + 26));
-	struct block b = {0, 0};
+	struct block b = {0, 0, 0};
 
 	for (size_t i = 0; i < n; i += 16) {
 		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
@@ -41,8 +42,10 @@ static struct block classify(const char *p, size_t n)
 		__m128i is = _mm_cmplt_epi8(_mm_add_epi8(_mm_or_si128(v, low), first), end);
 
 		b.letters |= (uint64_t)(unsigned)_mm_movemask_epi8(is) << i;
+		b.small |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_slli_epi16(v, SMALL_UP)) << i;
 		b.spaces |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, low)) << i;
 	}
+	b.small &= b.letters;
 	return b;
 }
 #else
@@ -59,22 +62,30 @@ static uint64_t block_bits(const uint8_t *flags)
 
 static struct block classify(const char *p, size_t n)
 {
-	uint8_t is_letter[BLOCK], is_space[BLOCK];
+	uint8_t is_letter[BLOCK], is_small[BLOCK], is_space[BLOCK];
 
 	(void)n;
 	for (int i = 0; i < BLOCK; i++) {
 		is_letter[i] = (uint8_t)(((unsigned char)p[i] | 0x20) - 'a') < 26;
+		is_small[i] = (uint8_t)((unsigned char)p[i] - 'a') < 26;
 		is_space[i] = p[i] == ' ';
 	}
-	return (struct block){block_bits(is_letter), block_bits(is_space)};
+	return (struct block){block_bits(is_letter), block_bits(is_small), block_bits(is_space)};
 }
 #endif
 
-static unsigned count_ones(uint64_t x)
+static uint64_t ones_by_four(uint64_t x)
 {
 	x -= x >> 1 & EVEN;
-	x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
-	x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
+}
+
+/* In both together. */
+static unsigned count_ones(uint64_t a, uint64_t b)
+{
+	uint64_t x = ones_by_four(a) + ones_by_four(b);
+
+	x = (x & UINT64_C(0x0f0f0f0f0f0f0f0f)) + (x >> 4 & UINT64_C(0x0f0f0f0f0f0f0f0f));
 	return (unsigned)((x * UINT64_C(0x0101010101010101)) >> 56);
 }
 
@@ -95,6 +106,12 @@ static inline uint64_t free_of(struct block b, uint64_t pairs, uint64_t behind_s
 	return (b.letters & ~pairs) | (b.spaces & ~(b.spaces << 1 | behind_space));
 }
 
+/* Capitals behind a small letter, of which each is one more: where case alternates, hardly two letters are a token. */
+static inline uint64_t bumps_of(struct block b, uint64_t behind_small)
+{
+	return b.letters & ~b.small & (b.small << 1 | behind_small);
+}
+
 /* The first n of BLOCK readable bytes. */
 static void push_block(struct bound_run *r, const char *p, size_t n)
 {
@@ -102,23 +119,56 @@ static void push_block(struct bound_run *r, const char *p, size_t n)
 	uint64_t here = ~UINT64_C(0) >> (BLOCK - n), pairs;
 
 	b.letters &= here;
+	b.small &= here;
 	b.spaces &= here;
 	pairs = pairs_of(b.letters, r->letters);
-	r->tokens += n - count_ones(free_of(b, pairs, r->spaces));
+	r->tokens += count_ones(here & ~free_of(b, pairs, r->spaces), bumps_of(b, r->small));
 	r->letters = pairs >> (n - 1) & 1;
+	r->small = b.small >> (n - 1) & 1;
 	r->spaces = b.spaces >> (n - 1) & 1;
 }
 
+static void push_byte(struct bound_run *r, char c)
+{
+	bool letter = (uint8_t)(((unsigned char)c | 0x20) - 'a') < 26, small = letter && c >= 'a';
+
+	if (letter) /* every odd letter of a run opens a new pair */
+		r->tokens += !r->letters + (r->small && !small);
+	else
+		r->tokens += c != ' ' || r->spaces;
+	r->letters = letter && !r->letters;
+	r->small = small;
+	r->spaces = c == ' ';
+}
+
 #if defined(__x86_64__)
-/* The same for the whole blocks of `s`, where has_wide(). Returns the bytes that it took. */
+/* Which of the 32 bytes at p, of which one stands before, are a capital behind a small letter: -1 each. */
+__attribute__((target("avx2"))) static inline __m256i bumps_wide(const char *p)
+{
+	const __m256i big = _mm256_set1_epi8((char)(0x80 - 'A')),
+		      first = _mm256_set1_epi8((char)(0x80 - 'a')),
+		      end = _mm256_set1_epi8((char)(0x80 + 26));
+	__m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
+	__m256i before = _mm256_loadu_si256((const __m256i *)(const void *)(p - 1));
+
+	return _mm256_and_si256(_mm256_cmpgt_epi8(end, _mm256_add_epi8(v, big)),
+				_mm256_cmpgt_epi8(end, _mm256_add_epi8(before, first)));
+}
+
+/* The same for the whole blocks of `s` behind its first byte, where has_wide(). Returns the bytes that it took. */
 __attribute__((target("avx2,popcnt,bmi"))) static size_t push_wide(struct bound_run *r,
 								   struct slice s)
 {
 	const __m256i low = _mm256_set1_epi8(0x20), first = _mm256_set1_epi8((char)(0x80 - 'a')),
-		      end = _mm256_set1_epi8((char)(0x80 + 26));
-	uint64_t tokens = r->tokens, open = r->letters, behind_space = r->spaces;
-	size_t at = 0;
+		      end = _mm256_set1_epi8((char)(0x80 + 26)), none = _mm256_setzero_si256();
+	__m256i bumps = none;
+	uint64_t tokens, open, behind_space, four[4];
+	size_t at = 1;
 
+	push_byte(r, s.p[0]); /* then each byte has one before it */
+	tokens = r->tokens;
+	open = r->letters;
+	behind_space = r->spaces;
 	for (; s.n - at >= BLOCK; at += BLOCK) {
 		const __m256i *p = (const __m256i *)(const void *)(s.p + at);
 		__m256i v = _mm256_loadu_si256(p), w = _mm256_loadu_si256(p + 1);
@@ -135,10 +185,16 @@ __attribute__((target("avx2,popcnt,bmi"))) static size_t push_wide(struct bound_
 			   (unsigned)_mm256_movemask_epi8(is);
 		pairs = pairs_of(b.letters, open);
 		tokens += BLOCK - (unsigned)__builtin_popcountll(free_of(b, pairs, behind_space));
+		is = _mm256_add_epi8(bumps_wide(s.p + at), bumps_wide(s.p + at + BLOCK / 2));
+		bumps = _mm256_add_epi64(bumps, _mm256_sad_epu8(_mm256_sub_epi8(none, is), none));
 		open = pairs >> (BLOCK - 1);
 		behind_space = b.spaces >> (BLOCK - 1);
 	}
-	*r = (struct bound_run){tokens, (uint32_t)open, (uint32_t)behind_space};
+	_mm256_storeu_si256((__m256i *)(void *)four, bumps);
+	*r = (struct bound_run){.tokens = tokens + four[0] + four[1] + four[2] + four[3],
+				.letters = (uint32_t)open,
+				.small = (uint8_t)(s.p[at - 1] - 'a') < 26,
+				.spaces = (uint32_t)behind_space};
 	return at;
 }
 
@@ -160,18 +216,6 @@ static bool has_wide(void)
 	return false;
 }
 #endif
-
-static void push_byte(struct bound_run *r, char c)
-{
-	bool letter = (uint8_t)(((unsigned char)c | 0x20) - 'a') < 26;
-
-	if (letter)
-		r->tokens += !r->letters; /* every odd letter of a run opens a new pair */
-	else
-		r->tokens += c != ' ' || r->spaces;
-	r->letters = letter && !r->letters;
-	r->spaces = c == ' ';
-}
 
 void bound_push_narrow(struct bound_run *r, struct slice piece)
 {

@@ -18,11 +18,12 @@ struct bound {
 	uint64_t predicted;   /* tokens of a prediction: may come back as rejected output */
 };
 
-/* Text in pieces: a run of n ASCII letters counts n/2 rounded up, a single space nothing, every
- * other byte 1. All zero at the start of each text; where a text is cut does not matter. */
+/* Text in pieces: a run of n ASCII letters counts n/2 rounded up and 1 more for each capital behind a small letter, a
+ * single space nothing, every other byte 1. All zero at the start of each text; where a text is cut does not matter. */
 struct bound_run {
 	uint64_t tokens;
-	uint32_t letters, spaces; /* private: 1 behind the first of a pair, behind a space */
+	uint32_t letters, small,
+		spaces; /* private: 1 behind the first of a pair, a small letter, a space */
 };
 void bound_push(struct bound_run *r, struct slice piece);
 /* The same by what every processor has; bound_push() does not use it where there is better. */

@@ -31,9 +31,38 @@ static void assert_counted(struct slice s, uint64_t tokens)
 static void texts_are_counted(void **state)
 {
 	static const struct text_case cases[] = {
-		{"", 0},         {"a", 1},    {"ab", 1},   {"abc", 2}, {"abcd", 2},
-		{"abc def", 4},  {"a  b", 3}, {"1234", 4}, {"a1b", 3}, {"Hi, you!", 1 + 1 + 2 + 1},
-		{"\xc3\xa9", 2}, {"a\nb", 3}, {" ", 0},    {"   ", 2},
+		{"", 0},
+		{"a", 1},
+		{"ab", 1},
+		{"abc", 2},
+		{"abcd", 2},
+		{"abc def", 4},
+		{"a  b", 3},
+		{"1234", 4},
+		{"a1b", 3},
+		{"Hi, you!", 1 + 1 + 2 + 1},
+		{"\xc3\xa9", 2},
+		{"a\nb", 3},
+		{" ", 0},
+		{"   ", 2},
+		/* a capital behind a small letter is one more */
+		{"aO", 2},
+		{"aOaOaO", 6},
+		{"OaOaOa", 5},
+		{"OOaOOa", 4},
+		{"maxOutput", 5 + 1},
+		{"Hello", 3},
+		{"HELLo", 3},
+		{"a O", 2},
+		{"a1O", 3},
+		{"aOO", 2 + 1},
+		{"zA", 2},
+		{"aZ", 2},
+		{"`A", 2},
+		{"{A", 2},
+		{"\xe1"
+		 "A",
+		 2},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -51,12 +80,17 @@ static void texts_are_counted(void **state)
 static uint64_t slow_count(struct slice s)
 {
 	uint64_t tokens = 0;
+	bool was_small = false;
 	size_t run = 0;
 
 	for (size_t i = 0; i < s.n; i++) {
-		bool letter = (s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= 'A' && s.p[i] <= 'Z');
+		bool small = s.p[i] >= 'a' && s.p[i] <= 'z';
+		bool capital = s.p[i] >= 'A' && s.p[i] <= 'Z';
+		bool letter = small || capital;
 
 		run = letter ? run + 1 : 0;
+		tokens += capital && was_small;
+		was_small = small;
 		if (letter)
 			tokens += run % 2;
 		else if (s.p[i] != ' ' || (i > 0 && s.p[i - 1] == ' '))
@@ -67,7 +101,7 @@ static uint64_t slow_count(struct slice s)
 
 static void long_texts_are_counted_as_short_ones(void **state)
 {
-	static const char alphabet[] = "aZz@[`{  \x80\xe1\n9qwertyuiopasdfghjkl";
+	static const char alphabet[] = "aZzA@[`{  \x80\xe1\n9qwertyUIOPasdfghjkl";
 	struct text_rng rng = {{1, 2}};
 	char text[300];
 
