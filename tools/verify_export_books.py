@@ -10,7 +10,7 @@ import base64, datetime, hashlib, struct, sys  # noqa: E401
 from verify_export import CHARGE, KINDS, Ledger, main
 
 TYPES = 'charge reverse account grant take key gap rules team user pepper reload retain restore'.split()
-ENDS = 'done client_gone upstream_error rejected timeout drain worker_died revoked internal ledger_unavailable'.split()
+ENDS = 'done client_gone upstream_error rejected timeout drain worker_died revoked internal ledger_unavailable client_slow'.split()
 CHANGE = 'who what note amount_nusd row key id team user budgets epoch idem number uncollected_nusd'.split()
 ATTEMPT, SCOPES = 'provider upstream status ms cost_nusd error start_ms'.split(), {2: 'account', 4: 'team', 5: 'key', 6: 'user'}
 SUMS, DAY_MS, LAYOUT, HEAD = 'granted_nusd settled_nusd uncollected_nusd'.split(), 86400000, 14, 80  # bytes before the name in an account's row

@@ -2,12 +2,15 @@
 import functools
 import json
 import os
+import socket
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn, at_once
-from node import BACKS, NodeCase, chat_body, model, nusd, on_both
+from gateway import wait_for
+from node import BACKS, NodeCase, charge_nusd, chat_body, model, nusd, on_both
+from provider import Server, chunk, chunked, head, request
 import tap
 
 
@@ -48,6 +51,48 @@ class Patience(NodeCase):
                 for a in at_once(*[lambda: self.chat('slow-' + back, headers=[('x-stainless-timeout', '2')])] * 4):
                     self.assertEqual((a.status, a.get('x-should-retry')), (504, 'false'), a)
                 self.assertEqual(self.chat('slow-' + back).status, 200)
+
+
+class Impatient(Server):
+    """Streams tokens until nobody has taken any for two seconds; then it is gone, as with a send time-out of a proxy."""
+    sent = None
+
+    def serve(self, c):
+        request(c)
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+        c.settimeout(2)
+        n = 0
+        try:
+            c.sendall(head(transfer_encoding='chunked'))
+            while True:
+                c.sendall(chunked(chunk('abc ')))
+                n += 1
+        except TimeoutError:
+            self.sent = n
+
+
+class GivesUp(NodeCase):
+    """A client cannot make its provider give up and have what came for nothing."""
+    @classmethod
+    def setUpClass(cls):
+        cls.provider = Impatient()
+        cls.addClassCleanup(cls.provider.close)
+        cls.CONFIG = {'providers': {'impatient': cls.provider.config()}}
+        cls.MODELS = {'m': model('impatient/m', context=400000, max_output=200000)}
+        super().setUpClass()
+
+    def test_a_client_that_does_not_read(self):
+        with Conn(self.node.port, rcvbuf=4096) as c:
+            c.request('POST', '/v1/chat/completions', json.dumps(chat_body('m', True, max_tokens=150000)), key=self.key)
+            wait_for(lambda: self.provider.sent, 60)
+            a = c.answer()
+        self.assertEqual((a.status, a.ended, a.error['code']), (200, 'cut', 'upstream_error'), a)
+        got = a.body.count(b'"content"')
+        self.assertGreater(got, 100)
+        r = self.node.record(a.get('x-request-id'))
+        self.assertEqual((r['end'], r['estimated'], r['attempts'][0]['error']), ('client_slow', True, 'client_slow'), r)
+        self.assertGreaterEqual(r['output'], got)
+        self.assertEqual(nusd(r['charge_usd']), charge_nusd({'input': r['input'], 'output': r['output']}, {'input': 1, 'output': 2}), r)
 
 
 if __name__ == '__main__':

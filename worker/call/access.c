@@ -42,11 +42,15 @@ static size_t put_request(const struct call *c, struct log_field *f, const char 
 }
 
 /* Whose failure it was. */
-static bool is_providers(const struct call *c)
+static const char *whose(const struct call *c)
 {
+	if (c->end == RECORD_END_CLIENT_SLOW)
+		return "client";
 	return (c->fault.provider[0] || c->tried_n) &&
-	       (c->end == RECORD_END_UPSTREAM_ERROR || c->end == RECORD_END_TIMEOUT ||
-		c->end == RECORD_END_REJECTED);
+			       (c->end == RECORD_END_UPSTREAM_ERROR ||
+				c->end == RECORD_END_TIMEOUT || c->end == RECORD_END_REJECTED)
+		       ? "provider"
+		       : "gateway";
 }
 
 /* Whether the fault is in a provider's own words, about the request: they may repeat the prompt, which no log has. */
@@ -68,7 +72,7 @@ static size_t put_answer(const struct call *c, struct log_field *f)
 	f[n++] = LOG_Z("end", record_end_name(c->end));
 	if (fault_is_set(&c->fault)) {
 		f[n++] = LOG_Z("error", fault_row(c->fault.kind)->openai_code);
-		f[n++] = LOG_Z("error_from", is_providers(c) ? "provider" : "gateway");
+		f[n++] = LOG_Z("error_from", whose(c));
 		if (is_quoted(&c->fault))
 			f[n++] = LOG_Z("provider_code", c->fault.provider_code);
 		else

@@ -53,6 +53,8 @@ struct call_attempt {
 	enum errc errc;
 	enum up_conn_phase phase;
 	int64_t start_us, sent_us, head_us, seen_us;
+	/* Since when the client's buffer is full, 0: it is not; and how long it was before: as long the provider waited. */
+	int64_t full_ms, waited_ms;
 	struct dialect_request req;
 	struct buf lines; /* our head for the provider; holds its key: wiped */
 	struct buf body;  /* of an error answer */

@@ -89,6 +89,10 @@ void call_answer_count(struct call *c);
 bool call_deadline_passed(struct call *c);
 /* Whether the total time that is over was lowered by what the client announced: then it left, like one that closes. */
 bool call_deadline_is_clients(const struct call *c);
+/* For how long the client, by not reading, has kept the provider from sending. */
+int64_t call_waited_ms(const struct call *c);
+/* Whether that is so long that a provider may give up for it: then that its answer breaks off behind commit is the client's doing, and no refund. */
+bool call_is_held_up(const struct call *c);
 /* Wakes the call at the next of its moments. */
 void call_deadline_arm(struct call *c);
 /* Sends a stream's early head or its client's sign of life, if one is due. */

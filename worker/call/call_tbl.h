@@ -24,8 +24,8 @@ CALL_STEP(HEAD, step_head, TO(SEND),
 	  END(CLIENT_GONE) | END(REJECTED) | END(INTERNAL) | END(UPSTREAM_ERROR) | END(TIMEOUT),
 	  "the provider's head; a failure here tries the next candidate")
 CALL_STEP(RELAY, step_relay, TO(SEND),
-	  END(DONE) | END(CLIENT_GONE) | END(REJECTED) | END(INTERNAL) | END(UPSTREAM_ERROR) |
-		  END(TIMEOUT),
+	  END(DONE) | END(CLIENT_GONE) | END(CLIENT_SLOW) | END(REJECTED) | END(INTERNAL) |
+		  END(UPSTREAM_ERROR) | END(TIMEOUT),
 	  "answer out as it comes; held back until commit")
 CALL_STEP(SETTLE, step_settle, TO(FINISH), 0,
 	  "real usage -> charge, in the turn's batch; lost holds released")

@@ -5,6 +5,10 @@
 #include "call_steps.h"
 #include "reply.h"
 
+/* No provider gives up sooner. In all, for some have a time for the whole answer; and a client that waits a little less each time has all the
+ * answer's time to wait more often. */
+#define HELD_UP_MS 1000
+
 static int64_t ms_of(int64_t us)
 {
 	return us / 1000;
@@ -77,6 +81,18 @@ enum errc call_sign_of_life(struct call *c)
 bool call_deadline_is_clients(const struct call *c)
 {
 	return lowered(c, total_ms(c)) < total_ms(c);
+}
+
+int64_t call_waited_ms(const struct call *c)
+{
+	const struct call_attempt *a = c->attempt;
+
+	return a->waited_ms + (a->full_ms ? turn_now_ms(call_turn(c)) - a->full_ms : 0);
+}
+
+bool call_is_held_up(const struct call *c)
+{
+	return call_waited_ms(c) >= HELD_UP_MS;
 }
 
 void call_deadline_arm(struct call *c)

@@ -49,6 +49,10 @@ static void mind_flow(struct call *c)
 	struct call_attempt *a = c->attempt;
 	bool full = c->down && down_conn_is_full(c->down);
 
+	if (full != (a->full_ms > 0)) {
+		a->waited_ms = call_waited_ms(c);
+		a->full_ms = full ? turn_now_ms(call_turn(c)) : 0;
+	}
 	if (full == a->paused || a->ended || a->failed)
 		return;
 	a->paused = full;
@@ -81,6 +85,14 @@ static bool is_empty_answer(const struct call *c)
 	return r->ended && c->op == DIALECT_CHAT && !r->finish && r->content_events == 0;
 }
 
+/* The provider gave up, or says that something did, after the client had kept it waiting. An error item that tells another cause, such as
+ * load, is the provider's all the same. */
+static bool is_clients_doing(const struct call *c)
+{
+	return c->commit_us && call_is_held_up(c) &&
+	       (c->attempt->failed || c->attempt->relay.verdict.breaks);
+}
+
 /* The answer failed: before commit another candidate, after it the error item. */
 static enum call_next broken(struct call *c)
 {
@@ -92,6 +104,15 @@ static enum call_next broken(struct call *c)
 	if (a->failed && a->errc == ERRC_NOMEM) {
 		fault_errc(&c->fault, ERRC_NOMEM, "answer");
 		return call_end(c, RECORD_END_INTERNAL);
+	}
+	if (is_clients_doing(c)) {
+		if (a->failed)
+			(void)call_attempt_fail_text(c); /* for the log */
+		fault_set(&c->fault, FAULT_UPSTREAM,
+			  "Provider `" SLICE_FMT "` broke off its answer, for which this client "
+			  "had kept it waiting for %lld seconds.",
+			  SLICE_ARG(a->provider->p->name), (long long)call_waited_ms(c) / 1000);
+		return call_end(c, RECORD_END_CLIENT_SLOW);
 	}
 	if (a->failed)
 		fault_set(&c->fault,

@@ -55,8 +55,8 @@ static bool charge_of(const struct call *c, struct usage *u)
 {
 	const struct relay *r = &c->attempt->relay;
 	/* Behind commit the total time is ours or the client's: ending a stream by it is no refund. Nor is a time that the client chose. */
-	bool late = c->end == RECORD_END_TIMEOUT &&
-		    (c->attempt->failed || !(c->commit_us || call_deadline_is_clients(c)));
+	bool late = c->end == RECORD_END_TIMEOUT && ((c->attempt->failed && !call_is_held_up(c)) ||
+						     !(c->commit_us || call_deadline_is_clients(c)));
 	bool fault = late || c->end == RECORD_END_UPSTREAM_ERROR || c->end == RECORD_END_REJECTED;
 	struct hold_outcome o = {.reported = r->reported && r->usage_positive,
 				 .finish = r->finish,
@@ -99,7 +99,8 @@ static void close_attempt(struct call *c)
 		call_attempt_count(c, code);
 		call_attempt_end(c, c->end == RECORD_END_TIMEOUT ? call_timeout_verdict(c) : 0);
 	} else {
-		call_attempt_record(c, a->head ? a->status : 0, "abandoned");
+		call_attempt_record(c, a->head ? a->status : 0,
+				    c->end == RECORD_END_CLIENT_SLOW ? "client_slow" : "abandoned");
 		call_attempt_end(c, -1);
 	}
 }

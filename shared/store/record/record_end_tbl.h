@@ -10,3 +10,5 @@ RECORD_END(WORKER_DIED, "worker_died", "the worker died; settled from its last p
 RECORD_END(REVOKED, "revoked", "cancelled because its key was revoked")
 RECORD_END(INTERNAL, "internal", "our fault")
 RECORD_END(LEDGER, "ledger_unavailable", "the ledger could not take the charge in time")
+RECORD_END(CLIENT_SLOW, "client_slow",
+	   "the answer broke off after the client had kept its provider waiting")
