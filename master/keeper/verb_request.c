@@ -101,13 +101,11 @@ static enum errc send_attempts(struct verbs *v, const struct record_charge *c)
 
 	for (size_t i = 0; !e && i < c->attempts_n; i++) {
 		const struct record_attempt *a = &c->attempts[i];
-		const struct control_field f[] = {CONTROL_S("provider", a->provider),
-						  CONTROL_S("upstream", a->upstream),
-						  CONTROL_I("status", a->status),
-						  CONTROL_I("start_ms", a->start_ms),
-						  CONTROL_I("ms", a->ms),
-						  CONTROL_I("cost_nusd", a->cost_nusd),
-						  CONTROL_S("error", a->error)};
+		const struct control_field f[] = {
+			CONTROL_S("provider", a->provider), CONTROL_S("upstream", a->upstream),
+			CONTROL_I("status", a->status),     CONTROL_I("start_ms", a->start_ms),
+			time_or_none("ms", a->ms),          CONTROL_I("cost_nusd", a->cost_nusd),
+			CONTROL_S("error", a->error)};
 
 		e = verbs_row(v, "attempt", f, ARRAY_LEN(f));
 	}

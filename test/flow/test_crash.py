@@ -24,6 +24,7 @@ MODELS = {
     **on_both('short', 'tokens=20&rate=40&input=11', max_output=100),
     **on_both('calm', 'tokens=4&rate=4&input=11', max_output=100),
     'costly': model(offers={'oai/sim?tokens=40&rate=40&input=11&usage=every': {'cost': COST}}, max_output=100),
+    'second': model('oai/sim?status=500', 'ant/sim?tokens=40&rate=40&input=11', max_output=100),
     'quick-cent': model('oai/sim?tokens=5&input=11', price={'request': '0.01'}),
 }
 PRICE = {'input': 1, 'output': 2}
@@ -142,6 +143,30 @@ class Kills(FiveScopes, NodePerTest):
         self.assertGreaterEqual(record['output'], sent - 1, record)
         self.assertLessEqual(record['output'], 40)
         self.assertGreater(nusd(record['charge_usd']), 0)
+        self.check_books()
+
+    def test_killed_worker_leaves_its_attempts(self):
+        """All that its streams were sent to, in every form that a record has: which status, when, and how long, but for the one that ran."""
+        self.start()
+        for name, failed in (('run-oai', []), ('second', [('oai', 500, 'failed')])):
+            with self.subTest(name):
+                begun = time.monotonic()
+                record, _ = self.killed_stream(name)
+                took_ms = (time.monotonic() - begun) * 1000
+                tried = record['attempts']
+                self.assertEqual([(t['provider'], t['status'], t['error']) for t in tried], failed + [(record['provider'], 200, 'worker_died')])
+                self.assertEqual(sum(nusd(t['cost_usd']) for t in tried), nusd(record['cost_usd']))
+                self.assertEqual([t['ms'] is None for t in tried], [False] * len(failed) + [True])
+                at = 0
+                for t in tried:
+                    self.assertTrue(at <= t['start_ms'] <= took_ms, record)
+                    at = t['start_ms'] + (t['ms'] or 0)
+                receipt = self.node.ask('GET', '/v1/receipts/' + record['id'], key=self.key).json()
+                self.assertEqual([(t['provider_name'], t['status'], t['ms'], t['error']) for t in receipt['attempts']],
+                                 [(t['provider'], t['status'], t['ms'], t['error']) for t in tried])
+                found = self.node.ask('GET', '/v1/generation?id=' + record['id'], key=self.key).json()['data']['provider_responses']
+                self.assertEqual([(t['provider_name'], t['latency']) for t in found], [(t['provider'], t['ms']) for t in tried])
+                wait_for(lambda: all(w['state'] == 'ready' for w in self.node.status()['worker']), 20)
         self.check_books()
 
     def test_killed_worker_leaves_no_false_margin(self):

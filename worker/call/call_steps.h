@@ -53,6 +53,8 @@ void call_attempt_verdict(struct call *c, int ok);
 void call_attempt_end(struct call *c, int ok);
 /* What was sent to prove who we are, borrowed from the table; empty: nothing. Only to hide it. */
 struct slice call_attempt_credential(const struct call_attempt *a);
+/* Notes where it stands, for who settles the request if this process dies: it has lasted `ms`, -1: it goes on. */
+void call_attempt_note(const struct call *c, int status, int64_t ms, bool failed);
 /* Notes it among the tried ones. */
 void call_attempt_record(struct call *c, int status, const char *code);
 /* The same for one that is given up: what it reported is our cost and nobody's charge. */

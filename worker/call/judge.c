@@ -50,6 +50,19 @@ const char *call_attempt_fail_text(const struct call *c)
 	return fail.text;
 }
 
+void call_attempt_note(const struct call *c, int status, int64_t ms, bool failed)
+{
+	const struct call_attempt *a = c->attempt;
+	const struct progress_try t = {.candidate = (uint32_t)c->grant.index[a->at],
+				       .status = (uint16_t)status,
+				       .failed = failed,
+				       .start_ms = (a->start_us - c->start_us) / 1000,
+				       .ms = ms};
+
+	if (c->slot != PROGRESS_NO_SLOT)
+		progress_note_try(live_progress(c->host->env.live), c->slot, c->tried_n, &t);
+}
+
 void call_attempt_record(struct call *c, int status, const char *code)
 {
 	struct call_attempt *a = c->attempt;
@@ -68,6 +81,7 @@ void call_attempt_record(struct call *c, int status, const char *code)
 				       .start_ms = (a->start_us - c->start_us) / 1000,
 				       .ms = (call_now_us() - a->start_us) / 1000,
 				       .error = slice_str(tried->code)};
+	call_attempt_note(c, (int)rec->status, rec->ms, *code != 0);
 	c->tried_n++;
 	a->recorded = true;
 }

@@ -219,7 +219,7 @@ static void put_attempts(struct json_out *o, const struct record_charge *c)
 		json_out_kstr(o, "model", a->upstream);
 		json_out_ki64(o, "status", a->status);
 		json_out_ki64(o, "start_ms", a->start_ms);
-		json_out_ki64(o, "ms", a->ms);
+		put_ms(o, "ms", a->ms);
 		put_text(o, "error", a->error);
 		json_out_obj_end(o);
 	}
@@ -300,7 +300,7 @@ static void put_responses(struct json_out *o, const struct record_charge *c)
 		json_out_kstr(o, "provider_name", c->attempts[i].provider);
 		json_out_kstr(o, "model", c->attempts[i].upstream);
 		json_out_ki64(o, "status", c->attempts[i].status);
-		json_out_ki64(o, "latency", c->attempts[i].ms);
+		put_ms(o, "latency", c->attempts[i].ms);
 		if (c->attempts[i].error.n)
 			json_out_kstr(o, "error", c->attempts[i].error);
 		json_out_obj_end(o);

@@ -61,8 +61,10 @@ enum call_next step_head(struct call *c)
 		fault_errc(&c->fault, e, "head");
 		return call_end(c, RECORD_END_INTERNAL);
 	}
-	if (a->head && !a->error)
+	if (a->head && !a->error) {
+		call_attempt_note(c, a->status, -1, false);
 		return CALL_MORE;
+	}
 	call_deadline_arm(c);
 	return CALL_WAIT;
 }

@@ -100,7 +100,7 @@ struct admit_settle {
 	uint16_t status;
 	int64_t first_byte_ms, total_ms; /* since admission; -1: never */
 	int64_t cost_nusd;               /* what we pay, lost attempts included */
-	bool cost_held; /* beside it, what the usage comes to at the cost in the hold row: nobody else knows it (orphans) */
+	bool cost_held; /* beside it, what the usage comes to at the cost in the hold row: nobody else knows it (orphans); attempts are those in its progress */
 	struct slice upstream_id;
 	struct slice raw_usage; /* for the record, which leaves it out when it is too long; borrowed during the call, like the rest */
 	struct slice finish, native_finish; /* for the record; likewise */

@@ -1,6 +1,7 @@
 #include "admit_priv.h"
 
 #include "credit.h"
+#include "progress.h"
 
 struct settle_run {
 	struct admit_run *b;
@@ -99,17 +100,14 @@ static void price_it(const struct settle_run *s, const struct admit_settle *e, s
 	}
 }
 
-/* What it costs us. */
+/* What it costs us beside e->cost_nusd: an orphan's answer. */
 static enum errc cost_it(const struct settle_run *s, const struct admit_settle *e, int64_t *nusd)
 {
 	const struct rows_candidate *c = candidate_of(s, e);
-	int64_t answer = 0;
-	enum errc rc = ERRC_OK;
 
-	if (e->cost_held && c && e->charged)
-		rc = rows_hold_cost(&s->hold, c, &e->usage, &answer);
-	*nusd = e->cost_nusd + answer;
-	return rc;
+	*nusd = 0;
+	return e->cost_held && c && e->charged ? rows_hold_cost(&s->hold, c, &e->usage, nusd)
+					       : ERRC_OK;
 }
 
 static enum errc move_money(struct settle_run *s, const struct admit_done *d)
@@ -216,8 +214,51 @@ static void fill_scopes(const struct rows_hold *h, struct record_charge *out)
 	}
 }
 
+static void fill_attempts(const struct admit_settle *e, struct record_charge *out)
+{
+	out->attempts_n = MIN_OF(e->attempts_n, (size_t)LIMIT_ATTEMPTS);
+	for (size_t i = 0; i < out->attempts_n; i++)
+		out->attempts[i] = e->attempts[i];
+}
+
+/* An orphan's, as they stood. What was lost is of the last one that was given up with an answer: another does not cost. */
+static void fill_tries(const struct settle_run *s, const struct admit_settle *e,
+		       int64_t answer_nusd, struct record_charge *out)
+{
+	const struct rows_hold *h = &s->hold;
+	struct progress_try tries[PROGRESS_TRIES];
+	size_t n = progress_read_tries(s->b->l->progress, h->slot, &h->id, tries);
+	struct record_attempt *lost = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct progress_try *t = &tries[i];
+		struct record_attempt *a = &out->attempts[out->attempts_n];
+		const struct rows_candidate *c;
+
+		if (t->candidate >= h->candidates_n)
+			continue;
+		c = &h->candidates[t->candidate];
+		*a = (struct record_attempt){.provider = c->provider,
+					     .upstream = c->upstream,
+					     .status = t->status,
+					     .start_ms = t->start_ms,
+					     .ms = t->ms};
+		if (t->failed)
+			a->error = SLICE_LIT("failed");
+		else if (t->ms < 0)
+			a->error = SLICE_LIT("worker_died");
+		if (!t->failed)
+			a->cost_nusd = answer_nusd;
+		else if (t->status == 200)
+			lost = a;
+		out->attempts_n++;
+	}
+	if (lost)
+		lost->cost_nusd = e->cost_nusd;
+}
+
 static void fill_record(struct settle_run *s, const struct admit_settle *e,
-			const struct admit_done *d, int64_t cost_nusd, struct record *r)
+			const struct admit_done *d, int64_t answer_nusd, struct record *r)
 {
 	const struct rows_candidate *c = candidate_of(s, e);
 	const struct rows_hold *h = &s->hold;
@@ -244,11 +285,11 @@ static void fill_record(struct settle_run *s, const struct admit_settle *e,
 	out->hold_nusd = h->hold_nusd;
 	out->charge_nusd = d->charge_nusd;
 	out->uncollected_nusd = d->uncollected_nusd;
-	out->cost_nusd = cost_nusd;
-	out->attempts_n = MIN_OF(e->attempts_n, (size_t)LIMIT_ATTEMPTS);
+	out->cost_nusd = e->cost_nusd + answer_nusd;
+	fill_attempts(e, out);
+	if (e->cost_held)
+		fill_tries(s, e, answer_nusd, out);
 	memcpy(out->key_id, h->key_id, sizeof out->key_id);
-	for (size_t i = 0; i < out->attempts_n; i++)
-		out->attempts[i] = e->attempts[i];
 	if (h->flags & ROWS_HOLD_STREAM)
 		out->flags |= RECORD_STREAM;
 	if (e->usage.estimated)
@@ -293,7 +334,7 @@ enum errc admit_settle(struct admit_run *b, struct admit_op *op, bool *wrote)
 	struct settle_run s;
 	struct record record;
 	struct admit_done *d = &op->done;
-	int64_t cost_nusd;
+	int64_t answer_nusd;
 	enum errc rc;
 
 	*d = (struct admit_done){0};
@@ -302,7 +343,7 @@ enum errc admit_settle(struct admit_run *b, struct admit_op *op, bool *wrote)
 	if (rc)
 		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 	price_it(&s, e, d);
-	rc = cost_it(&s, e, &cost_nusd);
+	rc = cost_it(&s, e, &answer_nusd);
 	if (!rc)
 		rc = move_money(&s, d);
 	if (rc)
@@ -311,7 +352,7 @@ enum errc admit_settle(struct admit_run *b, struct admit_op *op, bool *wrote)
 	correct(&s, &(struct correction){e->boot_ms, d->charge_nusd,
 					 d->tokens - s.hold.tokens_estimate, 0});
 	count(&s, d);
-	fill_record(&s, e, d, cost_nusd, &record);
+	fill_record(&s, e, d, answer_nusd, &record);
 	rc = admit_next_n(b, &d->outbox_n);
 	if (rc)
 		return rc;

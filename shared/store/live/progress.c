@@ -14,6 +14,17 @@ _Static_assert(LIMIT_CANDIDATES <= UINT8_MAX && USAGE_TIER_COUNT <= 16, "a state
 
 #define TOKENS_MAX UINT32_MAX
 
+/* The places in an attempt's word, above a bit that says that it is one: its candidate (5 bits), that it failed (1), its status (10), when it
+ * began (24), and how long it took, one more than that (23; 0: it runs). */
+enum { TRY_CANDIDATE = 1, TRY_FAILED = 6, TRY_STATUS = 7, TRY_START = 17, TRY_MS = 41 };
+
+#define TRY_CANDIDATE_MAX UINT64_C(31)
+#define TRY_STATUS_MAX    INT64_C(1023)
+#define TRY_START_MAX     ((INT64_C(1) << 24) - 1)
+#define TRY_MS_MAX        ((INT64_C(1) << 23) - 1)
+
+_Static_assert(LIMIT_CANDIDATES <= TRY_CANDIDATE_MAX, "an attempt has room for it");
+
 struct region_head {
 	_Atomic int32_t holds, pages;
 	uint8_t pad[56];
@@ -28,6 +39,7 @@ struct file_head {
 struct progress {
 	struct file_head *head;
 	struct progress_slot *slots; /* of all regions */
+	_Atomic uint64_t *tries;     /* PROGRESS_TRIES of each slot, behind them; 0: none */
 	size_t bytes;
 	uint32_t regions, slots_n; /* slots_n: of one region */
 	uint32_t region;           /* ours */
@@ -44,7 +56,9 @@ static size_t head_bytes(uint32_t regions)
 
 static size_t file_bytes(uint32_t regions, uint32_t slots)
 {
-	return head_bytes(regions) + (size_t)regions * slots * sizeof(struct progress_slot);
+	return head_bytes(regions) +
+	       (size_t)regions * slots *
+		       (sizeof(struct progress_slot) + PROGRESS_TRIES * sizeof(uint64_t));
 }
 
 enum errc progress_create(const char *path, uint32_t regions, uint32_t slots)
@@ -88,6 +102,7 @@ enum errc progress_open(const char *path, uint32_t regions, uint32_t slots, stru
 	}
 	p->head = (struct file_head *)map;
 	p->slots = (struct progress_slot *)((char *)map + head_bytes(regions));
+	p->tries = (_Atomic uint64_t *)(p->slots + (size_t)regions * slots);
 	*out = p;
 	p = NULL;
 out:
@@ -194,6 +209,11 @@ void progress_clear_region(struct progress *p, uint32_t region)
 	atomic_store_explicit(&p->head->regions[region].pages, 0, memory_order_relaxed);
 }
 
+static _Atomic uint64_t *tries_of(struct progress *p, uint32_t slot)
+{
+	return p->tries + (size_t)slot * PROGRESS_TRIES;
+}
+
 uint32_t progress_take(struct progress *p, uint64_t account, const struct genid *id)
 {
 	struct progress_slot *s;
@@ -204,6 +224,8 @@ uint32_t progress_take(struct progress *p, uint64_t account, const struct genid 
 	slot = p->free[--p->free_n];
 	s = &p->slots[slot];
 	memset(s, 0, sizeof *s);
+	for (size_t i = 0; i < PROGRESS_TRIES; i++)
+		atomic_store_explicit(tries_of(p, slot) + i, 0, memory_order_relaxed);
 	s->account = account;
 	memcpy(s->id, id->b, GENID_BYTES);
 	/* The hold must not be seen by anyone before the slot that leads to it. */
@@ -370,6 +392,46 @@ static struct progress_slot *find(struct progress *p, uint32_t slot, const struc
 	if (slot >= p->regions * p->slots_n || memcmp(p->slots[slot].id, id->b, GENID_BYTES) != 0)
 		return NULL;
 	return &p->slots[slot];
+}
+
+static uint64_t bits(int64_t v, int64_t max, unsigned at)
+{
+	return (uint64_t)MIN_OF(MAX_OF(v, 0), max) << at;
+}
+
+void progress_note_try(struct progress *p, uint32_t slot, size_t n, const struct progress_try *t)
+{
+	uint64_t word = 1 | (t->candidate & TRY_CANDIDATE_MAX) << TRY_CANDIDATE |
+			(uint64_t)t->failed << TRY_FAILED |
+			bits(t->status, TRY_STATUS_MAX, TRY_STATUS) |
+			bits(t->start_ms, TRY_START_MAX, TRY_START) |
+			bits(t->ms + 1, TRY_MS_MAX, TRY_MS);
+
+	require(slot < p->regions * p->slots_n);
+	atomic_store_explicit(tries_of(p, slot) + MIN_OF(n, (size_t)PROGRESS_TRIES - 1), word,
+			      memory_order_release);
+}
+
+size_t progress_read_tries(struct progress *p, uint32_t slot, const struct genid *id,
+			   struct progress_try out[PROGRESS_TRIES])
+{
+	size_t n = 0;
+
+	if (!find(p, slot, id))
+		return 0;
+	for (size_t i = 0; i < PROGRESS_TRIES; i++) {
+		uint64_t w = atomic_load_explicit(tries_of(p, slot) + i, memory_order_acquire);
+
+		if (w == 0)
+			break;
+		out[n++] = (struct progress_try){
+			.candidate = (uint32_t)(w >> TRY_CANDIDATE & TRY_CANDIDATE_MAX),
+			.failed = w >> TRY_FAILED & 1,
+			.status = (uint16_t)(w >> TRY_STATUS & (uint64_t)TRY_STATUS_MAX),
+			.start_ms = (int64_t)(w >> TRY_START & (uint64_t)TRY_START_MAX),
+			.ms = (int64_t)(w >> TRY_MS) - 1};
+	}
+	return n;
 }
 
 int64_t progress_lost_nusd(struct progress *p, uint32_t slot, const struct genid *id)

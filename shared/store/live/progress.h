@@ -1,4 +1,4 @@
-/* How far each call has come: 64 bytes a call in a file that is mapped by its worker and the keeper, written before the bytes
+/* How far each call has come: 64 bytes a call, and 32 of its attempts, in a file that is mapped by its worker and the keeper, written before the bytes
  * go to the client, so that a dead worker's requests can be settled on what was delivered. Numbers only grow during a
  * call, each is one aligned store, so a slot cut off in the middle of an update is a valid earlier state. Used only if the
  * request id matches, charged at most to the hold. Its first page counts the holds of each process. */
@@ -61,6 +61,21 @@ void progress_finish(struct progress_slot *s);
  * output = max(what was reported, what was seen), marked as estimated where that is more. False when the slot belongs to another request, or when nothing came that would be charged. */
 bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate,
 		   struct usage *out);
+
+/* An attempt. Of more than PROGRESS_TRIES the first ones are kept, and the last. */
+#define PROGRESS_TRIES 4
+struct progress_try {
+	uint32_t candidate;   /* index in the hold row */
+	uint16_t status;      /* of the provider's answer; 0: none by now */
+	bool failed;          /* it was given up */
+	int64_t start_ms, ms; /* since admission; from its start to its end, -1: it runs */
+};
+
+/* Notes the call's attempt `n`, from 0 on in the order of their starts, as it stands. */
+void progress_note_try(struct progress *p, uint32_t slot, size_t n, const struct progress_try *t);
+/* The number of those that were noted; 0 when the slot belongs to another request. */
+size_t progress_read_tries(struct progress *p, uint32_t slot, const struct genid *id,
+			   struct progress_try out[PROGRESS_TRIES]);
 
 /* What attempts that were given up cost us; 0 when the slot belongs to another request. */
 int64_t progress_lost_nusd(struct progress *p, uint32_t slot, const struct genid *id);

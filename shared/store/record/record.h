@@ -33,7 +33,7 @@ struct record_attempt {
 	struct slice provider, upstream;
 	uint16_t status;    /* of the provider's answer; 0: none */
 	int64_t start_ms;   /* since admission */
-	int64_t ms;         /* from its start to its end */
+	int64_t ms;         /* from its start to its end; -1: it ran when its process died */
 	int64_t cost_nusd;  /* what it cost us: our loss where another candidate answered */
 	struct slice error; /* short code; empty for success */
 };

@@ -79,6 +79,51 @@ static void test_slots(void **state)
 	progress_close(&other);
 }
 
+/* The first ones and the last; numbers are cut at the most that has room. */
+static void test_tries(void **state)
+{
+	struct file *f = *state;
+	struct genid id = id_of(1), other = id_of(2);
+	struct progress_try t = {.candidate = 15, .status = 200, .failed = true, .ms = 0},
+			    got[PROGRESS_TRIES];
+	uint32_t slot;
+
+	assert_int_equal(progress_adopt(f->p, 0), ERRC_OK);
+	slot = progress_take(f->p, 7, &id);
+	assert_int_equal(progress_read_tries(f->p, slot, &id, got), 0);
+	for (size_t n = 0; n < 7; n++) {
+		t.start_ms = (int64_t)n * 10;
+		t.ms = -1;
+		t.failed = false;
+		progress_note_try(f->p, slot, n, &t);
+		assert_int_equal(progress_read_tries(f->p, slot, &id, got),
+				 MIN_OF(n + 1, (size_t)PROGRESS_TRIES));
+		assert_int_equal(got[MIN_OF(n, (size_t)PROGRESS_TRIES - 1)].ms, -1);
+		t.ms = 9;
+		t.failed = n % 2;
+		progress_note_try(f->p, slot, n, &t);
+	}
+	assert_int_equal(progress_read_tries(f->p, slot, &id, got), PROGRESS_TRIES);
+	for (size_t i = 0; i < PROGRESS_TRIES; i++) {
+		assert_int_equal(got[i].candidate, 15);
+		assert_int_equal(got[i].status, 200);
+		assert_int_equal(got[i].start_ms, i + 1 < PROGRESS_TRIES ? i * 10 : 60);
+		assert_int_equal(got[i].ms, 9);
+		assert_int_equal(got[i].failed, i == 1);
+	}
+	t = (struct progress_try){.status = UINT16_MAX, .start_ms = INT64_MAX, .ms = INT64_MAX - 1};
+	progress_note_try(f->p, slot, 0, &t);
+	assert_int_equal(progress_read_tries(f->p, slot, &id, got), PROGRESS_TRIES);
+	assert_int_equal(got[0].candidate, 0);
+	assert_int_equal(got[0].status, 1023);
+	assert_int_equal(got[0].start_ms, (1 << 24) - 1);
+	assert_int_equal(got[0].ms, (1 << 23) - 2);
+	assert_int_equal(progress_read_tries(f->p, slot, &other, got), 0);
+	progress_give(f->p, slot);
+	assert_int_equal(progress_take(f->p, 7, &other), slot);
+	assert_int_equal(progress_read_tries(f->p, slot, &other, got), 0);
+}
+
 static void test_holds(void **state)
 {
 	struct file *f = *state;
@@ -291,8 +336,8 @@ static void test_media(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {T(test_slots), T(test_holds), T(test_what_is_charged),
-					   T(test_classes), T(test_media)};
+	const struct CMUnitTest tests[] = {T(test_slots),           T(test_tries),   T(test_holds),
+					   T(test_what_is_charged), T(test_classes), T(test_media)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -173,6 +173,37 @@ static void test_sweep_past_damage(void **state)
 /* Three requests that die with what they brought: 60 tokens in, 7 out. What the first costs depends on the size of its prompt; the second
  * costs its price, of which its account's group pays half; the third brought nothing.
  * Two have given up an attempt before. */
+static void note_tries(struct progress *p, uint32_t slot, bool lost, bool head)
+{
+	const struct progress_try first = {.status = 200, .failed = true, .start_ms = 1, .ms = 40},
+				  runs = {.status = head ? 200 : 0, .start_ms = 50, .ms = -1};
+
+	if (lost)
+		progress_note_try(p, slot, 0, &first);
+	progress_note_try(p, slot, lost, &runs);
+}
+
+static void expect_attempts(const struct record_charge *c, bool lost, bool head, int64_t lost_nusd)
+{
+	const struct record_attempt *a = c->attempts;
+
+	assert_int_equal(c->attempts_n, 1 + lost);
+	if (lost) {
+		assert_true(slice_is(a->provider, "mock") && slice_is(a->error, "failed"));
+		assert_int_equal(a->status, 200);
+		assert_int_equal(a->start_ms, 1);
+		assert_int_equal(a->ms, 40);
+		assert_int_equal(a->cost_nusd, lost_nusd);
+		a++;
+	}
+	assert_true(slice_is(a->provider, "mock") && slice_is(a->upstream, "up-m1"));
+	assert_true(slice_is(a->error, "worker_died"));
+	assert_int_equal(a->status, head ? 200 : 0);
+	assert_int_equal(a->start_ms, 50);
+	assert_int_equal(a->ms, -1);
+	assert_int_equal(a->cost_nusd, c->cost_nusd - (lost ? lost_nusd : 0));
+}
+
 static void die_with_costs(struct rig *r, uint64_t acc)
 {
 	struct price small = r->price, large = r->price, half = r->price;
@@ -202,6 +233,7 @@ static void die_with_costs(struct rig *r, uint64_t acc)
 			op.ask.group = i == 1 ? SLICE_LIT("gold") : SLICE_NONE;
 			op.ask.slot = progress_take(p, acc, &op.ask.id);
 			rig_run(r, &op);
+			note_tries(p, op.ask.slot, i != 1, i < 2);
 			if (i != 1)
 				progress_lose(progress_at(p, op.ask.slot), 900 + i);
 			progress_attempt(progress_at(p, op.ask.slot), 0);
@@ -218,7 +250,7 @@ static void die_with_costs(struct rig *r, uint64_t acc)
 	rig_open(r);
 }
 
-/* What a dead worker's requests cost us is no less known than what they are charged: the margin is right. */
+/* What a dead worker's requests cost us is no less known than what they are charged: the margin is right. Nor is where they were sent. */
 static void test_sweep_knows_the_cost(void **state)
 {
 	static const int64_t want[3][2] = {{60 * 1000 + 7 * 2000, 900 + 60 * 300 + 3501},
@@ -247,6 +279,7 @@ static void test_sweep_knows_the_cost(void **state)
 		assert_int_equal(record_decode(buf_slice(&b), &rec), ERRC_OK);
 		assert_int_equal(rec.charge.charge_nusd, want[i][0]);
 		assert_int_equal(rec.charge.cost_nusd, want[i][1]);
+		expect_attempts(&rec.charge, i != 1, i < 2, 900 + i);
 	}
 	buf_fini(&b);
 	rig_check_books(r);
