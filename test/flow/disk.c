@@ -4,6 +4,7 @@
 #undef _FILE_OFFSET_BITS /* pwrite is pwrite, as for those who are not asked for large files */
 #include "disk.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -77,6 +79,12 @@ static bool is_to_fail(void)
 	return true;
 }
 
+/* A disk that is full takes a part of what is written, and says how much. */
+static bool is_full(void)
+{
+	return page && atomic_load(&page->error) == 0 && atomic_load(&page->failed) > 0;
+}
+
 static int failure(void)
 {
 	errno = (int)atomic_load(&page->error);
@@ -127,6 +135,8 @@ static ssize_t write_parts(int fd, const struct iovec *v, int n, off_t at)
 	if (done > 0)
 		note(fcntl(fd, F_GETFL) & O_DSYNC ? DISK_DURABLE_WRITE : DISK_WRITE,
 		     (uint64_t)offset, fails ? &half : v, fails ? 1 : n, done);
+	if (fails && is_full())
+		return done;
 	return fails ? failure() : done;
 }
 
@@ -160,7 +170,7 @@ static int sync_as(long call, int fd)
 
 	if (!is_ledger(fd))
 		return (int)syscall(call, fd);
-	if (is_to_fail())
+	if (is_to_fail() && !is_full())
 		return failure();
 	rc = (int)syscall(call, fd);
 	if (rc == 0)
@@ -184,7 +194,7 @@ int ftruncate(int fd, off_t size)
 
 	if (!is_ledger(fd))
 		return (int)syscall(SYS_ftruncate, fd, size);
-	if (is_to_fail())
+	if (is_to_fail() && !is_full())
 		return failure();
 	rc = (int)syscall(SYS_ftruncate, fd, size);
 	if (rc == 0)
@@ -195,4 +205,22 @@ int ftruncate(int fd, off_t size)
 int ftruncate64(int fd, off_t size)
 {
 	return ftruncate(fd, size);
+}
+
+int fstatvfs(int fd, struct statvfs *fs)
+{
+	static int (*next)(int, struct statvfs *);
+	int rc;
+
+	if (!next)
+		*(void **)&next = dlsym(RTLD_NEXT, "fstatvfs");
+	rc = next(fd, fs);
+	if (is_ledger(fd) && is_full())
+		fs->f_bavail = 0;
+	return rc;
+}
+
+int fstatvfs64(int fd, struct statvfs64 *fs)
+{
+	return fstatvfs(fd, (struct statvfs *)fs);
 }

@@ -19,7 +19,8 @@ struct disk_entry {
 };
 
 /* In the file `page`: counted are calls that write, sync or cut the file. Those from the number `fail_from` up to before
- * `fail_to` fail with `error`; what they should have written is there in part. */
+ * `fail_to` fail with `error`, or write a part and say so where it is 0, of a disk
+ * that is full then; what they should have written is there in part. */
 struct disk_page {
 	_Atomic uint64_t calls, failed, fail_from, fail_to, error;
 };

@@ -100,6 +100,11 @@ class DiskFaults(FiveScopes, Recorded):
         """The keeper tries again by itself, but where LMDB cannot: after a failed write of a meta page."""
         self.assertIn(True, self.walk(errno.ENOSPC))
 
+    def test_full_in_the_middle(self):
+        """What has no room for all of it takes a part, which LMDB calls an error of the disk."""
+        self.assertIn(True, self.walk(0))
+        self.assertTrue(self.node.events('ledger_failed'))
+
     def test_broken(self):
         """The keeper ends; the next one verifies before it writes."""
         self.assertNotIn(True, self.walk(errno.EIO))

@@ -162,7 +162,7 @@ static enum errc open_trees(struct ledger *l, const struct ledger_opts *o)
 		mdb_txn_abort(txn);
 		return rc;
 	}
-	return lmdbx_errc(mdb_txn_commit(txn));
+	return lmdbx_commit(txn);
 }
 
 /* A record that contradicts the book is a defect that must not stop the node: it is reported, here and by verify. */
@@ -637,7 +637,6 @@ static void apply_pending(struct ledger *l)
 enum errc ledger_commit(struct ledger *l)
 {
 	enum errc rc = ERRC_OK;
-	int err;
 
 	require(l->txn);
 	if (l->idindex.written_n == 0 && l->idindex.durable_n >= IDINDEX_ROWS_MAX)
@@ -653,14 +652,14 @@ enum errc ledger_commit(struct ledger *l)
 		return rc;
 	}
 	require(pthread_mutex_lock(&l->commits) == 0);
-	err = mdb_txn_commit(l->txn);
+	rc = lmdbx_commit(l->txn);
 	l->txn = NULL;
-	if (!err)
+	if (!rc)
 		idindex_committed(&l->idindex);
 	pthread_mutex_unlock(&l->commits);
-	if (err) {
+	if (rc) {
 		ledger_abort(l);
-		return lmdbx_errc(err);
+		return rc;
 	}
 	if (l->checkpointed)
 		book_clean(l->book);

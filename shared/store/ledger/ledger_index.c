@@ -46,7 +46,7 @@ static enum errc store(struct ledger *l, uint64_t upto, bool anew)
 		mdb_txn_abort(txn);
 		return rc;
 	}
-	rc = lmdbx_errc(mdb_txn_commit(txn));
+	rc = lmdbx_commit(txn);
 	if (!rc)
 		idindex_committed(&l->idindex);
 	return rc;

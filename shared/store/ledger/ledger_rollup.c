@@ -71,7 +71,7 @@ static enum errc store(struct ledger *l, uint64_t upto)
 		mdb_txn_abort(txn);
 		return rc;
 	}
-	rc = lmdbx_errc(mdb_txn_commit(txn));
+	rc = lmdbx_commit(txn);
 	return rc ? rc : ledger_count_rollups(l);
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "lmdbx_whole.h"
 
@@ -38,6 +39,26 @@ enum errc lmdbx_errc(int rc)
 	default:
 		return rc > 0 ? errc_from_errno(rc) : ERRC_INTERNAL;
 	}
+}
+
+/* Below this there is not room for each commit. */
+#define ROOM_BYTES (UINT64_C(1) << 20)
+
+static bool is_full(MDB_env *env)
+{
+	struct statvfs fs;
+	int fd;
+
+	return mdb_env_get_fd(env, &fd) == 0 && fstatvfs(fd, &fs) == 0 &&
+	       (uint64_t)fs.f_bavail * fs.f_frsize < ROOM_BYTES;
+}
+
+enum errc lmdbx_commit(MDB_txn *txn)
+{
+	MDB_env *env = mdb_txn_env(txn);
+	int rc = mdb_txn_commit(txn);
+
+	return rc == EIO && is_full(env) ? ERRC_NOSPACE : lmdbx_errc(rc);
 }
 
 enum errc lmdbx_open(const struct lmdbx_opts *o, MDB_env **out)

@@ -23,6 +23,10 @@ MUSTCHECK enum errc lmdbx_open(const struct lmdbx_opts *o, MDB_env **out);
 /* name NULL: the main tree. */
 MUSTCHECK enum errc lmdbx_db(MDB_txn *txn, const char *name, unsigned flags, MDB_dbi *out);
 
+/* mdb_txn_commit(). LMDB says EIO where a file system that is full took only a part: that is ERRC_NOSPACE here. What was not committed
+ * is nowhere in use, so it may be tried again. */
+MUSTCHECK enum errc lmdbx_commit(MDB_txn *txn);
+
 /* Valid until the next write of the transaction, or its end. ERRC_NOTFOUND. */
 MUSTCHECK enum errc lmdbx_get(MDB_txn *txn, MDB_dbi db, struct slice key, struct slice *out);
 MUSTCHECK enum errc lmdbx_put(MDB_txn *txn, MDB_dbi db, struct slice key, struct slice value,
