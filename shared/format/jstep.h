@@ -64,6 +64,14 @@ static inline const char *jstep_text(const char *p, const char *end)
 	}
 }
 
+/* To the next quote, or bracket of an object or array, outside of strings; or end. */
+static inline const char *jstep_bracket(const char *p, const char *end)
+{
+	while (p < end && *p != '"' && (*p | 0x20) != '{' && (*p | 0x20) != '}')
+		p++;
+	return p;
+}
+
 /* The value of a hexadecimal digit, or -1. */
 static inline int jstep_hex(char c)
 {

@@ -1,5 +1,6 @@
 """Design 3.3: what is charged of usage that a provider reports in pieces, as nonsense, or not at all. No token costs twice, and none is free for
 whoever leaves before it is counted."""
+import json
 import os
 import re
 import signal
@@ -33,7 +34,7 @@ class Scripted:
     def setUpClass(cls):
         cls.provider = Provider(**cls.ANSWERS)
         cls.addClassCleanup(cls.provider.close)
-        cls.CONFIG = {'providers': {'p': cls.provider.config()}}
+        cls.CONFIG = dict(cls.CONFIG, providers={'p': cls.provider.config()})
         cls.MODELS = {name: model('p/' + name, price=cls.PRICE, max_output=20000) for name in cls.ANSWERS}
         super().setUpClass()
 
@@ -178,6 +179,65 @@ class Media(Came, NodeCase):
             with self.subTest(name):
                 r = self.node.record(self.chat(name + '-whole', max_tokens=2000).get('x-request-id'))
                 self.charged(r, input=r['input'], **tokens)
+
+
+def long_answer(message, padding, after={}, **top):
+    choice = {'index': 0, 'logprobs': {'content': [{'token': 'x', 'logprob': -0.1}] * padding}, 'message': dict(message, role='assistant'),
+              'finish_reason': 'stop'}
+    return dict({'id': 'x', 'object': 'chat.completion', 'created': 1, 'model': 'u'}, **top, choices=[choice], usage=usage(10, 1500), **after)
+
+
+def kept_and_long(name, message, after={}, **top):
+    return {'%s-%s' % (name, kind): [whole(long_answer(message, n, after, **top))] for kind, n in (('kept', 1), ('long', 2000))}
+
+
+class Long(Scripted, NodeCase):
+    """A whole answer that is too long to be kept is charged as one that is kept: a client that asks for log probabilities, or gets a picture, pays
+    no less for its tier, for pictures, sound and reasoning."""
+    CONFIG = {'answer_buffer': '64KiB'}
+    PRICE = [*[dict({c: n * PRICE[c] for c in PRICE}, when={'service_tier': tier}) for tier, n in (('priority', 2), ('flex', 0.5))], PRICE]
+    PARTS = {'picture': {'images': [{'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,' + 'A' * 40000}}]},
+             'sound': {'audio': {'data': 'A' * 40000, 'transcript': 'word ' * 20}}, 'thought': {'content': 'word ' * 6000, 'reasoning_content': 'word ' * 2000},
+             'text': {'content': 'word ' * 9000}}
+    TIERS = ('priority', 'default', 'flex')
+    LEFT = json.dumps(long_answer(PARTS['text'], 2000)).partition(', "usage"')[0].encode()
+    ANSWERS = {
+        **{name: a for each, message in PARTS.items() for name, a in kept_and_long(each, message).items()},
+        **{name: a for tier in TIERS for name, a in {**kept_and_long('before-' + tier, {'content': 'hi'}, service_tier=tier),
+                                                     **kept_and_long('after-' + tier, {'content': 'hi'}, {'service_tier': tier})}.items()},
+        'left': [head(content_type='application/json', content_length=len(LEFT) + 1000) + LEFT, 5],
+    }
+
+    def receipt(self, name, **fields):
+        r = self.node.record(self.chat(name, max_tokens=2000, **fields).get('x-request-id'))
+        return {k: r[k] for k in ('charge_usd', 'tokens', 'estimated', 'tier', 'finish', 'native_finish', 'output', 'reasoning')}
+
+    def test_the_same_charge(self):
+        for name in self.PARTS:
+            with self.subTest(name):
+                r = self.receipt(name + '-kept')
+                self.assertEqual(self.receipt(name + '-long'), r)
+                self.assertEqual(r['estimated'], name != 'text', r)
+
+    def test_the_same_tier(self):
+        for place in ('before', 'after'):
+            for tier in self.TIERS:
+                for asked in ({}, {'service_tier': 'priority'}, {'service_tier': 'flex'}):
+                    with self.subTest('%s %s %s' % (place, tier, asked)):
+                        name = '%s-%s-' % (place, tier)
+                        r = self.receipt(name + 'kept', **asked)
+                        self.assertEqual(self.receipt(name + 'long', **asked), r)
+                        self.assertEqual(r['tier'], tier.replace('default', 'standard'), r)
+
+    def test_a_client_that_leaves(self):
+        """What came is charged, and not the log probabilities beside it."""
+        with Conn(self.node.port) as c:
+            c.request('POST', '/v1/chat/completions', chat_body('left', max_tokens=20000), key=self.key)
+            while c.buffer.count(b'word ') < 9000:
+                self.assertTrue(c.fill(), c.buffer[-200:])
+            c.reset()
+        r = self.node.record(re.search(rb'x-request-id: (\S+)', c.buffer).group(1).decode())
+        self.assertEqual((r['end'], r['output'], r['estimated']), ('client_gone', 9000 * 5 // 4, True), r)
 
 
 def early(piece, n, tokens, cut=False):

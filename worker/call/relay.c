@@ -206,10 +206,21 @@ static void learn_content(struct relay *r, const struct ir_event *ev, struct rel
 		doubt_room(r);
 }
 
+/* The next event tells anew of all that came. */
+static void forget_content(struct relay *r)
+{
+	r->content_bytes = r->content_events = 0;
+	r->reasoning_bytes = r->reasoning_events = 0;
+	r->media_events = r->sounds = 0;
+	r->sound_bytes = r->pictures = 0;
+}
+
 /* Notes what the event tells. */
 static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 		  struct relay_gain *gain)
 {
+	if (ev->so_far)
+		forget_content(r);
 	if (ev->content_bytes > 0 || ev->commits)
 		learn_content(r, ev, gain);
 	if (ev->usage) {

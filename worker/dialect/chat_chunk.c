@@ -1,5 +1,6 @@
 #include "chat_chunk.h"
 
+#include "chat_brief.h"
 #include "chat_usage.h"
 #include "jtext.h"
 #include "text.h"
@@ -72,9 +73,11 @@ static bool chunk_is_empty(struct slice v)
 }
 
 /* Bytes of a string as it reads unescaped, or of the text of another value. */
-static size_t chunk_len(struct slice v)
+static size_t chunk_len(const struct chat_chunk *c, struct slice v)
 {
-	return jtext_unescaped_len(v.p[0] == '"' && v.n >= 2 ? slice_of(v.p + 1, v.n - 2) : v);
+	size_t n = jtext_unescaped_len(v.p[0] == '"' && v.n >= 2 ? slice_of(v.p + 1, v.n - 2) : v);
+
+	return c->brief ? n + chat_brief_missing(c->brief, v) : n;
 }
 
 /* Lists and objects in each other: a part of content, the thoughts in it, a part of these take four. */
@@ -87,7 +90,7 @@ static bool chunk_is_said(struct slice key)
 	       slice_is(key, "content");
 }
 
-static size_t chunk_said(struct slice v, unsigned depth)
+static size_t chunk_said(const struct chat_chunk *c, struct slice v, unsigned depth)
 {
 	bool is_object = v.p[0] == '{';
 	struct jtext it = is_object ? jtext_obj(v) : jtext_arr(v);
@@ -95,19 +98,19 @@ static size_t chunk_said(struct slice v, unsigned depth)
 	size_t n = 0;
 
 	if (v.p[0] == '"')
-		return chunk_len(v);
+		return chunk_len(c, v);
 	if ((!is_object && v.p[0] != '[') || depth == CHUNK_DEPTH)
 		return 0;
 	while ((is_object ? jtext_obj_next(&it, &key, &inner) : jtext_arr_next(&it, &inner)) > 0)
 		if (!is_object || chunk_is_said(key))
-			n += chunk_said(inner, depth + 1);
+			n += chunk_said(c, inner, depth + 1);
 	return n;
 }
 
 /* Bytes of what a string says, or the strings in a list or object: tokens are guessed from them (relay.h). */
-static uint32_t chunk_bytes(struct slice v)
+static uint32_t chunk_bytes(const struct chat_chunk *c, struct slice v)
 {
-	return (uint32_t)MIN_OF(chunk_said(v, 0), (size_t)UINT32_MAX);
+	return (uint32_t)MIN_OF(chunk_said(c, v, 0), (size_t)UINT32_MAX);
 }
 
 static bool chunk_is_picture(struct slice type)
@@ -125,7 +128,7 @@ static void chunk_content(struct slice content, struct chat_chunk *c, uint32_t *
 	bool thinks;
 
 	if (content.p[0] != '[') {
-		*said += chunk_bytes(content);
+		*said += chunk_bytes(c, content);
 		return;
 	}
 	while (jtext_arr_next(&it, &part) > 0) {
@@ -133,14 +136,14 @@ static void chunk_content(struct slice content, struct chat_chunk *c, uint32_t *
 			type = SLICE_NONE;
 		c->pictures += chunk_is_picture(type);
 		thinks = slice_is(type, "\"thinking\"");
-		*(thinks ? thought : said) += chunk_bytes(part);
+		*(thinks ? thought : said) += chunk_bytes(c, part);
 	}
 }
 
 /* Some servers send the same thoughts under two or three names, and under one of them perhaps only a signature. */
-static void chunk_thoughts(struct slice val, uint32_t *thought)
+static void chunk_thoughts(const struct chat_chunk *c, struct slice val, uint32_t *thought)
 {
-	uint32_t n = chunk_bytes(val);
+	uint32_t n = chunk_bytes(c, val);
 
 	if (n)
 		*thought = *thought ? MIN_OF(*thought, n) : n;
@@ -153,20 +156,20 @@ static bool chunk_args(struct slice fn, struct slice *args)
 }
 
 /* Name and arguments of a call. Arguments that are no string are output all the same, brackets and all. */
-static size_t chunk_fn_len(struct slice fn)
+static size_t chunk_fn_len(const struct chat_chunk *c, struct slice fn)
 {
 	struct slice s;
 	size_t n = 0;
 
 	if (jtext_member(fn, "name", &s) && s.p[0] == '"')
-		n += chunk_len(s);
+		n += chunk_len(c, s);
 	if (chunk_args(fn, &s))
-		n += chunk_len(s);
+		n += chunk_len(c, s);
 	return n;
 }
 
 /* A call of a kind that we do not know has them in itself, or in the object of its kind. */
-static size_t chunk_call_len(struct slice call)
+static size_t chunk_call_len(const struct chat_chunk *c, struct slice call)
 {
 	struct jtext it = jtext_obj(call);
 	struct slice key, val, args;
@@ -174,24 +177,24 @@ static size_t chunk_call_len(struct slice call)
 
 	if ((jtext_member(call, "function", &val) || jtext_member(call, "custom", &val)) &&
 	    val.p[0] == '{')
-		return chunk_fn_len(val);
-	n = chunk_fn_len(call);
+		return chunk_fn_len(c, val);
+	n = chunk_fn_len(c, call);
 	if (chunk_args(call, &args))
 		return n;
 	while (jtext_obj_next(&it, &key, &val) > 0)
 		if (val.p[0] == '{' && chunk_args(val, &args))
-			return n + chunk_fn_len(val);
+			return n + chunk_fn_len(c, val);
 	return n;
 }
 
-static uint32_t chunk_call_bytes(struct slice list)
+static uint32_t chunk_call_bytes(const struct chat_chunk *c, struct slice list)
 {
 	struct jtext it = jtext_arr(list);
 	struct slice call;
 	size_t n = 0;
 
 	while (jtext_arr_next(&it, &call) > 0)
-		n += chunk_call_len(call);
+		n += chunk_call_len(c, call);
 	return (uint32_t)MIN_OF(n, (size_t)UINT32_MAX);
 }
 
@@ -207,13 +210,13 @@ static bool chunk_is_label(struct slice key)
 
 /* A member that we do not know: a string there is taken for output. A word is not, which may be a label that stands in every event: an answer
  * within its cap must not seem to be longer. */
-static uint32_t chunk_other_bytes(struct slice key, struct slice val)
+static uint32_t chunk_other_bytes(const struct chat_chunk *c, struct slice key, struct slice val)
 {
 	size_t n = 0;
 
 	if (val.p[0] == '"' && !chunk_is_label(key) &&
 	    !text_is_word(slice_sub(val, 1, val.n - 2), CHUNK_LABEL_MAX))
-		n = chunk_len(val);
+		n = chunk_len(c, val);
 	return (uint32_t)MIN_OF(n, (size_t)UINT32_MAX);
 }
 
@@ -223,8 +226,8 @@ static uint32_t chunk_audio(struct slice audio, struct chat_chunk *c)
 	struct slice s;
 
 	if (jtext_member(audio, "data", &s) && s.p[0] == '"' && s.n > 2)
-		c->sound_bytes += (uint32_t)MIN_OF(s.n - 2, (size_t)UINT32_MAX);
-	return jtext_member(audio, "transcript", &s) && s.p[0] == '"' ? chunk_bytes(s) : 0;
+		c->sound_bytes += (uint32_t)MIN_OF(chunk_len(c, s), (size_t)UINT32_MAX);
+	return jtext_member(audio, "transcript", &s) && s.p[0] == '"' ? chunk_bytes(c, s) : 0;
 }
 
 /* Each an object, or its address alone. */
@@ -254,21 +257,21 @@ static bool chunk_delta(struct jtext *at, struct chat_chunk *c)
 			continue;
 		c->marks |= CHAT_CHUNK_CONTENT;
 		if (slice_is(key, "tool_calls"))
-			n += chunk_call_bytes(val);
+			n += chunk_call_bytes(c, val);
 		else if (slice_is(key, "content"))
 			chunk_content(val, c, &n, &thought);
 		else if (slice_is(key, "refusal"))
-			n += chunk_bytes(val);
+			n += chunk_bytes(c, val);
 		else if (slice_is(key, "audio"))
 			n += chunk_audio(val, c);
 		else if (slice_is(key, "images"))
 			c->pictures += chunk_pictures(val);
 		else if (slice_has_prefix(key, SLICE_LIT("reasoning")) || slice_is(key, "thinking"))
-			chunk_thoughts(val, &reasoning);
+			chunk_thoughts(c, val, &reasoning);
 		else if (slice_is(key, "function_call"))
-			n += (uint32_t)MIN_OF(chunk_fn_len(val), (size_t)UINT32_MAX);
+			n += (uint32_t)MIN_OF(chunk_fn_len(c, val), (size_t)UINT32_MAX);
 		else
-			other += chunk_other_bytes(key, val);
+			other += chunk_other_bytes(c, key, val);
 	}
 	/* Beside what we know it may be the same once more, or all that was said so far. */
 	if (n + thought + reasoning == 0 && c->sound_bytes == sound)
@@ -316,7 +319,7 @@ static bool chunk_choice_member(struct slice key, struct slice val, bool is_text
 
 	if (slice_is(key, "text") && is_text && !chunk_is_empty(val)) {
 		c->marks |= CHAT_CHUNK_CONTENT;
-		c->content_bytes += chunk_bytes(val);
+		c->content_bytes += chunk_bytes(c, val);
 	} else if (slice_is(key, "finish_reason")) {
 		chunk_finish(val, c);
 	} else if (slice_is(key, "index") && c->choices == 0 && jtext_i64(val, &index)) {
@@ -417,13 +420,12 @@ static bool chunk_top(struct slice key, struct slice val, struct chat_chunk *c)
 	return true;
 }
 
-bool chat_chunk_read(struct slice json, enum chat_form form, struct chat_chunk *c)
+static bool chunk_read(struct slice json, enum chat_form form, struct chat_chunk *c)
 {
 	struct jtext it = jtext_obj(json);
 	struct slice key, val;
 	int r;
 
-	memset(c, 0, sizeof(*c));
 	while ((r = jtext_obj_key(&it, &key)) > 0) {
 		if (slice_is(key, "choices") ? !chunk_choices(&it, form, c)
 					     : jtext_value(&it, &val) < 0 || !chunk_top(key, val, c))
@@ -432,6 +434,29 @@ bool chat_chunk_read(struct slice json, enum chat_form form, struct chat_chunk *
 	if (c->choices == 0)
 		c->marks |= CHAT_CHUNK_NO_CHOICE;
 	return r == 0;
+}
+
+bool chat_chunk_read(struct slice json, enum chat_form form, struct chat_chunk *c)
+{
+	memset(c, 0, sizeof(*c));
+	return chunk_read(json, form, c);
+}
+
+enum errc chat_chunk_read_brief(struct chat_brief *b, enum chat_form form, struct chat_chunk *c)
+{
+	struct slice json;
+	enum errc e = chat_brief_shut(b, &json);
+
+	memset(c, 0, sizeof(*c));
+	c->brief = b;
+	if (e)
+		return e;
+	if (!chunk_read(json, form, c))
+		return ERRC_SYNTAX;
+	c->content_bytes += (uint32_t)MIN_OF(b->beyond, (uint64_t)UINT32_MAX - c->content_bytes);
+	if (b->beyond)
+		c->marks |= CHAT_CHUNK_CONTENT;
+	return ERRC_OK;
 }
 
 /* ---- writing ---- */

@@ -20,6 +20,7 @@ enum {
 	CHAT_CHUNK_DATA = 1 << 9,      /* a member `data`, as in embeddings */
 };
 
+struct chat_brief;
 struct chat_chunk {
 	uint32_t marks;
 	unsigned choices, choice;                /* how many, index of the first */
@@ -33,6 +34,7 @@ struct chat_chunk {
 	struct slice error;  /* the value */
 	struct slice native; /* finish word */
 	enum ir_finish finish;
+	const struct chat_brief *brief; /* that it was read of */
 };
 
 /* Where an answer keeps its text: a stream's delta, a completion's text, a whole answer's message. */
@@ -40,6 +42,10 @@ enum chat_form { CHAT_FORM_DELTA, CHAT_FORM_TEXT, CHAT_FORM_MESSAGE };
 
 /* False when `json` is no object or is broken where it was looked at. */
 bool chat_chunk_read(struct slice json, enum chat_form form, struct chat_chunk *c);
+/* The same of what came so far of an answer that is not kept. Slices in *c are valid until the next call for this brief, and `error` is cut. ERRC_SYNTAX,
+ * ERRC_NOMEM. */
+MUSTCHECK enum errc chat_chunk_read_brief(struct chat_brief *b, enum chat_form form,
+					  struct chat_chunk *c);
 
 /* What the client has got already, one bit a choice; further choices are not tracked. */
 #define CHAT_SEEN_MAX 128

@@ -120,12 +120,12 @@ enum ir_finish {
 	IR_FIN_ERROR,
 	IR_FIN_OTHER,
 };
-
 struct dialect_verdict; /* dialect_io.h */
 struct ir_event {
 	enum ir_kind kind;
 	unsigned choice, tool; /* which of n answers; its place among the tool calls, dense from 0 */
-	bool commits;          /* has content, reasoning or tools, sound or pictures (A4) */
+	/* Has content, reasoning or tools, sound or pictures (A4). so_far: the counts are of all of a whole answer up to here. */
+	bool commits, so_far;
 	uint32_t content_bytes, reasoning_bytes, sound_bytes, pictures; /* chat_chunk.h */
 	struct slice text;
 	struct slice id, name; /* of a tool call; IR_START, IR_RAW: the answer's id and model */

@@ -1,5 +1,7 @@
 #include "json_cut.h"
 
+#include "jstep.h"
+
 void json_cut_init(struct json_cut *c)
 {
 	memset(c, 0, sizeof(*c));
@@ -90,6 +92,16 @@ static bool cut_repeats(const struct json_cut *c, char ch)
 	       cut_is_usage(c, ch);
 }
 
+/* Passes what is of no meaning: most of a string that is no key, and what stands between brackets below the top. */
+static size_t cut_pass(const struct json_cut *c, struct slice in, size_t i)
+{
+	const char *p = in.p + i, *end = slice_end(in);
+
+	if (c->in_string)
+		return c->in_key || c->escape ? i : (size_t)(jstep_opaque(p, end) - in.p);
+	return c->depth > 1 ? (size_t)(jstep_bracket(p, end) - in.p) : i;
+}
+
 /* Looks at `ch` before it is consumed: whether something ends or begins here. */
 static enum json_cut_kind cut_border(const struct json_cut *c, char ch)
 {
@@ -158,7 +170,7 @@ enum errc json_cut_next(struct json_cut *c, struct slice *in, enum json_cut_kind
 	*out = SLICE_NONE;
 	if (c->done)
 		*in = SLICE_NONE;
-	while (i < in->n) {
+	while ((i = cut_pass(c, *in, i)) < in->n) {
 		if (c->depth == 0 && in->p[i] != '{' && !cut_is_space(in->p[i]))
 			return ERRC_SYNTAX;
 		if (cut_repeats(c, in->p[i]))

@@ -20,6 +20,7 @@ void openai_dec_init(void *dec, const struct dialect_dec_opts *o)
 	buf_init(&d->body,
 		 o->stream ? OPENAI_PLAIN_MAX : MAX_OF(o->whole_bytes, (size_t)OPENAI_PLAIN_MAX));
 	json_cut_init(&d->cut);
+	chat_brief_init(&d->brief);
 	usage_init(&d->usage);
 }
 
@@ -30,6 +31,7 @@ void openai_dec_fini(void *dec)
 	sse_fini(&d->sse);
 	buf_fini(&d->body);
 	json_cut_fini(&d->cut);
+	chat_brief_fini(&d->brief);
 }
 
 unsigned openai_dec_bad_count(const void *dec)

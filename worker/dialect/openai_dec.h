@@ -4,6 +4,7 @@
 #define AIGW_OPENAI_DEC_H
 
 #include "caps.h"
+#include "chat_brief.h"
 #include "chat_chunk.h"
 #include "dialect.h"
 #include "json_cut.h"
@@ -25,8 +26,9 @@ struct openai_dec {
 	struct dialect_dec_opts o;
 	enum openai_dec_mode mode;
 	struct sse sse;
-	struct buf body;         /* PLAIN, WHOLE: what came so far */
-	struct json_cut cut;     /* LONG */
+	struct buf body;     /* PLAIN, WHOLE: what came so far */
+	struct json_cut cut; /* LONG; so is the next */
+	struct chat_brief brief;
 	struct slice in;         /* LONG: not consumed yet */
 	struct chat_chunk chunk; /* of the last item, of the whole body */
 	struct openai_parts parts;

@@ -3,13 +3,16 @@
 #include "chat_usage.h"
 #include "provider_error.h"
 
+static enum chat_form whole_form(const struct openai_dec *d)
+{
+	return d->o.facts->op == DIALECT_COMPLETIONS ? CHAT_FORM_TEXT : CHAT_FORM_MESSAGE;
+}
+
 static bool whole_read(struct openai_dec *d, struct slice body, struct openai_parts *w)
 {
-	enum chat_form form = d->o.facts->op == DIALECT_COMPLETIONS ? CHAT_FORM_TEXT
-								    : CHAT_FORM_MESSAGE;
 	const char *end;
 
-	if (!body.n || !chat_chunk_read(body, form, &d->chunk))
+	if (!body.n || !chat_chunk_read(body, whole_form(d), &d->chunk))
 		return false;
 	end = body.p + body.n - 1; /* the closing brace */
 	*w = (struct openai_parts){.before = slice_of(body.p, body.n - 1), .usage = d->chunk.top};
@@ -42,25 +45,31 @@ static void whole_usage(struct openai_dec *d, struct slice json, struct ir_event
 	}
 }
 
-static void whole_raw(struct openai_dec *d, struct slice raw, struct ir_event *ev)
+/* What the answer holds, but for why it finished. */
+static void whole_tell(const struct openai_dec *d, struct ir_event *ev)
 {
 	const struct chat_chunk *c = &d->chunk;
 
-	ev->kind = IR_RAW;
-	ev->raw = raw;
-	if (d->step != 1)
-		return;
 	ev->id = c->id;
 	ev->name = c->model;
 	ev->created_s = c->created_s;
-	ev->finish = c->finish;
-	ev->native = c->native;
 	ev->tier = c->tier;
 	ev->commits = (c->marks & CHAT_CHUNK_CONTENT) || d->o.facts->op == DIALECT_EMBEDDINGS;
 	ev->content_bytes = c->content_bytes;
 	ev->reasoning_bytes = c->reasoning_bytes;
 	ev->sound_bytes = c->sound_bytes;
 	ev->pictures = c->pictures;
+}
+
+static void whole_raw(struct openai_dec *d, struct slice raw, struct ir_event *ev)
+{
+	ev->kind = IR_RAW;
+	ev->raw = raw;
+	if (d->step != 1)
+		return;
+	whole_tell(d, ev);
+	ev->finish = d->chunk.finish;
+	ev->native = d->chunk.native;
 }
 
 /* before, usage, after, end: one event a step. */
@@ -130,6 +139,61 @@ static int whole_kept_next(struct openai_dec *d, struct ir_event *ev)
 
 /* ---- bodies that are too large to keep ---- */
 
+/* The next bytes of the answer's own text. 0, or the event of a failure. */
+static int whole_brief(struct openai_dec *d, struct slice text, struct ir_event *ev)
+{
+	enum errc e = chat_brief_push(&d->brief, text);
+
+	if (!e)
+		e = chat_chunk_read_brief(&d->brief, whole_form(d), &d->chunk);
+	if (e == ERRC_SYNTAX)
+		return openai_dec_broken(d, "The provider's answer is not readable.", ev);
+	return -(int)e;
+}
+
+/* The closing brace. Of all choices the last one says why it finished, and whether it did is known now. */
+static int whole_long_end(struct openai_dec *d, struct slice brace, struct ir_event *ev)
+{
+	const char *bad;
+	int r = whole_brief(d, brace, ev);
+
+	if (r)
+		return r;
+	if (d->chunk.marks & CHAT_CHUNK_ERROR)
+		return openai_dec_error(d, buf_slice(&d->brief.shut), ev);
+	bad = whole_fault(d);
+	if (bad)
+		return openai_dec_broken(d, bad, ev);
+	d->over = true;
+	ev->kind = IR_END;
+	ev->raw = brace;
+	ev->tier = d->chunk.tier;
+	ev->finish = chat_brief_is_full(&d->brief) ? IR_FIN_OTHER : d->chunk.finish;
+	ev->native = d->chunk.native;
+	return 1;
+}
+
+static int whole_long_part(struct openai_dec *d, enum json_cut_kind kind, struct slice part,
+			   struct ir_event *ev)
+{
+	int r;
+
+	if (kind == JSON_CUT_TAIL)
+		return whole_long_end(d, part, ev);
+	r = whole_brief(d, kind == JSON_CUT_VALUE ? SLICE_LIT("null") : part, ev);
+	if (r)
+		return r;
+	if (kind == JSON_CUT_VALUE) {
+		whole_usage(d, part, ev);
+		return 1;
+	}
+	whole_tell(d, ev);
+	ev->kind = IR_RAW;
+	ev->raw = part;
+	ev->so_far = true;
+	return 1;
+}
+
 static int whole_long_next(struct openai_dec *d, struct ir_event *ev)
 {
 	enum json_cut_kind kind;
@@ -145,25 +209,14 @@ static int whole_long_next(struct openai_dec *d, struct ir_event *ev)
 		if (e)
 			return openai_dec_broken(d, "The provider's answer is not readable.", ev);
 	} while (kind == JSON_CUT_NONE && d->in.n);
-	if (kind == JSON_CUT_NONE) {
-		d->in = SLICE_NONE;
-		if (d->body.len)
-			buf_fini(&d->body);
-		if (!d->eof || json_cut_is_done(&d->cut))
-			return 0;
-		return openai_dec_broken(d, "The provider's answer was cut.", ev);
-	}
-	if (kind == JSON_CUT_VALUE) {
-		whole_usage(d, out, ev);
-		return 1;
-	}
-	ev->kind = kind == JSON_CUT_TAIL ? IR_END : IR_RAW;
-	ev->raw = out;
-	ev->commits = kind == JSON_CUT_BYTES;
-	ev->content_bytes = out.n > UINT32_MAX ? UINT32_MAX : (uint32_t)out.n;
-	ev->finish = kind == JSON_CUT_TAIL ? IR_FIN_OTHER : IR_FIN_NONE;
-	d->over = kind == JSON_CUT_TAIL;
-	return 1;
+	if (kind != JSON_CUT_NONE)
+		return whole_long_part(d, kind, out, ev);
+	d->in = SLICE_NONE;
+	if (d->body.len)
+		buf_fini(&d->body);
+	if (!d->eof || json_cut_is_done(&d->cut))
+		return 0;
+	return openai_dec_broken(d, "The provider's answer was cut.", ev);
 }
 
 enum errc openai_whole_push(struct openai_dec *d, struct slice bytes)

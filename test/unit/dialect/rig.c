@@ -111,8 +111,13 @@ static void rig_note(struct rig *r, struct ir_event *ev)
 
 	r->events++;
 	r->commits += ev->commits;
+	if (ev->so_far)
+		r->content_bytes = r->reasoning_bytes = r->sound_bytes = r->pictures = 0;
 	r->content_bytes += ev->content_bytes;
 	r->reasoning_bytes += ev->reasoning_bytes;
+	r->sound_bytes += ev->sound_bytes;
+	r->pictures += ev->pictures;
+	r->tier = ev->usage && ev->usage->tier ? ev->usage->tier : ev->tier ? ev->tier : r->tier;
 	if (ev->finish != IR_FIN_NONE)
 		r->finish = ev->finish;
 	if (ev->usage) {
@@ -171,7 +176,8 @@ enum errc rig_answer(struct rig *r, struct slice bytes, bool stream)
 	buf_reset(&r->out);
 	r->ended = r->failed = r->has_usage = false;
 	r->events = r->commits = 0;
-	r->content_bytes = r->reasoning_bytes = 0;
+	r->content_bytes = r->reasoning_bytes = r->sound_bytes = r->pictures = 0;
+	r->tier = USAGE_TIER_NONE;
 	r->finish = IR_FIN_NONE;
 	if (e)
 		goto out;

@@ -25,7 +25,8 @@ struct rig {
 	/* What the events said. */
 	bool ended, failed;
 	unsigned events, commits, bad, errors_of_memory;
-	uint64_t content_bytes, reasoning_bytes;
+	uint64_t content_bytes, reasoning_bytes, sound_bytes, pictures;
+	enum usage_tier tier;
 	struct usage usage;
 	bool has_usage;
 	enum ir_finish finish;
