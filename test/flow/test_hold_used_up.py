@@ -36,12 +36,13 @@ class Stops:
         **on_both('big', 'tokens=4&size=40000&over=1', **{'input': 0}),
         **on_both('packed', 'tokens=600&size=24000&rate=300&over=1', **{'input': 0}),
         **on_both('minds', 'tokens=600&rate=2000&input=30', **{'input': 0}),
+        'long-oai': model('oai/sim?tokens=600&size=24000&usage=every&input=10'),
         **on_both('wordy', 'tokens=600&size=4000', **{'input': 0}),
         **on_both('read', 'tokens=600&rate=400&input=4000'),
         **on_both('free', 'tokens=60&over=1', price='free'),
     }
 
-    def stopped(self, a, over=1, price=PRICE):
+    def stopped(self, a, over=1, price=PRICE, estimated=True):
         """A stream that was ended by the gateway; its record."""
         self.assertEqual((a.status, a.ended, a.is_done), (200, 'chunked', True), a)
         finish = [c['finish_reason'] for i in a.data() for c in i['choices'] if c.get('finish_reason')]
@@ -50,7 +51,7 @@ class Stops:
         self.assertEqual(nusd(r['charge_usd']), nusd(r['hold_usd']), r)
         self.assertEqual((r['end'], r['uncollected_usd'] and nusd(r['uncollected_usd'])), ('done', 0), r)
         self.assertEqual([t['error'] for t in r['attempts']], ['hold_used_up'], r)
-        self.assertTrue(r['estimated'])
+        self.assertEqual(r['estimated'], estimated)
         self.assertEqual(a.usage['completion_tokens'], r['output'], a.usage)
         self.assertEqual(nusd(a.usage['cost']), nusd(r['charge_usd']), a.usage)
         one = charge_nusd({'output': over}, price)
@@ -93,7 +94,7 @@ class Stops:
     def test_reasoning_at_a_price_of_its_own(self):
         """Reasoning that is reported while it comes uses the hold up at its own price."""
         a = self.chat('reasons-oai', True, max_tokens=CAP)
-        self.stopped(a, price={'input': 0, 'output': 20})
+        self.stopped(a, price={'input': 0, 'output': 20}, estimated=False)
         self.assertEqual(len(contents(a)), CAP + 1)
 
     def test_reasoning_that_is_not_reported(self):
@@ -180,6 +181,13 @@ class Stops:
                     self.assertEqual((a.is_done, len(contents(a)), r['output'], r['estimated']),
                                      (True, min(cap, 600), min(cap, 600), False), a)
                     self.assertEqual([t['error'] for t in r['attempts']], [''])
+
+    def test_tokens_of_many_bytes(self):
+        """What a provider counts with every piece is no more for being long."""
+        a = self.chat('long-oai', True, max_tokens=CAP)
+        r = self.node.record(a.get('x-request-id'))
+        self.assertEqual((a.is_done, len(contents(a)), r['output'], r['estimated'], r['attempts'][0]['error']), (True, CAP, CAP, False, ''), r)
+        self.assertEqual(nusd(r['charge_usd']), charge_nusd({'input': 10, 'output': CAP}, {'input': 1, 'output': 2}), r)
 
     def test_free_has_no_hold(self):
         for back in BACKS:

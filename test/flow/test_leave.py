@@ -7,7 +7,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Conn
 from gateway import wait_for
-from node import BACKS, NodeCase, charge_nusd, chat_body, nusd, on_both
+from node import BACKS, NodeCase, charge_nusd, chat_body, model, nusd, on_both
 import tap
 
 PRICE = {'input': 1, 'output': 2}
@@ -20,6 +20,8 @@ class Leaver:
         **on_both('muse', 'tokens=30&hidden=70&rate=500&delay=1500ms&input=11'),
         **on_both('long', 'tokens=3000&rate=200&input=11'),
         **on_both('over', 'tokens=3000&rate=500&over=1&input=11'),
+        'every-oai': model('oai/sim?tokens=100&size=3200&rate=100&usage=every&input=11'),
+        'broad-ant': model('ant/sim?tokens=100&size=800&rate=100&input=11'),
         **on_both('none', 'tokens=100&rate=100&usage=none'),
         **on_both('cut', 'tokens=100&rate=100&usage=none&fault=cut@50'),
         **on_both('fails', 'status=500&delay=1500ms'),
@@ -66,6 +68,19 @@ class Abort(Leaver, NodeCase):
             for name in ('run', 'none'):
                 with self.subTest(back=back, name=name):
                     self.seen(self.record(self.leave('%s-%s' % (name, back))), 80)
+
+    def test_what_was_told_is_charged(self):
+        """However many bytes it has."""
+        r = self.record(self.leave('every-oai', tokens=40))
+        self.assertGreaterEqual(r['output'], 40)
+        self.assertLess(r['output'], 100)
+        self.reported(r, r['output'])
+
+    def test_what_is_guessed_beside_what_was_told_is_no_more_than_the_cap(self):
+        r = self.record(self.leave('broad-ant', tokens=60, max_tokens=100))
+        self.seen(r, 101)
+        self.assertEqual((r['input'], r['output']), (11, 100), r)
+        self.assertLessEqual(self.charge(r), nusd(r['hold_usd']))
 
     def test_a_prompt_of_ids_is_charged_by_their_number(self):
         mark = self.node.mark()

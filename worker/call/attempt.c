@@ -112,10 +112,10 @@ static void note_gain(struct call *c, const struct relay_gain *g)
 	s = progress_at(live_progress(c->host->env.live), c->slot);
 	if (g->events || g->bytes)
 		progress_seen(s, relay_seen(r));
-	if (r->reasoning_bytes && !relay_is_reported(r))
+	if (r->reasoning_bytes && !r->usage_positive && !relay_is_reported(r))
 		progress_reasoning(s, relay_seen_reasoning(r));
-	/* What more of an answer comes changes how its output is divided. */
-	if (g->usage || relay_has_media(r) || (r->reported && g->finish))
+	/* What more of an answer comes changes how its output is divided, and is more than was reported. */
+	if (g->usage || relay_has_media(r) || (r->reported && (g->finish || g->events)))
 		note_usage(c, s);
 	if (g->finish)
 		progress_finish(s);
@@ -212,7 +212,7 @@ static const struct up_conn_events events = {.on_sent = on_sent,
 					     .on_end = on_end,
 					     .on_fail = on_fail};
 
-static int64_t cost_of(const struct call *c, const struct usage *u)
+int64_t call_price(const struct call *c, const struct usage *u)
 {
 	struct usage all = *u;
 
@@ -234,7 +234,7 @@ static int64_t charge_of(void *arg, const struct usage *said)
 	if (c->hold == CALL_HOLD_ENDED)
 		return c->done.charge_nusd;
 	call_used(c, false, &u);
-	cost = cost_of(c, &u);
+	cost = call_price(c, &u);
 	return call_is_capped(c, &u) ? MIN_OF(cost, c->grant.hold.hold_nusd) : cost;
 }
 
@@ -247,7 +247,7 @@ static bool is_paid(void *arg)
 	if (c->hold == CALL_HOLD_ENDED)
 		return true;
 	call_used(c, false, &u);
-	return call_is_capped(c, &u) || cost_of(c, &u) <= c->grant.hold.hold_nusd;
+	return call_is_capped(c, &u) || call_price(c, &u) <= c->grant.hold.hold_nusd;
 }
 
 /* What comes as content of a choice and is none: a prompt that was asked back, of a list the mean. */
@@ -282,13 +282,13 @@ static int64_t room_of(void *arg, const struct usage *reported)
 	usage_set(&u, USAGE_OUTPUT_AUDIO, relay_sound(r));
 	usage_set(&u, USAGE_OUTPUT_IMAGE, relay_pictures(r));
 	usage_set(&u, USAGE_OUTPUT, high);
-	if (cost_of(c, &u) <= hold)
+	if (call_price(c, &u) <= hold)
 		return INT64_MAX;
 	while (high - low > 1) {
 		int64_t middle = low + (high - low) / 2;
 
 		usage_set(&u, USAGE_OUTPUT, middle);
-		if (cost_of(c, &u) <= hold)
+		if (call_price(c, &u) <= hold)
 			low = middle;
 		else
 			high = middle;

@@ -73,6 +73,8 @@ bool call_is_capped(const struct call *c, const struct usage *u);
 void call_pieces(const struct call *c, struct usage *u);
 /* What the key's account pays of each price, by its group. */
 int64_t call_mult_ppm(const struct call *c);
+/* attempt.c. What so much usage costs the account, at the price that is held for. */
+int64_t call_price(const struct call *c, const struct usage *u);
 /* What so much usage of the offer costs us, at the cost of the moment of admission. */
 int64_t call_cost(const struct call *c, const struct ptable_offer *o, const struct usage *u);
 /* What a deadline that has passed says of the provider, for call_attempt_end(): nothing when it had less than half of its own time, because

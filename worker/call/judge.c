@@ -152,10 +152,9 @@ void call_reported(const struct call *c, struct usage *out)
 				   (told.pictures && is_apart(c, USAGE_OUTPUT_IMAGE))))
 		divide_media(&told, out);
 	if (thinks)
-		usage_divide_output(out,
-				    (int64_t)MAX_OF(4 * (r->content_events - r->media_events),
-						    r->content_bytes),
-				    (int64_t)MAX_OF(4 * r->reasoning_events, r->reasoning_bytes));
+		usage_divide_output(
+			out, (int64_t)MAX_OF(4 * told.events, told.bytes),
+			(int64_t)MAX_OF(4 * told.reasoning_events, told.reasoning_bytes));
 }
 
 int64_t call_mult_ppm(const struct call *c)

@@ -12,6 +12,9 @@
 /* No text is mostly made of longer tokens than this: an answer that its provider ends in time is never taken for one that is too long. */
 #define TOKEN_BYTES 8
 
+/* Few tokens are longer than those, and none than this (a line of dashes). */
+#define TOKEN_BYTES_MAX 128
+
 /* The same of sound, in base64: 16 kbit a second at 20 tokens of it, and more than any of them sends. */
 #define SOUND_BYTES     128
 #define SOUND_BYTES_MAX 8192
@@ -102,6 +105,10 @@ static struct relay_came came(const struct relay *r)
 	return (struct relay_came){.is_told = true,
 				   .seen = relay_seen(r),
 				   .reasoning = relay_seen_reasoning(r),
+				   .events = r->content_events - r->media_events,
+				   .bytes = r->content_bytes,
+				   .reasoning_events = r->reasoning_events,
+				   .reasoning_bytes = r->reasoning_bytes,
 				   .sounds = r->sounds,
 				   .sound_bytes = r->sound_bytes,
 				   .pictures = r->pictures};
@@ -264,12 +271,45 @@ static void keep_end(struct relay *r, const struct ir_event *ev)
 	r->ended = true;
 }
 
+/* Whether the reported output is a count of what had come: not the token or few with which some providers begin, which those that translate
+ * them may repeat with every item. */
+static bool is_count(const struct relay *r, const struct relay_came *told)
+{
+	uint64_t least = MAX_OF(told->events, told->bytes / TOKEN_BYTES_MAX);
+
+	return told->is_told && told->events > 0 && !r->usage.undivided &&
+	       usage_get(&r->usage, USAGE_OUTPUT) >= (int64_t)least;
+}
+
+/* Tokens of the text behind it, of so many bytes each, if an event is no more. */
+static int64_t text_behind(const struct relay *r, const struct relay_came *told, unsigned bytes)
+{
+	return (int64_t)MAX_OF(r->content_events - r->media_events - told->events,
+			       (r->content_bytes - told->bytes) / bytes);
+}
+
+static int64_t reasoning_behind(const struct relay *r, const struct relay_came *told, unsigned bytes)
+{
+	return (int64_t)MAX_OF(r->reasoning_events - told->reasoning_events,
+			       (r->reasoning_bytes - told->reasoning_bytes) / bytes);
+}
+
+static int64_t media_behind(const struct relay *r, const struct relay_came *told)
+{
+	return (int64_t)(MAX_OF(r->sounds - told->sounds,
+				(r->sound_bytes - told->sound_bytes) / SOUND_BYTES_MAX) +
+			 r->pictures - told->pictures);
+}
+
 int64_t relay_output(const struct relay *r)
 {
 	int64_t seen = (int64_t)MAX_OF(r->content_events - r->media_events,
 				       r->content_bytes / TOKEN_BYTES) +
 		       relay_sound(r) + relay_pictures(r);
 
+	if (is_count(r, &r->told))
+		return usage_output_total(&r->usage) + text_behind(r, &r->told, TOKEN_BYTES) +
+		       media_behind(r, &r->told);
 	return MAX_OF(seen, usage_output_total(&r->usage));
 }
 
@@ -304,8 +344,13 @@ struct relay_came relay_told(const struct relay *r)
 
 	if (!r->usage.undivided && usage_output_total(&r->usage) == 0)
 		return (struct relay_came){0};
-	if (r->usage.undivided)
-		told.seen = relay_seen(r); /* by which it is divided */
+	if (r->usage.undivided) { /* by which it is divided */
+		told.seen = relay_seen(r);
+		told.events = r->content_events - r->media_events;
+		told.bytes = r->content_bytes;
+		told.reasoning_events = r->reasoning_events;
+		told.reasoning_bytes = r->reasoning_bytes;
+	}
 	return told;
 }
 
@@ -340,12 +385,31 @@ bool relay_media(const struct relay *r, struct usage *u)
 	return put_more(u, USAGE_OUTPUT_IMAGE, shown + MAX_OF(n, pictures)) || more;
 }
 
+/* As much as *u may have of text and reasoning: what was asked for, but that a provider is known to have minded no cap. */
+static int64_t text_max(const struct relay *r, const struct usage *u)
+{
+	if (!r->usage_positive || r->stopped)
+		return INT64_MAX;
+	return MAX_OF(r->output_asked, relay_output(r)) - usage_get(u, USAGE_OUTPUT_AUDIO) -
+	       usage_get(u, USAGE_OUTPUT_IMAGE);
+}
+
 bool relay_more(const struct relay *r, struct usage *u)
 {
 	const struct relay_came told = relay_told(r);
-	bool more = put_more(u, USAGE_OUTPUT, relay_seen(r) + relay_unplaced(&told, u));
+	int64_t output = relay_seen(r) + relay_unplaced(&told, u);
+	int64_t reasoning = relay_seen_reasoning(r);
+	bool more;
 
-	more |= put_more(u, USAGE_REASONING, relay_seen_reasoning(r));
+	if (is_count(r, &told)) {
+		output = usage_get(u, USAGE_OUTPUT) + text_behind(r, &told, 4);
+		if (usage_has(u, USAGE_REASONING))
+			reasoning = usage_get(u, USAGE_REASONING) + reasoning_behind(r, &told, 4);
+	} else if (told.is_told && told.events == 0) {
+		output += usage_reasoning(u); /* hidden: none of it was seen */
+	}
+	more = put_more(u, USAGE_OUTPUT, MIN_OF(output, text_max(r, u)));
+	more |= put_more(u, USAGE_REASONING, reasoning);
 	return relay_media(r, u) || more;
 }
 
@@ -353,6 +417,8 @@ int64_t relay_reasoning(const struct relay *r)
 {
 	int64_t seen = (int64_t)MAX_OF(r->reasoning_events, r->reasoning_bytes / TOKEN_BYTES);
 
+	if (is_count(r, &r->told) && usage_has(&r->usage, USAGE_REASONING))
+		return usage_reasoning(&r->usage) + reasoning_behind(r, &r->told, TOKEN_BYTES);
 	return MAX_OF(seen, usage_reasoning(&r->usage));
 }
 

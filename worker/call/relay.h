@@ -10,6 +10,7 @@
 struct relay_came {
 	bool is_told; /* an output that is reported covers it */
 	int64_t seen, reasoning;
+	uint64_t events, bytes, reasoning_events, reasoning_bytes; /* of which these are made */
 	uint64_t sounds, sound_bytes, pictures;
 };
 
@@ -120,7 +121,8 @@ void relay_push(struct relay *r, struct slice bytes, struct arena *a, struct rel
 void relay_finish(struct relay *r, struct arena *a, struct relay_gain *gain);
 /* What the provider said of usage, for the record (usage_raw.h); empty: nothing. Valid as long as the arena, until the next push. */
 struct slice relay_usage_raw(struct relay *r, struct arena *a);
-/* Tokens of output that surely came so far: what was reported, or counted where that is more. */
+/* Tokens of output that surely came so far: what was reported and what came behind it, or counted where nothing is reported, or more came than
+ * that can be a count of. */
 int64_t relay_output(const struct relay *r);
 /* The same of the reasoning among them. */
 int64_t relay_reasoning(const struct relay *r);
@@ -131,7 +133,8 @@ int64_t relay_pictures(const struct relay *r);
 struct relay_came relay_told(const struct relay *r);
 /* Tokens in the output of *u that are neither text nor reasoning: those of media that it covers without a number of their own. */
 int64_t relay_unplaced(const struct relay_came *told, const struct usage *u);
-/* Puts in what came beyond what *u has of the reported output: text, reasoning, sound and pictures. True: *u became more. */
+/* Puts in what came beyond what *u has of the reported output: text, reasoning, sound and pictures. Where usage is reported that is no more than
+ * was asked for, or surely came. True: *u became more. */
 bool relay_more(const struct relay *r, struct usage *u);
 /* The same of sound and pictures alone. How many tokens they are nobody says before the end, and a client must not be
  * better off by leaving before it: sound is one token for each 128 bytes, less than any codec makes of one; of a picture nothing tells how large

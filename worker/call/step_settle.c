@@ -29,12 +29,22 @@ static void estimate(const struct call *c, bool cut, struct usage *u)
 	u->estimated |= relay_more(r, u);
 }
 
+/* What is reported is more than was held: nothing is guessed beside it. */
+static bool is_beyond(const struct call *c, const struct usage *reported)
+{
+	const struct relay *r = &c->attempt->relay;
+
+	return r->usage_positive && !r->stopped && call_price(c, reported) > c->grant.hold.hold_nusd;
+}
+
 void call_used(const struct call *c, bool cut, struct usage *u)
 {
 	bool one_side = c->op == DIALECT_EMBEDDINGS; /* it has no output */
 
 	cut = cut && !one_side;
 	call_reported(c, u);
+	if (cut && is_beyond(c, u))
+		return;
 	/* An explicit zero is the truth; only what is missing is estimated. */
 	if (cut || !usage_has(u, USAGE_INPUT) || !(one_side || usage_has(u, USAGE_OUTPUT)))
 		estimate(c, cut, u);
@@ -45,9 +55,13 @@ bool call_is_capped(const struct call *c, const struct usage *u)
 	const struct relay *r = &c->attempt->relay;
 
 	bool told = relay_is_reported(r) && usage_has(&r->usage, USAGE_OUTPUT);
+	struct usage reported;
 
-	/* How media that came are divided from the rest of what is told is no guess at how much there is. */
-	return r->stopped || (u->estimated && (!r->usage_positive || (relay_has_media(r) && !told)));
+	if (r->stopped || !u->estimated || !r->usage_positive)
+		return r->stopped || u->estimated;
+	/* How what is told is divided is no guess at how much there is. */
+	call_reported(c, &reported);
+	return !told && !is_beyond(c, &reported);
 }
 
 /* Whether the end is charged, and for what (design 3.3). */

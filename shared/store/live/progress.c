@@ -464,9 +464,7 @@ bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, ui
 			usage_set(out, class_at(i, state), n);
 	}
 	out->estimated |= (state & PROGRESS_ESTIMATED) != 0;
-	/* Some providers report early what is not final: only with a finish reason are the numbers the whole. */
-	if (flags != (PROGRESS_USAGE | PROGRESS_FINISH) &&
-	    (!(flags & PROGRESS_USAGE) || usage_get(out, USAGE_OUTPUT) < estimate)) {
+	if (!(flags & PROGRESS_USAGE)) {
 		usage_set(out, USAGE_OUTPUT,
 			  MAX_OF((int64_t)estimate, usage_get(out, USAGE_OUTPUT)));
 		out->estimated = true;

@@ -57,8 +57,8 @@ void progress_seen(struct progress_slot *s, int64_t n);
 void progress_reasoning(struct progress_slot *s, int64_t n);
 void progress_finish(struct progress_slot *s);
 
-/* What an orphan is charged for: usage that was reported together with a finish reason as it is; else the input with
- * output = max(what was reported, what was seen), marked as estimated where that is more. False when the slot belongs to another request, or when nothing came that would be charged. */
+/* What an orphan is charged for: usage that was reported, with what came beyond it, as progress_usage() has it; else the input with
+ * output = what was seen, marked as estimated. False when the slot belongs to another request, or when nothing came that would be charged. */
 bool progress_read(struct progress *p, uint32_t slot, const struct genid *id, uint32_t *candidate,
 		   struct usage *out);
 

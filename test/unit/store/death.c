@@ -155,7 +155,7 @@ static int64_t end_orphan(struct model_hold *h)
 {
 	const struct model_progress *p = &h->came;
 	int64_t seen = MAX_OF(p->events, p->bytes / 4),
-		out = p->reported && p->finished ? p->out : MAX_OF(seen, p->out);
+		out = p->reported ? p->out : MAX_OF(seen, p->out);
 	bool charged = p->reported || p->finished || seen > 0;
 	int64_t charge = charged ? MIN_OF(p->in * 1000 + out * 2000, h->nusd) : 0;
 

@@ -178,12 +178,12 @@ static void test_what_is_charged(void **state)
 	progress_reasoning(s, 5);
 	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
 	assert_int_equal(usage_get(&got, USAGE_REASONING), 7);
-	/* Reported early, before the end: the larger number counts. */
+	/* What is reported, with what came beyond it, is no less than the truth for having been seen as more. */
 	usage_set(&u, USAGE_OUTPUT, 2);
 	progress_usage(s, &u, true);
 	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
-	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 11);
-	/* With a finish reason what is reported is the truth. */
+	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 2);
+	assert_false(got.estimated);
 	progress_finish(s);
 	assert_true(progress_read(f->p, slot, &id, &candidate, &got));
 	assert_int_equal(usage_get(&got, USAGE_OUTPUT), 2);
