@@ -115,6 +115,11 @@ enum errc verb_verify_findings(struct verbs *v, const struct verify_result *r)
 	if (!e)
 		e = price_finding(v, r);
 	if (!e)
+		e = finding(
+			v, r->bad_base, "base", 0,
+			"what removed records came to cannot be read; nothing was compared with "
+			"it");
+	if (!e)
 		e = finding(v, r->bad_head, "head", 0,
 			    "the chain does not end where the ledger says");
 	return e;

@@ -505,6 +505,7 @@ static enum errc begin(struct verify *v, struct retain_base *base)
 	char *room;
 	enum errc rc = retain_base(v->l, base, &v->book);
 
+	v->out->bad_base = rc == ERRC_CORRUPT;
 	for (size_t i = 0; !rc && i < ARRAY_LEN(v->rows); i++)
 		rc = buf_reserve(&v->rows[i], ROWS_MAX, &room);
 	if (rc)
@@ -525,6 +526,10 @@ static enum errc verify_once(struct verify *v, bool *moved)
 	for (int round = 0; !rc && !(v->rows_checked && v->rollups_checked) && round < ROUNDS_MAX;
 	     round++)
 		rc = go_on(v, &seq);
+	if (v->out->bad_base) {
+		*moved = false;
+		return ERRC_OK;
+	}
 	if (!rc && !(v->rows_checked && v->rollups_checked))
 		rc = ERRC_AGAIN;
 	if (!rc && claimcheck_waits(&v->claims))

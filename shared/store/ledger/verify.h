@@ -20,6 +20,7 @@ struct verify_result {
 	uint64_t bad_prices_n;            /* price rows that are not what their hash says */
 	uint8_t bad_price[DIGEST_SHA256]; /* the first of them */
 	bool bad_head;                    /* the chain does not end at the stored head */
+	bool bad_base; /* what removed records came to cannot be read: nothing else was looked at */
 	int64_t granted_nusd, settled_nusd,
 		uncollected_nusd; /* sums over all accounts; INT64_MAX where they are more */
 };
@@ -37,7 +38,7 @@ static inline bool verify_is_good(const struct verify_result *r)
 {
 	return !r->bad_chain_seq && !r->bad_record_seq && !r->bad_charge_seq && !r->bad_account &&
 	       !r->bad_seal_seq && !r->bad_claim_seq && !r->bad_prices_n &&
-	       r->bad_day == ROLLUP_DAY_MAX && !r->bad_head;
+	       r->bad_day == ROLLUP_DAY_MAX && !r->bad_head && !r->bad_base;
 }
 
 #endif

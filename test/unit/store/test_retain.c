@@ -461,6 +461,30 @@ static void test_rows_that_say_they_were_removed(void **state)
 	assert_false(verify_is_good(&v));
 }
 
+/* Where the sums begin. */
+static void test_damaged_base(void **state)
+{
+	const struct retain_keep keep = {.days = 1};
+	struct days *s = *state;
+	struct slice key = SLICE_NONE, row;
+	struct verify_result v;
+	MDB_cursor *c;
+	MDB_txn *txn;
+
+	days_fill(s);
+	days_retain(s, &keep, false);
+	assert_int_equal(mdb_txn_begin(s->rig.ledger->env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_cursor_open(txn, s->rig.ledger->base, &c), 0);
+	assert_int_equal(lmdbx_move(c, MDB_FIRST, &key, &row), ERRC_OK);
+	assert_int_equal(lmdbx_put(txn, s->rig.ledger->base, key, slice_sub(row, 0, row.n / 2), 0),
+			 ERRC_OK);
+	mdb_cursor_close(c);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	assert_int_equal(verify_ledger(s->rig.ledger, false, NULL, NULL, &v), ERRC_OK);
+	assert_true(v.bad_base);
+	assert_false(verify_is_good(&v));
+}
+
 /* A report whose span has requests that know their end users no more is refused; others are not. */
 static void test_reports_by_user(void **state)
 {
@@ -507,6 +531,7 @@ int main(void)
 		T(test_bytes),
 		T(test_tags_go),
 		T(test_rows_that_say_they_were_removed),
+		T(test_damaged_base),
 		T(test_reports_by_user),
 		T(test_reversal_of_a_removed_charge),
 	};
