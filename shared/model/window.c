@@ -88,6 +88,8 @@ void window_rate_adjust(struct window_rate *w, int64_t len_ms, int64_t now_ms, i
 		r.cur = clamp(r.cur + delta);
 	else if (taken_ms >= r.start_ms - len_ms)
 		r.prev = clamp(r.prev + delta);
+	else
+		r.cur = clamp(r.cur + MAX_OF(delta, 0));
 	*w = r;
 }
 

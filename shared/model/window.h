@@ -32,8 +32,8 @@ bool window_rate_take(struct window_rate *w, int64_t len_ms, int64_t now_ms, int
 /* For estimates: takes n if used < limit, whatever n is. */
 bool window_rate_take_open(struct window_rate *w, int64_t len_ms, int64_t now_ms, int64_t limit,
 			   int64_t n);
-/* The correction at settlement of what was taken at `taken_ms`; what is older than two buckets has
- * no effect; never below 0. */
+/* The correction at settlement of what was taken at `taken_ms`, in its bucket; never below 0. Where that is older than the previous one, what was
+ * taken counts no longer: more than it is used now, when it is known, and less has no effect. */
 void window_rate_adjust(struct window_rate *w, int64_t len_ms, int64_t now_ms, int64_t taken_ms,
 			int64_t delta);
 /* Milliseconds until take(n) could succeed if nobody else takes: 0 = now, WINDOW_NEVER = n > limit.

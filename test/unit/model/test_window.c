@@ -128,11 +128,47 @@ static void test_tokens(void **state)
 	assert_int_equal(w.cur, 0);
 	window_rate_adjust(&w, MINUTE, 100 + MINUTE, 100 + MINUTE, 7);
 	assert_int_equal(w.cur, 7);
-	/* Too old, and never below zero. */
-	window_rate_adjust(&w, MINUTE, 200 + MINUTE, 99, 1000);
-	assert_int_equal(window_rate_used(&w, MINUTE, 100 + MINUTE), 506);
+	/* Never below zero. */
 	window_rate_adjust(&w, MINUTE, 200 + MINUTE, 200 + MINUTE, -1000);
 	assert_int_equal(w.cur, 0);
+}
+
+/* What was taken in a bucket that is gone: more than that is used now, when it is known, and less was counted for as long as it lasted. */
+static void test_tokens_of_long_ago(void **state)
+{
+	static const int64_t lens[] = {MINUTE, WINDOW_DAY_MS};
+
+	for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+		int64_t len = lens[i], start = 100, now = start + 2 * len + 7;
+		struct window_rate w = {0}, idle;
+
+		/* Others use it all the time. */
+		assert_true(window_rate_take_open(&w, len, start, 1000, 50));
+		assert_true(window_rate_take_open(&w, len, start + len, 1000, 300));
+		assert_true(window_rate_take_open(&w, len, now, 1000, 5));
+		window_rate_adjust(&w, len, now, start + len - 1, 20000);
+		assert_int_equal(w.prev, 300);
+		assert_int_equal(w.cur, 20005);
+		assert_false(window_rate_take_open(&w, len, now, 1000, 1));
+		assert_true(window_rate_used(&w, len, start + 3 * len + len / 2) >= 10000);
+		window_rate_adjust(&w, len, now, start + len - 1, -20000);
+		assert_int_equal(w.cur, 20005);
+		/* The last millisecond that is of the bucket before. */
+		window_rate_adjust(&w, len, now, start + len, -100);
+		assert_int_equal(w.prev, 200);
+
+		/* Nobody else does. */
+		idle = (struct window_rate){0};
+		assert_true(window_rate_take_open(&idle, len, start, 1000, 50));
+		window_rate_adjust(&idle, len, now, start, -10);
+		assert_int_equal(window_rate_used(&idle, len, now), 0);
+		window_rate_adjust(&idle, len, now, start, 1000);
+		assert_int_equal(idle.cur, 1000);
+		assert_false(window_rate_take_open(&idle, len, now, 1000, 1));
+		assert_true(window_rate_wait_ms(&idle, len, now, 1000, 1) <= len);
+		window_rate_adjust(&idle, len, now, start, INT64_MAX);
+		assert_int_equal(idle.cur, WINDOW_RATE_MAX);
+	}
 }
 
 static void test_rate_extremes(void **state)
@@ -456,6 +492,7 @@ int main(void)
 		cmocka_unit_test(test_two_clocks_readings_apart),
 		cmocka_unit_test(test_wait_is_exact),
 		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_tokens_of_long_ago),
 		cmocka_unit_test(test_rate_extremes),
 		cmocka_unit_test(test_calendar),
 		cmocka_unit_test(test_months_of_every_day),

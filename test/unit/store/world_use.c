@@ -152,6 +152,8 @@ void world_use_correct(struct use *u, enum rows_limit kind, int64_t taken_ms, in
 		r.now = MAX_OF(r.now + more, 0);
 	else if (taken_ms >= r.start_ms - len)
 		r.before = MAX_OF(r.before + more, 0);
+	else
+		r.now += MAX_OF(more, 0);
 	u->rate = r;
 }
 

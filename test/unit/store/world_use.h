@@ -51,7 +51,7 @@ int64_t world_use_len_ms(enum rows_limit kind);
 /* How a limit over so much time stands, and what of it counts. */
 struct model_rate world_use_rate(const struct use *u, int64_t len);
 int64_t world_use_sum(const struct model_rate *r, int64_t len);
-/* What was taken then comes to more, or less. */
+/* What was taken then comes to more, or less: what it was more than a use that counts no longer is used now. */
 void world_use_correct(struct use *u, enum rows_limit kind, int64_t taken_ms, int64_t more);
 
 #endif
