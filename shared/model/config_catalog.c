@@ -16,8 +16,14 @@
 #define MARKUP_MAX   (INT64_C(1000) * PRICE_PPM)
 
 /* The catalog's keys that are not the provider's. */
-static const char *const model_keys[] = {"name",       "created",      "context",     "max_output",
-					 "modalities", "image_tokens", "capabilities"};
+static const char *const model_keys[] = {"name",
+					 "created",
+					 "context",
+					 "max_output",
+					 "modalities",
+					 "image_tokens",
+					 "output_image_tokens",
+					 "capabilities"};
 
 struct short_form {
 	struct config_ctx *x;

@@ -15,7 +15,8 @@ struct written {
 	struct ptable_model m;
 	struct slice display_name, owned_by;
 	struct settings_list capabilities, in, out, fallbacks;
-	int64_t context, max_output, min_output, image_tokens, media_tokens_per_kib, input_overhead;
+	int64_t context, max_output, min_output, image_tokens, output_image_tokens,
+		media_tokens_per_kib, input_overhead;
 	const struct tariff *price, *cost;
 	struct yaml_node *node;
 	const char *name; /* "models.gpt-5.2" */
@@ -244,6 +245,7 @@ static void read_model(struct config_ctx *x, struct config_pool *pool, struct wr
 	m->max_output = w->max_output;
 	m->min_output = w->min_output;
 	m->image_tokens = w->image_tokens;
+	m->output_image_tokens = w->output_image_tokens;
 	m->media_tokens_per_kib = w->media_tokens_per_kib;
 	m->input_overhead = w->input_overhead;
 }

@@ -12,6 +12,9 @@ FIELD(INT, min_output, "min_output", 0, 10000000, "0", "tokens",
 FIELD(INT, image_tokens, "image_tokens", 0, 10000000, "2000", "tokens",
       "The most that one image counts as input; more than the default also beyond the context, as "
       "of models that charge images by a factor.")
+FIELD(INT, output_image_tokens, "output_image_tokens", 1, 10000000, "6240", "tokens",
+      "What one image that it writes counts where its provider does not say and the request's cap leaves as much; the default is that of a "
+      "large one of high quality at OpenAI.")
 FIELD(INT, media_tokens_per_kib, "media_tokens_per_kib", 0, 1000000, "0", "tokens",
       "The most that 1 KiB of audio or document counts as input; 0 is 64 of audio, while a "
       "document "

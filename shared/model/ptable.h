@@ -85,7 +85,7 @@ struct ptable_model {
 	int64_t created_s;
 	int64_t context, max_output; /* tokens */
 	int64_t min_output;          /* 0: the default (1,024; reasoning 4,096) */
-	int64_t image_tokens, media_tokens_per_kib, input_overhead;
+	int64_t image_tokens, output_image_tokens, media_tokens_per_kib, input_overhead;
 	uint32_t can; /* PTABLE_CAN_… */
 	const struct tariff *price;
 	const struct ptable_offer *offers; /* sorted by priority, then weight descending, then name */

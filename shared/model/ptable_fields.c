@@ -56,6 +56,7 @@ static const struct ptable_fields_row model_rows[] = {
 	ROW(ptable_model, I64, max_output, 0),
 	ROW(ptable_model, I64, min_output, 0),
 	ROW(ptable_model, I64, image_tokens, 0),
+	ROW(ptable_model, I64, output_image_tokens, 0),
 	ROW(ptable_model, I64, media_tokens_per_kib, 0),
 	ROW(ptable_model, I64, input_overhead, 0),
 	ROW(ptable_model, U32, can, 0),

@@ -7,7 +7,7 @@
 #include "ptable.h"
 
 /* Of the blob's layout; both ends are one program, so another version is refused. */
-#define PTABLE_FIELDS_VERSION 2
+#define PTABLE_FIELDS_VERSION 3
 
 enum ptable_fields_type {
 	PTABLE_FIELDS_STR,

@@ -28,6 +28,7 @@ def told(*usages):
 class Scripted:
     """Models that answer as ANSWERS says."""
     ANSWERS = {}
+    SETTINGS = {}  # of some
     PRICE = PRICE
 
     @classmethod
@@ -35,7 +36,7 @@ class Scripted:
         cls.provider = Provider(**cls.ANSWERS)
         cls.addClassCleanup(cls.provider.close)
         cls.CONFIG = dict(cls.CONFIG, providers={'p': cls.provider.config()})
-        cls.MODELS = {name: model('p/' + name, price=cls.PRICE, max_output=20000) for name in cls.ANSWERS}
+        cls.MODELS = {name: model('p/' + name, price=cls.PRICE, max_output=20000, **cls.SETTINGS.get(name, {})) for name in cls.ANSWERS}
         super().setUpClass()
 
     def charged(self, r, **tokens):
@@ -132,16 +133,18 @@ class Came(Scripted):
     PICTURE = {'images': [{'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,' + 'A' * 40000}}]}
     ANSWERS = {
         'picture': media(PICTURE, 1, 1290, image_tokens=1290),
+        'large': media(PICTURE, 1, 1290, image_tokens=1290),
         'sound': media(SOUND, 22, 44, audio_tokens=44),
         **{name: [whole({'id': 'x', 'object': 'chat.completion', 'created': 1, 'model': 'u', 'choices': [
             {'index': 0, 'message': dict(m, role='assistant'), 'finish_reason': 'stop'}]})] for name, m in (('picture-whole', PICTURE), ('sound-whole', SOUND))},
     }
+    SETTINGS = {'large': {'output_image_tokens': 12000}}
     SEEN = {'picture': {'output_image': 2000}, 'sound': {'output_audio': 22 * 6400 // 128}}
     REPORTED = {'picture': {'output_image': 1290}, 'sound': {'output_audio': 44}}
 
     def come(self, name, then, key=None, cap=2000):
         """Reads all of the media; the access line or None, after `then` of the connection."""
-        bytes_of = {'picture': 40000, 'sound': 22 * 6400}[name.partition('-')[0]]
+        bytes_of = {'picture': 40000, 'large': 40000, 'sound': 22 * 6400}[name.partition('-')[0]]
         with Conn(self.node.port) as c:
             c.request('POST', '/v1/chat/completions', chat_body(name, True, max_tokens=cap), key=key or self.key)
             while c.buffer.count(b'A') < bytes_of:
@@ -161,6 +164,10 @@ class Media(Came, NodeCase):
     def test_a_picture_is_no_more_than_a_large_one(self):
         r = self.node.record(self.come('picture', Conn.reset, cap=20000))
         self.charged(r, input=r['input'], output_image=6240)
+
+    def test_a_model_may_have_larger_ones(self):
+        r = self.node.record(self.come('large', Conn.reset, cap=20000))
+        self.charged(r, input=r['input'], output_image=12000)
 
     def test_drain_charges_what_is_reported(self):
         key = self.node.key('main', client_gone='drain')

@@ -380,6 +380,7 @@ static enum errc init_relay(struct call *c, const struct dialect_back *back)
 			       .whole_bytes = (size_t)call_set(c)->limit_answer_buffer_bytes,
 			       .out_max = OUT_MAX,
 			       .output_asked = output_asked(c),
+			       .picture_tokens = c->route.v[a->at].model->output_image_tokens,
 			       .room = room_of,
 			       .room_arg = c};
 

@@ -19,9 +19,6 @@
 #define SOUND_BYTES     128
 #define SOUND_BYTES_MAX 8192
 
-/* What OpenAI documents for a picture of high quality with 1024x1536 (GPT Image 1); most have fewer. */
-#define PICTURE_TOKENS 6240
-
 enum errc relay_init(struct relay *r, const struct relay_opts *o)
 {
 	memset(r, 0, sizeof(*r));
@@ -34,6 +31,7 @@ enum errc relay_init(struct relay *r, const struct relay_opts *o)
 	r->room = o->stream ? o->room : NULL;
 	r->room_arg = o->room_arg;
 	r->output_asked = o->output_asked;
+	r->picture_tokens = MAX_OF(o->picture_tokens, 1);
 	r->output_max = r->room ? o->output_asked : INT64_MAX;
 	r->dec = arena_zero(o->arena, o->back->dec_size);
 	r->enc = arena_zero(o->arena, o->front->enc_size);
@@ -381,7 +379,7 @@ bool relay_media(const struct relay *r, struct usage *u)
 		return more;
 	left = MAX_OF(left - n, 0);
 	n = MIN_OF(r->output_asked / copies * MIN_OF(pictures, copies), left);
-	n = MIN_OF(n, PICTURE_TOKENS * MIN_OF(pictures, USAGE_MAX));
+	n = MIN_OF(n, r->picture_tokens * MIN_OF(pictures, USAGE_MAX / r->picture_tokens));
 	return put_more(u, USAGE_OUTPUT_IMAGE, shown + MAX_OF(n, pictures)) || more;
 }
 

@@ -28,8 +28,7 @@ struct relay {
 	bool settling;  /* usage and finish are known: what follows waits for the charge */
 	bool stopped; /* the hold is used up: ended by us, the provider goes on and nobody listens */
 	bool reported; /* usage is the provider's */
-	bool usage_positive;
-	bool finish;
+	bool usage_positive, finish;
 	enum ir_finish finish_kind;      /* the last one */
 	char finish_word[IR_NATIVE_MAX]; /* the provider's, a word */
 	size_t finish_word_n;
@@ -41,7 +40,8 @@ struct relay {
 	size_t taken;                   /* bytes of the provider's body so far */
 	int64_t output_max; /* tokens of output that the hold covers beside the input, or fewer */
 	int64_t output_asked; /* the cap of all choices together, which the hold pays at any price of output */
-	bool asked; /* `room` was: it is exact */
+	int64_t picture_tokens; /* of one that nobody says more of */
+	bool asked;             /* `room` was: it is exact */
 	int64_t (*room)(void *arg, const struct usage *reported);
 	void *room_arg;
 	struct usage usage;
@@ -73,6 +73,7 @@ struct relay_opts {
 	bool stream; /* the provider answers with an event stream */
 	size_t whole_bytes, out_max;
 	int64_t output_asked; /* tokens of output that the request was capped at, of all choices together */
+	int64_t picture_tokens; /* the model's output_image_tokens */
 	/* Tokens of output that the hold covers beside this input (nothing reported: as estimated), with this reasoning among them or what was seen
 	 * of it, INT64_MAX: any number. Only asked for streams; NULL: no hold. */
 	int64_t (*room)(void *arg, const struct usage *reported);

@@ -75,6 +75,7 @@ static void setup(struct fixture *f, enum ptable_dialect back, const char *reque
 				.provider = &f->provider,
 				.arena = &f->arena,
 				.stream = f->facts.stream,
+				.picture_tokens = 6240,
 				.whole_bytes = 1 << 20,
 				.out_max = 1 << 22};
 	assert_int_equal(relay_init(&f->relay, &o), ERRC_OK);
@@ -352,6 +353,12 @@ static void test_media_without_usage(void **state)
 	assert_int_equal(f.relay.pictures, 2);
 	f.relay.output_asked = 40000;
 	check_media(&f.relay, 2, 20, 2 * 6240);
+	f.relay.picture_tokens = 12000;
+	check_media(&f.relay, 2, 20, 2 * 10000);
+	f.relay.output_asked = 400000;
+	check_media(&f.relay, 2, 20, 2 * 12000);
+	f.relay.output_asked = 40000;
+	f.relay.picture_tokens = 6240;
 	f.facts.copies = 1;
 	check_media(&f.relay, 2, 20, 2 * 6240);
 	check_media(&f.relay, 39000, 20, 980);

@@ -235,7 +235,7 @@ static void overlay_changes_a_catalog_model(void **state)
 		     "[\"gpt-4\", gpt-4.1, gpt-4o-mini, gpt-4.1-nano]}}\n");
 	fixture_file(&f, "o.yaml",
 		     "providers: {openai: {markup: 2}}\nmodels: {gpt-4: {max_output: 99}, "
-		     "gpt-4.1-nano: {image_tokens: 7}}\n");
+		     "gpt-4.1-nano: {image_tokens: 7, output_image_tokens: 12000}}\n");
 	load_ok(&f);
 	t = fixture_table(&f);
 	m = ptable_model(t, SLICE_LIT("gpt-4"));
@@ -246,6 +246,8 @@ static void overlay_changes_a_catalog_model(void **state)
 	/* A picture may be many more tokens than the default. */
 	assert_int_equal(ptable_model(t, SLICE_LIT("gpt-4o-mini"))->image_tokens, 48169);
 	assert_int_equal(ptable_model(t, SLICE_LIT("gpt-4.1-nano"))->image_tokens, 7);
+	assert_int_equal(ptable_model(t, SLICE_LIT("gpt-4.1-nano"))->output_image_tokens, 12000);
+	assert_int_equal(m->output_image_tokens, 6240);
 	ptable_drop(&t);
 	fixture_fini(&f);
 }
