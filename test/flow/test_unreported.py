@@ -290,6 +290,27 @@ class EarlyAlike(Early, NodeCase):
     COUNTED = {'picture': {'output': 1300}, 'sound': {'output': 110}}
 
 
+class Behind(Came, NodeCase):
+    """What is told on the way of the text alone is no word of the picture that came before it."""
+    ITEMS = [chunk(choices=[{'index': 0, 'delta': Came.PICTURE, 'finish_reason': None}]), chunk('word ', usage=usage(10, 2))]
+    ANSWERS = {'picture': [head(transfer_encoding='chunked') + b''.join(map(chunked, ITEMS)), 30],
+               'picture-finish': [head(transfer_encoding='chunked') + b''.join(map(chunked, ITEMS + [chunk(finish='stop')])), 30],
+               'picture-last': [stream(*ITEMS, chunk(finish='stop', usage=usage(10, 1292)), DONE)]}
+
+    def leave(self, c):
+        while b'word' not in c.buffer:
+            self.assertTrue(c.fill(), c.buffer[-200:])
+        c.reset()
+
+    def test_a_client_that_leaves(self):
+        for name in ('picture', 'picture-finish'):
+            with self.subTest(name):
+                self.charged(self.node.record(self.come(name, self.leave, cap=20000)), input=10, output=2, output_image=6240)
+
+    def test_a_last_total_covers_it(self):
+        self.charged(self.node.record(self.chat('picture-last', True, max_tokens=20000).get('x-request-id')), input=10, output=1, output_image=1291)
+
+
 class Totals(Scripted, NodeCase):
     """Media that a provider counts without a word of what they are: all output that is no text, at their price."""
     AUDIO = {'audio': {'id': 'a', 'data': 'A' * 6400, 'transcript': 'word ' * 40}}

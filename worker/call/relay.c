@@ -15,9 +15,31 @@
 /* Few tokens are longer than those, and none than this (a line of dashes). */
 #define TOKEN_BYTES_MAX 128
 
+/* Nor of shorter ones. */
+#define TOKEN_BYTES_MIN 2
+
+/* Any picture is more tokens than this. */
+#define PICTURE_MIN 16
+
 /* The same of sound, in base64: 16 kbit a second at 20 tokens of it, and more than any of them sends. */
 #define SOUND_BYTES     128
 #define SOUND_BYTES_MAX 8192
+
+bool relay_has_media(const struct relay *r)
+{
+	return r->sound_bytes > 0 || r->pictures > 0;
+}
+
+bool relay_is_behind(const struct relay *r)
+{
+	return r->reported && !r->last_word && relay_has_media(r) &&
+	       (r->told.pictures < r->pictures || r->told.sound_bytes < r->sound_bytes);
+}
+
+bool relay_is_reported(const struct relay *r)
+{
+	return r->reported && r->finish && !r->stopped && !relay_is_behind(r);
+}
 
 enum errc relay_init(struct relay *r, const struct relay_opts *o)
 {
@@ -112,13 +134,47 @@ static struct relay_came came(const struct relay *r)
 				   .pictures = r->pictures};
 }
 
+/* The most that may be something else than pictures of the output that is reported. */
+static int64_t beside_pictures(const struct relay *r)
+{
+	const struct relay_came all = came(r);
+	int64_t text = (int64_t)MAX_OF(r->content_events - r->media_events,
+				       r->content_bytes / TOKEN_BYTES_MIN);
+	int64_t shown = (int64_t)MAX_OF(r->reasoning_events, r->reasoning_bytes / TOKEN_BYTES_MIN);
+	int64_t hidden = MAX_OF(usage_reasoning(&r->usage) - shown, 0);
+
+	return text + hidden +
+	       (usage_has(&r->usage, USAGE_OUTPUT_AUDIO) ? usage_get(&r->usage, USAGE_OUTPUT_AUDIO)
+							 : relay_seen_sound(&all));
+}
+
+/* Some providers report on the way what the text is and only at the end what the pictures are. */
+static void learn_told(struct relay *r, int64_t pictures_before)
+{
+	int64_t output = usage_output_total(&r->usage), beside = beside_pictures(r);
+	int64_t more = output - r->told_output - (beside - r->told_beside);
+	uint64_t told = r->told.pictures, fresh = r->pictures - told;
+	bool covers = r->last_word || r->usage.undivided ||
+		      usage_get(&r->usage, USAGE_OUTPUT_IMAGE) > pictures_before ||
+		      more >= PICTURE_MIN * (int64_t)MIN_OF(fresh, (uint64_t)USAGE_MAX);
+
+	r->told = came(r);
+	if (fresh > 0 && !covers) {
+		r->told.pictures = told;
+		return;
+	}
+	r->told_output = MAX_OF(output, relay_seen(r));
+	r->told_beside = beside;
+}
+
 static void learn_usage(struct relay *r, const struct usage *u, struct relay_gain *gain)
 {
 	int64_t input = usage_input_total(&r->usage), reasoning = usage_reasoning(&r->usage);
+	int64_t pictures = usage_get(&r->usage, USAGE_OUTPUT_IMAGE);
 
 	usage_merge(&r->usage, u);
 	if (u->undivided ? r->usage.undivided : usage_output_total(u) > 0)
-		r->told = came(r);
+		learn_told(r, pictures);
 	if (r->room && usage_input_total(&r->usage) != input)
 		ask_room(r);
 	else if (r->room && usage_reasoning(&r->usage) != reasoning)
@@ -229,6 +285,7 @@ static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 	if (ev->content_bytes > 0 || ev->commits)
 		learn_content(r, ev, gain);
 	if (ev->usage) {
+		r->last_word |= r->finish || ev->finish != IR_FIN_NONE || !r->stream;
 		learn_usage(r, ev->usage, gain);
 		keep_raw(r, ev, a);
 	}

@@ -45,7 +45,9 @@ struct relay {
 	int64_t (*room)(void *arg, const struct usage *reported);
 	void *room_arg;
 	struct usage usage;
-	struct relay_came told; /* by the last report of output */
+	struct relay_came told; /* by the last report of output; of pictures those that it covers */
+	int64_t told_output, told_beside; /* by the last that covers all; may be no picture */
+	bool last_word;                   /* usage came with the finish or behind it */
 	struct fault fault;
 	struct dialect_verdict verdict; /* what a router makes of the fault */
 	struct slice upstream_id;       /* a word, in the arena */
@@ -90,11 +92,6 @@ static inline int64_t relay_seen(const struct relay *r)
 	return (int64_t)MAX_OF(r->content_events - r->media_events, r->content_bytes / 4);
 }
 
-static inline bool relay_has_media(const struct relay *r)
-{
-	return r->sound_bytes > 0 || r->pictures > 0;
-}
-
 /* Those of them that were shown as reasoning, which may have a price of its own. */
 static inline int64_t relay_seen_reasoning(const struct relay *r)
 {
@@ -104,11 +101,11 @@ static inline int64_t relay_seen_reasoning(const struct relay *r)
 /* As many tokens as the sound has at most: one for each 128 bytes of it, less than any codec makes of one. */
 int64_t relay_seen_sound(const struct relay_came *came);
 
+/* Whether media came, and whether some did that no report covers, though there was one. */
+bool relay_has_media(const struct relay *r);
+bool relay_is_behind(const struct relay *r);
 /* Whether usage is the provider's last word: until then it may have reported less than came. */
-static inline bool relay_is_reported(const struct relay *r)
-{
-	return r->reported && r->finish && !r->stopped;
-}
+bool relay_is_reported(const struct relay *r);
 
 /* ERRC_NOMEM only. */
 MUSTCHECK enum errc relay_init(struct relay *r, const struct relay_opts *o);
@@ -130,7 +127,8 @@ int64_t relay_reasoning(const struct relay *r);
 /* The same of sound and of pictures, which are output beside relay_seen(). */
 int64_t relay_sound(const struct relay *r);
 int64_t relay_pictures(const struct relay *r);
-/* What the reported output covers: as the last word all that came, before it what came by then; nothing where none is reported. */
+/* What the reported output covers: as the last word all that came, before it what came by then, but pictures only where it was more than what
+ * else came may be; nothing where none is reported. */
 struct relay_came relay_told(const struct relay *r);
 /* Tokens in the output of *u that are neither text nor reasoning: those of media that it covers without a number of their own. */
 int64_t relay_unplaced(const struct relay_came *told, const struct usage *u);

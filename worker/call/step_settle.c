@@ -41,7 +41,7 @@ void call_used(const struct call *c, bool cut, struct usage *u)
 {
 	bool one_side = c->op == DIALECT_EMBEDDINGS; /* it has no output */
 
-	cut = cut && !one_side;
+	cut = (cut || relay_is_behind(&c->attempt->relay)) && !one_side;
 	call_reported(c, u);
 	if (cut && is_beyond(c, u))
 		return;

@@ -340,6 +340,19 @@ static void test_progress_of_pictures(void **state)
 	"\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,"     \
 	"\"completion_tokens\":50,\"completion_tokens_details\":{" details "}}}"
 
+#define TOLD(rest) ",\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":" rest "}"
+#define ITEM(delta, rest)                                                                \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
+	"\"delta\":" delta "}]" rest "}"
+#define IMAGE    "{\"images\":[{\"image_url\":{\"url\":\"data:,\"}}]}"
+#define CLIP     "{\"audio\":{\"data\":\"AAAA\"}}"
+#define WORDS(n) "{\"content\":\"" n "\"}"
+#define FINISH                                                                           \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
+	"\"delta\":{},\"finish_reason\":\"stop\"}]}"
+#define THOUGHT(n) ",\"completion_tokens_details\":{\"reasoning_tokens\":" n "}"
+#define ANY        (-1) /* all that the cap leaves beside the text */
+
 struct told {
 	const char *model, *media, *end;
 	int64_t output, sound, pictures;
@@ -392,14 +405,19 @@ static void test_media_in_a_total(void **state)
 		paint(*state, &cases[i]);
 }
 
-#define TOLD(rest) ",\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":" rest "}"
-#define ITEM(delta, rest)                                                                \
-	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
-	"\"delta\":" delta "}]" rest "}"
-#define IMAGE    "{\"images\":[{\"image_url\":{\"url\":\"data:,\"}}]}"
-#define CLIP     "{\"audio\":{\"data\":\"AAAA\"}}"
-#define WORDS(n) "{\"content\":\"" n "\"}"
-#define ANY      (-1) /* all that the cap leaves beside the text */
+/* Whatever was told on the way. */
+static void test_media_in_a_last_total(void **state)
+{
+	static const struct told cases[] = {
+		{"paints", ITEM(WORDS("abcd"), TOLD("1")), END(""), 2, 0, 48, true},
+		{"paints", ITEM(WORDS("abcd"), TOLD("1")), END("\"image_tokens\":0"), 50, 0, 0,
+		 false},
+		{"solo", ITEM(WORDS("abcd"), TOLD("1")), END(""), 50, 0, 0, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		paint(*state, &cases[i]);
+}
 
 struct cut {
 	const char *model, *items[4];
@@ -492,6 +510,43 @@ static void test_media_in_a_cut_total(void **state)
 		}
 }
 
+/* A report of no more than the text has not seen the picture, until one does. */
+static void test_pictures_behind_a_total(void **state)
+{
+	static const struct cut cases[] = {
+		{"paints", {PICTURE, ITEM(WORDS("abcdefgh"), TOLD("2"))}, 2, 0, ANY, true},
+		{"solo", {PICTURE, ITEM(WORDS("abcdefgh"), TOLD("2"))}, 2, 0, ANY, true},
+		{"paints", {PICTURE, ITEM(WORDS("abcdefgh"), TOLD("4"))}, 4, 0, ANY, true},
+		{"paints", {ITEM(IMAGE, TOLD("1"))}, 1, 0, ANY, true},
+		{"solo", {PICTURE, ITEM(WORDS("abcd"), TOLD("40" THOUGHT("38")))}, 40, 0, ANY, true},
+		{"solo", {PICTURE, ITEM(WORDS("abcd"), TOLD("1")), FINISH}, 1, 0, ANY, true},
+		{"solo", {ITEM(WORDS("abcd"), TOLD("1")), PICTURE, FINISH}, 1, 0, ANY, true},
+		{"paints",
+		 {PICTURE, ITEM(WORDS("abcd"), TOLD("1")), ITEM(WORDS(""), TOLD("31"))},
+		 1,
+		 0,
+		 30,
+		 true},
+		{"solo",
+		 {PICTURE, ITEM(WORDS("abcd"), TOLD("1")), ITEM(WORDS(""), TOLD("31"))},
+		 31,
+		 0,
+		 0,
+		 false},
+		{"paints",
+		 {ITEM(IMAGE, TOLD("30")), PICTURE, ITEM(WORDS("abcd"), TOLD("31"))},
+		 1,
+		 0,
+		 ANY,
+		 true},
+	};
+
+	open_none(*state);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		for (enum cut_by by = 0; by < CUTS; by++)
+			cut(*state, &cases[i], by);
+}
+
 /* How a total is divided is a guess, not how much it is: more than was held is charged all the same. */
 static void test_media_in_a_total_beyond_the_hold(void **state)
 {
@@ -526,7 +581,9 @@ int main(void)
 		T(test_stream_without_a_disk),
 		T(test_progress_of_pictures),
 		T(test_media_in_a_total),
+		T(test_media_in_a_last_total),
 		T(test_media_in_a_cut_total),
+		T(test_pictures_behind_a_total),
 		T(test_media_in_a_total_beyond_the_hold),
 	};
 
