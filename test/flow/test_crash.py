@@ -123,14 +123,17 @@ class Kills(FiveScopes, NodePerTest):
         self.assertGreaterEqual(restarts, len(kills) // 2)
         self.assertEqual(self.node.metrics()['aigw_ledger_imbalance_nanousd'], 0)
 
-    def killed_stream(self, name):
-        """The record of a stream whose worker is killed in its midst, and what came of it."""
+    def killed_stream(self, name, ids=None):
+        """The record of a stream whose worker is killed in its midst, and what came of it; of chat, or of a prompt of ids."""
         with Conn(self.node.port) as c:
-            c.request('POST', '/v1/chat/completions', chat_body(name, True, user='ann'), key=self.key)
+            if ids:
+                c.request('POST', '/v1/completions', {'model': name, 'prompt': ids, 'max_tokens': 100, 'stream': True, 'user': 'ann'}, key=self.key)
+            else:
+                c.request('POST', '/v1/chat/completions', chat_body(name, True, user='ann'), key=self.key)
             head, got, killed = c.head(), b'', False
             for part in c.parts(head):
                 got += part
-                if got.count(b'"content"') > 12 and not killed:
+                if got.count(b'"text"' if ids else b'"content"') > 12 and not killed:
                     self.kill(*self.node.children('worker'))
                     killed = True
         self.assertEqual(head.ended, 'cut')
@@ -143,6 +146,12 @@ class Kills(FiveScopes, NodePerTest):
         self.assertGreaterEqual(record['output'], sent - 1, record)
         self.assertLessEqual(record['output'], 40)
         self.assertGreater(nusd(record['charge_usd']), 0)
+        self.check_books()
+
+    def test_killed_worker_charges_ids_by_their_number(self):
+        self.start()
+        record, _ = self.killed_stream('run-oai', [7] * 1000)
+        self.assertEqual((record['end'], record['input'], record['estimated']), ('worker_died', 1000 + 96 // 2, True), record)
         self.check_books()
 
     def test_killed_worker_leaves_its_attempts(self):

@@ -413,7 +413,7 @@ enum errc call_attempt_start(struct call *c)
 	progress_attempt(s, (uint32_t)c->grant.index[a->at]);
 	call_attempt_note(c, 0, -1, false);
 	usage_init(&input);
-	usage_set(&input, USAGE_INPUT, MAX_OF(c->route.v[a->at].input_bound / 2, 1));
+	usage_set(&input, USAGE_INPUT, c->route.v[a->at].input_likely);
 	call_pieces(c, &input);
 	progress_usage(s, &input, false);
 	if (a->provider->health)
