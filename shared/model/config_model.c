@@ -126,8 +126,10 @@ static void read_sizes(struct config_ctx *x, struct written *w)
 		return;
 	/* Nothing would be held for what it writes. */
 	if (yaml_getz(w->node, "capabilities"))
-		config_ctx_error(x, n ? n->pos : w->node->key_pos,
-				 "`%s.max_output` is 0, and `capabilities` have chat", w->name);
+		config_ctx_error(x, n->pos,
+				 "`%s.max_output` is 0: give what it writes at most, or leave chat "
+				 "out of `capabilities`",
+				 w->name);
 	else
 		w->m.can &= ~(uint32_t)PTABLE_IS_CHAT;
 }

@@ -1,8 +1,7 @@
-/* The neutral form between dialects: a request as a tree in the call's arena, an answer as a sequence of events. Fronts read
- * requests into it and write events; backs write requests from it and produce events. What is unknown stays beside its part as
- * raw JSON and goes back only to the dialect it came from. Texts are decoded UTF-8; JSON values that are passed on unread
- * (schemas, arguments) are JSON text. All pointers of a request live as long as the arena and the body; those of an event until
- * the next call on the decoder that made it. */
+/* The neutral form between dialects: a request as a tree in the call's arena, an answer as a sequence of events. Fronts read requests into it
+ * and write events; backs write requests from it and produce events. What is unknown stays beside its part as raw JSON and goes back only to
+ * the dialect it came from. Texts are decoded UTF-8; JSON values that are passed on unread (schemas, arguments) are JSON text. All pointers
+ * of a request live as long as the arena and the body; those of an event until the next call on the decoder that made it. */
 #ifndef AIGW_IR_H
 #define AIGW_IR_H
 
@@ -120,6 +119,7 @@ enum ir_finish {
 	IR_FIN_ERROR,
 	IR_FIN_OTHER,
 };
+
 struct dialect_verdict; /* dialect_io.h */
 struct ir_event {
 	enum ir_kind kind;

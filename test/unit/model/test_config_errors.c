@@ -405,7 +405,8 @@ static const struct bad all[] = {
 	{"chat without output",
 	 "providers: {mock: {base_url: \"http://127.0.0.1:1\"}}\n"
 	 "models: {a: {max_output: 0, capabilities: [chat], price: free, offers: {mock/a: {}}}}\n",
-	 "aigw.yaml:2:26: `models.a.max_output` is 0, and `capabilities` have chat\n"},
+	 "aigw.yaml:2:26: `models.a.max_output` is 0: give what it writes at most, or leave "
+	 "chat out of `capabilities`\n"},
 	{"headers that no worker could write",
 	 "providers:\n"
 	 "  a: {base_url: \"http://h\", headers: {x: \"Zo\xc3\xab\"}}\n"
