@@ -1,5 +1,6 @@
 #include "admin_priv.h"
 #include "live_states.h"
+#include "running.h"
 
 #define FILL_ROWS   1000 /* rows a transaction while nobody else works on the store */
 #define BEHIND_ROWS 256  /* records that are walked over rather than noted as seen */
@@ -89,7 +90,35 @@ static enum errc remove_user(struct live *l, MDB_txn *txn, const struct rows_sco
 	struct rows_key_name name = rows_name_scope(u->account, ROWS_USER, u->id);
 	enum errc rc = live_row_del(l, txn, &name);
 
-	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	return running_count_user(l, txn, u->account, u->id);
+}
+
+/* Whether requests that run must be counted in a limit that the definition brings. One before it that cannot be read had none. */
+static enum errc look_at_running(struct live *l, MDB_txn *txn, const struct rows_scope *def,
+				 bool *due)
+{
+	struct rows_scope was;
+	enum errc rc;
+
+	*due = running_is_due(NULL, def);
+	if (!*due)
+		return ERRC_OK;
+	rc = live_get_scope(l, txn, def->account, def->kind, def->id, &was);
+	if (!rc)
+		*due = running_is_due(&was, def);
+	return rc == ERRC_NOTFOUND || live_is_damaged(rc) ? ERRC_OK : rc;
+}
+
+static enum errc put_scope(struct live *l, MDB_txn *txn, const struct rows_scope *def)
+{
+	bool due;
+	enum errc rc = look_at_running(l, txn, def, &due);
+
+	if (!rc)
+		rc = live_put_scope(l, txn, def);
+	return !rc && due ? running_count(l, txn, def) : rc;
 }
 
 static bool has_hash(const struct rows_scope *k, const uint8_t hash[DIGEST_SHA256])
@@ -127,7 +156,7 @@ static enum errc apply_scope(struct live *l, MDB_txn *txn, const struct record *
 	if (def.kind == ROWS_KEY)
 		rc = forget_hashes(l, txn, &def);
 	if (!rc)
-		rc = live_put_scope(l, txn, &def);
+		rc = put_scope(l, txn, &def);
 	if (!rc && (def.kind == ROWS_ACCOUNT || def.kind == ROWS_USER))
 		rc = mark_account(l, txn, &def);
 	return rc ? rc : live_index_scope(l, txn, &def);

@@ -21,7 +21,7 @@ DOLLAR = {'price': {'request': 1}}
 class Scene:
     MODELS = {'fails': model('oai/sim?status=500', fallbacks=['spare'], **DOLLAR), 'spare': model('oai/sim?tokens=2&input=5', **DOLLAR),
               'one': model('oai/sim?tokens=2&input=5', **DOLLAR), 'other': model('oai/sim?tokens=2&input=5', **DOLLAR),
-              'slow': model('oai/sim?tokens=2&input=5&delay=600ms', **DOLLAR)}
+              'slow': model('oai/sim?tokens=2&input=5&delay=600ms', **DOLLAR), 'endless': model('oai/sim?tokens=20&fault=stall@1', **DOLLAR)}
 
     def setUp(self):
         self.name = 'acme-%s' % self.id().rpartition('.')[2][5:40]
@@ -197,6 +197,41 @@ class Rules(Scene, NodeCase):
         self.node.ctl('key', 'update', key, '--limit', '1:budget=4/month')
         self.accepted(key)
         self.refused(402, 'budget_exceeded', 'key', key)
+
+    def test_a_limit_counts_what_runs(self):
+        """Of every scope, for all models and for some: streams run, it may have two at once, the next one is refused until they have ended, and then
+        nothing is left in any counter."""
+        self.team()
+        key = self.node.key(self.name, team='research')
+        for scope, words in (('account', ['account', 'update', self.name]), ('team', ['team', 'update', 'research', '--account', self.name]),
+                             ('key', ['key', 'update', key]), ('user', ['user', 'update', 'ann', '--account', self.name]),
+                             ('user', ['user', 'update', '*', '--account', self.name])):
+            for more in ('', ' models=endless|one'):
+                user = 'bob' if '*' in words else 'ann'
+                with self.subTest(scope=scope, words=words, more=more):
+                    self.counts_what_runs(key, user, scope, words, 'concurrency=2' + more)
+
+    def counts_what_runs(self, key, user, scope, words, limit):
+        streams = [Conn(self.node.port) for _ in range(4)]
+        try:
+            for c in streams:
+                c.request('POST', '/v1/chat/completions', chat_body('endless', True), [('x-aigw-user', user)], key)
+                self.assertEqual(c.head().status, 200)
+            rule = self.node.ctl(*words, '--limit', limit)['limits'][-1]['id']
+            row = [r for r in self.node.ctl('limit', 'explain', key, '--user', user)['limits'] if (r['scope'], r['id']) == (scope, rule)][0]
+            self.assertEqual((row['max'], row['used'], row['remaining']), (2, 4, 0), row)
+            for _ in range(3):
+                self.refused(429, 'rate_limit_exceeded', scope, key, user=user)
+                streams.pop().close()
+                wait_for(lambda: self.node.show(self.name)['holds'] == len(streams))
+            self.accepted(key, user=user)
+            if 'models=' in limit:
+                self.accepted(key, 'other', user=user)
+        finally:
+            for c in streams:
+                c.close()
+        self.assertEqual(self.limits(key, user)[(scope, rule)]['used'], 0)
+        self.node.ctl(*words, '--limit-remove', str(rule))
 
     def test_another_period_keeps_what_was_used(self):
         """By either way to say it, there and back: the limit lets through its amount once, and what runs is charged where it counts."""

@@ -90,6 +90,17 @@ static enum errc put_held(struct buf *out, const struct rows_held *h)
 	return ERRC_OK;
 }
 
+size_t rows_hold_budgets(const struct rows_hold *h)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->scopes_n; i++) {
+		for (size_t k = 0; k < h->scopes[i].n; k++)
+			n += h->scopes[i].taken[k].budget;
+	}
+	return n;
+}
+
 const struct price *rows_hold_price(const struct rows_hold *h, const struct rows_candidate *c,
 				    const struct usage *u)
 {

@@ -54,15 +54,17 @@ struct rows_hold {
 	struct rows_held scopes[ROWS_SCOPES_MAX]; /* those with a state: others have nothing to count */
 };
 
+size_t rows_hold_budgets(const struct rows_hold *h); /* that it counts in */
+
 /* Pages of the store that the record of its charge may need beyond the one that each has: it counts in more budgets than there is room for
- * beside the rest. */
+ * beside the rest. The same from admission to settlement, whatever limits come to it between. */
 static inline unsigned rows_hold_pages(const struct rows_hold *h)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < h->scopes_n; i++)
 		n += h->scopes[i].n;
-	return n > 64;
+	return n > 64 && rows_hold_budgets(h) > 64;
 }
 
 /* What so much usage of its candidate costs us. ERRC_CORRUPT. */

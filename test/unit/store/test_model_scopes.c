@@ -1,6 +1,6 @@
 /* Random operations on accounts, teams, keys and end users with rules that come, change and go, against a model that is nothing
- * but sums in memory: which scope refuses and why, what is used and held of every budget and of every limit over time, what runs, through
- * edits, raises, grants, overdrafts, charges beyond their holds, accounts that are postpaid for a while, suspensions and revocations, moves of keys between teams, end users that get rules of their own and lose them, days that
+ * but sums in memory: which scope refuses and why, what is used and held of every budget and of every limit over time, what runs, also where
+ * a limit of it comes later, through edits, raises, grants, overdrafts, charges beyond their holds, accounts that are postpaid for a while, suspensions and revocations, moves of keys between teams, end users that get rules of their own and lose them, days that
  * end in UTC and in New York, periods that roll, scopes in shadow, a wall clock that is set back, processes that die at any commit, restarts, and the loss of
  * the live store; all of it while holds are out. A run that fails is shortened; see shrink.h. */
 #include "world.h"
@@ -595,6 +595,7 @@ static void step(struct text_rng *rng, unsigned long number)
 		do_die();
 	else if (world_pick(2) == 0)
 		do_restart();
+	world_count_running();
 }
 
 static void end(void)

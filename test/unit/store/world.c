@@ -346,6 +346,9 @@ void world_admit(void)
 				 .orphan = died && op.ask.slot != PROGRESS_NO_SLOT,
 				 .slot = op.ask.slot,
 				 .id = op.ask.id,
+				 .key = k,
+				 .user = u,
+				 .model = model,
 				 .nusd = nusd,
 				 .boot_ms = world.r.boot_ms};
 	for (size_t i = 0; i < v.rates_n; i++)
@@ -353,6 +356,75 @@ void world_admit(void)
 	for (size_t i = 0; i < n; i++)
 		take(h, of[i], model, nusd);
 	world.held += nusd;
+}
+
+/* --- limits that come --- */
+
+static bool is_met(const struct model_scope *s, const struct rows_rule *r, int model)
+{
+	return r->kind == ROWS_CONCURRENCY && matches(r, model) &&
+	       (r->models.n || (s->kind != ROWS_KEY && s->kind != ROWS_TEAM));
+}
+
+/* Where the hold counts in the scope, from now on if it did not; h->n: nowhere. */
+static size_t place_of(struct model_hold *h, struct model_scope *s)
+{
+	size_t i = 0;
+
+	while (i < h->n && h->of[i].scope != s)
+		i++;
+	for (size_t k = 0; i == h->n && k < s->def->limits.n; k++) {
+		if (!is_met(s, &s->def->limits.v[k], h->model))
+			continue;
+		h->of[h->n].scope = s;
+		h->of[h->n++].n = 0;
+		s->holds++;
+		break;
+	}
+	return i;
+}
+
+static bool has_taken(const struct model_hold *h, size_t at, uint32_t rule)
+{
+	for (size_t i = 0; i < h->of[at].n; i++) {
+		if (h->of[at].of[i].rule == rule)
+			return true;
+	}
+	return false;
+}
+
+static void count_in(struct model_hold *h, struct model_scope *s)
+{
+	size_t at = place_of(h, s);
+
+	for (size_t k = 0; at < h->n && k < s->def->limits.n; k++) {
+		const struct rows_rule *r = &s->def->limits.v[k];
+
+		if (!r->models.n || !is_met(s, r, h->model) || has_taken(h, at, r->id) ||
+		    h->of[at].n == ROWS_RULES_MAX)
+			continue;
+		h->of[at].of[h->of[at].n++] =
+			(struct model_taken){.rule = r->id, .kind = ROWS_CONCURRENCY};
+		world_use(s, r->id)->running++;
+	}
+}
+
+void world_count_running(void)
+{
+	for (size_t i = 0; i < WORLD_HOLDS; i++) {
+		struct model_hold *h = &world.holds[i];
+
+		if (!h->used)
+			continue;
+		count_in(h, &world.acc);
+		for (size_t k = 0; k < h->n; k++) {
+			if (h->of[k].scope->kind == ROWS_TEAM)
+				count_in(h, h->of[k].scope);
+		}
+		count_in(h, &world.key[h->key]);
+		if (h->user >= 0)
+			count_in(h, &world.user[h->user]);
+	}
 }
 
 /* --- ends --- */

@@ -54,6 +54,7 @@ struct model_hold {
 	uint32_t slot;     /* PROGRESS_NO_SLOT: none */
 	struct model_progress came;
 	struct genid id;
+	int key, user, model; /* user -1: none */
 	int64_t nusd, boot_ms;
 	size_t n;
 	struct {
@@ -110,6 +111,8 @@ void world_add_key(void);
 /* The ledger takes what the outbox holds; it has. */
 void world_drain(void);
 void world_drained(void);
+/* In the model alone: what runs counts in the limits of requests at once that there are now. */
+void world_count_running(void);
 /* A request of any key and end user for any model, admitted or refused as the model says. */
 void world_admit(void);
 /* A hold is settled, released, or settled and taken back. */
