@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "log.h"
 #include "progress.h"
+#include "seal.h"
 #include "writer.h"
 
 #define BATCH_ROWS    1024 /* a live read transaction: about a third of a millisecond */
@@ -74,6 +75,11 @@ static enum errc take_batches(struct intake *in, uint64_t epoch)
 		uint64_t last = in->batch.rows[in->batch.n - 1].n;
 
 		e = ledger_take(in->admin.ledger, epoch, &in->batch);
+		/* The rest is of a later day and waits no longer than this commit. */
+		if (e == ERRC_AGAIN) {
+			pace_ring(&in->pace);
+			return ERRC_OK;
+		}
 		if (e || i + 1 == ROUND_BATCHES)
 			break;
 		e = outbox_read(in->admin.live, last, &in->batch);
@@ -113,6 +119,32 @@ enum errc intake_delete(struct intake *in)
 	if (!e)
 		in->leftover = more;
 	return e;
+}
+
+/* What waits in the outbox may be of that day: whoever takes it seals the day behind it. */
+static enum errc seal(struct intake *in, int64_t wall_ms)
+{
+	uint64_t first, last;
+	enum errc e = outbox_range(in->admin.live, &first, &last);
+
+	if (e || last > taken_of(in))
+		return e;
+	e = ledger_begin(in->admin.ledger);
+	if (!e)
+		e = seal_day(in->admin.ledger, wall_ms);
+	if (!e)
+		e = ledger_commit(in->admin.ledger);
+	ledger_abort(in->admin.ledger);
+	return e;
+}
+
+enum errc intake_seal(struct intake *in, int64_t wall_ms)
+{
+	enum errc e = ERRC_OK;
+
+	if (!in->pace.retry_ms && seal_is_due(in->admin.ledger, wall_ms))
+		e = seal(in, wall_ms);
+	return intake_may_pass(e) ? ERRC_OK : e;
 }
 
 bool intake_may_pass(enum errc e)

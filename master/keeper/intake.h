@@ -1,4 +1,4 @@
-/* What the ledger thread does to the two stores, without the thread: takes the outbox into the ledger, writes the checkpoint, deletes
+/* What the ledger thread does to the two stores, without the thread: takes the outbox into the ledger, seals days, writes the checkpoint, deletes
  * from the outbox what the ledger has, and puts into the live store what came no further than the ledger. Tells the shared page and
  * the workers what is on disk. Ledger thread only. */
 #ifndef AIGW_INTAKE_H
@@ -37,6 +37,9 @@ void intake_failed(struct intake *in, enum errc e);
 
 /* A commit, with the checkpoint when it is due, and what follows from it. Any error is one that does not pass. */
 MUSTCHECK enum errc intake_round(struct intake *in, int64_t now_ms);
+/* A day that is over is sealed once the outbox is empty, unless what comes behind it in the outbox has done so. Any error is one that does
+ * not pass. */
+MUSTCHECK enum errc intake_seal(struct intake *in, int64_t wall_ms);
 /* Deletes what the ledger has from the outbox, as long as no commit is due. */
 MUSTCHECK enum errc intake_delete(struct intake *in);
 /* The ledger was written by others than intake_round(), the outbox perhaps with it. */

@@ -16,7 +16,6 @@
 #include "oldstore.h"
 #include "progress.h"
 #include "renew.h"
-#include "seal.h"
 #include "text.h"
 #include "verify.h"
 
@@ -320,23 +319,6 @@ static void look_for_renew(struct writer *w)
 
 /* --- the thread --- */
 
-/* A day that is over is sealed before anything else is taken. */
-static enum errc seal(struct writer *w)
-{
-	int64_t wall_ms = clock_wall_ms();
-	enum errc e;
-
-	if (w->in.pace.retry_ms || !seal_is_due(w->in.admin.ledger, wall_ms))
-		return ERRC_OK;
-	e = ledger_begin(w->in.admin.ledger);
-	if (!e)
-		e = seal_day(w->in.admin.ledger, wall_ms);
-	if (!e)
-		e = ledger_commit(w->in.admin.ledger);
-	ledger_abort(w->in.admin.ledger);
-	return intake_may_pass(e) ? ERRC_OK : e;
-}
-
 /* What fails for want of room is tried again; whether the ledger takes records is for those to find out. */
 static enum errc keep_up(struct writer *w)
 {
@@ -374,7 +356,7 @@ static enum errc serve(struct writer *w)
 			e = renew_step(w);
 			continue;
 		}
-		e = seal(w);
+		e = intake_seal(&w->in, clock_wall_ms());
 		if (!e)
 			e = run_jobs(w);
 		if (w->over)

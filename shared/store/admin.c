@@ -7,22 +7,42 @@
 #define APPLY_ROWS  ((size_t)8) /* a transaction */
 #define INDEX_BYTES 512 /* that a new scope may take beside its row, in pages that are half full */
 
-/* Everything that the outbox holds goes into the open transaction: what was done before must stand before. */
+static uint64_t taken_of(const struct admin *a)
+{
+	const struct ledger_state *s = ledger_state(a->ledger);
+
+	return s->taken_epoch == live_head(a->live)->epoch ? s->taken_n : 0;
+}
+
+/* A day that has ended is sealed as of a commit. */
+static enum errc commit_day(struct admin *a)
+{
+	enum errc rc = ledger_commit(a->ledger);
+
+	return rc ? rc : ledger_begin(a->ledger);
+}
+
+/* Everything that the outbox holds goes into the open transaction, or, of days before the last one, into others before it: what was
+ * done before must stand before. */
 static enum errc take_all(struct admin *a)
 {
-	uint64_t epoch = live_head(a->live)->epoch;
-	const struct ledger_state *s = ledger_state(a->ledger);
-	uint64_t after = s->taken_epoch == epoch ? s->taken_n : 0;
+	uint64_t after = taken_of(a);
 	enum errc rc;
 
 	for (;;) {
 		rc = outbox_read(a->live, after, a->batch);
 		if (rc || a->batch->n == 0)
 			return rc;
-		rc = ledger_take(a->ledger, epoch, a->batch);
+		rc = ledger_take(a->ledger, live_head(a->live)->epoch, a->batch);
+		if (!rc) {
+			after = a->batch->rows[a->batch->n - 1].n;
+			continue;
+		}
+		if (rc == ERRC_AGAIN)
+			rc = commit_day(a);
 		if (rc)
 			return rc;
-		after = a->batch->rows[a->batch->n - 1].n;
+		after = taken_of(a);
 	}
 }
 
@@ -87,6 +107,8 @@ enum errc admin_give(struct admin *a, const struct record *records, size_t n, bo
 		rc = ledger_begin(a->ledger);
 	if (!rc)
 		rc = take_all(a);
+	if (!rc && n > 0 && ledger_ends_day(a->ledger, records[0].wall_ms))
+		rc = commit_day(a);
 	for (size_t i = 0; !rc && i < n; i++)
 		rc = ledger_append(a->ledger, &records[i], &seq);
 	if (!rc)

@@ -46,7 +46,7 @@ static enum errc take_outbox(struct live *live, struct ledger *ledger, struct ou
 			rc = ledger_begin(ledger);
 		if (!rc)
 			rc = ledger_take(ledger, live_head(live)->epoch, b);
-		if (!rc)
+		if (!rc || rc == ERRC_AGAIN)
 			rc = ledger_commit(ledger);
 		ledger_abort(ledger);
 		if (!rc && b->n == 0)

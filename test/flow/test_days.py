@@ -1,5 +1,7 @@
 """Days pass while a node serves: they are sealed, what need be kept no longer is removed, and reports and verify know what is left. The
 wall clock is stepped, which a build with test hooks allows."""
+import datetime
+import errno
 import json
 import os
 import re
@@ -7,8 +9,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import wait_for
-from node import CtlError, NodeCase, model
+from client import Conn
+from gateway import stand_still, wait_for
+from node import CtlError, NodeCase, NodePerTest, chat_body, model
+from recorder import Recorded
 from test_clock import DAY, ClockNode
 import tap
 
@@ -113,6 +117,86 @@ class Days(Case):
         self.assertEqual((again['first_seq'], again['settled_usd']), (self.verify()['first_seq'], before['settled_usd']))
         self.assertEqual(self.usage(), spent)
         self.spend(1)
+
+
+class Midnight:
+    """Records that wait for the ledger over midnight: the days they are of have a seal each."""
+    MODELS = {**Case.MODELS, 'brief': model('oai/sim?tokens=3&rate=10'), 'slow': model('oai/sim?tokens=20&rate=10')}
+
+    def make(self, models=None, sim=None, **config):
+        self.node = ClockNode(self.MODELS, sim, **config)
+        self.addCleanup(self.node.close)
+        self.node.until(self.node.now().replace(hour=12))
+        self.first = self.node.now().date()
+
+    def start(self):
+        super().start()
+        self.spend(2)
+        self.node.verify()  # the ledger has them
+
+    def spend(self, n):
+        for _ in range(n):
+            a = self.chat('cent')
+            self.assertEqual(a.status, 200, a)
+
+    def check_days(self, *requests):
+        """Of the days since the first: as many charges, between their seals; the last one has none yet."""
+        self.node.settled('main')
+        verdict = self.node.verify('--charges')
+        self.assertTrue(verdict['good'], verdict)
+        self.assertEqual(self.node.recompute(), [])
+        days, charges = [], []
+        for line in map(json.loads, self.node.ctl_raw('ledger', 'export').stdout.splitlines()):
+            if line.get('type') == 'charge':
+                charges.append(datetime.datetime.fromtimestamp(line['wall_ms'] / 1000, datetime.timezone.utc).date())
+            if 'seal' in line or line.get('end') is True:
+                day = self.first + datetime.timedelta(days=len(days))
+                self.assertEqual(line.get('seal', str(day)), str(day))
+                self.assertEqual(charges, [day] * len(charges))
+                days.append(len(charges))
+                charges = []
+        self.assertEqual(days, list(requests))
+
+
+class MidnightWithoutKeeper(Midnight, NodePerTest):
+    def test_sealed(self):
+        """Two midnights; and the next keeper dies as soon as it is there."""
+        self.begin()
+        stand_still(self.node.children('keeper')[0])
+        self.spend(3)
+        for n in (4, 5):
+            self.node.step(DAY)
+            self.spend(n)
+        self.node.kill('keeper')
+        self.node.kill('keeper')
+        self.check_days(5, 4, 5)
+        self.node.step(DAY)
+        wait_for(lambda: self.node.verify()['seals'] == 3, 20, 0.2)
+        self.spend(1)
+        self.check_days(5, 4, 5, 1)
+
+
+class MidnightOnFullDisk(Midnight, Recorded):
+    def test_sealed(self):
+        """What runs over midnight ends on the next day."""
+        self.make_recorded()
+        self.start()
+        with Conn(self.node.port) as one, Conn(self.node.port) as other:
+            for conn, name in ((one, 'brief'), (other, 'slow')):
+                conn.request('POST', '/v1/chat/completions', chat_body(name, stream=True), key=self.key)
+            answers = one.head(), other.head()
+            self.fail_from(1, 1 << 40, errno.ENOSPC)
+            for conn, a in zip((one, other), answers):
+                for _ in conn.parts(a):
+                    pass
+                self.assertEqual((a.status, a.is_whole), (200, True), a)
+                wait_for(lambda: self.node.status()['ledger'][0]['state'] == 'commit failed', 10, 0.02)
+                self.node.step(DAY if conn is one else 0)
+        self.fail_no_more()
+        wait_for(lambda: self.node.status()['ledger'][0]['state'] == 'good', 20, 0.05)
+        self.check_days(3, 1)
+        self.spend(2)
+        self.check_days(3, 3)
 
 
 class Removed(Case):

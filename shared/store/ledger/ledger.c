@@ -462,6 +462,10 @@ enum errc ledger_take(struct ledger *l, uint64_t epoch, const struct outbox_batc
 			return ERRC_CORRUPT;
 		rc = record_decode(row->record, &r);
 		if (!rc)
+			rc = ledger_seal_before(l, r.wall_ms);
+		if (rc == ERRC_AGAIN)
+			break;
+		if (!rc)
 			rc = append_bytes(l, &r, row->record);
 		if (rc == ERRC_DUPLICATE)
 			rc = pass_over(&r);
@@ -486,6 +490,9 @@ enum errc ledger_append(struct ledger *l, const struct record *r, uint64_t *seq)
 	buf_reset(&l->scratch);
 	rc = record_encode(&l->scratch, r);
 	if (!rc)
+		rc = ledger_seal_before(l, r->wall_ms);
+	/* What is done in one transaction stays together; then both days have one seal. */
+	if (!rc || rc == ERRC_AGAIN)
 		rc = append_bytes(l, r, buf_slice(&l->scratch));
 	if (rc)
 		return rc;

@@ -55,9 +55,14 @@ void ledger_watch(struct ledger *l, struct alerts *a);
 MUSTCHECK enum errc ledger_begin(struct ledger *l);
 /* Appends the rows of the outbox of `epoch` that the ledger does not have yet. ERRC_CORRUPT when a number is missing
  * between them and the last one taken, or when a row is no record: nothing is appended. What takes back a charge that was taken
- * back before is passed over, and told. */
+ * back before is passed over, and told. A day that is over by the first row is sealed (seal.h) before it. ERRC_AGAIN: the rows up to the
+ * first one of a later day were taken; after a commit the rest can be. */
 MUSTCHECK enum errc ledger_take(struct ledger *l, uint64_t epoch, const struct outbox_batch *b);
-/* Appends an administrative record; *seq gets its number. ERRC_DUPLICATE: it takes back what was taken back before. */
+/* Whether the open transaction has records of a day that is over at that time: it is to be committed before a record of then is appended,
+ * so that the day can be sealed, which is done as of a commit. */
+bool ledger_ends_day(const struct ledger *l, int64_t wall_ms);
+/* Appends an administrative record, behind the seal of a day that is over by it unless ledger_ends_day(); *seq gets its number.
+ * ERRC_DUPLICATE: it takes back what was taken back before. */
 MUSTCHECK enum errc ledger_append(struct ledger *l, const struct record *r, uint64_t *seq);
 /* Writes the book's changed rows and the roll-ups, and the indexes by ids when enough waits for them, as of the last commit.
  * Due every 5 s. */

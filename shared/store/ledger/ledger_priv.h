@@ -14,10 +14,10 @@
 
 struct retain_base;
 
-/* The last seal: up to which record, and on which day it was made. */
+/* The last seal: up to which record, of which day, and on which day it was made. */
 struct ledger_sealed {
 	uint64_t seq;
-	uint32_t on;
+	uint32_t day, on;
 };
 
 struct ledger {
@@ -128,6 +128,8 @@ MUSTCHECK enum errc ledger_catch_up_rollups(struct ledger *l);
 MUSTCHECK enum errc ledger_count_rollups(struct ledger *l);
 /* The last seal into l->sealed. */
 MUSTCHECK enum errc ledger_load_sealed(struct ledger *l, MDB_txn *txn);
+/* A record of that time is about to be appended: a day that is over by it is sealed first. ERRC_AGAIN: see ledger_ends_day(). */
+MUSTCHECK enum errc ledger_seal_before(struct ledger *l, int64_t wall_ms);
 /* The mark of clean.h: read; put, or taken away, with the transaction that is about to be committed; it was. */
 MUSTCHECK enum errc ledger_load_clean(struct ledger *l, MDB_txn *txn);
 MUSTCHECK enum errc ledger_put_clean(struct ledger *l);

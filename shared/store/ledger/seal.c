@@ -35,16 +35,23 @@ enum errc ledger_load_sealed(struct ledger *l, MDB_txn *txn)
 		rc = get_seal(key, value, &s, &sums);
 	mdb_cursor_close(c);
 	if (!rc)
-		l->sealed = (struct ledger_sealed){.seq = s.last, .on = s.on};
+		l->sealed = (struct ledger_sealed){.seq = s.last, .day = s.day, .on = s.on};
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
+/* Whether at that time the day of the newest record is over and has records that no seal has. Those that came behind the day's seal
+ * wait for the next one. */
+static bool is_over(const struct ledger_sealed *sealed, uint64_t last_seq, int64_t newest_ms,
+		    int64_t wall_ms)
+{
+	uint32_t day = rollup_day_of(newest_ms), today = rollup_day_of(wall_ms);
+
+	return day < today && last_seq > sealed->seq && (day > sealed->day || today != sealed->on);
 }
 
 bool seal_is_due(const struct ledger *l, int64_t wall_ms)
 {
-	uint32_t today = rollup_day_of(wall_ms);
-
-	return l->state.last_seq > l->sealed.seq && today != l->sealed.on &&
-	       rollup_day_of(l->newest_ms) < today;
+	return is_over(&l->sealed, l->state.last_seq, l->newest_ms, wall_ms);
 }
 
 static int by_account(const void *a, const void *b)
@@ -97,9 +104,26 @@ enum errc seal_day(struct ledger *l, int64_t wall_ms)
 	if (!rc)
 		rc = lmdbx_put(l->txn, l->seals, slice_of(key, sizeof key), buf_slice(&row), 0);
 	if (!rc)
-		l->next_sealed = (struct ledger_sealed){.seq = s.last, .on = s.on};
+		l->next_sealed = (struct ledger_sealed){.seq = s.last, .day = s.day, .on = s.on};
 	buf_fini(&row);
 	return rc;
+}
+
+static bool is_over_in_txn(const struct ledger *l, int64_t wall_ms)
+{
+	return is_over(&l->next_sealed, l->next.last_seq, l->next_newest_ms, wall_ms);
+}
+
+bool ledger_ends_day(const struct ledger *l, int64_t wall_ms)
+{
+	return l->next.last_seq > l->state.last_seq && is_over_in_txn(l, wall_ms);
+}
+
+enum errc ledger_seal_before(struct ledger *l, int64_t wall_ms)
+{
+	if (!is_over_in_txn(l, wall_ms))
+		return ERRC_OK;
+	return ledger_ends_day(l, wall_ms) ? ERRC_AGAIN : seal_day(l, wall_ms);
 }
 
 enum errc seal_from(struct ledger *l, uint64_t seq, struct seal *out, struct buf *sums)

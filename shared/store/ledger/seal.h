@@ -1,7 +1,8 @@
 /* Day seals. Once a UTC day is over, what the ledger took since the seal before is sealed: first and last record, the chain's
- * hash behind the last one, and what every account's records added up to by then. A record belongs to the day on which the
- * ledger took it; its own time may lie on the other side of midnight by the ledger's lag. The records of a sealed day may be
- * removed (retain.h): seals stay for ever, and what they say is what the chain that is left begins with. */
+ * hash behind the last one, and what every account's records added up to by then. A day is over when a record of a later one comes
+ * (ledger_take(), ledger_append()), however long both have waited, or when the clock says so and none waits; so each day that has records
+ * has a seal. A record that comes behind its day's seal is in the next one. The records of a sealed day may be removed (retain.h): seals
+ * stay for ever, and what they say is what the chain that is left begins with. */
 #ifndef AIGW_SEAL_H
 #define AIGW_SEAL_H
 
@@ -11,7 +12,7 @@
 
 struct seal {
 	uint32_t day; /* since 1970: that of the newest record */
-	uint32_t on;  /* the day on which it was made */
+	uint32_t on; /* the day by which it was over: that of the record behind it, or on which it was made */
 	uint64_t first, last;
 	uint8_t head[DIGEST_SHA256]; /* of the chain behind `last` */
 	uint64_t accounts_n;
@@ -23,7 +24,8 @@ struct seal_sums {
 	int64_t granted_nusd, settled_nusd, uncollected_nusd;
 };
 
-/* Whether a day is over that is not sealed; and seals it, with the transaction open and nothing appended in it. */
+/* Whether a day is over by the clock that is not sealed; and seals it, with the transaction open and nothing appended in it. What waits
+ * in the outbox may be of that day. */
 bool seal_is_due(const struct ledger *l, int64_t wall_ms);
 MUSTCHECK enum errc seal_day(struct ledger *l, int64_t wall_ms);
 

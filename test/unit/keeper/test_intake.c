@@ -12,6 +12,7 @@
 #include "intake.h"
 #include "ledger_priv.h"
 #include "live_priv.h"
+#include "seal.h"
 #include "writer.h"
 
 #define KEY       "aaaaaaaaaaaa"
@@ -212,6 +213,46 @@ static void test_good_only_when_written(void **state)
 	assert_int_equal(page_state(), PAGE_LEDGER_GOOD);
 }
 
+/* --- days --- */
+
+static bool is_sealed(uint64_t seq)
+{
+	struct seal seal;
+	enum errc rc = seal_from(s.rig.ledger, seq, &seal, NULL);
+
+	assert_true(rc == ERRC_OK || rc == ERRC_NOTFOUND);
+	return rc == ERRC_OK && seal.last == seq;
+}
+
+/* What waits over midnight is taken day by day, at once, with the seal of each between them; and no seal comes before what waits. */
+static void test_records_wait_over_midnight(void **state)
+{
+	const struct ledger_state *l = ledger_state(s.rig.ledger);
+	uint64_t seq = l->last_seq;
+
+	(void)state;
+	charge(1);
+	s.rig.wall_ms += ROLLUP_DAY_MS;
+	charge(1);
+	assert_true(seal_is_due(s.rig.ledger, s.rig.wall_ms));
+	assert_int_equal(intake_seal(&s.in, s.rig.wall_ms), ERRC_OK);
+	assert_false(is_sealed(seq));
+	next_round(50);
+	assert_int_equal(l->last_seq, seq + 1);
+	assert_int_equal(intake_seal(&s.in, s.rig.wall_ms), ERRC_OK);
+	assert_false(is_sealed(seq + 1));
+	assert_true(pace_is_due(&s.in.pace, clock_ms));
+	next_round(0);
+	assert_int_equal(l->last_seq, seq + 2);
+	assert_true(is_sealed(seq + 1));
+	assert_true(is_durable());
+	assert_false(pace_is_due(&s.in.pace, clock_ms));
+	assert_int_equal(intake_seal(&s.in, s.rig.wall_ms), ERRC_OK);
+	assert_false(is_sealed(seq + 2));
+	assert_int_equal(intake_seal(&s.in, s.rig.wall_ms + ROLLUP_DAY_MS), ERRC_OK);
+	assert_true(is_sealed(seq + 2));
+}
+
 /* --- what a job leaves to be done --- */
 
 static void test_job_takes_the_outbox_along(void **state)
@@ -312,6 +353,7 @@ int main(void)
 		T(test_rest_is_deleted_later),
 		T(test_no_space_for_a_while),
 		T(test_good_only_when_written),
+		T(test_records_wait_over_midnight),
 		T(test_job_takes_the_outbox_along),
 		T(test_job_is_in_the_next_checkpoint),
 		T(test_behind_a_job),

@@ -71,6 +71,194 @@ static void test_when_a_seal_is_due(void **state)
 	assert_true(seal_is_due(l, day_1 + ROLLUP_DAY_MS));
 }
 
+/* --- days that were over before the ledger took their records --- */
+
+static void settle(struct days *s, int64_t wall_ms)
+{
+	struct admit_done done;
+	struct admit_op op;
+	struct genid id;
+
+	s->rig.wall_ms = wall_ms;
+	assert_true(rig_hold(&s->rig, s->account, DAYS_KEY, &s->rig.price, 100, &id, &op));
+	rig_settle(&s->rig, s->account, &id, 10, 10, &done);
+}
+
+static uint64_t last_seq(const struct days *s)
+{
+	return ledger_state(s->rig.ledger)->last_seq;
+}
+
+/* The seal behind the one that ends with record `after` ends with `last` and is of this day. */
+static void check_seal(struct days *s, uint64_t after, uint64_t last, int day)
+{
+	struct seal seal;
+
+	assert_int_equal(seal_from(s->rig.ledger, after + 1, &seal, NULL), ERRC_OK);
+	assert_int_equal(seal.first, after + 1);
+	assert_int_equal(seal.last, last);
+	assert_int_equal(seal.day, DAYS_0 / ROLLUP_DAY_MS + day);
+}
+
+static void check_no_seal(struct days *s, uint64_t after)
+{
+	struct seal seal;
+
+	assert_int_equal(seal_from(s->rig.ledger, after + 1, &seal, NULL), ERRC_NOTFOUND);
+}
+
+static void check_good(struct days *s)
+{
+	struct verify_result v;
+
+	days_checkpoint(s->rig.ledger);
+	days_verify_good(s, &v);
+}
+
+static void take(struct days *s, enum errc want)
+{
+	struct ledger *l = s->rig.ledger;
+	uint64_t taken = ledger_state(l)->taken_n;
+
+	assert_int_equal(outbox_read(s->rig.live, taken, &s->rig.batch), ERRC_OK);
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	assert_int_equal(ledger_take(l, live_head(s->rig.live)->epoch, &s->rig.batch), want);
+}
+
+/* Of days that wait together each has its seal, whatever becomes of the keeper in between. */
+static void test_days_that_waited(void **state)
+{
+	struct days *s = *state;
+	uint64_t seq = last_seq(s);
+
+	rig_join(&s->rig);
+	for (int day = 0; day < 3; day++)
+		for (int i = 0; i < 4; i++)
+			settle(s, DAYS_0 + day * 2 * ROLLUP_DAY_MS + i);
+	for (int aborts = 1; aborts >= 0; aborts--) {
+		take(s, ERRC_AGAIN);
+		if (aborts)
+			ledger_abort(s->rig.ledger);
+	}
+	assert_true(ledger_ends_day(s->rig.ledger, DAYS_0 + 2 * ROLLUP_DAY_MS));
+	assert_int_equal(ledger_commit(s->rig.ledger), ERRC_OK);
+	assert_int_equal(last_seq(s), seq + 4);
+	check_no_seal(s, 0);
+	for (int aborts = 1; aborts >= 0; aborts--) {
+		take(s, ERRC_AGAIN);
+		if (aborts)
+			ledger_abort(s->rig.ledger);
+	}
+	check_no_seal(s, 0);
+	assert_int_equal(ledger_commit(s->rig.ledger), ERRC_OK);
+	check_seal(s, 0, seq + 4, 0);
+	check_no_seal(s, seq + 4);
+	days_reopen(s); /* takes the rest */
+	assert_int_equal(last_seq(s), seq + 12);
+	check_seal(s, seq + 4, seq + 8, 2);
+	check_no_seal(s, seq + 8);
+	assert_false(seal_is_due(s->rig.ledger, DAYS_0 + 5 * ROLLUP_DAY_MS - 1));
+	assert_true(seal_is_due(s->rig.ledger, DAYS_0 + 5 * ROLLUP_DAY_MS));
+	check_good(s);
+}
+
+/* A day that was over when its records came is sealed when nothing follows, too, on the day on which the one before it was. */
+static void test_last_day_that_waited(void **state)
+{
+	struct days *s = *state;
+	uint64_t seq = last_seq(s);
+	int64_t day_2 = DAYS_0 + 2 * ROLLUP_DAY_MS;
+
+	rig_join(&s->rig);
+	settle(s, DAYS_0 + 1);
+	settle(s, day_2 - 1);
+	rig_drain(&s->rig);
+	check_seal(s, 0, seq + 1, 0);
+	assert_true(seal_is_due(s->rig.ledger, day_2));
+	s->now_ms = day_2;
+	days_take(s, 1);
+	check_seal(s, seq + 1, seq + 2, 1);
+	assert_false(seal_is_due(s->rig.ledger, day_2 + 1));
+	check_good(s);
+}
+
+/* What comes behind its day's seal is in the next one: no second seal of a day, before a restart and after. */
+static void test_late_for_its_seal(void **state)
+{
+	static const int64_t late_ms[] = {1, LEDGER_STEP_BACK_MS + 100000, 2 * ROLLUP_DAY_MS};
+	struct days *s = *state;
+	int64_t midnight = DAYS_0;
+	uint64_t seq, sealed = 0;
+
+	rig_join(&s->rig);
+	for (size_t i = 0; i < ARRAY_LEN(late_ms) * 2; i++) {
+		midnight += 10 * ROLLUP_DAY_MS;
+		settle(s, midnight - 3);
+		rig_drain(&s->rig);
+		seq = last_seq(s);
+		settle(s, midnight + 1);
+		settle(s, midnight - late_ms[i / 2]);
+		rig_drain(&s->rig);
+		if (i % 2) {
+			days_reopen(s);
+			rig_join(&s->rig);
+		}
+		settle(s, midnight + 2);
+		rig_drain(&s->rig);
+		assert_int_equal(last_seq(s), seq + 3);
+		for (struct seal seal; sealed < seq; sealed = seal.last)
+			assert_int_equal(seal_from(s->rig.ledger, sealed + 1, &seal, NULL), ERRC_OK);
+		assert_int_equal(sealed, seq);
+		check_no_seal(s, seq);
+		check_good(s);
+	}
+}
+
+/* What people do on the next day is behind the seal, too. */
+static void test_change_on_the_next_day(void **state)
+{
+	struct days *s = *state;
+	uint64_t seq = last_seq(s);
+	bool durable;
+
+	rig_join(&s->rig);
+	settle(s, DAYS_0 + 1);
+	settle(s, DAYS_0 + ROLLUP_DAY_MS);
+	for (int day = 2; day < 4; day++) {
+		s->rig.by.wall_ms = DAYS_0 + day * ROLLUP_DAY_MS;
+		assert_int_equal(admin_account_credit(&s->rig.admin, &s->rig.by, s->account,
+						      RIG_DOLLAR, &durable),
+				 ERRC_OK);
+		assert_int_equal(last_seq(s), seq + 1 + (uint64_t)day);
+	}
+	check_seal(s, 0, seq + 1, 0);
+	check_seal(s, seq + 1, seq + 2, 1);
+	check_seal(s, seq + 2, seq + 3, 2);
+	check_no_seal(s, seq + 3);
+	check_good(s);
+}
+
+/* Two days in one transaction, which is not to be parted, have one seal. */
+static void test_days_in_one_transaction(void **state)
+{
+	struct days *s = *state;
+	struct ledger *l = s->rig.ledger;
+	struct record r = {.type = RECORD_RELOAD, .wall_ms = DAYS_0 + ROLLUP_DAY_MS};
+	uint64_t seq;
+
+	r.change.who = r.change.what = SLICE_LIT("x");
+	assert_int_equal(ledger_begin(l), ERRC_OK);
+	for (int i = 0; i < 2; i++, r.wall_ms += ROLLUP_DAY_MS)
+		assert_int_equal(ledger_append(l, &r, &seq), ERRC_OK);
+	assert_int_equal(ledger_commit(l), ERRC_OK);
+	check_seal(s, 0, seq - 2, 0);
+	check_no_seal(s, seq - 2);
+	s->now_ms = r.wall_ms;
+	days_take(s, 1);
+	check_seal(s, seq - 2, seq, 2);
+	check_good(s);
+}
+
 /* A seal that lies is found, and stops retention. */
 static void test_wrong_seal(void **state)
 {
@@ -264,6 +452,11 @@ int main(void)
 		T(test_seals),
 		T(test_aborted_seal),
 		T(test_when_a_seal_is_due),
+		T(test_days_that_waited),
+		T(test_last_day_that_waited),
+		T(test_late_for_its_seal),
+		T(test_change_on_the_next_day),
+		T(test_days_in_one_transaction),
 		T(test_wrong_seal),
 		T(test_seal_of_another_day),
 		T(test_day_of_a_seal),
