@@ -113,6 +113,9 @@ enum errc verb_verify_findings(struct verbs *v, const struct verify_result *r)
 			    "the first record that the list of idempotency keys does not agree "
 			    "with");
 	if (!e)
+		e = finding(v, r->bad_id_seq, "id", r->bad_id_seq,
+			    "the first record that the list of providers' ids does not agree with");
+	if (!e)
 		e = price_finding(v, r);
 	if (!e)
 		e = finding(

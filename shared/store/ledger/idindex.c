@@ -7,10 +7,9 @@
 #include "text.h"
 
 #define SLICES      256
-#define GROUP_BITS  20 /* numbers of a group: some pages a slice, read in one go */
 #define GROUPS_LOOK 16 /* groups a call of idindex_stored() */
 #define TAG_BITS    12
-#define SEQ_END     (UINT64_C(1) << (32 + GROUP_BITS))
+#define SEQ_END     (UINT64_C(1) << (32 + IDINDEX_GROUP_BITS))
 #define ENTRY_BYTES 8
 
 /* Of the rows for providers' ids: the key sorts by group, slice and the first number that may be in it. */
@@ -20,17 +19,17 @@ struct row_name {
 
 static uint64_t group_of(uint64_t seq)
 {
-	return seq >> GROUP_BITS;
+	return seq >> IDINDEX_GROUP_BITS;
 }
 
 static uint64_t offset_of(uint64_t seq)
 {
-	return seq & ((UINT64_C(1) << GROUP_BITS) - 1);
+	return seq & (IDINDEX_GROUP - 1);
 }
 
 static uint64_t pack(const struct idindex_name *n, uint64_t offset)
 {
-	return (uint64_t)n->hash << 32 | (uint64_t)n->tag << GROUP_BITS | offset;
+	return (uint64_t)n->hash << 32 | (uint64_t)n->tag << IDINDEX_GROUP_BITS | offset;
 }
 
 static struct row_name row_name(uint64_t group, uint8_t slice, uint64_t first)
@@ -52,6 +51,11 @@ static struct idindex_name name_of(const struct idindex *ix, struct slice upstre
 				     .slice = (uint8_t)(id >> 32),
 				     .tag = text_hash_keyed(ix->seed, key_id) &
 					    ((1u << TAG_BITS) - 1)};
+}
+
+static struct idindex_name name_in(const struct idindex *ix, const struct record_charge *c)
+{
+	return name_of(ix, c->upstream_id, slice_of(c->key_id, APIKEY_ID));
 }
 
 void idindex_init(struct idindex *ix)
@@ -126,7 +130,7 @@ enum errc idindex_add(struct idindex *ix, uint64_t seq, const struct record_char
 		return rc;
 	require(ix->n == 0 || ix->entries[ix->n - 1].seq < seq);
 	if (!e.name.none)
-		e.name = name_of(ix, c->upstream_id, slice_of(c->key_id, APIKEY_ID));
+		e.name = name_in(ix, c);
 	ix->entries[ix->n++] = e;
 	return ERRC_OK;
 }
@@ -335,7 +339,7 @@ bool idindex_recent(struct idindex *ix, struct idindex_search *s, uint64_t *seq)
 /* The newest entry of a row of `group` that may be meant. */
 static bool find_in_row(struct slice row, uint64_t group, struct idindex_search *s)
 {
-	uint64_t offsets = (UINT64_C(1) << GROUP_BITS) - 1, want = pack(&s->name, 0);
+	uint64_t offsets = IDINDEX_GROUP - 1, want = pack(&s->name, 0);
 	uint64_t mask = s->any_key ? UINT64_C(0xffffffff) << 32 : ~offsets;
 
 	/* Of a damaged row only what is whole counts. */
@@ -343,7 +347,7 @@ static bool find_in_row(struct slice row, uint64_t group, struct idindex_search 
 		uint64_t v, seq;
 
 		memcpy(&v, row.p + i * ENTRY_BYTES, sizeof v);
-		seq = group << GROUP_BITS | (v & offsets);
+		seq = group << IDINDEX_GROUP_BITS | (v & offsets);
 		if (((v ^ want) & mask) == 0 && seq < s->before) {
 			s->before = seq;
 			return true;
@@ -384,7 +388,7 @@ static enum errc find_in_group(MDB_cursor *c, struct idindex_search *s)
 	if (key.n != sizeof from.b)
 		return ERRC_CORRUPT;
 	found = be_get(key.p, 4);
-	s->before = (found < group ? found + 1 : group) << GROUP_BITS;
+	s->before = (found < group ? found + 1 : group) << IDINDEX_GROUP_BITS;
 	return s->before > 0 ? ERRC_AGAIN : ERRC_NOTFOUND;
 }
 
@@ -402,4 +406,76 @@ enum errc idindex_stored(MDB_txn *txn, MDB_dbi db, struct idindex_search *s, uin
 	if (!rc)
 		*seq = s->before;
 	return rc;
+}
+
+/* --- for verify --- */
+
+#define MARK_IS (UINT64_C(1) << 8) /* above the slice, where an entry has its number */
+
+static uint64_t mark_of(uint64_t entry, uint8_t slice)
+{
+	return (entry & ~(IDINDEX_GROUP - 1)) | MARK_IS | slice;
+}
+
+uint64_t idindex_mark(const struct idindex *ix, const struct record *r)
+{
+	struct idindex_name name;
+
+	if (r->type != RECORD_CHARGE || r->charge.upstream_id.n == 0)
+		return 0;
+	name = name_in(ix, &r->charge);
+	return mark_of(pack(&name, 0), name.slice);
+}
+
+/* Of one row; *next: the least number that may follow in its slice. */
+static bool mark_row(struct slice key, struct slice row, uint64_t *marks, size_t n, uint64_t *next)
+{
+	uint64_t group = be_get(key.p, 4), first = be_get(key.p + 5, 8);
+	bool good = row.n > 0 && row.n % ENTRY_BYTES == 0 && first >= *next &&
+		    group_of(first) == group;
+
+	*next = first;
+	for (size_t i = 0; good && i < row.n / ENTRY_BYTES; i++) {
+		uint64_t v, at;
+
+		memcpy(&v, row.p + i * ENTRY_BYTES, sizeof v);
+		at = offset_of(v);
+		good = at < n && (group << IDINDEX_GROUP_BITS | at) >= *next;
+		if (!good)
+			break;
+		/* Another slice may have it too: then one of them is wrong. */
+		marks[at] = marks[at] ? IDINDEX_MARK_BAD : mark_of(v, (uint8_t)key.p[4]);
+		*next = (group << IDINDEX_GROUP_BITS | at) + 1;
+	}
+	return good;
+}
+
+enum errc idindex_marks(MDB_txn *txn, MDB_dbi db, uint64_t group, uint64_t *marks, size_t n,
+			bool *bad)
+{
+	struct row_name from = row_name(group, 0, 0);
+	struct slice key = slice_of(from.b, sizeof from.b), row;
+	uint64_t next = 0;
+	int slice = -1;
+	MDB_cursor *c;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, db, &c));
+
+	*bad = false;
+	if (rc)
+		return rc;
+	rc = lmdbx_move(c, MDB_SET_RANGE, &key, &row);
+	for (; !rc && key.n >= 4 && memcmp(key.p, from.b, 4) == 0;
+	     rc = lmdbx_move(c, MDB_NEXT, &key, &row)) {
+		if (key.n != sizeof from.b) {
+			*bad = true;
+			continue;
+		}
+		if (slice != (uint8_t)key.p[4])
+			next = 0;
+		slice = (uint8_t)key.p[4];
+		if (!mark_row(key, row, marks, n, &next))
+			*bad = true;
+	}
+	mdb_cursor_close(c);
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }

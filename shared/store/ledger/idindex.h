@@ -13,8 +13,11 @@
 #include "lmdbx.h"
 #include "record.h"
 
-#define IDINDEX_ROWS_MIN 2048 /* entries that are worth their pages with a checkpoint */
-#define IDINDEX_ROWS_MAX 8192 /* entries that do not wait for one */
+#define IDINDEX_ROWS_MIN   2048 /* entries that are worth their pages with a checkpoint */
+#define IDINDEX_ROWS_MAX   8192 /* entries that do not wait for one */
+
+#define IDINDEX_GROUP_BITS 20 /* numbers of a group of rows: some pages a slice, read in one go */
+#define IDINDEX_GROUP      (UINT64_C(1) << IDINDEX_GROUP_BITS)
 
 /* What is kept of a provider's id and of the key that made the charge. */
 struct idindex_name {
@@ -76,5 +79,14 @@ bool idindex_recent(struct idindex *ix, struct idindex_search *s, uint64_t *seq)
  * again with another. */
 MUSTCHECK enum errc idindex_stored(MDB_txn *txn, MDB_dbi db, struct idindex_search *s,
 				   uint64_t *seq);
+
+/* All that is kept of a record's provider id in one number, for who compares the rows with the records; 0: nothing, for it has
+ * none. */
+uint64_t idindex_mark(const struct idindex *ix, const struct record *r);
+#define IDINDEX_MARK_BAD UINT64_MAX /* that of no record */
+/* What the rows of a group say: marks[i], which are 0 before, is of number (group << IDINDEX_GROUP_BITS) + i, for the first n of
+ * them. *bad: a row of the group has another form, another number, or is where a search would not look for it. */
+MUSTCHECK enum errc idindex_marks(MDB_txn *txn, MDB_dbi db, uint64_t group, uint64_t *marks,
+				  size_t n, bool *bad);
 
 #endif

@@ -13,20 +13,15 @@ enum errc ledger_write_index(struct ledger *l, MDB_txn *txn, uint64_t upto)
 	return rc ? rc : lmdbx_put(txn, l->meta, INDEXED_KEY, slice_of(seq, sizeof seq), 0);
 }
 
-/* ERRC_NOTFOUND: there is no index, or one of another form. */
-static enum errc indexed_upto(struct ledger *l, uint64_t *seq)
+enum errc ledger_indexed_upto(struct ledger *l, MDB_txn *txn, uint64_t *seq)
 {
 	struct slice v;
-	MDB_txn *txn;
-	enum errc rc = ledger_read_begin(l, &txn);
+	enum errc rc = lmdbx_get(txn, l->meta, INDEXED_KEY, &v);
 
-	if (!rc)
-		rc = lmdbx_get(txn, l->meta, INDEXED_KEY, &v);
 	if (!rc && v.n != 8)
 		rc = ERRC_CORRUPT;
 	if (!rc)
 		*seq = ledger_get_be(v.p);
-	ledger_read_end(&txn);
 	return rc;
 }
 
@@ -70,8 +65,12 @@ static enum errc add_item(void *arg, const struct ledger_item *item)
 enum errc ledger_catch_up_index(struct ledger *l)
 {
 	uint64_t seq = 0;
-	enum errc rc = indexed_upto(l, &seq);
+	MDB_txn *txn;
+	enum errc rc = ledger_read_begin(l, &txn);
 
+	if (!rc)
+		rc = ledger_indexed_upto(l, txn, &seq);
+	ledger_read_end(&txn);
 	if (rc == ERRC_NOTFOUND) {
 		if (l->read_only)
 			return ERRC_OK; /* then the tree of generation ids has all of them */

@@ -94,6 +94,8 @@ MUSTCHECK enum errc ledger_time_of(struct ledger *l, MDB_txn *txn, uint64_t seq,
 MUSTCHECK enum errc ledger_get_state(struct ledger *l, MDB_txn *txn, struct ledger_state *s);
 /* Writes the index entries of committed charges, all those up to record `upto`, with a word that they are there. */
 MUSTCHECK enum errc ledger_write_index(struct ledger *l, MDB_txn *txn, uint64_t upto);
+/* Up to which record the stored index goes. ERRC_NOTFOUND: there is none, or one of another form. */
+MUSTCHECK enum errc ledger_indexed_upto(struct ledger *l, MDB_txn *txn, uint64_t *seq);
 /* Keeps the list of ledger_each_claim() as record `seq` is appended. */
 MUSTCHECK enum errc ledger_note_claim(struct ledger *l, uint64_t seq, const struct record *r);
 /* Whether the record has a claim that belongs into the list. */

@@ -1,6 +1,7 @@
 #include "verify.h"
 
 #include "claimcheck.h"
+#include "idcheck.h"
 #include "ledger_priv.h"
 #include "mem.h"
 #include "retain.h"
@@ -21,6 +22,7 @@ struct verify {
 	bool rollups_checked;
 	struct rollcheck rollups;
 	struct claimcheck claims;
+	struct idcheck ids;
 	uint64_t next; /* number of the record that must follow */
 	struct seal seal; /* the next one; last == UINT64_MAX: none that was there when the round began */
 	struct buf sums; /* its sums */
@@ -186,6 +188,8 @@ static enum errc check_record(struct verify *v, uint64_t seq, struct slice bytes
 	rc = rollcheck_add(&v->rollups, v->l, seq, &r);
 	if (!rc)
 		rc = claimcheck_add(&v->claims, seq, &r);
+	if (!rc)
+		rc = idcheck_add(&v->ids, seq, &r);
 	if (!rc && r.type == RECORD_REVERSE)
 		return check_reversal(v, &r, seq);
 	if (!rc && r.type == RECORD_RETAIN)
@@ -538,6 +542,7 @@ static enum errc verify_once(struct verify *v, bool *moved)
 		rc = check_prices(v);
 	claimcheck_end(&v->claims);
 	v->out->bad_claim_seq = v->claims.bad_seq;
+	v->out->bad_id_seq = v->ids.bad_seq;
 	sum_up(v);
 	if (!rc)
 		rc = retain_base(v->l, &now, NULL);
@@ -564,9 +569,11 @@ enum errc verify_ledger(struct ledger *l, bool charges, void (*progress)(void *a
 		buf_init(&v.rows[0], ROWS_MAX);
 		buf_init(&v.rows[1], ROWS_MAX);
 		claimcheck_init(&v.claims, l);
+		idcheck_init(&v.ids, l);
 		rc = verify_once(&v, &moved);
 		rollcheck_fini(&v.rollups);
 		claimcheck_fini(&v.claims);
+		idcheck_fini(&v.ids);
 		buf_fini(&v.sums);
 		buf_fini(&v.rows[0]);
 		buf_fini(&v.rows[1]);

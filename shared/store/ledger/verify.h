@@ -1,4 +1,4 @@
-/* Recomputes the ledger from its records, those that are kept on top of what removed ones added up to: the hash chain, the sums of every account and scope against the checkpoint, the roll-ups, the seals, the list of claims on idempotency keys, the hashes of the price rows, and with
+/* Recomputes the ledger from its records, those that are kept on top of what removed ones added up to: the hash chain, the sums of every account and scope against the checkpoint, the roll-ups, the seals, the list of claims on idempotency keys, that of providers' ids, the hashes of the price rows, and with
  * `charges` each charge from its usage and price row. Memory grows with accounts and scopes only. */
 #ifndef AIGW_VERIFY_H
 #define AIGW_VERIFY_H
@@ -17,6 +17,7 @@ struct verify_result {
 	uint32_t bad_day; /* first day since 1970 whose roll-ups are not the sum of its records; ROLLUP_DAY_MAX: none */
 	uint64_t bad_seal_seq; /* last record of the first day whose seal says something else than the records, or than the record of their removal, or does not follow the seal before */
 	uint64_t bad_claim_seq; /* first record that the list of claims on idempotency keys does not agree with */
+	uint64_t bad_id_seq; /* first record that what finds charges by their provider's id does not agree with */
 	uint64_t bad_prices_n;            /* price rows that are not what their hash says */
 	uint8_t bad_price[DIGEST_SHA256]; /* the first of them */
 	bool bad_head;                    /* the chain does not end at the stored head */
@@ -37,7 +38,7 @@ MUSTCHECK enum errc verify_folder(const char *dir, enum ledger_fault *fault);
 static inline bool verify_is_good(const struct verify_result *r)
 {
 	return !r->bad_chain_seq && !r->bad_record_seq && !r->bad_charge_seq && !r->bad_account &&
-	       !r->bad_seal_seq && !r->bad_claim_seq && !r->bad_prices_n &&
+	       !r->bad_seal_seq && !r->bad_claim_seq && !r->bad_id_seq && !r->bad_prices_n &&
 	       r->bad_day == ROLLUP_DAY_MAX && !r->bad_head && !r->bad_base;
 }
 
