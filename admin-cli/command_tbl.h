@@ -355,7 +355,7 @@ COMMAND_END(LIMIT_EXPLAIN)
 
 GROUP("ledger", "The books.")
 COMMAND(LEDGER_VERIFY, "ledger verify", plain, 0,
-	"Recompute the hash chain, all sums, the lists beside the records (not that of providers' ids) and the hashes of "
+	"Recompute the hash chain, all sums, the lists beside the records and the hashes of "
 	"price rows; exit status 6 if something is wrong.")
 OPTION(FLAG, "charges", "", "charges", SEND,
        "Recompute each charge from its usage and prices as well.")

@@ -36,9 +36,16 @@ bool relay_is_behind(const struct relay *r)
 	       (r->told.pictures < r->pictures || r->told.sound_bytes < r->sound_bytes);
 }
 
+bool relay_is_cut(const struct relay *r)
+{
+	if (!r->finish || r->stopped)
+		return true;
+	return r->reported && !(r->last_word && (r->ended || r->counts_all));
+}
+
 bool relay_is_reported(const struct relay *r)
 {
-	return r->reported && r->finish && !r->stopped && !relay_is_behind(r);
+	return r->reported && !relay_is_cut(r) && !relay_is_behind(r);
 }
 
 enum errc relay_init(struct relay *r, const struct relay_opts *o)
@@ -253,6 +260,8 @@ static void learn_media(struct relay *r, const struct ir_event *ev)
 
 static void learn_content(struct relay *r, const struct ir_event *ev, struct relay_gain *gain)
 {
+	r->last_word &= !r->stream;
+	r->usage_alone = false;
 	r->content_bytes += ev->content_bytes;
 	r->content_events++;
 	gain->events++;
@@ -276,6 +285,24 @@ static void forget_content(struct relay *r)
 	r->sound_bytes = r->pictures = 0;
 }
 
+/* Whether the reported output is a count of what had come: not the token or few with which some providers begin, which those that translate
+ * them may repeat with every item; nor, of several choices, what may be one's alone. */
+static bool is_count(const struct relay *r, const struct relay_came *told)
+{
+	unsigned bytes = r->dec_opts.facts->copies > 1 ? 4 : TOKEN_BYTES_MAX;
+	uint64_t least = MAX_OF(told->events, told->bytes / bytes);
+
+	return told->is_told && told->events > 0 && !r->usage.undivided &&
+	       usage_get(&r->usage, USAGE_OUTPUT) >= (int64_t)least;
+}
+
+/* Where it stands, before it is learned. */
+static void learn_place(struct relay *r, const struct ir_event *ev)
+{
+	r->last_word = r->finish || ev->finish != IR_FIN_NONE || !r->stream;
+	r->usage_alone = ev->kind == IR_USAGE || ev->of_none;
+}
+
 /* Notes what the event tells. */
 static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 		  struct relay_gain *gain)
@@ -285,9 +312,13 @@ static void learn(struct relay *r, const struct ir_event *ev, struct arena *a,
 	if (ev->content_bytes > 0 || ev->commits)
 		learn_content(r, ev, gain);
 	if (ev->usage) {
-		r->last_word |= r->finish || ev->finish != IR_FIN_NONE || !r->stream;
+		learn_place(r, ev);
 		learn_usage(r, ev->usage, gain);
+		r->counts_all = !r->stream || (r->finish && r->usage_alone) || is_count(r, &r->told);
 		keep_raw(r, ev, a);
+	} else if (ev->finish != IR_FIN_NONE) {
+		r->last_word |= r->usage_alone;
+		r->counts_all |= r->usage_alone;
 	}
 	if (ev->tier && ev->tier != r->usage.tier) {
 		r->usage.tier = ev->tier;
@@ -324,16 +355,6 @@ static void keep_end(struct relay *r, const struct ir_event *ev)
 	r->end.text = r->end.id = r->end.name = r->end.native = r->end.usage_raw = SLICE_NONE;
 	r->end.fault = NULL;
 	r->ended = true;
-}
-
-/* Whether the reported output is a count of what had come: not the token or few with which some providers begin, which those that translate
- * them may repeat with every item. */
-static bool is_count(const struct relay *r, const struct relay_came *told)
-{
-	uint64_t least = MAX_OF(told->events, told->bytes / TOKEN_BYTES_MAX);
-
-	return told->is_told && told->events > 0 && !r->usage.undivided &&
-	       usage_get(&r->usage, USAGE_OUTPUT) >= (int64_t)least;
 }
 
 /* Tokens of the text behind it, of so many bytes each, if an event is no more. */

@@ -77,9 +77,10 @@ static bool charge_of(const struct call *c, struct usage *u)
 				 .content = r->content_events > 0,
 				 .provider_fault = fault};
 
-	if (fault && !c->commit_us)
-		return false; /* given up before commit: our cost, not the client's */
-	call_used(c, !r->finish || r->stopped, u);
+	/* Given up before commit, for whatever reason the call ends: our cost, not the client's. */
+	if (c->attempt->lost || (fault && !c->commit_us))
+		return false;
+	call_used(c, relay_is_cut(r), u);
 	return hold_is_charged(&o);
 }
 

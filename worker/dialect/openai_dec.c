@@ -145,6 +145,7 @@ static void openai_item(struct openai_dec *d, struct slice data, struct ir_event
 	ev->raw = data;
 	ev->raw_marks = c->marks;
 	ev->choice = c->choice;
+	ev->of_none = c->marks & CHAT_CHUNK_NO_CHOICE;
 	ev->id = c->id;
 	ev->name = c->model;
 	ev->created_s = c->created_s;

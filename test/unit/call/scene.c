@@ -31,6 +31,8 @@ static const char config[] =
 	"20, output_image: 30}, offers: {one/paints: }}\n"
 	"  deep: {context: 100000, max_output: 1000, price: {input: 1, output: 2}, offers: "
 	"{three/deep: }}\n"
+	"  both: {context: 100000, max_output: 1000, price: {input: 1, output: 2},\n"
+	"    offers: {one/both: {priority: 1}, three/both: {priority: 2}}}\n"
 	"  dear: {context: 100000, max_output: 1000, price: {input: 1, output: 2, image: 0.01, "
 	"web_search: 0.03},\n"
 	"    offers: {one/dear: {priority: 1, price: {input: 100000, output: 200000, web_search: "
@@ -285,6 +287,23 @@ void scene_chat(struct scene *s, const char *model, bool stream)
 		 "\"content\":\"hello there\"}]}",
 		 model, stream ? "\"stream\":true," : "");
 	scene_send(s, "POST /v1/chat/completions", "", body);
+}
+
+void scene_chat_long(struct scene *s, const char *model, bool stream)
+{
+	struct buf body;
+
+	buf_init(&body, 4 << 20);
+	assert_int_equal(buf_addf(&body,
+				  "{\"model\":\"%s\",\"max_tokens\":5,\"stream\":%s,\"messages\":[{"
+				  "\"role\":\"user\",\"content\":\"",
+				  model, stream ? "true" : "false"),
+			 ERRC_OK);
+	while (body.len <= 1 << 20)
+		assert_int_equal(buf_addz(&body, "many words, written here and there; "), ERRC_OK);
+	assert_int_equal(buf_addz(&body, "\"}]}"), ERRC_OK);
+	scene_send(s, "POST /v1/chat/completions", "", buf_cstr(&body));
+	buf_fini(&body);
 }
 
 void scene_answer(struct scene *s, struct mem_xport *up, int status, const char *fields,

@@ -39,7 +39,7 @@ struct scene {
 extern const char *scene_settings;
 
 /* cmocka's setup and teardown; the argument becomes a struct scene. The account has 10 dollars, its key no limits. Providers `one` (two keys) and
- * `two` speak OpenAI's dialect, `three` Anthropic's. Models: `m` (one, then two), `solo` (one), `deep` (three), each 1 dollar a
+ * `two` speak OpenAI's dialect, `three` Anthropic's. Models: `m` (one, then two), `solo` (one), `deep` (three), `both` (one, then three), each 1 dollar a
  * million tokens in and 2 out, `dear` (one, at a price beyond the account's credit; then two, with 0.01 dollars an image, 0.03 a search). Checks at the end that no call is left, no hold and no memory, and that the books agree. */
 int scene_setup(void **state);
 int scene_teardown(void **state);
@@ -55,6 +55,8 @@ extern const char scene_whole[], scene_text[], scene_finish[];
 
 /* A chat for this model: whole, or a stream. */
 void scene_chat(struct scene *s, const char *model, bool stream);
+/* One whose body is so long that a thread reads it for another dialect; the call waits for that at CALL_READ. */
+void scene_chat_long(struct scene *s, const char *model, bool stream);
 /* A provider's answer in full, or its head and then pieces of a stream. */
 void scene_answer(struct scene *s, struct mem_xport *up, int status, const char *fields,
 		  const char *body);

@@ -155,7 +155,12 @@ static void test_progress_of_a_stream(void **state)
 	/* What was reported in mid-stream is not the whole. */
 	expect_progress(s, 10, 2 + 45 / 4, true);
 	scene_item(s, up, scene_finish);
-	expect_progress(s, 10, 5, false); /* but at the end it is, whatever was seen */
+	/* Nor is what stands beside the finish and counts less than the pieces, until the answer ends, */
+	expect_progress(s, 10, 50 / 4, true);
+	scene_item(s, up,
+		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{"
+		   "\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}");
+	expect_progress(s, 10, 5, false); /* or it is told once more, whatever was seen. */
 	scene_item(s, up, "[DONE]");
 	scene_stream_end(s, up);
 	scene_none(s);

@@ -350,6 +350,10 @@ static void test_progress_of_pictures(void **state)
 #define FINISH                                                                           \
 	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
 	"\"delta\":{},\"finish_reason\":\"stop\"}]}"
+#define STOP(rest)                                                                       \
+	"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0," \
+	"\"delta\":{},\"finish_reason\":\"stop\"}]" rest "}"
+#define NONE(rest) "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[]" rest "}"
 #define THOUGHT(n) ",\"completion_tokens_details\":{\"reasoning_tokens\":" n "}"
 #define ANY        (-1) /* all that the cap leaves beside the text */
 
@@ -569,6 +573,153 @@ static void test_media_in_a_total_beyond_the_hold(void **state)
 	assert_true(r->charge_nusd > r->hold_nusd);
 }
 
+/* Output that is told on the way is no last word, nor is one that stands beside every item; what is told behind the finish is. */
+static void test_told_before_its_end(void **state)
+{
+	static const struct cut cases[] = {
+		{"solo", {ITEM(WORDS("a"), TOLD("1")), ITEM(WORDS("b"), ""), FINISH}, 2, 0, 0, true},
+		{"solo",
+		 {ITEM(WORDS(""), TOLD("1")), ITEM(WORDS("abcdefghijkl"), ""), FINISH},
+		 3,
+		 0,
+		 0,
+		 true},
+		{"solo",
+		 {ITEM(WORDS("a"), TOLD("1")), ITEM(WORDS("b"), TOLD("1")), FINISH},
+		 2,
+		 0,
+		 0,
+		 true},
+		{"solo",
+		 {ITEM(WORDS("a"), TOLD("1")), ITEM(WORDS("b"), TOLD("7")), FINISH},
+		 7,
+		 0,
+		 0,
+		 false},
+		{"solo",
+		 {ITEM(WORDS("a"), ""), ITEM(WORDS("b"), ""), FINISH, NONE(TOLD("1"))},
+		 1,
+		 0,
+		 0,
+		 false},
+		{"solo",
+		 {ITEM(WORDS("a"), ""), ITEM(WORDS("b"), ""), NONE(TOLD("1")), FINISH},
+		 1,
+		 0,
+		 0,
+		 false},
+	};
+
+	open_none(*state);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		for (enum cut_by by = 0; by < CUTS; by++)
+			cut(*state, &cases[i], by);
+}
+
+/* Beside the finish it is one only once the answer has ended, but that it counts what came. */
+static void test_told_beside_the_finish(void **state)
+{
+	static const struct cut left = {"solo",
+					{ITEM(WORDS("a"), TOLD("1")), ITEM(WORDS("b"), TOLD("1")),
+					 ITEM(WORDS("c"), TOLD("1")), STOP(TOLD("1"))},
+					3,
+					0,
+					0,
+					true};
+	static const struct cut counted = {
+		"solo", {ITEM(WORDS("a"), TOLD("1")), STOP(TOLD("1"))}, 1, 0, 0, false};
+	struct scene *s = *state;
+	struct mem_xport *up;
+
+	open_none(s);
+	cut(s, &left, BY_CLIENT);
+	cut(s, &counted, BY_CLIENT);
+	cut(s, &counted, BY_PROVIDER);
+	up = scene_up(s, "one");
+	scene_chat(s, "solo", true);
+	scene_stream(s, up);
+	for (size_t i = 0; i < ARRAY_LEN(left.items); i++)
+		scene_item(s, up, left.items[i]);
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+	assert_int_equal(usage_get(&scene_charge(s)->usage, USAGE_OUTPUT), 1);
+	assert_false(scene_charge(s)->flags & RECORD_ESTIMATED);
+}
+
+/* Each choice tells its own: that of one that finished is no word of the others, nor is the last. */
+static void test_told_of_one_choice(void **state)
+{
+	static const char text[] = "\"delta\":{\"content\":\"abcdefgh\"},\"finish_reason\":null}]";
+	static const char stop[] = "\"delta\":{},\"finish_reason\":\"stop\"}]";
+	struct scene *s = *state;
+
+	open_none(s);
+	for (unsigned told = 0; told < 3; told++) {
+		struct mem_xport *up = scene_up(s, "one");
+		char item[256];
+
+		scene_send(s, "POST /v1/chat/completions", "",
+			   "{\"model\":\"solo\",\"max_tokens\":50,\"stream\":true,\"n\":2,"
+			   "\"messages\":[{\"role\":\"user\",\"content\":\"hello there\"}]}");
+		scene_stream(s, up);
+		for (unsigned i = 0; i < 8; i++) {
+			/* Of the first all four, then of the second. */
+			snprintf(
+				item, sizeof(item),
+				"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{"
+				"\"index\":%u,%s,\"usage\":{\"prompt_tokens\":10,"
+				"\"completion_tokens\":%u}}",
+				i / 4, i % 4 == 3 ? stop : text, told == 0 ? 2 * (i % 4) : 5);
+			scene_item(s, up, item);
+		}
+		if (told == 2)
+			scene_item(s, up, NONE(TOLD("9")));
+		mem_xport_reset(s->client, ERRC_CONNRESET);
+		scene_run(s);
+		scene_none(s);
+		/* Six pieces of two tokens each. */
+		assert_int_equal(usage_get(&scene_charge(s)->usage, USAGE_OUTPUT),
+				 told == 2 ? 9 : 12);
+		assert_int_equal(!!(scene_charge(s)->flags & RECORD_ESTIMATED), told != 2);
+		clear(s);
+	}
+}
+
+/* The first provider tells what it used and breaks off. That is not the client's, also when it leaves, or has to go, while a thread reads the
+ * request for the next one. */
+static void test_given_up_with_usage(void **state)
+{
+	static const char gives_up[] =
+		"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+		"data: "
+		"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{"
+		"\"prompt_tokens\":9000,\"completion_tokens\":700}}\n\n"
+		"data: {\"error\":{\"message\":\"overloaded\",\"code\":503}}\n\n";
+	static const enum trouble troubles[] = {CLIENT_RESET, CLIENT_EOF, DRAIN_CUT, REVOKED};
+	struct scene *s = *state;
+
+	open_none(s);
+	for (size_t i = 0; i < ARRAY_LEN(troubles); i++) {
+		struct disturber d = {.s = s, .trouble = troubles[i]};
+		struct mem_xport *up = scene_up(s, "one");
+
+		scene_chat_long(s, "both", true);
+		feed(s, up, gives_up);
+		scene_at(s, CALL_READ);
+		disturb(&d);
+		scene_run(s);
+		while (call_host_count(s->calls) > 0) {
+			uv_run(&s->loop, UV_RUN_ONCE);
+			scene_run(s);
+		}
+		assert_false(scene_charge(s)->flags & RECORD_CHARGED);
+		assert_int_equal(scene_charge(s)->charge_nusd, 0);
+		assert_int_equal(scene_charge(s)->cost_nusd, 9000 * 1000 + 700 * 2000);
+		clear(s);
+	}
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
@@ -585,6 +736,10 @@ int main(void)
 		T(test_media_in_a_cut_total),
 		T(test_pictures_behind_a_total),
 		T(test_media_in_a_total_beyond_the_hold),
+		T(test_told_before_its_end),
+		T(test_told_beside_the_finish),
+		T(test_told_of_one_choice),
+		T(test_given_up_with_usage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

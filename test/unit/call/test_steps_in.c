@@ -598,30 +598,13 @@ static void test_read_refuses_what_a_back_cannot_say(void **state)
 		RECORD_END_REJECTED, 400, "unsupported_parameter");
 }
 
-/* A chat whose body is so long that a thread reads it; the call waits for that. */
-static struct call *begin_long(struct scene *s)
-{
-	struct buf body;
-
-	buf_init(&body, 4 << 20);
-	assert_int_equal(buf_addz(&body,
-				  "{\"model\":\"deep\",\"max_tokens\":5,\"messages\":[{\"role\":"
-				  "\"user\",\"content\":\""),
-			 ERRC_OK);
-	while (body.len <= 1 << 20)
-		assert_int_equal(buf_addz(&body, "many words, written here and there; "), ERRC_OK);
-	assert_int_equal(buf_addz(&body, "\"}]}"), ERRC_OK);
-	scene_send(s, "POST /v1/chat/completions", "", buf_cstr(&body));
-	buf_fini(&body);
-	return scene_at(s, CALL_READ);
-}
-
 static void test_read_off_the_loop(void **state)
 {
 	struct scene *s = *state;
 	struct mem_xport *up = scene_up(s, "three");
 
-	begin_long(s);
+	scene_chat_long(s, "deep", false);
+	scene_at(s, CALL_READ);
 	while (scene_call(s)->step == CALL_READ) {
 		uv_run(&s->loop, UV_RUN_ONCE);
 		scene_run(s);
@@ -638,7 +621,8 @@ static void test_client_gone_while_reading(void **state)
 {
 	struct scene *s = *state;
 
-	begin_long(s);
+	scene_chat_long(s, "deep", false);
+	scene_at(s, CALL_READ);
 	mem_xport_reset(s->client, ERRC_CONNRESET);
 	while (call_host_count(s->calls) > 0) {
 		uv_run(&s->loop, UV_RUN_ONCE);
@@ -650,9 +634,11 @@ static void test_client_gone_while_reading(void **state)
 static void test_worker_ends_while_reading(void **state)
 {
 	struct scene *s = *state;
-	struct genid id = begin_long(s)->id;
 	struct admit_done done;
+	struct genid id;
 
+	scene_chat_long(s, "deep", false);
+	id = scene_at(s, CALL_READ)->id;
 	s->left_to_keeper = true;
 	scene_restart(s);
 	rig_settle(&s->rig, s->account, &id, 1, 1, &done);
