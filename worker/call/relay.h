@@ -47,9 +47,8 @@ struct relay {
 	struct usage usage;
 	struct relay_came told; /* by the last report of output; of pictures those that it covers */
 	int64_t told_output, told_beside; /* by the last that covers all; may be no picture */
-	/* Usage came with the finish or behind it, and of a stream no content since; and it is known to count all of it. */
-	bool last_word, counts_all;
-	bool usage_alone; /* the last usage came in an item without content, and none since */
+	/* Of the last usage, with no content since: came with the finish or behind it; in an item of its own; surely counts all choices. */
+	bool last_word, usage_alone, counts_all;
 	struct fault fault;
 	struct dialect_verdict verdict; /* what a router makes of the fault */
 	struct slice upstream_id;       /* a word, in the arena */
@@ -106,11 +105,10 @@ int64_t relay_seen_sound(const struct relay_came *came);
 /* Whether media came, and whether some did that no report covers, though there was one. */
 bool relay_has_media(const struct relay *r);
 bool relay_is_behind(const struct relay *r);
-/* Whether usage is the provider's last word: until then it may have reported less than came. Behind a finish that is so once the answer has
- * ended, and before where it surely counts all choices: some providers report with each item, of its choice alone or always the same. */
-bool relay_is_reported(const struct relay *r);
-/* Whether more may have come than what is reported, if anything is. */
+/* Whether more may have come than what is reported, if anything is: up to a finish, and behind it until the answer has ended but where it counts
+ * all choices, for some providers report with each item, of its choice alone or always the same. Whether usage is the provider's last word. */
 bool relay_is_cut(const struct relay *r);
+bool relay_is_reported(const struct relay *r);
 
 /* ERRC_NOMEM only. */
 MUSTCHECK enum errc relay_init(struct relay *r, const struct relay_opts *o);

@@ -125,8 +125,7 @@ struct ir_event {
 	enum ir_kind kind;
 	unsigned choice, tool; /* which of n answers; its place among the tool calls, dense from 0 */
 	/* Has content, reasoning or tools, sound or pictures (A4). so_far: the counts are of all of a whole answer up to here. */
-	bool commits, so_far;
-	bool of_none; /* IR_RAW: of no choice, but of the answer as a whole */
+	bool commits, so_far, of_none; /* of_none: an IR_RAW of no choice, but of the whole answer */
 	uint32_t content_bytes, reasoning_bytes, sound_bytes, pictures; /* chat_chunk.h */
 	struct slice text;
 	struct slice id, name; /* of a tool call; IR_START, IR_RAW: the answer's id and model */

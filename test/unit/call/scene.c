@@ -400,6 +400,39 @@ void scene_key(struct scene *s)
 	assert_int_equal(admin_key_update(&s->rig.admin, &s->rig.by, &s->key, &durable), ERRC_OK);
 }
 
+void scene_end_up(struct scene *s, bool reset)
+{
+	for (unsigned i = 0; i < s->up_n; i++) {
+		if (mem_xport_is_closed(s->up[i]))
+			continue;
+		if (reset)
+			mem_xport_reset(s->up[i], ERRC_CONNRESET);
+		else
+			mem_xport_eof(s->up[i]);
+	}
+}
+
+void scene_clear(struct scene *s)
+{
+	if (!mem_xport_is_closed(s->client))
+		mem_xport_reset(s->client, ERRC_CONNRESET);
+	scene_end_up(s, true);
+	scene_advance(s, 5000);
+	while (s->up_n > 0)
+		mem_xport_free(&s->up[--s->up_n]);
+	scene_none(s);
+	rig_drain(&s->rig);          /* as the keeper does */
+	s->now_ms = clock_boot_ms(); /* what calls say of their own times is the machine's */
+	turn_fake_clock(s->turn, s->now_ms);
+	scene_rejoin(s);
+}
+
+void scene_break_none(struct scene *s)
+{
+	s->calls->rt->breaker.failures = 1000;
+	s->calls->rt->t->set.retry_minimum = 100000;
+}
+
 /* --- what is seen --- */
 
 struct call *scene_call(struct scene *s)

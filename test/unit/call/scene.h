@@ -78,6 +78,13 @@ void scene_advance(struct scene *s, int64_t ms);
 void scene_hold_client(struct scene *s);
 void scene_release_client(struct scene *s);
 
+/* All connections to providers end. */
+void scene_end_up(struct scene *s, bool reset);
+/* Whatever is left ends; and the keeper takes the records. */
+void scene_clear(struct scene *s);
+/* No breaker opens from now on, and each request may be tried again. */
+void scene_break_none(struct scene *s);
+
 /* The one call that there is. */
 struct call *scene_call(struct scene *s);
 /* It waits at this step. */
