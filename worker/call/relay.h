@@ -110,9 +110,8 @@ bool relay_is_behind(const struct relay *r);
 bool relay_is_cut(const struct relay *r);
 bool relay_is_reported(const struct relay *r);
 
-/* ERRC_NOMEM only. */
+/* The first: ERRC_NOMEM only. The second is allowed at any time, also twice and on zeroed memory. */
 MUSTCHECK enum errc relay_init(struct relay *r, const struct relay_opts *o);
-/* Allowed at any time, also twice and on zeroed memory. */
 void relay_fini(struct relay *r);
 
 /* The next bytes. After `ended` or `failed` they are ignored. `gain` may be NULL. A stream that has sent surely more than the hold covers
