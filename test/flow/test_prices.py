@@ -121,6 +121,17 @@ class Prices(NodeCase):
                     self.assertEqual(lines.get('image', {}).get('tokens', 0), images)
         self.assertEqual(self.node.ask('GET', '/v1/models/looks-oai', key=self.key).json()['pricing']['image'], '0.0048')
 
+    def test_images_by_other_names_are_charged_each(self):
+        base64 = PICTURE['image_url']['url'].partition(',')[2]
+        image = {'type': 'image', 'source': {'type': 'base64', 'media_type': 'image/png', 'data': base64}}
+        for message, images in (({'content': [image, PICTURE, {'type': 'text', 'text': 'hi'}]}, 2), ({'content': 'hi', 'images': [base64, base64]}, 2),
+                                ({'content': [{'type': 'image_embeds', 'image_embeds': base64}]}, 1), ({'content': [{'image': base64}]}, 1),
+                                ({'content': [{'type': 'text', 'text': 'hi', 'image': base64}]}, 0)):
+            with self.subTest(message=message):
+                usage = {'input': 1000, 'output': 7, 'image': images}
+                _, r = self.charged('looks-oai', usage, SEES, messages=[dict(message, role='user')], max_tokens=100)
+                self.assertEqual({t['class']: t for t in r['tokens']}.get('image', {}).get('tokens', 0), images)
+
     def test_searches_are_charged_each(self):
         """What the provider reports; without a report one an answer, or none where reports are the rule. Five are held, and the context."""
         most = charge_nusd({'input': 128000, 'output': 100, 'web_search': 5}, SEEKS)

@@ -40,4 +40,7 @@ CHAT_INNER(ANNOTATIONS, "annotations")
 CHAT_INNER(CITATIONS, "citations")
 CHAT_INNER(TTL, "ttl")
 CHAT_INNER(BREAKPOINT, "prompt_cache_breakpoint")
+/* Pictures by other names than image_url: which they are is looked at, but they count as any other name does. */
+CHAT_INNER(IMAGE, "image")
+CHAT_INNER(IMAGE_EMBEDS, "image_embeds")
 /* clang-format on */

@@ -37,6 +37,12 @@ struct slice chat_scan_value(const struct chat_scan *s, struct slice body, enum 
 #define LEVEL_PART    3
 #define LEVEL_IN_PART 4
 
+/* A name that nobody knows, or of which only pictures are. */
+static bool scan_is_strange(unsigned id)
+{
+	return id == 0 || id == CHAT_ID_IMAGE || id == CHAT_ID_IMAGE_EMBEDS;
+}
+
 static enum chat_text scan_media_kind(unsigned id)
 {
 	switch (id) {
@@ -215,6 +221,92 @@ static bool scan_is_more(const struct jscan *j, enum json_type type)
 	       (member == CHAT_ID_IMAGES && !scan_is_of_image(j, type));
 }
 
+/* ---- pictures by whatever name ---- */
+
+/* Whether a part or a picture may stand here: in messages[].content, of which each element is a part, in messages[].images and .image,
+ * and in the input of embeddings; as an element of the list, or in place of a list. */
+static bool scan_is_place(const struct chat_scan *s, const struct jscan *j, bool *is_picture)
+{
+	unsigned level = jscan_level(j), member;
+
+	*is_picture = false;
+	if (s->op == DIALECT_EMBEDDINGS)
+		return jscan_path(j, 0) == CHAT_ID_INPUT &&
+		       (level == 0 || (level == 1 && jscan_path(j, 1) == JSCAN_ELEMENT));
+	if (level != LEVEL_MEMBER &&
+	    (level != LEVEL_PART || jscan_path(j, LEVEL_PART) != JSCAN_ELEMENT))
+		return false;
+	member = jscan_path(j, LEVEL_MEMBER);
+	*is_picture = member == CHAT_ID_IMAGES || member == CHAT_ID_IMAGE;
+	return (*is_picture || member == CHAT_ID_CONTENT) && jscan_path(j, 0) == CHAT_ID_MESSAGES;
+}
+
+static void scan_add_pictures(struct chat_scan *s, uint32_t n)
+{
+	s->bound.images += n;
+	s->needs |= PTABLE_CAN_IMAGE_IN;
+}
+
+static bool scan_is_picture_name(unsigned id)
+{
+	return id == CHAT_ID_IMAGE || id == CHAT_ID_IMAGES || id == CHAT_ID_IMAGE_URL ||
+	       id == CHAT_ID_IMAGE_EMBEDS;
+}
+
+/* A member of a part by the name of a picture, or an element of such a one. Of several names a provider reads one. */
+static void scan_named_picture(struct chat_pictures *p, const struct jscan *j, enum json_type type)
+{
+	unsigned level = jscan_level(j);
+	bool is_element = level == p->in + 1 && jscan_path(j, level) == JSCAN_ELEMENT;
+
+	if ((level != p->in && !is_element) || !scan_is_picture_name(jscan_path(j, p->in)))
+		return;
+	p->run = (is_element ? p->run : 0) + (type == JSON_STRING || type == JSON_OBJECT);
+	p->named = MAX_OF(p->named, p->run);
+}
+
+static void scan_pictures(struct chat_scan *s, const struct jscan *j, enum json_type type)
+{
+	struct chat_pictures *p = &s->pictures;
+	bool is_picture;
+
+	if (p->in) {
+		scan_named_picture(p, j, type);
+		return;
+	}
+	if ((type != JSON_OBJECT && type != JSON_STRING) || !scan_is_place(s, j, &is_picture))
+		return;
+	if (type == JSON_OBJECT)
+		*p = (struct chat_pictures){
+			.in = jscan_level(j) + 1, .before = s->bound.images, .is_one = is_picture};
+	else if (is_picture)
+		scan_add_pictures(s, 1);
+}
+
+/* The type of the part, or of one inside of it. Any of a picture has it in its name: image, image_embeds, image_file. */
+static void scan_picture_type(struct chat_pictures *p, bool is_inner, struct slice type)
+{
+	if (type.n >= 5 && slice_find(type, SLICE_LIT("image")) >= 0)
+		p->typed++;
+	else if (!is_inner)
+		p->is_other = true;
+}
+
+/* A part ends: each picture that it has counts once, by whatever it is one. */
+static void scan_pictures_end(struct chat_scan *s, const struct jscan *j)
+{
+	struct chat_pictures *p = &s->pictures;
+	uint32_t counted = s->bound.images - p->before, all = MAX_OF(p->typed, p->is_one);
+
+	if (!p->in || jscan_level(j) + 1 != p->in)
+		return;
+	if (!p->is_other)
+		all = MAX_OF(all, p->named);
+	if (all > counted)
+		scan_add_pictures(s, all - counted);
+	p->in = 0;
+}
+
 static bool scan_value(void *arg, const struct jscan *j, enum json_type type)
 {
 	struct chat_scan *s = arg;
@@ -222,8 +314,9 @@ static bool scan_value(void *arg, const struct jscan *j, enum json_type type)
 
 	if (leaf == JSCAN_ELEMENT)
 		scan_element(s, j, type);
-	else if (leaf == 0 && jscan_path(j, 0) == CHAT_ID_MESSAGES)
-		s->bound.text += j->key_bytes; /* a name that nobody knows */
+	else if (scan_is_strange(leaf) && jscan_path(j, 0) == CHAT_ID_MESSAGES)
+		s->bound.text += j->key_bytes;
+	scan_pictures(s, j, type);
 	if (type == JSON_OBJECT || type == JSON_ARRAY)
 		scan_container(s, j, type);
 	if (scan_is_more(j, type))
@@ -248,8 +341,9 @@ static bool scan_is_unknown(const struct jscan *j)
 		return false;
 	while (level > LEVEL_MEMBER && jscan_path(j, level) == JSCAN_ELEMENT)
 		level--;
-	return jscan_path(j, LEVEL_MEMBER) == 0 ||
-	       (jscan_path(j, LEVEL_MEMBER) == CHAT_ID_CONTENT && jscan_path(j, level) == 0);
+	return scan_is_strange(jscan_path(j, LEVEL_MEMBER)) ||
+	       (jscan_path(j, LEVEL_MEMBER) == CHAT_ID_CONTENT &&
+		scan_is_strange(jscan_path(j, level)));
 }
 
 static bool scan_text(void *arg, const struct jscan *j, struct slice piece)
@@ -377,6 +471,8 @@ static void scan_media(struct chat_scan *s, const struct jscan *j, size_t bytes)
 		break;
 	case CHAT_TEXT_FILE:
 		s->needs |= PTABLE_CAN_DOCUMENT_IN;
+		if (scan_is_type(s, SLICE_LIT("image/")))
+			scan_add_pictures(s, 1);
 		scan_by_value(s, bytes);
 		break;
 	case CHAT_TEXT_FILE_ID:
@@ -428,12 +524,15 @@ static unsigned scan_due(struct slice type)
 static void scan_word_end(struct chat_scan *s, const struct jscan *j, size_t bytes)
 {
 	struct slice word = slice_of(s->small, s->small_n);
-	bool is_whole = bytes == word.n;
+	bool is_whole = bytes == word.n, is_type = scan_is_part_type(j);
+	unsigned level = jscan_level(j);
 
 	if (scan_is_in_images(j) && scan_due(word) != 1u << CHAT_TEXT_IMAGE)
 		scan_by_reference(s);
-	if (scan_is_part_type(j)) {
-		bool is_inner = jscan_level(j) > LEVEL_IN_PART;
+	if (is_type || (level == s->pictures.in && jscan_path(j, level) == CHAT_ID_TYPE))
+		scan_picture_type(&s->pictures, level > s->pictures.in, word);
+	if (is_type) {
+		bool is_inner = level > LEVEL_IN_PART;
 
 		s->part_typed |= !is_inner;
 		s->part_due |= scan_due(word);
@@ -450,6 +549,8 @@ static void scan_end(void *arg, const struct jscan *j, enum json_type type, size
 {
 	struct chat_scan *s = arg;
 
+	if (type == JSON_OBJECT)
+		scan_pictures_end(s, j);
 	if (type == JSON_NUMBER && jscan_path(j, 0) == CHAT_ID_MESSAGES)
 		s->bound.text += bytes;
 	else if (type == JSON_OBJECT && scan_is_part(j) &&

@@ -21,6 +21,16 @@ enum chat_text {
 	CHAT_TEXT_REFERENCE, /* something of any size that stands elsewhere */
 };
 
+/* The pictures of a part that is being read, or of what stands where a picture does. */
+struct chat_pictures {
+	unsigned in;         /* level of its members; 0: none is being read */
+	uint32_t before;     /* of the whole request, up to it */
+	uint32_t typed;      /* by a type of its own, or of a part inside of it */
+	uint32_t named, run; /* by the name of a member: of the one that has most, of the last one */
+	bool is_one;         /* it stands where a picture does */
+	bool is_other; /* its type is none of a picture: what a member is called says nothing */
+};
+
 struct chat_scan {
 	struct jscan j;
 	enum dialect_op op;
@@ -34,6 +44,7 @@ struct chat_scan {
 	bool part_typed; /* the part of a message that is being read has said its type */
 	unsigned part_due,
 		part_seen; /* media by its type, and what was counted; bits of chat_text */
+	struct chat_pictures pictures;
 	char model[LIMIT_MODEL_NAME + 1], user[USER_TAG_MAX];
 };
 
