@@ -201,12 +201,14 @@ OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")
 COMMAND_END(TEAM_RESUME)
 
 GROUP("user", "End users of an account, by the tag that their requests carry.")
-COMMAND(USER_LIST, "user list", plain, 15000, "List the end users that have limits of their own.")
+COMMAND(USER_LIST, "user list", plain, 15000, 
+	"List the end users of whom anything is said: limits, models, an end, a suspension.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "Only those of this account.")
 COMMAND_END(USER_LIST)
 
 COMMAND(USER_SHOW, "user show", of_account, 15000, "Show what one end user may do and has used.")
-WORD(TEXT, "TAG", "user", SEND, NEEDED, "The tag; '*' is every user that has none of its own.")
+WORD(TEXT, "TAG", "user", SEND, NEEDED, 
+     "The tag; '*' is every user that has no limits of its own.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "The account (needed).")
 COMMAND_END(USER_SHOW)
 
@@ -222,7 +224,7 @@ OPTION(SWITCH, "suspended", "on|off", "suspended", SEND,
 COMMAND_END(USER_UPDATE)
 
 COMMAND(USER_REMOVE, "user remove", of_account, 15000,
-	"Take the limits of an end user away; those of '*' count for it then.")
+	"Take away all that is said of an end user, a suspension too; '*' counts for it then.")
 WORD(TEXT, "TAG", "user", SEND, NEEDED, "The tag.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "The account (needed).")
 OPTION(TEXT, "note", "TEXT", "note", SEND, "Why, for the ledger.")

@@ -77,9 +77,9 @@ VIEW(TEAM_LIST, "team", SORTED, "teams",
      "account team status charged_nusd +requests +budget_left_nusd +credit_left_nusd +used_s +expires_s +tokens +rpm "
      "+tpm +concurrency +models")
 VIEW(USER_SHOW, "user", SELF, "", "")
-VIEW(USER_SHOW, "limit", MANY, "limits", VIEW_LIMITS)
+VIEW(USER_SHOW, "limit", MANY, "limits", "name " VIEW_LIMITS)
 VIEW(USER_UPDATE, "user", SELF, "", "")
-VIEW(USER_UPDATE, "limit", MANY, "limits", VIEW_LIMITS)
+VIEW(USER_UPDATE, "limit", MANY, "limits", "name " VIEW_LIMITS)
 VIEW(USER_LIST, "user", SORTED, "users",
      "account user status charged_nusd +requests +budget_left_nusd +credit_left_nusd +used_s +expires_s +tokens +rpm "
      "+tpm +concurrency +models")

@@ -118,7 +118,7 @@ static enum errc get_scope(struct live *live, uint64_t account, enum rows_kind k
 	return e;
 }
 
-/* The end user's own rules, else those for all. */
+/* What is said of the end user itself, else what is said of all; whose limits it has send_rules() knows. */
 static enum errc get_user(struct live *live, struct slice tag, struct explained *m)
 {
 	char id[ROWS_ID];

@@ -1,4 +1,5 @@
 #include "clock.h"
+#include "rows_user.h"
 #include "scope_row.h"
 #include "user_tag.h"
 
@@ -45,6 +46,29 @@ static enum errc send(struct verbs *v, const struct rows_scope *k, const struct 
 	return e;
 }
 
+/* Those of an end user that has none of its own are under the name of `*`, which they are changed by. */
+static enum errc send_limits(struct verbs *v, const struct rows_scope *k, struct rows_state *s)
+{
+	struct rows_scope all;
+	char every[ROWS_ID];
+	struct buf mem;
+	enum errc e;
+
+	rows_user_id(SLICE_LIT(ROWS_EVERY_USER), every);
+	if (k->kind != ROWS_USER || k->limits.n > 0 || memcmp(k->id, every, ROWS_ID) == 0)
+		return scope_row_limits(v, k, s);
+	buf_init(&mem, ROWS_MAX);
+	e = admin_scope_get(v->live, k->account, ROWS_USER, every, &mem, &all, NULL);
+	if (!e) {
+		rows_user_join(k, &all);
+		all.name = SLICE_LIT(ROWS_EVERY_USER);
+		rows_state_align(s, &all.limits, true);
+		e = scope_row_limits(v, &all, s);
+	}
+	buf_fini(&mem);
+	return e == ERRC_NOTFOUND ? ERRC_OK : e;
+}
+
 static void show(struct verbs *v, uint64_t account, const char id[ROWS_ID], const bool *durable)
 {
 	struct rows_state s;
@@ -57,7 +81,7 @@ static void show(struct verbs *v, uint64_t account, const char id[ROWS_ID], cons
 	if (!e)
 		e = send(v, &k, &s, durable);
 	if (!e)
-		e = scope_row_limits(v, &k, &s);
+		e = send_limits(v, &k, &s);
 	buf_fini(&mem);
 	verbs_end_errc(v, e, what(v));
 }

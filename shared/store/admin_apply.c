@@ -95,29 +95,35 @@ static enum errc remove_user(struct live *l, MDB_txn *txn, const struct rows_sco
 	return running_count_user(l, txn, u->account, u->id);
 }
 
-/* Whether requests that run must be counted in a limit that the definition brings. One before it that cannot be read had none. */
+/* Whether requests that run must be counted in a limit that the definition brings, or in those for all that hold an end user again
+ * who loses its own. A definition before it that cannot be read had none. */
 static enum errc look_at_running(struct live *l, MDB_txn *txn, const struct rows_scope *def,
-				 bool *due)
+				 bool *due, bool *of_all)
 {
 	struct rows_scope was;
 	enum errc rc;
 
+	*of_all = def->kind == ROWS_USER && def->limits.n == 0;
 	*due = running_is_due(NULL, def);
-	if (!*due)
+	if (!*due && !*of_all)
 		return ERRC_OK;
 	rc = live_get_scope(l, txn, def->account, def->kind, def->id, &was);
-	if (!rc)
+	if (!rc) {
 		*due = running_is_due(&was, def);
+		*of_all = *of_all && was.limits.n > 0;
+	}
 	return rc == ERRC_NOTFOUND || live_is_damaged(rc) ? ERRC_OK : rc;
 }
 
 static enum errc put_scope(struct live *l, MDB_txn *txn, const struct rows_scope *def)
 {
-	bool due;
-	enum errc rc = look_at_running(l, txn, def, &due);
+	bool due, of_all;
+	enum errc rc = look_at_running(l, txn, def, &due, &of_all);
 
 	if (!rc)
 		rc = live_put_scope(l, txn, def);
+	if (!rc && of_all)
+		rc = running_count_user(l, txn, def->account, def->id);
 	return !rc && due ? running_count(l, txn, def) : rc;
 }
 

@@ -487,6 +487,35 @@ class Rules(Scene, NodeCase):
 
 
 class Users(Scene, NodeCase):
+    def test_who_has_no_limits_of_its_own_has_those_for_all(self):
+        """Who is suspended and let in again, may use some models only, or was told that it has no limit, has used up what it had used up."""
+        def user(tag, *words):
+            return self.node.ctl('user', 'update', tag, '--account', self.name, *words)
+
+        user('*', '--budget', '1', '--period', 'day')
+        key = self.node.key(self.name)
+        for tag, words in (('mallory', (('--suspended', 'on'), ('--suspended', 'off'))), ('bob', (('--models', 'one'),)), ('eve', (('--rpm', 'none'),))):
+            with self.subTest(tag):
+                self.accepted(key, user=tag)
+                for w in words:
+                    self.refused(402, 'budget_exceeded', 'user', key, user=tag)
+                    user(tag, *w)
+                    if w[-1] == 'on':
+                        self.refused(403, 'account_suspended', 'user', key, user=tag)
+                        user(tag, '--suspended', 'off')
+                self.refused(402, 'budget_exceeded', 'user', key, user=tag)
+                rule = [row for (scope, _), row in self.limits(key, tag).items() if scope == 'user']
+                self.assertEqual([(r['text'], r['used'], r['max']) for r in rule], [('budget per day', 1, 1)])
+                shown = self.node.ctl('user', 'show', tag, '--account', self.name)['limits']
+                self.assertEqual([(r['name'], r['text'], r['used'], r['max']) for r in shown], [('*', 'budget per day', 1, 1)])
+        self.assertEqual(self.refused(403, 'model_not_allowed', 'user', key, 'other', user='bob')['code'], 'model_not_allowed')
+        self.assertRegex(self.node.ctl_raw('user', 'show', 'bob', '--account', self.name).stdout, r'(?m)^\*  .* budget per day')
+        shown = user('bob', '--rpm', '100')['limits']
+        self.assertEqual([(r['name'], r['text'], r['used']) for r in shown], [('bob', 'requests a minute', 0)])
+        self.accepted(key, user='bob')
+        user('bob', '--rpm', 'none')
+        self.refused(402, 'budget_exceeded', 'user', key, user='bob')
+
     def test_every_user_for_itself(self):
         self.node.ctl('user', 'update', '*', '--account', self.name, '--budget', '1', '--period', 'day')
         self.node.ctl('user', 'update', 'vip', '--account', self.name, '--budget', '2', '--period', 'day')

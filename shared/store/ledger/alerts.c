@@ -108,12 +108,14 @@ static void copy_text(char *out, size_t room, struct slice s)
 }
 
 /* Of an end user without a row of his own only the id is known here, and the tag where it was just used. */
-static void name_user(struct look *k, const struct book_scope *s, const struct rows_scope *def,
-		      struct alert *out)
+static void name_user(struct look *k, const struct book_scope *s, struct alert *out)
 {
-	struct slice tag = def->name;
+	struct rows_scope own;
+	struct slice tag = SLICE_NONE;
 
-	if (s->row.n > 0 || rollup_find_tag(k->at->recent, s->account, s->id, &tag))
+	if (s->row.n > 0 && !rows_get_scope(s->row, &own))
+		copy_text(out->name, sizeof out->name, own.name);
+	else if (rollup_find_tag(k->at->recent, s->account, s->id, &tag))
 		copy_text(out->name, sizeof out->name, tag);
 	else
 		text_hex(s->id, ROWS_ID, out->name);
@@ -130,7 +132,7 @@ static void describe(struct look *k, const struct book_scope *s, const struct ro
 	if (s->kind == ROWS_KEY)
 		copy_text(out->name, sizeof out->name, slice_of(s->id, ROWS_ID));
 	else if (s->kind == ROWS_USER)
-		name_user(k, s, def, out);
+		name_user(k, s, out);
 	else
 		copy_text(out->name, sizeof out->name,
 			  s->kind == ROWS_ACCOUNT ? account : def->name);
@@ -276,9 +278,11 @@ static enum errc look_at_budget(struct look *k, const struct book_scope *s,
 static const struct rows_scope *rules_of(struct look *k, const struct book_scope *s,
 					 struct rows_scope *row)
 {
-	if (s->row.n == 0)
-		return book_every_user(k->at->book, s->account, &k->every);
-	return rows_get_scope(s->row, row) ? NULL : row;
+	if (s->row.n > 0 && rows_get_scope(s->row, row))
+		return NULL;
+	if (s->row.n > 0 && (s->kind != ROWS_USER || row->limits.n > 0))
+		return row;
+	return book_every_user(k->at->book, s->account, &k->every);
 }
 
 static const struct rows_rule *rule_of(const struct rows_scope *def, const struct rows_counter *c)
@@ -335,7 +339,8 @@ static enum errc look_at_scope(struct look *k, const struct book_scope *s, bool 
 			continue;
 		rc = look_at_budget(k, s, def, r, c, &told);
 	}
-	if (!rc && def && !is_past)
+	/* Of the rules for all nothing is noted: they change without it. */
+	if (!rc && def == &row && !is_past)
 		book_note_untold(k->at->book, s, told ? 0 : least_budget(def));
 	return rc;
 }

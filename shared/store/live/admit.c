@@ -1,6 +1,7 @@
 #include "admit_priv.h"
 
 #include "log.h"
+#include "rows_user.h"
 
 enum errc admit_load_account(struct admit_run *b, uint64_t account, struct admit_rows *r)
 {
@@ -27,50 +28,74 @@ enum errc admit_load_state(struct admit_run *b, uint64_t account, struct slice s
 	rc = live_get_state_of(b->l, b->txn, account, several, s->kind, s->id, s->state);
 	if (rc)
 		return rc;
-	rows_state_align(s->state, &s->row->limits,
-			 s->kind == ROWS_USER && memcmp(s->row->id, s->id, ROWS_ID) != 0);
+	rows_state_align(s->state, &s->row->limits, s->of_all);
 	live_copies_keep_state(&b->l->copies, s->state);
 	return ERRC_OK;
+}
+
+/* *row is not touched on an error. */
+static enum errc load_row(struct admit_run *b, const struct admit_ask *ask, enum rows_kind kind,
+			  const char id[ROWS_ID], struct rows_scope **row)
+{
+	struct rows_scope *s = live_copies_scope(&b->l->copies);
+	enum errc rc = live_get_scope(b->l, b->txn, ask->account, kind, id, s);
+
+	if (rc)
+		return rc;
+	live_copies_keep_scope(&b->l->copies, s);
+	*row = s;
+	return ERRC_OK;
+}
+
+static void set_scope(const struct admit_ask *ask, enum rows_kind kind, const char id[ROWS_ID],
+		      struct rows_scope *row, struct admit_scope *s)
+{
+	s->row = row;
+	s->kind = kind;
+	memcpy(s->id, id, ROWS_ID);
+	s->name = row->name;
+	s->counts = row->limits.n > 0 || kind == ROWS_KEY || kind == ROWS_TEAM;
+	s->of_all = false;
+	s->matched = 0;
+	for (size_t i = 0; i < row->limits.n; i++) {
+		row->limits.v[i].shadow |= (row->flags & ROWS_SHADOW) != 0;
+		if (rows_rule_matches(&row->limits.v[i], ask->model))
+			s->matched |= UINT64_C(1) << i;
+	}
 }
 
 /* The definition; ERRC_NOTFOUND. Then the state, if the scope counts anything. */
 static enum errc load_scope(struct admit_run *b, const struct admit_ask *ask, enum rows_kind kind,
 			    const char id[ROWS_ID], struct admit_scope *s)
 {
-	enum errc rc;
+	struct rows_scope *row;
+	enum errc rc = load_row(b, ask, kind, id, &row);
 
-	s->row = live_copies_scope(&b->l->copies);
-	rc = live_get_scope(b->l, b->txn, ask->account, kind, id, s->row);
-	if (rc)
-		return rc;
-	live_copies_keep_scope(&b->l->copies, s->row);
-	s->kind = kind;
-	memcpy(s->id, id, ROWS_ID);
-	s->name = s->row->name;
-	s->counts = s->row->limits.n > 0 || kind == ROWS_KEY || kind == ROWS_TEAM;
-	s->matched = 0;
-	for (size_t i = 0; i < s->row->limits.n; i++) {
-		s->row->limits.v[i].shadow |= (s->row->flags & ROWS_SHADOW) != 0;
-		if (rows_rule_matches(&s->row->limits.v[i], ask->model))
-			s->matched |= UINT64_C(1) << i;
-	}
-	return ERRC_OK;
+	if (!rc)
+		set_scope(ask, kind, id, row, s);
+	return rc;
 }
 
-/* The row of an end user, or else the one for all of them. */
+/* The row of an end user, of the one for all the limits where that has none, or else all of that one. */
 static enum errc load_user(struct admit_run *b, const struct admit_ask *ask, const char id[ROWS_ID],
 			   struct admit_scope *s)
 {
+	struct rows_scope *own = NULL, *all = NULL;
 	char every[ROWS_ID];
-	enum errc rc = load_scope(b, ask, ROWS_USER, id, s);
+	enum errc rc = load_row(b, ask, ROWS_USER, id, &own);
 
-	if (rc != ERRC_NOTFOUND)
+	if (own ? own->limits.n == 0 : rc == ERRC_NOTFOUND) {
+		rows_user_id(SLICE_LIT(ROWS_EVERY_USER), every);
+		rc = load_row(b, ask, ROWS_USER, every, &all);
+	}
+	if (rc && (rc != ERRC_NOTFOUND || !own))
 		return rc;
-	rows_user_id(SLICE_LIT(ROWS_EVERY_USER), every);
-	rc = load_scope(b, ask, ROWS_USER, every, s);
-	memcpy(s->id, id, ROWS_ID);
+	if (own && all)
+		rows_user_join(own, all);
+	set_scope(ask, ROWS_USER, id, all ? all : own, s);
 	s->name = ask->user;
-	return rc;
+	s->of_all = all != NULL;
+	return ERRC_OK;
 }
 
 static enum errc add_state(struct admit_run *b, uint64_t account, struct admit_rows *r)

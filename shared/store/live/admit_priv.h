@@ -24,6 +24,7 @@ struct admit_scope {
 	enum rows_kind kind;
 	char id[ROWS_ID];
 	bool counts;       /* it has a state, which is written back */
+	bool of_all;       /* an end user: the limits are those for all */
 	uint64_t matched;  /* one bit for each rule that is about this request */
 	struct slice name; /* for errors */
 	/* In the store's room. */

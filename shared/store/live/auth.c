@@ -1,6 +1,7 @@
 #include "auth.h"
 
 #include "live_states.h"
+#include "rows_user.h"
 #include "secret.h"
 
 static const char none[ROWS_ID];
@@ -242,22 +243,28 @@ static enum errc add_rules(struct live *l, MDB_txn *txn, const struct rows_scope
 	return ERRC_OK;
 }
 
-/* The rules of an end user, or those for all. */
+/* The rules of an end user, or where it has none those for all. */
 static enum errc add_user(struct live *l, MDB_txn *txn, uint64_t account, struct slice user,
 			  const int64_t now_ms[2], struct auth_usage *out)
 {
-	struct rows_scope s;
+	struct rows_scope own, s;
 	char id[ROWS_ID], every[ROWS_ID];
+	bool has_own;
 	enum errc rc;
 
 	rows_user_id(user, id);
-	rc = live_get_scope(l, txn, account, ROWS_USER, id, &s);
-	if (rc == ERRC_NOTFOUND) {
-		rows_user_id(SLICE_LIT(ROWS_EVERY_USER), every);
-		rc = live_get_scope(l, txn, account, ROWS_USER, every, &s);
-	}
+	rc = live_get_scope(l, txn, account, ROWS_USER, id, &own);
+	has_own = !rc;
+	if (has_own && own.limits.n > 0)
+		return add_rules(l, txn, &own, id, now_ms, out);
+	if (!has_own && rc != ERRC_NOTFOUND)
+		return rc;
+	rows_user_id(SLICE_LIT(ROWS_EVERY_USER), every);
+	rc = live_get_scope(l, txn, account, ROWS_USER, every, &s);
 	if (rc)
 		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	if (has_own)
+		rows_user_join(&own, &s);
 	return add_rules(l, txn, &s, id, now_ms, out);
 }
 

@@ -199,7 +199,7 @@ static struct live *live_alloc(const struct live_opts *o)
 	pthread_mutex_init(&l->read_lock, NULL);
 	buf_init(&l->scratch, ROWS_MAX + RECORD_MAX);
 	buf_init(&l->several, ROWS_MAX);
-	rc = live_copies_init(&l->copies, ROWS_SCOPES_MAX, 2 * ROWS_SCOPES_MAX);
+	rc = live_copies_init(&l->copies, ROWS_SCOPES_MAX + 1, 2 * ROWS_SCOPES_MAX);
 	if (!rc)
 		rc = live_copies_init(&l->copies_read, ROWS_SCOPES_MAX, 0);
 	l->dir = mem_dup(o->dir, strlen(o->dir));

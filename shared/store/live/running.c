@@ -75,15 +75,14 @@ static enum errc load_state(struct count *c, const char id[ROWS_ID])
 /* Whether the definition holds this end user. */
 static enum errc is_for_user(struct count *c, const char id[ROWS_ID], bool *yes)
 {
-	struct rows_key_name own = rows_name_scope(c->def->account, ROWS_USER, id);
-	struct slice row;
+	struct rows_scope own;
 	enum errc rc;
 
 	*yes = memcmp(c->def->id, id, ROWS_ID) == 0;
 	if (*yes || !is_every(c) || (c->user && memcmp(c->user, id, ROWS_ID) != 0))
 		return ERRC_OK;
-	rc = live_row_get(c->l, c->txn, &own, &row);
-	*yes = rc == ERRC_NOTFOUND;
+	rc = live_get_scope(c->l, c->txn, c->def->account, ROWS_USER, id, &own);
+	*yes = rc ? rc == ERRC_NOTFOUND : own.limits.n == 0;
 	return *yes ? ERRC_OK : rc;
 }
 

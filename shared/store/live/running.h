@@ -13,7 +13,7 @@ bool running_is_due(const struct rows_scope *was, const struct rows_scope *def);
  * and writes those that change, which takes some microseconds each. A hold of which the scope took as many rules as there may be, some of them
  * gone since, takes no more. The definition's slices may not lie in the store. */
 MUSTCHECK enum errc running_count(struct live *l, MDB_txn *txn, const struct rows_scope *def);
-/* An end user has lost the rules of its own: those for all, if there are any, hold it again. */
+/* An end user has lost the limits of its own: those for all, if there are any, hold it again. */
 MUSTCHECK enum errc running_count_user(struct live *l, MDB_txn *txn, uint64_t account,
 				       const char id[ROWS_ID]);
 

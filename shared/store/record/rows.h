@@ -23,7 +23,7 @@
 #define ROWS_ACCOUNT_HEAD UINT64_C(0)
 #define ROWS_ACCOUNT_TAIL UINT64_MAX
 #define ROWS_ACCOUNT_LAST (UINT64_MAX - 2) /* behind it: the names of the other trees, the tail */
-#define ROWS_EVERY_USER   "*" /* the tag of the row for all end users that have none of their own */
+#define ROWS_EVERY_USER   "*" /* the tag of the row for all end users; see rows_user.h */
 
 enum rows_kind {
 	ROWS_HEAD = 1, /* the order is that of an account's rows */

@@ -37,8 +37,10 @@ static void put(struct rows_scope *def)
 	bool durable;
 
 	death_told(rig_try_put(&world.r, def, &durable));
-	if (def->kind == ROWS_USER)
-		world.user_ids = MAX_OF(world.user_ids, def->limits.last_id);
+	if (def->kind != ROWS_USER)
+		return;
+	world.user_ids = MAX_OF(world.user_ids, def->limits.last_id);
+	world_set_users();
 }
 
 static const enum rows_limit kinds[] = {ROWS_BUDGET, ROWS_BUDGET, ROWS_BUDGET, ROWS_CONCURRENCY,
@@ -198,7 +200,7 @@ static void move_key(void)
 	put(&world.key_def[k]);
 }
 
-/* The rules of one end user, or of all that have none, come or go: what was used of the ones and the others stays apart. */
+/* The row of one end user, or of all, comes or goes, some without any rule: what was used of the ones and the others stays apart. */
 static void switch_user(struct rows_scope *def, bool *there, const char *tag)
 {
 	bool durable;
@@ -208,7 +210,8 @@ static void switch_user(struct rows_scope *def, bool *there, const char *tag)
 					     slice_str(tag), &durable));
 	} else {
 		rig_scope(def, world.account, ROWS_USER, tag);
-		add_rule(def);
+		if (world_pick(3))
+			add_rule(def);
 		put(def);
 	}
 	*there = !*there;

@@ -219,6 +219,39 @@ static void test_every_user(void **state)
 	rig_check_books(family.r);
 }
 
+/* Those for all count who has a row and no limits in it: from the start, or once its own are taken away. */
+static void test_without_limits_of_its_own(void **state)
+{
+	struct rows_scope every, bob, *alice = &family.of[3];
+	struct genid a[2], b[2];
+
+	(void)state;
+	rig_limit(alice, ROWS_RPM, 1000);
+	rig_put(family.r, alice);
+	rig_scope(&bob, family.account, ROWS_USER, "bob");
+	rig_put(family.r, &bob);
+	for (size_t i = 0; i < 2; i++) {
+		a[i] = start("alice", "m1");
+		b[i] = start("bob", "m1");
+	}
+	rig_scope(&every, family.account, ROWS_USER, ROWS_EVERY_USER);
+	limit(&every, 2, "m*");
+	refused("bob", "m1", ROWS_USER, "bob");
+	end(&b[0]);
+	b[0] = start("bob", "m1");
+	rig_limit(alice, ROWS_RPM, ROWS_NO_LIMIT);
+	rig_put(family.r, alice);
+	refused("alice", "m1", ROWS_USER, "alice");
+	end(&a[0]);
+	a[0] = start("alice", "m1");
+	for (size_t i = 0; i < 2; i++) {
+		end(&a[i]);
+		end(&b[i]);
+	}
+	nothing_runs();
+	rig_check_books(family.r);
+}
+
 /* Other patterns of a limit count what they are about. */
 static void test_other_patterns(void **state)
 {
@@ -303,6 +336,7 @@ int main(void)
 		T(test_for_some_models),
 		T(test_beside_another_limit),
 		T(test_every_user),
+		T(test_without_limits_of_its_own),
 		T(test_other_patterns),
 		T(test_released),
 		cmocka_unit_test_setup_teardown(test_damaged, family_setup, family_teardown),

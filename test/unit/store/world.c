@@ -28,7 +28,7 @@ int64_t world_now_s(void)
 
 static void add_scope(struct model_scope *s, struct rows_scope *def, enum rows_kind kind)
 {
-	s->def = def;
+	s->def = s->row = def;
 	s->kind = kind;
 }
 
@@ -57,7 +57,12 @@ void world_set_users(void)
 	struct rows_scope *all = world.every_there ? &world.every_def : &world.no_def;
 
 	for (int i = 0; i < WORLD_USERS; i++)
-		world.user[i].def = i == 0 && world.own_there ? &world.own_def : all;
+		world.user[i].def = world.user[i].row = all;
+	if (!world.own_there)
+		return;
+	world.user[0].row = &world.own_def;
+	if (world.own_def.limits.n > 0)
+		world.user[0].def = &world.own_def;
 }
 
 void world_add_key(void)
@@ -107,7 +112,7 @@ static bool matches(const struct rows_rule *r, int model)
 
 static bool only_counts(const struct model_scope *s, const struct rows_rule *r)
 {
-	return r->shadow || (s->def->flags & ROWS_SHADOW);
+	return r->shadow || ((s->def->flags | s->row->flags) & ROWS_SHADOW);
 }
 
 struct verdict {
@@ -131,13 +136,13 @@ static void refuse(struct verdict *v, enum admit_reason why, enum rows_kind scop
 static bool is_stopped(struct model_scope *const *of, size_t n, struct verdict *v)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (of[i]->def->status == ROWS_REVOKED)
+		if (of[i]->row->status == ROWS_REVOKED)
 			refuse(v, ADMIT_KEY_REVOKED, ROWS_KEY);
 	}
 	if (!v->reason && world.suspended)
 		refuse(v, ADMIT_ACCOUNT_SUSPENDED, ROWS_ACCOUNT);
 	for (size_t i = 0; i < n && !v->reason; i++) {
-		if (of[i]->def->status == ROWS_SUSPENDED)
+		if (of[i]->row->status == ROWS_SUSPENDED)
 			refuse(v,
 			       of[i]->kind == ROWS_KEY    ? ADMIT_KEY_SUSPENDED
 			       : of[i]->kind == ROWS_TEAM ? ADMIT_TEAM_SUSPENDED

@@ -31,7 +31,8 @@ struct model_done {
 };
 
 struct model_scope {
-	struct rows_scope *def; /* of an end user without a row: that of all, or an empty one */
+	/* Whose limits count, and which says the rest: of an end user without limits, or a row, those for all or none. */
+	struct rows_scope *def, *row;
 	enum rows_kind kind;
 	int holds;
 	struct use use[WORLD_IDS]; /* see world_use() */
@@ -104,7 +105,7 @@ bool world_in_shadow(void);
 bool world_has_floor(void);
 int64_t world_balance(void);
 int64_t world_available(void); /* with its overdraft */
-/* Who the rules of each end user are of, after one of the definitions came or went. */
+/* Whose limits each end user has, after one of the definitions came, went or changed. */
 void world_set_users(void);
 /* One more key. */
 void world_add_key(void);
