@@ -237,7 +237,12 @@ static void drained(struct writer_job *j, enum errc e)
 		log_error("drain_no_space",
 			  "no space for the last records; tried again each second");
 		require(uv_timer_start(&k->last, on_drain_again, PACE_RETRY_MS, 0) == 0);
-	} else if (e)
+	} else if (e == ERRC_MOVED)
+		keeper_fail(k,
+			    "the ledger %s/ledger/data.mdb was removed or replaced: what it lacks "
+			    "cannot be written and stays in the live store %s, if that is there",
+			    k->h.state, k->h.live);
+	else if (e)
 		keeper_fail(
 			k, "the last records could not be written: %s; they stay in the live store",
 			errc_text(e));
@@ -261,15 +266,20 @@ void keeper_drain(struct keeper *k, int64_t deadline_ms, bool node_stops)
 	writer_submit(k->writer, &k->drain);
 }
 
+/* Those that are alive. What dead ones have left is for the drain, and it may be that nothing of it can be settled; nor does anybody
+ * wait for a store whose workers cannot be told. */
 static bool has_workers(struct keeper *k)
 {
-	struct live_owner one;
-	size_t n = 0;
+	struct live_owner owners[LIVE_REGIONS_MAX];
 	struct live *live = stores_hold(&k->stores);
-	enum errc e = live_instances(live, &one, 1, &n);
+	bool alive = false;
+	size_t n = 0;
+	enum errc e = live_instances(live, owners, ARRAY_LEN(owners), &n);
 
+	for (size_t i = 0; i < n; i++)
+		alive |= !live_owner_is_dead(live, owners[i].instance);
 	stores_drop(&k->stores, live);
-	return e || n > 0;
+	return alive || (e && !live_is_damaged(e));
 }
 
 /* Another master has begun, with a keeper of its own that waits for the lock; or none has been seen for long, and the workers

@@ -271,6 +271,18 @@ static enum errc run_jobs(struct writer *w)
 	return e;
 }
 
+/* The last job waits. */
+static bool is_to_end(struct writer *w)
+{
+	bool yes = false;
+
+	pthread_mutex_lock(&w->lock);
+	list_each (it, &w->jobs)
+		yes |= list_entry(it, struct writer_job, node)->last;
+	pthread_mutex_unlock(&w->lock);
+	return yes;
+}
+
 /* --- another live store --- */
 
 static enum errc replace_live(struct writer *w)
@@ -306,6 +318,9 @@ static enum errc renew_step(struct writer *w)
 	if (!e || !intake_may_pass(e))
 		return e;
 	intake_failed(&w->in, e);
+	/* The new store may never come, where the ledger is gone as well: the end does not wait for it. */
+	if (is_to_end(w))
+		return run_jobs(w);
 	(void)wait_for(w, PACE_RETRY_MS);
 	return ERRC_OK;
 }

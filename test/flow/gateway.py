@@ -104,6 +104,20 @@ def is_stranger(pid):
         return False
 
 
+def named_by(folder):
+    """Numbers of the living aigwd whose command line or environment names the folder; but no other session's."""
+    found = []
+    for pid in (int(name) for name in os.listdir('/proc') if name.isdigit()):
+        try:
+            with open('/proc/%d/cmdline' % pid, 'rb') as c, open('/proc/%d/environ' % pid, 'rb') as e:
+                words, text = c.read(), e.read()
+        except OSError:
+            continue
+        if b'aigwd' in words and folder.encode() + b'/' in words + text and is_alive(pid) and not is_stranger(pid):
+            found.append(pid)
+    return found
+
+
 def children_of(parent):
     """Numbers of the processes that `parent` has now; its log may come a moment later. (The kernel's own list leaves some out while they come and go.)"""
     found = []
@@ -278,7 +292,17 @@ class Gateway:
         for pid in pids:
             kill_if_there(pid)
         self.master.wait()
+        self.kill_rest()
         wait_for(lambda: not any(is_alive(pid) for pid in pids), 20, 0.002)
+
+    def kill_rest(self):
+        """Without masters: whom the last one had started and did not come to name in its log. Returns once nobody is left."""
+        def nobody():
+            rest = named_by(self.dir)
+            for pid in rest:
+                kill_if_there(pid)
+            return not rest
+        wait_for(nobody, 20)
 
     def close(self):
         """Ends everything that this gateway started, also what lost its master. AssertionError when a credential was seen."""
@@ -292,6 +316,7 @@ class Gateway:
         for pid in self.pids():
             if is_alive(pid):
                 os.kill(pid, signal.SIGKILL)
+        self.kill_rest()
         for pid in self.pids():
             wait_for(lambda: not is_alive(pid))
         self.log.close()

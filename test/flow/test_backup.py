@@ -15,7 +15,7 @@ from decimal import Decimal
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tap
-from gateway import wait_for
+from gateway import named_by, wait_for
 from money import Spender, records
 from node import CtlError, NodePerTest, chat_body, model, nusd
 
@@ -86,6 +86,7 @@ class Backup(NodePerTest):
             self.node.ctl('account', 'create', 'more')
         told = self.node.wait_event('child_failed', since=mark)['message']  # its own line it may not come to
         self.node.kill_all()
+        self.assertEqual(named_by(self.node.dir), [])
         self.assertIn('%s is not as this node wrote it last' % path, told)
         self.assertIn("'aigwctl ledger restore'", told)
 

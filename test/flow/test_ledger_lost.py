@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import stand_still, wait_for
-from node import NodePerTest, model
+from client import Conn
+from gateway import Gateway, is_alive, named_by, stand_still, wait_for
+from node import NodePerTest, chat_body, model
 import tap
 
 
@@ -266,6 +267,49 @@ class Short(Base):
         self.assertRegex(died, r"^keeper, pid \d+: signal 7: the ledger's file is shorter than it says, or its disk fails$")
         self.assertRegex(self.node.events('child_failed', mark)[0]['message'], r'^keeper, pid \d+: ' + self.WORDS[1:])
         self.given_back_running(workers)
+
+
+class Masterless(NodePerTest):
+    MODELS = {'m': model('oai/sim?tokens=8&input=20'), 'slow': model('oai/sim?tokens=100&rate=5&input=20')}
+    PROGRAM = 'AIGWD_FAULTY'
+
+    def orphan(self, name):
+        """The keeper of a node of its own that has no master and no worker any more; one of these had a request that ran."""
+        self.make(log={'access': 'off'})
+        self.node.env['AIGW_TEST_DIR'] = self.node.state
+        self.start()
+        self.assertEqual(self.chat('m').status, 200)
+        conn = Conn(self.node.port).request('POST', '/v1/chat/completions', chat_body('slow', True), (), self.key)
+        self.addCleanup(conn.close)
+        self.assertEqual(conn.head().status, 200)
+        if name == 'damaged':
+            self.node.end_conservation()
+            Gateway.ask(self.node, 'damage-hold')
+            self.assertEqual(self.chat('m').status, 200)
+        keeper, workers = self.node.children('keeper'), self.node.children('worker')
+        self.node.lose_master()
+        if name != 'damaged':
+            stand_still(keeper[0])
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        return self.node, keeper[0]
+
+    def test_keeper_ends(self):
+        """A keeper without a master that can write nothing ends as the others do, once no worker is alive, and says why."""
+        nodes = {name: self.orphan(name) for name in ('ledger', 'both', 'damaged')}
+        for name, (node, keeper) in nodes.items():
+            if name != 'damaged':
+                shutil.rmtree(node.state)
+            if name == 'both':
+                shutil.rmtree(node.live)
+            os.kill(keeper, signal.SIGCONT)
+        for name, (node, keeper) in nodes.items():
+            with self.subTest(name):
+                wait_for(lambda: not is_alive(keeper), 60, 0.1)
+                self.assertEqual(named_by(node.dir), [])
+                self.assertTrue(node.events('keeper_orphan'))
+                why = 'could not be written: stored data is corrupt' if name == 'damaged' else 'was removed or replaced: what it lacks'
+                self.assertIn(why, node.events('keeper_failed')[-1]['message'])
 
 
 if __name__ == '__main__':
