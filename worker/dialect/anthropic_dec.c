@@ -72,10 +72,18 @@ void anthropic_put_broken(struct anthropic_dec *d, const char *what)
 	anthropic_put(d, IR_ERROR);
 }
 
+/* A count of what had come says nothing of what comes behind it. */
+static void dec_forget_output(struct anthropic_dec *d)
+{
+	if (!d->finished)
+		d->counts.output = d->counts.reasoning = -1;
+}
+
 static void dec_put_text(struct anthropic_dec *d, enum ir_kind kind, struct slice text)
 {
 	struct ir_event *ev = anthropic_put(d, kind);
 
+	dec_forget_output(d);
 	ev->text = text;
 	ev->tool = d->tools ? d->tools - 1 : 0;
 	ev->commits = text.n > 0;
@@ -90,6 +98,7 @@ void anthropic_put_tool(struct anthropic_dec *d, struct slice id, struct slice n
 {
 	struct ir_event *ev = anthropic_put(d, IR_TOOL_START);
 
+	dec_forget_output(d);
 	ev->tool = d->tools++;
 	ev->id = id;
 	ev->name = name;
@@ -123,6 +132,26 @@ static enum ir_finish dec_finish_of(const struct anthropic_dec *d, struct slice 
 	return f;
 }
 
+static void dec_give(struct usage *u, enum usage_class c, int64_t n)
+{
+	if (n >= 0)
+		usage_set(u, c, n);
+}
+
+static void dec_give_output(struct anthropic_dec *d)
+{
+	dec_give(&d->usage, USAGE_OUTPUT, d->counts.output);
+	dec_give(&d->usage, USAGE_REASONING, d->counts.reasoning);
+}
+
+static void dec_put_usage(struct anthropic_dec *d)
+{
+	struct ir_event *ev = anthropic_put(d, IR_USAGE);
+
+	ev->usage = usage_is_empty(&d->usage) ? NULL : &d->usage;
+	ev->usage_raw = slice_of(d->raw.p, d->raw.n);
+}
+
 void anthropic_put_finish(struct anthropic_dec *d, struct slice word, struct slice explanation)
 {
 	struct ir_event *ev;
@@ -130,9 +159,8 @@ void anthropic_put_finish(struct anthropic_dec *d, struct slice word, struct sli
 	d->finished = true;
 	if (explanation.n)
 		dec_put_text(d, IR_REFUSAL, explanation);
-	ev = anthropic_put(d, IR_USAGE);
-	ev->usage = usage_is_empty(&d->usage) ? NULL : &d->usage;
-	ev->usage_raw = slice_of(d->raw.p, d->raw.n);
+	dec_give_output(d);
+	dec_put_usage(d);
 	ev = anthropic_put(d, IR_FINISH);
 	ev->finish = dec_finish_of(d, word);
 	ev->native = word;
@@ -162,12 +190,6 @@ static void dec_count(struct slice object, struct anthropic_counts *c)
 	}
 }
 
-static void dec_give(struct usage *u, enum usage_class c, int64_t n)
-{
-	if (n >= 0)
-		usage_set(u, c, n);
-}
-
 static void dec_keep_raw(struct anthropic_dec *d, struct slice object)
 {
 	if (d->o.stream)
@@ -194,10 +216,9 @@ bool anthropic_usage(struct anthropic_dec *d, struct slice object)
 			  c->write - MIN_OF(c->write, MAX_OF(c->write_1h, (int64_t)0)));
 	else
 		dec_give(&d->usage, USAGE_CACHE_WRITE_5M, c->write_5m);
-	/* The count at the start of a stream is no count of the output. */
+	/* Before the end more of it may come. */
 	if (d->finished || !d->o.stream)
-		dec_give(&d->usage, USAGE_OUTPUT, c->output);
-	dec_give(&d->usage, USAGE_REASONING, c->reasoning);
+		dec_give_output(d);
 	/* At the end none is said where none were run. */
 	if (c->searches < 0 && d->o.facts->searches && (d->finished || !d->o.stream))
 		c->searches = 0;
@@ -236,11 +257,10 @@ static void dec_start(struct anthropic_dec *d, struct slice data)
 		return;
 	ev->id = dec_string(d, message, "id", &d->text);
 	ev->name = dec_string(d, message, "model", &d->more);
-	if (jtext_member(message, "usage", &usage) && anthropic_usage(d, usage)) {
-		ev = anthropic_put(d, IR_USAGE);
-		ev->usage = &d->usage;
-		ev->usage_raw = slice_of(d->raw.p, d->raw.n);
-	}
+	if (jtext_member(message, "usage", &usage) && anthropic_usage(d, usage))
+		dec_put_usage(d);
+	/* The count at the start of a stream is no count of the output. */
+	dec_forget_output(d);
 }
 
 static void dec_block_start(struct anthropic_dec *d, struct slice data)
@@ -315,16 +335,18 @@ static void dec_block_stop(struct anthropic_dec *d)
 static void dec_message_delta(struct anthropic_dec *d, struct slice data)
 {
 	struct slice delta = SLICE_NONE, usage, word, details = SLICE_NONE, explanation = SLICE_NONE;
+	bool was_finished = d->finished, reported;
 
 	(void)jtext_member(data, "delta", &delta);
 	word = dec_string(d, delta, "stop_reason", &d->text);
 	if (jtext_member(delta, "stop_details", &details))
 		explanation = dec_string(d, details, "explanation", &d->more);
 	d->finished |= word.n > 0;
-	if (jtext_member(data, "usage", &usage))
-		(void)anthropic_usage(d, usage);
-	if (word.n)
+	reported = jtext_member(data, "usage", &usage) && anthropic_usage(d, usage);
+	if (word.n && !was_finished)
 		anthropic_put_finish(d, word, explanation);
+	else if (reported)
+		dec_put_usage(d);
 }
 
 static void dec_end(struct anthropic_dec *d)

@@ -394,6 +394,64 @@ static void memory_that_fails_in_an_answer_is_reported(void **state)
 	assert_int_equal(mem_live_count(), 0);
 }
 
+#define START(usage) \
+	"data: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":" usage "}}\n\n"
+#define TEXT                                                                               \
+	"data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":" \
+	"\"text\",\"text\":\"hello\"}}\n\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
+#define DELTA(members)   "data: {\"type\":\"message_delta\",\"delta\":" members "}\n\n"
+#define STOPPED(members) DELTA("{\"stop_reason\":\"end_turn\"}" members)
+#define STOP             "data: {\"type\":\"message_stop\"}\n\n"
+#define OUTPUT(n)        ",\"usage\":{\"output_tokens\":" #n "}"
+
+/* What was said of it before more came is not the whole of it; what is said behind the finish is. */
+static void the_last_count_of_the_output_is_the_answers(void **state)
+{
+	static const struct {
+		const char *answer;
+		int64_t output, reasoning; /* -1: not reported */
+	} rows[] = {
+		{TEXT STOPPED(OUTPUT(5)) STOP, 5, -1},
+		{TEXT STOPPED("") STOP, -1, -1},
+		{TEXT STOPPED(",\"usage\":{}") STOP, -1, -1},
+		{TEXT STOPPED(",\"usage\":{\"input_tokens\":1000}") STOP, -1, -1},
+		{TEXT STOPPED(OUTPUT(1)) DELTA("{}" OUTPUT(500)) STOP, 500, -1},
+		{TEXT STOPPED("") DELTA("{}" OUTPUT(500)) STOP, 500, -1},
+		{TEXT STOPPED(OUTPUT(1)) STOPPED(OUTPUT(500)) STOP, 500, -1},
+		{TEXT DELTA("{}" OUTPUT(500)) STOPPED("") STOP, 500, -1},
+		{TEXT DELTA("{}" OUTPUT(500)) STOPPED(",\"usage\":{}") STOP, 500, -1},
+		{DELTA("{}" OUTPUT(1)) TEXT STOPPED(",\"usage\":{}") STOP, -1, -1},
+		{TEXT STOPPED(",\"usage\":{\"output_tokens\":500,\"output_tokens_details\":{"
+			      "\"thinking_tokens\":400}}") STOP,
+		 500, 400},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf answer;
+		struct rig r;
+
+		buf_init(&answer, 4096);
+		assert_int_equal(
+			buf_addz(&answer, START("{\"input_tokens\":1000,\"output_tokens\":1,"
+						"\"output_tokens_details\":{"
+						"\"thinking_tokens\":0}}")),
+			ERRC_OK);
+		assert_int_equal(buf_addz(&answer, rows[i].answer), ERRC_OK);
+		rig_init(&r, PTABLE_ANTHROPIC);
+		r.facts.stream = true;
+		assert_int_equal(rig_answer(&r, buf_slice(&answer), true), ERRC_OK);
+		assert_true(r.ended);
+		assert_int_equal(usage_get(&r.usage, USAGE_INPUT), 1000);
+		assert_int_equal(usage_has(&r.usage, USAGE_OUTPUT) ? r.usage.n[USAGE_OUTPUT] : -1,
+				 rows[i].output);
+		assert_int_equal(usage_has(&r.usage, USAGE_REASONING) ? r.usage.n[USAGE_REASONING]
+								      : -1,
+				 rows[i].reasoning);
+		rig_fini(&r);
+		buf_fini(&answer);
+	}
+}
+
 static void a_whole_answer_where_a_stream_was_due(void **state)
 {
 	const char *chat =
@@ -442,6 +500,7 @@ int main(void)
 		cmocka_unit_test(many_pieces_of_thinking_are_joined),
 		cmocka_unit_test(memory_that_fails_in_a_request_is_reported),
 		cmocka_unit_test(memory_that_fails_in_an_answer_is_reported),
+		cmocka_unit_test(the_last_count_of_the_output_is_the_answers),
 		cmocka_unit_test(a_whole_answer_where_a_stream_was_due),
 		cmocka_unit_test(a_whole_answer_of_any_size_is_the_providers_fault),
 	};
