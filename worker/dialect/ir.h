@@ -132,7 +132,7 @@ struct ir_event {
 	int64_t created_s;     /* IR_START, 0 when unknown */
 	enum ir_finish finish; /* IR_FINISH; also on an IR_RAW that carries one */
 	struct slice native;   /* the provider's own finish word */
-	/* Cumulative, the last one wins; on IR_USAGE and on an IR_RAW that reports it. NULL: none. On IR_END the caller sets
+	/* Cumulative, the last one wins; on IR_USAGE and on an IR_RAW or IR_ERROR that reports it. NULL: none. On IR_END the caller sets
 	 * it to what it will charge (an estimate where none was reported) before the event goes to the encoder. */
 	const struct usage *usage;
 	enum usage_tier tier;    /* that the provider names, with usage or without */

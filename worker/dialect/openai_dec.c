@@ -62,6 +62,27 @@ int openai_dec_broken(struct openai_dec *d, const char *what, struct ir_event *e
 	return openai_over(d, ev);
 }
 
+void openai_dec_usage(struct openai_dec *d, struct slice json, enum usage_tier tier,
+		      struct ir_event *ev)
+{
+	if (!json.n || !chat_usage_read(json, d->o.provider->reasoning_outside, &d->usage))
+		return;
+	d->usage.tier = tier ? tier : d->usage.tier;
+	ev->usage = &d->usage;
+	ev->usage_json = json;
+}
+
+void openai_dec_spent(struct openai_dec *d, struct ir_event *ev)
+{
+	const struct chat_chunk *c = &d->chunk;
+
+	openai_dec_usage(d, c->usage, c->tier ? c->tier : d->tier, ev);
+	if (ev->usage && usage_total(ev->usage) == 0) {
+		ev->usage = NULL;
+		ev->usage_json = SLICE_NONE;
+	}
+}
+
 /* Whether a stream is none: its first byte begins a JSON text, which no line of an event stream does. */
 static bool openai_is_plain(struct openai_dec *d, struct slice bytes)
 {
@@ -160,11 +181,7 @@ static void openai_item(struct openai_dec *d, struct slice data, struct ir_event
 	if (c->tier)
 		d->tier = c->tier;
 	ev->tier = d->tier;
-	if (c->usage.n && chat_usage_read(c->usage, d->o.provider->reasoning_outside, &d->usage)) {
-		d->usage.tier = d->tier ? d->tier : d->usage.tier;
-		ev->usage = &d->usage;
-		ev->usage_json = c->usage;
-	}
+	openai_dec_usage(d, c->usage, d->tier, ev);
 }
 
 /* What cannot be read may have held a part of the answer, so the answer is not whole any more (contract A4). Behind the finish of the
@@ -180,6 +197,22 @@ static int openai_unreadable(struct openai_dec *d, const struct sse_event *frame
 	return openai_dec_broken(d, "The provider sent an item that cannot be read.", ev);
 }
 
+/* Whether the item tells of a failure. */
+static bool openai_failure(struct openai_dec *d, const struct sse_event *frame, struct slice data,
+			   struct ir_event *ev)
+{
+	const struct chat_chunk *c = &d->chunk;
+
+	if ((c->marks & CHAT_CHUNK_ERROR) || slice_is(frame->name, "error"))
+		(void)openai_dec_error(d, data, ev);
+	else if (c->finish == IR_FIN_ERROR)
+		(void)openai_dec_broken(d, "The provider ended the answer with an error.", ev);
+	else
+		return false;
+	openai_dec_spent(d, ev);
+	return true;
+}
+
 /* 1 = an event, 0 = the frame makes none. */
 static int openai_frame(struct openai_dec *d, const struct sse_event *frame, struct ir_event *ev)
 {
@@ -192,12 +225,8 @@ static int openai_frame(struct openai_dec *d, const struct sse_event *frame, str
 		    data, d->o.facts->op == DIALECT_COMPLETIONS ? CHAT_FORM_TEXT : CHAT_FORM_DELTA,
 		    c))
 		return openai_unreadable(d, frame, ev);
-	if (c->marks & CHAT_CHUNK_ERROR)
-		return openai_dec_error(d, data, ev);
-	if (slice_is(frame->name, "error"))
-		return openai_dec_error(d, data, ev);
-	if (c->finish == IR_FIN_ERROR)
-		return openai_dec_broken(d, "The provider ended the answer with an error.", ev);
+	if (openai_failure(d, frame, data, ev))
+		return 1;
 	if ((c->marks & CHAT_CHUNK_NO_CHOICE) && !(c->marks & (CHAT_CHUNK_LIST | CHAT_CHUNK_USAGE))) {
 		d->bad++;
 		return 0;
@@ -231,12 +260,16 @@ static int openai_stream_next(struct openai_dec *d, struct ir_event *ev)
 static int openai_plain(struct openai_dec *d, struct ir_event *ev)
 {
 	struct slice body = buf_slice(&d->body);
+	bool is_read = chat_chunk_read(body, CHAT_FORM_MESSAGE, &d->chunk);
 
-	if (chat_chunk_read(body, CHAT_FORM_MESSAGE, &d->chunk) &&
-	    (d->chunk.marks & CHAT_CHUNK_LIST))
-		return openai_dec_broken(
+	if (is_read && (d->chunk.marks & CHAT_CHUNK_LIST))
+		(void)openai_dec_broken(
 			d, "The provider answered whole where a stream was asked for.", ev);
-	return openai_dec_error(d, body, ev);
+	else
+		(void)openai_dec_error(d, body, ev);
+	if (is_read)
+		openai_dec_spent(d, ev);
+	return 1;
 }
 
 int openai_dec_next(void *dec, struct ir_event *ev)

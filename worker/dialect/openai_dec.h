@@ -53,6 +53,11 @@ unsigned openai_dec_bad_count(const void *dec);
 /* The event of a failure after status 200: from an error text of the provider, or in our words. For openai_*.c. */
 int openai_dec_error(struct openai_dec *d, struct slice error, struct ir_event *ev);
 int openai_dec_broken(struct openai_dec *d, const char *what, struct ir_event *ev);
+/* Puts what such an object says into the event, at this tier if the answer names it elsewhere. */
+void openai_dec_usage(struct openai_dec *d, struct slice json, enum usage_tier tier,
+		      struct ir_event *ev);
+/* The same of the item, or body, that tells of a failure: what it used is charged, or is our cost. Zeros there take nothing back. */
+void openai_dec_spent(struct openai_dec *d, struct ir_event *ev);
 /* Whole bodies (openai_whole.c). */
 enum errc openai_whole_push(struct openai_dec *d, struct slice bytes);
 int openai_whole_next(struct openai_dec *d, struct ir_event *ev);

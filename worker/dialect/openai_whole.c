@@ -1,6 +1,5 @@
 #include "openai_dec.h"
 
-#include "chat_usage.h"
 #include "provider_error.h"
 
 static enum chat_form whole_form(const struct openai_dec *d)
@@ -38,11 +37,7 @@ static const char *whole_fault(const struct openai_dec *d)
 static void whole_usage(struct openai_dec *d, struct slice json, struct ir_event *ev)
 {
 	ev->kind = IR_USAGE;
-	if (chat_usage_read(json, d->o.provider->reasoning_outside, &d->usage)) {
-		d->usage.tier = d->chunk.tier ? d->chunk.tier : d->usage.tier;
-		ev->usage = &d->usage;
-		ev->usage_json = json;
-	}
+	openai_dec_usage(d, json, d->chunk.tier, ev);
 }
 
 /* What the answer holds, but for why it finished. */
@@ -119,10 +114,15 @@ static int whole_open(struct openai_dec *d, struct slice body, struct ir_event *
 
 	if (!whole_read(d, body, &d->parts))
 		return openai_dec_broken(d, "The provider's answer is cut or not readable.", ev);
-	if (d->chunk.marks & CHAT_CHUNK_ERROR)
-		return openai_dec_error(d, body, ev);
 	bad = whole_fault(d);
-	return bad ? openai_dec_broken(d, bad, ev) : 0;
+	if (d->chunk.marks & CHAT_CHUNK_ERROR)
+		(void)openai_dec_error(d, body, ev);
+	else if (bad)
+		(void)openai_dec_broken(d, bad, ev);
+	else
+		return 0;
+	openai_dec_spent(d, ev);
+	return 1;
 }
 
 static int whole_kept_next(struct openai_dec *d, struct ir_event *ev)

@@ -80,6 +80,31 @@ static void test_cost_of_the_last_candidate(void **state)
 	assert_int_equal(r->charge_nusd, 0);
 }
 
+/* It may be told in the item that says that it failed: then it is as if it had been told before, the client's behind commit. */
+static void test_cost_in_the_error_item(void **state)
+{
+	static const char item[] = "{\"error\":{\"message\":\"broken\"},\"usage\":{\"prompt_"
+				   "tokens\":10,\"completion_tokens\":5}}";
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+
+	for (int commits = 0; commits < 2; commits++) {
+		const struct record_charge *r;
+
+		scene_chat(s, "solo", true);
+		scene_stream(s, up);
+		if (commits)
+			scene_item(s, up, scene_text);
+		scene_item(s, up, item);
+		scene_none(s);
+		r = scene_charge(s);
+		assert_int_equal(r->cost_nusd, SCENE_COST_NUSD);
+		assert_int_equal(r->charge_nusd, commits ? SCENE_COST_NUSD : 0);
+		assert_int_equal(r->end, RECORD_END_UPSTREAM_ERROR);
+		up = scene_up(s, "one");
+	}
+}
+
 #define TEXT "\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]"
 
 /* A chat with these members that `dear` answers holds its input, so many tokens of output, and pieces for that much. */
@@ -542,6 +567,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_cost_of_a_lost_candidate),
 		T(test_cost_of_the_last_candidate),
+		T(test_cost_in_the_error_item),
 		T(test_hold_covers_what_was_asked),
 		T(test_pictures_are_charged),
 		T(test_progress_of_a_stream),

@@ -329,6 +329,44 @@ static void streams_that_fail_end_with_an_error(void **state)
 	}
 }
 
+#define FAILED(word) "data: " HEAD "[{\"index\":0,\"delta\":{},\"finish_reason\":\"" word "\"}]"
+#define SPENT        ",\"usage\":{\"prompt_tokens\":9000,\"completion_tokens\":700}"
+#define ZEROS        ",\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0}"
+
+/* What was used until then is told with it; zeros take nothing back. */
+static void usage_of_an_item_that_fails(void **state)
+{
+	static const struct {
+		const char *in;
+		int64_t output; /* -1: no usage */
+	} cases[] = {
+		{HI FAILED("insufficient_system_resource") SPENT "}\n\n" DONE, 700},
+		{FAILED("error") SPENT "}\n\n" DONE, 700},
+		{HI "data: {\"error\":{\"message\":\"boom\",\"code\":500},\"choices\":[]" SPENT
+		    "}\n\n",
+		 700},
+		{HI "event: error\ndata: {\"message\":\"boom\"" SPENT "}\n\n", 700},
+		{"{\"error\":{\"message\":\"boom\"}" SPENT "}", 700},
+		{"{\"choices\":[{\"message\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}"
+		 "]" SPENT "}",
+		 700},
+		{HI FAILED("error") "}\n\n" DONE, -1},
+		{HI FAILED("error") ZEROS "}\n\n" DONE, -1},
+		{HI USAGE_ITEM FAILED("error") ZEROS "}\n\n" DONE, 2},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct rig r;
+
+		rig_init(&r, PTABLE_OPENAI);
+		assert_int_equal(rig_answer(&r, slice_str(cases[i].in), true), ERRC_OK);
+		assert_true(r.failed);
+		assert_int_equal(r.has_usage ? usage_get(&r.usage, USAGE_OUTPUT) : -1,
+				 cases[i].output);
+		rig_fini(&r);
+	}
+}
+
 static void a_stream_may_end_without_done(void **state)
 {
 	check(HI STOP USAGE_ITEM, true, HI STOP "data: " HEAD "[],\"usage\":" COSTED "}\n\n" DONE);
@@ -515,6 +553,7 @@ int main(void)
 		cmocka_unit_test(each_choice_must_finish),
 		cmocka_unit_test(what_cannot_be_read_of_another_choice_is_an_error),
 		cmocka_unit_test(streams_that_fail_end_with_an_error),
+		cmocka_unit_test(usage_of_an_item_that_fails),
 		cmocka_unit_test(a_stream_may_end_without_done),
 		cmocka_unit_test(content_is_counted),
 		cmocka_unit_test(what_is_said_is_counted),

@@ -106,6 +106,29 @@ static void answers_that_are_none(void **state)
 	}
 }
 
+/* What was used until then is told with it. */
+static void usage_of_an_answer_that_fails(void **state)
+{
+	static const char *const cases[] = {
+		"{\"choices\":[{\"message\":{\"content\":\"Hi\"},\"finish_reason\":"
+		"\"insufficient_system_resource\"}],\"usage\":" COUNTS "}",
+		HEAD ",\"usage\":" COUNTS ",\"error\":{\"message\":\"flagged\"}}",
+		"{\"error\":{\"message\":\"overloaded\",\"code\":529},\"usage\":" COUNTS "}",
+		"{\"id\":\"x\",\"usage\":" COUNTS "}",
+	};
+
+	for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+		struct rig r;
+
+		rig_init(&r, PTABLE_OPENAI);
+		r.long_answer = i % 2;
+		assert_int_equal(rig_answer(&r, slice_str(cases[i / 2]), false), ERRC_OK);
+		assert_true(r.failed && r.has_usage);
+		assert_int_equal(usage_get(&r.usage, USAGE_OUTPUT), 2);
+		rig_fini(&r);
+	}
+}
+
 /* An answer above the limit flows by: the same bytes come out, in pieces. */
 static void long_answers_flow(void **state)
 {
@@ -229,6 +252,7 @@ int main(void)
 		cmocka_unit_test(missing_usage_is_the_estimate),
 		cmocka_unit_test(what_the_answer_holds),
 		cmocka_unit_test(answers_that_are_none),
+		cmocka_unit_test(usage_of_an_answer_that_fails),
 		cmocka_unit_test(long_answers_flow),
 		cmocka_unit_test(usage_before_a_long_rest),
 		cmocka_unit_test(usage_that_cannot_be_written),
