@@ -7,7 +7,7 @@
 
 #include "jscan.h"
 
-#define JSPLICE_EDITS_MAX 18
+#define JSPLICE_EDITS_MAX 22
 /* Enough for every combination of that many edits. */
 #define JSPLICE_SLICES_MAX (4 * JSPLICE_EDITS_MAX + 4)
 

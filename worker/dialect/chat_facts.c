@@ -261,6 +261,20 @@ static void facts_tools(const struct facts_in *in)
 		chat_tool_judge_functions(facts_get(in, CHAT_ID_FUNCTIONS), in->f);
 }
 
+/* A template makes any prompt of what it is given. Servers take one among its own values too. */
+static bool facts_is_template(const struct facts_in *in)
+{
+	struct jtext it = jtext_obj(facts_get(in, CHAT_ID_CHAT_TEMPLATE_KWARGS));
+	struct slice key, val;
+
+	if (chat_field_asks(facts_get(in, CHAT_ID_CHAT_TEMPLATE)))
+		return true;
+	while (jtext_obj_next(&it, &key, &val) > 0)
+		if (jtext_key_is(key, "chat_template") && chat_field_asks(val))
+			return true;
+	return false;
+}
+
 /* What a model reads, or may read, beside the messages. */
 static void facts_input(const struct facts_in *in)
 {
@@ -280,6 +294,7 @@ static void facts_input(const struct facts_in *in)
 
 	for (size_t i = 0; i < ARRAY_LEN(as_input); i++)
 		in->out->bound.text += bound_json(facts_get(in, as_input[i]));
+	in->out->bound.whole_context |= facts_is_template(in);
 }
 
 static void facts_encoding(const struct facts_in *in)
@@ -319,9 +334,14 @@ static bool facts_is_field_off(const struct facts_in *in, enum chat_id id)
 
 	if (chat_field_is_off(v))
 		return true;
-	if (chat_field_row(id)->rule == CHAT_FIELD_CAP)
-		return slice_is(v, "-1");
+	if (chat_field_row(id)->rule == CHAT_FIELD_CAP && slice_is(v, "-1"))
+		return true;
 	switch (id) {
+	case CHAT_ID_N_CMPL:
+	case CHAT_ID_NUM_RETURN_SEQUENCES:
+	case CHAT_ID_CANDIDATE_COUNT:
+	case CHAT_ID_NUM_GENERATIONS:
+		return slice_is(v, "1");
 	case CHAT_ID_EXTRA_BODY:
 	case CHAT_ID_SEARCH_OPTIONS: /* of a search that enable_search asks for */
 		return facts_is_empty(v);

@@ -7,7 +7,8 @@
  *	ONLY    taken with these values, at whose price the row is; any other is refused by name
  *	FORCE   sent with the value that the gateway needs to charge rightly
  *	OWN     the gateway's own: consumed, unless the provider declares that it understands it
- *	CAP     would bound the output beside the cap that the hold is for: refused by name, with that of the cap; -1, no cap of its own, is left out
+ *	CAP     would bound the output beside the cap that the hold is for, or multiply it beside n: refused by name, with that of what it is for; -1, no
+ *	        cap of its own, is left out, and so is 1 answer
  *	REFUSE  would be charged by the provider in a unit that no row has: refused by name
  * An Anthropic back: SAID (said in its way), LEFT (left out: it costs nothing there), NOT (refused by name). CHAT_FIELD is a
  * top-level member, CHAT_PART a place inside of one. Members that are not here pass unchanged to providers of the same dialect
@@ -30,6 +31,10 @@ CHAT_FIELD(NUM_PREDICT, "num_predict", CAP, "", NOT, "the output is bounded by m
 CHAT_FIELD(MAX_LENGTH, "max_length", CAP, "", NOT, "the output is bounded by max_tokens or max_completion_tokens")
 CHAT_FIELD(MAX_GEN_LEN, "max_gen_len", CAP, "", NOT, "the output is bounded by max_tokens or max_completion_tokens")
 CHAT_FIELD(N, "n", COUNT, "", SAID, "multiplies the output")
+CHAT_FIELD(N_CMPL, "n_cmpl", CAP, "", NOT, "answers are counted by n")
+CHAT_FIELD(NUM_RETURN_SEQUENCES, "num_return_sequences", CAP, "", NOT, "answers are counted by n")
+CHAT_FIELD(CANDIDATE_COUNT, "candidate_count", CAP, "", NOT, "answers are counted by n")
+CHAT_FIELD(NUM_GENERATIONS, "num_generations", CAP, "", NOT, "answers are counted by n")
 CHAT_FIELD(BEST_OF, "best_of", COUNT, "", NOT, "multiplies the output")
 CHAT_FIELD(TOOLS, "tools", COUNT, "", SAID, "input")
 CHAT_FIELD(FUNCTIONS, "functions", COUNT, "", NOT, "input")
@@ -114,8 +119,8 @@ CHAT_FIELD(LENGTH_BEHAVIOR, "context_length_exceeded_behavior", PASS, "", NOT, "
 CHAT_FIELD(DISABLE_SEARCH, "disable_search", PASS, "", NOT, "")
 CHAT_FIELD(SAFETY_SETTINGS, "safety_settings", PASS, "", NOT, "")
 CHAT_FIELD(PROMPT_MODE, "prompt_mode", USAGE, "", NOT, "input")
-CHAT_FIELD(CHAT_TEMPLATE, "chat_template", COUNT, "", NOT, "input")
-CHAT_FIELD(CHAT_TEMPLATE_KWARGS, "chat_template_kwargs", COUNT, "", NOT, "input")
+CHAT_FIELD(CHAT_TEMPLATE, "chat_template", COUNT, "", NOT, "input; a program, which counts as the whole context")
+CHAT_FIELD(CHAT_TEMPLATE_KWARGS, "chat_template_kwargs", COUNT, "", NOT, "input; with a chat_template among them the whole context")
 CHAT_FIELD(GRAMMAR, "grammar", COUNT, "", NOT, "counts as input")
 CHAT_FIELD(GUIDED_JSON, "guided_json", COUNT, "", NOT, "counts as input")
 CHAT_FIELD(GUIDED_REGEX, "guided_regex", COUNT, "", NOT, "counts as input")

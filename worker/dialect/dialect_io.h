@@ -63,7 +63,7 @@ struct dialect_header {
 	struct slice value;
 };
 
-#define DIALECT_SLICES_MAX  76
+#define DIALECT_SLICES_MAX  92
 #define DIALECT_HEADERS_MAX 6
 
 /* Input of write_request. Everything is borrowed until the request was sent. */

@@ -259,6 +259,13 @@ static void off_in_other_words(void **state)
 		  {CHAT_ID_N_PREDICT, "-2"},
 		  {CHAT_ID_N_PREDICT, "-1e9"},
 		  {CHAT_ID_N_PREDICT, "{}"},
+		  {CHAT_ID_N_PREDICT, "1"},
+		  {CHAT_ID_N_CMPL, "16"},
+		  {CHAT_ID_N_CMPL, "0"},
+		  {CHAT_ID_N_CMPL, "\"1\""},
+		  {CHAT_ID_NUM_RETURN_SEQUENCES, "2"},
+		  {CHAT_ID_CANDIDATE_COUNT, "2"},
+		  {CHAT_ID_NUM_GENERATIONS, "2"},
 	  };
 	struct rig r;
 
@@ -304,6 +311,26 @@ static void no_cap_of_its_own(void **state)
 			assert_false(has(&r.out, row->name, ""));
 			rig_fini(&r);
 		}
+	}
+}
+
+/* A server may put them before n. */
+static void one_answer_by_another_name(void **state)
+{
+	static const enum chat_id ids[] = {CHAT_ID_N_CMPL, CHAT_ID_NUM_RETURN_SEQUENCES,
+					   CHAT_ID_CANDIDATE_COUNT, CHAT_ID_NUM_GENERATIONS};
+
+	for (size_t i = 0; i < 2 * ARRAY_LEN(ids); i++) {
+		const char *name = chat_field_row(ids[i / 2])->name;
+		struct held plain = plain_hold(DIALECT_CHAT), h;
+		struct rig r;
+
+		if (go(&r, i % 2 ? PTABLE_ANTHROPIC : PTABLE_OPENAI, DIALECT_CHAT, name, "1"))
+			fail_msg("%s: %s", name, r.fault.message);
+		h = held_of(&r.facts);
+		assert_memory_equal(&h, &plain, sizeof(h));
+		assert_false(has(&r.out, name, ""));
+		rig_fini(&r);
 	}
 }
 
@@ -381,7 +408,7 @@ static void every_field_by_its_rule(void **state)
 			own(id);
 			break;
 		case CHAT_FIELD_CAP:
-			refused(PTABLE_OPENAI, row->name, "4000", row->name, "max_tokens");
+			refused(PTABLE_OPENAI, row->name, "4000", row->name, row->why);
 			refuse(id);
 			break;
 		case CHAT_FIELD_REFUSE:
@@ -516,6 +543,7 @@ int main(void)
 		cmocka_unit_test(every_field_at_an_anthropic_back),
 		cmocka_unit_test(off_in_other_words),
 		cmocka_unit_test(no_cap_of_its_own),
+		cmocka_unit_test(one_answer_by_another_name),
 		cmocka_unit_test(every_edit_in_one_request),
 		cmocka_unit_test(places_inside),
 		cmocka_unit_test(tools_of_a_provider),

@@ -223,6 +223,38 @@ static void an_unknown_field_may_be_the_whole_context(void **state)
 	}
 }
 
+/* It is a program: a loop over a short question is a prompt of any length. */
+static void a_template_is_the_whole_context(void **state)
+{
+	static const struct {
+		const char *members;
+		bool whole_context;
+	} cases[] = {
+		{"\"chat_template\":\"{{ messages }}\"", true},
+		{"\"chat_template\":null", false},
+		{"\"chat_template\":\"\"", false},
+		{"\"chat_template_kwargs\":{\"enable_thinking\":false}", false},
+		{"\"chat_template_kwargs\":{\"enable_thinking\":true,\"effort\":\"high\"}", false},
+		{"\"chat_template_kwargs\":{\"chat_template\":null}", false},
+		{"\"chat_template_kwargs\":{\"a\":1,\"chat\\u005ftemplate\":\"{{ messages }}\"}",
+		 true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char body[256];
+		struct rig r;
+
+		snprintf(
+			body, sizeof(body),
+			"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],%s}",
+			cases[i].members);
+		ask(&r, DIALECT_CHAT, body, 0);
+		if (r.facts.bound.whole_context != cases[i].whole_context)
+			fail_msg("%s", cases[i].members);
+		rig_fini(&r);
+	}
+}
+
 #define N30           "012345678901234567890123456789"
 #define FILE_OF(data) "{\"type\":\"file\",\"file\":{\"file_data\":\"" data "\"}}"
 
@@ -503,6 +535,7 @@ int main(void)
 		cmocka_unit_test(what_stands_elsewhere_is_the_whole_context),
 		cmocka_unit_test(an_address_in_a_text_is_text),
 		cmocka_unit_test(an_unknown_field_may_be_the_whole_context),
+		cmocka_unit_test(a_template_is_the_whole_context),
 		cmocka_unit_test(what_comes_with_the_request_counts_by_its_size),
 		cmocka_unit_test(an_image_of_an_answer_is_a_picture),
 		cmocka_unit_test(a_picture_by_another_name_is_a_picture),
