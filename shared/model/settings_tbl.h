@@ -163,7 +163,8 @@ SETTING(ENUM, client_gone, "client_gone.policy", 0, 0, "abort",
 	"that "
 	"its usage is known, up to client_gone.time, .cap and .tokens and to what the request's "
 	"hold "
-	"pays. A key may have its own policy.")
+	"pays. One whose announced time is over is told so, and has left. A key may have its own "
+	"policy.")
 SETTING(MS, client_gone_time_ms, "client_gone.time", 0, 3600000, "60s", "time", CALLS,
 	"How long drain reads after the client left; 0: until the request's total time is over.")
 SETTING(BYTES, client_gone_cap_bytes, "client_gone.cap", 0, 1073741824, "1MiB", "bytes", CALLS,

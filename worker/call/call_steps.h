@@ -88,6 +88,9 @@ bool call_attempt_judge(struct call *c);
 /* step_relay.c. Counts what of the attempt's answer is kept, in the host's sum. */
 void call_answer_count(struct call *c);
 
+/* step_finish.c. Ends the client's answer with c->fault, as error answer or error item. c->down must be there. */
+void call_tell_fault(struct call *c);
+
 /* deadline.c. True: the total time is over; the fault is set and the call ends. A provider's own deadline that has passed is noted as a failure
  * of its connection. */
 bool call_deadline_passed(struct call *c);
@@ -109,6 +112,8 @@ MUSTCHECK enum errc call_claim_end(struct call *c);
 
 /* leave.c. The client is gone: aborts, or goes on for nobody. */
 void call_leave(struct call *c);
+/* The client's own time is over. True: it was told so, and its answer is to be drained all the same. */
+bool call_leave_at_deadline(struct call *c);
 /* Whether enough was read for a client that is gone; and when that is at the latest. */
 bool call_leave_is_over(const struct call *c);
 int64_t call_leave_until(const struct call *c);

@@ -14,10 +14,10 @@ static int64_t ms_of(int64_t us)
 	return us / 1000;
 }
 
-/* A limit lowered by what the client announced. */
+/* A limit lowered by what the client announced, while it waits. */
 static int64_t lowered(const struct call *c, int64_t ms)
 {
-	return c->wish.timeout_ms ? MIN_OF(ms, c->wish.timeout_ms) : ms;
+	return c->wish.timeout_ms && !c->left_ms ? MIN_OF(ms, c->wish.timeout_ms) : ms;
 }
 
 static int64_t total_ms(const struct call *c)

@@ -1,6 +1,7 @@
 /* The client left before its answer was complete. Under policy `abort` the provider is left too, at once, and what was seen by then is charged:
  * what it generated and did not show yet (hidden reasoning) is lost to us. Under `drain` its answer is read on, for nobody, so that its usage
- * is known: up to the caps of the settings, and never beyond the hold. No other candidate is tried for a client that is gone. */
+ * is known: up to the caps of the settings, and never beyond the hold. No other candidate is tried for a client that is gone. A client whose own
+ * time is over has left too, though it is told so. */
 #include "call_steps.h"
 
 static bool is_to_be_drained(const struct call *c)
@@ -29,6 +30,19 @@ void call_leave(struct call *c)
 	c->left_ms = turn_now_ms(call_turn(c));
 	c->left_bytes = bytes_of(c);
 	c->left_tokens = relay_output(&c->attempt->relay);
+}
+
+bool call_leave_at_deadline(struct call *c)
+{
+	if (!c->down || !call_deadline_is_clients(c) || !is_to_be_drained(c))
+		return false;
+	call_tell_fault(c);
+	c->bytes_in = down_conn_bytes_in(c->down);
+	c->bytes_out = down_conn_bytes_out(c->down);
+	down_conn_detach(&c->down); /* what was written is still sent */
+	c->head = NULL;
+	call_leave(c);
+	return true;
 }
 
 int64_t call_leave_until(const struct call *c)

@@ -59,13 +59,30 @@ static void attempts_into_fault(struct call *c)
 	c->fault.attempts_made = (int)c->tried_n;
 }
 
+static void hide_secrets(struct call *c)
+{
+	apikey_hide(c->fault.message,
+		    strlen(c->fault.message)); /* it may repeat what the client said */
+}
+
+void call_tell_fault(struct call *c)
+{
+	hide_secrets(c);
+	if (!fault_is_set(&c->fault))
+		fault_set(&c->fault, FAULT_INTERNAL, NULL);
+	attempts_into_fault(c);
+	if (c->head_sent)
+		finish_cut(c);
+	else
+		reply_fault(c);
+}
+
 enum call_next step_finish(struct call *c)
 {
 	enum errc e;
 
 	c->end_us = call_now_us();
-	apikey_hide(c->fault.message,
-		    strlen(c->fault.message)); /* it may repeat what the client said */
+	hide_secrets(c);
 	if (!c->down || c->end_sent)
 		return CALL_MORE;
 	if (c->end == RECORD_END_DONE) {
@@ -74,13 +91,7 @@ enum call_next step_finish(struct call *c)
 			return CALL_MORE;
 		c->end = relay_fault(e, &c->fault) ? RECORD_END_UPSTREAM_ERROR : RECORD_END_INTERNAL;
 	}
-	if (!fault_is_set(&c->fault))
-		fault_set(&c->fault, FAULT_INTERNAL, NULL);
-	attempts_into_fault(c);
-	if (c->head_sent)
-		finish_cut(c);
-	else
-		reply_fault(c);
+	call_tell_fault(c);
 	return CALL_MORE;
 }
 

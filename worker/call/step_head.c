@@ -47,7 +47,7 @@ enum call_next step_head(struct call *c)
 	struct call_attempt *a = c->attempt;
 	enum errc e;
 
-	if (call_deadline_passed(c)) {
+	if (call_deadline_passed(c) && !call_leave_at_deadline(c)) {
 		call_attempt_record(c, a->head ? a->status : 0, "timeout");
 		call_attempt_count(c, "timeout");
 		call_attempt_end(c, call_timeout_verdict(c));

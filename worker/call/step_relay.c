@@ -162,7 +162,7 @@ enum call_next step_relay(struct call *c)
 	struct relay *r = &a->relay;
 	enum errc e;
 
-	if (!r->ended && call_deadline_passed(c))
+	if (!r->ended && call_deadline_passed(c) && !call_leave_at_deadline(c))
 		return call_end(c, RECORD_END_TIMEOUT);
 	hold_or_flush(c);
 	e = send_on(c);

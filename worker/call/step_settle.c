@@ -59,6 +59,8 @@ bool call_is_capped(const struct call *c, const struct usage *u)
 
 	if (r->stopped || !u->estimated || !r->usage_positive)
 		return r->stopped || u->estimated;
+	if (r->usage.estimated)
+		return true; /* a number that no answer has */
 	/* How what is told is divided is no guess at how much there is. */
 	call_reported(c, &reported);
 	return !told && !is_beyond(c, &reported);

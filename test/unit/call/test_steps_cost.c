@@ -371,6 +371,25 @@ static void test_report_beyond_the_hold(void **state)
 	assert_int_equal(scene_charge(s)->charge_nusd, 1000 * 1000);
 }
 
+/* A number that no answer can have is no report: no more is charged than was held. */
+static void test_report_of_nonsense(void **state)
+{
+	struct scene *s = *state;
+	struct mem_xport *up = begin_stream(s, "solo");
+
+	scene_item(s, up,
+		   "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,"
+		   "\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":"
+		   "10000000000000,\"completion_tokens\":5}}");
+	scene_item(s, up, "[DONE]");
+	scene_stream_end(s, up);
+	scene_none(s);
+	assert_true(scene_charge(s)->flags & RECORD_ESTIMATED);
+	assert_true(scene_charge(s)->flags & RECORD_CAPPED);
+	assert_int_equal(scene_charge(s)->charge_nusd, scene_charge(s)->hold_nusd);
+	assert_int_equal(scene_charge(s)->uncollected_nusd, 0);
+}
+
 /* A report of nothing, before anything came, is no reason to charge an estimate. */
 static void test_report_of_nothing(void **state)
 {
@@ -578,6 +597,7 @@ int main(void)
 		T(test_no_input_is_no_gap),
 		T(test_long_answer_without_usage),
 		T(test_report_beyond_the_hold),
+		T(test_report_of_nonsense),
 		T(test_report_of_nothing),
 		T(test_hold_goes_back_where_nobody_is_asked),
 		T(test_stopped_behind_an_early_report),
