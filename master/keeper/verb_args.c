@@ -307,6 +307,7 @@ static bool put_budget(struct verb_args a, struct rows_limits *l, char *why)
 	if (r) {
 		w.zone = zone.n ? zones_get(zone) : NULL;
 		r->window = is_new ? w : window_change(r->window, w, clock_wall_s());
+		r->raise_by_window = r->raise_by_window && w.unit != WINDOW_TOTAL;
 		r->zone = zone;
 	}
 	if (r || !verb_args_has(a, word))

@@ -1,6 +1,7 @@
 #include "admin.h"
 
 #include "admin_priv.h"
+#include "live_states.h"
 #include "text.h"
 #include "user_tag.h"
 
@@ -132,6 +133,32 @@ static enum errc still_sound(struct live *l, MDB_txn *txn, const struct record *
 	return rc || rows_account_is_sound(&now) ? rc : ERRC_STATE;
 }
 
+/* An end user that gets a row adds up from there what it uses, as in the ledger, which may have forgotten what was before. */
+static enum errc begin_user(struct live *l, MDB_txn *txn, const struct record *r)
+{
+	struct rows_key_name name;
+	struct rows_scope def;
+	struct rows_state st;
+	struct slice row;
+	enum errc rc;
+
+	if (r->type != RECORD_USER)
+		return ERRC_OK;
+	rc = rows_get_scope(r->change.row, &def);
+	if (rc)
+		return rc;
+	name = rows_name_scope(def.account, ROWS_USER, def.id);
+	rc = live_row_get(l, txn, &name, &row);
+	if (rc != ERRC_NOTFOUND)
+		return rc;
+	rc = live_get_state(l, txn, def.account, ROWS_USER, def.id, &st);
+	if (rc)
+		return rc;
+	st.requests = st.tokens = 0;
+	st.charged_nusd = st.used_s = 0;
+	return live_put_state(l, txn, def.account, ROWS_USER, def.id, &st);
+}
+
 static enum errc do_live(struct admin *a, int64_t boot_ms, const struct record *r)
 {
 	MDB_txn *txn = NULL;
@@ -140,7 +167,9 @@ static enum errc do_live(struct admin *a, int64_t boot_ms, const struct record *
 
 	if (rc)
 		return rc;
-	rc = admin_apply(a->live, txn, r);
+	rc = begin_user(a->live, txn, r);
+	if (!rc)
+		rc = admin_apply(a->live, txn, r);
 	if (!rc)
 		rc = still_sound(a->live, txn, r);
 	if (!rc)

@@ -331,7 +331,8 @@ static enum errc fill_scope(struct live *l, MDB_txn *txn, const struct book *b,
 		if (!rc)
 			rc = live_index_scope(l, txn, &def);
 	}
-	if (rc || (s->kind != ROWS_KEY && s->kind != ROWS_TEAM && s->counters_n == 0))
+	if (rc || (s->kind != ROWS_KEY && s->kind != ROWS_TEAM && s->counters_n == 0 &&
+		   (s->kind != ROWS_USER || s->row.n == 0)))
 		return rc;
 	book_state_now(b, s, &state);
 	return live_put_state(l, txn, s->account, s->kind, s->id, &state);

@@ -351,7 +351,8 @@ static enum errc draw_ids(struct admin *a, struct rows_scope *next, uint32_t las
 	return ERRC_OK;
 }
 
-/* Makes or replaces. Before the first definition everything was allowed. */
+/* Makes or replaces. Before the first definition everything was allowed. That of an end user begins in the live store, in the order of what is
+ * settled: the ledger adds up what it uses from the same request on. */
 static enum errc set(struct admin *a, const struct admin_by *by, struct rows_scope *next,
 		     bool *durable)
 {
@@ -372,7 +373,8 @@ static enum errc set(struct admin *a, const struct admin_by *by, struct rows_sco
 	if (!rc || made)
 		rc = draw_ids(a, next, made ? 0 : now.limits.last_id);
 	if (!rc && made)
-		rc = write_scope(a, by, next, "create", restricts(&all, next), 0, durable);
+		rc = write_scope(a, by, next, "create",
+				 next->kind == ROWS_USER || restricts(&all, next), 0, durable);
 	else if (!rc)
 		rc = replace(a, by, &now, &mem, next, durable);
 	buf_fini(&mem);

@@ -253,7 +253,7 @@ enum errc book_set_row(struct book_item *s, const struct rows_scope *def, struct
 	/* What it used before may have been forgotten with it (book_each_idle()), here or in the next book. */
 	if (def->kind == ROWS_USER && s->s.row.n == 0) {
 		s->s.requests = s->s.tokens = 0;
-		s->s.charged_nusd = 0;
+		s->s.charged_nusd = s->s.used_s = 0;
 	}
 	mem_free(s->bytes);
 	s->bytes = bytes;

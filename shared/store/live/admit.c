@@ -95,6 +95,7 @@ static enum errc load_user(struct admit_run *b, const struct admit_ask *ask, con
 	set_scope(ask, ROWS_USER, id, all ? all : own, s);
 	s->name = ask->user;
 	s->of_all = all != NULL;
+	s->counts = s->counts || own; /* what it uses is shown, whatever it may */
 	return ERRC_OK;
 }
 

@@ -7,10 +7,51 @@ struct settle_run {
 	struct admit_run *b;
 	struct rows_key_name name; /* of the hold row */
 	struct admit_rows rows;
+	size_t held_n; /* scopes that the hold counts in; one behind them is the end user's, which only adds up what is settled */
 	size_t idem_n; /* of the claim's tag; 0: it has none */
 	uint8_t idem[IDEM_TAG];
 	struct rows_hold hold; /* large: written by rows_get_hold() alone */
 };
+
+static enum errc load_state(struct settle_run *s, uint64_t account, enum rows_kind kind,
+			    const char id[ROWS_ID])
+{
+	struct admit_scope *of = &s->rows.scopes[s->rows.scopes_n++];
+	enum errc rc;
+
+	of->kind = kind;
+	memcpy(of->id, id, ROWS_ID);
+	of->counts = true;
+	of->state = live_copies_state(&s->b->l->copies);
+	rc = live_get_state_of(s->b->l, s->b->txn, account, s->rows.several, kind, id, of->state);
+	if (!rc)
+		live_copies_keep_state(&s->b->l->copies, of->state);
+	return rc;
+}
+
+/* An end user who got its row while the request ran: in the ledger this one is among what it has used since. */
+static enum errc load_new_user(struct settle_run *s, uint64_t account)
+{
+	const struct rows_hold *h = &s->hold;
+	struct rows_key_name name;
+	char id[ROWS_ID];
+	struct slice row;
+	enum errc rc;
+
+	if (h->user.n == 0 || !(s->rows.account.flags & ROWS_ACCOUNT_USERS) ||
+	    h->scopes_n == ROWS_SCOPES_MAX)
+		return ERRC_OK;
+	for (size_t i = 0; i < h->scopes_n; i++) {
+		if (h->scopes[i].kind == ROWS_USER)
+			return ERRC_OK;
+	}
+	rows_user_id(h->user, id);
+	name = rows_name_scope(account, ROWS_USER, id);
+	rc = live_row_get(s->b->l, s->b->txn, &name, &row);
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	return load_state(s, account, ROWS_USER, id);
+}
 
 static enum errc load_held(struct settle_run *s, uint64_t account)
 {
@@ -18,20 +59,11 @@ static enum errc load_held(struct settle_run *s, uint64_t account)
 
 	if (!rc)
 		rc = live_get_states(s->b->l, s->b->txn, account, &s->rows.several);
-	s->rows.scopes_n = s->hold.scopes_n;
-	for (size_t i = 0; !rc && i < s->hold.scopes_n; i++) {
-		struct admit_scope *of = &s->rows.scopes[i];
-
-		of->kind = s->hold.scopes[i].kind;
-		memcpy(of->id, s->hold.scopes[i].id, ROWS_ID);
-		of->counts = true;
-		of->state = live_copies_state(&s->b->l->copies);
-		rc = live_get_state_of(s->b->l, s->b->txn, account, s->rows.several, of->kind,
-				       of->id, of->state);
-		if (!rc)
-			live_copies_keep_state(&s->b->l->copies, of->state);
-	}
-	return rc;
+	s->rows.scopes_n = 0;
+	s->held_n = s->hold.scopes_n;
+	for (size_t i = 0; !rc && i < s->held_n; i++)
+		rc = load_state(s, account, s->hold.scopes[i].kind, s->hold.scopes[i].id);
+	return rc ? rc : load_new_user(s, account);
 }
 
 /* Copied, for it is written last. */
@@ -172,7 +204,7 @@ static void correct_rule(const struct settle_run *s, struct rows_state *st,
 
 static void correct(struct settle_run *s, const struct correction *by)
 {
-	for (size_t n = 0; n < s->rows.scopes_n; n++) {
+	for (size_t n = 0; n < s->held_n; n++) {
 		struct rows_state *st = s->rows.scopes[n].state;
 		const struct rows_held *held = &s->hold.scopes[n];
 		size_t at = 0;
@@ -192,6 +224,7 @@ static void count(struct settle_run *s, const struct admit_done *d)
 		st->requests++;
 		st->tokens += (uint64_t)d->tokens;
 		st->charged_nusd += d->charge_nusd;
+		st->used_s = MAX_OF(st->used_s, s->hold.admitted_wall_ms / 1000);
 	}
 }
 

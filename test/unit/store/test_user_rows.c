@@ -1,4 +1,5 @@
-/* End users of whom something is said but no limit: they have those for all, with what they have used of them, and the rest by what is said. */
+/* End users of whom something is said: without a limit they have those for all, with what they have used of them, and the rest by what is said;
+ * what they use in all adds up from there in both stores. */
 #include "family.h"
 
 #include "alerts.h"
@@ -249,6 +250,87 @@ static void test_all_rules_there_may_be(void **state)
 	rig_check_books(family.r);
 }
 
+/* What it has used in all since it has a row, in both stores, and in a new live store. */
+static void expect_totals(uint64_t requests)
+{
+	struct rows_state s, again;
+
+	rig_check_books(family.r);
+	family_state(3, &s);
+	assert_int_equal(s.requests, requests);
+	assert_int_equal(s.tokens, 110 * requests);
+	assert_int_equal(s.charged_nusd, (int64_t)requests * COST);
+	assert_int_equal(s.used_s, requests ? family.r->wall_ms / 1000 : 0);
+	lose_live_store();
+	rig_check_books(family.r);
+	family_state(3, &again);
+	assert_int_equal(again.requests, s.requests);
+	assert_int_equal(again.tokens, s.tokens);
+	assert_int_equal(again.charged_nusd, s.charged_nusd);
+	assert_int_equal(again.used_s, s.used_s);
+}
+
+static void remove_alice(void)
+{
+	bool durable;
+
+	assert_int_equal(admin_user_remove(&family.r->admin, &family.r->by, family.account,
+					   SLICE_LIT("alice"), &durable),
+			 ERRC_OK);
+}
+
+/* Whatever its row says, and whatever it has used before under the limits for all, which the outbox may still hold. */
+static void test_totals(void **state)
+{
+	(void)state;
+	limit_all();
+	charge();
+	put_status(ROWS_ACTIVE);
+	expect_totals(0);
+	charge();
+	expect_totals(1);
+	rig_limit(&family.of[3], ROWS_RPM, 100);
+	rig_put(family.r, &family.of[3]);
+	charge();
+	expect_totals(2);
+	remove_alice();
+	rig_budget(&family.of[3], RIG_DOLLAR, total);
+	rig_put(family.r, &family.of[3]);
+	charge();
+	charge();
+	expect_totals(2);
+}
+
+static void test_totals_without_any_limit(void **state)
+{
+	(void)state;
+	charge();
+	family.of[3].models = SLICE_LIT("m*");
+	rig_put(family.r, &family.of[3]);
+	charge();
+	charge();
+	expect_totals(2);
+}
+
+/* Its row comes, and comes again, while requests run that did not count in it or in another of it. */
+static void test_totals_of_what_ran(void **state)
+{
+	struct admit_done done;
+	struct genid id[3];
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		family_hold(10, &id[i]);
+		if (i > 0)
+			remove_alice();
+		put_status(ROWS_ACTIVE);
+	}
+	for (size_t i = 0; i < 2; i++)
+		rig_settle(family.r, family.account, &id[i], 100, 10, &done);
+	rig_release(family.r, family.account, &id[2]);
+	expect_totals(2);
+}
+
 static void checkpoint(void)
 {
 	rig_drain(family.r);
@@ -299,6 +381,9 @@ int main(void)
 		T(test_the_limits_for_all_change),
 		T(test_shadow),
 		T(test_all_rules_there_may_be),
+		T(test_totals),
+		T(test_totals_without_any_limit),
+		T(test_totals_of_what_ran),
 		T(test_alerts),
 	};
 
