@@ -322,11 +322,11 @@ OPTION(SINCE, "since", "TIME", "since_ms", SEND,
        "From here on: a date, a time, or a span before now such as 24h or 7d.")
 OPTION(SINCE, "until", "TIME", "until_ms", SEND, "Up to here, likewise; default no end.")
 OPTION(CHOICES, "by", "day|model|key|account|provider|team|tag", "by", SEND,
-       "One row for each; up to four, with commas.")
+       "One row for each; up to four, with commas. The model is the one that answered, or that was asked for where none did.")
 OPTION(TEXT, "account", "NAME", "account", SEND, "Only this account.")
 OPTION(TEXT, "team", "NAME", "team", SEND, "Only this team, with --account; or ACCOUNT/TEAM.")
 OPTION(SECRET, "key", "KEY", "key", SEND, "Only this key.")
-OPTION(TEXT, "model", "MODEL", "model", SEND, "Only what this model answered; an empty one: what none did.")
+OPTION(TEXT, "model", "MODEL", "model", SEND, "Only this model, likewise; no request is without one.")
 OPTION(TEXT, "provider", "NAME", "provider", SEND, "Only what this provider answered; an empty one: what none did.")
 OPTION(TEXT, "tag", "TAG", "tag", SEND,
        "Only requests of this end user; an empty one: those that name none.")
