@@ -7,9 +7,10 @@
 
 #define SECOND_MS      1000
 #define HOUR_MS        3600000
-#define FORGET_SLICES  64    /* of idle_slice(), a second */
-#define FORGET_MS      10    /* from one to the next: it is for the requests to have the store */
-#define SLICE_ACCOUNTS 64    /* looked at in one read transaction */
+#define FORGET_SLICES  64 /* of idle_slice(), a second */
+#define FORGET_MS      10 /* from one to the next: it is for the requests to have the store */
+#define CLAIM_SWEEPS   16 /* of idem_sweep(), a second: what was claimed at once is over at once */
+#define SLICE_ACCOUNTS 64 /* looked at in one read transaction */
 #define SCAN_A_SECOND  10000 /* accounts: with more a round takes longer than a second */
 
 static void set_gauge(struct watch *w, enum page_gauge g, int64_t v)
@@ -87,9 +88,11 @@ static void begin_sweep(struct watch *w)
 static void sweep_claims(struct watch *w)
 {
 	struct live *live = hold(w);
-	uint32_t removed;
-	enum errc e = idem_sweep(live, clock_wall_ms(), &w->claims, &removed);
+	uint32_t removed = 1;
+	enum errc e = ERRC_OK;
 
+	for (int i = 0; !e && removed > 0 && i < CLAIM_SWEEPS; i++)
+		e = idem_sweep(live, clock_wall_ms(), &w->claims, &removed);
 	drop(w, live);
 	(void)is_fine(w, e, "removing idempotency keys");
 }

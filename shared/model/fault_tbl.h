@@ -63,6 +63,8 @@ FAULT(RATE_LIMIT, 429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_er
       "Too many requests.")
 FAULT(CREDIT_HELD, 429, "rate_limit_error", "credit_held", "rate_limit_error", WAIT,
       "Running requests hold what this one needs.")
+FAULT(IDEMPOTENCY_FULL, 429, "rate_limit_error", "idempotency_full", "rate_limit_error", WAIT,
+      "There is no room for another idempotency key.")
 FAULT(UPSTREAM_RATE, 429, "rate_limit_error", "upstream_rate_limited", "rate_limit_error", WAIT,
       "All providers of this model are at their limits.")
 FAULT(INTERNAL, 500, "server_error", "internal_error", "api_error", ALWAYS, "The gateway failed.")

@@ -35,7 +35,9 @@ SETTING(PATH, shared_memory, "shared_memory", 0, 4000, "", "", RESTART,
 	"/run/aigw/live for root and system users (where /run is no tmpfs, as in a container, set "
 	"it), else /dev/shm/aigw-<uid>-<start of the ledger's id>.")
 SETTING(BYTES, live_size_bytes, "live_size", 4194304, 68719476736, "128MiB", "bytes",
-	RESTART, "Size of the live store, allocated at once when it is created; it never grows while running.")
+	RESTART, "Size of the live store, allocated at once when it is created; it never grows while running. "
+	"A quarter of it is for idempotency keys, which are remembered for 24 hours: about 1,280 for each "
+	"MiB, of one API key half of them and never more than there is room left for.")
 SETTING(ENUM, durability, "durability", 0, 0, "group", SETTINGS_DURABILITY(SETTINGS_CHOICE), RESTART,
 	"When a charge is on disk: settle (before the answer ends), group (within 50 ms) or async "
 	"(within 1 s).")

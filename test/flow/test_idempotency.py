@@ -1,5 +1,6 @@
 """Contract A8: an `Idempotency-Key` stands for one request of one API key for 24 hours, whatever dies meanwhile."""
 import hashlib
+import http.client
 import json
 import os
 import signal
@@ -333,6 +334,57 @@ class Aged(Keys, NodeCase):
         wait_for(lambda: self.node.metrics()['aigw_live_bytes'] > 48 * 1024, 10, 0.2)
         self.node.step(2 * 24 * 3600)
         wait_for(lambda: self.node.metrics()['aigw_live_bytes'] < 32 * 1024, 30, 0.2)
+
+
+class Full(Keys, NodeCase):
+    """What was charged is not forgotten for another: where there is no room for a new key, its request is refused."""
+    MODELS = on_both('m', 'tokens=1')
+    CONFIG = {'live_size': '4MiB', 'log': {'access': False}}
+
+    def fill(self, most, clients=4):
+        """Answered requests with keys of their own, until one is refused."""
+        done, body = [0] * clients, json.dumps(chat_body('m-oai'))
+
+        def run(n):
+            c = http.client.HTTPConnection('127.0.0.1', self.node.port)
+            for i in range(most // clients):
+                c.request('POST', '/v1/chat/completions', body, {'authorization': 'Bearer ' + self.key, 'content-type': 'application/json',
+                                                                 'idempotency-key': 'fill-%d-%d' % (n, i)})
+                a = c.getresponse()
+                a.read()
+                if a.status != 200:
+                    break
+                done[n] += 1
+            c.close()
+        threads = [threading.Thread(target=run, args=(n,)) for n in range(clients)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        return sum(done)
+
+    def test_no_room(self):
+        rid = self.ask('pay-invoice-1').get('x-request-id')
+        n = self.fill(6000)
+        self.assertLess(2000, n)
+        self.assertLess(n, 3000)
+        before = self.node.settled('main')
+        for back in BACKS:
+            a = self.ask('one-more', 'm-' + back)
+            self.assertEqual((a.status, a.error['type'], a.error['code']), (429, 'rate_limit_error', 'idempotency_full'), a)
+            self.assertIn(' has %d of ' % (n + 1), a.error['message'])
+            self.assertEqual(a.get('x-should-retry'), 'false')
+            self.assertLess(86000, int(a.get('retry-after')))
+            self.assertLessEqual(int(a.get('retry-after')), 86400)
+            meta = a.error['metadata']
+            self.assertEqual((meta['limit'], meta['remaining']), (n + 1, 0))
+            self.assertRegex(meta['scope'], '^key .*: idempotency keys of 24 hours$')
+            self.assertIn('reset', meta)
+        self.assertEqual(self.node.settled('main'), before)
+        self.refused(self.ask('pay-invoice-1'), 422, 'idempotency_completed', rid)
+        self.refused(self.ask('fill-0-0'), 422, 'idempotency_completed')
+        self.assertEqual(self.chat('m-oai').status, 200)
+        self.assertEqual(self.ask('one-more', key=self.node.key('main')).status, 200)
 
 
 class Reversed(Keys, NodeCase):

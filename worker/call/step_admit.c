@@ -169,6 +169,8 @@ static enum fault_kind refusal_kind(enum admit_reason r)
 		return FAULT_IDEMPOTENCY_COMPLETED;
 	case ADMIT_IDEM_MISMATCH:
 		return FAULT_IDEMPOTENCY_MISMATCH;
+	case ADMIT_IDEM_FULL:
+		return FAULT_IDEMPOTENCY_FULL;
 	default:
 		return FAULT_LEDGER;
 	}
@@ -332,6 +334,20 @@ static void claim_refused(struct call *c, enum fault_kind kind, const struct adm
 	memcpy(f->generation_id, id, sizeof id);
 }
 
+/* What was charged must not be forgotten for it. */
+static void no_room_for_claim(struct call *c, const struct admit_refusal *r)
+{
+	struct fault *f = &c->fault;
+	char again[FAULT_AGAIN_MAX];
+	int64_t wait_ms = fault_wait_ms(&(struct fault){.kind = FAULT_IDEMPOTENCY_FULL,
+							.retry_after_ms = f->retry_after_ms});
+
+	fault_set(f, FAULT_IDEMPOTENCY_FULL,
+		  "There is no room for another idempotency key of API key `%s`, which has %lld of "
+		  "the last 24 hours: send the request without `idempotency-key`, or %s.",
+		  c->key->id, (long long)r->limit, fault_again(wait_ms, again));
+}
+
 /* The node's matter, whatever the key: it is not named. */
 static void ledger_refused(struct call *c, enum admit_reason why)
 {
@@ -363,6 +379,10 @@ static void set_refusal(struct call *c, enum admit_reason why, const struct admi
 	case FAULT_IDEMPOTENCY_COMPLETED:
 	case FAULT_IDEMPOTENCY_MISMATCH:
 		claim_refused(c, kind, r);
+		return;
+	case FAULT_IDEMPOTENCY_FULL:
+		refusal_numbers(c, r, why);
+		no_room_for_claim(c, r);
 		return;
 	case FAULT_LEDGER:
 		ledger_refused(c, why);

@@ -86,6 +86,19 @@ static void fill_row(const struct admit_hold_run *h, const struct hold_offer *o,
 	}
 }
 
+static enum errc no_room(struct admit_hold_run *h)
+{
+	const struct admit_ask *ask = h->ask;
+	struct admit_refusal *r = admit_refuse(h, ADMIT_IDEM_FULL, ROWS_KEY, SLICE_NONE);
+	enum errc rc =
+		idem_full(h->b->l, h->b->txn, ask->key_id, ask->wall_ms, &r->limit, &r->wait_ms);
+
+	r->what = "idempotency keys of 24 hours";
+	r->remaining = 0;
+	r->reset_wall_ms = ask->wall_ms + r->wait_ms;
+	return rc ? rc : tell_limits(h);
+}
+
 /* The claim on the idempotency key, if there is one, goes first: that there is no room for it is the last thing that can refuse the
  * request (*full). */
 static enum errc put_claim(struct admit_hold_run *h, bool *wrote, bool *full)
@@ -99,7 +112,7 @@ static enum errc put_claim(struct admit_hold_run *h, bool *wrote, bool *full)
 	rc = idem_claim(h->b->l, h->b->txn, ask->key_id, ask->idem, &ask->id, ask->wall_ms);
 	*full = rc == ERRC_FULL;
 	if (*full)
-		return ERRC_OK;
+		return no_room(h);
 	*wrote = true;
 	return rc;
 }
@@ -138,8 +151,6 @@ static enum errc grant(struct admit_hold_run *h, const struct hold_offer *o, boo
 		rc = encode_hold(h->b, &row);
 	if (!rc)
 		rc = put_claim(h, wrote, &full);
-	if (full)
-		admit_refuse(h, ADMIT_SPACE, ROWS_HEAD, SLICE_NONE)->wait_ms = 1000;
 	if (rc || full)
 		return rc;
 	rc = put_hold(h->b, &row, wrote);

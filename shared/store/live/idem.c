@@ -5,10 +5,11 @@
 #define VERSION      1
 #define HASH         (IDEM_TAG / 2)
 #define KIND_CLAIM   'c'
+#define KIND_COUNT   'n'
 #define KIND_ORDER   'o'
-#define STEPS_MAX    8   /* claims looked at to make room for one */
-#define SHARE        8   /* of the store */
-#define SWEEP_KEYS   256 /* API keys looked at in a call */
+#define OVER_MAX     4     /* claims that make way for one */
+#define WAIT_MS      60000 /* of who has none: those of others end at any time */
+#define SWEEP_KEYS   256   /* API keys looked at in a call */
 #define SWEEP_REMOVE (LIMIT_TXN_OPS * 8)
 
 enum { RUNNING, COMPLETED };
@@ -92,16 +93,47 @@ static enum errc put_order(struct live *l, MDB_txn *txn, const char key_id[APIKE
 	return lmdbx_put(txn, l->idem, name_slice(&k), slice_of(o, sizeof *o), 0);
 }
 
+/* How many claims an API key has, running ones too: their numbers have gaps. */
+static enum errc get_count(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], uint64_t *n)
+{
+	struct name k = name_of(key_id, KIND_COUNT, "", 0);
+	struct slice v;
+	enum errc rc = lmdbx_get(txn, l->idem, name_slice(&k), &v);
+
+	*n = 0;
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	if (v.n != sizeof *n)
+		return ERRC_CORRUPT;
+	memcpy(n, v.p, sizeof *n);
+	return ERRC_OK;
+}
+
+static enum errc put_count(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], uint64_t n)
+{
+	struct name k = name_of(key_id, KIND_COUNT, "", 0);
+	enum errc rc;
+
+	if (n > 0)
+		return lmdbx_put(txn, l->idem, name_slice(&k), slice_of(&n, sizeof n), 0);
+	rc = lmdbx_del(txn, l->idem, name_slice(&k));
+	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+}
+
 /* Both rows of a claim. One that is not there is gone already. */
 static enum errc remove_both(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID],
 			     const void *word, uint64_t n)
 {
 	struct name claim = claim_name(key_id, word), order = order_name(key_id, n);
+	uint64_t count;
 	enum errc rc = lmdbx_del(txn, l->idem, name_slice(&claim));
 
 	if (!rc || rc == ERRC_NOTFOUND)
 		rc = lmdbx_del(txn, l->idem, name_slice(&order));
-	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	if (rc)
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	rc = get_count(l, txn, key_id, &count);
+	return rc || count == 0 ? rc : put_count(l, txn, key_id, count - 1);
 }
 
 static bool is_over(int64_t made_ms, int64_t wall_ms)
@@ -192,122 +224,118 @@ static enum errc neighbour(MDB_cursor *c, char key_id[APIKEY_ID])
 	return ERRC_OK;
 }
 
-/* One claim less, if the oldest of this API key may go; *gone. A running one moves to the end of the order, if it is in the way there. */
-static enum errc give_up_oldest(struct live *l, MDB_txn *txn, MDB_cursor *cur,
-				const char key_id[APIKEY_ID], int64_t wall_ms, bool *gone)
+/* An API key has no more than there is room left for: whoever has many, others find some. */
+static enum errc has_room(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], bool *yes)
 {
-	struct order_v1 o;
-	struct claim_v1 c;
-	uint64_t n, last;
-	enum errc rc = oldest(cur, key_id, &n, &o);
-
-	if (rc)
-		return rc;
-	rc = get_claim(l, txn, key_id, o.word, &c);
-	if (rc && rc != ERRC_NOTFOUND)
-		return rc;
-	*gone = rc == ERRC_NOTFOUND || c.state != RUNNING || is_over(c.wall_ms, wall_ms);
-	if (*gone)
-		return remove_both(l, txn, key_id, o.word, n);
-	rc = next_n(cur, key_id, &last);
-	if (rc)
-		return rc;
-	c.n = last;
-	rc = put_order(l, txn, key_id, last, &o);
-	if (!rc)
-		rc = put_claim(l, txn, key_id, o.word, &c);
-	if (!rc) {
-		struct name old = order_name(key_id, n);
-
-		rc = lmdbx_del(txn, l->idem, name_slice(&old));
-	}
-	return rc;
-}
-
-size_t idem_most(const struct live *l)
-{
-	return l->size_bytes / SHARE / (sizeof(struct claim_v1) + sizeof(struct order_v1));
-}
-
-/* Whether one must go before another can come. */
-static enum errc is_full(struct live *l, MDB_txn *txn, MDB_cursor *cur,
-			 const char key_id[APIKEY_ID], bool *full)
-{
-	struct order_v1 o;
-	uint64_t first, next;
-	size_t used = 0;
+	size_t share = l->size_bytes / IDEM_SHARE, used = 0;
+	uint64_t count = 0;
 	enum errc rc = lmdbx_used(txn, l->idem, &used);
 
-	*full = used > l->size_bytes / SHARE;
-	if (rc || *full)
-		return rc;
-	rc = oldest(cur, key_id, &first, &o);
-	if (rc)
-		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
-	rc = next_n(cur, key_id, &next);
-	*full = !rc && next - first >= IDEM_KEY_MAX;
+	if (!rc)
+		rc = get_count(l, txn, key_id, &count);
+	*yes = !rc && used < share && count < (share - used) / IDEM_BYTES;
 	return rc;
 }
 
-/* Its own oldest claim goes; where the API key has none, one of its neighbours'. */
+/* Some of its own that are over make way. ERRC_FULL: none is, and nothing was written. */
 static enum errc make_room(struct live *l, MDB_txn *txn, MDB_cursor *cur,
 			   const char key_id[APIKEY_ID], int64_t wall_ms)
 {
-	char victim[APIKEY_ID];
-	bool full = false, gone = false;
-	enum errc rc = is_full(l, txn, cur, key_id, &full);
+	struct order_v1 o;
+	uint64_t n;
+	int i = 0;
+	enum errc rc = ERRC_OK;
 
-	if (rc || !full)
-		return rc;
-	memcpy(victim, key_id, sizeof victim);
-	for (int i = 0; !gone && i < STEPS_MAX; i++) {
-		rc = give_up_oldest(l, txn, cur, victim, wall_ms, &gone);
-		if (rc && rc != ERRC_NOTFOUND)
-			return rc;
-		if (rc == ERRC_NOTFOUND || i >= STEPS_MAX / 2)
-			rc = neighbour(cur, victim);
-		if (rc)
-			return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	for (; !rc && i < OVER_MAX; i += !rc) {
+		rc = oldest(cur, key_id, &n, &o);
+		if (!rc && !is_over(o.wall_ms, wall_ms))
+			rc = ERRC_NOTFOUND;
+		if (!rc)
+			rc = remove_both(l, txn, key_id, o.word, n);
 	}
-	return gone ? ERRC_OK : ERRC_FULL;
+	return rc != ERRC_NOTFOUND ? rc : i > 0 ? ERRC_OK : ERRC_FULL;
 }
 
-static enum errc claim(struct live *l, MDB_txn *txn, MDB_cursor *cur, const char key_id[APIKEY_ID],
-		       struct slice tag, const struct genid *id, int64_t wall_ms)
+static enum errc put_new(struct live *l, MDB_txn *txn, MDB_cursor *cur,
+			 const char key_id[APIKEY_ID], struct slice tag, struct claim_v1 *c)
 {
-	struct claim_v1 c = {.version = VERSION, .state = RUNNING, .wall_ms = wall_ms}, old;
-	struct order_v1 o = {.wall_ms = wall_ms};
-	enum errc rc = make_room(l, txn, cur, key_id, wall_ms);
+	struct order_v1 o = {.wall_ms = c->wall_ms};
+	struct claim_v1 old;
+	uint64_t count;
+	enum errc rc = get_claim(l, txn, key_id, tag.p, &old);
 
-	if (rc)
-		return rc;
 	memcpy(o.word, tag.p, HASH);
-	memcpy(c.bound, tag.p + HASH, HASH);
-	memcpy(c.id, id->b, sizeof c.id);
-	rc = get_claim(l, txn, key_id, tag.p, &old);
+	memcpy(c->bound, tag.p + HASH, HASH);
 	if (!rc)
 		rc = remove_both(l, txn, key_id, tag.p, old.n); /* it is over */
 	else if (rc == ERRC_NOTFOUND)
 		rc = ERRC_OK;
 	if (!rc)
-		rc = next_n(cur, key_id, &c.n);
+		rc = next_n(cur, key_id, &c->n);
 	if (!rc)
-		rc = put_order(l, txn, key_id, c.n, &o);
-	return rc ? rc : put_claim(l, txn, key_id, tag.p, &c);
+		rc = put_order(l, txn, key_id, c->n, &o);
+	if (!rc)
+		rc = get_count(l, txn, key_id, &count);
+	if (!rc)
+		rc = put_count(l, txn, key_id, count + 1);
+	return rc ? rc : put_claim(l, txn, key_id, tag.p, c);
 }
 
 enum errc idem_claim(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], struct slice tag,
 		     const struct genid *id, int64_t wall_ms)
 {
+	struct claim_v1 c = {.version = VERSION, .state = RUNNING, .wall_ms = wall_ms};
+	bool room = false;
 	MDB_cursor *cur;
 	enum errc rc;
 
 	require(tag.n == IDEM_TAG);
+	memcpy(c.id, id->b, sizeof c.id);
 	rc = lmdbx_errc(mdb_cursor_open(txn, l->idem, &cur));
 	if (rc)
 		return rc;
-	rc = claim(l, txn, cur, key_id, tag, id, wall_ms);
+	rc = has_room(l, txn, key_id, &room);
+	if (!rc && !room)
+		rc = make_room(l, txn, cur, key_id, wall_ms);
+	if (!rc)
+		rc = put_new(l, txn, cur, key_id, tag, &c);
 	mdb_cursor_close(cur);
+	return rc;
+}
+
+enum errc idem_restore(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], struct slice tag,
+		       const struct genid *id, int64_t made_ms)
+{
+	struct claim_v1 c = {.version = VERSION, .state = COMPLETED, .wall_ms = made_ms};
+	MDB_cursor *cur;
+	enum errc rc;
+
+	require(tag.n == IDEM_TAG);
+	memcpy(c.id, id->b, sizeof c.id);
+	rc = lmdbx_errc(mdb_cursor_open(txn, l->idem, &cur));
+	if (rc)
+		return rc;
+	rc = put_new(l, txn, cur, key_id, tag, &c);
+	mdb_cursor_close(cur);
+	return rc;
+}
+
+enum errc idem_full(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], int64_t wall_ms,
+		    int64_t *claims, int64_t *wait_ms)
+{
+	struct order_v1 o;
+	uint64_t n, count = 0;
+	MDB_cursor *cur;
+	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->idem, &cur));
+
+	if (rc)
+		return rc;
+	rc = oldest(cur, key_id, &n, &o);
+	mdb_cursor_close(cur);
+	*wait_ms = rc ? WAIT_MS : MAX_OF(o.wall_ms + IDEM_LASTS_MS - wall_ms, 1);
+	if (!rc || rc == ERRC_NOTFOUND)
+		rc = get_count(l, txn, key_id, &count);
+	*claims = (int64_t)count;
 	return rc;
 }
 
@@ -329,14 +357,17 @@ enum errc idem_end(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], s
 	return put_claim(l, txn, key_id, tag.p, &c);
 }
 
-/* The claim of a row; false: a row of the order. */
+/* The claim of a row; false: a row of the order, or their count. */
 static enum errc read_row(struct slice key, struct slice value, struct idem_row *out, bool *is_claim)
 {
 	struct claim_v1 c;
 
 	*is_claim = key.n == sizeof((struct name *)0)->b && key.p[APIKEY_ID] == KIND_CLAIM;
 	if (!*is_claim)
-		return key.n > APIKEY_ID && key.p[APIKEY_ID] == KIND_ORDER ? ERRC_OK : ERRC_CORRUPT;
+		return key.n > APIKEY_ID && (key.p[APIKEY_ID] == KIND_ORDER ||
+					     key.p[APIKEY_ID] == KIND_COUNT)
+			       ? ERRC_OK
+			       : ERRC_CORRUPT;
 	if (value.n != sizeof c || (uint8_t)value.p[0] != VERSION)
 		return ERRC_CORRUPT;
 	memcpy(&c, value.p, sizeof c);

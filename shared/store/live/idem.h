@@ -1,7 +1,8 @@
 /* Claims on idempotency keys (contract A8): an API key's word stands for one request for 24 hours. A claim is made in the transaction of the
  * hold, completed or freed in that of its settlement, so it can neither outlive nor precede its charge. They stand in a tree of the live store of
- * their own, by API key and hash of the word, and beside in the order of their making, so that the oldest can go: each API key has at most
- * IDEM_KEY_MAX, all together take an eighth of the store, and a running one never goes. */
+ * their own, by API key and hash of the word, and beside in the order of their making, so that those that are over can go. No other goes: where
+ * there is no room for a new one, that request is refused. All together have a quarter of the store; one API key has no more than it leaves
+ * to the others. */
 #ifndef AIGW_IDEM_H
 #define AIGW_IDEM_H
 
@@ -10,7 +11,8 @@
 #include "idem_tag.h"
 
 #define IDEM_LASTS_MS INT64_C(86400000)
-#define IDEM_KEY_MAX  10000
+#define IDEM_SHARE    4   /* of the store, as a divisor */
+#define IDEM_BYTES    200 /* of the store that a claim takes, about */
 
 enum idem_result {
 	IDEM_NEW,

@@ -45,11 +45,6 @@ static int setup_small(void **state)
 	return setup_of(state, 1 << 20);
 }
 
-static int setup_large(void **state)
-{
-	return setup_of(state, 64 << 20);
-}
-
 static int teardown(void **state)
 {
 	rig_fini(*state);
@@ -297,9 +292,9 @@ static void test_a_day(void **state)
 	sweep_all(r, 0);
 	refused(r, acc, KEY_B, "w0", "body", ADMIT_IDEM_COMPLETED, &first);
 	r->wall_ms += 100001;
-	assert_int_equal(rows_of(r), 400);
+	assert_int_equal(rows_of(r), 400 + 2); /* and their counts */
 	sweep_all(r, 101);
-	assert_int_equal(rows_of(r), 2 * 99);
+	assert_int_equal(rows_of(r), 2 * 99 + 2);
 	assert_true(ask(r, acc, KEY_B, "w0", "else", &op, &id));
 	r->wall_ms += 2 * IDEM_LASTS_MS;
 	sweep_all(r, 100);
@@ -312,11 +307,13 @@ struct bulk {
 	int n;
 };
 
-static void bulk_claim(struct bulk *b, const char *key, const char *word, bool charged)
+/* False: there was no room. */
+static bool bulk_claim(struct bulk *b, const char *key, const char *word, bool charged)
 {
 	uint8_t tag[IDEM_TAG] = {0};
 	struct slice s = slice_of(tag, sizeof tag);
 	struct genid id = rig_id(b->r);
+	enum errc rc;
 
 	tag_of(word, "body", tag);
 	if (b->n++ % 64 == 0) {
@@ -325,15 +322,18 @@ static void bulk_claim(struct bulk *b, const char *key, const char *word, bool c
 		live_txn_abort(b->r->live, &b->txn);
 		assert_int_equal(live_txn_begin(b->r->live, &b->txn), ERRC_OK);
 	}
-	assert_int_equal(idem_claim(b->r->live, b->txn, key, s, &id, b->r->wall_ms), ERRC_OK);
-	if (charged)
+	rc = idem_claim(b->r->live, b->txn, key, s, &id, b->r->wall_ms);
+	assert_true(rc == ERRC_OK || rc == ERRC_FULL);
+	if (!rc && charged)
 		assert_int_equal(idem_end(b->r->live, b->txn, key, s, &id, true), ERRC_OK);
+	return !rc;
 }
 
 static void bulk_end(struct bulk *b)
 {
 	assert_int_equal(live_txn_commit(b->r->live, &b->txn), ERRC_OK);
 	live_txn_abort(b->r->live, &b->txn);
+	b->n = 0;
 }
 
 static enum idem_result look(struct rig *r, const char *key, const char *word)
@@ -360,28 +360,6 @@ static const char *word_n(int n)
 	return text;
 }
 
-/* The oldest go, one for each that comes; a running one stays, however old. */
-static void test_most_of_a_key(void **state)
-{
-	struct rig *r = *state;
-	struct bulk b = {.r = r};
-
-	for (int i = 0; i < 3; i++)
-		bulk_claim(&b, KEY_A, word_n(-1 - i), false);
-	for (int i = 0; i < IDEM_KEY_MAX + 500; i++)
-		bulk_claim(&b, KEY_A, word_n(i), true);
-	bulk_claim(&b, KEY_B, "w", true);
-	bulk_end(&b);
-	assert_in_range(rows_of(r) / 2, IDEM_KEY_MAX - 8, IDEM_KEY_MAX + 1);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(look(r, KEY_A, word_n(-1 - i)), IDEM_RUNNING);
-	assert_int_equal(look(r, KEY_A, word_n(0)), IDEM_NEW);
-	assert_int_equal(look(r, KEY_A, word_n(490)), IDEM_NEW);
-	assert_int_equal(look(r, KEY_A, word_n(520)), IDEM_COMPLETED);
-	assert_int_equal(look(r, KEY_A, word_n(IDEM_KEY_MAX + 499)), IDEM_COMPLETED);
-	assert_int_equal(look(r, KEY_B, "w"), IDEM_COMPLETED);
-}
-
 static size_t idem_bytes(struct rig *r)
 {
 	size_t used;
@@ -393,50 +371,131 @@ static size_t idem_bytes(struct rig *r)
 	return used;
 }
 
-/* All together have an eighth of the store; a key that has none takes a neighbour's oldest. */
-static void test_most_of_all(void **state)
+/* As many as there is room for, of words of its own: how many it was. */
+static int claim_all(struct rig *r, const char *key, bool charged)
 {
-	struct rig *r = *state;
 	struct bulk b = {.r = r};
-	char key[APIKEY_ID + 1];
-
-	bulk_claim(&b, KEY_A, "runs", false);
-	for (int i = 0; i < 4000; i++)
-		bulk_claim(&b, KEY_A, word_n(i), true);
-	for (int i = 0; i < 300; i++) {
-		snprintf(key, sizeof key, "key%09d", i * 7919);
-		bulk_claim(&b, key, "w", true);
-	}
-	bulk_end(&b);
-	assert_in_range(idem_bytes(r), 100000, (1 << 20) / 8 + 16 * 4096);
-	assert_int_equal(look(r, KEY_A, "runs"), IDEM_RUNNING);
-	assert_int_equal(look(r, key, "w"), IDEM_COMPLETED);
-	assert_int_equal(look(r, KEY_A, word_n(3999)), IDEM_COMPLETED);
-}
-
-/* When all that there are run, nobody may go. */
-static void test_no_room(void **state)
-{
-	struct rig *r = *state;
-	uint8_t tag[IDEM_TAG];
-	MDB_txn *txn;
-	enum errc rc = ERRC_OK;
+	char word[40];
 	int n = 0;
 
-	assert_int_equal(live_txn_begin(r->live, &txn), ERRC_OK);
-	for (; !rc && n < 10000; n++) {
-		struct genid id = rig_id(r);
+	do
+		snprintf(word, sizeof word, "%s-%s", key, word_n(n++));
+	while (bulk_claim(&b, key, word, charged) && n < 3000);
+	bulk_end(&b);
+	assert_int_not_equal(n, 3000);
+	return n - 1;
+}
 
-		tag_of(word_n(n), "body", tag);
-		rc = idem_claim(r->live, txn, n % 2 ? KEY_A : KEY_B, slice_of(tag, sizeof tag), &id,
-				r->wall_ms);
+static void expect_all(struct rig *r, const char *key, int n, enum idem_result is)
+{
+	char word[40];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(word, sizeof word, "%s-%s", key, word_n(i));
+		assert_int_equal(look(r, key, word), is);
 	}
-	assert_int_equal(rc, ERRC_FULL);
-	assert_in_range(n, 300, 2000);
-	assert_int_equal(live_txn_commit(r->live, &txn), ERRC_OK);
-	live_txn_abort(r->live, &txn);
-	assert_int_equal(look(r, KEY_A, word_n(1)), IDEM_RUNNING);
-	assert_int_equal(look(r, KEY_B, word_n(0)), IDEM_RUNNING);
+	snprintf(word, sizeof word, "%s-%s", key, word_n(n));
+	assert_int_equal(look(r, key, word), IDEM_NEW);
+}
+
+#define SHARE_SMALL ((1 << 20) / IDEM_SHARE)
+
+/* What was charged is not forgotten for another, whoever asks: of one API key all stay, of its neighbours too, and the next finds half of
+ * the room that is left. */
+static void test_nothing_is_forgotten(void **state)
+{
+	struct rig *r = *state;
+	char key[5][APIKEY_ID + 1];
+	int n[ARRAY_LEN(key)];
+
+	for (size_t i = 0; i < ARRAY_LEN(key); i++) {
+		snprintf(key[i], sizeof key[i], "key%09u", (unsigned)i * 7919 % 100);
+		n[i] = claim_all(r, key[i], i != 3);
+		assert_in_range(n[i], i ? 1 : SHARE_SMALL / IDEM_BYTES / 2 - 100,
+				i ? n[i - 1] * 2 / 3 : 700);
+		assert_in_range(idem_bytes(r), 100000, SHARE_SMALL);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(key); i++)
+		expect_all(r, key[i], n[i], i == 3 ? IDEM_RUNNING : IDEM_COMPLETED);
+}
+
+/* What is over makes way, before anybody sweeps; that of others does not. */
+static void test_room_after_a_day(void **state)
+{
+	struct rig *r = *state;
+	int a = claim_all(r, KEY_A, true), b, n = 0;
+	struct bulk bulk = {.r = r};
+
+	r->wall_ms += 1000;
+	b = claim_all(r, KEY_B, true);
+	r->wall_ms += IDEM_LASTS_MS - 1001;
+	assert_false(bulk_claim(&bulk, KEY_A, "one more", true));
+	r->wall_ms++;
+	assert_false(bulk_claim(&bulk, KEY_B, "one more", true));
+	for (; bulk_claim(&bulk, KEY_A, word_n(n), true); n++)
+		continue;
+	bulk_end(&bulk);
+	assert_in_range(n, b, a);
+	expect_all(r, KEY_A, a, IDEM_NEW);
+	expect_all(r, KEY_B, b, IDEM_COMPLETED);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(look(r, KEY_A, word_n(i)), IDEM_COMPLETED);
+}
+
+/* What was not charged takes no room, however much of it comes between. */
+static void test_gaps_take_no_room(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct genid first, id, last;
+	struct rows_scope k;
+	struct admit_op op;
+
+	rig_key(r, acc, KEY_A, &k);
+	assert_true(ask(r, acc, KEY_A, "first", "body", &op, &first));
+	assert_true(ask(r, acc, KEY_A, "last", "body", &op, &last));
+	for (int i = 0; i < 2000; i++) {
+		assert_true(ask(r, acc, KEY_A, word_n(i), "body", &op, &id));
+		end(r, acc, &last, ADMIT_RELEASE, false, &op);
+		last = id;
+	}
+	end(r, acc, &last, ADMIT_RELEASE, false, &op);
+	end(r, acc, &first, ADMIT_SETTLE, true, &op);
+	assert_int_equal(rows_of(r), 3);
+	r->wall_ms += IDEM_LASTS_MS;
+	sweep_all(r, 1);
+	assert_int_equal(rows_of(r), 0);
+}
+
+/* Such a request holds nothing and is told until when; without the word it is admitted. */
+static void test_refused_for_room(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct rows_account a, b;
+	struct hold_candidate c;
+	struct rows_scope k;
+	struct admit_op op;
+	struct genid id;
+	int n;
+
+	rig_key(r, acc, KEY_A, &k);
+	rig_key(r, acc, KEY_B, &k);
+	n = claim_all(r, KEY_A, true);
+	r->wall_ms += 5000;
+	rig_get_account(r, acc, &a);
+	assert_false(ask(r, acc, KEY_A, "w", "body", &op, &id));
+	assert_int_equal(op.reason, ADMIT_IDEM_FULL);
+	assert_int_equal(op.refusal.limit, n);
+	assert_int_equal(op.refusal.wait_ms, IDEM_LASTS_MS - 5000);
+	assert_int_equal(op.refusal.reset_wall_ms, r->wall_ms + IDEM_LASTS_MS - 5000);
+	rig_get_account(r, acc, &b);
+	assert_true(rig_same(&a, &b));
+	assert_int_equal(look(r, KEY_A, "w"), IDEM_NEW);
+	assert_true(ask(r, acc, KEY_B, "w", "body", &op, &id));
+	rig_ask(r, &op, &c, acc, KEY_A, &r->price, 100);
+	rig_run(r, &op);
+	assert_int_equal(op.reason, ADMIT_NONE);
 }
 
 static void lose_live(struct rig *r)
@@ -490,6 +549,79 @@ static void test_new_live_store(void **state)
 	assert_true(ask(r, acc, KEY_A, "runs", "other", &op, &running));
 }
 
+/* Charged requests of one key, with words of their own; how many had room. */
+static int charge_all(struct rig *r, uint64_t acc, const char *key, int most)
+{
+	struct admit_op op;
+	struct genid id;
+	char word[40];
+	int n = 0;
+
+	for (; n < most; n++) {
+		snprintf(word, sizeof word, "%s-%s", key, word_n(n));
+		if (!ask(r, acc, key, word, "body", &op, &id))
+			break;
+		end(r, acc, &id, ADMIT_SETTLE, true, &op);
+		if (n % 100 == 99)
+			rig_drain(r);
+	}
+	rig_drain(r);
+	return n;
+}
+
+/* All that had room find it again, in whatever order. */
+static void test_new_store_has_all(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 1000 * RIG_DOLLAR);
+	struct rows_scope k;
+	struct admit_op op;
+	struct genid id;
+	char key[4][APIKEY_ID + 1];
+	int n[ARRAY_LEN(key)];
+
+	r->wall_ms = clock_wall_ms() - 1000;
+	for (int i = 0; i < 4; i++) {
+		snprintf(key[i], sizeof key[i], "key%09d", 4 - i);
+		rig_key(r, acc, key[i], &k);
+		n[i] = charge_all(r, acc, key[i], 10000);
+		assert_int_not_equal(n[i], 10000);
+	}
+	lose_live(r);
+	for (int i = 0; i < 4; i++)
+		expect_all(r, key[i], n[i], IDEM_COMPLETED);
+	assert_false(ask(r, acc, key[0], "w", "body", &op, &id));
+	assert_int_equal(op.reason, ADMIT_IDEM_FULL);
+}
+
+/* A store that has become smaller gets the newest; new ones wait until these are over. */
+static void test_new_store_is_smaller(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", 1000 * RIG_DOLLAR);
+	struct rows_scope k;
+	struct admit_op op;
+	struct genid id;
+	char word[40];
+	int kept = 0;
+
+	r->wall_ms = clock_wall_ms() - 1000;
+	rig_key(r, acc, KEY_A, &k);
+	assert_int_equal(charge_all(r, acc, KEY_A, 3000), 3000);
+	r->opts.live_bytes = 1 << 20;
+	lose_live(r);
+	for (int i = 3000; i-- > 0; kept++) {
+		snprintf(word, sizeof word, "%s-%s", KEY_A, word_n(i));
+		if (look(r, KEY_A, word) == IDEM_NEW)
+			break;
+	}
+	assert_in_range(kept, SHARE_SMALL / IDEM_BYTES, 3000 - 1000);
+	assert_false(ask(r, acc, KEY_A, "w", "body", &op, &id));
+	assert_int_equal(op.reason, ADMIT_IDEM_FULL);
+	r->wall_ms += IDEM_LASTS_MS;
+	assert_true(ask(r, acc, KEY_A, "w", "body", &op, &id));
+}
+
 /* The tag of a word tells nothing of the body without the word. */
 static void test_tags(void **state)
 {
@@ -515,9 +647,12 @@ int main(void)
 		T(test_only_its_own, setup),
 		T(test_reversal_names_the_claim_of_a_charge, setup),
 		T(test_a_day, setup),
-		T(test_most_of_a_key, setup_large),
-		T(test_most_of_all, setup_small),
-		T(test_no_room, setup_small),
+		T(test_nothing_is_forgotten, setup_small),
+		T(test_room_after_a_day, setup_small),
+		T(test_gaps_take_no_room, setup_small),
+		T(test_refused_for_room, setup_small),
+		T(test_new_store_has_all, setup_small),
+		T(test_new_store_is_smaller, setup),
 		T(test_new_live_store, setup),
 		T(test_sweep_without_writing, setup),
 		T(test_what_cannot_be_stored, setup),
