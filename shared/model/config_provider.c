@@ -21,7 +21,7 @@ struct written {
 	bool azure;
 	struct slice anthropic_version, ca_file;
 	bool usage_option, embeddings_base64, reasoning_outside, forward_own_fields;
-	int64_t max_inflight, max_connections;
+	int64_t reasoning_beside, max_inflight, max_connections;
 	int64_t connect_ms, tls_ms, first_byte_stream_ms, first_byte_whole_ms, between_ms,
 		total_stream_ms, total_whole_ms;
 };
@@ -380,6 +380,7 @@ static void take_over(struct written *w)
 	p->usage_option = w->usage_option;
 	p->embeddings_base64 = w->embeddings_base64;
 	p->reasoning_outside = w->reasoning_outside;
+	p->reasoning_beside = w->reasoning_beside;
 	p->forward_own_fields = w->forward_own_fields;
 	p->cap_field = cap_fields[w->cap_field];
 	p->max_inflight = w->max_inflight;

@@ -31,6 +31,10 @@ FIELD(BOOL, embeddings_base64, "embeddings_base64", 0, 1, "on", "",
       "Understands encoding_format base64 for embeddings.")
 FIELD(BOOL, reasoning_outside, "reasoning_outside", 0, 1, "off", "",
       "Counts reasoning beside completion_tokens, not within.")
+FIELD(INT, reasoning_beside, "reasoning_beside", 0, 10000000, "0", "tokens",
+      "Reasoning that the cap on the output does not bound there, at most (81920 at DashScope): held "
+      "beside the cap where a model has reasoning or a request asks for it, or the request's "
+      "thinking_budget if that is less.")
 FIELD(BOOL, forward_own_fields, "forward_own_fields", 0, 1, "off", "",
       "Understands the fields models, provider, route, transforms, usage and session_id, which are "
       "then passed on. With them a client chooses other models and providers there, whose price you "

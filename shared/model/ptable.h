@@ -59,12 +59,12 @@ struct ptable_provider {
 	bool usage_option;              /* send stream_options.include_usage (default on) */
 	bool embeddings_base64;         /* understands encoding_format base64 (default on) */
 	bool reasoning_outside;         /* xAI chat: completion_tokens leaves reasoning out */
+	int64_t reasoning_beside; /* tokens of it, at most, that the cap does not bound (DashScope); 0: it does */
 	bool forward_own_fields; /* provider, models, route, transforms, usage, session_id are understood there (OpenRouter) */
 	struct slice cap_field; /* "max_tokens", "max_completion_tokens" or empty: as the client sent, else max_tokens */
 	int64_t connect_ms, tls_ms, first_byte_stream_ms, first_byte_whole_ms, between_ms,
 		total_stream_ms, total_whole_ms;
-	int64_t max_inflight;    /* 0: no limit */
-	int64_t max_connections; /* a worker, 0: default */
+	int64_t max_inflight, max_connections; /* 0: no limit; of a worker, 0: the default */
 };
 
 struct ptable_offer {

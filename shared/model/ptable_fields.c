@@ -33,6 +33,7 @@ static const struct ptable_fields_row provider_rows[] = {
 	ROW(ptable_provider, BOOL, usage_option, 0),
 	ROW(ptable_provider, BOOL, embeddings_base64, 0),
 	ROW(ptable_provider, BOOL, reasoning_outside, 0),
+	ROW(ptable_provider, I64, reasoning_beside, 0),
 	ROW(ptable_provider, BOOL, forward_own_fields, 0),
 	ROW(ptable_provider, STR, cap_field, 0),
 	ROW(ptable_provider, I64, connect_ms, 0),

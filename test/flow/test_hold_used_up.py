@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import stand_still, wait_for
 from node import BACKS, NodeCase, charge_nusd, model, nusd, on_both
-from provider import DONE, Provider, chunk, stream
+from provider import DONE, Provider, chunk, stream, whole
 import tap
 
 CAP = 20
@@ -280,6 +280,56 @@ class Spelt(NodeCase):
                 a = self.chat(name, True, max_tokens=CAP)
                 r = self.node.record(a.get('x-request-id'))
                 self.assertEqual((a.is_done, [t['error'] for t in r['attempts']], r['output'], r['estimated']), (True, [''], CAP, False), a)
+
+
+def thought(pieces):
+    """A whole answer and a stream of so many tokens of reasoning and CAP of text."""
+    usage = {'prompt_tokens': 5, 'completion_tokens': pieces + CAP, 'completion_tokens_details': {'reasoning_tokens': pieces}}
+    deltas = [{'reasoning_content': 'hm '}] * pieces + [{'content': 'word '}] * CAP
+    items = [chunk(choices=[{'index': 0, 'delta': d, 'finish_reason': None}]) for d in deltas]
+    message = {'role': 'assistant', 'content': 'word ' * CAP, 'reasoning_content': 'hm ' * pieces}
+    return {'whole': [whole({'id': 'c1', 'object': 'chat.completion', 'created': 1, 'model': 'up', 'usage': usage,
+                             'choices': [{'index': 0, 'message': message, 'finish_reason': 'stop'}]})],
+            'stream': [stream(*items, chunk(finish='stop'), chunk(choices=[], usage=usage), DONE)]}
+
+
+class ReasoningBesideTheCap(NodeCase):
+    """A provider whose cap does not bound the reasoning: what it may be beside it is held, and no more of it comes."""
+    BUDGET = 3 * CAP
+    ANSWERS = {'%s-%s' % (size, form): a for size, n in (('within', BUDGET), ('over', 20 * CAP)) for form, a in thought(n).items()}
+    MODELS = {name: model('p/' + name, price=MULLS) for name in ANSWERS}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.provider = Provider(**cls.ANSWERS)
+        cls.addClassCleanup(cls.provider.close)
+        cls.CONFIG = {'providers': {'p': cls.provider.config(reasoning_beside=1000)}}
+        super().setUpClass()
+
+    def record(self, name, **fields):
+        a = self.chat(name, name.endswith('stream'), max_tokens=CAP, **fields)
+        return self.node.record(a.get('x-request-id'))
+
+    def test_a_budget_is_held_and_collected(self):
+        for form in ('whole', 'stream'):
+            with self.subTest(form):
+                r = self.record('within-' + form, enable_thinking=True, thinking_budget=self.BUDGET)
+                cost = charge_nusd({'input': 5, 'output': CAP, 'reasoning': self.BUDGET}, MULLS)
+                self.assertEqual((r['end'], r['output'], r['reasoning'], nusd(r['charge_usd'])), ('done', self.BUDGET + CAP, self.BUDGET, cost), r)
+                self.assertEqual([t['error'] for t in r['attempts']], [''], r)
+                self.assertGreaterEqual(nusd(r['hold_usd']), charge_nusd({'reasoning': self.BUDGET + CAP}, MULLS), r)
+
+    def test_without_a_budget_the_most_is_held(self):
+        least = charge_nusd({'reasoning': 1000}, MULLS)
+        self.assertGreater(nusd(self.record('within-whole', enable_thinking=True)['hold_usd']), least)
+        self.assertLess(nusd(self.record('within-whole')['hold_usd']), least)  # it need not think
+        poor = self.node.customer('poor', '0.003')
+        a = self.node.chat(poor, 'within-whole', max_tokens=CAP, enable_thinking=True)
+        self.assertEqual(a.status, 402, a)
+
+    def test_beyond_its_budget_a_stream_is_ended(self):
+        r = self.record('over-stream', enable_thinking=True, thinking_budget=self.BUDGET)
+        self.assertEqual(([t['error'] for t in r['attempts']], nusd(r['charge_usd'])), (['hold_used_up'], nusd(r['hold_usd'])), r)
 
 
 if __name__ == '__main__':

@@ -260,7 +260,9 @@ static int64_t echoed(const struct call *c)
 
 static int64_t output_asked(const struct call *c)
 {
-	int64_t a_choice = c->grant.hold.cap[c->attempt->at] + echoed(c), asked;
+	int64_t a_choice = c->grant.hold.cap[c->attempt->at] + c->route.v[c->attempt->at].beside +
+			   echoed(c);
+	int64_t asked;
 
 	return __builtin_mul_overflow(a_choice, MAX_OF(c->facts.copies, 1), &asked) ? INT64_MAX
 										    : asked;

@@ -60,15 +60,31 @@ static void set_lacking(const struct ptable_model *m, const struct ability *a, s
 			    a->what, a->why);
 }
 
+static bool may_think(const struct ptable_model *m, const struct dialect_facts *facts)
+{
+	return (m->can & PTABLE_CAN_REASONING) || facts->thinking || facts->thinking_beside;
+}
+
+/* Also where the request says that it shall not: there are models that think all the same. Of budgets only the one that such providers know. */
+static int64_t beside_of(const struct ptable_offer *o, const struct ptable_model *m,
+			 const struct dialect_facts *facts)
+{
+	int64_t most = may_think(m, facts) ? o->provider->reasoning_beside : 0;
+
+	return facts->thinking_beside ? MIN_OF(facts->thinking_beside, most) : most;
+}
+
+/* With its reasoning beside the cap a choice needs none for it. */
 static int64_t min_output_of(const struct ptable *t, const struct ptable_model *m,
-			     const struct dialect_facts *facts)
+			     const struct dialect_facts *facts, int64_t beside)
 {
 	int64_t least = m->min_output;
 
 	if (least == 0)
-		least = (m->can & PTABLE_CAN_REASONING) || facts->thinking
-				? t->set.min_output_reasoning
-				: t->set.min_output;
+		least = may_think(m, facts) && !beside ? t->set.min_output_reasoning
+						       : t->set.min_output;
+	if (beside)
+		return least;
 	return MAX_OF(least, facts->thinking_budget ? facts->thinking_budget + 1 : 0);
 }
 
@@ -122,13 +138,17 @@ static void add_model(const struct ptable *t, const struct ptable_model *m,
 			to++;
 		shuffle(&v[from], to - from, rng);
 	}
-	for (size_t i = 0; i < n && out->n < LIMIT_CANDIDATES; i++)
+	for (size_t i = 0; i < n && out->n < LIMIT_CANDIDATES; i++) {
+		int64_t beside = beside_of(v[i], m, facts);
+
 		out->v[out->n++] =
 			(struct route_candidate){.offer = v[i],
 						 .model = m,
 						 .input_bound = bound,
 						 .input_likely = bound_likely(&facts->bound, bound),
-						 .min_output = min_output_of(t, m, facts)};
+						 .beside = beside,
+						 .min_output = min_output_of(t, m, facts, beside)};
+	}
 }
 
 /* Names the models that the key may ask for instead, as many as there is room for. */

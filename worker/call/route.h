@@ -12,7 +12,8 @@ struct route_candidate {
 	const struct ptable_model *model; /* the offer's */
 	int64_t input_bound;              /* tokens, by that model's figures */
 	int64_t input_likely;             /* tokens, when nobody tells */
-	int64_t min_output;               /* an uncapped request's least output there */
+	int64_t beside;     /* tokens of reasoning that the cap does not bound there */
+	int64_t min_output; /* an uncapped request's least output there */
 };
 
 struct route {

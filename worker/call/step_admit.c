@@ -33,6 +33,7 @@ enum call_next step_route(struct call *c)
 						.upstream = r->offer->upstream,
 						.input_bound = r->input_bound,
 						.max_output = output ? r->model->max_output : 0,
+						.beside = output ? r->beside : 0,
 						.min_output = r->min_output};
 	}
 	return CALL_MORE;

@@ -224,12 +224,19 @@ static void facts_modalities(const struct facts_in *in)
 	}
 }
 
+/* A switch; some servers take 1 and "true" as well. */
+static bool facts_is_on(struct slice v)
+{
+	return !chat_field_is_off(v) && !jtext_is_null(v) && !slice_is(v, "0");
+}
+
 static void facts_thinking(const struct facts_in *in)
 {
 	struct dialect_facts *out = in->out;
 	struct slice effort = facts_word(in, CHAT_ID_REASONING_EFFORT), v;
 	struct slice thinking = facts_get(in, CHAT_ID_THINKING);
 	struct slice reasoning = facts_get(in, CHAT_ID_REASONING);
+	int64_t budget;
 
 	if (effort.n)
 		out->thinking = !slice_is(effort, "none");
@@ -241,7 +248,14 @@ static void facts_thinking(const struct facts_in *in)
 		out->thinking |= !jtext_member(reasoning, "enabled", &v) || jtext_is_true(v);
 	if (reasoning.n && jtext_member(reasoning, "max_tokens", &v))
 		(void)jtext_i64(v, &out->thinking_budget);
-	out->thinking |= jtext_is_true(facts_get(in, CHAT_ID_ENABLE_THINKING));
+	out->thinking |= facts_is_on(facts_get(in, CHAT_ID_ENABLE_THINKING));
+	if (jtext_member(facts_get(in, CHAT_ID_CHAT_TEMPLATE_KWARGS), "enable_thinking", &v))
+		out->thinking |= facts_is_on(v);
+	if (jtext_i64(facts_get(in, CHAT_ID_THINKING_BUDGET), &budget) && budget > 0 &&
+	    budget <= CHAT_CAP_MAX) {
+		out->thinking_beside = budget;
+		out->thinking_budget = MAX_OF(out->thinking_budget, budget);
+	}
 	if (out->thinking_budget < 0 || out->thinking_budget > CHAT_CAP_MAX)
 		out->thinking_budget = 0;
 }

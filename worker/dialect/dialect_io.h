@@ -53,6 +53,7 @@ struct dialect_facts {
 	int64_t searches; /* of the web that the provider may run at most: DIALECT_SEARCHES_MAX; 0: none was asked for */
 	bool thinking; /* reasoning was asked for */
 	int64_t thinking_budget;
+	int64_t thinking_beside;        /* that of the field thinking_budget; 0: not given */
 	enum dialect_encoding encoding; /* embeddings */
 	struct slice user;              /* end user, "" when not given */
 	bool own_fields; /* models, provider, route, transforms, usage or session_id were given */

@@ -1,8 +1,14 @@
 #include "hold.h"
 
-static int64_t output_of(const struct hold_ask *ask, int64_t cap)
+/* What comes of a choice whatever its cap. */
+static int64_t beside_of(const struct hold_ask *ask, const struct hold_candidate *c)
 {
-	int64_t each = MIN_OF(cap, USAGE_MAX) + MIN_OF(ask->beside, USAGE_MAX);
+	return MIN_OF(ask->beside, USAGE_MAX) + MIN_OF(c->beside, USAGE_MAX);
+}
+
+static int64_t output_of(const struct hold_ask *ask, const struct hold_candidate *c, int64_t cap)
+{
+	int64_t each = MIN_OF(cap, USAGE_MAX) + beside_of(ask, c);
 
 	return each > USAGE_MAX / ask->choices ? USAGE_MAX : each * ask->choices;
 }
@@ -38,7 +44,7 @@ static int64_t hold_with(const struct hold_ask *ask, const struct hold_candidate
 	struct price_bound b = bound_of(ask);
 	int64_t nusd = 0;
 
-	b.output = output_of(ask, cap);
+	b.output = output_of(ask, c, cap);
 	for (size_t i = 0; i < c->tiers; i++) {
 		if (!reaches(ask, c, i))
 			continue;
@@ -66,7 +72,7 @@ static int64_t paid_by(const struct hold_ask *ask, const struct hold_candidate *
 		       int64_t nusd, int64_t max)
 {
 	struct price_bound b = bound_of(ask);
-	int64_t n = output_of(ask, max);
+	int64_t n = output_of(ask, c, max);
 
 	if (hold_with(ask, c, input, 0) > nusd)
 		return -1;
@@ -76,7 +82,7 @@ static int64_t paid_by(const struct hold_ask *ask, const struct hold_candidate *
 		b.input = input_of(c, i, input);
 		n = price_affordable(c->price[i], &b, nusd, n);
 	}
-	return MAX_OF(n / ask->choices - ask->beside, 0);
+	return MAX_OF(n / ask->choices - beside_of(ask, c), 0);
 }
 
 /* The cap of a request that gave none: output that the share of the credit pays for, no more than all of it pays beside the

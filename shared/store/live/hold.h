@@ -16,6 +16,7 @@ struct hold_candidate {
 	struct slice cost; /* for the sweep: rows_cost_pack() of what it costs us, empty where that is its price */
 	int64_t input_bound; /* tokens */
 	int64_t max_output;  /* the model's; 0: the operation has no output tokens (embeddings) */
+	int64_t beside; /* output tokens a choice that its provider's cap does not bound: reasoning */
 	int64_t min_output; /* what an uncapped request gets at least: min_output, more for reasoning, thinking budget + 1 */
 };
 

@@ -220,6 +220,40 @@ static void test_least_output(void **state)
 	assert_int_equal(r.v[4].min_output, 9001);
 }
 
+/* Of a provider whose cap does not bound it, where there may be any. */
+static void test_reasoning_beside_the_cap(void **state)
+{
+	struct fixture f;
+	struct route r;
+	struct fault fault = {0};
+
+	(void)state;
+	setup(&f);
+	f.providers[1].reasoning_beside = 81920;
+	f.models[1].can = PTABLE_CAN_REASONING;
+	assert_int_equal(build(&f, false, &r, &fault), ERRC_OK);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(r.v[i].beside, 0);
+	assert_int_equal(r.v[4].beside, 81920);
+	assert_int_equal(r.v[4].min_output, 1024);
+	/* Asked for; a budget of another field says nothing to such a provider. */
+	f.facts.thinking = true;
+	f.facts.thinking_budget = 9000;
+	assert_int_equal(build(&f, false, &r, &fault), ERRC_OK);
+	for (size_t i = 0; i < 4; i++) {
+		bool is_beside = r.v[i].offer->provider == &f.providers[1];
+
+		assert_int_equal(r.v[i].beside, is_beside ? 81920 : 0);
+		assert_int_equal(r.v[i].min_output, is_beside ? 1024 : 9001);
+	}
+	f.facts.thinking_beside = 500;
+	assert_int_equal(build(&f, false, &r, &fault), ERRC_OK);
+	assert_int_equal(r.v[4].beside, 500);
+	f.facts.thinking_beside = 90000;
+	assert_int_equal(build(&f, false, &r, &fault), ERRC_OK);
+	assert_int_equal(r.v[4].beside, 81920);
+}
+
 /* The fixture's table as a worker gets it, with its index of names; alpha has p0/a0 too at `alpha`, beta and gamma at theirs. */
 static struct ptable *table_with_one_offer_of_three(struct fixture *f, const struct tariff *alpha,
 						    const struct tariff *beta,
@@ -315,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_model),
 		cmocka_unit_test(test_abilities),
 		cmocka_unit_test(test_least_output),
+		cmocka_unit_test(test_reasoning_beside_the_cap),
 		cmocka_unit_test(test_an_offer_of_several_models_has_no_name),
 		cmocka_unit_test(test_an_offer_at_one_price_is_that_of_a_model_of_the_key),
 	};

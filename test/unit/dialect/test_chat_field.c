@@ -42,6 +42,7 @@ static const struct sample samples[CHAT_ID_TOP_END] = {
 	[CHAT_ID_REASONING] = {.json = "{\"effort\":\"high\"}"},
 	[CHAT_ID_THINKING] = {.json = "{\"type\":\"enabled\",\"budget_tokens\":2000}"},
 	[CHAT_ID_ENABLE_THINKING] = {.json = "true"},
+	[CHAT_ID_THINKING_BUDGET] = {.json = "2000"},
 	[CHAT_ID_ENCODING_FORMAT] = {.json = "\"float\"", .op = DIALECT_EMBEDDINGS},
 	[CHAT_ID_DIMENSIONS] = {.json = "3", .op = DIALECT_EMBEDDINGS},
 	[CHAT_ID_TEMPERATURE] = {.json = "1"},
@@ -93,7 +94,7 @@ static const char *body_with(enum dialect_op op, const char *name, const char *v
 /* What the hold is made of. */
 struct held {
 	char model[NAMES_MAX];
-	int64_t input, predicted, cap, copies, searches;
+	int64_t input, predicted, cap, copies, searches, beside;
 	uint32_t needs;
 };
 
@@ -108,6 +109,7 @@ static struct held held_of(const struct dialect_facts *f)
 			  .cap = f->cap,
 			  .copies = f->copies,
 			  .searches = f->searches,
+			  .beside = f->thinking_beside,
 			  .needs = f->needs};
 
 	memcpy(h.model, f->model.p, f->model.n);

@@ -250,7 +250,7 @@ static void providers_of_all_kinds(void **state)
 		     "  claude: {dialect: anthropic, base_url: \"https://api.anthropic.com/v1/\", "
 		     "keys: \"env:MOCK_KEY\", timeouts: {connect: 1s}}\n"
 		     "  local: {base_url: \"http://[::1]:8000\", usage_option: off, cap_field: "
-		     "max_tokens, auth: x-api-key}\n"
+		     "max_tokens, auth: x-api-key, reasoning_beside: 81920}\n"
 		     "models: {m: {price: {request: 0.01}, offers: {local/m: {cap_field: "
 		     "max_completion_tokens}}}}\n");
 	t = fixture_table(&f);
@@ -259,6 +259,7 @@ static void providers_of_all_kinds(void **state)
 	assert_int_equal(p->auth, PTABLE_AUTH_API_KEY);
 	assert_true(slice_is(p->base.query, "api-version=2024-10-21"));
 	assert_int_equal(p->connect_ms, 7000);
+	assert_int_equal(p->reasoning_beside, 0);
 	p = ptable_provider(t, SLICE_LIT("claude"));
 	assert_int_equal(p->auth, PTABLE_AUTH_X_API_KEY);
 	assert_true(slice_is(p->base.path, "/v1"));
@@ -267,6 +268,7 @@ static void providers_of_all_kinds(void **state)
 	p = ptable_provider(t, SLICE_LIT("local"));
 	assert_true(slice_is(p->base.host, "::1"));
 	assert_false(p->usage_option);
+	assert_int_equal(p->reasoning_beside, 81920);
 	assert_true(p->embeddings_base64);
 	assert_int_equal(p->auth, PTABLE_AUTH_X_API_KEY);
 	assert_true(slice_is(p->cap_field, "max_tokens"));

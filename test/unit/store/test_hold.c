@@ -369,23 +369,26 @@ static void test_denied_candidates_are_not_there(void **state)
 	assert_false(o.any);
 }
 
-/* What is predicted and rejected is charged as output beside the cap. */
-static void test_output_beside_the_cap(void **state)
+/* What is predicted and rejected is charged as output beside the cap; so is reasoning, of providers whose cap does not bound it. */
+static void expect_beside(int64_t asked, int64_t of_provider)
 {
 	struct price p = price_of(1000000, 2000000);
-	struct hold_candidate c = {
-		.price = {&p}, .tiers = 1, .input_bound = 100, .max_output = 1000, .min_output = 50};
+	struct hold_candidate c = {.price = {&p},
+				   .tiers = 1,
+				   .input_bound = 100,
+				   .max_output = 1000,
+				   .beside = of_provider,
+				   .min_output = 50};
 	struct hold_ask ask = {.candidates = &c,
 			       .n = 1,
 			       .cap = 10,
-			       .beside = 30,
+			       .beside = asked,
 			       .choices = 1,
 			       .requests = 1,
 			       .uncapped_share_ppm = 125000};
 	struct hold_purse purse = {180000, 0};
 	struct hold_offer o;
 
-	(void)state;
 	hold_decide(&ask, all, &purse, &o);
 	assert_true(o.any);
 	assert_int_equal(o.cap[0], 10);
@@ -412,6 +415,14 @@ static void test_output_beside_the_cap(void **state)
 	purse.available_nusd--;
 	hold_decide(&ask, all, &purse, &o);
 	assert_false(o.any);
+}
+
+static void test_output_beside_the_cap(void **state)
+{
+	(void)state;
+	expect_beside(30, 0);
+	expect_beside(0, 30);
+	expect_beside(10, 20);
 }
 
 static void test_charged(void **state)
