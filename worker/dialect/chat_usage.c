@@ -12,7 +12,7 @@ struct chat_counts {
 	int64_t prompt, completion, total;
 	int64_t cached, hit, cached_flat, in_audio, in_image;
 	int64_t written, written_5m, written_1h;
-	int64_t reasoning, out_audio, out_image;
+	int64_t reasoning, reasoning_flat, out_audio, out_image;
 	int64_t searches;
 };
 
@@ -65,6 +65,9 @@ static bool chat_counts_read(struct slice object, struct chat_counts *c)
 	if (jtext_type(object) != JSON_OBJECT)
 		return false;
 	chat_group(USAGE_FIELD_TOP, object, c);
+	/* Servers that have it there say 0 where they do not count it. */
+	if (c->reasoning < 0 && c->reasoning_flat > 0)
+		c->reasoning = c->reasoning_flat;
 	return c->prompt >= 0 || c->completion >= 0 || c->total >= 0;
 }
 
@@ -136,8 +139,9 @@ static void chat_output(const struct chat_counts *c, bool outside, struct usage 
 		return;
 	if (reasoning > 0 && c->prompt >= 0 && c->total == c->prompt + out + reasoning)
 		outside = true;
-	else if (reasoning > 0 && c->total >= 0 && c->total == chat_or0(c->prompt) + out)
-		outside = false;
+	else if (reasoning > 0 && reasoning <= out && c->total >= 0 &&
+		 c->total == chat_or0(c->prompt) + out)
+		outside = false; /* more than all of it is no part of it, whatever the total says */
 	if (outside && reasoning > 0)
 		out += reasoning;
 	else if (outside && c->reasoning < 0 && c->total > chat_or0(c->prompt) + out)

@@ -215,6 +215,27 @@ static const struct expected look_alikes[] = {
 	 "\"low\",\"num_search_queries\":1}",
 	 false,
 	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, 1}},
+	{"SGLang: reasoning at the top",
+	 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27,\"prompt_tokens_"
+	 "details\":"
+	 "null,\"reasoning_tokens\":4}",
+	 false,
+	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, 4, NONE, NONE}},
+	{"SGLang: which counts none of it",
+	 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27,\"reasoning_tokens\":"
+	 "0}",
+	 false,
+	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, NONE, NONE, NONE}},
+	{"reasoning in both places",
+	 "{\"prompt_tokens\":20,\"completion_tokens\":7,\"reasoning_tokens\":4,"
+	 "\"completion_tokens_details\":{\"reasoning_tokens\":3}}",
+	 false,
+	 {20, NONE, NONE, NONE, NONE, NONE, 7, NONE, NONE, 3, NONE, NONE}},
+	{"Perplexity: reasoning beside, and beside the total",
+	 "{\"prompt_tokens\":33,\"completion_tokens\":7163,\"total_tokens\":7196,"
+	 "\"reasoning_tokens\":73994}",
+	 true,
+	 {33, NONE, NONE, NONE, NONE, NONE, 81157, NONE, NONE, 73994, NONE, NONE}},
 	{"numbers below zero and nonsense",
 	 "{\"prompt_tokens\":5,\"completion_tokens\":-7,\"total_tokens\":null,\"prompt_tokens_"
 	 "details\":{\"cached_tokens\":-1,\"audio_tokens\":\"2\"}}",
