@@ -180,6 +180,7 @@ enum errc keeper_open(struct keeper *k, const struct settings *set)
 	struct writer_opts o = {.h = &k->h,
 				.page = k->page,
 				.stores = &k->stores,
+				.trust = &k->trust,
 				.upkeep = &k->upkeep,
 				.pepper = &k->pepper,
 				.ev = &writer_events,
@@ -364,6 +365,7 @@ static void stop(struct keeper *k)
 	stores_fini(&k->stores);
 	upkeep_fini(&k->upkeep);
 	pepper_fini(&k->pepper);
+	trust_fini(&k->trust);
 	serve_free(&k->serve);
 	ktable_free(&k->table);
 	for (unsigned i = 0; i < HERITAGE_WORKERS_MAX; i++)
@@ -399,6 +401,7 @@ int keeper_main(const struct heritage *h)
 	k->magic = KEEPER_MAGIC;
 	k->h = *h;
 	stores_init(&k->stores);
+	trust_init(&k->trust);
 	pepper_init(&k->pepper);
 	upkeep_init(&k->upkeep, &k->pepper);
 	list_init(&k->keyreports);

@@ -8,6 +8,7 @@
 #include "list.h"
 #include "ptable.h"
 #include "stores.h"
+#include "trust.h"
 #include "watch.h"
 #include "writer.h"
 
@@ -36,6 +37,7 @@ struct keeper {
 	struct page_proc *proc;
 	struct stores stores;
 	struct upkeep upkeep;
+	struct trust trust;
 	struct pepper pepper;
 	uint64_t pepper_sent;   /* pepper_changes() that the workers were told */
 	uint16_t pepper_newest; /* of those that they were told */

@@ -67,8 +67,8 @@ struct pepper_use {
 	} v[PEPPERS_MAX];
 };
 
-/* Counts the keys that need each: not revoked, and not expired for longer than a day. The secret before a rotation needs
- * its own for as long as it is good. */
+/* Counts the keys that need each: not revoked, and not expired for longer than a day by `now_s`, which is trust_now_ms(): a pepper
+ * that went does not come back. The secret before a rotation needs its own for as long as it is good. */
 MUSTCHECK enum errc pepper_count(struct pepper *p, struct live *l, int64_t now_s,
 				 struct pepper_use *out);
 /* The ids of those that no key needs, which the next two take away; none where there are pins. */

@@ -402,6 +402,7 @@ void serve_request(struct serve *s, struct msg *m)
 			      .chan = &c->link.chan,
 			      .stores = &s->k->stores,
 			      .pepper = &s->k->pepper,
+			      .trust = &s->k->trust,
 			      .who = c->who,
 			      .cancel = &s->cancel};
 	if (refuse(c, e, m->control.rights))

@@ -42,7 +42,8 @@ int64_t upkeep_wait_ms(const struct upkeep *u, int64_t now_ms)
 
 /* Those of before a rotation, once the last key that needs them is gone. What goes wrong is no reason to take no records; only
  * that the ledger did not take this one is returned. */
-static enum errc look_at_peppers(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms)
+static enum errc look_at_peppers(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms,
+				 int64_t believed_ms)
 {
 	const struct admin_by by = {
 		.who = SLICE_LIT("aigwd"), .wall_ms = wall_ms, .boot_ms = now_ms};
@@ -54,7 +55,7 @@ static enum errc look_at_peppers(struct upkeep *u, struct admin *a, int64_t now_
 	u->pepper_due_ms = now_ms + PEPPER_MS;
 	e = admin_catch_up(a->live, a->ledger); /* a key may be in the ledger only */
 	if (!e)
-		e = pepper_count(u->pepper, a->live, wall_ms / 1000, &use);
+		e = pepper_count(u->pepper, a->live, believed_ms / 1000, &use);
 	if (!e)
 		e = noted = pepper_note_removal(u->pepper, a, &by, &use);
 	if (!e)
@@ -128,7 +129,8 @@ static enum errc look_whether_stores_agree(struct upkeep *u, struct admin *a, in
 	return ERRC_OK;
 }
 
-enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms)
+enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms,
+		      int64_t believed_ms)
 {
 	struct retain_keep keep;
 	bool more = false;
@@ -137,7 +139,7 @@ enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t
 	pthread_mutex_lock(&u->lock);
 	keep = u->keep;
 	pthread_mutex_unlock(&u->lock);
-	e = look_at_peppers(u, a, now_ms, wall_ms);
+	e = look_at_peppers(u, a, now_ms, wall_ms, believed_ms);
 	if (!e)
 		e = look_whether_stores_agree(u, a, now_ms, wall_ms);
 	if (e)

@@ -29,7 +29,8 @@ void upkeep_set(struct upkeep *u, const struct settings *set);
 
 /* How long nothing is due; 0: now. */
 int64_t upkeep_wait_ms(const struct upkeep *u, int64_t now_ms);
-/* A piece of it, no transaction open. What cannot be done now is due again later. */
-MUSTCHECK enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms);
+/* A piece of it, no transaction open. What cannot be done now is due again later. `believed_ms`: trust_now_ms(). */
+MUSTCHECK enum errc upkeep_step(struct upkeep *u, struct admin *a, int64_t now_ms, int64_t wall_ms,
+				int64_t believed_ms);
 
 #endif

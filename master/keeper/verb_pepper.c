@@ -30,7 +30,7 @@ static void end_errc(struct verbs *v, enum errc e)
 static enum errc list(struct verbs *v)
 {
 	struct pepper_use use;
-	enum errc e = pepper_count(v->pepper, v->live, clock_wall_s(), &use);
+	enum errc e = pepper_count(v->pepper, v->live, trust_now_ms(v->trust) / 1000, &use);
 
 	for (size_t i = 0; !e && i < use.n; i++) {
 		const struct control_field f[] = {
@@ -69,7 +69,7 @@ static enum errc begin_rotation(struct verbs *v)
 	enum errc e = admin_catch_up(v->admin->live, v->admin->ledger);
 
 	if (!e)
-		e = pepper_count(v->pepper, v->live, clock_wall_s(), &use);
+		e = pepper_count(v->pepper, v->live, trust_now_ms(v->trust) / 1000, &use);
 	if (!e)
 		e = pepper_may_rotate(v->pepper, &use);
 	if (e)

@@ -7,6 +7,7 @@
 #include "control.h"
 #include "pepper.h"
 #include "stores.h"
+#include "trust.h"
 #include "verb_args.h"
 #include "verify.h"
 
@@ -29,6 +30,7 @@ struct verbs {
 	struct ledger *ledger;
 	struct admin *admin; /* on the ledger thread; else NULL */
 	struct pepper *pepper;
+	struct trust *trust;
 	const char *who;             /* unix user */
 	const atomic_bool *cancel;   /* the keeper ends */
 	bool peppers;                /* result: it goes on once all workers know the newest one */

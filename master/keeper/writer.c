@@ -173,6 +173,7 @@ static void store_opts_of(struct writer *w, struct store_opts *o)
 	*o = (struct store_opts){.state_dir = HERITAGE_STATE_DIR,
 				 .shared_dir = w->shared_dir,
 				 .ledger_id = w->ledger_id,
+				 .trust = w->o.trust,
 				 .live_bytes = w->o.live_bytes,
 				 .regions = w->o.regions,
 				 .slots = w->o.slots,
@@ -340,9 +341,11 @@ static enum errc keep_up(struct writer *w)
 	uint64_t last = ledger_state(w->in.admin.ledger)->last_seq;
 	enum errc e = ERRC_OK;
 
+	trust_save(w->o.trust, HERITAGE_STATE_DIR);
 	alerts_tell(&w->o.upkeep->alerts);
 	if (!w->in.pace.retry_ms && upkeep_wait_ms(w->o.upkeep, clock_boot_ms()) == 0)
-		e = upkeep_step(w->o.upkeep, &w->in.admin, clock_boot_ms(), clock_wall_ms());
+		e = upkeep_step(w->o.upkeep, &w->in.admin, clock_boot_ms(), clock_wall_ms(),
+				trust_now_ms(w->o.trust));
 	if (ledger_state(w->in.admin.ledger)->last_seq != last)
 		intake_wrote(&w->in);
 	return intake_may_pass(e) ? ERRC_OK : e;

@@ -13,6 +13,7 @@
 #include "pepper.h"
 #include "settings.h"
 #include "stores.h"
+#include "trust.h"
 #include "upkeep.h"
 
 struct writer;
@@ -29,9 +30,10 @@ struct writer_events {
 };
 
 struct writer_opts {
-	const struct heritage *h; /* this and the next four are borrowed until writer_free() */
+	const struct heritage *h; /* this and the next five are borrowed until writer_free() */
 	struct page *page;
 	struct stores *stores;
+	struct trust *trust;
 	struct upkeep *upkeep;
 	struct pepper *pepper; /* opened here */
 	enum settings_durability durability;

@@ -13,6 +13,8 @@
 
 int64_t clock_boot_ns(void);
 int64_t clock_boot_ms(void);
+/* The boot clock for who counts in days; no deadline goes by it. */
+int64_t clock_age_ms(void);
 int64_t clock_wall_ns(void);
 int64_t clock_wall_ms(void);
 int64_t clock_wall_s(void);

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "scan.h"
 #include "text.h"
+#include "trust.h"
 
 #define DRAIN_ROWS 4096
 
@@ -308,7 +309,8 @@ static enum errc rebuild(struct start *s)
 	if (!rc)
 		rc = admin_fill(s->live, ledger_book(s->ledger), ledger_state(s->ledger)->last_seq);
 	if (!rc)
-		rc = idem_fill(s->live, s->ledger, clock_wall_ms());
+		rc = idem_fill(s->live, s->ledger,
+			       s->o->trust ? trust_now_ms(s->o->trust) : clock_wall_ms());
 	return rc ? rc : live_seal(s->live);
 }
 
@@ -365,6 +367,8 @@ enum errc store_start(const struct store_opts *o, struct live **live, struct led
 	rc = outbox_batch_init(&s.batch, DRAIN_ROWS);
 	if (!rc)
 		rc = ledger_open(&lo, &s.ledger);
+	if (!rc && o->trust)
+		ledger_trust(s.ledger, o->trust, o->state_dir);
 	if (!rc)
 		rc = run(&s);
 	outbox_batch_fini(&s.batch);

@@ -11,6 +11,7 @@ struct store_opts {
 				   default for a user, /dev/shm/aigw-<uid>-<8 hex of the ledger_id> */
 	const uint8_t *ledger_id; /* LIVE_ID bytes; NULL: a new ledger gets a random one */
 	struct live_watch watch;
+	struct trust *trust; /* for ledger_trust(); NULL: the wall clock is believed */
 	size_t live_bytes;
 	uint32_t regions, slots;
 	/* A live store was taken away that processes may still have: whatever they do with it is lost, so they are to end. NULL: nobody has. */

@@ -28,20 +28,25 @@ def last_sunday(year, month):
 
 
 class ClockNode(Node):
-    """A node whose wall clock is wrong by as many seconds as step() was told last."""
+    """A node whose wall clock is wrong by as many seconds as step() was told last; what age() lets pass has passed for who counts in days."""
 
     def __init__(self, *args, **config):
         super().__init__(*args, program=os.environ['AIGWD_HOOKS'], **config)
         path = os.path.join(self.dir, 'wall')
         self.wall = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        self.wrong_by = 0
+        self.wrong_by = self.aged = 0
         self.step(0)
         self.env['AIGW_TEST_WALL'] = path
 
     def step(self, seconds):
         """Forward or back from where it is."""
         self.wrong_by += seconds
-        os.pwrite(self.wall, struct.pack('=q', self.wrong_by * 10**9), 0)
+        os.pwrite(self.wall, struct.pack('=qq', self.wrong_by * 10**9, self.aged * 10**9), 0)
+
+    def age(self, seconds):
+        """Time passes, by every clock."""
+        self.aged += seconds
+        self.step(seconds)
 
     def now(self):
         return datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=self.wrong_by)

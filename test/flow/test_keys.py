@@ -473,7 +473,7 @@ class PeppersOfTheExpired(PepperCase):
         """A key whose pepper went is not given more time, for its secret would open nothing all the same."""
         k = self.create()
         self.node.ctl('key', 'update', k['id'], '--expires', '1h')
-        self.node.step(2 * DAY)
+        self.node.age(2 * DAY)
         self.assertEqual(self.peppers(), [(1, True, 1)])
         self.assertEqual(self.rotate(), 2)
         mine = self.node.ctl('key', 'rotate', self.key, '--grace', '0')['key']
@@ -488,6 +488,42 @@ class PeppersOfTheExpired(PepperCase):
         new = self.node.ctl('key', 'rotate', k['id'], '--grace', '0')['key']
         self.node.ctl('key', 'update', k['id'], '--expires', 'never')
         self.good(new, mine)
+
+    def looked(self):
+        """The ledger thread has had its look at the peppers, which it has with a start, before the second of two changes."""
+        for amount in ('1', '2'):
+            self.node.ctl('account', 'credit', 'main', '--add', amount)
+
+    def test_clock_ahead(self):
+        """By a clock that is ahead a key has expired for long, by the time that has passed it has not: its pepper stays."""
+        k = self.create('--expires', '90d')
+        self.assertEqual(self.rotate(), 2)
+        mine = self.node.ctl('key', 'rotate', self.key, '--grace', '0')['key']
+        before = self.peppers()
+        self.assertEqual([p for p, _, _ in before], [2, 1])
+        for how in ('stopped', 'killed'):
+            with self.subTest(how):
+                if how == 'stopped':
+                    self.node.stop()
+                else:
+                    self.node.kill_all()
+                self.node.step(400 * DAY)
+                self.node.start()
+                self.looked()
+                self.assertEqual(self.node.chat(k['key'], 'm').status, 401)
+                self.assertEqual(self.peppers(), before)
+                self.node.wait_event('clock_jumped', 10)
+                self.node.step(-400 * DAY)
+                self.assertEqual(self.peppers(), before)
+                self.good(k['key'], mine)
+        # After a day it is no jump.
+        self.node.step(400 * DAY)
+        self.assertEqual(self.peppers(), before)
+        self.node.age(DAY)
+        self.node.wait_event('clock_believed', 10)
+        self.assertEqual([n for _, _, n in self.peppers()], [1, 0])
+        self.assertEqual(self.rotate(), 3)
+        self.assertEqual([p for p, _, _ in self.peppers()], [3, 2])
 
 
 class Peppers(PepperCase):

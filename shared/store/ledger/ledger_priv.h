@@ -9,6 +9,7 @@
 #include "lmdbx.h"
 #include "idindex.h"
 #include "rollup.h"
+#include "trust.h"
 
 #define LEDGER_MAGIC 0x1ed6e201u
 
@@ -45,6 +46,7 @@ struct ledger {
 	struct rollup rollup;
 	struct ledger_sealed sealed; /* as of the last commit */
 	struct alerts *watch;        /* NULL: nobody wants to know; borrowed */
+	struct trust *trust;         /* NULL: times of records are believed; borrowed */
 	struct book *base_book;      /* of `base`, while records are being removed; else NULL */
 	size_t forget_at;            /* a position in it */
 	uint32_t removed_day;        /* the last one that was, while base_book is there */

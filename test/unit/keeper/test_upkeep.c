@@ -64,7 +64,9 @@ static const char *step(void)
 
 	snprintf(to, sizeof to, "file:%s", log_path);
 	assert_int_equal(log_start(&o), ERRC_OK);
-	assert_int_equal(upkeep_step(&upkeep, &family.r->admin, now_ms, family.r->wall_ms), ERRC_OK);
+	assert_int_equal(upkeep_step(&upkeep, &family.r->admin, now_ms, family.r->wall_ms,
+				     family.r->wall_ms),
+			 ERRC_OK);
 	log_stop();
 	f = fopen(log_path, "r+");
 	assert_non_null(f);
