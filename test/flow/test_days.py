@@ -50,7 +50,7 @@ class Days(Case):
             self.spend(n)
             spent[self.day()] = n
             self.verify()  # the ledger has them
-            self.node.step(DAY)
+            self.node.age(DAY)
         self.spend(1)
         spent[self.day()] = 1
         self.assertEqual(self.usage(), spent)
@@ -210,7 +210,7 @@ class Removed(Case):
         with subprocess.Popen([os.environ['AIGWCTL'], '--socket', self.node.socket, 'ledger', 'export'], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as p:
             self.assertTrue(json.loads(p.stdout.readline())['export'])
-            self.node.step(3 * DAY)
+            self.node.age(3 * DAY)
             self.assertEqual(self.chat('cent').status, 200)
             self.node.wait_event('day_removed', 30)
             lines, error = p.communicate(timeout=60)
@@ -218,6 +218,44 @@ class Removed(Case):
         self.assertIn('removed meanwhile', error)
         self.assertEqual(json.loads(lines.splitlines()[-1])['type'], 'charge')
         self.assertEqual(self.node.recompute(), [])
+
+
+class Ahead(Case):
+    """A clock that is ahead for a while makes no record old."""
+    CONFIG = {'ledger': {'retain_days': 1}}
+
+    def spend(self):
+        a = self.chat('cent', key=self.key)
+        self.assertEqual(a.status, 200, a)
+        self.node.settled('main')
+        self.node.verify()  # the ledger has it
+        return a.get('x-request-id')
+
+    def receipt(self, rid):
+        return self.node.ask('GET', '/v1/receipts/' + rid, key=self.key).status
+
+    def test_records_stay(self):
+        """The first day's go when their time has come, the second's not before they have theirs, though a year has passed by the clock."""
+        noon = (self.node.now() + datetime.timedelta(days=1)).replace(hour=12, minute=0, second=0)
+        self.node.age(int((noon - self.node.now()).total_seconds()))
+        first = self.spend()
+        self.node.age(DAY)
+        second = self.spend()
+        self.node.step(400 * DAY)
+        self.spend()
+        self.node.wait_event('clock_jumped', 10)
+        self.node.age(13 * 3600)
+        wait_for(lambda: self.receipt(first) == 404, 40, 0.2)
+        self.assertEqual(self.receipt(second), 200)
+        self.node.step(-400 * DAY)
+        self.spend()
+        self.assertEqual(self.receipt(second), 200)
+        # What has lasted for a day is no jump.
+        self.node.step(400 * DAY)
+        self.assertTrue(self.node.ctl('pepper', 'list'))  # the clock is looked at
+        self.node.age(DAY)
+        self.node.wait_event('clock_believed', 10)
+        wait_for(lambda: self.receipt(second) == 404, 40, 0.2)
 
 
 class Alerts(Case):

@@ -396,7 +396,7 @@ class Sealed(Changes, NodeCase):
                 assert cls.node.chat(cls.key, 'cent').status == 200
             cls.node.settled('main')
             cls.node.verify()
-            cls.node.step(DAY)
+            cls.node.age(DAY)
         assert cls.node.chat(cls.key, 'cent').status == 200
         wait_for(lambda: cls.node.verify()['seals'] == 3, 20, 0.2)
 

@@ -111,7 +111,7 @@ class Days(PowerLoss):
             if day < 3:
                 self.acks = [ack for ack in self.acks if ack[1] != 'charge']  # its records may go
                 before = time.monotonic_ns()
-                self.node.step(DAY)
+                self.node.age(DAY)
         wait_for(lambda: self.removed() == 2, 60, 0.2)
         self.spend()
         self.assertEqual(self.node.stop(), 0)

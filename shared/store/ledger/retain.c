@@ -150,7 +150,7 @@ static enum errc choose(struct ledger *l, const struct retain_keep *keep, int64_
 	if (!rc && keep->bytes > 0)
 		rc = used_bytes(l, txn, &bytes);
 	/* A day that was begun is finished. */
-	if (!rc && (base->seq >= s->first || is_too_old(keep, s, wall_ms) ||
+	if (!rc && (base->seq >= s->first || is_too_old(keep, s, ledger_believed_ms(l, wall_ms)) ||
 		    bytes > (keep->bytes > 0 ? keep->bytes : INT64_MAX)))
 		rc = may_go(l, txn, s, &yes);
 	ledger_read_end(&txn);
