@@ -121,7 +121,7 @@ static void on_forget(uv_timer_t *t)
 	if (!may_sweep(w))
 		return;
 	live = hold(w);
-	e = idle_slice(live, &w->idle, clock_boot_ms(), clock_wall_ms());
+	e = idle_slice(live, &w->idle, clock_boot_ms(), trust_now_ms(&w->k->trust));
 	drop(w, live);
 	if (is_fine(w, e, "forgetting end users") && w->idle.removed > before &&
 	    --w->forget_slices > 0)

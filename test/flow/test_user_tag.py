@@ -2,12 +2,13 @@
 provider."""
 import json
 import os
+import shutil
 import sys
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import wait_for
-from node import BACKS, NodeCase, model, on_both
+from node import BACKS, NodeCase, NodePerTest, model, on_both
 import tap
 from test_clock import DAY, ClockNode
 
@@ -68,20 +69,35 @@ class UserTag(NodeCase):
         self.assertEqual(self.ask(header=None, **{'seed': 1}).status, 200)
 
 
-class Passers(NodeCase):
-    """Users who come once: each has a state while it counts in the budgets of `*`, and none when those days are over."""
+class Many:
+    """Users who come once."""
     NODE = ClockNode
     MODELS = {'m': dict(model('oai/sim?tokens=1'), price={'request': '0.0001'})}
     CONFIG = {'live_size': '16MiB'}
-    USERS = 2000
 
-    def come(self, day, left):
+    def come(self, key, day, left):
         while left:
-            a = self.chat('m', user='user-%d-%d' % (day, left.pop()))
+            a = self.node.chat(key, 'm', user='user-%d-%d' % (day, left.pop()))
             self.assertEqual(a.status, 200, a)
+
+    def all_come(self, account, key, day, users):
+        left = list(range(users))
+        threads = [threading.Thread(target=self.come, args=(key, day, left)) for _ in range(8)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(left, [])
+        self.node.settled(account)
+        wait_for(lambda: self.node.metrics()['aigw_outbox_records'] == 0, 20, 0.1)
 
     def size(self):
         return self.node.metrics()['aigw_live_bytes']
+
+
+class Passers(Many, NodeCase):
+    """Each has a state while it counts in the budgets of `*`, and none when those days are over."""
+    USERS = 2000
 
     def test_they_are_forgotten(self):
         self.node.ctl('user', 'update', '*', '--account', 'main', '--limit', 'budget=1/day')
@@ -89,22 +105,62 @@ class Passers(NodeCase):
         self.node.settled('main')
         before, most = self.size(), []
         for day in range(2):
-            left = list(range(self.USERS))
-            threads = [threading.Thread(target=self.come, args=(day, left)) for _ in range(8)]
-            for t in threads:
-                t.start()
-            for t in threads:
-                t.join()
-            self.assertEqual(left, [])
-            self.node.settled('main')
-            wait_for(lambda: self.node.metrics()['aigw_outbox_records'] == 0, 20, 0.1)
+            self.all_come('main', self.key, day, self.USERS)
             most.append(wait_for(lambda: (n := self.size()) > before + 100 * 1024 and n, 20, 0.1))
-            self.node.step(3 * DAY)
+            self.node.age(3 * DAY)
             wait_for(lambda: self.size() <= before + 32 * 1024, 60, 0.2)
         # The second time no more than the first, but for how full its pages are: ten runs had 278,528 to 311,296 bytes.
         self.assertLess(most[1], most[0] * 1.2)
         row = self.node.budgets_used(self.key, 'user-1-7')
         self.assertEqual(row['user'], [0])
+
+
+class Ahead(Many, NodePerTest):
+    """A clock that is ahead for a while makes nobody idle. Each of the many has a day, until midnight; ann has a month, that begins with her."""
+
+    def make(self, models=None, sim=None, **config):
+        self.node = ClockNode(self.MODELS, sim, **self.CONFIG, **config)
+        self.addCleanup(self.node.close)
+        self.node.until(self.node.now().replace(hour=12))
+
+    def start(self):
+        super().start()
+        self.others = self.node.customer('other', 10)
+        self.node.ctl('user', 'update', '*', '--account', 'main', '--limit', 'budget=1/month rolling')
+        self.node.ctl('user', 'update', '*', '--account', 'other', '--limit', 'budget=1/day')
+        for _ in range(4):
+            self.assertEqual(self.chat('m', user='ann').status, 200)
+        self.node.settled('main')
+        self.check_ann()
+
+    def check_ann(self):
+        self.assertEqual(self.node.budgets_used(self.key, 'ann')['user'], [4 * 10**5])
+
+    def test_rows(self):
+        """The many go when their day has been over for one; ann, whose account is looked at before theirs, stays, though her month is over by the
+        clock."""
+        self.begin()
+        before = self.size()
+        self.all_come('other', self.others, 0, 1000)
+        self.node.age(35 * 3600)
+        self.node.step(400 * DAY)
+        self.node.wait_event('clock_jumped', 10)
+        self.node.age(2 * 3600)
+        wait_for(lambda: self.size() <= before + 16 * 1024, 20, 0.1)
+        self.node.step(-400 * DAY)
+        self.check_ann()
+
+    def test_book(self):
+        """The ledger's book forgets by the same time, whatever that of its last record."""
+        self.begin()
+        self.node.step(400 * DAY)
+        self.assertEqual(self.chat('m').status, 200)
+        self.node.settled('main')
+        self.node.stop()
+        shutil.rmtree(self.node.live)
+        self.node.step(-400 * DAY)
+        self.node.start()
+        self.check_ann()
 
 
 if __name__ == '__main__':

@@ -524,7 +524,8 @@ enum errc ledger_checkpoint(struct ledger *l)
 	if (!rc)
 		rc = ledger_put_rows(l->txn, l->rows, l->book);
 	if (!rc)
-		rc = ledger_forget_rows(l->txn, l->rows, l->book, l->newest_ms / 1000);
+		rc = ledger_forget_rows(l->txn, l->rows, l->book,
+					ledger_believed_ms(l, l->newest_ms) / 1000);
 	if (rc)
 		return rc;
 	/* The book does not have the records of this transaction yet. */

@@ -90,7 +90,7 @@ enum errc ledger_note_claim(struct ledger *l, uint64_t seq, const struct record 
 	if (rc)
 		return rc;
 	if (charge) {
-		rc = prune(l, c, r->wall_ms);
+		rc = prune(l, c, ledger_believed_ms(l, r->wall_ms));
 		if (!rc)
 			rc = add(c, seq, r);
 	} else {

@@ -16,7 +16,8 @@ struct idle {
 };
 
 /* Goes on with the round: looks at some rows in one read transaction, and takes away at most LIMIT_TXN_OPS in one write
- * transaction. At the end it begins anew. Rows that cannot be read stay, like what they are needed for. */
+ * transaction. At the end it begins anew. Rows that cannot be read stay, like what they are needed for. `wall_ms`: as far as it is to be
+ * believed (trust.h). */
 MUSTCHECK enum errc idle_slice(struct live *l, struct idle *it, int64_t boot_ms, int64_t wall_ms);
 
 /* Whether the state of an end user without a row of its own may go. `every`: the rules for all; NULL: there are none. */
