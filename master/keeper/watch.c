@@ -92,7 +92,7 @@ static void sweep_claims(struct watch *w)
 	enum errc e = ERRC_OK;
 
 	for (int i = 0; !e && removed > 0 && i < CLAIM_SWEEPS; i++)
-		e = idem_sweep(live, clock_wall_ms(), &w->claims, &removed);
+		e = idem_sweep(live, trust_now_ms(&w->k->trust), &w->claims, &removed);
 	drop(w, live);
 	(void)is_fine(w, e, "removing idempotency keys");
 }

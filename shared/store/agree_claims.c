@@ -84,7 +84,7 @@ static enum errc is_still_there(struct live *l, const struct idem_row *c, bool *
 
 	if (rc)
 		return rc;
-	rc = idem_look(l, txn, c->key_id, slice_of(c->tag, IDEM_TAG), INT64_MIN / 2, &is, &other);
+	rc = idem_look(l, txn, c->key_id, slice_of(c->tag, IDEM_TAG), &is, &other);
 	*yes = !rc && is == IDEM_COMPLETED && genid_eq(&other, &c->id);
 	live_read_end(l);
 	return rc;

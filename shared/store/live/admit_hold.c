@@ -184,8 +184,7 @@ static enum errc look_at_claim(struct admit_hold_run *h, bool *go)
 	enum errc rc = ERRC_OK;
 
 	if (ask->idem.n)
-		rc = idem_look(h->b->l, h->b->txn, ask->key_id, ask->idem, ask->wall_ms, &result,
-			       &other);
+		rc = idem_look(h->b->l, h->b->txn, ask->key_id, ask->idem, &result, &other);
 	*go = result == IDEM_NEW;
 	if (*go)
 		return rc;

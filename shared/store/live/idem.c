@@ -7,7 +7,6 @@
 #define KIND_CLAIM   'c'
 #define KIND_COUNT   'n'
 #define KIND_ORDER   'o'
-#define OVER_MAX     4     /* claims that make way for one */
 #define WAIT_MS      60000 /* of who has none: those of others end at any time */
 #define SWEEP_KEYS   256   /* API keys looked at in a call */
 #define SWEEP_REMOVE (LIMIT_TXN_OPS * 8)
@@ -142,7 +141,7 @@ static bool is_over(int64_t made_ms, int64_t wall_ms)
 }
 
 enum errc idem_look(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], struct slice tag,
-		    int64_t wall_ms, enum idem_result *result, struct genid *other)
+		    enum idem_result *result, struct genid *other)
 {
 	struct claim_v1 c;
 	enum errc rc;
@@ -150,10 +149,8 @@ enum errc idem_look(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], 
 	require(tag.n == IDEM_TAG);
 	*result = IDEM_NEW;
 	rc = get_claim(l, txn, key_id, tag.p, &c);
-	if (rc == ERRC_NOTFOUND || (!rc && is_over(c.wall_ms, wall_ms)))
-		return ERRC_OK;
 	if (rc)
-		return rc;
+		return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 	memcpy(other->b, c.id, sizeof c.id);
 	*result = memcmp(c.bound, tag.p + HASH, HASH) != 0 ? IDEM_MISMATCH
 		  : c.state == RUNNING                     ? IDEM_RUNNING
@@ -237,25 +234,6 @@ static enum errc has_room(struct live *l, MDB_txn *txn, const char key_id[APIKEY
 	return rc;
 }
 
-/* Some of its own that are over make way. ERRC_FULL: none is, and nothing was written. */
-static enum errc make_room(struct live *l, MDB_txn *txn, MDB_cursor *cur,
-			   const char key_id[APIKEY_ID], int64_t wall_ms)
-{
-	struct order_v1 o;
-	uint64_t n;
-	int i = 0;
-	enum errc rc = ERRC_OK;
-
-	for (; !rc && i < OVER_MAX; i += !rc) {
-		rc = oldest(cur, key_id, &n, &o);
-		if (!rc && !is_over(o.wall_ms, wall_ms))
-			rc = ERRC_NOTFOUND;
-		if (!rc)
-			rc = remove_both(l, txn, key_id, o.word, n);
-	}
-	return rc != ERRC_NOTFOUND ? rc : i > 0 ? ERRC_OK : ERRC_FULL;
-}
-
 static enum errc put_new(struct live *l, MDB_txn *txn, MDB_cursor *cur,
 			 const char key_id[APIKEY_ID], struct slice tag, struct claim_v1 *c)
 {
@@ -267,7 +245,7 @@ static enum errc put_new(struct live *l, MDB_txn *txn, MDB_cursor *cur,
 	memcpy(o.word, tag.p, HASH);
 	memcpy(c->bound, tag.p + HASH, HASH);
 	if (!rc)
-		rc = remove_both(l, txn, key_id, tag.p, old.n); /* it is over */
+		rc = remove_both(l, txn, key_id, tag.p, old.n);
 	else if (rc == ERRC_NOTFOUND)
 		rc = ERRC_OK;
 	if (!rc)
@@ -296,7 +274,7 @@ enum errc idem_claim(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID],
 		return rc;
 	rc = has_room(l, txn, key_id, &room);
 	if (!rc && !room)
-		rc = make_room(l, txn, cur, key_id, wall_ms);
+		rc = ERRC_FULL;
 	if (!rc)
 		rc = put_new(l, txn, cur, key_id, tag, &c);
 	mdb_cursor_close(cur);

@@ -1,4 +1,4 @@
-/* Claims on idempotency keys (contract A8): an API key's word stands for one request for 24 hours. A claim is made in the transaction of the
+/* Claims on idempotency keys (contract A8): an API key's word stands for one request for 24 hours, and until the sweep comes to it. A claim is made in the transaction of the
  * hold, completed or freed in that of its settlement, so it can neither outlive nor precede its charge. They stand in a tree of the live store of
  * their own, by API key and hash of the word, and beside in the order of their making, so that those that are over can go. No other goes: where
  * there is no room for a new one, that request is refused. All together have a quarter of the store; one API key has no more than it leaves
@@ -23,7 +23,7 @@ enum idem_result {
 
 struct live;
 
-/* Removes claims that are over: at most LIMIT_TXN_OPS * 8 in one transaction, going round the API keys from where the last call
+/* Removes claims that are over at `wall_ms`, which is trust_now_ms(): at most LIMIT_TXN_OPS * 8 in one transaction, going round the API keys from where the last call
  * came to. Keeper only; begins zeroed. */
 struct idem_sweep {
 	char at[APIKEY_ID];

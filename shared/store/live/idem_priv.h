@@ -5,10 +5,10 @@
 #include "idem.h"
 #include "live_priv.h"
 
-/* What the word stands for now; *other is the request that has it unless it is IDEM_NEW. A claim older than IDEM_LASTS_MS is none. */
+/* What the word stands for now; *other is the request that has it unless it is IDEM_NEW. A claim of any age is one while it is there: of
+ * ages only idem_sweep() judges, by a clock that has not jumped. */
 MUSTCHECK enum errc idem_look(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID],
-			      struct slice tag, int64_t wall_ms, enum idem_result *result,
-			      struct genid *other);
+			      struct slice tag, enum idem_result *result, struct genid *other);
 /* Claims what was looked at and is IDEM_NEW. ERRC_FULL when there is no room: nothing was written. */
 MUSTCHECK enum errc idem_claim(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID],
 			       struct slice tag, const struct genid *id, int64_t wall_ms);
