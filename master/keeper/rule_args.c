@@ -420,8 +420,12 @@ static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *
 		r = *to;
 	if (!read_words(&x, rest, to != NULL))
 		return false;
-	if (to)
-		r.window = window_change(to->window, r.window, wall_s);
+	if (to) {
+		struct window_spec w = r.window;
+
+		r.window = to->window;
+		rows_rule_set_window(&r, w, wall_s);
+	}
 	if (!end_raise(&x, text, to && state ? rows_state_counter(state, &r) : NULL) ||
 	    !is_whole(&r, text, why))
 		return false;

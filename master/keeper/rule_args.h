@@ -6,7 +6,7 @@
  * models=gpt-5*|!*-preview (for these models only), shadow (count what would be refused, refuse nothing), and for a while
  * raise=5 with windows=2 (the period that lasts and the next one; of those that roll, that begin within so many lengths), with
  * until=2026-12-31, or until raise=off. A number before it, as in `3:budget=20/month` or `3:raise=5 windows=1`, changes the rule
- * with that id and keeps its use; what is not named stays, zone=UTC, rolling=off, models=all and shadow=off take away. Pure, but
+ * with that id and keeps its use; what is not named stays (but a raise by windows, where theirs change), zone=UTC, rolling=off, models=all and shadow=off take away. Pure, but
  * that a time zone is looked up in the system's. */
 #ifndef AIGW_RULE_ARGS_H
 #define AIGW_RULE_ARGS_H

@@ -306,8 +306,10 @@ static bool put_budget(struct verb_args a, struct rows_limits *l, char *why)
 	r = rows_limits_find(l, ROWS_BUDGET);
 	if (r) {
 		w.zone = zone.n ? zones_get(zone) : NULL;
-		r->window = is_new ? w : window_change(r->window, w, clock_wall_s());
-		r->raise_by_window = r->raise_by_window && w.unit != WINDOW_TOTAL;
+		if (is_new)
+			r->window = w;
+		else
+			rows_rule_set_window(r, w, clock_wall_s());
 		r->zone = zone;
 	}
 	if (r || !verb_args_has(a, word))

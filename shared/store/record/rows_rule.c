@@ -216,6 +216,20 @@ bool rows_rule_matches(const struct rows_rule *r, struct slice model)
 	return r->models.n == 0 || rows_models_allow(r->models, model);
 }
 
+void rows_rule_set_window(struct rows_rule *r, struct window_spec to, int64_t wall_s)
+{
+	struct window_spec was = r->window;
+
+	r->window = window_change(was, to, wall_s);
+	if (!r->raise_by_window ||
+	    (to.unit == was.unit && to.rolling == was.rolling && to.zone == was.zone))
+		return;
+	if (to.unit == WINDOW_TOTAL)
+		r->raise_by_window = false;
+	else
+		r->raise_until_s = MIN_OF(r->raise_until_s, r->window.carry_until_s);
+}
+
 int64_t rows_rule_window(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_s)
 {
 	struct window_budget b = {0};

@@ -92,6 +92,9 @@ int64_t rows_limit_len_ms(enum rows_limit kind);
 /* Its patterns as text, "gpt-*, o1", as many as there is room for, with a 0 at the end; empty: all models. */
 void rows_rule_models(const struct rows_rule *r, char *out, size_t size);
 bool rows_rule_matches(const struct rows_rule *r, struct slice model);
+/* Gives a budget another kind of window, as window_change() does. A raise by windows then ends with the window that lasts: one of another
+ * kind is none of those that it was given for. What becomes a total has it up to the time when it would have ended. */
+void rows_rule_set_window(struct rows_rule *r, struct window_spec to, int64_t wall_s);
 /* The id of the budget window that a use at this second would be in. `c` may be NULL: nothing is used yet. */
 int64_t rows_rule_window(const struct rows_rule *r, const struct rows_counter *c, int64_t wall_s);
 /* The limit at a second, raise included, of a budget's window that began at another; also of one that is over. */

@@ -159,6 +159,63 @@ static void test_another_window(void **state)
 	(void)state;
 }
 
+/* A raise for so many periods is for those of its kind: in the first of another kind it lasts as long as what is used of it, and no longer. */
+static void test_raise_of_another_window(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		int64_t until_s;
+	} rows[] = {
+		{"budget=1/month raise=2 windows=1", "1:budget=1/day", 1795651200},
+		{"budget=1/year raise=2 windows=9", "1:budget=1/month", 1796083200},
+		{"budget=1/day raise=2 windows=1", "1:budget=1/month", 1795651200},
+		{"budget=1/day raise=2 windows=30", "1:budget=1/month", 1796083200},
+		{"budget=1/day raise=2 windows=3", "1:rolling", WALL_S + 86400},
+		{"budget=1/month raise=2 windows=1", "1:zone=Area/Three", 1796072400},
+		/* Not where nothing changes, nor where it was given up to a time, for good or anew. */
+		{"budget=1/day raise=2 windows=3", "1:budget=3/day", 1795651200 + 2 * 86400},
+		{"budget=1/month raise=2 until=9d", "1:budget=1/day", WALL_S + 9 * 86400},
+		{"budget=1/month raise=2", "1:budget=1/day", 0},
+		{"budget=1/month raise=2 windows=1", "1:budget=1/day raise=3 windows=2",
+		 1795651200 + 86400},
+		{"budget=1/month raise=2 windows=1", "1:budget=1/day windows=2",
+		 1795651200 + 86400},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct scene s;
+
+		begin(&s);
+		put(&s, rows[i].from);
+		put(&s, rows[i].to);
+		assert_int_equal(s.l.v[0].raise_until_s, rows[i].until_s);
+		assert_true(rows_limits_are_valid(&s.l));
+		buf_fini(&s.mem);
+	}
+	(void)state;
+}
+
+/* Nor is the window that was carried over followed by another one that is raised. */
+static void test_raise_of_a_carried_window(void **state)
+{
+	struct scene s;
+	struct rows_rule *r = &s.l.v[0];
+	struct rows_counter *c = &s.used.counters[0];
+	int64_t id, end_s = 1795651200;
+
+	begin(&s);
+	put(&s, "budget=10/month raise=5 windows=1");
+	s.used.n = 1;
+	*c = (struct rows_counter){.id = r->id, .kind = ROWS_BUDGET};
+	assert_true(window_budget_hold(&c->budget, r->window, WALL_S, 10, 3, &id));
+	put(&s, "1:budget=10/day");
+	assert_int_equal(rows_rule_limit(r, c, end_s - 1), 15 * MONEY_NUSD_DOLLAR);
+	assert_int_equal(rows_rule_limit(r, c, end_s), 10 * MONEY_NUSD_DOLLAR);
+	assert_int_equal(rows_rule_limit(r, NULL, end_s + 86400), 10 * MONEY_NUSD_DOLLAR);
+	buf_fini(&s.mem);
+	(void)state;
+}
+
 /* What was used of a total, or of a credit, lasts for the first period of what it becomes: one of those that a raise is counted in. */
 static void test_raise_of_what_was_total(void **state)
 {
@@ -395,6 +452,8 @@ int main(void)
 		cmocka_unit_test(test_raise),
 		cmocka_unit_test(test_remove),
 		cmocka_unit_test(test_another_window),
+		cmocka_unit_test(test_raise_of_another_window),
+		cmocka_unit_test(test_raise_of_a_carried_window),
 		cmocka_unit_test(test_raise_of_what_was_total),
 		cmocka_unit_test(test_raise_of_rolling),
 		cmocka_unit_test(test_refusals),

@@ -294,6 +294,33 @@ static void test_two_budgets(void **state)
 	(void)state;
 }
 
+/* --period ends a raise for so many periods as a change by the rule's id does. */
+static void test_raise(void **state)
+{
+	char why[VERB_ARGS_WHY];
+	struct rows_scope k;
+	struct rows_rule *r;
+	struct buf mem;
+
+	buf_init(&mem, 4 * VERB_ARGS_MEM);
+	key_init(&k);
+	assert_true(verb_args_scope(
+		ARGS(CONTROL_S("limit", SLICE_LIT("budget=1/year raise=2 windows=2"))), NULL, &k,
+		&mem, why));
+	r = rows_limits_find(&k.limits, ROWS_BUDGET);
+	assert_true(verb_args_scope(ARGS(CONTROL_S("budget_period", SLICE_LIT("day"))), NULL, &k,
+				    &mem, why));
+	assert_true(r->raise_by_window);
+	assert_int_equal(r->raise_until_s, r->window.carry_until_s);
+	assert_true(r->raise_until_s <= clock_wall_s() + 86400);
+	assert_true(verb_args_scope(ARGS(CONTROL_S("budget_period", SLICE_LIT("total"))), NULL, &k,
+				    &mem, why));
+	assert_true(r->raise && !r->raise_by_window);
+	assert_true(rows_limits_are_valid(&k.limits));
+	buf_fini(&mem);
+	(void)state;
+}
+
 static void refuse_key(struct verb_args a, const char *part)
 {
 	char why[VERB_ARGS_WHY] = "";

@@ -150,9 +150,8 @@ static void raise_rule(struct rows_rule *r)
 
 static void change_window(struct rows_rule *r)
 {
-	r->window = window_change(r->window, any_window(&r->zone), world_now_s());
+	rows_rule_set_window(r, any_window(&r->zone), world_now_s());
 	r->credit = r->window.unit == WINDOW_TOTAL && r->raise_until_s == 0 && world_pick(2);
-	r->raise_by_window = r->raise_by_window && r->window.unit != WINDOW_TOTAL;
 	world.credits += r->credit;
 	world.rewindowed++;
 }
