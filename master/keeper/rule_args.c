@@ -189,12 +189,25 @@ static bool read_windows(struct reading *x, struct slice word, struct slice valu
 	       fail(x->why, word, "windows=N with N from 1 to 1000");
 }
 
-/* When the raise ends, once all words are known, in whatever order they came. One of n windows counts in that which lasts and in those that
- * begin within the next ones' time. */
-static bool end_raise(const struct reading *x, struct slice text, const struct rows_counter *c)
+/* The end of a raise of n windows. Where a user's window that rolls began nobody knows here: what began by now is raised, and what begins in
+ * the time of n - 1 more, or those who are in the middle of one would get the raise once more. */
+static int64_t windows_end_s(const struct reading *x, const struct rows_counter *c, bool of_each)
 {
 	/* Used, for the window of a total, which has the id 0, is carried only then. */
 	struct window_budget b = {.cur.used_nusd = 1};
+	bool unknown = of_each && x->r->window.rolling;
+
+	b.cur.id = rows_rule_window(x->r, c, x->wall_s);
+	for (uint64_t n = unknown; n < x->windows; n++)
+		b.cur.id = window_budget_reset_s(&b, x->r->window, b.cur.id);
+	return b.cur.id + unknown;
+}
+
+/* When the raise ends, once all words are known, in whatever order they came. One of n windows counts in that which lasts and in those that
+ * begin within the next ones' time. `of_each`: of a limit that each end user has, and had before. */
+static bool end_raise(const struct reading *x, struct slice text, const struct rows_counter *c,
+		      bool of_each)
+{
 	struct rows_rule *r = x->r;
 
 	if (r->window.unit == WINDOW_TOTAL)
@@ -210,10 +223,7 @@ static bool end_raise(const struct reading *x, struct slice text, const struct r
 	if (r->kind != ROWS_BUDGET || r->window.unit == WINDOW_TOTAL)
 		return refuse(x->why, text,
 			      "only the periods of a budget can be counted; give until=TIME");
-	b.cur.id = rows_rule_window(r, c, x->wall_s);
-	for (uint64_t n = x->windows; n > 0; n--)
-		b.cur.id = window_budget_reset_s(&b, r->window, b.cur.id);
-	r->raise_until_s = b.cur.id;
+	r->raise_until_s = windows_end_s(x, c, of_each);
 	r->raise_by_window = true;
 	return true;
 }
@@ -407,7 +417,7 @@ static bool refuse_more(struct slice text, char *why)
 	return refuse(why, text, reason);
 }
 
-static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *state,
+static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *state, bool of_each,
 		    struct rows_limits *l, struct buf *mem, char *why)
 {
 	struct rows_rule r = {.window = {.unit = WINDOW_MONTH}}, *to;
@@ -426,7 +436,7 @@ static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *
 		r.window = to->window;
 		rows_rule_set_window(&r, w, wall_s);
 	}
-	if (!end_raise(&x, text, to && state ? rows_state_counter(state, &r) : NULL) ||
+	if (!end_raise(&x, text, to && state ? rows_state_counter(state, &r) : NULL, to && of_each) ||
 	    !is_whole(&r, text, why))
 		return false;
 	if (!to)
@@ -438,14 +448,14 @@ static bool put_one(struct slice text, int64_t wall_s, const struct rows_state *
 	return fits(l, text, why) && is_only_credit(l, text, why);
 }
 
-bool rule_args_put(struct slice text, int64_t wall_s, const struct rows_state *state,
+bool rule_args_put(struct slice text, int64_t wall_s, const struct rows_state *state, bool of_each,
 		   struct rows_limits *l, struct buf *mem, char why[RULE_ARGS_WHY])
 {
 	struct slice one;
 
 	for (bool more = text.n > 0; more;) {
 		more = slice_cut(&text, ',', &one);
-		if (!put_one(one, wall_s, state, l, mem, why))
+		if (!put_one(one, wall_s, state, of_each, l, mem, why))
 			return false;
 	}
 	return true;

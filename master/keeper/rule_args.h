@@ -21,10 +21,11 @@
 /* Bytes of patterns that one call may name: all that a scope may have, and those of the rule that is too much. */
 #define RULE_ARGS_MEM (ROWS_PATTERNS_MAX + ROWS_MODELS_MAX + 1)
 
-/* Adds or changes what `text` says; `state` is what is used of the rules, NULL: nothing yet. Slices of the rules then point into
+/* Adds or changes what `text` says; `state` is what is used of the rules, NULL: nothing yet; `of_each`: each end user has them, and uses
+ * of its own that are not known here. Slices of the rules then point into
  * `text`, or into `mem`, which must have RULE_ARGS_MEM bytes reserved. False with the reason in `why`, which
  * begins with the option's name. */
-bool rule_args_put(struct slice text, int64_t wall_s, const struct rows_state *state,
+bool rule_args_put(struct slice text, int64_t wall_s, const struct rows_state *state, bool of_each,
 		   struct rows_limits *l, struct buf *mem, char why[RULE_ARGS_WHY]);
 /* "50", or "+20": more than what `was` grants, which must be a credit. False: it is no such amount. */
 bool rule_args_credit(struct slice text, const struct rows_rule *was, int64_t *out);

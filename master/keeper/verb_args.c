@@ -428,6 +428,11 @@ static bool put_leave(struct slice word, struct rows_scope *k, char why[VERB_ARG
 	return true;
 }
 
+static bool is_of_each(const struct rows_scope *k)
+{
+	return k->kind == ROWS_USER && slice_is(k->name, ROWS_EVERY_USER);
+}
+
 /* What goes, goes first: an option beside it is about what stays, or makes anew. */
 static bool put_rules(struct verb_args a, const struct rows_state *s, struct rows_scope *k,
 		      struct buf *mem, char *why)
@@ -442,7 +447,8 @@ static bool put_rules(struct verb_args a, const struct rows_state *s, struct row
 	return rule_args_remove(verb_args_str(a, "limit_remove"), l, why) &&
 	       put_limits(a, l, why) && put_budget(a, l, why) &&
 	       (k->kind == ROWS_ACCOUNT || put_credit(a, l, why)) &&
-	       rule_args_put(verb_args_str(a, "limit"), clock_wall_s(), s, l, mem, why);
+	       rule_args_put(verb_args_str(a, "limit"), clock_wall_s(), s, is_of_each(k), l, mem,
+			     why);
 }
 
 /* An end that has passed is a slip, such as 0 for never; what it has already may be said again. */

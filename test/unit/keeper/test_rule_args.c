@@ -32,7 +32,7 @@ static void begin(struct scene *s)
 
 static void put(struct scene *s, const char *text)
 {
-	if (!rule_args_put(slice_str(text), WALL_S, &s->used, &s->l, &s->mem, s->why))
+	if (!rule_args_put(slice_str(text), WALL_S, &s->used, false, &s->l, &s->mem, s->why))
 		fail_msg("%s: %s", text, s->why);
 }
 
@@ -42,7 +42,7 @@ static void refuse(const char *text, const char *part)
 
 	begin(&s);
 	put(&s, "requests=5/minute,budget=1/month");
-	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, &s.l, &s.mem, s.why));
+	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, false, &s.l, &s.mem, s.why));
 	if (!strstr(s.why, part))
 		fail_msg("%s: '%s' is not in '%s'", text, part, s.why);
 	buf_fini(&s.mem);
@@ -178,8 +178,7 @@ static void test_raise_of_another_window(void **state)
 		{"budget=1/month raise=2", "1:budget=1/day", 0},
 		{"budget=1/month raise=2 windows=1", "1:budget=1/day raise=3 windows=2",
 		 1795651200 + 86400},
-		{"budget=1/month raise=2 windows=1", "1:budget=1/day windows=2",
-		 1795651200 + 86400},
+		{"budget=1/month raise=2 windows=1", "1:budget=1/day windows=2", 1795651200 + 86400},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -276,6 +275,50 @@ static void test_raise_of_rolling(void **state)
 	(void)state;
 }
 
+/* How far an end user may go who has the limit with all others: in the middle of a window, or (-1) without one. */
+static int64_t limit_of(const struct rows_rule *r, int64_t begun_s, int64_t at_s)
+{
+	struct rows_counter c = {.id = r->id, .kind = ROWS_BUDGET};
+	int64_t id;
+
+	if (begun_s >= 0)
+		assert_true(window_budget_hold(&c.budget, r->window, begun_s, 10, 1, &id));
+	return rows_rule_limit(r, &c, at_s) / MONEY_NUSD_DOLLAR;
+}
+
+static void put_of_each(struct scene *s, const char *text)
+{
+	assert_true(rule_args_put(slice_str(text), WALL_S, NULL, true, &s->l, &s->mem, s->why));
+}
+
+/* Of a limit for each end user: no more windows than that are raised of anybody, wherever the window is that lasts. */
+static void test_raise_of_each(void **state)
+{
+	const int64_t day = 86400, begun = WALL_S - 3600;
+	struct scene s;
+	struct rows_rule *r = &s.l.v[0];
+
+	begin(&s);
+	/* Nobody is in a window of what is new. */
+	put_of_each(&s, "budget=10/day rolling raise=5 windows=1");
+	assert_int_equal(limit_of(r, -1, WALL_S + day - 1), 15);
+	assert_int_equal(limit_of(r, -1, WALL_S + day), 10);
+	put_of_each(&s, "1:raise=5 windows=1");
+	assert_int_equal(limit_of(r, begun, WALL_S), 15);
+	assert_int_equal(limit_of(r, begun, begun + day - 1), 15);
+	assert_int_equal(limit_of(r, begun, begun + day), 10);
+	assert_int_equal(limit_of(r, WALL_S, WALL_S), 15);
+	put_of_each(&s, "1:raise=5 windows=3");
+	assert_int_equal(limit_of(r, begun + 2 * day, begun + 2 * day), 15);
+	assert_int_equal(limit_of(r, begun + 2 * day, begun + 3 * day), 10);
+	/* One with a calendar is the same of all. */
+	put_of_each(&s, "1:rolling=off raise=5 windows=1");
+	assert_int_equal(limit_of(r, -1, 1795651200 - 1), 15);
+	assert_int_equal(limit_of(r, -1, 1795651200), 10);
+	buf_fini(&s.mem);
+	(void)state;
+}
+
 /* What was granted and how far it may be overdrawn; a budget that becomes one keeps what was used of the period that lasts. */
 static void test_credit(void **state)
 {
@@ -307,11 +350,13 @@ static void test_credit(void **state)
 	assert_true(r->credit && !r->window.rolling && r->zone.n == 0 && !r->window.zone);
 	assert_int_equal(window_budget_left(&b, r->window, WALL_S + 86400 * 365, 10), 0);
 	assert_true(rows_limits_are_valid(&s.l));
-	assert_false(rule_args_put(SLICE_LIT("credit=1"), WALL_S, NULL, &s.l, &s.mem, s.why));
+	assert_false(rule_args_put(SLICE_LIT("credit=1"), WALL_S, NULL, false, &s.l, &s.mem, s.why));
 	assert_non_null(strstr(s.why, "a credit already"));
 	s.l.n--;
-	assert_false(rule_args_put(SLICE_LIT("3:shadow=off"), WALL_S, NULL, &s.l, &s.mem, s.why));
-	assert_false(rule_args_put(SLICE_LIT("1:raise=1"), WALL_S, NULL, &s.l, &s.mem, s.why));
+	assert_false(
+		rule_args_put(SLICE_LIT("3:shadow=off"), WALL_S, NULL, false, &s.l, &s.mem, s.why));
+	assert_false(
+		rule_args_put(SLICE_LIT("1:raise=1"), WALL_S, NULL, false, &s.l, &s.mem, s.why));
 	assert_non_null(strstr(s.why, "what a credit has: overdraft="));
 	buf_fini(&s.mem);
 	(void)state;
@@ -401,15 +446,15 @@ static void test_room(void **state)
 	begin(&s);
 	for (int i = 0; i < ROWS_RULES_MAX; i++)
 		put(&s, "requests=1/day");
-	assert_false(
-		rule_args_put(SLICE_LIT("requests=1/day"), WALL_S, &s.used, &s.l, &s.mem, s.why));
+	assert_false(rule_args_put(SLICE_LIT("requests=1/day"), WALL_S, &s.used, false, &s.l,
+				   &s.mem, s.why));
 	assert_non_null(strstr(s.why, "there are 64 limits, as many as there may be"));
 	put(&s, "64:requests=2/day");
 	assert_int_equal(s.l.n, 64);
 	assert_int_equal(s.l.v[63].limit, 2);
 	memset(text + strlen(text), 'm', ROWS_MODELS_MAX + 1);
 	rows_limits_init(&s.l);
-	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, &s.l, &s.mem, s.why));
+	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, false, &s.l, &s.mem, s.why));
 	assert_non_null(strstr(s.why, "1024 bytes"));
 	buf_fini(&s.mem);
 	(void)state;
@@ -425,8 +470,8 @@ static void test_room_for_patterns(void **state)
 	memset(text + strlen(text), 'm', ROWS_MODELS_MAX);
 	for (int i = 0; i < ROWS_PATTERNS_MAX / ROWS_MODELS_MAX; i++)
 		put(&s, text);
-	assert_false(rule_args_put(SLICE_LIT("requests=2/day models=x"), WALL_S, &s.used, &s.l,
-				   &s.mem, s.why));
+	assert_false(rule_args_put(SLICE_LIT("requests=2/day models=x"), WALL_S, &s.used, false,
+				   &s.l, &s.mem, s.why));
 	assert_non_null(strstr(s.why, "'requests=2/day models=x'"));
 	assert_non_null(strstr(s.why, "16385 bytes and may have 16384"));
 	rows_limits_remove(&s.l, s.l.last_id);
@@ -436,9 +481,9 @@ static void test_room_for_patterns(void **state)
 	begin(&s);
 	for (int i = 0; i < ROWS_PATTERNS_MAX / ROWS_MODELS_MAX; i++)
 		put(&s, text);
-	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, &s.l, &s.mem, s.why));
+	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, false, &s.l, &s.mem, s.why));
 	assert_non_null(strstr(s.why, "17408 bytes and may have 16384"));
-	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, &s.l, &s.mem, s.why));
+	assert_false(rule_args_put(slice_str(text), WALL_S, &s.used, false, &s.l, &s.mem, s.why));
 	assert_non_null(strstr(s.why, "too many patterns at once"));
 	buf_fini(&s.mem);
 	(void)state;
@@ -456,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_raise_of_a_carried_window),
 		cmocka_unit_test(test_raise_of_what_was_total),
 		cmocka_unit_test(test_raise_of_rolling),
+		cmocka_unit_test(test_raise_of_each),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_room_for_patterns),
