@@ -103,9 +103,25 @@ static void refuse_budget(struct admit_hold_run *h, const struct admit_scope *s,
 		r->wait_ms = 1000;
 }
 
-/* The first budget that stands in the way; false: none does. */
+/* A further one: as of limits, the one that lasts longer stays. What holds will give back is the same wait for all. */
+static void refuse_next(struct admit_hold_run *h, const struct admit_scope *s, size_t i,
+			struct hold_purse p, const struct hold_offer *o)
+{
+	struct admit_refusal first = h->op->refusal;
+	enum admit_reason why = h->op->reason;
+
+	refuse_budget(h, s, i, p, o);
+	if (h->op->refusal.wait_ms > first.wait_ms)
+		return;
+	h->op->refusal = first;
+	h->op->reason = why;
+}
+
+/* The budget that stands in the way for longest; false: none does. */
 static bool refuse_budgets(struct admit_hold_run *h, const struct hold_offer *o)
 {
+	bool any = false;
+
 	for (size_t n = 0; n < h->rows.scopes_n; n++) {
 		const struct admit_scope *s = &h->rows.scopes[n];
 
@@ -115,13 +131,16 @@ static bool refuse_budgets(struct admit_hold_run *h, const struct hold_offer *o)
 			if (!is_budget(s, i) || s->row->limits.v[i].shadow)
 				continue;
 			p = budget_purse(h, s, i);
-			if (purse_refuses(p, o)) {
+			if (!purse_refuses(p, o))
+				continue;
+			if (any)
+				refuse_next(h, s, i, p, o);
+			else
 				refuse_budget(h, s, i, p, o);
-				return true;
-			}
+			any = true;
 		}
 	}
-	return false;
+	return any;
 }
 
 void admit_refuse_money(struct admit_hold_run *h, const struct hold_offer *o)

@@ -490,6 +490,39 @@ static void test_raise_for_some_windows(void **state)
 	assert_int_equal(family_look(2, 0).held, 660000);
 }
 
+/* Of budgets that are used up the one that lasts longest is told, whichever scope it is of; of two that last as long the first. */
+static void test_the_longest_budget_is_told(void **state)
+{
+	static const struct {
+		enum window_unit first, second; /* of the team, of the key */
+		bool credit;                    /* the second one is */
+		size_t told;
+	} rows[] = {
+		{WINDOW_MINUTE, WINDOW_YEAR, false, 2}, {WINDOW_YEAR, WINDOW_MINUTE, false, 1},
+		{WINDOW_MONTH, WINDOW_MONTH, false, 1}, {WINDOW_MONTH, WINDOW_TOTAL, false, 2},
+		{WINDOW_TOTAL, WINDOW_TOTAL, false, 1}, {WINDOW_DAY, WINDOW_TOTAL, true, 2},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const enum window_unit units[] = {rows[i].first, rows[i].second};
+		bool credit = rows[i].told == 2 && rows[i].credit;
+		struct admit_refusal why;
+
+		for (size_t k = 0; k < 2; k++) {
+			rig_budget(&family.of[1 + k], 1, (struct window_spec){.unit = units[k]});
+			family.of[1 + k].limits.v[0].credit = k == 1 && rows[i].credit;
+			rig_put(family.r, &family.of[1 + k]);
+		}
+		family_refuse(10, credit ? ADMIT_CREDIT : ADMIT_BUDGET, rows[i].told, &why);
+		assert_string_equal(why.what, rows_rule_text(&family.of[rows[i].told].limits.v[0]));
+		assert_int_equal(why.reset_wall_ms == 0, units[rows[i].told - 1] == WINDOW_TOTAL);
+		for (size_t k = 0; k < 2; k++)
+			rows_limits_remove(&family.of[1 + k].limits,
+					   family.of[1 + k].limits.v[0].id);
+	}
+}
+
 static void add(size_t scope, enum rows_limit kind, int64_t limit)
 {
 	struct rows_rule *r = rows_limits_add(&family.of[scope].limits, kind, limit);
@@ -625,6 +658,7 @@ int main(void)
 		T(test_raise_for_some_windows),
 		T(test_the_last_obstacle_is_told),
 		T(test_names_and_ids),
+		T(test_the_longest_budget_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

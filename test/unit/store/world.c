@@ -119,8 +119,9 @@ struct verdict {
 	enum admit_reason reason;
 	enum rows_kind scope;
 	size_t shadows, rates_n;
-	unsigned limits; /* that refuse it: one bit a reason and scope */
-	struct {         /* to be, if it is admitted */
+	unsigned limits;  /* that refuse it: one bit a reason and scope */
+	unsigned budgets; /* that are used up, the same */
+	struct {          /* to be, if it is admitted */
 		struct use *use;
 		struct model_rate rate;
 	} rates[ROWS_SCOPES_MAX * ROWS_RULES_MAX];
@@ -169,7 +170,7 @@ static bool over_rate(struct use *u, const struct rows_rule *r, struct verdict *
 
 static unsigned bit_of(enum admit_reason why, enum rows_kind scope)
 {
-	return 1u << ((why == ADMIT_RATE ? 16 : 0) + scope);
+	return 1u << ((why == ADMIT_RATE || why == ADMIT_CREDIT ? 16 : 0) + scope);
 }
 
 /* All that do: which of them lasts longest test_scopes.c knows. */
@@ -197,14 +198,15 @@ static void over_limits(struct model_scope *const *of, size_t n, int model, stru
 	}
 }
 
-/* The credit, then every budget in order: what each has now, and once its holds have come back. */
+/* The credit, then every budget: what each has now, and once its holds have come back. Of those that are used up any may be told, which of
+ * them lasts longest test_scopes.c knows. */
 static void over_money(struct model_scope *const *of, size_t n, int model, int64_t nusd,
 		       struct verdict *v)
 {
 	int64_t now = world_available(), later = now + world.held;
 	bool free = !world_has_floor(), fits_later = free || nusd <= later,
 	     fits_now = free || nusd <= now;
-	enum rows_kind first_now = ROWS_ACCOUNT, first_later = ROWS_ACCOUNT;
+	enum rows_kind first_now = ROWS_ACCOUNT;
 	enum admit_reason why_later = ADMIT_CREDIT;
 
 	v->shadows += world_in_shadow() && !world.postpaid && nusd > now;
@@ -221,10 +223,10 @@ static void over_money(struct model_scope *const *of, size_t n, int model, int64
 				v->shadows += nusd > left - w.held;
 				continue;
 			}
-			if (nusd > left && fits_later) {
+			if (nusd > left && (fits_later || v->budgets)) {
 				fits_later = false;
 				why_later = r->credit ? ADMIT_CREDIT : ADMIT_BUDGET;
-				first_later = of[i]->kind;
+				v->budgets |= bit_of(why_later, of[i]->kind);
 			}
 			if (nusd > left - w.held && fits_now) {
 				fits_now = false;
@@ -234,7 +236,7 @@ static void over_money(struct model_scope *const *of, size_t n, int model, int64
 	}
 	if (fits_now)
 		return;
-	refuse(v, fits_later ? ADMIT_CREDIT_HELD : why_later, fits_later ? first_now : first_later);
+	refuse(v, fits_later ? ADMIT_CREDIT_HELD : why_later, fits_later ? first_now : ROWS_ACCOUNT);
 }
 
 static void take(struct model_hold *h, struct model_scope *s, int model, int64_t nusd)
@@ -290,6 +292,9 @@ static bool ask(struct admit_op *op, const struct verdict *v)
 	if (v->limits) {
 		assert_true(op->reason == ADMIT_RATE || op->reason == ADMIT_CONCURRENCY);
 		assert_true(v->limits & bit_of(op->reason, op->refusal.scope));
+	} else if (v->budgets) {
+		assert_true(op->reason == ADMIT_BUDGET || op->reason == ADMIT_CREDIT);
+		assert_true(v->budgets & bit_of(op->reason, op->refusal.scope));
 	} else {
 		assert_int_equal(op->reason, v->reason);
 	}
@@ -299,7 +304,7 @@ static bool ask(struct admit_op *op, const struct verdict *v)
 		assert_int_equal(shadows, v->shadows);
 		return false;
 	}
-	if (!v->limits)
+	if (!v->limits && !v->budgets)
 		assert_int_equal(op->refusal.scope, v->scope);
 	if (op->ask.slot != PROGRESS_NO_SLOT)
 		progress_give(p, op->ask.slot);
