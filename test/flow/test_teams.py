@@ -311,7 +311,8 @@ class Rules(Scene, NodeCase):
         self.accepted(key)
         self.accepted(key, 'other')
         e = self.refused(429, 'rate_limit_exceeded', 'key', key, 'other')
-        self.assertIn('limit of 1 request a minute for oth*; try again in ', e['message'])
+        self.assertIn('limit of 1 request a minute for models such as this one; try again in ', e['message'])
+        self.assertIn(': requests a minute for oth*', e['metadata']['scope'])
         self.accepted(key)
 
     def test_a_shadow_counts_and_refuses_nothing(self):
@@ -467,7 +468,7 @@ class Rules(Scene, NodeCase):
         rows = self.limits(key)
         self.assertEqual([rows['key', i]['used'] for i in (1, 2, 3, 4)], [0, 0, 2, 2])
         e = self.refused(429, 'rate_limit_exceeded', 'key', key, 'fails')
-        self.assertIn('a day for fails', e['message'])
+        self.assertIn('a day for fails', e['metadata']['scope'])
         self.accepted(key, 'spare')
         self.refused(402, 'budget_exceeded', 'key', key, 'spare')  # of both the one that lasts: money
         self.node.ctl('key', 'update', key, '--limit-remove', '2,4')

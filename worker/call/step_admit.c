@@ -212,39 +212,39 @@ static void refusal_numbers(struct call *c, const struct admit_refusal *r, enum 
 
 #define WHO_MAX (ROWS_NAME_MAX + 32)
 
-/* The scope at the beginning of a sentence. The names of keys and end users are free text, which might say "credit": a
- * retryable refusal must not, so those stand in the metadata only. */
-static const char *who(const struct call *c, const struct admit_refusal *r, char out[WHO_MAX])
+/* Whom a refusal is about: the key itself, what it belongs to, or the end user. */
+static const char *about(const struct call *c, const struct admit_refusal *r, char out[WHO_MAX])
 {
-	switch (r->scope) {
-	case ROWS_ACCOUNT:
-		snprintf(out, WHO_MAX, "Account `%.*s`", ROWS_NAME_MAX, r->scope_name);
-		break;
-	case ROWS_TEAM:
-		snprintf(out, WHO_MAX, "Team `%.*s`", ROWS_NAME_MAX, r->scope_name);
-		break;
-	case ROWS_USER:
-		snprintf(out, WHO_MAX, "The end user of this request");
-		break;
-	default:
-		snprintf(out, WHO_MAX, "Key `%s`", c->key->id);
-		break;
-	}
+	if (r->scope == ROWS_USER)
+		return "The end user of this request";
+	if (r->scope == ROWS_ACCOUNT || r->scope == ROWS_TEAM)
+		snprintf(out, WHO_MAX, "The %s of API key `%s`", rows_scope_word(r->scope),
+			 c->key->id);
+	else
+		snprintf(out, WHO_MAX, "API key `%s`", c->key->id);
 	return out;
 }
 
+/* Names and patterns are free text, which might say "credit": clients that find such a word in a refusal never come back, so they stand in
+ * the metadata only. What a limit of 0 refuses, no time helps. */
 static void rate_refused(struct call *c, const struct admit_refusal *r)
 {
 	struct fault *f = &c->fault;
 	char text[WHO_MAX], again[FAULT_AGAIN_MAX];
+	const char *models = r->models[0] ? " for models such as this one" : "";
 	int64_t wait_ms = fault_wait_ms(
 		&(struct fault){.kind = FAULT_RATE_LIMIT, .retry_after_ms = f->retry_after_ms});
 	size_t noun = strcspn(r->what, " "); /* "requests" of "requests a minute" */
 
-	fault_set(f, FAULT_RATE_LIMIT, "%s has reached its limit of %lld %.*s%s%s%s; %s.",
-		  who(c, r, text), (long long)r->limit, (int)(noun - (r->limit == 1)), r->what,
-		  r->what + noun, r->models[0] ? " for " : "", r->models,
-		  fault_again(wait_ms, again));
+	if (r->wait_ms == WINDOW_NEVER)
+		fault_set(f, FAULT_RATE_LIMIT,
+			  "%s has a limit of %lld %s%s, which lets no request through: ask for a "
+			  "higher one.",
+			  about(c, r, text), (long long)r->limit, r->what, models);
+	else
+		fault_set(f, FAULT_RATE_LIMIT, "%s has reached its limit of %lld %.*s%s%s; %s.",
+			  about(c, r, text), (long long)r->limit, (int)(noun - (r->limit == 1)),
+			  r->what, r->what + noun, models, fault_again(wait_ms, again));
 }
 
 static void money_refused(struct call *c, enum fault_kind kind, const struct admit_refusal *r)
@@ -275,19 +275,6 @@ static void money_refused(struct call *c, enum fault_kind kind, const struct adm
 	else
 		fault_set(f, kind,
 			  "Running requests hold what this one needs; try again in 1 second.");
-}
-
-/* Whom a refusal is about: the key itself, what it belongs to, or the end user. */
-static const char *about(const struct call *c, const struct admit_refusal *r, char out[WHO_MAX])
-{
-	if (r->scope == ROWS_USER)
-		return "The end user of this request";
-	if (r->scope == ROWS_ACCOUNT || r->scope == ROWS_TEAM)
-		snprintf(out, WHO_MAX, "The %s of API key `%s`", rows_scope_word(r->scope),
-			 c->key->id);
-	else
-		snprintf(out, WHO_MAX, "API key `%s`", c->key->id);
-	return out;
 }
 
 /* Refused for what it is or asks for, not for how much. */

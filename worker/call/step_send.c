@@ -119,8 +119,8 @@ enum call_next call_exhausted(struct call *c)
 		*f = *c->last;
 	} else if (c->failed_rate && !c->failed_other && !c->failed_slow && !c->failed_out) {
 		fault_set(f, FAULT_UPSTREAM_RATE,
-			  "All providers of `" SLICE_FMT "` are at their limits; %s.",
-			  SLICE_ARG(c->route.asked->name), fault_again(c->wait_ms, again));
+			  "All providers of this model are at their limits; %s.",
+			  fault_again(c->wait_ms, again));
 	} else if (c->tried_n == 0 || (c->failed_out && !c->failed_other && !c->failed_slow)) {
 		fault_set(f, FAULT_OVERLOADED, "No provider of `" SLICE_FMT "` is available now%s%s",
 			  SLICE_ARG(c->route.asked->name), *text ? ": " : ".", text);

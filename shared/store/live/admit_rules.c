@@ -241,7 +241,7 @@ static bool check_concurrency(struct admit_hold_run *h, struct admit_scope *s, s
 	}
 	out = admit_refuse_rule(h, ADMIT_CONCURRENCY, s, r);
 	out->limit = limit;
-	out->wait_ms = 1000;
+	out->wait_ms = limit > 0 ? 1000 : WINDOW_NEVER;
 	return false;
 }
 

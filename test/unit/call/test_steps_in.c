@@ -499,55 +499,6 @@ static void test_admit_counts_estimated_tokens(void **state)
 	scene_run(s);
 }
 
-static void put_scope(struct scene *s, struct rows_scope *of, enum rows_limit kind, int64_t limit)
-{
-	rows_limits_init(&of->limits);
-	rig_limit(of, kind, limit);
-	rig_put(&s->rig, of);
-}
-
-/* An error names the scope: the account by its own rules, the team of the key. */
-static void test_admit_names_the_scope(void **state)
-{
-	struct scene *s = *state;
-	struct rows_scope account, team;
-
-	rig_scope(&account, s->account, ROWS_ACCOUNT, "");
-	rig_scope(&team, s->account, ROWS_TEAM, "growth");
-	rig_put(&s->rig, &team);
-	memcpy(s->key.team, team.id, ROWS_ID);
-	scene_key(s);
-	put_scope(s, &team, ROWS_RPM, 0);
-	scene_send(s, "POST /v1/chat/completions", "", chat);
-	scene_expect_out(s, "Team `growth` has reached its limit of 0 requests a minute");
-	put_scope(s, &team, ROWS_BUDGET, 1);
-	scene_send(s, "POST /v1/chat/completions", "", chat);
-	scene_expect_out(s, "The budget per month of team `growth` ($0.000000001) does not cover");
-	team.limits.v[0].window.unit = WINDOW_TOTAL;
-	team.limits.v[0].credit = true;
-	rig_put(&s->rig, &team);
-	scene_send(s, "POST /v1/chat/completions", "", chat);
-	scene_expect_out(s, "HTTP/1.1 402 ");
-	scene_expect_out(s, "The credit of team `growth` does not cover this request: $0.000000001 "
-			    "is left. Add credit.");
-	scene_expect_out(s, "\"code\":\"insufficient_credit\"");
-	scene_expect_out(s, "\"scope\":\"team growth: credit\"");
-	rows_limits_init(&team.limits);
-	rig_put(&s->rig, &team);
-	put_scope(s, &account, ROWS_CONCURRENCY, 0);
-	scene_send(s, "POST /v1/chat/completions", "", chat);
-	scene_expect_out(s, "Account `acme` has reached its limit of 0 requests at once");
-	account.models = SLICE_LIT("solo");
-	rig_put(&s->rig, &account);
-	scene_send(s, "POST /v1/chat/completions", "", chat);
-	scene_expect_out(s, "The account of API key `");
-	scene_expect_out(s, "` may not use model `m`.");
-	account.expires_s = 1;
-	rig_put(&s->rig, &account);
-	scene_send(s, "POST /v1/chat/completions", "", chat);
-	scene_expect_out(s, "` has expired.");
-}
-
 /* Records that wait are the node's matter: no key is blamed. */
 static void test_admit_without_the_ledger(void **state)
 {
@@ -671,7 +622,6 @@ int main(void)
 		T(test_admit_without_credit),
 		T(test_admit_while_credit_is_held),
 		T(test_admit_counts_estimated_tokens),
-		T(test_admit_names_the_scope),
 		T(test_admit_without_the_ledger),
 		T(test_admit_by_a_shadow),
 		T(test_read_refuses_what_a_back_cannot_say),
