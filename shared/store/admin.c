@@ -373,12 +373,24 @@ enum errc admin_account_set_status(struct admin *a, const struct admin_by *by, u
 	return rc;
 }
 
+/* Whether it takes, and gives nothing with it but where it suspends. Another group may pay less. */
+static bool account_restricts(const struct rows_account *from, const struct rows_account *to)
+{
+	bool bounded = from->mode == ROWS_PREPAID;
+
+	if (to->status != from->status)
+		return to->status != ROWS_ACTIVE;
+	if (!slice_eq(to->group, from->group) ||
+	    (bounded && (to->mode != ROWS_PREPAID || to->overdraft_nusd > from->overdraft_nusd)))
+		return false;
+	return (to->mode == ROWS_PREPAID && !bounded) || to->overdraft_nusd < from->overdraft_nusd;
+}
+
 enum errc admin_account_update(struct admin *a, const struct admin_by *by,
 			       const struct rows_account *row, bool *durable)
 {
 	struct rows_account now;
 	struct buf mem;
-	bool restricts;
 	enum errc rc;
 
 	*durable = false;
@@ -392,13 +404,9 @@ enum errc admin_account_update(struct admin *a, const struct admin_by *by,
 		rc = admin_account_get(a->live, row->id, &mem, &now);
 	if (!rc && !slice_eq(now.name, row->name))
 		rc = ERRC_INVAL;
-	if (!rc) {
-		restricts = (row->mode == ROWS_PREPAID && now.mode == ROWS_POSTPAID) ||
-			    row->overdraft_nusd < now.overdraft_nusd ||
-			    (row->status == ROWS_SUSPENDED && now.status == ROWS_ACTIVE);
-		rc = write_account(a, by, row, "update", restricts, row->group.n > now.group.n,
-				   durable);
-	}
+	if (!rc)
+		rc = write_account(a, by, row, "update", account_restricts(&now, row),
+				   row->group.n > now.group.n, durable);
 	buf_fini(&mem);
 	return rc;
 }

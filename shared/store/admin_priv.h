@@ -19,6 +19,10 @@ MUSTCHECK enum errc admin_withdraw(struct admin *a, int64_t boot_ms, const struc
 /* Of a restriction that is in force: *durable when the ledger has all that was done before, else a->not_durable says why not. */
 void admin_make_durable(struct admin *a, bool *durable);
 
+/* Whether a scope may do anything with `to` that it may not with `from`: then the ledger is first, whatever else the change takes away but its
+ * suspension. What cannot be told counts as given. */
+bool admin_gives(const struct rows_scope *from, const struct rows_scope *to);
+
 /* As admin_catch_up(); then the live store notes that it has everything, so that what waits from here on is all of what comes next. */
 MUSTCHECK enum errc admin_catch_up_all(struct live *l, struct ledger *ledger);
 

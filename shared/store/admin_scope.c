@@ -143,12 +143,15 @@ static bool rule_restricts(const struct rows_rule *from, const struct rows_rule 
 	       !slice_eq(to->zone, from->zone);
 }
 
+/* Whether the change takes away, and nothing but that. */
 static bool restricts(const struct rows_scope *from, const struct rows_scope *to)
 {
 	bool less = from->flags & ROWS_SHADOW;
 
-	if (to->flags & ROWS_SHADOW)
-		return to->status != ROWS_ACTIVE && to->status != from->status;
+	if (to->status != ROWS_ACTIVE && to->status != from->status)
+		return true;
+	if ((to->flags & ROWS_SHADOW) || admin_gives(from, to))
+		return false;
 	for (size_t i = 0; i < to->limits.n; i++)
 		less = less ||
 		       rule_restricts(rule_of(&from->limits, to->limits.v[i].id), &to->limits.v[i]);
@@ -160,7 +163,7 @@ static bool restricts(const struct rows_scope *from, const struct rows_scope *to
 				memcmp(to->nets, from->nets, to->nets_n * sizeof *to->nets) != 0)) ||
 	    memcmp(to->team, from->team, ROWS_ID) != 0)
 		less = true;
-	return less || (to->status != ROWS_ACTIVE && to->status != from->status);
+	return less;
 }
 
 /* Said once more of one that is suspended: it is in force already, whatever the ledger can take. */

@@ -67,23 +67,39 @@ static void begin(struct rows_scope *k)
 	CHANGE(new_shadow_rule, false, rows_limits_add(&k->limits, ROWS_TPM, 1000)->shadow = true)  \
 	CHANGE(no_rule, false, rows_limits_remove(&k->limits, 1))                                   \
 	CHANGE(rule_in_shadow, false, BUDGET->shadow = true)                                        \
-	CHANGE(rule_for_other_models, true, BUDGET->models = SLICE_NONE)                            \
-	CHANGE(other_window, true, BUDGET->window.unit = WINDOW_DAY)                                \
+	CHANGE(rule_for_more_models, true, BUDGET->models = SLICE_NONE)                             \
+	CHANGE(rule_for_other_models, false, BUDGET->models = SLICE_LIT("n*"))                      \
+	CHANGE(rule_for_fewer_models, false, BUDGET->models = SLICE_LIT("m*\n!mx"))                 \
+	CHANGE(longer_window, true, BUDGET->window.unit = WINDOW_YEAR)                              \
+	CHANGE(shorter_window, false, BUDGET->window.unit = WINDOW_DAY)                             \
 	CHANGE(rolling_window, true, BUDGET->window.rolling = true)                                 \
 	CHANGE(other_zone, true, BUDGET->zone = SLICE_LIT("Europe/Berlin"))                         \
 	CHANGE(earlier_end, true, k->expires_s = END_S - 1)                                         \
 	CHANGE(later_end, false, k->expires_s = END_S + 1)                                          \
 	CHANGE(no_end, false, k->expires_s = 0)                                                     \
-	CHANGE(other_models, true, k->models = SLICE_LIT("m*\nn*"))                                 \
+	CHANGE(more_models, false, k->models = SLICE_LIT("m*\nn*"))                                 \
+	CHANGE(other_models, false, k->models = SLICE_LIT("n*"))                                    \
+	CHANGE(fewer_models, true, k->models = SLICE_LIT("m-*\nmx"))                                \
+	CHANGE(denied_models, true, k->models = SLICE_LIT("m*\n!mx"))                               \
+	CHANGE(only_denied_models, false, k->models = SLICE_LIT("!mx"))                             \
 	CHANGE(all_models, false, k->models = SLICE_NONE)                                           \
-	CHANGE(other_addresses, true,                                                               \
+	CHANGE(other_addresses, false,                                                              \
 	       assert_true(ipnet_parse(SLICE_LIT("11.0.0.0/8"), &k->nets[0])))                      \
+	CHANGE(fewer_addresses, true,                                                               \
+	       assert_true(ipnet_parse(SLICE_LIT("10.1.0.0/16"), &k->nets[0])))                     \
+	CHANGE(wider_addresses, false,                                                              \
+	       assert_true(ipnet_parse(SLICE_LIT("8.0.0.0/6"), &k->nets[0])))                       \
 	CHANGE(all_addresses, false, k->nets_n = 0)                                                 \
 	CHANGE(suspended, true, k->status = ROWS_SUSPENDED)                                         \
 	CHANGE(in_shadow, false, k->flags = ROWS_SHADOW)                                            \
 	CHANGE(in_shadow_and_suspended, true, (k->flags = ROWS_SHADOW, k->status = ROWS_SUSPENDED)) \
 	CHANGE(in_shadow_and_lower, false, (k->flags = ROWS_SHADOW, RPM->limit = 1))                \
-	CHANGE(higher_and_lower, true, (RPM->limit = 200, BUDGET->limit = 1))
+	CHANGE(higher_and_lower, false, (RPM->limit = 200, BUDGET->limit = 1))                      \
+	CHANGE(lower_and_no_rule, false, (BUDGET->limit = 1, rows_limits_remove(&k->limits, 1)))    \
+	CHANGE(lower_and_later_end, false, (RPM->limit = 1, k->expires_s = 0))                      \
+	CHANGE(more_models_and_new_rule, false,                                                     \
+	       (k->models = SLICE_NONE, (void)rows_limits_add(&k->limits, ROWS_TPM, 1)))            \
+	CHANGE(higher_and_suspended, true, (RPM->limit = 200, k->status = ROWS_SUSPENDED))
 
 #define CHANGE(name, takes, does)                       \
 	static void change_##name(struct rows_scope *k) \
@@ -157,6 +173,27 @@ static void test_changes_without_the_ledger(void **state)
 	}
 }
 
+/* Nor is one that is suspended let in again by a command that lowers a limit with it. */
+static void test_resumed_and_lower_without_the_ledger(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct rows_scope k, base;
+
+	rig_key(r, acc, KEY_A, &base);
+	begin(&base);
+	base.status = ROWS_SUSPENDED;
+	update(r, &base, ERRC_OK, true);
+	k = base;
+	k.status = ROWS_ACTIVE;
+	k.limits.v[0].limit = 1;
+	commits_fail(r->ledger->env, 0, COMMITS_ALL, ENOSPC);
+	update(r, &k, ERRC_NOSPACE, false);
+	commits_work();
+	assert_true(is_in_force(r, &base));
+	rig_check_books(r);
+}
+
 static void account_row(struct rig *r, uint64_t acc, struct buf *mem, struct rows_account *a)
 {
 	assert_int_equal(admin_account_get(r->live, acc, mem, a), ERRC_OK);
@@ -216,6 +253,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_changes_without_the_ledger),
+		T(test_resumed_and_lower_without_the_ledger),
 		T(test_account_without_the_ledger),
 	};
 
