@@ -46,6 +46,7 @@ struct call_attempt {
 	bool head, ended, failed, stale, paused;
 	bool recorded; /* stands among the request's attempts: the last of them */
 	bool lost;     /* given up, its cost is told */
+	bool given_up; /* before commit: another one is tried, or none, and nobody pays for it */
 	bool of_key;   /* what failed it is its key's trouble: another key may do */
 	bool too_long; /* the error answer is longer than is kept of one: its end is not waited for */
 	bool error; /* another status than 200, or another kind of body than was asked for: it is read to tell why */

@@ -178,6 +178,7 @@ void call_attempt_lose(struct call *c, int status, const char *code)
 	int64_t cost;
 
 	call_attempt_record(c, status, code);
+	a->given_up = true;
 	if (!a->recorded || !a->relay.reported)
 		return;
 	call_reported(c, &reported);

@@ -80,7 +80,7 @@ static bool charge_of(const struct call *c, struct usage *u)
 				 .provider_fault = fault};
 
 	/* Given up before commit, for whatever reason the call ends: our cost, not the client's. Nor is one that was never begun. */
-	if (c->attempt->lost || c->attempt->start_us == 0 || (fault && !c->commit_us))
+	if (c->attempt->given_up || c->attempt->start_us == 0 || (fault && !c->commit_us))
 		return false;
 	call_used(c, relay_is_cut(r), u);
 	return hold_is_charged(&o);

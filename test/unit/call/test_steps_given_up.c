@@ -39,6 +39,38 @@ static void test_given_up_with_usage(void **state)
 	}
 }
 
+/* Nor is what came of an answer that nobody has seen, and that its provider broke off without a word of usage. */
+static void test_given_up_without_usage(void **state)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+				   "content-length: 100000\r\n\r\n"
+				   "{\"id\":\"c1\",\"object\":\"chat.completion\",\"choices\":[{"
+				   "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"";
+	struct scene *s = *state;
+	struct mem_xport *up = scene_up(s, "one");
+	char words[4096];
+
+	scene_break_none(s);
+	s->calls->rt->t->set.durability = SETTINGS_DURABILITY_SETTLE;
+	s->calls->rt->t->set.limit_answer_buffer_bytes = 1024;
+	memset(words, 'a', sizeof words);
+	scene_chat_long(s, "both", false);
+	assert_int_equal(mem_xport_feed(up, SLICE_LIT(head), 0), ERRC_OK);
+	assert_int_equal(mem_xport_feed(up, slice_of(words, sizeof words), 0), ERRC_OK);
+	scene_run(s);
+	assert_true(scene_at(s, CALL_RELAY)->attempt->relay.content_events > 0);
+	mem_xport_reset(up, ERRC_CONNRESET);
+	scene_run(s);
+	scene_at(s, CALL_READ);
+	mem_xport_reset(s->client, ERRC_CONNRESET);
+	while (call_host_count(s->calls) > 0) {
+		uv_run(&s->loop, UV_RUN_ONCE);
+		scene_run(s);
+	}
+	assert_false(scene_charge(s)->flags & RECORD_CHARGED);
+	assert_int_equal(scene_charge(s)->charge_nusd, 0);
+}
+
 /* The first provider is too slow and the next one may not be asked: the end is of an attempt that was never begun, whoever set the time. */
 static void test_never_begun(void **state)
 {
@@ -71,6 +103,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_given_up_with_usage),
+		T(test_given_up_without_usage),
 		T(test_never_begun),
 	};
 
