@@ -228,33 +228,6 @@ static void test_full(void **state)
 	(void)state;
 }
 
-/* A raise for some periods that come goes on to its end where none comes any more. */
-static void test_raise(void **state)
-{
-	char why[VERB_ARGS_WHY];
-	struct rows_rule *r;
-	struct rows_scope k;
-	struct buf mem;
-	int64_t until_s;
-
-	buf_init(&mem, 4 * VERB_ARGS_MEM);
-	key_init(&k);
-	assert_true(verb_args_scope(
-		ARGS(CONTROL_S("limit", SLICE_LIT("budget=1/day raise=5 windows=2"))), NULL, &k,
-		&mem, why));
-	r = rows_limits_find(&k.limits, ROWS_BUDGET);
-	assert_true(r->raise_by_window);
-	until_s = r->raise_until_s;
-	assert_true(verb_args_scope(ARGS(CONTROL_S("budget_period", SLICE_LIT("total"))), NULL, &k,
-				    &mem, why));
-	assert_int_equal(r->window.unit, WINDOW_TOTAL);
-	assert_int_equal(r->raise, 5000000000);
-	assert_int_equal(r->raise_until_s, until_s);
-	assert_true(rows_limits_are_valid(&k.limits));
-	buf_fini(&mem);
-	(void)state;
-}
-
 /* A budget that is taken away leaves the others as they are. */
 static void test_two_budgets(void **state)
 {
