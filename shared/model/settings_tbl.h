@@ -36,6 +36,7 @@ SETTING(PATH, shared_memory, "shared_memory", 0, 4000, "", "", RESTART,
 	"it), else /dev/shm/aigw-<uid>-<start of the ledger's id>.")
 SETTING(BYTES, live_size_bytes, "live_size", 4194304, 68719476736, "128MiB", "bytes",
 	RESTART, "Size of the live store, allocated at once when it is created; it never grows while running. "
+	"A start after a clean stop makes the store anew where this is another one, and limits of rate begin at nothing; any other start keeps it. "
 	"A quarter of it is for idempotency keys, which are remembered for 24 hours: about 1,280 for each "
 	"MiB, of one API key half of them and never more than there is room left for.")
 SETTING(ENUM, durability, "durability", 0, 0, "group", SETTINGS_DURABILITY(SETTINGS_CHOICE), RESTART,

@@ -183,6 +183,28 @@ static bool was_clean(struct start *s, bool is_there)
 	return !is_there || (live_peek_txn(s->dir, &now) == ERRC_OK && now == then);
 }
 
+/* A store that continues the ledger, of another size than it is to have: after a clean stop it can be made anew, else it stays. */
+static enum errc judge_size(struct start *s)
+{
+	size_t is = s->live->size_bytes, wanted = live_size_of(s->o->live_bytes);
+	uint64_t then, now;
+	enum errc rc = live_last_txn(s->live, &now);
+
+	if (rc || is == wanted)
+		return rc;
+	s->clean = clean_is_marked(s->ledger, &then) && then == now;
+	if (s->clean)
+		s->out->reason = "live_size is another one";
+	else
+		log_warn(
+			"live_size_waits",
+			"the live store keeps its %zu bytes, and live_size is %zu: it is made anew "
+			"by a start after a clean stop, which this is not: stop the node once more "
+			"(SIGTERM), and start it",
+			is, wanted);
+	return ERRC_OK;
+}
+
 /* Opens what is there and judges it. s->live stays NULL when it is not to be used. */
 static enum errc find(struct start *s)
 {
@@ -195,13 +217,17 @@ static enum errc find(struct start *s)
 	switch (rc) {
 	case ERRC_OK:
 		rc = judge(s, &s->out->reason, &is_ahead);
+		if (!rc && !s->out->reason)
+			rc = judge_size(s);
 		if (rc == ERRC_CORRUPT)
 			s->out->reason = "the live store is damaged";
 		else if (rc)
 			return rc;
 		if (!s->out->reason)
 			return ERRC_OK;
-		s->out->at_risk_nusd = rc || is_ahead ? -1 : at_risk(s->live, s->ledger);
+		s->out->at_risk_nusd = s->clean         ? 0
+				       : rc || is_ahead ? -1
+							: at_risk(s->live, s->ledger);
 		live_close(&s->live);
 		return ERRC_OK;
 	case ERRC_NOTFOUND:

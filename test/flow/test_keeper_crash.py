@@ -176,6 +176,32 @@ class Crash(Base):
         self.assertEqual(self.last_gap()['amount_nusd'], -1)
         self.assertTrue(self.node.verify('--charges')['good'])
 
+    def test_live_size(self):
+        """Another one is taken after a clean stop, larger or smaller, without alarm; else the store stays as it is, and what to do is told."""
+        always = self.alarms(0)
+        self.assertEqual(self.chat('m').status, 200)
+        size = lambda: os.stat(self.live_file()).st_size >> 20
+        was = size()
+        before = self.node.settled('main')
+        for mib in (was + 16, was):
+            self.assertEqual(self.node.stop(), 0)
+            self.node.configure(live_size='%dMiB' % mib)
+            mark = self.start_anew(before)
+            self.assertEqual((size(), self.alarms(mark)), (mib, always))
+            self.assertIn('live_size', self.node.events('live_store_anew', mark, level='info')[0]['message'])
+            gap = self.last_gap()
+            self.assertEqual((gap['what'], gap['amount_nusd'], gap['note']), ('live_size is another one', 0, 'after a clean stop'))
+            before = self.node.settled('main')
+        self.node.kill_all()
+        self.node.configure(live_size='%dMiB' % (was + 16))
+        mark = self.start_anew(before)
+        self.assertEqual((size(), self.alarms(mark)), (was, always | {'live_size_waits'}))
+        before = self.node.settled('main')
+        self.assertEqual(self.node.stop(), 0)
+        mark = self.start_anew(before)
+        self.assertEqual((size(), self.alarms(mark)), (was + 16, always))
+        self.assertTrue(self.node.verify('--charges')['good'])
+
     def test_keeper_ended_by_itself(self):
         """That is no clean stop of the node: its workers may charge before the next keeper is there."""
         self.assertEqual(self.chat('m').status, 200)

@@ -328,9 +328,14 @@ static enum errc check_filesystem(const struct live_opts *o)
 	return o->any_filesystem || fs.f_type == TMPFS_TYPE ? ERRC_OK : ERRC_INVAL;
 }
 
+size_t live_size_of(size_t bytes)
+{
+	return (bytes + 4095) / 4096 * 4096;
+}
+
 static enum errc create_files(struct live *l, const struct live_opts *o)
 {
-	size_t bytes = (o->size_bytes + 4095) / 4096 * 4096;
+	size_t bytes = live_size_of(o->size_bytes);
 	char progress[PATH_MAX], data[PATH_MAX];
 	struct stat st;
 	enum errc rc = path_in(o->dir, "data.mdb", data);

@@ -49,6 +49,8 @@ struct live_head {
 /* Makes the folder and a new, empty store in it, which nobody else can open before live_seal(). ERRC_EXISTS when there is one, ERRC_NOSPACE when the tmpfs has no room for
  * the whole map, ERRC_INVAL when the folder is not on a tmpfs. The result is owned by the caller. */
 MUSTCHECK enum errc live_create(const struct live_opts *o, struct live **out);
+/* How large a store of `bytes` is made. */
+size_t live_size_of(size_t bytes);
 /* Makes it valid, once all rows are in that it shall begin with: a keeper that dies in between leaves nothing acceptable. */
 MUSTCHECK enum errc live_seal(struct live *l);
 /* Opens what is there. ERRC_NOTFOUND; ERRC_VERSION when it has another layout, which is told; ERRC_STALE when ledger_id, boot or the file itself (device and inode, which a
