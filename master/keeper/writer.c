@@ -199,6 +199,19 @@ static enum errc open_stores(struct writer *w)
 	return ERRC_OK;
 }
 
+static void tell_no_space(struct writer *w, uint64_t live_needs)
+{
+	if (live_needs)
+		log_error("live_size_small",
+			  "the live store has no room for the accounts, keys and limits that the "
+			  "ledger has: raise live_size to %llu MiB and restart",
+			  (unsigned long long)(live_needs >> 20));
+	else
+		log_error("ledger_no_space",
+			  "no space for the stores in %s or %s; tried again each second",
+			  w->o.h->state, w->o.h->live);
+}
+
 static enum errc open_patiently(struct writer *w)
 {
 	enum errc e = intake_init(&w->in, w->o.h, w->o.page, w->o.durability);
@@ -206,9 +219,7 @@ static enum errc open_patiently(struct writer *w)
 	if (!e)
 		e = open_stores(w);
 	while (e == ERRC_NOSPACE && !is_stopped(w)) {
-		log_error("ledger_no_space",
-			  "no space for the stores in %s or %s; tried again each second",
-			  w->o.h->state, w->o.h->live);
+		tell_no_space(w, w->started.live_needs_bytes);
 		(void)wait_for(w, PACE_RETRY_MS);
 		e = open_stores(w);
 	}
@@ -295,6 +306,8 @@ static enum errc replace_live(struct writer *w)
 
 	store_opts_of(w, &o);
 	e = store_renew(&o, w->o.stores->ledger, &live, &s);
+	if (e == ERRC_NOSPACE)
+		tell_no_space(w, s.live_needs_bytes);
 	if (e)
 		return e;
 	stores_put(w->o.stores, live);

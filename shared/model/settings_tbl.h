@@ -38,7 +38,9 @@ SETTING(BYTES, live_size_bytes, "live_size", 4194304, 68719476736, "128MiB", "by
 	RESTART, "Size of the live store, allocated at once when it is created; it never grows while running. "
 	"A start after a clean stop makes the store anew where this is another one, and limits of rate begin at nothing; any other start keeps it. "
 	"A quarter of it is for idempotency keys, which are remembered for 24 hours: about 1,280 for each "
-	"MiB, of one API key half of them and never more than there is room left for.")
+	"MiB, of one API key half of them and never more than there is room left for. Three eighths are for end "
+	"users without a definition whom limits of `*` count: some 2,700 for each MiB where each has one limit, of one "
+	"account half of them.")
 SETTING(ENUM, durability, "durability", 0, 0, "group", SETTINGS_DURABILITY(SETTINGS_CHOICE), RESTART,
 	"When a charge is on disk: settle (before the answer ends), group (within 50 ms) or async "
 	"(within 1 s).")

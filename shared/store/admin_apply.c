@@ -2,15 +2,7 @@
 #include "live_states.h"
 #include "running.h"
 
-#define FILL_ROWS   1000 /* rows a transaction while nobody else works on the store */
-#define BEHIND_ROWS 256  /* records that are walked over rather than noted as seen */
-
-static enum errc put_new_account(struct live *l, MDB_txn *txn, const struct rows_account *a)
-{
-	enum errc rc = live_put_account(l, txn, a);
-
-	return rc ? rc : live_index_account(l, txn, a);
-}
+#define BEHIND_ROWS 256 /* records that are walked over rather than noted as seen */
 
 static enum errc apply_account(struct live *l, MDB_txn *txn, const struct record *r)
 {
@@ -25,7 +17,7 @@ static enum errc apply_account(struct live *l, MDB_txn *txn, const struct record
 		def.granted_nusd = def.balance_nusd = def.held_nusd = def.settled_nusd =
 			def.uncollected_nusd = 0;
 		def.holds = 0;
-		return put_new_account(l, txn, &def);
+		return admin_put_account(l, txn, &def);
 	}
 	if (rc)
 		return rc;
@@ -315,55 +307,4 @@ enum errc admin_catch_up_of(struct live *l, struct ledger *ledger, uint64_t acco
 		return behind;
 	seq++;
 	return ledger_walk(ledger, &seq, s->admin_seq, look_at_one, &w) ? behind : ERRC_OK;
-}
-
-static enum errc fill_scope(struct live *l, MDB_txn *txn, const struct book *b,
-			    const struct book_scope *s)
-{
-	struct rows_state state;
-	struct rows_scope def;
-	enum errc rc = ERRC_OK;
-
-	if (s->row.n) {
-		rc = rows_get_scope(s->row, &def);
-		if (!rc)
-			rc = live_put_scope(l, txn, &def);
-		if (!rc)
-			rc = live_index_scope(l, txn, &def);
-	}
-	if (rc || (s->kind != ROWS_KEY && s->kind != ROWS_TEAM && s->counters_n == 0 &&
-		   (s->kind != ROWS_USER || s->row.n == 0)))
-		return rc;
-	book_state_now(b, s, &state);
-	return live_put_state(l, txn, s->account, s->kind, s->id, &state);
-}
-
-/* Accounts first, then scopes: position i runs over both. */
-static enum errc fill_some(struct live *l, const struct book *b, size_t *i, uint64_t seq)
-{
-	size_t accounts = book_accounts_n(b), all = accounts + book_scopes_n(b),
-	       end = MIN_OF(*i + FILL_ROWS, all);
-	MDB_txn *txn = NULL;
-	enum errc rc = live_txn_begin(l, &txn);
-
-	for (; !rc && *i < end; ++*i)
-		rc = *i < accounts ? put_new_account(l, txn, book_account_at(b, *i))
-				   : fill_scope(l, txn, b, book_scope_at(b, *i - accounts));
-	if (!rc)
-		rc = live_put_admin_seq(l, txn, seq);
-	if (!rc)
-		rc = live_txn_commit(l, &txn);
-	live_txn_abort(l, &txn);
-	return rc;
-}
-
-enum errc admin_fill(struct live *l, const struct book *b, uint64_t seq)
-{
-	size_t i = 0;
-	enum errc rc;
-
-	do
-		rc = fill_some(l, b, &i, seq);
-	while (!rc && i < book_accounts_n(b) + book_scopes_n(b));
-	return rc;
 }

@@ -28,7 +28,15 @@ MUSTCHECK enum errc admin_catch_up_all(struct live *l, struct ledger *ledger);
 
 /* Does what the record says to the rows: definitions are set, grants are added. Sums and usage that are there are kept. */
 MUSTCHECK enum errc admin_apply(struct live *l, MDB_txn *txn, const struct record *r);
-/* Fills an empty live store with everything of the book, up to `seq`. */
-MUSTCHECK enum errc admin_fill(struct live *l, const struct book *b, uint64_t seq);
+/* A new account, with what leads to it. */
+MUSTCHECK enum errc admin_put_account(struct live *l, MDB_txn *txn, const struct rows_account *a);
+
+struct admin_filled {
+	uint64_t left_out; /* end users without a definition that there was no room for: see userroom_close() */
+	uint64_t needs_bytes; /* where there were any, or ERRC_NOSPACE: about the size that the store should have */
+};
+/* Fills an empty live store with everything of the book that counts, up to `seq`. */
+MUSTCHECK enum errc admin_fill(struct live *l, const struct book *b, uint64_t seq, int64_t wall_s,
+			       struct admin_filled *out);
 
 #endif

@@ -316,6 +316,25 @@ static enum errc raise_epoch(struct start *s)
 	return rc;
 }
 
+static enum errc fill(struct start *s)
+{
+	int64_t wall_ms = s->o->trust ? trust_now_ms(s->o->trust) : clock_wall_ms();
+	struct admin_filled f;
+	enum errc rc = admin_fill(s->live, ledger_book(s->ledger),
+				  ledger_state(s->ledger)->last_seq, wall_ms / 1000, &f);
+
+	s->out->live_needs_bytes = f.needs_bytes;
+	if (!rc)
+		rc = idem_fill(s->live, s->ledger, wall_ms);
+	if (!rc && f.left_out)
+		log_error("live_size_small",
+			  "the live store has no room for what %llu end users without a definition "
+			  "have used: these and new ones of their accounts are refused until their "
+			  "budgets are over; raise live_size to %llu MiB and restart",
+			  (unsigned long long)f.left_out, (unsigned long long)(f.needs_bytes >> 20));
+	return rc;
+}
+
 /* The old store is gone, the new one has everything of the ledger, and is valid only once all of it is in. */
 static enum errc rebuild(struct start *s)
 {
@@ -333,10 +352,7 @@ static enum errc rebuild(struct start *s)
 	live_opts_of(s, &o);
 	rc = live_create(&o, &s->live);
 	if (!rc)
-		rc = admin_fill(s->live, ledger_book(s->ledger), ledger_state(s->ledger)->last_seq);
-	if (!rc)
-		rc = idem_fill(s->live, s->ledger,
-			       s->o->trust ? trust_now_ms(s->o->trust) : clock_wall_ms());
+		rc = fill(s);
 	return rc ? rc : live_seal(s->live);
 }
 

@@ -39,6 +39,9 @@ struct store_started {
 	int64_t at_risk_nusd; /* unless accepted: charges and holds seen in the old one that the ledger lacks; -1: unknown */
 	uint64_t taken; /* outbox records that were taken over from the live store during start */
 	char live_dir[STORE_LIVE_DIR]; /* what workers open */
+	/* About the size that the live store should have; 0: it has it. On ERRC_NOSPACE: it was too small for what the ledger has, else end users
+	 * without a definition are refused. */
+	uint64_t live_needs_bytes;
 	enum ledger_fault fault; /* on an error: what is wrong with the ledger, if that is it */
 };
 

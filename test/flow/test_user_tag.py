@@ -7,8 +7,9 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from client import Conn
 from gateway import wait_for
-from node import BACKS, NodeCase, NodePerTest, model, on_both
+from node import BACKS, NodeCase, NodePerTest, chat_body, model, on_both
 import tap
 from test_clock import DAY, ClockNode
 
@@ -161,6 +162,75 @@ class Ahead(Many, NodePerTest):
         self.node.step(-400 * DAY)
         self.node.start()
         self.check_ann()
+
+
+class Flood(NodePerTest):
+    """Row 26: a client makes up end users, each with the limits of `*`, until there is no room for another."""
+    MODELS = {'m': dict(model('oai/sim?tokens=1'), price={'request': '0.0001'})}
+    CONFIG = {'live_size': '4MiB', 'log': {'access': False}}
+    SENDERS = 4
+
+    def send(self, k, answers):
+        """Tags of this sender's own, until one of them is refused."""
+        with Conn(self.node.port) as c:
+            for n in range(10000):
+                c.request('POST', '/v1/chat/completions', chat_body('m', user='u%d' % (k + n * self.SENDERS)), key=self.key)
+                a = c.answer()
+                if a.status != 200:
+                    answers.append((n, a))
+                    return
+
+    def flood(self):
+        """The tags that came, and the last refusal."""
+        answers = []
+        threads = [threading.Thread(target=self.send, args=(k, answers)) for k in range(self.SENDERS)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(len(answers), self.SENDERS)
+        self.assertEqual({a.status for _, a in answers}, {429}, answers)
+        return sum(n for n, _ in answers), answers[-1][1]
+
+    def check_refusal(self, a):
+        self.assertEqual((a.status, a.error['code']), (429, 'rate_limit_exceeded'), a)
+        self.assertRegex(a.error['metadata']['scope'], '^user .*: end users at once$')
+        self.assertIn('end users without a definition', a.error['message'])
+        self.assertGreater(int(a.get('retry-after')), 0)
+        self.assertGreater(a.error['metadata']['limit'], 3000)
+
+    def check_others(self, key):
+        """Whoever needs no room for another end user of this account."""
+        for key, user in ((key, None), (key, 'somebody'), (self.key, None), (self.key, 'u0'), (self.key, 'known')):
+            with self.subTest(user=user, main=key == self.key):
+                a = self.node.chat(key, 'm', **({'user': user} if user else {}))
+                self.assertEqual(a.status, 200, a)
+
+    def test_it_refuses_new_ones_only(self):
+        self.begin()
+        node = self.node
+        other = node.customer('other', '100')
+        for name in ('main', 'other'):
+            node.ctl('user', 'update', '*', '--account', name, '--limit', 'budget=1/month')
+        node.ctl('user', 'update', 'known', '--account', 'main', '--limit', 'budget=1/month')
+        came, refusal = self.flood()
+        self.assertGreater(came, 3000)
+        self.check_refusal(refusal)
+        self.check_others(other)
+        node.key('other')
+        self.check_books()
+
+        # The live store is lost: what was used in the month is there, the rest serves, and a new one is refused as before.
+        node.kill_all()
+        shutil.rmtree(node.live)
+        os.mkdir(node.live, 0o755)
+        node.start()
+        self.assertFalse(node.events('live_size_small'))
+        used = node.budgets_used(self.key, 'u0')['user'][0]
+        self.assertEqual(used, 200000)
+        self.check_others(other)
+        self.check_refusal(self.chat('m', user='yet another'))
+        self.check_books()
 
 
 if __name__ == '__main__':

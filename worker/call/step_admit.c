@@ -163,6 +163,7 @@ static enum fault_kind refusal_kind(enum admit_reason r)
 		return FAULT_CREDIT_HELD;
 	case ADMIT_RATE:
 	case ADMIT_CONCURRENCY:
+	case ADMIT_USERS:
 		return FAULT_RATE_LIMIT;
 	case ADMIT_IDEM_RUNNING:
 		return FAULT_IDEMPOTENCY_RUNNING;
@@ -245,6 +246,21 @@ static void rate_refused(struct call *c, const struct admit_refusal *r)
 		fault_set(f, FAULT_RATE_LIMIT, "%s has reached its limit of %lld %.*s%s%s; %s.",
 			  about(c, r, text), (long long)r->limit, (int)(noun - (r->limit == 1)),
 			  r->what, r->what + noun, models, fault_again(wait_ms, again));
+}
+
+/* Its account has as many as there is room for; those that it has go on. */
+static void user_refused(struct call *c)
+{
+	struct fault *f = &c->fault;
+	char again[FAULT_AGAIN_MAX];
+	int64_t wait_ms = fault_wait_ms(
+		&(struct fault){.kind = FAULT_RATE_LIMIT, .retry_after_ms = f->retry_after_ms});
+
+	fault_set(
+		f, FAULT_RATE_LIMIT,
+		"The account has as many end users without a definition as there is room for, and "
+		"this one would be another; %s.",
+		fault_again(wait_ms, again));
 }
 
 static void money_refused(struct call *c, enum fault_kind kind, const struct admit_refusal *r)
@@ -351,7 +367,10 @@ static void set_refusal(struct call *c, enum admit_reason why, const struct admi
 	switch (kind) {
 	case FAULT_RATE_LIMIT:
 		refusal_numbers(c, r, why);
-		rate_refused(c, r);
+		if (why == ADMIT_USERS)
+			user_refused(c);
+		else
+			rate_refused(c, r);
 		return;
 	case FAULT_CREDIT:
 	case FAULT_BUDGET:

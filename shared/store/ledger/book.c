@@ -383,6 +383,14 @@ static enum errc load_counters(const struct book *b, struct book_item *s,
 	return rc;
 }
 
+/* Of a checkpoint: what is noted in a live store never stands there. */
+static enum errc get_state(struct slice row, struct rows_state *out)
+{
+	enum errc rc = rows_get_state(row, out);
+
+	return !rc && out->noted != 0 ? ERRC_CORRUPT : rc;
+}
+
 enum errc book_load_scope(struct book *b, struct slice row, struct slice state)
 {
 	struct rows_state from;
@@ -391,7 +399,7 @@ enum errc book_load_scope(struct book *b, struct slice row, struct slice state)
 	enum errc rc = rows_get_scope(row, &def);
 
 	if (!rc)
-		rc = rows_get_state(state, &from);
+		rc = get_state(state, &from);
 	if (!rc && book_find_scope(b, def.kind, def.account, def.id))
 		rc = ERRC_CORRUPT;
 	if (!rc)
@@ -406,7 +414,7 @@ enum errc book_load_state(struct book *b, uint64_t account, const char user[ROWS
 {
 	struct rows_state from;
 	struct book_item *s;
-	enum errc rc = rows_get_state(state, &from);
+	enum errc rc = get_state(state, &from);
 
 	if (!rc && book_find_scope(b, ROWS_USER, account, user))
 		rc = ERRC_CORRUPT;

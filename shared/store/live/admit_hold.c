@@ -1,4 +1,8 @@
 #include "admit_priv.h"
+#include "idle_priv.h"
+#include "userroom.h"
+
+#define USERS_WAIT_MS 60000 /* until rates of other end users may be over */
 
 /* What a refused client may still do. The scopes are read again: the copies have this request in them, as far as it came. */
 static enum errc tell_limits(struct admit_hold_run *h)
@@ -135,14 +139,77 @@ static enum errc put_hold(struct admit_run *b, const struct rows_hold *row, bool
 	return rc;
 }
 
+/* What changes in the room for end users without a definition. */
+struct users_change {
+	int64_t bytes;
+	struct idle_found gone;
+};
+
+static void refuse_user(struct admit_hold_run *h, const struct admit_scope *s,
+			const struct userroom *room)
+{
+	int64_t closed_s = room->closed_until_s - h->ask->wall_ms / 1000;
+	struct admit_refusal *r = admit_refuse(h, ADMIT_USERS, ROWS_USER, s->name);
+
+	r->what = "end users at once";
+	r->limit = userroom_most(room, s->state->noted);
+	r->remaining = 0;
+	r->wait_ms = closed_s > WINDOW_DAY_MS / 1000 ? WINDOW_NEVER
+						     : MAX_OF(closed_s * 1000, USERS_WAIT_MS);
+}
+
+/* One that is new needs room, where others of whom nothing counts may go for it. One that is known stays, and gives its room back when it has
+ * got a definition. Reads only. */
+static enum errc find_room(struct admit_hold_run *h, struct admit_scope *s, struct users_change *c,
+			   bool *full)
+{
+	bool has_own = memcmp(s->row->id, s->id, ROWS_ID) == 0;
+	uint16_t bytes = has_own ? 0 : userroom_bytes(s->state->n), before = s->state->noted;
+	int64_t wall_s = h->ask->wall_ms / 1000;
+	struct userroom room;
+	enum errc rc;
+
+	c->bytes = (int64_t)bytes - before;
+	s->state->noted = bytes;
+	if (has_own || before > 0 || s->state->used_s > 0)
+		return ERRC_OK;
+	rc = userroom_look(h->b->l, h->b->txn, h->ask->account, &room);
+	if (rc || userroom_has(&room, bytes, 0, wall_s))
+		return rc;
+	rc = idle_find(h->b->l, h->b->txn, s->row, bytes, h->ask->boot_ms, &c->gone);
+	*full = !rc && !userroom_has(&room, bytes, c->gone.bytes, wall_s);
+	if (*full)
+		refuse_user(h, s, &room);
+	return rc;
+}
+
+static enum errc look_at_user(struct admit_hold_run *h, struct users_change *c, bool *full)
+{
+	struct admit_scope *s = &h->rows.scopes[h->rows.scopes_n - 1];
+
+	c->bytes = 0;
+	c->gone.n = 0;
+	return s->kind == ROWS_USER && s->counts ? find_room(h, s, c, full) : ERRC_OK;
+}
+
+static enum errc change_users(struct admit_hold_run *h, const struct users_change *c)
+{
+	enum errc rc = userroom_note(h->b->l, h->b->txn, h->ask->account, c->bytes);
+
+	return rc ? rc : idle_take(h->b->l, h->b->txn, &c->gone);
+}
+
 static enum errc grant(struct admit_hold_run *h, const struct hold_offer *o, bool *wrote)
 {
 	struct admit_grant *g = &h->op->grant;
 	struct rows_hold row;
+	struct users_change users;
 	int8_t index[LIMIT_CANDIDATES];
 	bool full = false;
-	enum errc rc;
+	enum errc rc = look_at_user(h, &users, &full);
 
+	if (rc || full)
+		return rc;
 	fill_row(h, o, &row, index);
 	rc = admit_take(h, &row);
 	if (!rc && check_fails(rows_account_is_sound(&h->rows.account)))
@@ -156,6 +223,8 @@ static enum errc grant(struct admit_hold_run *h, const struct hold_offer *o, boo
 	rc = put_hold(h->b, &row, wrote);
 	if (!rc)
 		rc = admit_store(h->b, &h->rows);
+	if (!rc)
+		rc = change_users(h, &users);
 	if (rc)
 		return rc;
 	h->b->holds++;

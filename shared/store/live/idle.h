@@ -1,6 +1,7 @@
 /* Takes away what end users have used that have no definition of their own, once it says nothing any more: no hold, and by the
- * rules for all end users nothing used in any window that has not been over for IDLE_S. Without it every tag that a client ever
- * sent would keep its row. For the keeper; the ledger's book forgets them likewise. */
+ * rules for all end users nothing used in any window that has not been over for IDLE_S; without such rules, no hold. Where their room
+ * becomes short (userroom.h) it goes once nothing counts. Without it every tag that a client ever sent would keep its row. For the
+ * keeper, and for admission where it finds no room; the ledger's book forgets them likewise. */
 #ifndef AIGW_IDLE_H
 #define AIGW_IDLE_H
 
@@ -8,7 +9,8 @@
 #include "rows.h"
 
 /* So long after its last request and the end of its windows: the wall clock may be set back a little. */
-#define IDLE_S 86400
+#define IDLE_S       86400
+#define IDLE_SHORT_S 600 /* where room is short, after the end of its windows */
 
 struct idle {
 	struct rows_key_name at; /* where the round goes on; n = 0 to begin */
@@ -20,7 +22,10 @@ struct idle {
  * believed (trust.h). */
 MUSTCHECK enum errc idle_slice(struct live *l, struct idle *it, int64_t boot_ms, int64_t wall_ms);
 
-/* Whether the state of an end user without a row of its own may go. `every`: the rules for all; NULL: there are none. */
+/* Whether anything of the state counts at this time: a hold, or what is used by the rules for all. NULL: there are none. */
+bool idle_counts(const struct rows_state *s, const struct rows_scope *every, int64_t boot_ms,
+		 int64_t wall_s);
+/* Whether the state of an end user without a row of its own may go where there is room enough. */
 bool idle_may_go(const struct rows_state *s, const struct rows_scope *every, int64_t boot_ms,
 		 int64_t wall_s);
 

@@ -14,7 +14,7 @@
 struct live;
 struct progress;
 
-#define LIVE_LAYOUT      20
+#define LIVE_LAYOUT      21
 #define LIVE_REGIONS_MAX 512
 #define LIVE_ID          16 /* bytes of a ledger_id; the folder's name is its hexadecimal form */
 #define LIVE_BOOT_ID     37 /* text, with its 0 */

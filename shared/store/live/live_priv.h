@@ -43,6 +43,7 @@ struct live {
 	 * it last. 0: not looked at yet. */
 	uint64_t defs_version[2];
 	MDB_cursor *near[2]; /* its last row of hot rows, of definitions: those of one account lie side by side */
+	char users_at[ROWS_ID]; /* of idle_find(); used inside write transactions only */
 	unsigned test_sleep_us; /* of test builds (AIGW_TEST_HOOKS): inside each write transaction */
 };
 

@@ -6,7 +6,7 @@
 #define INDEX_HASH     'h'
 #define INDEX_KEY      'k'
 #define INDEX_NAME     'n'
-#define INDEX_TEAM     't'
+#define INDEX_TEAM     't' /* 'u': userroom.c */
 
 #define OUTBOX_VERSION 1
 

@@ -101,6 +101,7 @@ struct rows_scope {
 /* What a scope has used. Its row's id is `kind | id` of the scope, where it is not with others in one (rows_states.h). */
 struct rows_state {
 	uint32_t holds;
+	uint16_t noted; /* bytes of the room for end users without a definition (userroom.h); 0 in the ledger */
 	uint64_t requests, tokens; /* settled, ever */
 	int64_t charged_nusd;      /* settled, ever */
 	int64_t used_s;            /* wall second of the last admission */
@@ -141,8 +142,7 @@ void rows_state_align(struct rows_state *s, const struct rows_limits *l, bool of
 void rows_account_note(struct rows_account *a, const struct rows_scope *def);
 /* True when the sums of the account hold (design 3.5). */
 bool rows_account_is_sound(const struct rows_account *a);
-/* Whether the patterns admit the model: denied by any `!` pattern that matches, else allowed when some other pattern
- * matches or there is none. */
+/* Whether the patterns admit the model: denied by any `!` pattern that matches, else allowed when some other matches or there is none. */
 bool rows_models_allow(struct slice patterns, struct slice model);
 /* The same for several lists of patterns, each ended by a byte 0: all of them must admit it. */
 bool rows_lists_allow(struct slice lists, struct slice model);

@@ -3,7 +3,7 @@
 /* The fixed part, without padding; the counters follow, each its kind and packed numbers, of which the rule's id is the first. */
 struct state_v1 {
 	uint8_t version, counters_n;
-	uint16_t reserved;
+	uint16_t noted;
 	uint32_t holds;
 	uint64_t requests, tokens;
 	int64_t charged, used_s;
@@ -88,6 +88,7 @@ enum errc rows_put_state(struct buf *out, const struct rows_state *s)
 {
 	struct state_v1 v = {.version = ROWS_VERSION,
 			     .counters_n = (uint8_t)s->n,
+			     .noted = s->noted,
 			     .holds = s->holds,
 			     .requests = s->requests,
 			     .tokens = s->tokens,
@@ -117,8 +118,9 @@ enum errc rows_get_state(struct slice bytes, struct rows_state *s)
 
 	if (rc)
 		return rc;
-	if (v.counters_n > ROWS_COUNTERS_MAX || v.reserved != 0)
+	if (v.counters_n > ROWS_COUNTERS_MAX)
 		return ERRC_CORRUPT;
+	s->noted = v.noted;
 	s->holds = v.holds;
 	s->requests = v.requests;
 	s->tokens = v.tokens;
