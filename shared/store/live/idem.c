@@ -2,11 +2,13 @@
 
 #include "be.h"
 
-#define VERSION      1
-#define HASH         (IDEM_TAG / 2)
-#define KIND_CLAIM   'c'
-#define KIND_COUNT   'n'
-#define KIND_ORDER   'o'
+#define VERSION    1
+#define HASH       (IDEM_TAG / 2)
+#define KIND_CLAIM 'c'
+#define KIND_COUNT 'n'
+#define KIND_ORDER 'o'
+#define AHEAD_MS \
+	3600000 /* workers ask a moment later than the sweep, and a clock may be set by some minutes */
 #define WAIT_MS      60000 /* of who has none: those of others end at any time */
 #define SWEEP_KEYS   256   /* API keys looked at in a call */
 #define SWEEP_REMOVE (LIMIT_TXN_OPS * 8)
@@ -140,6 +142,12 @@ static bool is_over(int64_t made_ms, int64_t wall_ms)
 	return wall_ms - made_ms >= IDEM_LASTS_MS;
 }
 
+/* Made while the clock was wrong, or is believed to have been. */
+static bool is_ahead(int64_t made_ms, int64_t wall_ms)
+{
+	return made_ms - wall_ms > AHEAD_MS;
+}
+
 enum errc idem_look(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], struct slice tag,
 		    enum idem_result *result, struct genid *other)
 {
@@ -170,10 +178,11 @@ static bool read_order(struct slice key, struct slice value, char key_id[APIKEY_
 	return true;
 }
 
-/* The oldest claim of an API key. ERRC_NOTFOUND: it has none. */
-static enum errc oldest(MDB_cursor *c, const char key_id[APIKEY_ID], uint64_t *n, struct order_v1 *o)
+/* The oldest claim of an API key from number *n on. ERRC_NOTFOUND: it has none. */
+static enum errc oldest_from(MDB_cursor *c, const char key_id[APIKEY_ID], uint64_t *n,
+			     struct order_v1 *o)
 {
-	struct name from = order_name(key_id, 0);
+	struct name from = order_name(key_id, *n);
 	struct slice key = name_slice(&from), value;
 	char id[APIKEY_ID];
 	enum errc rc = lmdbx_move(c, MDB_SET_RANGE, &key, &value);
@@ -183,6 +192,12 @@ static enum errc oldest(MDB_cursor *c, const char key_id[APIKEY_ID], uint64_t *n
 	return read_order(key, value, id, n, o) && memcmp(id, key_id, APIKEY_ID) == 0
 		       ? ERRC_OK
 		       : ERRC_NOTFOUND;
+}
+
+static enum errc oldest(MDB_cursor *c, const char key_id[APIKEY_ID], uint64_t *n, struct order_v1 *o)
+{
+	*n = 0;
+	return oldest_from(c, key_id, n, o);
 }
 
 /* The number for a new claim: one more than that of the newest. */
@@ -386,7 +401,7 @@ enum errc idem_rows(struct live *l, MDB_txn *txn, struct idem_at *at, struct ide
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
-/* The API keys whose oldest claim is over, from s->at on. */
+/* The API keys whose oldest claim is over, or ahead of the clock, from s->at on. */
 static enum errc find_due(struct live *l, MDB_txn *txn, int64_t wall_ms, struct idem_sweep *s,
 			  char (*due)[APIKEY_ID], size_t *due_n)
 {
@@ -407,7 +422,7 @@ static enum errc find_due(struct live *l, MDB_txn *txn, int64_t wall_ms, struct 
 			memcpy(first, at, sizeof first);
 		memcpy(s->at, at, sizeof at);
 		rc = oldest(cur, at, &n, &o);
-		if (!rc && is_over(o.wall_ms, wall_ms))
+		if (!rc && (is_over(o.wall_ms, wall_ms) || is_ahead(o.wall_ms, wall_ms)))
 			memcpy(due[(*due_n)++], at, sizeof at);
 		if (rc && rc != ERRC_NOTFOUND)
 			break;
@@ -416,27 +431,53 @@ static enum errc find_due(struct live *l, MDB_txn *txn, int64_t wall_ms, struct 
 	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
 }
 
+/* The claim is as old as `wall_ms`: it would keep those behind it from being over. */
+static enum errc date_back(struct live *l, MDB_txn *txn, const char key_id[APIKEY_ID], uint64_t n,
+			   struct order_v1 *o, int64_t wall_ms)
+{
+	struct claim_v1 c;
+	enum errc rc = get_claim(l, txn, key_id, o->word, &c);
+
+	o->wall_ms = c.wall_ms = wall_ms;
+	if (!rc)
+		rc = put_claim(l, txn, key_id, o->word, &c);
+	return rc && rc != ERRC_NOTFOUND ? rc : put_order(l, txn, key_id, n, o);
+}
+
+/* Those of one API key. */
+static enum errc remove_of(struct live *l, MDB_txn *txn, MDB_cursor *cur,
+			   const char key_id[APIKEY_ID], int64_t wall_ms, uint32_t *removed)
+{
+	struct order_v1 o;
+	uint64_t n = 0;
+	enum errc rc = ERRC_OK;
+
+	for (; !rc && *removed < SWEEP_REMOVE; n++, *removed += !rc) {
+		rc = oldest_from(cur, key_id, &n, &o);
+		if (rc)
+			return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+		if (is_over(o.wall_ms, wall_ms))
+			rc = remove_both(l, txn, key_id, o.word, n);
+		else if (is_ahead(o.wall_ms, wall_ms))
+			rc = date_back(l, txn, key_id, n, &o, wall_ms);
+		else
+			return ERRC_OK;
+	}
+	return rc;
+}
+
 static enum errc remove_due(struct live *l, MDB_txn *txn, int64_t wall_ms, char (*due)[APIKEY_ID],
 			    size_t due_n, uint32_t *removed)
 {
-	struct order_v1 o;
 	MDB_cursor *cur;
-	uint64_t n;
 	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->idem, &cur));
 
 	if (rc)
 		return rc;
-	for (size_t i = 0; i < due_n && (!rc || rc == ERRC_NOTFOUND); i++) {
-		for (rc = ERRC_OK; !rc && *removed < SWEEP_REMOVE; *removed += !rc) {
-			rc = oldest(cur, due[i], &n, &o);
-			if (!rc && !is_over(o.wall_ms, wall_ms))
-				break;
-			if (!rc)
-				rc = remove_both(l, txn, due[i], o.word, n);
-		}
-	}
+	for (size_t i = 0; !rc && i < due_n; i++)
+		rc = remove_of(l, txn, cur, due[i], wall_ms, removed);
 	mdb_cursor_close(cur);
-	return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
+	return rc;
 }
 
 enum errc idem_sweep(struct live *l, int64_t wall_ms, struct idem_sweep *s, uint32_t *removed)

@@ -24,7 +24,8 @@ enum idem_result {
 struct live;
 
 /* Removes claims that are over at `wall_ms`, which is trust_now_ms(): at most LIMIT_TXN_OPS * 8 in one transaction, going round the API keys from where the last call
- * came to. Keeper only; begins zeroed. */
+ * came to. One that was made while the clock was ahead is as old as the moment in which it stands first, and counts as removed there.
+ * Keeper only; begins zeroed. */
 struct idem_sweep {
 	char at[APIKEY_ID];
 };

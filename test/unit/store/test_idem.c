@@ -220,6 +220,37 @@ static void test_only_its_own(void **state)
 	refused(r, acc, KEY_A, "w", "other", ADMIT_IDEM_COMPLETED, &second);
 }
 
+/* Claims of a moment in which the clock was ahead keep those behind them no longer than a day, nor stand themselves for longer than that. */
+static void test_clock_was_ahead(void **state)
+{
+	static const char *const words[] = {"a", "b", "c", "d"};
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct genid id[ARRAY_LEN(words)], again;
+	struct rows_scope k;
+	struct admit_op op;
+
+	rig_key(r, acc, KEY_A, &k);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		int64_t ahead_ms = i == 1 || i == 2 ? 400 * IDEM_LASTS_MS : 0;
+
+		r->wall_ms += ahead_ms;
+		assert_true(ask(r, acc, KEY_A, words[i], "body", &op, &id[i]));
+		end(r, acc, &id[i], ADMIT_SETTLE, true, &op);
+		r->wall_ms -= ahead_ms;
+	}
+	sweep_all(r, 0);
+	r->wall_ms += IDEM_LASTS_MS;
+	sweep_all(r, 4); /* two go, two are as old as this moment now */
+	refused(r, acc, KEY_A, "b", "body", ADMIT_IDEM_COMPLETED, &id[1]);
+	refused(r, acc, KEY_A, "c", "body", ADMIT_IDEM_COMPLETED, &id[2]);
+	assert_true(ask(r, acc, KEY_A, "a", "body", &op, &again));
+	assert_true(ask(r, acc, KEY_A, "d", "body", &op, &again));
+	r->wall_ms += IDEM_LASTS_MS;
+	sweep_all(r, 4);
+	assert_int_equal(rows_of(r), 0);
+}
+
 /* A request that cannot be stored fails alone, with its claim: those beside it are admitted. */
 static void test_what_cannot_be_stored(void **state)
 {
@@ -658,6 +689,7 @@ int main(void)
 		T(test_new_store_has_all, setup_small),
 		T(test_new_store_is_smaller, setup),
 		T(test_new_live_store, setup),
+		T(test_clock_was_ahead, setup),
 		T(test_sweep_without_writing, setup),
 		T(test_what_cannot_be_stored, setup),
 		cmocka_unit_test(test_tags),
