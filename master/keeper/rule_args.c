@@ -197,7 +197,8 @@ static int64_t windows_end_s(const struct reading *x, const struct rows_counter 
 	struct window_budget b = {.cur.used_nusd = 1};
 	bool unknown = of_each && x->r->window.rolling;
 
-	b.cur.id = rows_rule_window(x->r, c, x->wall_s);
+	/* The counter of who calls itself `*` is one user's. */
+	b.cur.id = rows_rule_window(x->r, of_each ? NULL : c, x->wall_s);
 	for (uint64_t n = unknown; n < x->windows; n++)
 		b.cur.id = window_budget_reset_s(&b, x->r->window, b.cur.id);
 	return b.cur.id + unknown;

@@ -288,13 +288,14 @@ static int64_t limit_of(const struct rows_rule *r, int64_t begun_s, int64_t at_s
 
 static void put_of_each(struct scene *s, const char *text)
 {
-	assert_true(rule_args_put(slice_str(text), WALL_S, NULL, true, &s->l, &s->mem, s->why));
+	assert_true(rule_args_put(slice_str(text), WALL_S, &s->used, true, &s->l, &s->mem, s->why));
 }
 
 /* Of a limit for each end user: no more windows than that are raised of anybody, wherever the window is that lasts. */
 static void test_raise_of_each(void **state)
 {
 	const int64_t day = 86400, begun = WALL_S - 3600;
+	int64_t begun_id;
 	struct scene s;
 	struct rows_rule *r = &s.l.v[0];
 
@@ -311,6 +312,13 @@ static void test_raise_of_each(void **state)
 	put_of_each(&s, "1:raise=5 windows=3");
 	assert_int_equal(limit_of(r, begun + 2 * day, begun + 2 * day), 15);
 	assert_int_equal(limit_of(r, begun + 2 * day, begun + 3 * day), 10);
+	/* A user may call itself as the limit for all is called: its window is none of the others'. */
+	s.used.n = 1;
+	s.used.counters[0] = (struct rows_counter){.id = r->id, .kind = ROWS_BUDGET};
+	assert_true(
+		window_budget_hold(&s.used.counters[0].budget, r->window, begun, 10, 1, &begun_id));
+	put_of_each(&s, "1:raise=5 windows=1");
+	assert_int_equal(limit_of(r, WALL_S, WALL_S), 15);
 	/* One with a calendar is the same of all. */
 	put_of_each(&s, "1:rolling=off raise=5 windows=1");
 	assert_int_equal(limit_of(r, -1, 1795651200 - 1), 15);
