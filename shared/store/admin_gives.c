@@ -80,13 +80,15 @@ static bool raise_gives(const struct rows_rule *from, const struct rows_rule *to
 				 (to->raise_by_window && !from->raise_by_window));
 }
 
-/* `to` NULL: the rule is removed. A window that is shorter begins anew sooner. */
+/* `to` NULL: the rule is removed. A window that is shorter begins anew sooner, as may one that no longer rolls, or begins with the days of
+ * another zone. */
 static bool rule_gives(const struct rows_rule *from, const struct rows_rule *to)
 {
 	if (from->shadow)
 		return false;
 	return !to || to->shadow || to->kind != from->kind || to->limit > from->limit ||
 	       raise_gives(from, to) || to->window.unit < from->window.unit ||
+	       (from->window.rolling && !to->window.rolling) || !slice_eq(to->zone, from->zone) ||
 	       !models_cover(to->models, from->models);
 }
 

@@ -73,7 +73,7 @@ static void begin(struct rows_scope *k)
 	CHANGE(longer_window, true, BUDGET->window.unit = WINDOW_YEAR)                              \
 	CHANGE(shorter_window, false, BUDGET->window.unit = WINDOW_DAY)                             \
 	CHANGE(rolling_window, true, BUDGET->window.rolling = true)                                 \
-	CHANGE(other_zone, true, BUDGET->zone = SLICE_LIT("Europe/Berlin"))                         \
+	CHANGE(other_zone, false, BUDGET->zone = SLICE_LIT("Europe/Berlin"))                        \
 	CHANGE(earlier_end, true, k->expires_s = END_S - 1)                                         \
 	CHANGE(later_end, false, k->expires_s = END_S + 1)                                          \
 	CHANGE(no_end, false, k->expires_s = 0)                                                     \
