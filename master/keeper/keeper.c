@@ -203,22 +203,27 @@ static enum errc drain_all(struct writer_job *j, struct admin *a)
 	const struct keeper *k = CONTAINER_OF(j, const struct keeper, drain);
 	struct sweep_result swept = {.more = true};
 	uint64_t taken;
-	enum errc e = ERRC_OK;
+	enum errc e = ERRC_OK, damage = ERRC_OK;
 
 	while (!e && swept.more)
 		e = sweep_run(a->live, clock_boot_ms(), clock_wall_ms(), &swept);
+	/* A hold that cannot be read keeps none of the others back. */
+	if (live_is_damaged(e)) {
+		damage = e;
+		e = ERRC_OK;
+	}
 	if (!e)
 		e = store_drain_outbox(a->live, a->ledger, a->batch, &taken);
 	if (!e)
 		e = ledger_begin(a->ledger);
 	if (!e)
 		e = ledger_checkpoint(a->ledger);
-	if (!e && k->node_stops)
+	if (!e && !damage && k->node_stops)
 		e = store_mark_clean(a->live, a->ledger);
 	if (!e)
 		e = ledger_commit(a->ledger);
 	ledger_abort(a->ledger);
-	return e;
+	return e ? e : damage;
 }
 
 static void on_drain_again(uv_timer_t *t)

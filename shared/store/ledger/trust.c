@@ -57,18 +57,24 @@ static bool read_text(const char *path, char text[TEXT_MAX])
 	return n > 0;
 }
 
-/* False: there is no file, or none of this form. */
-static bool read_kept(const char *state, struct kept *k)
+_Static_assert(LIVE_BOOT_ID == 37, "the width that is read");
+
+/* False: there is no file, or none of this form; *out is as it was. */
+static bool read_kept(const char *state, struct kept *out)
 {
 	char path[PATH_MAX], text[TEXT_MAX];
+	struct kept k;
 
 	if (snprintf(path, sizeof path, "%s/" TRUST_NAME, state) >= (int)sizeof path ||
 	    !read_text(path, text))
 		return false;
-	return sscanf(text, FORM " %39s %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64, k->boot,
-		      &k->believed_ms, &k->apart_ms, &k->lasts_ms, &k->jump_ms) == 5 &&
-	       is_time(k->believed_ms) && is_time(k->apart_ms) && is_time(k->lasts_ms) &&
-	       is_time(k->jump_ms);
+	if (sscanf(text, FORM " %36s %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64, k.boot,
+		   &k.believed_ms, &k.apart_ms, &k.lasts_ms, &k.jump_ms) != 5 ||
+	    !is_time(k.believed_ms) || !is_time(k.apart_ms) || !is_time(k.lasts_ms) ||
+	    !is_time(k.jump_ms))
+		return false;
+	*out = k;
+	return true;
 }
 
 /* In the same boot both clocks are as they were; in another nobody knows for how long there was no power. */
