@@ -87,12 +87,14 @@ static void begin_sweep(struct watch *w)
 /* Claims on idempotency keys whose time is over. */
 static void sweep_claims(struct watch *w)
 {
+	const struct idem_now now = {.believed_ms = trust_now_ms(&w->k->trust),
+				     .wall_ms = clock_wall_ms()};
 	struct live *live = hold(w);
 	uint32_t removed = 1;
 	enum errc e = ERRC_OK;
 
 	for (int i = 0; !e && removed > 0 && i < CLAIM_SWEEPS; i++)
-		e = idem_sweep(live, trust_now_ms(&w->k->trust), &w->claims, &removed);
+		e = idem_sweep(live, &now, &w->claims, &removed);
 	drop(w, live);
 	(void)is_fine(w, e, "removing idempotency keys");
 }

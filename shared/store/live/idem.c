@@ -142,7 +142,7 @@ static bool is_over(int64_t made_ms, int64_t wall_ms)
 	return wall_ms - made_ms >= IDEM_LASTS_MS;
 }
 
-/* Made while the clock was wrong, or is believed to have been. */
+/* Made while the clock was wrong. */
 static bool is_ahead(int64_t made_ms, int64_t wall_ms)
 {
 	return made_ms - wall_ms > AHEAD_MS;
@@ -402,8 +402,8 @@ enum errc idem_rows(struct live *l, MDB_txn *txn, struct idem_at *at, struct ide
 }
 
 /* The API keys whose oldest claim is over, or ahead of the clock, from s->at on. */
-static enum errc find_due(struct live *l, MDB_txn *txn, int64_t wall_ms, struct idem_sweep *s,
-			  char (*due)[APIKEY_ID], size_t *due_n)
+static enum errc find_due(struct live *l, MDB_txn *txn, const struct idem_now *now,
+			  struct idem_sweep *s, char (*due)[APIKEY_ID], size_t *due_n)
 {
 	char at[APIKEY_ID], first[APIKEY_ID];
 	struct order_v1 o;
@@ -422,7 +422,8 @@ static enum errc find_due(struct live *l, MDB_txn *txn, int64_t wall_ms, struct 
 			memcpy(first, at, sizeof first);
 		memcpy(s->at, at, sizeof at);
 		rc = oldest(cur, at, &n, &o);
-		if (!rc && (is_over(o.wall_ms, wall_ms) || is_ahead(o.wall_ms, wall_ms)))
+		if (!rc &&
+		    (is_over(o.wall_ms, now->believed_ms) || is_ahead(o.wall_ms, now->wall_ms)))
 			memcpy(due[(*due_n)++], at, sizeof at);
 		if (rc && rc != ERRC_NOTFOUND)
 			break;
@@ -446,7 +447,8 @@ static enum errc date_back(struct live *l, MDB_txn *txn, const char key_id[APIKE
 
 /* Those of one API key. */
 static enum errc remove_of(struct live *l, MDB_txn *txn, MDB_cursor *cur,
-			   const char key_id[APIKEY_ID], int64_t wall_ms, uint32_t *removed)
+			   const char key_id[APIKEY_ID], const struct idem_now *now,
+			   uint32_t *removed)
 {
 	struct order_v1 o;
 	uint64_t n = 0;
@@ -456,18 +458,18 @@ static enum errc remove_of(struct live *l, MDB_txn *txn, MDB_cursor *cur,
 		rc = oldest_from(cur, key_id, &n, &o);
 		if (rc)
 			return rc == ERRC_NOTFOUND ? ERRC_OK : rc;
-		if (is_over(o.wall_ms, wall_ms))
+		if (is_over(o.wall_ms, now->believed_ms))
 			rc = remove_both(l, txn, key_id, o.word, n);
-		else if (is_ahead(o.wall_ms, wall_ms))
-			rc = date_back(l, txn, key_id, n, &o, wall_ms);
+		else if (is_ahead(o.wall_ms, now->wall_ms))
+			rc = date_back(l, txn, key_id, n, &o, now->wall_ms);
 		else
 			return ERRC_OK;
 	}
 	return rc;
 }
 
-static enum errc remove_due(struct live *l, MDB_txn *txn, int64_t wall_ms, char (*due)[APIKEY_ID],
-			    size_t due_n, uint32_t *removed)
+static enum errc remove_due(struct live *l, MDB_txn *txn, const struct idem_now *now,
+			    char (*due)[APIKEY_ID], size_t due_n, uint32_t *removed)
 {
 	MDB_cursor *cur;
 	enum errc rc = lmdbx_errc(mdb_cursor_open(txn, l->idem, &cur));
@@ -475,12 +477,13 @@ static enum errc remove_due(struct live *l, MDB_txn *txn, int64_t wall_ms, char 
 	if (rc)
 		return rc;
 	for (size_t i = 0; !rc && i < due_n; i++)
-		rc = remove_of(l, txn, cur, due[i], wall_ms, removed);
+		rc = remove_of(l, txn, cur, due[i], now, removed);
 	mdb_cursor_close(cur);
 	return rc;
 }
 
-enum errc idem_sweep(struct live *l, int64_t wall_ms, struct idem_sweep *s, uint32_t *removed)
+enum errc idem_sweep(struct live *l, const struct idem_now *now, struct idem_sweep *s,
+		     uint32_t *removed)
 {
 	char due[LIMIT_TXN_OPS][APIKEY_ID];
 	size_t due_n = 0;
@@ -490,13 +493,13 @@ enum errc idem_sweep(struct live *l, int64_t wall_ms, struct idem_sweep *s, uint
 	*removed = 0;
 	if (rc)
 		return rc;
-	rc = find_due(l, txn, wall_ms, s, due, &due_n);
+	rc = find_due(l, txn, now, s, due, &due_n);
 	live_read_end(l);
 	if (rc || due_n == 0)
 		return rc;
 	rc = live_txn_begin(l, &txn);
 	if (!rc)
-		rc = remove_due(l, txn, wall_ms, due, due_n, removed);
+		rc = remove_due(l, txn, now, due, due_n, removed);
 	if (!rc)
 		rc = live_txn_commit(l, &txn);
 	live_txn_abort(l, &txn);

@@ -23,13 +23,17 @@ enum idem_result {
 
 struct live;
 
-/* Removes claims that are over at `wall_ms`, which is trust_now_ms(): at most LIMIT_TXN_OPS * 8 in one transaction, going round the API keys from where the last call
- * came to. One that was made while the clock was ahead is as old as the moment in which it stands first, and counts as removed there.
- * Keeper only; begins zeroed. */
+/* By which clock claims are over, trust_now_ms(), and the wall clock, by which they are made. */
+struct idem_now {
+	int64_t believed_ms, wall_ms;
+};
+/* Removes claims that are over: at most LIMIT_TXN_OPS * 8 in one transaction, going round the API keys from where the last call came to. One
+ * that is later than the wall clock, which was ahead as it was made, is as old as the moment in which it stands first, and counts as
+ * removed there. Keeper only; begins zeroed. */
 struct idem_sweep {
 	char at[APIKEY_ID];
 };
-MUSTCHECK enum errc idem_sweep(struct live *l, int64_t wall_ms, struct idem_sweep *s,
+MUSTCHECK enum errc idem_sweep(struct live *l, const struct idem_now *now, struct idem_sweep *s,
 			       uint32_t *removed);
 
 /* A claim as it stands. */

@@ -186,17 +186,23 @@ static uint64_t rows_of(struct rig *r)
 	return st.ms_entries;
 }
 
-static void sweep_all(struct rig *r, uint32_t expected)
+static void sweep_by(struct rig *r, int64_t believed_ms, uint32_t expected)
 {
+	const struct idem_now now = {.believed_ms = believed_ms, .wall_ms = r->wall_ms};
 	struct idem_sweep s = {{0}};
 	uint32_t removed, sum = 0;
 
 	for (int i = 0; i < 100; i++) {
-		assert_int_equal(idem_sweep(r->live, r->wall_ms, &s, &removed), ERRC_OK);
+		assert_int_equal(idem_sweep(r->live, &now, &s, &removed), ERRC_OK);
 		assert_true(removed <= LIMIT_TXN_OPS * 8);
 		sum += removed;
 	}
 	assert_int_equal(sum, expected);
+}
+
+static void sweep_all(struct rig *r, uint32_t expected)
+{
+	sweep_by(r, r->wall_ms, expected);
 }
 
 /* An older request must not end a claim that has become another's. */
@@ -251,6 +257,30 @@ static void test_clock_was_ahead(void **state)
 	assert_int_equal(rows_of(r), 0);
 }
 
+/* After time without power the clock is not believed for a day: what is claimed by then is not over sooner for that, but later. */
+static void test_clock_is_not_believed(void **state)
+{
+	struct rig *r = *state;
+	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
+	struct rows_scope k;
+	struct admit_op op;
+	struct genid id, again;
+	int64_t off_ms = 20 * IDEM_LASTS_MS / 24;
+
+	rig_key(r, acc, KEY_A, &k);
+	assert_true(ask(r, acc, KEY_A, "w", "body", &op, &id));
+	end(r, acc, &id, ADMIT_SETTLE, true, &op);
+	sweep_by(r, r->wall_ms - off_ms, 0);
+	r->wall_ms += IDEM_LASTS_MS - 1;
+	sweep_by(r, r->wall_ms - off_ms, 0);
+	sweep_all(r, 0);
+	refused(r, acc, KEY_A, "w", "body", ADMIT_IDEM_COMPLETED, &id);
+	r->wall_ms++;
+	sweep_by(r, r->wall_ms - off_ms, 0);
+	sweep_all(r, 1);
+	assert_true(ask(r, acc, KEY_A, "w", "body", &op, &again));
+}
+
 /* A request that cannot be stored fails alone, with its claim: those beside it are admitted. */
 static void test_what_cannot_be_stored(void **state)
 {
@@ -285,6 +315,7 @@ static void test_sweep_without_writing(void **state)
 {
 	struct rig *r = *state;
 	uint64_t acc = rig_account(r, "acme", 100 * RIG_DOLLAR);
+	struct idem_now now;
 	struct idem_sweep s = {{0}};
 	struct admit_op op;
 	struct rows_scope k;
@@ -296,7 +327,8 @@ static void test_sweep_without_writing(void **state)
 	end(r, acc, &id, ADMIT_SETTLE, true, &op);
 	r->wall_ms += IDEM_LASTS_MS;
 	no_writing = true;
-	assert_int_equal(idem_sweep(r->live, r->wall_ms, &s, &removed), ERRC_NOMEM);
+	now = (struct idem_now){r->wall_ms, r->wall_ms};
+	assert_int_equal(idem_sweep(r->live, &now, &s, &removed), ERRC_NOMEM);
 	no_writing = false;
 	sweep_all(r, 1);
 }
@@ -690,6 +722,7 @@ int main(void)
 		T(test_new_store_is_smaller, setup),
 		T(test_new_live_store, setup),
 		T(test_clock_was_ahead, setup),
+		T(test_clock_is_not_believed, setup),
 		T(test_sweep_without_writing, setup),
 		T(test_what_cannot_be_stored, setup),
 		cmocka_unit_test(test_tags),

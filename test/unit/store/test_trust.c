@@ -223,7 +223,7 @@ static void test_no_file(void **state)
 	assert_non_null(boot);
 	assert_int_equal(fread(half + strlen(half), 1, 36, boot), 36);
 	fclose(boot);
-	strcat(half, " 5 6");
+	memcpy(half + strlen(half), " 5 6", sizeof " 5 6");
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		FILE *f = texts[i] ? fopen(path, "w") : NULL;
 
