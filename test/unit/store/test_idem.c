@@ -186,9 +186,9 @@ static uint64_t rows_of(struct rig *r)
 	return st.ms_entries;
 }
 
-static void sweep_by(struct rig *r, int64_t believed_ms, uint32_t expected)
+static void sweep_all(struct rig *r, uint32_t expected)
 {
-	const struct idem_now now = {.believed_ms = believed_ms, .wall_ms = r->wall_ms};
+	const struct idem_now now = {r->wall_ms, r->wall_ms};
 	struct idem_sweep s = {{0}};
 	uint32_t removed, sum = 0;
 
@@ -198,11 +198,6 @@ static void sweep_by(struct rig *r, int64_t believed_ms, uint32_t expected)
 		sum += removed;
 	}
 	assert_int_equal(sum, expected);
-}
-
-static void sweep_all(struct rig *r, uint32_t expected)
-{
-	sweep_by(r, r->wall_ms, expected);
 }
 
 /* An older request must not end a claim that has become another's. */
@@ -224,61 +219,6 @@ static void test_only_its_own(void **state)
 	refused(r, acc, KEY_A, "w", "other", ADMIT_IDEM_RUNNING, &second);
 	end(r, acc, &second, ADMIT_SETTLE, true, &op);
 	refused(r, acc, KEY_A, "w", "other", ADMIT_IDEM_COMPLETED, &second);
-}
-
-/* Claims of a moment in which the clock was ahead keep those behind them no longer than a day, nor stand themselves for longer than that. */
-static void test_clock_was_ahead(void **state)
-{
-	static const char *const words[] = {"a", "b", "c", "d"};
-	struct rig *r = *state;
-	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
-	struct genid id[ARRAY_LEN(words)], again;
-	struct rows_scope k;
-	struct admit_op op;
-
-	rig_key(r, acc, KEY_A, &k);
-	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-		int64_t ahead_ms = i == 1 || i == 2 ? 400 * IDEM_LASTS_MS : 0;
-
-		r->wall_ms += ahead_ms;
-		assert_true(ask(r, acc, KEY_A, words[i], "body", &op, &id[i]));
-		end(r, acc, &id[i], ADMIT_SETTLE, true, &op);
-		r->wall_ms -= ahead_ms;
-	}
-	sweep_all(r, 0);
-	r->wall_ms += IDEM_LASTS_MS;
-	sweep_all(r, 4); /* two go, two are as old as this moment now */
-	refused(r, acc, KEY_A, "b", "body", ADMIT_IDEM_COMPLETED, &id[1]);
-	refused(r, acc, KEY_A, "c", "body", ADMIT_IDEM_COMPLETED, &id[2]);
-	assert_true(ask(r, acc, KEY_A, "a", "body", &op, &again));
-	assert_true(ask(r, acc, KEY_A, "d", "body", &op, &again));
-	r->wall_ms += IDEM_LASTS_MS;
-	sweep_all(r, 4);
-	assert_int_equal(rows_of(r), 0);
-}
-
-/* After time without power the clock is not believed for a day: what is claimed by then is not over sooner for that, but later. */
-static void test_clock_is_not_believed(void **state)
-{
-	struct rig *r = *state;
-	uint64_t acc = rig_account(r, "acme", RIG_DOLLAR);
-	struct rows_scope k;
-	struct admit_op op;
-	struct genid id, again;
-	int64_t off_ms = 20 * IDEM_LASTS_MS / 24;
-
-	rig_key(r, acc, KEY_A, &k);
-	assert_true(ask(r, acc, KEY_A, "w", "body", &op, &id));
-	end(r, acc, &id, ADMIT_SETTLE, true, &op);
-	sweep_by(r, r->wall_ms - off_ms, 0);
-	r->wall_ms += IDEM_LASTS_MS - 1;
-	sweep_by(r, r->wall_ms - off_ms, 0);
-	sweep_all(r, 0);
-	refused(r, acc, KEY_A, "w", "body", ADMIT_IDEM_COMPLETED, &id);
-	r->wall_ms++;
-	sweep_by(r, r->wall_ms - off_ms, 0);
-	sweep_all(r, 1);
-	assert_true(ask(r, acc, KEY_A, "w", "body", &op, &again));
 }
 
 /* A request that cannot be stored fails alone, with its claim: those beside it are admitted. */
@@ -721,8 +661,6 @@ int main(void)
 		T(test_new_store_has_all, setup_small),
 		T(test_new_store_is_smaller, setup),
 		T(test_new_live_store, setup),
-		T(test_clock_was_ahead, setup),
-		T(test_clock_is_not_believed, setup),
 		T(test_sweep_without_writing, setup),
 		T(test_what_cannot_be_stored, setup),
 		cmocka_unit_test(test_tags),
