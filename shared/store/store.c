@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "admin_priv.h"
@@ -183,17 +184,48 @@ static bool was_clean(struct start *s, bool is_there)
 	return !is_there || (live_peek_txn(s->dir, &now) == ERRC_OK && now == then);
 }
 
+/* Whether there is room for a store of that size in its folder, and in it for twice what the store has: who tries finds out only when the
+ * old one is gone. */
+static enum errc has_room(struct start *s, size_t wanted, bool *yes)
+{
+	size_t is = s->live->size_bytes, room = 0;
+	struct statvfs fs;
+	MDB_txn *txn;
+	enum errc rc = live_read_begin(s->live, &txn);
+
+	if (rc)
+		return rc;
+	rc = live_room(s->live, txn, &room);
+	live_read_end(s->live);
+	*yes = statvfs(s->dir, &fs) == 0 && wanted / 2 >= is - room &&
+	       (wanted <= is || (wanted - is) / fs.f_frsize < fs.f_bavail);
+	return rc;
+}
+
 /* A store that continues the ledger, of another size than it is to have: after a clean stop it can be made anew, else it stays. */
 static enum errc judge_size(struct start *s)
 {
 	size_t is = s->live->size_bytes, wanted = live_size_of(s->o->live_bytes);
 	uint64_t then, now;
+	bool fits = true;
 	enum errc rc = live_last_txn(s->live, &now);
 
 	if (rc || is == wanted)
 		return rc;
 	s->clean = clean_is_marked(s->ledger, &then) && then == now;
 	if (s->clean)
+		rc = has_room(s, wanted, &fits);
+	if (rc)
+		return rc;
+	s->clean = s->clean && fits;
+	if (!fits)
+		log_warn("live_size_waits",
+			 "the live store keeps its %zu bytes, and live_size is %zu: shared_memory "
+			 "has no room for so many, or what the store holds would fill more than "
+			 "half "
+			 "of them",
+			 is, wanted);
+	else if (s->clean)
 		s->out->reason = "live_size is another one";
 	else
 		log_warn(

@@ -202,6 +202,25 @@ class Crash(Base):
         self.assertEqual((size(), self.alarms(mark)), (was + 16, always))
         self.assertTrue(self.node.verify('--charges')['good'])
 
+    def test_live_size_without_room(self):
+        """What the store holds would fill more than half of the new one: it stays as it is, and serves."""
+        always = self.alarms(0)
+        self.assertEqual(self.chat('m').status, 200)
+        path = os.path.join(self.node.dir, 'keys.jsonl')
+        with open(path, 'w') as f:
+            for i in range(6000):
+                f.write('{"account":"main","name":"key %d"}\n' % i)
+        self.assertEqual(self.node.ctl_raw('key', 'import', path).returncode, 0)
+        was = os.stat(self.live_file()).st_size >> 20
+        self.assertGreater(was, 4)
+        before = self.node.settled('main')
+        self.assertEqual(self.node.stop(), 0)
+        self.node.configure(live_size='4MiB')
+        mark = self.start_anew(before)
+        self.assertEqual((os.stat(self.live_file()).st_size >> 20, self.alarms(mark)), (was, always | {'live_size_waits'}))
+        self.assertFalse(self.node.events('live_store_anew', mark, level='info'))
+        self.assertTrue(self.node.verify('--charges')['good'])
+
     def test_keeper_ended_by_itself(self):
         """That is no clean stop of the node: its workers may charge before the next keeper is there."""
         self.assertEqual(self.chat('m').status, 200)
