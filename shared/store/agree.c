@@ -160,7 +160,8 @@ static bool scope_agrees(const struct book *b, uint64_t account, enum rows_kind 
 
 	if (!in_book)
 		return kind != ROWS_KEY && kind != ROWS_TEAM;
-	if ((kind == ROWS_KEY || kind == ROWS_TEAM || (kind == ROWS_USER && in_book->row.n > 0)) &&
+	/* Those of an end user begin anew in the live store when its lost definition is put back. */
+	if ((kind == ROWS_KEY || kind == ROWS_TEAM) &&
 	    (in_book->charged_nusd != s->charged_nusd || in_book->requests != s->requests ||
 	     in_book->tokens != s->tokens))
 		return false;

@@ -94,7 +94,7 @@ class Cut(NodePerTest):
 
     def extra(self):
         """What stands in the state folder and the ledger's that a node at work does not have."""
-        usual = {'ledger', 'ledger_id', 'pepper', 'keeper.lock', 'master.lock', 'ledger/data.mdb', 'ledger/lock.mdb'}
+        usual = {'clock', 'ledger', 'ledger_id', 'pepper', 'keeper.lock', 'master.lock', 'ledger/data.mdb', 'ledger/lock.mdb'}
         names = os.listdir(self.state) + ['ledger/' + name for name in os.listdir(os.path.join(self.state, 'ledger'))]
         return sorted(name.replace(name[name.rfind('.unfinished-'):], '.unfinished') if '.unfinished-' in name else name.partition('.before-')[0]
                       for name in names if name not in usual)

@@ -23,7 +23,8 @@ bool idle_counts(const struct rows_state *s, const struct rows_scope *every, int
 bool idle_may_go(const struct rows_state *s, const struct rows_scope *every, int64_t boot_ms,
 		 int64_t wall_s)
 {
-	if (every && wall_s - s->used_s < IDLE_S)
+	/* Without the rules too: they may have been lost, and are put back. */
+	if (wall_s - s->used_s < IDLE_S)
 		return false;
 	/* Over for as long: a clock that is set back a little finds what was used. */
 	return !idle_counts(s, every, boot_ms, wall_s - IDLE_S);

@@ -1,5 +1,6 @@
 /* Takes away what end users have used that have no definition of their own, once it says nothing any more: no hold, and by the
- * rules for all end users nothing used in any window that has not been over for IDLE_S; without such rules, no hold. Where their room
+ * rules for all end users nothing used in any window that has not been over for IDLE_S; without such rules, no hold, and no
+ * request for as long. Where their room
  * becomes short (userroom.h) it goes once nothing counts. Without it every tag that a client ever sent would keep its row. For the
  * keeper, and for admission where it finds no room; the ledger's book forgets them likewise. */
 #ifndef AIGW_IDLE_H
